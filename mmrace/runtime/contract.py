@@ -1,0 +1,122 @@
+"""The contract of an engine: what primitives ask of it, and what it promises them.
+
+An op is ``task = live.point(obj, code)``, the deed itself in plain Python, then ``task.log((task.id, code, a, b))``.
+Between the two the caller owns `obj`: under control because nobody else runs, under `free` because its guard is held.
+So nothing may block, raise or start another op in between, but for `Violation`, which ends the run.
+
+An op that can be disabled belongs to a `Gate`: `gated` returns when the gate is not busy.  The primitive that makes a
+gate busy or free tells the engine, inside its own op, by `set_busy` / `set_free`.
+
+Point: `point` and `gated` always are one; nothing else in the contract is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from mmrace.runtime.task import Cpu, Task
+
+
+class Guard:
+    """What makes one op on an object atomic under `free`: a lock, and the stamp of the object's last op."""
+
+    __slots__ = ("lock", "ver")
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+        self.ver = 0
+
+
+class Guarded(Protocol):
+    """Anything that an op can be on."""
+
+    guard: Guard | None
+
+
+class Gate:
+    """An object whose op may have to wait: disabled while `busy`.
+
+    `waiters` are the tasks with an op pending on it; `owner` is who made it busy (for explanations), `taken_at` where.
+    """
+
+    __slots__ = ("busy", "code", "guard", "owner", "taken_at", "waiters")
+
+    def __init__(self, code: int, guard: Guard | None) -> None:
+        self.code = code
+        self.guard = guard
+        self.busy = False
+        self.owner: Task | None = None
+        self.taken_at: Site | None = None
+        self.waiters: list[Task] = []
+
+
+Site = tuple[Any, int, Any, int]
+"""(code object, instruction offset, caller's code object, caller's offset); named by `sites.site_name`."""
+
+
+class Engine(Protocol):
+    """See the module docstring.  One instance serves one run."""
+
+    name: str
+    aborting: bool
+    marks: dict[str, int]
+    tasks: list[Task]
+
+    def point(self, obj: Guarded, code: int) -> Task:
+        """Announce an op that is always enabled; return the current task when it may do it."""
+
+    def gated(self, gate: Gate, code: int) -> Task:
+        """Announce an op that is disabled while ``gate.busy``; return when it may be done."""
+
+    def set_busy(self, gate: Gate) -> None:
+        """Inside an op on `gate`: from now on ops gated by it are disabled."""
+
+    def set_free(self, gate: Gate) -> None:
+        """Inside an op on `gate`: ops gated by it are enabled again."""
+
+    def cpu(self, number: int) -> Cpu:
+        """Return CPU `number`.  Raises UsageError if the model has no such CPU."""
+
+    def current(self) -> Task:
+        """Return the task that calls."""
+
+    def new_guard(self) -> Guard | None:
+        """Return a guard for a new object, or None where one task runs at a time."""
+
+    def alloc(self, owner: object, lanes: int) -> int:
+        """Register an object of the model and return the first of its lanes."""
+
+    def spawn(self, fn: Callable[..., object], args: tuple[object, ...], task: Task) -> None:
+        """Inside the SPAWN op: start `task`."""
+
+    def choose(self, task: Task, n: int) -> int:
+        """Inside the CHOOSE op: return a value in range(n)."""
+
+    def hold_cpu(self, task: Task) -> None:
+        """Inside an op: preemption went off for `task` (its count rose from 0)."""
+
+    def release_cpu(self, task: Task) -> None:
+        """Inside an op: preemption is on again for `task`."""
+
+    def irqs_off(self, task: Task) -> None:
+        """Inside an op: interrupts went off on the task's CPU."""
+
+    def irqs_on(self, task: Task) -> None:
+        """Inside an op: interrupts are on again on the task's CPU."""
+
+    def irq_enter(self, cpu: Cpu, code: int) -> Task:
+        """The point of an interrupt: return when it may begin on `cpu`; the CPU's task is then held up."""
+
+    def irq_exit(self, task: Task, cpu: Cpu) -> None:
+        """Inside an op: the interrupt is over."""
+
+    def position(self, task: Task) -> int:
+        """Return where the record (under `free`: the task's part of it) ends now."""
+
+    def retry_point(self, task: Task, since: int, code: int) -> Task:
+        """The point of a turn that repeats: see `retry.until_changed`."""
+
+    def note(self, kind: str, facts: tuple[object, ...]) -> None:
+        """Put a remark in the record, in order; no op, no point."""

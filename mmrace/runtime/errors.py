@@ -1,0 +1,85 @@
+"""What can go wrong, each kind with its exit code.
+
+Invariant: the text of an error is built here, from typed fields (expected, got, where, what to try), so that two
+places never word the same mistake differently.  Not here: the explanation of a failure, which `report/` writes
+from a record.
+"""
+
+from __future__ import annotations
+
+EXIT_PASS = 0
+EXIT_FAIL = 1
+EXIT_USAGE = 2
+EXIT_NONDETERMINISM = 3
+EXIT_INTERNAL = 4
+EXIT_UNKNOWN = 5
+EXIT_INTERRUPTED = 130
+
+
+class MmraceError(Exception):
+    """Base of everything that mmrace raises on purpose."""
+
+    exit_code = EXIT_INTERNAL
+
+
+class UsageError(MmraceError):
+    """The caller is wrong: says what was expected, what came, where, and what to try."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, *, expected: str, got: object, where: str = "", try_: str = "") -> None:
+        self.expected, self.got, self.where, self.try_ = expected, got, where, try_
+        text = f"expected {expected}, got {got!r}"
+        if where:
+            text = f"{where}: {text}"
+        if try_:
+            text += f"; try: {try_}"
+        super().__init__(text)
+
+
+class Violation(MmraceError):
+    """An oracle, or the runtime on its behalf, caught the model breaking a rule: a result, not an accident.
+
+    Args: oracle: name of the judge that owns the rule.  rule: the rule in a few stable words.  facts: what was seen;
+    values are logged, so they obey the same limits as field values.
+    """
+
+    exit_code = EXIT_FAIL
+
+    def __init__(self, oracle: str, rule: str, **facts: object) -> None:
+        self.oracle, self.rule, self.facts = oracle, rule, facts
+        shown = ", ".join(f"{key}={value!r}" for key, value in facts.items())
+        super().__init__(f"{oracle}: {rule}" + (f" ({shown})" if shown else ""))
+
+
+class LivenessFailure(MmraceError):
+    """Nobody can go on, or everybody goes on for ever: `detail` names each task, what it waits for and who holds it."""
+
+    exit_code = EXIT_FAIL
+
+    def __init__(self, kind: str, detail: dict[str, object]) -> None:
+        self.kind, self.detail = kind, detail
+        super().__init__(f"liveness: {kind}")
+
+
+class NondeterminismError(MmraceError):
+    """A replay left its record: at which step, and what stood on both sides."""
+
+    exit_code = EXIT_NONDETERMINISM
+
+    def __init__(self, step: int, expected: str, got: str) -> None:
+        self.step, self.expected, self.got = step, expected, got
+        super().__init__(f"replay diverged at step {step}: the record has {expected}; this run has {got}")
+
+
+class InternalError(MmraceError):
+    """A bug of mmrace itself."""
+
+    exit_code = EXIT_INTERNAL
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"mmrace bug: {text}")
+
+
+class Abort(BaseException):
+    """Thrown into a task to unwind it when its run is over.  Model code must let it pass."""

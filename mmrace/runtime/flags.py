@@ -1,0 +1,328 @@
+"""Flag words: single bits, plain read-modify-writes of the whole word, sleeping bit locks, bit spinlocks.
+
+The object of a bit op is the bit.  `load` and `store` read and write every bit and have the word's own lane; a plain
+read-modify-write made of them loses what others set in between, as it does in the kernel.
+
+A sleeping bit lock (PG_locked, BH_Lock) is a bit plus a queue of sleepers.  Unlock is two ops, clear and wake.  The
+bit records no owner; the ghost owner kept here is what "only the holder or its I/O may release it" is judged by.
+Invariant: ghost owners change only inside ops on their bit.  Source: Linux `include/linux/bit_spinlock.h`,
+`kernel/wait.c`, `mm/filemap.c`, v3.3.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from mmrace.runtime import live
+from mmrace.runtime.context import might_sleep, preempt_off, preempt_on
+from mmrace.runtime.contract import Gate, Guard
+from mmrace.runtime.errors import Violation
+from mmrace.runtime.kinds import SHIFT, Kind
+from mmrace.runtime.struct import Part, Struct
+from mmrace.runtime.task import Task
+from mmrace.runtime.wait import WaitEntry, WaitQueue, finish_wait, prepare_to_wait, sleep_on, wake_up
+
+_TEST, _SET, _CLEAR = int(Kind.TEST), int(Kind.SET), int(Kind.CLEAR)
+_TAS, _TAC = int(Kind.TEST_AND_SET), int(Kind.TEST_AND_CLEAR)
+_LOAD, _STORE = int(Kind.LOAD), int(Kind.STORE)
+
+
+class FlagWord:
+    """A word of flag bits.  `value` is raw, for snapshots; `owners` maps a locked bit to its ghost owner."""
+
+    __slots__ = ("code", "gates", "guard", "owners", "part", "queues", "struct", "value")
+
+    def __init__(self, code: int, guard: Guard | None, struct: Struct, part: _FlagPart) -> None:
+        self.code = code
+        self.guard = guard
+        self.struct = struct
+        self.part = part
+        self.value = 0
+        self.owners: dict[int, object] = {}
+        self.queues: dict[int, WaitQueue] = {}
+        self.gates: dict[int, Gate] = {}
+
+    def load(self) -> int:
+        """Read the whole word.  Point: always."""
+        code = self.code + _LOAD
+        task = live.point(self, code)
+        value = self.value
+        task.log((task.id, code, value, None))
+        return value
+
+    def store(self, value: int) -> None:
+        """Write the whole word, plainly: bits that others changed since the load are lost.  Point: always."""
+        code = self.code + _STORE
+        task = live.point(self, code)
+        old = self.value
+        self.value = value
+        task.log((task.id, code, old, value))
+
+    def bit_code(self, bit: int) -> int:
+        """Return the op code of `bit`'s lane, kind 0."""
+        return self.code + (bit + 1 << SHIFT)
+
+    def queue(self, bit: int) -> WaitQueue:
+        """Return the queue of sleepers of a waitable bit."""
+        queue = self.queues.get(bit)
+        if queue is None:
+            place = self.part.waitable.index(bit)
+            lane = 1 + len(self.part.bits) + place
+            key = f"{self.part.key}.{self.name_of(bit)}.queue"
+            queue = self.queues.setdefault(bit, WaitQueue(self.code + (lane << SHIFT), self.guard, self.struct, key))
+        return queue
+
+    def gate(self, bit: int) -> Gate:
+        """Return the gate of a bit that is used as a spinlock."""
+        gate = self.gates.get(bit)
+        if gate is None:
+            gate = self.gates.setdefault(bit, BitGate(self, bit))
+        return gate
+
+    def name_of(self, bit: int) -> str:
+        """Name a bit as the kernel does."""
+        return self.part.bits(bit).name
+
+    def names(self) -> list[str]:
+        """Name the bits that are set, without an op."""
+        return [bit.name for bit in self.part.bits if self.value >> bit & 1]
+
+    def peek(self, bit: int) -> bool:
+        """Say whether a bit is set, without an op: for snapshots and explanations."""
+        return bool(self.value >> bit & 1)
+
+    def __str__(self) -> str:
+        return f"{self.struct.name}.{self.part.key}"
+
+
+class BitGate(Gate):
+    """The gate of one bit of a word."""
+
+    __slots__ = ("bit", "word")
+
+    def __init__(self, word: FlagWord, bit: int) -> None:
+        super().__init__(word.bit_code(bit), word.guard)
+        self.word = word
+        self.bit = bit
+
+    def __str__(self) -> str:
+        return f"{self.word}.{self.word.name_of(self.bit)}"
+
+
+# -- bits -----------------------------------------------------------------------------------------------------------
+
+
+def test_bit(word: FlagWord, bit: int) -> bool:
+    """Return the bit.  Point: always."""
+    code = word.code + (bit + 1 << SHIFT | _TEST)
+    task = live.point(word, code)
+    old = bool(word.value >> bit & 1)
+    task.log((task.id, code, old, None))
+    return old
+
+
+def set_bit(word: FlagWord, bit: int) -> None:
+    """Set the bit.  Point: always."""
+    code = word.code + (bit + 1 << SHIFT | _SET)
+    task = live.point(word, code)
+    old = bool(word.value >> bit & 1)
+    word.value |= 1 << bit
+    task.log((task.id, code, old, None))
+
+
+def clear_bit(word: FlagWord, bit: int) -> None:
+    """Clear the bit.  Point: always."""
+    code = word.code + (bit + 1 << SHIFT | _CLEAR)
+    task = live.point(word, code)
+    old = bool(word.value >> bit & 1)
+    word.value &= ~(1 << bit)
+    task.log((task.id, code, old, None))
+
+
+def test_and_set_bit(word: FlagWord, bit: int) -> bool:
+    """Set the bit, return what it was.  Point: always."""
+    code = word.code + (bit + 1 << SHIFT | _TAS)
+    task = live.point(word, code)
+    old = bool(word.value >> bit & 1)
+    word.value |= 1 << bit
+    task.log((task.id, code, old, None))
+    return old
+
+
+def test_and_clear_bit(word: FlagWord, bit: int) -> bool:
+    """Clear the bit, return what it was.  Point: always."""
+    code = word.code + (bit + 1 << SHIFT | _TAC)
+    task = live.point(word, code)
+    old = bool(word.value >> bit & 1)
+    word.value &= ~(1 << bit)
+    task.log((task.id, code, old, None))
+    return old
+
+
+# -- sleeping bit locks ---------------------------------------------------------------------------------------------
+
+
+def bit_trylock(word: FlagWord, bit: int) -> bool:
+    """Try to take a sleeping bit lock; never waits.  Point: always."""
+    code = word.code + (bit + 1 << SHIFT | _TAS)
+    task = live.point(word, code)
+    old = bool(word.value >> bit & 1)
+    if not old:
+        word.value |= 1 << bit
+        word.owners[bit] = task
+    task.log((task.id, code, old, None))
+    return not old
+
+
+def bit_lock(word: FlagWord, bit: int) -> None:
+    """Take a sleeping bit lock, sleeping (exclusively) while it is set.  Raises Violation in atomic context.
+
+    Point: always; more of them when it is contended.
+    """
+    might_sleep()
+    if bit_trylock(word, bit):
+        return
+    queue = word.queue(bit)
+    entry: WaitEntry | None = None
+    while True:
+        entry = prepare_to_wait(queue, entry, exclusive=True)
+        _explain(entry, word, bit)
+        if test_bit(word, bit):
+            sleep_on(entry)
+        if bit_trylock(word, bit):
+            break
+    finish_wait(entry)
+
+
+def _explain(entry: WaitEntry, word: FlagWord, bit: int) -> None:
+    entry.holds = lambda: not word.peek(bit)
+    entry.holder = lambda: word.owners.get(bit)
+
+
+def wait_on_bit(word: FlagWord, bit: int) -> None:
+    """Sleep until the bit is clear; takes nothing.  Raises Violation in atomic context.  Point: always."""
+    might_sleep()
+    if not test_bit(word, bit):
+        return
+    queue = word.queue(bit)
+    entry: WaitEntry | None = None
+    while True:
+        entry = prepare_to_wait(queue, entry)
+        _explain(entry, word, bit)
+        if not test_bit(word, bit):
+            break
+        sleep_on(entry)
+    finish_wait(entry)
+
+
+def clear_bit_unlock(word: FlagWord, bit: int) -> None:
+    """The first half of an unlock: clear the bit.  Raises Violation if a stranger does it.  Point: always."""
+    code = word.code + (bit + 1 << SHIFT | _CLEAR)
+    task = live.point(word, code)
+    old = bool(word.value >> bit & 1)
+    word.value &= ~(1 << bit)
+    owner = word.owners.pop(bit, None)
+    task.log((task.id, code, old, None))
+    if owner is not task and owner not in task.acts_for:
+        raise Violation(
+            "lock-discipline",
+            "unlock by a stranger" if owner is not None else "unlock of a lock that nobody holds",
+            object=f"{word}.{word.name_of(bit)}",
+            task=task.name,
+            holder=owner.name if isinstance(owner, Task | Struct) else None,
+        )
+
+
+def wake_up_bit(word: FlagWord, bit: int) -> None:
+    """The second half of an unlock: wake one exclusive sleeper and all others.  Point: always."""
+    wake_up(word.queue(bit))
+
+
+def bit_unlock(word: FlagWord, bit: int) -> None:
+    """Release a sleeping bit lock: clear, then wake.  Raises Violation if a stranger does it.  Point: always, twice."""
+    clear_bit_unlock(word, bit)
+    wake_up_bit(word, bit)
+
+
+def hand_over(word: FlagWord, bit: int, token: object) -> None:
+    """Hand a held sleeping bit lock to the I/O `token`: tasks that act for it may release it.  Point: never."""
+    word.owners[bit] = token
+    live.need().note("hand-over", (word.bit_code(bit) >> SHIFT, token))
+
+
+# -- bit spinlocks --------------------------------------------------------------------------------------------------
+
+
+def bit_spin_lock(word: FlagWord, bit: int) -> None:
+    """Take a bit spinlock; preemption is off until it is released.  Point: always (disabled while held)."""
+    gate = word.gate(bit)
+    code = gate.code + _TAS
+    task = live.gated(gate, code)
+    _bit_taken(word, bit, gate, task)
+    task.log((task.id, code, False, None))
+
+
+def bit_spin_trylock(word: FlagWord, bit: int) -> bool:
+    """Try to take a bit spinlock; never waits.  Point: always."""
+    gate = word.gate(bit)
+    code = gate.code + _TAS
+    task = live.point(gate, code)
+    busy = gate.busy
+    if not busy:
+        _bit_taken(word, bit, gate, task)
+    task.log((task.id, code, busy, None))
+    return not busy
+
+
+def _bit_taken(word: FlagWord, bit: int, gate: Gate, task: Task) -> None:
+    preempt_off(task)
+    word.value |= 1 << bit
+    gate.owner = task
+    gate.taken_at = task.site
+    task.held.append(gate)
+    live.engine.set_busy(gate)  # type: ignore[union-attr]
+
+
+def bit_spin_unlock(word: FlagWord, bit: int) -> None:
+    """Release a bit spinlock.  Raises Violation if another task holds it.  Point: always."""
+    gate = word.gate(bit)
+    code = gate.code + _CLEAR
+    task = live.point(gate, code)
+    if gate.owner is not task:
+        task.log((task.id, code, gate.busy, None))
+        holder = gate.owner.name if gate.owner else None
+        raise Violation(
+            "lock-discipline", "released by another than its holder", object=str(gate), task=task.name, holder=holder
+        )
+    word.value &= ~(1 << bit)
+    gate.owner = None
+    task.held.remove(gate)
+    live.engine.set_free(gate)  # type: ignore[union-attr]
+    preempt_on(task)
+    task.log((task.id, code, True, None))
+
+
+# -- declaration ----------------------------------------------------------------------------------------------------
+
+
+class _FlagPart(Part):
+    def __init__(self, bits: type[IntEnum], waitable: tuple[int, ...]) -> None:
+        self.bits = bits
+        self.waitable = waitable
+        if [int(bit) for bit in bits] != list(range(len(bits))):
+            raise TypeError(f"{bits.__name__}: bits must be 0..{len(bits) - 1} without holes")
+        self.lanes = 1 + len(bits) + len(waitable)
+
+    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> FlagWord:
+        return FlagWord(code, guard, owner, self)
+
+    def lane_names(self, size: int) -> list[str]:
+        names = [bit.name for bit in self.bits]
+        return ["", *names, *(f"{self.bits(bit).name}.queue" for bit in self.waitable)]
+
+
+def flag_word(bits: type[IntEnum], waitable: tuple[int, ...] = ()) -> FlagWord:
+    """Declare a word of flags: `bits` number 0.. without holes; tasks can sleep on the `waitable` ones."""
+    part: Any = _FlagPart(bits, tuple(int(bit) for bit in waitable))
+    return part  # type: ignore[no-any-return]

@@ -1,0 +1,407 @@
+"""Engine `free`: real threads, all at once; the operating system decides, noise helps it.
+
+An op holds its object's guard from its point to its log, and its CPU's irq lock with it, so that an interrupt begins
+between ops and a CPU's task does not go on while one runs.  While the guard is held the op gets a stamp from one
+counter for the whole run; (stamp, stamp of the object's op before) is kept beside the event, so that a read names the
+write that it saw and the merged record is a linear extension of task order and object order.
+
+Lock order inside the engine: a CPU's run lock, its irq lock, the object's guard; none is held while a task is parked.
+A standstill is seen at once: `awake` counts the tasks that are not parked.  Whatever else stops (a CPU lock, a bug)
+is caught by the watchdog, which asks for progress.  Invariant: no task blocks where an abort cannot reach it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from itertools import count
+from threading import get_ident
+from typing import Any
+
+from mmrace.runtime import explain, live, pool, sites
+from mmrace.runtime.contract import Gate, Guard
+from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation
+from mmrace.runtime.kinds import NOTE, SHIFT, Kind
+from mmrace.runtime.noise import Noise
+from mmrace.runtime.task import Cpu, Task
+
+_BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
+POLL_SECONDS = 0.02  # how often a blocked CPU lock looks for an abort
+RETRY_PAUSE_SECONDS = 20e-6
+STALL_SECONDS = 20.0  # without any op for so long: no progress (noise delays are far below)
+UNWIND_SECONDS = 60.0
+
+
+class Free:
+    """The free-running engine.
+
+    Args: noise: what disturbs the run, and what it changes in the process.  seed: of noise and of the tasks' own
+    streams.  ncpus: CPUs of the model.  steps_max: bound of a run in ops.  sites: keep the site of every op.
+    record: keep events (False only in benchmarks).
+    """
+
+    name = "free"
+
+    def __init__(
+        self,
+        noise: Noise,
+        *,
+        seed: object = 0,
+        ncpus: int = 2,
+        steps_max: int = 200_000,
+        sites: bool = True,
+        record: bool = True,
+    ) -> None:
+        self.noise = noise
+        self.seed = seed
+        self.steps_max = steps_max
+        self.with_sites = sites
+        self.recording = record
+        self.aborting = False
+        self.marks: dict[str, int] = {}
+        self.tasks: list[Task] = []
+        self.objects: list[tuple[int, Any]] = []
+        self.lanes = 0
+        self.end: dict[str, Any] = {}
+        self.error: BaseException | None = None
+        self.switches = 0
+        self.alive = 0
+        self.awake = 0
+        self.by_ident: dict[int, Task] = {}
+        self.state = threading.Lock()  # of alive, awake, end, tasks, objects
+        self.stamps = count(1)
+        self.still = threading.Event()  # something for the watchdog
+        self.cpus = []
+        for i in range(ncpus):
+            cpu = Cpu(i, self.alloc(f"cpu:{i}", 1) << SHIFT, self.new_guard())
+            cpu.irq_lock = threading.Lock()
+            cpu.run_lock = threading.Lock()
+            self.cpus.append(cpu)
+
+    # -- contract ---------------------------------------------------------------------------------------------------
+
+    def point(self, obj: Any, code: int) -> Task:
+        task = self.by_ident[get_ident()]
+        if task.noise is not None:
+            task.noise(task, code)
+        if self.aborting:
+            raise Abort
+        if self.with_sites:
+            task.site = sites.here(2)
+        cpu = task.cpu_
+        if cpu is not None and not task.in_irq:
+            if not task.has_run:
+                self._take(cpu.run_lock)
+                task.has_run = True
+            if not task.has_irq:
+                self._take(cpu.irq_lock)
+                task.has_irq = True
+        guard: Guard = obj.guard
+        guard.lock.acquire()
+        task.guard = guard
+        return task
+
+    def gated(self, gate: Gate, code: int) -> Task:
+        while True:
+            task = self.point(gate, code)
+            if not gate.busy:
+                task.gate = None
+                return task
+            gate.waiters.append(task)
+            task.gate = gate
+            self._drop(task)
+            self._park(task)
+
+    def set_busy(self, gate: Gate) -> None:
+        gate.busy = True
+
+    def set_free(self, gate: Gate) -> None:
+        gate.busy = False
+        if gate.waiters:
+            waiters, gate.waiters = gate.waiters, []
+            for task in waiters:
+                self._unpark(task)
+
+    def current(self) -> Task:
+        return self.by_ident[get_ident()]
+
+    def cpu(self, number: int) -> Cpu:
+        if not 0 <= number < len(self.cpus):
+            raise UsageError(expected=f"a CPU in 0..{len(self.cpus) - 1}", got=number, where="the model's CPUs")
+        return self.cpus[number]
+
+    def new_guard(self) -> Guard | None:
+        return Guard(threading.Lock())
+
+    def alloc(self, owner: object, lanes: int) -> int:
+        with self.state:
+            base = self.lanes
+            self.lanes = base + lanes
+            self.objects.append((base, owner))
+        return base
+
+    def choose(self, task: Task, n: int) -> int:
+        return task.rng.randrange(n)
+
+    def note(self, kind: str, facts: tuple[object, ...]) -> None:
+        task = self.by_ident[get_ident()]
+        if self.recording:
+            task.events.append((task.id, NOTE, kind, facts))
+            task.stamps.append((next(self.stamps), 0))
+            task.sites.append(None)
+
+    def position(self, task: Task) -> int:
+        return 0
+
+    def retry_point(self, task: Task, since: int, code: int) -> Task:
+        time.sleep(RETRY_PAUSE_SECONDS)
+        return self.point(task.exit_gate, code)
+
+    def spawn(self, fn: Callable[..., object], args: tuple[object, ...], task: Task) -> None:
+        task.fn, task.args = fn, args
+        gate = Gate(self.alloc(task, 1) << SHIFT, self.new_guard())
+        gate.busy = True
+        gate.owner = task
+        task.exit_gate = gate
+        task.baton = threading.Lock()
+        task.baton.acquire()
+        task.log = self._logger(task)
+        with self.state:
+            task.id = len(self.tasks)
+            task.bit = 1 << task.id
+            self.tasks.append(task)
+            self.awake += 1
+            if not task.daemon:
+                self.alive += 1
+            if task.cpu_ is not None:
+                task.cpu_.tasks.append(task)
+        task.noise = self.noise.for_task(task)
+        pool.submit(lambda: self._thread(task))
+
+    # -- ops --------------------------------------------------------------------------------------------------------
+
+    def _logger(self, task: Task) -> Callable[[tuple[object, ...]], None]:
+        append, stamp, mark, stamps = task.events.append, task.stamps.append, task.sites.append, self.stamps
+        recording, give_back = self.recording, self._give_back
+
+        def log(event: tuple[object, ...]) -> None:
+            guard = task.guard
+            assert guard is not None
+            if recording:
+                append(event)
+                number = next(stamps)
+                stamp((number, guard.ver))
+                guard.ver = number
+                mark(task.site)
+            task.guard = None
+            guard.lock.release()
+            if task.has_run and not task.irq_depth:
+                give_back(task)
+
+        return log
+
+    @staticmethod
+    def _give_back(task: Task) -> None:
+        """Between ops: let interrupts, and the CPU's other tasks, in as far as the task's context allows."""
+        cpu = task.home
+        assert cpu is not None
+        if task.has_irq and not task.irq_depth:
+            task.has_irq = False
+            cpu.irq_lock.release()
+        if task.has_run and not task.preempt and not task.irq_depth:
+            task.has_run = False
+            cpu.run_lock.release()
+
+    def _take(self, lock: Any) -> None:
+        if lock.acquire(blocking=False):
+            return
+        while not lock.acquire(timeout=POLL_SECONDS):
+            if self.aborting:
+                raise Abort
+
+    def _drop(self, task: Task) -> None:
+        """End an op that was not done: give back what `point` took."""
+        guard, task.guard = task.guard, None
+        if guard is None:
+            return
+        guard.lock.release()
+        if task.has_run:
+            self._give_back(task)
+
+    # -- parking ----------------------------------------------------------------------------------------------------
+
+    def _park(self, task: Task) -> None:
+        task.parked = True
+        with self.state:
+            self.awake -= 1
+            if self.awake == 0:
+                self.still.set()
+        if self.aborting:
+            raise Abort
+        task.baton.acquire()
+        task.parked = False
+        if self.aborting:
+            raise Abort
+
+    def _unpark(self, task: Task) -> None:
+        with self.state:
+            self.awake += 1
+        try:
+            task.baton.release()
+        except RuntimeError:  # an abort released it already
+            if not self.aborting:
+                raise InternalError(f"{task.name} was unparked twice") from None
+
+    # -- contexts ---------------------------------------------------------------------------------------------------
+
+    def hold_cpu(self, task: Task) -> None:
+        if task.cpu_ is not None and not task.in_irq:
+            task.cpu_.preempt_owner = task
+
+    def release_cpu(self, task: Task) -> None:
+        if task.cpu_ is not None and not task.in_irq and not task.irq_depth:
+            task.cpu_.preempt_owner = None
+
+    def irqs_off(self, task: Task) -> None:
+        """Nothing to do: the task keeps its irq lock while `irq_depth` is not 0."""
+
+    def irqs_on(self, task: Task) -> None:
+        """Nothing to do: the end of this op gives the irq lock back."""
+
+    def irq_enter(self, cpu: Cpu, code: int) -> Task:
+        task = self.by_ident[get_ident()]
+        self._take(cpu.irq_lock)
+        task.in_irq = True
+        task.cpu_ = cpu
+        cpu.irq_task = task
+        return self.point(cpu, code)
+
+    def irq_exit(self, task: Task, cpu: Cpu) -> None:
+        task.in_irq = False
+        task.cpu_ = None
+        cpu.irq_task = None
+        cpu.irq_lock.release()
+
+    # -- life and end -----------------------------------------------------------------------------------------------
+
+    def run(self, main: Callable[[], object], cpu: int = 0) -> None:
+        """Run `main` as the first task, to the end of every task that is no daemon; then unwind the rest.
+
+        What came of it is in `end`, `error` and each task's events.  What noise changed in the process is restored.
+        """
+        live.install(self)
+        self.noise.begin()
+        try:
+            root = Task(0, "main", self.cpus[cpu], None, self.seed)
+            self.spawn(main, (), root)
+            self._watch()
+        finally:
+            self._unwind()
+            self.noise.finish()
+            live.remove()
+
+    def _thread(self, task: Task) -> None:
+        self.by_ident[get_ident()] = task
+        try:
+            if not self.aborting:
+                assert task.fn is not None and task.exit_gate is not None
+                code = task.exit_gate.code + _BEGIN
+                self.point(task.exit_gate, code).log((task.id, code, None, None))
+                task.fn(*task.args)
+                self._exit(task)
+        except Abort:
+            pass
+        except BaseException as error:
+            self._fail(task, error)
+        finally:
+            self._gone(task)
+
+    def _exit(self, task: Task) -> None:
+        gate = task.exit_gate
+        assert gate is not None
+        code = gate.code + _EXIT
+        self.point(gate, code)
+        self.set_free(gate)
+        task.log((task.id, code, tuple(str(lock) for lock in task.held), None))
+
+    def _gone(self, task: Task) -> None:
+        if task.guard is not None:
+            task.guard.lock.release()
+            task.guard = None
+        task.irq_depth = task.preempt = 0
+        if task.has_run:
+            self._give_back(task)
+        if task.in_irq and task.cpu_ is not None:
+            task.cpu_.irq_lock.release()
+        with self.state:
+            task.done = True
+            self.awake -= 1
+            if not task.daemon:
+                self.alive -= 1
+            if self.alive == 0:
+                self.end = self.end or {"how": "finished", "detail": {}}
+            if self.awake == 0 or self.alive == 0 or self.aborting:
+                self.still.set()
+        self.by_ident.pop(get_ident(), None)
+
+    def _finish(self, end: dict[str, Any]) -> None:
+        with self.state:
+            self.end = self.end or end
+            self.aborting = True
+        self.still.set()
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        if isinstance(error, Violation):
+            facts = {"task": task.name, **error.facts}
+            self.note("violation", (error.oracle, error.rule, facts))
+            detail = {"oracle": error.oracle, "rule": error.rule, "facts": facts, "at": sites.site_name(task.site)}
+            self._finish({"how": "violation", "detail": detail})
+        else:
+            self.error = self.error or error
+            self._finish({"how": "abort", "detail": {"task": task.name, "error": repr(error)}})
+
+    # -- watchdog ---------------------------------------------------------------------------------------------------
+
+    def _progress(self) -> int:
+        return sum(len(task.events) for task in self.tasks)
+
+    def _watch(self) -> None:
+        """Wait for the end of the run; see to it that there is one."""
+        seen, since = -1, time.monotonic()
+        while not self.end:
+            self.still.wait(timeout=0.25)
+            self.still.clear()
+            with self.state:
+                stuck = self.awake == 0 and self.alive > 0 and not self.end
+            if stuck:
+                self._finish({"how": "deadlock", "detail": explain.standstill(self.tasks)})
+                return
+            progress = self._progress()
+            if progress > self.steps_max:
+                detail = {**explain.standstill(self.tasks), "kind": "livelock", "steps": progress}
+                self._finish({"how": "bound", "detail": detail})
+            if progress != seen:
+                seen, since = progress, time.monotonic()
+            elif self.recording and time.monotonic() - since > STALL_SECONDS:
+                detail = {**explain.standstill(self.tasks), "stalled_s": STALL_SECONDS}
+                self._finish({"how": "deadlock", "detail": detail})
+
+    def _unwind(self) -> None:
+        """Make every thread of the run return to the pool.  Raises InternalError naming those that do not."""
+        self.aborting = True
+        deadline = time.monotonic() + UNWIND_SECONDS
+        while True:
+            left = [task for task in list(self.tasks) if not task.done]
+            if not left:
+                return
+            if time.monotonic() > deadline:
+                names = ", ".join(task.name for task in left)
+                raise InternalError(f"these tasks did not unwind: {names}")
+            for task in left:
+                if task.parked:
+                    with contextlib.suppress(RuntimeError):  # it was released already
+                        task.baton.release()
+            self.still.wait(timeout=0.005)
+            self.still.clear()

@@ -1,0 +1,56 @@
+"""Op codes: what a task can be about to do at a point.
+
+An op is one integer, ``lane << SHIFT | kind``.  A lane is one thing that two tasks can meet on (a field, a flag bit,
+a word of data, a lock); odd kinds are write-like, so that two ops of different tasks are dependent exactly if
+``(a ^ b) < 64 and (a | b) & 1`` (SEARCH.md section 9).  LOAD and STORE of a flag word concern every bit of it and
+have a lane of their own: `Record` and searchers widen them.  Invariant: the numbers never change, records hold them.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+SHIFT = 6
+KIND_MASK = (1 << SHIFT) - 1
+NOTE = -1  # "op" of an event that is a remark, not an op
+
+
+class Kind(IntEnum):
+    """Kinds of op; odd ones write."""
+
+    READ = 0
+    WRITE = 1
+    TEST = 2
+    SET = 3
+    LOAD = 4
+    CLEAR = 5
+    JOIN = 6
+    TEST_AND_SET = 7
+    YIELD = 8
+    TEST_AND_CLEAR = 9
+    CHOOSE = 10
+    STORE = 11
+    RETRY = 12
+    ACQUIRE = 13
+    COUNT = 14
+    TRY = 15
+    RELEASE = 17
+    GET = 19
+    PUT = 21
+    GET_UNLESS_ZERO = 23
+    FREEZE = 25
+    UNFREEZE = 27
+    QUEUE = 29
+    SLEEP = 31
+    WAKE = 33
+    DEQUEUE = 35
+    SPAWN = 37
+    BEGIN = 39
+    EXIT = 41
+    IRQ = 43
+    PREEMPT = 45
+
+
+def dependent(a: int, b: int) -> bool:
+    """Say whether two ops of different tasks touch the same lane and are not both reads."""
+    return (a ^ b) <= KIND_MASK and bool((a | b) & 1)

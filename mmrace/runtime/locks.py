@@ -1,0 +1,180 @@
+"""Spinlocks and mutexes: real `threading` locks with trylock semantics.
+
+A held lock disables its acquire; a try is never disabled, it fails.  The engine says when the lock can be had, then
+it is taken with ``blocking=False`` and must succeed (InternalError otherwise).  Invariant: `raw` is locked exactly
+while `busy`; a spinlock keeps preemption off from success to release, an irq one interrupts too.  Switching them off
+only at success, not while spinning, allows more interleavings and forbids none: whoever holds a spinlock runs.
+Source: Linux `include/linux/spinlock.h`, `mutex.h`, v3.3.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from mmrace.runtime import live
+from mmrace.runtime.context import irqs_off, irqs_on, might_sleep, preempt_off, preempt_on
+from mmrace.runtime.contract import Gate, Guard
+from mmrace.runtime.errors import InternalError, Violation
+from mmrace.runtime.kinds import Kind
+from mmrace.runtime.struct import Part, Struct
+from mmrace.runtime.task import Task
+
+_ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
+
+
+class _Lock(Gate):
+    """What spinlock and mutex share: the raw lock and its owner."""
+
+    __slots__ = ("key", "raw", "struct")
+
+    def __init__(self, code: int, guard: Guard | None, struct: Struct, key: str) -> None:
+        super().__init__(code, guard)
+        self.raw = threading.Lock()
+        self.struct = struct
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"{self.struct.name}.{self.key}"
+
+    def _taken(self, task: Task) -> None:
+        if not self.raw.acquire(blocking=False):
+            raise InternalError(f"{self} was scheduled as free but its lock is held by {self.owner}")
+        self.owner = task
+        self.taken_at = task.site
+        task.held.append(self)
+        live.engine.set_busy(self)  # type: ignore[union-attr]
+
+    def _dropped(self, task: Task) -> None:
+        if self.owner is not task:
+            task.log((task.id, self.code + _RELEASE, None, None))
+            raise Violation(
+                "lock-discipline",
+                "released by another than its holder",
+                object=str(self),
+                task=task.name,
+                holder=self.owner.name if self.owner else None,
+            )
+        self.owner = None
+        task.held.remove(self)
+        self.raw.release()
+        live.engine.set_free(self)  # type: ignore[union-attr]
+
+
+class SpinLock(_Lock):
+    """A spinlock; irq-ness is a property of how it is taken, as in the kernel."""
+
+    __slots__ = ()
+
+
+class Mutex(_Lock):
+    """A sleeping mutex."""
+
+    __slots__ = ()
+
+
+def _acquire(lock: SpinLock, irq: bool) -> None:
+    code = lock.code + _ACQUIRE
+    task = live.gated(lock, code)
+    if irq:
+        irqs_off(task)
+    preempt_off(task)
+    lock._taken(task)
+    task.log((task.id, code, "irq" if irq else None, None))
+
+
+def _release(lock: SpinLock, irq: bool) -> None:
+    code = lock.code + _RELEASE
+    task = live.point(lock, code)
+    lock._dropped(task)
+    preempt_on(task)
+    if irq:
+        irqs_on(task)
+    task.log((task.id, code, "irq" if irq else None, None))
+
+
+def spin_lock(lock: SpinLock) -> None:
+    """Take a spinlock; preemption is off until it is released.  Point: always (disabled while held)."""
+    _acquire(lock, False)
+
+
+def spin_unlock(lock: SpinLock) -> None:
+    """Release a spinlock.  Raises Violation if another task holds it.  Point: always."""
+    _release(lock, False)
+
+
+def spin_lock_irq(lock: SpinLock) -> None:
+    """Take a spinlock with interrupts off on this CPU.  Nests (the irqsave form).  Point: always."""
+    _acquire(lock, True)
+
+
+def spin_unlock_irq(lock: SpinLock) -> None:
+    """Release a spinlock and undo its irq-off.  Point: always."""
+    _release(lock, True)
+
+
+spin_lock_irqsave = spin_lock_irq
+spin_unlock_irqrestore = spin_unlock_irq
+
+
+def spin_trylock(lock: SpinLock) -> bool:
+    """Try to take a spinlock; never waits.  Point: always."""
+    code = lock.code + _TRY
+    task = live.point(lock, code)
+    ok = not lock.busy
+    if ok:
+        preempt_off(task)
+        lock._taken(task)
+    task.log((task.id, code, ok, None))
+    return ok
+
+
+def mutex_lock(mutex: Mutex) -> None:
+    """Take a mutex, sleeping while it is held.  Raises Violation in atomic context.  Point: always."""
+    might_sleep()
+    code = mutex.code + _ACQUIRE
+    task = live.gated(mutex, code)
+    mutex._taken(task)
+    task.log((task.id, code, None, None))
+
+
+def mutex_trylock(mutex: Mutex) -> bool:
+    """Try to take a mutex; never waits.  Point: always."""
+    code = mutex.code + _TRY
+    task = live.point(mutex, code)
+    ok = not mutex.busy
+    if ok:
+        mutex._taken(task)
+    task.log((task.id, code, ok, None))
+    return ok
+
+
+def mutex_unlock(mutex: Mutex) -> None:
+    """Release a mutex.  Raises Violation if another task holds it.  Point: always."""
+    code = mutex.code + _RELEASE
+    task = live.point(mutex, code)
+    mutex._dropped(task)
+    task.log((task.id, code, None, None))
+
+
+class _LockPart(Part):
+    def __init__(self, cls: type[_Lock]) -> None:
+        self.cls = cls
+
+    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> _Lock:
+        return self.cls(code, guard, owner, self.key)
+
+
+def spinlock() -> SpinLock:
+    """Declare a spinlock."""
+    part: Any = _LockPart(SpinLock)
+    return part  # type: ignore[no-any-return]
+
+
+irq_spinlock = spinlock  # the same lock; the name tells the reader how it is taken
+
+
+def mutex() -> Mutex:
+    """Declare a mutex."""
+    part: Any = _LockPart(Mutex)
+    return part  # type: ignore[no-any-return]

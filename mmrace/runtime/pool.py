@@ -1,0 +1,66 @@
+"""Worker threads, kept between runs.
+
+A run needs a thread for each of its tasks, a device completion included; starting one costs more than most runs' ops.
+Invariant: a worker is either idle in the pool or runs one job; a job's exceptions are the job's own business (engines
+catch all), and a worker that is asked to stop has ended.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+_idle: list[Worker] = []
+_all: list[Worker] = []
+_mutex = threading.Lock()
+
+
+class Worker(threading.Thread):
+    """One kept thread.  `baton` is a locked lock that engines park it on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(name=f"mmrace-{number}", daemon=True)
+        self.wake = threading.Lock()
+        self.wake.acquire()
+        self.job: Callable[[], None] | None = None
+
+    def run(self) -> None:
+        """Do jobs until told to stop."""
+        while True:
+            self.wake.acquire()
+            job, self.job = self.job, None
+            if job is None:
+                return
+            job()
+            del job
+            _idle.append(self)
+
+
+def submit(job: Callable[[], None]) -> None:
+    """Run `job` on an idle worker, or on a new one."""
+    try:
+        worker = _idle.pop()
+    except IndexError:
+        with _mutex:
+            worker = Worker(len(_all))
+            _all.append(worker)
+        worker.start()
+    worker.job = job
+    worker.wake.release()
+
+
+def pool_size() -> int:
+    """Return how many kept threads there are, busy or idle."""
+    return len(_all)
+
+
+def drain() -> int:
+    """Stop every idle worker; return how many threads of the pool are still alive (busy ones)."""
+    while _idle:
+        worker = _idle.pop()
+        worker.job = None
+        worker.wake.release()
+        worker.join()
+        with _mutex:
+            _all.remove(worker)
+    return len(_all)

@@ -1,0 +1,355 @@
+"""The record of a run: header, events in order, verdict; schema ``mmrace-record/1``.
+
+In memory a record is what the engine kept: tuples ``(task, op, a, b)`` (docs: RECORD.md beside this file), a lane
+table made when somebody asks, and live objects as values.  On disk it is JSON lines: a header, one event a line, a
+verdict; names instead of objects.  Both answer the same questions, so that oracles and reports need not know which
+they have.  Invariant: every schema version ever written is read; a file that is cut or changed is refused with what
+to do.  Not here: meaning; oracles judge, `report/` explains.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from mmrace.runtime.contract import Site
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.sites import site_name
+from mmrace.runtime.struct import Struct
+from mmrace.runtime.task import Task
+
+SCHEMA = "mmrace-record/1"
+READABLE = ("mmrace-record/1",)
+
+Event = tuple[Any, ...]
+Lane = tuple[str, str, str, str]  # class, owner's name, field, sub-name ("" | bit | "[i]" | "BIT.queue")
+
+
+class Record:
+    """One run, whole.
+
+    Attributes: header (dict, JSON), events (in a linear order of task order and object order), sites (beside events:
+    names or None; empty if they were not kept), masks (controlled engines: the enabled set at each op), end, final,
+    marks, verdict (dict, set by the judge).
+    """
+
+    def __init__(
+        self,
+        header: dict[str, Any],
+        events: list[Event],
+        *,
+        table: dict[int, Lane],
+        tasks: list[dict[str, Any]],
+        sites: list[str | None] | None = None,
+        masks: list[int] | None = None,
+        end: dict[str, Any] | None = None,
+        final: dict[str, Any] | None = None,
+        marks: dict[str, int] | None = None,
+    ) -> None:
+        self.header = header
+        self.events = events
+        self._table: dict[int, Lane] | None = table
+        self.tasks = tasks
+        self._sites = sites
+        self.masks = masks or []
+        self.end = end or {}
+        self.final = final or {}
+        self.marks = marks or {}
+        self.verdict: dict[str, Any] = {}
+        self._objects: list[tuple[int, Any]] = []
+        self._raw_sites: list[Site | None] = []
+
+    # -- from a run -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def of_run(cls, engine: Any, header: dict[str, Any], final: dict[str, Any]) -> Record:
+        """Make the record of a finished run of `engine`."""
+        tasks = [
+            {"id": task.id, "name": task.name, "cpu": task.home.id if task.home else None, "daemon": task.daemon}
+            for task in engine.tasks
+        ]
+        if engine.name == "free":
+            events, raw_sites = _merge(engine.tasks)
+            masks: list[int] = []
+        else:
+            events, raw_sites, masks = engine.events, _spread(engine.events, engine.sites), engine.masks
+        record = cls(
+            header, events, table={}, tasks=tasks, masks=masks, end=engine.end, final=final, marks=dict(engine.marks)
+        )
+        record._objects = engine.objects
+        record._raw_sites = raw_sites
+        record._table = None
+        return record
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    @property
+    def sites(self) -> list[str | None]:
+        """The site of each event by name, or an empty list if they were not kept."""
+        if self._sites is None:
+            self._sites = [site_name(site) for site in self._raw_sites]
+        return self._sites
+
+    @property
+    def table(self) -> dict[int, Lane]:
+        """Lane -> (class, owner, field, sub-name)."""
+        if self._table is None:
+            self._table = dict(_lane_table(self._objects))
+        return self._table
+
+    def lanes(self, cls_name: str, field: str) -> dict[int, str]:
+        """Map the lanes of a plain field, refcount or lock of a class to their owners' names."""
+        return self._find(cls_name, field, "")
+
+    def bit_lane(self, cls_name: str, field: str, bit: str) -> dict[int, str]:
+        """Map the lanes of one bit of a flag word to their owners' names."""
+        return self._find(cls_name, field, bit)
+
+    def queue_lanes(self, cls_name: str, field: str, bit: str) -> dict[int, str]:
+        """Map the lanes of a waitable bit's queue to their owners' names."""
+        return self._find(cls_name, field, f"{bit}.queue")
+
+    def word_lanes(self, cls_name: str, field: str) -> dict[int, tuple[str, int]]:
+        """Map the lanes of an array of words to (owner's name, index)."""
+        if self._table is None:
+            found: dict[int, tuple[str, int]] = {}
+            for base, obj in self._objects:
+                if isinstance(obj, Struct) and _is_a(obj, cls_name):
+                    part = type(obj).sized_part
+                    if part is not None and part[0] == field:
+                        first, name = base + type(obj).fixed_lanes, obj.name
+                        found.update((first + i, (name, i)) for i in range(obj.size))
+            return found
+        return {
+            lane: (owner, int(sub[1:-1]))
+            for lane, (cls, owner, key, sub) in self._table.items()
+            if cls == cls_name and key == field and sub.startswith("[")
+        }
+
+    def _find(self, cls_name: str, field: str, sub: str) -> dict[int, str]:
+        if self._table is not None:
+            return {
+                lane: owner
+                for lane, (cls, owner, key, name) in self._table.items()
+                if cls == cls_name and key == field and name == sub
+            }
+        found: dict[int, str] = {}
+        offsets: dict[type, int | None] = {}
+        for base, obj in self._objects:
+            if isinstance(obj, Struct) and _is_a(obj, cls_name):
+                kind = type(obj)
+                if kind not in offsets:
+                    offsets[kind] = _offset(kind, field, sub)
+                offset = offsets[kind]
+                if offset is not None:
+                    found[base + offset] = obj.name
+        return found
+
+    def lane_name(self, lane: int) -> str:
+        """Name a lane: "page:0.flags.PG_locked"."""
+        found = self.table.get(lane)
+        if found is None:
+            return f"lane:{lane}"
+        _, owner, field, sub = found
+        text = f"{owner}.{field}" if field else owner
+        return text + (sub if sub.startswith("[") else f".{sub}" if sub else "")
+
+    def task_name(self, number: int) -> str:
+        """Name a task by its id."""
+        return str(self.tasks[number]["name"])
+
+    @staticmethod
+    def name(value: Any) -> Any:
+        """Name a logged value: structs, tasks and enum members by name, tuples member by member, others as they are."""
+        if isinstance(value, Struct | Task):
+            return value.name
+        if isinstance(value, Enum):
+            return value.name
+        if isinstance(value, tuple | list):
+            return [Record.name(part) for part in value]
+        if isinstance(value, dict):
+            return {str(key): Record.name(part) for key, part in value.items()}
+        return value
+
+    def plain(self) -> Iterator[list[Any]]:
+        """Yield each event as it is written: [task, kind, lane or None, a, b] with names for objects."""
+        name = self.name
+        for task, op, a, b in self.events:
+            if op == NOTE:
+                yield [task, "NOTE", None, a, name(b)]
+            else:
+                yield [task, Kind(op & KIND_MASK).name, op >> SHIFT, name(a), name(b)]
+
+    # -- disk -------------------------------------------------------------------------------------------------------
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the record as JSON lines, atomically (a temporary file beside it, then a rename).  Raises OSError."""
+        target = Path(path)
+        temporary = target.with_name(target.name + ".part")
+        try:
+            with open(temporary, "w", encoding="utf-8") as out:
+                for line in self.lines():
+                    out.write(line + "\n")
+                out.flush()
+                os.fsync(out.fileno())
+            os.replace(temporary, target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the file."""
+        used = sorted({op >> SHIFT for _, op, _, _ in self.events if op != NOTE} | self._noted_lanes())
+        header = {
+            **self.header,
+            "schema": SCHEMA,
+            "tasks": self.tasks,
+            "lanes": {str(lane): list(self.table[lane]) for lane in used if lane in self.table},
+        }
+        yield _dump(header)
+        sites = self.sites
+        step = 0
+        for i, event in enumerate(self.plain()):
+            mask = None
+            if event[1] != "NOTE":
+                mask = self.masks[step] if step < len(self.masks) else None
+                step += 1
+            yield _dump([*event, sites[i] if i < len(sites) else None, mask])
+        tail = {"end": self.end, "final": self.final, "marks": self.marks, "verdict": self.verdict}
+        yield _dump({**{key: self.name(value) for key, value in tail.items()}, "events": len(self.events)})
+
+    def _noted_lanes(self) -> set[int]:
+        return {
+            facts[0]
+            for _, op, kind, facts in self.events
+            if op == NOTE and kind in ("retire", "rename", "hand-over") and facts
+        }
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Record:
+        """Read a record file.  Raises UsageError if it is missing, cut, changed or of an unknown schema."""
+        where = str(path)
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(expected="a readable record file", got=str(error), where=where) from error
+        try:
+            parts = [json.loads(line) for line in lines]
+            header, body, tail = parts[0], parts[1:-1], parts[-1]
+            schema = header["schema"]
+        except (ValueError, IndexError, TypeError, KeyError) as error:
+            raise UsageError(
+                expected=f"a record ({SCHEMA}), JSON lines",
+                got=f"{type(error).__name__}: {error}",
+                where=where,
+                try_="save it again: a record has a header, one event a line and a verdict",
+            ) from error
+        if schema not in READABLE:
+            raise UsageError(
+                expected=f"a schema out of {', '.join(READABLE)}",
+                got=schema,
+                where=where,
+                try_="read it with the mmrace that wrote it",
+            )
+        if not isinstance(tail, dict) or tail.get("events") != len(body):
+            raise UsageError(
+                expected=f"{len(body)} events and a verdict line that says so",
+                got="a file that was cut or changed",
+                where=where,
+                try_="copy it again from where it was saved",
+            )
+        try:
+            return cls._of_lines(header, body, tail)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise UsageError(
+                expected="events as the schema says", got=f"{type(error).__name__}: {error}", where=where
+            ) from error
+
+    @classmethod
+    def _of_lines(cls, header: dict[str, Any], body: list[list[Any]], tail: dict[str, Any]) -> Record:
+        events: list[Event] = []
+        masks: list[int] = []
+        sites: list[str | None] = []
+        for task, kind, lane, a, b, site, mask in body:
+            events.append((task, NOTE if kind == "NOTE" else lane << SHIFT | Kind[kind], a, b))
+            sites.append(site)
+            if mask is not None:
+                masks.append(mask)
+        table = {int(lane): tuple(entry) for lane, entry in header.pop("lanes").items()}
+        record = cls(
+            header,
+            events,
+            table=table,
+            tasks=header.pop("tasks"),
+            sites=sites if any(sites) else [],
+            masks=masks,
+            end=tail["end"],
+            final=tail["final"],
+            marks=tail["marks"],
+        )
+        record.verdict = tail["verdict"]
+        return record
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), default=str)
+
+
+def _is_a(obj: Struct, cls_name: str) -> bool:
+    return any(cls.__name__ == cls_name for cls in type(obj).__mro__)
+
+
+def _offset(kind: Any, field: str, sub: str) -> int | None:
+    for key, first, _, part in kind.plan:
+        if key == field:
+            if part is None:
+                return int(first) if sub == "" else None
+            names = part.lane_names(0)
+            return first + names.index(sub) if sub in names else None
+    return None
+
+
+def _class_name(obj: Struct) -> str:
+    """Name the struct as the kernel model declares it: the class nearest to Struct."""
+    mro = type(obj).__mro__
+    return mro[mro.index(Struct) - 1].__name__
+
+
+def _lane_table(objects: list[tuple[int, Any]]) -> Iterator[tuple[int, Lane]]:
+    for base, obj in objects:
+        if isinstance(obj, Struct):
+            kind, owner = _class_name(obj), obj.name
+            for key, first, count, part in type(obj).plan:
+                names = [""] if part is None else part.lane_names(0)
+                for i in range(count):
+                    yield base + first + i, (kind, owner, key, names[i])
+            sized = type(obj).sized_part
+            if sized is not None:
+                for i, name in enumerate(sized[1].lane_names(obj.size)):
+                    yield base + type(obj).fixed_lanes + i, (kind, owner, sized[0], name)
+        elif isinstance(obj, Task):
+            yield base, ("Task", obj.name, "", "")
+        else:
+            yield base, ("Cpu", str(obj), "", "")
+
+
+def _merge(tasks: list[Any]) -> tuple[list[Event], list[Site | None]]:
+    rows: list[tuple[int, Event, Site | None]] = []
+    for task in tasks:
+        rows.extend(zip((stamp for stamp, _ in task.stamps), task.events, task.sites, strict=True))
+    rows.sort(key=lambda row: row[0])
+    return [row[1] for row in rows], [row[2] for row in rows]
+
+
+def _spread(events: list[Event], op_sites: list[Site | None]) -> list[Site | None]:
+    if not op_sites:
+        return []
+    rest = iter(op_sites)
+    return [None if event[1] == NOTE else next(rest, None) for event in events]

@@ -1,0 +1,99 @@
+"""Reference counts with named references, freeze and unfreeze.
+
+Each get and put names its reference, since the ledger cannot guess whose it is.  Invariant: a count is changed only
+here, and every change is one op.  Not checked here: that the names balance; that is the ledger oracle's work.
+Source: Linux `include/linux/pagemap.h`, `page-flags.h`, v3.3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmrace.runtime import live
+from mmrace.runtime.contract import Guard
+from mmrace.runtime.kinds import SHIFT, Kind
+from mmrace.runtime.struct import Part, Struct
+
+_GET, _PUT, _GUZ = int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)
+_FREEZE, _UNFREEZE, _COUNT = int(Kind.FREEZE), int(Kind.UNFREEZE), int(Kind.COUNT)
+
+
+class Refcount:
+    """An atomic counter of named references."""
+
+    __slots__ = ("code", "guard", "value")
+
+    def __init__(self, code: int, guard: Guard | None) -> None:
+        self.code = code
+        self.guard = guard
+        self.value = 0
+
+    def get(self, ref: str) -> int:
+        """Take one reference called `ref`; return the new count.  Point: always."""
+        code = self.code + _GET
+        task = live.point(self, code)
+        self.value = new = self.value + 1
+        task.log((task.id, code, ref, new))
+        return new
+
+    def put(self, ref: str) -> int:
+        """Drop one reference called `ref`; return the new count.  Point: always."""
+        code = self.code + _PUT
+        task = live.point(self, code)
+        self.value = new = self.value - 1
+        task.log((task.id, code, ref, new))
+        return new
+
+    def get_unless_zero(self, ref: str) -> bool:
+        """Take a reference unless the count is 0 (free, or frozen).  Point: always."""
+        code = self.code + _GUZ
+        task = live.point(self, code)
+        new = self.value
+        if new:
+            self.value = new = new + 1
+        task.log((task.id, code, ref, new))
+        return bool(new)
+
+    def read(self) -> int:
+        """Return the count.  Point: always."""
+        code = self.code + _COUNT
+        task = live.point(self, code)
+        value = self.value
+        task.log((task.id, code, value, None))
+        return value
+
+    def freeze(self, n: int) -> bool:
+        """Compare-and-swap n -> 0; True if nobody but the n known owners held it.  Point: always."""
+        code = self.code + _FREEZE
+        task = live.point(self, code)
+        ok = self.value == n
+        if ok:
+            self.value = 0
+        task.log((task.id, code, n, ok))
+        return ok
+
+    def unfreeze(self, n: int, dropped: str | None = None) -> None:
+        """Store n plainly, legal only for the freezer; `dropped` names a reference that went.  Point: always."""
+        code = self.code + _UNFREEZE
+        task = live.point(self, code)
+        self.value = n
+        task.log((task.id, code, n, dropped))
+
+    def retire(self, *refs: str) -> None:
+        """Note that the named references died with a successful freeze (the object goes away).  Point: never."""
+        live.need().note("retire", (self.code >> SHIFT, refs))
+
+    def rename(self, old: str, new: str) -> None:
+        """Note that a reference has a new owner; the count stays.  Point: never."""
+        live.need().note("rename", (self.code >> SHIFT, old, new))
+
+
+class _RefcountPart(Part):
+    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Refcount:
+        return Refcount(code, guard)
+
+
+def refcount() -> Refcount:
+    """Declare a reference count, 0 in a new object."""
+    part: Any = _RefcountPart()
+    return part  # type: ignore[no-any-return]

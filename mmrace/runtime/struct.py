@@ -1,0 +1,294 @@
+"""Structs of the model: shared fields as descriptors, embedded primitives, poison after free.
+
+A class declares its fields; reading or writing a plain one *is* the op.  Each field has its own lanes, so the object
+of an op is "this field of this object".  Invariant: a Struct has no mutable slot that is neither a shared field, an
+embedded primitive nor declared `ghost` (a test checks it for all of `kernel/`).
+
+The accessors are generated from a template, as namedtuple does: a property with its op code as a constant costs half
+of a generic descriptor.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar, cast, overload
+
+from mmrace.runtime import live
+from mmrace.runtime.contract import Guard
+from mmrace.runtime.errors import Violation
+from mmrace.runtime.kinds import SHIFT, Kind
+
+T = TypeVar("T")
+FIELD_FILE = "<mmrace field>"
+
+
+class Field(Generic[T]):
+    """A plain shared field: reading it is a READ op, writing it a WRITE op.  Declared with `shared`."""
+
+    lanes = 1
+
+    def __init__(self, default: T) -> None:
+        self.default = default
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Field[T]: ...
+    @overload
+    def __get__(self, obj: Struct, owner: type) -> T: ...
+    def __get__(self, obj: Struct | None, owner: type) -> Field[T] | T:
+        raise NotImplementedError  # StructMeta puts a property in its place
+
+    def __set__(self, obj: Struct, value: T) -> None:
+        raise NotImplementedError
+
+
+class Ghost(Generic[T]):
+    """Bookkeeping that the model does not share: immutable facts, and what only oracles read.  No op."""
+
+    def __init__(self, default: T) -> None:
+        self.default = default
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Ghost[T]: ...
+    @overload
+    def __get__(self, obj: Struct, owner: type) -> T: ...
+    def __get__(self, obj: Struct | None, owner: type) -> Ghost[T] | T:
+        raise NotImplementedError
+
+    def __set__(self, obj: Struct, value: T) -> None:
+        raise NotImplementedError
+
+
+class Part:
+    """An embedded primitive (lock, flag word, refcount, ...): knows its lanes and how to build itself."""
+
+    lanes = 1
+    key = ""  # the field's name, set by StructMeta
+    sized = False  # True: the number of lanes is given per object
+
+    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Any:
+        """Return the primitive for one object; `code` is that of its first lane."""
+        raise NotImplementedError
+
+    def lane_names(self, size: int) -> list[str]:
+        """Name each lane, "" for the only one."""
+        return [""]
+
+
+def shared(default: T) -> Field[T]:
+    """Declare a plain shared field."""
+    return Field(default)
+
+
+def ghost(default: T) -> T:
+    """Declare unrecorded bookkeeping."""
+    return cast(T, Ghost(default))
+
+
+_TEMPLATE = """
+def fget(self):
+    code = self.code + {read}
+    task = point(self, code)
+    value = self._{name}
+    task.log((task.id, code, value, None))
+    return value
+
+def fset(self, value):
+    code = self.code + {write}
+    task = point(self, code)
+    old = self._{name}
+    self._{name} = value
+    task.log((task.id, code, old, value))
+"""
+
+
+def _accessors(name: str, lane: int) -> property:
+    source = _TEMPLATE.format(name=name, read=lane << SHIFT | Kind.READ, write=lane << SHIFT | Kind.WRITE)
+    source = source.replace("point(self", "live.point(self")
+    scope: dict[str, Any] = {"live": live}
+    exec(compile(source, FIELD_FILE, "exec"), scope)
+    return property(scope["fget"], scope["fset"], doc=f"Shared field `{name}`: every access is an op.")
+
+
+class StructMeta(type):
+    """Turns declarations into slots, accessors and a lane plan."""
+
+    plan: list[tuple[str, int, int, Part | None]]  # (field, first lane, lanes, part)
+    defaults: dict[str, object]
+    parts: list[tuple[str, int, Part]]
+    fixed_lanes: int
+    sized_part: tuple[str, Part] | None
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> StructMeta:
+        parent = next((base for base in bases if isinstance(base, StructMeta)), None)
+        plan = list(parent.plan) if parent else []
+        defaults = dict(parent.defaults) if parent else {}
+        parts = list(parent.parts) if parent else []
+        lane = parent.fixed_lanes if parent else 0
+        sized = parent.sized_part if parent else None
+        slots: list[str] = list(space.pop("__slots__", ()))
+        for key, value in list(space.items()):
+            if isinstance(value, Field):
+                plan.append((key, lane, 1, None))
+                defaults["_" + key] = value.default
+                slots.append("_" + key)
+                space[key] = _accessors(key, lane)
+                lane += 1
+            elif isinstance(value, Ghost):
+                defaults[key] = value.default
+                slots.append(key)
+                del space[key]
+            elif isinstance(value, Part):
+                slots.append(key)
+                value.key = key
+                del space[key]
+                if value.sized:
+                    sized = (key, value)
+                    continue
+                plan.append((key, lane, value.lanes, value))
+                parts.append((key, lane << SHIFT, value))
+                lane += value.lanes
+        space["__slots__"] = tuple(slots)
+        made = super().__new__(mcs, name, bases, space)
+        made.plan, made.defaults, made.parts, made.fixed_lanes, made.sized_part = plan, defaults, parts, lane, sized
+        return made
+
+
+class Struct(metaclass=StructMeta):
+    """Base of every struct of the model.
+
+    Args: name: stable name, a str or a tuple that is joined by ":" when somebody asks.  Keywords override the
+    defaults of fields; for a `words` field the keyword gives the number of words.
+    """
+
+    __slots__ = ("base", "code", "dead", "guard", "name_", "size")
+
+    def __init__(self, name: object, **values: Any) -> None:
+        cls = type(self)
+        engine = live.need()
+        sized = cls.sized_part
+        size = values.pop(sized[0]) if sized else 0
+        self.name_ = name
+        self.size = size
+        self.dead: tuple[str, ...] | None = None
+        self.base = base = engine.alloc(self, cls.fixed_lanes + size)
+        self.code = code = base << SHIFT
+        self.guard = guard = engine.new_guard()
+        for slot, default in cls.defaults.items():
+            setattr(self, slot, default)
+        for key, offset, part in cls.parts:
+            setattr(self, key, part.build(code + offset, guard, self, 0))
+        if sized:
+            setattr(self, sized[0], sized[1].build(code + (cls.fixed_lanes << SHIFT), guard, self, size))
+        for key, value in values.items():
+            slot = "_" + key
+            if slot in cls.defaults:
+                setattr(self, slot, value)
+            elif key in cls.defaults:
+                setattr(self, key, value)
+            else:
+                raise TypeError(f"{cls.__name__} has no field {key!r}")
+
+    @property
+    def name(self) -> str:
+        """The stable name."""
+        name = self.name_
+        return name if isinstance(name, str) else ":".join(str(part) for part in cast("tuple[object, ...]", name))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def peek(obj: Struct, field: str) -> Any:
+    """Return a plain field's value without an op: for snapshots and explanations, never for the model."""
+    return getattr(obj, "_" + field)
+
+
+def fresh(kind: str) -> tuple[str, str, int]:
+    """Name an object made at run time, by the current task and its ordinal: "jh:committer:3"."""
+    task = live.need().current()
+    number = task.fresh.get(kind, 0)
+    task.fresh[kind] = number + 1
+    return (kind, task.name, number)
+
+
+# -- poison ---------------------------------------------------------------------------------------------------------
+
+_dead_classes: dict[tuple[type, tuple[str, ...]], type] = {}
+
+
+def _refuse(cls_name: str, field: str) -> Any:
+    def refuse(self: Any, *_: object) -> Any:
+        owner = self if isinstance(self, Struct) else None
+        raise Violation(
+            "use-after-free",
+            f"access to {cls_name}.{field} after free",
+            object=owner.name if owner is not None else field,
+            task=live.need().current().name,
+        )
+
+    return refuse
+
+
+def _dead_class(cls: StructMeta, keep: tuple[str, ...]) -> type:
+    key = (cls, keep)
+    made = _dead_classes.get(key)
+    if made is None:
+        space: dict[str, Any] = {"__slots__": ()}
+        for field, _, _, _ in cls.plan:
+            if field not in keep:
+                refuse = _refuse(cls.__name__, field)
+                space[field] = property(refuse, refuse)
+        if cls.sized_part is not None and cls.sized_part[0] not in keep:
+            refuse = _refuse(cls.__name__, cls.sized_part[0])
+            space[cls.sized_part[0]] = property(refuse, refuse)
+        # type.__new__, not the metaclass: the layout stays the one of `cls`, so __class__ may be assigned
+        made = type.__new__(StructMeta, cls.__name__, (cls,), space)
+        for attribute in ("plan", "defaults", "parts", "fixed_lanes", "sized_part"):
+            setattr(made, attribute, getattr(cls, attribute))
+        _dead_classes[key] = made
+    return made
+
+
+def _dead_part(cls: type, owner: str, field: str) -> type:
+    key = (cls, (owner, field))
+    made = _dead_classes.get(key)
+    if made is None:
+        refuse = _refuse(owner, field)
+        made = type(cls.__name__, (cls,), {"__slots__": (), "code": property(refuse, refuse)})
+        _dead_classes[key] = made
+    return made
+
+
+def _live_class(obj: Any) -> type:
+    cls: type = type(obj)
+    return cls.__mro__[1] if cls in _dead_classes.values() else cls
+
+
+def poison(obj: Struct, keep: tuple[str, ...] = ()) -> None:
+    """Mark `obj` as freed: any op on a field that is not in `keep` is a Violation of use-after-free.
+
+    Embedded primitives are poisoned too, so an unlock whose wake comes after the free is seen.  Point: never.
+    """
+    if obj.dead is not None:
+        raise Violation("use-after-free", f"double free of a {type(obj).__name__}", object=obj.name)
+    cls = type(obj)
+    names = [key for key, _, _ in cls.parts] + ([cls.sized_part[0]] if cls.sized_part else [])
+    for key in names:
+        if key not in keep:
+            part = getattr(obj, key)
+            part.__class__ = _dead_part(type(part), cls.__name__, key)
+    obj.dead = keep
+    obj.__class__ = _dead_class(cls, keep)
+
+
+def revive(obj: Struct) -> None:
+    """Make a poisoned, type-stable object usable again (allocation).  Point: never."""
+    if obj.dead is None:
+        return
+    obj.__class__ = _live_class(obj)
+    obj.dead = None
+    cls = type(obj)
+    for key in [key for key, _, _ in cls.parts] + ([cls.sized_part[0]] if cls.sized_part else []):
+        part = getattr(obj, key)
+        part.__class__ = _live_class(part)
+
+

@@ -1,0 +1,140 @@
+"""What a task does that is no access: spawn, join, yield, choose, notes and marks.
+
+Invariant: everything that can change the order or the outcome of a run goes through here or through a primitive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mmrace.runtime import live
+from mmrace.runtime.contract import Gate
+from mmrace.runtime.errors import UsageError, Violation
+from mmrace.runtime.kinds import Kind
+from mmrace.runtime.struct import Field, Struct, shared
+from mmrace.runtime.task import Task
+from mmrace.runtime.wait import WaitQueue, wait_event, wait_queue, wake_up_all
+
+_SPAWN, _JOIN, _YIELD, _CHOOSE = int(Kind.SPAWN), int(Kind.JOIN), int(Kind.YIELD), int(Kind.CHOOSE)
+
+
+def current() -> Task:
+    """Return the task that calls.  Point: never."""
+    return live.need().current()
+
+
+def spawn(
+    fn: Callable[..., object],
+    *args: object,
+    name: object = None,
+    cpu: int | None = 0,
+    acts_for: tuple[object, ...] = (),
+    daemon: bool = False,
+) -> Task:
+    """Start a task that runs ``fn(*args)``.
+
+    Args: name: stable name, or a tuple joined by "."; default: the spawner's name and an ordinal.  cpu: its CPU, None
+    for a device, which is bound to none.  acts_for: I/O tokens whose locks it may release.  daemon: the run does not
+    wait for it.  Point: always.
+    """
+    engine = live.need()
+    parent = engine.current()
+    own = _own(parent)
+    code = own.code + _SPAWN
+    parent = live.point(own, code)
+    if name is None:
+        number = parent.fresh.get("task", 0)
+        parent.fresh["task"] = number + 1
+        name = (parent.name, number)
+    home = None if cpu is None else engine.cpu(cpu)
+    task = Task(len(engine.tasks), name, home, parent, parent.seed)
+    task.daemon = daemon
+    task.acts_for = acts_for
+    engine.spawn(fn, args, task)
+    parent.log((parent.id, code, task.id, None))
+    return task
+
+
+def _own(task: Task) -> Gate:
+    assert task.exit_gate is not None
+    return task.exit_gate
+
+
+def join(task: Task) -> None:
+    """Wait until `task` ended.  Point: always (disabled before)."""
+    gate = task.exit_gate
+    assert gate is not None
+    code = gate.code + _JOIN
+    me = live.gated(gate, code)
+    me.log((me.id, code, task.id, None))
+
+
+def join_others() -> None:
+    """Wait until every other task that is no daemon ended, those spawned meanwhile too.  Point: always."""
+    engine = live.need()
+    me = engine.current()
+    while others := [task for task in list(engine.tasks) if task is not me and not task.daemon and not task.done]:
+        for task in others:
+            join(task)
+
+
+def schedule() -> None:
+    """Give way: a point where any enabled task may run.  Point: always."""
+    me = live.need().current()
+    own = _own(me)
+    code = own.code + _YIELD
+    me = live.point(own, code)
+    me.log((me.id, code, None, None))
+
+
+cond_resched = schedule
+
+
+def choose(n: int, what: str = "") -> int:
+    """Return a value in range(n), 0 being the ordinary one: the task's stream decides under `free`, the strategy else.
+
+    `what` says what is chosen, for the reader of the code.  Point: always.
+    """
+    if n < 1:
+        raise UsageError(expected="choose(n) with n >= 1", got=n, where=what)
+    engine = live.need()
+    me = engine.current()
+    own = _own(me)
+    code = own.code + _CHOOSE
+    me = live.point(own, code)
+    value = engine.choose(me, n)
+    me.log((me.id, code, n, value))
+    return value
+
+
+def note(kind: str, *facts: object) -> None:
+    """Put a remark in the record, in its order.  Point: never."""
+    live.engine.note(kind, facts)  # type: ignore[union-attr]
+
+
+def reached(mark: str) -> None:
+    """Count that a rare branch was reached.  Point: never."""
+    marks = live.engine.marks  # type: ignore[union-attr]
+    marks[mark] = marks.get(mark, 0) + 1
+
+
+def bug_on(condition: bool, text: str, **facts: object) -> None:
+    """The kernel's BUG_ON: raises Violation if `condition` is true.  Point: never."""
+    if condition:
+        raise Violation("bug-on", text, task=live.need().current().name, **facts)
+
+
+class Completion(Struct):
+    """A one-shot event.  Source: Linux `include/linux/completion.h`, v3.3."""
+
+    done: Field[bool] = shared(False)
+    queue: WaitQueue = wait_queue()
+
+    def complete(self) -> None:
+        """Let every waiter, now and later, go on.  Point: always."""
+        self.done = True
+        wake_up_all(self.queue)
+
+    def wait(self) -> None:
+        """Sleep until `complete`.  Raises Violation in atomic context.  Point: always."""
+        wait_event(self.queue, lambda: self.done, holds=lambda: bool(self._done))  # type: ignore[attr-defined]

@@ -1,0 +1,65 @@
+"""Word-wise data: an array whose words are objects of their own.
+
+Page data, disk blocks and the slots of a page tree: each word is read and written by one op, so a copy has a point
+between any two words.  Invariant: one op touches one word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmrace.runtime import live
+from mmrace.runtime.contract import Guard
+from mmrace.runtime.kinds import SHIFT, Kind
+from mmrace.runtime.struct import Part, Struct
+
+_READ, _WRITE = int(Kind.READ), int(Kind.WRITE)
+
+
+class Words:
+    """`n` words, each a lane.  `values` is the raw content, for snapshots."""
+
+    __slots__ = ("code", "guard", "values")
+
+    def __init__(self, code: int, guard: Guard | None, n: int, fill: Any) -> None:
+        self.code = code
+        self.guard = guard
+        self.values: list[Any] = [fill] * n
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def read(self, i: int) -> Any:
+        """Return word `i`, 0 <= i < n.  Point: always."""
+        code = self.code + (i << SHIFT | _READ)
+        task = live.point(self, code)
+        value = self.values[i]
+        task.log((task.id, code, value, None))
+        return value
+
+    def write(self, i: int, value: Any) -> None:
+        """Store word `i`, 0 <= i < n.  Point: always."""
+        code = self.code + (i << SHIFT | _WRITE)
+        task = live.point(self, code)
+        old = self.values[i]
+        self.values[i] = value
+        task.log((task.id, code, old, value))
+
+
+class _WordsPart(Part):
+    sized = True
+
+    def __init__(self, fill: object) -> None:
+        self.fill = fill
+
+    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Words:
+        return Words(code, guard, size, self.fill)
+
+    def lane_names(self, size: int) -> list[str]:
+        return [f"[{i}]" for i in range(size)]
+
+
+def words(fill: object = 0) -> Words:
+    """Declare an array of words; its length is the keyword of the same name when the struct is made (one a struct)."""
+    part: Any = _WordsPart(fill)
+    return part  # type: ignore[no-any-return]
