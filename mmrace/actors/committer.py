@@ -1,0 +1,29 @@
+"""Actor committer: kjournald.  Each round it commits the running transaction, if there is one.
+
+The kernel's thread sleeps until its timer or somebody's request; here each round is such a wake-up.
+"""
+
+from __future__ import annotations
+
+from mmrace import runtime as rt
+from mmrace.actors.stage import Stage
+from mmrace.kernel.jbd import commit
+
+
+def committer(stage: Stage) -> None:
+    """Play `rounds` rounds."""
+    for i in range(stage.rounds):
+        stage.pause()
+        commit_running(stage)
+        rt.note("round", "committer", i)
+
+
+def commit_running(stage: Stage) -> bool:
+    """Commit the running transaction; return False if there was none."""
+    journal = stage.journal
+    rt.spin_lock(journal.j_state_lock)
+    running = journal.j_running_transaction is not None
+    rt.spin_unlock(journal.j_state_lock)
+    if running:
+        commit.journal_commit_transaction(journal)
+    return running

@@ -1,0 +1,81 @@
+"""Actor migrator: isolates pages of the LRU and migrates them, in one of the three modes.
+
+With MIGRATE_ASYNC it is the first pass of a direct compactor (PF_MEMALLOC, compaction's isolation filter); with
+MIGRATE_SYNC_LIGHT the second, or, with `direct` 0, the one behind compact_memory; with MIGRATE_SYNC it plays
+memory hotplug.  Each round drains this CPU's pagevecs, takes up to `batch` pages and hands them to `migrate_pages`.
+Not played here: the compaction scanners, which choose pages by pageblock.
+"""
+
+from __future__ import annotations
+
+from mmrace import runtime as rt
+from mmrace.actors.stage import Stage
+from mmrace.kernel.mm import filemap, migrate, mmzone, page_alloc, swap, vmscan
+from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm.migrate import MigrateMode
+from mmrace.kernel.mm.page import Page
+
+
+def migrator(stage: Stage) -> None:
+    """Play `rounds` rounds."""
+    mode = MigrateMode[str(stage.params["mode"])]
+    for i in range(stage.rounds):
+        stage.pause()
+        swap.lru_add_drain(stage.machine)
+        migrate_some(stage, isolate_some(stage, mode, stage.number("batch")), mode)
+        rt.note("round", "migrator", i)
+
+
+def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
+    """Take up to `batch` of the file's pages off the LRU as compaction does: by pfn, under lru_lock.
+
+    Source: mm/compaction.c (isolate_migratepages), v3.3.
+    """
+    zone = stage.machine.zone
+    isolate_mode = vmscan.ISOLATE_ACTIVE | vmscan.ISOLATE_INACTIVE
+    if mode == MigrateMode.MIGRATE_ASYNC:
+        isolate_mode |= vmscan.ISOLATE_ASYNC_MIGRATE
+    taken: list[Page] = []
+    rt.spin_lock_irq(zone.lru_lock)
+    for page in zone.inactive_list + zone.active_list:
+        if len(taken) == batch:
+            break
+        if vmscan.__isolate_lru_page(page, isolate_mode) == 0:
+            swap.del_page_from_lru_list(zone, page, swap.page_lru(page))
+            zone.account("NR_ISOLATED", 1)
+            taken.append(page)
+    rt.spin_unlock_irq(zone.lru_lock)
+    return taken
+
+
+def isolate_index(stage: Stage, index: int) -> list[Page]:
+    """Take the page at `index` off the LRU as move_pages does: by a reference; an empty list if it cannot be had.
+
+    Source: mm/migrate.c (do_move_page_to_node_array), v3.3.
+    """
+    page = filemap.find_get_page(stage.mapping, index)
+    if page is None:
+        return []
+    taken = vmscan.isolate_lru_page(page) == 0
+    if taken:
+        stage.machine.zone.account("NR_ISOLATED", 1)
+    page_.put_page(page, "lookup")
+    return [page] if taken else []
+
+
+def migrate_some(stage: Stage, pages: list[Page], mode: MigrateMode) -> int:
+    """Migrate isolated pages to fresh ones; put back what stays.  Returns what `migrate_pages` did."""
+    if not pages:
+        return 0
+    task = rt.current()
+    direct = mode != MigrateMode.MIGRATE_SYNC and bool(stage.params.get("direct", 1))
+    if direct:
+        task.pf |= mmzone.PF_MEMALLOC
+    rc = migrate.migrate_pages(
+        pages, lambda _page, _private: page_alloc.alloc_page(stage.machine), 0, False, mode, stage.number("passes")
+    )
+    if rc:
+        migrate.putback_lru_pages(pages)
+    if direct:
+        task.pf &= ~mmzone.PF_MEMALLOC
+    return rc

@@ -1,0 +1,27 @@
+"""Actor reader: read(2).  Each round it reads one block of the file, without the page lock, as the kernel does."""
+
+from __future__ import annotations
+
+from mmrace import runtime as rt
+from mmrace.actors.stage import Stage
+from mmrace.kernel.mm import filemap
+
+
+def reader(stage: Stage) -> None:
+    """Play `rounds` rounds."""
+    for i in range(stage.rounds):
+        stage.pause()
+        read_block(stage, stage.any_block())
+        rt.note("round", "reader", i)
+
+
+def read_block(stage: Stage, block: int) -> list[int] | None:
+    """Read one block; return its words, or None on an error."""
+    ino = stage.inode.i_ino
+    words = stage.machine.words_per_buffer
+    rt.note("read-begin", ino, block)
+    values = filemap.do_generic_file_read(stage.mapping, block * words, words)
+    if isinstance(values, int):
+        return None
+    rt.note("read-end", ino, block, tuple(values))
+    return values

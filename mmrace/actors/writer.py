@@ -1,0 +1,33 @@
+"""Actor writer: write(2).  Each round it overwrites one block of the file with a new version.
+
+All words of the block get the version number; the content oracle looks for them.  The number is drawn with i_mutex
+held, so that versions of a block grow in the order of the writes.
+"""
+
+from __future__ import annotations
+
+from mmrace import runtime as rt
+from mmrace.actors.stage import Stage
+from mmrace.kernel.mm import filemap
+
+
+def writer(stage: Stage) -> None:
+    """Play `rounds` rounds."""
+    for i in range(stage.rounds):
+        stage.pause()
+        write_block(stage, stage.any_block())
+        rt.note("round", "writer", i)
+
+
+def write_block(stage: Stage, block: int) -> bool:
+    """Overwrite one block; return False if the file system had no page for it."""
+    inode = stage.inode
+    words = stage.machine.words_per_buffer
+    rt.mutex_lock(inode.i_mutex)
+    version = stage.next_version()
+    rt.note("write-begin", inode.i_ino, block, version)
+    written = filemap.generic_perform_write(stage.mapping, block * words, [version] * words)
+    if written == words:
+        rt.note("write-end", inode.i_ino, block, version)
+    rt.mutex_unlock(inode.i_mutex)
+    return written == words

@@ -1,0 +1,78 @@
+"""BUGGY: asynchronous migration takes the buffer locks after the slot moved, and moves it back if one is busy.
+
+This is how the trylock patch was first posted, with a warning if the move back fails.  It can fail: once the new page
+is public and the old count has thawed, a lookup may hold a reference that the move back does not account for.
+"""
+
+from mmrace import runtime as rt
+from mmrace.history.canary import Canary
+from mmrace.history.variant import Variant
+from mmrace.kernel.errno import Errno
+from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs.buffer_head import BufferHead
+from mmrace.kernel.mm import migrate, radix_tree
+from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm.filemap import AddressSpace
+from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MigrateMode
+from mmrace.kernel.mm.page import Page
+
+_move_mapping = migrate.migrate_page_move_mapping
+_move = migrate.buffer_migrate_page
+
+
+def move_back(mapping: AddressSpace, newpage: Page, page: Page) -> bool:
+    """Put the old page into the slot again; False if the new page has references that cannot be accounted for."""
+    rt.spin_lock_irq(mapping.tree_lock)
+    slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, page_.page_index(page))
+    assert slot is not None
+    ok = page_.page_freeze_refs(newpage, 2)
+    if ok:
+        page_.get_page(page, "slot")
+        radix_tree.radix_tree_replace_slot(slot, page)
+        page_.page_unfreeze_refs(newpage, 1, dropped="slot")
+    rt.spin_unlock_irq(mapping.tree_lock)
+    return ok
+
+
+def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
+    """In ASYNC: move the slot, try the buffer locks, move back on failure; the rest is as it should be."""
+    if mode != MIGRATE_ASYNC or not page_.page_has_buffers(page):
+        return _move(mapping, newpage, page, mode)
+    head = page_.page_buffers(page)
+    rc = _move_mapping(mapping, newpage, page, None, mode)
+    if rc:
+        return rc
+    if not migrate.buffer_migrate_lock_buffers(head, mode):
+        move_back(mapping, newpage, page)  # if that fails a warning is all that is left
+        page.migrate_reason = "buffer-lock"
+        return -Errno.EAGAIN
+    _move_ring(newpage, page, head)
+    migrate.migrate_page_copy(newpage, page)
+    for bh in buffer.ring(head):
+        buffer.unlock_buffer(bh)
+        buffer.put_bh(bh, "migrate")
+    return 0
+
+
+def _move_ring(newpage: Page, page: Page, head: BufferHead) -> None:
+    page_.ClearPagePrivate(page)
+    newpage.private = page.private
+    page.private = None
+    page_.put_page(page, "private")
+    page_.get_page(newpage, "private")
+    for bh in buffer.ring(head):
+        buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
+    page_.SetPagePrivate(newpage)
+
+
+CANARY = Canary(
+    variant=Variant(
+        "async-locks-after-thaw",
+        "async takes the buffer locks after the thaw and moves the slot back if one is busy",
+        {"mm.migrate:buffer_migrate_page": buffer_migrate_page},
+        source="first posted version of the trylock patch, November 2011",
+    ),
+    scenario="async-vs-commit",
+    noise="targeted",
+    oracle="slot",
+)

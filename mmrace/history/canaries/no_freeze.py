@@ -1,0 +1,27 @@
+"""BUGGY: the count is tested, not frozen; the thaw stays a plain store.
+
+A lockless lookup that takes its reference between the test and the store loses it: the store writes the number that
+the migration expected, and the lookup's put later drops somebody else's reference.
+"""
+
+from mmrace.history.canary import Canary
+from mmrace.history.variant import Variant
+from mmrace.kernel.mm.page import Page, page_count
+
+
+def page_freeze_refs(page: Page, count: int) -> bool:
+    """Say whether the count is `count`, and leave it."""
+    return page_count(page) == count
+
+
+CANARY = Canary(
+    variant=Variant(
+        "no-freeze",
+        "a plain count test instead of the freeze",
+        {"mm.page:page_freeze_refs": page_freeze_refs},
+        source="known-bad variant of the freeze protocol",
+    ),
+    scenario="async-vs-commit",
+    noise="targeted",
+    oracle="refcount",
+)

@@ -1,0 +1,66 @@
+"""Variants: names of the kernel model bound to something else for the length of a run.
+
+The symbol table is the module namespaces of `mmrace.kernel`: its modules call each other through module attributes and
+their own global names, so rebinding there reaches every caller.  A variant's file shows the whole difference.
+Invariant: one variant at a time in a process, and the namespaces are as before when it ends, whatever happened.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmrace.runtime.errors import UsageError
+
+_applied: list[str] = []
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A named difference to era 3.3.
+
+    Args: name, title.  bind: "module:name" under `mmrace.kernel` ("mm.migrate:migrate_page") -> what stands there
+    instead.  source: where the idea comes from.
+    """
+
+    name: str
+    title: str
+    bind: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+
+CORRECT = Variant("", "era 3.3, correct")
+
+
+@contextmanager
+def applied(variant: Variant) -> Iterator[None]:
+    """Bind a variant's names for the length of the block.
+
+    Raises UsageError if another variant is applied or a name does not exist in the model (a variant never adds one).
+    """
+    if _applied:
+        raise UsageError(expected="no variant applied in this process", got=_applied[0], try_="one at a time")
+    saved: list[tuple[Any, str, Any]] = []
+    for place, _ in variant.bind.items():
+        path, _, name = place.partition(":")
+        module = importlib.import_module(f"mmrace.kernel.{path}")
+        if name not in vars(module):
+            raise UsageError(
+                expected=f"a name in mmrace.kernel.{path}",
+                got=name,
+                where=f"variant {variant.name!r}",
+                try_="the model was changed: adapt the variant",
+            )
+        saved.append((module, name, vars(module)[name]))
+    _applied.append(variant.name)
+    try:
+        for (module, name, _), new in zip(saved, variant.bind.values(), strict=True):
+            setattr(module, name, new)
+        yield
+    finally:
+        for module, name, old in saved:
+            setattr(module, name, old)
+        _applied.pop()

@@ -1,0 +1,183 @@
+"""The block device: blocks, transfers word by word, and the interrupt that ends each.
+
+A bio names a page and an offset and holds no reference to the page: a transfer from or to a page that was freed is a
+use after free. Every bio is served by a task of its own, bound to no CPU, so that I/Os end in any order.
+Keeps: a completion runs in irq context of one CPU and calls bi_end_io exactly once.
+Does not check: request merging, plugging, a volatile write cache (a flush has nothing to do here: what was
+transferred is durable; which of the writes in flight survive a crash is judged from the record).
+Source: block/blk-core.c, include/linux/bio.h, fs.h, v3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmrace import runtime as rt
+from mmrace.kernel.errno import Errno
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.buffer_head import BufferHead
+    from mmrace.kernel.fs.inode import Inode
+    from mmrace.kernel.mm.mmzone import Machine
+    from mmrace.kernel.mm.page import Page
+
+MARKS = (("device: i/o error", "the device failed a transfer, by the scenario's choice"),)
+
+# Directions and flags of an I/O. Source: include/linux/fs.h, blk_types.h, v3.3 (values are ours).
+READ = 0
+WRITE = 1
+WRITE_SYNC = WRITE | 2
+WRITE_FLUSH_FUA = WRITE_SYNC | 4
+
+# Blocks of a disk whose layout is left to the file system: more than any run uses. They are made on first use.
+NR_BLOCKS = 4096
+
+_LATER: Any = None  # a ghost that the constructor, or the set-up, sets at once
+
+
+class DiskBlock(rt.Struct):
+    """One block on the medium; zero until it is written."""
+
+    words = rt.words()
+
+    def __init__(self, blocknr: int, nr_words: int) -> None:
+        super().__init__(("disk", blocknr), words=nr_words)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A run of blocks with a name: those of one file (key: its inode number), the log, the inode blocks."""
+
+    key: int | str
+    first: int
+    blocks: int
+
+
+class Blocks(dict[int, DiskBlock]):
+    """The blocks of a disk by number, each made when it is first used: most of a disk never is."""
+
+    def __init__(self, nr_words: int) -> None:
+        super().__init__()
+        self.nr_words = nr_words
+
+    def __missing__(self, blocknr: int) -> DiskBlock:
+        # setdefault: under `free` two tasks may come at once, and both must get the same block.
+        return self.setdefault(blocknr, DiskBlock(blocknr, self.nr_words))
+
+
+class BlockDevice(rt.Struct):
+    """A disk: its blocks, numbered through, and how it behaves in this scenario.
+
+    Settings (ghosts, constant in a run): nr_blocks; regions: what the blocks are called; errors: transfers may fail,
+    by choice; irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number;
+    bdev_try_to_free_page: how a mounted file system wants pages of the device's own mapping to be stripped.
+    """
+
+    machine: Machine = rt.ghost(_LATER)
+    nr_blocks: int = rt.ghost(0)
+    regions: tuple[Region, ...] = rt.ghost(())
+    errors: bool = rt.ghost(False)
+    irq_cpu: int | str = rt.ghost("submitter")
+    bdev_try_to_free_page: Callable[[Page], bool] | None = rt.ghost(_LATER)
+    bd_inode: Inode = rt.ghost(_LATER)
+    blocks: Blocks = rt.ghost(_LATER)
+
+    def __init__(self, name: object, machine: Machine, regions: Sequence[tuple[int | str, int]]) -> None:
+        super().__init__(name, machine=machine)
+        self.blocks = Blocks(machine.words_per_buffer)
+        laid: list[Region] = []
+        for key, count in regions:
+            laid.append(Region(key, self.nr_blocks, count))
+            self.nr_blocks += count
+        self.regions = tuple(laid)
+        self.nr_blocks = self.nr_blocks or NR_BLOCKS
+
+    def block(self, blocknr: int) -> DiskBlock:
+        """Return a block. Point: never."""
+        return self.blocks[blocknr]
+
+    def where(self, blocknr: int) -> tuple[int | str, int]:
+        """Say whose block a block number is: (key of the region, block within it), else ("disk", it). Point: never."""
+        for region in self.regions:
+            if region.first <= blocknr < region.first + region.blocks:
+                return region.key, blocknr - region.first
+        return "disk", blocknr
+
+
+def new_block_device(
+    name: object,
+    machine: Machine,
+    regions: Sequence[tuple[int | str, int]] = (),
+    errors: bool = False,
+    irq_cpu: int | str = "submitter",
+) -> BlockDevice:
+    """Make a disk of the regions (key, number of blocks), laid out one after the other; without any it has NR_BLOCKS.
+
+    Called at set-up; `block_dev.bdget` then gives it its inode.
+    """
+    device = BlockDevice(name, machine, regions)
+    device.errors = errors
+    device.irq_cpu = irq_cpu
+    machine.devices.append(device)
+    return device
+
+
+@dataclass(frozen=True, slots=True)
+class Bio:
+    """One I/O of one block, as built at submission. Source: include/linux/bio.h, v3.3."""
+
+    bi_bdev: BlockDevice
+    bi_sector: int
+    bv_page: Page
+    bv_offset: int
+    bv_len: int
+    bi_private: BufferHead
+    bi_end_io: Callable[[Bio, int], None]
+
+
+def submit_bio(rw: int, bio: Bio) -> None:
+    """Give an I/O to the device, which takes no reference to the page. Source: block/blk-core.c, v3.3.
+
+    The task that serves it acts for the buffer, whose lock was handed over, and for the page, whose lock was too if
+    this is one of its asynchronous reads. Point: always.
+    """
+    submitter = rt.current().cpu
+    rt.spawn(
+        serve_bio,
+        rw,
+        bio,
+        submitter if submitter is not None else 0,
+        name=rt.fresh("io"),
+        cpu=None,
+        acts_for=(bio.bi_private, bio.bv_page),
+    )
+
+
+def serve_bio(rw: int, bio: Bio, submitter: int) -> None:
+    """The life of one I/O: transfer, or fail, then interrupt a CPU."""
+    device = bio.bi_bdev
+    error = 0
+    if device.errors and rt.choose(2, "io-error"):
+        rt.reached("device: i/o error")
+        error = -Errno.EIO
+    else:
+        transfer(rw, bio)
+    cpu = device.irq_cpu
+    if cpu == "any":
+        cpu = rt.choose(device.machine.ncpus, "irq-cpu")
+    rt.irq_enter(cpu if isinstance(cpu, int) else submitter)
+    bio.bi_end_io(bio, error)
+    rt.irq_exit()
+
+
+def transfer(rw: int, bio: Bio) -> None:
+    """Copy a block between page and medium, word by word, whatever became of the page meanwhile."""
+    block = bio.bi_bdev.blocks[bio.bi_sector]
+    page, offset = bio.bv_page, bio.bv_offset
+    for i in range(bio.bv_len):
+        if rw & WRITE:
+            block.words.write(i, page.words.read(offset + i))
+        else:
+            page.words.write(offset + i, block.words.read(i))

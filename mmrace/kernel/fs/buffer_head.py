@@ -1,0 +1,74 @@
+"""`struct buffer_head` and the bits of its state word.
+
+Keeps: `b_page` and `b_data` are two fields stored one after the other; jbd's private bits live in the same word.
+Does not check: the association lists (`b_assoc_*`), which ext3 does not use.
+Source: include/linux/buffer_head.h, jbd.h, v3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from mmrace import runtime as rt
+
+if TYPE_CHECKING:
+    from mmrace.kernel.block.device import BlockDevice
+    from mmrace.kernel.jbd.jbd import JournalHead
+    from mmrace.kernel.mm.page import Page
+
+
+class BufferState(IntEnum):
+    """Bits of `bh.b_state`; from BH_JBD on they are jbd's. BH_Unshadow is only an address to sleep on."""
+
+    BH_Uptodate = 0
+    BH_Dirty = 1
+    BH_Lock = 2
+    BH_Req = 3
+    BH_Uptodate_Lock = 4
+    BH_Mapped = 5
+    BH_New = 6
+    BH_Async_Read = 7
+    BH_Async_Write = 8
+    BH_Delay = 9
+    BH_Boundary = 10
+    BH_Write_EIO = 11
+    BH_Unwritten = 12
+    BH_Quiet = 13
+    BH_JBD = 14
+    BH_JWrite = 15
+    BH_Freed = 16
+    BH_Revoked = 17
+    BH_RevokeValid = 18
+    BH_JBDDirty = 19
+    BH_State = 20
+    BH_JournalHead = 21
+    BH_Unshadow = 22
+
+
+EndIo = Callable[["BufferHead", bool], None]
+
+_LATER: Any = None  # a ghost that is set before it is first read
+
+
+class BufferHead(rt.Struct):
+    """One block of a page: what the ring hangs together by, and what I/O is submitted with.
+
+    `b_data` is the offset of the block's first word in its page, `b_size` its number of words. `b_end_io` is a ghost
+    (a function has no place in a record); it is written and read only by whoever holds BH_Lock or by its I/O.
+    """
+
+    b_state = rt.flag_word(BufferState, waitable=(BufferState.BH_Lock, BufferState.BH_Unshadow))
+    b_count = rt.refcount()
+    b_this_page: rt.Field[BufferHead | None] = rt.shared(None)
+    b_page: rt.Field[Page | None] = rt.shared(None)
+    b_data: rt.Field[int] = rt.shared(0)
+    b_blocknr: rt.Field[int] = rt.shared(-1)
+    b_bdev: rt.Field[BlockDevice | None] = rt.shared(None)
+    b_private: rt.Field[JournalHead | None] = rt.shared(None)
+    b_size = rt.ghost(0)
+    b_end_io: EndIo | None = rt.ghost(_LATER)
+
+    def __init__(self, name: object, b_size: int) -> None:
+        super().__init__(name, b_size=b_size)

@@ -1,0 +1,536 @@
+"""ext3 on top of page cache and journal: write, writepage, readpage, releasepage, in three data modes.
+
+Invariant: a handle is opened with the page lock held and never the other way round; in ordered mode every
+buffer that a write dirtied is filed for the transaction before its handle closes.
+Not modelled: block allocation (a file's blocks are laid out when it is made, a buffer of it is mapped on
+demand), orphans, truncate beyond invalidatepage, quotas, extended attributes, fsync.
+Source: fs/ext3/inode.c, fs/ext3/super.c, v3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, cast
+
+from mmrace import runtime as rt
+from mmrace.kernel.errno import Errno
+from mmrace.kernel.fs import buffer, buffer_page
+from mmrace.kernel.fs import inode as inode_
+from mmrace.kernel.jbd import jbd, transaction
+from mmrace.kernel.jbd import journal as journal_
+from mmrace.kernel.mm import filemap, migrate, page_writeback
+from mmrace.kernel.mm import page as page_
+
+if TYPE_CHECKING:
+    from mmrace.kernel.block.device import BlockDevice
+    from mmrace.kernel.fs.buffer_head import BufferHead
+    from mmrace.kernel.fs.inode import Inode
+    from mmrace.kernel.jbd.journal import Journal
+    from mmrace.kernel.jbd.transaction import Handle
+    from mmrace.kernel.mm.filemap import AddressSpace, AddressSpaceOperations
+    from mmrace.kernel.mm.mmzone import Machine
+    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.page_writeback import WritebackControl
+
+EXT3_TRANS_BLOCKS = 2
+"""Credits of a handle that touches no metadata but the inode block."""
+
+DEFAULT_LOG_BLOCKS = 256
+"""Blocks of the log: more than the commits of one run write."""
+DEFAULT_INODE_BLOCKS = 4
+
+MARKS: tuple[tuple[str, str], ...] = (
+    ("ext3: writepage inside a handle", "writepage was called with a handle open: page dirtied again, not written"),
+    ("ext3: writepage with a handle", "some buffer was unmapped: journal_start under the page lock"),
+    ("ext3: writepage filed data without the page lock", "journal_dirty_data after the page was unlocked"),
+    ("ext3: write_begin failed", "the page could not be prepared: handle closed, page released"),
+    ("ext3: inode block changed", "a write journaled its inode's block"),
+    ("ext3: inode block unreadable", "an inode's block could not be read: the change is not journaled"),
+)
+
+
+class DataMode(Enum):
+    """How file data is treated: the data= mount option."""
+
+    ORDERED = "ordered"
+    WRITEBACK = "writeback"
+    JOURNAL = "journal"
+
+
+class Ext3:
+    """A mounted ext3: where things are on its device, and its settings. Nothing in it changes during a run.
+
+    Layout: `inodes` inode blocks from block 0 on, the log, the files' data. Inode i has inode block i % inodes.
+    Args: data: "ordered", "writeback" or "journal"; metadata: every write changes its inode's block through the
+    journal; the other settings are the journal's (see `Journal`). Source: fs/ext3/super.c, v3.3.
+    """
+
+    __slots__ = ("bdev", "data", "inodes", "journal", "machine", "metadata", "next_block")
+
+    def __init__(
+        self,
+        machine: Machine,
+        bdev: BlockDevice,
+        *,
+        inodes: int = DEFAULT_INODE_BLOCKS,
+        data: str = "ordered",
+        metadata: bool = False,
+        log_blocks: int = DEFAULT_LOG_BLOCKS,
+        **settings: object,
+    ) -> None:
+        self.machine = machine
+        self.bdev = bdev
+        self.inodes = inodes
+        self.data = DataMode(data)
+        self.metadata = metadata
+        self.journal: Journal = journal_.journal_init_dev(bdev, inodes, log_blocks, **settings)
+        self.next_block = inodes + log_blocks
+        bdev.bdev_try_to_free_page = lambda page: bdev_try_to_free_page(self, page)
+
+
+def ext3_iget(fs: Ext3, ino: int, blocks: int) -> Inode:
+    """Make inode `ino` of `blocks` blocks, laid out one after the other. For set-up.
+
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    inode = inode_.new_inode(fs, ino, fs.machine, ext3_set_aops(fs), blocks)
+    inode.i_data = fs.next_block
+    fs.next_block += blocks
+    return inode
+
+
+def ext3_set_aops(fs: Ext3) -> AddressSpaceOperations:
+    """Choose the operations of a file's mapping by data mode. Source: fs/ext3/inode.c, v3.3."""
+    match fs.data:
+        case DataMode.ORDERED:
+            return ext3_ordered_aops()
+        case DataMode.WRITEBACK:
+            return ext3_writeback_aops()
+        case DataMode.JOURNAL:
+            return ext3_journalled_aops()
+
+
+def EXT3_SB(inode: Inode) -> Ext3:
+    """Return the file system of an inode. Source: include/linux/ext3_fs.h, v3.3."""
+    return cast(Ext3, inode.i_sb)
+
+
+def EXT3_JOURNAL(inode: Inode) -> Journal:
+    """Return the journal of an inode. Source: include/linux/ext3_jbd.h, v3.3."""
+    return EXT3_SB(inode).journal
+
+
+# -- handles -------------------------------------------------------------------------------------------------
+
+
+def ext3_journal_current_handle() -> Handle | None:
+    """Return the handle that this task has open. Source: include/linux/ext3_jbd.h, v3.3."""
+    return cast("Handle | None", rt.current().journal_info)
+
+
+def ext3_journal_start(inode: Inode, nblocks: int) -> Handle:
+    """Open a handle; sleeps while the running transaction closes. Source: include/linux/ext3_jbd.h, v3.3."""
+    return transaction.journal_start(EXT3_JOURNAL(inode), nblocks)
+
+
+def ext3_journal_stop(handle: Handle) -> None:
+    """Close a handle. Source: include/linux/ext3_jbd.h, v3.3."""
+    transaction.journal_stop(handle)
+
+
+def ext3_writepage_trans_blocks(inode: Inode) -> int:
+    """Say how many credits writing one page can need. Source: fs/ext3/inode.c, v3.3."""
+    fs = EXT3_SB(inode)
+    return EXT3_TRANS_BLOCKS + (fs.machine.buffers_per_page if fs.data is DataMode.JOURNAL else 0)
+
+
+# -- the inode's own block -----------------------------------------------------------------------------------
+
+
+def ext3_get_inode_loc(inode: Inode) -> BufferHead | None:
+    """Return the buffer of the inode's block, read and counted; None on a read error. Sleeps.
+
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    fs = EXT3_SB(inode)
+    assert isinstance(inode.i_ino, int), "an inode of ext3 has a number"
+    return buffer.__bread(fs.bdev, inode.i_ino % fs.inodes, "ext3")
+
+
+def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
+    """Store the inode in its block and file the block.
+
+    Sleeps on the buffer lock, which keeps others out of the block. What is stored is the number of this
+    change, in every word: a torn block shows. Source: fs/ext3/inode.c, v3.3.
+    """
+    buffer.lock_buffer(bh)
+    page, offset = jbd.data_page(bh), bh.b_data
+    change = page.words.read(offset) + 1
+    for i in range(bh.b_size):
+        page.words.write(offset + i, change)
+    buffer.unlock_buffer(bh)
+    transaction.journal_dirty_metadata(handle, bh)
+
+
+def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
+    """Change the inode's block in this transaction. Sleeps. Source: fs/ext3/inode.c, v3.3."""
+    rt.reached("ext3: inode block changed")
+    bh = ext3_get_inode_loc(inode)
+    if bh is None:
+        rt.reached("ext3: inode block unreadable")
+        return
+    transaction.journal_get_write_access(handle, bh)
+    ext3_do_update_inode(handle, inode, bh)
+    buffer.__brelse(bh, "ext3")
+
+
+# -- blocks --------------------------------------------------------------------------------------------------
+
+
+def ext3_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> int:
+    """Map a buffer to its block on the device; all blocks of a file exist. Source: fs/ext3/inode.c, v3.3."""
+    buffer.map_bh(bh, EXT3_SB(inode).bdev, inode.i_data + iblock)
+    return 0
+
+
+def walk_page_buffers(
+    handle: Handle | None, head: BufferHead, from_: int, to: int, fn: Callable[[Handle | None, BufferHead], int]
+) -> int:
+    """Call `fn` on each buffer of a ring that overlaps words [from_, to); stop at its first non-zero return.
+
+    Walks by b_this_page from `head`, whatever page the ring hangs on. Source: fs/ext3/inode.c, v3.3.
+    """
+    block_start = 0
+    for bh in buffer.ring(head):
+        block_end = block_start + bh.b_size
+        if block_end > from_ and block_start < to:
+            ret = fn(handle, bh)
+            if ret:
+                return ret
+        block_start = block_end
+    return 0
+
+
+def bget_one(handle: Handle | None, bh: BufferHead) -> int:
+    """Count a buffer. Source: fs/ext3/inode.c, v3.3."""
+    buffer.get_bh(bh, "ext3")
+    return 0
+
+
+def bput_one(handle: Handle | None, bh: BufferHead) -> int:
+    """Undo `bget_one`. Source: fs/ext3/inode.c, v3.3."""
+    buffer.put_bh(bh, "ext3")
+    return 0
+
+
+def buffer_unmapped(handle: Handle | None, bh: BufferHead) -> int:
+    """Say whether a buffer has no block. Source: fs/ext3/inode.c, v3.3."""
+    return int(not buffer.buffer_mapped(bh))
+
+
+def journal_dirty_data_fn(handle: Handle | None, bh: BufferHead) -> int:
+    """File a mapped, uptodate buffer as ordered data. May sleep. Source: fs/ext3/inode.c, v3.3."""
+    assert handle is not None
+    if buffer.buffer_mapped(bh) and buffer.buffer_uptodate(bh):
+        return transaction.journal_dirty_data(handle, bh)
+    return 0
+
+
+def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
+    """Take write access to a data buffer that is journalled. Sleeps. Source: fs/ext3/inode.c, v3.3."""
+    assert handle is not None
+    if buffer.buffer_mapped(bh):
+        transaction.journal_get_write_access(handle, bh)
+    return 0
+
+
+def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
+    """File a data buffer as metadata, in data=journal mode. Source: fs/ext3/inode.c, v3.3."""
+    assert handle is not None
+    if not buffer.buffer_mapped(bh):
+        return 0
+    buffer.set_buffer_uptodate(bh)
+    transaction.journal_dirty_metadata(handle, bh)
+    return 0
+
+
+# -- write ---------------------------------------------------------------------------------------------------
+
+
+def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int, Page | None]:
+    """Lock the page of a write, open a handle under that lock, read what the write does not cover. Sleeps.
+
+    Returns (0, locked page) with the handle left open, or (negative errno, None). Source: fs/ext3/inode.c,
+    v3.3.
+    """
+    inode = mapping.host
+    index, from_ = divmod(pos, mapping.machine.words_per_page)
+    page = filemap.grab_cache_page_write_begin(mapping, index)
+    if page is None:
+        return -Errno.ENOMEM, None
+    # one credit more than writepage: the inode on the orphan list
+    handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode) + 1)
+    ret = buffer_page.__block_write_begin(page, pos, length, ext3_get_block)
+    if ret == 0 and EXT3_SB(inode).data is DataMode.JOURNAL:
+        head = page_.page_buffers(page)
+        ret = walk_page_buffers(handle, head, from_, from_ + length, do_journal_get_write_access)
+    if ret:
+        rt.reached("ext3: write_begin failed")
+        ext3_journal_stop(handle)
+        filemap.unlock_page(page)
+        page_.put_page(page, "lookup")
+        return ret, None
+    return 0, page
+
+
+def update_file_sizes(handle: Handle, inode: Inode, pos: int, copied: int) -> None:
+    """Account a write in the inode: with `metadata` that changes its block. Source: fs/ext3/inode.c, v3.3."""
+    inode_.i_size_extend(inode, pos + copied)
+    if EXT3_SB(inode).metadata:
+        ext3_mark_inode_dirty(handle, inode)
+
+
+def finish_write(handle: Handle, page: Page, ret: int, copied: int) -> int:
+    """Close the handle, then unlock and release the page; returns what was copied or an error."""
+    ext3_journal_stop(handle)
+    filemap.unlock_page(page)
+    page_.put_page(page, "lookup")
+    return ret if ret else copied
+
+
+def ext3_ordered_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
+    """End a write: buffers dirty and filed as ordered data, handle closed, page unlocked.
+
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    handle = current_handle()
+    inode = mapping.host
+    copied = buffer_page.block_write_end(mapping, pos, length, copied, page)
+    from_ = pos % mapping.machine.words_per_page
+    head = page_.page_buffers(page)
+    ret = walk_page_buffers(handle, head, from_, from_ + copied, journal_dirty_data_fn)
+    if ret == 0:
+        update_file_sizes(handle, inode, pos, copied)
+    return finish_write(handle, page, ret, copied)
+
+
+def ext3_writeback_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
+    """End a write: buffers dirty, no order kept with the transaction. Source: fs/ext3/inode.c, v3.3."""
+    handle = current_handle()
+    copied = buffer_page.block_write_end(mapping, pos, length, copied, page)
+    update_file_sizes(handle, mapping.host, pos, copied)
+    return finish_write(handle, page, 0, copied)
+
+
+def ext3_journalled_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
+    """End a write: buffers filed as metadata of the transaction. Source: fs/ext3/inode.c, v3.3."""
+    handle = current_handle()
+    words_per_page = mapping.machine.words_per_page
+    from_ = pos % words_per_page
+    head = page_.page_buffers(page)
+    ret = walk_page_buffers(handle, head, from_, from_ + copied, write_end_fn)
+    if copied == words_per_page:
+        page_.SetPageUptodate(page)
+    update_file_sizes(handle, mapping.host, pos, copied)
+    return finish_write(handle, page, ret, copied)
+
+
+def current_handle() -> Handle:
+    """Return the handle that write_begin left open."""
+    handle = ext3_journal_current_handle()
+    rt.bug_on(handle is None, "write_end without a handle")
+    assert handle is not None
+    return handle
+
+
+# -- writepage -----------------------------------------------------------------------------------------------
+
+
+def refuse_writepage(page: Page, wbc: WritebackControl) -> int:
+    """Give up writing a page because of an open handle: dirty it again and unlock it."""
+    rt.reached("ext3: writepage inside a handle")
+    page_writeback.redirty_page_for_writepage(wbc, page)
+    filemap.unlock_page(page)
+    return 0
+
+
+def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
+    """Write a page; if some buffer has no block yet, within a handle, and file the buffers as ordered data
+    after.
+
+    Needs the page lock, which it releases. When the buffers are filed the page may be unlocked, written,
+    migrated or truncated already: only the counts on the buffers keep the ring. Source: fs/ext3/inode.c,
+    v3.3.
+    """
+    mapping = page.mapping
+    assert mapping is not None
+    inode = mapping.host
+    words = mapping.machine.words_per_page
+    rt.bug_on(not page_.PageLocked(page), "writepage on an unlocked page", page=page)
+    if ext3_journal_current_handle() is not None:
+        return refuse_writepage(page, wbc)
+    if not page_.page_has_buffers(page):
+        buffer.create_empty_buffers(page, dirty=True, uptodate=True)
+    elif not walk_page_buffers(None, page_.page_buffers(page), 0, words, buffer_unmapped):
+        return buffer_page.block_write_full_page(page, None, wbc)
+    page_bufs = page_.page_buffers(page)
+    rt.reached("ext3: writepage with a handle")
+    handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
+    walk_page_buffers(handle, page_bufs, 0, words, bget_one)
+    ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
+    if ret == 0:
+        rt.reached("ext3: writepage filed data without the page lock")
+        ret = walk_page_buffers(handle, page_bufs, 0, words, journal_dirty_data_fn)
+    walk_page_buffers(handle, page_bufs, 0, words, bput_one)
+    ext3_journal_stop(handle)
+    return ret
+
+
+def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
+    """Write a page; within a handle if some buffer has no block yet. Needs the page lock, which it releases.
+
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    mapping = page.mapping
+    assert mapping is not None
+    inode = mapping.host
+    words = mapping.machine.words_per_page
+    if ext3_journal_current_handle() is not None:
+        return refuse_writepage(page, wbc)
+    if page_.page_has_buffers(page) and not walk_page_buffers(
+        None, page_.page_buffers(page), 0, words, buffer_unmapped
+    ):
+        return buffer_page.block_write_full_page(page, None, wbc)
+    rt.reached("ext3: writepage with a handle")
+    handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
+    ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
+    ext3_journal_stop(handle)
+    return ret
+
+
+def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
+    """Write a page whose data is journalled: through the journal if PG_checked, else as any other.
+
+    Needs the page lock, which it releases. Source: fs/ext3/inode.c, v3.3.
+    """
+    mapping = page.mapping
+    assert mapping is not None
+    inode = mapping.host
+    words = mapping.machine.words_per_page
+    if ext3_journal_current_handle() is not None:
+        return refuse_writepage(page, wbc)
+    handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
+    if not page_.page_has_buffers(page) or page_.PageChecked(page):
+        page_.ClearPageChecked(page)
+        ret = buffer_page.__block_write_begin(page, page_.page_index(page) * words, words, ext3_get_block)
+        if ret == 0:
+            head = page_.page_buffers(page)
+            ret = walk_page_buffers(handle, head, 0, words, do_journal_get_write_access)
+            ret = ret or walk_page_buffers(handle, head, 0, words, write_end_fn)
+        filemap.unlock_page(page)
+    else:
+        # its buffers are the journal's already or clean: write what is dirty
+        ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
+    ext3_journal_stop(handle)
+    return ret
+
+
+# -- the other operations ------------------------------------------------------------------------------------
+
+
+def ext3_readpage(page: Page) -> int:
+    """Start reading a page. Needs the page lock, which the end of the I/O releases.
+
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    return buffer_page.block_read_full_page(page, ext3_get_block)
+
+
+def ext3_invalidatepage(page: Page, offset: int) -> None:
+    """Truncate a page's buffers from word `offset` on. Needs the page lock; sleeps.
+
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    mapping = page.mapping
+    assert mapping is not None
+    if offset == 0:
+        page_.ClearPageChecked(page)
+    transaction.journal_invalidatepage(EXT3_JOURNAL(mapping.host), page, offset)
+
+
+def ext3_releasepage(page: Page) -> bool:
+    """Strip a page of its buffers if the journal lets them go. Needs the page lock.
+
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    mapping = page.mapping
+    assert mapping is not None
+    if not page_.page_has_buffers(page):
+        return False
+    return transaction.journal_try_to_free_buffers(EXT3_JOURNAL(mapping.host), page)
+
+
+def ext3_journalled_set_page_dirty(page: Page) -> bool:
+    """Dirty a page in data=journal mode: PG_checked tells writepage to journal it.
+
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    page_.SetPageChecked(page)
+    return page_writeback.__set_page_dirty_nobuffers(page)
+
+
+def bdev_try_to_free_page(fs: Ext3, page: Page) -> bool:
+    """Strip a page of the device's own mapping of its buffers, journal heads included. Needs the page lock.
+
+    Source: fs/ext3/super.c, v3.3.
+    """
+    if not page_.page_has_buffers(page):
+        return False
+    return transaction.journal_try_to_free_buffers(fs.journal, page)
+
+
+# -- tables --------------------------------------------------------------------------------------------------
+# Made anew for each inode, inside the run, so that a variant that rebinds one of the functions is heard.
+
+
+def ext3_ordered_aops() -> AddressSpaceOperations:
+    """Return the operations of a file in data=ordered mode. Source: fs/ext3/inode.c, v3.3."""
+    return filemap.AddressSpaceOperations(
+        readpage=ext3_readpage,
+        writepage=ext3_ordered_writepage,
+        write_begin=ext3_write_begin,
+        write_end=ext3_ordered_write_end,
+        invalidatepage=ext3_invalidatepage,
+        releasepage=ext3_releasepage,
+        migratepage=migrate.buffer_migrate_page,
+        is_partially_uptodate=buffer_page.block_is_partially_uptodate,
+    )
+
+
+def ext3_writeback_aops() -> AddressSpaceOperations:
+    """Return the operations of a file in data=writeback mode. Source: fs/ext3/inode.c, v3.3."""
+    return filemap.AddressSpaceOperations(
+        readpage=ext3_readpage,
+        writepage=ext3_writeback_writepage,
+        write_begin=ext3_write_begin,
+        write_end=ext3_writeback_write_end,
+        invalidatepage=ext3_invalidatepage,
+        releasepage=ext3_releasepage,
+        migratepage=migrate.buffer_migrate_page,
+        is_partially_uptodate=buffer_page.block_is_partially_uptodate,
+    )
+
+
+def ext3_journalled_aops() -> AddressSpaceOperations:
+    """Return the operations of a file in data=journal mode: no migratepage. Source: fs/ext3/inode.c, v3.3."""
+    return filemap.AddressSpaceOperations(
+        readpage=ext3_readpage,
+        writepage=ext3_journalled_writepage,
+        write_begin=ext3_write_begin,
+        write_end=ext3_journalled_write_end,
+        set_page_dirty=ext3_journalled_set_page_dirty,
+        invalidatepage=ext3_invalidatepage,
+        releasepage=ext3_releasepage,
+        is_partially_uptodate=buffer_page.block_is_partially_uptodate,
+    )

@@ -1,0 +1,211 @@
+"""What jbd's header gives to all its files: journal head, list names, bit locks of a buffer, log format.
+
+Invariant: a buffer's membership in a transaction changes only under its BH_State and the journal's
+j_list_lock; its journal head comes and goes only under BH_JournalHead.
+Not checked here: that callers hold them.
+Source: include/linux/jbd.h, include/linux/journal-head.h, v3.3.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from mmrace import runtime as rt
+from mmrace.kernel.fs.buffer_head import BufferState
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.buffer_head import BufferHead
+    from mmrace.kernel.jbd.transaction import Transaction
+    from mmrace.kernel.mm.page import Page
+
+JFS_MAGIC_NUMBER = 0xC03B3998
+"""First word of every block that the journal writes for itself."""
+JFS_DESCRIPTOR_BLOCK = 1
+JFS_COMMIT_BLOCK = 2
+JFS_FLAG_ESCAPE = 1
+"""Tag: the first word of the home block was the magic, the copy has 0 there."""
+JFS_FLAG_LAST_TAG = 8
+"""Tag: the last one of its descriptor."""
+
+_SEQUENCE_BITS = 32
+_TAG_BITS = 24
+_TAG_FLAG_BITS = 4
+_TYPE_BITS = 8
+
+
+class JList(IntEnum):
+    """The lists of a transaction that a buffer can be on."""
+
+    BJ_None = 0
+    BJ_SyncData = 1
+    BJ_Metadata = 2
+    BJ_Forget = 3
+    BJ_IO = 4
+    BJ_Shadow = 5
+    BJ_LogCtl = 6
+    BJ_Reserved = 7
+    BJ_Locked = 8
+
+
+class TState(IntEnum):
+    """The life of a transaction."""
+
+    T_RUNNING = 0
+    T_LOCKED = 1
+    T_FLUSH = 2
+    T_COMMIT = 3
+    T_COMMIT_RECORD = 4
+    T_FINISHED = 5
+
+
+class JournalHead(rt.Struct):
+    """What the journal knows about one buffer; lives while somebody counts it in b_jcount.
+
+    b_jcount is a plain number: BH_JournalHead alone keeps it right. The transaction that owns the buffer, the
+    checkpoint list it is on and each caller between add or grab and put count one each.
+    """
+
+    b_bh: rt.Field[BufferHead | None] = rt.shared(None)
+    b_jcount: rt.Field[int] = rt.shared(0)
+    b_jlist: rt.Field[JList] = rt.shared(JList.BJ_None)
+    b_modified: rt.Field[int] = rt.shared(0)
+    b_frozen_data: rt.Field[Page | None] = rt.shared(None)
+    b_committed_data: rt.Field[Page | None] = rt.shared(None)
+    b_transaction: rt.Field[Transaction | None] = rt.shared(None)
+    b_next_transaction: rt.Field[Transaction | None] = rt.shared(None)
+    b_cp_transaction: rt.Field[Transaction | None] = rt.shared(None)
+
+    def __init__(self, name: object) -> None:
+        super().__init__(name)
+
+
+def jh2bh(jh: JournalHead) -> BufferHead:
+    """Return the buffer of a journal head. Source: include/linux/jbd.h, v3.3."""
+    bh = jh.b_bh
+    rt.bug_on(bh is None, "journal head without a buffer", jh=jh)
+    assert bh is not None
+    return bh
+
+
+def bh2jh(bh: BufferHead) -> JournalHead | None:
+    """Return what b_private holds: the journal head if BH_JBD is set. Source: include/linux/jbd.h, v3.3."""
+    return bh.b_private
+
+
+# -- bit locks -----------------------------------------------------------------------------------------------
+
+
+def jbd_lock_bh_state(bh: BufferHead) -> None:
+    """Take BH_State, which guards what a journal head says. Source: include/linux/jbd_common.h, v3.3."""
+    rt.bit_spin_lock(bh.b_state, BufferState.BH_State)
+
+
+def jbd_trylock_bh_state(bh: BufferHead) -> bool:
+    """Try to take BH_State: the only way under j_list_lock. Source: include/linux/jbd_common.h, v3.3."""
+    return rt.bit_spin_trylock(bh.b_state, BufferState.BH_State)
+
+
+def jbd_unlock_bh_state(bh: BufferHead) -> None:
+    """Release BH_State. Source: include/linux/jbd_common.h, v3.3."""
+    rt.bit_spin_unlock(bh.b_state, BufferState.BH_State)
+
+
+def jbd_lock_bh_journal_head(bh: BufferHead) -> None:
+    """Take BH_JournalHead, innermost of jbd's locks. Source: include/linux/jbd_common.h, v3.3."""
+    rt.bit_spin_lock(bh.b_state, BufferState.BH_JournalHead)
+
+
+def jbd_unlock_bh_journal_head(bh: BufferHead) -> None:
+    """Release BH_JournalHead. Source: include/linux/jbd_common.h, v3.3."""
+    rt.bit_spin_unlock(bh.b_state, BufferState.BH_JournalHead)
+
+
+# -- jbd's bits of b_state -----------------------------------------------------------------------------------
+
+
+def buffer_jbd(bh: BufferHead) -> bool:
+    """Say whether a journal head is attached. Source: include/linux/jbd.h, v3.3."""
+    return rt.test_bit(bh.b_state, BufferState.BH_JBD)
+
+
+def buffer_jbddirty(bh: BufferHead) -> bool:
+    """Say whether the journal owns the dirtiness of the buffer. Source: include/linux/jbd.h, v3.3."""
+    return rt.test_bit(bh.b_state, BufferState.BH_JBDDirty)
+
+
+def set_buffer_jbddirty(bh: BufferHead) -> None:
+    """Mark dirty for the journal only: nobody else writes it home. Source: include/linux/jbd.h, v3.3."""
+    rt.set_bit(bh.b_state, BufferState.BH_JBDDirty)
+
+
+def clear_buffer_jbddirty(bh: BufferHead) -> None:
+    """Forget the journal's dirty mark. Source: include/linux/jbd.h, v3.3."""
+    rt.clear_bit(bh.b_state, BufferState.BH_JBDDirty)
+
+
+def test_clear_buffer_jbddirty(bh: BufferHead) -> bool:
+    """Clear the journal's dirty mark and say whether it was set. Source: include/linux/jbd.h, v3.3."""
+    return rt.test_and_clear_bit(bh.b_state, BufferState.BH_JBDDirty)
+
+
+def buffer_freed(bh: BufferHead) -> bool:
+    """Say whether the block was truncated while a commit needed it. Source: include/linux/jbd.h, v3.3."""
+    return rt.test_bit(bh.b_state, BufferState.BH_Freed)
+
+
+def set_buffer_freed(bh: BufferHead) -> None:
+    """Leave the rest of a truncation to the commit. Source: include/linux/jbd.h, v3.3."""
+    rt.set_bit(bh.b_state, BufferState.BH_Freed)
+
+
+def clear_buffer_freed(bh: BufferHead) -> None:
+    """The commit takes over. Source: include/linux/jbd.h, v3.3."""
+    rt.clear_bit(bh.b_state, BufferState.BH_Freed)
+
+
+def set_buffer_jwrite(bh: BufferHead) -> None:
+    """Mark a buffer that the running commit writes to the log. Source: include/linux/jbd.h, v3.3."""
+    rt.set_bit(bh.b_state, BufferState.BH_JWrite)
+
+
+def clear_buffer_jwrite(bh: BufferHead) -> None:
+    """Undo `set_buffer_jwrite`. Source: include/linux/jbd.h, v3.3."""
+    rt.clear_bit(bh.b_state, BufferState.BH_JWrite)
+
+
+# -- the log's format ----------------------------------------------------------------------------------------
+
+
+def log_header(blocktype: int, sequence: int, tags: tuple[tuple[int, int], ...] = ()) -> int:
+    """Pack header and tags of a log block into the word after the magic; 0 is never the result.
+
+    The kernel's block holds bytes and ours a few words of any size, so one word carries it all.
+    Args: tags: (home block, flags) of each copy that follows. Source: include/linux/jbd.h, v3.3.
+    """
+    word = len(tags)
+    for number, (block, flags) in enumerate(tags):
+        word |= (block << _TAG_FLAG_BITS | flags) << (_TYPE_BITS + number * _TAG_BITS)
+    return (word << _SEQUENCE_BITS | sequence) << _TYPE_BITS | blocktype
+
+
+def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
+    """Unpack `log_header`: (block type, sequence, tags)."""
+    blocktype, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
+    sequence, word = word & (1 << _SEQUENCE_BITS) - 1, word >> _SEQUENCE_BITS
+    count, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
+    tags = []
+    for _ in range(count):
+        tag, word = word & (1 << _TAG_BITS) - 1, word >> _TAG_BITS
+        tags.append((tag >> _TAG_FLAG_BITS, tag & (1 << _TAG_FLAG_BITS) - 1))
+    return blocktype, sequence, tuple(tags)
+
+
+def data_page(bh: BufferHead) -> Page:
+    """Return the page that holds the buffer's data now, as the kernel follows b_data. Point: always."""
+    page = bh.b_page
+    rt.bug_on(page is None, "data of a buffer without a page", bh=bh)
+    assert page is not None
+    return page
+
+

@@ -1,0 +1,409 @@
+"""The journal itself: journal heads, log blocks, the copy that goes to the log, kjournald and its requests.
+
+Invariant: BH_JBD is set exactly while b_private is a journal head, and the buffer is counted once for it;
+b_jcount is the number of those who count on the head, and the last one detaches it. All of that under
+BH_JournalHead.
+Not modelled: superblock updates, aborts, log space that comes back (running out is a BUG with a clear text).
+Source: fs/jbd/journal.c, v3.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from mmrace import runtime as rt
+from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs.buffer_head import BufferState
+from mmrace.kernel.jbd import commit, jbd, transaction
+from mmrace.kernel.jbd.jbd import JList, JournalHead
+
+if TYPE_CHECKING:
+    from mmrace.kernel.block.device import BlockDevice
+    from mmrace.kernel.fs.buffer_head import BufferHead
+    from mmrace.kernel.jbd.transaction import Transaction
+    from mmrace.kernel.mm.page import Page
+
+DEFAULT_WBUFSIZE = 4
+"""Buffers in a batch of the commit: small, so that small transactions fill it."""
+DEFAULT_MAX_CREDITS = 32
+"""Credits that fit in one transaction; the kernel takes a quarter of the log."""
+DEFAULT_TAGS_MAX = 8
+"""Tags that fit in a descriptor block."""
+
+LOG_FULL = "the log is full (its reuse is not modelled: give the journal more blocks)"
+
+MARKS: tuple[tuple[str, str], ...] = (
+    ("journal_head: made by another meanwhile", "two tasks wanted to attach one; ours was not needed"),
+    ("write_metadata: frozen copy used", "the log gets the copy made at a write access, not the page"),
+    ("write_metadata: escaped", "a block that begins with the magic was copied out for the log"),
+    ("write_metadata: copied out by another", "a frozen copy appeared meanwhile: started over"),
+    ("kjournald: slept", "the journal's thread had nothing to do"),
+    ("log_wait_commit: slept", "somebody waited for a commit to end"),
+)
+
+
+class Journal(rt.Struct):
+    """A journal on log blocks [first, first + blocks) of its device.
+
+    Settings (ghosts, constant in a run): j_wbufsize; j_tags_max; j_max_transaction_buffers; j_barrier: the
+    commit block is a flush-and-FUA write; resched: the commit may find need_resched while it collects data
+    buffers.
+    """
+
+    j_state_lock = rt.spinlock()
+    j_list_lock = rt.spinlock()
+    j_running_transaction: rt.Field[Transaction | None] = rt.shared(None)
+    j_committing_transaction: rt.Field[Transaction | None] = rt.shared(None)
+    j_checkpoint_transactions: rt.Field[tuple[Transaction, ...]] = rt.shared(())
+    j_head: rt.Field[int] = rt.shared(0)
+    j_free: rt.Field[int] = rt.shared(0)
+    j_transaction_sequence: rt.Field[int] = rt.shared(1)
+    j_commit_sequence: rt.Field[int] = rt.shared(0)
+    j_commit_request: rt.Field[int] = rt.shared(0)
+    j_wait_transaction_locked = rt.wait_queue()
+    j_wait_done_commit = rt.wait_queue()
+    j_wait_commit = rt.wait_queue()
+    j_wait_updates = rt.wait_queue()
+    j_wait_logspace = rt.wait_queue()
+    j_dev: BlockDevice = rt.ghost(cast("BlockDevice", None))
+    j_first: int = rt.ghost(0)
+    j_last: int = rt.ghost(0)
+    j_wbufsize: int = rt.ghost(DEFAULT_WBUFSIZE)
+    j_tags_max: int = rt.ghost(DEFAULT_TAGS_MAX)
+    j_max_transaction_buffers: int = rt.ghost(DEFAULT_MAX_CREDITS)
+    j_barrier: bool = rt.ghost(True)
+    resched: bool = rt.ghost(False)
+
+    def __init__(
+        self, name: object, dev: BlockDevice, first: int, blocks: int, **settings: object
+    ) -> None:
+        super().__init__(name, j_dev=dev, j_head=first, j_free=blocks, **settings)
+        self.j_first, self.j_last = first, first + blocks
+
+
+def journal_init_dev(dev: BlockDevice, first: int, blocks: int, **settings: object) -> Journal:
+    """Make the journal that lives on `blocks` blocks of `dev` from `first` on. For set-up.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    return Journal("journal", dev, first, blocks, **settings)
+
+
+class FrozenData(rt.Struct):
+    """Memory from jbd_alloc that keeps a buffer's data as it was.
+
+    It stands for the slab page that the kernel finds behind such memory: of that page only the words take part.
+    """
+
+    words = rt.words()
+
+
+def jbd_alloc(journal: Journal, size: int) -> Page:
+    """Allocate memory for a copy of `size` words. May sleep. Source: include/linux/jbd.h, v3.3."""
+    rt.might_sleep()
+    return cast("Page", FrozenData(rt.fresh("frozen"), words=size))
+
+
+def jbd_free(data: Page) -> None:
+    """Free what `jbd_alloc` gave. Source: include/linux/jbd.h, v3.3."""
+    rt.poison(data)
+
+
+# -- journal heads -------------------------------------------------------------------------------------------
+
+
+def journal_alloc_journal_head() -> JournalHead:
+    """Allocate a journal head. May sleep. Source: fs/jbd/journal.c, v3.3."""
+    rt.might_sleep()
+    return JournalHead(rt.fresh("jh"))
+
+
+def journal_free_journal_head(jh: JournalHead) -> None:
+    """Free a journal head: any later touch is a use after free. Source: fs/jbd/journal.c, v3.3."""
+    rt.poison(jh)
+
+
+def journal_add_journal_head(bh: BufferHead) -> JournalHead:
+    """Return the buffer's journal head, attached now if need be, with one count more. May sleep.
+
+    Needs a count on the buffer, or its page in a mapping. Source: fs/jbd/journal.c, v3.3.
+    """
+    new_jh: JournalHead | None = None
+    while True:
+        if not jbd.buffer_jbd(bh) and new_jh is None:
+            new_jh = journal_alloc_journal_head()
+        jbd.jbd_lock_bh_journal_head(bh)
+        if jbd.buffer_jbd(bh):
+            jh = jbd.bh2jh(bh)
+            assert jh is not None, "BH_JBD without a journal head"
+            if new_jh is not None:
+                rt.reached("journal_head: made by another meanwhile")
+                journal_free_journal_head(new_jh)
+            break
+        if bh.b_count.read() == 0:
+            page = bh.b_page
+            rt.bug_on(page is None or page.mapping is None, "journal head for a stray buffer", bh=bh)
+        if new_jh is None:  # the head that we saw went away before the lock was ours
+            jbd.jbd_unlock_bh_journal_head(bh)
+            continue
+        jh = new_jh
+        rt.set_bit(bh.b_state, BufferState.BH_JBD)
+        bh.b_private = jh
+        jh.b_bh = bh
+        buffer.get_bh(bh, "jh")
+        break
+    jh.b_jcount = jh.b_jcount + 1
+    jbd.jbd_unlock_bh_journal_head(bh)
+    return jh
+
+
+def journal_grab_journal_head(bh: BufferHead) -> JournalHead | None:
+    """Return the buffer's journal head with one count more, or None if there is none. Never sleeps.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    jh: JournalHead | None = None
+    jbd.jbd_lock_bh_journal_head(bh)
+    if jbd.buffer_jbd(bh):
+        jh = jbd.bh2jh(bh)
+        assert jh is not None, "BH_JBD without a journal head"
+        jh.b_jcount = jh.b_jcount + 1
+    jbd.jbd_unlock_bh_journal_head(bh)
+    return jh
+
+
+def __journal_remove_journal_head(bh: BufferHead) -> None:
+    """Detach and free a journal head that nobody counts on. Needs BH_JournalHead.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    jh = jbd.bh2jh(bh)
+    assert jh is not None, "no journal head to remove"
+    rt.bug_on(jh.b_transaction is not None, "journal head dropped by its transaction's back", jh=jh)
+    rt.bug_on(jh.b_next_transaction is not None, "journal head dropped with a next transaction", jh=jh)
+    rt.bug_on(jh.b_cp_transaction is not None, "journal head dropped on a checkpoint list", jh=jh)
+    rt.bug_on(jh.b_jlist != JList.BJ_None, "journal head dropped on a list", jh=jh)
+    frozen = jh.b_frozen_data
+    if frozen is not None:
+        jbd_free(frozen)
+    bh.b_private = None
+    jh.b_bh = None
+    rt.clear_bit(bh.b_state, BufferState.BH_JBD)
+    journal_free_journal_head(jh)
+
+
+def journal_put_journal_head(jh: JournalHead) -> None:
+    """Drop one count; the last detaches and frees the head and drops its count on the buffer. Never sleeps.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    bh = jbd.jh2bh(jh)
+    jbd.jbd_lock_bh_journal_head(bh)
+    count = jh.b_jcount - 1
+    rt.bug_on(count < 0, "journal head dropped more often than taken", jh=jh)
+    jh.b_jcount = count
+    if count:
+        jbd.jbd_unlock_bh_journal_head(bh)
+        return
+    __journal_remove_journal_head(bh)
+    jbd.jbd_unlock_bh_journal_head(bh)
+    buffer.__brelse(bh, "jh")
+
+
+# -- the log -------------------------------------------------------------------------------------------------
+
+
+def check_log_space(journal: Journal) -> None:
+    """Stop where the kernel would checkpoint: that the log gets free space again is not modelled.
+
+    Needs j_state_lock. Source: __log_wait_for_space in fs/jbd/checkpoint.c, v3.3.
+    """
+    needed = journal.j_max_transaction_buffers
+    free = journal.j_free
+    rt.bug_on(free < needed, LOG_FULL, free=free, needed=needed)
+
+
+def journal_next_log_block(journal: Journal) -> int:
+    """Take the next free block of the log; returns its number on the device.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    rt.spin_lock(journal.j_state_lock)
+    free = journal.j_free
+    rt.bug_on(free <= 1, LOG_FULL, free=free)
+    blocknr = journal.j_head
+    journal.j_head = blocknr + 1 if blocknr + 1 < journal.j_last else journal.j_first
+    journal.j_free = free - 1
+    rt.spin_unlock(journal.j_state_lock)
+    return blocknr
+
+
+def write_words(bh: BufferHead, values: tuple[int, ...]) -> None:
+    """Store the first words of a buffer, zeroing the rest. Needs whatever keeps its page."""
+    page, offset = jbd.data_page(bh), bh.b_data
+    for i in range(bh.b_size):
+        page.words.write(offset + i, values[i] if i < len(values) else 0)
+
+
+def journal_get_descriptor_buffer(journal: Journal) -> JournalHead:
+    """Return a zeroed buffer on the next log block, with a count on it and on its journal head. Sleeps.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    blocknr = journal_next_log_block(journal)
+    bh = buffer.__getblk(journal.j_dev, blocknr, "commit")
+    buffer.lock_buffer(bh)
+    write_words(bh, ())
+    buffer.set_buffer_uptodate(bh)
+    buffer.unlock_buffer(bh)
+    return journal_add_journal_head(bh)
+
+
+def copy_out(bh_in: BufferHead, jh_in: JournalHead, data: Page) -> None:
+    """Copy a buffer's live data, word by word, and make that its frozen copy. Needs BH_State of `bh_in`.
+
+    Part of journal_write_metadata_buffer. Source: fs/jbd/journal.c, v3.3.
+    """
+    jh_in.b_frozen_data = data
+    page, offset = jbd.data_page(bh_in), bh_in.b_data
+    for i in range(bh_in.b_size):
+        data.words.write(i, page.words.read(offset + i))
+
+
+def choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -> tuple[Page, int, bool]:
+    """Choose what the log write reads: (page, offset, escaped). Takes BH_State of `bh_in` and keeps it.
+
+    May sleep. The frozen copy if there is one, else the live page, whatever b_page is now; a block that
+    begins with the magic is copied out. BH_Lock is not taken. Part of journal_write_metadata_buffer. Source:
+    fs/jbd/journal.c, v3.3.
+    """
+    jbd.jbd_lock_bh_state(bh_in)
+    while True:
+        frozen = jh_in.b_frozen_data
+        copied = frozen is not None
+        if frozen is not None:
+            rt.reached("write_metadata: frozen copy used")
+            new_page, new_offset = frozen, 0
+        else:
+            new_page, new_offset = jbd.data_page(bh_in), bh_in.b_data
+        escape = new_page.words.read(new_offset) == jbd.JFS_MAGIC_NUMBER
+        if escape and not copied:
+            jbd.jbd_unlock_bh_state(bh_in)
+            data = jbd_alloc(journal, bh_in.b_size)
+            jbd.jbd_lock_bh_state(bh_in)
+            if jh_in.b_frozen_data is not None:
+                rt.reached("write_metadata: copied out by another")
+                jbd_free(data)
+                continue
+            copy_out(bh_in, jh_in, data)
+            new_page, new_offset = data, 0
+        if escape:
+            rt.reached("write_metadata: escaped")
+            new_page.words.write(new_offset, 0)
+        return new_page, new_offset, escape
+
+
+def journal_write_metadata_buffer(
+    commit_transaction: Transaction, jh_in: JournalHead, blocknr: int
+) -> tuple[JournalHead, int]:
+    """Make the temporary buffer that copies `jh_in`'s data to a log block; returns (its head, tag flags).
+
+    The temporary buffer is on no page's ring: log I/O reads the page through an alias that the ring does not
+    contain. Leaves the original on BJ_Shadow and the temporary one, counted once, on BJ_IO. Sleeps. Source:
+    fs/jbd/journal.c, v3.3.
+    """
+    journal = commit_transaction.t_journal
+    bh_in = jbd.jh2bh(jh_in)
+    new_bh = buffer.alloc_buffer_head(rt.fresh("logbh"), bh_in.b_size)
+    buffer.get_bh(new_bh, "commit")
+    new_jh = journal_add_journal_head(new_bh)
+    new_page, new_offset, escape = choose_log_source(journal, bh_in, jh_in)
+    buffer.set_bh_page(new_bh, new_page, new_offset)
+    new_bh.b_bdev = journal.j_dev
+    new_bh.b_blocknr = blocknr
+    rt.set_bit(new_bh.b_state, BufferState.BH_Mapped)
+    buffer.set_buffer_dirty(new_bh)
+    # Shadow inside the BH_State section that chose the source: else a write access could slip in between.
+    rt.spin_lock(journal.j_list_lock)
+    transaction.__journal_file_buffer(jh_in, commit_transaction, JList.BJ_Shadow)
+    rt.spin_unlock(journal.j_list_lock)
+    jbd.jbd_unlock_bh_state(bh_in)
+    transaction.journal_file_buffer(new_jh, commit_transaction, JList.BJ_IO)
+    return new_jh, jbd.JFS_FLAG_ESCAPE if escape else 0
+
+
+# -- requests and the thread ---------------------------------------------------------------------------------
+
+
+def __log_start_commit(journal: Journal, target: int) -> bool:
+    """Ask for the commit of transaction `target` if it is the running one. Needs j_state_lock.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    if journal.j_commit_request == target:
+        return False
+    running = journal.j_running_transaction
+    if running is None or running.t_tid != target:
+        return False
+    journal.j_commit_request = target
+    rt.wake_up(journal.j_wait_commit)
+    return True
+
+
+def log_start_commit(journal: Journal, tid: int) -> bool:
+    """Ask for a commit, lock included; True if this made the request. Source: fs/jbd/journal.c, v3.3."""
+    rt.spin_lock(journal.j_state_lock)
+    asked = __log_start_commit(journal, tid)
+    rt.spin_unlock(journal.j_state_lock)
+    return asked
+
+
+def log_wait_commit(journal: Journal, tid: int) -> None:
+    """Sleep until transaction `tid` is committed. Source: fs/jbd/journal.c, v3.3."""
+    rt.spin_lock(journal.j_state_lock)
+    while tid > journal.j_commit_sequence:
+        rt.reached("log_wait_commit: slept")
+        rt.wake_up(journal.j_wait_commit)
+        rt.spin_unlock(journal.j_state_lock)
+        rt.wait_event(journal.j_wait_done_commit, lambda: tid <= journal.j_commit_sequence)
+        rt.spin_lock(journal.j_state_lock)
+    rt.spin_unlock(journal.j_state_lock)
+
+
+def journal_force_commit(journal: Journal) -> int:
+    """Commit what runs, or wait for what commits; returns the tid waited for, 0 if there was nothing.
+
+    Source: fs/jbd/journal.c (journal_force_commit_nested), v3.3.
+    """
+    rt.spin_lock(journal.j_state_lock)
+    transaction_ = journal.j_running_transaction
+    if transaction_ is not None and rt.current().journal_info is None:
+        __log_start_commit(journal, transaction_.t_tid)
+    else:
+        transaction_ = journal.j_committing_transaction
+    if transaction_ is None:
+        rt.spin_unlock(journal.j_state_lock)
+        return 0
+    tid = transaction_.t_tid
+    rt.spin_unlock(journal.j_state_lock)
+    log_wait_commit(journal, tid)
+    return tid
+
+
+def kjournald(journal: Journal) -> None:
+    """The journal's thread: commit when asked, for ever. Runs as a daemon. Source: fs/jbd/journal.c, v3.3."""
+    rt.spin_lock(journal.j_state_lock)
+    while True:
+        if journal.j_commit_sequence != journal.j_commit_request:
+            rt.spin_unlock(journal.j_state_lock)
+            commit.journal_commit_transaction(journal)
+            rt.spin_lock(journal.j_state_lock)
+            continue
+        rt.wake_up(journal.j_wait_done_commit)
+        rt.reached("kjournald: slept")
+        rt.wait_event(
+            journal.j_wait_commit,
+            lambda: journal.j_commit_sequence != journal.j_commit_request,
+            before_sleep=lambda: rt.spin_unlock(journal.j_state_lock),
+            after_sleep=lambda: rt.spin_lock(journal.j_state_lock),
+        )

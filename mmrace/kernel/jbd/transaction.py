@@ -1,0 +1,701 @@
+"""Handles, transactions, and the lists that hold a transaction's buffers.
+
+Invariant: a buffer is on at most one list of one transaction, b_transaction and b_jlist say which, and the
+owner counts one in b_jcount; all that changes under BH_State and j_list_lock only. Lists are tuples, oldest
+first; what the kernel calls the tail of a list is the last one.
+Not modelled: revoke records, aborted journals, undo access, barriers of handles (journal_lock_updates).
+Source: fs/jbd/transaction.c, v3.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from mmrace import runtime as rt
+from mmrace.kernel.errno import Errno
+from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs.buffer_head import BufferState
+from mmrace.kernel.jbd import checkpoint, jbd
+from mmrace.kernel.jbd import journal as journal_
+from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
+from mmrace.kernel.mm import mmzone
+from mmrace.kernel.mm import page as page_
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.buffer_head import BufferHead
+    from mmrace.kernel.jbd.journal import Journal
+    from mmrace.kernel.mm.page import Page
+
+MARKS: tuple[tuple[str, str], ...] = (
+    ("journal_start: waited for T_LOCKED", "a handle came while the running transaction closed, and slept"),
+    ("journal_start: transaction full", "the credits asked for did not fit: commit requested, slept"),
+    ("journal_stop: last handle woke commit", "t_updates fell to 0 while the commit waited for it"),
+    ("get_write_access: buffer dirty", "a dirty buffer became dirty for the journal only"),
+    ("get_write_access: waited for the log copy", "the buffer was in shadow: slept on BH_Unshadow"),
+    ("get_write_access: frozen copy made", "the committing transaction keeps a copy of its own"),
+    ("get_write_access: frozen copy exists", "the committing transaction has its copy already"),
+    ("dirty_metadata: buffer of the committing transaction", "stays where it is for now"),
+    ("dirty_data: unmapped", "truncated before the buffer could be filed"),
+    ("dirty_data: unmapped while written", "truncated while the old transaction's data was written out"),
+    ("dirty_data: metadata of the committing transaction", "left where it is"),
+    ("dirty_data: committing data still dirty", "written out synchronously before it changed transactions"),
+    ("dirty_data: committing transaction let go", "the commit unfiled the buffer while we wrote it out"),
+    ("dirty_data: moved between transactions", "taken from the committing transaction"),
+    ("dirty_data: write failed", "the committing transaction's data could not be written: -EIO"),
+    ("temp_unlink: journal-dirty became dirty", "JBDDirty was handed on through mark_buffer_dirty"),
+    ("try_to_free_buffers: written data unfiled", "releasepage took an ordered buffer from its transaction"),
+    ("try_to_free_buffers: checkpointed buffer removed", "releasepage took it off its checkpoint list"),
+    ("try_to_free_buffers: buffer locked or dirty", "releasepage left the buffer alone"),
+    ("try_to_free_buffers: still in the journal", "releasepage failed: a journal head remains"),
+    ("unmap_buffer: in the running transaction", "truncate took the buffer from the running transaction"),
+    ("unmap_buffer: on a checkpoint list only", "truncate met a buffer that waits for its checkpoint"),
+    ("unmap_buffer: on the locked list", "truncate took the buffer from the committing transaction"),
+    ("unmap_buffer: left to commit", "truncate set BH_Freed and kept the buffer"),
+)
+
+
+LIST_FIELDS = (
+    "", "t_sync_datalist", "t_buffers", "t_forget", "t_iobuf_list", "t_shadow_list", "t_log_list", "t_reserved_list",
+    "t_locked_list",
+)  # fmt: skip
+"""The field of Transaction that holds each `JList`, by its number; none for BJ_None."""
+
+
+class Transaction(rt.Struct):
+    """One compound transaction.  t_tid and t_journal never change; counters are under t_handle_lock."""
+
+    t_state: rt.Field[TState] = rt.shared(TState.T_RUNNING)
+    t_handle_lock = rt.spinlock()
+    t_updates: rt.Field[int] = rt.shared(0)
+    t_outstanding_credits: rt.Field[int] = rt.shared(0)
+    t_handle_count: rt.Field[int] = rt.shared(0)
+    t_log_start: rt.Field[int] = rt.shared(0)
+    t_reserved_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_locked_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_buffers: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_sync_datalist: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_forget: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_checkpoint_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_checkpoint_io_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_iobuf_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_shadow_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_log_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_tid: int = rt.ghost(0)
+    t_journal: Journal = rt.ghost(cast("Journal", None))
+
+    def __init__(self, journal: Journal, tid: int) -> None:
+        super().__init__(("transaction", tid), t_tid=tid, t_journal=journal)
+
+
+class Handle:
+    """One task's part in a transaction; belongs to that task alone, so nothing in it is shared."""
+
+    __slots__ = ("h_buffer_credits", "h_ref", "h_sync", "h_transaction")
+
+    def __init__(self, nblocks: int) -> None:
+        self.h_transaction: Transaction | None = None
+        self.h_buffer_credits = nblocks
+        self.h_ref = 1
+        self.h_sync = False
+
+
+def handle_transaction(handle: Handle) -> Transaction:
+    """Return the transaction that a started handle belongs to."""
+    transaction = handle.h_transaction
+    assert transaction is not None, "a handle that was never started"
+    return transaction
+
+
+# -- handles -------------------------------------------------------------------------------------------------
+
+
+def get_transaction(journal: Journal) -> Transaction:
+    """Make the next transaction and let it run. Needs j_state_lock. Source: fs/jbd/transaction.c, v3.3."""
+    tid = journal.j_transaction_sequence
+    journal.j_transaction_sequence = tid + 1
+    transaction = Transaction(journal, tid)
+    rt.bug_on(journal.j_running_transaction is not None, "two running transactions", tid=tid)
+    journal.j_running_transaction = transaction
+    return transaction
+
+
+def wait_transaction_locked(journal: Journal, request: int | None) -> None:
+    """Sleep until the running transaction is none that is closing. Needs j_state_lock, dropped for the sleep.
+
+    Args: request: a transaction that must go away too (it is full), or None.
+    """
+
+    def open_again() -> bool:
+        running = journal.j_running_transaction
+        if running is None:
+            return True
+        return running.t_tid != request and running.t_state != TState.T_LOCKED
+
+    rt.wait_event(
+        journal.j_wait_transaction_locked,
+        open_again,
+        before_sleep=lambda: rt.spin_unlock(journal.j_state_lock),
+        after_sleep=lambda: rt.spin_lock(journal.j_state_lock),
+    )
+
+
+def start_this_handle(journal: Journal, handle: Handle) -> None:
+    """Join the running transaction, starting one if there is none; sleeps while it is T_LOCKED or full.
+
+    Needs nothing held; may be called under a page lock. Source: fs/jbd/transaction.c, v3.3.
+    """
+    nblocks = handle.h_buffer_credits
+    rt.bug_on(nblocks > journal.j_max_transaction_buffers, "handle wants too many credits", credits=nblocks)
+    rt.spin_lock(journal.j_state_lock)
+    while True:
+        transaction = journal.j_running_transaction
+        if transaction is None:
+            transaction = get_transaction(journal)
+        if transaction.t_state == TState.T_LOCKED:
+            rt.reached("journal_start: waited for T_LOCKED")
+            wait_transaction_locked(journal, None)
+            continue
+        rt.spin_lock(transaction.t_handle_lock)
+        if transaction.t_outstanding_credits + nblocks > journal.j_max_transaction_buffers:
+            rt.spin_unlock(transaction.t_handle_lock)
+            rt.reached("journal_start: transaction full")
+            journal_.__log_start_commit(journal, transaction.t_tid)
+            wait_transaction_locked(journal, transaction.t_tid)
+            continue
+        journal_.check_log_space(journal)
+        break
+    handle.h_transaction = transaction
+    transaction.t_outstanding_credits = transaction.t_outstanding_credits + nblocks
+    transaction.t_updates = transaction.t_updates + 1
+    transaction.t_handle_count = transaction.t_handle_count + 1
+    rt.spin_unlock(transaction.t_handle_lock)
+    rt.spin_unlock(journal.j_state_lock)
+
+
+def journal_start(journal: Journal, nblocks: int) -> Handle:
+    """Open a handle with `nblocks` credits, or nest in the task's own; sleeps for a closing transaction.
+
+    Source: fs/jbd/transaction.c, v3.3.
+    """
+    handle = cast("Handle | None", rt.current().journal_info)
+    if handle is not None:
+        handle.h_ref += 1
+        return handle
+    handle = Handle(nblocks)
+    rt.current().journal_info = handle
+    start_this_handle(journal, handle)
+    return handle
+
+
+def journal_stop(handle: Handle) -> None:
+    """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits.
+
+    Needs no spinlock; may be called under a page lock. Source: fs/jbd/transaction.c, v3.3.
+    """
+    handle.h_ref -= 1
+    if handle.h_ref > 0:
+        return
+    transaction = handle_transaction(handle)
+    journal = transaction.t_journal
+    rt.current().journal_info = None
+    rt.spin_lock(journal.j_state_lock)
+    rt.spin_lock(transaction.t_handle_lock)
+    transaction.t_outstanding_credits = transaction.t_outstanding_credits - handle.h_buffer_credits
+    updates = transaction.t_updates - 1
+    transaction.t_updates = updates
+    rt.bug_on(updates < 0, "more handles stopped than started", transaction=transaction)
+    if updates == 0 and rt.wake_up(journal.j_wait_updates):
+        rt.reached("journal_stop: last handle woke commit")
+    full = transaction.t_outstanding_credits > journal.j_max_transaction_buffers
+    tid = transaction.t_tid
+    rt.spin_unlock(transaction.t_handle_lock)
+    # From here on, with j_state_lock dropped, the transaction may be committed and freed: only tid is used.
+    if handle.h_sync or full:
+        journal_.__log_start_commit(journal, tid)
+        rt.spin_unlock(journal.j_state_lock)
+        if handle.h_sync and not rt.current().pf & mmzone.PF_MEMALLOC:
+            journal_.log_wait_commit(journal, tid)
+    else:
+        rt.spin_unlock(journal.j_state_lock)
+
+
+# -- metadata: write access and dirtying ---------------------------------------------------------------------
+
+
+def wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
+    """Sleep until the log has its copy of the buffer. Needs a count on jh. Source: fs/jbd/transaction.c, v3.3."""
+    rt.reached("get_write_access: waited for the log copy")
+    rt.wait_event(bh.b_state.queue(BufferState.BH_Unshadow), lambda: jh.b_jlist != JList.BJ_Shadow)
+
+
+def copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
+    """Copy the buffer's data, word by word, through b_page as it is now. Needs BH_State only: not BH_Lock.
+
+    Part of do_get_write_access. Source: fs/jbd/transaction.c, v3.3.
+    """
+    source = jbd.data_page(bh)
+    offset = bh.b_data
+    for i in range(bh.b_size):
+        frozen.words.write(i, source.words.read(offset + i))
+
+
+def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> None:
+    """Reserve a buffer for the handle's transaction; the committing one, if it owns the buffer, keeps a copy.
+
+    Sleeps on the buffer lock, on a log write of the buffer, and to allocate. Source: fs/jbd/transaction.c,
+    v3.3.
+    """
+    transaction = handle_transaction(handle)
+    journal = transaction.t_journal
+    frozen: Page | None = None
+    need_copy = False
+    while True:
+        bh = jbd.jh2bh(jh)
+        buffer.lock_buffer(bh)
+        jbd.jbd_lock_bh_state(bh)
+        if buffer.buffer_dirty(bh):
+            rt.reached("get_write_access: buffer dirty")
+            buffer.clear_buffer_dirty(bh)
+            jbd.set_buffer_jbddirty(bh)  # from now on only the journal writes the buffer
+        buffer.unlock_buffer(bh)
+        owner = jh.b_transaction
+        if owner is transaction or jh.b_next_transaction is transaction:
+            break
+        jh.b_modified = 0
+        if jh.b_frozen_data is not None:
+            rt.reached("get_write_access: frozen copy exists")
+            rt.bug_on(jh.b_next_transaction is not None, "frozen buffer wanted by a third transaction", jh=jh)
+            jh.b_next_transaction = transaction
+            break
+        if owner is not None:
+            stray = owner is not journal.j_committing_transaction
+            rt.bug_on(stray, "buffer of a transaction neither running nor committing", jh=jh)
+            jlist = jh.b_jlist
+            if jlist == JList.BJ_Shadow:
+                jbd.jbd_unlock_bh_state(bh)
+                wait_unshadow(bh, jh)
+                continue
+            if jlist != JList.BJ_Forget or force_copy:
+                if frozen is None:
+                    jbd.jbd_unlock_bh_state(bh)
+                    frozen = journal_.jbd_alloc(journal, bh.b_size)
+                    continue
+                rt.reached("get_write_access: frozen copy made")
+                jh.b_frozen_data = frozen
+                need_copy = True
+            jh.b_next_transaction = transaction
+        else:
+            rt.spin_lock(journal.j_list_lock)
+            __journal_file_buffer(jh, transaction, JList.BJ_Reserved)
+            rt.spin_unlock(journal.j_list_lock)
+        break
+    if need_copy and frozen is not None:
+        copy_to_frozen(bh, frozen)
+        frozen = None
+    jbd.jbd_unlock_bh_state(bh)
+    if frozen is not None:
+        journal_.jbd_free(frozen)
+
+
+def journal_get_write_access(handle: Handle, bh: BufferHead) -> None:
+    """Announce that the handle is about to change a metadata buffer. The caller counts the buffer. May sleep.
+
+    Source: fs/jbd/transaction.c, v3.3.
+    """
+    jh = journal_.journal_add_journal_head(bh)
+    do_get_write_access(handle, jh, False)
+    journal_.journal_put_journal_head(jh)
+
+
+def journal_dirty_metadata(handle: Handle, bh: BufferHead) -> None:
+    """File a changed metadata buffer on the handle's transaction. Needs write access taken before.
+
+    Never sleeps. Source: fs/jbd/transaction.c, v3.3.
+    """
+    transaction = handle_transaction(handle)
+    journal = transaction.t_journal
+    jh = jbd.bh2jh(bh)
+    rt.bug_on(jh is None, "journal_dirty_metadata without write access", bh=bh)
+    assert jh is not None
+    jbd.jbd_lock_bh_state(bh)
+    if not jh.b_modified:
+        jh.b_modified = 1
+        rt.bug_on(handle.h_buffer_credits <= 0, "handle out of credits", bh=bh)
+        handle.h_buffer_credits -= 1
+    owner = jh.b_transaction
+    if owner is transaction and jh.b_jlist == JList.BJ_Metadata:
+        jbd.jbd_unlock_bh_state(bh)
+        return
+    jbd.set_buffer_jbddirty(bh)
+    if owner is not transaction:
+        rt.reached("dirty_metadata: buffer of the committing transaction")
+        stray = owner is not journal.j_committing_transaction
+        rt.bug_on(stray, "dirty metadata of a stray transaction", jh=jh)
+        rt.bug_on(jh.b_next_transaction is not transaction, "dirty metadata without write access", jh=jh)
+    else:
+        rt.bug_on(jh.b_frozen_data is not None, "frozen copy in the running transaction", jh=jh)
+        rt.spin_lock(journal.j_list_lock)
+        __journal_file_buffer(jh, transaction, JList.BJ_Metadata)
+        rt.spin_unlock(journal.j_list_lock)
+    jbd.jbd_unlock_bh_state(bh)
+
+
+# -- ordered data --------------------------------------------------------------------------------------------
+
+
+def journal_dirty_data(handle: Handle, bh: BufferHead) -> int:
+    """File a data buffer for writing before the handle's transaction commits; 0 or -EIO.
+
+    May sleep: data of the committing transaction that is still dirty is written out first. Called under the
+    page lock by write_end, without it by ordered writepage. Source: fs/jbd/transaction.c, v3.3.
+    """
+    transaction = handle_transaction(handle)
+    journal = transaction.t_journal
+    jh = journal_.journal_add_journal_head(bh)
+    jbd.jbd_lock_bh_state(bh)
+    rt.spin_lock(journal.j_list_lock)
+    need_brelse, ret = False, 0
+    if not buffer.buffer_mapped(bh):
+        rt.reached("dirty_data: unmapped")
+    else:
+        need_brelse, ret = file_sync_data(transaction, jh, bh)
+    rt.spin_unlock(journal.j_list_lock)
+    jbd.jbd_unlock_bh_state(bh)
+    if need_brelse:
+        buffer.__brelse(bh, "journal")
+    journal_.journal_put_journal_head(jh)
+    return ret
+
+
+def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -> tuple[bool, int]:
+    """Put a mapped buffer on BJ_SyncData of `transaction`: (an extra count on bh was taken, 0 or -EIO).
+
+    Needs BH_State and j_list_lock; both may be dropped and taken again. The middle of journal_dirty_data.
+    Source: fs/jbd/transaction.c, v3.3.
+    """
+    owner = jh.b_transaction
+    need_brelse = False
+    if owner is None:
+        __journal_file_buffer(jh, transaction, JList.BJ_SyncData)
+        return False, 0
+    if owner is not transaction:
+        journal = transaction.t_journal
+        rt.bug_on(owner is not journal.j_committing_transaction, "data of a stray transaction", jh=jh)
+        if jh.b_jlist not in (JList.BJ_None, JList.BJ_SyncData, JList.BJ_Locked):
+            rt.reached("dirty_data: metadata of the committing transaction")
+            return False, 0
+        if buffer.buffer_dirty(bh):
+            need_brelse = True
+            write_out_committing_data(journal, bh)
+            if not buffer.buffer_mapped(bh):
+                rt.reached("dirty_data: unmapped while written")
+                return True, 0
+        if not buffer.buffer_uptodate(bh):
+            rt.reached("dirty_data: write failed")
+            return need_brelse, -Errno.EIO
+        owner = jh.b_transaction  # the commit may have unfiled the buffer while we slept
+        if owner is None:
+            rt.reached("dirty_data: committing transaction let go")
+        elif owner is not transaction:
+            rt.reached("dirty_data: moved between transactions")
+            __journal_temp_unlink_buffer(jh)
+            # so that filing it below finds a buffer of this transaction
+            jh.b_transaction = transaction
+    jlist = jh.b_jlist
+    if jlist not in (JList.BJ_SyncData, JList.BJ_Locked):
+        rt.bug_on(jlist == JList.BJ_Shadow, "data buffer in shadow", jh=jh)
+        __journal_temp_unlink_buffer(jh)
+        __journal_file_buffer(jh, transaction, JList.BJ_SyncData)
+    return need_brelse, 0
+
+
+def write_out_committing_data(journal: Journal, bh: BufferHead) -> None:
+    """Write out a buffer for the committing transaction, and wait; leaves one more count on the buffer.
+
+    Needs BH_State and j_list_lock, dropped for the write. Part of journal_dirty_data. Source:
+    fs/jbd/transaction.c, v3.3.
+    """
+    rt.reached("dirty_data: committing data still dirty")
+    buffer.get_bh(bh, "journal")
+    rt.spin_unlock(journal.j_list_lock)
+    jbd.jbd_unlock_bh_state(bh)
+    buffer.sync_dirty_buffer(bh)
+    jbd.jbd_lock_bh_state(bh)
+    rt.spin_lock(journal.j_list_lock)
+
+
+# -- lists ---------------------------------------------------------------------------------------------------
+
+
+def __blist_add_buffer(transaction: Transaction, field: str, jh: JournalHead) -> None:
+    """Append to a list. Needs j_list_lock. Source: fs/jbd/transaction.c, v3.3."""
+    jhs: tuple[JournalHead, ...] = getattr(transaction, field)
+    setattr(transaction, field, (*jhs, jh))
+
+
+def __blist_del_buffer(transaction: Transaction, field: str, jh: JournalHead) -> None:
+    """Take off a list. Needs j_list_lock. Source: fs/jbd/transaction.c, v3.3."""
+    jhs: tuple[JournalHead, ...] = getattr(transaction, field)
+    rt.bug_on(jh not in jhs, "buffer is not on the list that b_jlist names", jh=jh, list=field)
+    setattr(transaction, field, tuple(other for other in jhs if other is not jh))
+
+
+def __journal_temp_unlink_buffer(jh: JournalHead) -> None:
+    """Take a buffer off its list, keeping its transaction; a journal-dirty buffer becomes plainly dirty.
+
+    Needs BH_State and j_list_lock.  mark_buffer_dirty below takes neither page lock nor buffer lock.
+    Source: fs/jbd/transaction.c, v3.3.
+    """
+    bh = jbd.jh2bh(jh)
+    transaction = jh.b_transaction
+    jlist = jh.b_jlist
+    rt.bug_on(jlist != JList.BJ_None and transaction is None, "listed buffer without transaction", jh=jh)
+    if transaction is None or jlist == JList.BJ_None:
+        return
+    __blist_del_buffer(transaction, LIST_FIELDS[jlist], jh)
+    jh.b_jlist = JList.BJ_None
+    if jbd.test_clear_buffer_jbddirty(bh):
+        rt.reached("temp_unlink: journal-dirty became dirty")
+        buffer.mark_buffer_dirty(bh)
+
+
+def __journal_unfile_buffer(jh: JournalHead) -> None:
+    """Take a buffer away from its transaction, and that one's count from the journal head (may free it).
+
+    Needs BH_State, j_list_lock and a count on the buffer itself. Source: fs/jbd/transaction.c, v3.3.
+    """
+    __journal_temp_unlink_buffer(jh)
+    jh.b_transaction = None
+    journal_.journal_put_journal_head(jh)
+
+
+def journal_unfile_buffer(journal: Journal, jh: JournalHead) -> None:
+    """Take a buffer away from its transaction, locks included. Source: fs/jbd/transaction.c, v3.3."""
+    bh = jbd.jh2bh(jh)
+    buffer.get_bh(bh, "journal")
+    jbd.jbd_lock_bh_state(bh)
+    rt.spin_lock(journal.j_list_lock)
+    __journal_unfile_buffer(jh)
+    rt.spin_unlock(journal.j_list_lock)
+    jbd.jbd_unlock_bh_state(bh)
+    buffer.__brelse(bh, "journal")
+
+
+def __journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JList) -> None:
+    """Put a buffer on a list of a transaction; the transaction counts the journal head if it is new there.
+
+    Needs BH_State and j_list_lock. Keeps JBDDirty across the move; a plain dirty bit on metadata is taken
+    over. Source: fs/jbd/transaction.c, v3.3.
+    """
+    bh = jbd.jh2bh(jh)
+    owner = jh.b_transaction
+    rt.bug_on(owner is not None and owner is not transaction, "filed on a second transaction", jh=jh)
+    if owner is not None and jh.b_jlist == jlist:
+        return
+    was_dirty = False
+    if jlist in (JList.BJ_Metadata, JList.BJ_Reserved, JList.BJ_Shadow, JList.BJ_Forget):
+        # short-circuit as in the kernel: JBDDirty is looked at only if BH_Dirty was clear
+        was_dirty = buffer.test_clear_buffer_dirty(bh) or jbd.test_clear_buffer_jbddirty(bh)
+    if owner is not None:
+        __journal_temp_unlink_buffer(jh)
+    else:
+        journal_.journal_grab_journal_head(bh)
+    jh.b_transaction = transaction
+    if jlist == JList.BJ_None:
+        rt.bug_on(jh.b_frozen_data is not None, "frozen copy on no list", jh=jh)
+        return
+    __blist_add_buffer(transaction, LIST_FIELDS[jlist], jh)
+    jh.b_jlist = jlist
+    if was_dirty:
+        jbd.set_buffer_jbddirty(bh)
+
+
+def journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JList) -> None:
+    """Put a buffer on a list of a transaction, locks included. Source: fs/jbd/transaction.c, v3.3."""
+    bh = jbd.jh2bh(jh)
+    journal = transaction.t_journal
+    jbd.jbd_lock_bh_state(bh)
+    rt.spin_lock(journal.j_list_lock)
+    __journal_file_buffer(jh, transaction, jlist)
+    rt.spin_unlock(journal.j_list_lock)
+    jbd.jbd_unlock_bh_state(bh)
+
+
+def __journal_refile_buffer(jh: JournalHead) -> None:
+    """Move a buffer from the committing transaction to the one that waits for it, or to none.
+
+    Needs BH_State, j_list_lock and a count on the buffer. Source: fs/jbd/transaction.c, v3.3.
+    """
+    bh = jbd.jh2bh(jh)
+    next_transaction = jh.b_next_transaction
+    if next_transaction is None:
+        __journal_unfile_buffer(jh)
+        return
+    was_dirty = jbd.test_clear_buffer_jbddirty(bh)
+    __journal_temp_unlink_buffer(jh)
+    jh.b_transaction = next_transaction
+    jh.b_next_transaction = None
+    if jbd.buffer_freed(bh):
+        jlist = JList.BJ_Forget
+    elif jh.b_modified:
+        jlist = JList.BJ_Metadata
+    else:
+        jlist = JList.BJ_Reserved
+    __journal_file_buffer(jh, next_transaction, jlist)
+    rt.bug_on(next_transaction.t_state != TState.T_RUNNING, "refiled to a closed transaction", jh=jh)
+    if was_dirty:
+        jbd.set_buffer_jbddirty(bh)
+
+
+def journal_refile_buffer(journal: Journal, jh: JournalHead) -> None:
+    """Refile a buffer, locks included. Source: fs/jbd/transaction.c, v3.3."""
+    bh = jbd.jh2bh(jh)
+    buffer.get_bh(bh, "journal")
+    jbd.jbd_lock_bh_state(bh)
+    rt.spin_lock(journal.j_list_lock)
+    __journal_refile_buffer(jh)
+    jbd.jbd_unlock_bh_state(bh)
+    rt.spin_unlock(journal.j_list_lock)
+    buffer.__brelse(bh, "journal")
+
+
+# -- reclaim and truncate ------------------------------------------------------------------------------------
+
+
+def __journal_try_to_free_buffer(journal: Journal, bh: BufferHead, jh: JournalHead) -> None:
+    """Take a written buffer away from its transaction or checkpoint list, if nothing else holds it.
+
+    Needs BH_State, the page lock, and a count on jh. Source: fs/jbd/transaction.c, v3.3.
+    """
+    if buffer.buffer_locked(bh) or buffer.buffer_dirty(bh):
+        rt.reached("try_to_free_buffers: buffer locked or dirty")
+        return
+    if jh.b_next_transaction is not None:
+        return
+    rt.spin_lock(journal.j_list_lock)
+    owner, cp_transaction = jh.b_transaction, jh.b_cp_transaction
+    if owner is not None and cp_transaction is None:
+        if jh.b_jlist in (JList.BJ_SyncData, JList.BJ_Locked):
+            rt.reached("try_to_free_buffers: written data unfiled")
+            __journal_unfile_buffer(jh)
+    elif cp_transaction is not None and owner is None and jh.b_jlist == JList.BJ_None:
+        rt.reached("try_to_free_buffers: checkpointed buffer removed")
+        checkpoint.__journal_remove_checkpoint(jh)
+    rt.spin_unlock(journal.j_list_lock)
+
+
+def journal_try_to_free_buffers(journal: Journal, page: Page) -> bool:
+    """Strip a page of its buffers if the journal is done with all of them. Needs the page lock; never sleeps.
+
+    Source: fs/jbd/transaction.c, v3.3.
+    """
+    rt.bug_on(not page_.PageLocked(page), "journal_try_to_free_buffers on an unlocked page", page=page)
+    for bh in buffer.ring(page_.page_buffers(page)):
+        jh = journal_.journal_grab_journal_head(bh)
+        if jh is None:
+            continue
+        jbd.jbd_lock_bh_state(bh)
+        __journal_try_to_free_buffer(journal, bh, jh)
+        journal_.journal_put_journal_head(jh)
+        jbd.jbd_unlock_bh_state(bh)
+        if jbd.buffer_jbd(bh):
+            rt.reached("try_to_free_buffers: still in the journal")
+            return False
+    return buffer.try_to_free_buffers(page)
+
+
+def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
+    """Drop a truncated buffer from a transaction; False if it must stay for its checkpoint (on BJ_Forget).
+
+    Needs BH_State and j_list_lock. Source: fs/jbd/transaction.c, v3.3.
+    """
+    bh = jbd.jh2bh(jh)
+    if jh.b_cp_transaction is not None:
+        __journal_temp_unlink_buffer(jh)
+        # nobody may write it any more, and filing must not mistake the bit for the journal's
+        buffer.clear_buffer_dirty(bh)
+        __journal_file_buffer(jh, transaction, JList.BJ_Forget)
+        return False
+    __journal_unfile_buffer(jh)
+    return True
+
+
+def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> tuple[bool, bool]:
+    """Truncate a buffer that is on a checkpoint list at most: (may be freed, may be unmapped now).
+
+    Needs j_state_lock, BH_State and j_list_lock. Part of journal_unmap_buffer. Source: fs/jbd/transaction.c,
+    v3.3.
+    """
+    if jh.b_cp_transaction is None or not buffer.buffer_dirty(bh):
+        return True, True
+    rt.reached("unmap_buffer: on a checkpoint list only")
+    running = journal.j_running_transaction
+    if running is not None:
+        # it must not be forgotten before the truncation itself is committed
+        return __dispose_buffer(jh, running), False
+    committing = journal.j_committing_transaction
+    if committing is not None:
+        return __dispose_buffer(jh, committing), False
+    buffer.clear_buffer_dirty(bh)
+    return True, True
+
+
+def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
+    """Truncate one buffer: forget it, or leave it to the commit with BH_Freed set; says if it may be freed.
+
+    Needs the page lock and the buffer lock. Source: fs/jbd/transaction.c, v3.3.
+    """
+    may_free = True
+    if jbd.buffer_jbd(bh):
+        rt.spin_lock(journal.j_state_lock)
+        jbd.jbd_lock_bh_state(bh)
+        rt.spin_lock(journal.j_list_lock)
+        zap = True
+        jh = journal_.journal_grab_journal_head(bh)
+        if jh is not None:
+            owner = jh.b_transaction
+            if owner is None:
+                may_free, zap = dispose_checkpointed(journal, bh, jh)
+            elif owner is not journal.j_committing_transaction:
+                rt.reached("unmap_buffer: in the running transaction")
+                may_free = __dispose_buffer(jh, owner)
+            elif jh.b_jlist == JList.BJ_Locked:
+                rt.reached("unmap_buffer: on the locked list")
+                may_free = __dispose_buffer(jh, owner)
+            else:
+                rt.reached("unmap_buffer: left to commit")
+                jbd.set_buffer_freed(bh)
+                if journal.j_running_transaction is not None and jbd.buffer_jbddirty(bh):
+                    jh.b_next_transaction = journal.j_running_transaction
+                may_free, zap = False, False
+            journal_.journal_put_journal_head(jh)
+        rt.spin_unlock(journal.j_list_lock)
+        jbd.jbd_unlock_bh_state(bh)
+        rt.spin_unlock(journal.j_state_lock)
+        if not zap:
+            return may_free
+    buffer.clear_buffer_dirty(bh)
+    rt.bug_on(jbd.buffer_jbddirty(bh), "unmapped buffer is still dirty for the journal", bh=bh)
+    for bit in (BufferState.BH_Mapped, BufferState.BH_Req, BufferState.BH_New):
+        rt.clear_bit(bh.b_state, bit)
+    bh.b_bdev = None
+    return may_free
+
+
+def journal_invalidatepage(journal: Journal, page: Page, offset: int) -> None:
+    """Truncate the buffers of a page from word `offset` on; a whole page loses its buffers if it can.
+
+    Needs the page lock; sleeps on buffer locks. Source: fs/jbd/transaction.c, v3.3.
+    """
+    rt.bug_on(not page_.PageLocked(page), "journal_invalidatepage on an unlocked page", page=page)
+    if not page_.page_has_buffers(page):
+        return
+    curr_off, may_unmap = 0, True
+    for bh in buffer.ring(page_.page_buffers(page)):
+        if offset <= curr_off:
+            buffer.lock_buffer(bh)
+            may_unmap = journal_unmap_buffer(journal, bh) and may_unmap
+            buffer.unlock_buffer(bh)
+        curr_off += bh.b_size
+    if offset == 0 and may_unmap and buffer.try_to_free_buffers(page):
+        rt.bug_on(page_.page_has_buffers(page), "page keeps its private bit without buffers", page=page)

@@ -1,0 +1,523 @@
+"""The page cache: mappings, lookups without locks, the page lock, buffered read and write.
+
+Keeps: a slot is changed only under tree_lock; `page.mapping` is stable while the page is locked; whoever sleeps for
+the page lock holds a reference.
+Does not check: readahead, direct I/O, mmap (nothing is mapped in this cast).
+Source: mm/filemap.c, include/linux/pagemap.h, fs.h, v3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from mmrace import runtime as rt
+from mmrace.kernel.errno import Errno
+from mmrace.kernel.fs import buffer
+from mmrace.kernel.mm import mmzone, page_alloc, page_writeback, radix_tree, swap
+from mmrace.kernel.mm import page as page_
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.inode import Inode
+    from mmrace.kernel.mm.migrate import MigrateMode
+    from mmrace.kernel.mm.mmzone import Machine
+    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.page_writeback import WritebackControl
+    from mmrace.kernel.mm.radix_tree import PageCacheTag
+
+MARKS = (
+    ("lookup: frozen page", "a lookup found a page whose count was 0 and looked the slot up again"),
+    ("lookup: slot changed", "a lookup got a reference, saw that the slot had changed, and started over"),
+    ("find_lock_page: mapping changed", "the page was truncated or migrated while its finder slept for its lock"),
+    ("add: slot taken", "somebody else filled the slot first"),
+    ("read: page gone while waiting for its lock", "a reader found the page without mapping and started over"),
+    ("read: filled while waiting for its lock", "a reader slept for the page lock and found the page uptodate"),
+    ("read: partially uptodate", "a reader used a page that is not uptodate because its own blocks are"),
+    ("read: i/o error", "a page was still not uptodate after its read"),
+    ("write: no page", "a writer got no page"),
+)
+
+# What a page lock is released with after ->writepage when the caller still holds it. Source: include/linux/fs.h, v3.3.
+AOP_WRITEPAGE_ACTIVATE = 0x80000
+
+_LATER: Any = None  # a ghost that the constructor sets at once
+
+
+class AddressSpaceFlags(IntEnum):
+    """Bits of `mapping.flags`. Source: include/linux/pagemap.h, v3.3."""
+
+    AS_EIO = 0
+    AS_ENOSPC = 1
+
+
+AS_EIO = AddressSpaceFlags.AS_EIO
+AS_ENOSPC = AddressSpaceFlags.AS_ENOSPC
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSpaceOperations:
+    """A file system's operations on its pages; None means that it has none. The struct file argument is left out.
+
+    write_begin(mapping, pos, len) returns (0, locked page with a reference "lookup") or (negative errno, None);
+    write_end(mapping, pos, len, copied, page) unlocks and releases it and returns what was copied, or an error.
+    pos and len count words of the file. Source: include/linux/fs.h, v3.3.
+    """
+
+    readpage: Callable[[Page], int] | None = None
+    writepage: Callable[[Page, WritebackControl], int] | None = None
+    writepages: Callable[[AddressSpace, WritebackControl], int] | None = None
+    set_page_dirty: Callable[[Page], bool] | None = None
+    write_begin: Callable[[AddressSpace, int, int], tuple[int, Page | None]] | None = None
+    write_end: Callable[[AddressSpace, int, int, int, Page], int] | None = None
+    invalidatepage: Callable[[Page, int], None] | None = None
+    releasepage: Callable[[Page], bool] | None = None
+    migratepage: Callable[[AddressSpace, Page, Page, MigrateMode], int] | None = None
+    is_partially_uptodate: Callable[[Page, int, int], bool] | None = None
+
+
+class AddressSpace(rt.Struct):
+    """The pages of one inode."""
+
+    tree_lock = rt.irq_spinlock()
+    private_lock = rt.spinlock()
+    i_mmap_mutex = rt.mutex()
+    i_mmap: rt.Field[tuple[()]] = rt.shared(())
+    nrpages: rt.Field[int] = rt.shared(0)
+    flags = rt.flag_word(AddressSpaceFlags)
+    page_tree: radix_tree.RadixTreeRoot = rt.ghost(_LATER)
+    host: Inode = rt.ghost(_LATER)
+    a_ops: AddressSpaceOperations = rt.ghost(_LATER)
+    machine: Machine = rt.ghost(_LATER)
+
+    def __init__(self, host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> None:
+        super().__init__(("mapping", host.i_ino))
+        self.host = host
+        self.machine = machine
+        self.a_ops = a_ops
+        self.page_tree = radix_tree.RadixTreeRoot(host.i_ino, nr_slots)
+
+
+def new_mapping(
+    host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None
+) -> AddressSpace:
+    """Make the mapping of an inode, with `nr_slots` slots (None: any number). Called when the scenario is set up."""
+    mapping = AddressSpace(host, machine, a_ops, nr_slots)
+    machine.mappings.append(mapping)
+    return mapping
+
+
+def mapping_set_error(mapping: AddressSpace, error: int) -> None:
+    """Remember a write error for the next fsync. Source: include/linux/pagemap.h, v3.3."""
+    if error:
+        rt.set_bit(mapping.flags, AS_ENOSPC if error == -Errno.ENOSPC else AS_EIO)
+
+
+# -- the page lock -----------------------------------------------------------------------------------------------
+
+
+def lock_page(page: Page) -> None:
+    """Take the page lock, sleeping if need be. Needs a reference. Source: include/linux/pagemap.h, v3.3."""
+    rt.bit_lock(page.flags, page_.PG_locked)
+
+
+def trylock_page(page: Page) -> bool:
+    """Try the page lock without sleeping. Source: include/linux/pagemap.h, v3.3."""
+    return rt.bit_trylock(page.flags, page_.PG_locked)
+
+
+def unlock_page(page: Page) -> None:
+    """Release the page lock: clear, then wake. Source: mm/filemap.c, v3.3."""
+    rt.bit_unlock(page.flags, page_.PG_locked)
+
+
+def __set_page_locked(page: Page) -> None:
+    """Lock a page that nobody else can see. The kernel stores plainly; an uncontended trylock is the same here."""
+    locked = trylock_page(page)
+    rt.bug_on(not locked, "__set_page_locked: page is locked", page=page)
+
+
+def __clear_page_locked(page: Page) -> None:
+    """Unlock a page that nobody else can see: no wake, for nobody can sleep on it. Source: pagemap.h, v3.3."""
+    rt.clear_bit_unlock(page.flags, page_.PG_locked)
+
+
+def wait_on_page_locked(page: Page) -> None:
+    """Sleep until the page is unlocked; takes nothing. Needs a reference. Source: pagemap.h, v3.3."""
+    rt.wait_on_bit(page.flags, page_.PG_locked)
+
+
+def wait_on_page_writeback(page: Page) -> None:
+    """Sleep until PG_writeback is clear; takes nothing. Source: include/linux/pagemap.h, v3.3."""
+    rt.wait_on_bit(page.flags, page_.PG_writeback)
+
+
+def end_page_writeback(page: Page) -> None:
+    """End the page's writeback and wake who waits for it. Any context. Source: mm/filemap.c, v3.3."""
+    if page_.TestClearPageReclaim(page):
+        swap.rotate_reclaimable_page(page)
+    was_writeback = page_writeback.test_clear_page_writeback(page)
+    rt.bug_on(not was_writeback, "end_page_writeback: page is not under writeback", page=page)
+    rt.wake_up_bit(page.flags, page_.PG_writeback)
+
+
+# -- lookup ------------------------------------------------------------------------------------------------------
+
+
+def _get_slot_page(slot: radix_tree.Slot, ref: str) -> Page | None:
+    """The three steps of a lookup: read the slot, get unless zero, read the slot again. Needs rcu_read_lock."""
+    for _ in rt.until_changed():
+        page = radix_tree.radix_tree_deref_slot(slot)
+        if page is None:
+            return None
+        if not page_.page_cache_get_speculative(page, ref):
+            rt.reached("lookup: frozen page")
+            continue
+        if radix_tree.radix_tree_deref_slot(slot) is not page:
+            rt.reached("lookup: slot changed")
+            page_.put_page(page, ref)
+            continue
+        return page
+    raise AssertionError("until_changed never ends by itself")
+
+
+def find_get_page(mapping: AddressSpace, offset: int, ref: str = "lookup") -> Page | None:
+    """Find the page at `offset` and take the reference `ref`; None if there is none. Never takes tree_lock.
+
+    Against a frozen page it looks again until the count thaws or the slot changes. Source: mm/filemap.c, v3.3.
+    """
+    slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, offset)
+    if slot is None:
+        return None
+    rt.rcu_read_lock()
+    page = _get_slot_page(slot, ref)
+    rt.rcu_read_unlock()
+    return page
+
+
+def find_lock_page(mapping: AddressSpace, offset: int, ref: str = "lookup") -> Page | None:
+    """Find the page at `offset`, take a reference and lock it (sleeps with the reference held); None if there is none.
+
+    Source: mm/filemap.c, v3.3.
+    """
+    for _ in rt.until_changed():
+        page = find_get_page(mapping, offset, ref)
+        if page is None:
+            return None
+        lock_page(page)
+        if page.mapping is not mapping:
+            rt.reached("find_lock_page: mapping changed")
+            unlock_page(page)
+            page_.put_page(page, ref)
+            continue
+        index = page.index
+        rt.bug_on(index != offset, "find_lock_page: wrong index", page=page, index=index, offset=offset)
+        return page
+    raise AssertionError("until_changed never ends by itself")
+
+
+def _get_slots(slots: list[radix_tree.Slot], ref: str) -> list[Page]:
+    return [page for page in (_get_slot_page(slot, ref) for slot in slots) if page is not None]
+
+
+def find_get_pages(mapping: AddressSpace, start: int, nr_pages: int, ref: str = "lookup") -> list[Page]:
+    """Gang lookup: up to `nr_pages` pages from index `start` on, each with a reference. Source: mm/filemap.c, v3.3."""
+    rt.rcu_read_lock()
+    pages = _get_slots(radix_tree.radix_tree_gang_lookup_slot(mapping.page_tree, start, nr_pages), ref)
+    rt.rcu_read_unlock()
+    return pages
+
+
+def find_get_pages_tag(
+    mapping: AddressSpace, index: int, tag: PageCacheTag, nr_pages: int, ref: str = "lookup"
+) -> tuple[list[Page], int]:
+    """Gang lookup by tag: (up to `nr_pages` pages with a reference each, index to go on from).
+
+    Tags are read first and slots after, without a lock: a page may have lost its tag. Source: mm/filemap.c, v3.3.
+    """
+    rt.rcu_read_lock()
+    pages = _get_slots(radix_tree.radix_tree_gang_lookup_tag_slot(mapping.page_tree, index, nr_pages, tag), ref)
+    rt.rcu_read_unlock()
+    if pages:
+        index = page_.page_index(pages[-1]) + 1
+    return pages, index
+
+
+# -- insertion and removal ---------------------------------------------------------------------------------------
+
+
+def page_cache_alloc(mapping: AddressSpace) -> Page | None:
+    """Allocate a page for the mapping; its reference is named "lookup", as if found. Source: pagemap.h, v3.3."""
+    page = page_alloc.alloc_page(mapping.machine)
+    if page is not None:
+        page._count.rename("new", "lookup")
+    return page
+
+
+def add_to_page_cache_locked(page: Page, mapping: AddressSpace, offset: int) -> int:
+    """Put a locked page into an empty slot; -EEXIST if it is taken. Takes the "slot" reference.
+
+    Source: mm/filemap.c, v3.3.
+    """
+    rt.bug_on(not page_.PageLocked(page), "add_to_page_cache_locked: page is not locked", page=page)
+    page_.get_page(page, "slot")
+    page.mapping = mapping
+    page.index = offset
+    rt.spin_lock_irq(mapping.tree_lock)
+    error = radix_tree.radix_tree_insert(mapping.page_tree, offset, page)
+    if error:
+        rt.reached("add: slot taken")
+        page.mapping = None
+        rt.spin_unlock_irq(mapping.tree_lock)
+        page_.put_page(page, "slot")
+        return error
+    mapping.nrpages = mapping.nrpages + 1
+    page.zone.account("NR_FILE_PAGES", 1)
+    rt.spin_unlock_irq(mapping.tree_lock)
+    return 0
+
+
+def add_to_page_cache(page: Page, mapping: AddressSpace, offset: int) -> int:
+    """Lock a new page and put it into the cache; unlocked again on failure. Source: pagemap.h, v3.3."""
+    __set_page_locked(page)
+    error = add_to_page_cache_locked(page, mapping, offset)
+    if error:
+        __clear_page_locked(page)
+    return error
+
+
+def add_to_page_cache_lru(page: Page, mapping: AddressSpace, offset: int) -> int:
+    """Put a new page into the cache, locked, and on its way to the LRU. Source: mm/filemap.c, v3.3."""
+    error = add_to_page_cache(page, mapping, offset)
+    if not error:
+        swap.lru_cache_add_file(page)
+    return error
+
+
+def __delete_from_page_cache(page: Page) -> None:
+    """Empty the page's slot. Needs the page lock and tree_lock; the caller drops the "slot" reference.
+
+    Source: mm/filemap.c, v3.3.
+    """
+    mapping = page.mapping
+    assert mapping is not None
+    radix_tree.radix_tree_delete(mapping.page_tree, page_.page_index(page))
+    page.mapping = None
+    mapping.nrpages = mapping.nrpages - 1
+    page.zone.account("NR_FILE_PAGES", -1)
+    rt.bug_on(page_.page_mapped(page), "__delete_from_page_cache: page is mapped", page=page)
+    # Some file systems dirty the page again after its dirt was cancelled: keep the statistics right.
+    if page_.PageDirty(page):
+        page.zone.account("NR_FILE_DIRTY", -1)
+
+
+def delete_from_page_cache(page: Page) -> None:
+    """Remove a locked page from the cache and drop the "slot" reference. Source: mm/filemap.c, v3.3."""
+    mapping = page.mapping
+    rt.bug_on(not page_.PageLocked(page), "delete_from_page_cache: page is not locked", page=page)
+    assert mapping is not None
+    rt.spin_lock_irq(mapping.tree_lock)
+    __delete_from_page_cache(page)
+    rt.spin_unlock_irq(mapping.tree_lock)
+    page_.put_page(page, "slot")
+
+
+def find_or_create_page(mapping: AddressSpace, index: int) -> Page | None:
+    """Find or add the page at `index`, locked and with a reference "lookup"; None when memory is out.
+
+    Source: mm/filemap.c, v3.3.
+    """
+    for _ in rt.until_changed():
+        page = find_lock_page(mapping, index)
+        if page is not None:
+            return page
+        page = page_cache_alloc(mapping)
+        if page is None:
+            return None
+        if add_to_page_cache_lru(page, mapping, index) == 0:
+            return page
+        page_.put_page(page, "lookup")
+    raise AssertionError("until_changed never ends by itself")
+
+
+def grab_cache_page_write_begin(mapping: AddressSpace, index: int) -> Page | None:
+    """Find or add the page at `index` for a write: as `find_or_create_page`, and not under writeback.
+
+    Waits for writeback with the page lock held. Source: mm/filemap.c, v3.3.
+    """
+    page = find_or_create_page(mapping, index)
+    if page is not None:
+        wait_on_page_writeback(page)
+    return page
+
+
+def try_to_release_page(page: Page) -> bool:
+    """Try to strip the page's private data, by ->releasepage or try_to_free_buffers. Needs the page lock.
+
+    Source: mm/filemap.c, v3.3.
+    """
+    mapping = page.mapping
+    rt.bug_on(not page_.PageLocked(page), "try_to_release_page: page is not locked", page=page)
+    if page_.PageWriteback(page):
+        return False
+    if mapping is not None and mapping.a_ops.releasepage is not None:
+        return mapping.a_ops.releasepage(page)
+    return buffer.try_to_free_buffers(page)
+
+
+# -- buffered read and write -------------------------------------------------------------------------------------
+
+
+def do_generic_file_read(mapping: AddressSpace, pos: int, count: int) -> list[int] | int:
+    """Read `count` words from word `pos` of the file, all in one page; returns them, or a negative errno.
+
+    The copy is made with a reference and without the page lock. Source: mm/filemap.c, v3.3.
+    """
+    words_per_page = mapping.machine.words_per_page
+    index, offset = divmod(pos, words_per_page)
+    rt.bug_on(offset + count > words_per_page, "do_generic_file_read: crosses a page", pos=pos, count=count)
+    for _ in rt.until_changed():
+        page = find_get_page(mapping, index)
+        if page is None:
+            page = page_cache_alloc(mapping)
+            if page is None:
+                return -Errno.ENOMEM
+            error = add_to_page_cache_lru(page, mapping, index)
+            if error:
+                page_.put_page(page, "lookup")
+                continue
+            error = _readpage(mapping, page)
+        else:
+            error = _page_ok(mapping, page, offset, count)
+        if error == -Errno.EAGAIN:
+            page_.put_page(page, "lookup")
+            continue
+        if error:
+            page_.put_page(page, "lookup")
+            return error
+        swap.mark_page_accessed(page)
+        values = [page.words.read(offset + i) for i in range(count)]
+        page_.put_page(page, "lookup")
+        return values
+    raise AssertionError("until_changed never ends by itself")
+
+
+def _page_ok(mapping: AddressSpace, page: Page, offset: int, count: int) -> int:
+    """Make a page that was found readable: 0, -EAGAIN (it left the mapping: look up again), or an error."""
+    if page_.PageUptodate(page):
+        return 0
+    several = mapping.machine.buffers_per_page > 1
+    if several and mapping.a_ops.is_partially_uptodate is not None and trylock_page(page):
+        partial = page.mapping is not None and mapping.a_ops.is_partially_uptodate(page, offset, count)
+        if partial:
+            unlock_page(page)
+            rt.reached("read: partially uptodate")
+            return 0
+    else:
+        lock_page(page)
+    # Here the page is locked: truncation, reclaim or migration may have been first.
+    if page.mapping is None:
+        rt.reached("read: page gone while waiting for its lock")
+        unlock_page(page)
+        return -Errno.EAGAIN
+    if page_.PageUptodate(page):
+        rt.reached("read: filled while waiting for its lock")
+        unlock_page(page)
+        return 0
+    return _readpage(mapping, page)
+
+
+def _readpage(mapping: AddressSpace, page: Page) -> int:
+    """Fill a locked page by ->readpage, which unlocks it when the I/O is done; 0, -EAGAIN or -EIO."""
+    page_.ClearPageError(page)
+    readpage = mapping.a_ops.readpage
+    assert readpage is not None
+    error = readpage(page)
+    if error:
+        return error
+    if page_.PageUptodate(page):
+        return 0
+    lock_page(page)
+    if not page_.PageUptodate(page):
+        gone = page.mapping is None
+        unlock_page(page)
+        if gone:
+            rt.reached("read: page gone while waiting for its lock")
+            return -Errno.EAGAIN
+        rt.reached("read: i/o error")
+        return -Errno.EIO
+    unlock_page(page)
+    return 0
+
+
+def generic_perform_write(mapping: AddressSpace, pos: int, values: Sequence[int]) -> int:
+    """Write words from word `pos` of the file on; returns how many were written, or a negative errno if none was.
+
+    Needs i_mutex. The page is locked from write_begin to write_end. Source: mm/filemap.c, v3.3.
+    """
+    write_begin, write_end = mapping.a_ops.write_begin, mapping.a_ops.write_end
+    assert write_begin is not None and write_end is not None
+    words_per_page = mapping.machine.words_per_page
+    written = 0
+    status = 0
+    while written < len(values):
+        offset = pos % words_per_page
+        count = min(words_per_page - offset, len(values) - written)
+        status, page = write_begin(mapping, pos, count)
+        if status or page is None:
+            rt.reached("write: no page")
+            break
+        for i in range(count):
+            page.words.write(offset + i, values[written + i])
+        swap.mark_page_accessed(page)
+        status = write_end(mapping, pos, count, count, page)
+        rt.cond_resched()
+        if status < 0:
+            break
+        pos += count
+        written += count
+    return written if written else status
+
+
+# -- whole-file writeback ----------------------------------------------------------------------------------------
+
+
+def filemap_fdatawrite(mapping: AddressSpace) -> int:
+    """Start writing every dirty page, waiting for those already under writeback. Source: mm/filemap.c, v3.3."""
+    wbc = page_writeback.WritebackControl(sync_mode=page_writeback.WB_SYNC_ALL)
+    return page_writeback.do_writepages(mapping, wbc)
+
+
+def filemap_fdatawait(mapping: AddressSpace) -> int:
+    """Wait until no page is under writeback; -EIO if a write failed since last time. Source: mm/filemap.c, v3.3."""
+    ret = 0
+    index = 0
+    while True:
+        pages, index = find_get_pages_tag(
+            mapping, index, radix_tree.PAGECACHE_TAG_WRITEBACK, mmzone.PAGEVEC_SIZE
+        )
+        if not pages:
+            break
+        for page in pages:
+            wait_on_page_writeback(page)
+            if page_.TestClearPageError(page):
+                ret = -Errno.EIO
+        swap.pagevec_release(mapping.machine, pages)
+        rt.cond_resched()
+    if rt.test_and_clear_bit(mapping.flags, AS_ENOSPC):
+        ret = -Errno.ENOSPC
+    if rt.test_and_clear_bit(mapping.flags, AS_EIO):
+        ret = -Errno.EIO
+    return ret
+
+
+def filemap_write_and_wait(mapping: AddressSpace) -> int:
+    """Write every dirty page and wait for it; 0 or a negative errno. Source: mm/filemap.c, v3.3."""
+    error = 0
+    if mapping.nrpages:
+        error = filemap_fdatawrite(mapping)
+        if error != -Errno.EIO:
+            waited = filemap_fdatawait(mapping)
+            error = error or waited
+    return error

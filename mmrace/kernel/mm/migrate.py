@@ -1,0 +1,477 @@
+"""Page migration: moving the contents of a page to another page frame under its users' feet.
+
+The order of a successful move of a page with buffers: lock both pages, unmap, freeze the old page's count under
+tree_lock, (ASYNC: trylock the buffers,) replace the slot, thaw, (else: lock the buffers, sleeping,) move the ring, copy
+data and flags, unlock buffers, new page, old page.
+Keeps: in MIGRATE_ASYNC nothing here waits for a page lock, a buffer lock or writeback; after a failure the old page is
+as it was. `page.mapping` of the old page is cleared at the end of the copy, as in v3.3 (3.4 moved that).
+Does not check: anonymous pages, KSM, huge pages, swap cache, memory cgroups: the cast has none, and where the kernel
+tests for them the test would always be false.
+Source: mm/migrate.c, v3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from mmrace import runtime as rt
+from mmrace.kernel.errno import Errno, errno_name
+from mmrace.kernel.fs import buffer
+from mmrace.kernel.mm import filemap, mmzone, page_writeback, radix_tree, rmap, swap, vmscan
+from mmrace.kernel.mm import page as page_
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.buffer_head import BufferHead
+    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.mm.mmzone import Machine
+    from mmrace.kernel.mm.page import Page
+
+MARKS = (
+    ("migrate: no target page", "get_new_page had none: the call ends with -ENOMEM"),
+    ("migrate: freed meanwhile", "only the isolation reference was left: nothing to move"),
+    ("migrate: source page lock busy", "the page was locked and this pass may not sleep for it"),
+    ("migrate: PF_MEMALLOC may not lock", "a direct compactor met a locked page on a forced pass"),
+    ("migrate: slept for the page lock", "a forced pass waited for the page lock"),
+    ("migrate: under writeback, busy", "the page was under writeback and the mode does not wait for it"),
+    ("migrate: under writeback, retry", "the page was under writeback on an unforced pass"),
+    ("migrate: waited for writeback", "a forced pass in MIGRATE_SYNC waited for the page's writeback"),
+    ("migrate: truncated", "the page had lost its mapping but not its buffers"),
+    ("migrate: mapped", "the page was still mapped after the unmap"),
+    ("migrate: refcount too high", "somebody else held a reference to the page, or the slot was not its any more"),
+    ("migrate: freeze lost", "a reference came between the count test and the freeze"),
+    ("async back-out", "a buffer lock was busy in MIGRATE_ASYNC: buffers unlocked, count thawed"),
+    ("async back-out: middle of the ring", "buffers had been locked before the busy one was met"),
+    ("fallback: dirty, mode may not write", "a dirty page without ->migratepage in ASYNC or SYNC_LIGHT"),
+    ("fallback: releasepage failed", "a clean page without ->migratepage kept its private data"),
+    ("writeout: no writepage", "a dirty page has neither ->migratepage nor ->writepage"),
+    ("writeout: already clean", "the dirty bit was gone when the page was to be written"),
+    ("writeout: written", "->writepage was called for a page that could not be moved dirty"),
+    ("writeout: error", "->writepage failed"),
+    ("migrate: moved dirty", "a dirty page was moved"),
+    ("migrate: writeback ended on the target", "the target had PG_writeback set when the copy ended"),
+    ("migrate_pages: pass limit", "pages were left over after the last pass"),
+)
+
+# Passes of migrate_pages. Source: mm/migrate.c, v3.3.
+PASSES = 10
+# Passes after this one may sleep for a page lock: they are forced.
+FORCE_AFTER = 2
+
+
+class MigrateMode(IntEnum):
+    """How much a migration may block. Source: include/linux/migrate_mode.h, v3.3."""
+
+    MIGRATE_ASYNC = 0
+    MIGRATE_SYNC_LIGHT = 1
+    MIGRATE_SYNC = 2
+
+
+MIGRATE_ASYNC = MigrateMode.MIGRATE_ASYNC
+MIGRATE_SYNC_LIGHT = MigrateMode.MIGRATE_SYNC_LIGHT
+MIGRATE_SYNC = MigrateMode.MIGRATE_SYNC
+
+GetNewPage = Callable[["Page", object], "Page | None"]
+
+
+def _stop(page: Page, reason: str, mark: str) -> None:
+    """Note why this migration stopped, for the "migrate-end" note. Point: never."""
+    page.migrate_reason = reason
+    rt.reached(mark)
+
+
+# -- preparation -------------------------------------------------------------------------------------------------
+
+
+def migrate_prep(machine: Machine) -> None:
+    """Flush every CPU's pagevecs, whose references would keep pages from moving. Sleeps. Source: migrate.c, v3.3."""
+    swap.lru_add_drain_all(machine)
+
+
+def migrate_prep_local(machine: Machine) -> None:
+    """Flush this CPU's pagevecs: what compaction does. Does not sleep. Source: mm/migrate.c, v3.3."""
+    swap.lru_add_drain(machine)
+
+
+def putback_lru_pages(pages: list[Page]) -> None:
+    """Give back what migrate_pages left on its list, and empty the list. Source: mm/migrate.c, v3.3."""
+    while pages:
+        page = pages.pop(0)
+        page.zone.account("NR_ISOLATED", -1)
+        vmscan.putback_lru_page(page)
+
+
+# -- the slot ----------------------------------------------------------------------------------------------------
+
+
+def buffer_migrate_lock_buffers(head: BufferHead, mode: MigrateMode) -> bool:
+    """Lock every buffer of a ring, with the reference "migrate" on each; False if ASYNC met a locked one.
+
+    ASYNC only tries (it runs under tree_lock) and undoes all of it on failure; the other modes sleep and cannot fail.
+    Source: mm/migrate.c, v3.3.
+    """
+    if mode != MIGRATE_ASYNC:
+        for bh in buffer.ring(head):
+            buffer.get_bh(bh, "migrate")
+            buffer.lock_buffer(bh)
+        return True
+    for bh in buffer.ring(head):
+        buffer.get_bh(bh, "migrate")
+        if not buffer.trylock_buffer(bh):
+            # That lock is somebody else's: only the ones from the head up to it are ours to release.
+            buffer.put_bh(bh, "migrate")
+            _unlock_buffers_before(head, bh)
+            return False
+    return True
+
+
+def _unlock_buffers_before(head: BufferHead, failed_bh: BufferHead) -> None:
+    """Release the buffers from `head` up to, and without, the one whose trylock failed."""
+    bh = head
+    while bh is not failed_bh:
+        rt.reached("async back-out: middle of the ring")
+        buffer.unlock_buffer(bh)
+        buffer.put_bh(bh, "migrate")
+        following = bh.b_this_page
+        assert following is not None
+        bh = following
+
+
+def migrate_page_move_mapping(
+    mapping: AddressSpace | None, newpage: Page, page: Page, head: BufferHead | None, mode: MigrateMode
+) -> int:
+    """Put newpage into the slot of page: 0 or -EAGAIN, then nothing has changed. Does not sleep.
+
+    Needs both page locks, the page unmapped, newpage's mapping and index set. The references that may exist are the
+    slot's, the isolator's and the private data's; the freeze proves that there are no others, and keeps lookups out
+    until the slot shows newpage. In ASYNC with buffers returns with every buffer of `head` locked.
+    Source: mm/migrate.c, v3.3.
+    """
+    if mapping is None:
+        if page_.page_count(page) != 1:
+            _stop(page, "refcount", "migrate: refcount too high")
+            return -Errno.EAGAIN
+        return 0
+    rt.spin_lock_irq(mapping.tree_lock)
+    slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, page_.page_index(page))
+    assert slot is not None
+    expected_count = 2 + page_.page_has_private(page)
+    if (
+        page_.page_count(page) != expected_count
+        or radix_tree.radix_tree_deref_slot_protected(slot) is not page
+    ):
+        rt.spin_unlock_irq(mapping.tree_lock)
+        _stop(page, "refcount", "migrate: refcount too high")
+        return -Errno.EAGAIN
+    if not page_.page_freeze_refs(page, expected_count):
+        rt.spin_unlock_irq(mapping.tree_lock)
+        _stop(page, "freeze", "migrate: freeze lost")
+        return -Errno.EAGAIN
+    # What can fail must come before the slot moves: once the count has thawed, a lookup that came too late may hold it
+    # up for a moment, and moving the slot back could mean to wait, which ASYNC must not.
+    if mode == MIGRATE_ASYNC and head is not None and not buffer_migrate_lock_buffers(head, mode):
+        page_.page_unfreeze_refs(page, expected_count)
+        rt.spin_unlock_irq(mapping.tree_lock)
+        _stop(page, "buffer-lock", "async back-out")
+        return -Errno.EAGAIN
+    page_.get_page(newpage, "slot")
+    radix_tree.radix_tree_replace_slot(slot, newpage)
+    # The slot's reference to the old page ends with this store.
+    page_.page_unfreeze_refs(page, expected_count - 1, dropped="slot")
+    page.zone.account("NR_FILE_PAGES", -1)
+    newpage.zone.account("NR_FILE_PAGES", 1)
+    rt.spin_unlock_irq(mapping.tree_lock)
+    return 0
+
+
+# -- the contents ------------------------------------------------------------------------------------------------
+
+
+def migrate_page_copy(newpage: Page, page: Page) -> None:
+    """Copy data, then flags and dirtiness, then cut the old page off its mapping. Needs both page locks.
+
+    PG_reclaim and PG_readahead are not copied. Source: mm/migrate.c, v3.3.
+    """
+    page_.copy_highpage(newpage, page)
+    if page_.PageError(page):
+        page_.SetPageError(newpage)
+    if page_.PageReferenced(page):
+        page_.SetPageReferenced(newpage)
+    if page_.PageUptodate(page):
+        page_.SetPageUptodate(newpage)
+    if page_.TestClearPageActive(page):
+        rt.bug_on(page_.PageUnevictable(page), "migrate_page_copy: active and unevictable", page=page)
+        page_.SetPageActive(newpage)
+    elif page_.TestClearPageUnevictable(page):
+        page_.SetPageUnevictable(newpage)
+    if page_.PageChecked(page):
+        page_.SetPageChecked(newpage)
+    if page_.PageMappedToDisk(page):
+        page_.SetPageMappedToDisk(newpage)
+    if page_.PageDirty(page):
+        rt.reached("migrate: moved dirty")
+        page_writeback.clear_page_dirty_for_io(page)
+        # Not set_page_dirty: that would dirty every buffer, and theirs moved with the ring.
+        page_writeback.__set_page_dirty_nobuffers(newpage)
+    if page_.TestClearPageMlocked(page):
+        page_.SetPageMlocked(newpage)
+    page_.ClearPageSwapCache(page)
+    page_.ClearPagePrivate(page)
+    page.private = None
+    page.mapping = None
+    # Somebody may be waiting for writeback of the target: newpage was reachable all the time.
+    if page_.PageWriteback(newpage):
+        rt.reached("migrate: writeback ended on the target")
+        filemap.end_page_writeback(newpage)
+
+
+def migrate_page(mapping: AddressSpace | None, newpage: Page, page: Page, mode: MigrateMode) -> int:
+    """Move a page that has no buffers: 0 or -EAGAIN. Needs both page locks. Source: mm/migrate.c, v3.3."""
+    rt.bug_on(page_.PageWriteback(page), "migrate_page: page is under writeback", page=page)
+    rc = migrate_page_move_mapping(mapping, newpage, page, None, mode)
+    if rc:
+        return rc
+    migrate_page_copy(newpage, page)
+    return 0
+
+
+def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
+    """Move a page with its ring of buffers: 0 or -EAGAIN. Needs both page locks; sleeps for buffers unless ASYNC.
+
+    Usable only if the file system guarantees that nobody else works on the page through other references: it takes no
+    private_lock and never looks at b_count. Source: mm/migrate.c, v3.3.
+    """
+    if not page_.page_has_buffers(page):
+        return migrate_page(mapping, newpage, page, mode)
+    head = page_.page_buffers(page)
+    rc = migrate_page_move_mapping(mapping, newpage, page, head, mode)
+    if rc:
+        return rc
+    # Here the slot shows newpage already, and the old page still owns ring and data until the buffers are ours.
+    if mode != MIGRATE_ASYNC:
+        buffer_migrate_lock_buffers(head, mode)
+    page_.ClearPagePrivate(page)
+    newpage.private = page.private
+    page.private = None
+    page_.put_page(page, "private")
+    page_.get_page(newpage, "private")
+    for bh in buffer.ring(head):
+        buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
+    page_.SetPagePrivate(newpage)
+    migrate_page_copy(newpage, page)
+    for bh in buffer.ring(head):
+        buffer.unlock_buffer(bh)
+        buffer.put_bh(bh, "migrate")
+    return 0
+
+
+def writeout(mapping: AddressSpace, page: Page) -> int:
+    """Write a dirty page that cannot be moved dirty; never 0: -EAGAIN for another try later, else an error. Sleeps.
+
+    Needs the page lock, which ->writepage drops and this takes again. Source: mm/migrate.c, v3.3.
+    """
+    wbc = page_writeback.WritebackControl(
+        sync_mode=page_writeback.WB_SYNC_NONE, nr_to_write=1, for_reclaim=True
+    )
+    if mapping.a_ops.writepage is None:
+        _stop(page, "writeout", "writeout: no writepage")
+        return -Errno.EINVAL
+    if not page_writeback.clear_page_dirty_for_io(page):
+        _stop(page, "writeout", "writeout: already clean")
+        return -Errno.EAGAIN
+    # The page may be unlocked by ->writepage: its users must be able to get at it, not at a migration entry.
+    rmap.remove_migration_ptes(page, page)
+    rc = mapping.a_ops.writepage(page, wbc)
+    if rc != filemap.AOP_WRITEPAGE_ACTIVATE:
+        filemap.lock_page(page)
+    if rc < 0:
+        _stop(page, "writeout", "writeout: error")
+        return -Errno.EIO
+    _stop(page, "writeout", "writeout: written")
+    return -Errno.EAGAIN
+
+
+def fallback_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
+    """Move a page whose mapping has no ->migratepage: written first if dirty (SYNC only), stripped of private data.
+
+    Source: mm/migrate.c, v3.3.
+    """
+    if page_.PageDirty(page):
+        if mode != MIGRATE_SYNC:
+            _stop(page, "dirty", "fallback: dirty, mode may not write")
+            return -Errno.EBUSY
+        return writeout(mapping, page)
+    if page_.page_has_private(page) and not filemap.try_to_release_page(page):
+        _stop(page, "releasepage", "fallback: releasepage failed")
+        return -Errno.EAGAIN
+    return migrate_page(mapping, newpage, page, mode)
+
+
+# -- one page ----------------------------------------------------------------------------------------------------
+
+
+def move_to_new_page(newpage: Page, page: Page, remap_swapcache: bool, mode: MigrateMode) -> int:
+    """Move a locked, unmapped page to newpage, which nobody else knows: 0 or a negative errno.
+
+    The old page stays locked; newpage is unlocked at the end, and reachable through the slot if the move succeeded.
+    Source: mm/migrate.c, v3.3.
+    """
+    rt.bug_on(not filemap.trylock_page(newpage), "move_to_new_page: newpage is locked", page=newpage)
+    newpage.index = page.index
+    newpage.mapping = page.mapping
+    if page_.PageSwapBacked(page):
+        page_.SetPageSwapBacked(newpage)
+    mapping = page_.page_mapping(page)
+    if mapping is None:
+        rc = migrate_page(mapping, newpage, page, mode)
+    elif mapping.a_ops.migratepage is not None:
+        rc = mapping.a_ops.migratepage(mapping, newpage, page, mode)
+    else:
+        rc = fallback_migrate_page(mapping, newpage, page, mode)
+    if rc:
+        newpage.mapping = None
+    elif remap_swapcache:
+        rmap.remove_migration_ptes(page, newpage)
+    filemap.unlock_page(newpage)
+    return rc
+
+
+def _lock_source(page: Page, force: bool, mode: MigrateMode) -> bool:
+    """Lock the page to be moved; False: busy, and this pass, mode or task may not sleep for it."""
+    if filemap.trylock_page(page):
+        return True
+    if not force or mode == MIGRATE_ASYNC:
+        _stop(page, "page-lock", "migrate: source page lock busy")
+        return False
+    # A direct compactor may itself hold, further up, the lock of a page of the same unsubmitted readahead bio.
+    if rt.current().pf & mmzone.PF_MEMALLOC:
+        _stop(page, "page-lock", "migrate: PF_MEMALLOC may not lock")
+        return False
+    rt.reached("migrate: slept for the page lock")
+    filemap.lock_page(page)
+    return True
+
+
+def __unmap_and_move(page: Page, newpage: Page, force: bool, offlining: bool, mode: MigrateMode) -> int:
+    """Lock, wait or refuse, unmap and move one page: 0 or a negative errno. Source: mm/migrate.c, v3.3.
+
+    `offlining` matters to KSM pages only.
+    """
+    if not _lock_source(page, force, mode):
+        return -Errno.EAGAIN
+    rc = _unmap_and_move_locked(page, newpage, force, mode)
+    filemap.unlock_page(page)
+    return rc
+
+
+def _unmap_and_move_locked(page: Page, newpage: Page, force: bool, mode: MigrateMode) -> int:
+    """The part of __unmap_and_move that runs under the page lock."""
+    if page_.PageWriteback(page):
+        if mode != MIGRATE_SYNC:
+            _stop(page, "writeback", "migrate: under writeback, busy")
+            return -Errno.EBUSY
+        if not force:
+            _stop(page, "writeback", "migrate: under writeback, retry")
+            return -Errno.EAGAIN
+        rt.reached("migrate: waited for writeback")
+        filemap.wait_on_page_writeback(page)
+    if page.mapping is None:
+        if page_.page_has_private(page):
+            # An orphan of truncation: without its buffers it is free, which the next pass finds out.
+            _stop(page, "truncated", "migrate: truncated")
+            buffer.try_to_free_buffers(page)
+            return -Errno.EAGAIN
+    else:
+        rmap.try_to_unmap(page)
+    rc: int = -Errno.EAGAIN
+    if page_.page_mapped(page):
+        _stop(page, "mapped", "migrate: mapped")
+    else:
+        rc = move_to_new_page(newpage, page, True, mode)
+    if rc:
+        rmap.remove_migration_ptes(page, page)
+    return rc
+
+
+def unmap_and_move(
+    get_new_page: GetNewPage,
+    private: object,
+    page: Page,
+    force: bool,
+    offlining: bool,
+    mode: MigrateMode,
+    from_: list[Page],
+) -> int:
+    """Get a target and move one page: 0, -EAGAIN (the page stays on `from_`), -ENOMEM, or a permanent failure.
+
+    Unless -EAGAIN or -ENOMEM the page is taken off `from_` and put back: on success that frees it. The target is put
+    back always: on failure it dies when its pagevec is flushed. Source: mm/migrate.c, v3.3.
+    """
+    rt.note("migrate-begin", page, mode.name)
+    page.migrate_reason = "moved"
+    newpage = get_new_page(page, private)
+    if newpage is None:
+        rt.reached("migrate: no target page")
+        rt.note("migrate-end", page, None, mode.name, errno_name(-Errno.ENOMEM), "nomem")
+        return -Errno.ENOMEM
+    newpage._count.rename("new", "isolation")
+    if page_.page_count(page) == 1:
+        _stop(page, "freed", "migrate: freed meanwhile")
+        rc = 0
+    else:
+        rc = __unmap_and_move(page, newpage, force, offlining, mode)
+    rt.note("migrate-end", page, newpage, mode.name, errno_name(rc), page.migrate_reason)
+    if rc != -Errno.EAGAIN:
+        from_.remove(page)
+        page.zone.account("NR_ISOLATED", -1)
+        vmscan.putback_lru_page(page)
+    vmscan.putback_lru_page(newpage)
+    return rc
+
+
+# -- a list of pages ---------------------------------------------------------------------------------------------
+
+
+def migrate_pages(
+    from_: list[Page],
+    get_new_page: GetNewPage,
+    private: object,
+    offlining: bool,
+    mode: MigrateMode,
+    passes: int = PASSES,
+) -> int:
+    """Move isolated pages: 0 if all moved, else how many did not, or -ENOMEM.
+
+    Unless 0 the caller gives back what is left on `from_` with putback_lru_pages. Args: get_new_page(page, private)
+    returns a page with one reference "new", or None; passes: rounds over the pages that said -EAGAIN, forced from the
+    fourth on. Source: mm/migrate.c, v3.3.
+    """
+    task = rt.current()
+    swapwrite = task.pf & mmzone.PF_SWAPWRITE
+    task.pf |= mmzone.PF_SWAPWRITE
+    retry = 1
+    nr_failed = 0
+    rc = 0
+    for number in range(passes):
+        if not retry:
+            break
+        retry = 0
+        for page in list(from_):
+            rt.cond_resched()
+            rc = unmap_and_move(get_new_page, private, page, number > FORCE_AFTER, offlining, mode, from_)
+            if rc == -Errno.ENOMEM:
+                break
+            if rc == -Errno.EAGAIN:
+                retry += 1
+            elif rc:
+                nr_failed += 1
+        if rc == -Errno.ENOMEM:
+            break
+    if not swapwrite:
+        task.pf &= ~mmzone.PF_SWAPWRITE
+    if rc == -Errno.ENOMEM:
+        return rc
+    if retry:
+        rt.reached("migrate_pages: pass limit")
+    return nr_failed + retry

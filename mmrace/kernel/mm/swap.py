@@ -1,0 +1,294 @@
+"""LRU lists and the per-CPU pagevecs in front of them.
+
+Keeps: each entry of a per-CPU pagevec holds one reference named "pagevec"; PG_lru is set and cleared under lru_lock
+only; a page is on exactly one list while PG_lru is set.
+Does not check: the deactivate pagevec (`invalidate_mapping_pages` alone feeds it, and nothing here calls that).
+Source: mm/swap.c, include/linux/pagevec.h, mm_inline.h, v3.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmrace import runtime as rt
+from mmrace.kernel.mm import mmzone, page_alloc, vmscan
+from mmrace.kernel.mm import page as page_
+
+if TYPE_CHECKING:
+    from mmrace.kernel.mm.mmzone import LruList, Machine, Zone
+    from mmrace.kernel.mm.page import Page
+
+MARKS = (
+    ("pagevec: full", "a per-CPU pagevec filled up and went to the LRU"),
+    ("put: last reference on the LRU", "the last reference went away while the page was on an LRU list"),
+    ("rotate: page reclaimed after writeback", "a page marked for reclaim went to the tail when its writeback ended"),
+    ("strip: page lock busy", "pagevec_strip skipped a page whose lock was held"),
+)
+
+
+# -- lists -------------------------------------------------------------------------------------------------------
+
+
+def add_page_to_lru_list(zone: Zone, page: Page, lru: LruList) -> None:
+    """Put a page at the head of a list. Needs lru_lock. Source: include/linux/mm_inline.h, v3.3."""
+    if lru == mmzone.LRU_ACTIVE_FILE:
+        zone.active_list = (page, *zone.active_list)
+    elif lru == mmzone.LRU_INACTIVE_FILE:
+        zone.inactive_list = (page, *zone.inactive_list)
+    else:
+        zone.unevictable_list = (page, *zone.unevictable_list)
+
+
+def del_page_from_lru_list(zone: Zone, page: Page, lru: LruList) -> None:
+    """Take a page off a list; BUG if it is not there. Needs lru_lock. Source: include/linux/mm_inline.h, v3.3."""
+    if lru == mmzone.LRU_ACTIVE_FILE:
+        zone.active_list = _without(zone.active_list, page)
+    elif lru == mmzone.LRU_INACTIVE_FILE:
+        zone.inactive_list = _without(zone.inactive_list, page)
+    else:
+        zone.unevictable_list = _without(zone.unevictable_list, page)
+
+
+def _without(pages: tuple[Page, ...], page: Page) -> tuple[Page, ...]:
+    rt.bug_on(page not in pages, "del_page_from_lru_list: page is not on the list", page=page)
+    return tuple(other for other in pages if other is not page)
+
+
+def page_lru(page: Page) -> LruList:
+    """Say which list the page belongs on. Source: include/linux/mm_inline.h, v3.3."""
+    if page_.PageUnevictable(page):
+        return mmzone.LRU_UNEVICTABLE
+    return mmzone.LRU_ACTIVE_FILE if page_.PageActive(page) else mmzone.LRU_INACTIVE_FILE
+
+
+def page_off_lru(page: Page) -> LruList:
+    """Say which list the page is on and clear the bits that say so. Needs lru_lock. Source: mm_inline.h, v3.3."""
+    if page_.PageUnevictable(page):
+        page_.ClearPageUnevictable(page)
+        return mmzone.LRU_UNEVICTABLE
+    if page_.PageActive(page):
+        page_.ClearPageActive(page)
+        return mmzone.LRU_ACTIVE_FILE
+    return mmzone.LRU_INACTIVE_FILE
+
+
+# -- the last put ------------------------------------------------------------------------------------------------
+
+
+def __page_cache_release(page: Page) -> None:
+    """Take a page with count 0 off its LRU list, if it is on one. Any context. Source: mm/swap.c, v3.3."""
+    if page_.PageLRU(page):
+        rt.reached("put: last reference on the LRU")
+        zone = page.zone
+        rt.spin_lock_irqsave(zone.lru_lock)
+        rt.bug_on(not page_.PageLRU(page), "__page_cache_release: page left the LRU", page=page)
+        page_.ClearPageLRU(page)
+        del_page_from_lru_list(zone, page, page_off_lru(page))
+        rt.spin_unlock_irqrestore(zone.lru_lock)
+
+
+def __put_single_page(page: Page) -> None:
+    """Free a page whose last reference just went away. Any context. Source: mm/swap.c, v3.3."""
+    __page_cache_release(page)
+    page_alloc.free_hot_cold_page(page)
+
+
+def release_pages(pages: list[Page] | tuple[Page, ...], ref: str) -> None:
+    """Drop the reference `ref` of each page; frees those for which it was the last. Source: mm/swap.c, v3.3."""
+    for page in pages:
+        page_.put_page(page, ref)
+
+
+def pagevec_release(machine: Machine, pages: list[Page], ref: str = "lookup") -> None:
+    """Release a batch of looked-up pages; drains this CPU's pagevecs first, as the kernel does.
+
+    Source: mm/swap.c (__pagevec_release), v3.3.
+    """
+    lru_add_drain(machine)
+    release_pages(pages, ref)
+
+
+# -- pagevecs of a CPU -------------------------------------------------------------------------------------------
+
+
+def __lru_cache_add(page: Page, lru: LruList) -> None:
+    """Queue a page for a list on this CPU; the pagevec takes a reference of its own. Source: mm/swap.c, v3.3."""
+    machine = mmzone.page_machine(page)
+    rt.preempt_disable()
+    cpu = machine.percpu.this_cpu()
+    page_.get_page(page, "pagevec")
+    if lru == mmzone.LRU_ACTIVE_FILE:
+        cpu.lru_add_active = full = (*cpu.lru_add_active, page)
+    else:
+        cpu.lru_add_inactive = full = (*cpu.lru_add_inactive, page)
+    if len(full) >= machine.pagevec_size:
+        rt.reached("pagevec: full")
+        if lru == mmzone.LRU_ACTIVE_FILE:
+            cpu.lru_add_active = ()
+        else:
+            cpu.lru_add_inactive = ()
+        __pagevec_lru_add(full, lru)
+    rt.preempt_enable()
+
+
+def lru_cache_add_lru(page: Page, lru: LruList) -> None:
+    """Queue a page for the list `lru`, whatever list it came from. Needs a reference. Source: mm/swap.c, v3.3."""
+    if page_.PageActive(page):
+        rt.bug_on(page_.PageUnevictable(page), "lru_cache_add_lru: active and unevictable", page=page)
+        page_.ClearPageActive(page)
+    elif page_.PageUnevictable(page):
+        page_.ClearPageUnevictable(page)
+    rt.bug_on(page_.PageLRU(page), "lru_cache_add_lru: page is on the LRU", page=page)
+    __lru_cache_add(page, lru)
+
+
+def lru_cache_add_file(page: Page) -> None:
+    """Queue a new page-cache page for the inactive list. Source: include/linux/swap.h, v3.3."""
+    __lru_cache_add(page, mmzone.LRU_INACTIVE_FILE)
+
+
+def __pagevec_lru_add(pages: tuple[Page, ...], lru: LruList) -> None:
+    """Move pages from a pagevec to a list, then drop the pagevec's references. Source: mm/swap.c, v3.3."""
+    if not pages:
+        return
+    zone = pages[0].zone
+    rt.spin_lock_irqsave(zone.lru_lock)
+    for page in pages:
+        rt.bug_on(page_.PageLRU(page), "__pagevec_lru_add: page is on the LRU already", page=page)
+        page_.SetPageLRU(page)
+        if lru == mmzone.LRU_ACTIVE_FILE:
+            page_.SetPageActive(page)
+        add_page_to_lru_list(zone, page, lru)
+    rt.spin_unlock_irqrestore(zone.lru_lock)
+    release_pages(pages, "pagevec")
+
+
+def rotate_reclaimable_page(page: Page) -> None:
+    """Queue a page for the tail of the inactive list: its writeback ended, so it can be reclaimed at once.
+
+    Any context; called from irq. Source: mm/swap.c, v3.3.
+    """
+    if page_.PageLocked(page) or page_.PageDirty(page) or page_.PageActive(page):
+        return
+    if page_.PageUnevictable(page) or not page_.PageLRU(page):
+        return
+    rt.reached("rotate: page reclaimed after writeback")
+    machine = mmzone.page_machine(page)
+    page_.get_page(page, "pagevec")
+    rt.local_irq_disable()
+    cpu = machine.percpu.this_cpu()
+    cpu.lru_rotate = full = (*cpu.lru_rotate, page)
+    if len(full) >= machine.pagevec_size:
+        cpu.lru_rotate = ()
+        pagevec_move_tail(full)
+    rt.local_irq_enable()
+
+
+def pagevec_move_tail(pages: tuple[Page, ...]) -> None:
+    """Move pages to the tail of the inactive list, then drop the pagevec's references. Source: mm/swap.c, v3.3."""
+    if not pages:
+        return
+    zone = pages[0].zone
+    rt.spin_lock_irqsave(zone.lru_lock)
+    for page in pages:
+        if page_.PageLRU(page) and not page_.PageActive(page) and not page_.PageUnevictable(page):
+            zone.inactive_list = (*_without(zone.inactive_list, page), page)
+    rt.spin_unlock_irqrestore(zone.lru_lock)
+    release_pages(pages, "pagevec")
+
+
+def activate_page(page: Page) -> None:
+    """Queue a page for the active list, if it is on the inactive one. Source: mm/swap.c, v3.3."""
+    if not page_.PageLRU(page) or page_.PageActive(page) or page_.PageUnevictable(page):
+        return
+    machine = mmzone.page_machine(page)
+    rt.preempt_disable()
+    cpu = machine.percpu.this_cpu()
+    page_.get_page(page, "pagevec")
+    cpu.activate = full = (*cpu.activate, page)
+    if len(full) >= machine.pagevec_size:
+        rt.reached("pagevec: full")
+        cpu.activate = ()
+        __pagevec_activate(full)
+    rt.preempt_enable()
+
+
+def __pagevec_activate(pages: tuple[Page, ...]) -> None:
+    """Move pages from the inactive list to the active one. Source: mm/swap.c (__activate_page), v3.3."""
+    if not pages:
+        return
+    zone = pages[0].zone
+    rt.spin_lock_irqsave(zone.lru_lock)
+    for page in pages:
+        if page_.PageLRU(page) and not page_.PageActive(page) and not page_.PageUnevictable(page):
+            del_page_from_lru_list(zone, page, mmzone.LRU_INACTIVE_FILE)
+            page_.SetPageActive(page)
+            add_page_to_lru_list(zone, page, mmzone.LRU_ACTIVE_FILE)
+    rt.spin_unlock_irqrestore(zone.lru_lock)
+    release_pages(pages, "pagevec")
+
+
+def mark_page_accessed(page: Page) -> None:
+    """Say that the page was used: first referenced, then active. Source: mm/swap.c, v3.3."""
+    if not page_.PageReferenced(page):
+        page_.SetPageReferenced(page)
+        return
+    if not page_.PageActive(page) and not page_.PageUnevictable(page) and page_.PageLRU(page):
+        activate_page(page)
+        page_.ClearPageReferenced(page)
+
+
+# -- draining ----------------------------------------------------------------------------------------------------
+
+
+def lru_add_drain(machine: Machine) -> None:
+    """Flush the pagevecs of this CPU. Does not sleep. Source: mm/swap.c, v3.3."""
+    rt.preempt_disable()
+    drain_cpu_pagevecs(machine)
+    rt.preempt_enable()
+
+
+def drain_cpu_pagevecs(machine: Machine) -> None:
+    """Flush the pagevecs of this CPU. Needs preemption off. Source: mm/swap.c, v3.3."""
+    cpu = machine.percpu.this_cpu()
+    for lru in (mmzone.LRU_INACTIVE_FILE, mmzone.LRU_ACTIVE_FILE):
+        if lru == mmzone.LRU_ACTIVE_FILE:
+            pages = cpu.lru_add_active
+            if pages:
+                cpu.lru_add_active = ()
+        else:
+            pages = cpu.lru_add_inactive
+            if pages:
+                cpu.lru_add_inactive = ()
+        __pagevec_lru_add(pages, lru)
+    # Writeback completions fill this one from irq.
+    rt.local_irq_disable()
+    pages = cpu.lru_rotate
+    if pages:
+        cpu.lru_rotate = ()
+    pagevec_move_tail(pages)
+    rt.local_irq_enable()
+    pages = cpu.activate
+    if pages:
+        cpu.activate = ()
+    __pagevec_activate(pages)
+
+
+def lru_add_drain_all(machine: Machine) -> None:
+    """Flush the pagevecs of every CPU: schedule the drain on each of them and wait. Sleeps.
+
+    A pagevec belongs to its CPU, whose tasks touch it with preemption off and no lock, so the drain has to run there.
+    Source: mm/swap.c (schedule_on_each_cpu), v3.3.
+    """
+    rt.might_sleep()
+    works = [rt.spawn(lru_add_drain, machine, cpu=cpu) for cpu in range(machine.ncpus)]
+    for work in works:
+        rt.join(work)
+
+
+def pagevec_strip(pages: list[Page]) -> int:
+    """Try to strip the buffers off a batch of pages, skipping busy ones; returns how many were stripped.
+
+    Needs a reference to each page. Source: mm/swap.c, v3.3.
+    """
+    return sum(vmscan.strip_page(page) for page in pages)

@@ -1,0 +1,100 @@
+"""Truncation of the page cache.
+
+Keeps: a page leaves the cache only locked and not under writeback; its dirty accounting is given back first.
+Does not check: partial words, unmapping (nothing is mapped), cleancache.
+Source: mm/truncate.c, v3.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmrace import runtime as rt
+from mmrace.kernel.errno import Errno
+from mmrace.kernel.fs import buffer_page
+from mmrace.kernel.mm import filemap, mmzone, swap
+from mmrace.kernel.mm import page as page_
+
+if TYPE_CHECKING:
+    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.mm.page import Page
+
+MARKS = (
+    ("truncate: page lock busy", "the first pass of a truncation skipped a locked page"),
+    ("truncate: under writeback", "the first pass of a truncation skipped a page under writeback"),
+    ("truncate: page moved", "a page was not in the mapping any more when truncation had its lock"),
+)
+
+
+def cancel_dirty_page(page: Page) -> None:
+    """Clear the dirty bit of a page that will not be written, and give its accounting back. Source: truncate.c, v3.3.
+
+    Needs the page lock, or private_lock where buffers are being dropped.
+    """
+    if page_.TestClearPageDirty(page):
+        mapping = page.mapping
+        if mapping is not None:
+            page.zone.account("NR_FILE_DIRTY", -1)
+
+
+def do_invalidatepage(page: Page, offset: int) -> None:
+    """Drop the page's private data from word `offset` on. Needs the page lock. Source: mm/truncate.c, v3.3."""
+    mapping = page.mapping
+    assert mapping is not None
+    if mapping.a_ops.invalidatepage is not None:
+        mapping.a_ops.invalidatepage(page, offset)
+    else:
+        buffer_page.block_invalidatepage(page, offset)
+
+
+def truncate_complete_page(mapping: AddressSpace, page: Page) -> int:
+    """Remove a locked page from its mapping; -EIO if it is another's by now. Source: mm/truncate.c, v3.3."""
+    if page.mapping is not mapping:
+        rt.reached("truncate: page moved")
+        return -Errno.EIO
+    if page_.page_has_private(page):
+        do_invalidatepage(page, 0)
+    cancel_dirty_page(page)
+    page_.ClearPageMappedToDisk(page)
+    filemap.delete_from_page_cache(page)
+    return 0
+
+
+def truncate_inode_page(mapping: AddressSpace, page: Page) -> int:
+    """Unmap (nothing is mapped) and remove a locked page. Source: mm/truncate.c, v3.3."""
+    return truncate_complete_page(mapping, page)
+
+
+def truncate_inode_pages(mapping: AddressSpace, start: int) -> None:
+    """Remove every page from index `start` on: first those that are free, then all, waiting for each. Sleeps.
+
+    Holds a reference to each page of a batch throughout. Needs i_mutex. Source: mm/truncate.c, v3.3.
+    """
+    index = start
+    while True:
+        pages = filemap.find_get_pages(mapping, index, mmzone.PAGEVEC_SIZE)
+        if not pages:
+            break
+        for page in pages:
+            index = page_.page_index(page) + 1
+            if not filemap.trylock_page(page):
+                rt.reached("truncate: page lock busy")
+                continue
+            if page_.PageWriteback(page):
+                rt.reached("truncate: under writeback")
+            else:
+                truncate_inode_page(mapping, page)
+            filemap.unlock_page(page)
+        swap.pagevec_release(mapping.machine, pages)
+        rt.cond_resched()
+    while True:
+        pages = filemap.find_get_pages(mapping, start, mmzone.PAGEVEC_SIZE)
+        if not pages:
+            break
+        for page in pages:
+            filemap.lock_page(page)
+            filemap.wait_on_page_writeback(page)
+            truncate_inode_page(mapping, page)
+            filemap.unlock_page(page)
+        swap.pagevec_release(mapping.machine, pages)
+        rt.cond_resched()

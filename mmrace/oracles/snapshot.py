@@ -1,0 +1,183 @@
+"""The model at rest, as a record keeps it: pages, slots, buffers, disk and counters by name, with types.
+
+`record.final` holds two of them: "quiescent" (every actor done, no I/O in flight) and "synced" (everything
+written out after that).  Invariant: a view is plain data; nothing here judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from mmrace.runtime.record import Record
+
+Plain = Mapping[str, object]
+
+
+@dataclass(slots=True, frozen=True)
+class PageView:
+    """One page frame."""
+
+    name: str
+    free: bool
+    flags: frozenset[str]
+    count: int
+    mapping: str | None
+    index: int | None
+    private: str | None
+    words: tuple[object, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class SlotView:
+    """One slot of a mapping's tree; `tags` without the kernel's prefix: DIRTY, WRITEBACK, TOWRITE."""
+
+    mapping: str
+    ino: str
+    index: int
+    page: str | None
+    tags: frozenset[str]
+
+
+@dataclass(slots=True, frozen=True)
+class BufferView:
+    """One live buffer head; `state` without the kernel's prefix: Dirty, Lock, Uptodate, ..."""
+
+    name: str
+    page: str | None
+    index: int | None
+    state: frozenset[str]
+    count: int
+    next: str | None
+
+
+@dataclass(slots=True, frozen=True)
+class Snapshot:
+    """One moment of the model at rest."""
+
+    label: str
+    pages: dict[str, PageView]
+    slots: list[SlotView]
+    nrpages: dict[str, int]
+    buffers: dict[str, BufferView]
+    disk: dict[str, dict[int, tuple[object, ...]]]
+    counters: dict[str, int]
+    locks_held: tuple[str, ...]
+
+    @property
+    def by_position(self) -> dict[tuple[str, int], SlotView]:
+        """Slots by (mapping name, index)."""
+        return {(slot.mapping, slot.index): slot for slot in self.slots}
+
+    @property
+    def inodes(self) -> dict[str, str]:
+        """Inode number, as the disk has it, of each mapping name."""
+        return {slot.mapping: slot.ino for slot in self.slots}
+
+
+LABELS = ("quiescent", "synced")
+_parsed: WeakKeyDictionary[Record, list[Snapshot]] = WeakKeyDictionary()
+
+
+def snapshots(record: Record) -> list[Snapshot]:
+    """Return what the record has of "quiescent" and "synced", in this order.
+
+    Parsed once a record, for several oracles ask, and it costs as much as one of them.
+    """
+    found = _parsed.get(record)
+    if found is None:
+        found = [_snapshot(label, record.final[label]) for label in LABELS if label in record.final]
+        _parsed[record] = found
+    return found
+
+
+def unfinished(record: Record) -> str:
+    """Say why the run has no final state, "" if it has."""
+    absent = [label for label in LABELS if label not in record.final]
+    if not absent:
+        return ""
+    return f"the run ended as {record.end.get('how', 'unknown')!s}: no {' and no '.join(absent)} state"
+
+
+def _snapshot(label: str, plain: Plain) -> Snapshot:
+    slots: list[SlotView] = []
+    nrpages: dict[str, int] = {}
+    for mapping in _rows(plain, "mappings"):
+        name = str(mapping["name"])
+        nrpages[name] = _int(mapping["nrpages"])
+        for slot in _rows(mapping, "slots"):
+            tags = _bits(slot.get("tags"), "PAGECACHE_TAG_")
+            slots.append(
+                SlotView(name, str(mapping["ino"]), _int(slot["index"]), _name(slot.get("page")), tags)
+            )
+    pages = [_page(row) for row in _rows(plain, "pages")]
+    buffers = [_buffer(row) for row in _rows(plain, "buffers")]
+    return Snapshot(
+        label,
+        {page.name: page for page in pages},
+        slots,
+        nrpages,
+        {buffer.name: buffer for buffer in buffers},
+        {ino: _blocks(blocks) for ino, blocks in _map(plain.get("disk")).items()},
+        {key: _int(value) for key, value in _map(plain.get("counters")).items()},
+        tuple(str(lock) for lock in _list(plain.get("locks_held"))),
+    )
+
+
+def _page(row: Plain) -> PageView:
+    return PageView(
+        str(row["name"]),
+        bool(row.get("free")),
+        _bits(row.get("flags"), ""),
+        _int(row["count"]),
+        _name(row.get("mapping")),
+        _maybe_int(row.get("index")),
+        _name(row.get("private")),
+        tuple(_list(row.get("words"))),
+    )
+
+
+def _buffer(row: Plain) -> BufferView:
+    return BufferView(
+        str(row["name"]),
+        _name(row.get("page")),
+        _maybe_int(row.get("index")),
+        _bits(row.get("state"), "BH_"),
+        _int(row["count"]),
+        _name(row.get("next")),
+    )
+
+
+def _blocks(plain: object) -> dict[int, tuple[object, ...]]:
+    return {int(block): tuple(_list(words)) for block, words in _map(plain).items() if block.isdigit()}
+
+
+def _rows(plain: Plain, key: str) -> list[Plain]:
+    return [_map(row) for row in _list(plain.get(key))]
+
+
+def _map(plain: object) -> dict[str, object]:
+    return {str(key): value for key, value in plain.items()} if isinstance(plain, Mapping) else {}
+
+
+def _list(plain: object) -> Sequence[object]:
+    return plain if isinstance(plain, Sequence) and not isinstance(plain, str) else ()
+
+
+def _bits(plain: object, prefix: str) -> frozenset[str]:
+    return frozenset(str(bit).removeprefix(prefix) for bit in _list(plain))
+
+
+def _name(plain: object) -> str | None:
+    return None if plain is None else str(plain)
+
+
+def _maybe_int(plain: object) -> int | None:
+    return None if plain is None else _int(plain)
+
+
+def _int(plain: object) -> int:
+    if not isinstance(plain, int):
+        raise TypeError(f"snapshot: expected an integer, got {plain!r}")
+    return plain

@@ -1,0 +1,76 @@
+"""Build a stage: a machine, a device, a mounted ext3, and one file whose pages are in the page cache.
+
+Built by the run's main task through the kernel's own functions, so that every reference and bit has a recorded origin.
+Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean, unlocked, with a ring of mapped
+and up-to-date buffers, and counts 2 (cache and buffers).  Every block holds version 0, on disk too.
+"""
+
+from __future__ import annotations
+
+from mmrace import runtime as rt
+from mmrace.actors.stage import Stage
+from mmrace.kernel.block import device as device_
+from mmrace.kernel.fs import block_dev, buffer, ext3
+from mmrace.kernel.jbd import commit
+from mmrace.kernel.mm import filemap, mmzone, swap
+from mmrace.kernel.mm import page as page_
+
+INO = 1
+SPARE_PAGES = 24
+"""Page frames beyond the file's own: targets of migrations that retry, pages of metadata and of the log."""
+
+
+def build(stage: Stage, ncpus: int) -> None:
+    """Set the stage up by its parameters.  Point: always; no other task runs yet."""
+    params = stage.params
+    pages, per_page = stage.number("pages"), stage.number("buffers")
+    stage.machine = machine = mmzone.Machine(
+        ncpus=ncpus,
+        nr_pages=pages + SPARE_PAGES + int(params.get("spare", 0)),
+        buffers_per_page=per_page,
+        words_per_buffer=stage.number("words"),
+    )
+    stage.device = device_.new_block_device(
+        "disk",
+        machine,
+        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", ext3.DEFAULT_LOG_BLOCKS), (INO, pages * per_page)],
+        errors=bool(params.get("errors", 0)),
+        irq_cpu=str(params.get("irq", "submitter")),
+    )
+    block_dev.bdget(stage.device)
+    stage.fs = ext3.Ext3(
+        machine,
+        stage.device,
+        metadata=bool(params.get("metadata", 0)),
+        j_wbufsize=int(params.get("wbuf", 4)),
+        resched=bool(params.get("resched", 0)),
+    )
+    stage.inode = ext3.ext3_iget(stage.fs, INO, pages * per_page)
+    stage.journal = stage.fs.journal
+    for index in range(pages):
+        fill(stage, index)
+    swap.lru_add_drain_all(machine)
+
+
+def fill(stage: Stage, index: int) -> None:
+    """Put page `index` of the file into the page cache, as if it had been read."""
+    page = filemap.grab_cache_page_write_begin(stage.mapping, index)
+    assert page is not None, "the machine has a frame for every page of the file"
+    buffer.create_empty_buffers(page, uptodate=True)
+    first = index * stage.machine.buffers_per_page
+    for i, bh in enumerate(buffer.ring(page_.page_buffers(page))):
+        ext3.ext3_get_block(stage.inode, first + i, bh, False)
+    page_.SetPageUptodate(page)
+    filemap.unlock_page(page)
+    page_.put_page(page, "lookup")
+
+
+def sync(stage: Stage) -> None:
+    """Bring everything to the disk, as sync(2): data, then the transaction; wait for all I/O; drain the pagevecs."""
+    filemap.filemap_write_and_wait(stage.mapping)
+    while rt.peek(stage.journal, "j_running_transaction") is not None:
+        commit.journal_commit_transaction(stage.journal)
+    rt.join_others()
+    filemap.filemap_write_and_wait(stage.mapping)
+    rt.join_others()
+    swap.lru_add_drain_all(stage.machine)

@@ -1,0 +1,103 @@
+"""Scenario `recorded`: the actors do what a real kernel did, to the same pages, in that order and as close together.
+
+Each kind of action has its actor, which performs its own in the recorded order.  Before an action begins, it waits for
+every earlier one of another actor that had ended more than CLOSE_US before it in the record; those that overlapped or
+followed closely run concurrently here too: these are the meetings that the record is about.  How far the recorded
+order was kept is counted and reported, not assumed.  Not kept: durations, and which CPU did what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mmrace import runtime as rt
+from mmrace.actors import committer, migrator, reclaimer, writeback, writer
+from mmrace.actors.stage import Stage
+from mmrace.kernel.mm import swap
+from mmrace.kernel.mm.migrate import MigrateMode
+from mmrace.kernel.mm.page_writeback import SyncMode
+from mmrace.scenarios.workload import KINDS, Action, Workload
+
+CLOSE_US = 1000
+"""Two actions at most so far apart in the record may swap: a jiffy of the recorded kernel, and well above the cost of
+logging one migration on it."""
+
+
+def actor(kind: str) -> Callable[[Stage], None]:
+    """Return the actor that performs a workload's actions of one kind."""
+
+    def perform_all(stage: Stage) -> None:
+        workload, done = stage.workload, stage.done
+        for k, action in enumerate(workload.actions):
+            if action.do != kind:
+                continue
+            for j in waits_for(workload, k):
+                done[j].wait()
+            rt.note("workload-begin", k)
+            performed = DEEDS[kind](stage, action)
+            if performed:
+                rt.note("workload-end", k, kind)
+            done[k].complete()
+
+    return perform_all
+
+
+def waits_for(workload: Workload, k: int) -> list[int]:
+    """Return, for each other kind, the last action that ended more than CLOSE_US before action k began."""
+    action = workload.actions[k]
+    last: dict[str, int] = {}
+    for j in range(k):
+        other = workload.actions[j]
+        if other.do != action.do and other.end_us + CLOSE_US < action.begin_us:
+            last[other.do] = j
+    return sorted(last.values())
+
+
+def _dirty(stage: Stage, action: Action) -> bool:
+    per_page = stage.machine.buffers_per_page
+    return all([writer.write_block(stage, action.page * per_page + b % per_page) for b in action.buffers or (0,)])
+
+
+def _writeback(stage: Stage, action: Action) -> bool:
+    return writeback.write_range(stage, SyncMode.WB_SYNC_NONE, action.page, action.page) == 0
+
+
+def _migrate(stage: Stage, action: Action) -> bool:
+    swap.lru_add_drain_all(stage.machine)
+    pages = migrator.isolate_index(stage, action.page)
+    migrator.migrate_some(stage, pages, MigrateMode[action.mode])
+    return bool(pages)
+
+
+def _commit(stage: Stage, action: Action) -> bool:
+    return committer.commit_running(stage)
+
+
+def _reclaim(stage: Stage, action: Action) -> bool:
+    swap.lru_add_drain_all(stage.machine)
+    pages = migrator.isolate_index(stage, action.page)
+    reclaimer.shrink_isolated(stage, pages)
+    return bool(pages)
+
+
+DEEDS: dict[str, Callable[[Stage, Action], bool]] = {
+    "dirty": _dirty,
+    "writeback": _writeback,
+    "migrate": _migrate,
+    "commit": _commit,
+    "reclaim": _reclaim,
+}
+
+
+def announce(stage: Stage) -> None:
+    """Note what was recorded, and make the marks that order the actions; called before the actors start."""
+    workload: Workload = stage.workload
+    counts = workload.counts()
+    for kind in KINDS:
+        rt.note("workload-recorded", kind, counts.get(kind, 0))
+    stage.done = [rt.Completion(("action", k)) for k in range(len(workload.actions))]
+
+
+def conclude(stage: Stage) -> None:
+    """Note how many actions the order is to be compared over; called after the actors ended."""
+    rt.note("workload-pairs", len(stage.workload.actions))

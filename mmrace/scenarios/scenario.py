@@ -1,0 +1,107 @@
+"""A scenario: a named cast, its parameters, the claims that it puts to the test, and the marks it should reach.
+
+`play` is a run's main task: it sets the stage up, starts the actors, waits for them and their I/O, takes the quiescent
+snapshot, syncs, and takes the last one.  Invariant: the stage is a function of the parameters only; whatever can differ
+between two runs is a choice at a point.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mmrace import runtime as rt
+from mmrace.actors.stage import Params, Stage
+from mmrace.runtime.errors import UsageError
+from mmrace.scenarios.build import build, sync
+from mmrace.scenarios.snapshot import snapshot
+
+Actor = Callable[[Stage], None]
+
+__all__ = ["Actor", "Scenario", "Stage"]
+
+STEPS_MAX = 400_000  # ops; the longest correct run so far is well below a tenth of it
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """See the module docstring.
+
+    Args: cast: name -> actor.  defaults: every parameter with its default; the type of the default is the type of the
+    parameter.  marks: rare branches that a campaign should reach.  excused: marks of its code that it cannot reach, with
+    the reason.  before, after: called with the stage around the actors.
+    """
+
+    name: str
+    title: str
+    cast: Mapping[str, Actor]
+    defaults: Params
+    claims: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    before: Callable[[Stage], None] | None = None
+    after: Callable[[Stage], None] | None = None
+    needs_workload: bool = False
+    steps: int = STEPS_MAX
+
+    def merged(self, params: Mapping[str, int | str]) -> Params:
+        """Return the defaults with `params` over them.  Raises UsageError for one that is unknown or of a wrong type."""
+        merged = dict(self.defaults)
+        for key, value in params.items():
+            if key not in merged:
+                close = difflib.get_close_matches(key, merged)
+                raise UsageError(
+                    expected=f"a parameter of {self.name}: {', '.join(merged)}",
+                    got=key,
+                    where="--param",
+                    try_=close[0] if close else "",
+                )
+            if isinstance(merged[key], int) and not isinstance(value, int):
+                raise UsageError(expected=f"a number for {key}", got=value, where="--param")
+            low, high = LIMITS.get(key, (None, None))
+            if low is not None and not (isinstance(value, int) and low <= value <= high):
+                raise UsageError(expected=f"{key} in {low}..{high}", got=value, where="--param")
+            choices = CHOICES.get(key)
+            if choices and value not in choices:
+                raise UsageError(expected=f"{key} out of {', '.join(choices)}", got=value, where="--param")
+            merged[key] = value
+        return merged
+
+    def ncpus(self, params: Params) -> int:
+        """Return the number of CPUs: one for each actor unless `cpus` says otherwise (0: that)."""
+        cpus = params.get("cpus", 0)
+        return cpus if isinstance(cpus, int) and cpus else max(2, len(self.cast))
+
+    def play(self, stage: Stage) -> None:
+        """Be the main task of one run."""
+        build(stage, self.ncpus(stage.params))
+        if self.before is not None:
+            self.before(stage)
+        ncpus = stage.machine.ncpus
+        for i, (name, actor) in enumerate(self.cast.items()):
+            rt.spawn(actor, stage, name=name, cpu=i % ncpus)
+        rt.join_others()
+        if self.after is not None:
+            self.after(stage)
+        stage.final["quiescent"] = snapshot(stage)
+        sync(stage)
+        stage.final["synced"] = snapshot(stage)
+
+
+MODES = ("MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC")
+CHOICES: dict[str, tuple[str, ...]] = {"mode": MODES, "irq": ("submitter", "any")}
+LIMITS: dict[str, tuple[int, int]] = {
+    "pages": (1, 64),
+    "buffers": (1, 8),
+    "words": (1, 8),
+    "rounds": (1, 1000),
+    "passes": (1, 10),
+    "batch": (1, 32),
+    "cpus": (0, 8),
+    "wbuf": (1, 64),
+    "metadata": (0, 1),
+    "direct": (0, 1),
+    "resched": (0, 1),
+    "errors": (0, 1),
+    "idle": (0, 10_000),
+}

@@ -1,0 +1,133 @@
+"""A snapshot of the model at rest: plain data for the record, names instead of objects.
+
+Taken between ops, without any; so it is only meaningful when no other task runs.  Invariant: it says what is there, not
+whether that is right.  Its shape is described with the record schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmrace import runtime as rt
+from mmrace.actors.stage import Stage
+from mmrace.kernel.block.device import BlockDevice
+from mmrace.kernel.fs.buffer_head import BufferHead
+from mmrace.kernel.jbd.jbd import JList
+from mmrace.kernel.jbd.journal import Journal
+from mmrace.kernel.jbd.transaction import Transaction
+from mmrace.kernel.mm.filemap import AddressSpace
+from mmrace.kernel.mm.mmzone import Machine
+from mmrace.kernel.mm.page import Page
+from mmrace.runtime import live
+from mmrace.runtime.struct import Struct
+
+
+def snapshot(stage: Stage) -> dict[str, Any]:
+    """Return the state of the whole machine.  Point: never."""
+    machine = stage.machine
+    zone = machine.zone
+    return {
+        "pages": [_page(page) for page in machine.pages],
+        "mappings": [_mapping(mapping) for mapping in machine.mappings],
+        "buffers": [_buffer(bh) for bh in _live(BufferHead)],
+        "journals": [_journal(journal) for journal in _live(Journal)],
+        "disk": _disk(stage.device),
+        "counters": dict(zone.vm_stat),
+        "lru": [page.name for field in LISTS for page in rt.peek(zone, field)],
+        "pagevecs": _pagevecs(machine),
+        "locks_held": [f"{lock} by {task.name}" for task in live.need().tasks for lock in task.held],
+    }
+
+
+LISTS = ("inactive_list", "active_list", "unevictable_list")
+PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
+
+
+def _live(cls: type[Struct]) -> Iterator[Any]:
+    for _, obj in live.need().objects:
+        if isinstance(obj, cls) and obj.dead is None:
+            yield obj
+
+
+def _name(value: object) -> str | None:
+    return value.name if isinstance(value, Struct) else None
+
+
+def _page(page: Page) -> dict[str, Any]:
+    free = page.dead is not None
+    return {
+        "name": page.name,
+        "pfn": page.pfn,
+        "generation": page.generation,
+        "free": free,
+        "flags": page.flags.names(),
+        "count": page._count.value,
+        "mapcount": rt.peek(page, "_mapcount"),
+        "mapping": _name(rt.peek(page, "mapping")),
+        "index": rt.peek(page, "index"),
+        "private": _name(rt.peek(page, "private")),
+        "words": list(rt.peek(page, "words").values),
+    }
+
+
+def _mapping(mapping: AddressSpace) -> dict[str, Any]:
+    slots = [
+        {
+            "index": slot.index,
+            "page": _name(rt.peek(slot, "page")),
+            "tags": slot.tags.names(),
+        }
+        for slot in mapping.page_tree.slots
+    ]
+    return {
+        "name": mapping.name,
+        "ino": mapping.host.i_ino,
+        "slots": slots,
+        "nrpages": rt.peek(mapping, "nrpages"),
+    }
+
+
+def _buffer(bh: BufferHead) -> dict[str, Any]:
+    page = rt.peek(bh, "b_page")
+    return {
+        "name": bh.name,
+        "page": _name(page),
+        "block": rt.peek(bh, "b_blocknr"),
+        "index": rt.peek(bh, "b_data") // max(1, bh.b_size),
+        "state": bh.b_state.names(),
+        "count": bh.b_count.value,
+        "jh": _name(rt.peek(bh, "b_private")),
+        "next": _name(rt.peek(bh, "b_this_page")),
+    }
+
+
+def _journal(journal: Journal) -> dict[str, Any]:
+    running: Transaction | None = rt.peek(journal, "j_running_transaction")
+    committing: Transaction | None = rt.peek(journal, "j_committing_transaction")
+    lists: dict[str, Any] = {}
+    for transaction in (running, committing):
+        if transaction is not None:
+            lists[transaction.name] = {
+                field: [jh.name for jh in rt.peek(transaction, field)]
+                for field, _, _, part in type(transaction).plan
+                if part is None and isinstance(rt.peek(transaction, field), tuple)
+            }
+    return {"name": journal.name, "running": _name(running), "committing": _name(committing), "lists": lists}
+
+
+def _disk(device: BlockDevice) -> dict[str, dict[str, list[int]]]:
+    found: dict[str, dict[str, list[int]]] = {}
+    for blocknr, block in sorted(device.blocks.items()):
+        key, number = device.where(blocknr)
+        found.setdefault(str(key), {})[str(number)] = list(block.words.values)
+    return found
+
+
+def _pagevecs(machine: Machine) -> dict[str, list[str]]:
+    return {
+        f"{state.name}.{field}": [page.name for page in rt.peek(state, field)]
+        for state in machine.percpu
+        for field in PAGEVECS
+        if rt.peek(state, field)
+    }

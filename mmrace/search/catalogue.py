@@ -1,0 +1,120 @@
+"""What there is to choose from: scenarios, canaries, variants, noise, recorded workloads; and the check of a choice.
+
+Invariant: a name that gets past `pick` exists, and a parameter that gets past `parameters` belongs to every scenario
+that will get it.  Not checked: whether a value makes sense to its scenario; the scenario does that.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from mmrace.runtime.errors import UsageError
+
+Value: TypeAlias = int | str
+Params: TypeAlias = tuple[tuple[str, Value], ...]
+"""Parameters of a run, sorted by name."""
+
+CLOSE_MATCHES_MAX = 3
+
+
+class Scenario(Protocol):
+    """What a campaign needs to know of a scenario."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def defaults(self) -> Mapping[str, Value]: ...
+    @property
+    def marks(self) -> Sequence[str]: ...
+    @property
+    def needs_workload(self) -> bool: ...
+    def merged(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Return the defaults with `params` over them.  Raises UsageError."""
+
+
+class Canary(Protocol):
+    """What a campaign needs to know of a planted bug."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def scenario(self) -> str: ...
+    @property
+    def params(self) -> Mapping[str, Value]: ...
+    @property
+    def noise(self) -> str: ...
+    @property
+    def cap_runs(self) -> int: ...
+    @property
+    def oracle(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All names that a campaign may use.
+
+    `noise` maps profile to title; the first one is the quietest.  `workloads` are those that come with the package.
+    """
+
+    scenarios: Mapping[str, Scenario]
+    canaries: Mapping[str, Canary] = field(default_factory=dict)
+    noise: Mapping[str, str] = field(default_factory=lambda: {"off": "no delays"})
+    workloads: tuple[str, ...] = ()
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The names that `--variant` knows."""
+        return tuple(self.canaries)
+
+
+def pick(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return `name` if it is known.  Raises UsageError that names the closest known ones."""
+    names = sorted(known)
+    if name in names:
+        return name
+    close = difflib.get_close_matches(name, names, n=CLOSE_MATCHES_MAX, cutoff=0.5)
+    plural = "canaries" if kind in ("canary", "variant") else kind if kind == "noise" else f"{kind}s"
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise UsageError(expected=f"a known {kind}", got=name, try_=f"{hint}`mmrace list {plural}` shows all of them")
+
+
+def parameters(pairs: Iterable[str], scenarios: Sequence[Scenario]) -> Params:
+    """Read ``key=value`` pairs, each known to every one of `scenarios`, typed like the default it replaces.
+
+    Raises UsageError.
+    """
+    found: dict[str, Value] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(expected="KEY=VALUE", got=pair, where="--param", try_="--param pages=2")
+        for scenario in scenarios:
+            if key not in scenario.defaults:
+                known = ", ".join(sorted(scenario.defaults)) or "none"
+                close = difflib.get_close_matches(key, scenario.defaults, n=1)
+                hint = f"did you mean {close[0]}? " if close else ""
+                raise UsageError(
+                    expected=f"a parameter of scenario {scenario.name}", got=key, try_=f"{hint}it has: {known}"
+                )
+            found[key] = _typed(key, text, scenario.defaults[key])
+    for scenario in scenarios:
+        scenario.merged(found)
+    return tuple(sorted(found.items()))
+
+
+def _typed(key: str, text: str, default: Value) -> Value:
+    if isinstance(default, str):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(
+            expected="a whole number", got=text, where=f"--param {key}", try_=f"--param {key}={default}"
+        ) from None
