@@ -17,9 +17,9 @@ from mmrace.kernel.mm.page import Page
 
 
 def migrator(stage: Stage) -> None:
-    """Play `rounds` rounds."""
+    """Play `migrations` rounds."""
     mode = MigrateMode[str(stage.params["mode"])]
-    for i in range(stage.rounds):
+    for i in range(stage.number("migrations")):
         stage.pause()
         swap.lru_add_drain(stage.machine)
         migrate_some(stage, isolate_some(stage, mode, stage.number("batch")), mode)
@@ -27,19 +27,23 @@ def migrator(stage: Stage) -> None:
 
 
 def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
-    """Take up to `batch` of the file's pages off the LRU as compaction does: by pfn, under lru_lock.
+    """Take up to `batch` pages off the LRU as compaction does, under lru_lock, without looking at their mappings.
 
-    Source: mm/compaction.c (isolate_migratepages), v3.3.
+    Which pages its scanners come to is a matter of where they lie: with `device` 0 the file's pages only, with 1 those
+    of the block device too, which have no ->migratepage.  Source: mm/compaction.c (isolate_migratepages), v3.3.
     """
     zone = stage.machine.zone
     isolate_mode = vmscan.ISOLATE_ACTIVE | vmscan.ISOLATE_INACTIVE
     if mode == MigrateMode.MIGRATE_ASYNC:
         isolate_mode |= vmscan.ISOLATE_ASYNC_MIGRATE
+    device = stage.number("device")
     taken: list[Page] = []
     rt.spin_lock_irq(zone.lru_lock)
     for page in zone.inactive_list + zone.active_list:
         if len(taken) == batch:
             break
+        if not device and rt.peek(page, "mapping") is not stage.mapping:
+            continue
         if vmscan.__isolate_lru_page(page, isolate_mode) == 0:
             swap.del_page_from_lru_list(zone, page, swap.page_lru(page))
             zone.account("NR_ISOLATED", 1)

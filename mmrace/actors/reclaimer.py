@@ -8,6 +8,7 @@ from __future__ import annotations
 from mmrace import runtime as rt
 from mmrace.actors.stage import Stage
 from mmrace.kernel.mm import mmzone, vmscan
+from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
 
 SCAN = 2
@@ -40,10 +41,10 @@ def scan_control(kswapd: bool) -> vmscan.ScanControl:
 
 
 def shrink_isolated(stage: Stage, pages: list[Page]) -> None:
-    """Reclaim isolated pages as kswapd under pressure; put back what stays."""
-    if not pages:
-        return
+    """Reclaim isolated pages as kswapd under pressure, active ones as if they had been aged; put back what stays."""
     with_role(True)
     isolated = len(pages)
+    for page in pages:
+        page_.ClearPageActive(page)
     vmscan.putback_inactive_pages(stage.machine.zone, vmscan.shrink_page_list(pages, scan_control(True)))
     stage.machine.zone.account("NR_ISOLATED", -isolated)

@@ -1,4 +1,4 @@
-"""Actor writer: write(2).  Each round it overwrites one block of the file with a new version.
+"""Actor writer: write(2).  Each round it overwrites `burst` blocks of the file with new versions.
 
 All words of the block get the version number; the content oracle looks for them.  The number is drawn with i_mutex
 held, so that versions of a block grow in the order of the writes.
@@ -15,7 +15,8 @@ def writer(stage: Stage) -> None:
     """Play `rounds` rounds."""
     for i in range(stage.rounds):
         stage.pause()
-        write_block(stage, stage.any_block())
+        for _ in range(stage.number("burst")):
+            write_block(stage, stage.any_block())
         rt.note("round", "writer", i)
 
 

@@ -3,8 +3,8 @@
 The part of the liveness oracle that looks at migrations (HISTORY.md O10).  A series is `ATTEMPTS_MAX` ends
 with -EAGAIN in a row by one task on one page.  It is a failure if, in all that time, no other task did an op
 on the page or on its buffers, and at its end none holds a lock or a reference there and no I/O is in flight.
-Invariant: a permanent holder excuses every refusal, for then -EAGAIN is the right answer.  Not checked:
-refusals other than -EAGAIN.
+Invariant: a permanent holder (a journal head, a pagevec) excuses every refusal, for then -EAGAIN is the right
+answer.  Not checked: refusals other than -EAGAIN.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from mmrace.runtime.record import Record
 
 ATTEMPTS_MAX = 10  # passes of migrate_pages in 3.3
 ACCOUNTED = frozenset({"slot", "private", "isolation"})  # what a migration expects to find on a page
+OWN = frozenset({"lookup", "migrate"})  # what a migrator drops before its attempt ends
+COUNTS = ("_count", "b_count")
 LOCK_BITS = frozenset({"PG_locked", "PG_writeback", "BH_Lock"})
 
 
@@ -65,7 +67,7 @@ def is_idle(record: Record, series: Series) -> bool:
         if op != NOTE and task != series.task and op >> SHIFT in lanes:
             return False
     held = {lane for lane, (_, sub) in lanes.items() if sub in LOCK_BITS}
-    counts = {lane: Ledger(field) for lane, (field, _) in lanes.items() if field == "_count"}
+    counts = {lane: Ledger(field) for lane, (field, _) in lanes.items() if field in COUNTS}
     return not _held_by_others(record, series, held, counts)
 
 
@@ -104,13 +106,12 @@ def _held_by_others(record: Record, series: Series, bits: set[int], counts: dict
             ledger.drop(b, task)
     if any(task != series.task for task in taken.values()):
         return True
-    foreign = (
-        holders
+    return any(
+        ref not in ACCOUNTED and (holder != series.task or ref not in OWN)
         for ledger in counts.values()
         for ref, holders in ledger.holders.items()
-        if ref not in ACCOUNTED
+        for holder in holders
     )
-    return any(task != series.task for holders in foreign for task in holders)
 
 
 def _note(

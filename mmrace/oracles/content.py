@@ -12,6 +12,8 @@ the order on the disk.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from mmrace.oracles.judgement import Evidence, Judgement
 from mmrace.oracles.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.record import Record
@@ -145,14 +147,19 @@ class _Audit:
             for number, words in blocks.items():
                 if ino.isdigit():
                     self.resting("disk", (ino, number), words)
-        inodes = snap.inodes
+        for where in self.blocks:
+            if where[1] not in snap.disk.get(where[0], ()):
+                self.resting(
+                    "disk", where, (0,)
+                )  # a block that no transfer touched holds what it held at first
+        size_on_disk = next((len(words) for blocks in snap.disk.values() for words in blocks.values()), 0)
+        per_ring = Counter(buffer.page for buffer in snap.buffers.values() if buffer.next is not None)
         for slot in snap.slots:
             page = snap.pages.get(slot.page) if slot.page is not None else None
-            sizes = {len(words) for words in snap.disk.get(inodes[slot.mapping], {}).values()}
-            if page is None or "PG_uptodate" not in page.flags or len(sizes) != 1:
+            if page is None or not slot.ino.isdigit() or "PG_uptodate" not in page.flags:
                 continue
-            size = sizes.pop()
-            per_page = len(page.words) // size
+            per_page = len(page.words) // size_on_disk if size_on_disk else per_ring[page.name]
+            size = len(page.words) // per_page if per_page else 0
             for i in range(per_page):
                 where = (slot.ino, slot.index * per_page + i)
                 self.resting("page cache", where, page.words[i * size : (i + 1) * size])

@@ -28,15 +28,7 @@ _SETS = frozenset({int(Kind.SET), int(Kind.TEST_AND_SET)})
 def judge(record: Record) -> Judgement:
     """Replay page locks and writeback bits against the replacement of slots, then judge the state at rest."""
     evidence = Evidence(NAME)
-    watch: dict[int, tuple[int, str]] = {}
-    for table, lanes in (
-        (_LOCKED, record.bit_lane("Page", "flags", "PG_locked")),
-        (_WRITEBACK, record.bit_lane("Page", "flags", "PG_writeback")),
-        (_FLAGS, record.lanes("Page", "flags")),
-        (_SLOT, record.lanes("Slot", "page")),
-        (_MAPPING, record.lanes("Page", "mapping")),
-    ):
-        watch.update((lane, (table, name)) for lane, name in lanes.items())
+    watch = _watched(record)
     locked: set[str] = set()
     writeback: set[str] = set()
     moving: dict[str, str] = {}  # old page of a running move -> the new one
@@ -89,6 +81,20 @@ def judge(record: Record) -> Judgement:
     for snap in snapshots(record):
         checked += _at_rest(snap, evidence)
     return evidence.judgement(checked, unfinished(record))
+
+
+def _watched(record: Record) -> dict[int, tuple[int, str]]:
+    """Map each lane that matters to what it is and whose."""
+    watch: dict[int, tuple[int, str]] = {}
+    for table, lanes in (
+        (_LOCKED, record.bit_lane("Page", "flags", "PG_locked")),
+        (_WRITEBACK, record.bit_lane("Page", "flags", "PG_writeback")),
+        (_FLAGS, record.lanes("Page", "flags")),
+        (_SLOT, record.lanes("Slot", "page")),
+        (_MAPPING, record.lanes("Page", "mapping")),
+    ):
+        watch.update((lane, (table, name)) for lane, name in lanes.items())
+    return watch
 
 
 def _at_rest(snap: Snapshot, evidence: Evidence) -> int:

@@ -14,6 +14,8 @@ inner lock is held. Source: kernel/lockdep.c, v3.3 (mark_irqflags).
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from mmrace.oracles import violations
 from mmrace.oracles.judgement import Evidence, Fact, Judgement, kind_of
 from mmrace.oracles.snapshot import snapshots
@@ -58,7 +60,7 @@ class _Audit:
             self.queues.update((lane, f"{owner}.{field}.{bit}") for lane, owner in lanes.items())
         self.words = self._words()
         self.holder: dict[int, int] = {}  # lane of a sleeping bit lock -> task, or IO
-        self.irqs_off: dict[int, int] = {}
+        self.irqs_off: defaultdict[int, int] = defaultdict(int)  # task -> depth
         self.in_irq: set[int] = set()
         self.taken_in_irq: dict[int, tuple[int, int]] = {}  # lane of a spinlock -> (step, task)
         self.taken_irqs_on: dict[int, tuple[int, int]] = {}
@@ -91,8 +93,8 @@ class _Audit:
         if task in self.in_irq:
             if not tried:
                 self.taken_in_irq.setdefault(lane, (step, task))
-        elif not self.irqs_off.get(task, 0):
-            self.taken_irqs_on.setdefault(lane, (step, task))
+        elif lane not in self.taken_irqs_on and not self.irqs_off[task]:
+            self.taken_irqs_on[lane] = (step, task)
 
     def irq(self, task: int, what: object) -> None:
         if what == "enter":
@@ -100,7 +102,7 @@ class _Audit:
         elif what == "exit":
             self.in_irq.discard(task)
         else:
-            self.irqs_off[task] = self.irqs_off.get(task, 0) + (1 if what == "disable" else -1)
+            self.irqs_off[task] += 1 if what == "disable" else -1
 
     def queued(self, step: int, task: int, lane: int) -> None:
         what = self.queues.get(lane)
@@ -178,7 +180,7 @@ class _Audit:
 def judge(record: Record) -> Judgement:
     """Replay locks, contexts and asynchronous migrations."""
     audit = _Audit(record)
-    sleeping, spinning, words, wanted = audit.sleeping, audit.spinning, audit.words, _WANTED
+    sleeping, spinning, irqs_off, wanted = audit.sleeping, audit.spinning, audit.irqs_off, _WANTED
     for step, (task, op, a, b) in enumerate(record.events):
         kind = op & KIND_MASK
         if kind not in wanted:
@@ -192,13 +194,13 @@ def judge(record: Record) -> Judgement:
                 audit.bit(step, task, lane, kind, a)
             elif kind == _TAS and not a and lane in spinning:
                 audit.took(step, task, lane, False)
-        elif kind == _ACQUIRE:
-            if a == "irq":
-                audit.irq(task, "disable")
-            audit.took(step, task, lane, False)
         elif kind == _RELEASE:
             if a == "irq":
-                audit.irq(task, "enable")
+                irqs_off[task] -= 1
+        elif kind == _ACQUIRE:
+            if a == "irq":
+                irqs_off[task] += 1
+            audit.took(step, task, lane, False)
         elif kind == _TRY:
             if a:
                 audit.took(step, task, lane, True)
@@ -209,5 +211,5 @@ def judge(record: Record) -> Judgement:
         elif kind == _EXIT:
             audit.exited(step, task, a)
         elif not b:  # a plain store of 0
-            audit.holder.pop(words.get(lane, -1), None)
+            audit.holder.pop(audit.words.get(lane, -1), None)
     return audit.conclude()

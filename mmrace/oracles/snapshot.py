@@ -81,23 +81,27 @@ _parsed: WeakKeyDictionary[Record, list[Snapshot]] = WeakKeyDictionary()
 
 
 def snapshots(record: Record) -> list[Snapshot]:
-    """Return what the record has of "quiescent" and "synced", in this order.
+    """Return "quiescent" and "synced", in this order; nothing if the run did not finish.
 
-    Parsed once a record, for several oracles ask, and it costs as much as one of them.
+    A run that stopped during its sync has a quiescent state, but its events go on after it, and under `free`
+    the main task may take that state while others are being aborted.  Parsed once a record, for several
+    oracles ask, and it costs as much as one of them.
     """
+    if unfinished(record):
+        return []
     found = _parsed.get(record)
     if found is None:
-        found = [_snapshot(label, record.final[label]) for label in LABELS if label in record.final]
-        _parsed[record] = found
+        found = _parsed[record] = [_snapshot(label, record.final[label]) for label in LABELS]
     return found
 
 
 def unfinished(record: Record) -> str:
-    """Say why the run has no final state, "" if it has."""
+    """Say why the run has no final state to judge, "" if it has."""
+    how = record.end.get("how", "unknown")
     absent = [label for label in LABELS if label not in record.final]
-    if not absent:
+    if how == "finished" and not absent:
         return ""
-    return f"the run ended as {record.end.get('how', 'unknown')!s}: no {' and no '.join(absent)} state"
+    return f"the run ended as {how}: no {' and no '.join(absent) or 'valid final'} state"
 
 
 def _snapshot(label: str, plain: Plain) -> Snapshot:

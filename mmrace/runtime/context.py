@@ -142,5 +142,5 @@ def irq_exit() -> None:
         raise Violation("lock-discipline", "irq_exit outside an interrupt", task=task.name)
     code = cpu.code + Kind.IRQ
     task = live.point(cpu, code)
-    engine.irq_exit(task, cpu)
     task.log((task.id, code, "exit", cpu.id))
+    engine.irq_exit(task, cpu)  # after the log: under `free` it lets the CPU's task go on

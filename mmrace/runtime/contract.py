@@ -110,7 +110,7 @@ class Engine(Protocol):
         """The point of an interrupt: return when it may begin on `cpu`; the CPU's task is then held up."""
 
     def irq_exit(self, task: Task, cpu: Cpu) -> None:
-        """Inside an op: the interrupt is over."""
+        """At the end of an op, when it is logged: the interrupt is over."""
 
     def position(self, task: Task) -> int:
         """Return where the record (under `free`: the task's part of it) ends now."""

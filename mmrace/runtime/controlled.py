@@ -16,11 +16,13 @@ from typing import Any, Protocol
 
 from mmrace.runtime import explain, live, sites
 from mmrace.runtime.contract import Gate, Guard, Site
-from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation
+from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.task import Cpu, Task
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
+_BIT_WRITES = frozenset((Kind.SET, Kind.CLEAR, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR))
+ANY_BIT = -1  # stands among lanes for every bit of a word that was loaded
 FAIR_SHARE = 4  # after the bound, a run goes on round-robin for bound / FAIR_SHARE more ops
 
 
@@ -87,6 +89,23 @@ def changes(event: tuple[Any, ...]) -> bool:
     if kind in (Kind.TEST_AND_SET, Kind.SET):
         return not event[2]
     return True
+
+
+def _looked_at(lanes: set[int], op: int) -> None:
+    """Add what an op of the turn itself touched to `lanes`."""
+    lanes.add(op >> SHIFT)
+    if op & KIND_MASK == Kind.LOAD:
+        lanes.add(ANY_BIT)
+
+
+def _concerns(event: tuple[Any, ...], lanes: set[int]) -> bool:
+    """Say whether an event that changed something changed one of `lanes`.
+
+    A plain load reads, and a plain store writes, bits whose lanes the engine does not know: a store concerns whoever
+    looked at anything, and any changed bit concerns whoever loaded a word.  That costs a needless turn, never a turn.
+    """
+    kind = event[1] & KIND_MASK
+    return event[1] >> SHIFT in lanes or kind == Kind.STORE or (ANY_BIT in lanes and kind in _BIT_WRITES)
 
 
 class Controlled:
@@ -341,8 +360,8 @@ class Controlled:
             if event[1] < 0:
                 continue
             if event[0] == task.id:
-                lanes.add(event[1] >> SHIFT)
-            elif event[1] >> SHIFT in lanes and changes(event):
+                _looked_at(lanes, event[1])
+            elif changes(event) and _concerns(event, lanes):
                 changed = True
                 break
         if changed:
@@ -360,10 +379,8 @@ class Controlled:
         for i in range(self.watched, len(events)):
             event = events[i]
             if changes(event):
-                lane = event[1] >> SHIFT
-                store = event[1] & KIND_MASK == Kind.STORE
                 for gate in self.watching[:]:
-                    if store or lane in gate.lanes:
+                    if _concerns(event, gate.lanes):
                         self.watching.remove(gate)
                         self.set_free(gate)
         self.watched = len(events)
@@ -380,7 +397,10 @@ class Controlled:
             root = Task(0, "main", self.cpus[cpu], None, self.seed)
             self.running = root
             self.spawn(main, (), root)
-            self._pick(root)
+            try:
+                self._pick(root)
+            except Exception as error:  # a replay of another program's record: let the root's thread go
+                self._fail(root, error)
             self._begin(root)
         finally:
             live.remove()
@@ -409,6 +429,8 @@ class Controlled:
         assert gate is not None
         code = gate.code + _EXIT
         self.point(gate, code)
+        if self.with_sites:
+            task.site = self.sites[-1] = None  # nowhere in the model
         self.set_free(gate)
         gate.owner = task
         if task.cpu_ is not None and not task.in_irq:
@@ -445,6 +467,8 @@ class Controlled:
         self.watching = []
 
     def _fail(self, task: Task, error: BaseException) -> None:
+        if of_unwinding(error):
+            return
         if isinstance(error, Violation):
             facts = {"task": task.name, **error.facts}
             self.log((task.id, NOTE, "violation", (error.oracle, error.rule, facts)))
@@ -471,14 +495,7 @@ class Controlled:
             self.budget = max(1, self.steps_max // FAIR_SHARE)
             self.strategy = RoundRobin()
             return
-        recent = self.events[self.bounded_at :]
-        progress = any(
-            (event[1] == NOTE and event[2] in ("round", "workload-end")) or event[1] & KIND_MASK == _EXIT
-            for event in recent
-        )
-        detail: dict[str, Any] = {"kind": "cut", "steps": len(self.masks), "tasks": []}
-        if not progress:
-            detail = {**explain.standstill(self.tasks), "kind": "livelock", "steps": len(self.masks)}
+        detail = explain.bound(self.tasks, self.events[self.bounded_at :], len(self.masks))
         self._finish({"how": "bound", "detail": detail})
         raise Abort
 

@@ -83,3 +83,11 @@ class InternalError(MmraceError):
 
 class Abort(BaseException):
     """Thrown into a task to unwind it when its run is over.  Model code must let it pass."""
+
+
+def of_unwinding(error: BaseException) -> bool:
+    """Say whether `error` was raised while its task unwound: by a `finally` of the model, after the run was over."""
+    cause = error.__context__
+    while cause is not None and not isinstance(cause, Abort):
+        cause = cause.__context__
+    return cause is not None

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmrace.runtime.contract import Gate
+from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.locks import Mutex, SpinLock
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Cpu, Task
 from mmrace.runtime.wait import WaitEntry
 
+PROGRESS = ("round", "workload-end")  # notes of actors that got something done
 
 def _what(gate: Gate | None) -> str:
     if gate is None:
@@ -74,6 +76,16 @@ def standstill(tasks: Iterable[Task]) -> dict[str, Any]:
     return {"kind": kind, "tasks": rows, "cycle": cycle, "lost": lost}
 
 
+def bound(tasks: Iterable[Task], recent: Iterable[tuple[Any, ...]], steps: int) -> dict[str, Any]:
+    """Describe a run that was stopped at its bound: a livelock if nobody got anywhere in its `recent` events."""
+    progress = any(
+        (event[1] == NOTE and event[2] in PROGRESS) or event[1] & KIND_MASK == Kind.EXIT for event in recent
+    )
+    if progress:
+        return {"kind": "cut", "steps": steps, "tasks": []}
+    return {**standstill(tasks), "kind": "livelock", "steps": steps}
+
+
 def _cycle(waiting: list[Task]) -> list[str]:
     for first in waiting:
         path: list[Task] = []
@@ -81,6 +93,6 @@ def _cycle(waiting: list[Task]) -> list[str]:
         while isinstance(task, Task) and task not in path:
             path.append(task)
             task = _holder(task)
-        if task is first and len(path) > 1:
+        if task is first and (len(path) > 1 or first.gate is not None):
             return [step.name for step in path]
     return []

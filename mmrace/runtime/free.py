@@ -22,9 +22,11 @@ from typing import Any
 
 from mmrace.runtime import explain, live, pool, sites
 from mmrace.runtime.contract import Gate, Guard
-from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation
+from mmrace.runtime.controlled import FAIR_SHARE
+from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.noise import Noise
+from mmrace.runtime.struct import check_alive
 from mmrace.runtime.task import Cpu, Task
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
@@ -71,6 +73,7 @@ class Free:
         self.awake = 0
         self.by_ident: dict[int, Task] = {}
         self.state = threading.Lock()  # of alive, awake, end, tasks, objects
+        self.bounded_at: dict[Task, int] = {}  # when the bound was seen: where each task's events ended
         self.stamps = count(1)
         self.still = threading.Event()  # something for the watchdog
         self.cpus = []
@@ -85,7 +88,7 @@ class Free:
     def point(self, obj: Any, code: int) -> Task:
         task = self.by_ident[get_ident()]
         if task.noise is not None:
-            task.noise(task, code)
+            task.noise(obj, code)
         if self.aborting:
             raise Abort
         if self.with_sites:
@@ -98,6 +101,7 @@ class Free:
             if not task.has_irq:
                 self._take(cpu.irq_lock)
                 task.has_irq = True
+        check_alive(obj, code)
         guard: Guard = obj.guard
         guard.lock.acquire()
         task.guard = guard
@@ -292,13 +296,15 @@ class Free:
         What came of it is in `end`, `error` and each task's events.  What noise changed in the process is restored.
         """
         live.install(self)
-        self.noise.begin()
         try:
-            root = Task(0, "main", self.cpus[cpu], None, self.seed)
-            self.spawn(main, (), root)
-            self._watch()
+            self.noise.begin()
+            try:
+                root = Task(0, "main", self.cpus[cpu], None, self.seed)
+                self.spawn(main, (), root)
+                self._watch()
+            finally:
+                self._unwind()
         finally:
-            self._unwind()
             self.noise.finish()
             live.remove()
 
@@ -307,8 +313,14 @@ class Free:
         try:
             if not self.aborting:
                 assert task.fn is not None and task.exit_gate is not None
+                spawner = task.parent.exit_gate if task.parent is not None else None
+                if spawner is not None and spawner.guard is not None:
+                    with spawner.guard.lock:  # held from the SPAWN op to its log: begin after it
+                        pass
                 code = task.exit_gate.code + _BEGIN
-                self.point(task.exit_gate, code).log((task.id, code, None, None))
+                self.point(task.exit_gate, code)
+                task.site = None  # nowhere in the model
+                task.log((task.id, code, None, None))
                 task.fn(*task.args)
                 self._exit(task)
         except Abort:
@@ -323,6 +335,7 @@ class Free:
         assert gate is not None
         code = gate.code + _EXIT
         self.point(gate, code)
+        task.site = None  # nowhere in the model
         self.set_free(gate)
         task.log((task.id, code, tuple(str(lock) for lock in task.held), None))
 
@@ -353,6 +366,8 @@ class Free:
         self.still.set()
 
     def _fail(self, task: Task, error: BaseException) -> None:
+        if of_unwinding(error):
+            return
         if isinstance(error, Violation):
             facts = {"task": task.name, **error.facts}
             self.note("violation", (error.oracle, error.rule, facts))
@@ -380,13 +395,20 @@ class Free:
                 return
             progress = self._progress()
             if progress > self.steps_max:
-                detail = {**explain.standstill(self.tasks), "kind": "livelock", "steps": progress}
-                self._finish({"how": "bound", "detail": detail})
+                self._bound(progress)
             if progress != seen:
                 seen, since = progress, time.monotonic()
             elif self.recording and time.monotonic() - since > STALL_SECONDS:
                 detail = {**explain.standstill(self.tasks), "stalled_s": STALL_SECONDS}
                 self._finish({"how": "deadlock", "detail": detail})
+
+    def _bound(self, progress: int) -> None:
+        """As under control: go on for a share more; then say livelock if nobody got anywhere, else cut the run."""
+        if not self.bounded_at:
+            self.bounded_at = {task: len(task.events) for task in list(self.tasks)}
+        elif progress > self.steps_max + self.steps_max // FAIR_SHARE:
+            recent = [event for task in list(self.tasks) for event in task.events[self.bounded_at.get(task, 0) :]]
+            self._finish({"how": "bound", "detail": explain.bound(self.tasks, recent, progress)})
 
     def _unwind(self) -> None:
         """Make every thread of the run return to the pool.  Raises InternalError naming those that do not."""

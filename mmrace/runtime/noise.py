@@ -3,8 +3,9 @@
 Delays of one task are drawn from a stream that is a function of (seed, task name), so the same seed asks for the same
 delays at the same ops of that task; what all tasks share (windows, pauses, moves) comes from one stream of the run, in
 the order in which they get there.  What the operating system makes of it is its own affair.  Constants are those of
-the tools named at them (rr, ThreadSanitizer, KCSAN, rcutorture), scaled from processes that run for minutes to runs that last
-milliseconds where noted.  Invariant: `finish` restores everything that `begin` or a task changed in the process.
+the tools named at them (rr, ThreadSanitizer, KCSAN, rcutorture), scaled from processes that run for minutes to runs
+that last milliseconds where noted.  Invariant: `finish` restores everything that `begin` or a task changed in the
+process.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
 
-Disturb = Callable[[Task, int], None]
+Disturb = Callable[[Any, int], None]
+"""What to do before an op: called with the object and the op code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ PROFILES: dict[str, NoiseProfile] = {
         NoiseProfile("off", "no delays; the interpreter's own switch interval", None),
         NoiseProfile("gentle", "rare short delays before locks, refcounts and plain accesses (TSan-like)", 50e-6),
         NoiseProfile("chaos", "low-priority tasks and high-priority-only windows (rr-like)", 20e-6),
-        NoiseProfile("targeted", "stalls before ops of one kind, drawn per run (KCSAN-like)", 50e-6),
+        NoiseProfile("targeted", "stalls before ops on some kinds of object, drawn per run (KCSAN-like)", 50e-6),
         NoiseProfile("stutter", "all tasks pause and go on together (rcutorture-like)", 20e-6),
         NoiseProfile("shuffle", "all threads are forced off one core in turn (rcutorture-like)", 20e-6),
     )
@@ -59,6 +62,7 @@ CHAOS_WINDOWS_S = tuple(0.0001 * 2**i for i in range(6))  # rr: 1..2048 ms; scal
 CHAOS_WINDOW_SHARE = 0.2  # at most 20 % of run time
 CHAOS_FIRST_AT_ONCE = 0.25
 # targeted: KCSAN skips N accesses, then stalls a random small delay at one
+TARGET_SHARE = 1 / 5  # of the kinds of object that a run meets: some twenty, so that a run stalls on about four
 TARGET_SKIP_MAX = 6
 TARGET_STALL_MAX_S = 300e-6
 # stutter: rcutorture pauses everybody every 5 s; here every few hundred ops
@@ -69,19 +73,6 @@ SHUFFLE_OPS = (60, 240)
 
 _SYNC = frozenset(
     int(kind) for kind in (Kind.ACQUIRE, Kind.TRY, Kind.RELEASE, Kind.TEST_AND_SET, Kind.SLEEP, Kind.WAKE, Kind.QUEUE)
-)
-_TARGETS: tuple[frozenset[int], ...] = tuple(
-    frozenset(int(kind) for kind in kinds)
-    for kinds in (
-        (Kind.GET, Kind.PUT, Kind.GET_UNLESS_ZERO, Kind.COUNT),
-        (Kind.FREEZE, Kind.UNFREEZE),
-        (Kind.TEST_AND_SET, Kind.CLEAR),
-        (Kind.TEST, Kind.SET, Kind.TEST_AND_CLEAR),
-        (Kind.QUEUE, Kind.SLEEP, Kind.WAKE),
-        (Kind.READ,),
-        (Kind.WRITE,),
-        (Kind.ACQUIRE, Kind.RELEASE, Kind.TRY),
-    )
 )
 
 
@@ -100,7 +91,7 @@ class Noise:
         self._old_switch: float | None = None
         self._affinity: set[int] | None = None
         self._native: set[int] = set()
-        self._target = self.rng.choice(_TARGETS)
+        self._targets: dict[str, bool] = {}
         self._window_until = 0.0
         self._next_window = 0.0
         self._gather: threading.Event | None = None
@@ -144,7 +135,7 @@ class Noise:
     def _gentle(self, task: Task) -> Disturb:
         draw = self._stream(task).random
 
-        def disturb(_: Task, code: int) -> None:
+        def disturb(_: object, code: int) -> None:
             if code & KIND_MASK in _SYNC:
                 if draw() < GENTLE_SYNC:
                     time.sleep(draw() * GENTLE_SYNC_MAX_S)
@@ -164,7 +155,7 @@ class Noise:
         first = stream.randrange(0, 60)  # a low priority that begins only after some ops, as after rr's first yield
         seen = 0
 
-        def disturb(_: Task, code: int) -> None:
+        def disturb(_: object, code: int) -> None:
             nonlocal seen
             seen += 1
             if not low or seen < first:
@@ -181,14 +172,22 @@ class Noise:
 
         return disturb
 
+    def _is_target(self, kind: str) -> bool:
+        """Say whether this run stalls on a kind of object: a function of the seed and the kind."""
+        known = self._targets.get(kind)
+        if known is None:
+            known = random.Random(f"{self.seed}/noise/target/{kind}").random() < TARGET_SHARE
+            self._targets[kind] = known
+        return known
+
     def _targeted(self, task: Task) -> Disturb:
         stream = self._stream(task)
         skip = stream.randint(0, TARGET_SKIP_MAX)
-        target = self._target
 
-        def disturb(_: Task, code: int) -> None:
+        def disturb(obj: Any, code: int) -> None:
             nonlocal skip
-            if code & KIND_MASK in target:
+            # a struct's plain fields are one kind, its embedded primitives one each, whatever struct they sit in
+            if self._is_target(type(obj).__name__):
                 skip -= 1
                 if skip < 0:
                     skip = stream.randint(0, TARGET_SKIP_MAX)
@@ -197,7 +196,7 @@ class Noise:
         return disturb
 
     def _stutter(self, task: Task) -> Disturb:
-        def disturb(_: Task, code: int) -> None:
+        def disturb(_: object, code: int) -> None:
             gather = self._gather
             if gather is not None:
                 gather.wait(STUTTER_MAX_S)
@@ -213,7 +212,7 @@ class Noise:
         return disturb
 
     def _shuffle(self, task: Task) -> Disturb:
-        def disturb(_: Task, code: int) -> None:
+        def disturb(_: object, code: int) -> None:
             native = threading.get_native_id()
             self._native.add(native)
             self._countdown -= 1

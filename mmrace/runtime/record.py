@@ -120,7 +120,7 @@ class Record:
         if self._table is None:
             found: dict[int, tuple[str, int]] = {}
             for base, obj in self._objects:
-                if isinstance(obj, Struct) and _is_a(obj, cls_name):
+                if isinstance(obj, Struct) and _class_name(obj) == cls_name:
                     part = type(obj).sized_part
                     if part is not None and part[0] == field:
                         first, name = base + type(obj).fixed_lanes, obj.name
@@ -133,16 +133,17 @@ class Record:
         }
 
     def _find(self, cls_name: str, field: str, sub: str) -> dict[int, str]:
-        if self._table is not None:
+        table = self.table if cls_name in ("Task", "Cpu") else self._table
+        if table is not None:
             return {
                 lane: owner
-                for lane, (cls, owner, key, name) in self._table.items()
+                for lane, (cls, owner, key, name) in table.items()
                 if cls == cls_name and key == field and name == sub
             }
         found: dict[int, str] = {}
         offsets: dict[type, int | None] = {}
         for base, obj in self._objects:
-            if isinstance(obj, Struct) and _is_a(obj, cls_name):
+            if isinstance(obj, Struct) and _class_name(obj) == cls_name:
                 kind = type(obj)
                 if kind not in offsets:
                     offsets[kind] = _offset(kind, field, sub)
@@ -199,7 +200,7 @@ class Record:
                 out.flush()
                 os.fsync(out.fileno())
             os.replace(temporary, target)
-        except OSError:
+        except BaseException:  # Ctrl-C too
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
@@ -239,7 +240,9 @@ class Record:
         try:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(expected="a readable record file", got=str(error), where=where) from error
+            raise UsageError(
+                expected="a readable record file", got=str(error), where=where, try_="the path that the run printed"
+            ) from error
         try:
             parts = [json.loads(line) for line in lines]
             header, body, tail = parts[0], parts[1:-1], parts[-1]
@@ -267,9 +270,12 @@ class Record:
             )
         try:
             return cls._of_lines(header, body, tail)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+        except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
             raise UsageError(
-                expected="events as the schema says", got=f"{type(error).__name__}: {error}", where=where
+                expected="events as the schema says",
+                got=f"{type(error).__name__}: {error}",
+                where=where,
+                try_="copy it again from where it was saved",
             ) from error
 
     @classmethod
@@ -300,10 +306,6 @@ class Record:
 
 def _dump(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), default=str)
-
-
-def _is_a(obj: Struct, cls_name: str) -> bool:
-    return any(cls.__name__ == cls_name for cls in type(obj).__mro__)
 
 
 def _offset(kind: Any, field: str, sub: str) -> int | None:

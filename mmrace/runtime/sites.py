@@ -87,6 +87,11 @@ def _names(code: CodeType) -> dict[tuple[int, int, int, int], str]:
         seen[label] = count = seen.get(label, 0) + 1
         span = (node.lineno, node.end_lineno or 0, node.col_offset, node.end_col_offset or 0)
         names[span] = label if count == 1 else f"{label}#{count}"
+    for loop in [node for node in ast.walk(tree) if isinstance(node, ast.For)]:  # some versions place a turn there
+        iterated, whole = loop.iter, (loop.lineno, loop.end_lineno or 0, loop.col_offset, loop.end_col_offset or 0)
+        span = (iterated.lineno, iterated.end_lineno or 0, iterated.col_offset, iterated.end_col_offset or 0)
+        if span in names:
+            names[whole] = names[span]
     return names
 
 

@@ -10,12 +10,13 @@ of a generic descriptor.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast, overload
 
 from mmrace.runtime import live
 from mmrace.runtime.contract import Guard
 from mmrace.runtime.errors import Violation
-from mmrace.runtime.kinds import SHIFT, Kind
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 
 T = TypeVar("T")
 FIELD_FILE = "<mmrace field>"
@@ -87,21 +88,26 @@ _TEMPLATE = """
 def fget(self):
     code = self.code + {read}
     task = point(self, code)
-    value = self._{name}
+    value = self.{slot}
     task.log((task.id, code, value, None))
     return value
 
 def fset(self, value):
     code = self.code + {write}
     task = point(self, code)
-    old = self._{name}
-    self._{name} = value
+    old = self.{slot}
+    self.{slot} = value
     task.log((task.id, code, old, value))
 """
 
 
+def _slot(name: str) -> str:
+    """Return where a field's value is kept; never a name of two underscores, which a class body would mangle."""
+    return "v" + name if name.startswith("_") else "_" + name
+
+
 def _accessors(name: str, lane: int) -> property:
-    source = _TEMPLATE.format(name=name, read=lane << SHIFT | Kind.READ, write=lane << SHIFT | Kind.WRITE)
+    source = _TEMPLATE.format(slot=_slot(name), read=lane << SHIFT | Kind.READ, write=lane << SHIFT | Kind.WRITE)
     source = source.replace("point(self", "live.point(self")
     scope: dict[str, Any] = {"live": live}
     exec(compile(source, FIELD_FILE, "exec"), scope)
@@ -128,8 +134,8 @@ class StructMeta(type):
         for key, value in list(space.items()):
             if isinstance(value, Field):
                 plan.append((key, lane, 1, None))
-                defaults["_" + key] = value.default
-                slots.append("_" + key)
+                defaults[_slot(key)] = value.default
+                slots.append(_slot(key))
                 space[key] = _accessors(key, lane)
                 lane += 1
             elif isinstance(value, Ghost):
@@ -179,7 +185,7 @@ class Struct(metaclass=StructMeta):
         if sized:
             setattr(self, sized[0], sized[1].build(code + (cls.fixed_lanes << SHIFT), guard, self, size))
         for key, value in values.items():
-            slot = "_" + key
+            slot = _slot(key)
             if slot in cls.defaults:
                 setattr(self, slot, value)
             elif key in cls.defaults:
@@ -198,8 +204,13 @@ class Struct(metaclass=StructMeta):
 
 
 def peek(obj: Struct, field: str) -> Any:
-    """Return a plain field's value without an op: for snapshots and explanations, never for the model."""
-    return getattr(obj, "_" + field)
+    """Return a plain field's value, or an embedded primitive, without an op and even after free.
+
+    For snapshots and explanations, never for the model.
+    """
+    if _slot(field) in type(obj).defaults:
+        return getattr(obj, _slot(field))
+    return getattr(_live_class(obj), field).__get__(obj)
 
 
 def fresh(kind: str) -> tuple[str, str, int]:
@@ -217,7 +228,7 @@ _dead_classes: dict[tuple[type, tuple[str, ...]], type] = {}
 
 def _refuse(cls_name: str, field: str) -> Any:
     def refuse(self: Any, *_: object) -> Any:
-        owner = self if isinstance(self, Struct) else None
+        owner = self if isinstance(self, Struct) else getattr(getattr(self, "word", self), "struct", None)
         raise Violation(
             "use-after-free",
             f"access to {cls_name}.{field} after free",
@@ -232,7 +243,7 @@ def _dead_class(cls: StructMeta, keep: tuple[str, ...]) -> type:
     key = (cls, keep)
     made = _dead_classes.get(key)
     if made is None:
-        space: dict[str, Any] = {"__slots__": ()}
+        space: dict[str, Any] = {"__slots__": (), "_dead": True}
         for field, _, _, _ in cls.plan:
             if field not in keep:
                 refuse = _refuse(cls.__name__, field)
@@ -253,29 +264,81 @@ def _dead_part(cls: type, owner: str, field: str) -> type:
     made = _dead_classes.get(key)
     if made is None:
         refuse = _refuse(owner, field)
-        made = type(cls.__name__, (cls,), {"__slots__": (), "code": property(refuse, refuse)})
+        made = type(cls.__name__, (cls,), {"__slots__": (), "_dead": True, "code": property(refuse, refuse)})
         _dead_classes[key] = made
     return made
 
 
 def _live_class(obj: Any) -> type:
     cls: type = type(obj)
-    return cls.__mro__[1] if cls in _dead_classes.values() else cls
+    return cls.__mro__[1] if "_dead" in cls.__dict__ else cls
+
+
+def _field_of(obj: Struct, code: int) -> str:
+    """Return the field of `obj` that an op on one of its lanes concerns."""
+    lane = (code >> SHIFT) - obj.base
+    cls = type(obj)
+    for key, first, count, _ in cls.plan:
+        if first <= lane < first + count:
+            return key
+    return cls.sized_part[0] if cls.sized_part else f"lane {lane}"
+
+
+def _refuse_announced(obj: Struct, keep: tuple[str, ...]) -> None:
+    """Raise Violation if a task has announced an op on `obj`: it has looked already, and will do it on freed memory.
+
+    Under control only: `free` keeps no pending ops, and looks when the op begins (`check_alive`).  A sleeper is let
+    be: its wake is an op of somebody else, and what it does when it was woken is announced then.
+    """
+    engine = live.need()
+    me = engine.current()
+    lanes = type(obj).fixed_lanes + obj.size
+    for task in engine.tasks:
+        code = task.pending
+        if task is me or task.done or not 0 <= (code >> SHIFT) - obj.base < lanes:
+            continue
+        field, kind = _field_of(obj, code), Kind(code & KIND_MASK)
+        if field not in keep and kind is not Kind.SLEEP:
+            rule = f"access to {type(obj).__name__}.{field} after free"
+            raise Violation(
+                "use-after-free", rule, object=obj.name, task=task.name, about_to=kind.name, freed_by=me.name
+            )
+
+
+def check_alive(obj: Any, code: int) -> None:
+    """Raise Violation if `obj`, on which an op was announced, was freed before the op began."""
+    if "_dead" not in type(obj).__dict__:
+        return
+    if not isinstance(obj, Struct):
+        _ = obj.code  # a freed primitive refuses it
+    elif (field := _field_of(obj, code)) not in (obj.dead or ()):
+        _refuse(type(obj).__name__, field)(obj)
+
+
+def _primitives(obj: Struct, keep: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield (field, primitive) of all that is embedded and not in `keep`: bits' queues and gates with their word."""
+    cls = type(obj)
+    for key in [key for key, _, _ in cls.parts] + ([cls.sized_part[0]] if cls.sized_part else []):
+        if key not in keep:
+            part = peek(obj, key)
+            yield key, part
+            for inner in ("queues", "gates"):
+                for primitive in list(getattr(part, inner, {}).values()):
+                    yield key, primitive
 
 
 def poison(obj: Struct, keep: tuple[str, ...] = ()) -> None:
     """Mark `obj` as freed: any op on a field that is not in `keep` is a Violation of use-after-free.
 
-    Embedded primitives are poisoned too, so an unlock whose wake comes after the free is seen.  Point: never.
+    So is an op that another task has announced already (then it is raised here, on that task's behalf).  Embedded
+    primitives are poisoned too, so an unlock whose wake comes after the free is seen.  Point: never.
     """
     if obj.dead is not None:
         raise Violation("use-after-free", f"double free of a {type(obj).__name__}", object=obj.name)
+    _refuse_announced(obj, keep)
     cls = type(obj)
-    names = [key for key, _, _ in cls.parts] + ([cls.sized_part[0]] if cls.sized_part else [])
-    for key in names:
-        if key not in keep:
-            part = getattr(obj, key)
-            part.__class__ = _dead_part(type(part), cls.__name__, key)
+    for key, part in _primitives(obj, keep):
+        part.__class__ = _dead_part(type(part), cls.__name__, key)
     obj.dead = keep
     obj.__class__ = _dead_class(cls, keep)
 
@@ -286,9 +349,7 @@ def revive(obj: Struct) -> None:
         return
     obj.__class__ = _live_class(obj)
     obj.dead = None
-    cls = type(obj)
-    for key in [key for key, _, _ in cls.parts] + ([cls.sized_part[0]] if cls.sized_part else []):
-        part = getattr(obj, key)
+    for _, part in _primitives(obj, ()):
         part.__class__ = _live_class(part)
 
 

@@ -88,7 +88,7 @@ class Task:
         self.stamps: list[tuple[int, int]] = []
         self.sites: list[Site | None] = []
         self.guard: Guard | None = None
-        self.noise: Callable[[Task, int], None] | None = None
+        self.noise: Callable[[Any, int], None] | None = None
         self.fresh: dict[str, int] = {}
 
     @property

@@ -17,23 +17,33 @@ from mmrace.kernel.mm import page as page_
 
 INO = 1
 SPARE_PAGES = 24
-"""Page frames beyond the file's own: targets of migrations that retry, pages of metadata and of the log."""
+"""Page frames beyond the file's own: targets of migrations that retry, pages of metadata."""
+
+BLOCKS_PER_COMMIT = 4
+"""Log blocks that one commit takes: a descriptor, copies, the commit block.  The log is not reused, and its blocks stay
+in the page cache, so disk and memory are laid out for all commits of a run."""
+
+EXTRA_COMMITS = 8
+"""Commits beyond the committer's rounds: by synchronous handles, full transactions and the final sync."""
 
 
 def build(stage: Stage, ncpus: int) -> None:
     """Set the stage up by its parameters.  Point: always; no other task runs yet."""
     params = stage.params
     pages, per_page = stage.number("pages"), stage.number("buffers")
+    workload = len(stage.workload.actions) if stage.workload is not None else 0
+    log_blocks = BLOCKS_PER_COMMIT * (stage.rounds + workload + EXTRA_COMMITS)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
-        nr_pages=pages + SPARE_PAGES + int(params.get("spare", 0)),
+        nr_pages=pages + SPARE_PAGES + log_blocks // per_page,
         buffers_per_page=per_page,
         words_per_buffer=stage.number("words"),
+        pagevec_size=stage.number("pagevec"),
     )
     stage.device = device_.new_block_device(
         "disk",
         machine,
-        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", ext3.DEFAULT_LOG_BLOCKS), (INO, pages * per_page)],
+        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page)],
         errors=bool(params.get("errors", 0)),
         irq_cpu=str(params.get("irq", "submitter")),
     )
@@ -41,6 +51,7 @@ def build(stage: Stage, ncpus: int) -> None:
     stage.fs = ext3.Ext3(
         machine,
         stage.device,
+        log_blocks=log_blocks,
         metadata=bool(params.get("metadata", 0)),
         j_wbufsize=int(params.get("wbuf", 4)),
         resched=bool(params.get("resched", 0)),

@@ -1,11 +1,23 @@
 """The casts: who meets whom.
 
-Each scenario is one cast on one file.  Parameters they share: `pages`, `buffers` per page, `words` per buffer, `rounds`
-each actor plays, `passes` of `migrate_pages` (10 in the kernel), `batch` pages a round of the migrator, `direct` (1: the
-migrator is a direct compactor), `metadata` (1: a write also journals its inode), `wbuf` (kjournald's batch), `resched`
-(1: kjournald may be asked to give way), `irq` (whose CPU completions interrupt), `cpus` (0: one for each actor),
-`errors` (1: the device may fail),
-`idle` (an actor idles for up to so many points before a round).
+Each scenario is one cast on one file.  Parameters that they share (numbers unless said otherwise):
+
+    pages, buffers, words   pages of the file, buffers of a page, words of a buffer
+    rounds, burst           rounds of each actor; blocks that the writer overwrites in one
+    migrations, batch       rounds of the migrator; pages that it takes in one
+    mode                    MIGRATE_ASYNC, MIGRATE_SYNC_LIGHT or MIGRATE_SYNC
+    passes                  of `migrate_pages` over what is left (10 in the kernel)
+    direct                  1: the migrator is a direct compactor (PF_MEMALLOC) unless the mode is MIGRATE_SYNC
+    device                  1: it also takes pages of the block device, which have no ->migratepage
+    metadata                1: a write also changes its inode's block through the journal
+    wbuf, resched           kjournald's batch of data buffers; 1: it may be asked to give way with a batch in hand
+    irq                     whose CPU a completion interrupts: submitter, or any
+    errors                  1: the device may fail a transfer
+    pagevec                 entries of a per-CPU pagevec, each a reference that keeps its page from moving until that
+                            CPU drains it (14 in the kernel, where other pages soon fill it)
+    idle                    an actor idles for up to so many points before a round
+    cpus                    CPUs, shared in turn; 0: one for each actor
+    without                 actors to leave out, by comma
 """
 
 from __future__ import annotations
@@ -28,9 +40,11 @@ BASE: Params = {
     "words": 2,
     "mode": "MIGRATE_ASYNC",
     "rounds": 2,
+    "migrations": 4,
     "passes": 3,
     "batch": 2,
     "direct": 1,
+    "device": 0,
     "metadata": 0,
     "wbuf": 4,
     "resched": 0,
@@ -38,6 +52,9 @@ BASE: Params = {
     "cpus": 0,
     "errors": 0,
     "idle": 160,
+    "pagevec": 1,
+    "burst": 1,
+    "without": "",
 }
 
 
@@ -71,7 +88,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="migrate-vs-reclaim",
         title="migration meets page reclaim, which strips buffers and freezes the same count",
         cast={"reader": reader, "reclaimer": reclaimer, "migrator": migrator},
-        defaults=_params(pages=2),
+        defaults=_params(pages=2, pagevec=2),
         claims=("C7", "C8", "C14"),
     ),
     Scenario(
@@ -85,7 +102,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             "reclaimer": reclaimer,
             "reader": reader,
         },
-        defaults=_params(pages=2, rounds=3),
+        defaults=_params(pages=2, rounds=3, pagevec=2, device=1),
         claims=("C0", "C1", "C2", "C4", "C5", "C6", "C7", "C8"),
     ),
     Scenario(
@@ -98,7 +115,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             "migrator": recorded.actor("migrate"),
             "reclaimer": recorded.actor("reclaim"),
         },
-        defaults=_params(pages=12, buffers=4),
+        defaults=_params(pages=12, buffers=4, pagevec=4),
         claims=("C0", "C5", "C6"),
         before=recorded.announce,
         after=recorded.conclude,

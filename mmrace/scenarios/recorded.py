@@ -65,8 +65,10 @@ def _writeback(stage: Stage, action: Action) -> bool:
 def _migrate(stage: Stage, action: Action) -> bool:
     swap.lru_add_drain_all(stage.machine)
     pages = migrator.isolate_index(stage, action.page)
+    if not pages:
+        return False
     migrator.migrate_some(stage, pages, MigrateMode[action.mode])
-    return bool(pages)
+    return True
 
 
 def _commit(stage: Stage, action: Action) -> bool:
@@ -76,8 +78,10 @@ def _commit(stage: Stage, action: Action) -> bool:
 def _reclaim(stage: Stage, action: Action) -> bool:
     swap.lru_add_drain_all(stage.machine)
     pages = migrator.isolate_index(stage, action.page)
+    if not pages:
+        return False
     reclaimer.shrink_isolated(stage, pages)
-    return bool(pages)
+    return True
 
 
 DEEDS: dict[str, Callable[[Stage, Action], bool]] = {

@@ -21,7 +21,10 @@ Actor = Callable[[Stage], None]
 
 __all__ = ["Actor", "Scenario", "Stage"]
 
-STEPS_MAX = 400_000  # ops; the longest correct run so far is well below a tenth of it
+STEPS_SET_UP = 20_000
+STEPS_PER_ROUND = 4_000
+"""Bounds of a run in ops: a round of any actor took at most some hundred in correct runs, set-up and sync a few
+thousand."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Scenario:
     """See the module docstring.
 
     Args: cast: name -> actor.  defaults: every parameter with its default; the type of the default is the type of the
-    parameter.  marks: rare branches that a campaign should reach.  excused: marks of its code that it cannot reach, with
+    parameter.  marks: rare branches that a campaign should reach.  excused: marks that it cannot reach, with
     the reason.  before, after: called with the stage around the actors.
     """
 
@@ -42,10 +45,9 @@ class Scenario:
     before: Callable[[Stage], None] | None = None
     after: Callable[[Stage], None] | None = None
     needs_workload: bool = False
-    steps: int = STEPS_MAX
 
     def merged(self, params: Mapping[str, int | str]) -> Params:
-        """Return the defaults with `params` over them.  Raises UsageError for one that is unknown or of a wrong type."""
+        """Return the defaults with `params` over them.  Raises UsageError for an unknown one or a wrong type."""
         merged = dict(self.defaults)
         for key, value in params.items():
             if key not in merged:
@@ -58,19 +60,36 @@ class Scenario:
                 )
             if isinstance(merged[key], int) and not isinstance(value, int):
                 raise UsageError(expected=f"a number for {key}", got=value, where="--param")
-            low, high = LIMITS.get(key, (None, None))
-            if low is not None and not (isinstance(value, int) and low <= value <= high):
+            low, high = LIMITS.get(key, (0, 0))
+            if key in LIMITS and not (isinstance(value, int) and low <= value <= high):
                 raise UsageError(expected=f"{key} in {low}..{high}", got=value, where="--param")
             choices = CHOICES.get(key)
             if choices and value not in choices:
                 raise UsageError(expected=f"{key} out of {', '.join(choices)}", got=value, where="--param")
             merged[key] = value
+        self.playing(merged)
         return merged
+
+    def playing(self, params: Params) -> dict[str, Actor]:
+        """Return the cast less those that the parameter `without` leaves out.  Raises UsageError for a stranger."""
+        without = [name for name in str(params.get("without", "")).split(",") if name]
+        for name in without:
+            if name not in self.cast:
+                raise UsageError(
+                    expected=f"actors of {self.name}: {', '.join(self.cast)}", got=name, where="--param without"
+                )
+        return {name: actor for name, actor in self.cast.items() if name not in without}
 
     def ncpus(self, params: Params) -> int:
         """Return the number of CPUs: one for each actor unless `cpus` says otherwise (0: that)."""
         cpus = params.get("cpus", 0)
-        return cpus if isinstance(cpus, int) and cpus else max(2, len(self.cast))
+        return cpus if isinstance(cpus, int) and cpus else max(2, len(self.playing(params)))
+
+    def steps(self, params: Params, actions: int = 0) -> int:
+        """Return the bound of a run in ops.  Args: actions: of the workload, if there is one."""
+        numbers = {key: value for key, value in params.items() if isinstance(value, int)}
+        rounds = numbers["rounds"] * (len(self.cast) + numbers["burst"]) + numbers["migrations"] * numbers["batch"]
+        return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + numbers["pages"] * STEPS_PER_ROUND
 
     def play(self, stage: Stage) -> None:
         """Be the main task of one run."""
@@ -78,14 +97,19 @@ class Scenario:
         if self.before is not None:
             self.before(stage)
         ncpus = stage.machine.ncpus
-        for i, (name, actor) in enumerate(self.cast.items()):
+        for i, (name, actor) in enumerate(self.playing(stage.params).items()):
             rt.spawn(actor, stage, name=name, cpu=i % ncpus)
         rt.join_others()
         if self.after is not None:
             self.after(stage)
-        stage.final["quiescent"] = snapshot(stage)
+        self._snapshot(stage, "quiescent")
         sync(stage)
-        stage.final["synced"] = snapshot(stage)
+        self._snapshot(stage, "synced")
+
+    @staticmethod
+    def _snapshot(stage: Stage, when: str) -> None:
+        rt.note("snapshot", when)
+        stage.final[when] = snapshot(stage)
 
 
 MODES = ("MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC")
@@ -95,13 +119,17 @@ LIMITS: dict[str, tuple[int, int]] = {
     "buffers": (1, 8),
     "words": (1, 8),
     "rounds": (1, 1000),
+    "migrations": (1, 10_000),
     "passes": (1, 10),
     "batch": (1, 32),
     "cpus": (0, 8),
     "wbuf": (1, 64),
     "metadata": (0, 1),
     "direct": (0, 1),
+    "device": (0, 1),
     "resched": (0, 1),
     "errors": (0, 1),
     "idle": (0, 10_000),
+    "pagevec": (1, 14),
+    "burst": (1, 64),
 }

@@ -13,7 +13,6 @@ from mmrace import runtime as rt
 from mmrace.actors.stage import Stage
 from mmrace.kernel.block.device import BlockDevice
 from mmrace.kernel.fs.buffer_head import BufferHead
-from mmrace.kernel.jbd.jbd import JList
 from mmrace.kernel.jbd.journal import Journal
 from mmrace.kernel.jbd.transaction import Transaction
 from mmrace.kernel.mm.filemap import AddressSpace

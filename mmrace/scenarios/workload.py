@@ -45,7 +45,7 @@ class Workload:
 
     @classmethod
     def load(cls, where: str) -> Workload:
-        """Load a workload by its name (package data) or path.  Raises UsageError if there is none or it is malformed."""
+        """Load a workload by name (package data) or path.  Raises UsageError if there is none or it is malformed."""
         path = Path(where)
         if path.suffix != ".json" and not path.exists():
             entry = resources.files("mmrace.scenarios") / "data" / f"{where}.json"

@@ -115,16 +115,24 @@ class Campaign:
                 workers.ask_to_stop()
             else:
                 for slot in workers.free_slots():
-                    batch = self._next_batch()
+                    batch = None if self._stop else self._next_batch()
                     if batch is None:
                         break
-                    workers.submit(slot, batch)
+                    self._submit(workers, slot, batch)
             if len(workers.free_slots()) == workers.jobs:
                 return
             for event in workers.poll(POLL_SECONDS):
                 self._handle(event)
             self._now()
             self.observer.progress(self.result)
+
+    def _submit(self, workers: Workers, slot: int, batch: Batch) -> None:
+        try:
+            workers.submit(slot, batch)
+        except OSError as error:  # no more processes, memory, or room for what they share: the rest still counts
+            self._return(batch, list(batch.jobs))
+            self._trouble(batch.jobs[0].spec, EXIT_INTERNAL, f"a worker could not be started: {error}")
+            self._stop = True
 
     def _now(self) -> float:
         self.result.seconds = self.clock() - self._began
@@ -135,10 +143,10 @@ class Campaign:
         return self._stop or (seconds is not None and self._now() >= seconds)
 
     def _next_batch(self) -> Batch | None:
-        """Canaries first, while their share of the time lasts; then the main sequence."""
+        """Canaries first, while their share of the time lasts, the least tried one first; then the main sequence."""
         seconds = self.request.seconds
         if seconds is None or self._now() < CANARY_SHARE * seconds:
-            for trial in self.trials.values():
+            for trial in sorted(self.trials.values(), key=lambda trial: trial.tried + trial.twin_runs):
                 batch = trial.next_batch(self._size("canary"))
                 if batch is not None:
                     return batch

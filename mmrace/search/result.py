@@ -154,6 +154,7 @@ class CampaignResult:
         old = self.hits.get(key)
         if old is not None:
             old.times += 1
+            old.known = old.known and new.known  # one of this campaign's workers may have been the first
             if not old.folder and new.folder:
                 old.folder, old.unsaved = new.folder, ""
             return None
@@ -170,6 +171,10 @@ class CampaignResult:
         for tally in self.scenarios.values():
             total.merge(tally)
         return total
+
+    def marks_reached(self) -> int:
+        """Return how many different marks were reached, announced by a scenario or not."""
+        return sum(1 for times in self.total().marks.values() if times)
 
     def marks_missed(self) -> list[str]:
         """Return the known marks that no run reached."""

@@ -32,7 +32,10 @@ from mmrace.search.spec import RunResult, RunSpec
 __all__ = ["RunResult", "RunSpec", "replay_record", "run_one"]
 
 ERA = "3.3"
-STRATEGIES: dict[str, Callable[[int], Strategy]] = {"random": RandomWalk, "round-robin": lambda seed: RoundRobin(1 + seed)}
+STRATEGIES: dict[str, Callable[[int], Strategy]] = {
+    "random": RandomWalk,
+    "round-robin": lambda seed: RoundRobin(1 + seed),
+}
 ENGINES = ("free", "gate")
 
 
@@ -44,7 +47,8 @@ def run_one(spec: RunSpec, keep_record: bool = False) -> RunResult:
     scenario, params, variant, workload = _resolve(spec)
     began = time.perf_counter()
     if spec.engine == "free":
-        free = Free(Noise(spec.noise, spec.seed), seed=spec.seed, ncpus=scenario.ncpus(params), steps_max=scenario.steps)
+        steps = _steps(scenario, params, workload)
+        free = Free(Noise(spec.noise, spec.seed), seed=spec.seed, ncpus=scenario.ncpus(params), steps_max=steps)
         record = _run(free, spec, scenario, params, variant, workload)
     else:
         record = _controlled(spec, scenario, params, variant, workload, STRATEGIES[spec.strategy](spec.seed))
@@ -69,6 +73,10 @@ def _resolve(spec: RunSpec) -> tuple[Scenario, dict[str, int | str], Variant, Wo
     return scenario, scenario.merged(dict(spec.params)), variant, workload
 
 
+def _steps(scenario: Scenario, params: dict[str, int | str], workload: Workload | None) -> int:
+    return scenario.steps(params, len(workload.actions) if workload else 0)
+
+
 def _controlled(
     spec: RunSpec,
     scenario: Scenario,
@@ -78,7 +86,8 @@ def _controlled(
     strategy: Strategy,
     sites: bool = False,
 ) -> Record:
-    engine = Gate(strategy, seed=spec.seed, ncpus=scenario.ncpus(params), steps_max=scenario.steps, sites=sites)
+    steps = _steps(scenario, params, workload)
+    engine = Gate(strategy, seed=spec.seed, ncpus=scenario.ncpus(params), steps_max=steps, sites=sites)
     if isinstance(strategy, StrictReplay):
         strategy.attach(engine)
     return _run(engine, spec, scenario, params, variant, workload)
@@ -94,7 +103,7 @@ def _run(
 ) -> Record:
     stage = Stage(params, workload)
     with applied(variant):
-        engine.run(lambda: scenario.play(stage))  # type: ignore[attr-defined]
+        engine.run(lambda: scenario.play(stage))
     error = engine.error
     if error is not None and not isinstance(error, Violation):
         if isinstance(error, UsageError | InternalError) or not spec.variant:

@@ -27,6 +27,7 @@ from mmrace.search.worker import NO_POSITION, POSITION, STOP, TURNS, Orders, Pul
 HANG_SECONDS = 120.0
 """A run without an end after that long is hung: runs take milliseconds, and the free engine's own watchdog speaks
 within seconds."""
+BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
 GRACE_SECONDS = 10.0  # for the run in progress when everything is to stop
 JOIN_SECONDS = 5.0
 
@@ -116,7 +117,7 @@ class Process:
         turns = self.pulse[TURNS]
         if turns != self._turns:
             self._turns, self._since = turns, now
-        return now - self._since > limit
+        return now - self._since > (limit if turns else max(limit, BOOT_SECONDS))
 
     def lost(self, rule: str) -> Lost:
         """Bury the process: nothing more can come from it."""
@@ -183,7 +184,7 @@ class Workers:
         return [slot for slot in range(self.jobs) if slot not in busy]
 
     def submit(self, slot: int, batch: Batch) -> None:
-        """Give a batch to a free slot."""
+        """Give a batch to a free slot.  Raises OSError if its process cannot be started."""
         engine = batch.engine
         key = (slot, engine)
         process = self._processes.get(key)

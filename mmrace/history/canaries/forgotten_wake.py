@@ -1,7 +1,7 @@
 """BUGGY: unlock_buffer clears the lock bit and forgets to wake who sleeps on it.
 
-Needs somebody asleep on a buffer lock when it is released: the migrator in window W behind journal I/O, kjournald behind
-the migrator, or kjournald waiting for its own data.  Everything else is era 3.3.
+Needs somebody asleep on a buffer lock when it is released: the migrator, whose slot has moved, behind journal I/O;
+kjournald behind the migrator; or kjournald waiting for its own data.
 """
 
 from mmrace import runtime as rt

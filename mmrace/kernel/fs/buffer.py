@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
+from mmrace.kernel import bitops
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import inode as inode_
@@ -35,7 +36,6 @@ MARKS = (
     ("buffer: read error", "a read ended with an error"),
     ("buffer: busy", "a ring could not be dropped: a buffer was dirty, locked or referenced"),
     ("buffer: ring freed", "a page was stripped of its buffers"),
-    ("buffer: stale dirty bit cancelled", "a page was dirty, its buffers were not, and its ring was freed"),
     ("ll_rw_block: buffer lock busy", "ll_rw_block skipped a locked buffer"),
     ("mark_buffer_dirty: page was dirty", "a buffer became dirty on a page that was dirty"),
     ("getblk: page not in the cache", "a block of the device was not cached"),
@@ -107,6 +107,7 @@ buffer_unwritten, clear_buffer_unwritten = _test(BufferState.BH_Unwritten), _cle
 buffer_write_io_error = _test(BufferState.BH_Write_EIO)
 set_buffer_write_io_error = _set(BufferState.BH_Write_EIO)
 clear_buffer_write_io_error = _clear(BufferState.BH_Write_EIO)
+bitops.name_accessors(globals())
 
 
 # -- references and locks --------------------------------------------------------------------------------------------
@@ -610,7 +611,8 @@ def grow_buffers(bdev: BlockDevice, block: int) -> bool:
 def __getblk(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead:
     """Return the buffer of a block, cached now if it was not; takes the reference `ref`. Sleeps. Never fails.
 
-    Where the kernel would wait for memory to be freed, this gives way and tries again. Source: fs/buffer.c, v3.3.
+    Where the kernel would free memory and try again, this tries again once something that it saw has changed.
+    Source: fs/buffer.c, v3.3.
     """
     rt.might_sleep()
     for _ in rt.until_changed():

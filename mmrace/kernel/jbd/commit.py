@@ -140,7 +140,6 @@ def journal_commit_transaction(journal: Journal) -> int:
     """Commit the running transaction; returns its tid. Sleeps. Source: fs/jbd/commit.c, v3.3."""
     commit_transaction = lock_down(journal)
     tid = commit_transaction.t_tid
-    rt.note("commit-begin", journal, tid)
     flush(journal, commit_transaction)
     # an error of ordered data is only reported: the mapping and the page carry it, the commit goes on
     journal_submit_data_buffers(journal, commit_transaction)
@@ -179,6 +178,7 @@ def lock_down(journal: Journal) -> Transaction:
     running = commit_transaction.t_state == TState.T_RUNNING
     rt.bug_on(not running, "committed twice", transaction=commit_transaction)
     commit_transaction.t_state = TState.T_LOCKED
+    rt.note("commit-begin", journal, commit_transaction.t_tid)
     handle_lock = commit_transaction.t_handle_lock
 
     def drop() -> None:
@@ -191,7 +191,13 @@ def lock_down(journal: Journal) -> Transaction:
         rt.spin_lock(handle_lock)
 
     rt.spin_lock(handle_lock)
-    rt.wait_event(journal.j_wait_updates, lambda: commit_transaction.t_updates == 0, drop, retake)
+    rt.wait_event(
+        journal.j_wait_updates,
+        lambda: commit_transaction.t_updates == 0,
+        before_sleep=drop,
+        after_sleep=retake,
+        holds=lambda: rt.peek(commit_transaction, "t_updates") == 0,
+    )
     rt.spin_unlock(handle_lock)
     return commit_transaction
 

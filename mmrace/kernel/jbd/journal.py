@@ -365,7 +365,11 @@ def log_wait_commit(journal: Journal, tid: int) -> None:
         rt.reached("log_wait_commit: slept")
         rt.wake_up(journal.j_wait_commit)
         rt.spin_unlock(journal.j_state_lock)
-        rt.wait_event(journal.j_wait_done_commit, lambda: tid <= journal.j_commit_sequence)
+        rt.wait_event(
+            journal.j_wait_done_commit,
+            lambda: tid <= journal.j_commit_sequence,
+            holds=lambda: bool(tid <= rt.peek(journal, "j_commit_sequence")),
+        )
         rt.spin_lock(journal.j_state_lock)
     rt.spin_unlock(journal.j_state_lock)
 
@@ -406,4 +410,5 @@ def kjournald(journal: Journal) -> None:
             lambda: journal.j_commit_sequence != journal.j_commit_request,
             before_sleep=lambda: rt.spin_unlock(journal.j_state_lock),
             after_sleep=lambda: rt.spin_lock(journal.j_state_lock),
+            holds=lambda: bool(rt.peek(journal, "j_commit_sequence") != rt.peek(journal, "j_commit_request")),
         )

@@ -127,15 +127,14 @@ def wait_transaction_locked(journal: Journal, request: int | None) -> None:
 
     def open_again() -> bool:
         running = journal.j_running_transaction
-        if running is None:
-            return True
-        return running.t_tid != request and running.t_state != TState.T_LOCKED
+        return running is None or (running.t_tid != request and running.t_state != TState.T_LOCKED)
 
     rt.wait_event(
         journal.j_wait_transaction_locked,
         open_again,
         before_sleep=lambda: rt.spin_unlock(journal.j_state_lock),
         after_sleep=lambda: rt.spin_lock(journal.j_state_lock),
+        holds=lambda: rt.peek(journal, "j_running_transaction") is None,
     )
 
 
@@ -225,7 +224,11 @@ def journal_stop(handle: Handle) -> None:
 def wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
     """Sleep until the log has its copy of the buffer. Needs a count on jh. Source: fs/jbd/transaction.c, v3.3."""
     rt.reached("get_write_access: waited for the log copy")
-    rt.wait_event(bh.b_state.queue(BufferState.BH_Unshadow), lambda: jh.b_jlist != JList.BJ_Shadow)
+    rt.wait_event(
+        bh.b_state.queue(BufferState.BH_Unshadow),
+        lambda: jh.b_jlist != JList.BJ_Shadow,
+        holds=lambda: rt.peek(jh, "b_jlist") is not JList.BJ_Shadow,
+    )
 
 
 def copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
@@ -268,8 +271,7 @@ def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> No
             jh.b_next_transaction = transaction
             break
         if owner is not None:
-            stray = owner is not journal.j_committing_transaction
-            rt.bug_on(stray, "buffer of a transaction neither running nor committing", jh=jh)
+            rt.bug_on(owner is not journal.j_committing_transaction, "buffer of a stray transaction", jh=jh)
             jlist = jh.b_jlist
             if jlist == JList.BJ_Shadow:
                 jbd.jbd_unlock_bh_state(bh)
@@ -298,10 +300,7 @@ def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> No
 
 
 def journal_get_write_access(handle: Handle, bh: BufferHead) -> None:
-    """Announce that the handle is about to change a metadata buffer. The caller counts the buffer. May sleep.
-
-    Source: fs/jbd/transaction.c, v3.3.
-    """
+    """Announce a change of a metadata buffer that the caller counts. May sleep. Source: fs/jbd/transaction.c, v3.3."""
     jh = journal_.journal_add_journal_head(bh)
     do_get_write_access(handle, jh, False)
     journal_.journal_put_journal_head(jh)
@@ -329,8 +328,7 @@ def journal_dirty_metadata(handle: Handle, bh: BufferHead) -> None:
     jbd.set_buffer_jbddirty(bh)
     if owner is not transaction:
         rt.reached("dirty_metadata: buffer of the committing transaction")
-        stray = owner is not journal.j_committing_transaction
-        rt.bug_on(stray, "dirty metadata of a stray transaction", jh=jh)
+        rt.bug_on(owner is not journal.j_committing_transaction, "metadata of a stray transaction", jh=jh)
         rt.bug_on(jh.b_next_transaction is not transaction, "dirty metadata without write access", jh=jh)
     else:
         rt.bug_on(jh.b_frozen_data is not None, "frozen copy in the running transaction", jh=jh)

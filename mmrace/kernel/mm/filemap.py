@@ -370,7 +370,9 @@ def try_to_release_page(page: Page) -> bool:
 
 
 def do_generic_file_read(mapping: AddressSpace, pos: int, count: int) -> list[int] | int:
-    """Read `count` words from word `pos` of the file, all in one page; returns them, or a negative errno.
+    """Read `count` words from word `pos` of the file, all in one page, or as far as the file goes.
+
+    Returns them, or a negative errno.
 
     The copy is made with a reference and without the page lock. Source: mm/filemap.c, v3.3.
     """
@@ -396,6 +398,8 @@ def do_generic_file_read(mapping: AddressSpace, pos: int, count: int) -> list[in
         if error:
             page_.put_page(page, "lookup")
             return error
+        # The size is read after the page was found uptodate: a page that was truncated meanwhile shows nothing.
+        count = min(count, max(0, mapping.host.i_size - pos))
         swap.mark_page_accessed(page)
         values = [page.words.read(offset + i) for i in range(count)]
         page_.put_page(page, "lookup")

@@ -17,7 +17,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.errno import Errno, errno_name
+from mmrace.kernel import errno
+from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import filemap, mmzone, page_writeback, radix_tree, rmap, swap, vmscan
 from mmrace.kernel.mm import page as page_
@@ -413,7 +414,7 @@ def unmap_and_move(
     newpage = get_new_page(page, private)
     if newpage is None:
         rt.reached("migrate: no target page")
-        rt.note("migrate-end", page, None, mode.name, errno_name(-Errno.ENOMEM), "nomem")
+        rt.note("migrate-end", page, None, mode.name, errno.errno_name(-Errno.ENOMEM), "nomem")
         return -Errno.ENOMEM
     newpage._count.rename("new", "isolation")
     if page_.page_count(page) == 1:
@@ -421,7 +422,7 @@ def unmap_and_move(
         rc = 0
     else:
         rc = __unmap_and_move(page, newpage, force, offlining, mode)
-    rt.note("migrate-end", page, newpage, mode.name, errno_name(rc), page.migrate_reason)
+    rt.note("migrate-end", page, newpage, mode.name, errno.errno_name(rc), page.migrate_reason)
     if rc != -Errno.EAGAIN:
         from_.remove(page)
         page.zone.account("NR_ISOLATED", -1)

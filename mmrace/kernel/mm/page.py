@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from mmrace import runtime as rt
+from mmrace.kernel import bitops
 from mmrace.kernel.mm import swap
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ PageSwapCache, ClearPageSwapCache = _test(PG_swapcache), _clear(PG_swapcache)
 PageChecked, SetPageChecked, ClearPageChecked = _test(PG_checked), _set(PG_checked), _clear(PG_checked)
 PageMappedToDisk, SetPageMappedToDisk = _test(PG_mappedtodisk), _set(PG_mappedtodisk)
 ClearPageMappedToDisk = _clear(PG_mappedtodisk)
+bitops.name_accessors(globals())
 
 
 # -- references --------------------------------------------------------------------------------------------------

@@ -41,7 +41,12 @@ def alloc_page(machine: Machine) -> Page | None:
 
 
 def prep_new_page(page: Page) -> None:
-    """Make a page from the free list usable: new generation, count 1. BUG if the count is not 0."""
+    """Make a page from the free list usable: new generation, count 1. BUG if somebody touched it while it was free.
+
+    The kernel stores the count plainly; a named get from 0 is the same, since nobody else may write it at 0.
+    """
+    flags = page.flags.load()
+    rt.bug_on(flags != 0, "prep_new_page: a free page has flags", page=page, flags=flags)
     rt.bug_on(page_.page_count(page) != 0, "prep_new_page: count is not zero", page=page)
     page.generation += 1
     rt.revive(page)

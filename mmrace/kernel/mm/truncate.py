@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARKS = (
     ("truncate: page lock busy", "the first pass of a truncation skipped a locked page"),
     ("truncate: under writeback", "the first pass of a truncation skipped a page under writeback"),
+    ("dirty: cancelled", "the dirty bit of a page that will not be written was cleared"),
     ("truncate: page moved", "a page was not in the mapping any more when truncation had its lock"),
 )
 
@@ -32,6 +33,7 @@ def cancel_dirty_page(page: Page) -> None:
     Needs the page lock, or private_lock where buffers are being dropped.
     """
     if page_.TestClearPageDirty(page):
+        rt.reached("dirty: cancelled")
         mapping = page.mapping
         if mapping is not None:
             page.zone.account("NR_FILE_DIRTY", -1)

@@ -1,0 +1,55 @@
+# Needs python >= 3.11 with its venv module, and make.  Everything else goes into .venv.
+#
+#   make stress       the default campaign (under two minutes once .venv is there)
+#   make test         the tests
+#   make check        ruff, mypy, the layer check
+#   make wheel-test   build the wheel, install it outside the checkout, run it there
+
+.DEFAULT_GOAL := stress
+.PHONY: stress test check wheel-test clean
+SHELL := /bin/bash
+
+# The first interpreter that is new enough; override with `make PYTHON=...`.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: expected python >= 3.11 on PATH, found none; try: make PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps depend on pyproject.toml: a changed dependency is installed at the next make.
+$(VENV)/.stamp-run: pyproject.toml | $(BIN)/python
+	$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.stamp-develop: pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[test,check]'
+	@touch $@ $(VENV)/.stamp-run
+
+stress: $(VENV)/.stamp-run
+	$(BIN)/mmrace stress
+
+test: $(VENV)/.stamp-develop
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.stamp-develop
+	$(BIN)/ruff check mmrace tests tools $(wildcard stress)
+	$(BIN)/mypy
+	$(BIN)/python tools/check_layers.py
+
+# An empty virtual environment in an empty folder: nothing of the checkout can be imported by accident.
+wheel-test: $(BIN)/python
+	@set -euo pipefail; away="$$(mktemp -d)"; trap 'rm -rf "$$away"' EXIT; \
+	$(PIP) wheel --no-deps --wheel-dir "$$away" . ; \
+	$(BIN)/python -m venv "$$away/venv"; \
+	"$$away/venv/bin/python" -m pip --disable-pip-version-check --quiet install "$$away"/mmrace-*.whl; \
+	cd "$$away"; \
+	venv/bin/mmrace list; \
+	venv/bin/mmrace stress --runs 40 --seed 1 --no-canaries
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,199 @@
+"""The command line: parsing and calling only.
+
+Invariant: every way out has the exit code of `runtime/errors.py`; loguru gets its sinks here, never at import.
+Not here: what a campaign does (`search/`), what its result looks like (`report/`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from loguru import logger
+from rich.console import Console
+
+from mmrace import __version__
+from mmrace.report import campaign as campaign_report
+from mmrace.report import lists, progress, single
+from mmrace.runtime.errors import (
+    EXIT_FAIL,
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_PASS,
+    EXIT_UNKNOWN,
+    EXIT_USAGE,
+    MmraceError,
+    UsageError,
+)
+from mmrace.runtime.record import Record
+from mmrace.scenarios.workload import Workload
+from mmrace.search.campaign import Campaign
+from mmrace.search.installed import catalogue
+from mmrace.search.request import EngineName, Request, StrategyName, checked, cores
+from mmrace.search.run import replay_record, run_one
+from mmrace.search.spec import RunSpec
+
+EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
+FOLDER = ".mmrace"
+SECONDS_OF = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+PLAIN_WIDTH = 120  # where there is no terminal to ask
+
+_engine = click.Choice(["free", "gate"])
+_strategy = click.Choice(["random", "round-robin"])
+
+
+def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Return seconds for 90, 60s, 10m or 2h."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", value)
+    if match is None or float(match[1]) <= 0:
+        raise UsageError(expected="a duration", got=value, where="--for", try_="60s, 10m or 2h")
+    return float(match[1]) * SECONDS_OF[match[2]]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+@click.option("--verbose", is_flag=True, help="Log progress to stderr, not only warnings.")
+def cli(verbose: bool) -> None:
+    """Race the page-migration protocol of Linux v3.3 against itself, and judge what happens."""
+    logger.remove()
+    logger.add(_stderr, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
+
+
+def _stderr(message: str) -> None:
+    sys.stderr.write(message)  # looked up each time: a live display puts itself in between
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width)
+
+
+@cli.command()
+@click.argument("scenarios", nargs=-1)
+@click.option("--for", "seconds", metavar="TIME", callback=_duration, help="How long: 60s, 10m, 2h.")
+@click.option("--runs", type=click.IntRange(1), help="How many runs, instead of how long.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Run i depends on this and i only.")
+@click.option("--noise", help="One noise profile instead of all in turn.")
+@click.option("--engine", type=_engine, help="One engine instead of a mix.")
+@click.option("--strategy", type=_strategy, default="random", show_default=True, help="Who goes next under gate.")
+@click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default.")
+@click.option("--workload", help="A recorded workload: a file, or a name.")
+@click.option("--variant", default="", help="A planted bug instead of the correct protocol.")
+@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenarios.")
+@click.option("--log", "log_file", type=click.Path(dir_okay=False), help="Log as JSON lines to this file.")
+@click.option("--no-canaries", is_flag=True, help="Do not look for the planted bugs first.")
+@click.option("--keep-canaries", is_flag=True, help="Keep the record that caught each planted bug.")
+@click.option("--quiet", is_flag=True, help="Findings and the verdict only.")
+@click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go.")
+def stress(
+    scenarios: tuple[str, ...], seconds: float | None, runs: int | None, seed: int, noise: str | None,
+    engine: EngineName | None, strategy: StrategyName, jobs: int | None, workload: str | None, variant: str,
+    params: tuple[str, ...], log_file: str | None, no_canaries: bool, keep_canaries: bool, quiet: bool, folder: str,
+) -> None:
+    """Run a campaign over SCENARIOS; without any, the default campaign over all of them."""
+    if log_file is not None:
+        _log_to(log_file)
+    known = catalogue()
+    request = checked(known, Request(
+        scenarios, seed, seconds, runs, noise, engine, strategy, jobs or 0, workload, variant,
+        canaries=not no_canaries, keep_canaries=keep_canaries,
+    ), params)
+    if workload is not None:
+        Workload.load(workload)
+    console = _console()
+    with progress.observer(console, quiet=quiet) as observer:
+        result = Campaign(request, known, run_one, Path(folder), observer).run()
+    campaign_report.show(result, console, quiet=quiet)
+    sys.exit(result.exit_code)
+
+
+def _log_to(path: str) -> None:
+    try:
+        logger.add(path, level="INFO", serialize=True)
+    except OSError as error:
+        raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error
+
+
+@cli.command()
+@click.argument("scenario")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--noise", default="off", show_default=True, help="Noise profile, under free.")
+@click.option("--engine", type=_engine, default="free", show_default=True)
+@click.option("--strategy", type=_strategy, default="random", show_default=True, help="Who goes next under gate.")
+@click.option("--variant", default="", help="A planted bug instead of the correct protocol.")
+@click.option("--workload", help="A recorded workload: a file, or a name.")
+@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenario.")
+@click.option("--record", "record_file", type=click.Path(dir_okay=False), help="Write the record to this file.")
+def run(
+    scenario: str, seed: int, noise: str, engine: EngineName, strategy: StrategyName, variant: str,
+    workload: str | None, params: tuple[str, ...], record_file: str | None,
+) -> None:
+    """Do one run of SCENARIO and print its verdict."""
+    request = checked(catalogue(), Request(
+        (scenario,), seed, None, 1, noise, engine, strategy, 1, workload, variant,
+    ), params)
+    spec = RunSpec(scenario, request.params, variant, engine, strategy, noise, seed, workload)
+    _pin(engine)
+    result = run_one(spec, record_file is not None)
+    if record_file is not None and result.record is not None:
+        try:
+            result.record.write(record_file)
+        except OSError as error:
+            raise UsageError(expected="a record file that can be written", got=str(error), where="--record") from error
+    single.show_run(result, _console(), record=record_file or "")
+    sys.exit(EXIT_OF[result.verdict])
+
+
+def _pin(engine: str) -> None:
+    """Keep a controlled run on one core: its threads hand over, and never run at once."""
+    if engine != "free" and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores()[:1])
+
+
+@cli.command()
+@click.argument("record", type=click.Path(dir_okay=False))
+def replay(record: str) -> None:
+    """Follow RECORD strictly, op by op, and judge it again."""
+    recorded = Record.read(record)
+    _pin("gate")
+    result = replay_record(record)
+    signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
+    single.show_replay(result, signatures, _console())
+    sys.exit(EXIT_OF[result.verdict])
+
+
+@cli.command(name="list")
+@click.argument("kind", type=click.Choice(lists.KINDS), required=False)
+def list_(kind: str | None) -> None:
+    """List scenarios, canaries, noise profiles or marks; without KIND, all but the marks."""
+    lists.show_lists(catalogue(), (kind,) if kind else lists.KINDS[:-1], _console())
+
+
+def main() -> NoReturn:
+    """Run the command line; turn every error into its exit code."""
+    try:
+        cli.main(standalone_mode=False)
+        code = EXIT_PASS
+    except click.ClickException as error:
+        error.show()
+        code = EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = EXIT_INTERRUPTED
+    except MmraceError as error:
+        click.echo(f"mmrace: {error}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:  # the reader went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more at its exit
+        code = EXIT_INTERNAL
+    except Exception:
+        click.echo(f"mmrace bug:\n{traceback.format_exc()}", err=True)
+        code = EXIT_INTERNAL
+    sys.exit(code)

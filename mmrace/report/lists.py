@@ -1,0 +1,57 @@
+"""What there is to choose from, as tables."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mmrace.search.catalogue import Catalogue
+
+KINDS = ("scenarios", "canaries", "noise", "marks")
+
+
+def show_lists(known: Catalogue, kinds: tuple[str, ...], console: Console) -> None:
+    """Print the tables of `kinds`."""
+    for kind in kinds:
+        {"scenarios": _scenarios, "canaries": _canaries, "noise": _noise, "marks": _marks}[kind](known, console)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(*columns, title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
+def _scenarios(known: Catalogue, console: Console) -> None:
+    table = _table("scenarios", "name", "what it does", "parameters (defaults)")
+    for name, scenario in sorted(known.scenarios.items()):
+        params = " ".join(f"{key}={value}" for key, value in scenario.defaults.items())
+        table.add_row(escape(name), escape(scenario.title), escape(params))
+    console.print(table)
+
+
+def _canaries(known: Catalogue, console: Console) -> None:
+    table = _table("canaries (planted bugs)", "name", "what is broken", "scenario", "oracle", "cap")
+    for name, canary in sorted(known.canaries.items()):
+        table.add_row(
+            escape(name), escape(canary.title), escape(canary.scenario), escape(canary.oracle), str(canary.cap_runs)
+        )
+    console.print(table)
+
+
+def _noise(known: Catalogue, console: Console) -> None:
+    table = _table("noise profiles (engine free)", "name", "what it does")
+    for name, title in known.noise.items():
+        table.add_row(escape(name), escape(title))
+    console.print(table)
+
+
+def _marks(known: Catalogue, console: Console) -> None:
+    table = _table("marks (rare branches)", "scenario", "mark")
+    for name, scenario in sorted(known.scenarios.items()):
+        for mark in scenario.marks:
+            table.add_row(escape(name), escape(mark))
+    console.print(table)

@@ -1,0 +1,148 @@
+"""A campaign while it runs: a live table on a terminal, a plain line every few seconds elsewhere.
+
+Invariant: both show the same numbers; neither slows the campaign (a refresh a quarter of a second, a line every five).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from mmrace.report.campaign import refusals
+from mmrace.report.numbers import count, duration, runs
+from mmrace.search.result import CampaignResult, Hit
+from mmrace.search.trials import CanaryTrial
+
+LINE_SECONDS = 5.0
+REFRESHES_PER_SECOND = 4
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to undo."""
+
+    def progress(self, result: CampaignResult) -> None:
+        """Nothing."""
+
+    def found(self, hit: Hit) -> None:
+        """Nothing."""
+
+    def canary(self, trial: CanaryTrial) -> None:
+        """Nothing."""
+
+
+class Lines(Silent):
+    """Plain lines, for logs and pipes."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console, self.clock = console, clock
+        self._next = clock() + LINE_SECONDS
+
+    def progress(self, result: CampaignResult) -> None:
+        """Print a line if the last one is old enough."""
+        if self.clock() >= self._next:
+            self._next = self.clock() + LINE_SECONDS
+            self._print(line(result))
+
+    def found(self, hit: Hit) -> None:
+        """Print the finding at once."""
+        self._print(f"FINDING {hit.finding.signature}  {hit.finding.title}")
+
+    def canary(self, trial: CanaryTrial) -> None:
+        """Print the canary at once."""
+        self._print(canary_line(trial))
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Display(Silent):
+    """A table that is redrawn in place; findings and canaries scroll above it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = Live(console=console, refresh_per_second=REFRESHES_PER_SECOND, transient=True)
+
+    def __enter__(self) -> Display:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def progress(self, result: CampaignResult) -> None:
+        """Redraw."""
+        table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+        table.add_column(style="dim")
+        table.add_column(overflow="fold")
+        for key, value in facts(result):
+            table.add_row(key, escape(value))
+        self.live.update(table)
+
+    def found(self, hit: Hit) -> None:
+        """Print above the table."""
+        text = f"[bold red]FINDING {hit.finding.signature}[/]  {escape(hit.finding.title)}"
+        self.console.print(text, highlight=False)
+
+    def canary(self, trial: CanaryTrial) -> None:
+        """Print above the table."""
+        self.console.print(escape(canary_line(trial)), highlight=False)
+
+
+def facts(result: CampaignResult) -> list[tuple[str, str]]:
+    """Return what progress consists of, by name."""
+    total = result.total()
+    rate = total.ops / result.seconds if result.seconds else 0.0
+    asked = result.request
+    limit = f" of {duration(asked.seconds)}" if asked.seconds is not None else f" of {count(asked.runs or 0)} runs"
+    found = sum(trial.found_after is not None for trial in result.trials)
+    marks = result.marks_reached()
+    rows = [
+        ("time", duration(result.seconds) + limit),
+        ("runs", count(total.runs)),
+        ("ops", f"{count(total.ops)}, {count(rate)}/s"),
+        ("migrations", f"tried {count(total.counters['migrations.tried'])}, "
+                       f"moved {count(total.counters['migrations.moved'])}"),
+        ("refused", refusals(total)),
+        ("marks", f"{marks} of {marks + len(result.marks_missed())}"),
+    ]
+    if result.trials:
+        rows.append(("canaries", f"{found} of {len(result.trials)}"))
+    rows.append(("findings", count(len(result.hits) + result.hits_dropped)))
+    return rows
+
+
+def line(result: CampaignResult) -> str:
+    """Write progress on one line."""
+    return "; ".join(f"{key} {value}" for key, value in facts(result))
+
+
+def canary_line(trial: CanaryTrial) -> str:
+    """Write what became of a planted bug."""
+    name, oracle = trial.canary.name, trial.canary.oracle
+    if trial.missed:
+        return f"canary {name} MISSED: {trial.tried} runs, no finding of oracle {oracle}"
+    return f"canary {name} found by {oracle} after {runs(trial.found_after or 0)}, cap {trial.canary.cap_runs}"
+
+
+def observer(console: Console, *, quiet: bool) -> Silent:
+    """Return the observer that suits the console."""
+    if quiet:
+        return Silent()
+    return Display(console) if console.is_terminal else Lines(console)

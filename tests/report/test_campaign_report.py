@@ -1,0 +1,153 @@
+"""The report of a campaign against golden files; `MMRACE_GOLDEN=write` writes them anew, to be read in the diff."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mmrace.oracles.judgement import Finding
+from mmrace.report.campaign import finding_text, show
+from mmrace.report.numbers import count, duration, share, size
+from mmrace.report.progress import Lines, canary_line, line, observer
+from mmrace.search.batch import Health, Job, Outcome
+from mmrace.search.request import Request
+from mmrace.search.result import CampaignResult, Hit, Trouble, WorkerLife
+from mmrace.search.spec import RunSpec
+from mmrace.search.trials import CanaryTrial
+from tests.search.stand_ins import StandInCanary
+
+GOLDEN = Path(__file__).parent / "golden"
+FINDING = Finding("content", "word went back", "page:4 shows [an old] word", {"expected": 2, "got": 1}, "abc123abc123")
+SPEC = RunSpec("alpha", seed=7, noise="gentle")
+
+
+def console() -> Console:
+    return Console(file=StringIO(), width=110, color_system=None)
+
+
+def text(shown: Console) -> str:
+    assert isinstance(shown.file, StringIO)
+    return "\n".join(row.rstrip() for row in shown.file.getvalue().splitlines()) + "\n"
+
+
+def compare(name: str, got: str) -> None:
+    path = GOLDEN / name
+    if os.environ.get("MMRACE_GOLDEN") == "write":
+        path.write_text(got, encoding="utf-8")
+    assert got == path.read_text(encoding="utf-8")
+
+
+def outcome(**counters: int) -> Outcome:
+    named = {"migrations.tried": 3, "migrations.moved": 2, "migrations.refused.page-lock": 1, **counters}
+    return Outcome("PASS", ops=1200, seconds=0.01, counters=named, marks={"seen": 2})
+
+
+def trial(found: bool, runs: int) -> CanaryTrial:
+    made = CanaryTrial(Request(), StandInCanary("lost-copy" if found else "no-freeze", cap_runs=4))
+    for i in range(runs):
+        findings = [FINDING] if found and i == runs - 1 else [Finding("ledger", "r", "t", {}, "s")]
+        made.take(Job("canary", made.canary.name, i, SPEC), Outcome("FAIL", findings))
+    return made
+
+
+def passed() -> CampaignResult:
+    result = CampaignResult(Request(("alpha", "played"), seed=5, seconds=60.0), marks_known=("seen", "unseen"))
+    counters = {"workload.commit.recorded": 10, "workload.commit.performed": 9}
+    counters.update({"workload.pairs": 200, "workload.pairs_kept": 199})
+    for i in range(1500):
+        result.count(Job("main", "", i, SPEC), outcome())
+        result.count(Job("main", "", i, RunSpec("played", workload="real")), outcome(**counters))
+    result.trials = [trial(True, 3)]
+    for i in range(3):
+        result.trials[0].take(Job("twin", "lost-copy", i, SPEC), outcome())
+        result.count(Job("twin", "lost-copy", i, SPEC), outcome())
+    life = result.workers["free.0"] = WorkerLife()
+    for second, mebibytes in ((0.5, 40), (16.0, 50), (60.0, 51)):
+        life.add(second, Health(mebibytes << 20, 0))
+    result.seconds = 60.4
+    return result
+
+
+def failed() -> CampaignResult:
+    result = passed()
+    result.trials.append(trial(False, 4))
+    result.hit(Hit(FINDING, SPEC, "main", 3, folder=".mmrace/findings/abc123abc123"))
+    result.hit(Hit(FINDING, SPEC, "main", 9))
+    other = Finding("ledger", "count", "count differs from owners", {"count": 3, "owners": ["slot"]}, "def456def456")
+    result.hit(Hit(other, SPEC, "main", 4, unsaved="OSError: [Errno 28] No space left on device"))
+    result.troubles.append(Trouble(4, "mmrace bug: a lock that was free could not be taken", SPEC))
+    result.given_up.append(SPEC)
+    result.deaths = 2
+    return result
+
+
+@pytest.mark.parametrize(("name", "make"), [("passed.txt", passed), ("failed.txt", failed)])
+def test_report_is_as_recorded(name: str, make: Callable[[], CampaignResult]) -> None:
+    shown = console()
+    show(make(), shown)
+    compare(name, text(shown))
+
+
+def test_interrupted_campaign_says_so() -> None:
+    shown, result = console(), passed()
+    result.interrupted = True
+    show(result, shown, quiet=True)
+    assert "interrupted" in text(shown)
+    assert text(shown).splitlines()[-1].startswith("UNKNOWN")
+
+
+def test_campaign_without_a_run_is_unknown() -> None:
+    shown = console()
+    show(CampaignResult(Request(("alpha",), seed=1, runs=1)), shown)
+    assert "unknown: alpha: no run" in text(shown)
+
+
+def test_unsaved_finding_is_printed_whole() -> None:
+    shown = finding_text(Hit(FINDING, SPEC, "main", 3, unsaved="disk full"))
+    assert "COULD NOT BE SAVED: disk full" in shown
+    assert "expected: 2" in shown
+    assert f"repeat: {SPEC.command()}" in shown
+
+
+def test_progress_line_has_every_number() -> None:
+    shown = line(passed())
+    assert "runs 3,003" in shown
+    assert "migrations tried 9,009, moved 6,006" in shown
+    assert "refused page-lock 3,003" in shown
+    assert "marks 1 of 2" in shown
+    assert "canaries 1 of 1" in shown
+
+
+def test_plain_lines_come_no_more_often_than_asked() -> None:
+    now = [0.0]
+    shown = console()
+    lines = Lines(shown, clock=lambda: now[0])
+    for second in range(11):
+        now[0] = float(second)
+        lines.progress(passed())
+    assert len(text(shown).splitlines()) == 2
+
+
+def test_live_display_needs_a_terminal_and_no_terminal_gets_lines() -> None:
+    assert isinstance(observer(console(), quiet=False), Lines)
+    terminal = Console(file=StringIO(), width=110, force_terminal=True)
+    with observer(terminal, quiet=False) as display:
+        display.progress(passed())
+        display.found(Hit(FINDING, SPEC, "main", 3))
+        display.canary(trial(True, 3))
+    assert isinstance(terminal.file, StringIO)
+    assert "page:4 shows [an old] word" in terminal.file.getvalue()
+
+
+def test_missed_canary_is_named() -> None:
+    assert "no-freeze MISSED: 4 runs" in canary_line(trial(False, 4))
+
+
+def test_numbers_read_well() -> None:
+    assert (count(1234567), share(1, 8), share(0, 0)) == ("1,234,567", "12.5 %", "-")
+    assert (size(3 << 19), duration(59.94), duration(61.2)) == ("1.5 MiB", "59.9 s", "1 min 01 s")

@@ -1,0 +1,165 @@
+"""Every way to run a small program, for the contract tests: what holds must hold on each engine.
+
+`SETUPS` lists them: `gate` with random walks and with fair turns, `free` with every noise profile.  A program is a
+function that plays the main task; an assertion that fails inside a task fails the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from mmrace import runtime as rt
+from mmrace.runtime.controlled import Controlled, RoundRobin, Strategy
+from mmrace.runtime.free import Free
+from mmrace.runtime.gate import Gate
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.noise import PROFILES, Noise
+from mmrace.runtime.record import Record
+from mmrace.search.random_walk import RandomWalk
+
+Program = Callable[[], object]
+
+NCPUS = 4
+STEPS_MAX = 20_000  # ops; no correct program of these tests comes near
+EXPLORED = 60  # seeds: a two-way race of few ops is missed by all of them with chance far below 1e-6
+
+
+class Flag(IntEnum):
+    """Bits of a box's flag word."""
+
+    LOCKED = 0
+    DIRTY = 1
+    WAITERS = 2
+    SPIN = 3
+
+
+class Box(rt.Struct):
+    """One of everything that a struct of the model can hold."""
+
+    x = rt.shared(0)
+    y = rt.shared(0)
+    link: Any = rt.shared(None)
+    count = rt.refcount()
+    flags = rt.flag_word(Flag, waitable=(Flag.LOCKED, Flag.DIRTY))
+    spin = rt.spinlock()
+    other = rt.spinlock()
+    mutex = rt.mutex()
+    queue = rt.wait_queue()
+    mark: int = rt.ghost(0)
+    words = rt.words(0)
+
+
+def box(number: int = 0, words: int = 2, **values: Any) -> Box:
+    """Make a box, "box:0" if not told otherwise."""
+    return Box(("box", number), words=words, **values)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run."""
+
+    engine: Controlled | Free
+    record: Record
+
+    @property
+    def how(self) -> str:
+        """How it ended."""
+        return str(self.record.end["how"])
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """Why it ended so."""
+        found: dict[str, Any] = self.record.end["detail"]
+        return found
+
+    def ops(self, *kinds: Kind, task: str | None = None) -> list[tuple[str, Kind, str, Any, Any]]:
+        """Return the ops as (task, kind, lane, a, b) with names; all kinds and all tasks unless told."""
+        found = []
+        for number, op, a, b in self.record.events:
+            if op == NOTE or (kinds and op & KIND_MASK not in kinds):
+                continue
+            name = self.record.task_name(number)
+            if task is None or task == name:
+                found.append((name, Kind(op & KIND_MASK), self.record.lane_name(op >> SHIFT), a, b))
+        return found
+
+    def notes(self, kind: str) -> list[tuple[Any, ...]]:
+        """Return the facts of the notes of one kind."""
+        return [facts for _, op, name, facts in self.record.events if op == NOTE and name == kind]
+
+
+def finish(engine: Controlled | Free, main: Program, raising: bool = True) -> Outcome:
+    """Run `main` on a fresh engine; raise what its tasks raised, unless told not to."""
+    engine.run(main)
+    if engine.error is not None and raising:
+        raise engine.error
+    return Outcome(engine, Record.of_run(engine, {"engine": engine.name}, {}))
+
+
+def gate(main: Program, strategy: Strategy | None = None, raising: bool = True, **options: Any) -> Outcome:
+    """Run under `gate`, in fair turns unless a strategy is given."""
+    options = {"ncpus": NCPUS, "steps_max": STEPS_MAX, **options}
+    return finish(Gate(strategy or RoundRobin(), **options), main, raising)
+
+
+def walk(main: Program, seed: object, **options: Any) -> Outcome:
+    """Run under `gate` with a random walk."""
+    return gate(main, RandomWalk(seed), seed=seed, **options)
+
+
+def explore(main: Program, seeds: int = EXPLORED, **options: Any) -> Iterator[Outcome]:
+    """Run random walks with seeds 0, 1, ..."""
+    for seed in range(seeds):
+        yield walk(main, seed, **options)
+
+
+def free(main: Program, profile: str = "off", seed: object = 0, raising: bool = True, **options: Any) -> Outcome:
+    """Run under `free`."""
+    options = {"ncpus": NCPUS, "steps_max": STEPS_MAX, **options}
+    return finish(Free(Noise(profile, seed), seed=seed, **options), main, raising)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One way to run a program; calling it does."""
+
+    name: str
+    controlled: bool
+    call: Callable[..., Outcome]
+
+    def __call__(self, main: Program, **options: Any) -> Outcome:
+        return self.call(main, **options)
+
+
+def _walker(seed: int) -> Setup:
+    return Setup(f"gate-random-{seed}", True, lambda main, **options: walk(main, seed, **options))
+
+
+def _turns(turn: int) -> Setup:
+    return Setup(f"gate-turns-{turn}", True, lambda main, **options: gate(main, RoundRobin(turn), **options))
+
+
+def _noisy(profile: str) -> Setup:
+    return Setup(f"free-{profile}", False, lambda main, **options: free(main, profile, **options))
+
+
+CONTROLLED = (*(_walker(seed) for seed in range(5)), _turns(1), _turns(3))
+FREE = tuple(_noisy(profile) for profile in PROFILES)
+SETUPS = (*CONTROLLED, *FREE)
+ONE_OF_EACH = (CONTROLLED[0], FREE[1])
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Spin, in any context, until a condition on shared state holds."""
+    for _ in rt.until_changed():
+        if condition():
+            return
+
+
+def asleep(queue: rt.WaitQueue, n: int) -> None:
+    """Give way until `n` tasks sleep on a queue: not merely queued, for they may still test and go."""
+    while sum(bool(entry.waiters) for entry in list(queue.entries)) < n:
+        rt.schedule()
