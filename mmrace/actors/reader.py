@@ -1,4 +1,4 @@
-"""Actor reader: read(2).  Each round it reads one block of the file, without the page lock, as the kernel does."""
+"""Actor reader: read(2).  Each round it reads `reads` blocks of the file, without the page lock, as the kernel does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ def reader(stage: Stage) -> None:
     """Play `rounds` rounds."""
     for i in range(stage.rounds):
         stage.pause()
-        read_block(stage, stage.any_block())
+        for _ in range(stage.number("reads")):
+            read_block(stage, stage.any_block())
         rt.note("round", "reader", i)
 
 

@@ -32,6 +32,7 @@ from mmrace.runtime.task import Cpu, Task
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
 POLL_SECONDS = 0.02  # how often a blocked CPU lock looks for an abort
 RETRY_PAUSE_SECONDS = 20e-6
+WATCH_SECONDS = 0.25  # how often the watchdog looks for progress and the bound; a standstill wakes it at once
 STALL_SECONDS = 20.0  # without any op for so long: no progress (noise delays are far below)
 UNWIND_SECONDS = 60.0
 
@@ -386,7 +387,7 @@ class Free:
         """Wait for the end of the run; see to it that there is one."""
         seen, since = -1, time.monotonic()
         while not self.end:
-            self.still.wait(timeout=0.25)
+            self.still.wait(timeout=WATCH_SECONDS)
             self.still.clear()
             with self.state:
                 stuck = self.awake == 0 and self.alive > 0 and not self.end

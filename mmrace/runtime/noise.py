@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mmrace.runtime import pool
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
@@ -114,7 +115,7 @@ class Noise:
             sys.setswitchinterval(self._old_switch)
             self._old_switch = None
         if self._affinity is not None:
-            for thread in self._native:
+            for thread in self._native | pool.native_ids():  # a thread is born with the cores of who started it
                 _pin(thread, self._affinity)
             self._affinity = None
 

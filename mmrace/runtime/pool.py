@@ -54,6 +54,11 @@ def pool_size() -> int:
     return len(_all)
 
 
+def native_ids() -> set[int]:
+    """Return the operating system's ids of the kept threads."""
+    return {worker.native_id for worker in list(_all) if worker.native_id is not None}
+
+
 def drain() -> int:
     """Stop every idle worker; return how many threads of the pool are still alive (busy ones)."""
     while _idle:

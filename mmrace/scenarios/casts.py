@@ -3,7 +3,7 @@
 Each scenario is one cast on one file.  Parameters that they share (numbers unless said otherwise):
 
     pages, buffers, words   pages of the file, buffers of a page, words of a buffer
-    rounds, burst           rounds of each actor; blocks that the writer overwrites in one
+    rounds, burst, reads    rounds of each actor; blocks that the writer overwrites, the reader reads in one
     migrations, batch       rounds of the migrator; pages that it takes in one
     mode                    MIGRATE_ASYNC, MIGRATE_SYNC_LIGHT or MIGRATE_SYNC
     passes                  of `migrate_pages` over what is left (10 in the kernel)
@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmrace.actors.committer import committer
+from mmrace.actors.fsync import fsync
 from mmrace.actors.migrator import migrator
 from mmrace.actors.reader import reader
 from mmrace.actors.reclaimer import reclaimer
@@ -54,6 +55,7 @@ BASE: Params = {
     "idle": 160,
     "pagevec": 1,
     "burst": 1,
+    "reads": 1,
     "without": "",
 }
 
@@ -68,20 +70,39 @@ SCENARIOS: tuple[Scenario, ...] = (
         title="asynchronous migration meets the journal commit: trylock all buffers, or back out",
         cast={"writer": writer, "committer": committer, "migrator": migrator, "reader": reader},
         defaults=_params(),
+        variations=(
+            {},
+            {"pages": 2, "metadata": 1, "passes": 5},
+            {"buffers": 4, "burst": 3, "wbuf": 2, "resched": 1, "direct": 0, "passes": 5},
+            {"cpus": 2, "irq": "any", "pages": 2, "pagevec": 2},
+        ),
         claims=("C0", "C1", "C2", "C4", "C5", "C7", "C11", "C12"),
     ),
     Scenario(
         name="sync-vs-commit",
         title="synchronous migration meets the journal commit: the slot moves first, then it sleeps on the buffers",
         cast={"writer": writer, "committer": committer, "migrator": migrator, "reader": reader},
-        defaults=_params(mode="MIGRATE_SYNC_LIGHT"),
+        defaults=_params(mode="MIGRATE_SYNC_LIGHT", passes=5),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC", "direct": 0, "passes": 6},
+            {"mode": "MIGRATE_SYNC", "metadata": 1, "device": 1, "batch": 8, "rounds": 4, "passes": 6},
+            {"buffers": 4, "burst": 3, "wbuf": 2, "resched": 1},
+        ),
         claims=("C0", "C1", "C2", "C3", "C4", "C5", "C7", "C13"),
     ),
     Scenario(
         name="migrate-vs-writeback",
         title="migration meets the flusher, from clear_page_dirty_for_io to end_buffer_async_write",
-        cast={"writer": writer, "writeback": writeback, "migrator": migrator, "reader": reader},
+        cast={"writer": writer, "writeback": writeback, "fsync": fsync, "migrator": migrator, "reader": reader},
         defaults=_params(mode="MIGRATE_SYNC", passes=5),
+        variations=(
+            {},
+            {"mode": "MIGRATE_ASYNC", "pages": 2},
+            {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "buffers": 4},
+            {"cpus": 2, "irq": "any", "burst": 2},
+            {"errors": 1},
+        ),
         claims=("C6", "C7"),
     ),
     Scenario(
@@ -89,6 +110,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         title="migration meets page reclaim, which strips buffers and freezes the same count",
         cast={"reader": reader, "reclaimer": reclaimer, "migrator": migrator},
         defaults=_params(pages=2, pagevec=2),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC", "passes": 6},
+            {"pagevec": 14, "buffers": 1},
+            {"errors": 1},
+        ),
         claims=("C7", "C8", "C14"),
     ),
     Scenario(
@@ -103,6 +130,13 @@ SCENARIOS: tuple[Scenario, ...] = (
             "reader": reader,
         },
         defaults=_params(pages=2, rounds=3, pagevec=2, device=1),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "passes": 6},
+            {"mode": "MIGRATE_SYNC", "passes": 6, "metadata": 1},
+            {"pages": 3, "buffers": 4, "burst": 2, "wbuf": 2, "resched": 1},
+            {"cpus": 2, "irq": "any", "metadata": 1, "batch": 8},
+        ),
         claims=("C0", "C1", "C2", "C4", "C5", "C6", "C7", "C8"),
     ),
     Scenario(

@@ -21,8 +21,8 @@ Actor = Callable[[Stage], None]
 
 __all__ = ["Actor", "Scenario", "Stage"]
 
-STEPS_SET_UP = 20_000
-STEPS_PER_ROUND = 4_000
+STEPS_SET_UP = 10_000
+STEPS_PER_ROUND = 1_000
 """Bounds of a run in ops: a round of any actor took at most some hundred in correct runs, set-up and sync a few
 thousand."""
 
@@ -33,7 +33,8 @@ class Scenario:
 
     Args: cast: name -> actor.  defaults: every parameter with its default; the type of the default is the type of the
     parameter.  marks: rare branches that a campaign should reach.  excused: marks that it cannot reach, with
-    the reason.  before, after: called with the stage around the actors.
+    the reason.  variations: changes to
+    the defaults that a campaign goes through, the first being none.  before, after: called with the stage around the actors.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Scenario:
     defaults: Params
     claims: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    variations: tuple[Params, ...] = ({},)
     before: Callable[[Stage], None] | None = None
     after: Callable[[Stage], None] | None = None
     needs_workload: bool = False
@@ -88,7 +90,7 @@ class Scenario:
     def steps(self, params: Params, actions: int = 0) -> int:
         """Return the bound of a run in ops.  Args: actions: of the workload, if there is one."""
         numbers = {key: value for key, value in params.items() if isinstance(value, int)}
-        rounds = numbers["rounds"] * (len(self.cast) + numbers["burst"]) + numbers["migrations"] * numbers["batch"]
+        rounds = numbers["rounds"] * (len(self.cast) + numbers["burst"] + numbers["reads"]) + numbers["migrations"] * numbers["batch"]
         return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + numbers["pages"] * STEPS_PER_ROUND
 
     def play(self, stage: Stage) -> None:
@@ -132,4 +134,5 @@ LIMITS: dict[str, tuple[int, int]] = {
     "idle": (0, 10_000),
     "pagevec": (1, 14),
     "burst": (1, 64),
+    "reads": (1, 64),
 }

@@ -53,7 +53,7 @@ def _entries(request: Request, known: Catalogue) -> tuple[tuple[str, str | None]
 
 
 def main_spec(request: Request, known: Catalogue, index: int) -> RunSpec:
-    """Return run `index` of the campaign.
+    """Return run `index` of the campaign: a variation of its scenario, over which the given parameters go.
 
     Noise profiles go round per scenario, each scenario one profile ahead of the one before, so that a short campaign
     still meets many pairs.
@@ -70,9 +70,11 @@ def main_spec(request: Request, known: Catalogue, index: int) -> RunSpec:
     else:
         free_turn = turn if request.engine else turn - turn // GATE_EVERY
         noise = profiles[(free_turn + place) % len(profiles)]
+    variations = known.scenarios[scenario].variations
+    variation = variations[derive(request.seed, "variation", index) % len(variations)]
     return RunSpec(
         scenario=scenario,
-        params=request.params,
+        params=tuple(sorted({**variation, **dict(request.params)}.items())),
         variant=request.variant,
         engine=engine,
         strategy=request.strategy,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmrace.runtime import live
+from mmrace.runtime import free, live
 from tests.runtime.engines import CONTROLLED, FREE, SETUPS, Setup
 
 
@@ -32,6 +32,12 @@ def noisy(request: pytest.FixtureRequest) -> Setup:
     """Give each way under the free-running engine."""
     setup: Setup = request.param
     return setup
+
+
+@pytest.fixture(autouse=True)
+def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the watchdog of `free` look often: the programs here are short."""
+    monkeypatch.setattr(free, "WATCH_SECONDS", 0.01)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import Kind
+from tests.runtime.contended import contended
 from tests.runtime.engines import ONE_OF_EACH, Box, Flag, Outcome, Setup, box, explore
 
 
@@ -105,19 +106,28 @@ def test_after_the_context_ended_the_task_may_sleep(engine: Setup, sleep: str) -
     assert engine(main).how == "finished"
 
 
+def _preempt_change(kind: Kind, lane: str, a: object) -> int:
+    """Return by how much an op of a box's task changes the reasons not to be preempted."""
+    if kind in (Kind.PREEMPT, Kind.IRQ):
+        return {"disable": 1, "enable": -1}.get(str(a), 0)
+    if lane.endswith(".mutex"):
+        return 0
+    if lane.endswith(".SPIN"):
+        return {Kind.TEST_AND_SET: int(not a), Kind.CLEAR: -1}.get(kind, 0)
+    return {Kind.ACQUIRE: 1, Kind.TRY: int(a is True), Kind.RELEASE: -1}.get(kind, 0)
+
+
 def alone_on_its_cpu(outcome: Outcome) -> int:
     """Assert that no other task of a CPU did an op while one had preemption off; return how many ops had."""
     home = {task["name"]: task["cpu"] for task in outcome.record.tasks}
     depth = dict.fromkeys(home, 0)
     alone = 0
-    for task, kind, _, a, _ in outcome.ops():
+    for task, kind, lane, a, _ in outcome.ops():
         others = [other for other in home if other != task and home[other] == home[task] is not None]
         assert not any(depth[other] for other in others), f"{task}: {kind.name} beside {depth}"
         alone += bool(depth[task])
-        if kind is Kind.PREEMPT or (kind is Kind.IRQ and a in ("disable", "enable")):
-            depth[task] += 1 if a == "disable" else -1
-        elif kind in (Kind.ACQUIRE, Kind.RELEASE):
-            depth[task] += 1 if kind is Kind.ACQUIRE else -1
+        depth[task] += _preempt_change(kind, lane, a)
+        assert depth[task] >= 0
     return alone
 
 
@@ -151,6 +161,10 @@ def test_with_preemption_off_no_other_task_of_the_cpu_runs(run: Setup, holder: s
     outcome = run(_shares_a_cpu(*CPU_HOLDERS[holder]))
     assert outcome.how == "finished"
     assert alone_on_its_cpu(outcome) >= 4 * 4 * 4
+
+
+def test_a_cpu_is_not_shared_while_it_is_held_where_everything_is_contended(run: Setup) -> None:
+    assert alone_on_its_cpu(run(contended, steps_max=200_000)) > 0
 
 
 def test_with_preemption_on_the_tasks_of_a_cpu_do_mix() -> None:

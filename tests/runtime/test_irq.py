@@ -6,6 +6,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import Kind
+from tests.runtime.contended import contended
 from tests.runtime.engines import Outcome, Setup, asleep, box, explore, gate
 
 
@@ -67,6 +68,10 @@ def test_interrupts_keep_to_the_rules(run: Setup) -> None:
     outcome = run(_traffic)
     assert outcome.how == "finished"
     assert irqs_respected(outcome) == 16
+
+
+def test_interrupts_keep_to_the_rules_where_everything_is_contended(run: Setup) -> None:
+    assert irqs_respected(run(contended, steps_max=200_000)) == 6
 
 
 def test_a_completion_runs_to_its_end_before_the_cpus_task_goes_on(run: Setup) -> None:

@@ -29,6 +29,7 @@ class StandInScenario:
     title: str = "a stand-in"
     defaults: Mapping[str, int | str] = field(default_factory=lambda: {"pages": 1, "mode": "sync"})
     marks: tuple[str, ...] = ("seen", "never seen")
+    variations: tuple[Mapping[str, int | str], ...] = ({},)
     needs_workload: bool = False
 
     def merged(self, params: Mapping[str, int | str]) -> Mapping[str, int | str]:

@@ -30,6 +30,7 @@ CANARY = Canary(
         source="first posted version of the trylock patch, November 2011",
     ),
     scenario="async-vs-commit",
-    noise="targeted",
+    params={"words": 4, "rounds": 4, "migrations": 10, "idle": 60},
+    noise="stutter",
     oracle="lock-discipline",
 )

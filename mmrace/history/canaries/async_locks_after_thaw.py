@@ -73,6 +73,7 @@ CANARY = Canary(
         source="first posted version of the trylock patch, November 2011",
     ),
     scenario="async-vs-commit",
-    noise="targeted",
+    params={"words": 4, "buffers": 8, "rounds": 6, "burst": 2, "migrations": 12, "idle": 60},
+    noise="stutter",
     oracle="slot",
 )

@@ -27,7 +27,10 @@ CANARY = Canary(
         source="deadlock avoidance of the global lock order",
     ),
     scenario="sync-vs-commit",
-    params={"buffers": 4, "rounds": 4},
-    noise="targeted",
+    params={
+        "buffers": 4, "pages": 2, "words": 1, "rounds": 6, "burst": 4, "wbuf": 16, "migrations": 8, "idle": 100,
+        "direct": 0, "without": "reader",
+    },  # fmt: skip
+    noise="chaos",
     oracle="liveness",
 )

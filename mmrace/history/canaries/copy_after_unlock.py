@@ -47,6 +47,10 @@ CANARY = Canary(
         source="claim: the copy runs under page lock and buffer locks",
     ),
     scenario="sync-vs-commit",
+    params={
+        "words": 8, "buffers": 8, "pages": 2, "rounds": 6, "burst": 3, "wbuf": 1, "migrations": 12, "idle": 100,
+        "direct": 0, "without": "reader",
+    },  # fmt: skip
     noise="gentle",
     oracle="content",
 )

@@ -22,6 +22,7 @@ CANARY = Canary(
         source="known-bad variant of the freeze protocol",
     ),
     scenario="async-vs-commit",
+    params={"rounds": 8, "reads": 2, "migrations": 16, "idle": 60},
     noise="targeted",
     oracle="refcount",
 )

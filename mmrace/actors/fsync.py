@@ -1,0 +1,15 @@
+"""Actor fsync: fsync(2) as far as data go.  Each round it writes the file's dirty pages and waits for all writeback."""
+
+from __future__ import annotations
+
+from mmrace import runtime as rt
+from mmrace.actors.stage import Stage
+from mmrace.kernel.mm import filemap
+
+
+def fsync(stage: Stage) -> None:
+    """Play `rounds` rounds."""
+    for i in range(stage.rounds):
+        stage.pause()
+        filemap.filemap_write_and_wait(stage.mapping)
+        rt.note("round", "fsync", i)
