@@ -50,8 +50,8 @@ def _noise(known: Catalogue, console: Console) -> None:
 
 
 def _marks(known: Catalogue, console: Console) -> None:
-    table = _table("marks (rare branches)", "scenario", "mark")
-    for name, scenario in sorted(known.scenarios.items()):
-        for mark in scenario.marks:
-            table.add_row(escape(name), escape(mark))
+    table = _table("marks (rare branches)", "mark", "reached when", "not expected because")
+    own = {mark: f"see scenario {name}" for name, made in sorted(known.scenarios.items()) for mark in made.marks}
+    for mark, meaning in sorted({**own, **known.marks}.items()):
+        table.add_row(escape(mark), escape(meaning), escape(known.excused.get(mark, "")))
     console.print(table)

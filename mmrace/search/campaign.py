@@ -72,8 +72,8 @@ class Campaign:
         self.main = MainSequence(request, known)
         trials = [CanaryTrial(request, known.canaries[name]) for name in sorted(known.canaries)]
         self.trials = {trial.canary.name: trial for trial in trials} if request.canaries else {}
-        marks = {mark for name in request.scenarios for mark in known.scenarios[name].marks}
-        self.result = CampaignResult(request, trials=list(self.trials.values()), marks_known=tuple(sorted(marks)))
+        marks = tuple(sorted(known.expected_marks(request.scenarios)))
+        self.result = CampaignResult(request, trials=list(self.trials.values()), marks_known=marks)
         self._deaths: Counter[tuple[str, str, int]] = Counter()
         self._stillborn = 0
         self._pace: dict[str, float] = {}

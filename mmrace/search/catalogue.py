@@ -63,12 +63,23 @@ class Catalogue:
     """All names that a campaign may use.
 
     `noise` maps profile to title; the first one is the quietest.  `workloads` are those that come with the package.
+    `marks` maps each rare branch of the model to its meaning, `excused` those that no scenario need reach to the reason.
     """
 
     scenarios: Mapping[str, Scenario]
     canaries: Mapping[str, Canary] = field(default_factory=dict)
     noise: Mapping[str, str] = field(default_factory=lambda: {"off": "no delays"})
     workloads: tuple[str, ...] = ()
+    marks: Mapping[str, str] = field(default_factory=dict)
+    excused: Mapping[str, str] = field(default_factory=dict)
+
+    def expected_marks(self, scenarios: Iterable[str]) -> set[str]:
+        """Return the marks that a campaign should reach: those of its scenarios; if it has all, the whole model's."""
+        chosen = set(scenarios)
+        marks = {mark for name in chosen for mark in self.scenarios[name].marks}
+        if chosen == set(self.scenarios):
+            marks |= self.marks.keys() - self.excused.keys()
+        return marks
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mmrace.history import canaries
 from mmrace.runtime import noise
-from mmrace.scenarios import casts, workload
+from mmrace.scenarios import casts, marks, workload
 from mmrace.search.catalogue import Catalogue
 
 
@@ -18,4 +18,6 @@ def catalogue() -> Catalogue:
         canaries=canaries.canaries(),
         noise={name: profile.title for name, profile in noise.PROFILES.items()},
         workloads=tuple(workload.packaged()),
+        marks=marks.declared(),
+        excused=marks.EXCUSED,
     )

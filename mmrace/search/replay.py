@@ -47,9 +47,10 @@ class StrictReplay:
         for task in enabled:
             if task.id == want[0]:
                 if task.pending != want[1]:
-                    self._diverge(step, self._show(want), f"{task.name} about to {self._op(task.pending)}")
+                    got = f"{task.name} about to {self._op(task.pending, self._now())}"
+                    self._diverge(step, self._show(want, self.record), got)
                 return task
-        self._diverge(step, self._show(want), f"that task not enabled; enabled {self._names(mask)}")
+        self._diverge(step, self._show(want, self.record), f"that task not enabled; enabled {self._names(mask)}")
         raise AssertionError
 
     def choose(self, task: Task, n: int, step: int) -> int:
@@ -65,7 +66,7 @@ class StrictReplay:
             raise self.error
         self._check_done()
         if self._checked < len(self.events):
-            self._diverge(self._checked, self._show(self.events[self._checked]), "the end of the run")
+            self._diverge(self._checked, self._show(self.events[self._checked], self.record), "the end of the run")
 
     def _check_done(self) -> None:
         assert self.engine is not None
@@ -76,26 +77,32 @@ class StrictReplay:
             if event[1] == NOTE:
                 continue
             if self._checked >= len(self.events):
-                self._diverge(self._checked, "the end of the run", self._show(event))
+                self._diverge(self._checked, "the end of the run", self._show(event, self._now()))
             want = self.events[self._checked]
             if (event[0], event[1]) != (want[0], want[1]) or not self._same(event, want):
-                self._diverge(self._checked, self._show(want), self._show(event))
+                self._diverge(self._checked, self._show(want, self.record), self._show(event, self._now()))
             self._checked += 1
 
     @staticmethod
     def _same(event: tuple[Any, ...], want: tuple[Any, ...]) -> bool:
         return bool(_plain(event[2]) == _plain(want[2]) and _plain(event[3]) == _plain(want[3]))
 
-    def _op(self, op: int) -> str:
-        return f"{Kind(op & KIND_MASK).name} {self.record.lane_name(op >> SHIFT)}"
+    def _now(self) -> Record:
+        """Return the new run so far: its lanes need not be those of the record."""
+        return Record.of_run(self.engine, {}, {})
 
-    def _show(self, event: tuple[Any, ...]) -> str:
-        name = self.record.tasks[event[0]]["name"] if event[0] < len(self.record.tasks) else f"task {event[0]}"
+    @staticmethod
+    def _op(op: int, record: Record) -> str:
+        return f"{Kind(op & KIND_MASK).name} {record.lane_name(op >> SHIFT)}"
+
+    def _show(self, event: tuple[Any, ...], record: Record) -> str:
+        name = record.task_name(event[0]) if event[0] < len(record.tasks) else f"task {event[0]}"
         outcome = ", ".join(str(_plain(value)) for value in event[2:4] if value is not None)
-        return f"{name}: {self._op(event[1])}" + (f" -> {outcome}" if outcome else "")
+        return f"{name}: {self._op(event[1], record)}" + (f" -> {outcome}" if outcome else "")
 
     def _names(self, mask: int) -> str:
-        names = [str(task["name"]) for task in self.record.tasks if mask >> int(task["id"]) & 1]
+        known = {int(task["id"]): str(task["name"]) for task in self.record.tasks}
+        names = [known.get(i, f"task {i}") for i in range(mask.bit_length()) if mask >> i & 1]
         return "{" + ", ".join(names) + "}"
 
     def _diverge(self, step: int, expected: str, got: str) -> None:

@@ -12,6 +12,7 @@ from mmrace.runtime import pool
 from mmrace.runtime.controlled import Controlled, RoundRobin, Strategy
 from mmrace.runtime.errors import EXIT_NONDETERMINISM
 from mmrace.runtime.gate import Gate
+from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
 from mmrace.search.random_walk import RandomWalk
 from mmrace.search.replay import StrictReplay
@@ -216,29 +217,42 @@ def test_another_range_of_a_choice_is_a_divergence() -> None:
     assert (error.expected, error.got) == ("a choice out of 3", "a choice out of 4")
 
 
-def test_one_task_more_is_a_divergence_of_who_is_enabled() -> None:
+def test_another_enabled_set_is_a_divergence_even_if_the_recorded_task_is_in_it() -> None:
     error = diverges(program(extra=True))
-    assert "SPAWN" in error.got or "extra" in error.got or "JOIN" in error.expected
+    assert (error.expected, error.got) == ("enabled {worker0, worker1}", "enabled {main, worker0, worker1}")
 
 
-def test_an_op_that_is_enabled_now_and_was_not_is_a_divergence_of_who_is_enabled() -> None:
-    def main(busy: bool) -> Program:
+def test_a_task_that_the_record_does_not_know_is_named_by_its_number() -> None:
+    def main(extra: bool) -> Program:
         def body() -> None:
-            shared = Counter("counter:0")
-            if busy:
-                rt.mutex_lock(shared.mutex)
+            rt.spawn(rt.schedule, name="worker", cpu=1)
+            if extra:
+                rt.spawn(rt.schedule, name="extra", cpu=2)
             else:
-                rt.mutex_trylock(Counter("counter:1").mutex)
-            rt.spawn(rt.mutex_lock, shared.mutex, name="taker", cpu=1)
-            for _ in range(6):
                 rt.schedule()
+            rt.join_others()
 
         return body
 
-    record = record_of(main(True), RoundRobin())
-    record.events[1] = record_of(main(False), RoundRobin()).events[1]  # pretend that the first difference was none
-    error = diverges(main(False), record)
-    assert (error.expected, error.got) == ("enabled {main}", "enabled {main, taker}")
+    record = record_of(main(False), RoundRobin(3))
+    changed = record_of(main(True), RoundRobin(3))
+    record.events[2] = changed.events[2]  # pretend that the first difference was none
+    error = diverges(main(True), record)
+    assert (error.step, error.expected, error.got) == (3, "enabled {worker}", "enabled {worker, task 2}")
+
+
+def test_the_new_runs_objects_go_by_their_own_names() -> None:
+    def main(first: str) -> Program:
+        def body() -> None:
+            a, b = Counter(f"{first}:0"), Counter("counter:1")
+            b.x = a.x
+
+        return body
+
+    record = record_of(main("counter"))
+    record.events[1] = (0, record.events[1][1] + (1 << SHIFT), None, None)
+    error = diverges(main("other"), record)
+    assert (error.expected, error.got) == ("main: READ counter:0.y", "main about to READ other:0.x")
 
 
 def test_a_recorded_task_that_is_not_enabled_is_a_divergence() -> None:

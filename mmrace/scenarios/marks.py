@@ -1,0 +1,153 @@
+"""Marks: the rare branches that the kernel model announces, and which of them these casts are excused from.
+
+Each kernel module lists what its code can reach (``MARKS``).  A campaign over all scenarios is expected to reach every
+mark but those excused here, each with its reason.  Invariant: an excuse names a mark that exists (a test checks it), and
+a mark that is reached in spite of its excuse is still counted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+import mmrace.kernel
+
+TRUNCATION = "needs truncation, whose actor is not in these casts"
+MEMORY = "needs the machine to run out of page frames, which these stages are laid out not to"
+MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
+COMMIT_ERROR = (
+    "needs a failed write of ordered data while a migration runs: the commit's error path is then broken in 3.3 itself "
+    "(it may unlock a page that it did not lock), so no campaign that must pass injects it"
+)
+KJOURNALD = "needs kjournald as a daemon and synchronous handles; here the committer commits by itself"
+METADATA = "needs more users of metadata than one writer's inode block"
+PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
+UNEVICTABLE = "needs mlock"
+RARE = "can be reached, but was in less than one run of a hundred"
+
+_REASONS: dict[str, tuple[str, ...]] = {
+    TRUNCATION: (
+        "block_write_full_page: beyond the end",
+        "commit: forget list refilled",
+        "commit: forgotten buffer freed",
+        "commit: freed data buffer released",
+        "dirty: cancelled",
+        "dirty: mapping went away",
+        "dirty_data: unmapped",
+        "dirty_data: unmapped while written",
+        "find_lock_page: mapping changed",
+        "migrate: freed meanwhile",
+        "migrate: truncated",
+        "read: page gone while waiting for its lock",
+        "reclaim: freed by another",
+        "release_buffer_page: buffer busy",
+        "release_buffer_page: page lock busy",
+        "release_buffer_page: stripped",
+        "truncate: page lock busy",
+        "truncate: page moved",
+        "truncate: under writeback",
+        "unmap_buffer: in the running transaction",
+        "unmap_buffer: left to commit",
+        "unmap_buffer: on a checkpoint list only",
+        "unmap_buffer: on the locked list",
+        "writeback: page truncated or moved",
+    ),
+    MEMORY: (
+        "alloc: no free page",
+        "ext3: write_begin failed",
+        "getblk: out of memory",
+        "migrate: no target page",
+        "strip: page lock busy",
+        "write: no page",
+    ),
+    MAPPED: (
+        "migrate: mapped",
+        "migrate: writeback ended on the target",
+        "reclaim: dirtied before the freeze",
+        "writeback: pte was dirty",
+        "writeback: skipped, under writeback",
+        "writeback: waited for writeback",
+        "writeback: writepage refused",
+    ),
+    COMMIT_ERROR: (
+        "dirty_data: write failed",
+        "ext3: inode block unreadable",
+        "locked-list: b_page changed after the page lock",
+        "locked-list: page lock busy",
+        "locked-list: write error",
+        "write_begin: read error",
+    ),
+    KJOURNALD: (
+        "journal_start: transaction full",
+        "kjournald: slept",
+        "log_wait_commit: slept",
+    ),
+    METADATA: (
+        "checkpoint: committing transaction kept",
+        "checkpoint: written buffer left the list",
+        "commit: reserved buffer refiled",
+        "dirty_data: metadata of the committing transaction",
+        "ext3: writepage inside a handle",
+        "get_write_access: frozen copy exists",
+        "journal_head: made by another meanwhile",
+        "ll_rw_block: buffer lock busy",
+        "write_metadata: copied out by another",
+        "write_metadata: escaped",
+        "writeout: already clean",
+        "writeout: error",
+        "writeout: no writepage",
+    ),
+    PARTIAL: (
+        "block_read_full_page: filled meanwhile",
+        "block_write_full_page: recover",
+        "write_begin: partial block read",
+    ),
+    UNEVICTABLE: (
+        "putback: evictable again",
+        "putback: unevictable",
+    ),
+    RARE: (
+        "add: slot taken",
+        "checkpoint: BH_State contended",
+        "commit: BH_State contended",
+        "commit: cleaned while waiting for the lock",
+        "commit: flush had buffers",
+        "commit: jh moved while lock dropped",
+        "commit: waited for control I/O",
+        "fallback: dirty, mode may not write",
+        "get_write_access: buffer dirty",
+        "isolate: dirty",
+        "isolate: not on the LRU",
+        "locked-list: BH_State contended",
+        "locked-list: jh moved while lock dropped",
+        "lookup: slot changed",
+        "migrate: PF_MEMALLOC may not lock",
+        "migrate: freeze lost",
+        "read: i/o error",
+        "buffer: read error",
+        "read: partially uptodate",
+        "reclaim: pageout refused",
+        "reclaim: paged out",
+        "reclaim: under writeback",
+        "rotate: page reclaimed after writeback",
+        "try_to_free_buffers: written data unfiled",
+    ),
+}
+
+EXCUSED: dict[str, str] = {mark: reason for reason, marks in _REASONS.items() for mark in marks}
+"""Mark -> why a campaign over these casts need not reach it."""
+
+
+@cache
+def declared() -> dict[str, str]:
+    """Return every mark of the kernel model with its meaning."""
+    found: dict[str, str] = {}
+    for module in pkgutil.walk_packages(mmrace.kernel.__path__, "mmrace.kernel."):
+        found.update(getattr(importlib.import_module(module.name), "MARKS", ()))
+    return found
+
+
+def expected() -> tuple[str, ...]:
+    """Return the marks that a campaign over all scenarios should reach, sorted."""
+    return tuple(sorted(declared().keys() - EXCUSED.keys()))
