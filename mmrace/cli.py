@@ -19,7 +19,7 @@ from rich.console import Console
 
 from mmrace import __version__
 from mmrace.report import campaign as campaign_report
-from mmrace.report import lists, progress, single
+from mmrace.report import events, lists, progress, single
 from mmrace.runtime.errors import (
     EXIT_FAIL,
     EXIT_INTERNAL,
@@ -167,6 +167,15 @@ def replay(record: str) -> None:
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
     single.show_replay(result, signatures, _console())
     sys.exit(EXIT_OF[result.verdict])
+
+
+@cli.command()
+@click.argument("record", type=click.Path(dir_okay=False))
+@click.option("--object", "objects", multiple=True, metavar="PART", help="Only events of objects so named.")
+@click.option("--last", type=click.IntRange(1), default=40, show_default=True, help="So many events from the end.")
+def show(record: str, objects: tuple[str, ...], last: int) -> None:
+    """Print the events of RECORD, a column for each task."""
+    events.show_events(Record.read(record), objects, last, _console())
 
 
 @cli.command(name="list")

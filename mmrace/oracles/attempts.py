@@ -1,6 +1,6 @@
 """Bounded attempts: a page that nobody else holds or touches must become migratable within so many tries.
 
-The part of the liveness oracle that looks at migrations (HISTORY.md O10).  A series is `ATTEMPTS_MAX` ends
+The part of the liveness oracle that looks at migrations.  A series is `ATTEMPTS_MAX` ends
 with -EAGAIN in a row by one task on one page.  It is a failure if, in all that time, no other task did an op
 on the page or on its buffers, and at its end none holds a lock or a reference there and no I/O is in flight.
 Invariant: a permanent holder (a journal head, a pagevec) excuses every refusal, for then -EAGAIN is the right

@@ -1,6 +1,6 @@
 """Pointer agreement in one snapshot: slot -> page -> private -> ring -> each buffer's page is the same page.
 
-The half of the slot oracle that looks at the model at rest (HISTORY.md O2; PROTOCOL.md I1, I11).  Invariant:
+The half of the slot oracle that looks at the model at rest.  Invariant:
 each disagreement is told once, from the side of the object that is wrong, or else of the slot.  Not checked:
 contents, counts and dirtiness, which have oracles of their own.
 """

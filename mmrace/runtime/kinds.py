@@ -2,7 +2,7 @@
 
 An op is one integer, ``lane << SHIFT | kind``.  A lane is one thing that two tasks can meet on (a field, a flag bit,
 a word of data, a lock); odd kinds are write-like, so that two ops of different tasks are dependent exactly if
-``(a ^ b) < 64 and (a | b) & 1`` (SEARCH.md section 9).  LOAD and STORE of a flag word concern every bit of it and
+``(a ^ b) < 64 and (a | b) & 1``.  LOAD and STORE of a flag word concern every bit of it and
 have a lane of their own: `Record` and searchers widen them.  Invariant: the numbers never change, records hold them.
 """
 

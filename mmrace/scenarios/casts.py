@@ -142,13 +142,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="recorded",
         title="the actors do what a real kernel did, to the same pages, in that order and as close together",
-        cast={
-            "writer": recorded.actor("dirty"),
-            "committer": recorded.actor("commit"),
-            "writeback": recorded.actor("writeback"),
-            "migrator": recorded.actor("migrate"),
-            "reclaimer": recorded.actor("reclaim"),
-        },
+        cast={name: recorded.actor(kind) for name, kind in recorded.ACTORS.items()},
         defaults=_params(pages=12, buffers=4, pagevec=4),
         claims=("C0", "C5", "C6"),
         before=recorded.announce,

@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.runtime.errors import UsageError
 
 SCHEMA = "mmrace-workload/1"
@@ -69,7 +70,7 @@ class Workload:
             if data["schema"] != SCHEMA:
                 raise UsageError(expected=SCHEMA, got=data["schema"], where=where, try_="convert the trace again")
             actions = tuple(_action(entry) for entry in data["actions"])
-            made = cls(data["name"], data["source"], tuple(page["buffers"] for page in data["pages"]), actions)
+            made = cls(data["name"], data["source"], tuple(int(page["buffers"]) for page in data["pages"]), actions)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise UsageError(
                 expected=f"a workload ({SCHEMA})", got=f"{type(error).__name__}: {error}", where=where,
@@ -85,9 +86,11 @@ class Workload:
                 f"unknown deed {action.do!r}" if action.do not in KINDS
                 else "ends before it begins" if action.end_us < action.begin_us
                 else "out of order" if (action.begin_us, action.end_us) < last
-                else f"page {action.page} of {len(self.pages)}" if action.page >= len(self.pages)
+                else f"page {action.page} of {len(self.pages)}"
+                if not (action.page < 0 if action.do == "commit" else 0 <= action.page < len(self.pages))
                 else f"buffers {action.buffers}" if action.page >= 0
                 and any(not 0 <= b < self.pages[action.page] for b in action.buffers)
+                else f"mode {action.mode!r}" if action.do == "migrate" and action.mode not in MigrateMode.__members__
                 else ""
             )
             if wrong:

@@ -70,7 +70,24 @@ def _resolve(spec: RunSpec) -> tuple[Scenario, dict[str, int | str], Variant, Wo
         raise UsageError(expected=f"a strategy out of {', '.join(STRATEGIES)}", got=spec.strategy)
     variant = history.get(spec.variant) if spec.variant else CORRECT
     workload = Workload.load(spec.workload) if spec.workload else None
-    return scenario, scenario.merged(dict(spec.params)), variant, workload
+    params = scenario.merged(dict(spec.params))
+    _check_workload(scenario, params, workload)
+    return scenario, params, variant, workload
+
+
+def _check_workload(scenario: Scenario, params: dict[str, int | str], workload: Workload | None) -> None:
+    if scenario.needs_workload != (workload is not None):
+        raise UsageError(
+            expected=f"{'a' if scenario.needs_workload else 'no'} workload for {scenario.name}",
+            got="none" if workload is None else workload.name,
+            where="--workload",
+        )
+    if workload is not None and int(params["pages"]) < len(workload.pages):
+        raise UsageError(
+            expected=f"pages of at least {len(workload.pages)}, as workload {workload.name} has",
+            got=params["pages"],
+            where="--param",
+        )
 
 
 def _steps(scenario: Scenario, params: dict[str, int | str], workload: Workload | None) -> int:
@@ -183,9 +200,10 @@ def spec_of(record: Record) -> RunSpec:
             try_="run the same scenario with --engine gate: only its schedules can be followed strictly",
         )
     try:
+        defaults = scenarios.get(header["scenario"]).defaults
         return RunSpec(
             scenario=header["scenario"],
-            params=tuple(sorted(header["params"].items())),
+            params=tuple(sorted(pair for pair in header["params"].items() if defaults.get(pair[0]) != pair[1])),
             variant=header["variant"],
             engine=header["engine"],
             strategy=header["strategy"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,8 +142,6 @@ def test_a_field_that_the_table_calls_null_is_null_and_no_other_is_always() -> N
 @pytest.fixture(scope="module")
 def real() -> dict[str, Any]:
     """Give header and tail of the file of a real run."""
-    import json
-
     record = run_one(RunSpec(scenario="four", engine="gate", seed=1), keep_record=True).record
     assert record is not None
     lines = list(record.lines())

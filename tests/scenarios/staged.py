@@ -1,0 +1,173 @@
+"""A stage that a test plays on: built as a run builds it, under a chosen engine, with parameters that are all spelled out.
+
+Invariant: `EXPLICIT` names every parameter, so that what a test finds by its seed does not depend on anybody's defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mmrace import runtime as rt
+from mmrace.actors.stage import Params, Stage
+from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs.buffer_head import BufferHead
+from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm.page import Page
+from mmrace.runtime.controlled import RoundRobin, Strategy
+from mmrace.runtime.free import Free
+from mmrace.runtime.gate import Gate
+from mmrace.runtime.kinds import NOTE
+from mmrace.runtime.noise import Noise
+from mmrace.runtime.record import Record
+from mmrace.scenarios.build import build
+from mmrace.scenarios.casts import BASE
+from mmrace.search.spec import RunSpec
+
+NCPUS = 4
+STEPS_MAX = 60_000  # ops; no correct program of these tests comes near
+POLLS = 4_000  # turns that `until` waits before it gives up
+
+EXPLICIT: Params = {
+    **BASE,
+    "pages": 1,
+    "buffers": 2,
+    "words": 2,
+    "mode": "MIGRATE_ASYNC",
+    "rounds": 2,
+    "migrations": 2,
+    "passes": 3,
+    "batch": 2,
+    "direct": 1,
+    "device": 0,
+    "metadata": 0,
+    "wbuf": 4,
+    "resched": 0,
+    "irq": "submitter",
+    "cpus": 0,
+    "errors": 0,
+    "idle": 0,
+    "pagevec": 1,
+    "burst": 1,
+    "reads": 1,
+    "without": "",
+}
+
+
+def spelled_out(**changed: int | str) -> tuple[tuple[str, int | str], ...]:
+    """Return every parameter as a spec has them: EXPLICIT with changes."""
+    return tuple(sorted({**EXPLICIT, **changed}.items()))
+
+
+def gate_spec(scenario: str, seed: int = 0, variant: str = "", **changed: int | str) -> RunSpec:
+    """Return a run under `gate` by random walk, every parameter spelled out."""
+    return RunSpec(scenario, spelled_out(**changed), variant=variant, engine="gate", seed=seed)
+
+
+@dataclass(slots=True)
+class Played:
+    """What came of a run: engine and stage are at rest, so that tests may look without ops."""
+
+    engine: Gate | Free
+    stage: Stage
+    value: Any
+
+    @property
+    def record(self) -> Record:
+        """The run's record."""
+        return Record.of_run(self.engine, {"engine": self.engine.name}, self.stage.final)
+
+    def notes(self, kind: str) -> list[tuple[Any, ...]]:
+        """Return the facts of the notes of one kind, in order, with names for objects."""
+        found = [facts for _, op, name, facts in self.record.events if op == NOTE and name == kind]
+        return [tuple(Record.name(fact) for fact in facts) for facts in found]
+
+
+def play(
+    body: Callable[[Stage], object],
+    *,
+    strategy: Strategy | None = None,
+    noise: str | None = None,
+    seed: int = 0,
+    **changed: int | str,
+) -> Played:
+    """Build a stage and run `body` on it as the main task, to the end of all that it started.
+
+    Args: strategy: under `gate`, fair turns by default.  noise: a profile: run under `free` instead.
+    """
+    stage = Stage({**EXPLICIT, **changed})
+    kept: list[object] = []
+
+    def main() -> None:
+        build(stage, NCPUS)
+        kept.append(body(stage))
+        rt.join_others()
+
+    engine: Gate | Free
+    if noise is None:
+        engine = Gate(strategy or RoundRobin(), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
+    else:
+        engine = Free(Noise(noise, seed), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
+    engine.run(main)
+    if engine.error is not None:
+        raise engine.error
+    assert engine.end["how"] == "finished", engine.end
+    return Played(engine, stage, kept[0])
+
+
+def cached(stage: Stage, index: int = 0) -> Page:
+    """Return the page that a slot of the file shows, without an op."""
+    page = rt.peek(stage.mapping.page_tree.slots[index], "page")
+    assert isinstance(page, Page)
+    return page
+
+
+def ring(stage: Stage, index: int = 0) -> list[BufferHead]:
+    """Return the buffers of a cached page; ops only if a task asks."""
+    head = first = rt.peek(cached(stage, index), "private")
+    found: list[BufferHead] = []
+    while head is not None:
+        found.append(head)
+        head = rt.peek(head, "b_this_page")
+        if head is first:
+            break
+    return found
+
+
+def on_disk(stage: Stage, block: int) -> list[int]:
+    """Return the words of a block of the file as the disk has them, without an op."""
+    return list(stage.device.block(stage.inode.i_data + block).words.values)
+
+
+def assert_idle(stage: Stage, index: int = 0) -> None:
+    """Assert that a page of the file is at rest, referred to by its slot and its buffers only."""
+    page = cached(stage, index)
+    flags = set(page.flags.names())
+    assert {"PG_uptodate", "PG_lru", "PG_private"} <= flags, flags
+    assert not flags & {"PG_locked", "PG_writeback"}, flags
+    assert page._count.value == 2
+    assert rt.peek(page, "mapping") is stage.mapping
+    assert rt.peek(page, "index") == index
+    for bh in ring(stage, index):
+        assert rt.peek(bh, "b_page") is page
+        assert not bh.b_state.peek(buffer.BufferState.BH_Lock)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Give way until a condition on ghosts holds."""
+    for _ in range(POLLS):
+        if condition():
+            return
+        rt.schedule()
+    raise AssertionError("what the test waits for did not happen")
+
+
+def blocks(stage: Stage) -> Iterator[int]:
+    """Yield the blocks of the file."""
+    yield from range(stage.pages * stage.machine.buffers_per_page)
+
+
+def is_dirty(page: Page) -> bool:
+    """Say whether a page is dirty, without an op."""
+    return bool(page.flags.peek(page_.PG_dirty))
