@@ -1,6 +1,6 @@
 """BUG_ON: the assertions of the kernel code itself.
 
-The model raises them where the kernel does (DESIGN.md section 6).  Invariant: one that fired ends the run, as
+The model raises them where the kernel does.  Invariant: one that fired ends the run, as
 in the kernel.  Not checked: WARN_ONs, which the model does not have.
 """
 

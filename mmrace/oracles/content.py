@@ -1,8 +1,8 @@
 """Content: every word that a reader, the page cache or the disk shows was written there and is not stale.
 
 A block is a multi-writer register: version w is superseded for a reader if some other write that began after
-w ended was acknowledged before the read began.  Rules (DESIGN.md section 6; PROTOCOL.md I10; HISTORY.md O1),
-per word: the version was written to this block (0 is what it held at first); it is not superseded; where no
+w ended was acknowledged before the read began.  Rules, per
+word: the version was written to this block (0 is what it held at first); it is not superseded; where no
 write overlapped the read, all words of the block agree.  After sync the disk, and each page that is up to
 date, show a version that nothing superseded, the same in every word.  After a failed write of the device
 nothing is stale: the kernel loses that data, and says so.  Invariant: writes that overlapped each other may

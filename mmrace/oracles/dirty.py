@@ -1,7 +1,6 @@
 """Dirty: what must reach the disk is marked so that writeback finds it, and the accounting returns to zero.
 
-Rules (DESIGN.md section 6; PROTOCOL.md 1.3 and section 14, I9, I15; HISTORY.md O4).  At rest: a dirty buffer
-implies PG_dirty and the slot's DIRTY tag; PG_dirty in a mapping implies the tag; NR_FILE_DIRTY is the number
+At rest: a dirty buffer implies PG_dirty and the slot's DIRTY tag; PG_dirty in a mapping implies the tag; NR_FILE_DIRTY is the number
 of dirty pages in slots; nothing is under writeback.  After sync: no file is dirty (a page of the block device
 may be: the log has what it waits to write home).  During the run: PG_writeback is set only on a locked page;
 no page is replaced in its slot while it is set, nor set on the old page of a running move.

@@ -1,6 +1,6 @@
 """Liveness: everybody who waits is woken, nobody runs for ever in vain, and an idle page can be migrated.
 
-Rules (DESIGN.md section 6; HISTORY.md O6, O7, O10): a standstill is a finding of its kind (cycle,
+Rules: a standstill is a finding of its kind (cycle,
 lost-wakeup, stuck) that says who waits for what, held by whom, taken where; a bound reached without progress
 is a livelock; a sleep ends only by a wake that was delivered to it; attempts at an idle page are bounded
 (`attempts.py`).  Invariant: a run that was cut while it made progress, or that ended otherwise before its

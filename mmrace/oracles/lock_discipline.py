@@ -1,7 +1,7 @@
 """Lock discipline: who may release a lock, in which context it may be taken, and what ASYNC must never wait
 for.
 
-Rules (DESIGN.md section 6; PROTOCOL.md section 14, I5, I13, I14; HISTORY.md O5): what the runtime caught at
+Rules: what the runtime caught at
 the op (sleep in atomic context, release by a stranger); a lock held at a task's exit or at rest; a spinlock
 taken in irq context and elsewhere with irqs on; a sleeping bit lock cleared by a task that neither took it
 nor completes its I/O; an ASYNC migration that queues for PG_locked, BH_Lock or PG_writeback.

@@ -1,8 +1,7 @@
 """Reference ledger: every reference has a named owner, and the count is the number of owners.
 
-Replays each get, put, freeze and unfreeze of the counted objects.  Rules (DESIGN.md section 6; PROTOCOL.md
-sections 4 and 14, I3, I4, I11): no put of a reference that nobody holds; no negative count; nobody changes a
-frozen count; a freeze succeeds only over the references that its caller accounts for; the plain store of an
+Replays each get, put, freeze and unfreeze of the counted objects.  Rules: no put of a reference that nobody
+holds; no negative count; nobody changes a frozen count; a freeze succeeds only over the references that its caller accounts for; the plain store of an
 unfreeze leaves out nobody; at quiescence count and owners agree and nothing transient is left.  Invariant: an
 object whose count went wrong once is not judged again before it is reallocated, so one bug is one finding.
 Not checked: that a name is apt.

@@ -27,7 +27,7 @@ def _end(hand: Hand, count: int) -> Hand:
 
 
 def test_refcount_oracle_passes_on_migration() -> None:
-    """PROTOCOL.md 1.4, both pages: freeze, replace, thaw without the slot's reference, free the old page."""
+    """The state walk of a move, both pages: freeze, replace, thaw without the slot's reference, free the old page."""
     hand = _isolated()
     hand.note("migrator", "page-alloc", "page:1").get("migrator", "page:1._count", "new", 1)
     hand.op("reader", Kind.GET_UNLESS_ZERO, COUNT, "lookup", 3)

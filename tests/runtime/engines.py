@@ -23,7 +23,8 @@ from mmrace.search.random_walk import RandomWalk
 Program = Callable[[], object]
 
 NCPUS = 4
-STEPS_MAX = 20_000  # ops; no correct program of these tests comes near
+STEPS_MAX = 200_000  # ops; no correct program of these tests comes near
+FREE_STEPS_MAX = 5_000_000  # a task that polls while another waits for the interpreter does many
 EXPLORED = 60  # seeds: a two-way race of few ops is missed by all of them with chance far below 1e-6
 
 
@@ -118,7 +119,7 @@ def explore(main: Program, seeds: int = EXPLORED, **options: Any) -> Iterator[Ou
 
 def free(main: Program, profile: str = "off", seed: object = 0, raising: bool = True, **options: Any) -> Outcome:
     """Run under `free`."""
-    options = {"ncpus": NCPUS, "steps_max": STEPS_MAX, **options}
+    options = {"ncpus": NCPUS, "steps_max": FREE_STEPS_MAX, **options}
     return finish(Free(Noise(profile, seed), seed=seed, **options), main, raising)
 
 

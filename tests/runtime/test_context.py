@@ -164,7 +164,7 @@ def test_with_preemption_off_no_other_task_of_the_cpu_runs(run: Setup, holder: s
 
 
 def test_a_cpu_is_not_shared_while_it_is_held_where_everything_is_contended(run: Setup) -> None:
-    assert alone_on_its_cpu(run(contended, steps_max=200_000)) > 0
+    assert alone_on_its_cpu(run(contended)) > 0
 
 
 def test_with_preemption_on_the_tasks_of_a_cpu_do_mix() -> None:

@@ -71,7 +71,7 @@ def test_interrupts_keep_to_the_rules(run: Setup) -> None:
 
 
 def test_interrupts_keep_to_the_rules_where_everything_is_contended(run: Setup) -> None:
-    assert irqs_respected(run(contended, steps_max=200_000)) == 6
+    assert irqs_respected(run(contended)) == 6
 
 
 def test_a_completion_runs_to_its_end_before_the_cpus_task_goes_on(run: Setup) -> None:

@@ -28,13 +28,13 @@ def judged(outcome: Outcome) -> History:
 
 
 def test_a_controlled_record_is_a_history(controlled: Setup) -> None:
-    judged(controlled(contended, steps_max=200_000))
+    judged(controlled(contended))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_free_record_is_a_linear_extension(profile: str, seed: int) -> None:
-    outcome = free(contended, profile, seed=seed, steps_max=200_000)
+    outcome = free(contended, profile, seed=seed)
     judged(outcome)
     assert isinstance(outcome.engine, Free)
     assert assert_stamps(outcome.engine, outcome.record) > 200
@@ -63,7 +63,7 @@ def test_a_free_run_hammered_on_one_object_is_a_linear_extension() -> None:
 
 
 def test_each_tasks_events_keep_their_order_in_the_merged_record(noisy: Setup) -> None:
-    outcome = noisy(contended, steps_max=200_000)
+    outcome = noisy(contended)
     for task in outcome.engine.tasks:
         assert [event for event in outcome.record.events if event[0] == task.id] == task.events
 

@@ -178,7 +178,7 @@ def _affinities() -> dict[str, set[int]]:
 
 def test_shuffle_leaves_every_thread_on_the_cores_it_had() -> None:
     for seed in range(5):
-        free(contended, "shuffle", seed=seed, steps_max=200_000)
+        free(contended, "shuffle", seed=seed)
         assert set(map(frozenset, _affinities().values())) == {frozenset(os.sched_getaffinity(0))}
 
 

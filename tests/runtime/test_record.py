@@ -118,7 +118,7 @@ def test_writing_what_was_read_gives_the_same_file(path: Path) -> None:
 
 
 def test_a_record_of_every_engine_survives_the_file(run: Setup, path: Path) -> None:
-    live = run(contended, steps_max=200_000).record
+    live = run(contended).record
     live.write(path)
     loaded = Record.read(path)
     assert list(loaded.plain()) == list(live.plain())

@@ -136,7 +136,7 @@ def test_a_site_says_that_its_own_function_changed(tmp_path: Path) -> None:
 
 
 def test_no_site_is_inside_the_runtime_or_outside_the_model(run: Setup) -> None:
-    outcome = run(contended, sites=True, steps_max=200_000)
+    outcome = run(contended, sites=True)
     named = [site for site in outcome.record.sites if site is not None]
     assert len(named) > 500
     functions = {site.split(":")[0].split(" > ")[-1] for site in named}
@@ -146,7 +146,7 @@ def test_no_site_is_inside_the_runtime_or_outside_the_model(run: Setup) -> None:
 
 
 def test_begin_and_exit_stand_nowhere_and_every_other_op_somewhere(run: Setup) -> None:
-    record = run(contended, sites=True, steps_max=200_000).record
+    record = run(contended, sites=True).record
     for event, site in zip(record.events, record.sites, strict=True):
         nowhere = event[1] == rt.NOTE or event[1] & 63 in (Kind.BEGIN, Kind.EXIT)
         assert (site is None) == nowhere

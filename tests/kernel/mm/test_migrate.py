@@ -87,7 +87,7 @@ def test_idle_page_moves_with_data_ring_and_flags(mode: MigrateMode) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_counts_of_a_move_follow_the_table(mode: MigrateMode) -> None:
-    """PROTOCOL.md 1.4, for a page with buffers that nobody else uses."""
+    """The state walk of a move, for a page with buffers that nobody else uses."""
 
     def body(bench: Bench) -> None:
         assert bench.migrate(bench.fill(0, DATA), mode) == 0
