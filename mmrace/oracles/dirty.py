@@ -1,9 +1,9 @@
 """Dirty: what must reach the disk is marked so that writeback finds it, and the accounting returns to zero.
 
-At rest: a dirty buffer implies PG_dirty and the slot's DIRTY tag; PG_dirty in a mapping implies the tag; NR_FILE_DIRTY is the number
-of dirty pages in slots; nothing is under writeback.  After sync: no file is dirty (a page of the block device
-may be: the log has what it waits to write home).  During the run: PG_writeback is set only on a locked page;
-no page is replaced in its slot while it is set, nor set on the old page of a running move.
+At rest: a dirty buffer implies PG_dirty and the slot's DIRTY tag; PG_dirty in a mapping implies the tag;
+NR_FILE_DIRTY is the number of dirty pages in slots; nothing is under writeback. After sync: no file is dirty (a
+page of the block device may be: the log has what it waits to write home). During the run: PG_writeback is set only
+on a locked page; no page is replaced in its slot while it is set, nor set on the old page of a running move.
 
 Invariant: dirtiness is judged at rest only, so the windows inside mark_buffer_dirty and after
 clear_page_dirty_for_io need no list.  Not checked: PG_dirty without a dirty buffer, and a DIRTY or TOWRITE

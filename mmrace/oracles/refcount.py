@@ -1,10 +1,10 @@
 """Reference ledger: every reference has a named owner, and the count is the number of owners.
 
-Replays each get, put, freeze and unfreeze of the counted objects.  Rules: no put of a reference that nobody
-holds; no negative count; nobody changes a frozen count; a freeze succeeds only over the references that its caller accounts for; the plain store of an
-unfreeze leaves out nobody; at quiescence count and owners agree and nothing transient is left.  Invariant: an
-object whose count went wrong once is not judged again before it is reallocated, so one bug is one finding.
-Not checked: that a name is apt.
+Replays each get, put, freeze and unfreeze of the counted objects. Rules: no put of a reference that nobody holds;
+no negative count; nobody changes a frozen count; a freeze succeeds only over the references that its caller
+accounts for; the plain store of an unfreeze leaves out nobody; at quiescence count and owners agree and nothing
+transient is left. Invariant: an object whose count went wrong once is not judged again before it is reallocated, so
+one bug is one finding. Not checked: that a name is apt.
 """
 
 from __future__ import annotations

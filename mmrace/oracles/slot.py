@@ -1,12 +1,11 @@
 """Slot: slot, page, ring and buffers point at each other, whenever no migration of theirs is under way.
 
-Replays the writes of Page.mapping and private, of the tree's slots, of b_page and b_this_page.  Rules: a page
-enters a slot locked; a page that is freed is shown by no slot, owns no ring, and no buffer of a live ring points at it; a migration that
-says it moved the page left the new page in the slot with every b_page on it, and the old page with neither
-mapping nor ring; one that failed left the slot with the old page and a new page without mapping. At rest
-`pointers.py` compares everything with everything.  Invariant: what a page points at is judged only while
-nobody else holds its lock, for whoever does may be moving or truncating it.  Not checked: the order of the
-stores in between.
+Replays the writes of Page.mapping and private, of the tree's slots, of b_page and b_this_page. Rules: a page enters
+a slot locked; a page that is freed is shown by no slot, owns no ring, and no buffer of a live ring points at it; a
+migration that says it moved the page left the new page in the slot with every b_page on it, and the old page with
+neither mapping nor ring; one that failed left the slot with the old page and a new page without mapping. At rest
+`pointers.py` compares everything with everything. Invariant: what a page points at is judged only while nobody else
+holds its lock, for whoever does may be moving or truncating it. Not checked: the order of the stores in between.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Marks: the rare branches that the kernel model announces, and which of them these casts are excused from.
 
 Each kernel module lists what its code can reach (``MARKS``).  A campaign over all scenarios is expected to reach every
-mark but those excused here, each with its reason.  Invariant: an excuse names a mark that exists (a test checks it), and
-a mark that is reached in spite of its excuse is still counted.
+mark but those excused here, each with its reason.  Invariant: an excuse names a mark that exists (a test checks it),
+and a mark that is reached in spite of its excuse is still counted.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ class Scenario:
     """See the module docstring.
 
     Args: cast: name -> actor.  defaults: every parameter with its default; the type of the default is the type of the
-    parameter.  marks: rare branches that a campaign should reach.  excused: marks that it cannot reach, with
-    the reason.  variations: changes to
-    the defaults that a campaign goes through, the first being none.  before, after: called with the stage around the actors.
+    parameter.  marks: rare branches that a campaign of this scenario alone should reach.  variations: changes to the
+    defaults that a campaign goes through, the first being none.  before, after: called with the stage around the
+    actors.
     """
 
     name: str
@@ -90,7 +90,8 @@ class Scenario:
     def steps(self, params: Params, actions: int = 0) -> int:
         """Return the bound of a run in ops.  Args: actions: of the workload, if there is one."""
         numbers = {key: value for key, value in params.items() if isinstance(value, int)}
-        rounds = numbers["rounds"] * (len(self.cast) + numbers["burst"] + numbers["reads"]) + numbers["migrations"] * numbers["batch"]
+        rounds = numbers["rounds"] * (len(self.cast) + numbers["burst"] + numbers["reads"])
+        rounds += numbers["migrations"] * numbers["batch"]
         return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + numbers["pages"] * STEPS_PER_ROUND
 
     def play(self, stage: Stage) -> None:

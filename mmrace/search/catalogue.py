@@ -63,7 +63,7 @@ class Catalogue:
     """All names that a campaign may use.
 
     `noise` maps profile to title; the first one is the quietest.  `workloads` are those that come with the package.
-    `marks` maps each rare branch of the model to its meaning, `excused` those that no scenario need reach to the reason.
+    `marks` maps each rare branch of the model to its meaning, `excused` those that need not be reached to the reason.
     """
 
     scenarios: Mapping[str, Scenario]

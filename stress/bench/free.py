@@ -24,7 +24,7 @@ from mmrace.runtime.free import Free
 from mmrace.runtime.noise import Noise
 
 PAIRS = 300_000
-LOOPS = 1_500
+LOOPS = 6_000
 OPS_PER_LOOP = 12
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from mmrace import runtime as rt
 from mmrace.actors.stage import Params, Stage
-from mmrace.kernel.fs import buffer
-from mmrace.kernel.fs.buffer_head import BufferHead
+from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
 from mmrace.runtime.controlled import RoundRobin, Strategy
@@ -124,20 +123,19 @@ def cached(stage: Stage, index: int = 0) -> Page:
 
 
 def ring(stage: Stage, index: int = 0) -> list[BufferHead]:
-    """Return the buffers of a cached page; ops only if a task asks."""
-    head = first = rt.peek(cached(stage, index), "private")
+    """Return the buffers of a cached page, without an op."""
+    head = bh = rt.peek(cached(stage, index), "private")
     found: list[BufferHead] = []
-    while head is not None:
-        found.append(head)
-        head = rt.peek(head, "b_this_page")
-        if head is first:
-            break
+    while bh is not None and (bh is not head or not found):
+        found.append(bh)
+        bh = rt.peek(bh, "b_this_page")
     return found
 
 
 def on_disk(stage: Stage, block: int) -> list[int]:
-    """Return the words of a block of the file as the disk has them, without an op."""
-    return list(stage.device.block(stage.inode.i_data + block).words.values)
+    """Return the words of a block of the file as the disk has them, without an op; zeros if it was never used."""
+    found = stage.device.blocks.get(stage.inode.i_data + block)
+    return [0] * stage.machine.words_per_buffer if found is None else list(found.words.values)
 
 
 def assert_idle(stage: Stage, index: int = 0) -> None:
@@ -151,7 +149,7 @@ def assert_idle(stage: Stage, index: int = 0) -> None:
     assert rt.peek(page, "index") == index
     for bh in ring(stage, index):
         assert rt.peek(bh, "b_page") is page
-        assert not bh.b_state.peek(buffer.BufferState.BH_Lock)
+        assert not bh.b_state.peek(BufferState.BH_Lock)
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -28,9 +28,17 @@ CANARY = Canary(
     ),
     scenario="sync-vs-commit",
     params={
-        "buffers": 4, "pages": 2, "words": 1, "rounds": 6, "burst": 4, "wbuf": 16, "migrations": 8, "idle": 100,
-        "direct": 0, "without": "reader",
-    },  # fmt: skip
+        "buffers": 4,
+        "pages": 2,
+        "words": 1,
+        "rounds": 6,
+        "burst": 4,
+        "wbuf": 16,
+        "migrations": 8,
+        "idle": 100,
+        "direct": 0,
+        "without": "reader",
+    },
     noise="chaos",
     oracle="liveness",
 )

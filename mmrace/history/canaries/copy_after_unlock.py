@@ -48,9 +48,17 @@ CANARY = Canary(
     ),
     scenario="sync-vs-commit",
     params={
-        "words": 8, "buffers": 8, "pages": 2, "rounds": 6, "burst": 3, "wbuf": 1, "migrations": 12, "idle": 100,
-        "direct": 0, "without": "reader",
-    },  # fmt: skip
+        "words": 8,
+        "buffers": 8,
+        "pages": 2,
+        "rounds": 6,
+        "burst": 3,
+        "wbuf": 1,
+        "migrations": 12,
+        "idle": 100,
+        "direct": 0,
+        "without": "reader",
+    },
     noise="gentle",
     oracle="content",
 )

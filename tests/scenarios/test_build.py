@@ -1,0 +1,127 @@
+"""What `build` promises of a stage before its actors start, on the shapes that the parameters allow."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmrace import oracles
+from mmrace import runtime as rt
+from mmrace.actors import committer, writer
+from mmrace.actors.stage import Stage
+from mmrace.kernel.fs.buffer_head import BufferState
+from mmrace.oracles.judgement import Verdict
+from mmrace.scenarios.build import SPARE_PAGES, sync
+from mmrace.scenarios.snapshot import snapshot
+from tests.scenarios.staged import Played, assert_idle, blocks, cached, on_disk, play, ring
+
+SHAPES = [
+    {},
+    {"pages": 1, "buffers": 1, "words": 1},
+    {"pages": 3, "buffers": 4, "words": 2, "pagevec": 14},
+    {"pages": 8, "buffers": 8, "words": 8, "pagevec": 4},
+    {"metadata": 1, "errors": 1, "irq": "any", "resched": 1},
+]
+
+
+@pytest.fixture(params=SHAPES, ids=str)
+def built(request: pytest.FixtureRequest) -> Played:
+    """Give a stage on which nothing was played, for each shape."""
+    return play(lambda stage: None, **request.param)
+
+
+def test_every_page_is_idle_clean_and_counted_by_cache_and_buffers(built: Played) -> None:
+    stage = built.stage
+    for index in range(stage.pages):
+        assert_idle(stage, index)
+        assert set(cached(stage, index).flags.names()) == {"PG_uptodate", "PG_lru", "PG_private"}
+        assert cached(stage, index).words.values == [0] * stage.machine.words_per_page
+
+
+def test_every_buffer_is_mapped_uptodate_and_unused(built: Played) -> None:
+    stage = built.stage
+    numbers = []
+    for index in range(stage.pages):
+        made = ring(stage, index)
+        assert len(made) == stage.number("buffers")
+        for place, bh in enumerate(made):
+            assert set(bh.b_state.names()) == {"BH_Uptodate", "BH_Mapped"}
+            assert bh.b_count.value == 0
+            assert rt.peek(bh, "b_data") == place * stage.number("words")
+            numbers.append(rt.peek(bh, "b_blocknr"))
+    first = stage.inode.i_data
+    assert numbers == [first + block for block in blocks(stage)]
+
+
+def test_every_block_holds_version_zero_on_disk(built: Played) -> None:
+    assert all(on_disk(built.stage, block) == [0] * built.stage.number("words") for block in blocks(built.stage))
+
+
+def test_nothing_is_dirty_held_or_under_way(built: Played) -> None:
+    stage = built.stage
+    zone = stage.machine.zone
+    assert zone.vm_stat["NR_FILE_PAGES"] >= stage.pages
+    assert {name: n for name, n in zone.vm_stat.items() if n and name != "NR_FILE_PAGES"} == {}
+    assert all(not rt.peek(cpu, "lru_add_inactive") for cpu in stage.machine.percpu)
+    assert rt.peek(stage.journal, "j_running_transaction") is None
+    assert all(task.done and not task.held for task in built.engine.tasks)
+
+
+def test_every_page_is_on_one_list_of_the_lru(built: Played) -> None:
+    stage = built.stage
+    zone = stage.machine.zone
+    listed = [*rt.peek(zone, "inactive_list"), *rt.peek(zone, "active_list")]
+    assert all(listed.count(cached(stage, index)) == 1 for index in range(stage.pages))
+
+
+def test_migrations_and_metadata_find_free_frames(built: Played) -> None:
+    stage = built.stage
+    assert len(rt.peek(stage.machine.zone, "free_list")) >= SPARE_PAGES - 1
+
+
+def test_every_reference_has_a_recorded_origin(built: Played) -> None:
+    """The refcount oracle replays the record from its first event, set-up included."""
+
+    def with_snapshots(stage: Stage) -> None:
+        for label in ("quiescent", "synced"):
+            rt.note("snapshot", label)
+            stage.final[label] = snapshot(stage)
+
+    record = play(with_snapshots, **built.stage.params).record
+    judged = {judgement.oracle: judgement for judgement in oracles.judge_all(record, ["refcount", "slot", "dirty"])}
+    assert {name: judgement.findings for name, judgement in judged.items() if judgement.findings} == {}
+    assert judged["refcount"].verdict is Verdict.PASS
+
+
+def test_set_up_is_a_function_of_the_parameters() -> None:
+    one, two = (play(lambda stage: None, seed=seed, pages=2, buffers=4) for seed in (1, 2))
+    assert list(one.record.plain()) == list(two.record.plain())
+
+
+@pytest.mark.parametrize("metadata", [0, 1])
+def test_the_log_has_room_for_every_round_and_the_final_sync(metadata: int) -> None:
+    rounds = 25
+
+    def body(stage: Stage) -> None:
+        for _ in range(rounds):
+            writer.write_block(stage, 0)
+            assert committer.commit_running(stage)
+        sync(stage)
+
+    played = play(body, rounds=rounds, metadata=metadata)
+    assert on_disk(played.stage, 0) == [rounds] * 2
+
+
+def test_sync_brings_every_block_to_the_disk_and_leaves_the_stage_as_built() -> None:
+    def body(stage: Stage) -> None:
+        for block in blocks(stage):
+            writer.write_block(stage, block)
+        sync(stage)
+
+    stage = play(body, pages=2, buffers=4, metadata=1).stage
+    assert [on_disk(stage, block) for block in blocks(stage)] == [[block + 1] * 2 for block in blocks(stage)]
+    assert rt.peek(stage.journal, "j_running_transaction") is None
+    for index in range(stage.pages):
+        page = cached(stage, index)
+        assert not {"PG_dirty", "PG_writeback", "PG_locked"} & set(page.flags.names())
+        assert not any(bh.b_state.peek(BufferState.BH_Dirty) for bh in ring(stage, index))
+    assert stage.machine.zone.vm_stat["NR_FILE_DIRTY"] == 0
