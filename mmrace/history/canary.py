@@ -1,9 +1,9 @@
 """Canaries: planted bugs that every campaign must find, or its own verdict is worth nothing.
 
-Each names where it is to be found, by which oracle, and within how many runs.  The cap is set from a measured hit rate
-p (``stress/bench/canaries.py``): a miss within `cap` runs has probability (1-p)^cap < 1e-6 even at the lower end of
-p's 99 % confidence interval.  Found means by the oracle named, never by a stray Python exception; the unmodified twin
-must pass the same runs.
+Each names where it is to be found, by which oracle, and how often it was (``stress/bench/canaries.py``).  The cap in runs
+follows from that: p is half of the lower end of the 99 % Wilson interval of the measured rate (half, because another
+machine interleaves threads otherwise), and a search of `cap_runs` runs misses it with probability below MISS.  Found
+means by the oracle named, never by a stray Python exception; the unmodified twin must pass the same runs.
 """
 
 from __future__ import annotations
@@ -17,20 +17,24 @@ from mmrace.history.variant import Variant
 MISS = 1e-6
 """Accepted chance that a campaign misses one canary by bad luck."""
 
+SAFETY = 0.5
+Z99 = 2.576
+"""Normal quantile of a two-sided 99 % interval."""
+
 
 @dataclass(frozen=True)
 class Canary:
     """One planted bug: where to look for it and who must see it.
 
-    Args: noise: of runs under `free`.  hit_rate: lower bound of its measured rate of being found in one such run.
+    Args: noise: of runs under `free`.  measured: (hits, runs) under `free` with that noise.
     """
 
     variant: Variant
     scenario: str
     oracle: str
+    measured: tuple[int, int]
     noise: str = "gentle"
     params: Mapping[str, int | str] = field(default_factory=dict)
-    hit_rate: float = 0.1
 
     @property
     def name(self) -> str:
@@ -50,11 +54,17 @@ class Canary:
     @property
     def cap_runs(self) -> int:
         """Runs within which it is found but for a chance of MISS."""
-        return cap(self.hit_rate)
+        return cap(SAFETY * wilson_low(*self.measured))
+
+
+def wilson_low(hits: int, runs: int) -> float:
+    """Return the lower end of the 99 % Wilson interval of a rate."""
+    share, z = hits / runs, Z99
+    middle = share + z * z / (2 * runs)
+    spread = z * math.sqrt(share * (1 - share) / runs + z * z / (4 * runs * runs))
+    return max(0.0, (middle - spread) / (1 + z * z / runs))
 
 
 def cap(hit_rate: float) -> int:
-    """Return the least n with (1 - hit_rate)^n < MISS.  Args: hit_rate: in (0, 1]."""
-    if hit_rate >= 1:
-        return 1
+    """Return the least n with (1 - hit_rate)^n < MISS.  Args: hit_rate: in (0, 1)."""
     return math.ceil(math.log(MISS) / math.log1p(-hit_rate))

@@ -55,8 +55,7 @@ def run_one(spec: RunSpec, keep_record: bool = False) -> RunResult:
     result = _judge(spec, scenario, record, time.perf_counter() - began)
     if result.verdict == Verdict.FAIL and spec.engine != "free":
         again = _follow(spec, scenario, params, variant, workload, record)
-        again.verdict = record.verdict
-        result.record = again
+        result = _judge(spec, scenario, again, result.seconds)  # its findings name sites, as those of its replay will
     elif result.verdict == Verdict.PASS and not keep_record:
         result.record = None
     return result
@@ -166,7 +165,7 @@ def _judge(spec: RunSpec, scenario: Scenario, record: Record, seconds: float) ->
         verdict=str(verdict),
         findings=findings,
         ops=counters.pop("ops"),
-        switches=0,
+        switches=counters.pop("switches"),
         seconds=seconds,
         counters=counters,
         marks=record.marks,

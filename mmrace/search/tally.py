@@ -14,12 +14,15 @@ from mmrace.scenarios.workload import order_kept
 
 
 def counters(record: Record) -> dict[str, int]:
-    """Return the run's counts; "ops" is the number of events that are no notes."""
+    """Return the run's counts; "ops" are events that are no notes, "switches" changes of task between them."""
     count: Counter[str] = Counter()
     notes = 0
     begun: list[int] = []
-    for _, op, kind, facts in record.events:
+    switches, last = 0, -1
+    for task, op, kind, facts in record.events:
         if op != NOTE:
+            switches += task != last
+            last = task
             continue
         notes += 1
         if kind == "migrate-end":
@@ -43,4 +46,5 @@ def counters(record: Record) -> dict[str, int]:
             count["workload.pairs"] += pairs
             count["workload.pairs_kept"] += kept
     count["ops"] = len(record.events) - notes
+    count["switches"] = max(0, switches - 1)
     return dict(count)

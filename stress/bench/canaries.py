@@ -6,26 +6,25 @@ Two tables.  The first gives, for each canary, the share of N runs in which its 
 noise profile and under `gate` with random walk, with the canary's own scenario and parameters.  The second starts K
 searches from different seeds, with the canary's own noise and under `gate`, each of at most its cap of runs, and gives
 how many found it (k of K) and the medians of runs and seconds over all K, searches that did not find it counting as the
-cap and beyond ("censored"): never a mean of successes only.  Hit rates in `mmrace/history/canaries/` are lower bounds
-of the first table's (99 %, Wilson).
+cap and beyond ("censored"): never a mean of successes only.  What `mmrace/history/canaries/` has as measured comes from
+the first table.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import multiprocessing
 import statistics
 import time
 from typing import Any
 
 from mmrace.history.canaries import canaries
+from mmrace.history.canary import wilson_low
 from mmrace.runtime.noise import PROFILES
 from mmrace.search.run import run_one
 from mmrace.search.spec import RunSpec
 
-Z99 = 2.576
 Job = tuple[str, str, str, int, int]  # canary, engine, noise, first seed, runs
 
 
@@ -58,14 +57,6 @@ def hunt(job: Job) -> tuple[Job, int | None, float]:
         if caught(name, engine, noise, first + i):
             return job, i + 1, time.perf_counter() - began
     return job, None, time.perf_counter() - began
-
-
-def wilson_low(hits: int, runs: int) -> float:
-    """Return the lower end of the 99 % Wilson interval of a rate."""
-    share, z = hits / runs, Z99
-    middle = share + z * z / (2 * runs)
-    spread = z * math.sqrt(share * (1 - share) / runs + z * z / (4 * runs * runs))
-    return max(0.0, (middle - spread) / (1 + z * z / runs))
 
 
 def measure(names: list[str], runs: int, seeds: int, jobs: int) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def test_sync_brings_every_block_to_the_disk_and_leaves_the_stage_as_built() -> 
             writer.write_block(stage, block)
         sync(stage)
 
-    stage = play(body, pages=2, buffers=4, metadata=1).stage
+    stage = play(body, pages=2, buffers=4).stage
     assert [on_disk(stage, block) for block in blocks(stage)] == [[block + 1] * 2 for block in blocks(stage)]
     assert rt.peek(stage.journal, "j_running_transaction") is None
     for index in range(stage.pages):

@@ -33,4 +33,5 @@ CANARY = Canary(
     params={"words": 4, "rounds": 4, "migrations": 10, "idle": 60},
     noise="stutter",
     oracle="lock-discipline",
+    measured=(33, 120),
 )

@@ -73,7 +73,8 @@ CANARY = Canary(
         source="first posted version of the trylock patch, November 2011",
     ),
     scenario="async-vs-commit",
-    params={"words": 4, "buffers": 8, "rounds": 6, "burst": 2, "migrations": 12, "idle": 60},
-    noise="stutter",
+    params={"words": 4, "buffers": 8, "rounds": 12, "burst": 2, "migrations": 24, "idle": 60},
+    noise="gentle",
     oracle="slot",
+    measured=(27, 100),
 )

@@ -39,6 +39,7 @@ CANARY = Canary(
         "direct": 0,
         "without": "reader",
     },
-    noise="chaos",
+    noise="stutter",
     oracle="liveness",
+    measured=(15, 120),
 )

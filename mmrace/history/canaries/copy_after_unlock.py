@@ -61,4 +61,5 @@ CANARY = Canary(
     },
     noise="gentle",
     oracle="content",
+    measured=(24, 120),
 )

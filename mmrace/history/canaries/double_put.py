@@ -29,4 +29,5 @@ CANARY = Canary(
     ),
     scenario="async-vs-commit",
     oracle="refcount",
+    measured=(120, 120),
 )

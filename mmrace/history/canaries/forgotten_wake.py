@@ -25,4 +25,5 @@ CANARY = Canary(
     scenario="sync-vs-commit",
     noise="gentle",
     oracle="liveness",
+    measured=(112, 120),
 )

@@ -30,4 +30,5 @@ CANARY = Canary(
     ),
     scenario="async-vs-commit",
     oracle="refcount",
+    measured=(119, 120),
 )

@@ -23,6 +23,7 @@ CANARY = Canary(
     ),
     scenario="async-vs-commit",
     params={"rounds": 8, "reads": 2, "migrations": 16, "idle": 60},
-    noise="targeted",
+    noise="gentle",
     oracle="refcount",
+    measured=(20, 120),
 )

@@ -29,4 +29,5 @@ CANARY = Canary(
     scenario="async-vs-commit",
     noise="gentle",
     oracle="lock-discipline",
+    measured=(76, 120),
 )

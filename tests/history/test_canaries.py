@@ -1,0 +1,138 @@
+"""Planted bugs: each is found by the oracle that it names, where the correct protocol passes the same seeds."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import pkgutil
+from types import ModuleType
+
+import pytest
+
+import mmrace.kernel
+from mmrace import history, oracles, scenarios
+from mmrace.history.canaries import CANARIES, canaries
+from mmrace.history.canary import MISS, Canary, cap
+from mmrace.history.variant import Variant
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.noise import PROFILES
+from mmrace.search.run import run_one
+from tests.history.hunted import HUNTED, spec_of, twin_of
+
+FOUND = [(name, seed) for name, hunted in HUNTED.items() for seed in hunted.seeds]
+PLACES = [(canary.name, place) for canary in CANARIES for place in canary.variant.bind]
+STEPS_SHORT = 10_000  # ops: a run of these tests is over in a fraction of a second
+
+
+def kernel_modules() -> list[ModuleType]:
+    found = pkgutil.walk_packages(mmrace.kernel.__path__, "mmrace.kernel.")
+    return [importlib.import_module(info.name) for info in found]
+
+
+def test_every_canary_was_hunted() -> None:
+    assert list(HUNTED) and set(HUNTED) == set(canaries())
+    assert all(hunted.seeds for hunted in HUNTED.values())
+
+
+@pytest.mark.parametrize(("name", "seed"), FOUND)
+def test_a_canary_is_found_by_its_oracle(name: str, seed: int) -> None:
+    result = run_one(spec_of(name, seed))
+    assert result.verdict == "FAIL"
+    assert canaries()[name].oracle in {finding.oracle for finding in result.findings}
+    assert result.record is not None and result.record.end["how"] != "crash"
+    assert result.ops < STEPS_SHORT
+
+
+@pytest.mark.parametrize(("name", "seed"), FOUND)
+def test_its_unmodified_twin_passes(name: str, seed: int) -> None:
+    result = run_one(twin_of(spec_of(name, seed)))
+    assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {})
+
+
+@pytest.mark.parametrize("name", list(HUNTED))
+def test_the_same_seed_finds_the_same_again(name: str) -> None:
+    spec = spec_of(name, HUNTED[name].seeds[0])
+    one, two = run_one(spec), run_one(spec)
+    assert [finding.signature for finding in one.findings] == [finding.signature for finding in two.findings]
+    assert one.record is not None and two.record is not None
+    assert list(one.record.plain()) == list(two.record.plain())
+
+
+# -- what a canary says of itself --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
+def test_a_canary_names_an_oracle_a_scenario_its_parameters_and_noise(canary: Canary) -> None:
+    assert canary.oracle in oracles.ORACLES
+    assert scenarios.get(canary.scenario).merged(canary.params)
+    assert canary.noise in PROFILES
+    assert canary.title and canary.source
+    assert 0 < canary.hit_rate <= 1
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
+def test_a_canary_s_file_says_buggy_on_line_one(canary: Canary) -> None:
+    module = importlib.import_module(f"mmrace.history.canaries.{canary.name.replace('-', '_')}")
+    assert module.CANARY is canary
+    assert inspect.getsource(module).startswith('"""BUGGY: ')
+
+
+def test_names_are_told_apart() -> None:
+    assert len(canaries()) == len(CANARIES)
+    assert all(history.get(canary.name) is canary.variant for canary in CANARIES)
+
+
+@pytest.mark.parametrize(("name", "place"), PLACES)
+def test_what_a_canary_binds_is_there_and_reached_by_every_caller(name: str, place: str) -> None:
+    path, _, bound = place.partition(":")
+    home = importlib.import_module(f"mmrace.kernel.{path}")
+    original = vars(home)[bound]
+    copies = [
+        f"{module.__name__}:{key}"
+        for module in kernel_modules()
+        for key, value in vars(module).items()
+        if value is original and (module, key) != (home, bound)
+    ]
+    assert not copies, "imported by name: a caller that no variant reaches"
+
+
+@pytest.mark.parametrize(("name", "place"), PLACES)
+def test_what_a_canary_binds_takes_the_same_arguments(name: str, place: str) -> None:
+    path, _, bound = place.partition(":")
+    original = vars(importlib.import_module(f"mmrace.kernel.{path}"))[bound]
+    new = canaries()[name].variant.bind[place]
+    assert list(inspect.signature(new).parameters) == list(inspect.signature(original).parameters)
+
+
+def test_an_unknown_variant_is_refused_with_a_close_name() -> None:
+    with pytest.raises(UsageError) as caught:
+        history.get("double-putt")
+    assert caught.value.try_ == "double-put"
+    with pytest.raises(UsageError) as caught:
+        history.get("zzz")
+    assert caught.value.try_ == "mmrace list"
+
+
+# -- caps --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.95, 0.999])
+def test_a_cap_is_the_least_number_of_runs_that_misses_rarely_enough(rate: float) -> None:
+    runs = cap(rate)
+    assert (1 - rate) ** runs < MISS <= (1 - rate) ** (runs - 1)
+
+
+def test_a_sure_hit_needs_one_run() -> None:
+    assert cap(1.0) == 1
+
+
+def test_a_cap_grows_as_the_rate_falls() -> None:
+    rates = [1.0, 0.9, 0.5, 0.1, 0.01, 0.001]
+    caps = [cap(rate) for rate in rates]
+    assert caps == sorted(caps)
+    assert math.isclose(cap(1e-4) / cap(1e-3), 10, rel_tol=0.01)
+
+
+def test_a_canary_has_the_cap_of_its_rate() -> None:
+    assert Canary(Variant("v", "t"), "four", "content", hit_rate=0.5).cap_runs == cap(0.5) == 20
