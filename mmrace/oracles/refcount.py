@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from mmrace.oracles.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.ledger import UNNAMED, Ledger
-from mmrace.oracles.snapshot import snapshots, unfinished
+from mmrace.oracles.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from mmrace.runtime.record import Record
 
@@ -21,8 +21,10 @@ COUNTERS = (
     ("BufferHead", "b_count"),
 )  # JournalHead.b_jcount is a plain number under a lock
 TRANSIENT = frozenset(
-    {"lookup", "migrate", "commit", "checkpoint", "journal", "writeback", "io", "isolation", "new"}
+    {"lookup", "migrate", "commit", "checkpoint", "journal", "writeback", "io", "isolation", "new", "ext3"}
 )
+STRUCTURAL = ("slot", "private", "pagevec", "jh", "lru")
+"""References that something holds by pointing at the object: at rest there are as many as pointers."""
 FOREIGN = ("lookup", "gup", "pte", "pagevec")
 """References that a freezer cannot account for when another task took them (I4)."""
 
@@ -215,10 +217,38 @@ class _Audit:
                 self.evidence.add(
                     "leaked reference", text, (ledger.name, ref), ref=ref, tasks=takers, **facts
                 )
+            if view is not None and not leaked:
+                leaked = self.unheld(ledger, last, facts)
             if view is not None and not leaked and view.count != len(owners):
                 text = f"{ledger.name}: count {view.count} at rest, owners {', '.join(owners) or 'none'}"
                 self.evidence.add("count is not owners", text, (ledger.name,), count=view.count, **facts)
         return checked
+
+
+    def unheld(self, ledger: Ledger, last: Snapshot, facts: dict[str, Fact]) -> list[str]:
+        """Compare the references that structures hold with the structures; return the names that differ."""
+        pointers = _pointers(ledger.name, last)
+        differing = []
+        for ref in STRUCTURAL:
+            entries, held = len(ledger.holders.get(ref, ())), pointers.get(ref, 0)
+            if entries != held and UNNAMED not in ledger.holders:
+                differing.append(ref)
+                rule = "leaked reference" if entries > held else "pointer without reference"
+                text = f"{ledger.name}: {entries} {ref!r} references, held by {held} pointers"
+                self.evidence.add(rule, text, (ledger.name, ref), ref=ref, **facts)
+        return differing
+
+
+def _pointers(name: str, snap: Snapshot) -> dict[str, int]:
+    """Count what points at an object at rest, by the name of the reference that it holds."""
+    page, bh = snap.pages.get(name), snap.buffers.get(name)
+    if page is not None:
+        return {
+            "slot": snap.shown.get(name, 0),
+            "private": int(page.private is not None),
+            "pagevec": snap.pagevecs.count(name),
+        }
+    return {"jh": int(bh is not None and bh.jh is not None), "lru": snap.bh_lrus.count(name)}
 
 
 def judge(record: Record) -> Judgement:

@@ -6,6 +6,7 @@ written out after that).  Invariant: a view is plain data; nothing here judges.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -50,11 +51,12 @@ class BufferView:
     state: frozenset[str]
     count: int
     next: str | None
+    jh: str | None
 
 
 @dataclass(slots=True, frozen=True)
 class Snapshot:
-    """One moment of the model at rest."""
+    """One moment of the model at rest; `pagevecs` and `bh_lrus`: all entries of all CPUs."""
 
     label: str
     pages: dict[str, PageView]
@@ -64,6 +66,13 @@ class Snapshot:
     disk: dict[str, dict[int, tuple[object, ...]]]
     counters: dict[str, int]
     locks_held: tuple[str, ...]
+    pagevecs: tuple[str, ...]
+    bh_lrus: tuple[str, ...]
+
+    @property
+    def shown(self) -> Counter[str]:
+        """How many slots show each page."""
+        return Counter(slot.page for slot in self.slots if slot.page is not None)
 
     @property
     def by_position(self) -> dict[tuple[str, int], SlotView]:
@@ -126,7 +135,14 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
         {ino: _blocks(blocks) for ino, blocks in _map(plain.get("disk")).items()},
         {key: _int(value) for key, value in _map(plain.get("counters")).items()},
         tuple(str(lock) for lock in _list(plain.get("locks_held"))),
+        _entries(plain, "pagevecs"),
+        _entries(plain, "bh_lrus"),
     )
+
+
+def _entries(plain: Plain, key: str) -> tuple[str, ...]:
+    """Return what a group of per-CPU lists holds, all together."""
+    return tuple(str(name) for names in _map(plain.get(key)).values() for name in _list(names))
 
 
 def _page(row: Plain) -> PageView:
@@ -150,6 +166,7 @@ def _buffer(row: Plain) -> BufferView:
         _bits(row.get("state"), "BH_"),
         _int(row["count"]),
         _name(row.get("next")),
+        _name(row.get("jh")),
     )
 
 

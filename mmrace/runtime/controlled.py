@@ -367,6 +367,8 @@ class Controlled:
         if changed:
             return self.point(None, code)
         gate = _RetryGate(code, lanes)
+        if self.watching:  # what this task did last may be what another one waits for
+            self._watch()
         self.watched = len(self.events)
         self.watching.append(gate)
         task = self.gated(gate, code)

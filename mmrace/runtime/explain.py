@@ -78,8 +78,11 @@ def standstill(tasks: Iterable[Task]) -> dict[str, Any]:
 
 def bound(tasks: Iterable[Task], recent: Iterable[tuple[Any, ...]], steps: int) -> dict[str, Any]:
     """Describe a run that was stopped at its bound: a livelock if nobody got anywhere in its `recent` events."""
+    # the end of an I/O, or of work that a task spawned for itself, is no progress: a livelock can have both
+    cast = {task.id for task in tasks if task.parent is None or task.parent.parent is None}
     progress = any(
-        (event[1] == NOTE and event[2] in PROGRESS) or event[1] & KIND_MASK == Kind.EXIT for event in recent
+        (event[1] == NOTE and event[2] in PROGRESS) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
+        for event in recent
     )
     if progress:
         return {"kind": "cut", "steps": steps, "tasks": []}

@@ -241,8 +241,9 @@ def wake_up_bit(word: FlagWord, bit: int) -> None:
 
 def bit_unlock(word: FlagWord, bit: int) -> None:
     """Release a sleeping bit lock: clear, then wake.  Raises Violation if a stranger does it.  Point: always, twice."""
+    queue = word.queue(bit)  # hashed, in the kernel: once the bit is clear the word may be freed under us
     clear_bit_unlock(word, bit)
-    wake_up_bit(word, bit)
+    wake_up(queue)
 
 
 def hand_over(word: FlagWord, bit: int, token: object) -> None:
@@ -316,6 +317,9 @@ class _FlagPart(Part):
 
     def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> FlagWord:
         return FlagWord(code, guard, owner, self)
+
+    def outlives(self, lane: int) -> bool:
+        return lane > len(self.bits)
 
     def lane_names(self, size: int) -> list[str]:
         names = [bit.name for bit in self.bits]

@@ -102,10 +102,10 @@ class Free:
             if not task.has_irq:
                 self._take(cpu.irq_lock)
                 task.has_irq = True
-        check_alive(obj, code)
         guard: Guard = obj.guard
         guard.lock.acquire()
-        task.guard = guard
+        task.guard = guard  # if the object turns out to be freed, `_gone` gives it back
+        check_alive(obj, code)
         return task
 
     def gated(self, gate: Gate, code: int) -> Task:
@@ -407,7 +407,7 @@ class Free:
         """As under control: go on for a share more; then say livelock if nobody got anywhere, else cut the run."""
         if not self.bounded_at:
             self.bounded_at = {task: len(task.events) for task in list(self.tasks)}
-        elif progress > self.steps_max + self.steps_max // FAIR_SHARE:
+        elif progress > sum(self.bounded_at.values()) + self.steps_max // FAIR_SHARE:
             recent = [event for task in list(self.tasks) for event in task.events[self.bounded_at.get(task, 0) :]]
             self._finish({"how": "bound", "detail": explain.bound(self.tasks, recent, progress)})
 

@@ -10,6 +10,7 @@ of a generic descriptor.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast, overload
 
@@ -68,6 +69,10 @@ class Part:
     def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Any:
         """Return the primitive for one object; `code` is that of its first lane."""
         raise NotImplementedError
+
+    def outlives(self, lane: int) -> bool:
+        """Say whether the primitive's lane of this number is no part of the struct's memory."""
+        return False
 
     def lane_names(self, size: int) -> list[str]:
         """Name each lane, "" for the only one."""
@@ -284,6 +289,15 @@ def _field_of(obj: Struct, code: int) -> str:
     return cls.sized_part[0] if cls.sized_part else f"lane {lane}"
 
 
+def _outlives(obj: Struct, code: int) -> bool:
+    """Say whether an op is on a lane that is no part of the object's memory (the queue of a bit)."""
+    lane = (code >> SHIFT) - obj.base
+    for _, first, count, part in type(obj).plan:
+        if first <= lane < first + count:
+            return part is not None and part.outlives(lane - first)
+    return False
+
+
 def _refuse_announced(obj: Struct, keep: tuple[str, ...]) -> None:
     """Raise Violation if a task has announced an op on `obj`: it has looked already, and will do it on freed memory.
 
@@ -298,7 +312,7 @@ def _refuse_announced(obj: Struct, keep: tuple[str, ...]) -> None:
         if task is me or task.done or not 0 <= (code >> SHIFT) - obj.base < lanes:
             continue
         field, kind = _field_of(obj, code), Kind(code & KIND_MASK)
-        if field not in keep and kind is not Kind.SLEEP:
+        if field not in keep and kind is not Kind.SLEEP and not _outlives(obj, code):
             rule = f"access to {type(obj).__name__}.{field} after free"
             raise Violation(
                 "use-after-free", rule, object=obj.name, task=task.name, about_to=kind.name, freed_by=me.name
@@ -316,31 +330,32 @@ def check_alive(obj: Any, code: int) -> None:
 
 
 def _primitives(obj: Struct, keep: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield (field, primitive) of all that is embedded and not in `keep`: bits' queues and gates with their word."""
+    """Yield (field, primitive) of all that is embedded and not in `keep`: bits' gates with their word."""
     cls = type(obj)
     for key in [key for key, _, _ in cls.parts] + ([cls.sized_part[0]] if cls.sized_part else []):
         if key not in keep:
             part = peek(obj, key)
             yield key, part
-            for inner in ("queues", "gates"):
-                for primitive in list(getattr(part, inner, {}).values()):
-                    yield key, primitive
+            for gate in list(getattr(part, "gates", {}).values()):
+                yield key, gate
 
 
 def poison(obj: Struct, keep: tuple[str, ...] = ()) -> None:
     """Mark `obj` as freed: any op on a field that is not in `keep` is a Violation of use-after-free.
 
     So is an op that another task has announced already (then it is raised here, on that task's behalf).  Embedded
-    primitives are poisoned too, so an unlock whose wake comes after the free is seen.  Point: never.
+    primitives are poisoned too.  The queue of a bit is not: in the kernel its sleepers wait on a hashed queue, and the
+    wake half of an unlock needs only the address of what may be free by then.  Point: never.
     """
     if obj.dead is not None:
         raise Violation("use-after-free", f"double free of a {type(obj).__name__}", object=obj.name)
     _refuse_announced(obj, keep)
     cls = type(obj)
-    for key, part in _primitives(obj, keep):
-        part.__class__ = _dead_part(type(part), cls.__name__, key)
-    obj.dead = keep
-    obj.__class__ = _dead_class(cls, keep)
+    with obj.guard.lock if obj.guard is not None else contextlib.nullcontext():
+        for key, part in _primitives(obj, keep):
+            part.__class__ = _dead_part(type(part), cls.__name__, key)
+        obj.dead = keep
+        obj.__class__ = _dead_class(cls, keep)
 
 
 def revive(obj: Struct) -> None:

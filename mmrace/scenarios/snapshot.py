@@ -35,6 +35,7 @@ def snapshot(stage: Stage) -> dict[str, Any]:
         "counters": dict(zone.vm_stat),
         "lru": [page.name for field in LISTS for page in rt.peek(zone, field)],
         "pagevecs": _pagevecs(machine),
+        "bh_lrus": {state.name: [bh.name for bh in rt.peek(state, "bh_lru")] for state in machine.percpu},
         "locks_held": [f"{lock} by {task.name}" for task in live.need().tasks for lock in task.held],
     }
 

@@ -9,6 +9,7 @@ between cores takes two to three times as long).  A worker outlives what a run r
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -59,6 +60,7 @@ def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
             if batch is None:
                 return
             _serve(orders, batch, connection, pulse)
+            gc.collect()  # a run's model is one knot of cycles: let go of it here, not at a moment of its own choice
             connection.send(("end", health()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone: nobody is left to tell

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,9 @@ within seconds."""
 BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
 GRACE_SECONDS = 10.0  # for the run in progress when everything is to stop
 JOIN_SECONDS = 5.0
+MALLOC_ARENAS = "1"
+"""glibc gives each of many short-lived threads an arena of its own and returns little of it; a worker has one thread at
+a time that allocates much."""
 
 _context = multiprocessing.get_context("spawn")
 
@@ -81,6 +85,7 @@ class Process:
         self.process = _context.Process(
             target=work, args=(orders, theirs, self.pulse), name=f"mmrace worker {self.name}", daemon=True
         )
+        os.environ.setdefault("MALLOC_ARENA_MAX", MALLOC_ARENAS)
         with _interrupts_held():
             self.process.start()
         theirs.close()

@@ -45,7 +45,9 @@ HUNTED: dict[str, Hunted] = {
     "async-backout": Hunted((30, 14, 47), {"buffers": 4, "words": 1, "rounds": 3, "passes": 5, "idle": 80}),
     "async-locks-after-thaw": Hunted((15, 48, 5), {"rounds": 4, "migrations": 4, "idle": 80, "without": "reader"}),
     "no-freeze": Hunted((26, 16, 41), {"buffers": 4, "words": 1, "rounds": 3, "migrations": 4, "idle": 80, "burst": 2}),
-    "copy-after-unlock": Hunted((21, 48, 24), {**MANY_BLOCKS, "words": 8, "burst": 2, "wbuf": 1, "mode": "MIGRATE_SYNC"}),
+    "copy-after-unlock": Hunted(
+        (21, 48, 24), {**MANY_BLOCKS, "words": 8, "burst": 2, "wbuf": 1, "mode": "MIGRATE_SYNC"}
+    ),
     "commit-no-flush": Hunted((13, 15, 18), {**MANY_BLOCKS, "burst": 4, "wbuf": 16, "mode": "MIGRATE_SYNC_LIGHT"}),
 }
 

@@ -13,8 +13,7 @@ import pytest
 import mmrace.kernel
 from mmrace import history, oracles, scenarios
 from mmrace.history.canaries import CANARIES, canaries
-from mmrace.history.canary import MISS, Canary, cap
-from mmrace.history.variant import Variant
+from mmrace.history.canary import MISS, SAFETY, Z99, Canary, cap, wilson_low
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.noise import PROFILES
 from mmrace.search.run import run_one
@@ -68,7 +67,8 @@ def test_a_canary_names_an_oracle_a_scenario_its_parameters_and_noise(canary: Ca
     assert scenarios.get(canary.scenario).merged(canary.params)
     assert canary.noise in PROFILES
     assert canary.title and canary.source
-    assert 0 < canary.hit_rate <= 1
+    hits, runs = canary.measured
+    assert 0 < hits <= runs
 
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
@@ -123,16 +123,26 @@ def test_a_cap_is_the_least_number_of_runs_that_misses_rarely_enough(rate: float
     assert (1 - rate) ** runs < MISS <= (1 - rate) ** (runs - 1)
 
 
-def test_a_sure_hit_needs_one_run() -> None:
-    assert cap(1.0) == 1
-
-
 def test_a_cap_grows_as_the_rate_falls() -> None:
-    rates = [1.0, 0.9, 0.5, 0.1, 0.01, 0.001]
-    caps = [cap(rate) for rate in rates]
-    assert caps == sorted(caps)
+    caps = [cap(rate) for rate in (0.99, 0.9, 0.5, 0.1, 0.01, 0.001)]
+    assert caps == sorted(caps) and caps[2] == 20
     assert math.isclose(cap(1e-4) / cap(1e-3), 10, rel_tol=0.01)
 
 
-def test_a_canary_has_the_cap_of_its_rate() -> None:
-    assert Canary(Variant("v", "t"), "four", "content", hit_rate=0.5).cap_runs == cap(0.5) == 20
+@pytest.mark.parametrize(("hits", "runs"), [(1, 1000), (7, 40), (50, 100), (150, 200), (200, 200)])
+def test_a_lower_bound_is_the_rate_from_which_the_measured_one_is_just_z_away(hits: int, runs: int) -> None:
+    """Wilson's definition: the p below the measured share whose own standard error puts the share z away."""
+    low, share = wilson_low(hits, runs), hits / runs
+    assert 0 < low < share
+    assert math.isclose(share - low, Z99 * math.sqrt(low * (1 - low) / runs), rel_tol=1e-9)
+
+
+def test_a_lower_bound_rises_with_the_number_of_runs() -> None:
+    bounds = [wilson_low(n // 2, n) for n in (10, 100, 1000, 10_000)]
+    assert bounds == sorted(bounds) and bounds[-1] > 0.48
+    assert wilson_low(0, 100) == 0
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
+def test_a_canary_s_cap_follows_from_what_was_measured(canary: Canary) -> None:
+    assert canary.cap_runs == cap(SAFETY * wilson_low(*canary.measured))

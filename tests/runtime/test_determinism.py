@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from mmrace import runtime as rt
 from mmrace.runtime.record import Record
+from mmrace.search.random_walk import RandomWalk
 from tests.runtime.contended import contended
-from tests.runtime.engines import Outcome, Setup, walk
+from tests.runtime.engines import Outcome, Setup, gate, walk
 
 ROOT = Path(__file__).resolve().parents[2]
 PRINTS_A_RECORD = """
@@ -55,6 +57,22 @@ def test_there_is_one_mask_for_each_op_and_the_task_that_did_it_is_in_it(control
     ops = [event for event in record.events if event[1] != rt.NOTE]
     assert len(record.masks) == len(ops)
     assert all(mask >> task & 1 for mask, (task, *_) in zip(record.masks, ops, strict=True))
+
+
+def test_a_mask_is_the_set_of_tasks_that_the_strategy_was_shown() -> None:
+    class Noting(RandomWalk):
+        every_step = True
+        shown: ClassVar[list[int]] = []
+
+        def pick(self, enabled: list[rt.Task], running: rt.Task, step: int) -> rt.Task:
+            assert step == len(self.shown)
+            assert len(set(enabled)) == len(enabled)
+            self.shown.append(sum(task.bit for task in enabled))
+            return super().pick(enabled, running, step)
+
+    outcome = gate(contended, Noting(3))
+    assert outcome.record.masks == Noting.shown
+    assert max(mask.bit_count() for mask in Noting.shown) > 5
 
 
 def _lines_of_another_process(hash_seed: str) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 
 import pytest
 
@@ -261,3 +263,22 @@ def test_a_spinner_that_waits_for_a_free_task_ends_well_under_free() -> None:
 
     for seed in range(5):
         check(free(main, "chaos", seed=seed))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_ctrl_c_unwinds_every_task_and_is_raised(run: Setup, seed: int) -> None:
+    unwound: list[str] = []
+    tasks: list[rt.Task] = []
+
+    def main() -> None:
+        _sleepers(unwound)
+        tasks.append(rt.current())
+        for turn in count():
+            rt.schedule()
+            if turn == 3 * seed:
+                _thread.interrupt_main()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(main)
+    assert all(task.done for task in tasks)
+    assert run(lambda: None).how == "finished"

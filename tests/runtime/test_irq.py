@@ -7,7 +7,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import Kind
 from tests.runtime.contended import contended
-from tests.runtime.engines import Outcome, Setup, asleep, box, explore, gate
+from tests.runtime.engines import Outcome, Setup, asleep, box, explore, gate, until
 
 
 def irqs_respected(outcome: Outcome) -> int:
@@ -200,6 +200,58 @@ def test_in_an_interrupt_the_device_is_on_that_cpu_and_after_it_on_none(run: Set
         rt.join_others()
 
     assert run(main).how == "finished"
+
+
+def test_a_task_that_spins_for_a_lock_with_irqs_off_lets_no_interrupt_in(run: Setup) -> None:
+    def main() -> None:
+        shared = box()
+
+        def holder() -> None:
+            rt.spin_lock(shared.other)
+            shared.x = 1
+            until(lambda: shared.y)
+            for _ in range(300):  # time for the interrupt to come, if it may
+                rt.schedule()
+            rt.spin_unlock(shared.other)
+
+        def spinner() -> None:
+            until(lambda: shared.x)
+            rt.local_irq_disable()
+            shared.y = 1
+            rt.spin_lock(shared.other)
+            rt.spin_unlock(shared.other)
+            rt.local_irq_enable()
+
+        rt.spawn(holder, cpu=1)
+        rt.spawn(spinner, cpu=2)
+        until(lambda: shared.y)
+        rt.join(rt.spawn(_interrupt, 2, cpu=None))
+        rt.join_others()
+
+    assert irqs_respected(run(main)) == 1
+
+
+def test_the_exit_is_in_the_record_before_the_cpus_task_may_go_on(run: Setup) -> None:
+    still_in: list[bool] = []
+
+    def main() -> None:
+        def device() -> None:
+            me = rt.current()
+            log = me.log
+
+            def logged(event: tuple[object, ...]) -> None:
+                if event[2] == "exit":
+                    still_in.append(me.in_irq)
+                log(event)
+
+            rt.irq_enter(1)
+            me.log = logged
+            rt.irq_exit()
+
+        rt.join(rt.spawn(device, cpu=None))
+
+    run(main)
+    assert still_in == [True]
 
 
 def test_leaving_an_interrupt_that_never_began_is_a_violation(run: Setup) -> None:

@@ -223,6 +223,19 @@ def test_a_bit_spinlock_and_its_neighbours_do_not_disturb_each_other(run: Setup)
     assert run(main).how == "finished"
 
 
+def test_blind_spot_a_plain_store_over_a_spun_bit_does_not_unlock_it(run: Setup) -> None:
+    """A bit spinlock is held as long as its holder says so: a stale store that clears the bit lets nobody else in."""
+
+    def main() -> None:
+        """BUGGY: loses the lock bit."""
+        word = box().flags
+        rt.bit_spin_lock(word, Flag.SPIN)
+        word.store(0)
+        rt.join(rt.spawn(lambda: rt.note("won", rt.bit_spin_trylock(word, Flag.SPIN)), cpu=1))
+
+    assert run(main).notes("won") == [(False,)]
+
+
 def test_a_held_lock_disables_its_acquire_and_never_a_try(controlled: Setup) -> None:
     def main() -> None:
         shared = box()

@@ -51,12 +51,18 @@ def test_per_cpu_data_may_be_used_with_irqs_off_and_in_an_interrupt(run: Setup) 
     assert run(main).how == "finished"
 
 
-@pytest.mark.parametrize("cpu", [1, None], ids=["preemptible", "no-cpu"])
-def test_per_cpu_data_with_preemption_on_is_a_violation(run: Setup, cpu: int | None) -> None:
+@pytest.mark.parametrize("who", ["preemptible", "device", "device-with-a-spinlock"])
+def test_per_cpu_data_of_no_certain_cpu_is_a_violation(run: Setup, who: str) -> None:
     def main() -> None:
         """BUGGY: uses per-CPU data while it could be moved, or on no CPU."""
-        state = per_cpu()
-        rt.join(rt.spawn(state.this_cpu, name="user", cpu=cpu))
+        state, shared = per_cpu(), box(9)
+
+        def user() -> None:
+            if who == "device-with-a-spinlock":
+                rt.spin_lock(shared.spin)
+            state.this_cpu()
+
+        rt.join(rt.spawn(user, name="user", cpu=1 if who == "preemptible" else None))
 
     outcome = run(main)
     assert (outcome.detail["oracle"], outcome.detail["rule"]) == (

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime.kinds import Kind
-from tests.runtime.engines import EXPLORED, Box, Flag, Outcome, Setup, asleep, box, explore
+from mmrace.runtime.kinds import KIND_MASK, Kind
+from tests.runtime.engines import EXPLORED, Box, Flag, Outcome, Setup, asleep, box, explore, free
 
 TOUCHES: dict[str, Callable[[Box], object]] = {
     "x": lambda freed: freed.x,
@@ -135,6 +136,45 @@ def test_a_task_that_waits_for_a_lock_of_a_freed_object_is_caught(controlled: Se
     facts = caught(controlled(main), "mutex")
     assert facts["task"] == "waiter"
     assert facts["freed_by"] == "main"
+
+
+def test_a_sleeper_is_caught_at_what_it_does_when_it_was_woken(controlled: Setup) -> None:
+    def main() -> None:
+        """BUGGY: frees an object as soon as its sleepers were woken."""
+        freed = box()
+        queue = freed.queue
+        rt.spawn(rt.wait_event, queue, lambda: False, name="sleeper", cpu=1)
+        asleep(queue, 1)
+        rt.wake_up(queue)
+        rt.poison(freed)
+        rt.join_others()
+
+    assert caught(controlled(main), "queue") == {"task": "sleeper", "object": "box:0"}
+
+
+def test_under_free_an_op_that_was_announced_before_the_free_is_refused_when_it_begins() -> None:
+    announced, freed = threading.Event(), threading.Event()
+
+    def linger(obj: object, code: int) -> None:
+        if code & KIND_MASK == Kind.GET:
+            announced.set()
+            assert freed.wait(60)
+
+    def main() -> None:
+        """BUGGY: frees what another task is about to take a reference to."""
+        page = box()
+
+        def user() -> None:
+            rt.current().noise = linger
+            page.count.get("gup")
+
+        task = rt.spawn(user, name="user", cpu=1)
+        assert announced.wait(60)
+        rt.poison(page)
+        freed.set()
+        rt.join(task)
+
+    assert caught(free(main), "count")["task"] == "user"
 
 
 def test_fields_that_are_kept_can_be_used_after_the_free(run: Setup) -> None:

@@ -215,3 +215,25 @@ def test_the_number_of_the_turn_is_given_and_recorded(run: Setup) -> None:
     given = [turn for (turn,) in outcome.notes("turn")]
     assert given == list(range(len(given)))
     assert [op[3] for op in outcome.ops(Kind.RETRY)] == given[1:]
+
+
+def test_a_change_by_the_last_op_of_another_spinners_turn_is_not_missed(controlled: Setup) -> None:
+    def main() -> None:
+        shared = box()
+
+        def first() -> None:
+            until(lambda: shared.x)
+            shared.y = 1
+
+        def second() -> None:
+            for _ in rt.until_changed():
+                if shared.y:
+                    return
+                shared.x = 1  # and then it turns at once
+
+        rt.spawn(first, cpu=1)
+        rt.spawn(second, cpu=2)
+        rt.join_others()
+
+    assert controlled(main).how == "finished"
+    assert {outcome.how for outcome in explore(main)} == {"finished"}

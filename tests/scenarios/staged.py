@@ -1,6 +1,6 @@
-"""A stage that a test plays on: built as a run builds it, under a chosen engine, with parameters that are all spelled out.
+"""A stage that a test plays on: built as a run builds it, under a chosen engine, every parameter spelled out.
 
-Invariant: `EXPLICIT` names every parameter, so that what a test finds by its seed does not depend on anybody's defaults.
+Invariant: `EXPLICIT` names every parameter, so that what a test finds by its seed depends on nobody's defaults.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def spelled_out(**changed: int | str) -> tuple[tuple[str, int | str], ...]:
     return tuple(sorted({**EXPLICIT, **changed}.items()))
 
 
-def gate_spec(scenario: str, seed: int = 0, variant: str = "", **changed: int | str) -> RunSpec:
+def gate_spec(scenario: str, seed: int = 0, variant: str = "", /, **changed: int | str) -> RunSpec:
     """Return a run under `gate` by random walk, every parameter spelled out."""
     return RunSpec(scenario, spelled_out(**changed), variant=variant, engine="gate", seed=seed)
 

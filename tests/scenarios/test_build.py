@@ -78,7 +78,7 @@ def test_migrations_and_metadata_find_free_frames(built: Played) -> None:
     assert len(rt.peek(stage.machine.zone, "free_list")) >= SPARE_PAGES - 1
 
 
-def test_every_reference_has_a_recorded_origin(built: Played) -> None:
+def test_every_reference_has_a_recorded_origin() -> None:
     """The refcount oracle replays the record from its first event, set-up included."""
 
     def with_snapshots(stage: Stage) -> None:
@@ -86,7 +86,7 @@ def test_every_reference_has_a_recorded_origin(built: Played) -> None:
             rt.note("snapshot", label)
             stage.final[label] = snapshot(stage)
 
-    record = play(with_snapshots, **built.stage.params).record
+    record = play(with_snapshots, pages=3, buffers=4, metadata=1).record
     judged = {judgement.oracle: judgement for judgement in oracles.judge_all(record, ["refcount", "slot", "dirty"])}
     assert {name: judgement.findings for name, judgement in judged.items() if judgement.findings} == {}
     assert judged["refcount"].verdict is Verdict.PASS

@@ -17,7 +17,9 @@ from mmrace.search.run import run_one
 from tests.scenarios.staged import cached, gate_spec, play, ring
 
 KEYS = {
-    "pages": {"name", "pfn", "generation", "free", "flags", "count", "mapcount", "mapping", "index", "private", "words"},
+    "pages": {
+        "name", "pfn", "generation", "free", "flags", "count", "mapcount", "mapping", "index", "private", "words",
+    },
     "mappings": {"name", "ino", "slots", "nrpages"},
     "buffers": {"name", "page", "block", "index", "state", "count", "jh", "next"},
     "journals": {"name", "running", "committing", "lists"},
@@ -25,7 +27,7 @@ KEYS = {
 PARTS = {*KEYS, "disk", "counters", "lru", "pagevecs", "locks_held"}
 
 
-def taken(body: Any = None, **changed: int | str) -> tuple[Stage, dict[str, Any]]:
+def taken(body: Any = None, pages: int = 1, pagevec: int = 1) -> tuple[Stage, dict[str, Any]]:
     """Play `body` on a stage, take a snapshot, and let `body` clean up if it is a generator."""
 
     def main(stage: Stage) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def taken(body: Any = None, **changed: int | str) -> tuple[Stage, dict[str, Any]
             pass
         return shot
 
-    played = play(main, **changed)
+    played = play(main, pages=pages, pagevec=pagevec)
     assert isinstance(played.value, dict)
     return played.stage, played.value
 
@@ -46,7 +48,7 @@ def by_name(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_snapshot_is_json_and_survives_it() -> None:
-    _, shot = taken(pages=2, buffers=4)
+    _, shot = taken(pages=2)
     assert json.loads(json.dumps(shot)) == shot
 
 
@@ -146,7 +148,7 @@ def test_a_snapshot_is_no_op() -> None:
 
 
 def test_a_run_takes_both_snapshots_and_the_record_keeps_them() -> None:
-    record = run_one(gate_spec("async-vs-commit", seed=3), keep_record=True).record
+    record = run_one(gate_spec("async-vs-commit", 3), keep_record=True).record
     assert record is not None
     assert set(record.final) == {"quiescent", "synced"}
     tail = json.loads(list(record.lines())[-1])

@@ -25,9 +25,9 @@ from tests.scenarios.staged import gate_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "data" / "async-vs-commit.jsonl"
-SHORT: dict[str, int | str] = {"pages": 1, "buffers": 1, "words": 1, "rounds": 1, "migrations": 1, "passes": 3}
+SHORT = {"pages": 1, "buffers": 1, "words": 1, "rounds": 1, "migrations": 1, "passes": 3}
 GOLDEN_SPEC = gate_spec("async-vs-commit", 93, **SHORT)
-"""Of the short runs the one in which a migration is refused for the page lock, backs out, and then moves a dirty page."""
+"""Of the short runs one in which a migration is refused for the page lock, backs out, and then moves a dirty page."""
 
 FAILING = gate_spec("async-vs-commit", 3, "double-put", **SHORT)
 COMMITTER_IN_COMMIT = "jbd.commit:journal_commit_transaction"
@@ -164,7 +164,7 @@ def _buggy(*_: object) -> None:
 def test_an_exception_in_a_planted_bug_is_a_crash_and_no_finding(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str, engine: str
 ) -> None:
-    canary = Canary(Variant("stumble", "BUGGY", {place: _buggy}), "async-vs-commit", "content")
+    canary = Canary(Variant("stumble", "BUGGY", {place: _buggy}), "async-vs-commit", "content", (1, 1))
     monkeypatch.setattr(history, "CANARIES", (canary,))
     result = run_one(replace(gate_spec("async-vs-commit", 93, "stumble", **SHORT), engine=engine))
     assert (result.verdict, result.findings) == ("FAIL", [])

@@ -8,6 +8,7 @@ from mmrace.history.canaries import (
     double_put,
     forgotten_wake,
     lost_get,
+    lost_put,
     no_freeze,
     unlock_by_stranger,
 )
@@ -16,6 +17,7 @@ from mmrace.history.canary import Canary
 CANARIES: tuple[Canary, ...] = (
     double_put.CANARY,
     lost_get.CANARY,
+    lost_put.CANARY,
     forgotten_wake.CANARY,
     unlock_by_stranger.CANARY,
     copy_after_unlock.CANARY,

@@ -1,11 +1,12 @@
-"""BUGGY: kjournald releases the lock of a clean data buffer that it never took.
+"""BUGGY: kjournald releases the lock of a clean data buffer that somebody else holds.
 
-`journal_submit_data_buffers` locks dirty buffers only; a clean one that is locked belongs to somebody else, such as a
-migration.  This variant settles every clean buffer as if its lock were ours.
+`journal_submit_data_buffers` locks dirty buffers only; a clean one that is locked belongs to I/O that writeback started,
+or to a migration.  This variant takes such a lock for a stale one of its own.
 """
 
 from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant
+from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.jbd import commit
 from mmrace.kernel.jbd.jbd import JournalHead
@@ -15,19 +16,21 @@ _settle = commit.settle_clean_buffer
 
 
 def settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool) -> int:
-    """Settle a clean buffer, releasing a lock that may be another's."""
-    return _settle(bh, jh, commit_transaction, True)
+    """Settle a clean buffer; if another has it locked, unlock it first."""
+    if not locked and buffer.buffer_locked(bh):
+        buffer.unlock_buffer(bh)
+    return _settle(bh, jh, commit_transaction, locked)
 
 
 CANARY = Canary(
     variant=Variant(
         "unlock-by-stranger",
-        "kjournald unlocks clean data buffers that it did not lock",
+        "kjournald unlocks clean data buffers that others hold locked",
         {"jbd.commit:settle_clean_buffer": settle_clean_buffer},
-        source="10.3 of the protocol: clean buffers are not locked",
+        source="the rule that clean data buffers are neither locked nor unlocked by the commit",
     ),
-    scenario="async-vs-commit",
-    noise="gentle",
+    scenario="four",
+    params={"words": 4, "rounds": 6, "idle": 60, "burst": 2, "without": "reader,reclaimer"},
     oracle="lock-discipline",
-    measured=(76, 120),
+    measured=(17, 60),
 )

@@ -1,0 +1,33 @@
+"""BUGGY: the old page's private reference is not dropped when its ring moves: the page is never freed."""
+
+from mmrace.history.canary import Canary
+from mmrace.history.variant import Variant
+from mmrace.kernel.mm import migrate
+from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm.filemap import AddressSpace
+from mmrace.kernel.mm.migrate import MigrateMode
+from mmrace.kernel.mm.page import Page
+
+_move = migrate.buffer_migrate_page
+
+
+def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
+    """Move a page with its buffers, and take back the put of the reference that went with them."""
+    with_buffers = page_.page_has_buffers(page)
+    rc = _move(mapping, newpage, page, mode)
+    if rc == 0 and with_buffers:
+        page_.get_page(page, "private")
+    return rc
+
+
+CANARY = Canary(
+    variant=Variant(
+        "lost-put",
+        "the private reference of the old page is never put",
+        {"mm.migrate:buffer_migrate_page": buffer_migrate_page},
+        source="put_page(old) in the ring move happens exactly once",
+    ),
+    scenario="async-vs-commit",
+    oracle="refcount",
+    measured=(30, 30),
+)
