@@ -64,13 +64,18 @@ class FlagWord:
         return self.code + (bit + 1 << SHIFT)
 
     def queue(self, bit: int) -> WaitQueue:
-        """Return the queue of sleepers of a waitable bit."""
+        """Return the queue of sleepers of a waitable bit.
+
+        In the kernel it is one of a table's, found by the word's address: it outlives the word, and to find it nothing
+        of the word is read.
+        """
         queue = self.queues.get(bit)
         if queue is None:
             place = self.part.waitable.index(bit)
             lane = 1 + len(self.part.bits) + place
             key = f"{self.part.key}.{self.name_of(bit)}.queue"
-            queue = self.queues.setdefault(bit, WaitQueue(self.code + (lane << SHIFT), self.guard, self.struct, key))
+            own: int = vars(FlagWord)["code"].__get__(self)  # a freed word refuses the plain attribute
+            queue = self.queues.setdefault(bit, WaitQueue(own + (lane << SHIFT), self.guard, self.struct, key))
         return queue
 
     def gate(self, bit: int) -> Gate:
@@ -241,9 +246,8 @@ def wake_up_bit(word: FlagWord, bit: int) -> None:
 
 def bit_unlock(word: FlagWord, bit: int) -> None:
     """Release a sleeping bit lock: clear, then wake.  Raises Violation if a stranger does it.  Point: always, twice."""
-    queue = word.queue(bit)  # hashed, in the kernel: once the bit is clear the word may be freed under us
     clear_bit_unlock(word, bit)
-    wake_up(queue)
+    wake_up_bit(word, bit)
 
 
 def hand_over(word: FlagWord, bit: int, token: object) -> None:

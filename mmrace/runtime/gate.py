@@ -58,6 +58,6 @@ class Gate(Controlled):
             self._over.acquire()
         except KeyboardInterrupt:
             self.stop()
-            if not self._over.acquire(timeout=UNWIND_SECONDS):
+            if not all(task.done for task in self.tasks) and not self._over.acquire(timeout=UNWIND_SECONDS):
                 raise InternalError("a task did not reach a point after Ctrl-C") from None
             raise

@@ -20,8 +20,9 @@ KEPT = 3  # of those that found it
 
 @dataclass(frozen=True, slots=True)
 class Hunted:
-    """A planted bug's place: its scenario with these parameters, under these seeds."""
+    """A planted bug's place: a scenario with these parameters, under these seeds."""
 
+    scenario: str
     seeds: tuple[int, ...]
     params: dict[str, int | str] = field(default_factory=dict)
 
@@ -38,23 +39,24 @@ MANY_BLOCKS: dict[str, int | str] = {
 }
 
 HUNTED: dict[str, Hunted] = {
-    "double-put": Hunted((0, 1, 2), DEFAULT),
-    "lost-get": Hunted((0, 1, 2), DEFAULT),
-    "forgotten-wake": Hunted((4, 9, 11), {**DEFAULT, "mode": "MIGRATE_SYNC_LIGHT"}),
-    "unlock-by-stranger": Hunted((4, 9, 11), DEFAULT),
-    "async-backout": Hunted((30, 14, 47), {"buffers": 4, "words": 1, "rounds": 3, "passes": 5, "idle": 80}),
-    "async-locks-after-thaw": Hunted((15, 48, 5), {"rounds": 4, "migrations": 4, "idle": 80, "without": "reader"}),
-    "no-freeze": Hunted((26, 16, 41), {"buffers": 4, "words": 1, "rounds": 3, "migrations": 4, "idle": 80, "burst": 2}),
+    "double-put": Hunted("async-vs-commit", (0, 1, 2), DEFAULT),
+    "lost-get": Hunted("async-vs-commit", (0, 1, 2), DEFAULT),
+    "lost-put": Hunted("async-vs-commit", (0, 1, 2), DEFAULT),
+    "forgotten-wake": Hunted("sync-vs-commit", (4, 9, 11), {**DEFAULT, "mode": "MIGRATE_SYNC_LIGHT"}),
+    "unlock-by-stranger": Hunted("async-vs-commit", (4, 9, 11), DEFAULT),
+    "async-backout": Hunted("async-vs-commit", (30, 14, 47), {"buffers": 4, "words": 1, "rounds": 3, "passes": 5, "idle": 80}),
+    "async-locks-after-thaw": Hunted("async-vs-commit", (15, 48, 5), {"rounds": 4, "migrations": 4, "idle": 80, "without": "reader"}),
+    "no-freeze": Hunted("async-vs-commit", (26, 16, 41), {"buffers": 4, "words": 1, "rounds": 3, "migrations": 4, "idle": 80, "burst": 2}),
     "copy-after-unlock": Hunted(
-        (21, 48, 24), {**MANY_BLOCKS, "words": 8, "burst": 2, "wbuf": 1, "mode": "MIGRATE_SYNC"}
+        "sync-vs-commit", (21, 48, 24), {**MANY_BLOCKS, "words": 8, "burst": 2, "wbuf": 1, "mode": "MIGRATE_SYNC"}
     ),
-    "commit-no-flush": Hunted((13, 15, 18), {**MANY_BLOCKS, "burst": 4, "wbuf": 16, "mode": "MIGRATE_SYNC_LIGHT"}),
+    "commit-no-flush": Hunted("sync-vs-commit", (13, 15, 18), {**MANY_BLOCKS, "burst": 4, "wbuf": 16, "mode": "MIGRATE_SYNC_LIGHT"}),
 }
 
 
 def spec_of(name: str, seed: int) -> RunSpec:
     """Return the run of a planted bug."""
-    return gate_spec(canaries()[name].scenario, seed, name, **HUNTED[name].params)
+    return gate_spec(HUNTED[name].scenario, seed, name, **HUNTED[name].params)
 
 
 def twin_of(spec: RunSpec) -> RunSpec:

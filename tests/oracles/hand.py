@@ -174,6 +174,7 @@ def rest(
         "counters": {"NR_FILE_DIRTY": 0, "NR_WRITEBACK": 0, "NR_FILE_PAGES": used, "NR_ISOLATED": 0},
         "lru": [],
         "pagevecs": {},
+        "bh_lrus": {},
         "locks_held": [],
     }
     return snap | over

@@ -177,8 +177,37 @@ def test_refcount_oracle_catches_a_leaked_buffer_reference() -> None:
 
 def test_refcount_oracle_passes_on_references_that_may_stay() -> None:
     hand = _cached().get("reader", COUNT, "pagevec", 2).get("main", "bh:1.b_count", "lru", 1)
-    snap = rest([page("page:0", count=2)], buffers=[buffer("bh:1", count=1)])
+    snap = rest(
+        [page("page:0", count=2)],
+        buffers=[buffer("bh:1", count=1)],
+        pagevecs={"percpu:0.lru_add_inactive": ["page:0"]},
+        bh_lrus={"percpu:0": ["bh:1"]},
+    )
     passed(refcount.judge(at_rest(hand, snap).record()))
+
+
+def test_refcount_oracle_catches_a_pagevec_reference_that_no_pagevec_holds() -> None:
+    hand = _cached().get("reader", COUNT, "pagevec", 2)
+    snap = rest([page("page:0", count=2)])
+    caught(refcount.judge(at_rest(hand, snap).record()), "leaked reference")
+
+
+def test_refcount_oracle_catches_a_private_reference_without_buffers() -> None:
+    hand = _cached().get("migrator", COUNT, "private", 2)
+    snap = rest([page("page:0", count=2)])
+    caught(refcount.judge(at_rest(hand, snap).record()), "leaked reference")
+
+
+def test_refcount_oracle_catches_a_slot_without_a_reference() -> None:
+    hand = _cached().put("reader", COUNT, "slot", 0)
+    snap = rest([page("page:0", count=0)])
+    caught(refcount.judge(at_rest(hand, snap).record()), "pointer without reference")
+
+
+def test_refcount_oracle_catches_a_bh_lru_reference_that_no_lru_holds() -> None:
+    hand = _cached().get("main", "bh:1.b_count", "lru", 1)
+    snap = rest([page("page:0", count=1)], buffers=[buffer("bh:1", count=1)])
+    caught(refcount.judge(at_rest(hand, snap).record()), "leaked reference")
 
 
 def test_refcount_oracle_catches_a_final_count_without_owners() -> None:

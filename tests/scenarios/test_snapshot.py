@@ -24,7 +24,7 @@ KEYS = {
     "buffers": {"name", "page", "block", "index", "state", "count", "jh", "next"},
     "journals": {"name", "running", "committing", "lists"},
 }
-PARTS = {*KEYS, "disk", "counters", "lru", "pagevecs", "locks_held"}
+PARTS = {*KEYS, "bh_lrus", "disk", "counters", "lru", "pagevecs", "locks_held"}
 
 
 def taken(body: Any = None, pages: int = 1, pagevec: int = 1) -> tuple[Stage, dict[str, Any]]:
@@ -134,6 +134,17 @@ def test_a_held_lock_and_a_queued_page_are_shown() -> None:
     assert shot["locks_held"] == [f"{stage.inode.i_mutex} by main"]
     assert "PG_locked" in by_name(shot["pages"])[name]["flags"]  # a bit that sleepers wait for shows as a bit
     assert [name] in shot["pagevecs"].values()
+
+
+def test_a_buffer_that_a_cpu_remembers_is_shown_with_it() -> None:
+    def body(stage: Stage) -> Any:
+        buffer.brelse(buffer.__getblk(stage.device, 0))
+        yield
+
+    _, shot = taken(body)
+    kept = [name for names in shot["bh_lrus"].values() for name in names]
+    assert len(kept) == 1
+    assert by_name(shot["buffers"])[kept[0]]["count"] == 1
 
 
 def test_a_snapshot_is_no_op() -> None:

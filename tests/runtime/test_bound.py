@@ -1,0 +1,74 @@
+"""The bound of a run: a fair chance behind it, then a livelock if nobody got anywhere, else the run is cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmrace import runtime as rt
+from tests.runtime.engines import Setup, box, free, gate, until
+
+STEPS = 300
+
+
+def _ping(notes: bool) -> None:
+    def spin(i: int) -> None:
+        for turn in range(1_000_000):
+            rt.schedule()
+            if notes and turn % 10 == 0:
+                rt.note("round", f"spin{i}", turn)
+
+    for i in range(2):
+        rt.spawn(spin, i, cpu=i)
+    rt.join_others()
+
+
+def test_a_run_that_gets_nowhere_after_its_bound_is_a_livelock(run: Setup) -> None:
+    outcome = run(lambda: _ping(notes=False), steps_max=STEPS)
+    assert (outcome.how, outcome.detail["kind"]) == ("bound", "livelock")
+    assert {"main", "main.0", "main.1"} == {row["task"] for row in outcome.detail["tasks"]}
+    assert outcome.detail["steps"] >= STEPS
+
+
+def test_a_run_that_gets_somewhere_after_its_bound_is_cut(run: Setup) -> None:
+    outcome = run(lambda: _ping(notes=True), steps_max=STEPS)
+    assert (outcome.how, outcome.detail["kind"]) == ("bound", "cut")
+
+
+def test_a_run_is_given_a_fair_chance_behind_its_bound() -> None:
+    class Unfair:
+        every_step = False
+
+        def pick(self, enabled: list[rt.Task], running: rt.Task, step: int) -> rt.Task:
+            return next((task for task in enabled if task.name == "spinner"), enabled[0])
+
+        def choose(self, task: rt.Task, n: int, step: int) -> int:
+            return 0
+
+    def main() -> None:
+        shared = box()
+
+        def spinner() -> None:
+            while not rt.peek(shared, "x"):
+                rt.schedule()
+
+        rt.spawn(spinner, name="spinner", cpu=1)
+        shared.x = 1
+        rt.join_others()
+
+    assert gate(main, Unfair(), steps_max=STEPS).how == "finished"
+
+
+def test_the_bound_is_kept(controlled: Setup) -> None:
+    outcome = controlled(lambda: _ping(notes=True), steps_max=STEPS)
+    assert len(outcome.ops()) <= STEPS + STEPS // 4 + 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_under_free_a_spinner_ends_well_when_its_change_comes(seed: int) -> None:
+    def main() -> None:
+        shared = box()
+        rt.spawn(until, lambda: shared.x, cpu=1)
+        shared.x = 1
+        rt.join_others()
+
+    assert free(main, "chaos", seed=seed).how == "finished"
