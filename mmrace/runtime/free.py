@@ -104,8 +104,12 @@ class Free:
                 task.has_irq = True
         guard: Guard = obj.guard
         guard.lock.acquire()
-        task.guard = guard  # if the object turns out to be freed, `_gone` gives it back
-        check_alive(obj, code)
+        task.guard = guard
+        try:
+            check_alive(obj, code)
+        except Violation:  # a `finally` of the model may still use what was kept of the object
+            self._drop(task)
+            raise
         return task
 
     def gated(self, gate: Gate, code: int) -> Task:

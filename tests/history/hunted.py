@@ -27,30 +27,34 @@ class Hunted:
     params: dict[str, int | str] = field(default_factory=dict)
 
 
-DEFAULT: dict[str, int | str] = {"migrations": 4}
-MANY_BLOCKS: dict[str, int | str] = {
-    "buffers": 8,
-    "rounds": 4,
-    "migrations": 4,
-    "direct": 0,
-    "passes": 5,
-    "idle": 80,
-    "without": "reader",
-}
+SHORT: dict[str, int | str] = {"migrations": 4}
+BUSY: dict[str, int | str] = {"buffers": 4, "words": 1, "rounds": 3, "idle": 80}
+APART: dict[str, int | str] = {"rounds": 4, "migrations": 4, "idle": 80, "without": "reader"}
+MANY_BLOCKS: dict[str, int | str] = {**APART, "buffers": 8, "direct": 0, "passes": 5}
 
 HUNTED: dict[str, Hunted] = {
-    "double-put": Hunted("async-vs-commit", (0, 1, 2), DEFAULT),
-    "lost-get": Hunted("async-vs-commit", (0, 1, 2), DEFAULT),
-    "lost-put": Hunted("async-vs-commit", (0, 1, 2), DEFAULT),
-    "forgotten-wake": Hunted("sync-vs-commit", (4, 9, 11), {**DEFAULT, "mode": "MIGRATE_SYNC_LIGHT"}),
-    "unlock-by-stranger": Hunted("async-vs-commit", (4, 9, 11), DEFAULT),
-    "async-backout": Hunted("async-vs-commit", (30, 14, 47), {"buffers": 4, "words": 1, "rounds": 3, "passes": 5, "idle": 80}),
-    "async-locks-after-thaw": Hunted("async-vs-commit", (15, 48, 5), {"rounds": 4, "migrations": 4, "idle": 80, "without": "reader"}),
-    "no-freeze": Hunted("async-vs-commit", (26, 16, 41), {"buffers": 4, "words": 1, "rounds": 3, "migrations": 4, "idle": 80, "burst": 2}),
-    "copy-after-unlock": Hunted(
-        "sync-vs-commit", (21, 48, 24), {**MANY_BLOCKS, "words": 8, "burst": 2, "wbuf": 1, "mode": "MIGRATE_SYNC"}
+    "double-put": Hunted("async-vs-commit", (0, 1, 2), SHORT),
+    "lost-get": Hunted("async-vs-commit", (0, 1, 2), SHORT),
+    "lost-put": Hunted("async-vs-commit", (0, 1, 2), SHORT),
+    "forgotten-wake": Hunted("sync-vs-commit", (4, 9, 11), {**SHORT, "mode": "MIGRATE_SYNC_LIGHT"}),
+    "unlock-by-stranger": Hunted(
+        "four",
+        (12, 0, 9),
+        {**MANY_BLOCKS, "without": "", "pages": 2, "buffers": 4, "burst": 2, "wbuf": 1, "mode": "MIGRATE_SYNC_LIGHT"},
     ),
-    "commit-no-flush": Hunted("sync-vs-commit", (13, 15, 18), {**MANY_BLOCKS, "burst": 4, "wbuf": 16, "mode": "MIGRATE_SYNC_LIGHT"}),
+    "async-backout": Hunted("async-vs-commit", (30, 14, 47), {**BUSY, "passes": 5}),
+    "async-locks-after-thaw": Hunted("async-vs-commit", (15, 48, 5), APART),
+    "no-freeze": Hunted("async-vs-commit", (26, 16, 41), {**BUSY, "migrations": 4, "burst": 2}),
+    "copy-after-unlock": Hunted(
+        "sync-vs-commit",
+        (21, 48, 24),
+        {**MANY_BLOCKS, "words": 8, "burst": 2, "wbuf": 1, "mode": "MIGRATE_SYNC"},
+    ),
+    "commit-no-flush": Hunted(
+        "sync-vs-commit",
+        (13, 15, 18),
+        {**MANY_BLOCKS, "burst": 4, "wbuf": 16, "mode": "MIGRATE_SYNC_LIGHT"},
+    ),
 }
 
 

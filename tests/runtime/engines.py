@@ -164,3 +164,11 @@ def asleep(queue: rt.WaitQueue, n: int) -> None:
     """Give way until `n` tasks sleep on a queue: not merely queued, for they may still test and go."""
     while sum(bool(entry.waiters) for entry in list(queue.entries)) < n:
         rt.schedule()
+
+
+def caught_after_free(outcome: Outcome, field: str) -> dict[str, object]:
+    """Assert that the run ended by a use of `field` after free; return the facts."""
+    assert outcome.how == "violation", outcome.record.end
+    assert (outcome.detail["oracle"], outcome.detail["rule"]) == ("use-after-free", f"access to Box.{field} after free")
+    facts: dict[str, object] = outcome.detail["facts"]
+    return facts

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime.kinds import KIND_MASK, Kind
-from tests.runtime.engines import EXPLORED, Box, Flag, Outcome, Setup, asleep, box, explore, free
+from mmrace.runtime.kinds import Kind
+from tests.runtime.engines import Box, Flag, Setup, asleep, box, caught_after_free
 
 TOUCHES: dict[str, Callable[[Box], object]] = {
     "x": lambda freed: freed.x,
@@ -35,14 +34,6 @@ KEPT: dict[str, Callable[[Box], Callable[[], object]]] = {
 }
 
 
-def caught(outcome: Outcome, field: str) -> dict[str, object]:
-    """Assert that the run ended by a use of `field` after free; return the facts."""
-    assert outcome.how == "violation", outcome.record.end
-    assert (outcome.detail["oracle"], outcome.detail["rule"]) == ("use-after-free", f"access to Box.{field} after free")
-    facts: dict[str, object] = outcome.detail["facts"]
-    return facts
-
-
 @pytest.mark.parametrize("field", TOUCHES)
 def test_a_freed_object_refuses_every_access(run: Setup, field: str) -> None:
     def main() -> None:
@@ -51,7 +42,7 @@ def test_a_freed_object_refuses_every_access(run: Setup, field: str) -> None:
         rt.poison(freed)
         TOUCHES[field](freed)
 
-    assert caught(run(main), field) == {"task": "main", "object": "box:0"}
+    assert caught_after_free(run(main), field) == {"task": "main", "object": "box:0"}
 
 
 @pytest.mark.parametrize("which", KEPT)
@@ -65,7 +56,7 @@ def test_a_primitive_of_a_freed_object_refuses_every_op(run: Setup, which: str) 
         rt.poison(freed)
         touch()
 
-    caught(run(main), "flags" if which == "bit spinlock" else which)
+    caught_after_free(run(main), "flags" if which == "bit spinlock" else which)
 
 
 @pytest.mark.parametrize("slept", [False, True], ids=["nobody-ever-slept", "somebody-slept-before"])
@@ -88,7 +79,7 @@ def test_an_unlock_may_wake_after_the_free_since_a_bits_queue_is_not_in_the_word
     assert run(main).how == "finished"
 
 
-def test_the_clear_of_an_unlock_after_the_free_is_caught(run: Setup) -> None:
+def test_the_clear_of_an_unlock_after_the_free_is_caught_after_free(run: Setup) -> None:
     def main() -> None:
         """BUGGY: frees what is locked, then unlocks it."""
         freed = box()
@@ -97,96 +88,7 @@ def test_the_clear_of_an_unlock_after_the_free_is_caught(run: Setup) -> None:
         rt.poison(freed)
         rt.bit_unlock(flags, Flag.LOCKED)
 
-    assert caught(run(main), "flags") == {"task": "main", "object": "box:0"}
-
-
-def _free_under_a_reader() -> None:
-    """BUGGY: one task frees what another found without a reference."""
-    found = box(0)
-    root = box(1, link=found)
-
-    def reader() -> None:
-        it = root.link
-        if it is not None:
-            assert it.x == 0
-
-    def freer() -> None:
-        root.link = None
-        rt.poison(found)
-
-    rt.spawn(reader, name="reader", cpu=1)
-    rt.spawn(freer, name="freer", cpu=2)
-    rt.join_others()
-
-
-def test_a_free_between_the_announcement_of_an_op_and_the_op_is_caught() -> None:
-    outcomes = list(explore(_free_under_a_reader))
-    late = [outcome for outcome in outcomes if outcome.how == "violation"]
-    early = [outcome for outcome in outcomes if outcome.how == "finished"]
-    assert late
-    assert early
-    assert len(late) + len(early) == EXPLORED
-    for outcome in late:
-        facts = caught(outcome, "x")
-        assert facts == {"object": "box:0", "task": "reader", "about_to": "READ", "freed_by": "freer"}
-    for outcome in early:  # it read before the free, or it found nothing
-        order = [op[1:3] for op in outcome.ops(Kind.READ, Kind.WRITE)]
-        read, unlinked = (Kind.READ, "box:0.x"), (Kind.WRITE, "box:1.link")
-        assert read not in order or order.index(read) < order.index(unlinked)
-
-
-def test_a_task_that_waits_for_a_lock_of_a_freed_object_is_caught(controlled: Setup) -> None:
-    def main() -> None:
-        """BUGGY: frees an object with a mutex that somebody waits for."""
-        freed = box()
-        rt.mutex_lock(freed.mutex)
-        rt.spawn(rt.mutex_lock, freed.mutex, name="waiter", cpu=1)
-        while not freed.mutex.waiters:
-            rt.schedule()
-        rt.poison(freed)
-
-    facts = caught(controlled(main), "mutex")
-    assert facts["task"] == "waiter"
-    assert facts["freed_by"] == "main"
-
-
-def test_a_sleeper_is_caught_at_what_it_does_when_it_was_woken(controlled: Setup) -> None:
-    def main() -> None:
-        """BUGGY: frees an object as soon as its sleepers were woken."""
-        freed = box()
-        queue = freed.queue
-        rt.spawn(rt.wait_event, queue, lambda: False, name="sleeper", cpu=1)
-        asleep(queue, 1)
-        rt.wake_up(queue)
-        rt.poison(freed)
-        rt.join_others()
-
-    assert caught(controlled(main), "queue") == {"task": "sleeper", "object": "box:0"}
-
-
-def test_under_free_an_op_that_was_announced_before_the_free_is_refused_when_it_begins() -> None:
-    announced, freed = threading.Event(), threading.Event()
-
-    def linger(obj: object, code: int) -> None:
-        if code & KIND_MASK == Kind.GET:
-            announced.set()
-            assert freed.wait(60)
-
-    def main() -> None:
-        """BUGGY: frees what another task is about to take a reference to."""
-        page = box()
-
-        def user() -> None:
-            rt.current().noise = linger
-            page.count.get("gup")
-
-        task = rt.spawn(user, name="user", cpu=1)
-        assert announced.wait(60)
-        rt.poison(page)
-        freed.set()
-        rt.join(task)
-
-    assert caught(free(main), "count")["task"] == "user"
+    assert caught_after_free(run(main), "flags") == {"task": "main", "object": "box:0"}
 
 
 def test_fields_that_are_kept_can_be_used_after_the_free(run: Setup) -> None:
@@ -204,18 +106,7 @@ def test_fields_that_are_kept_can_be_used_after_the_free(run: Setup) -> None:
     assert run(main).how == "finished"
 
 
-def test_a_pending_op_on_a_kept_field_is_let_be(controlled: Setup) -> None:
-    def main() -> None:
-        page = box()
-        rt.spawn(lambda: page.count.get_unless_zero("gup"), cpu=1)
-        rt.schedule()
-        rt.poison(page, keep=("count",))
-        rt.join_others()
-
-    assert controlled(main).how == "finished"
-
-
-def test_freeing_twice_is_caught(run: Setup) -> None:
+def test_freeing_twice_is_caught_after_free(run: Setup) -> None:
     def main() -> None:
         """BUGGY: a double free."""
         freed = box()
