@@ -1,9 +1,9 @@
 """Canaries: planted bugs that every campaign must find, or its own verdict is worth nothing.
 
-Each names where it is to be found, by which oracle, and how often it was (``stress/bench/canaries.py``).  The cap in runs
-follows from that: p is half of the lower end of the 99 % Wilson interval of the measured rate (half, because another
-machine interleaves threads otherwise), and a search of `cap_runs` runs misses it with probability below MISS.  Found
-means by the oracle named, never by a stray Python exception; the unmodified twin must pass the same runs.
+Each names where it is to be found, by which oracle, and how often it was (``stress/bench/canaries.py``).  The cap in
+runs follows from that: p is half of the lower end of the 99 % Wilson interval of the measured rate (half, because
+another machine interleaves threads otherwise), and a search of `cap_runs` runs misses it with probability below MISS.
+Found means by the oracle named, never by a stray Python exception; the unmodified twin must pass the same runs.
 """
 
 from __future__ import annotations

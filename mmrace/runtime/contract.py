@@ -63,6 +63,8 @@ class Engine(Protocol):
     aborting: bool
     marks: dict[str, int]
     tasks: list[Task]
+    objects: list[tuple[int, Any]]
+    """(first lane, object) of everything registered so far."""
 
     def point(self, obj: Guarded, code: int) -> Task:
         """Announce an op that is always enabled; return the current task when it may do it."""

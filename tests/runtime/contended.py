@@ -17,7 +17,7 @@ def contended() -> None:
         me = rt.current()
         for turn in range(ROUNDS):
             page.x += 1
-            page.y = (me.name, turn)
+            page.y = turn * 100 + me.id
             rt.bit_lock(page.flags, Flag.LOCKED)
             page.words.write(turn % 3, (i, turn))
             rt.bit_unlock(page.flags, Flag.LOCKED)

@@ -135,7 +135,7 @@ def test_the_check_notices_a_slot_a_dict_and_a_shared_default() -> None:
         x = shared(0)
 
     class Listed(Struct):
-        x = shared([])
+        x = shared([0])
 
     assert undeclared(Slotted) == {"hidden"}
     assert Mixed.__dictoffset__

@@ -64,7 +64,7 @@ def test_a_wake_between_test_and_sleep_is_not_lost(run: Setup) -> None:
 def test_nobody_sleeps_whose_condition_holds(run: Setup) -> None:
     def main() -> None:
         shared = box(x=1)
-        rt.wait_event(shared.queue, lambda: shared.x)
+        rt.wait_event(shared.queue, lambda: bool(shared.x))
 
     assert not run(main).ops(*QUEUES)
 
@@ -122,7 +122,7 @@ def test_the_lock_is_dropped_for_the_sleep_and_taken_again(run: Setup) -> None:
             rt.spin_lock(shared.spin)
             rt.wait_event(
                 shared.queue,
-                lambda: shared.x,
+                lambda: bool(shared.x),
                 before_sleep=lambda: rt.spin_unlock(shared.spin),
                 after_sleep=lambda: rt.spin_lock(shared.spin),
             )
@@ -165,7 +165,7 @@ def test_wake_up_takes_one_exclusive_sleeper_and_wake_up_all_takes_all(run: Setu
     def main() -> None:
         shared = box()
         for i in range(3):
-            rt.spawn(lambda: rt.wait_event(shared.queue, lambda: shared.x, exclusive=True), cpu=i)
+            rt.spawn(lambda: rt.wait_event(shared.queue, lambda: bool(shared.x), exclusive=True), cpu=i)
             asleep(shared.queue, i + 1)
         shared.x = 1
         assert rt.wake_up(shared.queue) == 1

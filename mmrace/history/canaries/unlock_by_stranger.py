@@ -1,7 +1,7 @@
 """BUGGY: kjournald releases the lock of a clean data buffer that somebody else holds.
 
-`journal_submit_data_buffers` locks dirty buffers only; a clean one that is locked belongs to I/O that writeback started,
-or to a migration.  This variant takes such a lock for a stale one of its own.
+`journal_submit_data_buffers` locks dirty buffers only; a clean one that is locked belongs to I/O that writeback
+started, or to a migration.  This variant takes such a lock for a stale one of its own.
 """
 
 from mmrace.history.canary import Canary
