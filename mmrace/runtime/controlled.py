@@ -12,100 +12,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from mmrace.runtime import explain, live, sites
 from mmrace.runtime.contract import Gate, Guard, Site
 from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.kinds import NOTE, SHIFT, Kind
+from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
 from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.watch import RetryGate, changes, concerns, looked_at
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
-_BIT_WRITES = frozenset((Kind.SET, Kind.CLEAR, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR))
-ANY_BIT = -1  # stands among lanes for every bit of a word that was loaded
-FAIR_SHARE = 4  # after the bound, a run goes on round-robin for bound / FAIR_SHARE more ops
-
-
-class Strategy(Protocol):
-    """Chooses the next task at a point, and values at `choose`.  Sees pending ops, never the model."""
-
-    every_step: bool
-    """True: wants to be asked even where only one task is enabled."""
-
-    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return one of `enabled` (never empty); `step` counts ops from 0."""
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n)."""
-
-
-class RoundRobin:
-    """The fair fallback after a bound, and a strategy of its own: each enabled task in turn, `turn` ops each."""
-
-    every_step = False
-
-    def __init__(self, turn: int = 1) -> None:
-        self.turn = turn
-        self.left = turn
-
-    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return the running task for `turn` ops, then the next by id, cyclically."""
-        if running.on and self.left > 1:
-            self.left -= 1
-            return running
-        self.left = self.turn
-        later = [task for task in enabled if task.id > running.id]
-        return min(later or enabled, key=lambda task: task.id)
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return the ordinary value."""
-        return 0
-
-
-class _RetryGate(Gate):
-    """Busy until a lane that the last turn read is changed."""
-
-    __slots__ = ("lanes",)
-
-    def __init__(self, code: int, lanes: set[int]) -> None:
-        super().__init__(code, None)
-        self.lanes = lanes
-        self.busy = True
-
-    def __str__(self) -> str:
-        return "a change of what its last turn read"
-
-
-def changes(event: tuple[Any, ...]) -> bool:
-    """Say whether an event changed its object: write-like, and not a try that failed or a set of a set bit."""
-    op = event[1]
-    if op < 0 or not op & 1:
-        return False
-    kind = op & KIND_MASK
-    if kind in (Kind.GET_UNLESS_ZERO, Kind.FREEZE):
-        return bool(event[3])
-    if kind == Kind.TRY or kind in (Kind.CLEAR, Kind.TEST_AND_CLEAR):
-        return bool(event[2])
-    if kind in (Kind.TEST_AND_SET, Kind.SET):
-        return not event[2]
-    return True
-
-
-def _looked_at(lanes: set[int], op: int) -> None:
-    """Add what an op of the turn itself touched to `lanes`."""
-    lanes.add(op >> SHIFT)
-    if op & KIND_MASK == Kind.LOAD:
-        lanes.add(ANY_BIT)
-
-
-def _concerns(event: tuple[Any, ...], lanes: set[int]) -> bool:
-    """Say whether an event that changed something changed one of `lanes`.
-
-    A plain load reads, and a plain store writes, bits whose lanes the engine does not know: a store concerns whoever
-    looked at anything, and any changed bit concerns whoever loaded a word.  That costs a needless turn, never a turn.
-    """
-    kind = event[1] & KIND_MASK
-    return event[1] >> SHIFT in lanes or kind == Kind.STORE or (ANY_BIT in lanes and kind in _BIT_WRITES)
 
 
 class Controlled:
@@ -140,7 +57,7 @@ class Controlled:
         self.switches = 0
         self.end: dict[str, Any] = {}
         self.error: BaseException | None = None
-        self.watching: list[_RetryGate] = []
+        self.watching: list[RetryGate] = []
         self.watched = 0
         self.running: Task = None  # type: ignore[assignment]
         self.log: Callable[[tuple[Any, ...]], None] = self.events.append
@@ -360,13 +277,13 @@ class Controlled:
             if event[1] < 0:
                 continue
             if event[0] == task.id:
-                _looked_at(lanes, event[1])
-            elif changes(event) and _concerns(event, lanes):
+                looked_at(lanes, event[1])
+            elif changes(event) and concerns(event, lanes):
                 changed = True
                 break
         if changed:
             return self.point(None, code)
-        gate = _RetryGate(code, lanes)
+        gate = RetryGate(code, lanes)
         if self.watching:  # what this task did last may be what another one waits for
             self._watch()
         self.watched = len(self.events)
@@ -382,7 +299,7 @@ class Controlled:
             event = events[i]
             if changes(event):
                 for gate in self.watching[:]:
-                    if _concerns(event, gate.lanes):
+                    if concerns(event, gate.lanes):
                         self.watching.remove(gate)
                         self.set_free(gate)
         self.watched = len(events)

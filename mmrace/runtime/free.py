@@ -22,10 +22,10 @@ from typing import Any
 
 from mmrace.runtime import explain, live, pool, sites
 from mmrace.runtime.contract import Gate, Guard
-from mmrace.runtime.controlled import FAIR_SHARE
 from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.noise import Noise
+from mmrace.runtime.strategy import FAIR_SHARE
 from mmrace.runtime.struct import check_alive
 from mmrace.runtime.task import Cpu, Task
 

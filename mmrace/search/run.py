@@ -16,12 +16,13 @@ from typing import Any
 from mmrace import history, oracles, scenarios
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.oracles.judgement import Judgement, Verdict
-from mmrace.runtime.controlled import Controlled, RoundRobin, Strategy
+from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import InternalError, UsageError, Violation
 from mmrace.runtime.free import Free
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.scenarios.scenario import Scenario, Stage
 from mmrace.scenarios.workload import Workload
 from mmrace.search import tally

@@ -12,12 +12,13 @@ from enum import IntEnum
 from typing import Any
 
 from mmrace import runtime as rt
-from mmrace.runtime.controlled import Controlled, RoundRobin, Strategy
+from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.free import Free
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.noise import PROFILES, Noise
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.search.random_walk import RandomWalk
 
 Program = Callable[[], object]

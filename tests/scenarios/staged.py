@@ -14,12 +14,12 @@ from mmrace.actors.stage import Params, Stage
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
-from mmrace.runtime.controlled import RoundRobin, Strategy
 from mmrace.runtime.free import Free
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.scenarios.build import build
 from mmrace.scenarios.casts import BASE
 from mmrace.search.spec import RunSpec

@@ -9,11 +9,12 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime import pool
-from mmrace.runtime.controlled import Controlled, RoundRobin, Strategy
+from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import EXIT_NONDETERMINISM
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.search.random_walk import RandomWalk
 from mmrace.search.replay import StrictReplay
 

@@ -1,19 +1,17 @@
-"""Actors migrator and reclaimer, each alone on a stage: what they take, what becomes of it, what is put back."""
+"""Actor migrator alone on a stage: which pages it takes, what becomes of them, what is put back."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pytest
 
 from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, reclaimer, writer
 from mmrace.actors.stage import Stage
-from mmrace.kernel.mm import filemap, migrate, mmzone, swap, vmscan
+from mmrace.kernel.mm import filemap, migrate, mmzone, swap
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MIGRATE_SYNC, MIGRATE_SYNC_LIGHT, MigrateMode
 from mmrace.kernel.mm.page import Page
-from tests.scenarios.staged import Played, assert_idle, cached, is_dirty, on_disk, play
+from tests.scenarios.staged import Played, assert_idle, cached, is_dirty, play
 
 MODES = list(MigrateMode)
 
@@ -29,9 +27,6 @@ def outcomes(played: Played) -> list[tuple[str, str]]:
 
 def free_frames(stage: Stage) -> int:
     return len(rt.peek(stage.machine.zone, "free_list"))
-
-
-# -- migrator ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -194,91 +189,3 @@ def test_what_cannot_move_is_put_back_as_it_was() -> None:
 def test_no_page_is_no_migration() -> None:
     played = play(lambda stage: migrator.migrate_some(stage, [], MIGRATE_ASYNC))
     assert played.value == 0 and not played.notes("migrate-begin")
-
-
-# -- reclaimer ---------------------------------------------------------------------------------------------------
-
-
-class Chosen:
-    """Fair turns; every choice has one value."""
-
-    every_step = False
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-    def pick(self, enabled: list[rt.Task], running: rt.Task, step: int) -> rt.Task:
-        """Return the next task by id."""
-        return min((task for task in enabled if task.id > running.id), key=lambda task: task.id, default=enabled[0])
-
-    def choose(self, task: rt.Task, n: int, step: int) -> int:
-        """Return the value, or the greatest there is."""
-        return min(self.value, n - 1)
-
-
-@pytest.mark.parametrize("kswapd", [0, 1])
-def test_reclaim_frees_clean_pages_buffers_and_all(kswapd: int) -> None:
-    played = play(reclaimer.reclaimer, strategy=Chosen(kswapd), pages=2, rounds=1)
-    assert [(fate, reason) for _, fate, reason in played.notes("reclaim")] == [("freed", "clean")] * 2
-    assert [rt.peek(slot, "page") for slot in played.stage.mapping.page_tree.slots] == [None, None]
-    assert isolated(played.stage) == 0
-
-
-def write_and_reclaim(stage: Stage) -> None:
-    writer.write_block(stage, 0)
-    swap.lru_add_drain_all(stage.machine)
-    page_.ClearPageReferenced(cached(stage))
-    reclaimer.reclaimer(stage)
-
-
-def test_kswapd_writes_a_dirty_page() -> None:
-    played = play(write_and_reclaim, strategy=Chosen(1), rounds=1)
-    assert len(played.notes("writeback-end")) == 1
-    assert on_disk(played.stage, 0) == [1, 1]
-
-
-def test_a_direct_reclaimer_leaves_a_dirty_page_to_the_flusher() -> None:
-    played = play(write_and_reclaim, strategy=Chosen(0), rounds=1)
-    assert [tuple(rest) for _, *rest in played.notes("reclaim")] == [("kept", "dirty")]
-    assert on_disk(played.stage, 0) == [0, 0]
-    assert is_dirty(cached(played.stage)) and cached(played.stage).flags.peek(page_.PG_reclaim)
-
-
-@pytest.mark.parametrize("kswapd", [True, False])
-def test_a_role_is_a_task_s_flags_and_what_it_may_do(kswapd: bool) -> None:
-    def body(stage: Stage) -> int:
-        reclaimer.with_role(not kswapd)
-        reclaimer.with_role(kswapd)
-        return rt.current().pf
-
-    assert play(body).value == (mmzone.PF_KSWAPD | mmzone.PF_MEMALLOC if kswapd else mmzone.PF_MEMALLOC)
-    control = reclaimer.scan_control(kswapd)
-    assert control.may_writepage is kswapd
-    assert control.priority == (reclaimer.HIGH_PRESSURE if kswapd else vmscan.DEF_PRIORITY)
-
-
-def activate(stage: Stage) -> None:
-    swap.activate_page(cached(stage))
-    swap.lru_add_drain_all(stage.machine)
-
-
-def hold(stage: Stage) -> None:
-    page_.get_page(cached(stage), "test")
-
-
-@pytest.mark.parametrize(("before", "fate"), [(activate, ("freed", "clean")), (hold, ("kept", "refcount"))])
-def test_isolated_pages_are_reclaimed_or_put_back(before: Callable[[Stage], None], fate: tuple[str, str]) -> None:
-    def body(stage: Stage) -> Page:
-        page = cached(stage)
-        before(stage)
-        reclaimer.shrink_isolated(stage, migrator.isolate_index(stage, 0))
-        if before is hold:
-            page_.put_page(page, "test")
-        return page
-
-    played = play(body)
-    assert [tuple(rest) for _, *rest in played.notes("reclaim")] == [fate]
-    assert isinstance(played.value, Page)
-    assert played.value.flags.peek(page_.PG_lru) == (fate[0] == "kept")
-    assert played.value._count.value == (fate[0] == "kept")
-    assert isolated(played.stage) == 0
