@@ -28,6 +28,7 @@ SCHEMA = "mmrace-record/1"
 READABLE = ("mmrace-record/1",)
 
 Event = tuple[Any, ...]
+Stamp = tuple[int, int]  # number of an op under `free`, and of the op before it on the same object (0: none)
 Lane = tuple[str, str, str, str]  # class, owner's name, field, sub-name ("" | bit | "[i]" | "BIT.queue")
 
 
@@ -35,8 +36,8 @@ class Record:
     """One run, whole.
 
     Attributes: header (dict, JSON), events (in a linear order of task order and object order), sites (beside events:
-    names or None; empty if they were not kept), masks (controlled engines: the enabled set at each op), end, final,
-    marks, verdict (dict, set by the judge).
+    names or None; empty if they were not kept), masks (controlled engines: the enabled set at each op), stamps
+    (`free`: the version stamps of each event), end, final, marks, verdict (dict, set by the judge).
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Record:
         tasks: list[dict[str, Any]],
         sites: list[str | None] | None = None,
         masks: list[int] | None = None,
+        stamps: list[Stamp] | None = None,
         end: dict[str, Any] | None = None,
         final: dict[str, Any] | None = None,
         marks: dict[str, int] | None = None,
@@ -58,6 +60,7 @@ class Record:
         self.tasks = tasks
         self._sites = sites
         self.masks = masks or []
+        self.stamps = stamps or []
         self.end = end or {}
         self.final = final or {}
         self.marks = marks or {}
@@ -75,12 +78,21 @@ class Record:
             for task in engine.tasks
         ]
         if engine.name == "free":
-            events, raw_sites = _merge(engine.tasks)
+            events, raw_sites, stamps = _merge(engine.tasks)
             masks: list[int] = []
         else:
             events, raw_sites, masks = engine.events, _spread(engine.events, engine.sites), engine.masks
+            stamps = []
         record = cls(
-            header, events, table={}, tasks=tasks, masks=masks, end=engine.end, final=final, marks=dict(engine.marks)
+            header,
+            events,
+            table={},
+            tasks=tasks,
+            masks=masks,
+            stamps=stamps,
+            end=engine.end,
+            final=final,
+            marks=dict(engine.marks),
         )
         record._objects = engine.objects
         record._raw_sites = raw_sites
@@ -218,11 +230,11 @@ class Record:
         sites = self.sites
         step = 0
         for i, event in enumerate(self.plain()):
-            mask = None
-            if event[1] != "NOTE":
-                mask = self.masks[step] if step < len(self.masks) else None
+            order: int | Stamp | None = self.stamps[i] if i < len(self.stamps) else None
+            if event[1] != "NOTE" and step < len(self.masks):
+                order = self.masks[step]
                 step += 1
-            yield _dump([*event, sites[i] if i < len(sites) else None, mask])
+            yield _dump([*event, sites[i] if i < len(sites) else None, order])
         tail = {"end": self.end, "final": self.final, "marks": self.marks, "verdict": self.verdict}
         yield _dump({**{key: self.name(value) for key, value in tail.items()}, "events": len(self.events)})
 
@@ -282,12 +294,16 @@ class Record:
     def _of_lines(cls, header: dict[str, Any], body: list[list[Any]], tail: dict[str, Any]) -> Record:
         events: list[Event] = []
         masks: list[int] = []
+        stamps: list[Stamp] = []
         sites: list[str | None] = []
-        for task, kind, lane, a, b, site, mask in body:
+        for task, kind, lane, a, b, site, order in body:
             events.append((task, NOTE if kind == "NOTE" else lane << SHIFT | Kind[kind], a, b))
             sites.append(site)
-            if mask is not None:
-                masks.append(mask)
+            if isinstance(order, list):
+                number, before = order
+                stamps.append((number, before))
+            elif order is not None:
+                masks.append(order)
         table = {int(lane): tuple(entry) for lane, entry in header.pop("lanes").items()}
         record = cls(
             header,
@@ -296,6 +312,7 @@ class Record:
             tasks=header.pop("tasks"),
             sites=sites if any(sites) else [],
             masks=masks,
+            stamps=stamps,
             end=tail["end"],
             final=tail["final"],
             marks=tail["marks"],
@@ -342,12 +359,12 @@ def _lane_table(objects: list[tuple[int, Any]]) -> Iterator[tuple[int, Lane]]:
             yield base, ("Cpu", str(obj), "", "")
 
 
-def _merge(tasks: list[Any]) -> tuple[list[Event], list[Site | None]]:
-    rows: list[tuple[int, Event, Site | None]] = []
+def _merge(tasks: list[Any]) -> tuple[list[Event], list[Site | None], list[Stamp]]:
+    rows: list[tuple[Stamp, Event, Site | None]] = []
     for task in tasks:
-        rows.extend(zip((stamp for stamp, _ in task.stamps), task.events, task.sites, strict=True))
-    rows.sort(key=lambda row: row[0])
-    return [row[1] for row in rows], [row[2] for row in rows]
+        rows.extend(zip(task.stamps, task.events, task.sites, strict=True))
+    rows.sort(key=lambda row: row[0][0])
+    return [row[1] for row in rows], [row[2] for row in rows], [row[0] for row in rows]
 
 
 def _spread(events: list[Event], op_sites: list[Site | None]) -> list[Site | None]:

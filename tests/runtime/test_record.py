@@ -52,6 +52,7 @@ QUESTIONS: dict[str, Callable[[Record], object]] = {
     "ops": lambda record: [event[:2] for event in record.events],
     "sites": lambda record: record.sites,
     "masks": lambda record: record.masks,
+    "stamps": lambda record: record.stamps,
     "end": lambda record: record.end,
     "final": lambda record: record.final,
     "marks": lambda record: record.marks,

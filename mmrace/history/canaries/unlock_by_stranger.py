@@ -32,5 +32,5 @@ CANARY = Canary(
     scenario="four",
     params={"words": 4, "rounds": 6, "idle": 60, "burst": 2, "without": "reader,reclaimer"},
     oracle="lock-discipline",
-    measured=(17, 60),
+    measured=(25, 120),
 )
