@@ -66,5 +66,7 @@ def wilson_low(hits: int, runs: int) -> float:
 
 
 def cap(hit_rate: float) -> int:
-    """Return the least n with (1 - hit_rate)^n < MISS.  Args: hit_rate: in (0, 1)."""
+    """Return the least n with (1 - hit_rate)^n < MISS.  Args: hit_rate: in (0, 1).  Raises ValueError."""
+    if not 0 < hit_rate < 1:
+        raise ValueError(f"expected a hit rate in (0, 1), got {hit_rate}: such a canary needs another cast")
     return math.ceil(math.log(MISS) / math.log1p(-hit_rate))

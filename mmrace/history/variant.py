@@ -46,7 +46,13 @@ def applied(variant: Variant) -> Iterator[None]:
     saved: list[tuple[Any, str, Any]] = []
     for place, _ in variant.bind.items():
         path, _, name = place.partition(":")
-        module = importlib.import_module(f"mmrace.kernel.{path}")
+        try:
+            module = importlib.import_module(f"mmrace.kernel.{path}")
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                expected="a module of mmrace.kernel", got=path, where=f"variant {variant.name!r}",
+                try_="the model was changed: adapt the variant",
+            ) from error
         if name not in vars(module):
             raise UsageError(
                 expected=f"a name in mmrace.kernel.{path}",

@@ -28,7 +28,7 @@ def counters(record: Record) -> dict[str, int]:
         if kind == "migrate-end":
             count["migrations.tried"] += 1
             rc, reason = facts[3], facts[4]
-            count["migrations.moved" if rc == "0" and reason == "moved" else f"migrations.refused.{reason}"] += 1
+            count[f"migrations.{reason}" if rc == "0" else f"migrations.refused.{reason}"] += 1  # moved, freed
         elif kind == "commit-end":
             count["commits"] += 1
         elif kind == "writeback-end":
