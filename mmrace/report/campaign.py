@@ -107,7 +107,12 @@ def _workloads(result: CampaignResult, console: Console) -> None:
 def _marks(result: CampaignResult, console: Console) -> None:
     missed = result.marks_missed()
     reached = result.marks_reached()
-    console.print(f"marks reached: {reached} of {reached + len(missed)}", highlight=False)
+    expected = len(result.marks_known)
+    console.print(
+        f"marks reached: {reached}; of {expected} expected ones {len(missed)} missed (mmrace list marks tells of all)",
+        highlight=False,
+        soft_wrap=True,
+    )
     for mark in missed[:MARKS_SHOWN_MAX]:
         console.print(f"  never hit: {escape(mark)}", highlight=False)
     if len(missed) > MARKS_SHOWN_MAX:
@@ -143,7 +148,7 @@ def finding_text(hit: Hit) -> str:
     lines = [f"FINDING {hit.finding.signature}  {hit.finding.title}"]
     lines.append(f"  oracle {hit.finding.oracle}: {hit.finding.rule}; seen in {runs(hit.times)}")
     if hit.folder:
-        lines.append(f"  saved in {hit.folder}" + (" (from an earlier campaign)" if hit.known else ""))
+        lines.append(f"  saved in {hit.folder}" + (" (a folder that was there already)" if hit.known else ""))
         lines.append(f"  repeat: {hit.spec.command()}")
     else:
         if hit.unsaved:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 
@@ -64,6 +65,13 @@ def rows(record: Record, objects: Iterable[str], last: int | None) -> Iterator[t
 def show_events(record: Record, objects: Iterable[str], last: int | None, console: Console) -> None:
     """Print the wanted events, one column for each task that has any."""
     chosen = list(rows(record, objects, last))
+    if not chosen:
+        raise UsageError(
+            expected="an object of the record",
+            got=", ".join(objects) or "a record without events",
+            where="--object",
+            try_="a part of a name that `mmrace show` prints without --object",
+        )
     tasks = list(dict.fromkeys(task for _, task, _, _ in chosen))
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("event", justify="right")

@@ -108,29 +108,36 @@ class FindingStore:
         self, spec: RunSpec, verdict: str, findings: Sequence[Finding], record: Record | None, ops: int, switches: int
     ) -> Saved:
         names = [finding.signature for finding in findings] or [f"unnamed-{spec.seed}"]
-        new = next((name for name in names if not self.place(name).exists()), None)
-        if new is None:
-            self._hit(self.place(names[0]), spec)
-            return Saved(str(self.place(names[0])), known=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX:
-            return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
-        final = self.place(new)
+        facts = summary(spec, verdict, findings, ops, switches)
+        for final in map(self.place, names):
+            if final.exists():
+                continue
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX:
+                return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
+            if self._make(final, spec, record, facts, findings):
+                return Saved(str(final))
+        self._hit(self.place(names[0]), spec)
+        return Saved(str(self.place(names[0])), known=True)
+
+    def _make(
+        self, final: Path, spec: RunSpec, record: Record | None, facts: dict[str, object], findings: Sequence[Finding]
+    ) -> bool:
+        """Make one finding's folder; False if another worker was first."""
         temporary = self.folder / f".part-{os.getpid()}-{next(_counter)}"
         try:
-            self._write(temporary, final, spec, record, summary(spec, verdict, findings, ops, switches), findings)
+            self._write(temporary, final, spec, record, facts, findings)
             try:
                 os.rename(temporary, final)
             except OSError:
                 if not final.is_dir():
                     raise
-                self._hit(final, spec)  # another worker was first
-                return Saved(str(final), known=True)
+                return False
             _sync_folder(self.folder)
         finally:
             if temporary.exists():
                 shutil.rmtree(temporary, ignore_errors=True)
-        return Saved(str(final))
+        return True
 
     @staticmethod
     def _write(

@@ -53,6 +53,23 @@ def test_second_signature_of_a_known_run_gets_its_own_folder(tmp_path: Path) -> 
     assert store.save(failed("s1", "s2")).known
 
 
+def test_a_run_that_loses_the_race_for_one_signature_is_saved_under_its_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.rename
+
+    def late(source: str | Path, target: str | Path) -> None:
+        if Path(target).name == "s1" and not Path(target).exists():
+            real(source, target)  # another worker's, as far as this one can tell
+            raise FileExistsError(errno.EEXIST, "there already", str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    saved = FindingStore(tmp_path).save(failed("s1", "s2"))
+    assert (saved.folder, saved.known) == (str(tmp_path / "s2"), False)
+    assert str(tmp_path / "s2") in (tmp_path / "s2" / "command.txt").read_text()
+
+
 def test_further_hits_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "HITS_BYTES_MAX", 300)
     store = FindingStore(tmp_path)
