@@ -255,14 +255,15 @@ class Record:
             raise UsageError(
                 expected="a readable record file", got=str(error), where=where, try_="the path that the run printed"
             ) from error
+        parts: list[Any] = []
         try:
-            parts = [json.loads(line) for line in lines]
+            parts.extend(json.loads(line) for line in lines)
             header, body, tail = parts[0], parts[1:-1], parts[-1]
             schema = header["schema"]
         except (ValueError, IndexError, TypeError, KeyError) as error:
             raise UsageError(
                 expected=f"a record ({SCHEMA}), JSON lines",
-                got=f"{type(error).__name__}: {error}",
+                got=f"line {min(len(parts) + 1, len(lines))}: {type(error).__name__}: {error}" if lines else "nothing",
                 where=where,
                 try_="save it again: a record has a header, one event a line and a verdict",
             ) from error
