@@ -118,6 +118,7 @@ def test_log_is_json_lines_of_the_campaign(command: Command) -> None:
         (("stress", "--for", "soon"), "60s, 10m or 2h"),
         (("stress", "--for", "1s", "--runs", "1"), "--for or --runs"),
         (("stress", "--engine", "petrol"), "'free', 'gate'"),
+        (("stress", "--engine", "gate", "--noise", "loud"), "no noise under gate"),
         (("stress", "--workload", "missing.json"), "missing.json"),
         (("stress", "--log", "/dev/null/log.jsonl"), "log file"),
         (("run", "gamma"), "a known scenario"),

@@ -57,6 +57,10 @@ def checked(known: Catalogue, request: Request, params: Iterable[str] = ()) -> R
     scenarios = _scenarios(known, request.scenarios, request.workload)
     if request.noise is not None:
         pick("noise", request.noise, known.noise)
+        if request.engine == "gate" and request.noise != next(iter(known.noise)):
+            raise UsageError(
+                expected="no noise under gate", got=request.noise, where="--noise", try_="--engine free, or no --noise"
+            )
     if request.variant:
         pick("variant", request.variant, known.variants)
     if request.runs is not None and request.seconds is not None:
