@@ -189,7 +189,6 @@ class Controlled:
     def irqs_off(self, task: Task) -> None:
         cpu = task.cpu_
         if cpu is not None and not task.in_irq:
-            cpu.irqs_disabled = True
             cpu.preempt_owner = task
             self.set_busy(cpu)
             if len(cpu.tasks) > 1:
@@ -198,7 +197,6 @@ class Controlled:
     def irqs_on(self, task: Task) -> None:
         cpu = task.cpu_
         if cpu is not None and not task.in_irq:
-            cpu.irqs_disabled = False
             if not task.preempt:
                 cpu.preempt_owner = None
             self.set_free(cpu)

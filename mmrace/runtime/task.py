@@ -20,14 +20,13 @@ if TYPE_CHECKING:
 class Cpu(Gate):
     """One CPU of the model.  As a gate it is busy while no interrupt can begin on it."""
 
-    __slots__ = ("id", "irq_lock", "irq_task", "irqs_disabled", "preempt_owner", "run_lock", "tasks")
+    __slots__ = ("id", "irq_lock", "irq_task", "preempt_owner", "run_lock", "tasks")
 
     def __init__(self, number: int, code: int, guard: Guard | None) -> None:
         super().__init__(code, guard)
         self.id = number
         self.tasks: list[Task] = []
         self.irq_task: Task | None = None
-        self.irqs_disabled = False
         self.preempt_owner: Task | None = None
         self.irq_lock: Any = None  # `free` only: held by whoever keeps interrupts away from an op
         self.run_lock: Any = None  # `free` only: held by the one task of the CPU that runs
