@@ -2,15 +2,25 @@
 
 ``ORACLES`` maps a name to a judge, a pure function of a record; `judge_all` asks them, `overall` makes one
 verdict of their answers.  Invariant: oracles work from the record alone, live or read from a file, and never
-import actors. Not here: content of metadata after a crash, lock order and data races, which need more than
-one run's record.
+import actors. Not here: content of metadata after a crash.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmrace.oracles import bug_on, content, dirty, liveness, lock_discipline, refcount, slot, use_after_free
+from mmrace.oracles import (
+    bug_on,
+    content,
+    data_race,
+    dirty,
+    liveness,
+    lock_discipline,
+    lock_order,
+    refcount,
+    slot,
+    use_after_free,
+)
 from mmrace.oracles.judgement import Evidence, Finding, Judgement, Oracle, Verdict, kind_of, signature
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
@@ -37,6 +47,8 @@ ORACLES: dict[str, Oracle] = {
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
     liveness.NAME: liveness.judge,
+    lock_order.NAME: lock_order.judge,
+    data_race.NAME: data_race.judge,
 }
 
 

@@ -16,6 +16,7 @@ from collections import Counter
 
 from mmrace.oracles.judgement import Evidence, Judgement
 from mmrace.oracles.snapshot import Snapshot, snapshots, unfinished
+from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 
 NAME = "content"
@@ -155,7 +156,7 @@ class _Audit:
         size_on_disk = next((len(words) for blocks in snap.disk.values() for words in blocks.values()), 0)
         per_ring = Counter(buffer.page for buffer in snap.buffers.values() if buffer.next is not None)
         for slot in snap.slots:
-            page = snap.pages.get(slot.page) if slot.page is not None else None
+            page = snap.page(slot.page)
             if page is None or not slot.ino.isdigit() or "PG_uptodate" not in page.flags:
                 continue
             per_page = len(page.words) // size_on_disk if size_on_disk else per_ring[page.name]
@@ -177,8 +178,9 @@ class _Audit:
 def judge(record: Record) -> Judgement:
     """Judge every read, then the disk and the page cache after sync."""
     audit = _Audit(record)
-    for step, (task, op, kind, facts) in enumerate(record.events):
-        if op < 0 and kind in NOTES:
+    for step in record.steps(NOTE):
+        task, _, kind, facts = record.events[step]
+        if kind in NOTES:
             audit.note(step, task, kind, str(facts[0]), int(facts[1]), facts[2:])
     for snap in snapshots(record):
         if snap.label == "synced":

@@ -20,14 +20,18 @@ from mmrace.runtime.record import Record
 
 NAME = "dirty"
 ZERO_AT_REST = ("NR_WRITEBACK", "NR_ISOLATED")
-_LOCKED, _WRITEBACK, _FLAGS, _SLOT, _MAPPING = range(5)
-_SETS = frozenset({int(Kind.SET), int(Kind.TEST_AND_SET)})
+_WRITE, _STORE = int(Kind.WRITE), int(Kind.STORE)
+_SETS = (int(Kind.SET), int(Kind.TEST_AND_SET))
+_CLEARS = (int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR))
 
 
 def judge(record: Record) -> Judgement:
     """Replay page locks and writeback bits against the replacement of slots, then judge the state at rest."""
     evidence = Evidence(NAME)
-    watch = _watched(record)
+    lock_lanes = record.bit_lane("Page", "flags", "PG_locked")
+    writeback_lanes = record.bit_lane("Page", "flags", "PG_writeback")
+    words, slots = record.lanes("Page", "flags"), record.lanes("Slot", "page")
+    mappings = record.lanes("Page", "mapping")
     locked: set[str] = set()
     writeback: set[str] = set()
     moving: dict[str, str] = {}  # old page of a running move -> the new one
@@ -37,63 +41,47 @@ def judge(record: Record) -> Judgement:
         who = record.task_name(task)
         evidence.add(rule, f"{text} ({who})", (*names, who), step=step, task=who, objects=list(names))
 
-    for step, (task, op, a, b) in enumerate(record.events):
-        if not op & 1 or op < 0:
-            continue
-        entry = watch.get(op >> SHIFT)
-        if entry is None:
-            continue
-        table, page = entry
-        if table == _LOCKED:
-            if op & KIND_MASK in _SETS:
-                locked.add(page)
-            else:
+    for step in record.steps(_WRITE, *_SETS, *_CLEARS, _STORE):
+        task, op, a, b = record.events[step]
+        lane, kind = op >> SHIFT, op & KIND_MASK
+        if kind == _WRITE:
+            if lane in slots:
+                old, new = record.name(a), record.name(b)
+                if isinstance(old, str) and isinstance(new, str):
+                    checked += 1
+                    moving[old] = new
+                    if old in writeback:
+                        text = f"{old} under writeback was replaced by {new} in {slots[lane]}"
+                        caught("move during writeback", text, (old, slots[lane]), step, task)
+            elif b is None and lane in mappings:
+                moving.pop(mappings[lane], None)
+        elif kind == _STORE:
+            if not b and lane in words:  # a page is freed with a plain store of 0
+                page = words[lane]
                 locked.discard(page)
-        elif table == _WRITEBACK:
-            if op & KIND_MASK not in _SETS:
+                writeback.discard(page)
+                moving.pop(page, None)
+        elif lane in lock_lanes:
+            if kind in _SETS:
+                locked.add(lock_lanes[lane])
+            else:
+                locked.discard(lock_lanes[lane])
+        elif lane in writeback_lanes:
+            page = writeback_lanes[lane]
+            if kind not in _SETS:
                 writeback.discard(page)
                 continue
             checked += 1
             writeback.add(page)
             if page not in locked:
-                caught(
-                    "writeback on an unlocked page", f"{page}: PG_writeback set unlocked", (page,), step, task
-                )
+                text = f"{page}: PG_writeback set unlocked"
+                caught("writeback on an unlocked page", text, (page,), step, task)
             elif page in moving:
                 text = f"{page}: PG_writeback set while it moves to {moving[page]}"
                 caught("writeback during a move", text, (page, "new page"), step, task)
-        elif table == _SLOT:
-            old, new = record.name(a), record.name(b)
-            if isinstance(old, str) and isinstance(new, str):
-                checked += 1
-                moving[old] = new
-                if old in writeback:
-                    text = f"{old} under writeback was replaced by {new} in {page}"
-                    caught("move during writeback", text, (old, page), step, task)
-        elif table == _MAPPING:
-            if b is None:
-                moving.pop(page, None)
-        elif op & KIND_MASK == Kind.STORE and not b:
-            locked.discard(page)
-            writeback.discard(page)
-            moving.pop(page, None)
     for snap in snapshots(record):
         checked += _at_rest(snap, evidence)
     return evidence.judgement(checked, unfinished(record))
-
-
-def _watched(record: Record) -> dict[int, tuple[int, str]]:
-    """Map each lane that matters to what it is and whose."""
-    watch: dict[int, tuple[int, str]] = {}
-    for table, lanes in (
-        (_LOCKED, record.bit_lane("Page", "flags", "PG_locked")),
-        (_WRITEBACK, record.bit_lane("Page", "flags", "PG_writeback")),
-        (_FLAGS, record.lanes("Page", "flags")),
-        (_SLOT, record.lanes("Slot", "page")),
-        (_MAPPING, record.lanes("Page", "mapping")),
-    ):
-        watch.update((lane, (table, name)) for lane, name in lanes.items())
-    return watch
 
 
 def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
@@ -107,7 +95,7 @@ def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
     slots = snap.by_position
     is_file = {mapping: ino.isdigit() for mapping, ino in snap.inodes.items()}
     for buffer in snap.buffers.values():
-        page = snap.pages.get(buffer.page) if buffer.page is not None else None
+        page = snap.page(buffer.page)
         if "Dirty" not in buffer.state or page is None or page.mapping is None:
             continue
         slot = slots.get((page.mapping, page.index if page.index is not None else -1))
@@ -125,7 +113,7 @@ def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
             caught("dirty buffer, no tag", text, buffer.name, page.name)
     dirty_pages = 0
     for slot in snap.slots:
-        page = snap.pages.get(slot.page) if slot.page is not None else None
+        page = snap.page(slot.page)
         if "WRITEBACK" in slot.tags:
             caught("tag at rest", f"{slot.mapping}[{slot.index}] is tagged WRITEBACK", slot.mapping)
         if page is None or "PG_dirty" not in page.flags:
@@ -143,4 +131,4 @@ def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
         found = snap.counters.get(counter, value)
         if found != value:
             caught("accounting", f"{counter} is {found}, not {value}", counter, value=found, expected=value)
-    return len(snap.buffers) + len(snap.slots) + len(snap.pages) + len(snap.counters)
+    return len(snap.buffers) + len(snap.slots) + snap.nr_pages + len(snap.counters)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 from mmrace.runtime.record import Record
@@ -72,6 +73,10 @@ _INSTANCE = re.compile(r":.*?(?=(?:\.[A-Za-z_]\w*)*$)")
 _ORDINAL = re.compile(r"[.\-#]?\d+(?=\.|$)")
 
 
+NAMES_KEPT = 4096  # more than a run has: its objects go by the same names in every run of a scenario
+
+
+@lru_cache(NAMES_KEPT)
 def kind_of(name: str) -> str:
     """Strip what tells two instances apart: "bh:4.1.b_count" -> "bh.b_count", "migrator.2" -> "migrator"."""
     return _ORDINAL.sub("", _INSTANCE.sub("", name))

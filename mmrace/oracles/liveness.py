@@ -1,10 +1,10 @@
 """Liveness: everybody who waits is woken, nobody runs for ever in vain, and an idle page can be migrated.
 
-Rules: a standstill is a finding of its kind (cycle,
-lost-wakeup, stuck) that says who waits for what, held by whom, taken where; a bound reached without progress
-is a livelock; a sleep ends only by a wake that was delivered to it; attempts at an idle page are bounded
-(`attempts.py`).  Invariant: a run that was cut while it made progress, or that ended otherwise before its
-time, is UNKNOWN, never PASS.  Not checked: fairness.
+Rules: a standstill is a finding of its kind (cycle, lost-wakeup, stuck) that says who waits for what, held by
+whom, taken where; at a bound it is a livelock if nobody made progress, starvation if others did while a task
+only tried in vain (`explain.bound` tells them apart); a sleep ends only by a wake that was delivered to it;
+attempts at an idle page are bounded (`attempts.py`).  Invariant: a run that was cut while it made progress, or
+that ended otherwise before its time, is UNKNOWN, never PASS.  Not checked: fairness before the bound.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def _end(record: Record, evidence: Evidence) -> str:
     if how == "finished":
         return ""
     detail: Mapping[str, object] = record.end.get("detail", {})
-    kind = str(detail.get("kind", "stuck"))
+    kind = str(detail.get("kind", "livelock" if how == "bound" else "stuck"))
     if how == "deadlock" or (how == "bound" and kind != "cut"):
-        _standstill(record, "livelock" if how == "bound" else kind, detail, evidence)
+        _standstill(record, kind, detail, evidence)
         return ""
     return (
         "the run was cut at its bound while it made progress" if how == "bound" else f"the run ended as {how}"
@@ -47,7 +47,7 @@ def _end(record: Record, evidence: Evidence) -> str:
 
 
 def _standstill(record: Record, kind: str, detail: Mapping[str, object], evidence: Evidence) -> None:
-    rows = [row for row in _list(detail.get("tasks")) if isinstance(row, Mapping)]
+    rows = [_placed(record, row) for row in _list(detail.get("tasks")) if isinstance(row, Mapping)]
     cycle, lost = (
         [str(name) for name in _list(detail.get("cycle"))],
         [str(name) for name in _list(detail.get("lost"))],
@@ -71,6 +71,14 @@ def _standstill(record: Record, kind: str, detail: Mapping[str, object], evidenc
         step=len(record.events),
         **facts,
     )
+
+
+def _placed(record: Record, row: Mapping[object, object]) -> Mapping[object, object]:
+    """Name the object of a row that has only its lane: what a task tried in vain."""
+    lane = row.get("lane")
+    if not isinstance(lane, int):
+        return row
+    return {**row, "waits_for": f"{row.get('waits_for')} on {record.lane_name(lane)}"}
 
 
 def _sentence(row: Mapping[object, object]) -> str:
@@ -106,7 +114,8 @@ def _sleeps_and_attempts(record: Record, evidence: Evidence) -> int:
     woken: set[int] = set()
     counter = attempts.Counter()
     checked = 0
-    for step, (task, op, a, b) in enumerate(record.events):
+    for step in record.steps(NOTE, _QUEUE, _SLEEP, _WAKE, _EXIT):
+        task, op, a, b = record.events[step]
         if op == NOTE:
             if a == "migrate-begin":
                 counter.begin(step, task)
@@ -115,8 +124,6 @@ def _sleeps_and_attempts(record: Record, evidence: Evidence) -> int:
                 counter.end(step, task, str(record.name(b[0])), str(b[3]), str(b[4]))
             continue
         kind = op & KIND_MASK
-        if kind < _QUEUE:
-            continue
         if kind == _QUEUE:
             woken.discard(task)
         elif kind == _WAKE:
@@ -127,7 +134,7 @@ def _sleeps_and_attempts(record: Record, evidence: Evidence) -> int:
                 who, queue = record.task_name(task), record.lane_name(op >> 6)
                 text = f"{who} slept on {queue} and went on without a wake"
                 evidence.add("sleep without wake", text, (who, queue), task=who, queue=queue, step=step)
-        elif kind == _EXIT:
+        else:
             checked += 1
     for series in counter.series:
         if attempts.is_idle(record, series):

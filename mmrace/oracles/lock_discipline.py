@@ -32,10 +32,7 @@ _TAS, _STORE = int(Kind.TEST_AND_SET), int(Kind.STORE)
 _CLEAR, _TAC = int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR)
 _ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
 _QUEUE, _EXIT, _IRQ = int(Kind.QUEUE), int(Kind.EXIT), int(Kind.IRQ)
-_NOTE = NOTE & KIND_MASK
-_WANTED = frozenset(
-    {_NOTE, _TAS, _CLEAR, _TAC, _STORE, _ACQUIRE, _TRY, _RELEASE, _QUEUE, _EXIT, _IRQ},
-)
+KINDS = (NOTE, _TAS, _CLEAR, _TAC, _STORE, _ACQUIRE, _TRY, _RELEASE, _QUEUE, _EXIT, _IRQ)
 NOTES = frozenset({"migrate-begin", "migrate-end", "hand-over"})
 
 
@@ -45,20 +42,15 @@ class _Audit:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.evidence = Evidence(NAME)
-        self.sleeping: dict[int, str] = {}
-        for cls, field, bit in SLEEPING_BITS:
-            lanes = record.bit_lane(cls, field, bit)
-            self.sleeping.update((lane, f"{owner}.{field}.{bit}") for lane, owner in lanes.items())
+        self.sleeping = {lane for bit in SLEEPING_BITS for lane in record.bit_lane(*bit)}
         self.spinning = {
             lane: f"BufferHead.b_state.{bit}"
             for bit in SPINNING_BITS
             for lane in record.bit_lane("BufferHead", "b_state", bit)
         }
-        self.queues: dict[int, str] = {}
-        for cls, field, bit in WAITED_BITS:
-            lanes = record.queue_lanes(cls, field, bit)
-            self.queues.update((lane, f"{owner}.{field}.{bit}") for lane, owner in lanes.items())
-        self.words = self._words()
+        self.queues = {lane for bit in WAITED_BITS for lane in record.queue_lanes(*bit)}
+        self.words = record.lanes("Page", "flags")
+        self.page_locks = {owner: lane for lane, owner in record.bit_lane("Page", "flags", "PG_locked").items()}
         self.holder: dict[int, int] = {}  # lane of a sleeping bit lock -> task, or IO
         self.irqs_off: defaultdict[int, int] = defaultdict(int)  # task -> depth
         self.in_irq: set[int] = set()
@@ -67,12 +59,6 @@ class _Audit:
         self.is_async: dict[int, str] = {}  # task -> page that it migrates
         self.strangers: list[tuple[int, int, int, int]] = []  # step, task, lane, holder
         self.checked = 0
-
-    def _words(self) -> dict[int, int]:
-        """Map the lane of a page's flag word to that of its PG_locked, which a plain store of 0 drops."""
-        bits = {owner: lane for lane, owner in self.record.bit_lane("Page", "flags", "PG_locked").items()}
-        words = self.record.lanes("Page", "flags")
-        return {lane: bits[owner] for lane, owner in words.items() if owner in bits}
 
     # -- ops -------------------------------------------------------------------------------------------------
 
@@ -105,8 +91,8 @@ class _Audit:
             self.irqs_off[task] += 1 if what == "disable" else -1
 
     def queued(self, step: int, task: int, lane: int) -> None:
-        what = self.queues.get(lane)
-        if what is not None and task in self.is_async:
+        if lane in self.queues and task in self.is_async:
+            what = self.record.lane_name(lane).removesuffix(".queue")
             who = self.record.task_name(task)
             text = f"MIGRATE_ASYNC of {self.is_async[task]} waits for {what} ({who})"
             self.evidence.add("ASYNC waits", text, (what, who), object=what, task=who, step=step)
@@ -114,7 +100,7 @@ class _Audit:
     def exited(self, step: int, task: int, held: object) -> None:
         who = self.record.task_name(task)
         names = [str(name) for name in held] if isinstance(held, tuple | list) else []
-        names += [self.sleeping[lane] for lane, holder in self.holder.items() if holder == task]
+        names += [self.record.lane_name(lane) for lane, holder in self.holder.items() if holder == task]
         for name in names:
             self.evidence.add(
                 "held at exit", f"{who} ends holding {name}", (name, who), object=name, task=who, step=step
@@ -129,6 +115,10 @@ class _Audit:
         elif isinstance(facts[0], int):
             self.holder[facts[0]] = IO
 
+    def cleared(self, word: int) -> None:
+        """A plain store of 0 to a page's flag word drops its PG_locked."""
+        self.holder.pop(self.page_locks.get(self.words.get(word, ""), -1), None)
+
     # -- the end ---------------------------------------------------------------------------------------------
 
     def conclude(self) -> Judgement:
@@ -140,7 +130,7 @@ class _Audit:
                 f"{page.name}.flags.PG_locked" for page in snap.pages.values() if "PG_locked" in page.flags
             ]
             bits += [f"{bh.name}.b_state.BH_Lock" for bh in snap.buffers.values() if "Lock" in bh.state]
-            self.checked += len(snap.pages) + len(snap.buffers)
+            self.checked += snap.nr_pages + len(snap.buffers)
             for name in (*snap.locks_held, *bits):
                 text = f"{name} is held with everybody done ({snap.label})"
                 self.evidence.add("held at rest", text, (name,), object=name, when=snap.label)
@@ -151,7 +141,7 @@ class _Audit:
         caught = violations.report(self.record, NAME, self.evidence)
         known = {str(violation.facts.get("object")) for violation in caught}
         for step, task, lane, holder in self.strangers:
-            name, who, owner = self.sleeping[lane], self.record.task_name(task), self.record.task_name(holder)
+            name, who, owner = self.record.lane_name(lane), self.record.task_name(task), self.record.task_name(holder)
             if name not in known:
                 text = f"{who} clears {name}, which {owner} holds"
                 facts: dict[str, Fact] = {"object": name, "task": who, "holder": owner, "step": step}
@@ -180,13 +170,18 @@ class _Audit:
 def judge(record: Record) -> Judgement:
     """Replay locks, contexts and asynchronous migrations."""
     audit = _Audit(record)
-    sleeping, spinning, irqs_off, wanted = audit.sleeping, audit.spinning, audit.irqs_off, _WANTED
-    for step, (task, op, a, b) in enumerate(record.events):
-        kind = op & KIND_MASK
-        if kind not in wanted:
-            continue
-        lane = op >> SHIFT
-        if kind == _NOTE:
+    sleeping, spinning, irqs_off = audit.sleeping, audit.spinning, audit.irqs_off
+    for step in record.steps(*KINDS):
+        task, op, a, b = record.events[step]
+        lane, kind = op >> SHIFT, op & KIND_MASK
+        if kind == _RELEASE:
+            if a == "irq":
+                irqs_off[task] -= 1
+        elif kind == _ACQUIRE:
+            if a == "irq":
+                irqs_off[task] += 1
+            audit.took(step, task, lane, False)
+        elif op == NOTE:
             if a in NOTES:
                 audit.note(task, a, b)
         elif kind in (_TAS, _CLEAR, _TAC):
@@ -194,13 +189,6 @@ def judge(record: Record) -> Judgement:
                 audit.bit(step, task, lane, kind, a)
             elif kind == _TAS and not a and lane in spinning:
                 audit.took(step, task, lane, False)
-        elif kind == _RELEASE:
-            if a == "irq":
-                irqs_off[task] -= 1
-        elif kind == _ACQUIRE:
-            if a == "irq":
-                irqs_off[task] += 1
-            audit.took(step, task, lane, False)
         elif kind == _TRY:
             if a:
                 audit.took(step, task, lane, True)
@@ -210,6 +198,6 @@ def judge(record: Record) -> Judgement:
             audit.irq(task, a)
         elif kind == _EXIT:
             audit.exited(step, task, a)
-        elif not b:  # a plain store of 0
-            audit.holder.pop(audit.words.get(lane, -1), None)
+        elif not b:
+            audit.cleared(lane)
     return audit.conclude()

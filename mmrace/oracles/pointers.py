@@ -13,7 +13,7 @@ from mmrace.oracles.snapshot import PageView, Snapshot
 
 def check(snap: Snapshot, evidence: Evidence) -> int:
     """Judge one snapshot; return how many pointers were followed."""
-    followed = _slots(snap, evidence)
+    followed = _slots(snap, evidence) + len(snap.unused)
     ringed: set[str] = set()
     shown = {position: slot.page for position, slot in snap.by_position.items()}
     for page in snap.pages.values():
@@ -22,7 +22,7 @@ def check(snap: Snapshot, evidence: Evidence) -> int:
         if buffer.page is None or buffer.name in ringed:
             continue
         followed += 1
-        page_ = snap.pages.get(buffer.page)
+        page_ = snap.page(buffer.page)
         if page_ is not None and (page_.free or buffer.next is not None):
             state = "a free page" if page_.free else "a page whose ring it is not on"
             evidence.add(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from mmrace.oracles.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.ledger import UNNAMED, Ledger
 from mmrace.oracles.snapshot import Snapshot, snapshots, unfinished
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 
 NAME = "refcount"
@@ -40,13 +40,16 @@ class _Audit:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.evidence = Evidence(NAME)
+        self.names = {lane: name for count in COUNTERS for lane, name in sorted(record.lanes(*count).items())}
+        self.pages = {name: lane for lane, name in record.lanes("Page", "_count").items()}
         self.ledgers: dict[int, Ledger] = {}
-        self.pages: dict[str, Ledger] = {}
-        for cls, field in COUNTERS:
-            for lane, name in record.lanes(cls, field).items():
-                self.ledgers[lane] = ledger = Ledger(name)
-                if cls == "Page":
-                    self.pages[name] = ledger
+
+    def ledger(self, lane: int) -> Ledger | None:
+        """Return the ledger of the count at a lane, opened when something first concerns it."""
+        found = self.ledgers.get(lane)
+        if found is None and lane in self.names:
+            found = self.ledgers[lane] = Ledger(self.names[lane])
+        return found
 
     def caught(self, ledger: Ledger, rule: str, text: str, step: int, task: int, **facts: Fact) -> None:
         ledger.broken = True
@@ -148,7 +151,7 @@ class _Audit:
     # -- notes -----------------------------------------------------------------------------------------------
 
     def allocated(self, page: str, step: int, task: int) -> None:
-        ledger = self.pages.get(page)
+        ledger = self.ledger(self.pages.get(page, -1))
         if ledger is None:
             return
         ledger.broken = False
@@ -160,7 +163,7 @@ class _Audit:
             ledger.unborn = True
 
     def freed(self, page: str, step: int, task: int) -> None:
-        ledger = self.pages.get(page)
+        ledger = self.ledger(self.pages.get(page, -1))
         if ledger is None:
             return
         if ledger.total and not ledger.broken:
@@ -188,7 +191,7 @@ class _Audit:
         elif kind == "page-alloc":
             self.allocated(str(self.record.name(facts[0])), step, task)
         elif kind == "retire" or kind == "rename":
-            ledger = self.ledgers.get(facts[0])  # type: ignore[call-overload]
+            ledger = self.ledger(facts[0])  # type: ignore[arg-type]
             if ledger is None:
                 return
             if kind == "retire":
@@ -202,12 +205,13 @@ class _Audit:
         if not snaps:
             return 0
         last = snaps[-1]
-        checked = 0
-        for ledger in self.ledgers.values():
-            view = last.pages.get(ledger.name) or last.buffers.get(ledger.name)
-            checked += view is not None
-            if ledger.broken or not ledger.seen:
+        known = last.pages.keys() | last.unused | last.buffers.keys()
+        checked = sum(name in known for name in self.names.values())
+        for lane in self.names:
+            ledger = self.ledgers.get(lane)
+            if ledger is None or ledger.broken or not ledger.seen:
                 continue
+            view = last.page(ledger.name) or last.buffers.get(ledger.name)
             owners = ledger.owners()
             leaked = sorted(TRANSIENT.intersection(owners))
             facts: dict[str, Fact] = {"object": ledger.name, "owners": owners, "when": last.label}
@@ -223,7 +227,6 @@ class _Audit:
                 text = f"{ledger.name}: count {view.count} at rest, owners {', '.join(owners) or 'none'}"
                 self.evidence.add("count is not owners", text, (ledger.name,), count=view.count, **facts)
         return checked
-
 
     def unheld(self, ledger: Ledger, last: Snapshot, facts: dict[str, Fact]) -> list[str]:
         """Compare the references that structures hold with the structures; return the names that differ."""
@@ -241,10 +244,10 @@ class _Audit:
 
 def _pointers(name: str, snap: Snapshot) -> dict[str, int]:
     """Count what points at an object at rest, by the name of the reference that it holds."""
-    page, bh = snap.pages.get(name), snap.buffers.get(name)
+    page, bh = snap.page(name), snap.buffers.get(name)
     if page is not None:
         return {
-            "slot": snap.shown.get(name, 0),
+            "slot": sum(slot.page == name for slot in snap.slots),
             "private": int(page.private is not None),
             "pagevec": snap.pagevecs.count(name),
         }
@@ -254,19 +257,17 @@ def _pointers(name: str, snap: Snapshot) -> dict[str, int]:
 def judge(record: Record) -> Judgement:
     """Replay the ledger of every counted object, then compare with the state at rest."""
     audit = _Audit(record)
-    ledgers = audit.ledgers
     checked = 0
-    for step, (task, op, a, b) in enumerate(record.events):
-        if op < 0:
+    for step in record.steps(NOTE, _GET, _PUT, _GUZ, _FREEZE, _UNFREEZE):
+        task, op, a, b = record.events[step]
+        if op == NOTE:
             if a in NOTES:
                 audit.note(step, task, a, b)
             continue
-        kind = op & KIND_MASK
-        if kind < _GET or kind > _UNFREEZE:
-            continue
-        ledger = ledgers.get(op >> SHIFT)
+        ledger = audit.ledger(op >> SHIFT)
         if ledger is None:
             continue
+        kind = op & KIND_MASK
         checked += 1
         if not ledger.seen:
             audit.begin(ledger, kind, a, b)

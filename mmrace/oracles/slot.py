@@ -13,7 +13,7 @@ from __future__ import annotations
 from mmrace.oracles import pointers
 from mmrace.oracles.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.snapshot import snapshots, unfinished
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 
 NAME = "slot"
@@ -26,7 +26,8 @@ FIELDS = (
     (_B_PAGE, "BufferHead", "b_page"),
     (_B_NEXT, "BufferHead", "b_this_page"),
 )
-_TAS, _STORE = int(Kind.TEST_AND_SET), int(Kind.STORE)
+_WRITE, _TAS, _STORE = int(Kind.WRITE), int(Kind.TEST_AND_SET), int(Kind.STORE)
+KINDS = (NOTE, _WRITE, _TAS, int(Kind.SET), int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR), _STORE)
 
 
 class _Move:
@@ -47,12 +48,10 @@ class _Audit:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.evidence = Evidence(NAME)
-        self.watch: dict[int, tuple[int, str]] = {}
-        for table, cls, field in FIELDS:
-            for lane, name in record.lanes(cls, field).items():
-                self.watch[lane] = (table, name)
-        for lanes in (record.bit_lane("Page", "flags", "PG_locked"), record.lanes("Page", "flags")):
-            self.watch.update((lane, (_LOCKED, name)) for lane, name in lanes.items())
+        self.watch = {
+            lane: (table, name) for table, cls, field in FIELDS for lane, name in record.lanes(cls, field).items()
+        }
+        self.locks = record.bit_lane("Page", "flags", "PG_locked") | record.lanes("Page", "flags")
         self.tables: tuple[dict[str, object], ...] = tuple({} for _ in range(6))
         self.shown: dict[str, str] = {}  # page -> the slot that shows it
         self.buffers: dict[str, set[str]] = {}  # page -> buffers whose b_page it is
@@ -189,23 +188,23 @@ class _Audit:
 def judge(record: Record) -> Judgement:
     """Replay the pointers, judge them at each free and at the end of each migration, then at rest."""
     audit = _Audit(record)
-    watch = audit.watch
+    watch, locks = audit.watch, audit.locks
     locked = audit.tables[_LOCKED]
-    for step, (task, op, a, b) in enumerate(record.events):
-        if op < 0:
+    for step in record.steps(*KINDS):
+        task, op, a, b = record.events[step]
+        kind = op & KIND_MASK
+        if op == NOTE:
             if a in NOTES:
                 audit.note(step, task, a, b)
             continue
-        if not op & 1:
+        if kind == _WRITE:
+            entry = watch.get(op >> SHIFT)
+            if entry is not None:
+                audit.write(step, task, *entry, b)
             continue
-        entry = watch.get(op >> SHIFT)
-        if entry is None:
+        owner = locks.get(op >> SHIFT)
+        if owner is None:
             continue
-        table, owner = entry
-        if table != _LOCKED:
-            audit.write(step, task, table, owner, b)
-            continue
-        kind = op & KIND_MASK
         if kind == _TAS:
             if not a:
                 locked[owner] = task

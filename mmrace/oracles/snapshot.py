@@ -6,9 +6,9 @@ written out after that).  Invariant: a view is plain data; nothing here judges.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from weakref import WeakKeyDictionary
 
 from mmrace.runtime.record import Record
@@ -56,10 +56,15 @@ class BufferView:
 
 @dataclass(slots=True, frozen=True)
 class Snapshot:
-    """One moment of the model at rest; `pagevecs` and `bh_lrus`: all entries of all CPUs."""
+    """One moment of the model at rest.
+
+    `pages` are those that were ever allocated or changed; the rest, in most runs nine of ten, are only names in
+    `unused`.  `pagevecs` and `bh_lrus`: all entries of all CPUs.
+    """
 
     label: str
     pages: dict[str, PageView]
+    unused: frozenset[str]
     slots: list[SlotView]
     nrpages: dict[str, int]
     buffers: dict[str, BufferView]
@@ -70,9 +75,18 @@ class Snapshot:
     bh_lrus: tuple[str, ...]
 
     @property
-    def shown(self) -> Counter[str]:
-        """How many slots show each page."""
-        return Counter(slot.page for slot in self.slots if slot.page is not None)
+    def nr_pages(self) -> int:
+        """How many page frames the machine has."""
+        return len(self.pages) + len(self.unused)
+
+    def page(self, name: str | None) -> PageView | None:
+        """Return the page of this name, None if the machine has none."""
+        if name is None:
+            return None
+        view = self.pages.get(name)
+        if view is None and name in self.unused:
+            return PageView(name, True, frozenset(), 0, None, None, None, ())
+        return view
 
     @property
     def by_position(self) -> dict[tuple[str, int], SlotView]:
@@ -84,6 +98,10 @@ class Snapshot:
         """Inode number, as the disk has it, of each mapping name."""
         return {slot.mapping: slot.ino for slot in self.slots}
 
+
+_STATE = itemgetter("generation", "free", "flags", "count", "mapping", "private")
+_UNUSED: tuple[object, ...] = (0, True, [], 0, None, None)
+"""A page that was never allocated, and that nobody changed in what may be touched while it is free."""
 
 LABELS = ("quiescent", "synced")
 _parsed: WeakKeyDictionary[Record, list[Snapshot]] = WeakKeyDictionary()
@@ -117,18 +135,23 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
     slots: list[SlotView] = []
     nrpages: dict[str, int] = {}
     for mapping in _rows(plain, "mappings"):
-        name = str(mapping["name"])
+        name, ino = str(mapping["name"]), str(mapping["ino"])
         nrpages[name] = _int(mapping["nrpages"])
         for slot in _rows(mapping, "slots"):
             tags = _bits(slot.get("tags"), "PAGECACHE_TAG_")
-            slots.append(
-                SlotView(name, str(mapping["ino"]), _int(slot["index"]), _name(slot.get("page")), tags)
-            )
-    pages = [_page(row) for row in _rows(plain, "pages")]
+            slots.append(SlotView(name, ino, _int(slot["index"]), _name(slot.get("page")), tags))
+    pages: list[PageView] = []
+    unused: list[str] = []
+    for row in _rows(plain, "pages"):
+        if _STATE(row) == _UNUSED:
+            unused.append(str(row["name"]))
+        else:
+            pages.append(_page(row))
     buffers = [_buffer(row) for row in _rows(plain, "buffers")]
     return Snapshot(
         label,
         {page.name: page for page in pages},
+        frozenset(unused),
         slots,
         nrpages,
         {buffer.name: buffer for buffer in buffers},
@@ -178,16 +201,20 @@ def _rows(plain: Plain, key: str) -> list[Plain]:
     return [_map(row) for row in _list(plain.get(key))]
 
 
-def _map(plain: object) -> dict[str, object]:
-    return {str(key): value for key, value in plain.items()} if isinstance(plain, Mapping) else {}
+def _map(plain: object) -> Plain:
+    return plain if isinstance(plain, dict) else {}
 
 
 def _list(plain: object) -> Sequence[object]:
-    return plain if isinstance(plain, Sequence) and not isinstance(plain, str) else ()
+    return plain if isinstance(plain, (list, tuple)) else ()
+
+
+_NONE: frozenset[str] = frozenset()
 
 
 def _bits(plain: object, prefix: str) -> frozenset[str]:
-    return frozenset(str(bit).removeprefix(prefix) for bit in _list(plain))
+    bits = _list(plain)
+    return frozenset([str(bit).removeprefix(prefix) for bit in bits]) if bits else _NONE
 
 
 def _name(plain: object) -> str | None:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 
 from mmrace.oracles.judgement import Evidence, Fact
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 
 VIOLATION = "violation"
-_OP, _FIRST = itemgetter(1), itemgetter(2)
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,10 +30,9 @@ class Caught:
 def violations(record: Record, oracle: str) -> list[Caught]:
     """Return the violations that belong to `oracle`, in order."""
     found: list[Caught] = []
-    if VIOLATION not in map(_FIRST, record.events):
-        return found
-    for step, (task, op, kind, note) in enumerate(record.events):
-        if op == NOTE and kind == VIOLATION and note[0] == oracle:
+    for step in record.steps(NOTE):
+        task, _, kind, note = record.events[step]
+        if kind == VIOLATION and note[0] == oracle:
             _, rule, facts = note
             named = record.name(facts)
             plain = (
@@ -73,7 +70,7 @@ def report(record: Record, oracle: str, evidence: Evidence) -> list[Caught]:
 
 def ops(record: Record) -> int:
     """Count the ops of a record: each was checked by the runtime as it was done."""
-    return len(record.events) - list(map(_OP, record.events)).count(NOTE)
+    return len(record.events) - len(record.steps(NOTE))
 
 
 def _plain(value: object) -> Fact:

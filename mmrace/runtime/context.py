@@ -10,12 +10,14 @@ from __future__ import annotations
 from mmrace.runtime import live
 from mmrace.runtime.errors import Violation
 from mmrace.runtime.kinds import Kind
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Cpu, Task
+
+_IRQ, _PREEMPT = int(Kind.IRQ), int(Kind.PREEMPT)
 
 
 def might_sleep() -> None:
     """Refuse to go on in atomic context.  Raises Violation.  Point: never."""
-    task = live.need().current()
+    task = live.current()
     if task.preempt or task.irq_depth or task.in_irq or task.rcu:
         raise Violation(
             "lock-discipline",
@@ -31,78 +33,73 @@ def might_sleep() -> None:
 
 def preempt_off(task: Task) -> None:
     """Count one reason not to be preempted (inside an op)."""
-    task.preempt += 1
-    if task.preempt == 1:
-        live.need().hold_cpu(task)
+    depth = task.preempt
+    task.preempt = depth + 1
+    if not depth:
+        live.engine.hold_cpu(task)  # type: ignore[union-attr]
 
 
 def preempt_on(task: Task) -> None:
     """Undo `preempt_off` (inside an op)."""
-    task.preempt -= 1
-    if task.preempt == 0:
-        live.need().release_cpu(task)
+    task.preempt = depth = task.preempt - 1
+    if not depth:
+        live.engine.release_cpu(task)  # type: ignore[union-attr]
 
 
 def irqs_off(task: Task) -> None:
     """Count one reason to keep interrupts off (inside an op)."""
-    task.irq_depth += 1
-    if task.irq_depth == 1:
-        live.need().irqs_off(task)
+    depth = task.irq_depth
+    task.irq_depth = depth + 1
+    if not depth:
+        live.engine.irqs_off(task)  # type: ignore[union-attr]
 
 
 def irqs_on(task: Task) -> None:
     """Undo `irqs_off` (inside an op)."""
-    task.irq_depth -= 1
-    if task.irq_depth == 0:
-        live.need().irqs_on(task)
+    task.irq_depth = depth = task.irq_depth - 1
+    if not depth:
+        live.engine.irqs_on(task)  # type: ignore[union-attr]
 
 
-def _own_cpu(task: Task, what: str) -> None:
-    if task.cpu_ is None:
+def _cpu_of(task: Task, what: str) -> Cpu:
+    cpu = task.cpu_
+    if cpu is None:
         raise Violation("lock-discipline", f"{what} outside any CPU", task=task.name)
+    return cpu
 
 
 def local_irq_disable() -> None:
     """Keep interrupts off this CPU.  Point: always."""
-    engine = live.need()
-    task = engine.current()
-    _own_cpu(task, "local_irq_disable")
-    assert task.cpu_ is not None
-    code = task.cpu_.code + Kind.IRQ
-    task = live.point(task.cpu_, code)
+    cpu = _cpu_of(live.current(), "local_irq_disable")
+    code = cpu.code + _IRQ
+    task = live.point(cpu, code)
     irqs_off(task)
     task.log((task.id, code, "disable", None))
 
 
 def local_irq_enable() -> None:
     """Let interrupts come again.  Point: always."""
-    task = live.need().current()
-    _own_cpu(task, "local_irq_enable")
-    assert task.cpu_ is not None
-    code = task.cpu_.code + Kind.IRQ
-    task = live.point(task.cpu_, code)
+    cpu = _cpu_of(live.current(), "local_irq_enable")
+    code = cpu.code + _IRQ
+    task = live.point(cpu, code)
     irqs_on(task)
     task.log((task.id, code, "enable", None))
 
 
 def preempt_disable() -> None:
     """Keep other tasks off this CPU.  Point: always."""
-    task = live.need().current()
-    _own_cpu(task, "preempt_disable")
-    assert task.cpu_ is not None
-    code = task.cpu_.code + Kind.PREEMPT
-    task = live.point(task.cpu_, code)
+    cpu = _cpu_of(live.current(), "preempt_disable")
+    code = cpu.code + _PREEMPT
+    task = live.point(cpu, code)
     preempt_off(task)
     task.log((task.id, code, "disable", None))
 
 
 def preempt_enable() -> None:
     """Let other tasks of this CPU run again.  Point: always."""
-    task = live.need().current()
-    _own_cpu(task, "preempt_enable")
-    assert task.cpu_ is not None
-    code = task.cpu_.code + Kind.PREEMPT
-    task = live.point(task.cpu_, code)
+    cpu = _cpu_of(live.current(), "preempt_enable")
+    code = cpu.code + _PREEMPT
+    task = live.point(cpu, code)
     preempt_on(task)
     task.log((task.id, code, "enable", None))
 
@@ -112,12 +109,12 @@ def rcu_read_lock() -> None:
 
     Nothing in these casts waits for a grace period (pages are type-stable), so a section is context only.
     """
-    live.need().current().rcu += 1
+    live.current().rcu += 1
 
 
 def rcu_read_unlock() -> None:
     """End a read section.  Point: never."""
-    live.need().current().rcu -= 1
+    live.current().rcu -= 1
 
 
 def irq_enter(cpu: int) -> None:
@@ -128,7 +125,7 @@ def irq_enter(cpu: int) -> None:
     """
     engine = live.need()
     target = engine.cpu(cpu)
-    code = target.code + Kind.IRQ
+    code = target.code + _IRQ
     task = engine.irq_enter(target, code)
     task.log((task.id, code, "enter", cpu))
 
@@ -140,7 +137,7 @@ def irq_exit() -> None:
     cpu = task.cpu_
     if not task.in_irq or cpu is None:
         raise Violation("lock-discipline", "irq_exit outside an interrupt", task=task.name)
-    code = cpu.code + Kind.IRQ
+    code = cpu.code + _IRQ
     task = live.point(cpu, code)
     task.log((task.id, code, "exit", cpu.id))
     engine.irq_exit(task, cpu)  # after the log: under `free` it lets the CPU's task go on

@@ -63,6 +63,8 @@ class Engine(Protocol):
     aborting: bool
     marks: dict[str, int]
     tasks: list[Task]
+    observer: Any
+    """Told what events do not say (`enabled.Observer`), or None."""
     objects: list[tuple[int, Any]]
     """(first lane, object) of everything registered so far."""
 
@@ -71,6 +73,15 @@ class Engine(Protocol):
 
     def gated(self, gate: Gate, code: int) -> Task:
         """Announce an op that is disabled while ``gate.busy``; return when it may be done."""
+
+    def access(self, obj: Guarded, code: int) -> Task:
+        """Like `point`, for a plain access: the engine may let the task go on without a choice."""
+
+    def others(self, task: Task) -> Gate | None:
+        """Return a gate that is busy while some other task lives that is no daemon; None if none does."""
+
+    def fix_order(self, fixed: bool) -> None:
+        """From the next op on there is nothing to explore (or there is again); no op, no point."""
 
     def set_busy(self, gate: Gate) -> None:
         """Inside an op on `gate`: from now on ops gated by it are disabled."""

@@ -1,137 +1,126 @@
 """What the controlled engines share: one task at a time, and a strategy that chooses at every point.
 
-The floor belongs to `self.running`; only the task that has it touches anything here.  The enabled list is kept
-incrementally: a task is on it while its pending op can be done (`ready`) and its CPU lets it run (not `stalled`).
-One pick is one event.  Invariant: `len(self.masks)` is the number of ops done or about to be done, `masks[i]` the set
-of tasks that were enabled when op i was picked (bit = task id).
+The floor belongs to `self.running`; only the task that has it touches anything here.  One pick is one event.
+Invariant: `len(self.masks)` is the number of ops done or about to be done, `masks[i]` the set of tasks that were
+enabled when op i was picked (bit = task id).
 
-A subclass supplies `_switch` (hand the floor over and wait for it), `_start` and `_leave`.
+A program may ask for *fixed order* (`fix_order`) where nothing is to be explored, such as set-up: there the running
+task goes on while it can, then the enabled task that was spawned first; the strategy is not asked.
+
+A subclass supplies `point` and `gated` (the contract's, with its own way to hand the floor over in their middle: every
+op passes there, and a call more would cost a tenth of it), `_switch`, `_start`, `_begin`.
+
+A run's objects refer to each other in rings; `release` cuts them, so that what a run made is freed when the last one
+lets go of it, and not by a garbage collection that costs as much as a small run.
 """
 
 from __future__ import annotations
 
-import contextlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from mmrace.runtime import explain, live, sites
 from mmrace.runtime.contract import Gate, Guard, Site
-from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
+from mmrace.runtime.enabled import Enabled
+from mmrace.runtime.errors import Abort, InternalError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
+from mmrace.runtime.struct import Struct, release
 from mmrace.runtime.task import Cpu, Task
 from mmrace.runtime.watch import RetryGate, changes, concerns, looked_at
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
+_NEVER = sys.maxsize  # tasks, above which somebody is asked
 
 
-class Controlled:
+class Controlled(Enabled):
     """Base of the controlled engines; see the module docstring.
 
     Args: strategy: who chooses.  seed: of the tasks' own streams.  ncpus: CPUs of the model.  steps_max: bound of a
-    run in ops.  sites: keep the site of every op (costs time; needed for reports).
+    run in ops.  sites: keep the site of every op (costs time; needed for reports).  promoted: the plain fields
+    ("Class.field") whose accesses are switch points; None: all of them.
+
+    Attributes that no point reads are not slots: what most runs leave as it is costs a run nothing.
     """
 
+    __slots__ = (
+        "__dict__", "_alone", "aborting", "alert_at", "alive", "events", "lanes", "log", "masks", "objects",
+        "order_fixed", "pick", "promoted", "running", "strategy", "tasks", "watching", "with_sites",
+    )  # fmt: skip
     name = "controlled"
+    real_threads = True
+    bounded_at: int | None = None
+    error: BaseException | None = None
+    promoted_lanes: set[int]
+    watched = 0
 
     def __init__(
-        self, strategy: Strategy, *, seed: object = 0, ncpus: int = 2, steps_max: int = 100_000, sites: bool = False
+        self,
+        strategy: Strategy,
+        *,
+        seed: object = 0,
+        ncpus: int = 2,
+        steps_max: int = 100_000,
+        sites: bool = False,
+        promoted: frozenset[str] | None = None,
     ) -> None:
+        super().__init__()
         self.strategy = strategy
         self.seed = seed
         self.steps_max = steps_max
         self.with_sites = sites
+        self.promoted = promoted
         self.aborting = False
         self.marks: dict[str, int] = {}
         self.tasks: list[Task] = []
         self.objects: list[tuple[int, Any]] = []
-        self.lanes = 0
+        self.lanes = ncpus
         self.events: list[Any] = []
         self.masks: list[int] = []
         self.sites: list[Site | None] = []
-        self.enabled: list[Task] = []
-        self.mask = 0
-        self.budget = steps_max
-        self.bounded_at: int | None = None
+        self.windows: list[int] = []
+        """Steps at which fixed order went off and on again, in turn; empty: the whole run is explored."""
         self.alive = 0  # tasks that the run waits for
-        self.switches = 0
         self.end: dict[str, Any] = {}
-        self.error: BaseException | None = None
         self.watching: list[RetryGate] = []
-        self.watched = 0
         self.running: Task = None  # type: ignore[assignment]
         self.log: Callable[[tuple[Any, ...]], None] = self.events.append
-        self._always = strategy.every_step
-        self.cpus = [Cpu(i, self.alloc(f"cpu:{i}", 1) << SHIFT, None) for i in range(ncpus)]
+        self.alert_at = steps_max
+        """The step from which on a point looks closer: the bound, or at once if something is to be watched."""
+        self.order_fixed = False
+        self.pick: Callable[[list[Task], Task, int], Task] = strategy.pick
+        self.asked_above = 0 if strategy.every_step else 1
+        self._alone: list[tuple[Task, Gate]] = []  # free when its task is the only one that the run waits for
+        if promoted is not None:
+            self.promoted_lanes = set()
+            self.access = self._access  # type: ignore[method-assign]
+        if sites:
+            self.point = self._sited(self.point)  # type: ignore[method-assign, assignment]
+            self.gated = self._sited(self.gated)  # type: ignore[method-assign, assignment]
+            self.access = self._sited(self.access)  # type: ignore[method-assign, assignment]
+        for number in range(ncpus):  # theirs are the first lanes
+            self.objects.append((number, f"cpu:{number}"))
+            self.cpus.append(Cpu(number, number << SHIFT, None))
+
+    @property
+    def step(self) -> int:
+        """Number of the op done last or about to be done."""
+        return len(self.masks) - 1
 
     # -- contract ---------------------------------------------------------------------------------------------------
 
     def point(self, obj: object, code: int) -> Task:
-        task = self.running
-        task.pending = code
-        if self.watching:
-            self._watch()
-        enabled = self.enabled
-        self.budget -= 1
-        if self.budget < 0:
-            self._bound()
-        if len(enabled) == 1 and task.on and not self._always:
-            self.masks.append(self.mask)
-        else:
-            chosen = self._pick(task)
-            if chosen is not task:
-                self._switch(task, chosen)
-        if self.with_sites:
-            task.site = site = sites.here(2)
-            self.sites.append(site)
-        return task
+        raise NotImplementedError
 
     def gated(self, gate: Gate, code: int) -> Task:
-        task = self.running
-        task.pending = code
-        if self.watching:
-            self._watch()
-        self.budget -= 1
-        if self.budget < 0:
-            self._bound()
-        task.gate = gate
-        if self.with_sites:
-            task.site = sites.here(2)
-        gate.waiters.append(task)
-        if gate.busy:
-            task.ready = False
-            self._off(task)
-        chosen = self._pick(task)
-        if chosen is not task:
-            self._switch(task, chosen)
-        gate.waiters.remove(task)
-        task.gate = None
-        if gate.busy:
-            raise InternalError(f"{task.name} was picked for a disabled op on {gate}")
-        if self.with_sites:
-            self.sites.append(task.site)
-        return task
+        raise NotImplementedError
 
-    def set_busy(self, gate: Gate) -> None:
-        gate.busy = True
-        for task in gate.waiters:
-            if task.ready:
-                task.ready = False
-                self._off(task)
-
-    def set_free(self, gate: Gate) -> None:
-        gate.busy = False
-        for task in gate.waiters:
-            task.ready = True
-            self._maybe_on(task)
+    def access(self, obj: object, code: int) -> Task:
+        raise NotImplementedError
 
     def current(self) -> Task:
         return self.running
-
-    def cpu(self, number: int) -> Cpu:
-        if not 0 <= number < len(self.cpus):
-            raise UsageError(expected=f"a CPU in 0..{len(self.cpus) - 1}", got=number, where="the model's CPUs")
-        return self.cpus[number]
 
     def new_guard(self) -> Guard | None:
         return None
@@ -140,10 +129,14 @@ class Controlled:
         base = self.lanes
         self.lanes = base + lanes
         self.objects.append((base, owner))
+        if self.promoted and isinstance(owner, Struct):
+            self.promoted_lanes.update(owner.plain_lanes(base, self.promoted))
         return base
 
     def choose(self, task: Task, n: int) -> int:
-        value = self.strategy.choose(task, n, len(self.masks) - 1)
+        if self.order_fixed and not self.strategy.fixed_too:
+            return 0
+        value = self.strategy.choose(task, n, self.step)
         if not 0 <= value < n:
             raise InternalError(f"strategy chose {value} out of {n}")
         return value
@@ -154,14 +147,42 @@ class Controlled:
     def position(self, task: Task) -> int:
         return len(self.events)
 
+    def others(self, task: Task) -> Gate | None:
+        if self.alive <= (not task.daemon):
+            return None
+        assert task.exit_gate is not None
+        gate = Gate(task.exit_gate.code, None)
+        gate.busy = True
+        self._alone.append((task, gate))
+        return gate
+
+    def fix_order(self, fixed: bool) -> None:
+        if fixed != self.order_fixed:
+            self.order_fixed = fixed
+            self.windows.append(self.step + 1)
+            self._ask_strategy()
+
+    def explored(self) -> tuple[int, int]:
+        """Return the steps (first, end) between which the strategy was asked; of the run so far."""
+        windows = self.windows
+        if not windows:
+            return 0, self.step + 1
+        if len(windows) == 1:
+            return 0, windows[0]
+        return windows[1], windows[2] if len(windows) > 2 else self.step + 1
+
     def spawn(self, fn: Callable[..., object], args: tuple[object, ...], task: Task) -> None:
-        task.fn, task.args = fn, args
+        task.fn = fn
+        task.args = args
         task.log = self.log
-        gate = Gate(self.alloc(task, 1) << SHIFT, None)
+        lane = self.lanes
+        self.lanes = lane + 1
+        self.objects.append((lane, task))
+        code = lane << SHIFT
+        task.exit_gate = gate = Gate(code, None)
         gate.busy = True
         gate.owner = task
-        task.exit_gate = gate
-        task.pending = gate.code + _BEGIN
+        task.pending = code + _BEGIN
         self.tasks.append(task)
         if not task.daemon:
             self.alive += 1
@@ -170,101 +191,74 @@ class Controlled:
         self._start(task)
         self._maybe_on(task)
 
-    # -- contexts ---------------------------------------------------------------------------------------------------
-
-    def hold_cpu(self, task: Task) -> None:
-        cpu = task.cpu_
-        if cpu is not None and not task.in_irq:
-            cpu.preempt_owner = task
-            if len(cpu.tasks) > 1:
-                self._stall(cpu)
-
-    def release_cpu(self, task: Task) -> None:
-        cpu = task.cpu_
-        if cpu is not None and not task.in_irq and not task.irq_depth:
-            cpu.preempt_owner = None
-            if len(cpu.tasks) > 1:
-                self._stall(cpu)
-
-    def irqs_off(self, task: Task) -> None:
-        cpu = task.cpu_
-        if cpu is not None and not task.in_irq:
-            cpu.preempt_owner = task
-            self.set_busy(cpu)
-            if len(cpu.tasks) > 1:
-                self._stall(cpu)
-
-    def irqs_on(self, task: Task) -> None:
-        cpu = task.cpu_
-        if cpu is not None and not task.in_irq:
-            if not task.preempt:
-                cpu.preempt_owner = None
-            self.set_free(cpu)
-            if len(cpu.tasks) > 1:
-                self._stall(cpu)
-
     def irq_enter(self, cpu: Cpu, code: int) -> Task:
-        task = self.gated(cpu, code)
-        task.in_irq = True
-        task.cpu_ = cpu
-        cpu.irq_task = task
-        self.set_busy(cpu)
-        self._stall(cpu)
+        task = live.gated(cpu, code)
+        self.irq_begin(task, cpu)
         return task
 
-    def irq_exit(self, task: Task, cpu: Cpu) -> None:
-        task.in_irq = False
-        task.cpu_ = None
-        cpu.irq_task = None
-        self.set_free(cpu)
-        self._stall(cpu)
+    # -- picking ----------------------------------------------------------------------------------------------------
 
-    def _move_in(self, task: Task, cpu: Cpu) -> None:
-        cpu.tasks.append(task)
-        task.stalled = self._stalls(task, cpu)
+    def _ask_strategy(self) -> None:
+        """Settle from how many enabled tasks on the strategy chooses among them."""
+        strategy = self.strategy
+        self.pick = strategy.pick
+        if self.order_fixed and not strategy.fixed_too:
+            self.asked_above = _NEVER
+        else:
+            self.asked_above = 0 if strategy.every_step else 1
+        self.contested = len(self.enabled) > self.asked_above
 
-    def _stalls(self, task: Task, cpu: Cpu) -> bool:
-        if cpu.irq_task is not None:
-            return cpu.irq_task is not task
-        return cpu.preempt_owner is not None and cpu.preempt_owner is not task
+    def _unasked(self, task: Task) -> Task:
+        """Return who goes on where nobody is asked: the running task if it can, else the one spawned first.
 
-    def _stall(self, cpu: Cpu) -> None:
-        """Recompute who of this CPU's own tasks may run."""
-        for task in cpu.tasks:
-            stalled = self._stalls(task, cpu)
-            if stalled != task.stalled:
-                task.stalled = stalled
-                if stalled:
-                    self._off(task)
-                else:
-                    self._maybe_on(task)
-
-    # -- enabled list -----------------------------------------------------------------------------------------------
-
-    def _off(self, task: Task) -> None:
+        Without any the run is over.
+        """
         if task.on:
-            task.on = False
-            self.enabled.remove(task)
-            self.mask ^= task.bit
-
-    def _maybe_on(self, task: Task) -> None:
-        if not task.on and task.ready and not task.stalled and not task.done:
-            task.on = True
-            self.enabled.append(task)
-            self.mask ^= task.bit
-
-    def _pick(self, task: Task) -> Task:
-        enabled = self.enabled
-        if not enabled:
+            return task
+        if not self.enabled:
             self._stuck(task)
-        step = len(self.masks)
+        first = self.enabled[0]
+        for other in self.enabled:
+            if other.id < first.id:
+                first = other
+        return first
+
+    def _not_enabled(self, chosen: Task) -> InternalError:
+        return InternalError(f"strategy picked {chosen.name}, which is not enabled")
+
+    def _disabled(self, task: Task, gate: Gate) -> InternalError:
+        return InternalError(f"{task.name} was picked for a disabled op on {gate}")
+
+    def _alert(self) -> None:
+        """Look closer at a point: the run is over, somebody's retry may go on, the bound is reached."""
+        if self.aborting:
+            raise Abort
+        if self.watching:
+            self._watch()
+        if len(self.masks) >= self.steps_max:
+            self._bound()
+
+    def _access(self, obj: object, code: int) -> Task:
+        """The point of a plain access where only `promoted` fields are switch points."""
+        if code >> SHIFT in self.promoted_lanes:
+            return self.point(obj, code)
+        task = self.running
+        task.pending = code
+        if len(self.masks) >= self.alert_at:
+            self._alert()
         self.masks.append(self.mask)
-        if len(enabled) == 1 and not self._always:
-            return enabled[0]
-        chosen = self.strategy.pick(enabled, task, step)
-        if not chosen.on:
-            raise InternalError(f"strategy picked {chosen.name}, which is not enabled")
-        return chosen
+        return task
+
+    def _sited(self, point: Callable[[Any, int], Task]) -> Callable[[Any, int], Task]:
+        """Make `point` keep sites: a task's is set when its op is announced, the record's when it is done."""
+
+        def sited(obj: Any, code: int) -> Task:
+            self.running.site = sites.here(2)
+            task = point(obj, code)
+            self.sites.append(task.site)
+            return task
+
+        return sited
 
     # -- retry ------------------------------------------------------------------------------------------------------
 
@@ -275,20 +269,26 @@ class Controlled:
             if event[1] < 0:
                 continue
             if event[0] == task.id:
-                looked_at(lanes, event[1])
-            elif changes(event) and concerns(event, lanes):
+                looked_at(lanes, event[1], self.objects)
+            elif changes(event) and concerns(event, lanes, self.objects):
                 changed = True
                 break
         if changed:
-            return self.point(None, code)
+            return self._retried(live.point(None, code), lanes)  # type: ignore[arg-type]
         gate = RetryGate(code, lanes)
         if self.watching:  # what this task did last may be what another one waits for
             self._watch()
         self.watched = len(self.events)
         self.watching.append(gate)
-        task = self.gated(gate, code)
+        self.alert_at = 0
+        task = live.gated(gate, code)
         if gate in self.watching:
             self.watching.remove(gate)
+        return self._retried(task, lanes)
+
+    def _retried(self, task: Task, lanes: set[int]) -> Task:
+        if self.observer is not None:
+            self.observer.retried(lanes)
         return task
 
     def _watch(self) -> None:
@@ -297,10 +297,12 @@ class Controlled:
             event = events[i]
             if changes(event):
                 for gate in self.watching[:]:
-                    if concerns(event, gate.lanes):
+                    if concerns(event, gate.lanes, self.objects):
                         self.watching.remove(gate)
                         self.set_free(gate)
         self.watched = len(events)
+        if not self.watching:
+            self.alert_at = self.steps_max
 
     # -- life and end -----------------------------------------------------------------------------------------------
 
@@ -315,7 +317,7 @@ class Controlled:
             self.running = root
             self.spawn(main, (), root)
             try:
-                self._pick(root)
+                self._next_op(root)
             except Exception as error:  # a replay of another program's record: let the root's thread go
                 self._fail(root, error)
             self._begin(root)
@@ -345,42 +347,65 @@ class Controlled:
         gate = task.exit_gate
         assert gate is not None
         code = gate.code + _EXIT
-        self.point(gate, code)
+        live.point(gate, code)
         if self.with_sites:
             task.site = self.sites[-1] = None  # nowhere in the model
-        self.set_free(gate)
-        gate.owner = task
+        gate.busy = False
+        gate.owner = None
+        if gate.waiters:
+            self.set_free(gate)
         if task.cpu_ is not None and not task.in_irq:
             task.cpu_.tasks.remove(task)
             if task.preempt or task.irq_depth:  # the lock discipline oracle speaks; the others may go on
                 task.cpu_.preempt_owner = None
                 self._stall(task.cpu_)
-        self.log((task.id, code, tuple(str(lock) for lock in task.held), None))
+        self.log((task.id, code, tuple([str(lock) for lock in task.held]) if task.held else (), None))
         task.done = True
         if not task.daemon:
             self.alive -= 1
+        if self._alone:
+            for waiting, alone in self._alone:
+                if self.alive <= (not waiting.daemon):
+                    self.set_free(alone)
+
+    def _next_op(self, task: Task) -> Task:
+        """Pick who does the next op when `task` does not announce one: at the start, and after its end."""
+        self.masks.append(self.mask)
+        return self.pick(self.enabled, task, self.step) if self.contested else self._unasked(task)
 
     def _next(self, task: Task) -> Task | None:
         """After `task` ended: who gets the floor; None if the run is over."""
         if not self.aborting:
             if self.watching:
                 self._watch()
-            if not self.enabled:
-                with contextlib.suppress(Abort):
-                    self._stuck(task)
-            else:
-                return self._pick(task)
+            try:
+                if self.enabled:
+                    return self._next_op(task)
+                self._stuck(task)
+            except Abort:
+                pass
+        return self._left()
+
+    def _left(self) -> Task | None:
+        """Return a task that did not end yet."""
         return next((other for other in self.tasks if not other.done), None)
 
     def _finish(self, end: dict[str, Any]) -> None:
         if not self.end:
             self.end = end
+            if self.observer is not None:
+                self.observer.stopped()
         self.stop()
+
+    def abandon(self, why: str) -> None:
+        """End the run here: whoever searches has no use for the rest of it.  Raises Abort."""
+        self._finish({"how": "abandoned", "detail": {"why": why}})
+        raise Abort
 
     def stop(self) -> None:
         """Make every task unwind at its next point."""
         self.aborting = True
-        self.budget = -1
+        self.alert_at = -1
         self.watching = []
 
     def _fail(self, task: Task, error: BaseException) -> None:
@@ -395,6 +420,13 @@ class Controlled:
             self.error = self.error or error
             self._finish({"how": "abort", "detail": {"task": task.name, "error": repr(error)}})
 
+    def _lost(self, task: Task, error: BaseException) -> Task | None:
+        """After a bug of the engine itself: never lose the floor; return who has to unwind next."""
+        self.error = self.error or error
+        self.stop()
+        task.done = True
+        return self._left()
+
     def _stuck(self, task: Task) -> None:
         """Nothing is enabled: the daemons idle, a deadlock, or a lost wake-up.  Raises Abort."""
         if self.alive == 0:
@@ -405,16 +437,39 @@ class Controlled:
 
     def _bound(self) -> None:
         """The bound is reached: be fair for a while; then say livelock if nobody got anywhere, else cut the run."""
-        if self.aborting:  # set by `_finish`: every further point unwinds
-            raise Abort
         if self.bounded_at is None:
             self.bounded_at = len(self.events)
-            self.budget = max(1, self.steps_max // FAIR_SHARE)
+            self.steps_max += max(1, self.steps_max // FAIR_SHARE)
+            if not self.watching:
+                self.alert_at = self.steps_max
             self.strategy = RoundRobin()
+            self._ask_strategy()
             return
         detail = explain.bound(self.tasks, self.events[self.bounded_at :], len(self.masks))
         self._finish({"how": "bound", "detail": detail})
         raise Abort
+
+    def release(self) -> None:
+        """Let go of the model, whose objects keep each other alive; only names and numbers of them are left.
+
+        For whoever owns the run, when it is over and nobody will look at what objects hold any more: events, masks and
+        lanes can still be read and named.
+        """
+        for _, obj in self.objects:
+            if isinstance(obj, Struct):
+                release(obj)
+        for task in self.tasks:
+            if task.exit_gate is not None:
+                task.exit_gate.owner = None
+            task.fn = task.gate = task.entry = None
+            task.args = ()
+            task.held = []
+        for cpu in self.cpus:
+            cpu.tasks = []
+            cpu.irq_task = cpu.preempt_owner = cpu.owner = None
+        self._alone = []
+        for name in ("point", "gated", "access"):
+            self.__dict__.pop(name, None)
 
     def _switch(self, task: Task, chosen: Task) -> None:
         raise NotImplementedError

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmrace.runtime.contract import Gate
-from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.locks import Mutex, SpinLock
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
@@ -19,6 +19,10 @@ from mmrace.runtime.task import Cpu, Task
 from mmrace.runtime.wait import WaitEntry
 
 PROGRESS = ("round", "workload-end")  # notes of actors that got something done
+TRIES_MIN = 16  # times in vain, within a fair share of a run's bound, that tell starvation from bad luck
+_TRIES = frozenset({Kind.TRY, Kind.TEST_AND_SET, Kind.GET_UNLESS_ZERO, Kind.FREEZE})
+_LOOKS = frozenset({Kind.READ, Kind.TEST, Kind.LOAD, Kind.COUNT})
+
 
 def _what(gate: Gate | None) -> str:
     if gate is None:
@@ -30,7 +34,7 @@ def _what(gate: Gate | None) -> str:
     if isinstance(gate, SpinLock | Mutex):
         return str(gate)
     if type(gate) is Gate:
-        return f"end of {gate.owner.name if gate.owner else 'a task'}"
+        return f"end of {gate.owner.name}" if gate.owner else "end of the others"
     return str(gate)
 
 
@@ -77,16 +81,79 @@ def standstill(tasks: Iterable[Task]) -> dict[str, Any]:
 
 
 def bound(tasks: Iterable[Task], recent: Iterable[tuple[Any, ...]], steps: int) -> dict[str, Any]:
-    """Describe a run that was stopped at its bound: a livelock if nobody got anywhere in its `recent` events."""
+    """Describe a run that was stopped at its bound, by its `recent` events, in which each task had a fair chance.
+
+    A `cycle`, if tasks that did nothing wait for each other in a ring, whatever others do.  If nobody got anywhere: a
+    `lost-wakeup`, if somebody sleeps all the while although its condition holds, else a `livelock`.  If somebody did:
+    `starvation` of those that only tried, else the run was `cut`.
+    """
+    tasks, recent = list(tasks), list(recent)
     # the end of an I/O, or of work that a task spawned for itself, is no progress: a livelock can have both
     cast = {task.id for task in tasks if task.parent is None or task.parent.parent is None}
-    progress = any(
-        (event[1] == NOTE and event[2] in PROGRESS) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
+    moved = {
+        event[0]
         for event in recent
-    )
-    if progress:
-        return {"kind": "cut", "steps": steps, "tasks": []}
-    return {**standstill(tasks), "kind": "livelock", "steps": steps}
+        if (event[1] == NOTE and event[2] in PROGRESS) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
+    }
+    acted = {event[0] for event in recent}
+    found = standstill(tasks)
+    silent = {task.name for task in tasks if not task.done and task.id not in acted}
+    blocked = {task.name for task in tasks if task.gate is not None and task.gate.busy}
+    if found["cycle"] and silent & blocked >= set(found["cycle"]):
+        return {**found, "kind": "cycle", "steps": steps}
+    if not moved:
+        kind = "lost-wakeup" if silent & set(found["lost"]) else "livelock"
+        return {**found, "kind": kind, "steps": steps}
+    rows = _starved([task for task in tasks if task.id in cast - moved and not (task.done or task.daemon)], recent)
+    if rows:
+        return {"kind": "starvation", "steps": steps, "tasks": rows, "starved": [row["task"] for row in rows]}
+    return {"kind": "cut", "steps": steps, "tasks": []}
+
+
+def _starved(tasks: list[Task], recent: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """Describe those of `tasks` that could have run and did not, or did nothing but try."""
+    rows = []
+    for task in tasks:
+        own = [event for event in recent if event[0] == task.id and event[1] != NOTE]
+        lane, tries = _in_vain(own)
+        if tries >= TRIES_MIN:
+            row = {"task": task.name, "waits_for": "a try that succeeds", "lane": lane, "tries": tries}
+        elif not own and task.on:
+            row = {"task": task.name, "waits_for": "its turn"}
+        else:
+            continue
+        if task.site is not None:
+            row["at"] = site_name(task.site)
+        rows.append(row)
+    return rows
+
+
+def _in_vain(events: list[tuple[Any, ...]]) -> tuple[int, int]:
+    """Return the lane of what a task tried most often since it last succeeded there, and how often.
+
+    A try is a trylock, a test-and-set, a get_unless_zero, a freeze, a sleep begun anew, a retry; of a task that only
+    looked and gave way, each look.
+    """
+    failed: dict[int, int] = {}
+    looks: dict[int, int] = {}
+    for _, op, a, b in events:
+        lane, kind = op >> SHIFT, op & KIND_MASK
+        if kind in _LOOKS:
+            looks[lane] = looks.get(lane, 0) + 1
+        elif kind == Kind.RETRY:
+            failed[lane] = a
+        elif kind == Kind.QUEUE:
+            failed[lane] = failed.get(lane, -1) + 1  # the first is no try that failed yet
+        elif kind == Kind.DEQUEUE:
+            failed.pop(lane, None)
+        elif kind in _TRIES:
+            if bool(a if kind == Kind.TRY else not a if kind == Kind.TEST_AND_SET else b):
+                failed.pop(lane, None)
+            else:
+                failed[lane] = failed.get(lane, 0) + 1
+    if not any(op & 1 for _, op, _, _ in events):
+        failed = looks
+    return max(failed.items(), key=lambda item: item[1], default=(-1, 0))
 
 
 def _cycle(waiting: list[Task]) -> list[str]:

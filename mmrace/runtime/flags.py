@@ -19,7 +19,7 @@ from mmrace.runtime.context import might_sleep, preempt_off, preempt_on
 from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import Violation
 from mmrace.runtime.kinds import SHIFT, Kind
-from mmrace.runtime.struct import Part, Struct
+from mmrace.runtime.struct import Part, Struct, joined
 from mmrace.runtime.task import Task
 from mmrace.runtime.wait import WaitEntry, WaitQueue, finish_wait, prepare_to_wait, sleep_on, wake_up
 
@@ -27,16 +27,32 @@ _TEST, _SET, _CLEAR = int(Kind.TEST), int(Kind.SET), int(Kind.CLEAR)
 _TAS, _TAC = int(Kind.TEST_AND_SET), int(Kind.TEST_AND_CLEAR)
 _LOAD, _STORE = int(Kind.LOAD), int(Kind.STORE)
 
+BITS_MAX = 64  # of a word, as in the kernel
+_MASK_OF = tuple(1 << bit for bit in range(BITS_MAX))
+_TEST_OF, _SET_OF, _CLEAR_OF, _TAS_OF, _TAC_OF = (
+    tuple(bit + 1 << SHIFT | kind for bit in range(BITS_MAX)) for kind in (_TEST, _SET, _CLEAR, _TAS, _TAC)
+)
+"""What an op on a bit adds to its word's code.  Tables, because callers pass enum members, with which arithmetic is
+slow."""
+
+UNLOCK = "unlock"  # what the clear of a bit spinlock logs beside its outcome
+LOCK = "lock"
+"""What a test-and-set logs beside its outcome if its caller waits until it succeeds.  A try logs None: it does the same
+to the bit, but in the order of locks only waiting counts."""
+
 
 class FlagWord:
-    """A word of flag bits.  `value` is raw, for snapshots; `owners` maps a locked bit to its ghost owner."""
+    """A word of flag bits.
 
-    __slots__ = ("code", "gates", "guard", "owners", "part", "queues", "struct", "value")
+    `value` is raw, for snapshots; `owners` maps a locked bit to its ghost owner; `of` is the name of its struct.
+    """
+
+    __slots__ = ("code", "gates", "guard", "of", "owners", "part", "queues", "value")
 
     def __init__(self, code: int, guard: Guard | None, struct: Struct, part: _FlagPart) -> None:
         self.code = code
         self.guard = guard
-        self.struct = struct
+        self.of = struct.name_
         self.part = part
         self.value = 0
         self.owners: dict[int, object] = {}
@@ -75,7 +91,7 @@ class FlagWord:
             lane = 1 + len(self.part.bits) + place
             key = f"{self.part.key}.{self.name_of(bit)}.queue"
             own: int = vars(FlagWord)["code"].__get__(self)  # a freed word refuses the plain attribute
-            queue = self.queues.setdefault(bit, WaitQueue(own + (lane << SHIFT), self.guard, self.struct, key))
+            queue = self.queues.setdefault(bit, WaitQueue(own + (lane << SHIFT), self.guard, self.of, key))
         return queue
 
     def gate(self, bit: int) -> Gate:
@@ -98,21 +114,22 @@ class FlagWord:
         return bool(self.value >> bit & 1)
 
     def __str__(self) -> str:
-        return f"{self.struct.name}.{self.part.key}"
+        return f"{joined(self.of)}.{self.part.key}"
 
 
 class BitGate(Gate):
-    """The gate of one bit of a word."""
+    """The gate of one bit of a word, of which it knows the name only: a run's objects shall not refer to each other in
+    more rings than the kernel's do."""
 
-    __slots__ = ("bit", "word")
+    __slots__ = ("key", "of")
 
     def __init__(self, word: FlagWord, bit: int) -> None:
         super().__init__(word.bit_code(bit), word.guard)
-        self.word = word
-        self.bit = bit
+        self.of = word.of
+        self.key = f"{word.part.key}.{word.name_of(bit)}"
 
     def __str__(self) -> str:
-        return f"{self.word}.{self.word.name_of(self.bit)}"
+        return f"{joined(self.of)}.{self.key}"
 
 
 # -- bits -----------------------------------------------------------------------------------------------------------
@@ -120,47 +137,51 @@ class BitGate(Gate):
 
 def test_bit(word: FlagWord, bit: int) -> bool:
     """Return the bit.  Point: always."""
-    code = word.code + (bit + 1 << SHIFT | _TEST)
+    code = word.code + _TEST_OF[bit]
     task = live.point(word, code)
-    old = bool(word.value >> bit & 1)
+    old = word.value & _MASK_OF[bit] != 0
     task.log((task.id, code, old, None))
     return old
 
 
 def set_bit(word: FlagWord, bit: int) -> None:
     """Set the bit.  Point: always."""
-    code = word.code + (bit + 1 << SHIFT | _SET)
+    code = word.code + _SET_OF[bit]
     task = live.point(word, code)
-    old = bool(word.value >> bit & 1)
-    word.value |= 1 << bit
+    value, mask = word.value, _MASK_OF[bit]
+    old = value & mask != 0
+    word.value = value | mask
     task.log((task.id, code, old, None))
 
 
 def clear_bit(word: FlagWord, bit: int) -> None:
     """Clear the bit.  Point: always."""
-    code = word.code + (bit + 1 << SHIFT | _CLEAR)
+    code = word.code + _CLEAR_OF[bit]
     task = live.point(word, code)
-    old = bool(word.value >> bit & 1)
-    word.value &= ~(1 << bit)
+    value, mask = word.value, _MASK_OF[bit]
+    old = value & mask != 0
+    word.value = value & ~mask
     task.log((task.id, code, old, None))
 
 
 def test_and_set_bit(word: FlagWord, bit: int) -> bool:
     """Set the bit, return what it was.  Point: always."""
-    code = word.code + (bit + 1 << SHIFT | _TAS)
+    code = word.code + _TAS_OF[bit]
     task = live.point(word, code)
-    old = bool(word.value >> bit & 1)
-    word.value |= 1 << bit
+    value, mask = word.value, _MASK_OF[bit]
+    old = value & mask != 0
+    word.value = value | mask
     task.log((task.id, code, old, None))
     return old
 
 
 def test_and_clear_bit(word: FlagWord, bit: int) -> bool:
     """Clear the bit, return what it was.  Point: always."""
-    code = word.code + (bit + 1 << SHIFT | _TAC)
+    code = word.code + _TAC_OF[bit]
     task = live.point(word, code)
-    old = bool(word.value >> bit & 1)
-    word.value &= ~(1 << bit)
+    value, mask = word.value, _MASK_OF[bit]
+    old = value & mask != 0
+    word.value = value & ~mask
     task.log((task.id, code, old, None))
     return old
 
@@ -168,15 +189,16 @@ def test_and_clear_bit(word: FlagWord, bit: int) -> bool:
 # -- sleeping bit locks ---------------------------------------------------------------------------------------------
 
 
-def bit_trylock(word: FlagWord, bit: int) -> bool:
-    """Try to take a sleeping bit lock; never waits.  Point: always."""
-    code = word.code + (bit + 1 << SHIFT | _TAS)
+def bit_trylock(word: FlagWord, bit: int, waits: str | None = None) -> bool:
+    """Try to take a sleeping bit lock; never waits.  `waits` is `LOCK` if the caller will.  Point: always."""
+    code = word.code + _TAS_OF[bit]
     task = live.point(word, code)
-    old = bool(word.value >> bit & 1)
+    value, mask = word.value, _MASK_OF[bit]
+    old = value & mask != 0
     if not old:
-        word.value |= 1 << bit
+        word.value = value | mask
         word.owners[bit] = task
-    task.log((task.id, code, old, None))
+    task.log((task.id, code, old, waits))
     return not old
 
 
@@ -186,7 +208,7 @@ def bit_lock(word: FlagWord, bit: int) -> None:
     Point: always; more of them when it is contended.
     """
     might_sleep()
-    if bit_trylock(word, bit):
+    if bit_trylock(word, bit, LOCK):
         return
     queue = word.queue(bit)
     entry: WaitEntry | None = None
@@ -195,7 +217,7 @@ def bit_lock(word: FlagWord, bit: int) -> None:
         _explain(entry, word, bit)
         if test_bit(word, bit):
             sleep_on(entry)
-        if bit_trylock(word, bit):
+        if bit_trylock(word, bit, LOCK):
             break
     finish_wait(entry)
 
@@ -223,10 +245,11 @@ def wait_on_bit(word: FlagWord, bit: int) -> None:
 
 def clear_bit_unlock(word: FlagWord, bit: int) -> None:
     """The first half of an unlock: clear the bit.  Raises Violation if a stranger does it.  Point: always."""
-    code = word.code + (bit + 1 << SHIFT | _CLEAR)
+    code = word.code + _CLEAR_OF[bit]
     task = live.point(word, code)
-    old = bool(word.value >> bit & 1)
-    word.value &= ~(1 << bit)
+    value, mask = word.value, _MASK_OF[bit]
+    old = value & mask != 0
+    word.value = value & ~mask
     owner = word.owners.pop(bit, None)
     task.log((task.id, code, old, None))
     if owner is not task and owner not in task.acts_for:
@@ -265,7 +288,7 @@ def bit_spin_lock(word: FlagWord, bit: int) -> None:
     code = gate.code + _TAS
     task = live.gated(gate, code)
     _bit_taken(word, bit, gate, task)
-    task.log((task.id, code, False, None))
+    task.log((task.id, code, False, LOCK))
 
 
 def bit_spin_trylock(word: FlagWord, bit: int) -> bool:
@@ -282,11 +305,14 @@ def bit_spin_trylock(word: FlagWord, bit: int) -> bool:
 
 def _bit_taken(word: FlagWord, bit: int, gate: Gate, task: Task) -> None:
     preempt_off(task)
-    word.value |= 1 << bit
+    word.value |= _MASK_OF[bit]
     gate.owner = task
     gate.taken_at = task.site
     task.held.append(gate)
-    live.engine.set_busy(gate)  # type: ignore[union-attr]
+    if gate.waiters:
+        live.engine.set_busy(gate)  # type: ignore[union-attr]
+    else:
+        gate.busy = True
 
 
 def bit_spin_unlock(word: FlagWord, bit: int) -> None:
@@ -300,12 +326,15 @@ def bit_spin_unlock(word: FlagWord, bit: int) -> None:
         raise Violation(
             "lock-discipline", "released by another than its holder", object=str(gate), task=task.name, holder=holder
         )
-    word.value &= ~(1 << bit)
+    word.value &= ~_MASK_OF[bit]
     gate.owner = None
     task.held.remove(gate)
-    live.engine.set_free(gate)  # type: ignore[union-attr]
+    if gate.waiters:
+        live.engine.set_free(gate)  # type: ignore[union-attr]
+    else:
+        gate.busy = False
     preempt_on(task)
-    task.log((task.id, code, True, None))
+    task.log((task.id, code, True, UNLOCK))
 
 
 # -- declaration ----------------------------------------------------------------------------------------------------
@@ -315,6 +344,8 @@ class _FlagPart(Part):
     def __init__(self, bits: type[IntEnum], waitable: tuple[int, ...]) -> None:
         self.bits = bits
         self.waitable = waitable
+        if len(bits) > BITS_MAX:
+            raise TypeError(f"{bits.__name__}: a word has at most {BITS_MAX} bits")
         if [int(bit) for bit in bits] != list(range(len(bits))):
             raise TypeError(f"{bits.__name__}: bits must be 0..{len(bits) - 1} without holes")
         self.lanes = 1 + len(bits) + len(waitable)

@@ -63,6 +63,7 @@ class Free:
         self.with_sites = sites
         self.recording = record
         self.aborting = False
+        self.observer = None
         self.marks: dict[str, int] = {}
         self.tasks: list[Task] = []
         self.objects: list[tuple[int, Any]] = []
@@ -122,6 +123,19 @@ class Free:
             task.gate = gate
             self._drop(task)
             self._park(task)
+
+    def access(self, obj: Any, code: int) -> Task:
+        return self.point(obj, code)
+
+    def others(self, task: Task) -> Gate | None:
+        for other in list(self.tasks):
+            gate = other.exit_gate
+            if other is not task and not other.daemon and gate is not None and gate.busy:
+                return gate
+        return None
+
+    def fix_order(self, fixed: bool) -> None:
+        """Nothing to do: the operating system decides."""
 
     def set_busy(self, gate: Gate) -> None:
         gate.busy = True

@@ -28,23 +28,28 @@ def _no_engine(*_: object) -> Task:
 
 point: Callable[[Guarded, int], Task] = _no_engine
 gated: Callable[[Gate, int], Task] = _no_engine
+access: Callable[[Guarded, int], Task] = _no_engine
+current: Callable[[], Task] = _no_engine
 engine: Engine | None = None
+real_threads = True
+"""Whether tasks are OS threads, so that locks of the model have to be real ones; so it is if an engine says nothing."""
 
 
 def install(live: Engine) -> None:
     """Make `live` the engine of this process.  Raises UsageError if another one is running."""
-    global point, gated, engine
+    global point, gated, access, current, engine, real_threads  # noqa: PLW0603
     if engine is not None:
         raise UsageError(
             expected="no engine running in this process", got=type(engine).__name__, try_="one run at a time"
         )
-    engine, point, gated = live, live.point, live.gated
+    engine, point, gated, access, current = live, live.point, live.gated, live.access, live.current
+    real_threads = getattr(live, "real_threads", True)
 
 
 def remove() -> None:
     """Forget the live engine."""
-    global point, gated, engine
-    engine, point, gated = None, _no_engine, _no_engine
+    global point, gated, access, current, engine
+    engine, point, gated, access, current = None, _no_engine, _no_engine, _no_engine, _no_engine
 
 
 def need() -> Engine:

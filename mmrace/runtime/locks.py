@@ -1,64 +1,83 @@
 """Spinlocks and mutexes: real `threading` locks with trylock semantics.
 
 A held lock disables its acquire; a try is never disabled, it fails.  The engine says when the lock can be had, then
-it is taken with ``blocking=False`` and must succeed (InternalError otherwise).  Invariant: `raw` is locked exactly
-while `busy`; a spinlock keeps preemption off from success to release, an irq one interrupts too.  Switching them off
-only at success, not while spinning, allows more interleavings and forbids none: whoever holds a spinlock runs.
+it is taken with ``blocking=False`` and must succeed (InternalError otherwise); where all tasks are fibers of one OS
+thread a real lock would tell nothing, and there is none.  Invariant: `raw`, if there is one, is locked exactly while
+`busy`; a spinlock keeps preemption off from success to release, an irq one interrupts too.  Switching them off only at
+success, not while spinning, allows more interleavings and forbids none: whoever holds a spinlock runs.
+
+With nobody waiting, busy or free is all that an engine would have to note of a lock, and it is not called.
 Source: Linux `include/linux/spinlock.h`, `mutex.h`, v3.3.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from mmrace.runtime import live
 from mmrace.runtime.context import irqs_off, irqs_on, might_sleep, preempt_off, preempt_on
 from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import InternalError, Violation
 from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Part, Struct
+from mmrace.runtime.struct import Part, Struct, joined
 from mmrace.runtime.task import Task
 
 _ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
 
 
 class _Lock(Gate):
-    """What spinlock and mutex share: the raw lock and its owner."""
+    """What spinlock and mutex share: the raw lock and its owner.  `of` is the name of the struct that it is part of."""
 
-    __slots__ = ("key", "raw", "struct")
+    __slots__ = ("key", "of", "raw")
 
     def __init__(self, code: int, guard: Guard | None, struct: Struct, key: str) -> None:
-        super().__init__(code, guard)
-        self.raw = threading.Lock()
-        self.struct = struct
+        self.code = code
+        self.guard = guard
+        self.busy = False
+        self.owner = None
+        self.taken_at = None
+        self.waiters = []
+        self.raw = threading.Lock() if live.real_threads else None
+        self.of = struct.name_
         self.key = key
 
     def __str__(self) -> str:
-        return f"{self.struct.name}.{self.key}"
+        return f"{joined(self.of)}.{self.key}"
 
     def _taken(self, task: Task) -> None:
-        if not self.raw.acquire(blocking=False):
+        raw = self.raw
+        if raw is not None and not raw.acquire(False):
             raise InternalError(f"{self} was scheduled as free but its lock is held by {self.owner}")
         self.owner = task
         self.taken_at = task.site
         task.held.append(self)
-        live.engine.set_busy(self)  # type: ignore[union-attr]
+        if self.waiters:
+            live.engine.set_busy(self)  # type: ignore[union-attr]
+        else:
+            self.busy = True
 
     def _dropped(self, task: Task) -> None:
         if self.owner is not task:
-            task.log((task.id, self.code + _RELEASE, None, None))
-            raise Violation(
-                "lock-discipline",
-                "released by another than its holder",
-                object=str(self),
-                task=task.name,
-                holder=self.owner.name if self.owner else None,
-            )
+            self._refuse(task)
         self.owner = None
         task.held.remove(self)
-        self.raw.release()
-        live.engine.set_free(self)  # type: ignore[union-attr]
+        if self.raw is not None:
+            self.raw.release()
+        if self.waiters:
+            live.engine.set_free(self)  # type: ignore[union-attr]
+        else:
+            self.busy = False
+
+    def _refuse(self, task: Task) -> NoReturn:
+        task.log((task.id, self.code + _RELEASE, None, None))
+        raise Violation(
+            "lock-discipline",
+            "released by another than its holder",
+            object=str(self),
+            task=task.name,
+            holder=self.owner.name if self.owner else None,
+        )
 
 
 class SpinLock(_Lock):

@@ -25,10 +25,11 @@ class PerCpu(Generic[S]):
 
     def this_cpu(self) -> S:
         """Return this CPU's copy.  Raises Violation if the task could be moved or is on no CPU.  Point: never."""
-        task = live.need().current()
-        if task.cpu is None or not (task.preempt or task.irq_depth or task.in_irq):
+        task = live.current()
+        cpu = task.cpu_
+        if cpu is None or not (task.preempt or task.irq_depth or task.in_irq):
             raise Violation("lock-discipline", "per-CPU data used with preemption on", task=task.name)
-        return self._copies[task.cpu]
+        return self._copies[cpu.id]
 
     def of(self, cpu: int) -> S:
         """Return the copy of `cpu`.  Point: never."""

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
+
+Job = Callable[[], Any]
+"""What a worker does.  It returns a lock that the worker is to release when it is idle again, or None."""
 
 _idle: list[Worker] = []
 _all: list[Worker] = []
@@ -16,13 +20,13 @@ _mutex = threading.Lock()
 
 
 class Worker(threading.Thread):
-    """One kept thread.  `baton` is a locked lock that engines park it on."""
+    """One kept thread, parked on `wake`, a locked lock, while it has nothing to do."""
 
     def __init__(self, number: int) -> None:
         super().__init__(name=f"mmrace-{number}", daemon=True)
         self.wake = threading.Lock()
         self.wake.acquire()
-        self.job: Callable[[], None] | None = None
+        self.job: Job | None = None
 
     def run(self) -> None:
         """Do jobs until told to stop."""
@@ -31,22 +35,39 @@ class Worker(threading.Thread):
             job, self.job = self.job, None
             if job is None:
                 return
-            job()
+            then = job()
             del job
-            _idle.append(self)
+            _idle.append(self)  # before `then`: the next run, which that may begin, finds it here
+            if then is not None:
+                then.release()
+                del then
 
 
-def submit(job: Callable[[], None]) -> None:
-    """Run `job` on an idle worker, or on a new one."""
+def _take() -> Worker:
+    """Return an idle worker, or a new one."""
     try:
-        worker = _idle.pop()
+        return _idle.pop()
     except IndexError:
         with _mutex:
             worker = Worker(len(_all))
             _all.append(worker)
         worker.start()
+        return worker
+
+
+def start(job: Job) -> Any:
+    """Give `job` to a worker; return the locked lock whose release makes the worker begin.
+
+    The job may park itself on that lock, too: it is the worker's own.
+    """
+    worker = _take()
     worker.job = job
-    worker.wake.release()
+    return worker.wake
+
+
+def submit(job: Job) -> None:
+    """Run `job` on an idle worker, or on a new one."""
+    start(job).release()
 
 
 def pool_size() -> int:

@@ -1,4 +1,4 @@
-"""The record of a run: header, events in order, verdict; schema ``mmrace-record/1``.
+"""The record of a run: header, events in order, verdict; schema ``mmrace-record/2``.
 
 In memory a record is what the engine kept: tuples ``(task, op, a, b)`` (docs: RECORD.md beside this file), a lane
 table made when somebody asks, and live objects as values.  On disk it is JSON lines: a header, one event a line, a
@@ -14,22 +14,24 @@ import json
 import os
 from collections.abc import Iterator
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mmrace.runtime.contract import Site
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Task
 
-SCHEMA = "mmrace-record/1"
-READABLE = ("mmrace-record/1",)
+SCHEMA = "mmrace-record/2"
+READABLE = ("mmrace-record/1", SCHEMA)
+"""Every schema that was ever written; what changed is in RECORD.md."""
 
 Event = tuple[Any, ...]
 Stamp = tuple[int, int]  # number of an op under `free`, and of the op before it on the same object (0: none)
-Lane = tuple[str, str, str, str]  # class, owner's name, field, sub-name ("" | bit | "[i]" | "BIT.queue")
 
 
 class Record:
@@ -56,7 +58,7 @@ class Record:
     ) -> None:
         self.header = header
         self.events = events
-        self._table: dict[int, Lane] | None = table
+        self._lanes: LiveLanes | TableLanes = TableLanes(table)
         self.tasks = tasks
         self._sites = sites
         self.masks = masks or []
@@ -65,8 +67,9 @@ class Record:
         self.final = final or {}
         self.marks = marks or {}
         self.verdict: dict[str, Any] = {}
-        self._objects: list[tuple[int, Any]] = []
         self._raw_sites: list[Site | None] = []
+        self._steps: list[list[int]] = []
+        self._found: dict[tuple[str, ...], dict[int, str]] = {}
 
     # -- from a run -------------------------------------------------------------------------------------------------
 
@@ -94,12 +97,16 @@ class Record:
             final=final,
             marks=dict(engine.marks),
         )
-        record._objects = engine.objects
+        record._lanes = LiveLanes(engine.objects)
         record._raw_sites = raw_sites
-        record._table = None
         return record
 
     # -- questions --------------------------------------------------------------------------------------------------
+
+    @property
+    def schema(self) -> str:
+        """The schema that its events follow: of an older file the one that it was written with, and stays with."""
+        return str(self.header.get("schema", SCHEMA))
 
     @property
     def sites(self) -> list[str | None]:
@@ -111,9 +118,7 @@ class Record:
     @property
     def table(self) -> dict[int, Lane]:
         """Lane -> (class, owner, field, sub-name)."""
-        if self._table is None:
-            self._table = dict(_lane_table(self._objects))
-        return self._table
+        return self._lanes.table
 
     def lanes(self, cls_name: str, field: str) -> dict[int, str]:
         """Map the lanes of a plain field, refcount or lock of a class to their owners' names."""
@@ -129,49 +134,38 @@ class Record:
 
     def word_lanes(self, cls_name: str, field: str) -> dict[int, tuple[str, int]]:
         """Map the lanes of an array of words to (owner's name, index)."""
-        if self._table is None:
-            found: dict[int, tuple[str, int]] = {}
-            for base, obj in self._objects:
-                if isinstance(obj, Struct) and _class_name(obj) == cls_name:
-                    part = type(obj).sized_part
-                    if part is not None and part[0] == field:
-                        first, name = base + type(obj).fixed_lanes, obj.name
-                        found.update((first + i, (name, i)) for i in range(obj.size))
-            return found
-        return {
-            lane: (owner, int(sub[1:-1]))
-            for lane, (cls, owner, key, sub) in self._table.items()
-            if cls == cls_name and key == field and sub.startswith("[")
-        }
+        return self._lanes.words(cls_name, field)
 
-    def _find(self, cls_name: str, field: str, sub: str) -> dict[int, str]:
-        table = self.table if cls_name in ("Task", "Cpu") else self._table
-        if table is not None:
-            return {
-                lane: owner
-                for lane, (cls, owner, key, name) in table.items()
-                if cls == cls_name and key == field and name == sub
-            }
-        found: dict[int, str] = {}
-        offsets: dict[type, int | None] = {}
-        for base, obj in self._objects:
-            if isinstance(obj, Struct) and _class_name(obj) == cls_name:
-                kind = type(obj)
-                if kind not in offsets:
-                    offsets[kind] = _offset(kind, field, sub)
-                offset = offsets[kind]
-                if offset is not None:
-                    found[base + offset] = obj.name
+    def _find(self, *wanted: str) -> dict[int, str]:
+        found = self._found.get(wanted)
+        if found is None:
+            found = self._found[wanted] = self._lanes.find(*wanted)
         return found
+
+    def lane(self, number: int) -> Lane | None:
+        """Return (class, owner, field, sub-name) of one lane, None if the record does not know it."""
+        return self._lanes.lane(number)
 
     def lane_name(self, lane: int) -> str:
         """Name a lane: "page:0.flags.PG_locked"."""
-        found = self.table.get(lane)
+        found = self._lanes.lane(lane)
         if found is None:
             return f"lane:{lane}"
         _, owner, field, sub = found
         text = f"{owner}.{field}" if field else owner
         return text + (sub if sub.startswith("[") else f".{sub}" if sub else "")
+
+    def steps(self, *kinds: int) -> list[int]:
+        """Return the steps of all events of these kinds (NOTE for notes), in order.
+
+        Events are sorted by kind once a record: most judges look at few kinds, and reads are half of all events.
+        """
+        if not self._steps:
+            self._steps = [[] for _ in range(KIND_MASK + 1)]
+            enter = [steps.append for steps in self._steps]
+            for step, event in enumerate(self.events):
+                enter[event[1] & KIND_MASK](step)
+        return sorted(chain.from_iterable(self._steps[kind & KIND_MASK] for kind in kinds))
 
     def task_name(self, number: int) -> str:
         """Name a task by its id."""
@@ -180,11 +174,9 @@ class Record:
     @staticmethod
     def name(value: Any) -> Any:
         """Name a logged value: structs, tasks and enum members by name, tuples member by member, others as they are."""
-        if isinstance(value, Struct | Task):
+        if isinstance(value, _NAMED):
             return value.name
-        if isinstance(value, Enum):
-            return value.name
-        if isinstance(value, tuple | list):
+        if isinstance(value, (tuple, list)):
             return [Record.name(part) for part in value]
         if isinstance(value, dict):
             return {str(key): Record.name(part) for key, part in value.items()}
@@ -222,7 +214,7 @@ class Record:
         used = sorted({op >> SHIFT for _, op, _, _ in self.events if op != NOTE} | self._noted_lanes())
         header = {
             **self.header,
-            "schema": SCHEMA,
+            "schema": self.schema,
             "tasks": self.tasks,
             "lanes": {str(lane): list(self.table[lane]) for lane in used if lane in self.table},
         }
@@ -322,42 +314,11 @@ class Record:
         return record
 
 
+_NAMED = (Struct, Task, Enum)
+
+
 def _dump(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), default=str)
-
-
-def _offset(kind: Any, field: str, sub: str) -> int | None:
-    for key, first, _, part in kind.plan:
-        if key == field:
-            if part is None:
-                return int(first) if sub == "" else None
-            names = part.lane_names(0)
-            return first + names.index(sub) if sub in names else None
-    return None
-
-
-def _class_name(obj: Struct) -> str:
-    """Name the struct as the kernel model declares it: the class nearest to Struct."""
-    mro = type(obj).__mro__
-    return mro[mro.index(Struct) - 1].__name__
-
-
-def _lane_table(objects: list[tuple[int, Any]]) -> Iterator[tuple[int, Lane]]:
-    for base, obj in objects:
-        if isinstance(obj, Struct):
-            kind, owner = _class_name(obj), obj.name
-            for key, first, count, part in type(obj).plan:
-                names = [""] if part is None else part.lane_names(0)
-                for i in range(count):
-                    yield base + first + i, (kind, owner, key, names[i])
-            sized = type(obj).sized_part
-            if sized is not None:
-                for i, name in enumerate(sized[1].lane_names(obj.size)):
-                    yield base + type(obj).fixed_lanes + i, (kind, owner, sized[0], name)
-        elif isinstance(obj, Task):
-            yield base, ("Task", obj.name, "", "")
-        else:
-            yield base, ("Cpu", str(obj), "", "")
 
 
 def _merge(tasks: list[Any]) -> tuple[list[Event], list[Site | None], list[Stamp]]:

@@ -45,14 +45,18 @@ class Refcount:
         return new
 
     def get_unless_zero(self, ref: str) -> bool:
-        """Take a reference unless the count is 0 (free, or frozen).  Point: always."""
+        """Take a reference unless the count is 0 (free, or frozen).  Point: always.
+
+        Below 0, where a put too many has been already, it refuses too; the kernel would count up.
+        """
         code = self.code + _GUZ
         task = live.point(self, code)
         new = self.value
-        if new:
+        taken = new > 0
+        if taken:
             self.value = new = new + 1
-        task.log((task.id, code, ref, new))
-        return bool(new)
+        task.log((task.id, code, ref, new if taken else 0))
+        return taken
 
     def read(self) -> int:
         """Return the count.  Point: always."""
@@ -89,11 +93,17 @@ class Refcount:
 
 
 class _RefcountPart(Part):
+    def __init__(self, tested: bool) -> None:
+        self.tested = tested
+
     def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Refcount:
         return Refcount(code, guard)
 
 
-def refcount() -> Refcount:
-    """Declare a reference count, 0 in a new object."""
-    part: Any = _RefcountPart()
+def refcount(tested: bool = True) -> Refcount:
+    """Declare a reference count, 0 in a new object.
+
+    Args: tested: False if nobody acts on what a put leaves (no put-and-test), so that gets and puts commute.
+    """
+    part: Any = _RefcountPart(tested)
     return part  # type: ignore[no-any-return]

@@ -18,6 +18,8 @@ class Strategy(Protocol):
 
     every_step: bool
     """True: wants to be asked even where only one task is enabled."""
+    fixed_too: bool
+    """True: wants to be asked even where the program asked for fixed order (a strict replay must see every step)."""
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return one of `enabled` (never empty); `step` counts ops from 0."""
@@ -30,6 +32,7 @@ class RoundRobin:
     """The fair fallback after a bound, and a strategy of its own: each enabled task in turn, `turn` ops each."""
 
     every_step = False
+    fixed_too = False
 
     def __init__(self, turn: int = 1) -> None:
         self.turn = turn

@@ -5,13 +5,14 @@ of an op is "this field of this object".  Invariant: a Struct has no mutable slo
 embedded primitive nor declared `ghost` (a test checks it for all of `kernel/`).
 
 The accessors are generated from a template, as namedtuple does: a property with its op code as a constant costs half
-of a generic descriptor.
+of a generic descriptor.  What an object of a `lazy` class holds is made when it is first touched: most page frames of a
+run never are.  Until then it is of a subclass that has `__getattr__`, which CPython pays for at every access to any
+attribute, there or not: no class of what is in use may have it.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, cast, overload
 
 from mmrace.runtime import live
@@ -28,8 +29,9 @@ class Field(Generic[T]):
 
     lanes = 1
 
-    def __init__(self, default: T) -> None:
+    def __init__(self, default: T, benign: str = "") -> None:
         self.default = default
+        self.benign = benign
 
     @overload
     def __get__(self, obj: None, owner: type) -> Field[T]: ...
@@ -79,9 +81,21 @@ class Part:
         return [""]
 
 
-def shared(default: T) -> Field[T]:
-    """Declare a plain shared field."""
-    return Field(default)
+def shared(default: T, benign: str = "") -> Field[T]:
+    """Declare a plain shared field.  `benign` says why reads of it race with writes by intent; "": they must not."""
+    return Field(default, benign)
+
+
+BENIGN_READS: dict[tuple[str, str], str] = {}
+"""(struct, field) -> why reads of it without a lock are meant; by name, as a record knows its objects."""
+
+
+def benign_reason(cls_name: str, field: str) -> str:
+    """Return why unordered reads of a struct's field are meant, "" if they are not.
+
+    A plain field declares it with `shared`, an array of words in its class: ``benign = {"words": why}``.
+    """
+    return BENIGN_READS.get((cls_name, field), "")
 
 
 def ghost(default: T) -> T:
@@ -92,14 +106,14 @@ def ghost(default: T) -> T:
 _TEMPLATE = """
 def fget(self):
     code = self.code + {read}
-    task = point(self, code)
+    task = access(self, code)
     value = self.{slot}
     task.log((task.id, code, value, None))
     return value
 
 def fset(self, value):
     code = self.code + {write}
-    task = point(self, code)
+    task = access(self, code)
     old = self.{slot}
     self.{slot} = value
     task.log((task.id, code, old, value))
@@ -113,10 +127,18 @@ def _slot(name: str) -> str:
 
 def _accessors(name: str, lane: int) -> property:
     source = _TEMPLATE.format(slot=_slot(name), read=lane << SHIFT | Kind.READ, write=lane << SHIFT | Kind.WRITE)
-    source = source.replace("point(self", "live.point(self")
+    source = source.replace("access(self", "live.access(self")
     scope: dict[str, Any] = {"live": live}
     exec(compile(source, FIELD_FILE, "exec"), scope)
     return property(scope["fget"], scope["fset"], doc=f"Shared field `{name}`: every access is an op.")
+
+
+def _setter(values: dict[str, object]) -> Callable[[Any], None]:
+    """Return a function that sets these attributes of an object."""
+    lines = [f"    self.{name} = d{i}" for i, name in enumerate(values)]
+    scope: dict[str, Any] = {f"d{i}": value for i, value in enumerate(values.values())}
+    exec(compile("\n".join(["def fill(self):", *(lines or ["    pass"])]), FIELD_FILE, "exec"), scope)
+    return cast("Callable[[Any], None]", scope["fill"])
 
 
 class StructMeta(type):
@@ -124,27 +146,41 @@ class StructMeta(type):
 
     plan: list[tuple[str, int, int, Part | None]]  # (field, first lane, lanes, part)
     defaults: dict[str, object]
+    slot_of: Any  # (field) -> where a plain field's value is kept; None for what is none
+    ghosts: dict[str, object]
+    set_fields: Any  # (object) -> None: gives each plain field its default
+    set_ghosts: Any
+    shape: tuple[int, str, Any, bool]  # see Struct
+    lazy: bool  # what an object holds is made when it is first touched
+    drop: Any  # (object) -> None: forgets the values of all fields, ghosts and primitives of a live one
     parts: list[tuple[str, int, Part]]
     fixed_lanes: int
     sized_part: tuple[str, Part] | None
+    benign_reads: tuple[tuple[str, str], ...]  # (field, why)
+    struct_name: str  # as the model declares it, whatever subclass a variant made of it
 
     def __new__(mcs, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> StructMeta:
         parent = next((base for base in bases if isinstance(base, StructMeta)), None)
         plan = list(parent.plan) if parent else []
         defaults = dict(parent.defaults) if parent else {}
+        ghosts = dict(parent.ghosts) if parent else {}
         parts = list(parent.parts) if parent else []
         lane = parent.fixed_lanes if parent else 0
         sized = parent.sized_part if parent else None
+        benign: dict[str, str] = {**(parent.benign if parent else {}), **space.pop("benign", {})}
+        lazy: bool = space.pop("lazy", parent.lazy if parent else False)
         slots: list[str] = list(space.pop("__slots__", ()))
         for key, value in list(space.items()):
             if isinstance(value, Field):
                 plan.append((key, lane, 1, None))
                 defaults[_slot(key)] = value.default
+                if value.benign:
+                    benign[key] = value.benign
                 slots.append(_slot(key))
                 space[key] = _accessors(key, lane)
                 lane += 1
             elif isinstance(value, Ghost):
-                defaults[key] = value.default
+                ghosts[key] = value.default
                 slots.append(key)
                 del space[key]
             elif isinstance(value, Part):
@@ -160,7 +196,22 @@ class StructMeta(type):
         space["__slots__"] = tuple(slots)
         made = super().__new__(mcs, name, bases, space)
         made.plan, made.defaults, made.parts, made.fixed_lanes, made.sized_part = plan, defaults, parts, lane, sized
+        made.ghosts = ghosts
+        made.slot_of = staticmethod({key: _slot(key) for key, _, _, part in plan if part is None}.get)
+        made.set_fields, made.set_ghosts = staticmethod(_setter(defaults)), staticmethod(_setter(ghosts))
+        held = [*defaults, *ghosts, *(key for key, _, _ in parts), *([sized[0]] if sized else [])]
+        made.drop = staticmethod(_setter(dict.fromkeys(held)))
+        made.lazy = lazy
+        made.shape = (lane, sized[0] if sized else "", made.set_ghosts, lazy)
+        made.benign_reads = tuple(benign.items())
+        made.struct_name = parent.struct_name if parent is not None and parent.struct_name != "Struct" else name
+        BENIGN_READS.update(((made.struct_name, field), why) for field, why in benign.items())
         return made
+
+    @property
+    def benign(cls) -> dict[str, str]:
+        """Field -> why reads of it without a lock are meant."""
+        return dict(cls.benign_reads)
 
 
 class Struct(metaclass=StructMeta):
@@ -170,42 +221,88 @@ class Struct(metaclass=StructMeta):
     defaults of fields; for a `words` field the keyword gives the number of words.
     """
 
-    __slots__ = ("base", "code", "dead", "guard", "name_", "size")
+    __slots__ = ("base", "code", "dead", "guard", "name_", "size", "touched")
+    shape: tuple[int, str, Callable[[Struct], None], bool]
+    """What every new object asks its class: lanes, name of the sized part or "", setter of ghosts, `lazy`."""
 
     def __init__(self, name: object, **values: Any) -> None:
-        cls = type(self)
-        engine = live.need()
-        sized = cls.sized_part
-        size = values.pop(sized[0]) if sized else 0
+        engine = live.engine or live.need()
+        lanes, sized, set_ghosts, lazy = self.shape
+        self.size = size = values.pop(sized) if sized else 0
         self.name_ = name
-        self.size = size
         self.dead: tuple[str, ...] | None = None
-        self.base = base = engine.alloc(self, cls.fixed_lanes + size)
-        self.code = code = base << SHIFT
+        self.base = base = engine.alloc(self, lanes + size)
+        self.code = base << SHIFT
         self.guard = guard = engine.new_guard()
-        for slot, default in cls.defaults.items():
-            setattr(self, slot, default)
+        set_ghosts(self)
+        if lazy and guard is None:  # with guards, two threads might make the same primitive at once
+            self.touched = False
+            self.__class__ = _untouched_class(type(self))
+        else:
+            self.touched = True
+            self._fill()
+        for key, value in values.items():
+            self._set(key, value)
+
+    def _set(self, key: str, value: object) -> None:
+        """Give a field or a ghost of a new object another value than its default."""
+        cls = type(self)
+        if key in cls.ghosts:
+            setattr(self, key, value)
+        elif (slot := cls.slot_of(key)) is not None:
+            if not self.touched:
+                self._touch()
+            setattr(self, slot, value)
+        else:
+            raise TypeError(f"{cls.__name__} has no field {key!r}")
+
+    def _fill(self) -> None:
+        """Make what the object holds: default values and primitives."""
+        cls = type(self)
+        cls.set_fields(self)
+        code, guard = self.code, self.guard
         for key, offset, part in cls.parts:
             setattr(self, key, part.build(code + offset, guard, self, 0))
-        if sized:
-            setattr(self, sized[0], sized[1].build(code + (cls.fixed_lanes << SHIFT), guard, self, size))
-        for key, value in values.items():
-            slot = _slot(key)
-            if slot in cls.defaults:
-                setattr(self, slot, value)
-            elif key in cls.defaults:
-                setattr(self, key, value)
-            else:
-                raise TypeError(f"{cls.__name__} has no field {key!r}")
+        if cls.sized_part is not None:
+            key, part = cls.sized_part
+            setattr(self, key, part.build(code + (cls.fixed_lanes << SHIFT), guard, self, self.size))
+
+    def _touch(self) -> None:
+        """Make what an untouched object holds; from now on it is of its own class, or of that class's dead one."""
+        cls: Any = _live_class(self).__mro__[1]
+        self.touched = True
+        self.__class__ = cls
+        self._fill()
+        if self.dead is not None:
+            _poison_parts(self, self.dead)
+            self.__class__ = _dead_class(cls, self.dead)
 
     @property
     def name(self) -> str:
         """The stable name."""
-        name = self.name_
-        return name if isinstance(name, str) else ":".join(str(part) for part in cast("tuple[object, ...]", name))
+        return joined(self.name_)
+
+    def plain_lanes(self, base: int, fields: frozenset[str]) -> Iterator[int]:
+        """Yield the lanes of those plain fields and words that are named in `fields` ("Class.field").
+
+        Args: base: its first lane, which an object that is being registered does not know yet.
+        """
+        cls = type(self)
+        for key, first, _, part in cls.plan:
+            if part is None and f"{cls.struct_name}.{key}" in fields:
+                yield base + first
+        if cls.sized_part is not None and f"{cls.struct_name}.{cls.sized_part[0]}" in fields:
+            yield from range(base + cls.fixed_lanes, base + cls.fixed_lanes + self.size)
 
     def __repr__(self) -> str:
         return self.name
+
+
+def joined(name: object) -> str:
+    """Return a stable name as text."""
+    if isinstance(name, str):
+        return name
+    return ":".join([str(part) for part in cast("tuple[object, ...]", name)])
 
 
 def peek(obj: Struct, field: str) -> Any:
@@ -213,17 +310,39 @@ def peek(obj: Struct, field: str) -> Any:
 
     For snapshots and explanations, never for the model.
     """
-    if _slot(field) in type(obj).defaults:
-        return getattr(obj, _slot(field))
-    return getattr(_live_class(obj), field).__get__(obj)
+    cls = type(obj)
+    if not obj.touched and field not in cls.ghosts:
+        obj._touch()
+    slot = cls.slot_of(field)
+    return getattr(obj, slot) if slot is not None else getattr(_live_class(obj), field).__get__(obj)
 
 
 def fresh(kind: str) -> tuple[str, str, int]:
     """Name an object made at run time, by the current task and its ordinal: "jh:committer:3"."""
-    task = live.need().current()
-    number = task.fresh.get(kind, 0)
-    task.fresh[kind] = number + 1
-    return (kind, task.name, number)
+    task = live.current()
+    return (kind, task.name, task.ordinal(kind))
+
+
+# -- untouched ------------------------------------------------------------------------------------------------------
+
+_untouched_classes: dict[type, type] = {}
+
+
+def _touch_and_get(self: Struct, key: str) -> Any:
+    """Be `__getattr__` of an untouched object, called for what is not there: all that it declares."""
+    if key == "touched":
+        raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
+    self._touch()
+    return object.__getattribute__(self, key)
+
+
+def _untouched_class(cls: type) -> type:
+    made = _untouched_classes.get(cls)
+    if made is None:
+        # type.__new__, not the metaclass: the layout stays the one of `cls`, so __class__ may be assigned
+        made = type.__new__(StructMeta, cls.__name__, (cls,), {"__slots__": (), "__getattr__": _touch_and_get})
+        _untouched_classes[cls] = made
+    return made
 
 
 # -- poison ---------------------------------------------------------------------------------------------------------
@@ -233,12 +352,12 @@ _dead_classes: dict[tuple[type, tuple[str, ...]], type] = {}
 
 def _refuse(cls_name: str, field: str) -> Any:
     def refuse(self: Any, *_: object) -> Any:
-        owner = self if isinstance(self, Struct) else getattr(getattr(self, "word", self), "struct", None)
+        name = getattr(self, "name_", None) or getattr(self, "of", field)
         raise Violation(
             "use-after-free",
             f"access to {cls_name}.{field} after free",
-            object=owner.name if owner is not None else field,
-            task=live.need().current().name,
+            object=joined(name),
+            task=live.current().name,
         )
 
     return refuse
@@ -258,8 +377,6 @@ def _dead_class(cls: StructMeta, keep: tuple[str, ...]) -> type:
             space[cls.sized_part[0]] = property(refuse, refuse)
         # type.__new__, not the metaclass: the layout stays the one of `cls`, so __class__ may be assigned
         made = type.__new__(StructMeta, cls.__name__, (cls,), space)
-        for attribute in ("plan", "defaults", "parts", "fixed_lanes", "sized_part"):
-            setattr(made, attribute, getattr(cls, attribute))
         _dead_classes[key] = made
     return made
 
@@ -306,10 +423,11 @@ def _refuse_announced(obj: Struct, keep: tuple[str, ...]) -> None:
     """
     engine = live.need()
     me = engine.current()
-    lanes = type(obj).fixed_lanes + obj.size
+    first = obj.code
+    end = first + (type(obj).fixed_lanes + obj.size << SHIFT)
     for task in engine.tasks:
         code = task.pending
-        if task is me or task.done or not 0 <= (code >> SHIFT) - obj.base < lanes:
+        if not first <= code < end or task is me or task.done:
             continue
         field, kind = _field_of(obj, code), Kind(code & KIND_MASK)
         if field not in keep and kind is not Kind.SLEEP and not _outlives(obj, code):
@@ -336,8 +454,10 @@ def _primitives(obj: Struct, keep: tuple[str, ...]) -> Iterator[tuple[str, Any]]
         if key not in keep:
             part = peek(obj, key)
             yield key, part
-            for gate in list(getattr(part, "gates", {}).values()):
-                yield key, gate
+            gates = getattr(part, "gates", None)
+            if gates:
+                for gate in list(gates.values()):
+                    yield key, gate
 
 
 def poison(obj: Struct, keep: tuple[str, ...] = ()) -> None:
@@ -349,22 +469,55 @@ def poison(obj: Struct, keep: tuple[str, ...] = ()) -> None:
     """
     if obj.dead is not None:
         raise Violation("use-after-free", f"double free of a {type(obj).__name__}", object=obj.name)
-    _refuse_announced(obj, keep)
-    cls = type(obj)
-    with obj.guard.lock if obj.guard is not None else contextlib.nullcontext():
-        for key, part in _primitives(obj, keep):
-            part.__class__ = _dead_part(type(part), cls.__name__, key)
-        obj.dead = keep
-        obj.__class__ = _dead_class(cls, keep)
+    engine = live.engine or live.need()
+    if len(engine.tasks) > 1:
+        _refuse_announced(obj, keep)
+    if engine.observer is not None:
+        engine.observer.freed(obj, keep)
+    if obj.guard is None:
+        _die(obj, keep)
+    else:
+        with obj.guard.lock:
+            _die(obj, keep)
+
+
+def _die(obj: Struct, keep: tuple[str, ...]) -> None:
+    if obj.touched:
+        _poison_parts(obj, keep)
+    obj.dead = keep
+    obj.__class__ = _dead_class(type(obj), keep)
+
+
+def _poison_parts(obj: Struct, keep: tuple[str, ...]) -> None:
+    for key, part in _primitives(obj, keep):
+        part.__class__ = _dead_part(type(part), _live_class(obj).__name__, key)
 
 
 def revive(obj: Struct) -> None:
     """Make a poisoned, type-stable object usable again (allocation).  Point: never."""
     if obj.dead is None:
         return
+    engine = live.need()
+    if engine.observer is not None:
+        engine.observer.freed(obj, obj.dead)  # what was a use after free is one of the new object's from here on
     obj.__class__ = _live_class(obj)
     obj.dead = None
+    if not obj.touched:
+        return
     for _, part in _primitives(obj, ()):
         part.__class__ = _live_class(part)
 
 
+
+
+def release(obj: Struct) -> None:
+    """Make `obj` forget what it holds, so that rings of objects come apart; its name, size and lanes stay.
+
+    For engines, after a run.  An object that was never touched holds nothing but ghosts, whose rings, if any, lead
+    through one that was.  Point: never.
+    """
+    if not obj.touched:
+        return
+    cls: Any = _live_class(obj)
+    obj.__class__ = cls
+    cls.drop(obj)

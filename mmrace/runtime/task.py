@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mmrace.runtime.contract import Gate, Guard, Site
@@ -23,7 +24,12 @@ class Cpu(Gate):
     __slots__ = ("id", "irq_lock", "irq_task", "preempt_owner", "run_lock", "tasks")
 
     def __init__(self, number: int, code: int, guard: Guard | None) -> None:
-        super().__init__(code, guard)
+        self.code = code
+        self.guard = guard
+        self.busy = False
+        self.owner = None
+        self.taken_at = None
+        self.waiters = []
         self.id = number
         self.tasks: list[Task] = []
         self.irq_task: Task | None = None
@@ -37,30 +43,38 @@ class Task:
 
     Attributes for the model: name, cpu (number, None for a device), pf (PF_* flags, task-local), journal_info
     (task-local), rng (its own stream).  The rest is the engine's.
+
+    A run may have many tasks of few ops each: what most of them never use is no slot, and has its first value in the
+    class.  Not by `__getattr__`: CPython pays for one at every access to any attribute.
     """
 
     __slots__ = (
-        "acts_for", "args", "baton", "bit", "cpu_", "daemon", "done", "entry", "events", "exit_gate", "fn", "fresh",
-        "gate", "guard", "has_irq", "has_run", "held", "home", "id", "in_irq", "irq_depth", "journal_info", "log",
-        "name_", "noise", "on", "parent", "parked", "pending", "pf", "preempt", "rcu", "ready", "rng_", "seed",
-        "site", "sites", "stalled", "stamps",
+        "__dict__", "acts_for", "args", "baton", "bit", "cpu_", "daemon", "done", "entry", "exit_gate", "fn", "gate",
+        "held", "home", "id", "in_irq", "irq_depth", "log", "name_", "named", "on", "parent", "pending", "preempt",
+        "rcu", "ready", "seed", "site", "stalled",
     )  # fmt: skip
+    pf = 0
+    journal_info: Any = None
+    rng_: random.Random | None = None
+    # `free` only
+    parked = False
+    has_run = False  # holds its CPU's run lock, irq lock
+    has_irq = False
+    guard: Guard | None = None
+    noise: Callable[[Any, int], None] | None = None
 
     def __init__(self, number: int, name: object, cpu: Cpu | None, parent: Task | None, seed: object) -> None:
         self.id = number
         self.name_ = name
+        self.named: dict[str, int] | None = None
         self.bit = 1 << number
-        self.cpu_ = cpu
-        self.home = cpu  # where it lives outside interrupts
+        self.cpu_ = self.home = cpu  # `home`: where it lives outside interrupts
         self.parent = parent
         self.seed = seed
-        self.rng_: random.Random | None = None
-        self.pf = 0
-        self.journal_info: Any = None
-        self.daemon = False
-        self.acts_for: tuple[object, ...] = ()
         self.fn: Callable[..., object] | None = None
         self.args: tuple[object, ...] = ()
+        self.daemon = False
+        self.acts_for: tuple[object, ...] = ()
         # context
         self.held: list[object] = []
         self.preempt = 0
@@ -70,12 +84,7 @@ class Task:
         # scheduling
         self.pending = 0
         self.ready = True
-        self.stalled = False
-        self.on = False
-        self.done = False
-        self.parked = False
-        self.has_run = False  # `free` only: holds its CPU's run lock, irq lock
-        self.has_irq = False
+        self.stalled = self.on = self.done = False
         self.gate: Gate | None = None
         self.entry: WaitEntry | None = None
         self.baton: Any = None
@@ -83,12 +92,30 @@ class Task:
         # record
         self.log: Callable[[tuple[object, ...]], None] = _not_started
         self.site: Site | None = None
-        self.events: list[Any] = []
-        self.stamps: list[tuple[int, int]] = []
-        self.sites: list[Site | None] = []
-        self.guard: Guard | None = None
-        self.noise: Callable[[Any, int], None] | None = None
-        self.fresh: dict[str, int] = {}
+
+    def ordinal(self, kind: str) -> int:
+        """Return how many objects of a kind the task has named so far, and count one more."""
+        named = self.named
+        if named is None:
+            named = self.named = {}
+        number = named.get(kind, 0)
+        named[kind] = number + 1
+        return number
+
+    @cached_property
+    def events(self) -> list[Any]:
+        """Under `free`: its part of the record; beside it `stamps` and `sites`."""
+        return []
+
+    @cached_property
+    def stamps(self) -> list[tuple[int, int]]:
+        """See `events`."""
+        return []
+
+    @cached_property
+    def sites(self) -> list[Site | None]:
+        """See `events`."""
+        return []
 
     @property
     def name(self) -> str:

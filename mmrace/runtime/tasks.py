@@ -6,6 +6,7 @@ Invariant: everything that can change the order or the outcome of a run goes thr
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from mmrace.runtime import live
 from mmrace.runtime.contract import Gate
@@ -20,7 +21,7 @@ _SPAWN, _JOIN, _YIELD, _CHOOSE = int(Kind.SPAWN), int(Kind.JOIN), int(Kind.YIELD
 
 def current() -> Task:
     """Return the task that calls.  Point: never."""
-    return live.need().current()
+    return live.current()
 
 
 def spawn(
@@ -37,17 +38,13 @@ def spawn(
     for a device, which is bound to none.  acts_for: I/O tokens whose locks it may release.  daemon: the run does not
     wait for it.  Point: always.
     """
-    engine = live.need()
-    parent = engine.current()
-    own = _own(parent)
+    engine = live.engine or live.need()
+    own = _own(live.current())
     code = own.code + _SPAWN
     parent = live.point(own, code)
     if name is None:
-        number = parent.fresh.get("task", 0)
-        parent.fresh["task"] = number + 1
-        name = (parent.name, number)
-    home = None if cpu is None else engine.cpu(cpu)
-    task = Task(len(engine.tasks), name, home, parent, parent.seed)
+        name = (parent.name, parent.ordinal("task"))
+    task = Task(len(engine.tasks), name, None if cpu is None else engine.cpu(cpu), parent, parent.seed)
     task.daemon = daemon
     task.acts_for = acts_for
     engine.spawn(fn, args, task)
@@ -70,17 +67,39 @@ def join(task: Task) -> None:
 
 
 def join_others() -> None:
-    """Wait until every other task that is no daemon ended, those spawned meanwhile too.  Point: always."""
-    engine = live.need()
-    me = engine.current()
-    while others := [task for task in list(engine.tasks) if task is not me and not task.daemon and not task.done]:
-        for task in others:
-            join(task)
+    """Wait until every other task that is no daemon ended, those spawned meanwhile too.  Point: if there is any.
+
+    Under control that is one op; under `free` one for each.
+    """
+    engine = live.engine or live.need()
+    me = live.current()
+    while (gate := engine.others(me)) is not None:
+        code = gate.code + _JOIN
+        live.gated(gate, code)
+        me.log((me.id, code, gate.owner.id if gate.owner is not None else None, None))
+
+
+class _FixedOrder:
+    """The block of `fixed_order`."""
+
+    __slots__ = ("engine",)
+
+    def __enter__(self) -> None:
+        self.engine = live.need()
+        self.engine.fix_order(True)
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.fix_order(False)
+
+
+def fixed_order() -> AbstractContextManager[None]:
+    """Within the block a controlled engine explores nothing: the running task goes on while it can.  Point: never."""
+    return _FixedOrder()
 
 
 def schedule() -> None:
     """Give way: a point where any enabled task may run.  Point: always."""
-    me = live.need().current()
+    me = live.current()
     own = _own(me)
     code = own.code + _YIELD
     me = live.point(own, code)
@@ -121,7 +140,7 @@ def reached(mark: str) -> None:
 def bug_on(condition: bool, text: str, **facts: object) -> None:
     """The kernel's BUG_ON: raises Violation if `condition` is true.  Point: never."""
     if condition:
-        raise Violation("bug-on", text, task=live.need().current().name, **facts)
+        raise Violation("bug-on", text, task=live.current().name, **facts)
 
 
 class Completion(Struct):

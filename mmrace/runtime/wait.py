@@ -15,7 +15,7 @@ from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep
 from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Part, Struct
+from mmrace.runtime.struct import Part, Struct, joined
 from mmrace.runtime.task import Task
 
 _QUEUE, _SLEEP, _WAKE, _DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
@@ -40,19 +40,19 @@ class WaitEntry(Gate):
 
 
 class WaitQueue:
-    """A queue of sleepers."""
+    """A queue of sleepers.  `of` is the name of the struct that it is part of."""
 
-    __slots__ = ("code", "entries", "guard", "key", "struct")
+    __slots__ = ("code", "entries", "guard", "key", "of")
 
-    def __init__(self, code: int, guard: Guard | None, struct: Struct, key: str) -> None:
+    def __init__(self, code: int, guard: Guard | None, of: object, key: str) -> None:
         self.code = code
         self.guard = guard
-        self.struct = struct
+        self.of = of
         self.key = key
         self.entries: list[WaitEntry] = []
 
     def __str__(self) -> str:
-        return f"{self.struct.name}.{self.key}"
+        return f"{joined(self.of)}.{self.key}"
 
 
 def prepare_to_wait(queue: WaitQueue, entry: WaitEntry | None, exclusive: bool = False) -> WaitEntry:
@@ -151,7 +151,7 @@ def wait_event(
 
 class _QueuePart(Part):
     def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> WaitQueue:
-        return WaitQueue(code, guard, owner, self.key)
+        return WaitQueue(code, guard, owner.name_, self.key)
 
 
 def wait_queue() -> WaitQueue:

@@ -6,13 +6,13 @@ does not may cost a needless turn.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from mmrace.runtime.contract import Gate
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
-
-_BIT_WRITES = frozenset((Kind.SET, Kind.CLEAR, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR))
-ANY_BIT = -1  # stands among lanes for every bit of a word that was loaded
 
 
 class RetryGate(Gate):
@@ -44,18 +44,35 @@ def changes(event: tuple[Any, ...]) -> bool:
     return True
 
 
-def looked_at(lanes: set[int], op: int) -> None:
-    """Add what an op of the turn itself touched to `lanes`."""
-    lanes.add(op >> SHIFT)
-    if op & KIND_MASK == Kind.LOAD:
-        lanes.add(ANY_BIT)
+def part_at(objects: Sequence[tuple[int, Any]], lane: int) -> tuple[Any, int]:
+    """Return the primitive that a lane belongs to (None: a plain field), and how many lanes it has.
 
-
-def concerns(event: tuple[Any, ...], lanes: set[int]) -> bool:
-    """Say whether an event that changed something changed one of `lanes`.
-
-    A plain load reads, and a plain store writes, bits whose lanes the engine does not know: a store concerns whoever
-    looked at anything, and any changed bit concerns whoever loaded a word.  That costs a needless turn, never a turn.
+    Args: objects: of a controlled engine, (first lane, object) in the order of their lanes.
     """
-    kind = event[1] & KIND_MASK
-    return event[1] >> SHIFT in lanes or kind == Kind.STORE or (ANY_BIT in lanes and kind in _BIT_WRITES)
+    base, obj = objects[bisect_right(objects, lane, key=itemgetter(0)) - 1]
+    for _, first, count, part in type(obj).plan:
+        if first <= lane - base < first + count:
+            return part, count
+    return None, 1
+
+
+def word_at(objects: Sequence[tuple[int, Any]], lane: int) -> range:
+    """Return the lanes of the flag word whose own lane is `lane`: that one, and each of its bits."""
+    part, count = part_at(objects, lane)
+    return range(lane, lane + count - (len(part.waitable) if part is not None else 0))
+
+
+def looked_at(lanes: set[int], op: int, objects: Sequence[tuple[int, Any]]) -> None:
+    """Add what an op of the turn itself touched to `lanes`: of a plain load, every bit of the word."""
+    lane = op >> SHIFT
+    lanes.add(lane)
+    if op & KIND_MASK == Kind.LOAD:
+        lanes.update(word_at(objects, lane))
+
+
+def concerns(event: tuple[Any, ...], lanes: set[int], objects: Sequence[tuple[int, Any]]) -> bool:
+    """Say whether an event that changed something changed one of `lanes`; a plain store changes every bit."""
+    lane = event[1] >> SHIFT
+    return lane in lanes or (
+        event[1] & KIND_MASK == Kind.STORE and not lanes.isdisjoint(word_at(objects, lane))
+    )

@@ -32,7 +32,7 @@ class Words:
     def read(self, i: int) -> Any:
         """Return word `i`, 0 <= i < n.  Point: always."""
         code = self.code + (i << SHIFT | _READ)
-        task = live.point(self, code)
+        task = live.access(self, code)
         value = self.values[i]
         task.log((task.id, code, value, None))
         return value
@@ -40,7 +40,7 @@ class Words:
     def write(self, i: int, value: Any) -> None:
         """Store word `i`, 0 <= i < n.  Point: always."""
         code = self.code + (i << SHIFT | _WRITE)
-        task = live.point(self, code)
+        task = live.access(self, code)
         old = self.values[i]
         self.values[i] = value
         task.log((task.id, code, old, value))

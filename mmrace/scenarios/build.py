@@ -2,12 +2,14 @@
 
 Built by the run's main task through the kernel's own functions, so that every reference and bit has a recorded origin.
 Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean, unlocked, with a ring of mapped
-and up-to-date buffers, and counts 2 (cache and buffers).  Every block holds version 0, on disk too.
+and up-to-date buffers, and counts 2 (cache and buffers).  Every block holds version 0, on disk too.  Only with the
+parameter `dirtied` are blocks overwritten after that, their pages dirty and their buffers on the running transaction.
 """
 
 from __future__ import annotations
 
 from mmrace import runtime as rt
+from mmrace.actors import writer
 from mmrace.actors.stage import Stage
 from mmrace.kernel.block import device as device_
 from mmrace.kernel.fs import block_dev, buffer, ext3
@@ -16,8 +18,9 @@ from mmrace.kernel.mm import filemap, mmzone, swap
 from mmrace.kernel.mm import page as page_
 
 INO = 1
-SPARE_PAGES = 24
-"""Page frames beyond the file's own: targets of migrations that retry, pages of metadata."""
+SPARE_PAGES = 8
+"""Page frames beyond the file's own, the log's, a batch of targets and what a pagevec can hold back: for metadata, and
+for targets of migrations that retry while the last one's are on their way back."""
 
 BLOCKS_PER_COMMIT = 4
 """Log blocks that one commit takes: a descriptor, copies, the commit block.  The log is not reused, and its blocks stay
@@ -35,7 +38,7 @@ def build(stage: Stage, ncpus: int) -> None:
     log_blocks = BLOCKS_PER_COMMIT * (stage.rounds + workload + EXTRA_COMMITS)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
-        nr_pages=pages + SPARE_PAGES + log_blocks // per_page,
+        nr_pages=pages + SPARE_PAGES + stage.number("batch") + stage.number("pagevec") + log_blocks // per_page,
         buffers_per_page=per_page,
         words_per_buffer=stage.number("words"),
         pagevec_size=stage.number("pagevec"),
@@ -45,7 +48,7 @@ def build(stage: Stage, ncpus: int) -> None:
         machine,
         [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page)],
         errors=bool(params.get("errors", 0)),
-        irq_cpu=str(params.get("irq", "submitter")),
+        irq_cpu=ncpus - 1 if params.get("irq") == "idle" else str(params.get("irq", "submitter")),
     )
     block_dev.bdget(stage.device)
     stage.fs = ext3.Ext3(
@@ -60,7 +63,11 @@ def build(stage: Stage, ncpus: int) -> None:
     stage.journal = stage.fs.journal
     for index in range(pages):
         fill(stage, index)
+    for blocknr in range(int(params.get("warm", 0))):
+        buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     swap.lru_add_drain_all(machine)
+    for block in range(min(int(params.get("dirtied", 0)), pages * per_page)):
+        writer.write_block(stage, block)
 
 
 def fill(stage: Stage, index: int) -> None:

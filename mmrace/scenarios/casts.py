@@ -11,7 +11,12 @@ Each scenario is one cast on one file.  Parameters that they share (numbers unle
     device                  1: it also takes pages of the block device, which have no ->migratepage
     metadata                1: a write also changes its inode's block through the journal
     wbuf, resched           kjournald's batch of data buffers; 1: it may be asked to give way with a batch in hand
-    irq                     whose CPU a completion interrupts: submitter, or any
+    irq                     whose CPU a completion interrupts: submitter, any, or idle: one where nobody else runs,
+                            which allows every order of ops that the others allow, and is what an exhaustive search
+                            should take: no op has to be ordered with an interrupt for its CPU's sake
+    warm                    first blocks of the log that are in the page cache already, as on a machine that has run for
+                            a while, where commits allocate nothing
+    dirtied                 blocks of the file that are overwritten before the actors begin
     errors                  1: the device may fail a transfer
     pagevec                 entries of a per-CPU pagevec, each a reference that keeps its page from moving until that
                             CPU drains it (14 in the kernel, where other pages soon fill it)
@@ -50,6 +55,8 @@ BASE: Params = {
     "wbuf": 4,
     "resched": 0,
     "irq": "submitter",
+    "dirtied": 0,
+    "warm": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 160,

@@ -83,9 +83,10 @@ class Scenario:
         return {name: actor for name, actor in self.cast.items() if name not in without}
 
     def ncpus(self, params: Params) -> int:
-        """Return the number of CPUs: one for each actor unless `cpus` says otherwise (0: that)."""
+        """Return the number of CPUs: one for each actor unless `cpus` says otherwise (0: that), and an idle one."""
         cpus = params.get("cpus", 0)
-        return cpus if isinstance(cpus, int) and cpus else max(2, len(self.playing(params)))
+        actors = cpus if isinstance(cpus, int) and cpus else max(2, len(self.playing(params)))
+        return actors + (params.get("irq") == "idle")
 
     def steps(self, params: Params, actions: int = 0) -> int:
         """Return the bound of a run in ops.  Args: actions: of the workload, if there is one."""
@@ -95,19 +96,21 @@ class Scenario:
         return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + numbers["pages"] * STEPS_PER_ROUND
 
     def play(self, stage: Stage) -> None:
-        """Be the main task of one run."""
-        build(stage, self.ncpus(stage.params))
-        if self.before is not None:
-            self.before(stage)
-        ncpus = stage.machine.ncpus
-        for i, (name, actor) in enumerate(self.playing(stage.params).items()):
-            rt.spawn(actor, stage, name=name, cpu=i % ncpus)
+        """Be the main task of one run; what comes before and after the actors' play is not explored."""
+        with rt.fixed_order():
+            build(stage, self.ncpus(stage.params))
+            if self.before is not None:
+                self.before(stage)
+            ncpus = stage.machine.ncpus - (stage.params.get("irq") == "idle")
+            for i, (name, actor) in enumerate(self.playing(stage.params).items()):
+                rt.spawn(actor, stage, name=name, cpu=i % ncpus)
         rt.join_others()
-        if self.after is not None:
-            self.after(stage)
-        self._snapshot(stage, "quiescent")
-        sync(stage)
-        self._snapshot(stage, "synced")
+        with rt.fixed_order():
+            if self.after is not None:
+                self.after(stage)
+            self._snapshot(stage, "quiescent")
+            sync(stage)
+            self._snapshot(stage, "synced")
 
     @staticmethod
     def _snapshot(stage: Stage, when: str) -> None:
@@ -116,7 +119,7 @@ class Scenario:
 
 
 MODES = ("MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC")
-CHOICES: dict[str, tuple[str, ...]] = {"mode": MODES, "irq": ("submitter", "any")}
+CHOICES: dict[str, tuple[str, ...]] = {"mode": MODES, "irq": ("submitter", "any", "idle")}
 LIMITS: dict[str, tuple[int, int]] = {
     "pages": (1, 64),
     "buffers": (1, 8),
@@ -132,6 +135,8 @@ LIMITS: dict[str, tuple[int, int]] = {
     "device": (0, 1),
     "resched": (0, 1),
     "errors": (0, 1),
+    "dirtied": (0, 64),
+    "warm": (0, 64),
     "idle": (0, 10_000),
     "pagevec": (1, 14),
     "burst": (1, 64),

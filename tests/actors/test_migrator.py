@@ -50,7 +50,7 @@ def test_the_migrator_moves_idle_pages_with_their_data(mode: MigrateMode) -> Non
 
 
 def test_the_migrator_plays_its_rounds_and_loses_no_frame() -> None:
-    idle = play(lambda stage: None, pages=2)
+    idle = play(lambda stage: None, pages=2, batch=1)
     played = play(migrator.migrator, pages=2, migrations=7, batch=1)
     assert [i for _, i in played.notes("round")] == list(range(7))
     assert outcomes(played) == [("0", "moved")] * 7

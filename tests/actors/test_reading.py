@@ -11,7 +11,7 @@ from mmrace.kernel.errno import Errno
 from mmrace.kernel.mm import filemap
 from mmrace.kernel.mm import page as page_
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
-from mmrace.search.random_walk import RandomWalk
+from tests.runtime.engines import random_walk
 from tests.scenarios.staged import Played, assert_idle, cached, play
 
 
@@ -40,7 +40,7 @@ def test_a_read_shows_the_block_that_was_written() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_reader_reads_its_rounds_times_reads_blocks(seed: int) -> None:
-    played = play(reader.reader, strategy=RandomWalk(seed), pages=3, rounds=3, reads=4)
+    played = play(reader.reader, strategy=random_walk(seed), pages=3, rounds=3, reads=4)
     assert len(played.notes("read-end")) == 3 * 4
     assert {block for _, block, _ in played.notes("read-end")} <= set(range(6))
     assert [i for _, i in played.notes("round")] == [0, 1, 2]
@@ -105,7 +105,7 @@ def test_a_block_is_chosen_only_where_there_is_a_choice(pages: int, buffers: int
 
 
 def test_every_block_can_be_chosen_and_no_other() -> None:
-    played = play(lambda stage: {stage.any_block() for _ in range(300)}, strategy=RandomWalk(1), pages=3, buffers=2)
+    played = play(lambda stage: {stage.any_block() for _ in range(300)}, strategy=random_walk(1), pages=3, buffers=2)
     assert played.value == set(range(6))  # one of six is missed by 300 draws with a chance below 1e-22
 
 
@@ -113,6 +113,6 @@ def test_every_block_can_be_chosen_and_no_other() -> None:
 def test_a_pause_is_of_fewer_points_than_idle(idle: int) -> None:
     none = ops_of(play(lambda stage: None), Kind.YIELD)
     for seed in range(10):
-        played = play(lambda stage: stage.pause(), strategy=RandomWalk(seed), idle=idle)
+        played = play(lambda stage: stage.pause(), strategy=random_walk(seed), idle=idle)
         assert ops_of(played, Kind.CHOOSE) == (idle > 0)
         assert 0 <= ops_of(played, Kind.YIELD) - none < max(1, idle)

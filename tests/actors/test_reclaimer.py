@@ -24,6 +24,7 @@ class Chosen:
     """Fair turns; every choice has one value."""
 
     every_step = False
+    fixed_too = False
 
     def __init__(self, value: int) -> None:
         self.value = value

@@ -13,7 +13,7 @@ from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page_writeback import WB_SYNC_ALL, WB_SYNC_NONE, SyncMode
 from mmrace.scenarios.build import sync
-from mmrace.search.random_walk import RandomWalk
+from tests.runtime.engines import random_walk
 from tests.scenarios.staged import Played, assert_idle, blocks, cached, is_dirty, on_disk, play, ring
 
 MODES = [WB_SYNC_NONE, WB_SYNC_ALL]
@@ -38,7 +38,7 @@ def in_memory(stage: Stage, block: int) -> list[int]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_writer_writes_its_rounds_times_burst_blocks_whole(seed: int) -> None:
-    played = play(writer.writer, strategy=RandomWalk(seed), seed=seed, pages=2, rounds=3, burst=4)
+    played = play(writer.writer, strategy=random_walk(seed), seed=seed, pages=2, rounds=3, burst=4)
     assert len(played.notes("write-end")) == 3 * 4
     assert [i for actor, i in played.notes("round") if actor == "writer"] == [0, 1, 2]
     for block, version in last_versions(played).items():
@@ -55,7 +55,7 @@ def test_after_a_sync_the_disk_holds_what_the_writer_wrote_last(seed: int) -> No
         writer.writer(stage)
         sync(stage)
 
-    played = play(body, strategy=RandomWalk(seed), seed=seed, pages=2, buffers=3, rounds=4, burst=3)
+    played = play(body, strategy=random_walk(seed), seed=seed, pages=2, buffers=3, rounds=4, burst=3)
     for block, version in last_versions(played).items():
         assert on_disk(played.stage, block) == [version] * 2
     assert_idle(played.stage)
@@ -72,7 +72,7 @@ def test_versions_grow_in_the_order_of_the_writes(seed: int) -> None:
         for number in range(2):
             rt.spawn(writer.writer, stage, name=f"writer{number}", cpu=number)
 
-    played = play(body, strategy=RandomWalk(seed), seed=seed, rounds=4, burst=2)
+    played = play(body, strategy=random_walk(seed), seed=seed, rounds=4, burst=2)
     began, ended = (played.notes(kind) for kind in ("write-begin", "write-end"))
     assert began == ended and len(began) == 2 * 4 * 2
     assert all(one[2] < two[2] for one, two in pairwise(began))
@@ -141,7 +141,7 @@ def test_when_fsync_returns_the_data_are_on_the_disk(seed: int) -> None:
         assert not any(cached(stage, index).flags.peek(page_.PG_writeback) for index in range(stage.pages))
         return [on_disk(stage, block) for block in blocks(stage)]
 
-    played = play(body, strategy=RandomWalk(seed), pages=2, rounds=1)
+    played = play(body, strategy=random_walk(seed), pages=2, rounds=1)
     assert played.value == [[block + 1] * 2 for block in blocks(played.stage)]
     assert played.notes("round") == [("fsync", 0)]
 
@@ -175,7 +175,7 @@ def test_ordered_data_are_on_the_disk_before_their_commit_ends(seed: int) -> Non
         assert committer.commit_running(stage)
         return [on_disk(stage, block) for block in blocks(stage)]
 
-    played = play(body, strategy=RandomWalk(seed), buffers=4, wbuf=2)
+    played = play(body, strategy=random_walk(seed), buffers=4, wbuf=2)
     assert played.value == [[block + 1] * 2 for block in blocks(played.stage)]
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from enum import IntEnum
+
+import pytest
+
+from mmrace import runtime as rt
 from mmrace.oracles import liveness
 from mmrace.oracles.attempts import ATTEMPTS_MAX
-from mmrace.runtime.kinds import Kind
+from mmrace.oracles.judgement import Judgement
+from mmrace.runtime import explain
+from mmrace.runtime.gate import Gate
+from mmrace.runtime.kinds import NOTE, Kind
+from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import RoundRobin
+from mmrace.runtime.task import Task
 from tests.oracles.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
 
@@ -92,6 +104,22 @@ def test_liveness_oracle_catches_a_livelock() -> None:
     caught(liveness.judge(_ended("bound", kind="livelock", tasks=CYCLE["tasks"]).record()), "livelock")
 
 
+def test_liveness_oracle_catches_starvation_and_names_what_was_tried_in_vain() -> None:
+    hand = _hand().exit("migrator")
+    lane = hand.lane("page:0", "flags", "PG_locked")
+    rows = [{"task": "reader", "waits_for": "a try that succeeds", "lane": lane, "tries": 40, "at": "f:trylock_page"}]
+    hand.end = {"how": "bound", "detail": {"kind": "starvation", "tasks": rows, "starved": ["reader"]}}
+    finding = caught(liveness.judge(hand.record()), "starvation")
+    assert finding.title == "starvation: reader waits for a try that succeeds on page:0.flags.PG_locked"
+    assert isinstance(finding.facts["tasks"], list)
+    assert finding.facts["tasks"][0]["tries"] == 40
+
+
+def test_liveness_oracle_tells_a_cycle_and_a_lost_wakeup_at_a_bound_from_a_livelock() -> None:
+    for kind in ("cycle", "lost-wakeup", "livelock"):
+        caught(liveness.judge(_ended("bound", **{**CYCLE, "kind": kind}).record()), kind)
+
+
 def test_liveness_oracle_does_not_know_of_a_run_that_was_cut_in_progress() -> None:
     assert "bound" in unknown(liveness.judge(_ended("bound", kind="cut", tasks=[]).record()))
 
@@ -177,3 +205,190 @@ def test_liveness_oracle_passes_on_a_reference_that_was_renamed_to_a_holders() -
     hand = _idle_page().get("reader", "page:0._count", "private", 3)
     hand.note("reader", "rename", hand.lane("page:0", "_count"), "private", "pagevec")
     passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
+
+
+# -- what a bound that is reached was: small programs, each with its planted bug and its correct twin ----------
+
+
+BOUND = 600  # ops: many times what each program needs that ends
+
+
+class Bits(IntEnum):
+    """A sleeping lock, and a bit to wait for."""
+
+    LOCKED = 0
+    READY = 1
+
+
+class Box(rt.Struct):
+    """What the programs share."""
+
+    flags = rt.flag_word(Bits, waitable=(Bits.LOCKED, Bits.READY))
+    one = rt.mutex()
+    two = rt.mutex()
+    count = rt.refcount()
+    x: rt.Field[int] = rt.shared(0)
+
+
+def _live(*actors: Callable[[Box], None], turn: int = 1) -> Judgement:
+    """Run the actors beside each other, in fair turns, and judge."""
+
+    def main() -> None:
+        box = Box("box")
+        box.count.get("owner")
+        for actor in actors:
+            rt.spawn(actor, box, name=actor.__name__.strip("_"), cpu=None)
+        rt.join_others()
+
+    engine = Gate(RoundRobin(turn), ncpus=1, steps_max=BOUND)
+    engine.run(main)
+    assert engine.error is None
+    return liveness.judge(Record.of_run(engine, {"engine": "gate"}, {}))
+
+
+def _works(box: Box) -> None:
+    """Get something done, again and again."""
+    for turn in range(10_000):
+        rt.schedule()
+        rt.note("round", "worker", turn)
+
+
+def _works_a_while(box: Box) -> None:
+    for turn in range(20):
+        rt.schedule()
+        rt.note("round", "worker", turn)
+
+
+def _spins(box: Box) -> None:
+    for _ in range(10_000):
+        rt.schedule()
+
+
+def _keeps_the_lock(box: Box) -> None:
+    """BUGGY, if somebody tries for it meanwhile: it never lets go."""
+    rt.mutex_lock(box.one)
+    _works(box)
+
+
+def _keeps_the_lock_a_while(box: Box) -> None:
+    rt.mutex_lock(box.one)
+    _works_a_while(box)
+    rt.mutex_unlock(box.one)
+
+
+def _tries(box: Box) -> None:
+    while not rt.mutex_trylock(box.one):
+        rt.schedule()
+    rt.mutex_unlock(box.one)
+
+
+def _polls(box: Box) -> None:
+    while not box.x:
+        rt.schedule()
+
+
+def _freezes(box: Box) -> None:
+    while not box.count.freeze(2):
+        rt.schedule()
+
+
+def _sets_and_works(box: Box) -> None:
+    box.x = 1
+    _works_a_while(box)
+
+
+@pytest.mark.parametrize(
+    ("actors", "told"),
+    [
+        ((_keeps_the_lock, _tries), "a try that succeeds on box.one"),
+        ((_works, _polls), "a try that succeeds on box.x"),
+        ((_works, _freezes), "a try that succeeds on box.count"),
+    ],
+)
+def test_liveness_oracle_catches_a_task_that_only_tries_while_others_get_on(
+    actors: tuple[Callable[[Box], None], ...], told: str
+) -> None:
+    finding = caught(_live(*actors), "starvation")
+    assert finding.title == f"starvation: {actors[1].__name__.strip('_')} waits for {told}"
+
+
+def test_liveness_oracle_passes_on_their_correct_twins() -> None:
+    passed(_live(_keeps_the_lock_a_while, _tries))
+    passed(_live(_sets_and_works, _polls))
+
+
+def test_liveness_oracle_does_not_call_it_starvation_if_all_get_on_or_idle() -> None:
+    def idles(box: Box) -> None:
+        for _ in range(10_000):
+            rt.schedule()
+
+    unknown(_live(_works, _works))
+    unknown(_live(_works, idles))
+
+
+def test_liveness_oracle_calls_it_a_livelock_if_nobody_gets_on() -> None:
+    caught(_live(_spins, _polls), "livelock")
+
+
+def _up(box: Box) -> None:
+    """BUGGY beside `_down`: an inversion."""
+    rt.mutex_lock(box.one)
+    for _ in range(8):
+        rt.schedule()
+    rt.mutex_lock(box.two)
+    rt.mutex_unlock(box.two)
+    rt.mutex_unlock(box.one)
+
+
+def _down(box: Box) -> None:
+    rt.mutex_lock(box.two)
+    for _ in range(8):
+        rt.schedule()
+    rt.mutex_lock(box.one)
+    rt.mutex_unlock(box.one)
+    rt.mutex_unlock(box.two)
+
+
+@pytest.mark.parametrize("other", [_works, _spins])
+def test_liveness_oracle_finds_a_cycle_beside_a_task_that_runs_on(other: Callable[[Box], None]) -> None:
+    finding = caught(_live(_up, _down, other), "cycle")
+    assert set(finding.facts["cycle"]) == {"up", "down"}  # type: ignore[arg-type]
+
+
+def test_liveness_oracle_passes_on_one_order_beside_a_task_that_runs_on() -> None:
+    passed(_live(_up, _up, _works_a_while))
+
+
+def _sleeps(box: Box) -> None:
+    entry = rt.prepare_to_wait(box.flags.queue(Bits.READY), None)
+    entry.holds = lambda: box.flags.peek(Bits.READY)
+    rt.sleep_on(entry)
+    rt.finish_wait(entry)
+
+
+def _forgets_to_wake(box: Box) -> None:
+    """BUGGY: sets the bit and wakes nobody."""
+    rt.set_bit(box.flags, Bits.READY)
+    _spins(box)
+
+
+def _wakes(box: Box) -> None:
+    for _ in range(8):
+        rt.schedule()
+    rt.set_bit(box.flags, Bits.READY)
+    rt.wake_up_bit(box.flags, Bits.READY)
+
+
+def test_liveness_oracle_tells_a_lost_wakeup_beside_a_spinner_from_a_livelock() -> None:
+    assert "sleeps" in caught(_live(_sleeps, _forgets_to_wake), "lost-wakeup").title
+    passed(_live(_sleeps, _wakes))
+
+
+def test_a_bound_tells_a_task_that_was_never_let_run() -> None:
+    """By hand: no fair strategy does that, but another engine may."""
+    root, other, unlucky = (Task(i, name, None, None, 0) for i, name in enumerate(("main", "other", "unlucky")))
+    unlucky.on = True
+    found = explain.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1)), (0, 8, None, None)], 100)
+    assert (found["kind"], found["starved"]) == ("starvation", ["unlucky"])
+    unlucky.on = False
+    assert explain.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1))], 100)["kind"] == "cut"

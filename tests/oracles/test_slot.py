@@ -162,6 +162,7 @@ def test_slot_oracle_passes_on_a_ring_at_rest() -> None:
     passed(slot.judge(at_rest(Hand(), rest([RING, free_page("page:1")], buffers=TWO)).record()))
 
 
+NEVER_USED = [page("page:0"), free_page("page:1") | {"generation": 0}]
 FREED = [page("page:0"), free_page("page:1")]
 MISCOUNTED = {"name": "mapping:5", "ino": 5, "slots": [slot_row(0, "page:0")], "nrpages": 2}
 
@@ -181,6 +182,7 @@ MISCOUNTED = {"name": "mapping:5", "ino": 5, "slots": [slot_row(0, "page:0")], "
         ("open ring", rest([RING], buffers=[TWO[0], TWO[1] | {"next": "bh:2"}])),
         ("stray buffer", rest([RING], buffers=[*TWO, buffer("bh:3")])),
         ("stray buffer", rest(FREED, buffers=[buffer("bh:3", page="page:1", next=None)])),
+        ("stray buffer", rest(NEVER_USED, buffers=[buffer("bh:3", page="page:1", next=None)])),
         ("nrpages", rest([page("page:0")], mappings=[MISCOUNTED])),
         ("NR_FILE_PAGES", rest([page("page:0")], counters={"NR_FILE_PAGES": 0})),
     ],

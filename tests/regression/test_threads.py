@@ -66,7 +66,7 @@ def test_no_thread_is_left_after_a_gate_run() -> None:
 
 @pytest.mark.parametrize("name", ["double-put", "forgotten-wake", "commit-no-flush"])
 def test_no_thread_is_left_after_a_violation_or_a_deadlock(name: str) -> None:
-    ends(spec_of(name, HUNTED[name].seeds[0]), failed)
+    ends(spec_of(name, HUNTED[name][0]), failed)
 
 
 @pytest.mark.repeat(3)

@@ -1,11 +1,12 @@
 """Every way to run a small program, for the contract tests: what holds must hold on each engine.
 
-`SETUPS` lists them: `gate` with random walks and with fair turns, `free` with every noise profile.  A program is a
-function that plays the main task; an assertion that fails inside a task fails the test.
+`SETUPS` lists them: `gate` and `fiber` with random walks and with fair turns, `free` with every noise profile.  A
+program is a function that plays the main task; an assertion that fails inside a task fails the test.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,13 +14,14 @@ from typing import Any
 
 from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.fiber import Fiber
 from mmrace.runtime.free import Free
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.noise import PROFILES, Noise
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
-from mmrace.search.random_walk import RandomWalk
+from mmrace.search.strategies.random_walk import RandomWalk
 
 Program = Callable[[], object]
 
@@ -107,9 +109,20 @@ def gate(main: Program, strategy: Strategy | None = None, raising: bool = True, 
     return finish(Gate(strategy or RoundRobin(), **options), main, raising)
 
 
-def walk(main: Program, seed: object, **options: Any) -> Outcome:
-    """Run under `gate` with a random walk."""
-    return gate(main, RandomWalk(seed), seed=seed, **options)
+def fiber(main: Program, strategy: Strategy | None = None, raising: bool = True, **options: Any) -> Outcome:
+    """Run under `fiber`, in fair turns unless a strategy is given."""
+    options = {"ncpus": NCPUS, "steps_max": STEPS_MAX, **options}
+    return finish(Fiber(strategy or RoundRobin(), **options), main, raising)
+
+
+def random_walk(seed: object) -> RandomWalk:
+    """Make the random walk of a seed: anything with a stable `str`."""
+    return RandomWalk(random.Random(str(seed)).random)
+
+
+def walk(main: Program, seed: object, on: Callable[..., Outcome] = gate, **options: Any) -> Outcome:
+    """Run under `gate`, or on another controlled engine, with a random walk."""
+    return on(main, random_walk(seed), seed=seed, **options)
 
 
 def explore(main: Program, seeds: int = EXPLORED, **options: Any) -> Iterator[Outcome]:
@@ -136,22 +149,25 @@ class Setup:
         return self.call(main, **options)
 
 
-def _walker(seed: int) -> Setup:
-    return Setup(f"gate-random-{seed}", True, lambda main, **options: walk(main, seed, **options))
+def _walker(on: Callable[..., Outcome], seed: int) -> Setup:
+    return Setup(f"{on.__name__}-random-{seed}", True, lambda main, **options: walk(main, seed, on, **options))
 
 
-def _turns(turn: int) -> Setup:
-    return Setup(f"gate-turns-{turn}", True, lambda main, **options: gate(main, RoundRobin(turn), **options))
+def _turns(on: Callable[..., Outcome], turn: int) -> Setup:
+    return Setup(f"{on.__name__}-turns-{turn}", True, lambda main, **options: on(main, RoundRobin(turn), **options))
 
 
 def _noisy(profile: str) -> Setup:
     return Setup(f"free-{profile}", False, lambda main, **options: free(main, profile, **options))
 
 
-CONTROLLED = (*(_walker(seed) for seed in range(5)), _turns(1), _turns(3))
+CONTROLLED = (
+    *(_walker(gate, seed) for seed in range(3)), _turns(gate, 1), _turns(gate, 3),
+    *(_walker(fiber, seed) for seed in range(5)), _turns(fiber, 1), _turns(fiber, 3),
+)
 FREE = tuple(_noisy(profile) for profile in PROFILES)
 SETUPS = (*CONTROLLED, *FREE)
-ONE_OF_EACH = (CONTROLLED[0], FREE[1])
+ONE_OF_EACH = (CONTROLLED[0], CONTROLLED[5], FREE[1])
 
 
 def until(condition: Callable[[], object]) -> None:

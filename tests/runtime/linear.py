@@ -172,7 +172,9 @@ class History:
         self.ended.add(task)
 
     def _join(self, where: str, task: int, lane: int, a: Any, b: Any) -> None:
-        assert a in self.ended, f"{where}: before the exit of task {a}"
+        daemons = {row["id"] for row in self.record.tasks if row["daemon"]}
+        awaited = self.spawned - daemons - {task} if a is None else {a}
+        assert awaited <= self.ended, f"{where}: before the exit of {awaited - self.ended}"
 
 
 def assert_stamps(engine: Free, record: Record) -> int:

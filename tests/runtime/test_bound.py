@@ -37,6 +37,7 @@ def test_a_run_that_gets_somewhere_after_its_bound_is_cut(run: Setup) -> None:
 def test_a_run_is_given_a_fair_chance_behind_its_bound() -> None:
     class Unfair:
         every_step = False
+        fixed_too = False
 
         def pick(self, enabled: list[rt.Task], running: rt.Task, step: int) -> rt.Task:
             return next((task for task in enabled if task.name == "spinner"), enabled[0])

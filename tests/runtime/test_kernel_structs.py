@@ -17,7 +17,7 @@ from mmrace.runtime.struct import Part, Struct, StructMeta, shared
 from mmrace.runtime.tasks import Completion
 from tests.runtime.engines import Box
 
-BASE_SLOTS = {"base", "code", "dead", "guard", "name_", "size"}  # of Struct itself: set once, and by poison and revive
+BASE_SLOTS = {"base", "code", "dead", "guard", "name_", "size", "touched"}  # of Struct itself, machinery
 IMMUTABLE = (int, str, bytes, float, tuple, frozenset, type(None), Enum)
 
 NO_STRUCTS = {
@@ -57,7 +57,7 @@ def undeclared(cls: StructMeta) -> set[str]:
         if isinstance(value, MemberDescriptorType)
     }
     parts = {key for key, _, _ in cls.parts} | ({cls.sized_part[0]} if cls.sized_part else set())
-    return slots - BASE_SLOTS - set(cls.defaults) - parts
+    return slots - BASE_SLOTS - set(cls.defaults) - set(cls.ghosts) - parts
 
 
 def constant(cls: type) -> bool:
@@ -82,7 +82,7 @@ def test_a_struct_has_no_dict_and_no_slot_that_is_not_declared(name: str) -> Non
 @pytest.mark.parametrize("name", STRUCTS)
 def test_a_struct_keeps_no_state_in_its_class(name: str) -> None:
     for key, value in vars(STRUCTS[name]).items():
-        if key.startswith("__") or key in ("plan", "defaults", "parts", "fixed_lanes", "sized_part"):
+        if key.startswith("__") or key in ("plan", "defaults", "ghosts", "parts", "fixed_lanes", "sized_part"):
             continue
         assert inspect.isfunction(value) or isinstance(
             value, (property, staticmethod, classmethod, MemberDescriptorType, *IMMUTABLE)
@@ -92,7 +92,7 @@ def test_a_struct_keeps_no_state_in_its_class(name: str) -> None:
 
 @pytest.mark.parametrize("name", STRUCTS)
 def test_no_default_of_a_field_is_mutable(name: str) -> None:
-    for slot, value in STRUCTS[name].defaults.items():
+    for slot, value in {**STRUCTS[name].defaults, **STRUCTS[name].ghosts}.items():
         assert isinstance(value, IMMUTABLE), f"{name}.{slot}: {value!r} would be shared by all objects, and all runs"
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime import record as record_module
+from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.record import READABLE, SCHEMA, Record
 from tests.runtime.contended import contended
 from tests.runtime.engines import Box, Setup, box, gate, walk
@@ -239,3 +240,25 @@ def test_a_disk_that_fills_up_while_lines_are_written_leaves_no_part(
 def test_a_place_that_cannot_be_written_raises_oserror(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         made().write(tmp_path / "missing" / "run.jsonl")
+
+
+@pytest.mark.parametrize("source", ["live", "loaded"])
+def test_steps_of_kinds_are_those_of_a_walk_over_all_events(path: Path, source: str) -> None:
+    record = made()
+    if source == "loaded":
+        record.write(path)
+        record = Record.read(path)
+    kinds = (rt.NOTE, *(int(kind) for kind in (Kind.WRITE, Kind.TEST_AND_SET, Kind.EXIT)))
+    walked = [
+        step for step, event in enumerate(record.events)
+        if (event[1] if event[1] == rt.NOTE else event[1] & KIND_MASK) in kinds
+    ]  # fmt: skip
+    assert record.steps(*kinds) == walked
+    assert 0 < len(record.steps(rt.NOTE)) < len(walked)
+
+
+def test_a_single_lane_is_what_the_table_says_of_it() -> None:
+    record, asked = made(), made()
+    lanes = range(-1, max(asked.table) + 2)
+    assert {lane: entry for lane in lanes if (entry := record.lane(lane)) is not None} == asked.table
+    assert any(sub == "[1]" for _, _, _, sub in asked.table.values())

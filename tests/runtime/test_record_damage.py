@@ -92,7 +92,7 @@ def test_a_line_that_was_taken_out_is_refused(path: Path) -> None:
     assert "cut or changed" in refused(path)
 
 
-@pytest.mark.parametrize("schema", ["mmrace-record/2", "mmrace-record/0", "", None, 1, [SCHEMA]])
+@pytest.mark.parametrize("schema", ["mmrace-record/3", "mmrace-record/0", "", None, 1, [SCHEMA]])
 def test_another_schema_is_refused(path: Path, schema: object) -> None:
     edit(path, lambda lines: lines[0].update(schema=schema))
     text = refused(path)

@@ -164,11 +164,15 @@ def test_a_sleep_that_keeps_a_spinlock_is_a_violation(run: Setup) -> None:
 def test_wake_up_takes_one_exclusive_sleeper_and_wake_up_all_takes_all(run: Setup) -> None:
     def main() -> None:
         shared = box()
+        sleepers = []
         for i in range(3):
-            rt.spawn(lambda: rt.wait_event(shared.queue, lambda: bool(shared.x), exclusive=True), cpu=i)
+            sleepers.append(
+                rt.spawn(lambda: rt.wait_event(shared.queue, lambda: bool(shared.x), exclusive=True), cpu=i)
+            )
             asleep(shared.queue, i + 1)
         shared.x = 1
         assert rt.wake_up(shared.queue) == 1
+        rt.join(sleepers[0])  # who was woken stands in the queue again while it tests
         assert rt.wake_up_all(shared.queue) == 2
         rt.join_others()
 

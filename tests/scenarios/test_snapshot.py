@@ -147,6 +147,19 @@ def test_a_buffer_that_a_cpu_remembers_is_shown_with_it() -> None:
     assert by_name(shot["buffers"])[kept[0]]["count"] == 1
 
 
+def test_a_page_that_nobody_touched_has_the_row_of_one_that_was_looked_at() -> None:
+    def body(stage: Stage) -> Any:
+        rows = snapshot(stage)["pages"]
+        for page in stage.machine.pages:
+            page.flags.peek(0)
+        assert snapshot(stage)["pages"] == rows
+        assert all(page.touched for page in stage.machine.pages)
+        yield
+
+    _, shot = taken(body)
+    assert [row["name"] for row in shot["pages"]] == [f"page:{row['pfn']}" for row in shot["pages"]]
+
+
 def test_a_snapshot_is_no_op() -> None:
     def body(stage: Stage) -> Any:
         engine = live.need()

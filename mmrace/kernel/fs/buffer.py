@@ -52,36 +52,46 @@ BufferChange = Callable[[BufferHead], None]
 
 
 def _test(bit: BufferState) -> BufferTest:
+    number = int(bit)
+
     def test(bh: BufferHead) -> bool:
-        return rt.test_bit(bh.b_state, bit)
+        return rt.test_bit(bh.b_state, number)
 
     return test
 
 
 def _set(bit: BufferState) -> BufferChange:
+    number = int(bit)
+
     def set_(bh: BufferHead) -> None:
-        rt.set_bit(bh.b_state, bit)
+        rt.set_bit(bh.b_state, number)
 
     return set_
 
 
 def _clear(bit: BufferState) -> BufferChange:
+    number = int(bit)
+
     def clear(bh: BufferHead) -> None:
-        rt.clear_bit(bh.b_state, bit)
+        rt.clear_bit(bh.b_state, number)
 
     return clear
 
 
 def _test_set(bit: BufferState) -> BufferTest:
+    number = int(bit)
+
     def test_set(bh: BufferHead) -> bool:
-        return rt.test_and_set_bit(bh.b_state, bit)
+        return rt.test_and_set_bit(bh.b_state, number)
 
     return test_set
 
 
 def _test_clear(bit: BufferState) -> BufferTest:
+    number = int(bit)
+
     def test_clear(bh: BufferHead) -> bool:
-        return rt.test_and_clear_bit(bh.b_state, bit)
+        return rt.test_and_clear_bit(bh.b_state, number)
 
     return test_clear
 

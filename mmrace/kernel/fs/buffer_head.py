@@ -60,7 +60,7 @@ class BufferHead(rt.Struct):
     """
 
     b_state = rt.flag_word(BufferState, waitable=(BufferState.BH_Lock, BufferState.BH_Unshadow))
-    b_count = rt.refcount()
+    b_count = rt.refcount(tested=False)  # put_bh frees nothing: only who reads the count looks at it
     b_this_page: rt.Field[BufferHead | None] = rt.shared(None)
     b_page: rt.Field[Page | None] = rt.shared(None)
     b_data: rt.Field[int] = rt.shared(0)

@@ -68,7 +68,10 @@ class JournalHead(rt.Struct):
 
     b_bh: rt.Field[BufferHead | None] = rt.shared(None)
     b_jcount: rt.Field[int] = rt.shared(0)
-    b_jlist: rt.Field[JList] = rt.shared(JList.BJ_None)
+    b_jlist: rt.Field[JList] = rt.shared(
+        JList.BJ_None,
+        benign="who waits for the end of BJ_Shadow looks without BH_State, and starts over under it once woken",
+    )
     b_modified: rt.Field[int] = rt.shared(0)
     b_frozen_data: rt.Field[Page | None] = rt.shared(None)
     b_committed_data: rt.Field[Page | None] = rt.shared(None)

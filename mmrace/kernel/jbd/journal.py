@@ -52,8 +52,12 @@ class Journal(rt.Struct):
 
     j_state_lock = rt.spinlock()
     j_list_lock = rt.spinlock()
-    j_running_transaction: rt.Field[Transaction | None] = rt.shared(None)
-    j_committing_transaction: rt.Field[Transaction | None] = rt.shared(None)
+    j_running_transaction: rt.Field[Transaction | None] = rt.shared(
+        None, benign="a transaction is dropped under j_list_lock alone: it checks that it is not this, nor ever again"
+    )
+    j_committing_transaction: rt.Field[Transaction | None] = rt.shared(
+        None, benign="a transaction is dropped under j_list_lock alone: it checks that it is not this, nor ever again"
+    )
     j_checkpoint_transactions: rt.Field[tuple[Transaction, ...]] = rt.shared(())
     j_head: rt.Field[int] = rt.shared(0)
     j_free: rt.Field[int] = rt.shared(0)

@@ -84,7 +84,9 @@ class AddressSpace(rt.Struct):
     private_lock = rt.spinlock()
     i_mmap_mutex = rt.mutex()
     i_mmap: rt.Field[tuple[()]] = rt.shared(())
-    nrpages: rt.Field[int] = rt.shared(0)
+    nrpages: rt.Field[int] = rt.shared(
+        0, benign="fsync asks without tree_lock whether there are pages at all; the sweep that follows looks at each"
+    )
     flags = rt.flag_word(AddressSpaceFlags)
     page_tree: radix_tree.RadixTreeRoot = rt.ghost(_LATER)
     host: Inode = rt.ghost(_LATER)

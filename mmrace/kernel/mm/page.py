@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmrace import runtime as rt
 from mmrace.kernel import bitops
@@ -85,6 +85,10 @@ class Page(rt.Struct):
     index: rt.Field[int | None] = rt.shared(None)
     private: rt.Field[BufferHead | None] = rt.shared(None)
     words = rt.words()
+    lazy: ClassVar[bool] = True  # most frames of a run are never touched
+    benign: ClassVar[dict[str, str]] = {
+        "words": "read(2) copies without the page lock, and v3.3 lets a write go on while the page is being written out"
+    }
     pfn = rt.ghost(0)
     generation = rt.ghost(0)
     zone: Zone = rt.ghost(_LATER)
@@ -115,36 +119,46 @@ PageChange = Callable[[Page], None]
 
 
 def _test(bit: PageFlags) -> PageTest:
+    number = int(bit)
+
     def test(page: Page) -> bool:
-        return rt.test_bit(page.flags, bit)
+        return rt.test_bit(page.flags, number)
 
     return test
 
 
 def _set(bit: PageFlags) -> PageChange:
+    number = int(bit)
+
     def set_(page: Page) -> None:
-        rt.set_bit(page.flags, bit)
+        rt.set_bit(page.flags, number)
 
     return set_
 
 
 def _clear(bit: PageFlags) -> PageChange:
+    number = int(bit)
+
     def clear(page: Page) -> None:
-        rt.clear_bit(page.flags, bit)
+        rt.clear_bit(page.flags, number)
 
     return clear
 
 
 def _test_set(bit: PageFlags) -> PageTest:
+    number = int(bit)
+
     def test_set(page: Page) -> bool:
-        return rt.test_and_set_bit(page.flags, bit)
+        return rt.test_and_set_bit(page.flags, number)
 
     return test_set
 
 
 def _test_clear(bit: PageFlags) -> PageTest:
+    number = int(bit)
+
     def test_clear(page: Page) -> bool:
-        return rt.test_and_clear_bit(page.flags, bit)
+        return rt.test_and_clear_bit(page.flags, number)
 
     return test_clear
 

@@ -37,7 +37,9 @@ PAGECACHE_TAG_TOWRITE = PageCacheTag.PAGECACHE_TAG_TOWRITE
 class Slot(rt.Struct):
     """One slot: the page it shows, and its tags."""
 
-    page: rt.Field[Page | None] = rt.shared(None)
+    page: rt.Field[Page | None] = rt.shared(
+        None, benign="lookups read it under RCU, take a reference, and look again; only changes need tree_lock"
+    )
     tags = rt.flag_word(PageCacheTag)
     index: int = rt.ghost(0)
 

@@ -37,6 +37,7 @@ class Shuffle:
     """A strategy that picks at random; values come from `values`, 0 when they run out."""
 
     every_step = False
+    fixed_too = False
 
     def __init__(self, seed: int, values: Iterator[int]) -> None:
         self.random = random.Random(seed)

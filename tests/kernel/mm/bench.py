@@ -208,6 +208,7 @@ class Shuffle:
     """
 
     every_step = False
+    fixed_too = False
 
     def __init__(self, seed: int, values: Sequence[int], stay: float) -> None:
         self.random = random.Random(seed)

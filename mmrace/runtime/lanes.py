@@ -1,0 +1,142 @@
+"""Lanes by name: which field of which object an op's lane is.
+
+Two books answer the same questions: `LiveLanes` from the objects of a run in this process, `TableLanes` from the table
+that a file has.  Invariant: a question costs what it asks for; what is the same for all objects of a class is worked
+out once a class, and a table of every lane is made only if somebody wants it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from mmrace.runtime.struct import Struct
+from mmrace.runtime.task import Task
+
+Lane = tuple[str, str, str, str]  # class, owner's name, field, sub-name ("" | bit | "[i]" | "BIT.queue")
+
+
+class TableLanes:
+    """Lanes as a record file lists them."""
+
+    def __init__(self, table: dict[int, Lane]) -> None:
+        self.table = table
+
+    def lane(self, number: int) -> Lane | None:
+        """Return a lane's entry, None if it is not known."""
+        return self.table.get(number)
+
+    def find(self, cls_name: str, field: str, sub: str) -> dict[int, str]:
+        """Map the lanes of this name, in all objects of a class, to their owners' names."""
+        wanted = (cls_name, field, sub)
+        return {lane: owner for lane, (cls, owner, key, name) in self.table.items() if (cls, key, name) == wanted}
+
+    def words(self, cls_name: str, field: str) -> dict[int, tuple[str, int]]:
+        """Map the lanes of an array of words to (owner's name, index)."""
+        return {
+            lane: (owner, int(sub[1:-1]))
+            for lane, (cls, owner, key, sub) in self.table.items()
+            if cls == cls_name and key == field and sub.startswith("[")
+        }
+
+
+class LiveLanes:
+    """Lanes of the objects of a run: (first lane, struct, task or name of a CPU)."""
+
+    def __init__(self, objects: Sequence[tuple[int, object]]) -> None:
+        self._objects = sorted(objects, key=itemgetter(0))
+        self._bases = [base for base, _ in self._objects]
+        self._by_type: dict[type, list[tuple[int, object]]] = {}
+        self._named: dict[str, list[tuple[_Plan, list[tuple[int, str]]]]] = {}
+        self._table: dict[int, Lane] | None = None
+
+    @property
+    def table(self) -> dict[int, Lane]:
+        """Every lane's entry."""
+        if self._table is None:
+            self._table = {}
+            for base, obj in self._objects:
+                plan, owner = _plan(type(obj)), _owner(obj)
+                for i, place in enumerate((*plan.places, *_words(obj))):
+                    self._table[base + i] = (plan.cls_name, owner, *place)
+        return self._table
+
+    def lane(self, number: int) -> Lane | None:
+        """Return a lane's entry, None if it is not known."""
+        i = bisect_right(self._bases, number) - 1
+        if i < 0:
+            return None
+        base, obj = self._objects[i]
+        plan, offset = _plan(type(obj)), number - base
+        places = plan.places if offset < len(plan.places) else (*plan.places, *_words(obj))
+        return (plan.cls_name, _owner(obj), *places[offset]) if offset < len(places) else None
+
+    def find(self, cls_name: str, field: str, sub: str) -> dict[int, str]:
+        """Map the lanes of this name, in all objects of a class, to their owners' names."""
+        if cls_name not in self._named:
+            self._named[cls_name] = [
+                (plan, [(base, _owner(obj)) for base, obj in objects]) for plan, objects in self._of_class(cls_name)
+            ]
+        place = (field, sub)
+        return {
+            base + offset: owner
+            for plan, owners in self._named[cls_name]
+            if (offset := plan.offsets.get(place)) is not None
+            for base, owner in owners
+        }
+
+    def words(self, cls_name: str, field: str) -> dict[int, tuple[str, int]]:
+        """Map the lanes of an array of words to (owner's name, index)."""
+        return {
+            base + len(plan.places) + i: (_owner(obj), i)
+            for plan, objects in self._of_class(cls_name)
+            for base, obj in objects
+            for i, (key, _) in enumerate(_words(obj))
+            if key == field
+        }
+
+    def _of_class(self, cls_name: str) -> list[tuple[_Plan, list[tuple[int, object]]]]:
+        """Return the objects of a class, those of one Python class (a variant's, a freed struct's) together."""
+        if not self._by_type:
+            for row in self._objects:
+                self._by_type.setdefault(type(row[1]), []).append(row)
+        planned = [(_plan(kind), objects) for kind, objects in self._by_type.items()]
+        return [(plan, objects) for plan, objects in planned if plan.cls_name == cls_name]
+
+
+@dataclass(slots=True, frozen=True)
+class _Plan:
+    """What all objects of a class have in common: its name in records, (field, sub-name) of each lane, the reverse."""
+
+    cls_name: str
+    places: tuple[tuple[str, str], ...]
+    offsets: dict[tuple[str, str], int]
+
+
+_plans: dict[type, _Plan] = {}
+
+
+def _plan(kind: type) -> _Plan:
+    plan = _plans.get(kind)
+    if plan is None:
+        name, places = "Task" if issubclass(kind, Task) else "Cpu", [("", "")]
+        if issubclass(kind, Struct):  # named as the class nearest to Struct: what the kernel model declares
+            name = kind.__mro__[kind.__mro__.index(Struct) - 1].__name__
+            parts = [(key, [""] if part is None else part.lane_names(0)) for key, _, _, part in kind.plan]
+            places = [(key, sub) for key, names in parts for sub in names]
+        plan = _plans[kind] = _Plan(name, tuple(places), {place: i for i, place in enumerate(places)})
+    return plan
+
+
+def _words(obj: object) -> list[tuple[str, str]]:
+    """Return (field, sub-name) of each word of an object that has an array of them."""
+    sized = type(obj).sized_part if isinstance(obj, Struct) else None
+    if sized is None or not isinstance(obj, Struct):
+        return []
+    return [(sized[0], name) for name in sized[1].lane_names(obj.size)]
+
+
+def _owner(obj: object) -> str:
+    return obj.name if isinstance(obj, (Struct, Task)) else str(obj)
