@@ -19,7 +19,9 @@ from rich.console import Console
 
 from mmrace import __version__
 from mmrace.report import campaign as campaign_report
+from mmrace.report import claims as claims_report
 from mmrace.report import events, lists, progress, single
+from mmrace.report import explore as explore_report
 from mmrace.runtime.errors import (
     EXIT_FAIL,
     EXIT_INTERNAL,
@@ -32,19 +34,25 @@ from mmrace.runtime.errors import (
 )
 from mmrace.runtime.record import Record
 from mmrace.scenarios.workload import Workload
+from mmrace.search import choosing, loading
+from mmrace.search import claims as claims_
 from mmrace.search.campaign import Campaign
+from mmrace.search.exploration import Ask
+from mmrace.search.explore import Explorer
 from mmrace.search.installed import catalogue
-from mmrace.search.request import EngineName, Request, StrategyName, checked, cores
+from mmrace.search.request import EngineName, Request, checked, cores
 from mmrace.search.run import replay_record, run_one
 from mmrace.search.spec import RunSpec
+from mmrace.search.strategies.known import is_systematic
 
 EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 FOLDER = ".mmrace"
 SECONDS_OF = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+EXPLORE_SECONDS = 10.0
 PLAIN_WIDTH = 120  # where there is no terminal to ask
 
-_engine = click.Choice(["free", "gate"])
-_strategy = click.Choice(["random", "round-robin"])
+_engine = click.Choice(["free", "gate", "fiber"])
+_controlled = click.Choice(["gate", "fiber"])
 
 
 def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -82,7 +90,7 @@ def _console() -> Console:
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Run i depends on this and i only.")
 @click.option("--noise", help="One noise profile instead of all in turn.")
 @click.option("--engine", type=_engine, help="One engine instead of a mix.")
-@click.option("--strategy", type=_strategy, default="random", show_default=True, help="Who goes next under gate.")
+@click.option("--strategy", default="portfolio", show_default=True, help="Who goes next under gate and fiber.")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default.")
 @click.option("--workload", help="A recorded workload: a file, or a name.")
 @click.option("--variant", default="", help="A planted bug instead of the correct protocol.")
@@ -94,12 +102,13 @@ def _console() -> Console:
 @click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go.")
 def stress(
     scenarios: tuple[str, ...], seconds: float | None, runs: int | None, seed: int, noise: str | None,
-    engine: EngineName | None, strategy: StrategyName, jobs: int | None, workload: str | None, variant: str,
+    engine: EngineName | None, strategy: str, jobs: int | None, workload: str | None, variant: str,
     params: tuple[str, ...], log_file: str | None, no_canaries: bool, keep_canaries: bool, quiet: bool, folder: str,
 ) -> None:
     """Run a campaign over SCENARIOS; without any, the default campaign over all of them."""
     if log_file is not None:
         _log_to(log_file)
+    choosing.check(strategy)
     known = catalogue()
     request = checked(known, Request(
         scenarios, seed, seconds, runs, noise, engine, strategy, jobs or 0, workload, variant,
@@ -121,25 +130,40 @@ def _log_to(path: str) -> None:
         raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error
 
 
+def _load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Load the files before anything names what they register."""
+    loading.load(value)
+    return value
+
+
+_loads = click.option(
+    "--load", multiple=True, metavar="FILE", callback=_load, is_eager=True,
+    help="A Python file that registers strategies; loaded first, here and in each worker.",
+)
+
+
 @cli.command()
 @click.argument("scenario")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--noise", default="off", show_default=True, help="Noise profile, under free.")
 @click.option("--engine", type=_engine, default="free", show_default=True)
-@click.option("--strategy", type=_strategy, default="random", show_default=True, help="Who goes next under gate.")
+@click.option("--strategy", default="random", show_default=True, help="Who goes next under gate and fiber.")
+@click.option("--promote", default="all", show_default=True, help="Plain fields to switch at: all, racing, a list.")
 @click.option("--variant", default="", help="A planted bug instead of the correct protocol.")
 @click.option("--workload", help="A recorded workload: a file, or a name.")
 @click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenario.")
+@_loads
 @click.option("--record", "record_file", type=click.Path(dir_okay=False), help="Write the record to this file.")
 def run(
-    scenario: str, seed: int, noise: str, engine: EngineName, strategy: StrategyName, variant: str,
-    workload: str | None, params: tuple[str, ...], record_file: str | None,
+    scenario: str, seed: int, noise: str, engine: EngineName, strategy: str, promote: str, variant: str,
+    workload: str | None, params: tuple[str, ...], load: tuple[str, ...], record_file: str | None,
 ) -> None:
     """Do one run of SCENARIO and print its verdict."""
+    choosing.check(strategy)
     request = checked(catalogue(), Request(
         (scenario,), seed, None, 1, noise, engine, strategy, 1, workload, variant,
     ), params)
-    spec = RunSpec(scenario, request.params, variant, engine, strategy, noise, seed, workload)
+    spec = RunSpec(scenario, request.params, variant, engine, strategy, noise, seed, workload, promote, load)
     _pin(engine)
     result = run_one(spec, record_file is not None)
     if record_file is not None and result.record is not None:
@@ -155,6 +179,83 @@ def _pin(engine: str) -> None:
     """Keep a controlled run on one core: its threads hand over, and never run at once."""
     if engine != "free" and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores()[:1])
+
+
+@cli.command()
+@click.argument("scenario")
+@click.option("--strategy", metavar="NAME[:KEY=VALUE,...]", help="Default portfolio, or dpor; see `mmrace list`.")
+@click.option("--for", "seconds", metavar="TIME", callback=_duration, help="How long: 60s, 10m, 2h; default 10s.")
+@click.option("--schedules", type=click.IntRange(1), help="How many schedules, at most.")
+@click.option("--exhaustive", is_flag=True, help="Walk the whole tree; UNKNOWN if that was cut short.")
+@click.option("--until-found", is_flag=True, help="Stop at the first finding.")
+@click.option("--variant", default="", help="A planted bug instead of the correct protocol.")
+@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenario.")
+@click.option("--workload", help="A recorded workload: a file, or a name.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Schedule i depends on this and i.")
+@click.option("--engine", type=_controlled, default="fiber", show_default=True, help="Greenlets, or real threads.")
+@click.option("--jobs", type=click.IntRange(1), help="Worker processes that draw; as many as cores by default.")
+@click.option("--promote", default="racing", show_default=True, help="Plain fields to switch at: all, racing, a list.")
+@click.option("--without", multiple=True, metavar="JUDGE", help="Switch a judge off.")
+@_loads
+@click.option("--quiet", is_flag=True, help="Findings and the verdict only.")
+@click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go.")
+def explore(
+    scenario: str, strategy: str | None, seconds: float | None, schedules: int | None, exhaustive: bool,
+    until_found: bool, variant: str, params: tuple[str, ...], workload: str | None, seed: int, engine: str,
+    jobs: int | None, promote: str, without: tuple[str, ...], load: tuple[str, ...], quiet: bool, folder: str,
+) -> None:
+    """Explore the interleavings of SCENARIO, one task at a time: judge each run, count their classes.
+
+    Most strategies draw schedules, in worker processes, until the time is up. The systematic ones (dpor, preemption,
+    delay, enumerate) walk the tree of all schedules in this process, and know when nothing is left.
+
+    \b
+    mmrace explore async-vs-commit --for 60s
+    mmrace explore async-vs-commit --variant double-put --until-found
+    mmrace explore migrate-vs-reclaim --param without=migrator --strategy preemption:bound=1
+    mmrace explore migrate-vs-reclaim --param without=migrator --exhaustive
+    """
+    text = strategy or ("dpor" if exhaustive else "portfolio")
+    choosing.check(text, systematic=True)
+    systematic = is_systematic(text)
+    if not exhaustive and schedules is None and seconds is None:
+        seconds = EXPLORE_SECONDS
+    request = checked(catalogue(), Request((scenario,), seed, None, 1, None, None, text, 1, workload, variant), params)
+    ask = Ask(
+        scenario, text, request.params, variant, workload, engine, seed, schedules, seconds, exhaustive,
+        jobs or (1 if systematic else len(cores())), promote, without, load,
+    )
+    console = _console()
+    explorer = Explorer(ask, Path(folder), explore_report.Lines(console, quiet=quiet), until_found=until_found)
+    if systematic:
+        _pin(engine)
+    result = explorer.run()
+    explore_report.show(result, console, quiet=quiet)
+    sys.exit(result.exit_code)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[CLAIM]...")
+@click.option("--for", "seconds", metavar="TIME", callback=_duration, help="How long for all: 60s, 10m, 2h.")
+@click.option("--schedules", type=click.IntRange(1), help="How many of each program, instead of its own number.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Schedule i depends on this and i.")
+@click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default.")
+@click.option("--quiet", is_flag=True, help="No progress, no list of programs.")
+@click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where witnesses go.")
+def claims(
+    names: tuple[str, ...], seconds: float | None, schedules: int | None, seed: int, jobs: int | None, quiet: bool,
+    folder: str,
+) -> None:
+    """Put the claims of exclusion, C0 to C14, to the test; print what schedules say of each."""
+    chosen = claims_.select(names)
+    console = _console()
+    trial = claims_.Trial(
+        chosen, Path(folder), seed=seed, schedules=schedules, seconds=seconds, jobs=jobs or len(cores()),
+        tell=claims_report.Lines(console, quiet=quiet),
+    )
+    result = trial.run()
+    claims_report.show(result, console, quiet=quiet)
+    sys.exit(result.exit_code)
 
 
 @cli.command()
@@ -180,8 +281,9 @@ def show(record: str, objects: tuple[str, ...], last: int) -> None:
 
 @cli.command(name="list")
 @click.argument("kind", type=click.Choice(lists.KINDS), required=False)
-def list_(kind: str | None) -> None:
-    """List scenarios, canaries, noise profiles or marks; without KIND, all but the marks."""
+@_loads
+def list_(kind: str | None, load: tuple[str, ...]) -> None:
+    """List scenarios, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
     lists.show_lists(catalogue(), (kind,) if kind else lists.KINDS[:-1], _console())
 
 

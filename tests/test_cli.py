@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,9 +16,13 @@ import pytest
 from mmrace import __version__, cli
 from mmrace.oracles.judgement import Finding
 from mmrace.runtime.errors import NondeterminismError
+from mmrace.runtime.record import Record
+from mmrace.search import choosing
 from mmrace.search.findings import FindingStore
+from mmrace.search.run import spec_of
 from mmrace.search.spec import RunResult, RunSpec
-from tests.search import stand_ins
+from mmrace.search.strategies import known
+from tests.search import explorations, stand_ins
 from tests.search.stand_ins import StandInCanary, record_of, stand_in_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,8 +35,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command line over stand-ins, in an empty folder; return the exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(stand_ins.SCRATCH, str(tmp_path))
-    known = stand_in_catalogue(StandInCanary("planted", cap_runs=4))
-    monkeypatch.setattr(cli, "catalogue", lambda: known)
+    planted = stand_in_catalogue(StandInCanary("planted", cap_runs=4))
+    monkeypatch.setattr(cli, "catalogue", lambda: planted)
 
     def go(*words: str, run: Callable[[RunSpec, bool], RunResult] = stand_ins.failing_on_canaries) -> int:
         monkeypatch.setattr(cli, "run_one", run)
@@ -124,6 +129,18 @@ def test_log_is_json_lines_of_the_campaign(command: Command) -> None:
         (("run", "gamma"), "a known scenario"),
         (("replay", "missing.jsonl"), "a readable record file"),
         (("list", "everything"), "'scenarios'"),
+        (("explore", "gamma"), "a known scenario"),
+        (("explore", "alpha", "--strategy", "dporr"), "did you mean dpor?"),
+        (("explore", "alpha", "--strategy", "pos:depth=1"), "options of pos: none"),
+        (("explore", "alpha", "--exhaustive", "--strategy", "pos"), "--strategy dpor"),
+        (("explore", "alpha", "--exhaustive", "--jobs", "2"), "no --jobs"),
+        (("explore", "alpha", "--without", "contents"), "did you mean content?"),
+        (("explore", "alpha", "--engine", "free"), "'gate', 'fiber'"),
+        (("explore", "alpha", "--param", "page=2"), "did you mean pages?"),
+        (("explore", "alpha", "--load", "missing.py"), "a Python file (.py) that exists"),
+        (("run", "alpha", "--engine", "gate", "--strategy", "dpor"), "mmrace explore"),
+        (("run", "alpha", "--strategy", "poss"), "did you mean pos"),
+        (("run", "alpha", "--load", "."), "a Python file (.py) that exists"),
         (("frobnicate",), "No such command"),
     ],
 )
@@ -211,11 +228,136 @@ def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.Captu
     assert "cut.jsonl" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["scenarios", "canaries", "noise", "marks"])
+@pytest.mark.parametrize("kind", ["scenarios", "canaries", "noise", "strategies", "marks"])
 def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert command("list", kind) == 0
-    names = {"scenarios": "alpha", "canaries": "planted", "noise": "louder", "marks": "never seen"}
+    names = {
+        "scenarios": "alpha", "canaries": "planted", "noise": "louder", "strategies": "dpor", "marks": "never seen",
+    }
     assert names[kind] in capsys.readouterr().out
+
+
+def test_list_shows_every_strategy_with_its_options(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("list", "strategies") == 0
+    out = capsys.readouterr().out
+    rows = {line.split()[0]: line for line in out.splitlines() if line[1:2].isalpha()}
+    assert set(known.names()) | set(choosing.OUTER) <= set(rows)
+    assert "bound=2" in rows["preemption"] and "base=pos" in rows["feedback"]
+    assert " walk " in rows["dpor"] and " sampler " in rows["pct"]
+
+
+# -- explore, and strategies of the user's own
+
+
+SMALL = tuple(word for pair in explorations.SMALL for word in ("--param", f"{pair[0]}={pair[1]}"))
+LATEST_FIRST = """
+from mmrace.search.strategies.known import Known, register
+
+class Latest:
+    every_step = fixed_too = False
+    profiled = False
+
+    def strategy(self, draw, profile):
+        return self
+
+    def pick(self, enabled, running, step):
+        return max(enabled, key=lambda task: task.id)
+
+    def choose(self, task, n, step):
+        return 0
+
+register(Known("latest-of-{name}", "the youngest task first", lambda options: Latest(), {{"unused": 0}}))
+"""
+
+
+@pytest.fixture
+def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run the command line over what is installed, in an empty folder; return the exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(known, "_known", dict(known._known))
+    monkeypatch.setattr(cli, "_pin", lambda engine: None)
+
+    def go(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["mmrace", *words])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        code = caught.value.code
+        assert isinstance(code, int)
+        return code
+
+    return go
+
+
+def test_explore_ends_in_its_verdict_and_says_what_it_covers(real: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert real("explore", "async-vs-commit", *SMALL, "--strategy", "preemption:bound=1", "--schedules", "4") == 0
+    out = capsys.readouterr().out
+    assert last_line(out).startswith("PASS ")
+    assert "strategy preemption:bound=1, engine fiber, seed 1, 1 process: 4 schedules" in out
+    assert "not walked to its end" in out
+
+
+def test_explore_that_was_to_be_exhaustive_and_was_not_exits_5(
+    real: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert real("explore", "async-vs-commit", *SMALL, "--exhaustive", "--schedules", "2", "--quiet") == 5
+    assert capsys.readouterr().out == "UNKNOWN the tree was not walked to its end\n"
+
+
+def test_a_finding_of_a_walk_says_how_to_walk_there_again(real: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("explore", "async-vs-commit", *SMALL, "--variant", "double-put", "--strategy", "delay:bound=1")
+    assert real(*words, "--until-found", "--schedules", "100") == 1
+    out = capsys.readouterr().out
+    assert last_line(out).startswith("FAIL ") and "replayed 5 of 5" in out
+    [replay] = {line.removeprefix("repeat: ") for line in out.splitlines() if line.startswith("repeat: mmrace replay")}
+    [again] = {line.removeprefix("repeat: ") for line in out.splitlines() if line.startswith("repeat: mmrace explore")}
+    assert real(*shlex.split(replay)[1:]) == 1
+    assert "the same findings as recorded" in capsys.readouterr().out
+    assert "--until-found" in again and "--strategy delay:bound=1" in again
+    assert real(*shlex.split(again)[1:]) == 1
+
+
+@pytest.mark.parametrize("engine", ["gate", "fiber"])
+def test_a_loaded_strategy_is_used_by_run_and_stands_in_its_record(
+    real: Command, capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
+    Path("mine.py").write_text(LATEST_FIRST.format(name=engine))
+    words = ("run", "async-vs-commit", *SMALL, "--engine", engine, "--load", "mine.py", "--record", "r.jsonl")
+    assert real(*words, "--strategy", f"latest-of-{engine}:unused=2") == 0
+    record = Record.read("r.jsonl")
+    assert record.header["load"] == ["mine.py"]
+    assert spec_of(record).command().split()[2:10] == [
+        "async-vs-commit", "--engine", engine, "--seed", "1", "--load", "mine.py", "--strategy",
+    ]  # fmt: skip
+    Path("mine.py").unlink()
+    capsys.readouterr()
+    assert real("replay", "r.jsonl") == 0  # a strict replay needs no strategy
+
+
+def test_a_loaded_strategy_is_used_by_every_worker(real: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(LATEST_FIRST.format(name="workers"))
+    words = ("explore", "async-vs-commit", *SMALL, "--promote", "all", "--load", "mine.py", "--jobs", "2")
+    assert real(*words, "--strategy", "latest-of-workers", "--schedules", "20") == 0
+    assert "strategy latest-of-workers, engine fiber, seed 1, 2 processes: 20 schedules" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "needle"),
+    [
+        ("this is no python", "SyntaxError"),
+        ("\n\n1 / 0\n", "broken.py, line 3"),
+        ("import nothing_of_that_name", "nothing_of_that_name"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("from mmrace.search.strategies.known import Known, register\nregister(Known('pos', '', None))", "not taken"),
+    ],
+    ids=["syntax", "line", "import", "exit", "name"],
+)
+def test_a_file_that_cannot_be_loaded_is_a_wrong_call(
+    real: Command, capsys: pytest.CaptureFixture[str], text: str, needle: str
+) -> None:
+    Path("broken.py").write_text(text)
+    assert real("list", "strategies", "--load", "broken.py") == 2
+    err = capsys.readouterr().err
+    assert needle in err and "broken.py" in err and "register(Known(" in err
 
 
 def test_version(command: Command, capsys: pytest.CaptureFixture[str]) -> None:

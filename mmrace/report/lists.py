@@ -7,15 +7,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmrace.search import choosing
 from mmrace.search.catalogue import Catalogue
 
-KINDS = ("scenarios", "canaries", "noise", "marks")
+KINDS = ("scenarios", "canaries", "noise", "strategies", "marks")
 
 
 def show_lists(known: Catalogue, kinds: tuple[str, ...], console: Console) -> None:
     """Print the tables of `kinds`."""
+    tables = {
+        "scenarios": _scenarios, "canaries": _canaries, "noise": _noise, "strategies": _strategies, "marks": _marks,
+    }
     for kind in kinds:
-        {"scenarios": _scenarios, "canaries": _canaries, "noise": _noise, "marks": _marks}[kind](known, console)
+        tables[kind](known, console)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -47,6 +51,18 @@ def _noise(known: Catalogue, console: Console) -> None:
     for name, title in known.noise.items():
         table.add_row(escape(name), escape(title))
     console.print(table)
+
+
+def _strategies(known: Catalogue, console: Console) -> None:
+    table = _table("strategies (engines gate and fiber)", "name", "sort", "what it does", "options (defaults)")
+    for listed in choosing.listed():
+        options = ",".join(f"{key}={value}" for key, value in listed.options.items())
+        table.add_row(escape(listed.name), listed.sort, escape(listed.title), escape(options))
+    console.print(table)
+    console.print(
+        "A sampler, mix or loop draws schedules; a walk goes through all of them, under `mmrace explore` only.",
+        markup=False, highlight=False, soft_wrap=True,
+    )
 
 
 def _marks(known: Catalogue, console: Console) -> None:

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from mmrace.oracles.judgement import Finding
 from mmrace.search.spec import RunSpec
+from mmrace.search.strategies.feedback import Shown
 
 Role: TypeAlias = Literal["main", "canary", "twin"]
 
@@ -26,10 +27,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Jobs for one worker, in order.  `until`: stop after the first run in which this oracle found something."""
+    """Jobs for one worker, in order.
+
+    `until`: stop after the first run in which this oracle found something.  `stop_at_failure`: in which any did.
+    """
 
     jobs: tuple[Job, ...]
     until: str | None = None
+    stop_at_failure: bool = False
 
     @property
     def engine(self) -> str:
@@ -43,6 +48,7 @@ class Outcome:
 
     `unknown`: oracle -> why it could not say.  `saved`: folder of its finding, if one was written or known.
     `known`: the signature had a folder before.
+    `digest` to `shown`: of an exploration (`spec.RunResult`).
     `unsaved`: why nothing could be written.  `trouble`: the run itself went wrong (exit code, text).
     """
 
@@ -58,6 +64,10 @@ class Outcome:
     known: bool = False
     unsaved: str = ""
     trouble: tuple[int, str] | None = None
+    digest: int | None = None
+    exercised: bool = False
+    profile: str | None = None
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import hashlib
 from mmrace.search.catalogue import Canary, Catalogue
 from mmrace.search.request import EngineName, Request
 from mmrace.search.spec import RunSpec
+from mmrace.search.strategies.portfolio import resolve
 
 GATE_EVERY = 4
 """Without `--engine`, one round of the scenarios in this many runs under `gate`: free noise finds what nobody
@@ -63,7 +64,7 @@ def main_spec(request: Request, known: Catalogue, index: int) -> RunSpec:
     scenario, workload = entries[place]
     engine = engine_of_round(request, turn)
     profiles = tuple(known.noise)
-    if engine == "gate":
+    if engine != "free":
         noise = profiles[0]
     elif request.noise is not None:
         noise = request.noise
@@ -77,7 +78,7 @@ def main_spec(request: Request, known: Catalogue, index: int) -> RunSpec:
         params=tuple(sorted({**variation, **dict(request.params)}.items())),
         variant=request.variant,
         engine=engine,
-        strategy=request.strategy,
+        strategy=resolve(request.strategy, turn),
         noise=noise,
         seed=derive(request.seed, "run", index),
         workload=workload,
@@ -91,7 +92,7 @@ def canary_spec(request: Request, canary: Canary, attempt: int, *, planted: bool
         params=tuple(sorted(dict(canary.params).items())),
         variant=canary.name if planted else "",
         engine=request.engine or "free",
-        strategy=request.strategy,
+        strategy=resolve(request.strategy, attempt),
         noise=canary.noise,
         seed=derive(request.seed, "canary", canary.name, attempt),
         workload=None,

@@ -14,8 +14,7 @@ from typing import Literal, TypeAlias
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import Catalogue, Params, parameters, pick
 
-EngineName: TypeAlias = Literal["free", "gate"]
-StrategyName: TypeAlias = Literal["random", "round-robin"]
+EngineName: TypeAlias = Literal["free", "gate", "fiber"]
 
 DEFAULT_SECONDS = 60.0
 """How long the default campaign lasts.  `make stress` must end within two minutes on two cores."""
@@ -36,7 +35,7 @@ class Request:
     runs: int | None = None
     noise: str | None = None
     engine: EngineName | None = None
-    strategy: StrategyName = "random"
+    strategy: str = "portfolio"
     jobs: int = 0
     workload: str | None = None
     variant: str = ""
@@ -57,9 +56,10 @@ def checked(known: Catalogue, request: Request, params: Iterable[str] = ()) -> R
     scenarios = _scenarios(known, request.scenarios, request.workload)
     if request.noise is not None:
         pick("noise", request.noise, known.noise)
-        if request.engine == "gate" and request.noise != next(iter(known.noise)):
+        if request.engine in ("gate", "fiber") and request.noise != next(iter(known.noise)):
             raise UsageError(
-                expected="no noise under gate", got=request.noise, where="--noise", try_="--engine free, or no --noise"
+                expected=f"no noise under {request.engine}", got=request.noise, where="--noise",
+                try_="--engine free, or no --noise",
             )
     if request.variant:
         pick("variant", request.variant, known.variants)

@@ -1,43 +1,28 @@
-"""One run: build the engine and the variant, run the scenario, judge the record.
+"""One run: take the program and a strategy, let an engine run it, judge the record.
 
 Invariant: a failure of the model is a result, never an exception; what raises is a wrong call (UsageError) or a bug of
-mmrace (InternalError).  A failing run under a controlled engine is run a second time, strictly along its own record,
-this time keeping sites: that is its proof that it can be replayed, and the record that is saved.
+mmrace (InternalError, NondeterminismError).  A failing run under a controlled engine is run a second time, strictly
+along its own record, this time keeping sites: that is its proof that it can be replayed, and the record that is saved.
 """
 
 from __future__ import annotations
 
-import platform
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
-from mmrace import history, oracles, scenarios
-from mmrace.history.variant import CORRECT, Variant, applied
+from mmrace import oracles, scenarios
 from mmrace.oracles.judgement import Judgement, Verdict
-from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.errors import InternalError, UsageError, Violation
-from mmrace.runtime.free import Free
-from mmrace.runtime.gate import Gate
-from mmrace.runtime.noise import Noise
-from mmrace.runtime.record import Record
-from mmrace.runtime.strategy import RoundRobin, Strategy
-from mmrace.scenarios.scenario import Scenario, Stage
-from mmrace.scenarios.workload import Workload
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.record import SCHEMA, Record
+from mmrace.runtime.strategy import Strategy
 from mmrace.search import tally
-from mmrace.search.random_walk import RandomWalk
+from mmrace.search.choosing import NO_FIELD, choose
+from mmrace.search.program import Program
 from mmrace.search.replay import StrictReplay
 from mmrace.search.spec import RunResult, RunSpec
 
-__all__ = ["RunResult", "RunSpec", "replay_record", "run_one"]
-
-ERA = "3.3"
-STRATEGIES: dict[str, Callable[[int], Strategy]] = {
-    "random": RandomWalk,
-    "round-robin": lambda seed: RoundRobin(1 + seed),
-}
-ENGINES = ("free", "gate")
+__all__ = ["RunResult", "RunSpec", "judged", "replay_record", "run_one"]
 
 
 def run_one(spec: RunSpec, keep_record: bool = False) -> RunResult:
@@ -45,106 +30,54 @@ def run_one(spec: RunSpec, keep_record: bool = False) -> RunResult:
 
     Raises UsageError for a spec that names what does not exist, InternalError for a bug of mmrace.
     """
-    scenario, params, variant, workload = _resolve(spec)
-    began = time.perf_counter()
+    program = Program.of(spec)
     if spec.engine == "free":
-        steps = _steps(scenario, params, workload)
-        free = Free(Noise(spec.noise, spec.seed), seed=spec.seed, ncpus=scenario.ncpus(params), steps_max=steps)
-        record = _run(free, spec, scenario, params, variant, workload)
-    else:
-        record = _controlled(spec, scenario, params, variant, workload, STRATEGIES[spec.strategy](spec.seed))
-    result = _judge(spec, scenario, record, time.perf_counter() - began)
+        began = time.perf_counter()
+        free = program.free(spec.noise, spec.seed)
+        record = program.record(free, program.play(free), spec)
+        return judged(program, spec, record, time.perf_counter() - began, keep_record)
+    chosen = choose(program, spec)
+    began = time.perf_counter()
+    engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
+    final = program.play(engine)
+    all_reached(chosen.strategy)
+    record = program.record(engine, final, spec, profile=chosen.profile, corpus=chosen.corpus)
+    result = judged(program, spec, record, time.perf_counter() - began, keep_record)
+    engine.release()
+    return result
+
+
+def all_reached(strategy: Strategy) -> None:
+    """After a run: raise UsageError if its strategy is a script of which some clause was not reached."""
+    unreached = getattr(strategy, "unreached", None)
+    if unreached:
+        raise UsageError(
+            expected="a script whose clauses are all reached", got="; ".join(unreached), where="script",
+            try_="name sites as `mmrace show` prints them",
+        )
+
+
+def judged(
+    program: Program, spec: RunSpec, record: Record, seconds: float, keep_record: bool = False,
+    without: Collection[str] = (),
+) -> RunResult:
+    """Judge a run; if it failed under a controlled engine, do it again along its record first, keeping sites.
+
+    Args: without: names of judges that are switched off.
+    """
+    result = judge(spec, record, seconds, without)
     if result.verdict == Verdict.FAIL and spec.engine != "free":
-        again = _follow(spec, scenario, params, variant, workload, record)
-        result = _judge(spec, scenario, again, result.seconds)  # its findings name sites, as those of its replay will
+        # its findings name sites, as those of its replay will
+        result = judge(spec, follow(program, spec, record), result.seconds, without)
     elif result.verdict == Verdict.PASS and not keep_record:
         result.record = None
     return result
 
 
-def _resolve(spec: RunSpec) -> tuple[Scenario, dict[str, int | str], Variant, Workload | None]:
-    scenario = scenarios.get(spec.scenario)
-    if spec.engine not in ENGINES:
-        raise UsageError(expected=f"an engine out of {', '.join(ENGINES)}", got=spec.engine)
-    if spec.engine != "free" and spec.strategy not in STRATEGIES:
-        raise UsageError(expected=f"a strategy out of {', '.join(STRATEGIES)}", got=spec.strategy)
-    variant = history.get(spec.variant) if spec.variant else CORRECT
-    workload = Workload.load(spec.workload) if spec.workload else None
-    params = scenario.merged(dict(spec.params))
-    _check_workload(scenario, params, workload)
-    return scenario, params, variant, workload
-
-
-def _check_workload(scenario: Scenario, params: dict[str, int | str], workload: Workload | None) -> None:
-    if scenario.needs_workload != (workload is not None):
-        raise UsageError(
-            expected=f"{'a' if scenario.needs_workload else 'no'} workload for {scenario.name}",
-            got="none" if workload is None else workload.name,
-            where="--workload",
-        )
-    if workload is not None and int(params["pages"]) < len(workload.pages):
-        raise UsageError(
-            expected=f"pages of at least {len(workload.pages)}, as workload {workload.name} has",
-            got=params["pages"],
-            where="--param",
-        )
-
-
-def _steps(scenario: Scenario, params: dict[str, int | str], workload: Workload | None) -> int:
-    return scenario.steps(params, len(workload.actions) if workload else 0)
-
-
-def _controlled(
-    spec: RunSpec,
-    scenario: Scenario,
-    params: dict[str, int | str],
-    variant: Variant,
-    workload: Workload | None,
-    strategy: Strategy,
-    sites: bool = False,
-) -> Record:
-    steps = _steps(scenario, params, workload)
-    engine = Gate(strategy, seed=spec.seed, ncpus=scenario.ncpus(params), steps_max=steps, sites=sites)
-    if isinstance(strategy, StrictReplay):
-        strategy.attach(engine)
-    return _run(engine, spec, scenario, params, variant, workload)
-
-
-def _run(
-    engine: Free | Controlled,
-    spec: RunSpec,
-    scenario: Scenario,
-    params: dict[str, int | str],
-    variant: Variant,
-    workload: Workload | None,
-) -> Record:
-    stage = Stage(params, workload)
-    with applied(variant):
-        engine.run(lambda: scenario.play(stage))
-    error = engine.error
-    if error is not None and not isinstance(error, Violation):
-        if isinstance(error, UsageError | InternalError) or not spec.variant:
-            raise error
-        # a planted bug may trip over Python itself; that is a crash of the model, and no oracle's finding
-        engine.end = {"how": "crash", "detail": {"error": f"{type(error).__name__}: {error}"}}
-    header = {
-        "scenario": spec.scenario,
-        "params": params,
-        "variant": spec.variant,
-        "era": ERA,
-        "engine": spec.engine,
-        "strategy": spec.strategy if spec.engine != "free" else None,
-        "noise": spec.noise if spec.engine == "free" else None,
-        "seed": spec.seed,
-        "workload": spec.workload,
-        "ncpus": scenario.ncpus(params),
-        "host": {"python": sys.version.split()[0], "machine": platform.machine()},
-    }
-    return Record.of_run(engine, header, stage.final)
-
-
-def _judge(spec: RunSpec, scenario: Scenario, record: Record, seconds: float) -> RunResult:
-    judgements: list[Judgement] = oracles.judge_all(record)
+def judge(spec: RunSpec, record: Record, seconds: float, without: Collection[str] = ()) -> RunResult:
+    """Ask the oracles, and put their verdict in the record."""
+    names = [name for name in oracles.ORACLES if name not in without]
+    judgements: list[Judgement] = oracles.judge_all(record, names)
     verdict = oracles.overall(judgements)
     how = record.end.get("how")
     if how == "bound" and record.end["detail"].get("kind") == "cut" and verdict == Verdict.PASS:
@@ -175,18 +108,19 @@ def _judge(spec: RunSpec, scenario: Scenario, record: Record, seconds: float) ->
     )
 
 
-def _follow(
-    spec: RunSpec,
-    scenario: Scenario,
-    params: dict[str, int | str],
-    variant: Variant,
-    workload: Workload | None,
-    record: Record,
-) -> Record:
+def follow(program: Program, spec: RunSpec, record: Record) -> Record:
     """Run strictly along `record`, keeping sites.  Raises NondeterminismError at the first difference."""
     strategy = StrictReplay(record)
-    again = _controlled(spec, scenario, params, variant, workload, strategy, sites=True)
+    promoted = record.header.get("promoted")
+    engine = program.engine(
+        spec.engine, strategy, spec.seed, sites=True, promoted=None if promoted is None else frozenset(promoted)
+    )
+    final = program.play(engine)
     strategy.finish()
+    again = program.record(
+        engine, final, spec, profile=record.header.get("profile"), corpus=record.header.get("corpus")
+    )
+    engine.release()
     return again
 
 
@@ -200,19 +134,37 @@ def spec_of(record: Record) -> RunSpec:
             try_="run the same scenario with --engine gate: only its schedules can be followed strictly",
         )
     try:
-        defaults = scenarios.get(header["scenario"]).defaults
         return RunSpec(
             scenario=header["scenario"],
-            params=tuple(sorted(pair for pair in header["params"].items() if defaults.get(pair[0]) != pair[1])),
+            params=tuple(sorted(_changed(header["scenario"], header["params"]).items())),
             variant=header["variant"],
             engine=header["engine"],
             strategy=header["strategy"],
             noise="off",
             seed=header["seed"],
             workload=header["workload"],
+            promote="all" if header.get("promoted") is None else ",".join(header["promoted"]) or NO_FIELD,
+            load=tuple(header.get("load", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(expected="a header with the run's spec", got=repr(error), where="record header") from error
+
+
+def _refuse_older(record: Record, spec: RunSpec) -> None:
+    """Raise UsageError for a record of an older schema: its ops are not those of the program any more."""
+    if record.schema != SCHEMA:
+        raise UsageError(
+            expected=f"a record of schema {SCHEMA}, whose ops this mmrace repeats",
+            got=f"one that an older mmrace wrote ({record.schema})",
+            where="replay",
+            try_=f"`mmrace show` and the judges still read it; to make such a run anew: {spec.command()}",
+        )
+
+
+def _changed(scenario: str, params: dict[str, int | str]) -> dict[str, int | str]:
+    """Return the parameters that differ from the scenario's defaults."""
+    defaults = scenarios.get(scenario).defaults
+    return {key: value for key, value in params.items() if defaults.get(key) != value}
 
 
 def replay_record(path: str) -> RunResult:
@@ -222,9 +174,10 @@ def replay_record(path: str) -> RunResult:
     """
     record = Record.read(path)
     spec = spec_of(record)
-    scenario, params, variant, workload = _resolve(spec)
+    _refuse_older(record, spec)
+    program = Program.of(spec)
     began = time.perf_counter()
-    again = _follow(spec, scenario, params, variant, workload, record)
-    result = _judge(spec, scenario, again, time.perf_counter() - began)
+    again = follow(program, spec, record)
+    result = judge(spec, again, time.perf_counter() - began)
     result.record = again
     return result

@@ -11,11 +11,18 @@ from dataclasses import dataclass, field
 
 from mmrace.oracles.judgement import Finding
 from mmrace.runtime.record import Record
+from mmrace.search.strategies import known
+from mmrace.search.strategies.feedback import Shown
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """One run.  `params` are sorted pairs; `variant` "" is the correct protocol; `workload` None is no workload."""
+    """One run.
+
+    `params` are sorted pairs; `variant` "" is the correct protocol; `workload` None is no workload; `promote`: which
+    plain accesses are switch points under a controlled engine: "all", "racing", or fields by name; `load`: Python files
+    that register strategies of the user's own.
+    """
 
     scenario: str
     params: tuple[tuple[str, int | str], ...] = ()
@@ -25,14 +32,24 @@ class RunSpec:
     noise: str = "off"
     seed: int = 0
     workload: str | None = None
+    promote: str = "all"
+    load: tuple[str, ...] = ()
 
     def command(self) -> str:
-        """Return the command that repeats this run."""
-        words = ["mmrace", "run", self.scenario, "--engine", self.engine, "--seed", str(self.seed)]
+        """Return the command that repeats this run; of a walk through a tree, the one that walks there again."""
+        if self.engine != "free" and known.is_systematic(self.strategy):
+            words = ["mmrace", "explore", self.scenario, "--until-found", "--exhaustive"]
+        else:
+            words = ["mmrace", "run", self.scenario]
+        words += ["--engine", self.engine, "--seed", str(self.seed)]
+        for path in self.load:
+            words += ["--load", path]
         if self.engine == "free":
             words += ["--noise", self.noise]
         else:
             words += ["--strategy", self.strategy]
+            if self.promote != "all":
+                words += ["--promote", self.promote]
         if self.variant:
             words += ["--variant", self.variant]
         if self.workload:
@@ -44,7 +61,10 @@ class RunSpec:
 
 @dataclass(slots=True)
 class RunResult:
-    """What came of one run.  `record` is there if the run did not pass, or if it was asked for."""
+    """What came of one run.
+
+    `record` is there if the run did not pass, or if it was asked for; what follows it, in an exploration only.
+    """
 
     spec: RunSpec
     verdict: str
@@ -56,3 +76,7 @@ class RunResult:
     marks: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     record: Record | None = None
+    digest: int | None = None  # of its class, if that was asked for
+    exercised: bool = False
+    profile: str | None = None
+    shown: Shown | None = None

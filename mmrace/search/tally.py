@@ -7,6 +7,7 @@ be had again from a saved one.
 from __future__ import annotations
 
 from collections import Counter
+from operator import ne
 
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
@@ -16,15 +17,9 @@ from mmrace.scenarios.workload import order_kept
 def counters(record: Record) -> dict[str, int]:
     """Return the run's counts; "ops" are events that are no notes, "switches" changes of task between them."""
     count: Counter[str] = Counter()
-    notes = 0
     begun: list[int] = []
-    switches, last = 0, -1
-    for task, op, kind, facts in record.events:
-        if op != NOTE:
-            switches += task != last
-            last = task
-            continue
-        notes += 1
+    for step in record.steps(NOTE):
+        _, _, kind, facts = record.events[step]
         if kind == "migrate-end":
             count["migrations.tried"] += 1
             rc, reason = facts[3], facts[4]
@@ -45,6 +40,7 @@ def counters(record: Record) -> dict[str, int]:
             kept, pairs = order_kept(begun, facts[0])
             count["workload.pairs"] += pairs
             count["workload.pairs_kept"] += kept
-    count["ops"] = len(record.events) - notes
-    count["switches"] = max(0, switches - 1)
+    tasks = [event[0] for event in record.events if event[1] != NOTE]
+    count["ops"] = len(tasks)
+    count["switches"] = sum(map(ne, tasks, tasks[1:]))
     return dict(count)

@@ -80,6 +80,8 @@ def _serve(orders: Orders, batch: Batch, connection: Connection, pulse: Pulse) -
         if outcome.verdict == "FAIL" or outcome.trouble or now - last >= FLUSH_SECONDS:
             connection.send(("done", waiting))
             waiting, last = [], now
+        if batch.stop_at_failure and outcome.verdict == "FAIL":
+            break
         if batch.until is not None and any(finding.oracle == batch.until for finding in outcome.findings):
             break
     pulse[POSITION] = NO_POSITION
@@ -91,14 +93,21 @@ def make(orders: Orders, job: Job, until: str | None) -> Outcome:
     """Make one run, keep what it found, let its record go.  `until`: the oracle that a canary is meant for."""
     try:
         result = orders.run(job.spec, False)
-    except MmraceError as error:
-        return Outcome("UNKNOWN", trouble=(error.exit_code, str(error)))
-    except Exception:
-        lines = traceback.format_exc().splitlines()[-TROUBLE_LINES_MAX:]
-        return Outcome("UNKNOWN", trouble=(EXIT_INTERNAL, "\n".join(["mmrace bug:", *lines])))
-    saved = Saved()
-    if result.verdict == "FAIL":
-        saved = _keep(orders, job, until, result)
+    except Exception as error:
+        return Outcome("UNKNOWN", trouble=trouble(error))
+    return outcome_of(result, _keep(orders, job, until, result) if result.verdict == "FAIL" else Saved())
+
+
+def trouble(error: Exception) -> tuple[int, str]:
+    """Return the exit code of a run that could not be made, and what to say.  Call it where `error` is handled."""
+    if isinstance(error, MmraceError):
+        return error.exit_code, str(error)
+    lines = traceback.format_exc().splitlines()[-TROUBLE_LINES_MAX:]
+    return EXIT_INTERNAL, "\n".join(["mmrace bug:", *lines])
+
+
+def outcome_of(result: RunResult, saved: Saved) -> Outcome:
+    """Return what is left of a run."""
     return Outcome(
         verdict=str(result.verdict),
         findings=result.findings,
@@ -111,6 +120,10 @@ def make(orders: Orders, job: Job, until: str | None) -> Outcome:
         saved=saved.folder,
         known=saved.known,
         unsaved=saved.error,
+        digest=result.digest,
+        exercised=result.exercised,
+        profile=result.profile,
+        shown=result.shown,
     )
 
 

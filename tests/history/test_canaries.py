@@ -6,6 +6,7 @@ import importlib
 import inspect
 import math
 import pkgutil
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -14,12 +15,14 @@ import mmrace.kernel
 from mmrace import history, oracles, scenarios
 from mmrace.history.canaries import CANARIES, canaries
 from mmrace.history.canary import MISS, SAFETY, Z99, Canary, cap, wilson_low
+from mmrace.oracles.judgement import Finding
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.noise import PROFILES
 from mmrace.search.run import run_one
+from mmrace.search.spec import RunSpec
 from tests.history.hunted import HUNTED, spec_of, twin_of
 
-FOUND = [(name, seed) for name, hunted in HUNTED.items() for seed in hunted.seeds]
+FOUND = [(name, seed) for name, seeds in HUNTED.items() for seed in seeds]
 PLACES = [(canary.name, place) for canary in CANARIES for place in canary.variant.bind]
 STEPS_SHORT = 10_000  # ops: a run of these tests is over in a fraction of a second
 
@@ -31,14 +34,14 @@ def kernel_modules() -> list[ModuleType]:
 
 def test_every_canary_was_hunted() -> None:
     assert list(HUNTED) and set(HUNTED) == set(canaries())
-    assert all(hunted.seeds for hunted in HUNTED.values())
+    assert all(HUNTED.values()), "python -m tests.history.hunted --write"
 
 
 @pytest.mark.parametrize(("name", "seed"), FOUND)
 def test_a_canary_is_found_by_its_oracle(name: str, seed: int) -> None:
     result = run_one(spec_of(name, seed))
     assert result.verdict == "FAIL"
-    assert canaries()[name].oracle in {finding.oracle for finding in result.findings}
+    assert canaries()[name].caught_in(result.findings)
     assert result.record is not None and result.record.end["how"] != "crash"
     assert result.ops < STEPS_SHORT
 
@@ -51,8 +54,18 @@ def test_its_unmodified_twin_passes(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("name", list(HUNTED))
 def test_the_same_seed_finds_the_same_again(name: str) -> None:
-    spec = spec_of(name, HUNTED[name].seeds[0])
-    one, two = run_one(spec), run_one(spec)
+    spec = spec_of(name, HUNTED[name][0])
+    same_again(spec, spec)
+
+
+@pytest.mark.parametrize("name", list(HUNTED))
+def test_gate_and_fiber_find_the_same(name: str) -> None:
+    seed = HUNTED[name][0]
+    same_again(spec_of(name, seed, "fiber"), spec_of(name, seed, "gate"))
+
+
+def same_again(first: RunSpec, second: RunSpec) -> None:
+    one, two = run_one(first), run_one(second)
     assert [finding.signature for finding in one.findings] == [finding.signature for finding in two.findings]
     assert one.record is not None and two.record is not None
     assert list(one.record.plain()) == list(two.record.plain())
@@ -65,10 +78,11 @@ def test_the_same_seed_finds_the_same_again(name: str) -> None:
 def test_a_canary_names_an_oracle_a_scenario_its_parameters_and_noise(canary: Canary) -> None:
     assert canary.oracle in oracles.ORACLES
     assert scenarios.get(canary.scenario).merged(canary.params)
+    assert scenarios.get(canary.scenario).merged(canary.params_under("fiber"))
     assert canary.noise in PROFILES
     assert canary.title and canary.source
-    hits, runs = canary.measured
-    assert 0 < hits <= runs
+    for hits, runs in (canary.measured, canary.measured_hunt):
+        assert 0 < hits <= runs
 
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
@@ -144,5 +158,40 @@ def test_a_lower_bound_rises_with_the_number_of_runs() -> None:
 
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
-def test_a_canary_s_cap_follows_from_what_was_measured(canary: Canary) -> None:
-    assert canary.cap_runs == cap(SAFETY * wilson_low(*canary.measured))
+def test_a_canary_s_caps_follow_from_what_was_measured(canary: Canary) -> None:
+    assert canary.cap_runs == canary.cap_under("free") == cap(SAFETY * wilson_low(*canary.measured))
+    assert canary.cap_under("fiber") == cap(SAFETY * wilson_low(*canary.measured_hunt))
+
+
+def test_a_canary_that_was_never_measured_under_an_engine_has_no_cap_there() -> None:
+    canary = replace(CANARIES[0], measured_hunt=(0, 0))
+    assert canary.cap_runs
+    with pytest.raises(ValueError, match="hit rate"):
+        canary.cap_under("gate")
+
+
+# -- whose finding it is -----------------------------------------------------------------------------------------
+
+
+def found_by(oracle: str, rule: str) -> list[Finding]:
+    return [Finding(oracle, rule, "", {}, "")]
+
+
+def test_a_canary_with_a_rule_is_caught_by_that_rule_of_its_oracle_only() -> None:
+    canary = replace(canaries()["no-freeze"], oracle="refcount", rule="lost get")
+    assert canary.caught_in(found_by("slot", "x") + found_by("refcount", "lost get"))
+    assert not canary.caught_in(found_by("refcount", "leaked reference"))
+    assert not canary.caught_in(found_by("slot", "lost get"))
+    assert not canary.caught_in([])
+
+
+def test_a_canary_without_a_rule_is_caught_by_any_of_its_oracle() -> None:
+    canary = replace(canaries()["no-freeze"], oracle="refcount", rule="")
+    assert canary.caught_in(found_by("refcount", "leaked reference"))
+    assert not canary.caught_in(found_by("slot", "lost get"))
+
+
+def test_free_threads_get_the_parameters_and_controlled_engines_those_of_the_hunt_over_them() -> None:
+    canary = replace(canaries()["no-freeze"], params={"rounds": 8, "reads": 2}, hunt={"rounds": 1})
+    assert canary.params_under("free") == {"rounds": 8, "reads": 2}
+    assert canary.params_under("gate") == canary.params_under("fiber") == {"rounds": 1, "reads": 2}

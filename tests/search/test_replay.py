@@ -15,8 +15,8 @@ from mmrace.runtime.gate import Gate
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
-from mmrace.search.random_walk import RandomWalk
 from mmrace.search.replay import StrictReplay
+from tests.runtime.engines import random_walk
 
 Program = Callable[[], object]
 
@@ -32,7 +32,7 @@ class Counter(rt.Struct):
 
 def record_of(main: Program, strategy: Strategy | None = None, **options: object) -> Record:
     """Run a program with a random walk; return its record."""
-    engine = Gate(strategy or RandomWalk(11), ncpus=4, **options)  # type: ignore[arg-type]
+    engine = Gate(strategy or random_walk(11), ncpus=4, **options)  # type: ignore[arg-type]
     engine.run(main)
     assert engine.error is None
     return Record.of_run(engine, {}, {})
@@ -89,7 +89,7 @@ def program(
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_replay_does_the_same_ops_with_the_same_outcomes(seed: int) -> None:
-    record = record_of(program(), RandomWalk(seed))
+    record = record_of(program(), random_walk(seed))
     engine = follow(record, program())
     assert engine.events == record.events
     assert engine.masks == record.masks
@@ -102,7 +102,7 @@ def test_a_loaded_record_is_followed_like_a_live_one(tmp_path: Path) -> None:
 
 
 def test_a_record_of_any_strategy_can_be_followed() -> None:
-    for strategy in (RoundRobin(), RoundRobin(4), RandomWalk(1)):
+    for strategy in (RoundRobin(), RoundRobin(4), random_walk(1)):
         record = record_of(program(), strategy)
         assert follow(record, program()).events == record.events
 
@@ -164,7 +164,7 @@ def endless() -> None:
     ("main", "how"), [(abba, "deadlock"), (overshoot, "violation"), (freed, "violation"), (endless, "bound")]
 )
 def test_a_failure_is_followed_into_the_same_failure(main: Program, how: str, tmp_path: Path) -> None:
-    records = [record_of(main, RandomWalk(seed), steps_max=200) for seed in range(100)]
+    records = [record_of(main, random_walk(seed), steps_max=200) for seed in range(100)]
     failed = [record for record in records if record.end["how"] == how]
     assert failed
     for record in failed[:10]:
@@ -329,3 +329,45 @@ def test_a_divergence_in_the_middle_unwinds_every_task_and_the_next_run_is_clean
     for _ in range(10):
         diverges(program(other=True), record)
     assert follow(record, program()).events == record.events
+
+
+def named(first: str) -> Program:
+    """Make a program that makes its objects while it runs, and has nobody beside it."""
+
+    def main() -> None:
+        Counter("counter:0").x = 1
+        late = Counter(first)
+        rt.schedule()
+        late.y = 1
+
+    return main
+
+
+@pytest.mark.parametrize("loaded", [False, True], ids=["live", "loaded"])
+def test_another_object_in_the_same_lane_is_a_divergence_by_its_name(loaded: bool, tmp_path: Path) -> None:
+    record = record_of(named("counter:1"))
+    if loaded:
+        record.write(tmp_path / "run.jsonl")
+        record = Record.read(tmp_path / "run.jsonl")
+    follow(record, named("counter:1"))
+    error = diverges(named("counter:2"), record)
+    assert (error.step, error.expected) == (3, "main: WRITE counter:1.y -> 0, 1")
+    assert error.got == "main about to WRITE counter:2.y"
+
+
+def test_a_step_at_which_one_task_only_is_enabled_is_checked_before_it_is_done() -> None:
+    def main(changed: bool) -> Program:
+        def body() -> None:
+            shared = Counter("counter:0")
+            if changed:
+                rt.schedule()
+            else:
+                shared.x = 1
+            shared.y = 1
+
+        return body
+
+    record = record_of(main(False))
+    assert all(mask == 1 for mask in record.masks)
+    error = diverges(main(True), record)
+    assert (error.step, error.expected, error.got) == (1, "main: WRITE counter:0.x -> 0, 1", "main about to YIELD main")

@@ -34,4 +34,16 @@ CANARY = Canary(
     noise="stutter",
     oracle="lock-discipline",
     measured=(33, 120),
+    hunt={
+        "idle": 0,
+        "pages": 1,
+        "words": 1,
+        "rounds": 1,
+        "migrations": 1,
+        "passes": 1,
+        "batch": 1,
+        "dirtied": 2,
+        "without": "writer,reader",
+    },
+    measured_hunt=(142, 240),
 )

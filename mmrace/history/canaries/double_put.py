@@ -29,5 +29,8 @@ CANARY = Canary(
     ),
     scenario="async-vs-commit",
     oracle="refcount",
+    rule="put without reference",
     measured=(120, 120),
+    hunt={"idle": 0, "rounds": 1, "migrations": 2, "words": 1, "passes": 1, "batch": 1},
+    measured_hunt=(126, 240),
 )

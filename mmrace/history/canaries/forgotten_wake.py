@@ -25,5 +25,8 @@ CANARY = Canary(
     scenario="sync-vs-commit",
     noise="gentle",
     oracle="liveness",
+    rule="lost-wakeup",
     measured=(112, 120),
+    hunt={"idle": 0, "rounds": 1, "migrations": 1, "words": 1, "passes": 1, "batch": 1},
+    measured_hunt=(210, 240),
 )

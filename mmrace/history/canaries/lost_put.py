@@ -29,5 +29,8 @@ CANARY = Canary(
     ),
     scenario="async-vs-commit",
     oracle="refcount",
+    rule="leaked reference",
     measured=(118, 120),
+    hunt={"idle": 0, "rounds": 1, "migrations": 2, "words": 1, "passes": 1, "batch": 1},
+    measured_hunt=(118, 240),
 )

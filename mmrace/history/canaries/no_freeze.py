@@ -25,5 +25,18 @@ CANARY = Canary(
     params={"rounds": 8, "reads": 2, "migrations": 16, "idle": 60},
     noise="gentle",
     oracle="refcount",
+    rule="lost get",
     measured=(20, 120),
+    hunt={
+        "idle": 0,
+        "pages": 1,
+        "words": 1,
+        "rounds": 1,
+        "migrations": 3,
+        "passes": 2,
+        "batch": 1,
+        "reads": 20,
+        "without": "writer,committer",
+    },
+    measured_hunt=(25, 240),
 )

@@ -33,4 +33,18 @@ CANARY = Canary(
     params={"words": 4, "rounds": 6, "idle": 60, "burst": 2, "without": "reader,reclaimer"},
     oracle="lock-discipline",
     measured=(25, 120),
+    hunt={
+        "idle": 0,
+        "pages": 1,
+        "words": 1,
+        "rounds": 1,
+        "migrations": 1,
+        "passes": 1,
+        "batch": 1,
+        "dirtied": 2,
+        "direct": 0,
+        "mode": "MIGRATE_SYNC",
+        "without": "writer,reader,reclaimer",
+    },
+    measured_hunt=(28, 240),
 )

@@ -1,0 +1,148 @@
+"""An exploration as text: lines while it runs, and its last word.
+
+Invariant: everything comes from the `Exploration`; the verdict line is always the last line, and says what it covers.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from mmrace.report.campaign import HITS_SHOWN_MAX, STYLES, TROUBLES_SHOWN_MAX
+from mmrace.report.numbers import count, duration
+from mmrace.search.exploration import Exploration
+from mmrace.search.findings import summary_text
+from mmrace.search.result import Hit
+
+LINE_SECONDS = 5.0
+
+
+class Lines:
+    """A line every few seconds; nothing in between.  Args: quiet: no lines but findings."""
+
+    def __init__(self, console: Console, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console, self.quiet, self.clock = console, quiet, clock
+        self._next = clock() + LINE_SECONDS
+
+    def progress(self, result: Exploration) -> None:
+        """Print where it stands, if the last line is old enough."""
+        if not self.quiet and self.clock() >= self._next:
+            self._next = self.clock() + LINE_SECONDS
+            _print(self.console, line(result))
+
+    def found(self, hit: Hit) -> None:
+        """Print a finding at once."""
+        _print(self.console, f"FINDING {hit.finding.signature}  {hit.finding.title}")
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def line(result: Exploration) -> str:
+    """Write progress on one line."""
+    runs = result.tally.runs
+    rate = runs / result.seconds if result.seconds else 0.0
+    parts = [f"{count(runs)} schedules, {count(rate)}/s", f"{count(result.classes.distinct)} classes"]
+    if result.covered is None:
+        parts.append(f"unseen: the next schedule is new with a chance of {result.classes.unseen_mass():.2f}")
+    elif result.covered.blocked:
+        parts.append(f"{count(result.covered.blocked)} abandoned")
+    parts.append(f"{count(len(result.hits))} findings")
+    return f"{duration(result.seconds)}: " + "; ".join(parts)
+
+
+def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
+    """Print the whole report; `quiet`: findings and the verdict only."""
+    if not quiet:
+        _coverage(result, console)
+    _findings(result, console)
+    for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
+        _print(console, f"trouble: {trouble.text}")
+    verdict = result.verdict
+    console.print(f"[{STYLES[verdict]}]{verdict}[/] {escape(_because(result))}", highlight=False, soft_wrap=True)
+
+
+def _coverage(result: Exploration, console: Console) -> None:
+    ask, tally, classes = result.ask, result.tally, result.classes
+    params = " ".join(f"{key}={value}" for key, value in ask.params) or "(defaults)"
+    _print(console, f"scenario {ask.scenario}, parameters {params}, variant {ask.variant or '(correct, era 3.3)'}")
+    rate = tally.runs / result.seconds if result.seconds else 0.0
+    _print(
+        console,
+        f"strategy {ask.strategy}, engine {ask.engine}, seed {ask.seed}, {ask.jobs} process"
+        f"{'' if ask.jobs == 1 else 'es'}: {count(tally.runs)} schedules, {count(tally.ops)} ops in "
+        f"{duration(result.seconds)}, {count(rate)} schedules/s",
+    )
+    if result.promoted is not None:
+        _print(console, f"plain accesses that are switch points: {', '.join(result.promoted) or 'none races'}")
+    if result.covered is not None:
+        covered = result.covered
+        text = "walked to its end" if covered.exhausted else "not walked to its end"
+        if covered.bound is not None and not covered.exhausted:
+            text += f"; every schedule up to bound {covered.bound}"
+        _print(
+            console, f"tree {text}: {count(classes.distinct)} classes, {count(covered.blocked)} runs without use"
+        )
+        return
+    growth = ", ".join(f"{count(distinct)} after {count(runs)}" for runs, distinct in classes.growth[-6:])
+    _print(console, f"classes of interleavings: {count(classes.distinct)} distinct ({growth})")
+    _print(
+        console,
+        f"unseen: the next schedule shows a new class with a chance of about {classes.unseen_mass():.3f}; "
+        f"at least some {count(classes.total_estimate())} classes in all",
+    )
+    if len(result.by_strategy) > 1:
+        parts = [f"{name} {count(new)} of {count(runs)}" for name, (runs, new) in sorted(result.by_strategy.items())]
+        _print(console, f"first to meet a class, of its schedules: {', '.join(parts)}")
+
+
+def _findings(result: Exploration, console: Console) -> None:
+    for signature, hit in list(result.hits.items())[:HITS_SHOWN_MAX]:
+        commands = [hit.spec.command()]
+        record = Path(hit.folder, "record.jsonl")
+        if hit.folder and record.exists():
+            commands.insert(0, shlex.join(["mmrace", "replay", str(record)]))
+        _print(console, summary_text(hit.spec, "FAIL", [hit.finding], commands).rstrip())
+        times = f"seen in {count(hit.times)} of {count(result.tally.runs)} schedules"
+        _print(console, times + _proof(result, signature, hit))
+        if hit.unsaved:
+            _print(console, f"NOT SAVED: {hit.unsaved}")
+    left = len(result.hits) - HITS_SHOWN_MAX
+    if left > 0:
+        _print(console, f"and {count(left)} more findings")
+
+
+def _proof(result: Exploration, signature: str, hit: Hit) -> str:
+    text = ""
+    if signature in result.replayed:
+        again, tried = result.replayed[signature]
+        text += f"; replayed {again} of {tried}"
+        if again < tried and hit.known:
+            text += f" (kept by an earlier session, perhaps of another program: remove {hit.folder} for a new record)"
+    if signature in result.realised:
+        met = result.realised[signature]
+        text += f"; realised, see {met}" if met else "; predicted only: no search made it happen"
+    return text
+
+
+def _because(result: Exploration) -> str:
+    if result.hits:
+        return f"{count(len(result.hits))} distinct finding{'' if len(result.hits) == 1 else 's'}"
+    why = result.unknown_because()
+    if result.interrupted:
+        return "interrupted" + (f"; {why}" if why else "")
+    if result.troubles:
+        return f"{count(len(result.troubles))} runs could not be made"
+    if why:
+        return why
+    if result.exhaustive:
+        return f"exhaustive: all {count(result.classes.distinct)} classes of interleavings"
+    if result.covered is not None and result.covered.bound is not None:
+        return f"every schedule up to bound {result.covered.bound}, not exhaustive"
+    return f"over {count(result.tally.runs)} schedules, {count(result.classes.distinct)} classes; not exhaustive"

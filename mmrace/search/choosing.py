@@ -1,0 +1,141 @@
+"""From a spec's text to the strategy of one run: parse it, profile the program if need be, open the stream of draws.
+
+Invariant: the strategy is a function of (program, text, seed) and of what its digest in the header names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.strategy import Strategy
+from mmrace.search import feedback_loop, loading
+from mmrace.search.feedback_loop import corpus_of, options_of
+from mmrace.search.profile import profile_of, racing
+from mmrace.search.program import Program
+from mmrace.search.spec import RunSpec
+from mmrace.search.strategies import known, portfolio
+from mmrace.search.strategies.contract import Draw, Sampler
+from mmrace.search.strategies.feedback import Corpus, Tape, stream
+
+PORTFOLIO, FEEDBACK = portfolio.NAME, "feedback"
+_WHERE = "--strategy"
+_SHOWN = "`mmrace list strategies` shows all of them"
+
+
+class Listed(NamedTuple):
+    """A strategy as a list shows it; `sort` is what it is to `--strategy`."""
+
+    name: str
+    sort: str
+    title: str
+    options: Mapping[str, int | str]
+
+
+NO_FIELD = "none"
+OUTER = {
+    PORTFOLIO: Listed(PORTFOLIO, "mix", f"the default: {', '.join(portfolio.MEMBERS)} in turn", {}),
+    FEEDBACK: Listed(
+        FEEDBACK, "loop", "the sampler `base`, its draws mutated where a run showed a new hand-off",
+        feedback_loop.OPTIONS,
+    ),
+}
+"""Strategies that stand around others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A strategy for one run, with what belongs in the record's header."""
+
+    strategy: Strategy
+    promoted: frozenset[str] | None
+    profile: str | None
+    corpus: str | None = None
+    tape: Tape | None = None  # of the draws, under feedback
+
+
+def listed() -> Iterator[Listed]:
+    """Yield every strategy: those around others, the samplers, the walks."""
+    yield from OUTER.values()
+    made = [known.get(name) for name in known.names()]
+    for strategy in sorted(made, key=lambda strategy: strategy.systematic):
+        sort = "walk" if strategy.systematic else "sampler"
+        yield Listed(strategy.name, sort, strategy.title, strategy.options)
+
+
+def is_feedback(text: str) -> bool:
+    """Say whether a text asks for feedback."""
+    return text.partition(":")[0] == FEEDBACK
+
+
+def check(text: str, *, systematic: bool = False) -> None:
+    """Raise UsageError if the text names no strategy, or a systematic one where only a sampler will do."""
+    name, _, options = text.partition(":")
+    if name == PORTFOLIO:
+        if options:
+            raise UsageError(
+                expected="no options of portfolio", got=options, where=_WHERE, try_=f"one of its members: {_SHOWN}"
+            )
+        return
+    try_ = "mmrace explore, which walks the whole tree"
+    if name == FEEDBACK:
+        text, systematic, try_ = str(options_of(text)["base"]), False, f"{FEEDBACK}:base=pos"
+        name = text.partition(":")[0]
+    _known(name)
+    strategy, _ = known.parse(text)
+    if strategy.systematic and not systematic:
+        raise UsageError(expected="a strategy that draws single schedules", got=text, where=_WHERE, try_=try_)
+
+
+def _known(name: str) -> None:
+    names = [*OUTER, *known.names()]
+    if name not in names:
+        close = difflib.get_close_matches(name, names)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        raise UsageError(expected="a known strategy", got=name, where=_WHERE, try_=hint + _SHOWN)
+
+
+def promoted_fields(program: Program, text: str) -> frozenset[str] | None:
+    """Return the plain fields that are switch points: None for "all"; those that race for "racing"; or those listed.
+
+    Raises UsageError.
+    """
+    if text == "all":
+        return None
+    if text == "racing":
+        return racing(program)
+    fields = frozenset(text.split(",")) - {NO_FIELD}
+    for field in fields:
+        if not field.replace(".", "").isidentifier() or field.count(".") != 1:
+            raise UsageError(
+                expected="all, racing, none, or fields", got=text, where="--promote", try_="Slot.page,Page.words"
+            )
+    return fields
+
+
+def choose(program: Program, spec: RunSpec) -> Chosen:
+    """Return the strategy of one run.  Raises UsageError."""
+    loading.load(spec.load)
+    text = portfolio.resolve(spec.strategy, spec.seed)
+    check(text)
+    draw: Draw = random.Random(spec.seed).random
+    corpus: Corpus | None = None
+    tape: Tape | None = None
+    if is_feedback(text):
+        outer = options_of(text)
+        corpus = corpus_of(str(outer["corpus"]))
+        draw = tape = stream(spec.seed, int(outer["index"]), corpus)
+        text = str(outer["base"])
+    strategy, options = known.parse(text)
+    sampler: Sampler = strategy.make(options)  # type: ignore[assignment]
+    promoted = promoted_fields(program, spec.promote)
+    profile = profile_of(program, promoted) if sampler.profiled else None
+    made = sampler.strategy(draw, profile)
+    return Chosen(
+        made, promoted, profile.digest if profile is not None else None,
+        corpus.digest if corpus is not None else None, tape,
+    )

@@ -1,0 +1,74 @@
+"""The one decision interface: what a way of choosing schedules is, whatever it chooses by.
+
+Two sorts.  A `Sampler` draws each schedule afresh: schedule i is a function of (seed, i, profile) alone, so that any
+worker can make it.  A `Systematic` search walks a tree: each schedule depends on what the ones before it did.  Both
+hand out a `Strategy` (`runtime/strategy.py`) for one run; it sees pending ops and task ids, never the model.
+
+Randomness reaches a strategy only as `draw`, a function that returns floats in [0, 1): whoever owns the stream can
+record it, mutate it and play it again (`feedback.py` does).  Invariant: the same draws give the same schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from mmrace.runtime.strategy import Strategy
+
+if TYPE_CHECKING:
+    from mmrace.runtime.controlled import Controlled
+
+Draw = Callable[[], float]
+"""Returns the next number of a stream, 0 <= x < 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """How one lane was used inside the explored part of a profiled run; `by_task`: accesses of each task."""
+
+    tasks: tuple[str, ...]
+    accesses: int
+    writes: int
+    by_task: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a profiled run did inside its explored part; tasks by name (that is, by creation path).
+
+    Counted are the ops at which a strategy is asked: no `choose`, and plain accesses only where they are switch points.
+
+    Attributes: ops: task -> ops that it did.  parents: task -> its spawner, for tasks spawned inside the explored
+    part only.  points: ops at which at least two tasks were enabled.  lanes: lane (op code >> SHIFT) -> its use.
+    digest: hash of all of this, kept in the header of every record whose strategy used it.
+    """
+
+    ops: Mapping[str, int]
+    parents: Mapping[str, str]
+    points: int
+    lanes: Mapping[int, Lane]
+    digest: str
+
+
+class Sampler(Protocol):
+    """Draws schedules."""
+
+    profiled: bool
+    """True: `strategy` needs a profile."""
+
+    def strategy(self, draw: Draw, profile: Profile | None) -> Strategy:
+        """Return the strategy of one run."""
+
+
+class Systematic(Protocol):
+    """Walks a tree of schedules, one after the other.
+
+    It may say more of itself: `exhausted`, `last_is_new`, `bound`, `counts.restarts` (`explored.standing` asks).
+    """
+
+    def next(self) -> Strategy | None:
+        """Return the strategy of the next run; None when the tree is exhausted."""
+
+    def learn(self, engine: Controlled) -> None:
+        """Take in the run that followed the last strategy, whatever way it ended."""

@@ -1,0 +1,153 @@
+"""The report of an exploration: what was covered, each finding with its proof, and a last line that claims no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mmrace.oracles.judgement import Finding
+from mmrace.report import explore
+from mmrace.runtime.errors import EXIT_INTERNAL
+from mmrace.search.exploration import Ask, Covered, Exploration
+from mmrace.search.result import Hit, Trouble
+
+ASK = Ask("alpha", "portfolio", params=(("pages", 1),), jobs=2)
+FINDING = Finding("content", "word went back", "page 4 shows an old word", {"got": 1}, "abc123")
+
+
+def made(runs: int = 100, ask: Ask = ASK) -> Exploration:
+    """Make an exploration: half of its classes were met once, the others twice or more."""
+    result = Exploration(ask, exercised=True, seconds=2.0, promoted=("Page.words", "Slot.page"))
+    result.tally.runs, result.tally.ops = runs, 1_000 * runs
+    result.tally.verdicts["PASS"] = runs
+    for run in range(runs):
+        result.classes.add(run if run % 2 else run % 10)
+    result.by_strategy = {"pos": [50, 30], "pct": [50, 25]}
+    return result
+
+
+def shown(result: Exploration, *, quiet: bool = False) -> str:
+    """Return the report."""
+    out = StringIO()
+    explore.show(result, Console(file=out, width=200), quiet=quiet)
+    return out.getvalue()
+
+
+def last(result: Exploration) -> str:
+    return shown(result).strip().splitlines()[-1]
+
+
+def found(result: Exploration, folder: str = "", known: bool = False) -> Exploration:
+    """Add a finding."""
+    result.hit(Hit(FINDING, result.ask.spec("pos", 7), "main", 3, times=4, folder=folder, known=known))
+    return result
+
+
+def test_a_sampled_exploration_says_what_it_saw_and_what_is_left() -> None:
+    text = shown(made())
+    assert "scenario alpha, parameters pages=1, variant (correct, era 3.3)" in text
+    assert "strategy portfolio, engine fiber, seed 1, 2 processes: 100 schedules, 100,000 ops in 2.0 s" in text
+    assert "plain accesses that are switch points: Page.words, Slot.page" in text
+    assert "classes of interleavings: 55 distinct" in text
+    assert "a new class with a chance of about 0.500" in text
+    assert "first to meet a class, of its schedules: pct 25 of 50, pos 30 of 50" in text
+    assert last(made()) == "PASS over 100 schedules, 55 classes; not exhaustive"
+
+
+@pytest.mark.parametrize(
+    ("covered", "line"),
+    [
+        (Covered(exhausted=True), "PASS exhaustive: all 55 classes of interleavings"),
+        (Covered(bound=1), "PASS every schedule up to bound 1, not exhaustive"),
+        (Covered(), "PASS over 100 schedules, 55 classes; not exhaustive"),
+    ],
+    ids=["exhaustive", "bounded", "cut"],
+)
+def test_a_walk_claims_what_it_walked_and_no_more(covered: Covered, line: str) -> None:
+    result = made(ask=replace(ASK, strategy="dpor", jobs=1))
+    result.covered = covered
+    assert last(result) == line
+    assert "unseen" not in shown(result)
+
+
+def test_an_exploration_that_proves_nothing_says_why() -> None:
+    result = made()
+    result.exercised = False
+    assert last(result).startswith("UNKNOWN no interleaving was exercised")
+    result = made()
+    result.tally.verdicts.update(UNKNOWN=10)
+    assert last(result) == "UNKNOWN 10 of 100 runs could not be judged"
+    result = made(ask=replace(ASK, strategy="dpor", exhaustive=True))
+    result.covered = Covered()
+    assert last(result) == "UNKNOWN the tree was not walked to its end"
+    assert last(Exploration(ASK)) == "UNKNOWN no schedule was run"
+
+
+def test_an_interrupted_one_and_one_that_broke_say_so() -> None:
+    result = made()
+    result.interrupted = True
+    assert last(result) == "UNKNOWN interrupted"
+    result = made()
+    result.troubles.append(Trouble(EXIT_INTERNAL, "mmrace bug: [red]no markup[/]", ASK.spec("pos", 1)))
+    assert "trouble: mmrace bug: [red]no markup[/]" in shown(result)
+    assert last(result) == "UNKNOWN 1 runs could not be made"
+
+
+def test_a_finding_has_its_facts_its_commands_and_its_proof(tmp_path: Path) -> None:
+    (tmp_path / "record.jsonl").touch()
+    result = found(made(), str(tmp_path))
+    result.replayed["abc123"] = 5, 5
+    text = shown(result)
+    assert "page 4 shows an old word [abc123]" in text and "oracle: content" in text
+    assert f"repeat: mmrace replay {tmp_path / 'record.jsonl'}" in text
+    assert "repeat: mmrace run alpha --engine fiber --seed 7 --strategy pos --promote racing --param pages=1" in text
+    assert "seen in 4 of 100 schedules; replayed 5 of 5\n" in text
+    assert last(result) == "FAIL 1 distinct finding"
+
+
+def test_a_finding_of_a_walk_is_repeated_by_a_walk() -> None:
+    result = found(made(ask=replace(ASK, strategy="dpor", jobs=1)))
+    result.hits["abc123"].spec = result.ask.spec("dpor", 1)
+    result.covered = Covered()
+    assert "repeat: mmrace explore alpha --until-found --exhaustive --engine fiber --seed 1 --strategy dpor" in shown(
+        result
+    )
+
+
+def test_a_record_that_an_earlier_session_kept_and_that_does_not_replay_is_named(tmp_path: Path) -> None:
+    result = found(made(), str(tmp_path), known=True)
+    result.replayed["abc123"] = 0, 5
+    assert "replayed 0 of 5 (kept by an earlier session" in shown(result)
+    assert f"remove {tmp_path} for a new record" in shown(result)
+
+
+@pytest.mark.parametrize(("met", "text"), [("", "predicted only"), ("def456", "realised, see def456")])
+def test_a_prediction_says_what_became_of_it(met: str, text: str) -> None:
+    result = found(made())
+    result.realised["abc123"] = met
+    assert text in shown(result)
+
+
+def test_quiet_prints_findings_and_the_verdict_only() -> None:
+    assert shown(made(), quiet=True) == "PASS over 100 schedules, 55 classes; not exhaustive\n"
+    assert "abc123" in shown(found(made()), quiet=True)
+
+
+def test_a_line_of_progress_comes_no_more_often_than_asked() -> None:
+    now = [0.0]
+    out = StringIO()
+    lines = explore.Lines(Console(file=out, width=200), quiet=False, clock=lambda: now[0])
+    for now[0] in (1.0, 4.9, 5.0, 5.1, 9.0, 10.0):
+        lines.progress(made())
+    assert out.getvalue().count("\n") == 2
+    assert "2.0 s: 100 schedules, 50/s; 55 classes; unseen: " in out.getvalue()
+
+
+def test_a_line_of_a_walk_tells_what_was_abandoned() -> None:
+    result = made()
+    result.covered = Covered(blocked=7)
+    assert "7 abandoned" in explore.line(result)
