@@ -49,6 +49,8 @@ def test_every_command_shown_does_what_the_text_says(tmp_path: Path) -> None:
             assert "unlock of a lock that nobody holds (task migrator, object bh:main:0.b_state.BH_Lock)" in done.stdout
         if command.startswith("mmrace replay"):
             assert "every op as recorded; the same findings as recorded" in done.stdout
+        if "--exhaustive" in command:
+            assert "PASS exhaustive: all 346 classes of interleavings" in done.stdout
         if command.startswith("mmrace show"):
             assert "bh:main:0.b_state.BH_Lock" in done.stdout
 

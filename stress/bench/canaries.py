@@ -1,13 +1,14 @@
 """How fast each canary is found: hit rates, and runs and seconds to find.
 
-    python stress/bench/canaries.py [--runs N] [--seeds K] [--jobs J] [--canary NAME]... [--json]
+    python stress/bench/canaries.py [--runs N] [--seeds K] [--jobs J] [--canary NAME]... [--controlled] [--json]
 
 Two tables.  The first gives, for each canary, the share of N runs in which its oracle caught it, under `free` with each
-noise profile and under `gate` with random walk, with the canary's own scenario and parameters.  The second starts K
-searches from different seeds, with the canary's own noise and under `gate`, each of at most its cap of runs, and gives
-how many found it (k of K) and the medians of runs and seconds over all K, searches that did not find it counting as the
-cap and beyond ("censored"): never a mean of successes only.  What `mmrace/history/canaries/` has as measured comes from
-the first table.
+noise profile, and under `fiber` with the portfolio, each in the place that the canary names for the engine; and the
+share of the runs of the unmodified twin under `fiber` that did not pass, which must be 0.  The second starts K searches
+from different seeds, with the canary's own noise and under `fiber`, each of at most its cap of runs, and gives how many
+found it (k of K) and the medians of runs and seconds over all K, searches that did not find it counting as the cap and
+beyond ("censored"): never a mean of successes only.  What `mmrace/history/canaries/` has as measured comes from the
+first table; --controlled leaves `free` out: what it measures moves with the machine, the rest with the code only.
 """
 
 from __future__ import annotations
@@ -24,21 +25,27 @@ from mmrace.history.canary import wilson_low
 from mmrace.runtime.noise import PROFILES
 from mmrace.search.run import run_one
 from mmrace.search.spec import RunSpec
+from mmrace.search.strategies import portfolio
+
+TWIN = "twin"
+"""Stands for a noise profile: no noise, and no bug either."""
 
 Job = tuple[str, str, str, int, int]  # canary, engine, noise, first seed, runs
 
 
 def spec(name: str, engine: str, noise: str, seed: int) -> RunSpec:
-    """Return the run of one canary with its own parameters."""
+    """Return the run of one canary, or of its twin, with its own parameters."""
     canary = canaries()[name]
-    params = tuple(sorted(canary.params.items()))
-    return RunSpec(canary.scenario, params, variant=name, engine=engine, noise=noise, seed=seed)
+    params = tuple(sorted(canary.params_under(engine).items()))
+    strategy = portfolio.member(seed)  # without a meaning under `free`
+    variant, noise = ("", "off") if noise == TWIN else (name, noise)
+    return RunSpec(canary.scenario, params, variant, engine, strategy, noise, seed)
 
 
 def caught(name: str, engine: str, noise: str, seed: int) -> bool:
-    """Do one run; say whether the canary's own oracle caught it."""
+    """Do one run; say whether the canary's own oracle caught it, or whether the twin did not pass."""
     result = run_one(spec(name, engine, noise, seed))
-    return any(finding.oracle == canaries()[name].oracle for finding in result.findings)
+    return result.verdict != "PASS" if noise == TWIN else canaries()[name].caught_in(result.findings)
 
 
 def rate(job: Job) -> tuple[Job, int, float]:
@@ -59,19 +66,19 @@ def hunt(job: Job) -> tuple[Job, int | None, float]:
     return job, None, time.perf_counter() - began
 
 
-def measure(names: list[str], runs: int, seeds: int, jobs: int) -> dict[str, Any]:
+def measure(names: list[str], runs: int, seeds: int, jobs: int, free: bool) -> dict[str, Any]:
     """Return both tables' figures."""
-    places = [*(("free", noise) for noise in PROFILES), ("gate", "off")]
+    places = [*(("free", noise) for noise in PROFILES if free), ("fiber", "off"), ("fiber", TWIN)]
     rates: list[Job] = [(name, engine, noise, 0, runs) for name in names for engine, noise in places]
     hunts: list[Job] = []
     for name in names:
         canary = canaries()[name]
-        for engine, noise in (("free", canary.noise), ("gate", "off")):
-            hunts += [(name, engine, noise, 10_000 * (k + 1), canary.cap_runs) for k in range(seeds)]
+        for engine, noise in [("free", canary.noise)] * free + [("fiber", "off")]:
+            hunts += [(name, engine, noise, 10_000 * (k + 1), canary.cap_under(engine)) for k in range(seeds)]
     figures: dict[str, Any] = {name: {"rates": {}, "hunts": {}} for name in names}
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=8) as pool:
         for (name, engine, noise, _, count), hits, seconds in pool.imap_unordered(rate, rates):
-            place = engine if engine == "gate" else noise
+            place = noise if engine == "free" or noise == TWIN else engine
             low = wilson_low(hits, count)
             figures[name]["rates"][place] = {"hits": hits, "runs": count, "low99": low, "s_per_run": seconds / count}
         found: dict[tuple[str, str], list[tuple[int | None, float]]] = {}
@@ -90,7 +97,8 @@ def measure(names: list[str], runs: int, seeds: int, jobs: int) -> dict[str, Any
 
 def show(figures: dict[str, Any]) -> None:
     """Print both tables."""
-    places = [*PROFILES, "gate"]
+    measured = next(iter(figures.values()))["rates"]
+    places = [place for place in (*PROFILES, "fiber", TWIN) if place in measured]
     print(f"{'canary (oracle), hits/runs':44}" + "".join(f"{place:>12}" for place in places))
     for name, row in figures.items():
         cells = (row["rates"][place] for place in places)
@@ -101,8 +109,9 @@ def show(figures: dict[str, Any]) -> None:
         canary = canaries()[name]
         for engine, cell in row["hunts"].items():
             noise = canary.noise if engine == "free" else "-"
+            label = f"{name} (cap {canary.cap_under(engine)})"
             print(
-                f"{name + f' (cap {canary.cap_runs})':44}{engine:>8}{noise:>10}{cell['found']:>5}/{cell['of']:<3}"
+                f"{label:44}{engine:>8}{noise:>10}{cell['found']:>5}/{cell['of']:<3}"
                 f"{cell['median_runs']:>13.1f}{cell['median_s']:>10.2f}"
             )
 
@@ -114,9 +123,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--canary", action="append", choices=sorted(canaries()))
+    parser.add_argument("--controlled", action="store_true", help="nothing under `free`")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures = measure(options.canary or list(canaries()), options.runs, options.seeds, options.jobs)
+    names = options.canary or list(canaries())
+    figures = measure(names, options.runs, options.seeds, options.jobs, not options.controlled)
     if options.json:
         print(json.dumps(figures, indent=1))
     else:

@@ -1,0 +1,165 @@
+"""The table of claims: what each says, the verdict, the evidence; below it the witnesses with their replay commands.
+
+Invariant: everything comes from the `Result`; a verdict always stands beside what it rests on.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mmrace.oracles.claims import Part
+from mmrace.report.numbers import count, duration, runs
+from mmrace.search.claims_result import SETTINGS, Result, Witness, repeated_by
+
+WIDTHS = (5, 42, 25, 0)  # in characters; 0: what is left
+FINDINGS_SHOWN_MAX = 5
+TROUBLES_SHOWN_MAX = 3
+STYLES = {"held": "green", "true": "green", "false as worded": "bold magenta", "BROKEN": "bold red"}
+
+
+class Lines:
+    """A line now and then while it runs.  Args: quiet: none."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self.console, self.quiet = console, quiet
+
+    def __call__(self, result: Result) -> None:
+        """Print where it stands."""
+        if not self.quiet:
+            _print(self.console, f"{duration(result.seconds)}: {runs(result.runs)}")
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show(result: Result, console: Console, *, quiet: bool = False) -> None:
+    """Print table, witnesses, programs and the last line; `quiet`: no programs."""
+    console.print(_table(result))
+    for name, witness in result.witnesses.items():
+        _witness(name, witness, result, console)
+    if not quiet:
+        _programs(result, console)
+    for finding in result.findings[:FINDINGS_SHOWN_MAX]:
+        _print(console, f"A RUN FAILED ({finding.how}); repeat: {repeated_by(finding.spec)}")
+    for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
+        _print(console, f"trouble: {trouble}")
+    _print(console, _last(result))
+
+
+def _table(result: Result) -> Table:
+    table = Table(
+        "claim", "in short", "verdict", "evidence", title="claims of exclusion", title_justify="left",
+        title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, expand=True,
+    )  # fmt: skip
+    for column, width in zip(table.columns, WIDTHS, strict=True):
+        column.width, column.ratio = (width, None) if width else (None, 1)
+    for claim in result.claims:
+        for part in claim.parts:
+            verdict, evidence = verdict_of(result, part), evidence_of(result, part)
+            word = "BROKEN" if part in result.broken else result.verdict(part)
+            style = STYLES.get(word, "yellow")
+            table.add_row(part.name, escape(part.says), f"[{style}]{escape(verdict)}[/]", escape(evidence))
+        if not claim.parts:
+            table.add_row(claim.name, escape(claim.says), "not tested yet", escape(claim.untested))
+        elif claim.untested:
+            table.add_row("", "", "not tested yet", escape(claim.untested))
+    return table
+
+
+def verdict_of(result: Result, part: Part) -> str:
+    """Write the verdict on one part, with what it covers."""
+    word = result.verdict(part)
+    if word == "not tested yet":
+        return word
+    sampled = result.sampled(part)
+    over = f"over {count(sampled.runs)} schedules ({count(sampled.tested)} tested instances)"
+    if word == "not shown":
+        return f"not shown {over}"
+    if word == "held":
+        lines = [f"held {over}"] if sampled.tested else []
+        whole = [count(walked.runs) for _, walked in result.walked(part) if walked.exhausted]
+        if whole:
+            lines.append(f"held exhaustively over {' and '.join(whole)} classes")
+        seen = sum(walked.runs for _, walked in result.walked(part))
+        return "; ".join(lines) or f"held over {count(seen)} classes, not walked to the end"
+    if word == "true":
+        return "true: a witness"
+    return "BROKEN: false as worded" if part in result.broken else word
+
+
+def evidence_of(result: Result, part: Part) -> str:
+    """Write what the verdict on one part rests on."""
+    word = result.verdict(part)
+    if word == "not tested yet":
+        tried = [setting.name for setting, _ in result.programs(part)]
+        return f"no instance in {', '.join(tried)}" if tried else "no run was made"
+    if word == "held" and part.expected == "false":
+        return f"said to be false, but nothing here refutes it: {_looked_at(result, part)}"
+    words = "shown in" if part.exists else "refuted in"
+    texts = []
+    if result.times(part):
+        texts.append(f"{words} {count(result.times(part))} of {count(result.tested(part))} instances")
+        witness = result.witnesses.get(part.name)
+        if witness is not None and witness.tried:
+            texts.append(f"replayed {witness.replayed} of {witness.tried}")
+    return "; ".join([*texts, _looked_at(result, part)])
+
+
+def _looked_at(result: Result, part: Part) -> str:
+    """Name the programs that a verdict rests on."""
+    texts = []
+    sampled = result.sampled(part)
+    if sampled.runs:
+        names = [setting.name for setting, _ in result.programs(part) if setting.schedules]
+        texts.append(f"{count(sampled.runs)} schedules of {', '.join(names)}")
+    for setting, walked in result.walked(part):
+        how = "all" if walked.exhausted else "not walked to its end:"
+        texts.append(f"{how} {count(walked.runs)} classes of {setting.name} ({count(walked.tested)} instances)")
+    return "; ".join(texts)
+
+
+def _witness(name: str, witness: Witness, result: Result, console: Console) -> None:
+    part = next(part for claim in result.claims for part in claim.parts if part.name == name)
+    word = "shows" if part.exists else "refutes"
+    steps = ", ".join(map(str, witness.example.steps))
+    _print(console, f"{name}: {witness.example.title}")
+    _print(console, f"    what {word} it: {part.checks}")
+    _print(console, f"    steps {steps} of schedule {witness.index} of {witness.setting}")
+    if witness.error:
+        _print(console, f"    NOT SAVED: {witness.error}")
+        _print(console, f"    {repeated_by(witness.spec)}")
+    else:
+        proof = f"replayed {witness.replayed} of {witness.tried}"
+        _print(console, f"    {shlex.join(['mmrace', 'replay', witness.path])}    ({proof})")
+
+
+def _programs(result: Result, console: Console) -> None:
+    used = [name for name in SETTINGS if any(name in found for found in result.evidence.values())]
+    if used:
+        _print(console, "programs:")
+    for name in used:
+        _print(console, f"    {name}: mmrace explore {SETTINGS[name].command}")
+
+
+def _last(result: Result) -> str:
+    parts = [part for claim in result.claims for part in claim.parts]
+    words = [result.verdict(part) for part in parts]
+    said = [f"{words.count(word)} {word}" for word in ("held", "true", "false as worded", "not shown") if word in words]
+    untested = words.count("not tested yet") + sum(not claim.parts for claim in result.claims)
+    if untested:
+        said.append(f"{untested} not tested yet")
+    text = f"{len(result.claims)} claims in {len(parts)} parts: {', '.join(said)}"
+    if result.broken:
+        text += f"; BROKEN, though the protocol says they hold: {', '.join(part.name for part in result.broken)}"
+    if result.findings:
+        text += f"; {runs(len(result.findings))} failed"
+    if result.cut:
+        text += f"; {runs(result.cut)} cut and not counted"
+    text += f"  (seed {result.seed}, {runs(result.runs)}, {duration(result.seconds)})"
+    return f"interrupted; {text}" if result.interrupted else text

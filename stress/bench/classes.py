@@ -1,0 +1,130 @@
+"""Coverage is not throughput: distinct classes of interleavings per N schedules, strategy by strategy.
+
+    python stress/bench/classes.py [--schedules N] [--seconds S] [--json FILE] [STRATEGY...]
+
+One program (`PARAMS`), every strategy from seed 1 on, engine fiber, oracles off; beside them DPOR's total, if its walk
+ends within the time given, else what it reached.  Printed per strategy: classes, classes per 1,000 schedules in the
+last quarter (when that is near nothing, change the strategy or stop), the estimated total, seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import time
+from pathlib import Path
+
+from mmrace.search.choosing import choose
+from mmrace.search.classes import ClassDigest, Classes
+from mmrace.search.feedback_loop import shown
+from mmrace.search.plan import derive
+from mmrace.search.program import Program
+from mmrace.search.request import cores
+from mmrace.search.spec import RunSpec
+from mmrace.search.strategies import portfolio
+from mmrace.search.strategies.dpor import Dpor
+from mmrace.search.strategies.feedback import Corpus, Shown, grow, stream
+from mmrace.search.strategies.pos import PosSampler
+
+SCENARIO = "async-vs-commit"
+PARAMS: tuple[tuple[str, int | str], ...] = (
+    ("buffers", 1), ("dirtied", 1), ("idle", 0), ("irq", "idle"), ("migrations", 1), ("passes", 1), ("rounds", 1),
+    ("without", "reader,writer"),
+)  # fmt: skip
+STRATEGIES = ("random", "pos", "surw", "urw", "pct", "random-delays", "portfolio", "feedback")
+GENERATION = 64
+SEED = 1
+
+
+def sample(strategy: str, schedules: int) -> tuple[Classes, float]:
+    """Draw schedules; return the classes met, and the seconds it took."""
+    classes = Classes()
+    began = time.perf_counter()
+    for i in range(schedules):
+        text = portfolio.resolve(strategy, i)
+        spec = RunSpec(SCENARIO, PARAMS, engine="fiber", strategy=text, seed=derive(SEED, "schedule", i))
+        program = Program.of(spec)
+        engine = program.engine("fiber", choose(program, spec).strategy, spec.seed)
+        digest = ClassDigest(engine)
+        program.play(engine)
+        classes.add(digest.value())
+        engine.release()
+    return classes, time.perf_counter() - began
+
+
+def feed(schedules: int) -> tuple[Classes, float]:
+    """As `sample`, under feedback over POS."""
+    classes = Classes()
+    began = time.perf_counter()
+    spec = RunSpec(SCENARIO, PARAMS, engine="fiber", seed=SEED)
+    program = Program.of(spec)
+    corpus = Corpus()
+    while classes.runs < schedules:
+        results: list[Shown] = []
+        for index in range(corpus.start, corpus.start + GENERATION):
+            tape = stream(SEED, index, corpus)
+            engine = program.engine("fiber", PosSampler().strategy(tape, None), SEED)
+            digest = ClassDigest(engine)
+            final = program.play(engine)
+            classes.add(digest.value())
+            results.append(shown(tape, engine, program.record(engine, final, spec)))
+            engine.release()
+        corpus = grow(corpus, results)
+    return classes, time.perf_counter() - began
+
+
+def walk(seconds: float) -> tuple[int, bool, float]:
+    """Walk the tree; return the classes, whether it was walked to its end, the seconds."""
+    spec = RunSpec(SCENARIO, PARAMS, engine="fiber", strategy="dpor", seed=SEED)
+    program = Program.of(spec)
+    search = Dpor()
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds and (strategy := search.next()) is not None:
+        engine = program.engine("fiber", strategy, SEED)
+        program.play(engine)
+        search.learn(engine)
+        engine.release()
+    return search.counts.classes, search.exhausted, time.perf_counter() - began
+
+
+def late_rate(classes: Classes) -> float:
+    """Return new classes per 1,000 schedules since the last power of two."""
+    runs, distinct = classes.growth[-1]
+    return 1000 * (classes.distinct - distinct) / max(1, classes.runs - runs)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("strategies", nargs="*", metavar="STRATEGY", default=list(STRATEGIES))
+    parser.add_argument("--schedules", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=600.0, help="at most, for DPOR's walk; 0: none")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    os.sched_setaffinity(0, cores()[:1])
+    gc.freeze()
+    print(f"{SCENARIO}: {' '.join(f'{key}={value}' for key, value in PARAMS)}")
+    rows: list[dict[str, object]] = []
+    if options.seconds:
+        total, whole, seconds = walk(options.seconds)
+        rows.append({"strategy": "dpor", "classes": total, "whole": whole, "seconds": seconds})
+        print(f"dpor           {total:>8,} classes, {'all there are' if whole else 'cut'}, {seconds:.0f} s", flush=True)
+    for name in options.strategies:
+        classes, seconds = feed(options.schedules) if name == "feedback" else sample(name, options.schedules)
+        rows.append({
+            "strategy": name, "schedules": classes.runs, "classes": classes.distinct, "late": late_rate(classes),
+            "estimate": classes.total_estimate(), "seconds": seconds,
+        })
+        print(
+            f"{name:<14} {classes.distinct:>8,} classes in {classes.runs:,}; "
+            f"lately {late_rate(classes):.0f} per 1,000; "
+            f"at least some {classes.total_estimate():,.0f} in all; {seconds:.0f} s", flush=True,
+        )
+        if options.json:
+            options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

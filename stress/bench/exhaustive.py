@@ -1,0 +1,113 @@
+"""How far DPOR goes on the casts: classes, executions, seconds; to the end where it can, else as far as the time goes.
+
+    python stress/bench/exhaustive.py [--seconds S] [--json FILE] [NAME...]
+
+Each entry of `ENTRIES` is one program with its parameters, printed as the command that repeats it.  Oracles judge each
+class; a finding would be printed.  Not measured: several processes, since a walk is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmrace.search.exploration import Ask, Exploration
+from mmrace.search.explore import Explorer
+from mmrace.search.request import cores
+from mmrace.search.result import Hit
+
+ONE_ROUND: dict[str, int | str] = {
+    "rounds": 1, "migrations": 1, "idle": 0, "irq": "idle", "warm": 4, "pagevec": 14,
+}
+"""One round of each actor; completions on a CPU of their own, the log's pages cached, no pagevec that fills: what is
+left is what the protocol itself makes meet."""
+PAIR: dict[str, int | str] = {**ONE_ROUND, "without": "reader,writer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One program; `whole`: it is expected to be walked to its end."""
+
+    name: str
+    scenario: str
+    params: dict[str, int | str]
+    whole: bool = True
+
+
+ENTRIES = (
+    Entry("async-1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
+    Entry("async-1-retry", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 2}),
+    Entry("async-2", "async-vs-commit", {**PAIR, "buffers": 2, "dirtied": 2, "passes": 1}),
+    Entry("sync-1", "sync-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
+    Entry("sync-2", "sync-vs-commit", {**PAIR, "buffers": 2, "dirtied": 2, "passes": 1}),
+    Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 1}, whole=False),
+    Entry("writeback", "migrate-vs-writeback", {
+        **ONE_ROUND, "buffers": 1, "dirtied": 1, "passes": 1, "without": "writer,reader,fsync",
+    }, whole=False),
+)
+
+
+class Lines:
+    """Prints where a walk stands, now and then."""
+
+    def __init__(self) -> None:
+        self._next = 60.0
+
+    def progress(self, result: Exploration) -> None:
+        """Print a line a minute."""
+        if result.seconds >= self._next:
+            self._next += 60.0
+            print(f"    {result.seconds:.0f} s: {result.classes.distinct:,} classes", flush=True)
+
+    def found(self, hit: Hit) -> None:
+        """Print a finding at once."""
+        print(f"    FINDING {hit.finding.title}", flush=True)
+
+
+def walk(entry: Entry, seconds: float) -> Exploration:
+    """Walk one program, at most so long."""
+    ask = Ask(
+        entry.scenario, "dpor", tuple(sorted(entry.params.items())), seconds=seconds, exhaustive=True, promote="all"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        return Explorer(ask, Path(folder), Lines()).run()
+
+
+def main() -> None:
+    """Walk and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(entry.name for entry in ENTRIES))
+    parser.add_argument("--seconds", type=float, default=1800.0, help="at most, for each")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    os.sched_setaffinity(0, cores()[:1])
+    rows = []
+    for entry in ENTRIES:
+        if options.names and entry.name not in options.names:
+            continue
+        params = " ".join(f"--param {key}={value}" for key, value in sorted(entry.params.items()))
+        print(f"mmrace explore {entry.scenario} --exhaustive {params}", flush=True)
+        result = walk(entry, options.seconds)
+        assert result.covered is not None
+        rows.append({
+            "name": entry.name, "scenario": entry.scenario, "params": entry.params, "verdict": result.verdict,
+            "exhausted": result.covered.exhausted, "classes": result.classes.distinct,
+            "executions": result.tally.runs + result.covered.blocked, "blocked": result.covered.blocked,
+            "findings": len(result.hits), "seconds": round(result.seconds, 1),
+        })
+        how = "to the end" if result.covered.exhausted else "CUT"
+        print(
+            f"  {how}: {result.classes.distinct:,} classes, {rows[-1]['executions']:,} executions "
+            f"({result.covered.blocked:,} without use), {len(result.hits)} findings, {result.seconds:.1f} s: "
+            f"{result.verdict}", flush=True,
+        )
+        if options.json:
+            options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+"""How fast each planted bug is found under a controlled engine: schedules and seconds to find, for each strategy.
+
+    python stress/bench/hunts.py [--seeds 20] [--seconds 10] [--cap N] [--engine fiber|gate] [--strategies TEXT]...
+                                 [--canaries NAME]... [--cpu] [--json FILE]
+
+A hunt draws the schedules that `mmrace explore --strategy TEXT --seed K` would draw, on the program that the canary
+names for it (`Canary.hunt`), judges each by all oracles, and ends at the first that the canary's own oracle and rule
+catch, or at --seconds or --cap schedules: then it is censored.  Medians are over all hunts, a censored one counting as
+more than any other; where the median is one of them it is shown as "> n", n the fewest schedules (seconds) of those.
+What a hunt's strategy needs to know beforehand (which accesses race, the profile) is found out once and its time added
+to each hunt, as each `mmrace explore` would pay it.  Everything is made in this process, on one core.
+
+A systematic strategy walks one tree, whatever the seed: there is one hunt of it, and every run counts, those of no use
+too.  The bar is the portfolio's: every canary in each of 20 seeds within 10 s.  Not measured: the second run of a
+failure, saving it, and shrinking.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+from math import inf
+from pathlib import Path
+
+from mmrace.history.canaries import canaries
+from mmrace.history.canary import Canary
+from mmrace.oracles.judgement import Finding
+from mmrace.search import choosing
+from mmrace.search.explored import walked
+from mmrace.search.feedback_loop import NOTHING, Loop, shown
+from mmrace.search.plan import derive
+from mmrace.search.profile import profile_of, racing
+from mmrace.search.program import Program
+from mmrace.search.request import cores
+from mmrace.search.run import judge
+from mmrace.search.spec import RunResult, RunSpec
+from mmrace.search.strategies import known, portfolio
+from mmrace.search.strategies.contract import Systematic
+from mmrace.search.strategies.feedback import Shown
+
+STRATEGIES = (
+    "portfolio", "random", "pos", "surw", "urw", "pct", "random-delays", "feedback:base=pos",
+    "preemption", "delay", "dpor",
+)  # fmt: skip
+BAR_SEEDS, BAR_SECONDS = 20, 10.0
+COLLECT_EVERY = 64  # runs between two collections: a run's model is a knot of cycles, and a hunt may be long
+BUSY = 0.5  # load average a core from which the machine is called busy
+
+Clock = Callable[[], float]
+Runs = Generator[list[Finding], None, None]
+"""The findings of one run after another, to the end of the tree or for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a hunt gives up.  `cap`: schedules; None: not bounded by them."""
+
+    seconds: float
+    cap: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What came of one hunt; if nothing was found it is censored at these schedules and seconds."""
+
+    found: bool
+    schedules: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The hunts of one canary by one strategy."""
+
+    canary: str
+    strategy: str
+    hunts: tuple[Hunt, ...]
+
+    @property
+    def found(self) -> int:
+        """How many found it."""
+        return sum(hunt.found for hunt in self.hunts)
+
+    def median(self, figure: Callable[[Hunt], float]) -> tuple[float, bool]:
+        """Return the median over all hunts; or the least figure of the censored ones, and True: it is more."""
+        middle = statistics.median(figure(hunt) if hunt.found else inf for hunt in self.hunts)
+        if middle < inf:
+            return middle, False
+        return min(figure(hunt) for hunt in self.hunts if not hunt.found), True
+
+
+# -- the schedules of a hunt ----------------------------------------------------------------------------------------
+
+
+def spec_of(canary: Canary, text: str, engine: str, seed: int) -> RunSpec:
+    """Return the first run of an exploration of a canary."""
+    params = tuple(sorted(canary.params_under(engine).items()))
+    return RunSpec(
+        canary.scenario, params, variant=canary.name, engine=engine, strategy=text, seed=seed, promote="racing"
+    )
+
+
+def is_systematic(text: str) -> bool:
+    """Say whether a text asks for a walk of a tree.  Raises UsageError for an unknown one."""
+    choosing.check(text, systematic=True)
+    return text.partition(":")[0] not in choosing.OUTER and known.parse(text)[0].systematic
+
+
+def runs_of(first: RunSpec) -> Runs:
+    """Yield what each run of an exploration showed its judges."""
+    program = Program.of(first)
+    if is_systematic(first.strategy):
+        return _walk(program, first)
+    return _generations(program, first) if choosing.is_feedback(first.strategy) else _samples(program, first)
+
+
+def _samples(program: Program, first: RunSpec) -> Runs:
+    for index in count():
+        text, seed = portfolio.resolve(first.strategy, index), derive(first.seed, "schedule", index)
+        yield _draw(program, replace(first, strategy=text, seed=seed)).findings
+
+
+def _generations(program: Program, first: RunSpec) -> Runs:
+    with tempfile.TemporaryDirectory() as folder:
+        loop = Loop(first.strategy, lambda text: replace(first, strategy=text), Path(folder))
+        while True:
+            kept: list[Shown] = []
+            for index in loop.indices(None):
+                result = _draw(program, loop.spec(index))
+                kept.append(result.shown or NOTHING)
+                yield result.findings
+            loop.learn(kept)
+
+
+def _draw(program: Program, spec: RunSpec) -> RunResult:
+    chosen = choosing.choose(program, spec)
+    engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
+    record = program.record(engine, program.play(engine), spec, profile=chosen.profile, corpus=chosen.corpus)
+    result = judge(spec, record, 0.0)
+    if chosen.tape is not None:
+        result.shown = shown(chosen.tape, engine, record)
+    result.record = None
+    getattr(engine, "release", lambda: None)()
+    return result
+
+
+class _Every:
+    """Holds every signature: no run is made again for its sites."""
+
+    def __contains__(self, signature: object) -> bool:
+        return True
+
+
+def _walk(program: Program, first: RunSpec) -> Runs:
+    strategy, options = known.parse(first.strategy)
+    search: Systematic = strategy.make(options)  # type: ignore[assignment]
+    while (chosen := search.next()) is not None:
+        result = walked(program, first, chosen, search, (), _Every())
+        yield [] if result is None else result.findings
+
+
+# -- hunting --------------------------------------------------------------------------------------------------------
+
+
+def prepare(spec: RunSpec, clock: Clock) -> float:
+    """Find out what samplers need to know of the program, so that it is known; return the seconds it took."""
+    began = clock()
+    program = Program.of(spec)
+    profile_of(program, racing(program))
+    return clock() - began
+
+
+def hunt(canary: Canary, first: RunSpec, limits: Limits, spent: float, clock: Clock) -> Hunt:
+    """Hunt once.  Args: spent: seconds that count as gone already."""
+    began, schedules = clock() - spent, 0
+    with closing(runs_of(first)) as runs:
+        for findings in runs:
+            schedules += 1
+            seconds = clock() - began
+            if canary.caught_in(findings):
+                return Hunt(seconds <= limits.seconds, schedules, seconds)  # too late is not found
+            if seconds >= limits.seconds or schedules == limits.cap:
+                break
+            if schedules % COLLECT_EVERY == 0:
+                gc.collect()
+    return Hunt(False, schedules, clock() - began)
+
+
+def hunts(canary: Canary, text: str, engine: str, seeds: int, limits: Limits, spent: float, clock: Clock) -> Cell:
+    """Hunt from each seed, or once through the tree."""
+    once = is_systematic(text)
+    done = []
+    for seed in range(1, 2 if once else seeds + 1):
+        gc.collect()
+        done.append(hunt(canary, spec_of(canary, text, engine, seed), limits, 0.0 if once else spent, clock))
+    return Cell(canary.name, text, tuple(done))
+
+
+# -- showing --------------------------------------------------------------------------------------------------------
+
+
+def line(cell: Cell) -> str:
+    """Return the line of the table."""
+    schedules, seconds = cell.median(lambda hunt: hunt.schedules), cell.median(lambda hunt: hunt.seconds)
+    slowest = max(hunt.seconds for hunt in cell.hunts)
+    censored = len(cell.hunts) - cell.found
+    return (
+        f"{cell.canary:24}{cell.strategy:19}{cell.found:>4} of {len(cell.hunts):<3}{censored:>9}"
+        f"{_figure(*schedules, 0):>11}{_figure(*seconds, 2):>9}{slowest:>9.2f}"
+    )
+
+
+HEAD = f"{'canary':24}{'strategy':19}{'found':>10}{'censored':>9}{'schedules':>11}{'seconds':>9}{'slowest':>9}"
+
+
+def _figure(value: float, more: bool, digits: int) -> str:
+    return f"{'> ' if more else ''}{value:,.{digits}f}"
+
+
+def bar(cell: Cell) -> str:
+    """Say whether the portfolio's bar is met."""
+    slowest = max(hunt.seconds for hunt in cell.hunts)
+    if len(cell.hunts) < BAR_SEEDS:
+        word = "not measured"
+    else:
+        word = "met" if cell.found == len(cell.hunts) and slowest <= BAR_SECONDS else "NOT met"
+    return f"{cell.canary:24}{word}: {cell.found} of {len(cell.hunts)}, slowest {slowest:.2f} s"
+
+
+def table(names: list[str], texts: list[str], engine: str, seeds: int, limits: Limits, clock: Clock) -> list[Cell]:
+    """Hunt all of these; print each line when it is known."""
+    print(HEAD, flush=True)
+    cells = []
+    for name in names:
+        canary = canaries()[name]
+        spent = prepare(spec_of(canary, portfolio.NAME, engine, 1), clock)
+        for text in texts:
+            cells.append(hunts(canary, text, engine, seeds, limits, spent, clock))
+            print(line(cells[-1]), flush=True)
+    return cells
+
+
+def main() -> None:
+    """Print the table and the bar; with --json keep the figures too."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=BAR_SEEDS)
+    parser.add_argument("--seconds", type=float, default=BAR_SECONDS, help="at most, for each hunt")
+    parser.add_argument("--cap", type=int, help="schedules at most, for each hunt")
+    parser.add_argument("--engine", choices=("fiber", "gate"), default="fiber")
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), metavar="TEXT")
+    parser.add_argument("--canaries", nargs="+", default=list(canaries()), choices=list(canaries()), metavar="NAME")
+    parser.add_argument("--cpu", action="store_true", help="seconds of this process's CPU time, not of the clock")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    load, allowed = os.getloadavg()[0], cores()
+    os.sched_setaffinity(0, allowed[:1])
+    print(f"load {load:.1f} on {len(allowed)} cores; {'CPU seconds' if options.cpu else 'seconds'}, one core")
+    if load > BUSY * len(allowed) and not options.cpu:
+        print("busy machine: seconds of the clock mean little; try --cpu")
+    clock = time.process_time if options.cpu else time.perf_counter
+    limits = Limits(options.seconds, options.cap)
+    gc.disable()
+    cells = table(options.canaries, options.strategies, options.engine, options.seeds, limits, clock)
+    print(f"\nportfolio: each of {BAR_SEEDS} seeds within {BAR_SECONDS:g} s")
+    for cell in cells:
+        if cell.strategy == portfolio.NAME:
+            print(bar(cell))
+    if options.json is not None:
+        options.json.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The table of claims against a golden file; `MMRACE_GOLDEN=write` writes it anew, to be read in the diff."""
+
+from __future__ import annotations
+
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mmrace import cli
+from mmrace.oracles.claims import CLAIMS, Example
+from mmrace.report.claims import Lines, show
+from mmrace.runtime.errors import EXIT_PASS, EXIT_USAGE
+from mmrace.search.claims import spec_of
+from mmrace.search.claims_result import SETTINGS, Evidence, Finding, Result, Witness
+from tests.report.test_campaign_report import compare, text
+
+
+def console() -> Console:
+    """As the command line's on a pipe."""
+    return Console(file=StringIO(), width=120, color_system=None)
+
+
+def witness(setting: str, replayed: int = 5, error: str = "") -> Witness:
+    spec = spec_of(SETTINGS[setting], 1, 7)
+    example = Example((3, 17), "reader reads slot:1:0.page and finds [page:1]")
+    path = "" if error else "folder/claims/C7/record.jsonl"
+    return Witness(setting, 7, spec, example, path, 0 if error else replayed, 0 if error else 5, error)
+
+
+def result() -> Result:
+    made = Result((CLAIMS["C2"], CLAIMS["C3"], CLAIMS["C7"], CLAIMS["C10"], CLAIMS["C11"]), seed=1)
+    made.evidence = {
+        "C2": {"sync": Evidence(100, 4000), "sync-reader": Evidence(575, 1118, exhausted=True)},
+        "C3": {"sync": Evidence(100, 250)},
+        "C3n": {"sync": Evidence(100, 0)},
+        "C3+": {"sync": Evidence(100, 250, 1, 7)},
+        "C7": {"lookups": Evidence(200, 600, 12, 7), "sync-reader": Evidence(575, 559, 300, 2, exhausted=True)},
+        "C7+": {"lookups": Evidence(200, 20), "sync-reader": Evidence(40, 11)},
+        "C11": {"async": Evidence(100, 250)},
+        "C11b": {"async": Evidence(100, 30)},
+        "C11r": {"async": Evidence(100, 250)},
+    }
+    made.witnesses = {"C3+": witness("sync", error="OSError: disk full"), "C7": witness("lookups")}
+    made.runs, made.seconds, made.cut = 1550, 61.5, 2
+    return made
+
+
+def test_report_of_claims() -> None:
+    shown = console()
+    made = result()
+    made.findings.append(Finding(spec_of(SETTINGS["sync"], 1, 9), "deadlock: cycle"))
+    made.troubles.append("mmrace bug: [a line] of it")
+    show(made, shown)
+    compare("claims.txt", text(shown))
+
+
+def test_report_of_claims_fits_the_width_and_ends_with_its_summary() -> None:
+    shown = console()
+    made = result()
+    made.interrupted = True
+    show(made, shown, quiet=True)
+    lines = text(shown).splitlines()
+    assert lines[-1].startswith("interrupted; 5 claims in 9 parts: ")
+    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("C3+:"))]
+    assert max(map(len, table)) <= 120
+    assert "programs:" not in lines
+
+
+def test_lines_say_nothing_when_quiet() -> None:
+    loud, quiet = console(), console()
+    Lines(loud, quiet=False)(result())
+    Lines(quiet, quiet=True)(result())
+    assert text(loud) == "1 min 02 s: 1,550 runs\n"
+    assert text(quiet).strip() == ""
+
+
+def test_command_tells_a_claim_that_cannot_be_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mmrace", "claims", "c10", "--dir", str(tmp_path)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == EXIT_PASS
+    assert "1 claims in 0 parts: 1 not tested yet" in capsys.readouterr().out
+
+
+def test_command_refuses_a_claim_that_nobody_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mmrace", "claims", "C15"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == EXIT_USAGE
+    assert "a claim out of C0, C1" in capsys.readouterr().err
