@@ -84,7 +84,7 @@ def _canaries(result: CampaignResult, console: Console) -> None:
         others = ", ".join(f"{oracle} {n}" for oracle, n in sorted(trial.others.items())) or "-"
         twin = f"{trial.twin_runs - trial.twin_failed} of {trial.twin_runs}"
         table.add_row(
-            escape(trial.canary.name), escape(trial.canary.oracle), found, count(trial.canary.cap_runs), twin, others
+            escape(trial.canary.name), escape(trial.canary.oracle), found, count(trial.cap_runs), twin, others
         )
     console.print(table)
 

@@ -79,6 +79,8 @@ def _coverage(result: Exploration, console: Console) -> None:
         f"{'' if ask.jobs == 1 else 'es'}: {count(tally.runs)} schedules, {count(tally.ops)} ops in "
         f"{duration(result.seconds)}, {count(rate)} schedules/s",
     )
+    happened = ", ".join(f"{key} {count(n)}" for key, n in sorted(tally.counters.items()) if n)
+    _print(console, f"what happened: {happened or 'nothing that is counted'}")
     if result.promoted is not None:
         _print(console, f"plain accesses that are switch points: {', '.join(result.promoted) or 'none races'}")
     if result.covered is not None:

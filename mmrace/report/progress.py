@@ -138,7 +138,7 @@ def canary_line(trial: CanaryTrial) -> str:
     name, oracle = trial.canary.name, trial.canary.oracle
     if trial.missed:
         return f"canary {name} MISSED: {trial.tried} runs, no finding of oracle {oracle}"
-    return f"canary {name} found by {oracle} after {runs(trial.found_after or 0)}, cap {trial.canary.cap_runs}"
+    return f"canary {name} found by {oracle} after {runs(trial.found_after or 0)}, cap {trial.cap_runs}"
 
 
 def observer(console: Console, *, quiet: bool) -> Silent:

@@ -66,8 +66,11 @@ def build(stage: Stage, ncpus: int) -> None:
     for blocknr in range(int(params.get("warm", 0))):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     swap.lru_add_drain_all(machine)
-    for block in range(min(int(params.get("dirtied", 0)), pages * per_page)):
+    dirtied = min(int(params.get("dirtied", 0)), pages * per_page)
+    for block in range(dirtied):
         writer.write_block(stage, block)
+    if dirtied:  # a second write made the page active, by a pagevec that holds a reference
+        swap.lru_add_drain_all(machine)
 
 
 def fill(stage: Stage, index: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from mmrace.oracles.judgement import Finding
 from mmrace.runtime.errors import UsageError
 
 Value: TypeAlias = int | str
@@ -49,13 +50,19 @@ class Canary(Protocol):
     @property
     def scenario(self) -> str: ...
     @property
-    def params(self) -> Mapping[str, Value]: ...
-    @property
     def noise(self) -> str: ...
     @property
     def cap_runs(self) -> int: ...
     @property
     def oracle(self) -> str: ...
+    def params_under(self, engine: str) -> Mapping[str, Value]:
+        """Return the parameters of its runs under an engine."""
+
+    def cap_under(self, engine: str) -> int:
+        """Return the runs under an engine within which it must be found."""
+
+    def caught_in(self, findings: Iterable[Finding]) -> bool:
+        """Say whether it was caught as it is meant to be."""
 
 
 @dataclass(frozen=True, slots=True)

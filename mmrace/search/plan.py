@@ -12,7 +12,7 @@ import hashlib
 from mmrace.search.catalogue import Canary, Catalogue
 from mmrace.search.request import EngineName, Request
 from mmrace.search.spec import RunSpec
-from mmrace.search.strategies.portfolio import resolve
+from mmrace.search.strategies.portfolio import member, resolve
 
 GATE_EVERY = 4
 """Without `--engine`, one round of the scenarios in this many runs under `gate`: free noise finds what nobody
@@ -89,10 +89,10 @@ def canary_spec(request: Request, canary: Canary, attempt: int, *, planted: bool
     """Return run `attempt` of a canary's trial, or of its twin: the same run of the unmodified protocol."""
     return RunSpec(
         scenario=canary.scenario,
-        params=tuple(sorted(dict(canary.params).items())),
+        params=tuple(sorted(canary.params_under(request.engine or "free").items())),
         variant=canary.name if planted else "",
         engine=request.engine or "free",
-        strategy=resolve(request.strategy, attempt),
+        strategy=member(attempt),  # its cap was measured under the portfolio
         noise=canary.noise,
         seed=derive(request.seed, "canary", canary.name, attempt),
         workload=None,

@@ -195,7 +195,7 @@ class CampaignResult:
             elif tally.verdicts["UNKNOWN"] > UNKNOWN_SHARE_MAX * tally.runs:
                 reasons.append(f"{name}: {tally.verdicts['UNKNOWN']} of {tally.runs} runs could not be judged")
         reasons += [
-            f"canary {trial.canary.name}: {trial.tried} of {trial.canary.cap_runs} runs made, not found yet"
+            f"canary {trial.canary.name}: {trial.tried} of {trial.cap_runs} runs made, not found yet"
             for trial in self.trials
             if trial.found_after is None and not trial.missed
         ]

@@ -58,6 +58,7 @@ class CanaryTrial:
 
     def __init__(self, request: Request, canary: Canary) -> None:
         self.request, self.canary = request, canary
+        self.cap_runs = canary.cap_under(request.engine or "free")
         self.found_after: int | None = None
         self.tried = 0
         self.twin_runs = 0
@@ -69,7 +70,7 @@ class CanaryTrial:
     @property
     def planted(self) -> bool:
         """Whether the planted bug still runs, rather than the twin."""
-        return self.found_after is None and self.tried < self.canary.cap_runs
+        return self.found_after is None and self.tried < self.cap_runs
 
     @property
     def concluded(self) -> bool:
@@ -79,14 +80,14 @@ class CanaryTrial:
     @property
     def missed(self) -> bool:
         """Whether the cap was reached in vain."""
-        return self.found_after is None and self.tried >= self.canary.cap_runs
+        return self.found_after is None and self.tried >= self.cap_runs
 
     def next_batch(self, size: int) -> Batch | None:
         """Return the next jobs in order, one batch at a time; None while one is out or when all is done."""
         if self._busy or self.concluded:
             return None
         planted = self.planted
-        first, limit = (self.tried, self.canary.cap_runs) if planted else (self.twin_runs, self.tried)
+        first, limit = (self.tried, self.cap_runs) if planted else (self.twin_runs, self.tried)
         role: Role = "canary" if planted else "twin"
         jobs = [
             Job(role, self.canary.name, k, canary_spec(self.request, self.canary, k, planted=planted))
@@ -102,7 +103,7 @@ class CanaryTrial:
             self.twin_failed += outcome.verdict == "FAIL"
         elif self.found_after is None:
             self.tried += 1
-            if any(finding.oracle == self.canary.oracle for finding in outcome.findings):
+            if self.canary.caught_in(outcome.findings):
                 self.found_after = self.tried
             else:
                 for oracle in {finding.oracle for finding in outcome.findings}:

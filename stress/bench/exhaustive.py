@@ -44,10 +44,12 @@ ENTRIES = (
     Entry("async-2", "async-vs-commit", {**PAIR, "buffers": 2, "dirtied": 2, "passes": 1}),
     Entry("sync-1", "sync-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
     Entry("sync-2", "sync-vs-commit", {**PAIR, "buffers": 2, "dirtied": 2, "passes": 1}),
-    Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 1}, whole=False),
-    Entry("writeback", "migrate-vs-writeback", {
+    Entry("reclaim-1", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 1}),
+    Entry("writeback-1", "migrate-vs-writeback", {
         **ONE_ROUND, "buffers": 1, "dirtied": 1, "passes": 1, "without": "writer,reader,fsync",
-    }, whole=False),
+    }),
+    Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 2, "passes": 2}, whole=False),
+    Entry("writeback", "migrate-vs-writeback", {**ONE_ROUND, "buffers": 2, "dirtied": 2, "passes": 2}, whole=False),
 )
 
 
@@ -105,6 +107,8 @@ def main() -> None:
             f"({result.covered.blocked:,} without use), {len(result.hits)} findings, {result.seconds:.1f} s: "
             f"{result.verdict}", flush=True,
         )
+        happened = ", ".join(f"{key} {n:,}" for key, n in sorted(result.tally.counters.items()) if n)
+        print(f"  what happened in them: {happened}", flush=True)
         if options.json:
             options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

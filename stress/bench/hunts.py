@@ -149,7 +149,7 @@ def _draw(program: Program, spec: RunSpec) -> RunResult:
     if chosen.tape is not None:
         result.shown = shown(chosen.tape, engine, record)
     result.record = None
-    getattr(engine, "release", lambda: None)()
+    engine.release()
     return result
 
 

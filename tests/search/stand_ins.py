@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,15 @@ class StandInCanary:
     noise: str = "off"
     cap_runs: int = 10
     oracle: str = "content"
+
+    def params_under(self, engine: str) -> Mapping[str, int | str]:
+        return self.params
+
+    def cap_under(self, engine: str) -> int:
+        return self.cap_runs
+
+    def caught_in(self, findings: Iterable[Finding]) -> bool:
+        return any(finding.oracle == self.oracle for finding in findings)
 
 
 def stand_in_catalogue(*canaries: StandInCanary, workloads: tuple[str, ...] = ()) -> Catalogue:
