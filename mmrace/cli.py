@@ -41,7 +41,7 @@ from mmrace.search.exploration import Ask
 from mmrace.search.explore import Explorer
 from mmrace.search.installed import catalogue
 from mmrace.search.request import EngineName, Request, checked, cores
-from mmrace.search.run import replay_record, run_one
+from mmrace.search.run import replay_record, run_one, with_sites
 from mmrace.search.spec import RunSpec
 from mmrace.search.strategies.known import is_systematic
 
@@ -168,7 +168,7 @@ def run(
     result = run_one(spec, record_file is not None)
     if record_file is not None and result.record is not None:
         try:
-            result.record.write(record_file)
+            with_sites(result).write(record_file)
         except OSError as error:
             raise UsageError(expected="a record file that can be written", got=str(error), where="--record") from error
     single.show_run(result, _console(), record=record_file or "")
@@ -274,9 +274,10 @@ def replay(record: str) -> None:
 @click.argument("record", type=click.Path(dir_okay=False))
 @click.option("--object", "objects", multiple=True, metavar="PART", help="Only events of objects so named.")
 @click.option("--last", type=click.IntRange(1), default=40, show_default=True, help="So many events from the end.")
-def show(record: str, objects: tuple[str, ...], last: int) -> None:
+@click.option("--from", "first", type=click.IntRange(0), help="So many events from this one on instead.")
+def show(record: str, objects: tuple[str, ...], last: int, first: int | None) -> None:
     """Print the events of RECORD, a column for each task."""
-    events.show_events(Record.read(record), objects, last, _console())
+    events.show_events(Record.read(record), objects, last, _console(), first)
 
 
 @cli.command(name="list")

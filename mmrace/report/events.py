@@ -40,11 +40,13 @@ def outcome(kind: Kind, a: object, b: object) -> str:
     return "" if a is None else str(a)
 
 
-def rows(record: Record, objects: Iterable[str], last: int | None) -> Iterator[tuple[int, str, str, str]]:
+def rows(
+    record: Record, objects: Iterable[str], last: int | None, first: int | None = None
+) -> Iterator[tuple[int, str, str, str]]:
     """Yield (index, task, what, site) of the wanted events.
 
     Args: objects: parts of object names, any of which must occur in an op's object or a note's facts; none: all.
-    last: only so many, from the end.
+    last: only so many, from the end; with `first`, so many from that event on.
     """
     wanted = list(objects)
     sites = record.sites
@@ -59,17 +61,21 @@ def rows(record: Record, objects: Iterable[str], last: int | None) -> Iterator[t
             what = f"{kind.name.lower()} {name} {outcome(kind, record.name(a), record.name(b))}".rstrip()
         if not wanted or any(part in name for part in wanted):
             found.append((i, record.task_name(task), what, (sites[i] or "") if i < len(sites) else ""))
+    if first is not None:
+        found = [row for row in found if row[0] >= first][:last]
     yield from found[-last:] if last else found
 
 
-def show_events(record: Record, objects: Iterable[str], last: int | None, console: Console) -> None:
+def show_events(
+    record: Record, objects: Iterable[str], last: int | None, console: Console, first: int | None = None
+) -> None:
     """Print the wanted events, one column for each task that has any."""
-    chosen = list(rows(record, objects, last))
+    chosen = list(rows(record, objects, last, first))
     if not chosen:
         raise UsageError(
-            expected="an object of the record",
-            got=", ".join(objects) or "a record without events",
-            where="--object",
+            expected="events of the record",
+            got=", ".join(objects) or (f"none from {first} on" if first is not None else "a record without events"),
+            where="--object, --from",
             try_="a part of a name that `mmrace show` prints without --object",
         )
     tasks = list(dict.fromkeys(task for _, task, _, _ in chosen))

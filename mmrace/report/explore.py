@@ -134,6 +134,11 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
 
 
 def _because(result: Exploration) -> str:
+    without = result.ask.without
+    return _covers(result) + (f"; judges switched off: {', '.join(without)}" if without else "")
+
+
+def _covers(result: Exploration) -> str:
     if result.hits:
         return f"{count(len(result.hits))} distinct finding{'' if len(result.hits) == 1 else 's'}"
     why = result.unknown_because()

@@ -241,7 +241,7 @@ class Controlled(Enabled):
     def _access(self, obj: object, code: int) -> Task:
         """The point of a plain access where only `promoted` fields are switch points."""
         if code >> SHIFT in self.promoted_lanes:
-            return self.point(obj, code)
+            return type(self).point(self, obj, code)  # not `self.point`, which may keep sites: whoever calls does
         task = self.running
         task.pending = code
         if len(self.masks) >= self.alert_at:

@@ -25,6 +25,9 @@ class Observer(Protocol):
     def retried(self, lanes: Iterable[int]) -> None:
         """A turn repeats because one of these lanes changed."""
 
+    def peeked(self, obj: Struct, field: str) -> None:
+        """A plain field was looked at without an op."""
+
     def freed(self, obj: Struct, keep: tuple[str, ...]) -> None:
         """The memory of an object was given back, but for the fields in `keep`."""
 

@@ -311,6 +311,9 @@ def peek(obj: Struct, field: str) -> Any:
     For snapshots and explanations, never for the model.
     """
     cls = type(obj)
+    engine = live.engine
+    if engine is not None and engine.observer is not None:
+        engine.observer.peeked(obj, field)
     if not obj.touched and field not in cls.ghosts:
         obj._touch()
     slot = cls.slot_of(field)

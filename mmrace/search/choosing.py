@@ -89,6 +89,7 @@ def check(text: str, *, systematic: bool = False) -> None:
     strategy, _ = known.parse(text)
     if strategy.systematic and not systematic:
         raise UsageError(expected="a strategy that draws single schedules", got=text, where=_WHERE, try_=try_)
+    strategy.make(known.parse(text)[1])  # says what is wrong with the options before anything is run
 
 
 def _known(name: str) -> None:

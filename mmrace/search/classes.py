@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from zlib import crc32
 
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.kinds import NOTE
+from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.search.dependence import SELF_COMMUTING, WRITE, Footprint, Footprints
 
 _MASK = (1 << 61) - 1
@@ -37,6 +37,7 @@ class ClassDigest:
         past: dict[int, list[int]] = {}  # lane -> [mode of the last group, hash before it, hash of it]
         total = 0
         step = number = -1
+        chose = 0
         footprint: Footprint | None = None  # of the step that goes on; None outside the explored part
         for event in engine.events:
             if event[1] == NOTE:
@@ -45,19 +46,20 @@ class ClassDigest:
                     footprint.append(noted)
                 continue
             if footprint is not None:
-                total += self._step(number, footprint, names, mine, past)
+                total += self._step(number, footprint, chose, names, mine, past)
             step += 1
             footprint = None
             if first <= step < last:
                 number = event[0]
+                chose = event[3] if event[1] & KIND_MASK == Kind.CHOOSE else 0
                 footprint = of(event, step, False)  # a lock that was waited for is a write like any other
         if footprint is not None:
-            total += self._step(number, footprint, names, mine, past)
+            total += self._step(number, footprint, chose, names, mine, past)
         return total & _MASK
 
     @staticmethod
     def _step(
-        number: int, footprint: Footprint, names: list[int], mine: list[int], past: dict[int, list[int]]
+        number: int, footprint: Footprint, chose: int, names: list[int], mine: list[int], past: dict[int, list[int]]
     ) -> int:
         seen = 0
         groups = []
@@ -71,7 +73,7 @@ class ClassDigest:
                 group[2] = 0
             seen += group[1]
             groups.append(group)
-        mine[number] = value = hash((names[number], mine[number], seen))
+        mine[number] = value = hash((names[number], mine[number], seen, chose))
         for group in groups:
             group[2] += value
         return value

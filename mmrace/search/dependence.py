@@ -13,7 +13,9 @@ Source: SEARCH-literature: Abdulla et al., Optimal dynamic partial order reducti
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from mmrace.runtime.controlled import Controlled
@@ -40,6 +42,17 @@ SELF_COMMUTING = (True, False, True, True, True, False, False, False)
 
 NOTE_MODES = {"write-begin": WRITE, "write-end": WRITE, "read-begin": READ, "read-end": READ}
 """Notes whose order the content oracle compares across tasks: (kind, inode, block, ...)."""
+
+
+LANE_NOTES = frozenset({"rename", "retire", "hand-over"})
+"""Notes that change what the oracles, or the ghost owner of a lock, make of one lane: (lane, ...)."""
+
+JUDGED = "Page"
+JUDGED_BITS = ("PG_locked", "PG_writeback")
+"""The slot and dirty oracles ask of these bits of a page when a pointer to it is written: an order of two lanes that a
+verdict depends on.  Both meet on a pseudo lane of the page."""
+_JUDGED_LANES = -1_000_000  # downwards, by the page's first lane
+_NAME_LANES = -2_000  # of references by name, shared with those of notes
 
 
 def commute(a: int, b: int) -> bool:
@@ -92,6 +105,9 @@ for _kind, _rule in _BY_OUTCOME.items():
     _mode_of[_kind] = _rule
 
 
+_BIT_CHANGES = frozenset({Kind.SET, Kind.CLEAR, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR})
+
+
 class Footprints:
     """Makes footprints of the steps of one run, and watches what its events do not tell.
 
@@ -113,6 +129,7 @@ class Footprints:
         """When the run stopped: who had not ended, and what each was about to do."""
         self._held: dict[tuple[int, str], bool] = {}
         self._untested: dict[int, bool] = {}
+        self._bits: dict[int, int] = {}  # lane of a bit -> pseudo lane of its page, 0: no judge compares it
         engine.observer = self
 
     # -- told by the engine, inside an op ----------------------------------------------------------------------------
@@ -135,6 +152,13 @@ class Footprints:
         """A turn repeats because of a change of one of these lanes."""
         for lane in lanes:
             self._effect(lane, READ)
+
+    def peeked(self, obj: Struct, field: str) -> None:
+        """The model looked at a plain field without an op; who explains a standstill, when nobody can go on, may."""
+        if not self.engine.order_fixed and self.engine.enabled:
+            for key, first, _, part in type(obj).plan:
+                if key == field and part is None:
+                    self._effect(obj.base + first, READ)
 
     def freed(self, obj: Struct, keep: tuple[str, ...]) -> None:
         """The memory of an object was given back, but for the fields in `keep`."""
@@ -186,9 +210,19 @@ class Footprints:
                     mode = TAKE
                 elif kind == Kind.CLEAR and b == UNLOCK:
                     mode = DROP
-            elif kind == Kind.PUT and self.untested(lane):
-                mode = COUNT_UP
-            made = [(lane, mode)]
+            elif kind in (Kind.PUT, Kind.GET) and self.untested(lane):
+                made = [(lane, COUNT_UP), self._named(lane, a, kind)]
+                mode = None
+            if mode is not None:
+                made = [(lane, mode)]
+            if kind == Kind.WRITE:
+                self._pointer(made, a, b)
+            elif kind in _BIT_CHANGES and mode != READ:
+                page = self._bits.get(lane)
+                if page is None:
+                    page = self._bits[lane] = self._page_of(lane)
+                if page:
+                    made.append((page, LINE_UP))
         effects = self.effects.get(step)
         if effects:
             made = made + effects
@@ -216,15 +250,42 @@ class Footprints:
             self._touch(task, made)
         return made
 
+    def _named(self, lane: int, name: object, kind: int) -> tuple[int, int]:
+        """A put of a reference that another task takes only later is one that nobody holds: the ledger tells."""
+        key = (lane, name)
+        found = self.notes.get(key)
+        if found is None:
+            found = self.notes[key] = _NAME_LANES - len(self.notes)
+        return found, COUNT_UP if kind == Kind.GET else LINE_UP
+
+    @staticmethod
+    def _pointer(made: Footprint, *values: object) -> None:
+        """Add that a pointer to a page was written or overwritten."""
+        for value in values:
+            if isinstance(value, Struct) and type(value).struct_name == JUDGED:
+                made.append((_JUDGED_LANES - value.base, WRITE))
+
+    def _page_of(self, lane: int) -> int:
+        """Return the pseudo lane of the page whose judged bit is at `lane`; 0 if it is no such bit."""
+        objects = self.engine.objects
+        base, obj = objects[bisect_right(objects, lane, key=itemgetter(0)) - 1]
+        if isinstance(obj, Struct) and type(obj).struct_name == JUDGED:
+            for _, first, count, part in type(obj).plan:
+                if first <= lane - base < first + count and part is not None:
+                    return _JUDGED_LANES - base if part.lane_names(0)[lane - base - first] in JUDGED_BITS else 0
+        return 0
+
     def note(self, kind: str, facts: tuple[Any, ...]) -> tuple[int, int] | None:
         """Return what a note adds to the step that it follows."""
+        if kind in LANE_NOTES:
+            return facts[0], WRITE
         mode = NOTE_MODES.get(kind)
         if mode is None:
             return None
         key = (facts[0], facts[1])
         lane = self.notes.get(key)
         if lane is None:
-            lane = self.notes[key] = -1_000 - len(self.notes)
+            lane = self.notes[key] = _NAME_LANES - len(self.notes)
         return lane, mode
 
     def _special(self, kind: int, lane: int, a: Any) -> Footprint:

@@ -154,7 +154,7 @@ class Exploration:
     @property
     def verdict(self) -> str:
         """PASS, FAIL or UNKNOWN."""
-        if self.hits:
+        if self.hits or self.tally.verdicts["FAIL"]:
             return "FAIL"
         return "UNKNOWN" if self.troubles or self.interrupted or self.unknown_because() else "PASS"
 

@@ -85,7 +85,7 @@ class Explorer:
             else:
                 self._sample()
             self._now()
-            proofs.prove(result, self.store, self._hit)
+            self._prove()
         except KeyboardInterrupt:
             result.interrupted = True
             self._now()
@@ -95,6 +95,16 @@ class Explorer:
             result.troubles.append(Trouble(error.exit_code, str(error), ask.spec(ask.strategy, ask.seed)))
         logger.bind(event="end", verdict=result.verdict, runs=result.tally.runs).info("exploration ends")
         return result
+
+    def _prove(self) -> None:
+        """Prove what was found; what breaks in that is a trouble, and costs nothing that is known."""
+        result = self.result
+        try:
+            proofs.prove(result, self.store, self._hit)
+        except UsageError:
+            raise
+        except Exception as error:
+            result.troubles.append(Trouble(*trouble(error), self.ask.spec(self.ask.strategy, self.ask.seed)))
 
     # -- time -------------------------------------------------------------------------------------------------------
 
@@ -224,7 +234,10 @@ class Explorer:
             counts = result.by_strategy.setdefault(name, [0, 0])
             counts[0] += 1
             counts[1] += new
-        for finding in outcome.findings:
+        findings = outcome.findings
+        if outcome.verdict == "FAIL" and not findings:
+            findings = [harness_finding("crash", "a run failed without a finding: the model crashed", job.spec)]
+        for finding in findings:
             self._hit(Hit(finding, job.spec, "main", job.index, 1, outcome.saved, outcome.known, outcome.unsaved))
 
     def _hit(self, hit: Hit) -> None:

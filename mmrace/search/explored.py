@@ -92,6 +92,9 @@ def walked(
         result = judge(spec, follow(program, spec, record), 0.0, without)
     else:
         result.record = None
+    if engine.bounded_at is not None and result.verdict == Verdict.PASS:
+        result.verdict = str(Verdict.UNKNOWN)
+        result.unknown["search"] = "the run passed its bound: what follows it was not searched"
     result.digest = None if digest is None else digest.value()
     result.exercised = exercised(engine)
     engine.release()

@@ -24,7 +24,8 @@ def prove(result: Exploration, store: FindingStore, hit: Callable[[Hit], None]) 
     for signature, found in list(result.hits.items()):
         cycle = realise.cycle_of(found.finding)
         if cycle:
-            result.realised[signature] = _realise(result, store, cycle, hit)
+            met = realise.already_met(found.finding, [other.finding for other in result.hits.values()])
+            result.realised[signature] = met or _realise(result, store, cycle, hit)
     again: dict[str, Counter[str]] = {}  # by folder: one run can have several findings
     for signature, found in result.hits.items():
         record = Path(found.folder, "record.jsonl")

@@ -5,7 +5,7 @@ Not here: the prediction (`oracles/lock_order.py`), and how tasks are postponed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mmrace.oracles import lock_order
 from mmrace.oracles.judgement import Finding
@@ -37,6 +37,18 @@ def cycle_of(finding: Finding) -> str:
 def is_deadlock(finding: Finding) -> bool:
     """Say whether a finding is a deadlock that happened."""
     return finding.oracle == "liveness" and finding.rule in ("cycle", "stuck")
+
+
+def already_met(predicted: Finding, others: Iterable[Finding]) -> str:
+    """Return the signature of a deadlock among `others` that has just the tasks of a predicted cycle, or ""."""
+    edges = predicted.facts["edges"]
+    assert isinstance(edges, list | tuple)
+    tasks = {str(edge["task"]) for edge in edges if isinstance(edge, Mapping)}
+    for finding in others:
+        cycle = finding.facts.get("cycle")
+        if is_deadlock(finding) and isinstance(cycle, list | tuple) and {str(name) for name in cycle} == tasks:
+            return finding.signature
+    return ""
 
 
 def search(ask: Ask, cycle: str) -> RunResult | None:

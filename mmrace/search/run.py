@@ -124,6 +124,20 @@ def follow(program: Program, spec: RunSpec, record: Record) -> Record:
     return again
 
 
+def with_sites(result: RunResult) -> Record:
+    """Return the record of a result with sites, which a controlled run that passed has kept none of.
+
+    Raises NondeterminismError if the run does not repeat itself.
+    """
+    record = result.record
+    assert record is not None
+    if result.spec.engine == "free" or record.sites:
+        return record
+    again = follow(Program.of(result.spec), result.spec, record)
+    again.verdict = record.verdict
+    return again
+
+
 def spec_of(record: Record) -> RunSpec:
     """Return the spec of a record's run.  Raises UsageError if it cannot be replayed strictly."""
     header: dict[str, Any] = record.header

@@ -16,7 +16,7 @@ from mmrace.runtime.record import Record
 from mmrace.search import choosing, profile
 from mmrace.search.profile import profile_of, racing
 from mmrace.search.program import Program
-from mmrace.search.run import replay_record, run_one
+from mmrace.search.run import follow, replay_record, run_one
 from mmrace.search.spec import RunSpec
 from tests.search.explorations import SMALL
 
@@ -111,3 +111,14 @@ def test_a_record_whose_promoted_set_was_changed_does_not_follow(tmp_path: Path)
     record.write(tmp_path / "edited.jsonl")
     with pytest.raises(NondeterminismError):
         replay_record(str(tmp_path / "edited.jsonl"))
+
+
+def test_promoted_fields_change_no_site() -> None:
+    """Each op's site is its own, whether or not an access before it was a switch point (BUG once: they slipped)."""
+    record = kept(SPEC)
+    promoted = follow(Program.of(SPEC), SPEC, record)
+    record.header["promoted"] = None
+    asked_everywhere = follow(Program.of(SPEC), SPEC, record)
+    assert promoted.header["promoted"] and asked_everywhere.header["promoted"] is None
+    assert promoted.events and list(promoted.plain()) == list(asked_everywhere.plain())
+    assert promoted.sites == asked_everywhere.sites and any(promoted.sites)

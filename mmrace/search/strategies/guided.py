@@ -149,6 +149,8 @@ class Guide:
     @classmethod
     def of_file(cls, path: str) -> Guide:
         """Make one from a record file.  Raises UsageError."""
+        if not path:
+            raise UsageError(expected="guided:record=FILE", got="no file", where="--strategy guided")
         record = Record.read(path)
         return cls(preemptions_of(record), choices_of(record))
 

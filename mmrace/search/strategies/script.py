@@ -41,7 +41,7 @@ _NOWHERE = (int(Kind.BEGIN), int(Kind.EXIT))
 _NAME = r"(?:<\w+>|[^\W\d]\w*)"
 _SITE = re.compile(rf"(?:{_NAME} > )?{_NAME}(?::{_NAME}(?:#\d+)?)?")
 _FORMS = "TASK until SITE, TASK until SITE*N, TASK until blocked, TASK until end, TASK for N, rest fair, rest TASK TASK"
-EXAMPLE = "migrator until migrate_page:lock_page; committer until blocked; rest fair"
+EXAMPLE = "migrator until page_freeze_refs:freeze; committer until blocked; rest fair"
 
 
 @dataclass(frozen=True, slots=True)
