@@ -28,10 +28,10 @@ from mmrace.search.strategies.dpor import Dpor
 from mmrace.search.strategies.feedback import Corpus, Shown, grow, stream
 from mmrace.search.strategies.pos import PosSampler
 
-SCENARIO = "async-vs-commit"
+SCENARIO = "async-vs-commit"  # the program that `exhaustive.py` calls async-1
 PARAMS: tuple[tuple[str, int | str], ...] = (
-    ("buffers", 1), ("dirtied", 1), ("idle", 0), ("irq", "idle"), ("migrations", 1), ("passes", 1), ("rounds", 1),
-    ("without", "reader,writer"),
+    ("buffers", 1), ("dirtied", 1), ("idle", 0), ("irq", "idle"), ("migrations", 1), ("pagevec", 14), ("passes", 1),
+    ("rounds", 1), ("warm", 4), ("without", "reader,writer"),
 )  # fmt: skip
 STRATEGIES = ("random", "pos", "surw", "urw", "pct", "random-delays", "portfolio", "feedback")
 GENERATION = 64
