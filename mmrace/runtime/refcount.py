@@ -21,10 +21,11 @@ _FREEZE, _UNFREEZE, _COUNT = int(Kind.FREEZE), int(Kind.UNFREEZE), int(Kind.COUN
 class Refcount:
     """An atomic counter of named references."""
 
-    __slots__ = ("code", "guard", "value")
+    __slots__ = ("code", "guard", "of", "value")
 
-    def __init__(self, code: int, guard: Guard | None) -> None:
+    def __init__(self, code: int, guard: Guard | None, of: object) -> None:
         self.code = code
+        self.of = of  # its struct's name
         self.guard = guard
         self.value = 0
 
@@ -97,7 +98,7 @@ class _RefcountPart(Part):
         self.tested = tested
 
     def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Refcount:
-        return Refcount(code, guard)
+        return Refcount(code, guard, owner.name_)
 
 
 def refcount(tested: bool = True) -> Refcount:

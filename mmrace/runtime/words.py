@@ -19,10 +19,11 @@ _READ, _WRITE = int(Kind.READ), int(Kind.WRITE)
 class Words:
     """`n` words, each a lane.  `values` is the raw content, for snapshots."""
 
-    __slots__ = ("code", "guard", "values")
+    __slots__ = ("code", "guard", "of", "values")
 
-    def __init__(self, code: int, guard: Guard | None, n: int, fill: Any) -> None:
+    def __init__(self, code: int, guard: Guard | None, n: int, fill: Any, of: object) -> None:
         self.code = code
+        self.of = of  # its struct's name
         self.guard = guard
         self.values: list[Any] = [fill] * n
 
@@ -53,7 +54,7 @@ class _WordsPart(Part):
         self.fill = fill
 
     def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Words:
-        return Words(code, guard, size, self.fill)
+        return Words(code, guard, size, self.fill, owner.name_)
 
     def lane_names(self, size: int) -> list[str]:
         return [f"[{i}]" for i in range(size)]
