@@ -75,21 +75,28 @@ def is_feedback(text: str) -> bool:
 def check(text: str, *, systematic: bool = False) -> None:
     """Raise UsageError if the text names no strategy, or a systematic one where only a sampler will do."""
     name, _, options = text.partition(":")
-    if name == PORTFOLIO:
-        if options:
-            raise UsageError(
-                expected="no options of portfolio", got=options, where=_WHERE, try_=f"one of its members: {_SHOWN}"
-            )
+    if name == PORTFOLIO and not options:
         return
+    strategy, made_with = _fitting(text, systematic)
+    strategy.make(made_with)  # says what is wrong with the options before anything is run
+
+
+def _fitting(text: str, systematic: bool) -> tuple[known.Known, known.Options]:
+    """Return the strategy of a text, of feedback its base, with its options.  Raises UsageError as `check` does."""
+    name, _, given = text.partition(":")
+    if name == PORTFOLIO:
+        raise UsageError(
+            expected="no options of portfolio", got=given, where=_WHERE, try_=f"one of its members: {_SHOWN}"
+        )
     try_ = "mmrace explore, which walks the whole tree"
     if name == FEEDBACK:
         text, systematic, try_ = str(options_of(text)["base"]), False, f"{FEEDBACK}:base=pos"
         name = text.partition(":")[0]
     _known(name)
-    strategy, _ = known.parse(text)
+    strategy, options = known.parse(text)
     if strategy.systematic and not systematic:
         raise UsageError(expected="a strategy that draws single schedules", got=text, where=_WHERE, try_=try_)
-    strategy.make(known.parse(text)[1])  # says what is wrong with the options before anything is run
+    return strategy, options
 
 
 def _known(name: str) -> None:
@@ -122,7 +129,7 @@ def choose(program: Program, spec: RunSpec) -> Chosen:
     """Return the strategy of one run.  Raises UsageError."""
     loading.load(spec.load)
     text = portfolio.resolve(spec.strategy, spec.seed)
-    check(text)
+    strategy, options = _fitting(text, False)
     draw: Draw = random.Random(spec.seed).random
     corpus: Corpus | None = None
     tape: Tape | None = None
@@ -130,8 +137,6 @@ def choose(program: Program, spec: RunSpec) -> Chosen:
         outer = options_of(text)
         corpus = corpus_of(str(outer["corpus"]))
         draw = tape = stream(spec.seed, int(outer["index"]), corpus)
-        text = str(outer["base"])
-    strategy, options = known.parse(text)
     sampler: Sampler = strategy.make(options)  # type: ignore[assignment]
     promoted = promoted_fields(program, spec.promote)
     profile = profile_of(program, promoted) if sampler.profiled else None

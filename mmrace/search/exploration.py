@@ -10,20 +10,11 @@ import difflib
 from dataclasses import dataclass, field
 
 from mmrace import oracles
-from mmrace.runtime.errors import (
-    EXIT_FAIL,
-    EXIT_INTERNAL,
-    EXIT_INTERRUPTED,
-    EXIT_NONDETERMINISM,
-    EXIT_PASS,
-    EXIT_UNKNOWN,
-    EXIT_USAGE,
-    UsageError,
-)
+from mmrace.runtime.errors import UsageError
 from mmrace.search import choosing
 from mmrace.search.catalogue import Params
 from mmrace.search.classes import Classes
-from mmrace.search.result import HITS_MAX, UNKNOWN_SHARE_MAX, Hit, Tally, Trouble
+from mmrace.search.result import HITS_MAX, UNKNOWN_SHARE_MAX, Hit, Tally, Trouble, exit_code
 from mmrace.search.spec import RunSpec
 from mmrace.search.strategies import known
 
@@ -161,14 +152,4 @@ class Exploration:
     @property
     def exit_code(self) -> int:
         """The exit code, as of a campaign."""
-        codes = {trouble.exit_code for trouble in self.troubles}
-        if self.interrupted:
-            return EXIT_INTERRUPTED
-        if EXIT_USAGE in codes:
-            return EXIT_USAGE
-        if self.verdict == "FAIL":
-            return EXIT_FAIL
-        for code in (EXIT_INTERNAL, EXIT_NONDETERMINISM):
-            if code in codes:
-                return code
-        return EXIT_PASS if self.verdict == "PASS" else EXIT_UNKNOWN
+        return exit_code(self.verdict, self.troubles, self.interrupted)

@@ -7,6 +7,7 @@ outcomes come back does not matter.  Not here: text; `report/` makes it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mmrace.oracles.judgement import Finding
@@ -95,6 +96,21 @@ class Trouble:
     exit_code: int
     text: str
     spec: RunSpec
+
+
+def exit_code(verdict: str, troubles: Iterable[Trouble], interrupted: bool) -> int:
+    """Return the exit code of what was asked for as a whole: a campaign, an exploration."""
+    codes = {trouble.exit_code for trouble in troubles}
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if EXIT_USAGE in codes:
+        return EXIT_USAGE
+    if verdict == "FAIL":
+        return EXIT_FAIL
+    for code in (EXIT_INTERNAL, EXIT_NONDETERMINISM):
+        if code in codes:
+            return code
+    return EXIT_PASS if verdict == "PASS" else EXIT_UNKNOWN
 
 
 @dataclass(slots=True)
@@ -216,14 +232,4 @@ class CampaignResult:
     @property
     def exit_code(self) -> int:
         """The exit code.  Ctrl-C and a wrong call say so whatever was found; a finding goes before the rest."""
-        codes = {trouble.exit_code for trouble in self.troubles}
-        if self.interrupted:
-            return EXIT_INTERRUPTED
-        if EXIT_USAGE in codes:
-            return EXIT_USAGE
-        if self.verdict == "FAIL":
-            return EXIT_FAIL
-        for code in (EXIT_INTERNAL, EXIT_NONDETERMINISM):
-            if code in codes:
-                return code
-        return EXIT_PASS if self.verdict == "PASS" else EXIT_UNKNOWN
+        return exit_code(self.verdict, self.troubles, self.interrupted)
