@@ -2,7 +2,7 @@
 #
 #   make stress       the default campaign (under two minutes once .venv is there)
 #   make test         the tests
-#   make check        ruff, mypy, the layer check
+#   make check        ruff (lint and format), mypy, the layer check
 #   make wheel-test   build the wheel, install it outside the checkout, run it there
 
 .DEFAULT_GOAL := stress
@@ -37,7 +37,8 @@ test: $(VENV)/.stamp-develop
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.stamp-develop
-	$(BIN)/ruff check mmrace tests tools $(wildcard stress)
+	$(BIN)/ruff check mmrace tests tools stress
+	$(BIN)/ruff format --check --quiet mmrace tests tools stress
 	$(BIN)/mypy
 	$(BIN)/python tools/check_layers.py
 

@@ -101,19 +101,46 @@ def _console() -> Console:
 @click.option("--quiet", is_flag=True, help="Findings and the verdict only.")
 @click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go.")
 def stress(
-    scenarios: tuple[str, ...], seconds: float | None, runs: int | None, seed: int, noise: str | None,
-    engine: EngineName | None, strategy: str, jobs: int | None, workload: str | None, variant: str,
-    params: tuple[str, ...], log_file: str | None, no_canaries: bool, keep_canaries: bool, quiet: bool, folder: str,
+    scenarios: tuple[str, ...],
+    seconds: float | None,
+    runs: int | None,
+    seed: int,
+    noise: str | None,
+    engine: EngineName | None,
+    strategy: str,
+    jobs: int | None,
+    workload: str | None,
+    variant: str,
+    params: tuple[str, ...],
+    log_file: str | None,
+    no_canaries: bool,
+    keep_canaries: bool,
+    quiet: bool,
+    folder: str,
 ) -> None:
     """Run a campaign over SCENARIOS; without any, the default campaign over all of them."""
     if log_file is not None:
         _log_to(log_file)
     choosing.check(strategy)
     known = catalogue()
-    request = checked(known, Request(
-        scenarios, seed, seconds, runs, noise, engine, strategy, jobs or 0, workload, variant,
-        canaries=not no_canaries, keep_canaries=keep_canaries,
-    ), params)
+    request = checked(
+        known,
+        Request(
+            scenarios,
+            seed,
+            seconds,
+            runs,
+            noise,
+            engine,
+            strategy,
+            jobs or 0,
+            workload,
+            variant,
+            canaries=not no_canaries,
+            keep_canaries=keep_canaries,
+        ),
+        params,
+    )
     if workload is not None:
         Workload.load(workload)
     console = _console()
@@ -137,7 +164,11 @@ def _load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
 
 
 _loads = click.option(
-    "--load", multiple=True, metavar="FILE", callback=_load, is_eager=True,
+    "--load",
+    multiple=True,
+    metavar="FILE",
+    callback=_load,
+    is_eager=True,
     help="A Python file that registers strategies; loaded first, here and in each worker.",
 )
 
@@ -155,14 +186,36 @@ _loads = click.option(
 @_loads
 @click.option("--record", "record_file", type=click.Path(dir_okay=False), help="Write the record to this file.")
 def run(
-    scenario: str, seed: int, noise: str, engine: EngineName, strategy: str, promote: str, variant: str,
-    workload: str | None, params: tuple[str, ...], load: tuple[str, ...], record_file: str | None,
+    scenario: str,
+    seed: int,
+    noise: str,
+    engine: EngineName,
+    strategy: str,
+    promote: str,
+    variant: str,
+    workload: str | None,
+    params: tuple[str, ...],
+    load: tuple[str, ...],
+    record_file: str | None,
 ) -> None:
     """Do one run of SCENARIO and print its verdict."""
     choosing.check(strategy)
-    request = checked(catalogue(), Request(
-        (scenario,), seed, None, 1, noise, engine, strategy, 1, workload, variant,
-    ), params)
+    request = checked(
+        catalogue(),
+        Request(
+            (scenario,),
+            seed,
+            None,
+            1,
+            noise,
+            engine,
+            strategy,
+            1,
+            workload,
+            variant,
+        ),
+        params,
+    )
     spec = RunSpec(scenario, request.params, variant, engine, strategy, noise, seed, workload, promote, load)
     _pin(engine)
     result = run_one(spec, record_file is not None)
@@ -200,9 +253,23 @@ def _pin(engine: str) -> None:
 @click.option("--quiet", is_flag=True, help="Findings and the verdict only.")
 @click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go.")
 def explore(
-    scenario: str, strategy: str | None, seconds: float | None, schedules: int | None, exhaustive: bool,
-    until_found: bool, variant: str, params: tuple[str, ...], workload: str | None, seed: int, engine: str,
-    jobs: int | None, promote: str, without: tuple[str, ...], load: tuple[str, ...], quiet: bool, folder: str,
+    scenario: str,
+    strategy: str | None,
+    seconds: float | None,
+    schedules: int | None,
+    exhaustive: bool,
+    until_found: bool,
+    variant: str,
+    params: tuple[str, ...],
+    workload: str | None,
+    seed: int,
+    engine: str,
+    jobs: int | None,
+    promote: str,
+    without: tuple[str, ...],
+    load: tuple[str, ...],
+    quiet: bool,
+    folder: str,
 ) -> None:
     """Explore the interleavings of SCENARIO, one task at a time: judge each run, count their classes.
 
@@ -222,8 +289,20 @@ def explore(
         seconds = EXPLORE_SECONDS
     request = checked(catalogue(), Request((scenario,), seed, None, 1, None, None, text, 1, workload, variant), params)
     ask = Ask(
-        scenario, text, request.params, variant, workload, engine, seed, schedules, seconds, exhaustive,
-        jobs or (1 if systematic else len(cores())), promote, without, load,
+        scenario,
+        text,
+        request.params,
+        variant,
+        workload,
+        engine,
+        seed,
+        schedules,
+        seconds,
+        exhaustive,
+        jobs or (1 if systematic else len(cores())),
+        promote,
+        without,
+        load,
     )
     console = _console()
     explorer = Explorer(ask, Path(folder), explore_report.Lines(console, quiet=quiet), until_found=until_found)
@@ -243,14 +322,24 @@ def explore(
 @click.option("--quiet", is_flag=True, help="No progress, no list of programs.")
 @click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where witnesses go.")
 def claims(
-    names: tuple[str, ...], seconds: float | None, schedules: int | None, seed: int, jobs: int | None, quiet: bool,
+    names: tuple[str, ...],
+    seconds: float | None,
+    schedules: int | None,
+    seed: int,
+    jobs: int | None,
+    quiet: bool,
     folder: str,
 ) -> None:
     """Put the claims of exclusion, C0 to C14, to the test; print what schedules say of each."""
     chosen = claims_.select(names)
     console = _console()
     trial = claims_.Trial(
-        chosen, Path(folder), seed=seed, schedules=schedules, seconds=seconds, jobs=jobs or len(cores()),
+        chosen,
+        Path(folder),
+        seed=seed,
+        schedules=schedules,
+        seconds=seconds,
+        jobs=jobs or len(cores()),
         tell=claims_report.Lines(console, quiet=quiet),
     )
     result = trial.run()

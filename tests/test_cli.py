@@ -57,9 +57,7 @@ def last_line(text: str) -> str:
 # -- stress
 
 
-def test_passing_campaign_exits_0_and_ends_in_its_verdict(
-    command: Command, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_passing_campaign_exits_0_and_ends_in_its_verdict(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("stress", "alpha", "--runs", "8", "--jobs", "1", "--seed", "5") == 0
     out = capsys.readouterr().out
     assert last_line(out).startswith("PASS  9 runs, 90 ops")
@@ -166,7 +164,12 @@ def test_ctrl_c_exits_130_with_the_report(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), stand_ins.SCRATCH: str(tmp_path)}
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTIBLE, str(tmp_path / "out")],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     assert "canary planted found" in process.stdout.readline()
@@ -232,7 +235,11 @@ def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.Captu
 def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert command("list", kind) == 0
     names = {
-        "scenarios": "alpha", "canaries": "planted", "noise": "louder", "strategies": "dpor", "marks": "never seen",
+        "scenarios": "alpha",
+        "canaries": "planted",
+        "noise": "louder",
+        "strategies": "dpor",
+        "marks": "never seen",
     }
     assert names[kind] in capsys.readouterr().out
 

@@ -16,9 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [
-    line[2:] for block in re.findall(r"```console\n(.*?)```", README, re.S) for line in block.splitlines()
-]
+COMMANDS = [line[2:] for block in re.findall(r"```console\n(.*?)```", README, re.S) for line in block.splitlines()]
 MAY_FAIL = ("--variant", "replay")  # a planted bug is shown: exit code 1 is what the text promises
 
 

@@ -133,20 +133,26 @@ def check_folders(source: Source, sources: Sources) -> Iterator[str]:
     """Refuse what is above, beside, or from elsewhere and not listed."""
     layer = LAYERS.get(source.layer)
     if layer is None:
-        yield (f"{source.path}:1: {source.layer} has no place in the layers; "
-               "move the file into a folder of the design, or add it to LAYERS")
+        yield (
+            f"{source.path}:1: {source.layer} has no place in the layers; "
+            "move the file into a folder of the design, or add it to LAYERS"
+        )
         return
     for item in imports(source, sources):
         parts = item.target.split(".")
         if parts[0] == PACKAGE:
             folder = parts[1] if len(parts) > 1 else "__init__"
             if folder not in layer.below | {source.layer, "__init__"}:
-                yield (f"{source.path}:{item.line}: {source.layer} imports {item.target}; imports run downwards only: "
-                       f"move what both need below {source.layer}, or pass it in as an argument")
+                yield (
+                    f"{source.path}:{item.line}: {source.layer} imports {item.target}; imports run downwards only: "
+                    f"move what both need below {source.layer}, or pass it in as an argument"
+                )
         elif parts[0] not in sys.stdlib_module_names and parts[0] not in layer.packages:
             allowed = ", ".join(sorted(layer.packages)) or "none"
-            yield (f"{source.path}:{item.line}: {source.layer} imports {parts[0]}; third-party packages allowed there: "
-                   f"{allowed}; do this in a folder above, or without the package")
+            yield (
+                f"{source.path}:{item.line}: {source.layer} imports {parts[0]}; third-party packages allowed there: "
+                f"{allowed}; do this in a folder above, or without the package"
+            )
 
 
 def check_cycles(sources: Sources) -> Iterator[str]:
@@ -164,9 +170,11 @@ def check_cycles(sources: Sources) -> Iterator[str]:
             if target == module:
                 continue
             if state.get(target) == 1:
-                circle = " -> ".join([*trail[trail.index(target):], target])
-                yield (f"{sources[module].path}:{line}: import cycle {circle}; "
-                       "move what they share into a file below both, or import it for type checking only")
+                circle = " -> ".join([*trail[trail.index(target) :], target])
+                yield (
+                    f"{sources[module].path}:{line}: import cycle {circle}; "
+                    "move what they share into a file below both, or import it for type checking only"
+                )
             elif target in graph and target not in state:
                 yield from visit(target, [*trail, target])
         state[module] = 2
@@ -191,8 +199,10 @@ def check_names(source: Source, sources: Sources) -> Iterator[str]:
         target = sources.get(item.target)
         if target is None or not _is_exempt(target, item.name):
             package, _, module = item.target.rpartition(".")
-            yield (f"{source.path}:{item.line}: imports the name {item.name} from {item.target}; a variant could not "
-                   f"rebind it: write `from {package} import {module}` and `{module}.{item.name}`")
+            yield (
+                f"{source.path}:{item.line}: imports the name {item.name} from {item.target}; a variant could not "
+                f"rebind it: write `from {package} import {module}` and `{module}.{item.name}`"
+            )
 
 
 def check_decisions(source: Source) -> Iterator[str]:
@@ -210,8 +220,10 @@ def check_decisions(source: Source) -> Iterator[str]:
                 name = part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else ""
                 words = set(re.split(r"_+", name.lower()))
                 if name not in KERNEL_SPELLING and words & FORBIDDEN_IN_KERNEL:
-                    yield (f"{source.path}:{test.lineno}: kernel/ decides on {name!r}; write a variant that replaces "
-                           "the function, in history/")
+                    yield (
+                        f"{source.path}:{test.lineno}: kernel/ decides on {name!r}; write a variant that replaces "
+                        "the function, in history/"
+                    )
 
 
 def check(root: Path) -> list[str]:

@@ -110,15 +110,16 @@ def parse_line(text: str, line: int) -> Event | None:
     if match is None:
         raise TraceError(f"line {line}: expected 'TASK-PID [CPU] FLAGS SECONDS.MICROS: EVENT: ...'")
     t_us = int(match["sec"]) * 1_000_000 + int(match["frac"][:6])
-    return Event(line, match["task"], int(match["pid"]), int(match["cpu"]), t_us, match["name"],
-                 _arguments(match["rest"] or ""))
+    return Event(
+        line, match["task"], int(match["pid"]), int(match["cpu"]), t_us, match["name"], _arguments(match["rest"] or "")
+    )
 
 
 def _arguments(rest: str) -> dict[str, str]:
     """``key=value`` pairs, and the ``key value`` ones that tracepoints use for devices and inodes."""
     probe = _PROBE_SITE.match(rest)
     if probe is not None:
-        return dict(_KEY_VALUE.findall(rest[probe.end():]))
+        return dict(_KEY_VALUE.findall(rest[probe.end() :]))
     args = dict(_KEY_SPACE_VALUE.findall(rest))
     args.update(_KEY_VALUE.findall(rest))
     return args
@@ -150,9 +151,7 @@ def read_trace(path: Path, *, max_bad: int = 0) -> Trace:
     try:
         return read_lines(_text_of(path), max_bad=max_bad, where=path.name)
     except (OSError, EOFError, lzma.LZMAError) as error:
-        raise TraceError(
-            f"{path.name}: expected an ftrace log, plain or .xz, got {error}; try another file"
-        ) from error
+        raise TraceError(f"{path.name}: expected an ftrace log, plain or .xz, got {error}; try another file") from error
 
 
 def _text_of(path: Path) -> Iterator[str]:

@@ -99,12 +99,13 @@ def _begins(meetings: list[Meeting], window: int) -> list[int]:
     return [first[cell] for cell in sorted(first)]
 
 
-def _in_window(actions: list[Action], meetings: list[Meeting], begin: int, window: int, pages: int,
-               limit: int, inferred: bool) -> Choice | None:
+def _in_window(
+    actions: list[Action], meetings: list[Meeting], begin: int, window: int, pages: int, limit: int, inferred: bool
+) -> Choice | None:
     """Pick pages greedily for the window that starts at `begin`."""
     low = bisect_left(meetings, begin, key=_second)
     high = bisect_left(meetings, begin + window, key=_second)
-    inside = actions[bisect_left(actions, begin, key=_begin):bisect_left(actions, begin + window, key=_begin)]
+    inside = actions[bisect_left(actions, begin, key=_begin) : bisect_left(actions, begin + window, key=_begin)]
     cost, per_page = _lone_migrations(inside)
     for meeting in meetings[low:high]:
         if meeting.first_us >= begin:
@@ -127,8 +128,11 @@ def _lone_migrations(inside: list[Action]) -> tuple[Counter[Key], dict[Key, Coun
         if action.do != "commit":
             kinds.setdefault(action.keys()[0], Counter())[action.do] += 1
     cost = Counter({key: count.total() for key, count in kinds.items()})
-    return cost, {key: Counter({LONE_MIGRATION: count["migrate"]}) for key, count in kinds.items()
-                  if 0 < count["migrate"] < count.total()}
+    return cost, {
+        key: Counter({LONE_MIGRATION: count["migrate"]})
+        for key, count in kinds.items()
+        if 0 < count["migrate"] < count.total()
+    }
 
 
 def _worth(pair: Pair, count: int) -> int:
@@ -142,16 +146,19 @@ def _worth(pair: Pair, count: int) -> int:
     return weight * min(PAIR_CAP, count)
 
 
-def _pick(per_page: dict[Key, Counter[Pair]], cost: Counter[Key], pages: int,
-          room: int) -> tuple[list[Key], Counter[Pair]]:
+def _pick(
+    per_page: dict[Key, Counter[Pair]], cost: Counter[Key], pages: int, room: int
+) -> tuple[list[Key], Counter[Pair]]:
     """Up to `pages` pages whose actions fit into `room`, each time the one that adds most."""
     chosen: list[Key] = []
     total: Counter[Pair] = Counter()
     left = dict(per_page)
     while left and len(chosen) < pages:
+
         def worth(key: Key) -> tuple[int, int, int, int]:
             gain = sum(_worth(p, total[p] + n) - _worth(p, total[p]) for p, n in left[key].items())
             return gain, left[key].total(), -key[0], -key[1]
+
         best = max(left, key=worth)
         added = left.pop(best)
         if cost[best] <= room:

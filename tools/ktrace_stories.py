@@ -79,13 +79,21 @@ class _Teller:
         self.handlers: dict[str, Callable[[Event], None]] = {
             "mm_filemap_add_to_page_cache": self.pages.added,
             "mm_filemap_delete_from_page_cache": self.deleted,
-            "b_dirty": self.dirty, "f_unlock": self.unlock,
-            "f_start_wb": self.start_writeback, "f_end_wb": self.end_writeback,
-            "e_bio_write": self.identified, "b_writepage": self.identified,
-            "b_tryfree": self.try_free, "j_tryfree": self.try_free, "b_tryfree_ret": self.try_free_ret,
-            "j_commit": self.start_commit, "jbd2_start_commit": self.start_commit,
-            "jbd2_commit_flushing": self.transaction_closed, "jbd2_end_commit": self.end_commit,
-            "f_wait_wb": self.commit_touch, "b_submit": self.commit_touch,
+            "b_dirty": self.dirty,
+            "f_unlock": self.unlock,
+            "f_start_wb": self.start_writeback,
+            "f_end_wb": self.end_writeback,
+            "e_bio_write": self.identified,
+            "b_writepage": self.identified,
+            "b_tryfree": self.try_free,
+            "j_tryfree": self.try_free,
+            "b_tryfree_ret": self.try_free_ret,
+            "j_commit": self.start_commit,
+            "jbd2_start_commit": self.start_commit,
+            "jbd2_commit_flushing": self.transaction_closed,
+            "jbd2_end_commit": self.end_commit,
+            "f_wait_wb": self.commit_touch,
+            "b_submit": self.commit_touch,
         }
 
     def take(self, event: Event) -> None:
@@ -99,8 +107,11 @@ class _Teller:
     def close(self) -> None:
         """The end of the log: what is still open is incomplete, not failed."""
         for name, still_open in (
-            ("dirty", self.dirtying), ("writeback", self.writing), ("reclaim", self.reclaiming),
-            ("commit", self.committing), ("migrate", self.tries),
+            ("dirty", self.dirtying),
+            ("writeback", self.writing),
+            ("reclaim", self.reclaiming),
+            ("commit", self.committing),
+            ("migrate", self.tries),
         ):
             if still_open:
                 self.dropped[f"{name} still open at the end of the log"] += len(still_open)
@@ -265,8 +276,9 @@ class _Teller:
         self.refused.discard(src)
         if self.tries.pop(src, None) is not None:
             self.dropped["migration without a seen end"] += 1
-        self.tries[src] = Try(event.pid, event.who, src, event.num("dst"), self.pages.of(src),
-                              event.num("mode"), event.t_us, event.line)
+        self.tries[src] = Try(
+            event.pid, event.who, src, event.num("dst"), self.pages.of(src), event.num("mode"), event.t_us, event.line
+        )
 
     def _end_try(self, attempt: Try, outcome: str, reason: str) -> None:
         del self.tries[attempt.src]
@@ -277,6 +289,17 @@ class _Teller:
             attempt.stay.ring.learn(attempt.order)
         if outcome == "moved":
             self.pages.moved(attempt.src, attempt.dst)
-        self.done.append(Action(
-            "migrate", attempt.task, attempt.begin_us, attempt.last_us, attempt.first_line, attempt.last_line,
-            [attempt.stay], mode=MODES.get(attempt.mode, str(attempt.mode)), outcome=outcome, reason=reason))
+        self.done.append(
+            Action(
+                "migrate",
+                attempt.task,
+                attempt.begin_us,
+                attempt.last_us,
+                attempt.first_line,
+                attempt.last_line,
+                [attempt.stay],
+                mode=MODES.get(attempt.mode, str(attempt.mode)),
+                outcome=outcome,
+                reason=reason,
+            )
+        )

@@ -32,8 +32,16 @@ PAGES = 12
 ACTIONS = 160
 
 
-def convert(trace: Trace, *, trace_name: str, name: str, kernel: str = "unknown", pages: int = PAGES,
-            actions: int = ACTIONS, inferred: bool = True) -> tuple[Workload, str]:
+def convert(
+    trace: Trace,
+    *,
+    trace_name: str,
+    name: str,
+    kernel: str = "unknown",
+    pages: int = PAGES,
+    actions: int = ACTIONS,
+    inferred: bool = True,
+) -> tuple[Workload, str]:
     """The workload of a parsed log, and a report of what was chosen and what was dropped."""
     stories = tell(trace.events)
     choice = choose(stories.actions, pages=pages, limit=actions, inferred=inferred)
@@ -56,14 +64,17 @@ def convert(trace: Trace, *, trace_name: str, name: str, kernel: str = "unknown"
             "last_line": max(action.last_line for action in choice.actions),
             "note": _note(choice, inferred),
         },
-        "pages": [{"page": number, "ino": ino, "index": index, "buffers": BUFFERS}
-                  for (ino, index), number in numbers.items()],
+        "pages": [
+            {"page": number, "ino": ino, "index": index, "buffers": BUFFERS} for (ino, index), number in numbers.items()
+        ],
         "actions": rows,
     }
     problems = check_workload(workload)
     if problems:
-        raise TraceError(f"{trace_name}: the workload made of it is inconsistent: {problems[0]}; "
-                         f"{len(problems)} problems in all; try other --pages or --actions")
+        raise TraceError(
+            f"{trace_name}: the workload made of it is inconsistent: {problems[0]}; "
+            f"{len(problems)} problems in all; try other --pages or --actions"
+        )
     return workload, _report(workload, trace, stories, choice)
 
 
@@ -116,8 +127,11 @@ def _report(workload: Workload, trace: Trace, stories: Stories, choice: Choice) 
     """What was chosen, counts per kind, tasks, meetings, and what was dropped."""
     source = workload["source"]
     kinds = Counter(action.do for action in choice.actions)
-    ends = Counter(" ".join(filter(None, (a.do, a.mode, a.outcome, a.reason)))
-                   for a in choice.actions if a.do in ("migrate", "reclaim"))
+    ends = Counter(
+        " ".join(filter(None, (a.do, a.mode, a.outcome, a.reason)))
+        for a in choice.actions
+        if a.do in ("migrate", "reclaim")
+    )
     tasks = Counter(f"{a.do} by {a.task}" for a in choice.actions)
     met = Counter({f"{one}+{other}": count for (one, other), count in choice.meetings.items()})
     lines = [
@@ -142,16 +156,16 @@ def _counts(counter: Counter[str]) -> str:
 
 
 def _arguments(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    parser = argparse.ArgumentParser(prog="ktrace_workload.py",
-                                     description="Record a workload from an ftrace log.")
+    parser = argparse.ArgumentParser(prog="ktrace_workload.py", description="Record a workload from an ftrace log.")
     parser.add_argument("trace", type=Path, help="ftrace text, plain or .xz")
     parser.add_argument("--kernel", default="unknown", help="kernel release of the log, noted in the output")
     parser.add_argument("--pages", type=int, default=PAGES, help="most pages to take (default %(default)s)")
     parser.add_argument("--actions", type=int, default=ACTIONS, help="most actions (default %(default)s)")
     parser.add_argument("--name", help="name of the workload (default: the log's)")
     parser.add_argument("--max-bad", type=int, default=0, help="lost or garbled lines to accept (default 0)")
-    parser.add_argument("--seen-only", action="store_true",
-                        help="leave out the commit pages that are inferred from delayed allocation")
+    parser.add_argument(
+        "--seen-only", action="store_true", help="leave out the commit pages that are inferred from delayed allocation"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="file to write")
     return parser, parser.parse_args(argv)
 
@@ -159,21 +173,31 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, arg
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; 0 written, 1 the log cannot be converted, 2 usage."""
     parser, args = _arguments(argv)
-    for option, value, least in (("--pages", args.pages, 1), ("--actions", args.actions, 2),
-                                 ("--max-bad", args.max_bad, 0)):
+    for option, value, least in (
+        ("--pages", args.pages, 1),
+        ("--actions", args.actions, 2),
+        ("--max-bad", args.max_bad, 0),
+    ):
         if value < least:
             parser.error(f"{option}: expected at least {least}, got {value}")
     if not args.trace.is_file():
         parser.error(f"TRACE: expected a log file, got {str(args.trace)!r}; try a path to a .txt or .txt.xz")
     if not args.output.parent.is_dir():
-        parser.error(f"-o: expected a file in an existing directory, got {str(args.output)!r}; "
-                     "try to create the directory first")
+        parser.error(
+            f"-o: expected a file in an existing directory, got {str(args.output)!r}; try to create the directory first"
+        )
     plain = args.trace.name.removesuffix(".xz").removesuffix(".txt")
     try:
         trace = read_trace(args.trace, max_bad=args.max_bad)
-        workload, report = convert(trace, trace_name=args.trace.name, name=args.name or plain,
-                                   kernel=args.kernel, pages=args.pages, actions=args.actions,
-                                   inferred=not args.seen_only)
+        workload, report = convert(
+            trace,
+            trace_name=args.trace.name,
+            name=args.name or plain,
+            kernel=args.kernel,
+            pages=args.pages,
+            actions=args.actions,
+            inferred=not args.seen_only,
+        )
     except TraceError as error:
         print(f"ktrace_workload.py: {error}", file=sys.stderr)
         return 1

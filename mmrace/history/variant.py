@@ -50,7 +50,9 @@ def applied(variant: Variant) -> Iterator[None]:
             module = importlib.import_module(f"mmrace.kernel.{path}")
         except ModuleNotFoundError as error:
             raise UsageError(
-                expected="a module of mmrace.kernel", got=path, where=f"variant {variant.name!r}",
+                expected="a module of mmrace.kernel",
+                got=path,
+                where=f"variant {variant.name!r}",
                 try_="the model was changed: adapt the variant",
             ) from error
         if name not in vars(module):

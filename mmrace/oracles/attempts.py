@@ -38,9 +38,7 @@ class Counter:
 
     def __init__(self) -> None:
         self.begun: dict[int, int] = {}
-        self.refused: dict[
-            tuple[str, int], list[tuple[int, int, str]]
-        ] = {}  # (page, task) -> begin, end, reason
+        self.refused: dict[tuple[str, int], list[tuple[int, int, str]]] = {}  # (page, task) -> begin, end, reason
         self.series: list[Series] = []
 
     def begin(self, step: int, task: int) -> None:
@@ -76,10 +74,7 @@ def _buffers(record: Record, series: Series) -> set[str]:
     return {
         b_page[op >> SHIFT]
         for _, op, _, new in record.events[: series.last]
-        if op != NOTE
-        and op & KIND_MASK == Kind.WRITE
-        and op >> SHIFT in b_page
-        and record.name(new) == series.page
+        if op != NOTE and op & KIND_MASK == Kind.WRITE and op >> SHIFT in b_page and record.name(new) == series.page
     }
 
 

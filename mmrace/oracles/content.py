@@ -150,9 +150,7 @@ class _Audit:
                     self.resting("disk", (ino, number), words)
         for where in self.blocks:
             if where[1] not in snap.disk.get(where[0], ()):
-                self.resting(
-                    "disk", where, (0,)
-                )  # a block that no transfer touched holds what it held at first
+                self.resting("disk", where, (0,))  # a block that no transfer touched holds what it held at first
         size_on_disk = next((len(words) for blocks in snap.disk.values() for words in blocks.values()), 0)
         per_ring = Counter(buffer.page for buffer in snap.buffers.values() if buffer.next is not None)
         for slot in snap.slots:

@@ -204,11 +204,7 @@ class _Race:
 
 def _ordered(one: Change, other: Change) -> bool:
     (_, task, clock, _), (_, other_task, other_clock, _) = one, other
-    return (
-        task == other_task
-        or clock[task] <= other_clock[task]
-        or other_clock[other_task] <= clock[other_task]
-    )
+    return task == other_task or clock[task] <= other_clock[task] or other_clock[other_task] <= clock[other_task]
 
 
 def _benign(record: Record, lane: int) -> bool:

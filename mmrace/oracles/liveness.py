@@ -41,9 +41,7 @@ def _end(record: Record, evidence: Evidence) -> str:
     if how == "deadlock" or (how == "bound" and kind != "cut"):
         _standstill(record, kind, detail, evidence)
         return ""
-    return (
-        "the run was cut at its bound while it made progress" if how == "bound" else f"the run ended as {how}"
-    )
+    return "the run was cut at its bound while it made progress" if how == "bound" else f"the run ended as {how}"
 
 
 def _standstill(record: Record, kind: str, detail: Mapping[str, object], evidence: Evidence) -> None:

@@ -126,9 +126,7 @@ class _Audit:
         self.report_strangers()
         self.report_irq_unsafe()
         for snap in snapshots(self.record):
-            bits = [
-                f"{page.name}.flags.PG_locked" for page in snap.pages.values() if "PG_locked" in page.flags
-            ]
+            bits = [f"{page.name}.flags.PG_locked" for page in snap.pages.values() if "PG_locked" in page.flags]
             bits += [f"{bh.name}.b_state.BH_Lock" for bh in snap.buffers.values() if "Lock" in bh.state]
             self.checked += snap.nr_pages + len(snap.buffers)
             for name in (*snap.locks_held, *bits):

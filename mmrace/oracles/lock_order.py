@@ -126,7 +126,6 @@ class _Trace:
         self.clocks[task] = clock = [max(column) for column in zip(*known, strict=True)]
         clock[task] += 1
 
-
     def follow(self, until: int) -> int:
         """Follow every lock up to the event at `until`; count the requests that were ready to wait."""
         events, held = self.record.events, self.held
@@ -224,11 +223,7 @@ def _on_rings(links: list[Link]) -> list[Link]:
 def _took_lock(record: Record, lane: int, step: int) -> bool:
     """Say whether the event at `step` took, or asked for, a lock and not a bit of another use."""
     _, op, _, mark = record.events[step]
-    return (
-        op & KIND_MASK in (_ACQUIRE, _TRY)
-        or mark == LOCK
-        or record.lane_name(lane).rpartition(".")[2] in _LOCK_BITS
-    )
+    return op & KIND_MASK in (_ACQUIRE, _TRY) or mark == LOCK or record.lane_name(lane).rpartition(".")[2] in _LOCK_BITS
 
 
 def _waits_for_lock(record: Record, link: Link) -> bool:

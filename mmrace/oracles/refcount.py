@@ -90,9 +90,7 @@ class _Audit:
         if ledger.freezer is not None:
             self.frozen(ledger, step, task, f"get of {ref!r} on a frozen count", ref)
         elif new != ledger.total:
-            self.caught(
-                ledger, "count is not owners", f"a get made the count {new}", step, task, ref=ref, count=new
-            )
+            self.caught(ledger, "count is not owners", f"a get made the count {new}", step, task, ref=ref, count=new)
 
     def put(self, ledger: Ledger, step: int, task: int, ref: str, new: int) -> None:
         held = ledger.drop(ref, task)
@@ -102,30 +100,22 @@ class _Audit:
             rule = "put without reference"
             self.caught(ledger, rule, f"put of {ref!r}, which nobody holds", step, task, ref=ref, count=new)
         elif new < 0:
-            self.caught(
-                ledger, "negative count", f"a put made the count {new}", step, task, ref=ref, count=new
-            )
+            self.caught(ledger, "negative count", f"a put made the count {new}", step, task, ref=ref, count=new)
         elif ledger.freezer is not None:
             self.frozen(ledger, step, task, f"put of {ref!r} on a frozen count", ref)
         elif new != ledger.total:
-            self.caught(
-                ledger, "count is not owners", f"a put made the count {new}", step, task, ref=ref, count=new
-            )
+            self.caught(ledger, "count is not owners", f"a put made the count {new}", step, task, ref=ref, count=new)
 
     def frozen(self, ledger: Ledger, step: int, task: int, text: str, ref: str) -> None:
         assert ledger.freezer is not None
         freezer = self.record.task_name(ledger.freezer)
-        self.caught(
-            ledger, "change while frozen", f"{text} by {freezer}", step, task, ref=ref, freezer=freezer
-        )
+        self.caught(ledger, "change while frozen", f"{text} by {freezer}", step, task, ref=ref, freezer=freezer)
 
     def freeze(self, ledger: Ledger, step: int, task: int, n: int) -> None:
         ledger.freezer = task
         if ledger.broken:
             return
-        foreign = [
-            ref for ref in FOREIGN for holder in ledger.holders.get(ref, ()) if holder not in (task, -1)
-        ]
+        foreign = [ref for ref in FOREIGN for holder in ledger.holders.get(ref, ()) if holder not in (task, -1)]
         if ledger.total != n:
             text = f"a freeze of {n} succeeded over {ledger.total} references"
             self.caught(ledger, "freeze over owners", text, step, task, count=n)
@@ -218,9 +208,7 @@ class _Audit:
             for ref in leaked:
                 takers = sorted({self.record.task_name(task) for task in ledger.holders[ref] if task >= 0})
                 text = f"{ledger.name}: {ref!r} reference of {', '.join(takers)} is never dropped"
-                self.evidence.add(
-                    "leaked reference", text, (ledger.name, ref), ref=ref, tasks=takers, **facts
-                )
+                self.evidence.add("leaked reference", text, (ledger.name, ref), ref=ref, tasks=takers, **facts)
             if view is not None and not leaked:
                 leaked = self.unheld(ledger, last, facts)
             if view is not None and not leaked and view.count != len(owners):

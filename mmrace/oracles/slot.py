@@ -59,13 +59,9 @@ class _Audit:
         self.moves: dict[int, _Move] = {}
         self.checked = 0
 
-    def caught(
-        self, rule: str, text: str, step: int, task: int, names: tuple[str, ...], **facts: Fact
-    ) -> None:
+    def caught(self, rule: str, text: str, step: int, task: int, names: tuple[str, ...], **facts: Fact) -> None:
         who = self.record.task_name(task)
-        self.evidence.add(
-            rule, f"{text} ({who})", (*names, who), step=step, task=who, objects=list(names), **facts
-        )
+        self.evidence.add(rule, f"{text} ({who})", (*names, who), step=step, task=who, objects=list(names), **facts)
 
     # -- replay ----------------------------------------------------------------------------------------------
 
@@ -131,17 +127,13 @@ class _Audit:
         self.freed[page] = step
         slot = self.shown.get(page)
         if slot is not None:
-            self.caught(
-                "slot shows a free page", f"{page} freed while {slot} shows it", step, task, (page, slot)
-            )
+            self.caught("slot shows a free page", f"{page} freed while {slot} shows it", step, task, (page, slot))
         if self.tables[_PRIVATE].get(page) is not None:
             self.caught("freed with buffers", f"{page} freed with its ring", step, task, (page,))
             return
         strays = self.buffers.get(page)
         if strays:
-            live = {
-                name for other, head in self.tables[_PRIVATE].items() if head for name in self.ring(other)
-            }
+            live = {name for other, head in self.tables[_PRIVATE].items() if head for name in self.ring(other)}
             for name in sorted(strays & live):
                 text = f"{page} freed while {name}, on a live ring, points at it"
                 self.caught("buffer of a free page", text, step, task, (page, name))

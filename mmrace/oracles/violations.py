@@ -35,11 +35,7 @@ def violations(record: Record, oracle: str) -> list[Caught]:
         if kind == VIOLATION and note[0] == oracle:
             _, rule, facts = note
             named = record.name(facts)
-            plain = (
-                {str(key): _plain(value) for key, value in named.items()}
-                if isinstance(named, Mapping)
-                else {}
-            )
+            plain = {str(key): _plain(value) for key, value in named.items()} if isinstance(named, Mapping) else {}
             found.append(Caught(step, record.task_name(task), str(rule), plain))
     return found
 
@@ -48,18 +44,10 @@ def report(record: Record, oracle: str, evidence: Evidence) -> list[Caught]:
     """Make each violation of `oracle` a finding."""
     found = violations(record, oracle)
     for caught in found:
-        points = [
-            str(caught.facts[key]) for key in ("object", "page", "bh", "jh", "task") if caught.facts.get(key)
-        ]
-        shown = ", ".join(
-            f"{key} {value}" for key, value in caught.facts.items() if isinstance(value, str | int)
-        )
+        points = [str(caught.facts[key]) for key in ("object", "page", "bh", "jh", "task") if caught.facts.get(key)]
+        shown = ", ".join(f"{key} {value}" for key, value in caught.facts.items() if isinstance(value, str | int))
         title = f"{caught.rule} ({shown})" if shown else caught.rule
-        facts = {
-            key: value
-            for key, value in caught.facts.items()
-            if key not in ("step", "rule", "title", "points")
-        }
+        facts = {key: value for key, value in caught.facts.items() if key not in ("step", "rule", "title", "points")}
         at = record.end.get("detail", {}).get("at")
         if at is not None:
             facts["at"] = str(at)

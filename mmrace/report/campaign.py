@@ -55,9 +55,15 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
             table.add_section()
         verdicts = tally.verdicts
         table.add_row(
-            escape(name), count(tally.runs), count(tally.ops), count(verdicts["PASS"]), count(verdicts["FAIL"]),
-            count(verdicts["UNKNOWN"]), count(tally.counters["migrations.tried"]),
-            count(tally.counters["migrations.moved"]), refusals(tally),
+            escape(name),
+            count(tally.runs),
+            count(tally.ops),
+            count(verdicts["PASS"]),
+            count(verdicts["FAIL"]),
+            count(verdicts["UNKNOWN"]),
+            count(tally.counters["migrations.tried"]),
+            count(tally.counters["migrations.moved"]),
+            refusals(tally),
         )
     console.print(table)
     unknown = result.total().unknown
@@ -162,7 +168,9 @@ def _troubles(result: CampaignResult, console: Console) -> None:
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
         console.print(
             f"TROUBLE (exit code {trouble.exit_code})  {trouble.text}\n  repeat: {trouble.spec.command()}",
-            markup=False, highlight=False, soft_wrap=True,
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
     rest = len(result.troubles) - TROUBLES_SHOWN_MAX
     if rest > 0:
@@ -177,7 +185,9 @@ def _verdict(result: CampaignResult, console: Console) -> None:
         if trial.missed:
             console.print(
                 f"MISSED canary {trial.canary.name}: {trial.tried} runs, no finding of oracle {trial.canary.oracle}",
-                markup=False, highlight=False, soft_wrap=True,
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
     if result.verdict == "UNKNOWN":
         for reason in result.unknown_because():

@@ -88,9 +88,7 @@ def _coverage(result: Exploration, console: Console) -> None:
         text = "walked to its end" if covered.exhausted else "not walked to its end"
         if covered.bound is not None and not covered.exhausted:
             text += f"; every schedule up to bound {covered.bound}"
-        _print(
-            console, f"tree {text}: {count(classes.distinct)} classes, {count(covered.blocked)} runs without use"
-        )
+        _print(console, f"tree {text}: {count(classes.distinct)} classes, {count(covered.blocked)} runs without use")
         return
     growth = ", ".join(f"{count(distinct)} after {count(runs)}" for runs, distinct in classes.growth[-6:])
     _print(console, f"classes of interleavings: {count(classes.distinct)} distinct ({growth})")

@@ -16,7 +16,11 @@ KINDS = ("scenarios", "canaries", "noise", "strategies", "marks")
 def show_lists(known: Catalogue, kinds: tuple[str, ...], console: Console) -> None:
     """Print the tables of `kinds`."""
     tables = {
-        "scenarios": _scenarios, "canaries": _canaries, "noise": _noise, "strategies": _strategies, "marks": _marks,
+        "scenarios": _scenarios,
+        "canaries": _canaries,
+        "noise": _noise,
+        "strategies": _strategies,
+        "marks": _marks,
     }
     for kind in kinds:
         tables[kind](known, console)
@@ -61,7 +65,9 @@ def _strategies(known: Catalogue, console: Console) -> None:
     console.print(table)
     console.print(
         "A sampler, mix or loop draws schedules; a walk goes through all of them, under `mmrace explore` only.",
-        markup=False, highlight=False, soft_wrap=True,
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -117,8 +117,10 @@ def facts(result: CampaignResult) -> list[tuple[str, str]]:
         ("time", duration(result.seconds) + limit),
         ("runs", count(total.runs)),
         ("ops", f"{count(total.ops)}, {count(rate)}/s"),
-        ("migrations", f"tried {count(total.counters['migrations.tried'])}, "
-                       f"moved {count(total.counters['migrations.moved'])}"),
+        (
+            "migrations",
+            f"tried {count(total.counters['migrations.tried'])}, moved {count(total.counters['migrations.moved'])}",
+        ),
         ("refused", refusals(total)),
         ("marks", f"{marks} of {marks + len(result.marks_missed())}"),
     ]

@@ -72,9 +72,7 @@ def _names(code: CodeType) -> dict[tuple[int, int, int, int], str]:
     lines = [line for line in (position[0] for position in code.co_positions()) if line]
     low, high = code.co_firstlineno, max(lines, default=code.co_firstlineno)
     nodes = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call | ast.Attribute) and low <= node.lineno <= high
+        node for node in ast.walk(tree) if isinstance(node, ast.Call | ast.Attribute) and low <= node.lineno <= high
     ]
     nodes.sort(key=lambda node: (node.lineno, node.col_offset, -(node.end_lineno or 0), -(node.end_col_offset or 0)))
     seen: dict[str, int] = {}

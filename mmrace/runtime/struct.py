@@ -511,8 +511,6 @@ def revive(obj: Struct) -> None:
         part.__class__ = _live_class(part)
 
 
-
-
 def release(obj: Struct) -> None:
     """Make `obj` forget what it holds, so that rings of objects come apart; its name, size and lanes stay.
 

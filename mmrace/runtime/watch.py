@@ -73,6 +73,4 @@ def looked_at(lanes: set[int], op: int, objects: Sequence[tuple[int, Any]]) -> N
 def concerns(event: tuple[Any, ...], lanes: set[int], objects: Sequence[tuple[int, Any]]) -> bool:
     """Say whether an event that changed something changed one of `lanes`; a plain store changes every bit."""
     lane = event[1] >> SHIFT
-    return lane in lanes or (
-        event[1] & KIND_MASK == Kind.STORE and not lanes.isdisjoint(word_at(objects, lane))
-    )
+    return lane in lanes or (event[1] & KIND_MASK == Kind.STORE and not lanes.isdisjoint(word_at(objects, lane)))

@@ -73,7 +73,9 @@ class Workload:
             made = cls(data["name"], data["source"], tuple(int(page["buffers"]) for page in data["pages"]), actions)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise UsageError(
-                expected=f"a workload ({SCHEMA})", got=f"{type(error).__name__}: {error}", where=where,
+                expected=f"a workload ({SCHEMA})",
+                got=f"{type(error).__name__}: {error}",
+                where=where,
                 try_="make it with tools/ktrace_workload.py",
             ) from error
         made._check(where)
@@ -83,14 +85,18 @@ class Workload:
         last = (0, 0)
         for i, action in enumerate(self.actions):
             wrong = (
-                f"unknown deed {action.do!r}" if action.do not in KINDS
-                else "ends before it begins" if action.end_us < action.begin_us
-                else "out of order" if (action.begin_us, action.end_us) < last
+                f"unknown deed {action.do!r}"
+                if action.do not in KINDS
+                else "ends before it begins"
+                if action.end_us < action.begin_us
+                else "out of order"
+                if (action.begin_us, action.end_us) < last
                 else f"page {action.page} of {len(self.pages)}"
                 if not (action.page < 0 if action.do == "commit" else 0 <= action.page < len(self.pages))
-                else f"buffers {action.buffers}" if action.page >= 0
-                and any(not 0 <= b < self.pages[action.page] for b in action.buffers)
-                else f"mode {action.mode!r}" if action.do == "migrate" and action.mode not in MigrateMode.__members__
+                else f"buffers {action.buffers}"
+                if action.page >= 0 and any(not 0 <= b < self.pages[action.page] for b in action.buffers)
+                else f"mode {action.mode!r}"
+                if action.do == "migrate" and action.mode not in MigrateMode.__members__
                 else ""
             )
             if wrong:

@@ -85,8 +85,11 @@ class Campaign:
         self._began = self.clock()
         logger.bind(event="begin", seed=self.request.seed, jobs=self.request.jobs).info("campaign begins")
         workers = Workers(
-            self.request.jobs, self.run_function, self.folder,
-            keep_canaries=self.request.keep_canaries, hang_seconds=self.hang_seconds,
+            self.request.jobs,
+            self.run_function,
+            self.folder,
+            keep_canaries=self.request.keep_canaries,
+            hang_seconds=self.hang_seconds,
         )
         with workers:
             try:
@@ -188,9 +191,7 @@ class Campaign:
         if outcome.verdict == "FAIL":
             findings = outcome.findings or [harness_finding("crash", "a run failed without a finding", job.spec)]
             for finding in findings:
-                self._hit(Hit(
-                    finding, job.spec, job.role, job.index, 1, outcome.saved, outcome.known, outcome.unsaved
-                ))
+                self._hit(Hit(finding, job.spec, job.role, job.index, 1, outcome.saved, outcome.known, outcome.unsaved))
 
     def _settled(self, trial: CanaryTrial) -> None:
         level = "WARNING" if trial.missed else "INFO"
@@ -204,8 +205,13 @@ class Campaign:
         new = self.result.hit(hit)
         if new is not None:
             logger.bind(
-                event="finding", signature=hit.finding.signature, oracle=hit.finding.oracle, rule=hit.finding.rule,
-                command=hit.spec.command(), folder=hit.folder, unsaved=hit.unsaved,
+                event="finding",
+                signature=hit.finding.signature,
+                oracle=hit.finding.oracle,
+                rule=hit.finding.rule,
+                command=hit.spec.command(),
+                folder=hit.folder,
+                unsaved=hit.unsaved,
             ).warning("finding {}: {}", hit.finding.signature, hit.finding.title)
             self.observer.found(new)
 
@@ -254,9 +260,7 @@ class Campaign:
         title = f"{event.rule}: the process {event.how} during a run of {culprit.spec.scenario}"
         finding = harness_finding(event.rule, title, culprit.spec, worker=event.worker, how=event.how)
         saved = FindingStore(self.folder / "findings").save_finding(culprit.spec, finding)
-        self._hit(Hit(
-            finding, culprit.spec, culprit.role, culprit.index, 1, saved.folder, saved.known, saved.error
-        ))
+        self._hit(Hit(finding, culprit.spec, culprit.role, culprit.index, 1, saved.folder, saved.known, saved.error))
 
     def _judge_threads(self) -> None:
         """A run that leaves a thread behind is a bug of the harness, and a finding like any other."""

@@ -40,7 +40,9 @@ NO_FIELD = "none"
 OUTER = {
     PORTFOLIO: Listed(PORTFOLIO, "mix", f"the default: {', '.join(portfolio.MEMBERS)} in turn", {}),
     FEEDBACK: Listed(
-        FEEDBACK, "loop", "the sampler `base`, its draws mutated where a run showed a new hand-off",
+        FEEDBACK,
+        "loop",
+        "the sampler `base`, its draws mutated where a run showed a new hand-off",
         feedback_loop.OPTIONS,
     ),
 }
@@ -142,6 +144,9 @@ def choose(program: Program, spec: RunSpec) -> Chosen:
     profile = profile_of(program, promoted) if sampler.profiled else None
     made = sampler.strategy(draw, profile)
     return Chosen(
-        made, promoted, profile.digest if profile is not None else None,
-        corpus.digest if corpus is not None else None, tape,
+        made,
+        promoted,
+        profile.digest if profile is not None else None,
+        corpus.digest if corpus is not None else None,
+        tape,
     )

@@ -100,8 +100,15 @@ class Trial:
     """One call of the command.  Args: schedules: of each program instead of its own number; seconds: for all of it."""
 
     def __init__(
-        self, claims: Sequence[Claim], folder: Path, *, seed: int = 1, schedules: int | None = None,
-        seconds: float | None = None, jobs: int = 1, tell: Callable[[Result], None] = lambda result: None,
+        self,
+        claims: Sequence[Claim],
+        folder: Path,
+        *,
+        seed: int = 1,
+        schedules: int | None = None,
+        seconds: float | None = None,
+        jobs: int = 1,
+        tell: Callable[[Result], None] = lambda result: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.claims, self.folder = tuple(claims), folder

@@ -14,6 +14,7 @@ from mmrace.search.spec import RunSpec
 
 Params = tuple[tuple[str, int | str], ...]
 
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A program with bounded parameters, and how many of its schedules the default takes; 0: walk it to its end."""

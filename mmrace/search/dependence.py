@@ -116,9 +116,7 @@ class Footprints:
     given to notes, which a search keeps from run to run.
     """
 
-    def __init__(
-        self, engine: Controlled, contended: frozenset[int], notes: dict[tuple[Any, Any], int]
-    ) -> None:
+    def __init__(self, engine: Controlled, contended: frozenset[int], notes: dict[tuple[Any, Any], int]) -> None:
         self.engine = engine
         self.contended = contended
         self.notes = notes

@@ -54,8 +54,16 @@ class Ask:
     def spec(self, strategy: str, seed: int) -> RunSpec:
         """Return the spec of one of its runs."""
         return RunSpec(
-            self.scenario, self.params, self.variant, self.engine, strategy, "off", seed, self.workload,
-            "all" if self.systematic else self.promote, self.load,
+            self.scenario,
+            self.params,
+            self.variant,
+            self.engine,
+            strategy,
+            "off",
+            seed,
+            self.workload,
+            "all" if self.systematic else self.promote,
+            self.load,
         )
 
 

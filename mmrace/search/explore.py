@@ -44,6 +44,7 @@ POLL_SECONDS = 0.25
 TELL_SECONDS = 0.25
 DEATHS_MAX = 4  # workers that die: a program that kills its process again and again is not explored to the end
 
+
 class Observer(Protocol):
     """Who is told what happens."""
 
@@ -61,7 +62,12 @@ class Explorer:
     """
 
     def __init__(
-        self, ask: Ask, folder: Path, observer: Observer, *, until_found: bool = False,
+        self,
+        ask: Ask,
+        folder: Path,
+        observer: Observer,
+        *,
+        until_found: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         loading.load(ask.load)
@@ -167,7 +173,10 @@ class Explorer:
             loop.learn([shown[index] for index in indices])
 
     def _draw(
-        self, workers: Workers, indices: range | None, spec: Callable[[int], RunSpec],
+        self,
+        workers: Workers,
+        indices: range | None,
+        spec: Callable[[int], RunSpec],
         take: Callable[[Job, Outcome], None],
     ) -> None:
         """Have these schedules made (None: until the time is up)."""

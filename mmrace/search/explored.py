@@ -71,7 +71,11 @@ def standing(search: Systematic) -> Standing:
 
 
 def walked(
-    program: Program, spec: RunSpec, strategy: Strategy, search: Systematic, without: Collection[str],
+    program: Program,
+    spec: RunSpec,
+    strategy: Strategy,
+    search: Systematic,
+    without: Collection[str],
     known: Container[str],
 ) -> RunResult | None:
     """Make one run of a systematic search; None if the search had no use for it.

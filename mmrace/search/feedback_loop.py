@@ -35,7 +35,9 @@ def options_of(text: str) -> dict[str, int | str]:
         if not equals or key not in options:
             close = difflib.get_close_matches(key, OPTIONS)
             raise UsageError(
-                expected=f"options of feedback: {', '.join(OPTIONS)}", got=pair, where="--strategy",
+                expected=f"options of feedback: {', '.join(OPTIONS)}",
+                got=pair,
+                where="--strategy",
                 try_=" or ".join(close),
             )
         if isinstance(OPTIONS[key], int) and not value.isdecimal():

@@ -141,7 +141,11 @@ class FindingStore:
 
     @staticmethod
     def _write(
-        folder: Path, final: Path, spec: RunSpec, record: Record | None, facts: dict[str, object],
+        folder: Path,
+        final: Path,
+        spec: RunSpec,
+        record: Record | None,
+        facts: dict[str, object],
         findings: Sequence[Finding],
     ) -> None:
         folder.mkdir()

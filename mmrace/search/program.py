@@ -74,7 +74,11 @@ class Program:
         """Return a controlled engine for one run, attached to its strategy if that asks for it."""
         needs_sites = getattr(strategy, "needs_sites", False)
         engine = CONTROLLED[name](
-            strategy, seed=seed, ncpus=self.ncpus, steps_max=self.steps_max, sites=sites or needs_sites,
+            strategy,
+            seed=seed,
+            ncpus=self.ncpus,
+            steps_max=self.steps_max,
+            sites=sites or needs_sites,
             promoted=None if needs_sites else promoted,
         )
         attach = getattr(strategy, "attach", None)

@@ -58,7 +58,9 @@ def checked(known: Catalogue, request: Request, params: Iterable[str] = ()) -> R
         pick("noise", request.noise, known.noise)
         if request.engine in ("gate", "fiber") and request.noise != next(iter(known.noise)):
             raise UsageError(
-                expected=f"no noise under {request.engine}", got=request.noise, where="--noise",
+                expected=f"no noise under {request.engine}",
+                got=request.noise,
+                where="--noise",
                 try_="--engine free, or no --noise",
             )
     if request.variant:
@@ -87,7 +89,9 @@ def _scenarios(known: Catalogue, names: tuple[str, ...], workload: str | None) -
         if wrong:
             performers_text = ", ".join(performers) or "none here"
             raise UsageError(
-                expected="scenarios that perform a workload", got=", ".join(wrong), where="--workload",
+                expected="scenarios that perform a workload",
+                got=", ".join(wrong),
+                where="--workload",
                 try_=f"without scenario names, or with: {performers_text}",
             )
         return chosen or performers

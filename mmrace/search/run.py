@@ -52,13 +52,19 @@ def all_reached(strategy: Strategy) -> None:
     unreached = getattr(strategy, "unreached", None)
     if unreached:
         raise UsageError(
-            expected="a script whose clauses are all reached", got="; ".join(unreached), where="script",
+            expected="a script whose clauses are all reached",
+            got="; ".join(unreached),
+            where="script",
             try_="name sites as `mmrace show` prints them",
         )
 
 
 def judged(
-    program: Program, spec: RunSpec, record: Record, seconds: float, keep_record: bool = False,
+    program: Program,
+    spec: RunSpec,
+    record: Record,
+    seconds: float,
+    keep_record: bool = False,
     without: Collection[str] = (),
 ) -> RunResult:
     """Judge a run; if it failed under a controlled engine, do it again along its record first, keeping sites.

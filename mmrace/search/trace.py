@@ -130,9 +130,7 @@ class Trace:
 
     # -- races ------------------------------------------------------------------------------------------------------
 
-    def _look(
-        self, number: int, footprint: Footprint, before: int, waiting: bool = False
-    ) -> tuple[int, list[Race]]:
+    def _look(self, number: int, footprint: Footprint, before: int, waiting: bool = False) -> tuple[int, list[Race]]:
         """Return the clock that a step with this footprint gets (without its own bit), and its races.
 
         Args: waiting: it was not done, so what it waits for may be held still.
@@ -189,7 +187,10 @@ class Trace:
 
     @staticmethod
     def _meet(
-        history: list[tuple[int, int, int]], number: int, mode: int, candidates: list[tuple[int, bool]],
+        history: list[tuple[int, int, int]],
+        number: int,
+        mode: int,
+        candidates: list[tuple[int, bool]],
         edges: list[int],
     ) -> None:
         """Collect from one lane's past what a step in `mode` depends on: (step, judged without the lock's edge)."""

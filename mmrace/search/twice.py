@@ -33,9 +33,7 @@ def run_twice(make_engine: Callable[[], Controlled], main: Callable[[], object])
     return first
 
 
-def run_again(
-    record: Record, make_engine: Callable[[Strategy], Controlled], main: Callable[[], object]
-) -> Controlled:
+def run_again(record: Record, make_engine: Callable[[Strategy], Controlled], main: Callable[[], object]) -> Controlled:
     """Run `main` strictly along `record`: for a strategy that cannot be asked twice, such as a systematic search.
 
     Raises NondeterminismError at the first difference.

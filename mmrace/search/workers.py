@@ -168,7 +168,12 @@ class Workers:
     """The slots.  Use as a context manager: on exit every process has ended."""
 
     def __init__(
-        self, jobs: int, run: RunFunction, folder: Path, *, keep_canaries: bool = False,
+        self,
+        jobs: int,
+        run: RunFunction,
+        folder: Path,
+        *,
+        keep_canaries: bool = False,
         hang_seconds: float = HANG_SECONDS,
     ) -> None:
         self.jobs, self.run, self.folder = jobs, run, folder

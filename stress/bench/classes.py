@@ -113,14 +113,21 @@ def main() -> None:
         print(f"dpor           {total:>8,} classes, {'all there are' if whole else 'cut'}, {seconds:.0f} s", flush=True)
     for name in options.strategies:
         classes, seconds = feed(options.schedules) if name == "feedback" else sample(name, options.schedules)
-        rows.append({
-            "strategy": name, "schedules": classes.runs, "classes": classes.distinct, "late": late_rate(classes),
-            "estimate": classes.total_estimate(), "seconds": seconds,
-        })
+        rows.append(
+            {
+                "strategy": name,
+                "schedules": classes.runs,
+                "classes": classes.distinct,
+                "late": late_rate(classes),
+                "estimate": classes.total_estimate(),
+                "seconds": seconds,
+            }
+        )
         print(
             f"{name:<14} {classes.distinct:>8,} classes in {classes.runs:,}; "
             f"lately {late_rate(classes):.0f} per 1,000; "
-            f"at least some {classes.total_estimate():,.0f} in all; {seconds:.0f} s", flush=True,
+            f"at least some {classes.total_estimate():,.0f} in all; {seconds:.0f} s",
+            flush=True,
         )
         if options.json:
             options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

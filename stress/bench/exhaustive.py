@@ -21,7 +21,12 @@ from mmrace.search.request import cores
 from mmrace.search.result import Hit
 
 ONE_ROUND: dict[str, int | str] = {
-    "rounds": 1, "migrations": 1, "idle": 0, "irq": "idle", "warm": 4, "pagevec": 14,
+    "rounds": 1,
+    "migrations": 1,
+    "idle": 0,
+    "irq": "idle",
+    "warm": 4,
+    "pagevec": 14,
 }
 """One round of each actor; completions on a CPU of their own, the log's pages cached, no pagevec that fills: what is
 left is what the protocol itself makes meet."""
@@ -45,9 +50,17 @@ ENTRIES = (
     Entry("sync-1", "sync-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
     Entry("sync-2", "sync-vs-commit", {**PAIR, "buffers": 2, "dirtied": 2, "passes": 1}),
     Entry("reclaim-1", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 1}),
-    Entry("writeback-1", "migrate-vs-writeback", {
-        **ONE_ROUND, "buffers": 1, "dirtied": 1, "passes": 1, "without": "writer,reader,fsync",
-    }),
+    Entry(
+        "writeback-1",
+        "migrate-vs-writeback",
+        {
+            **ONE_ROUND,
+            "buffers": 1,
+            "dirtied": 1,
+            "passes": 1,
+            "without": "writer,reader,fsync",
+        },
+    ),
     Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 2, "passes": 2}, whole=False),
     Entry("writeback", "migrate-vs-writeback", {**ONE_ROUND, "buffers": 2, "dirtied": 2, "passes": 2}, whole=False),
 )
@@ -95,17 +108,26 @@ def main() -> None:
         print(f"mmrace explore {entry.scenario} --exhaustive {params}", flush=True)
         result = walk(entry, options.seconds)
         assert result.covered is not None
-        rows.append({
-            "name": entry.name, "scenario": entry.scenario, "params": entry.params, "verdict": result.verdict,
-            "exhausted": result.covered.exhausted, "classes": result.classes.distinct,
-            "executions": result.tally.runs + result.covered.blocked, "blocked": result.covered.blocked,
-            "findings": len(result.hits), "seconds": round(result.seconds, 1),
-        })
+        rows.append(
+            {
+                "name": entry.name,
+                "scenario": entry.scenario,
+                "params": entry.params,
+                "verdict": result.verdict,
+                "exhausted": result.covered.exhausted,
+                "classes": result.classes.distinct,
+                "executions": result.tally.runs + result.covered.blocked,
+                "blocked": result.covered.blocked,
+                "findings": len(result.hits),
+                "seconds": round(result.seconds, 1),
+            }
+        )
         how = "to the end" if result.covered.exhausted else "CUT"
         print(
             f"  {how}: {result.classes.distinct:,} classes, {rows[-1]['executions']:,} executions "
             f"({result.covered.blocked:,} without use), {len(result.hits)} findings, {result.seconds:.1f} s: "
-            f"{result.verdict}", flush=True,
+            f"{result.verdict}",
+            flush=True,
         )
         happened = ", ".join(f"{key} {n:,}" for key, n in sorted(result.tally.counters.items()) if n)
         print(f"  what happened in them: {happened}", flush=True)

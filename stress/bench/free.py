@@ -113,9 +113,7 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
         for name, rate in found.items():
             rates[name].append(rate)
             ratios[name].append(rate / pairs)
-    return {
-        name: {"per_s": statistics.median(rates[name]), "ratio": statistics.median(ratios[name])} for name in rates
-    }
+    return {name: {"per_s": statistics.median(rates[name]), "ratio": statistics.median(ratios[name])} for name in rates}
 
 
 def main() -> None:

@@ -96,10 +96,14 @@ def main() -> None:
     for _ in range(options.rounds):
         one, two = bare(1, options.seconds), bare(2, options.seconds)
         single, double = explored(1, options.seconds), explored(2, options.seconds)
-        rows.append({
-            "bare": two / one, "explore": double / single, "share": (double / single) / (two / one),
-            "schedules_s": double,
-        })
+        rows.append(
+            {
+                "bare": two / one,
+                "explore": double / single,
+                "share": (double / single) / (two / one),
+                "schedules_s": double,
+            }
+        )
         print("  ".join(f"{key} {value:.2f}" for key, value in rows[-1].items()), flush=True)
     share = statistics.median(row["share"] for row in rows)
     print(f"share of what two bare processes reach: {share:.2f}, bar {BAR}: {'met' if share >= BAR else 'NOT met'}")

@@ -28,9 +28,7 @@ def _ends(quiescent: dict[str, object], synced: dict[str, object]) -> Hand:
 
 def test_dirty_oracle_passes_on_writeback_and_then_migration() -> None:
     hand = _run().lock("writeback", "page:0").lock("writeback", "page:0", "PG_writeback")
-    hand.unlock("writeback", "page:0").op(
-        "writeback", Kind.TEST_AND_CLEAR, "page:0.flags", True, sub="PG_writeback"
-    )
+    hand.unlock("writeback", "page:0").op("writeback", Kind.TEST_AND_CLEAR, "page:0.flags", True, sub="PG_writeback")
     hand.lock("migrator", "page:0").write("migrator", "slot:5:0.page", "page:1", "page:0")
     hand.write("migrator", "page:0.mapping", None, "mapping:5").unlock("migrator", "page:0")
     passed(dirty.judge(at_rest(hand, CLEAN).record()))
@@ -47,9 +45,7 @@ def test_dirty_oracle_passes_on_a_dirty_page_with_clean_buffers() -> None:
 
 def test_dirty_oracle_passes_on_a_tag_left_on_a_clean_page() -> None:
     """cancel_dirty_page leaves the DIRTY tag; writeback skips such a page."""
-    passed(
-        dirty.judge(at_rest(Hand(), rest([page("page:0")], [slot(0, "page:0", "DIRTY", "TOWRITE")])).record())
-    )
+    passed(dirty.judge(at_rest(Hand(), rest([page("page:0")], [slot(0, "page:0", "DIRTY", "TOWRITE")])).record()))
 
 
 def test_dirty_oracle_passes_on_a_dirty_buffer_of_a_truncated_page() -> None:

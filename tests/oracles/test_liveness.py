@@ -148,9 +148,7 @@ def test_liveness_oracle_catches_a_sleep_that_nobody_woke() -> None:
 def _attempts(hand: Hand, times: int, rc: str = "-EAGAIN") -> Hand:
     for _ in range(times):
         hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_SYNC")
-        hand.lock("migrator", "page:0").freeze("migrator", "page:0._count", 2, ok=False).unlock(
-            "migrator", "page:0"
-        )
+        hand.lock("migrator", "page:0").freeze("migrator", "page:0._count", 2, ok=False).unlock("migrator", "page:0")
         hand.note("migrator", "migrate-end", "page:0", "page:1", "MIGRATE_SYNC", rc, "freeze")
     return hand
 

@@ -75,9 +75,7 @@ def test_lock_oracle_catches_a_lock_held_at_exit() -> None:
 
 
 def test_lock_oracle_catches_a_page_lock_held_at_exit() -> None:
-    finding = caught(
-        lock_discipline.judge(_hand().lock("writer", "page:0").exit("writer").record()), "held at exit"
-    )
+    finding = caught(lock_discipline.judge(_hand().lock("writer", "page:0").exit("writer").record()), "held at exit")
     assert finding.facts["object"] == "page:0.flags.PG_locked"
 
 
@@ -154,17 +152,13 @@ def test_lock_oracle_passes_on_a_trylock_in_an_interrupt() -> None:
     [("page:0", "flags", "PG_locked"), ("page:0", "flags", "PG_writeback"), ("bh:1", "b_state", "BH_Lock")],
 )
 def test_lock_oracle_catches_an_async_migration_that_waits(owner: str, field: str, bit: str) -> None:
-    hand = _spin(_hand(), "migrator", TREE_LOCK, "irq").note(
-        "migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC"
-    )
+    hand = _spin(_hand(), "migrator", TREE_LOCK, "irq").note("migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC")
     finding = caught(lock_discipline.judge(hand.queue("migrator", owner, bit, field).record()), "ASYNC waits")
     assert finding.facts["object"] == f"{owner}.{field}.{bit}"
 
 
 def test_lock_oracle_passes_on_waits_of_others_and_of_sync_and_after_the_end() -> None:
-    hand = _spin(_hand(), "migrator", TREE_LOCK, "irq").note(
-        "migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC"
-    )
+    hand = _spin(_hand(), "migrator", TREE_LOCK, "irq").note("migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC")
     hand.queue("writer", "page:0", "PG_locked").op("migrator", Kind.QUEUE, "journal:0.j_wait")
     hand.note("migrator", "migrate-end", "page:0", None, "MIGRATE_ASYNC", "-EAGAIN", "page-lock")
     hand.queue("migrator", "page:0", "PG_locked").note("migrator", "migrate-begin", "page:0", "MIGRATE_SYNC")

@@ -162,8 +162,12 @@ def _noisy(profile: str) -> Setup:
 
 
 CONTROLLED = (
-    *(_walker(gate, seed) for seed in range(3)), _turns(gate, 1), _turns(gate, 3),
-    *(_walker(fiber, seed) for seed in range(5)), _turns(fiber, 1), _turns(fiber, 3),
+    *(_walker(gate, seed) for seed in range(3)),
+    _turns(gate, 1),
+    _turns(gate, 3),
+    *(_walker(fiber, seed) for seed in range(5)),
+    _turns(fiber, 1),
+    _turns(fiber, 3),
 )
 FREE = tuple(_noisy(profile) for profile in PROFILES)
 SETUPS = (*CONTROLLED, *FREE)

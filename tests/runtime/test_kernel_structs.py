@@ -51,10 +51,7 @@ OTHERS = {name: cls for name, cls in CLASSES.items() if name not in STRUCTS}
 def undeclared(cls: StructMeta) -> set[str]:
     """Return the slots of a struct class, inherited ones too, that no declaration stands for."""
     slots = {
-        name
-        for part in cls.__mro__
-        for name, value in vars(part).items()
-        if isinstance(value, MemberDescriptorType)
+        name for part in cls.__mro__ for name, value in vars(part).items() if isinstance(value, MemberDescriptorType)
     }
     parts = {key for key, _, _ in cls.parts} | ({cls.sized_part[0]} if cls.sized_part else set())
     return slots - BASE_SLOTS - set(cls.defaults) - set(cls.ghosts) - parts

@@ -45,9 +45,7 @@ def run(which: RunSpec) -> tuple[RunResult, Record]:
 
 def notes(record: Record, kind: str) -> list[tuple[int, int]]:
     """Return (step, action) of a workload's notes of one kind."""
-    return [
-        (step, facts[0]) for step, (_, op, name, facts) in enumerate(record.events) if op == NOTE and name == kind
-    ]
+    return [(step, facts[0]) for step, (_, op, name, facts) in enumerate(record.events) if op == NOTE and name == kind]
 
 
 @pytest.fixture

@@ -18,7 +18,17 @@ from tests.scenarios.staged import cached, gate_spec, play, ring
 
 KEYS = {
     "pages": {
-        "name", "pfn", "generation", "free", "flags", "count", "mapcount", "mapping", "index", "private", "words",
+        "name",
+        "pfn",
+        "generation",
+        "free",
+        "flags",
+        "count",
+        "mapcount",
+        "mapping",
+        "index",
+        "private",
+        "words",
     },
     "mappings": {"name", "ino", "slots", "nrpages"},
     "buffers": {"name", "page", "block", "index", "state", "count", "jh", "next"},

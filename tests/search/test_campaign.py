@@ -55,7 +55,10 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCampaign:
     monkeypatch.setenv(stand_ins.SCRATCH, str(tmp_path))
 
     def go(
-        run: RunFunction, request: Request, known: Catalogue | None = None, watcher: Watcher | None = None,
+        run: RunFunction,
+        request: Request,
+        known: Catalogue | None = None,
+        watcher: Watcher | None = None,
         hang_seconds: float = 60.0,
     ) -> CampaignResult:
         known = known or stand_in_catalogue()
@@ -310,9 +313,7 @@ def test_death_during_a_canary_does_not_cost_the_canary(campaign: RunCampaign) -
 
 
 def test_hung_worker_is_ended_and_reported(campaign: RunCampaign, tmp_path: Path) -> None:
-    result = campaign(
-        stand_ins.hanging, Request(("alpha",), runs=12, jobs=1, engine="free", seed=3), hang_seconds=1.0
-    )
+    result = campaign(stand_ins.hanging, Request(("alpha",), runs=12, jobs=1, engine="free", seed=3), hang_seconds=1.0)
     hung = list(tmp_path.glob("hang-*"))
     assert hung
     assert result.total().runs == 12

@@ -22,9 +22,7 @@ from mmrace.search.claims_result import SETTINGS, TESTS, Evidence, Finding, Resu
 from mmrace.search.exploration import REPLAYS
 from mmrace.search.run import replay_record
 
-ALONE = Setting(
-    "alone", "sync-vs-commit", (("idle", 0), ("migrations", 1), ("without", "writer,committer,reader")), 0
-)
+ALONE = Setting("alone", "sync-vs-commit", (("idle", 0), ("migrations", 1), ("without", "writer,committer,reader")), 0)
 """A migrator with nobody to meet: one class, and C2 holds in it."""
 
 

@@ -29,7 +29,11 @@ def test_folder_has_all_that_repeats_the_run(tmp_path: Path) -> None:
     folder = tmp_path / "s1"
     assert (saved.folder, saved.known, saved.error) == (str(folder), False, "")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "command.txt", "record.jsonl", "seed", "summary.json", "summary.txt",
+        "command.txt",
+        "record.jsonl",
+        "seed",
+        "summary.json",
+        "summary.txt",
     ]
     assert (folder / "seed").read_text() == "77\n"
     replay, run = (folder / "command.txt").read_text().splitlines()

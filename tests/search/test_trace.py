@@ -134,13 +134,9 @@ def test_who_waits_for_its_cpu_does_not_begin_what_follows_another_step() -> Non
 
 
 def test_initials_are_those_whom_nothing_precedes_in_the_other_order() -> None:
-    _, races = built(
-        [step(A, Kind.WRITE, X), step(B, Kind.WRITE, Y), step(C, Kind.READ, Y), step(C, Kind.READ, X)]
-    )
+    _, races = built([step(A, Kind.WRITE, X), step(B, Kind.WRITE, Y), step(C, Kind.READ, Y), step(C, Kind.READ, X)])
     assert plain(races[3]) == [(0, (B,))]
-    _, races = built(
-        [step(A, Kind.WRITE, X), step(B, Kind.WRITE, Y), step(C, Kind.READ, X)]
-    )
+    _, races = built([step(A, Kind.WRITE, X), step(B, Kind.WRITE, Y), step(C, Kind.READ, X)])
     assert plain(races[2]) == [(0, (B, C))]
 
 

@@ -36,20 +36,23 @@ class Log:
         self.lines.append(f"   {task}     [00{cpu}] ..Zff    {stamp}: {name}: {rest}")
 
     def enter(self, pfn: int, ino: int, index: int) -> None:
-        self.add("L-x-7", "mm_filemap_add_to_page_cache",
-                 f"dev 254:0 ino {ino:x} pfn={pfn:#x} ofs={index << 12} order=0")
+        self.add(
+            "L-x-7", "mm_filemap_add_to_page_cache", f"dev 254:0 ino {ino:x} pfn={pfn:#x} ofs={index << 12} order=0"
+        )
 
     def leave(self, pfn: int, ino: int, index: int, task: str = "L-drop-9") -> None:
-        self.add(task, "mm_filemap_delete_from_page_cache",
-                 f"dev 254:0 ino {ino:x} pfn={pfn:#x} ofs={index << 12} order=0")
+        self.add(
+            task, "mm_filemap_delete_from_page_cache", f"dev 254:0 ino {ino:x} pfn={pfn:#x} ofs={index << 12} order=0"
+        )
 
     def dirty(self, folio: int, *bhs: int, state: int = 0x11, task: str = "L-w-5") -> None:
         for bh in bhs:
             self.add(task, "b_dirty", f"{SITE} bh={bh:#x} state={state:#x} folio={folio:#x}")
         self.add(task, "f_unlock", f"{SITE} folio={folio:#x} flags=0x1")
 
-    def writeback(self, folio: int, ino: int, index: int, *, head: int = 0, task: str = "L-w-5",
-                  step: int = 10) -> None:
+    def writeback(
+        self, folio: int, ino: int, index: int, *, head: int = 0, task: str = "L-w-5", step: int = 10
+    ) -> None:
         self.add(task, "f_start_wb", f"{SITE} folio={folio:#x} keep=0 ino={ino} index={index} priv={head:#x}")
         self.add("<idle>-0", "f_end_wb", f"{SITE} folio={folio:#x}", step=step)
 
@@ -59,8 +62,17 @@ class Log:
     def begin_try(self, src: int, dst: int, mode: int = 2) -> None:
         self.migrate("m_src_try", f"src={src:#x} dst={dst:#x} mode={mode} pass=0 flags=0x0 refs=3")
 
-    def move(self, src: int, dst: int, ino: int, index: int, ret: int, refs: int = 3,
-             bhs: tuple[int, ...] = (), replace: bool = True) -> None:
+    def move(
+        self,
+        src: int,
+        dst: int,
+        ino: int,
+        index: int,
+        ret: int,
+        refs: int = 3,
+        bhs: tuple[int, ...] = (),
+        replace: bool = True,
+    ) -> None:
         self.migrate("m_move", f"dst={dst:#x} src={src:#x} mode=2 flags=0x1 ino={ino} index={index} priv=0x0")
         self.migrate("m_bmf", f"mapping=0x1 dst={dst:#x} src={src:#x} mode=2")
         self.migrate("m_bh_refs", f"src={src:#x} dst={dst:#x} refs={refs} want=3 head=0x1")
@@ -80,10 +92,17 @@ class Log:
 # the parser
 
 
-@pytest.mark.parametrize(("task", "pid"), [
-    ("L-rewrite", 149), ("kworker/u4:1", 25), ("jbd2/vda-8", 126), ("my task - 1", 12), ("<idle>", 0),
-    ("name [x]", 7),
-])
+@pytest.mark.parametrize(
+    ("task", "pid"),
+    [
+        ("L-rewrite", 149),
+        ("kworker/u4:1", 25),
+        ("jbd2/vda-8", 126),
+        ("my task - 1", 12),
+        ("<idle>", 0),
+        ("name [x]", 7),
+    ],
+)
 def test_task_names(task: str, pid: int) -> None:
     event = _event(f"   {task}-{pid}     [001] ..Zff    23.722834: f_end_wb: {SITE} folio=0xa")
     assert (event.task, event.pid, event.cpu, event.t_us) == (task, pid, 1, 23_722_834)
@@ -101,14 +120,16 @@ def test_tgid_column_and_nanoseconds() -> None:
 
 
 def test_probe_site_is_no_argument() -> None:
-    event = _event(" t-1 [000] ..... 1.000000: j_commit: "
-                   "(jbd2_journal_commit_transaction+0x5/0x1a50 [jbd2]) journal=0xff")
+    event = _event(
+        " t-1 [000] ..... 1.000000: j_commit: (jbd2_journal_commit_transaction+0x5/0x1a50 [jbd2]) journal=0xff"
+    )
     assert event.args == {"journal": "0xff"}
 
 
 def test_filemap_numbers_are_hexadecimal() -> None:
-    event = _event(" t-1 [000] d..2. 1.000000: mm_filemap_add_to_page_cache: "
-                   "dev 254:0 ino 21 pfn=0xd1e6 ofs=4096 order=0")
+    event = _event(
+        " t-1 [000] d..2. 1.000000: mm_filemap_add_to_page_cache: dev 254:0 ino 21 pfn=0xd1e6 ofs=4096 order=0"
+    )
     assert (event.hexnum("ino"), event.num("pfn"), event.num("ofs")) == (0x21, 0xD1E6, 4096)
 
 
@@ -165,8 +186,7 @@ def test_migration_keeps_the_logical_page() -> None:
     log.dirty(B, 1)
     log.dirty(A, 2)
     stories = log.tell()
-    assert [(action.do, action.keys()) for action in stories.actions] == [
-        ("migrate", [(12, 7)]), ("dirty", [(12, 7)])]
+    assert [(action.do, action.keys()) for action in stories.actions] == [("migrate", [(12, 7)]), ("dirty", [(12, 7)])]
     assert stories.dropped["dirty of an unidentified page"] == 1
 
 
@@ -181,19 +201,25 @@ def test_batch_keeps_several_tries_open_and_tries_again() -> None:
     log.move(B, B + 64, 12, 2, 0)
     tries = [(a.keys()[0][1], a.mode, a.outcome, a.reason) for a in log.only("migrate")]
     assert tries == [
-        (1, "MIGRATE_ASYNC", "moved", ""), (2, "MIGRATE_ASYNC", "refused", "refcount"),
-        (2, "MIGRATE_SYNC", "refused", "freeze"), (2, "MIGRATE_SYNC", "moved", "")]
+        (1, "MIGRATE_ASYNC", "moved", ""),
+        (2, "MIGRATE_ASYNC", "refused", "refcount"),
+        (2, "MIGRATE_SYNC", "refused", "freeze"),
+        (2, "MIGRATE_SYNC", "moved", ""),
+    ]
     first, second = log.only("migrate")[:2]
     assert second.begin_us < first.end_us, "both tries of the batch are open at once"
 
 
-@pytest.mark.parametrize(("steps", "reason"), [
-    (["m_src_locked", "m_src_wb_seen", "m_src_bail"], "writeback"),
-    (["m_src_locked", "m_src_wb_seen", "m_src_wb_ebusy", "m_undo_src"], "writeback"),
-    (["m_src_trylock_fail", "m_undo_src"], "page-lock"),
-    (["m_src_trylock_fail"], "page-lock"),
-    (["m_src_locked", "m_undo_src"], "other"),
-])
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        (["m_src_locked", "m_src_wb_seen", "m_src_bail"], "writeback"),
+        (["m_src_locked", "m_src_wb_seen", "m_src_wb_ebusy", "m_undo_src"], "writeback"),
+        (["m_src_trylock_fail", "m_undo_src"], "page-lock"),
+        (["m_src_trylock_fail"], "page-lock"),
+        (["m_src_locked", "m_undo_src"], "other"),
+    ],
+)
 def test_refusals_before_the_move(steps: list[str], reason: str) -> None:
     log = Log()
     log.enter(PFN_A, 12, 7)
@@ -231,8 +257,11 @@ def test_incomplete_head_and_tail_are_dropped_not_guessed() -> None:
     stories = log.tell()
     assert stories.actions == []
     assert stories.dropped == {
-        "commit that began before the log": 1, "writeback that began before the log": 1,
-        "migrate still open at the end of the log": 1, "commit still open at the end of the log": 1}
+        "commit that began before the log": 1,
+        "writeback that began before the log": 1,
+        "migrate still open at the end of the log": 1,
+        "commit still open at the end of the log": 1,
+    }
 
 
 def test_dirty_bursts_end_with_the_unlock_and_number_buffers() -> None:

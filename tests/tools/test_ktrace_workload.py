@@ -37,7 +37,11 @@ PACKAGED = TOP / "mmrace" / "scenarios" / "data" / "ext3-k61.json"
 def _convert(out: Path, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, str(TOOL), str(EXCERPT), "--pages", "6", "--kernel", "6.12.117", "-o", str(out)],
-        env={**os.environ, **environment}, capture_output=True, text=True, check=True)
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout
 
 
@@ -82,10 +86,17 @@ def test_bad_logs_exit_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert not Path(out).exists()
 
 
-@pytest.mark.parametrize("argv", [
-    [], ["no-such-file.txt", "-o", "x.json"], [str(EXCERPT)], [str(EXCERPT), "-o", "no/such/folder/x.json"],
-    [str(EXCERPT), "-o", "x.json", "--pages", "0"], [str(EXCERPT), "-o", "x.json", "--actions", "many"],
-])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["no-such-file.txt", "-o", "x.json"],
+        [str(EXCERPT)],
+        [str(EXCERPT), "-o", "no/such/folder/x.json"],
+        [str(EXCERPT), "-o", "x.json", "--pages", "0"],
+        [str(EXCERPT), "-o", "x.json", "--actions", "many"],
+    ],
+)
 def test_usage_errors_exit_with_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(argv)
@@ -100,7 +111,7 @@ def _meetings(workload: dict[str, Any]) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     actions = workload["actions"]
     for number, one in enumerate(actions):
-        for other in actions[number + 1:]:
+        for other in actions[number + 1 :]:
             shared = set(one.get("pages", [one.get("page")])) & set(other.get("pages", [other.get("page")]))
             if one["do"] != other["do"] and other["begin_us"] - one["end_us"] <= NEAR_US:
                 low, high = sorted((one["do"], other["do"]))
@@ -138,21 +149,36 @@ def test_packaged_workload_has_commits_meeting_migrations() -> None:
     assert met["migrate", "writeback"] >= 1
 
 
-@pytest.mark.parametrize(("change", "told"), [
-    ({"schema": "x"}, "schema: expected"),
-    ({"source": {}}, "source: expected the keys"),
-    ({"actions": [{"do": "jump"}]}, "actions[0]: expected an object whose 'do'"),
-    ({"actions": [{"do": "writeback", "begin_us": 5, "end_us": 4, "page": 0}]}, "begin_us <= end_us"),
-    ({"actions": [{"do": "writeback", "begin_us": 5, "end_us": 6, "page": 0}]}, "the first at 0"),
-    ({"actions": [{"do": "writeback", "begin_us": 0, "end_us": 6, "page": 99}]}, "expected pages 0.."),
-    ({"actions": [{"do": "dirty", "begin_us": 0, "end_us": 6, "page": 0, "buffers": [4]}]}, "out of 0..3"),
-    ({"actions": [{"do": "commit", "begin_us": 0, "end_us": 6, "page": 0}]}, "expected the keys"),
-    ({"actions": [{"do": "reclaim", "begin_us": 0, "end_us": 6, "page": 0, "outcome": "moved"}]}, "outcome:"),
-    ({"actions": [{"do": "migrate", "begin_us": 0, "end_us": 6, "page": 0, "mode": "MIGRATE_SYNC",
-                   "outcome": "refused"}]}, "'reason'"),
-    ({"pages": [{"page": 1, "ino": 12, "index": 1, "buffers": 4}], "actions": []},
-     "pages[0]: expected page 0"),
-])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"schema": "x"}, "schema: expected"),
+        ({"source": {}}, "source: expected the keys"),
+        ({"actions": [{"do": "jump"}]}, "actions[0]: expected an object whose 'do'"),
+        ({"actions": [{"do": "writeback", "begin_us": 5, "end_us": 4, "page": 0}]}, "begin_us <= end_us"),
+        ({"actions": [{"do": "writeback", "begin_us": 5, "end_us": 6, "page": 0}]}, "the first at 0"),
+        ({"actions": [{"do": "writeback", "begin_us": 0, "end_us": 6, "page": 99}]}, "expected pages 0.."),
+        ({"actions": [{"do": "dirty", "begin_us": 0, "end_us": 6, "page": 0, "buffers": [4]}]}, "out of 0..3"),
+        ({"actions": [{"do": "commit", "begin_us": 0, "end_us": 6, "page": 0}]}, "expected the keys"),
+        ({"actions": [{"do": "reclaim", "begin_us": 0, "end_us": 6, "page": 0, "outcome": "moved"}]}, "outcome:"),
+        (
+            {
+                "actions": [
+                    {
+                        "do": "migrate",
+                        "begin_us": 0,
+                        "end_us": 6,
+                        "page": 0,
+                        "mode": "MIGRATE_SYNC",
+                        "outcome": "refused",
+                    }
+                ]
+            },
+            "'reason'",
+        ),
+        ({"pages": [{"page": 1, "ino": 12, "index": 1, "buffers": 4}], "actions": []}, "pages[0]: expected page 0"),
+    ],
+)
 def test_schema_check_finds(change: dict[str, Any], told: str) -> None:
     problems = check_workload({**json.loads(PACKAGED.read_text()), **change})
     assert any(told in problem for problem in problems), problems

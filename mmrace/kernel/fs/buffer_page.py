@@ -245,9 +245,7 @@ def block_write_full_page(page: Page, get_block: GetBlock | None, wbc: Writeback
     return block_write_full_page_endio(page, get_block, wbc, end_buffer_async_write)
 
 
-def block_write_full_page_endio(
-    page: Page, get_block: GetBlock | None, wbc: WritebackControl, handler: EndIo
-) -> int:
+def block_write_full_page_endio(page: Page, get_block: GetBlock | None, wbc: WritebackControl, handler: EndIo) -> int:
     """Write a locked page with `handler` as end handler; what lies beyond the file's end is dropped or zeroed.
 
     Source: fs/buffer.c, v3.3.
@@ -480,9 +478,7 @@ def __block_commit_write(page: Page, from_: int, to: int) -> int:
     return 0
 
 
-def block_write_begin(
-    mapping: AddressSpace, pos: int, count: int, get_block: GetBlock
-) -> tuple[int, Page | None]:
+def block_write_begin(mapping: AddressSpace, pos: int, count: int, get_block: GetBlock) -> tuple[int, Page | None]:
     """Lock and prepare the page of a write: (0, page) or (error, None). Source: fs/buffer.c, v3.3."""
     page = filemap.grab_cache_page_write_begin(mapping, pos // mapping.machine.words_per_page)
     if page is None:

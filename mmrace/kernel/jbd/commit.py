@@ -125,12 +125,7 @@ def still_on(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, j
 
     Needs BH_State and j_list_lock. The order of the tests keeps a freed journal head from being read.
     """
-    return (
-        jbd.buffer_jbd(bh)
-        and jbd.bh2jh(bh) is jh
-        and jh.b_transaction is commit_transaction
-        and jh.b_jlist == jlist
-    )
+    return jbd.buffer_jbd(bh) and jbd.bh2jh(bh) is jh and jh.b_transaction is commit_transaction and jh.b_jlist == jlist
 
 
 # -- the commit, phase by phase ------------------------------------------------------------------------------
@@ -272,9 +267,7 @@ def journal_submit_data_buffers(journal: Journal, commit_transaction: Transactio
     return err
 
 
-def submit_data_pass(
-    journal: Journal, commit_transaction: Transaction, wbuf: list[BufferHead]
-) -> tuple[bool, int]:
+def submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: list[BufferHead]) -> tuple[bool, int]:
     """Walk BJ_SyncData from its head: (start over, 0 or -EIO). Needs j_list_lock, which it releases.
 
     Source: journal_submit_data_buffers in fs/jbd/commit.c, v3.3.
@@ -320,9 +313,7 @@ def submit_data_pass(
     return False, err
 
 
-def settle_clean_buffer(
-    bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool
-) -> int:
+def settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool) -> int:
     """Settle a data buffer that needs no write: BJ_Locked if another has it locked, else unfiled; 0 or -EIO.
 
     Needs BH_State, which it releases, and j_list_lock. `locked`: we hold the buffer lock; it is released.

@@ -210,5 +210,3 @@ def data_page(bh: BufferHead) -> Page:
     rt.bug_on(page is None, "data of a buffer without a page", bh=bh)
     assert page is not None
     return page
-
-

@@ -78,9 +78,7 @@ class Journal(rt.Struct):
     j_barrier: bool = rt.ghost(True)
     resched: bool = rt.ghost(False)
 
-    def __init__(
-        self, name: object, dev: BlockDevice, first: int, blocks: int, **settings: object
-    ) -> None:
+    def __init__(self, name: object, dev: BlockDevice, first: int, blocks: int, **settings: object) -> None:
         super().__init__(name, j_dev=dev, j_head=first, j_free=blocks, **settings)
         self.j_first, self.j_last = first, first + blocks
 

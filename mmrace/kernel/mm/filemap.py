@@ -101,9 +101,7 @@ class AddressSpace(rt.Struct):
         self.page_tree = radix_tree.RadixTreeRoot(host.i_ino, nr_slots)
 
 
-def new_mapping(
-    host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None
-) -> AddressSpace:
+def new_mapping(host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> AddressSpace:
     """Make the mapping of an inode, with `nr_slots` slots (None: any number). Called when the scenario is set up."""
     mapping = AddressSpace(host, machine, a_ops, nr_slots)
     machine.mappings.append(mapping)
@@ -500,9 +498,7 @@ def filemap_fdatawait(mapping: AddressSpace) -> int:
     ret = 0
     index = 0
     while True:
-        pages, index = find_get_pages_tag(
-            mapping, index, radix_tree.PAGECACHE_TAG_WRITEBACK, mmzone.PAGEVEC_SIZE
-        )
+        pages, index = find_get_pages_tag(mapping, index, radix_tree.PAGECACHE_TAG_WRITEBACK, mmzone.PAGEVEC_SIZE)
         if not pages:
             break
         for page in pages:

@@ -158,10 +158,7 @@ def migrate_page_move_mapping(
     slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, page_.page_index(page))
     assert slot is not None
     expected_count = 2 + page_.page_has_private(page)
-    if (
-        page_.page_count(page) != expected_count
-        or radix_tree.radix_tree_deref_slot_protected(slot) is not page
-    ):
+    if page_.page_count(page) != expected_count or radix_tree.radix_tree_deref_slot_protected(slot) is not page:
         rt.spin_unlock_irq(mapping.tree_lock)
         _stop(page, "refcount", "migrate: refcount too high")
         return -Errno.EAGAIN
@@ -272,9 +269,7 @@ def writeout(mapping: AddressSpace, page: Page) -> int:
 
     Needs the page lock, which ->writepage drops and this takes again. Source: mm/migrate.c, v3.3.
     """
-    wbc = page_writeback.WritebackControl(
-        sync_mode=page_writeback.WB_SYNC_NONE, nr_to_write=1, for_reclaim=True
-    )
+    wbc = page_writeback.WritebackControl(sync_mode=page_writeback.WB_SYNC_NONE, nr_to_write=1, for_reclaim=True)
     if mapping.a_ops.writepage is None:
         _stop(page, "writeout", "writeout: no writepage")
         return -Errno.EINVAL

@@ -89,6 +89,7 @@ class PerCpuState(rt.Struct):
     lru_rotate: rt.Field[tuple[Page, ...]] = rt.shared(())
     activate: rt.Field[tuple[Page, ...]] = rt.shared(())
     bh_lru: rt.Field[tuple[BufferHead, ...]] = rt.shared(())
+
     def __init__(self, number: int) -> None:
         super().__init__(("percpu", number))
 

@@ -149,9 +149,7 @@ def radix_tree_gang_lookup_slot(root: RadixTreeRoot, first: int, max_items: int)
     return found
 
 
-def radix_tree_gang_lookup_tag_slot(
-    root: RadixTreeRoot, first: int, max_items: int, tag: PageCacheTag
-) -> list[Slot]:
+def radix_tree_gang_lookup_tag_slot(root: RadixTreeRoot, first: int, max_items: int, tag: PageCacheTag) -> list[Slot]:
     """Collect up to `max_items` slots with the tag from index `first` on. Needs rcu_read_lock."""
     found: list[Slot] = []
     for slot in root.slots_from(first):

@@ -360,9 +360,7 @@ def shrink_page(page: Page, sc: ScanControl) -> tuple[PageFate, str]:
     return shrink_clean_page(page, mapping)
 
 
-def shrink_dirty_page(
-    page: Page, mapping: AddressSpace | None, referenced: bool, sc: ScanControl
-) -> PageFate | None:
+def shrink_dirty_page(page: Page, mapping: AddressSpace | None, referenced: bool, sc: ScanControl) -> PageFate | None:
     """Write a dirty page if this reclaimer may; None: it is clean now and locked. Source: mm/vmscan.c, v3.3."""
     kswapd = bool(rt.current().pf & mmzone.PF_KSWAPD)
     if page_.page_is_file_cache(page) and (not kswapd or sc.priority >= DEF_PRIORITY - 2):

@@ -30,9 +30,7 @@ def _missing(seen: Scene, migration: Migration, step: int) -> list[str]:
     """Name the locks that the migrator does not hold at `step`."""
     pages = [page for page in (migration.page, migration.newpage) if page is not None]
     missing = [f"PG_locked of {page}" for page in pages if seen.locked_by(page, step) != migration.task]
-    return missing + [
-        f"BH_Lock of {bh}" for bh in migration.ring if seen.buffer_locked_by(bh, step) != migration.task
-    ]
+    return missing + [f"BH_Lock of {bh}" for bh in migration.ring if seen.buffer_locked_by(bh, step) != migration.task]
 
 
 CLAIM = Claim("C2", (

@@ -161,9 +161,7 @@ def test_active_page_stays_active() -> None:
 # -- refusals ----------------------------------------------------------------------------------------------------
 
 
-def refused(
-    bench: Bench, page: Page, mode: MigrateMode, passes: int = migrate.PASSES, same: bool = True
-) -> int:
+def refused(bench: Bench, page: Page, mode: MigrateMode, passes: int = migrate.PASSES, same: bool = True) -> int:
     """Migrate a page that cannot move and check that it is as it was."""
     assert bench.isolate(page) == 0
     before = face(page)

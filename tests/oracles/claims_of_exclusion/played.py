@@ -14,9 +14,7 @@ from mmrace.search.strategies import portfolio
 SEEDS = 60  # within which a planted bug has to show; each test says with which parameters
 
 
-def records(
-    scenario: str, params: Mapping[str, int | str], variant: str = "", seeds: int = SEEDS
-) -> Iterator[Record]:
+def records(scenario: str, params: Mapping[str, int | str], variant: str = "", seeds: int = SEEDS) -> Iterator[Record]:
     """Yield the records of schedules under one seed after the other, drawn by the members of the portfolio in turn."""
     for seed in range(seeds):
         strategy = portfolio.member(seed)

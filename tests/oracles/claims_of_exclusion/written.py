@@ -146,8 +146,12 @@ STAGES: dict[str, Deed] = {
 
 
 def migration(
-    mode: str = "MIGRATE_ASYNC", after: Mapping[str, Deed] | None = None, leave_out: tuple[str, ...] = (),
-    order: tuple[str, ...] = tuple(STAGES), rc: str = "0", reason: str = "moved",
+    mode: str = "MIGRATE_ASYNC",
+    after: Mapping[str, Deed] | None = None,
+    leave_out: tuple[str, ...] = (),
+    order: tuple[str, ...] = tuple(STAGES),
+    rc: str = "0",
+    reason: str = "moved",
 ) -> Written:
     """Write a migration.  Args: after: stage -> what is done right after it.  order: of the stages."""
     hand = cached()

@@ -72,8 +72,14 @@ class Seen:
 
 
 def explore(
-    main: Program, search: Systematic, *, at_once: bool = False, runs_max: int = RUNS_MAX, keep: bool = False,
-    engine: Callable[..., Controlled] = Fiber, watch: Callable[[Controlled], object] | None = None,
+    main: Program,
+    search: Systematic,
+    *,
+    at_once: bool = False,
+    runs_max: int = RUNS_MAX,
+    keep: bool = False,
+    engine: Callable[..., Controlled] = Fiber,
+    watch: Callable[[Controlled], object] | None = None,
 ) -> Seen:
     """Run a program along each schedule of a search.  Args: keep: the runs' engines.  watch: told before each run."""
     seen = Seen()
@@ -603,7 +609,8 @@ PROGRAMS: dict[str, Program] = {
     "lock, write, unlock || lock, write, unlock": played(_locked_increment, _locked_increment),
     "ABBA": played(_nested("spin", "other"), _nested("other", "spin")),
     "three locks in a ring": played(
-        _philosopher("spin", "other"), _philosopher("other", "mutex"), _philosopher("mutex", "spin")),
+        _philosopher("spin", "other"), _philosopher("other", "mutex"), _philosopher("mutex", "spin")
+    ),
     "lock, write, unlock || try": played(_locked_write, _try),
     "lock, write, unlock || try || write": played(_locked_write, _try_and_look, _y_then_x),
     "lock, write, unlock || try || try": played(_locked_write, _trying, _trying),
