@@ -18,10 +18,14 @@ from loguru import logger
 from rich.console import Console
 
 from mmrace import __version__
+from mmrace.claims import driver as claims_
 from mmrace.report import campaign as campaign_report
 from mmrace.report import claims as claims_report
 from mmrace.report import events, lists, progress, single
 from mmrace.report import explore as explore_report
+from mmrace.runs import loading, strategy_of
+from mmrace.runs.play import replay_record, run_one, with_sites
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import (
     EXIT_FAIL,
     EXIT_INTERNAL,
@@ -34,16 +38,13 @@ from mmrace.runtime.errors import (
 )
 from mmrace.runtime.record import Record
 from mmrace.scenarios.workload import Workload
-from mmrace.search import choosing, loading
-from mmrace.search import claims as claims_
-from mmrace.search.campaign import Campaign
-from mmrace.search.exploration import Ask
-from mmrace.search.explore import Explorer
+from mmrace.search.campaign.driver import Campaign
+from mmrace.search.campaign.request import EngineName, Request, checked
+from mmrace.search.explore.driver import Explorer
+from mmrace.search.explore.result import Ask
 from mmrace.search.installed import catalogue
-from mmrace.search.request import EngineName, Request, checked, cores
-from mmrace.search.run import replay_record, run_one, with_sites
-from mmrace.search.spec import RunSpec
-from mmrace.search.strategies.known import is_systematic
+from mmrace.search.pool.cores import cores
+from mmrace.strategies.registry import is_systematic
 
 EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 FOLDER = ".mmrace"
@@ -121,7 +122,7 @@ def stress(
     """Run a campaign over SCENARIOS; without any, the default campaign over all of them."""
     if log_file is not None:
         _log_to(log_file)
-    choosing.check(strategy)
+    strategy_of.check(strategy)
     known = catalogue()
     request = checked(
         known,
@@ -199,7 +200,7 @@ def run(
     record_file: str | None,
 ) -> None:
     """Do one run of SCENARIO and print its verdict."""
-    choosing.check(strategy)
+    strategy_of.check(strategy)
     request = checked(
         catalogue(),
         Request(
@@ -283,7 +284,7 @@ def explore(
     mmrace explore migrate-vs-reclaim --param without=migrator --exhaustive
     """
     text = strategy or ("dpor" if exhaustive else "portfolio")
-    choosing.check(text, systematic=True)
+    strategy_of.check(text, systematic=True)
     systematic = is_systematic(text)
     if not exhaustive and schedules is None and seconds is None:
         seconds = EXPLORE_SECONDS

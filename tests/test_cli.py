@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 
 from mmrace import __version__, cli
-from mmrace.oracles.judgement import Finding
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs import strategy_of
+from mmrace.runs.play import spec_of
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import NondeterminismError
 from mmrace.runtime.record import Record
-from mmrace.search import choosing
-from mmrace.search.findings import FindingStore
-from mmrace.search.run import spec_of
-from mmrace.search.spec import RunResult, RunSpec
-from mmrace.search.strategies import known
-from tests.search import explorations, stand_ins
-from tests.search.stand_ins import StandInCanary, record_of, stand_in_catalogue
+from mmrace.strategies import registry
+from tests.search.campaign import stand_ins
+from tests.search.campaign.stand_ins import StandInCanary, record_of, stand_in_catalogue
+from tests.search.explore import explorations
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -152,7 +153,7 @@ def test_wrong_call_exits_2_with_what_to_try(
 INTERRUPTIBLE = """
 import sys
 from mmrace import cli
-from tests.search import stand_ins
+from tests.search.campaign import stand_ins
 known = stand_ins.stand_in_catalogue(stand_ins.StandInCanary("planted"))
 cli.catalogue, cli.run_one = lambda: known, stand_ins.failing_on_canaries
 sys.argv = ["mmrace", "stress", "alpha", "--for", "1h", "--jobs", "2", "--dir", sys.argv[1]]
@@ -248,7 +249,7 @@ def test_list_shows_every_strategy_with_its_options(command: Command, capsys: py
     assert command("list", "strategies") == 0
     out = capsys.readouterr().out
     rows = {line.split()[0]: line for line in out.splitlines() if line[1:2].isalpha()}
-    assert set(known.names()) | set(choosing.OUTER) <= set(rows)
+    assert set(registry.names()) | set(strategy_of.OUTER) <= set(rows)
     assert "bound=2" in rows["preemption"] and "base=pos" in rows["feedback"]
     assert " walk " in rows["dpor"] and " sampler " in rows["pct"]
 
@@ -258,7 +259,7 @@ def test_list_shows_every_strategy_with_its_options(command: Command, capsys: py
 
 SMALL = tuple(word for pair in explorations.SMALL for word in ("--param", f"{pair[0]}={pair[1]}"))
 LATEST_FIRST = """
-from mmrace.search.strategies.known import Known, register
+from mmrace.strategies.registry import Known, register
 
 class Latest:
     every_step = fixed_too = False
@@ -281,7 +282,7 @@ register(Known("latest-of-{name}", "the youngest task first", lambda options: La
 def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command line over what is installed, in an empty folder; return the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(known, "_known", dict(known._known))
+    monkeypatch.setattr(registry, "_known", dict(registry._known))
     monkeypatch.setattr(cli, "_pin", lambda engine: None)
 
     def go(*words: str) -> int:
@@ -354,7 +355,7 @@ def test_a_loaded_strategy_is_used_by_every_worker(real: Command, capsys: pytest
         ("\n\n1 / 0\n", "broken.py, line 3"),
         ("import nothing_of_that_name", "nothing_of_that_name"),
         ("raise SystemExit(3)", "SystemExit: 3"),
-        ("from mmrace.search.strategies.known import Known, register\nregister(Known('pos', '', None))", "not taken"),
+        ("from mmrace.strategies.registry import Known, register\nregister(Known('pos', '', None))", "not taken"),
     ],
     ids=["syntax", "line", "import", "exit", "name"],
 )

@@ -41,15 +41,22 @@ def _layer(below: str = "", packages: str = "") -> Layer:
 
 LAYERS: dict[str, Layer] = {
     "runtime": _layer("", "greenlet"),
+    "strategies": _layer("runtime"),
     "kernel": _layer("runtime"),
     "actors": _layer("runtime kernel"),
     "oracles": _layer("runtime kernel"),
     "scenarios": _layer("runtime kernel actors oracles"),
     "history": _layer("runtime kernel actors oracles scenarios"),
-    "search": _layer("runtime kernel actors oracles scenarios history", "loguru"),
-    "report": _layer("runtime oracles scenarios history search", "rich loguru"),
-    "cli": _layer("runtime kernel actors oracles scenarios history search report", "click rich loguru"),
-    "pytest_plugin": _layer("runtime kernel actors oracles scenarios history search report", "pytest loguru"),
+    "runs": _layer("runtime strategies kernel actors oracles scenarios history"),
+    "search": _layer("runtime strategies kernel actors oracles scenarios history runs", "loguru"),
+    "claims": _layer("runtime strategies kernel actors oracles scenarios history runs search", "loguru"),
+    "report": _layer("runtime strategies oracles scenarios history runs search claims", "rich loguru"),
+    "cli": _layer(
+        "runtime strategies kernel actors oracles scenarios history runs search claims report", "click rich loguru"
+    ),
+    "pytest_plugin": _layer(
+        "runtime strategies kernel actors oracles scenarios history runs search report", "pytest loguru"
+    ),
     "__main__": _layer("cli"),
     "__init__": _layer(),
 }

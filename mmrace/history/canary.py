@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mmrace.history.variant import Variant
-from mmrace.oracles.judgement import Finding
+from mmrace.oracles.general.judgement import Finding
 
 MISS = 1e-6
 """Accepted chance that a campaign misses one canary by bad luck."""

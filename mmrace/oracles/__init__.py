@@ -9,19 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmrace.oracles import (
-    bug_on,
-    content,
-    data_race,
-    dirty,
-    liveness,
-    lock_discipline,
-    lock_order,
-    refcount,
-    slot,
-    use_after_free,
-)
-from mmrace.oracles.judgement import Evidence, Finding, Judgement, Oracle, Verdict, kind_of, signature
+from mmrace.oracles.general import bug_on, data_race, liveness, lock_discipline, lock_order, refcount, use_after_free
+from mmrace.oracles.general.judgement import Evidence, Finding, Judgement, Oracle, Verdict, kind_of, signature
+from mmrace.oracles.protocol import content, dirty, slot
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 

@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.report.numbers import count, duration, runs, share, size
-from mmrace.search.findings import summary_text
-from mmrace.search.result import CampaignResult, Hit, Tally
+from mmrace.runs.store import summary_text
+from mmrace.search.campaign.result import CampaignResult
+from mmrace.search.totals import Hit, Tally
 
 MARKS_SHOWN_MAX = 60
 HITS_SHOWN_MAX = 20

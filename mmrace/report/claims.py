@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mmrace.oracles.claims import Part
+from mmrace.claims.judges import Part
+from mmrace.claims.result import SETTINGS, Result, Witness, repeated_by
 from mmrace.report.numbers import count, duration, runs
-from mmrace.search.claims_result import SETTINGS, Result, Witness, repeated_by
 
 WIDTHS = (5, 42, 25, 0)  # in characters; 0: what is left
 FINDINGS_SHOWN_MAX = 5

@@ -15,9 +15,9 @@ from rich.markup import escape
 
 from mmrace.report.campaign import HITS_SHOWN_MAX, STYLES, TROUBLES_SHOWN_MAX
 from mmrace.report.numbers import count, duration
-from mmrace.search.exploration import Exploration
-from mmrace.search.findings import summary_text
-from mmrace.search.result import Hit
+from mmrace.runs.store import summary_text
+from mmrace.search.explore.result import Exploration
+from mmrace.search.totals import Hit
 
 LINE_SECONDS = 5.0
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mmrace.search import choosing
+from mmrace.runs import strategy_of
 from mmrace.search.catalogue import Catalogue
 
 KINDS = ("scenarios", "canaries", "noise", "strategies", "marks")
@@ -59,7 +59,7 @@ def _noise(known: Catalogue, console: Console) -> None:
 
 def _strategies(known: Catalogue, console: Console) -> None:
     table = _table("strategies (engines gate and fiber)", "name", "sort", "what it does", "options (defaults)")
-    for listed in choosing.listed():
+    for listed in strategy_of.listed():
         options = ",".join(f"{key}={value}" for key, value in listed.options.items())
         table.add_row(escape(listed.name), listed.sort, escape(listed.title), escape(options))
     console.print(table)

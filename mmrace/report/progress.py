@@ -17,8 +17,9 @@ from rich.table import Table
 
 from mmrace.report.campaign import refusals
 from mmrace.report.numbers import count, duration, runs
-from mmrace.search.result import CampaignResult, Hit
-from mmrace.search.trials import CanaryTrial
+from mmrace.search.campaign.result import CampaignResult
+from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.totals import Hit
 
 LINE_SECONDS = 5.0
 REFRESHES_PER_SECOND = 4

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from mmrace.report.campaign import STYLES
 from mmrace.report.numbers import count
-from mmrace.search.findings import summary_text
-from mmrace.search.result import Tally
-from mmrace.search.spec import RunResult
+from mmrace.runs.spec import RunResult
+from mmrace.runs.store import summary_text
+from mmrace.search.totals import Tally
 
 
 def show_run(result: RunResult, console: Console, *, record: str = "", remark: str = "") -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from mmrace.oracles.judgement import Finding
+from mmrace.oracles.general.judgement import Finding
 from mmrace.runtime.errors import UsageError
 
 Value: TypeAlias = int | str

@@ -22,10 +22,10 @@ from typing import Any
 
 from mmrace.history.canaries import canaries
 from mmrace.history.canary import wilson_low
+from mmrace.runs.play import run_one
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.noise import PROFILES
-from mmrace.search.run import run_one
-from mmrace.search.spec import RunSpec
-from mmrace.search.strategies import portfolio
+from mmrace.strategies import portfolio
 
 TWIN = "twin"
 """Stands for a noise profile: no noise, and no bug either."""

@@ -16,17 +16,15 @@ import os
 import time
 from pathlib import Path
 
-from mmrace.search.choosing import choose
-from mmrace.search.classes import ClassDigest, Classes
-from mmrace.search.feedback_loop import shown
-from mmrace.search.plan import derive
-from mmrace.search.program import Program
-from mmrace.search.request import cores
-from mmrace.search.spec import RunSpec
-from mmrace.search.strategies import portfolio
-from mmrace.search.strategies.dpor import Dpor
-from mmrace.search.strategies.feedback import Corpus, Shown, grow, stream
-from mmrace.search.strategies.pos import PosSampler
+from mmrace.runs.program import Program
+from mmrace.runs.spec import RunSpec, derive
+from mmrace.runs.strategy_of import choose
+from mmrace.search.pool.cores import cores
+from mmrace.strategies import portfolio
+from mmrace.strategies.dpor import Dpor
+from mmrace.strategies.feedback import Corpus, Shown, grow, shown, stream
+from mmrace.strategies.order.classes import ClassDigest, Classes
+from mmrace.strategies.pos import PosSampler
 
 SCENARIO = "async-vs-commit"  # the program that `exhaustive.py` calls async-1
 PARAMS: tuple[tuple[str, int | str], ...] = (

@@ -44,7 +44,7 @@ from greenlet import getcurrent, greenlet
 from mmrace import oracles, scenarios
 from mmrace import runtime as rt
 from mmrace.actors.stage import Stage
-from mmrace.oracles import data_race, lock_order
+from mmrace.oracles.general import data_race, lock_order
 from mmrace.runtime import live
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import Fiber
@@ -54,7 +54,7 @@ from mmrace.runtime.record import Record
 from mmrace.runtime.struct import FIELD_FILE
 from mmrace.runtime.task import Task
 from mmrace.scenarios.build import build
-from mmrace.search.strategies.random_walk import RandomWalkSampler
+from mmrace.strategies.random_walk import RandomWalkSampler
 
 BARS = {
     "gate, a switch / lock ping-pong": 1.5,
@@ -303,7 +303,7 @@ def runs(first: int) -> tuple[float, float, float, float]:
 LAYERS = (
     ("snapshots", ("mmrace/scenarios/snapshot.py",)),
     ("points and switches", ("runtime/fiber.py", "runtime/controlled.py", "runtime/enabled.py")),
-    ("strategy", ("mmrace/search/",)),
+    ("strategy", ("mmrace/strategies/", "mmrace/runs/", "mmrace/search/")),
     ("primitives", ("mmrace/runtime/", FIELD_FILE)),
     ("kernel code", ("mmrace/kernel/",)),
     ("actors and set-up", ("mmrace/actors/", "mmrace/scenarios/")),

@@ -15,10 +15,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmrace.search.exploration import Ask, Exploration
-from mmrace.search.explore import Explorer
-from mmrace.search.request import cores
-from mmrace.search.result import Hit
+from mmrace.search.explore.driver import Explorer
+from mmrace.search.explore.result import Ask, Exploration
+from mmrace.search.pool.cores import cores
+from mmrace.search.totals import Hit
 
 ONE_ROUND: dict[str, int | str] = {
     "rounds": 1,

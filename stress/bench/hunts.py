@@ -33,19 +33,18 @@ from pathlib import Path
 
 from mmrace.history.canaries import canaries
 from mmrace.history.canary import Canary
-from mmrace.oracles.judgement import Finding
-from mmrace.search import choosing
-from mmrace.search.explored import walked
-from mmrace.search.feedback_loop import NOTHING, Loop, shown
-from mmrace.search.plan import derive
-from mmrace.search.profile import profile_of, racing
-from mmrace.search.program import Program
-from mmrace.search.request import cores
-from mmrace.search.run import judge
-from mmrace.search.spec import RunResult, RunSpec
-from mmrace.search.strategies import known, portfolio
-from mmrace.search.strategies.contract import Systematic
-from mmrace.search.strategies.feedback import Shown
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs import strategy_of
+from mmrace.runs.play import judge
+from mmrace.runs.profile import profile_of, racing
+from mmrace.runs.program import Program
+from mmrace.runs.spec import RunResult, RunSpec, derive
+from mmrace.search.explore.generations import Loop
+from mmrace.search.explore.one import walked
+from mmrace.search.pool.cores import cores
+from mmrace.strategies import portfolio, registry
+from mmrace.strategies.contract import Systematic
+from mmrace.strategies.feedback import NOTHING, Shown, shown
 
 STRATEGIES = (
     "portfolio", "random", "pos", "surw", "urw", "pct", "random-delays", "feedback:base=pos",
@@ -111,8 +110,8 @@ def spec_of(canary: Canary, text: str, engine: str, seed: int) -> RunSpec:
 
 def is_systematic(text: str) -> bool:
     """Say whether a text asks for a walk of a tree.  Raises UsageError for an unknown one."""
-    choosing.check(text, systematic=True)
-    return text.partition(":")[0] not in choosing.OUTER and known.parse(text)[0].systematic
+    strategy_of.check(text, systematic=True)
+    return text.partition(":")[0] not in strategy_of.OUTER and registry.parse(text)[0].systematic
 
 
 def runs_of(first: RunSpec) -> Runs:
@@ -120,7 +119,7 @@ def runs_of(first: RunSpec) -> Runs:
     program = Program.of(first)
     if is_systematic(first.strategy):
         return _walk(program, first)
-    return _generations(program, first) if choosing.is_feedback(first.strategy) else _samples(program, first)
+    return _generations(program, first) if strategy_of.is_feedback(first.strategy) else _samples(program, first)
 
 
 def _samples(program: Program, first: RunSpec) -> Runs:
@@ -142,7 +141,7 @@ def _generations(program: Program, first: RunSpec) -> Runs:
 
 
 def _draw(program: Program, spec: RunSpec) -> RunResult:
-    chosen = choosing.choose(program, spec)
+    chosen = strategy_of.choose(program, spec)
     engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
     record = program.record(engine, program.play(engine), spec, profile=chosen.profile, corpus=chosen.corpus)
     result = judge(spec, record, 0.0)
@@ -161,7 +160,7 @@ class _Every:
 
 
 def _walk(program: Program, first: RunSpec) -> Runs:
-    strategy, options = known.parse(first.strategy)
+    strategy, options = registry.parse(first.strategy)
     search: Systematic = strategy.make(options)  # type: ignore[assignment]
     while (chosen := search.next()) is not None:
         result = walked(program, first, chosen, search, (), _Every())

@@ -36,7 +36,7 @@ from typing import Any, Protocol
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.strategy import Strategy
-from mmrace.search.strategies.random_walk import RandomWalkSampler
+from mmrace.strategies.random_walk import RandomWalkSampler
 from stress.bench.programs import (
     ABANDONED,
     DEADLOCK,
@@ -152,8 +152,8 @@ class Mmrace:
         return None
 
     def exhaust(self, program: Program, most: int) -> Coverage | None:
-        """HOOK: mmrace's DPOR, where `mmrace/search/strategies/dpor.py` has a `Dpor` that is a `Systematic`."""
-        dpor = _found("mmrace.search.strategies.dpor", "Dpor")
+        """HOOK: mmrace's DPOR, where `mmrace/strategies/dpor.py` has a `Dpor` that is a `Systematic`."""
+        dpor = _found("mmrace.strategies.dpor", "Dpor")
         if dpor is None:
             return None
         search = dpor()

@@ -18,10 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from mmrace.search.exploration import Ask, Exploration
-from mmrace.search.explore import Explorer
-from mmrace.search.request import cores
-from mmrace.search.result import Hit
+from mmrace.search.explore.driver import Explorer
+from mmrace.search.explore.result import Ask, Exploration
+from mmrace.search.pool.cores import cores
+from mmrace.search.totals import Hit
 
 BAR = 0.95
 PARAMS = (("idle", 0), ("migrations", 1), ("rounds", 1))

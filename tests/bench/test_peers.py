@@ -126,7 +126,7 @@ def test_an_exhaustive_search_sees_what_there_is(engine: type[Controlled]) -> No
     for program in SMALL:
         coverage = peers.Mmrace(engine).exhaust(program, 2_000)
         if coverage is None:
-            pytest.skip("no mmrace.search.strategies.dpor yet")
+            pytest.skip("no mmrace.strategies.dpor yet")
         assert coverage.complete
         assert coverage.outcomes == enumerate_all(program).outcomes
 

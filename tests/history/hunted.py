@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmrace.history.canaries import canaries
-from mmrace.search.run import run_one
-from mmrace.search.spec import RunSpec
+from mmrace.runs.play import run_one
+from mmrace.runs.spec import RunSpec
 
 SEARCHED = 240  # seeds that a search tries: the rarest of them is found in some percent
 KEPT = 3  # of those that found it

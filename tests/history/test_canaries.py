@@ -15,11 +15,11 @@ import mmrace.kernel
 from mmrace import history, oracles, scenarios
 from mmrace.history.canaries import CANARIES, canaries
 from mmrace.history.canary import MISS, SAFETY, Z99, Canary, cap, wilson_low
-from mmrace.oracles.judgement import Finding
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.play import run_one
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.noise import PROFILES
-from mmrace.search.run import run_one
-from mmrace.search.spec import RunSpec
 from tests.history.hunted import HUNTED, spec_of, twin_of
 
 FOUND = [(name, seed) for name, seeds in HUNTED.items() for seed in seeds]

@@ -11,8 +11,8 @@ from mmrace.history.canary import Canary
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import migrate
+from mmrace.runs.play import run_one
 from mmrace.runtime.errors import UsageError
-from mmrace.search.run import run_one
 from tests.scenarios.staged import gate_spec
 
 PLACE = "mm.migrate:migrate_page_copy"

@@ -10,7 +10,7 @@ import pytest
 
 from mmrace import oracles
 from mmrace import runtime as rt
-from mmrace.oracles.judgement import Finding, Verdict
+from mmrace.oracles.general.judgement import Finding, Verdict
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin

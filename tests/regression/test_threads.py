@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
+from mmrace.runs.play import run_one
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime import live, pool
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.noise import PROFILES
 from mmrace.scenarios.scenario import Scenario
-from mmrace.search.run import run_one
-from mmrace.search.spec import RunSpec
 from tests.history.hunted import HUNTED, spec_of
 from tests.scenarios.staged import gate_spec
 

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mmrace.oracles.judgement import Finding
+from mmrace.oracles.general.judgement import Finding
 from mmrace.report.campaign import finding_text, show
 from mmrace.report.numbers import count, duration, share, size
 from mmrace.report.progress import Lines, canary_line, line, observer
-from mmrace.search.batch import Health, Job, Outcome
-from mmrace.search.request import Request
-from mmrace.search.result import CampaignResult, Hit, Trouble, WorkerLife
-from mmrace.search.spec import RunSpec
-from mmrace.search.trials import CanaryTrial
-from tests.search.stand_ins import StandInCanary
+from mmrace.runs.spec import RunSpec
+from mmrace.search.campaign.request import Request
+from mmrace.search.campaign.result import CampaignResult, WorkerLife
+from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.pool.messages import Health, Job, Outcome
+from mmrace.search.totals import Hit, Trouble
+from tests.search.campaign.stand_ins import StandInCanary
 
 GOLDEN = Path(__file__).parent / "golden"
 FINDING = Finding("content", "word went back", "page:4 shows [an old] word", {"expected": 2, "got": 1}, "abc123abc123")

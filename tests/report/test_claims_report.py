@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from mmrace import cli
-from mmrace.oracles.claims import CLAIMS, Example
+from mmrace.claims.driver import spec_of
+from mmrace.claims.judges import CLAIMS, Example
+from mmrace.claims.result import SETTINGS, Evidence, Finding, Result, Witness
 from mmrace.report.claims import Lines, show
 from mmrace.runtime.errors import EXIT_PASS, EXIT_USAGE
-from mmrace.search.claims import spec_of
-from mmrace.search.claims_result import SETTINGS, Evidence, Finding, Result, Witness
 from tests.report.test_campaign_report import compare, text
 
 

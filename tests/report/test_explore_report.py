@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mmrace.oracles.judgement import Finding
+from mmrace.oracles.general.judgement import Finding
 from mmrace.report import explore
 from mmrace.runtime.errors import EXIT_INTERNAL
-from mmrace.search.exploration import Ask, Covered, Exploration
-from mmrace.search.result import Hit, Trouble
+from mmrace.search.explore.result import Ask, Covered, Exploration
+from mmrace.search.totals import Hit, Trouble
 
 ASK = Ask("alpha", "portfolio", params=(("pages", 1),), jobs=2)
 FINDING = Finding("content", "word went back", "page 4 shows an old word", {"got": 1}, "abc123")

@@ -21,7 +21,7 @@ from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.noise import PROFILES, Noise
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
-from mmrace.search.strategies.random_walk import RandomWalk
+from mmrace.strategies.random_walk import RandomWalk
 
 Program = Callable[[], object]
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from mmrace import runtime as rt
 from mmrace.runtime.record import Record
-from mmrace.search.strategies.random_walk import RandomWalk
+from mmrace.strategies.random_walk import RandomWalk
 from tests.runtime.contended import contended
 from tests.runtime.engines import Outcome, Setup, gate, walk
 

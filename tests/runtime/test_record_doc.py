@@ -13,10 +13,10 @@ import pytest
 
 import mmrace
 from mmrace import runtime as rt
+from mmrace.runs.play import run_one
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.record import READABLE, SCHEMA, Record
-from mmrace.search.run import run_one
-from mmrace.search.spec import RunSpec
 from tests.runtime.engines import Box, Flag, box, gate
 
 PACKAGE = Path(mmrace.__file__).parent

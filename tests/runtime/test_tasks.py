@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mmrace import runtime as rt
+from mmrace.runs.replay import StrictReplay
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.kinds import Kind
-from mmrace.search.replay import StrictReplay
 from tests.runtime.engines import NCPUS, Outcome, Setup, box, explore, free, gate, walk
 
 

@@ -14,6 +14,7 @@ from mmrace.actors.stage import Params, Stage
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.free import Free
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.kinds import NOTE
@@ -22,7 +23,6 @@ from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.scenarios.build import build
 from mmrace.scenarios.casts import BASE
-from mmrace.search.spec import RunSpec
 
 NCPUS = 4
 STEPS_MAX = 60_000  # ops; no correct program of these tests comes near

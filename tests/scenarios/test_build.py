@@ -9,7 +9,7 @@ from mmrace import runtime as rt
 from mmrace.actors import committer, writer
 from mmrace.actors.stage import Stage
 from mmrace.kernel.fs.buffer_head import BufferState
-from mmrace.oracles.judgement import Verdict
+from mmrace.oracles.general.judgement import Verdict
 from mmrace.scenarios.build import SPARE_PAGES, sync
 from mmrace.scenarios.snapshot import snapshot
 from tests.scenarios.staged import Played, assert_idle, blocks, cached, on_disk, play, ring

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from mmrace.runs.play import RunResult, run_one
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.noise import PROFILES
 from mmrace.runtime.record import Record
 from mmrace.scenarios.recorded import ACTORS, CLOSE_US, DEEDS, waits_for
 from mmrace.scenarios.workload import KINDS, Workload, packaged
-from mmrace.search.run import RunResult, run_one
-from mmrace.search.spec import RunSpec
 from tests.scenarios.staged import spelled_out
 from tests.scenarios.workloads import TINY, drawn, tiny
 

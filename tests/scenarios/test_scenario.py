@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mmrace import scenarios
+from mmrace.runs.play import run_one
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.noise import PROFILES
 from mmrace.scenarios.scenario import CHOICES, LIMITS, MODES
-from mmrace.search.run import run_one
-from mmrace.search.spec import RunSpec
 from tests.scenarios.staged import EXPLICIT, gate_spec, spelled_out
 
 NAMES = list(scenarios.scenarios())

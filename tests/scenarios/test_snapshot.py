@@ -11,9 +11,9 @@ from mmrace.actors.stage import Stage
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import filemap, swap
 from mmrace.kernel.mm import page as page_
+from mmrace.runs.play import run_one
 from mmrace.runtime import live
 from mmrace.scenarios.snapshot import snapshot
-from mmrace.search.run import run_one
 from tests.scenarios.staged import cached, gate_spec, play, ring
 
 KEYS = {

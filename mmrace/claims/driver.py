@@ -1,0 +1,320 @@
+"""Put the claims of exclusion to the test: explore programs that can refute them, keep a witness of what decides one.
+
+Each claim has its programs (`claims_result.py`).  A program is sampled, or, if it is small enough, walked to its end.
+Schedule i of a program is a function of (seed, program, i), whichever claims are asked for and whatever `--jobs` says;
+so is what is found, unless `--for` cuts it by time.  The first deciding instance of a part, by order of the programs
+and of the schedules, is made again here, saved with its sites, and replayed strictly.  Invariant: what is counted was
+seen in a record by a check; a run that did not finish is not counted.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from mmrace.claims.judges import CLAIMS, Claim, Example, Part, check_parts
+from mmrace.claims.result import SETTINGS, TESTS, WALK, Evidence, Finding, Result, Setting, Witness, setting_of
+from mmrace.runs.play import follow, judge, replay_record
+from mmrace.runs.program import Program
+from mmrace.runs.spec import RunResult, RunSpec, derive
+from mmrace.runs.strategy_of import choose
+from mmrace.runtime.errors import InternalError, MmraceError, UsageError
+from mmrace.runtime.record import Record
+from mmrace.search.explore.result import REPLAYS
+from mmrace.search.pool.messages import Batch, Job, Outcome
+from mmrace.search.pool.parent import Ended, Lost, Workers
+from mmrace.strategies import portfolio, registry
+from mmrace.strategies.contract import Systematic
+
+ENGINE = "fiber"
+BATCH_RUNS = 8  # a third of a second: the answer to Ctrl-C and to the end of the time
+POLL_SECONDS = 0.25
+TELL_SECONDS = 5.0
+DEATHS_MAX = 4
+SAMPLING_SHARE = 0.6  # of `--for`; the rest is for the walks, of which the small ones end
+COUNTED_AS_RUN = ("finished",)
+"""How a run has to end to say anything of a claim; a cut one says nothing, any other end is a finding by itself."""
+
+
+def select(names: Sequence[str]) -> tuple[Claim, ...]:
+    """Return the claims of these names, all of them without names.  Raises UsageError."""
+    wanted = [name.upper() for name in names] or list(CLAIMS)
+    for name in wanted:
+        if name not in CLAIMS:
+            raise UsageError(expected=f"a claim out of {', '.join(CLAIMS)}", got=name, where="claims")
+    return tuple(claim for name, claim in CLAIMS.items() if name in wanted)
+
+
+def parts_for(claims: Sequence[Claim], setting: str) -> tuple[Part, ...]:
+    """Return the parts of these claims that a program puts to the test."""
+    return tuple(part for claim in claims if setting in TESTS[claim.name] for part in claim.parts)
+
+
+def spec_of(setting: Setting, seed: int, index: int) -> RunSpec:
+    """Return schedule `index` of a program that is sampled, or the spec that all runs of a walk share."""
+    strategy = portfolio.member(index) if setting.schedules else WALK
+    drawn = derive(seed, "claims", setting.name, index) if setting.schedules else seed
+    return RunSpec(setting.scenario, setting.params, "", ENGINE, strategy, "off", drawn)
+
+
+# -- one run -----------------------------------------------------------------------------------------------------------
+
+
+def made(spec: RunSpec) -> Record:
+    """Run one schedule that is drawn; return its record."""
+    program = Program.of(spec)
+    chosen = choose(program, spec)
+    engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
+    return program.record(engine, program.play(engine), spec, profile=chosen.profile)
+
+
+def counted(spec: RunSpec, keep_record: bool = False, *, names: tuple[str, ...]) -> RunResult:
+    """Run one schedule, ask the parts of these claims that its program tests; the answers are the result's counters."""
+    record = made(spec)
+    setting = setting_of(spec).name
+    result = RunResult(spec, "PASS", ops=len(record.events), record=record if keep_record else None)
+    how = str(record.end.get("how"))
+    if how not in COUNTED_AS_RUN:
+        result.verdict, result.unknown = "UNKNOWN", {"claims": _how(record)}
+        return result
+    for name, instances in check_parts(record, parts_for(select(names), setting)).items():
+        result.counters |= {f"{name}.tested": instances.tested, f"{name}.times": instances.times}
+    return result
+
+
+def _how(record: Record) -> str:
+    """Say how a run ended: "cut", or what was wrong with it."""
+    how, detail = str(record.end.get("how")), record.end.get("detail", {})
+    kind = str(detail.get("kind", detail.get("rule", "")))
+    return "cut" if (how, kind) == ("bound", "cut") else f"{how}: {kind}" if kind else how
+
+
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
+class Trial:
+    """One call of the command.  Args: schedules: of each program instead of its own number; seconds: for all of it."""
+
+    def __init__(
+        self,
+        claims: Sequence[Claim],
+        folder: Path,
+        *,
+        seed: int = 1,
+        schedules: int | None = None,
+        seconds: float | None = None,
+        jobs: int = 1,
+        tell: Callable[[Result], None] = lambda result: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.claims, self.folder = tuple(claims), folder
+        self.seed, self.schedules, self.seconds, self.jobs = seed, schedules, seconds, jobs
+        self.tell, self.clock = tell, clock
+        self.result = Result(self.claims, seed)
+        self._began = clock()
+        self._told = 0.0
+        self._walked: dict[tuple[str, str], Record] = {}
+        """(part, program) -> the first class that decides it."""
+        self._back: list[Job] = []
+        self._deaths = 0
+        used = {name for claim in self.claims for name in TESTS[claim.name]}
+        self.settings = [setting for name, setting in SETTINGS.items() if name in used]
+
+    def run(self) -> Result:
+        """Sample, walk, keep the witnesses; Ctrl-C ends what is going on, and goes on with what is known by then."""
+        try:
+            self._sample()
+            self._walk_all()
+        except KeyboardInterrupt:
+            self.result.interrupted = True
+        try:
+            self._prove()
+        except KeyboardInterrupt:
+            self.result.interrupted = True
+        self.result.seconds = self.clock() - self._began
+        return self.result
+
+    def _now(self) -> float:
+        self.result.seconds = self.clock() - self._began
+        if self.result.seconds - self._told >= TELL_SECONDS:
+            self._told = self.result.seconds
+            self.tell(self.result)
+        return self.result.seconds
+
+    def _over(self, share: float) -> bool:
+        seconds = self._now()
+        return self.seconds is not None and seconds >= share * self.seconds
+
+    # -- sampling ---------------------------------------------------------------------------------------------------
+
+    def _jobs(self) -> Iterator[Job]:
+        """Yield the schedules of all programs that are sampled, in turn."""
+        index = 0
+        sampled = [setting for setting in self.settings if setting.schedules]
+        while sampled:
+            for setting in sampled:
+                yield Job("main", setting.name, index, spec_of(setting, self.seed, index))
+            index += 1
+            if self.seconds is None or self.schedules is not None:
+                sampled = [s for s in sampled if index < (self.schedules or s.schedules)]
+
+    def _sample(self) -> None:
+        names = tuple(claim.name for claim in self.claims)
+        jobs = self._jobs()
+        if not any(setting.schedules for setting in self.settings):
+            return
+        with Workers(self.jobs, partial(counted, names=names), self.folder) as workers:
+            while not self.result.troubles:
+                for slot in workers.free_slots() if not self._over(SAMPLING_SHARE) else ():
+                    batch = [self._back.pop() for _ in range(min(BATCH_RUNS, len(self._back)))]
+                    batch += [job for _, job in zip(range(BATCH_RUNS - len(batch)), jobs, strict=False)]
+                    if not batch:
+                        break
+                    workers.submit(slot, Batch(tuple(batch)))
+                if len(workers.free_slots()) == workers.jobs:
+                    return
+                for event in workers.poll(POLL_SECONDS):
+                    if isinstance(event, Ended):
+                        self._back += event.undone
+                    elif isinstance(event, Lost):
+                        self._lost(event)
+                    else:
+                        for job, outcome in event.outcomes:
+                            self._take(job, outcome)
+
+    def _lost(self, event: Lost) -> None:
+        self._deaths += 1
+        self._back += event.undone
+        if event.culprit is not None:
+            self.result.findings.append(Finding(event.culprit.spec, f"{event.rule}: the process {event.how}"))
+        if self._deaths >= DEATHS_MAX:
+            self.result.troubles.append(f"mmrace bug: {self._deaths} workers died; the last one {event.how}")
+
+    def _take(self, job: Job, outcome: Outcome) -> None:
+        result = self.result
+        result.runs += 1
+        if outcome.trouble is not None:
+            result.troubles.append(outcome.trouble[1])
+        elif outcome.verdict != "PASS":
+            self._ended(job.spec, outcome.unknown["claims"])
+        else:
+            for part in parts_for(self.claims, job.source):
+                evidence = result.evidence.setdefault(part.name, {}).setdefault(job.source, Evidence())
+                counters = outcome.counters
+                evidence.add(job.index, counters[f"{part.name}.tested"], counters[f"{part.name}.times"])
+
+    def _ended(self, spec: RunSpec, how: str) -> None:
+        if how == "cut":
+            self.result.cut += 1
+        else:
+            self.result.findings.append(Finding(spec, how))
+
+    # -- walking ----------------------------------------------------------------------------------------------------
+
+    def _walk_all(self) -> None:
+        walks = [setting for setting in self.settings if not setting.schedules]
+        for place, setting in enumerate(walks, 1):
+            share = SAMPLING_SHARE + (1 - SAMPLING_SHARE) * place / len(walks)
+            gc.collect()
+            gc.freeze()  # else each collection looks through all that the walk keeps
+            try:
+                self._walk(setting, share)
+            finally:
+                gc.unfreeze()
+
+    def _walk(self, setting: Setting, share: float) -> None:
+        """Visit every class of a program, or as many as the bounds allow."""
+        spec = spec_of(setting, self.seed, 0)
+        program, parts = Program.of(spec), parts_for(self.claims, setting.name)
+        strategy, options = registry.parse(WALK)
+        search: Systematic = strategy.make(options)  # type: ignore[assignment]
+        index = restarts = 0
+        evidence = self._fresh(setting, parts)
+        complete = True
+        while not self._over(share) and (self.schedules is None or index < self.schedules):
+            chosen = search.next()
+            if chosen is None:
+                for found in evidence.values():
+                    found.exhausted = complete
+                break
+            engine = program.engine(spec.engine, chosen, spec.seed)
+            final = program.play(engine)
+            search.learn(engine)
+            again = getattr(getattr(search, "counts", None), "restarts", 0)
+            if again != restarts:  # what came before was walked with too few dependences
+                restarts, evidence, complete = again, self._fresh(setting, parts), True
+            if engine.end.get("how") == "abandoned":
+                continue
+            self.result.runs += 1
+            complete &= self._visit(setting, spec, program.record(engine, final, spec), index, evidence)
+            index += 1
+
+    def _fresh(self, setting: Setting, parts: Sequence[Part]) -> dict[str, Evidence]:
+        """Put evidence of nothing yet into the result, where it is while it grows: Ctrl-C may come."""
+        evidence = {part.name: Evidence() for part in parts}
+        for name, found in evidence.items():
+            self.result.evidence.setdefault(name, {})[setting.name] = found
+        return evidence
+
+    def _visit(
+        self, setting: Setting, spec: RunSpec, record: Record, index: int, evidence: dict[str, Evidence]
+    ) -> bool:
+        """Count one class; return whether it says anything."""
+        if record.end.get("how") not in COUNTED_AS_RUN:
+            self._ended(spec, _how(record))
+            return False
+        for name, instances in check_parts(record, parts_for(self.claims, setting.name)).items():
+            evidence[name].add(index, instances.tested, instances.times)
+            if evidence[name].first == index:
+                self._walked[name, setting.name] = record
+        return True
+
+    # -- proofs -----------------------------------------------------------------------------------------------------
+
+    def _prove(self) -> None:
+        """Keep, for each part that was decided, its first witness: that of the first program that has one."""
+        for claim in self.claims:
+            for part in claim.parts:
+                found = self.result.programs(part)
+                deciding = next(((setting, e.first) for setting, e in found if e.first >= 0), None)
+                try:
+                    if deciding is not None:
+                        self._witness(part, *deciding)
+                except MmraceError as error:
+                    self.result.troubles.append(f"witness of {part.name}: {error}")
+                self._now()
+
+    def _witness(self, part: Part, setting: Setting, index: int) -> None:
+        spec = spec_of(setting, self.seed, index)
+        record = made(spec) if setting.schedules else self._walked[part.name, setting.name]
+        again = follow(Program.of(spec), spec, record)
+        judge(spec, again, 0.0)  # so that a replay of it has a verdict to compare with
+        example = check_parts(again, [part])[part.name].example
+        if example is None:
+            raise InternalError(f"schedule {index} of {setting.name} does not decide {part.name} when made again")
+        self.result.witnesses[part.name] = Witness(
+            setting.name, index, spec, example, *_save(again, part, example, self.folder / "claims" / part.name)
+        )
+
+
+def _save(record: Record, part: Part, example: Example, folder: Path) -> tuple[str, int, int, str]:
+    """Write a witness and replay it: (path, replays that showed the same example, replays, error)."""
+    path = folder / "record.jsonl"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        record.write(path)
+    except OSError as error:
+        return "", 0, 0, f"{type(error).__name__}: {error}"
+    return str(path), sum(_repeats(path, part, example) for _ in range(REPLAYS)), REPLAYS, ""
+
+
+def _repeats(path: Path, part: Part, example: Example) -> bool:
+    """Follow a record strictly, and say whether the part is decided by the same instance."""
+    try:
+        record = replay_record(str(path)).record
+    except MmraceError:
+        return False
+    return record is not None and check_parts(record, [part])[part.name].example == example

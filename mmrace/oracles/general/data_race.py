@@ -1,0 +1,359 @@
+"""Data races: two accesses of one plain field by two tasks, one of them a write, that nothing orders.
+
+What orders, by vector clocks: a task's own steps; spawn and join; a lock's release and its next acquire (for PG_locked,
+BH_Lock and bit spinlocks: the clear, and the test-and-set that succeeds); the read-modify-writes that are full barriers
+when they succeed (test_and_set_bit, test_and_clear_bit, put, get_unless_zero, freeze), and unfreeze, a release; a wake
+and the sleeper that it woke, and the queue's own lock among those who find each other on it; an RCU pointer's
+publication and who reads it; a bit that was changed by one of those and who tests it (in v3.3 a control dependency,
+for wait_on_bit no more than that on the fast path); sections with preemption off, or interrupts off and interrupts, on
+one CPU.
+
+What does not: set_bit, clear_bit and an unconditional get, atomic in v3.3 but no barriers, though a test sees them;
+reading a count; the order in which tasks, or an interrupt and its CPU's task, happened to run.
+
+Findings: ``race`` on a field or a word of data; ``plain store over a bit``, a plain store of a whole flag word that
+meets, unordered, somebody's change of one of its bits (that is how a waiters bit gets lost).  Of a field that is
+declared ``shared(default, benign=why)`` reads may race; two writes never.
+
+Invariant: of each pair of code points the first race is kept, with both sides.  Not checked: bits and counts against
+each other, since they are atomic.
+Source: Flanagan and Freund, "FastTrack", PLDI 2009; Documentation/atomic_ops.txt, memory-barriers.txt, v3.3.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from mmrace.oracles.general import lock_order
+from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of, signature
+from mmrace.oracles.general.lock_order import MAIN, lock_bits
+from mmrace.runtime.flags import LOCK
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.record import Record
+from mmrace.runtime.struct import benign_reason
+
+NAME = "data-race"
+PUBLISHED = (("Slot", "page"), ("Completion", "done"))
+"""Fields whose write is a release and whose read an acquire: rcu_assign_pointer and rcu_dereference; a completion's
+flag, which in the kernel stands under its queue's lock.  Reads of them may race."""
+
+
+_READ, _WRITE, _TEST, _STORE = int(Kind.READ), int(Kind.WRITE), int(Kind.TEST), int(Kind.STORE)
+_SET, _CLEAR, _TAS, _TAC = int(Kind.SET), int(Kind.CLEAR), int(Kind.TEST_AND_SET), int(Kind.TEST_AND_CLEAR)
+_ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
+_PUT, _GUZ, _FREEZE, _UNFREEZE = int(Kind.PUT), int(Kind.GET_UNLESS_ZERO), int(Kind.FREEZE), int(Kind.UNFREEZE)
+_QUEUE, _SLEEP, _WAKE, _DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
+_SPAWN, _JOIN, _EXIT = int(Kind.SPAWN), int(Kind.JOIN), int(Kind.EXIT)
+_IRQ, _PREEMPT = int(Kind.IRQ), int(Kind.PREEMPT)
+_BITS = frozenset({_SET, _CLEAR, _TAS, _TAC})
+_OTHERS = frozenset({_SPAWN, _JOIN, _EXIT, _WAKE, _SLEEP, _QUEUE, _DEQUEUE, _STORE})
+
+Clock = list[int]  # by task: how far all of it is known to be over; replaced, never changed
+Access = tuple[int, int, int]  # task, its own time, step
+Change = tuple[int, int, Clock, int]  # lane, task, its clock, step: of a flag word or of a bit of it
+
+
+class _Race:
+    """Clocks of the tasks and of what they meet on; the last accesses of each field."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.evidence = Evidence(NAME)
+        tasks = len(record.tasks)
+        self.clocks: list[Clock] = [[0] * i + [1] + [0] * (tasks - i - 1) for i in range(tasks)]
+        self.released: dict[int, tuple[Clock, int, int]] = {}  # lane -> clock, who released, at which time
+        self.woken: dict[int, Clock] = {}  # sleeper -> clock of who woke it
+        self.begun: set[int] = set()
+        self.wrote: dict[int, Access] = {}
+        self.read: dict[int, Access | dict[int, Access]] = {}  # since the last write
+        self.stores: list[Change] = []
+        self.bits: list[Change] = []
+        self.raced: set[int] = set()
+        self.benign: dict[int, bool] = {}  # lane -> whether its reads are meant to race, once somebody asks
+        self.locks = lock_bits(record)
+        self.published = {lane for cls, field in PUBLISHED for lane in record.lanes(cls, field)}
+
+    # -- order -----------------------------------------------------------------------------------------------------
+
+    def acquire(self, task: int, lane: int) -> None:
+        """Whatever was over when `lane` was released last is over for the task."""
+        at = self.released.get(lane)
+        if at is not None:
+            before, who, time = at
+            if self.clocks[task][who] < time:
+                self.meet(task, before)
+
+    def meet(self, task: int, before: Clock) -> None:
+        clock = self.clocks[task]
+        self.clocks[task] = [x if x > y else y for x, y in zip(clock, before, strict=True)]
+
+    def release(self, task: int, lane: int) -> None:
+        """Let who acquires `lane` next know all that is over for the task.  (It acquired the lane before.)"""
+        clock = self.clocks[task]
+        self.released[lane] = (clock, task, clock[task])
+        self.tick(task)
+
+    def tick(self, task: int) -> None:
+        self.clocks[task] = clock = self.clocks[task].copy()
+        clock[task] += 1
+
+    def spawned(self, task: int, child: int) -> None:
+        self.begun.add(child)
+        self.clocks[child] = born = self.clocks[task].copy()
+        born[child] = 1
+        self.tick(task)
+
+    def joined(self, task: int, child: int | None) -> None:
+        rows = self.record.tasks
+        ended = [child] if child is not None else [i for i in self.begun if i != task and not rows[i].get("daemon")]
+        for other in ended:
+            self.meet(task, self.clocks[other])
+
+    def wake(self, task: int, lane: int, sleepers: object) -> None:
+        """A wake that finds somebody takes the queue's lock; one of an empty queue may look without it."""
+        assert isinstance(sleepers, tuple | list)
+        self.acquire(task, lane)
+        for sleeper in sleepers:
+            self.woken[sleeper] = self.clocks[task]
+        self.release(task, lane)
+
+    def other(self, step: int, task: int, lane: int, kind: int, a: object, b: object) -> None:
+        """What is rare."""
+        if kind == _SPAWN:
+            assert isinstance(a, int)
+            self.spawned(task, a)
+        elif kind == _JOIN:
+            assert a is None or isinstance(a, int)
+            self.joined(task, a)
+        elif kind == _EXIT:
+            if task != MAIN:
+                self.meet(MAIN, self.clocks[task])
+        elif kind == _WAKE:
+            if a:
+                self.wake(task, lane, b)
+        elif kind == _SLEEP:
+            clock = self.woken.pop(task, None)
+            if clock is not None:
+                self.meet(task, clock)
+        elif kind == _STORE:
+            self.stores.append((lane, task, self.clocks[task], step))
+        else:  # QUEUE, DEQUEUE
+            self.acquire(task, lane)
+            self.release(task, lane)
+
+    def cpu(self, task: int, lane: int, kind: int, what: object) -> None:
+        """Sections with preemption off, or with irqs off, exclude each other on a CPU; an interrupt is of the latter.
+
+        Irqs off keep preemption away too; an interrupt comes in spite of preemption being off.
+        """
+        act = self.acquire if what in ("disable", "enter") else self.release
+        if what not in ("enter", "exit"):
+            act(task, lane)
+        if kind == _IRQ:
+            act(task, ~lane)
+
+    # -- accesses --------------------------------------------------------------------------------------------------
+
+    def looked(self, step: int, task: int, lane: int, clock: Clock) -> None:
+        """A read, not known to be ordered after the last read by another task."""
+        now: Access = (task, clock[task], step)
+        known = self.read.get(lane)
+        if known is None:
+            self.read[lane] = now
+        elif isinstance(known, dict):
+            known[task] = now
+        elif known[0] == task or known[1] <= clock[known[0]]:
+            self.read[lane] = now
+        else:
+            self.read[lane] = {known[0]: known, task: now}
+
+    def overwrote(self, step: int, lane: int, clock: Clock, known: Access | dict[int, Access]) -> None:
+        """A write after reads since the last one, not all of them known to be over."""
+        for task, time, read_step in known.values() if isinstance(known, dict) else (known,):
+            if time > clock[task]:
+                self.race(lane, read_step, step, True)
+
+    def race(self, lane: int, first: int, second: int, reads: bool) -> None:
+        """Two accesses race; `reads`: one of them is a read."""
+        self.raced.add(lane)
+        benign = self.benign.get(lane)
+        if benign is None:
+            self.benign[lane] = benign = lane in self.published or _benign(self.record, lane)
+        if not (reads and benign):
+            _report(self.record, self.evidence, "race", first, second)
+
+    def conclude(self, checked: int) -> Judgement:
+        self.judge_stores()
+        return self.evidence.judgement(checked)
+
+    def judge_stores(self) -> None:
+        """Look at each plain store of a flag word beside the changes of its bits, and other stores."""
+        words: dict[str, list[Change]] = {}
+        for store in self.stores:
+            words.setdefault(self.record.lane_name(store[0]), []).append(store)
+        if not words:
+            return
+        names = {lane: self.record.lane_name(lane) for lane in {bit[0] for bit in self.bits}}
+        changes = [(names[bit[0]].rpartition(".")[0], bit) for bit in self.bits]
+        changes += [(word, store) for word, stores in words.items() for store in stores]
+        for word, change in changes:
+            for store in words.get(word, ()):
+                if not _ordered(store, change) and (change[0] != store[0] or change[3] > store[3]):
+                    _report(self.record, self.evidence, "plain store over a bit", *sorted((store[3], change[3])))
+
+
+def _ordered(one: Change, other: Change) -> bool:
+    (_, task, clock, _), (_, other_task, other_clock, _) = one, other
+    return task == other_task or clock[task] <= other_clock[task] or other_clock[other_task] <= clock[other_task]
+
+
+def _benign(record: Record, lane: int) -> bool:
+    cls, _, field, _ = record.lane(lane) or ("", "", "", "")
+    return bool(benign_reason(cls, field))
+
+
+def judge(record: Record) -> Judgement:
+    """Follow the order of things, and check each access against those before it."""
+    race = _Race(record)
+    return race.conclude(_follow(record, race))
+
+
+def racing_fields(record: Record) -> frozenset[str]:
+    """Return the plain fields ("Class.field") with accesses that nothing orders, benign or published ones too."""
+    race = _Race(record)
+    _follow(record, race)
+    found = set()
+    for lane in race.raced | race.published:
+        cls, _, field, _ = record.lane(lane) or ("", "", "", "")
+        found.add(f"{cls}.{field}")
+    return frozenset(found)
+
+
+def _follow(record: Record, race: _Race) -> int:
+    """Check each access; return how many there were."""
+    spawns = record.steps(_SPAWN)
+    if not spawns:  # nobody to race with
+        return 0
+    clocks, wrote, read, bits, locks = race.clocks, race.wrote, race.read, race.bits, race.locks
+    acquire, release, released, published = race.acquire, race.release, race.released, race.published
+    checked = 0
+    # what came before the first spawn is over for everybody
+    for step, (task, op, a, b) in enumerate(islice(record.events, spawns[0], None), spawns[0]):
+        kind, lane = op & KIND_MASK, op >> SHIFT
+        if kind == _READ:
+            checked += 1
+            if lane in published:
+                acquire(task, lane)
+            clock = clocks[task]
+            last = wrote.get(lane)
+            if last is not None and last[1] > clock[last[0]]:
+                race.race(lane, last[2], step, True)
+            seen = read.get(lane)
+            if seen is None or (not isinstance(seen, dict) and seen[0] == task):
+                read[lane] = (task, clock[task], step)
+            else:
+                race.looked(step, task, lane, clock)
+        elif kind == _TEST:
+            if lane in released:
+                acquire(task, lane)
+        elif kind == _WRITE:
+            checked += 1
+            clock = clocks[task]
+            last = wrote.get(lane)
+            if last is not None and last[1] > clock[last[0]]:
+                race.race(lane, last[2], step, False)
+            seen = read.pop(lane, None)
+            if seen is not None and (isinstance(seen, dict) or seen[1] > clock[seen[0]]):
+                race.overwrote(step, lane, clock, seen)
+            wrote[lane] = (task, clock[task], step)
+            if lane in published:
+                release(task, lane)
+        elif kind == _ACQUIRE or (kind == _TRY and a):
+            acquire(task, lane)
+        elif kind in (_RELEASE, _UNFREEZE):
+            release(task, lane)
+        elif kind in (_IRQ, _PREEMPT):
+            race.cpu(task, lane, kind, a)
+        elif kind in _BITS:
+            if kind in (_TAS, _TAC):
+                if a != (kind == _TAC):  # it failed: it changed nothing
+                    continue
+                if b == LOCK:
+                    locks.add(lane)
+                acquire(task, lane)
+                bits.append((lane, task, clocks[task], step))
+                release(task, lane)
+                continue
+            bits.append((lane, task, clocks[task], step))
+            if kind == _CLEAR and lane in locks:
+                release(task, lane)
+        elif kind == _PUT or (b and kind in (_GUZ, _FREEZE)):
+            acquire(task, lane)
+            release(task, lane)
+        elif kind in _OTHERS:
+            race.other(step, task, lane, kind, a, b)
+    return checked
+
+
+# -- the finding -------------------------------------------------------------------------------------------------------
+
+
+def _report(record: Record, evidence: Evidence, rule: str, first: int, second: int) -> None:
+    """Tell a race with both sides; of each pair of code points only the first."""
+    name = record.lane_name(record.events[first][1] >> SHIFT)
+    points = [name, _point(record, first), _point(record, second)]
+    if signature(NAME, rule, points) in evidence.findings:
+        evidence.add(rule, "", points)
+        return
+    sides = [_side(record, first), _side(record, second)]
+    said = " and ".join(f"{side['task']} {_DEEDS[str(side['op'])]}{_at(side['site'])}" for side in sides)
+    evidence.add(
+        rule,
+        f"{name}: {said}, in no order",
+        points,
+        object=name,
+        sides=sides,
+        step=second,
+    )
+
+
+_DEEDS = {
+    "READ": "reads it",
+    "WRITE": "writes it",
+    "STORE": "stores it whole",
+    "SET": "sets a bit",
+    "CLEAR": "clears a bit",
+    "TEST_AND_SET": "sets a bit",
+    "TEST_AND_CLEAR": "clears a bit",
+}
+
+
+def _at(site: Fact) -> str:
+    return f" at {site}" if site else ""
+
+
+def _point(record: Record, step: int) -> str:
+    task, op, _, _ = record.events[step]
+    site = record.sites[step] if record.sites else None
+    return f"{kind_of(record.task_name(task))} {Kind(op & KIND_MASK).name} {site or ''}"
+
+
+def _side(record: Record, step: int) -> dict[str, Fact]:
+    """Tell one access.  `old` and `new` are the word before and after; of a read only `new`, of a bit only `old`."""
+    task, op, a, b = record.events[step]
+    kind = Kind(op & KIND_MASK)
+    old, new = (None, a) if kind is Kind.READ else (a, b)
+    return {
+        "task": record.task_name(task),
+        "op": kind.name,
+        "object": record.lane_name(op >> SHIFT),
+        "step": step,
+        "site": record.sites[step] if record.sites else None,
+        "old": _fact(record.name(old)),
+        "new": _fact(record.name(new)),
+        "locks": list(lock_order.held_at(record, step)),
+    }
+
+
+def _fact(value: object) -> Fact:
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

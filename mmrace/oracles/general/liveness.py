@@ -1,0 +1,151 @@
+"""Liveness: everybody who waits is woken, nobody runs for ever in vain, and an idle page can be migrated.
+
+Rules: a standstill is a finding of its kind (cycle, lost-wakeup, stuck) that says who waits for what, held by
+whom, taken where; at a bound it is a livelock if nobody made progress, starvation if others did while a task
+only tried in vain (`explain.bound` tells them apart); a sleep ends only by a wake that was delivered to it;
+attempts at an idle page are bounded (`attempts.py`).  Invariant: a run that was cut while it made progress, or
+that ended otherwise before its time, is UNKNOWN, never PASS.  Not checked: fairness before the bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
+from mmrace.oracles.protocol import attempts
+from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.record import Record
+
+NAME = "liveness"
+_QUEUE, _SLEEP, _WAKE, _EXIT = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.EXIT)
+
+
+def judge(record: Record) -> Judgement:
+    """Judge the end of the run, each sleep in it, and each series of refused migrations."""
+    evidence = Evidence(NAME)
+    missing = _end(record, evidence)
+    checked = _sleeps_and_attempts(record, evidence)
+    return evidence.judgement(checked, missing)
+
+
+# -- the end -------------------------------------------------------------------------------------------------
+
+
+def _end(record: Record, evidence: Evidence) -> str:
+    """Judge how the run ended; return why that does not tell, "" if it does."""
+    how = record.end.get("how")
+    if how == "finished":
+        return ""
+    detail: Mapping[str, object] = record.end.get("detail", {})
+    kind = str(detail.get("kind", "livelock" if how == "bound" else "stuck"))
+    if how == "deadlock" or (how == "bound" and kind != "cut"):
+        _standstill(record, kind, detail, evidence)
+        return ""
+    return "the run was cut at its bound while it made progress" if how == "bound" else f"the run ended as {how}"
+
+
+def _standstill(record: Record, kind: str, detail: Mapping[str, object], evidence: Evidence) -> None:
+    rows = [_placed(record, row) for row in _list(detail.get("tasks")) if isinstance(row, Mapping)]
+    cycle, lost = (
+        [str(name) for name in _list(detail.get("cycle"))],
+        [str(name) for name in _list(detail.get("lost"))],
+    )
+    daemons = {str(task["name"]) for task in record.tasks if task.get("daemon")}
+    guilty = set(lost if kind == "lost-wakeup" else cycle if kind == "cycle" else ())
+    if not guilty:
+        guilty = {str(row.get("task")) for row in rows} - daemons
+    shown = [row for row in rows if row.get("task") in guilty] or rows
+    points = [str(row.get(key)) for row in shown for key in ("task", "waits_for") if row.get(key) is not None]
+    facts: dict[str, Fact] = {
+        "kind": kind,
+        "tasks": [_row(row) for row in rows],
+        "cycle": cycle,
+        "lost": lost,
+    }
+    evidence.add(
+        kind,
+        f"{kind}: " + "; ".join(_sentence(row) for row in shown),
+        points,
+        step=len(record.events),
+        **facts,
+    )
+
+
+def _placed(record: Record, row: Mapping[object, object]) -> Mapping[object, object]:
+    """Name the object of a row that has only its lane: what a task tried in vain."""
+    lane = row.get("lane")
+    if not isinstance(lane, int):
+        return row
+    return {**row, "waits_for": f"{row.get('waits_for')} on {record.lane_name(lane)}"}
+
+
+def _sentence(row: Mapping[object, object]) -> str:
+    text = f"{row.get('task')} waits for {row.get('waits_for')}"
+    if row.get("condition_holds"):
+        return text + ", though its condition holds"
+    if row.get("held_by") is not None:
+        text += f", held by {row['held_by']}"
+    if row.get("taken_at") is not None:
+        text += f", taken at {row['taken_at']}"
+    return text
+
+
+def _row(row: Mapping[object, object]) -> dict[str, Fact]:
+    return {str(key): value if isinstance(value, bool | int) else _fact(value) for key, value in row.items()}
+
+
+def _fact(value: object) -> Fact:
+    if value is None:
+        return None
+    return [str(part) for part in value] if isinstance(value, tuple | list) else str(value)
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, tuple | list) else []
+
+
+# -- during the run ------------------------------------------------------------------------------------------
+
+
+def _sleeps_and_attempts(record: Record, evidence: Evidence) -> int:
+    """Judge each sleep and each series of refusals; count the sleeps, attempts and ends of tasks."""
+    woken: set[int] = set()
+    counter = attempts.Counter()
+    checked = 0
+    for step in record.steps(NOTE, _QUEUE, _SLEEP, _WAKE, _EXIT):
+        task, op, a, b = record.events[step]
+        if op == NOTE:
+            if a == "migrate-begin":
+                counter.begin(step, task)
+            elif a == "migrate-end":
+                checked += 1
+                counter.end(step, task, str(record.name(b[0])), str(b[3]), str(b[4]))
+            continue
+        kind = op & KIND_MASK
+        if kind == _QUEUE:
+            woken.discard(task)
+        elif kind == _WAKE:
+            woken.update(b)
+        elif kind == _SLEEP:
+            checked += 1
+            if task not in woken:
+                who, queue = record.task_name(task), record.lane_name(op >> 6)
+                text = f"{who} slept on {queue} and went on without a wake"
+                evidence.add("sleep without wake", text, (who, queue), task=who, queue=queue, step=step)
+        else:
+            checked += 1
+    for series in counter.series:
+        if attempts.is_idle(record, series):
+            who = record.task_name(series.task)
+            tries = len(series.reasons)
+            evidence.add(
+                "idle page refused",
+                f"{series.page} was idle, yet {who} failed {tries} times in a row to migrate it",
+                (series.page, who),
+                page=series.page,
+                task=who,
+                reasons=list(series.reasons),
+                step=series.last,
+                since=series.first,
+            )
+    return checked

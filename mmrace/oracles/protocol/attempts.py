@@ -1,0 +1,130 @@
+"""Bounded attempts: a page that nobody else holds or touches must become migratable within so many tries.
+
+The part of the liveness oracle that looks at migrations.  A series is `ATTEMPTS_MAX` ends
+with -EAGAIN in a row by one task on one page.  It is a failure if, in all that time, no other task did an op
+on the page or on its buffers, and at its end none holds a lock or a reference there and no I/O is in flight.
+Invariant: a permanent holder (a journal head, a pagevec) excuses every refusal, for then -EAGAIN is the right
+answer.  Not checked: refusals other than -EAGAIN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmrace.oracles.general.ledger import Ledger
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.record import Record
+
+ATTEMPTS_MAX = 10  # passes of migrate_pages in 3.3
+ACCOUNTED = frozenset({"slot", "private", "isolation"})  # what a migration expects to find on a page
+OWN = frozenset({"lookup", "migrate"})  # what a migrator drops before its attempt ends
+COUNTS = ("_count", "b_count")
+LOCK_BITS = frozenset({"PG_locked", "PG_writeback", "BH_Lock"})
+
+
+@dataclass(slots=True, frozen=True)
+class Series:
+    """Refusals of one page, one after the other."""
+
+    page: str
+    task: int
+    first: int
+    last: int
+    reasons: tuple[str, ...]
+
+
+class Counter:
+    """Collects series while somebody walks through the notes."""
+
+    def __init__(self) -> None:
+        self.begun: dict[int, int] = {}
+        self.refused: dict[tuple[str, int], list[tuple[int, int, str]]] = {}  # (page, task) -> begin, end, reason
+        self.series: list[Series] = []
+
+    def begin(self, step: int, task: int) -> None:
+        """An attempt begins."""
+        self.begun[task] = step
+
+    def end(self, step: int, task: int, page: str, rc: str, reason: str) -> None:
+        """An attempt ends."""
+        if rc != "-EAGAIN":
+            self.refused.pop((page, task), None)
+            return
+        row = self.refused.setdefault((page, task), [])
+        row.append((self.begun.get(task, step), step, reason))
+        if len(row) >= ATTEMPTS_MAX:
+            last = row[-ATTEMPTS_MAX:]
+            self.series.append(Series(page, task, last[0][0], step, tuple(reason for _, _, reason in last)))
+
+
+def is_idle(record: Record, series: Series) -> bool:
+    """Say whether nobody but the migrating task touched or held the page or its buffers."""
+    objects = {series.page} | _buffers(record, series)
+    lanes = {lane: (field, sub) for lane, (_, owner, field, sub) in record.table.items() if owner in objects}
+    for task, op, _, _ in record.events[series.first : series.last]:
+        if op != NOTE and task != series.task and op >> SHIFT in lanes:
+            return False
+    held = {lane for lane, (_, sub) in lanes.items() if sub in LOCK_BITS}
+    counts = {lane: Ledger(field) for lane, (field, _) in lanes.items() if field in COUNTS}
+    return not _held_by_others(record, series, held, counts)
+
+
+def _buffers(record: Record, series: Series) -> set[str]:
+    b_page = record.lanes("BufferHead", "b_page")
+    return {
+        b_page[op >> SHIFT]
+        for _, op, _, new in record.events[: series.last]
+        if op != NOTE and op & KIND_MASK == Kind.WRITE and op >> SHIFT in b_page and record.name(new) == series.page
+    }
+
+
+def _held_by_others(record: Record, series: Series, bits: set[int], counts: dict[int, Ledger]) -> bool:
+    taken: dict[int, int] = {}
+    for task, op, a, b in record.events[: series.last]:
+        if op == NOTE:
+            _note(record, series, counts, task, a, b)
+            continue
+        lane, kind = op >> SHIFT, op & KIND_MASK
+        if lane in bits:
+            if kind in (Kind.TEST_AND_SET, Kind.SET):
+                taken.setdefault(lane, task)
+            elif kind in (Kind.CLEAR, Kind.TEST_AND_CLEAR):
+                taken.pop(lane, None)
+        ledger = counts.get(lane)
+        if ledger is None:
+            continue
+        if kind == Kind.GET or (kind == Kind.GET_UNLESS_ZERO and b):
+            ledger.add(a, task)
+        elif kind == Kind.PUT:
+            ledger.drop(a, task)
+        elif kind == Kind.UNFREEZE and b is not None:
+            ledger.drop(b, task)
+    if any(task != series.task for task in taken.values()):
+        return True
+    return any(
+        ref not in ACCOUNTED and (holder != series.task or ref not in OWN)
+        for ledger in counts.values()
+        for ref, holders in ledger.holders.items()
+        for holder in holders
+    )
+
+
+def _note(
+    record: Record,
+    series: Series,
+    counts: dict[int, Ledger],
+    task: int,
+    kind: object,
+    facts: tuple[object, ...],
+) -> None:
+    if kind == "page-free" and record.name(facts[0]) == series.page:
+        for ledger in counts.values():
+            ledger.restart()
+    elif kind in ("retire", "rename") and isinstance(facts[0], int) and facts[0] in counts:
+        ledger = counts[facts[0]]
+        if kind == "rename":
+            if ledger.drop(str(facts[1]), task):
+                ledger.add(str(facts[2]), task)
+        elif isinstance(facts[1], tuple | list):
+            for ref in facts[1]:
+                ledger.drop(str(ref), task)

@@ -1,0 +1,1 @@
+"""Runs: one run, whole: what to run, under which strategy, playing it, judging it, replaying it, keeping its record."""

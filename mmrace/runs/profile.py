@@ -1,0 +1,104 @@
+"""Profiles: what a program does, from a few runs with fixed seeds, for strategies that weigh by it.
+
+Profiled runs are random walks; the longest that finished tells the counts, since one that ended early would bias them.
+The same runs tell which plain accesses race (`racing`): only those need be switch points for samplers.  Invariant: a
+profile is a function of the program alone, so that every worker makes the same one; its digest stands in the header of
+each record whose strategy used it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from mmrace.oracles.general import data_race
+from mmrace.runs.program import Program
+from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.record import Record
+from mmrace.strategies.contract import Lane, Profile
+from mmrace.strategies.random_walk import RandomWalkSampler
+
+RUNS = 3  # of which the longest is taken; a run seldom ends early
+RACING_RUNS = 24
+"""Runs that look for racing accesses: a field whose race all of them miss is no switch point, and still recorded,
+clocked and reported when a later run shows it."""
+
+_profiles: dict[tuple[Any, ...], Profile] = {}
+_racing: dict[tuple[Any, ...], frozenset[str]] = {}
+
+
+def _key(program: Program) -> tuple[Any, ...]:
+    params = tuple(sorted(program.params.items()))
+    return program.scenario.name, params, program.variant.name, program.workload_name
+
+
+def _walks(program: Program, runs: int, promoted: frozenset[str] | None) -> Iterator[Controlled]:
+    for i in range(runs):
+        strategy = RandomWalkSampler().strategy(random.Random(i).random, None)
+        engine = program.engine("fiber", strategy, i, promoted=promoted)
+        program.play(engine)
+        yield engine
+        engine.release()
+
+
+def profile_of(program: Program, promoted: frozenset[str] | None = None) -> Profile:
+    """Return the program's profile; made once in a process.  Args: promoted: as the runs to come have it."""
+    key = (*_key(program), promoted)
+    made = _profiles.get(key)
+    if made is None:
+        walks = _walks(program, RUNS, promoted)
+        longest = max(walks, key=lambda engine: (engine.end.get("how") == "finished", engine.step))
+        made = _profiles[key] = measure(longest)
+    return made
+
+
+def measure(engine: Controlled) -> Profile:
+    """Return what a finished run did in its explored part, as far as a strategy was asked for it."""
+    first, end = engine.explored()
+    unasked = engine.promoted is not None
+    ops: Counter[str] = Counter()
+    lanes: dict[int, Counter[str]] = defaultdict(Counter)
+    writes: Counter[int] = Counter()
+    names = [task.name for task in engine.tasks]
+    parents: dict[str, str] = {}
+    step = -1
+    for task, op, a, _ in engine.events:
+        if op == NOTE:
+            continue
+        step += 1
+        kind, lane = op & KIND_MASK, op >> SHIFT
+        if not first <= step < end or kind == Kind.CHOOSE:
+            continue
+        if unasked and kind <= Kind.WRITE and lane not in engine.promoted_lanes:
+            continue
+        name = names[task]
+        ops[name] += 1
+        lanes[lane][name] += 1
+        writes[lane] += kind & 1
+        if kind == Kind.SPAWN:
+            parents[names[a]] = name
+    points = sum(1 for mask in engine.masks[first:end] if mask & (mask - 1))
+    used = {
+        lane: Lane(tuple(sorted(by_task)), by_task.total(), writes[lane], dict(sorted(by_task.items())))
+        for lane, by_task in sorted(lanes.items())
+    }
+    shares = [(lane, use.writes, use.by_task) for lane, use in used.items()]
+    text = json.dumps([sorted(ops.items()), sorted(parents.items()), points, shares])
+    return Profile(dict(ops), parents, points, used, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def racing(program: Program) -> frozenset[str]:
+    """Return the plain fields ("Class.field") whose accesses raced in some profiled run, benign or not."""
+    key = _key(program)
+    made = _racing.get(key)
+    if made is None:
+        found: set[str] = set()
+        for engine in _walks(program, RACING_RUNS, None):
+            found |= data_race.racing_fields(Record.of_run(engine, {}, {}))
+        made = _racing[key] = frozenset(found)
+    return made

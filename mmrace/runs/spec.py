@@ -1,0 +1,92 @@
+"""What to run, and what came of it: plain data that travels between processes.
+
+Invariant: a `RunSpec` says everything that a run depends on, so that the same spec gives the same run (under `gate`:
+the same record; under `free`: the same noise).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from dataclasses import dataclass, field
+
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runtime.record import Record
+from mmrace.strategies import registry
+from mmrace.strategies.feedback import Shown
+
+SEED_BITS = 48  # short enough to type, wide enough that no campaign meets a seed twice
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """One run.
+
+    `params` are sorted pairs; `variant` "" is the correct protocol; `workload` None is no workload; `promote`: which
+    plain accesses are switch points under a controlled engine: "all", "racing", or fields by name; `load`: Python files
+    that register strategies of the user's own.
+    """
+
+    scenario: str
+    params: tuple[tuple[str, int | str], ...] = ()
+    variant: str = ""
+    engine: str = "free"
+    strategy: str = "random"
+    noise: str = "off"
+    seed: int = 0
+    workload: str | None = None
+    promote: str = "all"
+    load: tuple[str, ...] = ()
+
+    def command(self) -> str:
+        """Return the command that repeats this run; of a walk through a tree, the one that walks there again."""
+        if self.engine != "free" and registry.is_systematic(self.strategy):
+            words = ["mmrace", "explore", self.scenario, "--until-found", "--exhaustive"]
+        else:
+            words = ["mmrace", "run", self.scenario]
+        words += ["--engine", self.engine, "--seed", str(self.seed)]
+        for path in self.load:
+            words += ["--load", path]
+        if self.engine == "free":
+            words += ["--noise", self.noise]
+        else:
+            words += ["--strategy", self.strategy]
+            if self.promote != "all":
+                words += ["--promote", self.promote]
+        if self.variant:
+            words += ["--variant", self.variant]
+        if self.workload:
+            words += ["--workload", self.workload]
+        for key, value in self.params:
+            words += ["--param", f"{key}={value}"]
+        return shlex.join(words)
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What came of one run.
+
+    `record` is there if the run did not pass, or if it was asked for; what follows it, in an exploration only.
+    """
+
+    spec: RunSpec
+    verdict: str
+    findings: list[Finding] = field(default_factory=list)
+    ops: int = 0
+    switches: int = 0
+    seconds: float = 0.0
+    counters: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+    record: Record | None = None
+    digest: int | None = None  # of its class, if that was asked for
+    exercised: bool = False
+    profile: str | None = None
+    shown: Shown | None = None
+
+
+def derive(seed: int, *names: object) -> int:
+    """Return the seed of one run: a hash, so that neighbours have nothing in common."""
+    text = "/".join(str(part) for part in (seed, *names))
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> (64 - SEED_BITS)

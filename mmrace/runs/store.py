@@ -1,0 +1,190 @@
+"""The store of findings: one folder per signature, with all that repeats and explains the run.
+
+    <folder>/<signature>/record.jsonl   the record (absent if there is none: a worker died)
+                         seed           the run's seed
+                         command.txt    commands to paste: the strict replay (gate), and the run itself
+                         summary.json   facts: findings, spec, counts;  summary.txt the same for the eye
+                         hits.jsonl     further runs with this signature, up to a bound
+
+Invariant: a folder under its final name is complete and on disk: it is written under another name, synced, renamed.
+Whoever cannot write gets the reason and the summary back; nothing is lost silently.  Not here: prose about a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runtime.record import Record
+
+SCHEMA = "mmrace-finding/1"
+HITS_BYTES_MAX = 256 * 1024  # some thousand hits: enough for a rate, bounded for a soak
+FOLDERS_MAX = 200  # a model that breaks in more ways than that needs no further examples
+HARNESS = "harness"
+"""The oracle that speaks when no other can: a worker died, hung, or left threads behind."""
+
+_counter = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of a finding: its folder, whether the folder was there before, or why it could not be written."""
+
+    folder: str = ""
+    known: bool = False
+    error: str = ""
+
+
+def harness_finding(rule: str, title: str, spec: RunSpec | None, **facts: int | str) -> Finding:
+    """Make a finding about a run that nobody could judge."""
+    where = "" if spec is None else f"{spec.scenario}/{spec.variant}/{spec.engine}"
+    digest = hashlib.sha256(f"{HARNESS}\n{rule}\n{where}".encode()).hexdigest()[:12]
+    return Finding(HARNESS, rule, title, {**facts, "times": 1}, digest)
+
+
+def summary(
+    spec: RunSpec, verdict: str, findings: Sequence[Finding], ops: int = 0, switches: int = 0
+) -> dict[str, object]:
+    """Return the facts of a failed run as JSON data."""
+    return {
+        "schema": SCHEMA,
+        "verdict": verdict,
+        "findings": [asdict(finding) for finding in findings],
+        "spec": asdict(spec),
+        "command": spec.command(),
+        "ops": ops,
+        "switches": switches,
+    }
+
+
+def summary_text(spec: RunSpec, verdict: str, findings: Sequence[Finding], commands: Sequence[str]) -> str:
+    """Return the same facts, one a line."""
+    lines = [f"verdict: {verdict}", f"scenario: {spec.scenario}", f"variant: {spec.variant or '(correct, era 3.3)'}"]
+    how = f"noise {spec.noise}" if spec.engine == "free" else f"strategy {spec.strategy}"
+    lines += [f"engine: {spec.engine}, {how}", f"seed: {spec.seed}"]
+    for finding in findings:
+        lines += ["", f"{finding.title} [{finding.signature}]"]
+        lines += [f"  oracle: {finding.oracle}", f"  rule: {finding.rule}"]
+        lines += [f"  {key}: {json.dumps(value, default=str)}" for key, value in finding.facts.items()]
+    lines += ["", *(f"repeat: {command}" for command in commands)]
+    return "\n".join(lines) + "\n"
+
+
+class FindingStore:
+    """The findings under one folder.  Safe for several processes at once: the rename decides who was first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, result: RunResult) -> Saved:
+        """Keep a failed run, or count it as a further hit if all its signatures have a folder.  Raises nothing."""
+        try:
+            return self._save(result.spec, result.verdict, result.findings, result.record, result.ops, result.switches)
+        except OSError as error:
+            return Saved(error=f"{type(error).__name__}: {error}")
+
+    def save_finding(self, spec: RunSpec, finding: Finding) -> Saved:
+        """Keep a finding that has no record.  Raises nothing."""
+        try:
+            return self._save(spec, "FAIL", [finding], None, 0, 0)
+        except OSError as error:
+            return Saved(error=f"{type(error).__name__}: {error}")
+
+    def place(self, name: str) -> Path:
+        """Return the folder of a signature."""
+        return self.folder / (re.sub(r"[^\w.-]", "_", name).lstrip(".") or "unnamed")
+
+    def _save(
+        self, spec: RunSpec, verdict: str, findings: Sequence[Finding], record: Record | None, ops: int, switches: int
+    ) -> Saved:
+        names = [finding.signature for finding in findings] or [f"unnamed-{spec.seed}"]
+        facts = summary(spec, verdict, findings, ops, switches)
+        for final in map(self.place, names):
+            if final.exists():
+                continue
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX:
+                return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
+            if self._make(final, spec, record, facts, findings):
+                return Saved(str(final))
+        self._hit(self.place(names[0]), spec)
+        return Saved(str(self.place(names[0])), known=True)
+
+    def _make(
+        self, final: Path, spec: RunSpec, record: Record | None, facts: dict[str, object], findings: Sequence[Finding]
+    ) -> bool:
+        """Make one finding's folder; False if another worker was first."""
+        temporary = self.folder / f".part-{os.getpid()}-{next(_counter)}"
+        try:
+            self._write(temporary, final, spec, record, facts, findings)
+            try:
+                os.rename(temporary, final)
+            except OSError:
+                if not final.is_dir():
+                    raise
+                return False
+            _sync_folder(self.folder)
+        finally:
+            if temporary.exists():
+                shutil.rmtree(temporary, ignore_errors=True)
+        return True
+
+    @staticmethod
+    def _write(
+        folder: Path,
+        final: Path,
+        spec: RunSpec,
+        record: Record | None,
+        facts: dict[str, object],
+        findings: Sequence[Finding],
+    ) -> None:
+        folder.mkdir()
+        commands = [spec.command()]
+        if record is not None:
+            record.write(folder / "record.jsonl")
+            if spec.engine != "free":
+                commands.insert(0, f"mmrace replay {final / 'record.jsonl'}")
+        texts = {
+            "seed": f"{spec.seed}\n",
+            "command.txt": "".join(f"{command}\n" for command in commands),
+            "summary.txt": summary_text(spec, str(facts["verdict"]), findings, commands),
+            "summary.json": json.dumps(facts, indent=1, default=str) + "\n",
+        }
+        for name, text in texts.items():
+            with open(folder / name, "w", encoding="utf-8") as out:
+                out.write(text)
+                out.flush()
+                os.fsync(out.fileno())
+        _sync_folder(folder)
+
+    @staticmethod
+    def _hit(folder: Path, spec: RunSpec) -> None:
+        """Count a further hit: one line, written at once so that several workers' lines do not mix."""
+        path = folder / "hits.jsonl"
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size > HITS_BYTES_MAX:
+                return
+        line = json.dumps({"seed": spec.seed, "command": spec.command()}) + "\n"
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""A campaign: many short runs of many scenarios, every canary first."""

@@ -1,0 +1,98 @@
+"""What somebody asks of a campaign, and the check of it against what there is.
+
+Invariant: a request that `checked` returned names only what exists, and says how long to run in exactly one way.
+Not checked: whether a workload file can be read; its first run says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from mmrace.runtime.errors import UsageError
+from mmrace.search.catalogue import Catalogue, Params, parameters, pick
+from mmrace.search.pool.cores import cores
+
+EngineName: TypeAlias = Literal["free", "gate", "fiber"]
+
+DEFAULT_SECONDS = 60.0
+"""How long the default campaign lasts.  `make stress` must end within two minutes on two cores."""
+JOBS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A campaign to run.
+
+    `scenarios` empty: all.  `seconds` and `runs` None: the default length.  `noise`, `engine` None: all in turn.
+    `jobs` 0: one for each core.
+    """
+
+    scenarios: tuple[str, ...] = ()
+    seed: int = 1
+    seconds: float | None = None
+    runs: int | None = None
+    noise: str | None = None
+    engine: EngineName | None = None
+    strategy: str = "portfolio"
+    jobs: int = 0
+    workload: str | None = None
+    variant: str = ""
+    params: Params = ()
+    canaries: bool = True
+    keep_canaries: bool = False
+
+
+def checked(known: Catalogue, request: Request, params: Iterable[str] = ()) -> Request:
+    """Return the request, completed.  `params` are ``key=value`` texts.  Raises UsageError."""
+    scenarios = _scenarios(known, request.scenarios, request.workload)
+    if request.noise is not None:
+        pick("noise", request.noise, known.noise)
+        if request.engine in ("gate", "fiber") and request.noise != next(iter(known.noise)):
+            raise UsageError(
+                expected=f"no noise under {request.engine}",
+                got=request.noise,
+                where="--noise",
+                try_="--engine free, or no --noise",
+            )
+    if request.variant:
+        pick("variant", request.variant, known.variants)
+    if request.runs is not None and request.seconds is not None:
+        raise UsageError(expected="--for or --runs", got="both", try_="one of them")
+    endless = request.seconds is None and request.runs is None
+    jobs = request.jobs or len(cores())
+    if not 1 <= jobs <= JOBS_MAX:
+        raise UsageError(expected=f"1 to {JOBS_MAX} jobs", got=jobs, where="--jobs", try_="--jobs 2")
+    return replace(
+        request,
+        scenarios=scenarios,
+        seconds=DEFAULT_SECONDS if endless else request.seconds,
+        jobs=jobs,
+        params=parameters(params, [known.scenarios[name] for name in scenarios]),
+    )
+
+
+def _scenarios(known: Catalogue, names: tuple[str, ...], workload: str | None) -> tuple[str, ...]:
+    """Return the scenarios to run; a workload without names means those that perform one.  Raises UsageError."""
+    chosen = tuple(dict.fromkeys(pick("scenario", name, known.scenarios) for name in names))
+    performers = tuple(name for name in sorted(known.scenarios) if known.scenarios[name].needs_workload)
+    if workload is not None:
+        wrong = [name for name in chosen if name not in performers]
+        if wrong:
+            performers_text = ", ".join(performers) or "none here"
+            raise UsageError(
+                expected="scenarios that perform a workload",
+                got=", ".join(wrong),
+                where="--workload",
+                try_=f"without scenario names, or with: {performers_text}",
+            )
+        return chosen or performers
+    if not known.workloads:
+        unable = [name for name in chosen if name in performers]
+        if unable:
+            raise UsageError(expected=f"--workload FILE for scenario {unable[0]}", got="none")
+    scenarios = chosen or tuple(name for name in sorted(known.scenarios) if known.workloads or name not in performers)
+    if not scenarios:
+        raise UsageError(expected="at least one scenario", got="none", try_="install mmrace whole")
+    return scenarios

@@ -1,0 +1,140 @@
+"""What a campaign has to show: counts per scenario, findings, canaries, workers; and its verdict and exit code.
+
+Invariant: everything the final table prints is here, as numbers and names; sums only, so that the order in which
+outcomes come back does not matter.  Not here: text; `report/` makes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mmrace.runs.spec import RunSpec
+from mmrace.search.campaign.request import Request
+from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.pool.messages import Health, Job, Outcome
+from mmrace.search.totals import HITS_MAX, UNKNOWN_SHARE_MAX, Hit, Tally, Trouble, exit_code
+
+RSS_FIRST_SECONDS = 120.0  # memory is compared from minute two on, when pools and caches are full
+RSS_STEP_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class WorkerLife:
+    """One worker process over time: samples of (seconds since the start, resident bytes)."""
+
+    samples: list[tuple[float, int]] = field(default_factory=list)
+    stray_threads: int = 0
+
+    def add(self, now: float, health: Health) -> None:
+        """Take a sample: memory at most once a second, the last one always; threads every time."""
+        sample = (now, health.rss_bytes)
+        if len(self.samples) > 1 and now - self.samples[-2][0] < RSS_STEP_SECONDS:
+            self.samples[-1] = sample
+        else:
+            self.samples.append(sample)
+        self.stray_threads = max(self.stray_threads, health.stray_threads)
+
+    def growth(self, total: float) -> tuple[float, int, int]:
+        """Return (when, bytes then, bytes at the end); "then" is minute two, or a quarter of a shorter campaign."""
+        mark = min(RSS_FIRST_SECONDS, total / 4)
+        first = next((sample for sample in self.samples if sample[0] >= mark), self.samples[-1])
+        return first[0], first[1], self.samples[-1][1]
+
+
+@dataclass(slots=True)
+class CampaignResult:
+    """A campaign, under way or over."""
+
+    request: Request
+    scenarios: dict[str, Tally] = field(default_factory=dict)
+    workloads: dict[str, Tally] = field(default_factory=dict)
+    twins: Tally = field(default_factory=Tally)
+    trials: list[CanaryTrial] = field(default_factory=list)
+    hits: dict[str, Hit] = field(default_factory=dict)
+    hits_dropped: int = 0
+    troubles: list[Trouble] = field(default_factory=list)
+    workers: dict[str, WorkerLife] = field(default_factory=dict)
+    deaths: int = 0
+    given_up: list[RunSpec] = field(default_factory=list)
+    marks_known: tuple[str, ...] = ()
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    def count(self, job: Job, outcome: Outcome) -> None:
+        """Add the outcome of a run of the unmodified protocol, or of the variant that the caller asked for."""
+        if job.role == "twin":
+            self.twins.add(outcome)
+        else:
+            self.scenarios.setdefault(job.spec.scenario, Tally()).add(outcome)
+            if job.spec.workload is not None:
+                self.workloads.setdefault(job.spec.workload, Tally()).add(outcome)
+
+    def hit(self, new: Hit) -> Hit | None:
+        """Count a finding; return it if its signature is new to this campaign."""
+        key = new.finding.signature
+        old = self.hits.get(key)
+        if old is not None:
+            old.times += 1
+            old.known = old.known and new.known  # one of this campaign's workers may have been the first
+            if not old.folder and new.folder:
+                old.folder, old.unsaved = new.folder, ""
+            return None
+        if len(self.hits) >= HITS_MAX:
+            self.hits_dropped += 1
+            return None
+        self.hits[key] = new
+        return new
+
+    def total(self) -> Tally:
+        """Return the sums over the main sequence and the twins: all runs that should pass."""
+        total = Tally()
+        total.merge(self.twins)
+        for tally in self.scenarios.values():
+            total.merge(tally)
+        return total
+
+    def marks_reached(self) -> int:
+        """Return how many different marks were reached, announced by a scenario or not."""
+        return sum(1 for times in self.total().marks.values() if times)
+
+    def marks_missed(self) -> list[str]:
+        """Return the known marks that no run reached."""
+        marks = self.total().marks
+        return [mark for mark in self.marks_known if not marks[mark]]
+
+    def stray_threads(self) -> int:
+        """Return how many threads runs have left behind."""
+        return sum(life.stray_threads for life in self.workers.values())
+
+    def unknown_because(self) -> list[str]:
+        """Say why a campaign without a finding still proves nothing."""
+        reasons = []
+        for name in self.request.scenarios:
+            tally = self.scenarios.get(name, Tally())
+            if not tally.runs:
+                reasons.append(f"{name}: no run")
+            elif tally.verdicts["UNKNOWN"] > UNKNOWN_SHARE_MAX * tally.runs:
+                reasons.append(f"{name}: {tally.verdicts['UNKNOWN']} of {tally.runs} runs could not be judged")
+        reasons += [
+            f"canary {trial.canary.name}: {trial.tried} of {trial.cap_runs} runs made, not found yet"
+            for trial in self.trials
+            if trial.found_after is None and not trial.missed
+        ]
+        reasons += [
+            f"twin of canary {trial.canary.name}: {trial.twin_runs} of {trial.tried} runs made"
+            for trial in self.trials
+            if trial.found_after is not None and not trial.concluded
+        ]
+        return reasons
+
+    @property
+    def verdict(self) -> str:
+        """PASS, FAIL or UNKNOWN; the word for a campaign that could not be made is UNKNOWN as well."""
+        if self.hits or any(trial.missed for trial in self.trials):
+            return "FAIL"
+        return "UNKNOWN" if self.troubles or self.interrupted or self.unknown_because() else "PASS"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code.  Ctrl-C and a wrong call say so whatever was found; a finding goes before the rest."""
+        return exit_code(self.verdict, self.troubles, self.interrupted)

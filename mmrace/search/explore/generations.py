@@ -1,0 +1,58 @@
+"""The outer loop of feedback: a generation's corpus on disk, its schedules as specs, the next corpus from its results.
+
+Invariant: a spec names the corpus file and its own index, so that the same spec draws the same schedule anywhere; a
+corpus file is written once, whole, under a name that has its digest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mmrace.runs.spec import RunSpec
+from mmrace.runtime.errors import UsageError
+from mmrace.strategies.feedback import Shown, corpus_of, grow, options_of
+
+
+class Loop:
+    """The generations of one exploration.
+
+    Args: text: of the strategy.  make_spec: gives the spec of a run with another one.  folder: where corpora go.
+    """
+
+    def __init__(self, text: str, make_spec: Callable[[str], RunSpec], folder: Path) -> None:
+        self._make_spec = make_spec
+        options = options_of(text)
+        self._base, self._size = str(options["base"]), int(options["generation"])
+        self._folder = folder / "explore"
+        self._path = str(options["corpus"])
+        self.corpus = corpus_of(self._path)
+
+    def indices(self, schedules: int | None) -> range:
+        """Return the schedules of the generation, up to the number asked for."""
+        start = self.corpus.start
+        return range(start, start + self._size if schedules is None else min(schedules, start + self._size))
+
+    def spec(self, index: int) -> RunSpec:
+        """Return the spec of one schedule of the generation."""
+        return self._make_spec(f"feedback:base={self._base},corpus={self._path},index={index}")
+
+    def learn(self, results: Sequence[Shown]) -> None:
+        """Make the next generation's corpus.
+
+        Args: results: of the generation, by index, none left out.  Raises UsageError if it cannot be written.
+        """
+        self.corpus = grow(self.corpus, results)
+        path = self._folder / f"corpus-{self.corpus.digest[:16]}.json"
+        part = path.with_suffix(".part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(self.corpus.to_json()), encoding="utf-8")
+            os.replace(part, path)
+        except OSError as error:
+            raise UsageError(
+                expected="a folder for the corpus that can be written", got=str(error), where="--dir"
+            ) from error
+        self._path = str(path)

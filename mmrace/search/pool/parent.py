@@ -1,0 +1,264 @@
+"""The parent's side of the workers: processes, one pipe each, and what became of them.
+
+Each of `jobs` slots has at most one process per engine, started when first needed, and works on one batch at a time.
+Invariant: every job of a submitted batch comes back, as an outcome (`Reported`) or undone (`Ended`, `Lost`); a process
+that dies or hangs costs at most the run it was making.  Not here: what to do with either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection as connection_
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeAlias
+
+from mmrace.search.pool.child import NO_POSITION, POSITION, STOP, TURNS, Orders, Pulse, RunFunction, work
+from mmrace.search.pool.cores import cores
+from mmrace.search.pool.messages import Batch, Health, Job, Outcome
+
+HANG_SECONDS = 120.0
+"""A run without an end after that long is hung: runs take milliseconds, and the free engine's own watchdog speaks
+within seconds."""
+BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
+GRACE_SECONDS = 10.0  # for the run in progress when everything is to stop
+JOIN_SECONDS = 5.0
+MALLOC_ARENAS = "1"
+"""glibc gives each of many short-lived threads an arena of its own and returns little of it; a worker has one thread at
+a time that allocates much."""
+
+_context = multiprocessing.get_context("spawn")
+
+
+@dataclass(slots=True)
+class Reported:
+    """Outcomes of jobs, in the order of their batch."""
+
+    slot: int
+    outcomes: list[tuple[Job, Outcome]]
+
+
+@dataclass(slots=True)
+class Ended:
+    """A batch is over.  `undone`: jobs that were not reached, because of `until` or of a stop."""
+
+    slot: int
+    worker: str
+    batch: Batch
+    undone: list[Job]
+    health: Health
+
+
+@dataclass(slots=True)
+class Lost:
+    """A worker died or hung.  `culprit` is the job it was at (None: it had not begun any); `undone` are the others."""
+
+    slot: int
+    worker: str
+    batch: Batch
+    culprit: Job | None
+    undone: list[Job]
+    rule: str
+    how: str
+
+
+Event: TypeAlias = Reported | Ended | Lost
+
+
+class Process:
+    """One worker process."""
+
+    def __init__(self, slot: int, engine: str, ordinal: int, orders: Orders) -> None:
+        self.slot, self.name = slot, f"{engine}.{slot}" + (f"#{ordinal}" if ordinal else "")
+        self.batch: Batch | None = None
+        self.reported = 0
+        self.connection, theirs = _context.Pipe()
+        self.pulse: Pulse = _context.RawArray("q", [0, NO_POSITION, 0])
+        self.process = _context.Process(
+            target=work, args=(orders, theirs, self.pulse), name=f"mmrace worker {self.name}", daemon=True
+        )
+        os.environ.setdefault("MALLOC_ARENA_MAX", MALLOC_ARENAS)
+        with _interrupts_held():
+            self.process.start()
+        theirs.close()
+        self._turns = -1
+        self._since = 0.0
+
+    def submit(self, batch: Batch) -> None:
+        """Send a batch.  A worker that died meanwhile is found out by the next poll."""
+        self.batch, self.reported = batch, 0
+        self._turns, self._since = -1, time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send(batch)
+
+    def receive(self) -> Iterator[Event]:
+        """Yield what the worker sent since last time.  Raises EOFError when there is no worker any more."""
+        try:
+            while self.connection.poll():
+                kind, body = self.connection.recv()
+                assert self.batch is not None
+                jobs = self.batch.jobs
+                if kind == "done":
+                    self.reported = body[-1][0] + 1
+                    yield Reported(self.slot, [(jobs[position], outcome) for position, outcome in body])
+                else:
+                    batch, self.batch = self.batch, None
+                    yield Ended(self.slot, self.name, batch, list(jobs[self.reported :]), body)
+        except OSError as error:
+            raise EOFError from error
+
+    def hangs(self, now: float, limit: float) -> bool:
+        """Whether the run in progress has lasted longer than `limit` seconds."""
+        if self.batch is None:
+            return False
+        turns = self.pulse[TURNS]
+        if turns != self._turns:
+            self._turns, self._since = turns, now
+        return now - self._since > (limit if turns else max(limit, BOOT_SECONDS))
+
+    def lost(self, rule: str) -> Lost:
+        """Bury the process: nothing more can come from it."""
+        batch, self.batch = self.batch, None
+        self.process.kill()
+        self.process.join(JOIN_SECONDS)
+        self.connection.close()
+        code = self.process.exitcode
+        how = "hung and was ended" if rule != DIED else _exit(code)
+        jobs = list(batch.jobs) if batch else []
+        position = self.pulse[POSITION]
+        culprit = jobs[position] if self.reported <= position < len(jobs) else None
+        undone = [job for job in jobs[self.reported :] if job is not culprit]
+        return Lost(self.slot, self.name, batch or Batch(()), culprit, undone, rule, how)
+
+
+DIED = "worker died"
+HUNG = "worker hung"
+
+
+def _exit(code: int | None) -> str:
+    if code is not None and code < 0:
+        with contextlib.suppress(ValueError):
+            return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start a process with SIGINT blocked, so that Ctrl-C cannot hit it before it ignores the signal itself.
+
+    The resource tracker is started first: on its first start it unblocks signals.
+    """
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Workers:
+    """The slots.  Use as a context manager: on exit every process has ended."""
+
+    def __init__(
+        self,
+        jobs: int,
+        run: RunFunction,
+        folder: Path,
+        *,
+        keep_canaries: bool = False,
+        hang_seconds: float = HANG_SECONDS,
+    ) -> None:
+        self.jobs, self.run, self.folder = jobs, run, folder
+        self.keep_canaries, self.hang_seconds = keep_canaries, hang_seconds
+        self._cores = cores()
+        self._processes: dict[tuple[int, str], Process] = {}
+        self._started: dict[tuple[int, str], int] = {}
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def free_slots(self) -> list[int]:
+        """Return the slots that have nothing to do."""
+        busy = {process.slot for process in self._busy()}
+        return [slot for slot in range(self.jobs) if slot not in busy]
+
+    def submit(self, slot: int, batch: Batch) -> None:
+        """Give a batch to a free slot.  Raises OSError if its process cannot be started."""
+        engine = batch.engine
+        key = (slot, engine)
+        process = self._processes.get(key)
+        if process is None:
+            core = self._cores[slot % len(self._cores)] if engine != "free" else None
+            orders = Orders(self.run, str(self.folder), self.keep_canaries, core)
+            ordinal = self._started.get(key, 0)
+            process = self._processes[key] = Process(slot, engine, ordinal, orders)
+            self._started[key] = ordinal + 1
+        process.submit(batch)
+
+    def poll(self, timeout: float) -> list[Event]:
+        """Wait up to `timeout` seconds for news; return all there is."""
+        busy = self._busy()
+        sources: list[Connection | int] = [process.connection for process in busy]
+        if sources:
+            connection_.wait([*sources, *(process.process.sentinel for process in busy)], timeout)
+        now = time.monotonic()
+        events: list[Event] = []
+        for process in busy:
+            dead = not process.process.is_alive()  # asked first: what it sent before it died is read below
+            try:
+                events.extend(process.receive())
+            except EOFError:
+                dead = True
+            if process.batch is not None and (dead or process.hangs(now, self.hang_seconds)):
+                events.append(process.lost(DIED if dead else HUNG))
+                self._forget(process)
+        return events
+
+    def ask_to_stop(self) -> None:
+        """Let every worker end its batch after the run in progress."""
+        for process in self._processes.values():
+            process.pulse[STOP] = 1
+
+    def drain(self, grace: float = GRACE_SECONDS) -> list[Event]:
+        """Stop, and return what still comes within `grace` seconds.  Workers that need longer are given up."""
+        self.ask_to_stop()
+        events: list[Event] = []
+        end = time.monotonic() + grace
+        while self._busy() and (left := end - time.monotonic()) > 0:
+            events.extend(self.poll(left))
+        return events
+
+    def close(self) -> None:
+        """End every process: idle ones by asking, busy ones by force."""
+        for process in self._processes.values():
+            if process.batch is None:
+                with contextlib.suppress(OSError):
+                    process.connection.send(None)
+            else:
+                process.process.kill()
+        for process in self._processes.values():
+            process.process.join(JOIN_SECONDS)
+            if process.process.is_alive():
+                process.process.kill()
+                process.process.join(JOIN_SECONDS)
+            process.connection.close()
+        self._processes.clear()
+
+    def _busy(self) -> Sequence[Process]:
+        return [process for process in self._processes.values() if process.batch is not None]
+
+    def _forget(self, process: Process) -> None:
+        for key, value in list(self._processes.items()):
+            if value is process:
+                del self._processes[key]

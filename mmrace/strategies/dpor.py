@@ -1,0 +1,282 @@
+"""Strategy `dpor`: source-DPOR with sleep sets; every class of interleavings once, and an end.
+
+A depth-first search over the explored part of a program.  A node is the state before one step; it remembers who was
+enabled, whom the races ask for (`wanted`), who was tried (`done`), who sleeps and with which footprint.  After each run
+the races of its new steps put tasks that could begin the other order on the nodes where they would have to.  A
+`choose` is a step with a branch for each of its values.
+
+A run in which all enabled tasks sleep is abandoned: it would repeat a class; the races of its steps are looked at all
+the same.  If a CPU turns out to be contended (an interrupt came where tasks live, or several tasks do) that the
+footprints so far took no notice of, the search starts again.  A step that ends the run, by a violation or because only
+daemons are left, keeps all others from going on: whoever could is tried before it.
+
+Not explored: fixed order, what follows `steps_max`, which of several uses of the same freed memory comes first (the
+first one ends the run), the end of a program in which daemons spawn tasks that are none.
+
+Invariant: while it goes on, the run's prefix is the stack; a prefix that does not repeat itself is a
+NondeterminismError.  Source: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014, algorithm 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.errors import NondeterminismError, UsageError
+from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.task import Task
+from mmrace.strategies.order.dependence import END_LANE, READ, WRITE, Footprint, Footprints, independent
+from mmrace.strategies.order.partial_order import Race, Trace
+
+_FRAME = frozenset(map(int, (Kind.BEGIN, Kind.JOIN, Kind.EXIT)))
+RESTARTS_MAX = 64  # contended CPUs are discovered one or more a restart; no machine of the model has as many
+
+
+class Node:
+    """The state before one step; masks have a bit for each task id."""
+
+    __slots__ = (
+        "branches", "chosen", "done", "enabled", "event", "gated", "n", "pending", "sleep", "step", "value", "wanted",
+    )  # fmt: skip
+
+    def __init__(self, enabled: int, sleep: dict[int, Footprint]) -> None:
+        self.enabled = enabled
+        self.sleep = sleep
+        self.wanted = 0
+        self.done = 0
+        self.chosen = -1
+        self.pending = -1
+        self.gated = False
+        self.event = 0  # place of its step in the run's events
+        self.step = 0  # its number in the whole run
+        self.value, self.n = 0, 0  # of a choose
+        self.branches: Footprint = []  # what the step met with the values tried so far
+
+
+@dataclass(slots=True)
+class Counts:
+    """How far a search got."""
+
+    runs: int = 0
+    classes: int = 0  # runs that came to an end of their own
+    blocked: int = 0  # runs abandoned because all enabled tasks slept
+    restarts: int = 0
+    steps: int = 0
+
+
+class Dpor:
+    """The search; a `Systematic`, and the strategy of its own runs.
+
+    Attributes: counts; exhausted: nothing is left; trace: the last run as a partial order.
+    """
+
+    every_step = True
+    fixed_too = False
+
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self.exhausted = False
+        self.trace = Trace()
+        self._nodes: list[Node] = []
+        self._replayed = 0  # nodes whose choice is given
+        self._depth = 0
+        self._contended: frozenset[int] = frozenset()
+        self._notes: dict[tuple[Any, Any], int] = {}
+        self._engine: Controlled = None  # type: ignore[assignment]
+        self._footprints: Footprints = None  # type: ignore[assignment]
+
+    # -- systematic -------------------------------------------------------------------------------------------------
+
+    def next(self) -> Dpor | None:
+        """Return itself, set for the next run; None when nothing is left."""
+        if self.exhausted:
+            return None
+        self._depth = 0
+        return self
+
+    def attach(self, engine: Controlled) -> None:
+        """Take the engine of the run that begins."""
+        self._engine = engine
+        self._footprints = Footprints(engine, self._contended, self._notes)
+
+    def learn(self, engine: Controlled) -> None:
+        """Analyse the run and go back to the deepest node that has something left."""
+        counts = self.counts
+        counts.runs += 1
+        counts.steps += self._depth
+        abandoned = engine.end.get("how") == "abandoned"
+        if abandoned:
+            counts.blocked += 1
+        elif self._depth < self._replayed:
+            raise NondeterminismError(self._depth, f"{self._replayed} steps", f"the end after {self._depth}")
+        new = self._footprints.crowded(self._playing())
+        if not new <= self._contended:
+            self._restart(frozenset(new) | self._contended)
+            return
+        self.trace.daemons = {task.id for task in engine.tasks if task.daemon}
+        self._analyse(engine)
+        if not abandoned:
+            counts.classes += 1
+        self._back()
+
+    def _playing(self) -> set[int]:
+        """Return who did, or still had to do, something in the explored part; the main task only if it did more than
+        begin, wait for others and end (where daemons are, its end is something).
+        """
+        frame = _FRAME if not any(task.daemon for task in self._engine.tasks) else frozenset()
+        playing = {node.chosen for node in self._nodes if node.chosen or node.pending & KIND_MASK not in frame}
+        playing.update(number for number, _ in self._footprints.left if number)
+        return playing
+
+    def _restart(self, contended: frozenset[int]) -> None:
+        if self.counts.restarts == RESTARTS_MAX:
+            raise UsageError(expected="a program with a fixed set of CPUs", got=sorted(contended), where="dpor")
+        self._contended = contended
+        self.counts = Counts(restarts=self.counts.restarts + 1)
+        self.trace = Trace()
+        self._nodes = []
+        self._replayed = 0
+
+    # -- strategy ---------------------------------------------------------------------------------------------------
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return the task of the stack, below it any that is awake: the running one if it can."""
+        depth = self._depth
+        self._depth = depth + 1
+        engine = self._engine
+        mask = engine.mask
+        if depth < self._replayed:
+            node = self._nodes[depth]
+            chosen = engine.tasks[node.chosen]
+            node.event = len(engine.events)
+            if node.enabled != mask:
+                raise NondeterminismError(depth, f"enabled {node.enabled:b}", f"enabled {mask:b}")
+            if node.pending >= 0 and chosen.pending != node.pending:
+                raise NondeterminismError(depth, f"{chosen.name} about to {node.pending}", f"to {chosen.pending}")
+        else:
+            node = Node(mask, self._asleep(depth))
+            node.event = len(engine.events)
+            sleep = node.sleep
+            if running.on and running.id not in sleep:
+                chosen = running
+            else:
+                awake = [task for task in enabled if task.id not in sleep]
+                if not awake:
+                    self._depth = depth
+                    engine.abandon("all enabled tasks sleep")
+                chosen = min(awake, key=_by_id)
+            node.chosen = chosen.id
+            node.wanted = chosen.bit
+            self._nodes.append(node)
+        node.step = step
+        node.pending = chosen.pending
+        node.gated = chosen.gate is not None
+        return chosen
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return the value whose turn it is; `n` is how many there are."""
+        node = self._nodes[self._depth - 1]
+        node.n = n
+        return node.value
+
+    def _asleep(self, depth: int) -> dict[int, Footprint]:
+        """Return who of the node before still sleeps after its step."""
+        if not depth:
+            return {}
+        before = self._nodes[depth - 1]
+        sleep = before.sleep
+        if not sleep:
+            return sleep
+        footprint = self._footprint(depth - 1, self._engine.events, len(self._engine.events))
+        mine = before.chosen
+        return {task: its for task, its in sleep.items() if task != mine and independent(its, footprint)}
+
+    # -- analysis ---------------------------------------------------------------------------------------------------
+
+    def _footprint(self, depth: int, events: list[Any], end: int) -> Footprint:
+        """Return the footprint of the step of a node: its event, and the notes after it up to `end`."""
+        node = self._nodes[depth]
+        place = node.event
+        made: Footprint = [(END_LANE, READ)] if self._engine.tasks[node.chosen].daemon else []
+        if place < end and events[place][1] != NOTE:
+            made += self._footprints.of(events[place], node.step, node.gated)
+            place += 1
+        while place < end:
+            event = events[place]
+            if event[1] != NOTE:
+                break
+            noted = self._footprints.note(event[2], event[3])
+            if noted is not None:
+                made.append(noted)
+            place += 1
+        return made
+
+    def _analyse(self, engine: Controlled) -> None:
+        events = engine.events
+        nodes, trace = self._nodes, self.trace
+        window_end = len(events)
+        for depth in range(len(trace), len(nodes)):
+            node = nodes[depth]
+            end = nodes[depth + 1].event if depth + 1 < len(nodes) else window_end
+            if node.event >= len(events) or events[node.event][1] == NOTE:
+                break  # the op raised before it was done
+            footprint = self._footprint(depth, events, end)
+            if depth == len(nodes) - 1 and self._cuts(engine):
+                footprint.append((END_LANE, WRITE))
+            for race in trace.add(events[node.event], footprint):
+                self._ask(race)
+        if engine.end.get("how") != "abandoned":
+            for number, footprint in self._footprints.left:
+                for race in trace.would_race(number, [*footprint, (END_LANE, READ)]):
+                    self._ask(race)
+
+    @staticmethod
+    def _cuts(engine: Controlled) -> bool:
+        """Say whether the run's last step kept others from going on: they are to be tried before it too."""
+        return engine.end.get("how") == "violation" or any(task.daemon for task in engine.tasks)
+
+    def _ask(self, race: Race) -> None:
+        """See to it that a task that can begin the other order is tried at the node of the race's first step."""
+        node = self._nodes[race.first]
+        bits = 0
+        for task in race.initials:
+            if task in node.sleep:
+                return
+            bits |= 1 << task
+        if bits & node.wanted:
+            return
+        bits &= node.enabled
+        if bits:
+            node.wanted |= 1 << race.task if bits >> race.task & 1 else bits & -bits
+
+    def _back(self) -> None:
+        """Go to the deepest node with a branch left; without one the search is over."""
+        nodes, trace = self._nodes, self.trace
+        while nodes:
+            node = nodes[-1]
+            depth = len(nodes) - 1
+            met = trace.footprint[depth] if depth < len(trace) else []
+            if node.value + 1 < node.n:
+                node.value += 1
+                node.branches = node.branches + met
+                break
+            node.sleep = {**node.sleep, node.chosen: node.branches + met}
+            node.value, node.n, node.branches = 0, 0, []
+            node.done |= 1 << node.chosen
+            left = node.wanted & ~node.done
+            while left and (left & -left).bit_length() - 1 in node.sleep:
+                left &= left - 1
+            if left:
+                node.chosen = (left & -left).bit_length() - 1
+                node.pending = -1
+                break
+            nodes.pop()
+        self._replayed = len(nodes)
+        trace.cut(max(0, len(nodes) - 1))
+        if not nodes:
+            self.exhausted = True
+
+
+def _by_id(task: Task) -> int:
+    return task.id

@@ -1,0 +1,238 @@
+"""Feedback: an outer loop over any sampler that mutates the draws of runs which showed something new.
+
+A run is known by its draws.  What it showed is a set of fingerprints, one for each lane that two tasks touched: which
+tasks, and who came directly after whom.  A run that showed a new one becomes a parent; its children play its draws
+again with a few changed.  It pays where a bug needs a chain of rare orders, each of which opens the next.
+
+Schedules are made in generations: a `Corpus` is fixed for one, and `grow` makes the next from its results.
+Invariant: a schedule is a function of (seed, index, corpus), and a corpus of the results in index order; how many
+workers there were, and when they finished, changes nothing.  Not here: how long a generation is (the planner's).
+
+Source: Fray (OOPSLA 2025), FEST mode and its hand-off coverage; SEARCH.md, section 6.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.kinds import SHIFT
+from mmrace.runtime.record import Record
+
+CHILDREN = 16  # of a parent in its turn
+MUTATIONS = 5  # draws of a child that differ: few enough to keep most of what the parent did
+PARENTS_MAX = 1024  # the oldest of those that had most turns goes first; what it showed stays known
+FINGERPRINT_BYTES = 8
+GENERATION = 64  # schedules between two corpora: short enough to follow a chain, long enough for many workers
+OPTIONS: dict[str, int | str] = {"base": "pos", "generation": GENERATION, "corpus": "", "index": 0}
+
+Coverage = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one run showed: all its draws in order, and its coverage."""
+
+    draws: tuple[float, ...]
+    coverage: Coverage
+
+
+NOTHING = Shown((), frozenset())
+"""What a run showed of which nothing is left, since its worker died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A kept run.  `new`: what it was the first to show.  `children`: how many it had."""
+
+    draws: tuple[float, ...]
+    new: Coverage
+    children: int = 0
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All that the schedules of a generation depend on.
+
+    Attributes: parents, oldest first.  seen: everything shown so far.  start: index of the generation's first run.
+    """
+
+    parents: tuple[Parent, ...] = ()
+    seen: Coverage = frozenset()
+    start: int = 0
+
+    @cached_property
+    def turns(self) -> tuple[int, ...]:
+        """Places of the parents in the order of their turns: who had fewest children first, of those the newest."""
+        return tuple(sorted(range(len(self.parents)), key=lambda i: (self.parents[i].children, -i)))
+
+    def parent_of(self, index: int) -> int | None:
+        """Return the place of the parent of schedule `index`; None if there is none."""
+        if not self.parents:
+            return None
+        return self.turns[(index - self.start) // CHILDREN % len(self.turns)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        parents = [{"draws": list(p.draws), "new": sorted(p.new), "children": p.children} for p in self.parents]
+        return {"parents": parents, "seen": sorted(self.seen), "start": self.start}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Corpus:
+        """Read what `to_json` gave.  Raises UsageError."""
+        try:
+            parents = tuple(
+                Parent(tuple(map(float, parent["draws"])), frozenset(parent["new"]), parent["children"])
+                for parent in data["parents"]
+            )
+            return cls(parents, frozenset(data["seen"]), data["start"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(expected="a corpus", got=repr(error), where="feedback", try_="start a new one") from error
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of it, kept in the header of every record whose schedule came from it."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+class Tape:
+    """A stream that keeps what was drawn from it; calling it draws."""
+
+    __slots__ = ("_next", "drawn")
+
+    def __init__(self, values: Iterator[float]) -> None:
+        self._next = values.__next__
+        self.drawn: list[float] = []
+
+    def __call__(self) -> float:
+        value = self._next()
+        self.drawn.append(value)
+        return value
+
+
+def stream(seed: object, index: int, corpus: Corpus) -> Tape:
+    """Return the draws of one schedule: a parent's with about `MUTATIONS` changed, then fresh ones; or all fresh."""
+    source = random.Random(f"{seed}/feedback/{index}")
+    fresh = iter(source.random, None)
+    place = corpus.parent_of(index)
+    if place is None:
+        return Tape(fresh)
+    draws = list(corpus.parents[place].draws)
+    for _ in range(min(MUTATIONS, len(draws))):
+        draws[int(source.random() * len(draws))] = source.random()
+    return Tape(chain(draws, fresh))
+
+
+def grow(corpus: Corpus, results: Iterable[Shown]) -> Corpus:
+    """Return the next generation's corpus.
+
+    Args: results: of the schedules start, start + 1, ..., in the order of their index, none left out.
+    """
+    counts = [parent.children for parent in corpus.parents]
+    seen = set(corpus.seen)
+    kept = []
+    index = corpus.start
+    for shown in results:
+        place = corpus.parent_of(index)
+        if place is not None:
+            counts[place] += 1
+        new = shown.coverage - seen
+        if new:
+            seen |= new
+            kept.append(Parent(shown.draws, new))
+        index += 1
+    old = [Parent(p.draws, p.new, n) for p, n in zip(corpus.parents, counts, strict=True)]
+    return Corpus(_bounded([*old, *kept]), frozenset(seen), index)
+
+
+def _bounded(parents: list[Parent]) -> tuple[Parent, ...]:
+    excess = len(parents) - PARENTS_MAX
+    if excess > 0:
+        by_turns = sorted(range(len(parents)), key=lambda i: (-parents[i].children, i))
+        gone = set(by_turns[:excess])
+        parents = [parent for i, parent in enumerate(parents) if i not in gone]
+    return tuple(parents)
+
+
+def fingerprint(
+    events: Iterable[tuple[Any, ...]],
+    tasks: Sequence[str] | None = None,
+    lane_name: Callable[[int], str] = str,
+) -> Coverage:
+    """Return a run's coverage: one hash for each lane that at least two tasks touched.
+
+    Args: events: (task id, op, a, b) in order; op < 0 is a note.  tasks: names by id, stable where ids are not.
+    lane_name: gives a lane a name that is stable over runs.
+    """
+    last: dict[int, int] = {}
+    passed: dict[int, set[tuple[int, int]]] = {}
+    for event in events:
+        task, op = event[0], event[1]
+        if op < 0:
+            continue
+        lane = op >> SHIFT
+        before = last.get(lane)
+        if before != task:
+            last[lane] = task
+            if before is not None:
+                passed.setdefault(lane, set()).add((before, task))
+    # the tasks of a lane are those of its hand-offs
+    name: Callable[[int], str] = str if tasks is None else tasks.__getitem__
+    return frozenset(
+        _hash(lane_name(lane), sorted((name(a), name(b)) for a, b in handoffs)) for lane, handoffs in passed.items()
+    )
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=FINGERPRINT_BYTES).hexdigest()
+
+
+def options_of(text: str) -> dict[str, int | str]:
+    """Read ``feedback:base=pos,generation=64,corpus=FILE,index=N``.  Raises UsageError."""
+    options = dict(OPTIONS)
+    for pair in filter(None, text.partition(":")[2].split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals or key not in options:
+            close = difflib.get_close_matches(key, OPTIONS)
+            raise UsageError(
+                expected=f"options of feedback: {', '.join(OPTIONS)}",
+                got=pair,
+                where="--strategy",
+                try_=" or ".join(close),
+            )
+        if isinstance(OPTIONS[key], int) and not value.isdecimal():
+            raise UsageError(expected=f"a number for {key}", got=value, where="--strategy")
+        options[key] = int(value) if isinstance(OPTIONS[key], int) else value
+    if not options["generation"]:
+        try_ = f"feedback:generation={GENERATION}"
+        raise UsageError(expected="a generation of 1 or more schedules", got=0, where="--strategy", try_=try_)
+    return options
+
+
+@lru_cache(maxsize=4)
+def corpus_of(path: str) -> Corpus:
+    """Read a corpus; "" is the empty one.  Raises UsageError."""
+    if not path:
+        return Corpus()
+    try:
+        return Corpus.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            expected="a corpus file", got=str(error), where="--strategy feedback", try_="explore again: it writes one"
+        ) from error
+
+
+def shown(tape: Tape, engine: Controlled, record: Record) -> Shown:
+    """Return what a run showed."""
+    names = [task.name for task in engine.tasks]
+    return Shown(tuple(tape.drawn), fingerprint(engine.events, names, record.lane_name))

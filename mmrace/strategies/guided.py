@@ -1,0 +1,159 @@
+"""Strategy `guided`: follow the turning points of an old schedule as far as they still exist.
+
+A schedule is described by where it left the default one: "after its kth op at SITE, TASK gave way to TO".  By default
+the running task goes on while it can, then the oldest task that can (the same as in fixed order, so that set-up needs
+no description).  What no longer exists is passed over, never an error: a kept schedule survives edits of the code.
+
+The op that was *done* is named, not the one that was announced: a task that was preempted and never ran again, as in
+most failures, did not do the one that it announced.
+
+Invariant: on the program that made the record, `Guided(preemptions_of(record), choices_of(record))` does the same ops
+in the same order.  Needs an engine that keeps sites and takes every plain access for a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.record import Event, Record
+from mmrace.runtime.sites import site_name
+from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Draw, Profile
+
+_NOWHERE = (int(Kind.BEGIN), int(Kind.EXIT))
+_UNKNOWN = "?"  # an op of the runtime's own, outside any model code
+
+Place = tuple[str, str, int]
+"""(task, site, k): after the task's kth op at that site; the sites of its begin and exit are "BEGIN" and "EXIT"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preemption:
+    """After its `visit`th op at `site` (from 1), `task` gives way to the task `to`; both by name."""
+
+    task: str
+    site: str
+    visit: int
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The `visit`th `choose` of `task` at `site` gives `value`; those that give 0 need no description."""
+
+    task: str
+    site: str
+    visit: int
+    value: int
+
+
+def preemptions_of(record: Record) -> list[Preemption]:
+    """Return, in order, where a controlled run with sites left the default schedule.  Raises UsageError."""
+    found: list[Preemption] = []
+    before: tuple[int, Place] | None = None  # who did the last op, and where
+    for (event, place), mask in zip(_places(record), record.masks, strict=False):
+        if before is not None:
+            ran, after = before
+            default = ran if mask >> ran & 1 else (mask & -mask).bit_length() - 1
+            if event[0] != default:
+                found.append(Preemption(*after, record.task_name(event[0])))
+        before = event[0], place
+    return found
+
+
+def choices_of(record: Record) -> list[Value]:
+    """Return, in order, the values of `choose` other than 0.  Raises UsageError."""
+    return [
+        Value(*place, int(event[3]))
+        for event, place in _places(record)
+        if event[1] & KIND_MASK == Kind.CHOOSE and event[3]
+    ]
+
+
+def _places(record: Record) -> Iterator[tuple[Event, Place]]:
+    if not record.masks or not record.sites:
+        raise UsageError(
+            expected="a record of a controlled engine, with sites",
+            got="one without " + ("sites" if record.masks else "enabled sets"),
+            where="guided",
+            try_="a record that a failing run under --engine gate or fiber saved",
+        )
+    visits: dict[tuple[int, str], int] = {}
+    for event, site in zip(record.events, record.sites, strict=True):
+        if event[1] != NOTE:
+            label = _label(event[1], site)
+            visit = visits[event[0], label] = visits.get((event[0], label), 0) + 1
+            yield event, (record.task_name(event[0]), label, visit)
+
+
+def _label(op: int, site: str | None) -> str:
+    kind = op & KIND_MASK
+    return Kind(kind).name if kind in _NOWHERE else site or _UNKNOWN
+
+
+class Guided:
+    """Follows preemptions for one run.
+
+    Attributes: followed: those that were.  The rest did not come up, or named a task that could not go on.
+    """
+
+    every_step = True
+    fixed_too = True
+    needs_sites = True
+
+    def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = ()) -> None:
+        self._turns = {(turn.task, turn.site, turn.visit): turn for turn in preemptions}
+        self._values = {(value.task, value.site, value.visit): value.value for value in values}
+        self._visits: dict[tuple[int, str], int] = {}
+        self._after: Place | None = None  # the op done last
+        self.followed: list[Preemption] = []
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return the task of a preemption that is due, or the default one."""
+        chosen = self._turn(enabled)
+        if chosen is None:
+            chosen = running if running.on else min(enabled, key=lambda task: task.id)
+        label = _label(chosen.pending, site_name(chosen.site))
+        visit = self._visits[chosen.id, label] = self._visits.get((chosen.id, label), 0) + 1
+        self._after = chosen.name, label, visit
+        return chosen
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return the described value if it is in range, else the ordinary one."""
+        assert self._after is not None
+        value = self._values.get(self._after, 0)
+        return value if value < n else 0
+
+    def _turn(self, enabled: list[Task]) -> Task | None:
+        turn = self._turns.get(self._after) if self._after else None
+        if turn is not None:
+            for task in enabled:
+                if task.name == turn.to:
+                    self.followed.append(turn)
+                    return task
+        return None
+
+
+class Guide:
+    """The sampler of one described schedule: every schedule is the same."""
+
+    profiled = False
+
+    def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = ()) -> None:
+        self.preemptions = preemptions
+        self.values = values
+
+    @classmethod
+    def of_file(cls, path: str) -> Guide:
+        """Make one from a record file.  Raises UsageError."""
+        if not path:
+            raise UsageError(expected="guided:record=FILE", got="no file", where="--strategy guided")
+        record = Record.read(path)
+        return cls(preemptions_of(record), choices_of(record))
+
+    def strategy(self, draw: Draw, profile: Profile | None) -> Guided:
+        """Return the strategy of one run."""
+        return Guided(self.preemptions, self.values)

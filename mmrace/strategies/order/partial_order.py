@@ -1,0 +1,272 @@
+"""One run as a partial order: happens-before over its steps, and the races that could be taken the other way round.
+
+`Trace` grows step by step and can be cut back to a prefix, so that a depth-first search analyses only what is new.
+A clock is a number with one bit for each step that happens before (and the step's own), so that joining is `|` and
+asking is a shift.
+
+Edges that no schedule can turn (spawn to begin, exit to join, a wake to the sleep that it ends, a release to the
+acquire that waited) are no races.  A waiting acquire races with the acquire before it, judged on its clock without the
+edge from the release; the pair release and acquire does not.  Invariant: `clock[i]` has bit k exactly if k = i or step
+k happens before step i.  Source: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014 (source sets).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.strategies.order.dependence import DROP, GRAB, READ, TAKE, TOUCH, WRITE, Footprint, commute
+
+_BEGIN, _JOIN, _SLEEP = int(Kind.BEGIN), int(Kind.JOIN), int(Kind.SLEEP)
+_SPAWN, _EXIT, _WAKE = int(Kind.SPAWN), int(Kind.EXIT), int(Kind.WAKE)
+
+
+class Race(NamedTuple):
+    """Step `first` and a later dependent one of another task; `initials`: ids of who could begin the other order."""
+
+    first: int
+    second: int
+    task: int  # of the second step
+    initials: tuple[int, ...]
+
+
+class Trace:
+    """The steps of one run, in order."""
+
+    def __init__(self) -> None:
+        self.task: list[int] = []
+        self.footprint: list[Footprint] = []
+        self.clock: list[int] = []
+        self.of_task: dict[int, list[int]] = {}
+        self.lanes: dict[int, list[tuple[int, int, int]]] = {}
+        """lane -> (step, mode, task), in order."""
+        self.daemons: set[int] = set()
+        """Ids of tasks whose end nobody waits for."""
+        self._edges: dict[tuple[int, int, int], list[int]] = {}
+        """(kind, task id, lane) -> steps that let that task go on, or its end; source of edges that are no races."""
+        self._undo: list[list[tuple[int, int, int]]] = []
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def cut(self, length: int) -> None:
+        """Forget all steps from `length` on."""
+        while len(self.task) > length:
+            number = self.task.pop()
+            self.of_task[number].pop()
+            for lane, _ in self.footprint.pop():
+                self.lanes[lane].pop()
+            for key in self._undo.pop():
+                self._edges[key].pop()
+            self.clock.pop()
+
+    def add(self, event: tuple[Any, ...], footprint: Footprint) -> list[Race]:
+        """Append a step; return its races with earlier ones, latest first."""
+        number, op, a, _ = event
+        before = self._before(number, op, a)
+        clock, races = self._look(number, footprint, before)
+        self._keep(event, footprint, clock)
+        return races
+
+    def would_race(self, number: int, footprint: Footprint) -> list[Race]:
+        """Return the races of an op that was announced and not done."""
+        return self._look(number, footprint, self._before(number, -1, None), waiting=True)[1]
+
+    # -- edges ------------------------------------------------------------------------------------------------------
+
+    def _before(self, number: int, op: int, a: Any) -> int:
+        """Return the clock of a step before it is looked at what it shares: its task's, and what let it go on.
+
+        Args: op: -1 if it was not done.
+        """
+        own = self.of_task.get(number)
+        clock = self.clock[own[-1]] if own else 0
+        kind = op & KIND_MASK
+        if op < 0:
+            return clock
+        if kind == _BEGIN:
+            source = self._edges.get((_SPAWN, number, 0))
+        elif kind == _SLEEP:
+            source = self._edges.get((_WAKE, number, op >> SHIFT))
+        elif kind == _JOIN:
+            if a is None:
+                for (what, task, _), steps in self._edges.items():
+                    if what == _EXIT and steps and task not in self.daemons:
+                        clock |= self.clock[steps[-1]]
+                return clock
+            source = self._edges.get((_EXIT, a, 0))
+        else:
+            return clock
+        if source:
+            clock |= self.clock[source[-1]]
+        return clock
+
+    def _keep(self, event: tuple[Any, ...], footprint: Footprint, clock: int) -> None:
+        number, op, a, b = event
+        kind = op & KIND_MASK
+        step = len(self.task)
+        self.task.append(number)
+        self.of_task.setdefault(number, []).append(step)
+        self.footprint.append(footprint)
+        self.clock.append(clock | 1 << step)
+        lanes = self.lanes
+        for lane, mode in footprint:
+            history = lanes.get(lane)
+            if history is None:
+                history = lanes[lane] = []
+            history.append((step, mode, number))
+        keys: list[tuple[int, int, int]] = []
+        if kind == _SPAWN:
+            keys.append((_SPAWN, a, 0))
+        elif kind == _EXIT:
+            keys.append((_EXIT, number, 0))
+        elif kind == _WAKE:
+            keys.extend((_WAKE, woken, op >> SHIFT) for woken in b)
+        for key in keys:
+            self._edges.setdefault(key, []).append(step)
+        self._undo.append(keys)
+
+    # -- races ------------------------------------------------------------------------------------------------------
+
+    def _look(self, number: int, footprint: Footprint, before: int, waiting: bool = False) -> tuple[int, list[Race]]:
+        """Return the clock that a step with this footprint gets (without its own bit), and its races.
+
+        Args: waiting: it was not done, so what it waits for may be held still.
+        """
+        candidates: list[tuple[int, bool]] = []
+        edges: list[int] = []
+        for lane, mode in footprint:
+            history = self.lanes.get(lane)
+            if history and (len(history) > 1 or history[0][2] != number):
+                if waiting and mode in (TAKE, TOUCH) and self._held(history, number, candidates):
+                    continue
+                self._meet(history, number, mode, candidates, edges)
+        clock = before
+        races: list[Race] = []
+        if candidates or edges:
+            candidates.sort(reverse=True)
+            edges.sort(reverse=True)
+            at = 0
+            later: list[int] = []  # what the step follows directly, from `first` on
+            for first, waited in candidates:
+                while at < len(edges) and edges[at] > first:
+                    clock |= self.clock[edges[at]]
+                    later.append(edges[at])
+                    at += 1
+                judged = before if waited else clock
+                if not judged >> first & 1:
+                    if waited:  # in the other order it follows all of these but what comes by `first`
+                        for step in later:
+                            if not self.clock[step] >> first & 1:
+                                judged |= self.clock[step]
+                    initials = self._initials(first, number, judged)
+                    if initials:
+                        races.append(Race(first, len(self.task), number, initials))
+                clock |= self.clock[first]
+                later.append(first)
+            for edge in edges[at:]:
+                clock |= self.clock[edge]
+        return clock, races
+
+    @staticmethod
+    def _held(history: list[tuple[int, int, int]], number: int, candidates: list[tuple[int, bool]]) -> bool:
+        """Say whether what a lane stands for is held by another task; if so, the step that took it is a candidate.
+
+        Who looked at it since (a try that failed) could not do so if our op came first, and must not hide that step.
+        """
+        for step, mode, holder in reversed(history):
+            if mode == DROP:
+                return False
+            if mode in (TAKE, GRAB):
+                if holder != number:
+                    candidates.append((step, True))
+                return holder != number
+        return False
+
+    @staticmethod
+    def _meet(
+        history: list[tuple[int, int, int]],
+        number: int,
+        mode: int,
+        candidates: list[tuple[int, bool]],
+        edges: list[int],
+    ) -> None:
+        """Collect from one lane's past what a step in `mode` depends on: (step, judged without the lock's edge)."""
+        waits = mode in (TAKE, TOUCH)
+        held = -1  # the task in whose critical section we are, going backwards
+        for step, mode_, number_ in reversed(history):
+            if held >= 0:
+                if number_ == held and mode_ in (TAKE, GRAB):
+                    if held != number:
+                        candidates.append((step, True))
+                    return
+                continue  # what looked at the held lock: our op was disabled then
+            if commute(mode_, mode):
+                continue
+            if mode_ == DROP and waits:
+                if number_ != number:
+                    edges.append(step)
+                held = number_
+                continue
+            if number_ != number:
+                candidates.append((step, False))
+            if mode_ in (WRITE, TAKE, DROP, GRAB):
+                return
+
+    def _initials(self, first: int, number: int, before: int) -> tuple[int, ...]:
+        """Return the tasks that can begin the order in which step `first` comes after an op of task `number`.
+
+        That order has all steps after `first` that do not follow from it, then the op; `before` is the op's clock
+        without what comes by `first`.  A task can begin it if nothing in there happens before its own first step.
+        """
+        found = []
+        clock = self.clock
+        for task, steps in self.of_task.items():
+            place = bisect_right(steps, first)
+            if place < len(steps):
+                step = steps[place]
+                if not (clock[step] >> first) & ((1 << step - first) - 1):
+                    found.append(task)
+            elif task == number and not before >> first + 1:
+                found.append(task)
+        if number not in self.of_task and not before >> first + 1:
+            found.append(number)
+        return tuple(found)
+
+    # -- classes ----------------------------------------------------------------------------------------------------
+
+    def digest(self, names: dict[int, int]) -> int:
+        """Return a number that is the same for runs that differ in the order of independent steps only.
+
+        Args: names: task id -> a number that depends on its creation path alone.
+        """
+        return _digest(self, names)
+
+
+def _digest(trace: Trace, names: dict[int, int]) -> int:
+    ordinal: dict[int, int] = {}
+    value: list[int] = []
+    total = 0
+    for step, number in enumerate(trace.task):
+        k = ordinal[number] = ordinal.get(number, 0) + 1
+        past = 0
+        for before in _direct(trace, step):
+            past ^= value[before]
+        mine = hash((names[number], k, past))
+        value.append(mine)
+        total = (total + mine) & 0xFFFF_FFFF_FFFF_FFFF
+    return total
+
+
+def _direct(trace: Trace, step: int) -> Iterator[int]:
+    """Yield the steps that happen before `step` with nothing in between."""
+    left = trace.clock[step] & ~(1 << step)
+    while left:
+        top = left.bit_length() - 1
+        yield top
+        left &= ~trace.clock[top]
+
+
+__all__ = ["READ", "Race", "Trace"]

@@ -1,0 +1,112 @@
+"""Strategy `pct`: random priorities, and d - 1 points at which the task that would run falls below all others.
+
+Invariant: the task that runs has the highest priority of the enabled ones.  A bug of depth d (d - 1 ordering
+constraints beyond "who starts") in a program of n tasks and k points is found with chance >= 1 / (n * k**(d - 1)).
+Points are counted only where at least two tasks are enabled: elsewhere a change would be wasted; nor is a CHOOSE
+counted, which concerns nobody else.
+
+Source: Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010.  The
+paper has no yields: a task that arrives at one falls below everybody, or its spinning would never end.
+"""
+
+from __future__ import annotations
+
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Draw, Profile
+
+DEPTH_MAX = 10  # of a drawn depth; deeper bugs than that are beyond the guarantee anyway
+_YIELD, _CHOOSE = int(Kind.YIELD), int(Kind.CHOOSE)
+
+
+class _Priorities(dict[Task, float]):
+    """Gives a task its first priority when it is met: a uniformly random place among the first priorities."""
+
+    __slots__ = ("_draw",)
+
+    def __init__(self, draw: Draw) -> None:
+        super().__init__()
+        self._draw = draw
+
+    def __missing__(self, task: Task) -> float:
+        value = self[task] = self._draw()
+        return value
+
+
+class Pct:
+    """Priorities of one run.
+
+    Args: draw: the stream of the run.  depth: d >= 1.  points: k, the points of a run.
+    """
+
+    __slots__ = ("_changes", "_count", "_draw", "_low", "_next", "_priority")
+    every_step = False
+    fixed_too = False
+
+    def __init__(self, draw: Draw, depth: int, points: int) -> None:
+        k = max(1, points)
+        # (point, i), latest first; -i is the priority of whoever is demoted there, so the order of demotions is no
+        # order of priorities: the paper needs that
+        self._changes = sorted(((1 + int(draw() * k), i) for i in range(1, depth)), reverse=True)
+        self._next = self._changes[-1][0] if self._changes else 0
+        self._count = 0
+        self._low = -float(depth)
+        self._priority = _Priorities(draw)
+        self._draw = draw
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return the enabled task of the highest priority, after the change that is due here."""
+        kind = running.pending & KIND_MASK
+        if kind == _YIELD:
+            self._low -= 1.0
+            self._priority[running] = self._low
+        elif kind == _CHOOSE and running.on:
+            return running
+        if len(enabled) == 1:
+            return enabled[0]
+        self._count += 1
+        if self._count == self._next:
+            self._change(enabled)
+        return self._highest(enabled)
+
+    def _highest(self, enabled: list[Task]) -> Task:
+        priority = self._priority
+        best = enabled[0]
+        highest = priority[best]
+        for task in enabled:
+            value = priority[task]
+            if value > highest:
+                highest = value
+                best = task
+        return best
+
+    def _change(self, enabled: list[Task]) -> None:
+        """Demote whoever would run; one more for each further change that fell on the same point."""
+        changes = self._changes
+        while changes and changes[-1][0] == self._count:
+            self._priority[self._highest(enabled)] = -float(changes.pop()[1])
+        self._next = changes[-1][0] if changes else 0
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return a value in range(n), each with equal chances."""
+        return int(self._draw() * n)
+
+
+class PctSampler:
+    """Draws PCT schedules.
+
+    Args: depth: d, or 0 for one drawn uniformly from 1..DEPTH_MAX for each schedule.  Raises UsageError if negative.
+    """
+
+    profiled = True
+
+    def __init__(self, depth: int = 0) -> None:
+        if depth < 0:
+            raise UsageError(expected="a depth >= 1, or 0 for drawn ones", got=depth, where="pct:depth")
+        self.depth = depth
+
+    def strategy(self, draw: Draw, profile: Profile | None) -> Pct:
+        """Return the strategy of one run; k is the profile's number of points."""
+        assert profile is not None
+        return Pct(draw, self.depth or 1 + int(draw() * DEPTH_MAX), profile.points)

@@ -1,0 +1,121 @@
+"""Strategy `postpone`: make a predicted lock-order cycle happen (after DeadlockFuzzer, PLDI 2009).
+
+Each task of the cycle is known by the lock that it wants while it holds another.  It is postponed when it is about to
+take that lock, until all of them stand there: each then holds what the next one wants.  Everything else, and everybody
+afterwards, walks at random.  If nobody but postponed tasks can go on, a random one of them passes once.
+
+Invariant: the same draws give the same schedule; where one task can be taken nothing is drawn.  A cycle is known by
+lanes, so its locks have to be made where the order is fixed.  Not known: whether a bit lock was taken or only tried.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mmrace.runtime import live
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Draw, Profile
+
+_TAKES = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.SLEEP)))
+_HOLDS = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.TRY)))
+_DROPS = frozenset(map(int, (Kind.RELEASE, Kind.CLEAR)))
+_WANT = re.compile(r"([^@\s]+)@(\d+)(?:/(\d+))?")
+
+
+class Want(NamedTuple):
+    """`task` is to be postponed before it takes `lane`, if given only while it holds `held`.
+
+    A sleeping bit lock has two lanes, its bit and its queue: one Want for each.
+    """
+
+    task: str
+    lane: int
+    held: int | None = None
+
+
+def parse_wants(text: str) -> tuple[Want, ...]:
+    """Read ``TASK@LANE/HELD+TASK@LANE/HELD``, /HELD being optional.  Raises UsageError."""
+    wants = []
+    for part in text.split("+"):
+        match = _WANT.fullmatch(part.strip())
+        if match is None:
+            raise UsageError(
+                expected="TASK@LANE or TASK@LANE/HELD, joined by +",
+                got=part,
+                where="postpone",
+                try_="cycle=migrator@40/12+committer@12/40",
+            )
+        task, lane, held = match.groups()
+        wants.append(Want(task, int(lane), None if held is None else int(held)))
+    return tuple(wants)
+
+
+class Postpone:
+    """Postpones the tasks of one cycle for one run.
+
+    Args: wants: see `Want`; pairs (task, lane) will do.
+    """
+
+    every_step = True
+    fixed_too = False
+
+    def __init__(self, wants: Sequence[tuple[str, int] | Want], draw: Draw) -> None:
+        self._wants: dict[str, list[Want]] = {}
+        for want in wants:
+            self._wants.setdefault(want[0], []).append(Want(*want))
+        self._draw = draw
+        self._held: dict[str, set[int]] = {name: set() for name in self._wants}
+        self._watched = {want.held for each in self._wants.values() for want in each}
+        self._met = False
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return any task that is not postponed, if there is one."""
+        if not self._met:
+            self._met = self._all_there()
+        free = enabled if self._met else [task for task in enabled if not self._there(task)]
+        task = self._any(free or enabled)
+        self._follow(task)
+        return task
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return a value in range(n)."""
+        return int(self._draw() * n)
+
+    def _any(self, tasks: list[Task]) -> Task:
+        return tasks[int(self._draw() * len(tasks))] if len(tasks) > 1 else tasks[0]
+
+    def _there(self, task: Task) -> bool:
+        wants = self._wants.get(task.name)
+        if not wants or task.done or task.pending & KIND_MASK not in _TAKES:
+            return False
+        lane, held = task.pending >> SHIFT, self._held[task.name]
+        return any(want.lane == lane and (want.held is None or want.held in held) for want in wants)
+
+    def _all_there(self) -> bool:
+        return {task.name for task in live.need().tasks if self._there(task)} == self._wants.keys()
+
+    def _follow(self, task: Task) -> None:
+        """Note what a task of the cycle takes and drops by the op that it does now."""
+        lane, kind = task.pending >> SHIFT, task.pending & KIND_MASK
+        if lane in self._watched and task.name in self._held:
+            if kind in _HOLDS:
+                self._held[task.name].add(lane)
+            elif kind in _DROPS:
+                self._held[task.name].discard(lane)
+
+
+class Postponing:
+    """The sampler of schedules that head for one cycle."""
+
+    profiled = False
+
+    def __init__(self, wants: Sequence[tuple[str, int] | Want]) -> None:
+        self.wants = tuple(wants)
+
+    def strategy(self, draw: Draw, profile: Profile | None) -> Postpone:
+        """Return the strategy of one run."""
+        return Postpone(self.wants, draw)

@@ -1,0 +1,85 @@
+"""Strategy `random-delays`: fair order without preemption, but for a few delays at random points.
+
+A task runs until it blocks, yields or ends; then the next by id, cyclically, has its turn.  A delay skips the one
+that would run.  Invariant: a schedule has at most `bound` delays, their number drawn from 1..bound, each at a
+uniformly random point: the sampled form of the bounded search.
+
+Source: Emmi, Qadeer, Rakamaric, "Delay-bounded scheduling", POPL 2011 (which enumerates the delays).
+"""
+
+from __future__ import annotations
+
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Draw, Profile
+
+BOUND = 3  # most known bugs need fewer; see SEARCH.md, section 0
+_YIELD = int(Kind.YIELD)
+
+
+def after(enabled: list[Task], task: Task) -> Task:
+    """Return the next enabled task by id, cyclically."""
+    number = task.id
+    first = best = None
+    for other in enabled:
+        if first is None or other.id < first.id:
+            first = other
+        if other.id > number and (best is None or other.id < best.id):
+            best = other
+    found = best or first
+    assert found is not None
+    return found
+
+
+class RandomDelays:
+    """Delays of one run.
+
+    Args: draw: the stream of the run.  delays: how many.  points: the points of a run.
+    """
+
+    __slots__ = ("_count", "_delays", "_draw", "_next")
+    every_step = False
+    fixed_too = False
+
+    def __init__(self, draw: Draw, delays: int, points: int) -> None:
+        k = max(1, points)
+        self._delays = sorted((1 + int(draw() * k) for _ in range(delays)), reverse=True)
+        self._next = self._delays[-1] if delays else 0
+        self._count = 0
+        self._draw = draw
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return the running task while it can, else the next; the one after for each delay that is due."""
+        task = running if running.on and running.pending & KIND_MASK != _YIELD else after(enabled, running)
+        if len(enabled) == 1:
+            return task
+        self._count += 1
+        while self._count == self._next:
+            task = after(enabled, task)
+            self._delays.pop()
+            self._next = self._delays[-1] if self._delays else 0
+        return task
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return a value in range(n), each with equal chances."""
+        return int(self._draw() * n)
+
+
+class RandomDelaysSampler:
+    """Draws delay-bounded schedules.
+
+    Args: bound: most delays of a schedule.  Raises UsageError if it is not positive.
+    """
+
+    profiled = True
+
+    def __init__(self, bound: int = BOUND) -> None:
+        if bound < 1:
+            raise UsageError(expected="a bound >= 1", got=bound, where="random-delays:bound")
+        self.bound = bound
+
+    def strategy(self, draw: Draw, profile: Profile | None) -> RandomDelays:
+        """Return the strategy of one run; delays fall on the profile's number of points."""
+        assert profile is not None
+        return RandomDelays(draw, 1 + int(draw() * self.bound), profile.points)

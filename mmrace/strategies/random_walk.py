@@ -1,0 +1,43 @@
+"""Strategy `random`: at each point any enabled task, with equal chances; the baseline that others must beat.
+
+Invariant: a function of the draws alone; where only one task is enabled nothing is drawn.  Weak on lopsided programs:
+a task with many ops before its race is rarely through them when the other is at its own.
+"""
+
+from __future__ import annotations
+
+from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Draw, Profile
+
+
+class RandomWalk:
+    """Uniform choice among the enabled tasks.
+
+    Args: draw: the stream of the run.
+    """
+
+    __slots__ = ("_draw",)
+    every_step = False
+    fixed_too = False
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return one of `enabled`."""
+        n = len(enabled)
+        return enabled[int(self._draw() * n)] if n > 1 else enabled[0]
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return a value in range(n), each with equal chances."""
+        return int(self._draw() * n)
+
+
+class RandomWalkSampler:
+    """Draws random walks."""
+
+    profiled = False
+
+    def strategy(self, draw: Draw, profile: Profile | None) -> RandomWalk:
+        """Return the strategy of one run."""
+        return RandomWalk(draw)

@@ -1,0 +1,243 @@
+"""Strategy `script`: a schedule that a person wrote down, clause by clause.
+
+    migrator until page_freeze_refs:freeze; committer until blocked; rest fair
+
+A script is clauses, separated by ";", then perhaps one for the rest:
+
+    TASK until SITE       until it stands before an op at SITE: that op is not done
+    TASK until SITE*N     the Nth op at SITE since the clause began; the one it stands before then counts
+    TASK until blocked    as far as it gets alone: until it has to wait or has ended
+    TASK until end        until it has ended
+    TASK for N            N ops
+    rest fair             one op each in turn, by creation; this is the default
+    rest TASK TASK        the first one named here that can go on; nobody else until all of them have to wait
+
+SITE is a name as records and findings have it: ``function:name#k``; ``caller > function:name#k`` if only that caller is
+meant.  There is no line number in it.  Where a program fixes the order (set-up) the script is not asked.
+
+A task that was not spawned yet is waited for: the oldest task that can go on does.  A clause that cannot be met (its
+task has to wait, or ended, before it got there) is given up and the next one begins; `unreached` says which and why.
+`choose` gives the ordinary value.  Invariant: nothing is drawn: a script on a program gives one schedule.
+
+Needs an engine that keeps sites and takes every plain access for a point.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmrace.runtime import live
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.sites import site_name
+from mmrace.runtime.strategy import RoundRobin
+from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Draw, Profile
+
+_NOWHERE = (int(Kind.BEGIN), int(Kind.EXIT))
+_NAME = r"(?:<\w+>|[^\W\d]\w*)"
+_SITE = re.compile(rf"(?:{_NAME} > )?{_NAME}(?::{_NAME}(?:#\d+)?)?")
+_FORMS = "TASK until SITE, TASK until SITE*N, TASK until blocked, TASK until end, TASK for N, rest fair, rest TASK TASK"
+EXAMPLE = "migrator until page_freeze_refs:freeze; committer until blocked; rest fair"
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One clause.  `what` is "site", "blocked", "end" or "ops"; `count` is of visits or ops."""
+
+    text: str
+    task: str
+    what: str
+    count: int = 1
+    site: str = ""
+
+
+def parse_script(text: str) -> tuple[list[Clause], list[str]]:
+    """Read a script: its clauses, and the tasks that go first in the rest (none: in fair turns).  Raises UsageError."""
+    parts = [part.strip() for part in text.strip().rstrip(";").split(";")]
+    rest: list[str] = []
+    if re.fullmatch(r"rest\b.*", parts[-1]):
+        rest = _rest(parts.pop(), len(parts) + 1)
+    elif parts == [""]:
+        raise UsageError(expected="a script", got=text, where="script", try_=EXAMPLE)
+    return [_clause(part, number) for number, part in enumerate(parts, 1)], rest
+
+
+def _rest(text: str, number: int) -> list[str]:
+    names = text[len("rest") :].replace(",", " ").split()
+    if not names:
+        raise UsageError(expected="rest fair, or rest and tasks", got=text, where=_where(number), try_="rest fair")
+    return [] if names == ["fair"] else names
+
+
+def _clause(text: str, number: int) -> Clause:
+    words = text.split(maxsplit=2)
+    where = _where(number)
+    if words[:1] == ["rest"]:
+        raise UsageError(expected="rest as the last clause", got=text, where=where, try_="move it to the end")
+    if len(words) < 3 or words[1] not in ("until", "for"):
+        close = difflib.get_close_matches(words[1], ["until", "for"], 1) if len(words) > 1 else []
+        try_ = " ".join([words[0], *close, *words[2:]]) if close else EXAMPLE
+        raise UsageError(expected=f"one of: {_FORMS}", got=text, where=where, try_=try_)
+    task, verb, goal = words
+    if verb == "for":
+        return Clause(text, task, "ops", _count(goal, where, f"{task} for 3"))
+    if goal in ("blocked", "end"):
+        return Clause(text, task, goal)
+    site, star, visit = goal.partition("*")
+    site = site.strip()
+    if not _SITE.fullmatch(site):
+        raise UsageError(
+            expected="blocked, end or a site: function:name, function:name#k or caller > function:name#k",
+            got=site,
+            where=where,
+            try_=f"{task} until migrate_page:lock_page, a name as records and findings have it",
+        )
+    return Clause(text, task, "site", _count(visit, where, f"{task} until {site}*2") if star else 1, site)
+
+
+def _count(text: str, where: str, try_: str) -> int:
+    text = text.strip()
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(expected="a number, 1 or more", got=text, where=where, try_=try_)
+    return int(text)
+
+
+def _where(number: int) -> str:
+    return f"script clause {number}"
+
+
+class Script:
+    """Follows a script for one run.  Raises UsageError for a text that is none.
+
+    Attributes: unreached: one line for each clause that was given up, or that the run's end left; empty if all is well.
+    """
+
+    every_step = True
+    fixed_too = False
+    needs_sites = True
+
+    def __init__(self, text: str) -> None:
+        self.clauses, self._first = parse_script(text)
+        self._at = 0  # clause that is being followed
+        self._count = 0  # its visits or ops so far
+        self._tasks: Sequence[Task] = ()
+        self._given_up: list[str] = []
+        self._fair = RoundRobin()
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return the task of the clause, or of the rest.  Raises UsageError if the engine keeps no sites."""
+        if not self._tasks:
+            self._begin()
+        while self._at < len(self.clauses):
+            clause = self.clauses[self._at]
+            task = self._find(clause.task)
+            if task is None:
+                return min(enabled, key=lambda task: task.id)
+            if self._met(clause, task):
+                self._next()
+            elif not task.on:
+                self._given_up.append(self._line(self._at, *self._why(clause, task)))
+                self._next()
+            else:
+                self._count += clause.what == "ops"
+                return task
+        return self._of_rest(enabled, running, step)
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return the ordinary value."""
+        return 0
+
+    def _begin(self) -> None:
+        engine = live.need()
+        self._tasks = engine.tasks
+        if not getattr(engine, "with_sites", True):
+            raise UsageError(expected="an engine that keeps sites", got="none", where="script", try_="sites=True")
+
+    def _next(self) -> None:
+        self._at += 1
+        self._count = 0
+
+    def _met(self, clause: Clause, task: Task) -> bool:
+        """Say whether the clause is over; asked once for each op that its task announces."""
+        if clause.what == "site":
+            self._count += not _ended(task) and _stands_at(task, clause.site)
+        if clause.what in ("site", "ops"):
+            return self._count == clause.count
+        return _ended(task) or (clause.what == "blocked" and not task.on)
+
+    def _of_rest(self, enabled: list[Task], running: Task, step: int) -> Task:
+        for name in self._first:
+            task = self._find(name)
+            if task is not None and task.on:
+                return task
+        return self._fair.pick(enabled, running, step)
+
+    def _find(self, name: str) -> Task | None:
+        return next((task for task in self._tasks if task.name == name), None)
+
+    # -- what went wrong --------------------------------------------------------------------------------------------
+
+    @property
+    def unreached(self) -> list[str]:
+        """What was not reached, a line each with what to try.  Ask after the run."""
+        left = list(self._given_up)
+        for at in range(self._at, len(self.clauses)):
+            task = self._find(self.clauses[at].task)
+            if task is None:
+                left.append(self._line(at, *self._unknown(self.clauses[at].task)))
+            elif not self._over(at, task):
+                left.append(self._line(at, "the run ended first", "a look at how the run ended"))
+        return left
+
+    def _over(self, at: int, task: Task) -> bool:
+        """Say whether the run's end ended the clause too."""
+        clause = self.clauses[at]
+        if clause.what == "end":
+            return _ended(task)
+        return at == self._at and (clause.what == "blocked" or (clause.what == "ops" and self._count == clause.count))
+
+    def _line(self, at: int, why: str, try_: str) -> str:
+        return f"{_where(at + 1)}, {self.clauses[at].text!r}, was never reached: {why}; try: {try_}"
+
+    def _why(self, clause: Clause, task: Task) -> tuple[str, str]:
+        seen = f" (at its site {self._count} of {clause.count} times)" if clause.what == "site" else ""
+        if _ended(task):
+            site = clause.what == "site"
+            return f"{task.name} ended{seen}", "a site as a record of this program has it" if site else "until end"
+        at = site_name(task.site) or Kind(task.pending & KIND_MASK).name
+        return f"{task.name} has to wait at {at}{seen}", f"a clause before it for the task that {task.name} waits for"
+
+    def _unknown(self, name: str) -> tuple[str, str]:
+        names = [task.name for task in self._tasks]
+        close = difflib.get_close_matches(name, names, 1)
+        return f"no such task was spawned, but {', '.join(names) or 'none'}", close[0] if close else "one of these"
+
+
+def _ended(task: Task) -> bool:
+    """Say whether a task did its EXIT; one that was unwound is done too, but did not end."""
+    return task.exit_gate is not None and not task.exit_gate.busy
+
+
+def _stands_at(task: Task, site: str) -> bool:
+    if task.pending & KIND_MASK in _NOWHERE:
+        return False
+    name = site_name(task.site)
+    return name is not None and site in (name, name.rpartition(" > ")[2])
+
+
+class Scripted:
+    """The sampler of one script: every schedule is the same.  Raises UsageError for a text that is none."""
+
+    profiled = False
+
+    def __init__(self, text: str) -> None:
+        parse_script(text)
+        self.text = text
+
+    def strategy(self, draw: Draw, profile: Profile | None) -> Script:
+        """Return the strategy of one run."""
+        return Script(self.text)

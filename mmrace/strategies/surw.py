@@ -1,0 +1,161 @@
+"""Strategy `surw`: uniform over the orders of the accesses to one lane, drawn for each schedule.
+
+Which task does the next access is decided first (`_intend`, by the accesses that each still has to do); until it has,
+other tasks that come to an access of theirs are held.  Invariant: if nothing blocks and every run does the accesses of
+the profile, all orders of the lane's accesses are equally likely, whatever else the tasks do.
+
+The lane is drawn among those that two tasks touch and one writes, by the number of accesses.  It is taken as the
+engine sees it: a flag word's LOAD and STORE are no accesses of its bits.
+
+Source: Zhao et al., "Selectively Uniform Concurrency Testing", ASPLOS 2025, section 4 and artefact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mmrace.runtime.kinds import SHIFT
+from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.urw import subtrees
+
+VALVE_STEPS = 1024
+"""After so many ops all priorities are drawn anew: a task that spins cannot keep one with a low priority waiting."""
+NO_LANE = -1
+_NONE = -1.0  # below every draw
+
+
+def draw_lane(draw: Draw, profile: Profile) -> int:
+    """Return the lane of one schedule; NO_LANE if no lane is shared and written."""
+    lanes = [(lane, use.accesses) for lane, use in profile.lanes.items() if len(use.tasks) > 1 and use.writes]
+    rest = draw() * sum(accesses for _, accesses in lanes)
+    for lane, accesses in lanes:
+        rest -= accesses
+        if rest < 0.0:
+            return lane
+    return NO_LANE
+
+
+def accesses_of(lane: int, profile: Profile) -> dict[str, float]:
+    """Return task -> its accesses to the lane."""
+    use = profile.lanes.get(lane)
+    return {} if use is None else {task: float(count) for task, count in use.by_task.items()}
+
+
+class _Priorities(dict[Task, float]):
+    """Says that a task is met, before it has a priority."""
+
+    __slots__ = ("_meet",)
+
+    def __init__(self, meet: Callable[[Task], object]) -> None:
+        super().__init__()
+        self._meet = meet
+
+    def __missing__(self, task: Task) -> float:
+        self._meet(task)
+        return _NONE
+
+
+class Surw:
+    """Weights and priorities of one run.
+
+    Args: draw: the stream of the run.  profile: what a run does.
+    """
+
+    __slots__ = ("_draw", "_held", "_intend", "_lane", "_parents", "_priority", "_valve", "_weights", "_whole")
+    every_step = True
+    """An access that was done while it was the only enabled op has to be counted too."""
+    fixed_too = False
+
+    def __init__(self, draw: Draw, profile: Profile) -> None:
+        self._draw = draw
+        self._lane = draw_lane(draw, profile)
+        self._parents = profile.parents
+        self._whole = subtrees(accesses_of(self._lane, profile), profile.parents)
+        self._weights: dict[Task, float] = {}
+        self._priority = _Priorities(self._meet)
+        self._intend: Task | None = None
+        self._held = 0  # mask of tasks
+        self._valve = VALVE_STEPS
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return the task of the highest priority that is not held."""
+        priority = self._priority
+        draw = self._draw
+        if step >= self._valve:
+            self._valve = step + VALVE_STEPS
+            for task in priority:
+                priority[task] = _NONE
+        while True:
+            held = self._held
+            best = None
+            highest = _NONE
+            for task in enabled:
+                value = priority[task]
+                if value < 0.0:
+                    value = priority[task] = draw()
+                if value > highest and not task.bit & held:
+                    highest = value
+                    best = task
+            if best is None:  # whoever should come next cannot: it is blocked, or has no access left
+                self._held = 0
+                self._intend = None
+            elif best.pending >> SHIFT != self._lane or self._admit(best, enabled):
+                priority[best] = _NONE
+                return best
+
+    def _admit(self, task: Task, enabled: list[Task]) -> bool:
+        """Let a task at an access of the lane do it if it is its turn; else hold it."""
+        weights = self._weights
+        weights[task] = max(1.0, weights[task])
+        if self._intend is None:
+            self._intend = self._drawn(enabled)
+        if task is not self._intend:
+            self._held |= task.bit
+            return False
+        weights[task] -= 1.0
+        self._intend = None
+        self._held = 0
+        return True
+
+    def _drawn(self, enabled: list[Task]) -> Task:
+        weights = self._weights
+        rest = self._draw() * sum(weights[task] for task in enabled)
+        drawn = enabled[0]
+        for task in enabled:
+            if weights[task]:
+                drawn = task
+                rest -= weights[task]
+                if rest < 0.0:
+                    break
+        return drawn
+
+    def _meet(self, task: Task) -> None:
+        """Weigh a new task; its parent had its accesses until now, and perhaps the next turn for it."""
+        weights = self._weights
+        name = task.name
+        weight = weights[task] = self._whole.get(name, 0.0)
+        parent = task.parent
+        if parent is None or name not in self._parents:
+            return
+        if parent not in weights:
+            self._meet(parent)
+        before = weights[parent]
+        if self._intend is parent and weight and self._draw() * before < weight:
+            self._intend = task
+        weights[parent] = max(0.0, before - weight)
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return a value in range(n), each with equal chances."""
+        return int(self._draw() * n)
+
+
+class SurwSampler:
+    """Draws selectively uniform random walks."""
+
+    profiled = True
+
+    def strategy(self, draw: Draw, profile: Profile | None) -> Surw:
+        """Return the strategy of one run."""
+        assert profile is not None
+        return Surw(draw, profile)

@@ -1,0 +1,157 @@
+"""The content oracle on histories of one or two blocks."""
+
+from __future__ import annotations
+
+from mmrace.oracles.protocol import content
+from tests.claims.claims import caught, passed, unknown
+from tests.oracles.hand import Hand, at_rest, buffer, page, rest, slot
+
+
+def _written(*versions: int) -> Hand:
+    """Writes of block 0 of inode 5, one after the other, all acknowledged."""
+    hand = Hand("writer", "other", "reader")
+    for version in versions:
+        hand.note("writer", "write-begin", 5, 0, version).note("writer", "write-end", 5, 0, version)
+    return hand
+
+
+def _read(hand: Hand, *values: int) -> Hand:
+    return hand.note("reader", "read-begin", 5, 0).note("reader", "read-end", 5, 0, values)
+
+
+def _end(hand: Hand, *words: int) -> Hand:
+    """End with block 0 as `words` on the disk and block 1 untouched; no page in the cache."""
+    return at_rest(hand, rest([], disk={"0": list(words), "1": [0, 0]}))
+
+
+def test_content_oracle_passes_on_the_last_write() -> None:
+    passed(content.judge(_end(_read(_written(1, 2), 2, 2), 2, 2).record()))
+
+
+def test_content_oracle_passes_on_a_block_that_nobody_wrote() -> None:
+    passed(content.judge(_end(_read(_written(), 0, 0), 0, 0).record()))
+
+
+def test_content_oracle_catches_a_version_that_nobody_wrote() -> None:
+    finding = caught(content.judge(_end(_read(_written(1), 9, 9), 1, 1).record()), "never written")
+    assert finding.facts["shown"] == [9, 9]
+    assert finding.facts["newest"] == [1]
+
+
+def test_content_oracle_catches_a_version_from_the_future() -> None:
+    hand = _read(_written(1), 2, 2)
+    hand.note("writer", "write-begin", 5, 0, 2).note("writer", "write-end", 5, 0, 2)
+    caught(content.judge(_end(hand, 2, 2).record()), "never written")
+
+
+def test_content_oracle_catches_a_stale_read() -> None:
+    finding = caught(content.judge(_end(_read(_written(1, 2), 1, 1), 2, 2).record()), "stale")
+    assert finding.facts["seen_by"] == "reader"
+
+
+def test_content_oracle_catches_one_stale_word() -> None:
+    caught(content.judge(_end(_read(_written(1, 2), 2, 1), 2, 2).record()), "stale")
+
+
+def test_content_oracle_catches_the_initial_content_after_a_write() -> None:
+    caught(content.judge(_end(_read(_written(1), 0, 0), 1, 1).record()), "stale")
+
+
+def test_content_oracle_passes_on_a_mixed_read_during_a_write() -> None:
+    hand = _written(1)
+    hand.note("reader", "read-begin", 5, 0).note("writer", "write-begin", 5, 0, 2)
+    hand.note("reader", "read-end", 5, 0, (2, 1)).note("writer", "write-end", 5, 0, 2)
+    passed(content.judge(_end(hand, 2, 2).record()))
+
+
+def test_content_oracle_passes_on_an_old_read_of_a_write_that_is_not_acknowledged() -> None:
+    hand = _written(1)
+    hand.note("writer", "write-begin", 5, 0, 2)
+    _read(hand, 1, 1).note("writer", "write-end", 5, 0, 2)
+    passed(content.judge(_end(hand, 2, 2).record()))
+
+
+def test_content_oracle_catches_a_torn_read() -> None:
+    """Two writes overlapped each other, then a quiet read shows a piece of each."""
+    hand = _written()
+    hand.note("writer", "write-begin", 5, 0, 1).note("other", "write-begin", 5, 0, 2)
+    hand.note("writer", "write-end", 5, 0, 1).note("other", "write-end", 5, 0, 2)
+    caught(content.judge(_end(_read(hand, 1, 2), 2, 2).record()), "torn")
+
+
+def test_content_oracle_passes_on_either_order_of_overlapping_writes() -> None:
+    for last in (1, 2):
+        hand = _written()
+        hand.note("writer", "write-begin", 5, 0, 1).note("other", "write-begin", 5, 0, 2)
+        hand.note("writer", "write-end", 5, 0, 1).note("other", "write-end", 5, 0, 2)
+        passed(content.judge(_end(_read(hand, last, last), last, last).record()))
+
+
+def test_content_oracle_keeps_blocks_and_inodes_apart() -> None:
+    hand = _written(1)
+    hand.note("writer", "write-begin", 6, 0, 2).note("writer", "write-end", 6, 0, 2)
+    hand.note("writer", "write-begin", 5, 1, 3).note("writer", "write-end", 5, 1, 3)
+    disk = {"5": {"0": [1, 1], "1": [3, 3]}, "6": {"0": [2, 2]}}
+    at_rest(_read(hand, 1, 1), rest([]) | {"disk": disk})
+    passed(content.judge(hand.record()))
+
+
+def test_content_oracle_ignores_a_read_that_failed() -> None:
+    hand = _written(1).note("reader", "read-begin", 5, 0)
+    passed(content.judge(_end(_read(hand, 1, 1), 1, 1).record()))
+
+
+def test_content_oracle_catches_a_lost_write_on_the_disk() -> None:
+    finding = caught(content.judge(_end(_written(1, 2), 1, 1).record()), "stale after sync")
+    assert finding.facts["seen_by"] == "disk"
+
+
+def test_content_oracle_catches_a_write_that_never_reached_the_disk() -> None:
+    """A block that no transfer touched is not listed; it holds version 0."""
+    finding = caught(content.judge(at_rest(_written(1), rest([])).record()), "stale after sync")
+    assert finding.facts["shown"] == [0]
+
+
+def test_content_oracle_judges_the_page_cache_of_a_disk_that_nothing_was_written_to() -> None:
+    rings = [buffer("bh:1", next="bh:2"), buffer("bh:2", next="bh:1")]
+    snap = rest([page("page:0", words=[0, 0, 0, 9])], buffers=rings) | {"disk": {}}
+    finding = caught(content.judge(at_rest(_written(), snap).record()), "never written after sync")
+    assert finding.facts["block"] == 1
+
+
+def test_content_oracle_catches_a_torn_block_on_the_disk() -> None:
+    hand = _written()
+    hand.note("writer", "write-begin", 5, 0, 1).note("other", "write-begin", 5, 0, 2)
+    hand.note("writer", "write-end", 5, 0, 1).note("other", "write-end", 5, 0, 2)
+    caught(content.judge(_end(hand, 1, 2).record()), "torn after sync")
+
+
+def test_content_oracle_catches_a_stale_page_after_sync() -> None:
+    """The second block of the page at index 1 is block 3 of the file."""
+    hand = Hand("writer")
+    hand.note("writer", "write-begin", 5, 3, 1).note("writer", "write-end", 5, 3, 1)
+    disk = {"0": [0, 0], "1": [0, 0], "2": [0, 0], "3": [1, 1]}
+    snap = rest([page("page:0", index=1, words=[0, 0, 0, 1])], [slot(0, None), slot(1, "page:0")], disk=disk)
+    finding = caught(content.judge(at_rest(hand, snap).record()), "stale after sync")
+    assert (finding.facts["seen_by"], finding.facts["block"]) == ("page cache", 3)
+
+
+def test_content_oracle_does_not_judge_a_page_that_is_not_uptodate() -> None:
+    snap = rest([page("page:0", flags=[], words=[8, 9])], disk={"0": [1, 1]})
+    passed(content.judge(at_rest(_written(1), snap).record()))
+
+
+def test_content_oracle_excuses_old_data_after_a_failed_write() -> None:
+    hand = _end(_read(_written(1, 2), 1, 1), 1, 1)
+    hand.marks["buffer: write error"] = 1
+    passed(content.judge(hand.record()))
+
+
+def test_content_oracle_does_not_know_of_a_record_without_reads_and_disk() -> None:
+    unknown(content.judge(at_rest(_written(), rest([])).record()))
+
+
+def test_content_oracle_does_not_know_of_a_run_that_was_cut() -> None:
+    hand = _read(_written(1), 1, 1)
+    hand.end = {"how": "deadlock", "detail": {}}
+    assert "deadlock" in unknown(content.judge(hand.record()))

@@ -1,0 +1,283 @@
+"""One run: the same spec gives the same record, a wrong spec a UsageError, and a failure is a result."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mmrace import history, oracles, scenarios
+from mmrace.history.canary import Canary
+from mmrace.history.variant import Variant
+from mmrace.kernel.mm import migrate
+from mmrace.runs.play import replay_record, run_one
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runtime.errors import NondeterminismError, UsageError
+from mmrace.runtime.record import SCHEMA, Record
+from mmrace.scenarios.scenario import Scenario
+from mmrace.scenarios.workload import packaged
+from tests.scenarios.staged import gate_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = Path(__file__).parent / "data" / "async-vs-commit.jsonl"
+SHORT = {"pages": 1, "buffers": 1, "words": 1, "rounds": 1, "migrations": 1, "passes": 3}
+GOLDEN_SPEC = replace(gate_spec("async-vs-commit", 115, **{**SHORT, "passes": 6}), strategy="pos")
+"""Of the short runs one in which a migration finds the page and then a buffer locked, backs out, and then moves a dirty
+page, while the commit waits for a handle and for a buffer."""
+VERSION_1 = GOLDEN.with_name("record-v1.jsonl")
+"""A record that was written under schema mmrace-record/1, as it was; nobody writes such a file any more."""
+
+FAILING = gate_spec("async-vs-commit", 3, "double-put", **SHORT)
+STEPS_CUT = 4_000  # ops: far less than the run that is to be cut, and its last quarter shows progress
+COMMITTER_IN_COMMIT = "jbd.commit:journal_commit_transaction"
+
+
+def kept(spec: RunSpec) -> tuple[RunResult, Record]:
+    result = run_one(spec, keep_record=True)
+    assert result.record is not None
+    return result, result.record
+
+
+def written(record: Record) -> list[str]:
+    """Return the lines of a record, with the host left out of the header."""
+    header, *rest = record.lines()
+    return [json.dumps({key: value for key, value in json.loads(header).items() if key != "host"}), *rest]
+
+
+def spelled(spec: RunSpec) -> RunSpec:
+    """Return a spec with every parameter in it."""
+    return replace(spec, params=tuple(sorted(scenarios.get(spec.scenario).merged(dict(spec.params)).items())))
+
+
+def refused(spec: RunSpec) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        run_one(spec)
+    return caught.value
+
+
+# -- the same spec, the same record ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scenario", ["async-vs-commit", "migrate-vs-writeback", "four"])
+@pytest.mark.parametrize("strategy", ["random", "round-robin"])
+def test_the_same_seed_gives_the_same_record(scenario: str, strategy: str) -> None:
+    spec = replace(gate_spec(scenario, 4, pages=2, idle=20), strategy=strategy)
+    assert written(kept(spec)[1]) == written(kept(spec)[1])
+
+
+def test_another_seed_gives_another_record() -> None:
+    one, two = (list(kept(gate_spec("four", seed))[1].plain()) for seed in (1, 2))
+    assert one != two
+
+
+def test_hash_order_does_not_reach_the_record() -> None:
+    code = (
+        "from mmrace.runs.play import run_one\n"
+        "from tests.scenarios.staged import gate_spec\n"
+        "for scenario in ('four', 'sync-vs-commit'):\n"
+        "    print(*run_one(gate_spec(scenario, 6, pages=2, idle=20), keep_record=True).record.lines(), sep='\\n')\n"
+    )
+    shown = []
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        shown.append([line for line in done.stdout.splitlines() if '"host"' not in line])
+    assert len(shown[0]) > 1000
+    assert shown[0] == shown[1]
+
+
+# -- the golden record -------------------------------------------------------------------------------------------
+
+
+def test_the_golden_run_gives_the_golden_record_event_by_event() -> None:
+    result, record = kept(GOLDEN_SPEC)
+    if os.environ.get("MMRACE_GOLDEN") == "write":
+        record.write(GOLDEN)
+    assert result.counters["migrations.refused.buffer-lock"] == 1 and result.counters["migrations.moved"] == 1
+    golden = Record.read(GOLDEN)
+    got = [json.loads(json.dumps(event)) for event in record.plain()]
+    for step, (want, event) in enumerate(zip(golden.plain(), got, strict=False)):
+        assert want == event, f"event {step}: MMRACE_GOLDEN=write writes the record anew, if the change is meant"
+    assert len(golden.events) == len(got)
+    assert written(golden) == written(record)
+    assert GOLDEN.stat().st_size < 300_000  # bytes that a repository bears
+
+
+def test_the_golden_record_is_replayed_strictly_and_judged_alike() -> None:
+    golden = Record.read(GOLDEN)
+    result = replay_record(str(GOLDEN))
+    assert result.record is not None
+    assert list(result.record.plain()) == list(golden.plain())
+    assert result.record.masks == golden.masks
+    assert result.record.verdict == golden.verdict
+    assert result.verdict == "PASS"
+
+
+# -- records of older schemas -------------------------------------------------------------------------------------
+
+
+def test_a_record_of_version_1_is_read_and_judged_as_it_was() -> None:
+    record = Record.read(VERSION_1)
+    assert record.schema == "mmrace-record/1"
+    assert len(record.events) == len(VERSION_1.read_text(encoding="utf-8").splitlines()) - 2
+    judgements = {judgement.oracle: judgement for judgement in oracles.judge_all(record)}
+    for oracle in record.verdict["checked"]:
+        assert judgements[oracle].verdict == "PASS" and judgements[oracle].checked, oracle
+    assert judgements["lock-order"].verdict == "PASS"  # a judge that is younger than the record
+
+
+def test_a_record_of_version_1_is_written_again_as_one(tmp_path: Path) -> None:
+    Record.read(VERSION_1).write(tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == VERSION_1.read_bytes()
+
+
+def test_a_strict_replay_of_version_1_is_refused_and_says_what_to_do() -> None:
+    with pytest.raises(UsageError) as caught:
+        replay_record(str(VERSION_1))
+    text = str(caught.value)
+    assert "an older mmrace wrote (mmrace-record/1)" in text and SCHEMA in text
+    assert "mmrace run async-vs-commit --engine gate --seed 93 --strategy random" in text
+
+
+# -- failing runs ------------------------------------------------------------------------------------------------
+
+
+def test_a_failing_run_is_replayed_from_its_file_with_the_same_findings(tmp_path: Path) -> None:
+    result = run_one(FAILING)
+    assert result.verdict == "FAIL" and result.record is not None
+    result.record.write(tmp_path / "run.jsonl")
+    again = replay_record(str(tmp_path / "run.jsonl"))
+    assert [f.signature for f in again.findings] == [f.signature for f in result.findings] != []
+    assert spelled(again.spec) == spelled(result.spec)
+    assert again.record is not None and written(again.record) == written(result.record)
+
+
+def test_the_record_of_a_failing_run_has_sites_and_is_the_one_that_failed() -> None:
+    result = run_one(FAILING)
+    assert result.record is not None
+    assert any(result.record.sites)
+    saved = result.record.verdict["findings"]
+    assert [finding["signature"] for finding in saved] == [finding.signature for finding in result.findings]
+
+
+def test_a_passing_run_keeps_its_record_only_if_asked() -> None:
+    assert run_one(GOLDEN_SPEC).record is None
+    assert kept(GOLDEN_SPEC)[1].events
+
+
+def test_a_run_that_is_cut_at_its_bound_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scenario, "steps", lambda *_: STEPS_CUT)
+    monkeypatch.setattr("mmrace.runtime.free.WATCH_SECONDS", 0.001)
+    for engine in ("gate", "free"):
+        result = run_one(replace(gate_spec("four", 1, rounds=400, migrations=400), engine=engine))
+        assert result.verdict == "UNKNOWN", engine
+        assert result.unknown and not result.findings
+        assert result.record is not None
+        assert (result.record.end["how"], result.record.end["detail"]["kind"]) == ("bound", "cut")
+
+
+def _buggy(*_: object) -> None:
+    """BUGGY: a mistake of Python, not of the protocol."""
+    raise KeyError("a planted mistake")
+
+
+@pytest.mark.parametrize("engine", ["gate", "free"])
+@pytest.mark.parametrize("place", [COMMITTER_IN_COMMIT, "fs.buffer:unlock_buffer", "fs.buffer:end_buffer_write_sync"])
+def test_an_exception_in_a_planted_bug_is_a_crash_and_no_finding(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str, engine: str
+) -> None:
+    canary = Canary(Variant("stumble", "BUGGY", {place: _buggy}), "async-vs-commit", "content", (1, 1))
+    monkeypatch.setattr(history, "CANARIES", (canary,))
+    result = run_one(replace(gate_spec("async-vs-commit", 93, "stumble", **SHORT), engine=engine))
+    assert (result.verdict, result.findings) == ("FAIL", [])
+    assert result.record is not None and result.record.end["how"] == "crash"
+    assert "KeyError: 'a planted mistake'" in result.record.end["detail"]["error"]
+    if engine == "gate":
+        result.record.write(tmp_path / "crash.jsonl")
+        again = replay_record(str(tmp_path / "crash.jsonl")).record
+        assert again is not None and again.end == result.record.end
+
+
+@pytest.mark.parametrize("engine", ["gate", "free"])
+def test_an_exception_in_the_correct_model_is_raised(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    spec = replace(GOLDEN_SPEC, engine=engine)
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "migrate_pages", _buggy)
+        with pytest.raises(KeyError, match="a planted mistake"):
+            run_one(spec)
+    assert run_one(spec).verdict == "PASS"
+
+
+# -- wrong calls -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where_to_go"),
+    [
+        (RunSpec("async-commit"), "async-vs-commit"),
+        (RunSpec("four", engine="gates"), "free, gate"),
+        (RunSpec("four", engine="gate", strategy="randon"), "did you mean random"),
+        (RunSpec("four", variant="double-puts"), "double-put"),
+        (RunSpec("four", noise="gentil"), "gentle"),
+        (RunSpec("four", (("page", 1),)), "pages"),
+        (RunSpec("four", (("pages", 0),)), "1..64"),
+        (RunSpec("four", (("pages", "two"),)), "number"),
+        (RunSpec("four", (("mode", "MIGRATE_FAST"),)), "MIGRATE_ASYNC"),
+        (RunSpec("four", (("without", "reeder"),)), "reader"),
+        (RunSpec("recorded", workload="no-such"), packaged()[0]),
+        (RunSpec("recorded"), "a workload"),
+        (RunSpec("four", workload=packaged()[0]), "no workload"),
+        (RunSpec("recorded", (("pages", 1),), workload=packaged()[0]), "pages of at least"),
+    ],
+    ids=str,
+)
+def test_a_wrong_spec_is_refused_and_told_where_to_go(wrong: RunSpec, where_to_go: str) -> None:
+    assert where_to_go in str(refused(wrong))
+
+
+def test_a_record_of_the_free_engine_is_not_replayed(tmp_path: Path) -> None:
+    kept(replace(GOLDEN_SPEC, engine="free"))[1].write(tmp_path / "free.jsonl")
+    with pytest.raises(UsageError, match="--engine gate"):
+        replay_record(str(tmp_path / "free.jsonl"))
+
+
+@pytest.mark.parametrize("key", ["scenario", "params", "variant", "seed", "workload", "strategy"])
+def test_a_record_without_the_spec_of_its_run_is_not_replayed(tmp_path: Path, key: str) -> None:
+    header, *rest = GOLDEN.read_text(encoding="utf-8").splitlines()
+    less = {name: value for name, value in json.loads(header).items() if name != key}
+    (tmp_path / "less.jsonl").write_text("\n".join([json.dumps(less), *rest]), encoding="utf-8")
+    with pytest.raises(UsageError, match="a header with the run's spec"):
+        replay_record(str(tmp_path / "less.jsonl"))
+
+
+def edited(tmp_path: Path, step: int, field: int, value: object) -> str:
+    """Write the golden record with one field of one op changed; return the path."""
+    lines = GOLDEN.read_text(encoding="utf-8").splitlines()
+    ops = [i for i, line in enumerate(lines[1:-1], 1) if json.loads(line)[1] != "NOTE"]
+    event = json.loads(lines[ops[step]])
+    assert event[field] != value
+    event[field] = value
+    lines[ops[step]] = json.dumps(event)
+    path = tmp_path / "edited.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("step", [1, 333, 700, -1])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(0, 99), (1, "SPAWN"), (2, 3), (3, "edited"), (4, "edited"), (6, 1 << 40)],
+    ids=["task", "kind", "lane", "outcome a", "outcome b", "enabled"],
+)
+def test_a_replay_of_an_edited_record_stops_at_that_step(tmp_path: Path, step: int, field: int, value: object) -> None:
+    path = edited(tmp_path, step, field, value)
+    number = step if step >= 0 else len(Record.read(path).masks) + step
+    with pytest.raises(NondeterminismError) as caught:
+        replay_record(path)
+    assert caught.value.step == number
+    assert f"step {number}" in str(caught.value)

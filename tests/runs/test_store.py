@@ -1,0 +1,132 @@
+"""The store of findings: complete folders, one per signature, nothing lost when the disk is full."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs import store as store_
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import FindingStore, harness_finding, summary_text
+from mmrace.runtime.record import Record
+from tests.search.campaign.stand_ins import record_of
+
+SPEC = RunSpec("alpha", (("pages", 2),), "", "gate", "random", "off", 77)
+
+
+def failed(*signatures: str, spec: RunSpec = SPEC) -> RunResult:
+    found = [Finding("content", "rule", f"title {name}", {"got": 1}, name) for name in signatures]
+    return RunResult(spec, "FAIL", found, ops=5, record=record_of(spec))
+
+
+def test_folder_has_all_that_repeats_the_run(tmp_path: Path) -> None:
+    saved = FindingStore(tmp_path).save(failed("s1"))
+    folder = tmp_path / "s1"
+    assert (saved.folder, saved.known, saved.error) == (str(folder), False, "")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "command.txt",
+        "record.jsonl",
+        "seed",
+        "summary.json",
+        "summary.txt",
+    ]
+    assert (folder / "seed").read_text() == "77\n"
+    replay, run = (folder / "command.txt").read_text().splitlines()
+    assert replay == f"mmrace replay {folder / 'record.jsonl'}"
+    assert run == SPEC.command()
+    facts = json.loads((folder / "summary.json").read_text())
+    assert (facts["schema"], facts["spec"]["seed"], facts["findings"][0]["signature"]) == ("mmrace-finding/1", 77, "s1")
+    assert "title s1 [s1]" in (folder / "summary.txt").read_text()
+    assert Record.read(folder / "record.jsonl").header["seed"] == 77
+
+
+def test_free_run_offers_no_strict_replay(tmp_path: Path) -> None:
+    FindingStore(tmp_path).save(failed("s1", spec=RunSpec("alpha", seed=3)))
+    assert "replay" not in (tmp_path / "s1" / "command.txt").read_text()
+
+
+def test_second_signature_of_a_known_run_gets_its_own_folder(tmp_path: Path) -> None:
+    store = FindingStore(tmp_path)
+    store.save(failed("s1"))
+    assert store.save(failed("s1", "s2")).folder == str(tmp_path / "s2")
+    assert store.save(failed("s1", "s2")).known
+
+
+def test_a_run_that_loses_the_race_for_one_signature_is_saved_under_its_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.rename
+
+    def late(source: str | Path, target: str | Path) -> None:
+        if Path(target).name == "s1" and not Path(target).exists():
+            real(source, target)  # another worker's, as far as this one can tell
+            raise FileExistsError(errno.EEXIST, "there already", str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    saved = FindingStore(tmp_path).save(failed("s1", "s2"))
+    assert (saved.folder, saved.known) == (str(tmp_path / "s2"), False)
+    assert str(tmp_path / "s2") in (tmp_path / "s2" / "command.txt").read_text()
+
+
+def test_further_hits_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_, "HITS_BYTES_MAX", 300)
+    store = FindingStore(tmp_path)
+    for _ in range(50):
+        store.save(failed("s1"))
+    lines = (tmp_path / "s1" / "hits.jsonl").read_text().splitlines()
+    assert 1 < len(lines) < 10
+    assert json.loads(lines[0])["seed"] == 77
+
+
+def test_number_of_folders_is_bounded_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_, "FOLDERS_MAX", 2)
+    store = FindingStore(tmp_path)
+    assert [store.save(failed(name)).error for name in ("a", "b")] == ["", ""]
+    assert "2 findings are kept already" in store.save(failed("c")).error
+
+
+def test_full_disk_leaves_no_half_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    saved = FindingStore(tmp_path / "store").save(failed("s1"))
+    assert "No space left on device" in saved.error
+    assert saved.folder == ""
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_loser_of_a_race_counts_a_hit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FindingStore(tmp_path)
+    real = os.rename
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", real)
+        FindingStore(tmp_path).save(failed("s1"))
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    assert store.save(failed("s1")).known
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s1"]
+    assert len((tmp_path / "s1" / "hits.jsonl").read_text().splitlines()) == 1
+
+
+def test_signature_cannot_leave_the_store(tmp_path: Path) -> None:
+    assert FindingStore(tmp_path).place("../../etc/x").parent == tmp_path
+
+
+def test_harness_findings_of_one_kind_share_a_signature() -> None:
+    first, second = (harness_finding("worker died", "t", RunSpec("alpha", seed=seed)) for seed in (1, 2))
+    other = harness_finding("worker died", "t", RunSpec("beta"))
+    assert first.signature == second.signature != other.signature
+
+
+def test_summary_ends_in_the_command() -> None:
+    text = summary_text(SPEC, "FAIL", failed("s1").findings, [SPEC.command()])
+    assert text.splitlines()[-1] == f"repeat: {SPEC.command()}"

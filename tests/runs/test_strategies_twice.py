@@ -1,0 +1,91 @@
+"""Every registered strategy, everything twice: the same schedule again, on a small scenario."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmrace.runs import strategy_of
+from mmrace.runs.play import run_one
+from mmrace.runs.program import Program
+from mmrace.runs.spec import RunSpec
+from mmrace.runs.twice import run_again, run_twice
+from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.record import Record
+from mmrace.scenarios.scenario import Stage
+from mmrace.strategies import registry
+from tests.search.explore.explorations import SMALL
+
+RUNS = 3  # of each sampler, and of each walk, the first ones
+
+OPTIONS = {
+    "script": ":text=migrator until migrate_pages:schedule; rest fair",
+    "guided": ":record={record}",
+    "postpone": ":cycle=migrator@40/12+committer@12/40",
+}
+"""Of the strategies that need to be told something."""
+
+
+def spec_of(strategy: str, seed: int = 0) -> RunSpec:
+    return RunSpec("async-vs-commit", SMALL, engine="fiber", strategy=strategy, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give a record with sites, as a failing run leaves it."""
+    path = tmp_path_factory.mktemp("saved") / "record.jsonl"
+    for seed in range(30):
+        result = run_one(RunSpec("async-vs-commit", SMALL, "double-put", "fiber", "pos", seed=seed))
+        if result.verdict == "FAIL" and result.record is not None:
+            result.record.write(path)
+            return str(path)
+    raise AssertionError("no run failed")
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names() if not registry.get(name).systematic])
+def test_a_sampler_gives_the_same_run_twice(name: str, saved: str) -> None:
+    text = name + OPTIONS.get(name, "").format(record=saved)
+    for seed in range(RUNS):
+        spec = spec_of(text, seed)
+        program = Program.of(spec)
+
+        def make(program: Program = program, spec: RunSpec = spec) -> Controlled:
+            return program.engine("fiber", strategy_of.choose(program, spec).strategy, spec.seed)
+
+        engine = run_twice(make, lambda program=program: program.scenario.play(Stage(program.params, None)))  # type: ignore[misc]
+        assert engine.error is None and engine.end["how"] == "finished"
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).systematic])
+def test_a_walk_gives_runs_that_can_be_run_again(name: str) -> None:
+    strategy, options = registry.parse(name)
+    search = strategy.make(options)
+    program = Program.of(spec_of(name))
+
+    def main() -> None:
+        program.scenario.play(Stage(program.params, None))
+
+    for _ in range(RUNS):
+        chosen = search.next()  # type: ignore[union-attr]
+        assert chosen is not None
+        engine = program.engine("fiber", chosen, 0)
+        engine.run(main)
+        search.learn(engine)  # type: ignore[union-attr]
+        record = Record.of_run(engine, {}, {})
+        run_again(record, lambda strategy: program.engine("fiber", strategy, 0), main)
+
+
+def test_a_feedback_schedule_is_the_same_twice(tmp_path: Path) -> None:
+    lines = []
+    for _ in range(2):
+        record = run_one(spec_of("feedback:base=pct,index=5", 9), keep_record=True).record
+        assert record is not None
+        lines.append(list(record.lines()))
+    assert lines[0] == lines[1]
+    assert '"corpus":"' in lines[0][0]
+
+
+def test_every_strategy_that_must_be_told_something_is() -> None:
+    told = {name for name in registry.names() if "" in registry.get(name).options.values()}
+    assert told == set(OPTIONS)

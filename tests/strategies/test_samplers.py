@@ -1,0 +1,122 @@
+"""What holds for every sampler: the draws decide everything, values are uniform, the registry makes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+
+import pytest
+
+from mmrace import runtime as rt
+from mmrace.runtime.gate import Gate
+from mmrace.strategies import registry
+from mmrace.strategies.contract import Lane, Profile
+from mmrace.strategies.feedback import Corpus, Tape
+from mmrace.strategies.feedback import stream as tape
+from mmrace.strategies.portfolio import MEMBERS, member
+from tests.strategies import programs
+from tests.strategies.chances import FALSE_ALARM, as_uneven
+from tests.strategies.programs import Plan, R, W, cells, lane_of_cell, order_of, play, profile, run, sampler, stream
+
+SAMPLERS = ("random", "pos", "urw", "surw", "pct", "pct:depth=3", "random-delays")
+RUNS = 4000
+
+
+def busy() -> None:
+    """Locks, choices, yields, children: a bit of everything, with many schedules."""
+    made = cells()
+
+    def child() -> None:
+        made.words.write(0, rt.choose(5))
+
+    def body(number: int) -> None:
+        for i in range(4):
+            made.words.write(i % 2, number)
+            rt.spin_lock(made.lock)
+            made.words.read(2)
+            rt.spin_unlock(made.lock)
+            rt.schedule()
+        rt.spawn(child, cpu=None)
+
+    for number in range(3):
+        rt.spawn(body, number, name=f"t{number}", cpu=None)
+
+
+def shown() -> Profile:
+    """About what a profiled run of `busy` shows."""
+    ops = {"main": 5, **{f"t{i}": 23 for i in range(3)}, **{f"t{i}.0": 4 for i in range(3)}}
+    parents = {name: "main" if "." not in name else name[:2] for name in ops if name != "main"}
+    lanes = {lane_of_cell(cell): Lane(("t0", "t1", "t2"), 6, 6, {"t0": 2, "t1": 2, "t2": 2}) for cell in range(2)}
+    return profile(ops, parents, 60, lanes)
+
+
+@pytest.mark.parametrize("text", SAMPLERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_draws_give_the_same_schedule(text: str, seed: int) -> None:
+    made, first = sampler(text), tape(seed, 0, Corpus())
+    one = run(busy, made.strategy(first, shown()), trimmed=False)
+    # exactly the draws of the first run: one more would raise StopIteration
+    again = Tape(iter(first.drawn))
+    two = run(busy, made.strategy(again, shown()), trimmed=False)
+    assert one.events == two.events and one.masks == two.masks
+    assert again.drawn == first.drawn
+
+
+@pytest.mark.parametrize("text", SAMPLERS)
+def test_engines_of_either_sort_see_the_same_schedule(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = sampler(text)
+    one = run(busy, made.strategy(stream(1), shown()), trimmed=False)
+    monkeypatch.setattr(programs, "ENGINE", Gate)
+    two = run(busy, made.strategy(stream(1), shown()), trimmed=False)
+    assert one.events == two.events
+
+
+@pytest.mark.parametrize("text", SAMPLERS)
+def test_other_draws_give_other_schedules(text: str) -> None:
+    made = sampler(text)
+    runs = (run(busy, made.strategy(stream(seed), shown()), trimmed=False) for seed in range(20))
+    assert len({tuple(event[:2] for event in engine.events) for engine in runs}) > 1
+
+
+@pytest.mark.parametrize("text", SAMPLERS)
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_each_value_is_chosen_with_equal_chances(text: str, n: int) -> None:
+    def main() -> None:
+        values.append(rt.choose(n))
+
+    values: list[int] = []
+    made = sampler(text)
+    for seed in range(RUNS // 4):
+        run(main, made.strategy(stream(seed), shown()))
+    expected = dict.fromkeys(range(n), Fraction(1, n))
+    assert as_uneven(Counter(values), expected) > FALSE_ALARM
+
+
+def test_round_robin_takes_turns_and_chooses_the_ordinary_value() -> None:
+    def never() -> float:
+        raise AssertionError("round-robin drew something")
+
+    def main() -> None:
+        assert rt.choose(3) == 0
+
+    plan: Plan = ((W(),) * 4, (R(),) * 4)
+    run(main, sampler("round-robin").strategy(never, None))
+    assert order_of(run(play(plan), sampler("round-robin").strategy(never, None))) == (0, 1) * 4
+    # t1's first turn began before the strategy was asked
+    assert order_of(run(play(plan), sampler("round-robin:turn=2").strategy(never, None))) == (1, 0, 0, 1, 1, 0, 0, 1)
+
+
+def test_the_portfolio_takes_turns_over_registered_samplers() -> None:
+    assert [member(index) for index in range(2 * len(MEMBERS))] == [*MEMBERS, *MEMBERS]
+    for text in MEMBERS:
+        strategy, options = registry.parse(text)
+        assert not strategy.systematic
+        assert sampler(text).strategy(stream(0), shown()) is not None
+        assert options == dict(strategy.options)
+
+
+def test_samplers_say_whether_they_need_a_profile() -> None:
+    needed = {text: sampler(text).profiled for text in (*SAMPLERS, "round-robin")}
+    assert [text for text, profiled in needed.items() if not profiled] == ["random", "pos", "round-robin"]
+    for text in ("random", "pos", "round-robin"):
+        sampler(text).strategy(stream(0), None)
