@@ -16,9 +16,9 @@ from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import InternalError, NondeterminismError, UsageError, Violation
-from mmrace.runtime.fiber import Fiber
-from mmrace.runtime.free import Free
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.free import FreeEngine
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import Strategy
@@ -26,7 +26,7 @@ from mmrace.scenarios.scenario import Scenario, Stage
 from mmrace.scenarios.workload import Workload
 
 ERA = "3.3"
-CONTROLLED: dict[str, type[Controlled]] = {"gate": Gate, "fiber": Fiber}
+CONTROLLED: dict[str, type[Controlled]] = {"gate": GateEngine, "fiber": FiberEngine}
 ENGINES = ("free", *CONTROLLED)
 NO_RESULT = (UsageError, InternalError, NondeterminismError, KeyboardInterrupt)
 """Errors that are never the model's, planted bug or not."""
@@ -64,9 +64,9 @@ class Program:
         """CPUs of the machine."""
         return self.scenario.ncpus(self.params)
 
-    def free(self, noise: str, seed: int) -> Free:
+    def free(self, noise: str, seed: int) -> FreeEngine:
         """Return a free-running engine for one run."""
-        return Free(Noise(noise, seed), seed=seed, ncpus=self.ncpus, steps_max=self.steps_max)
+        return FreeEngine(Noise(noise, seed), seed=seed, ncpus=self.ncpus, steps_max=self.steps_max)
 
     def engine(
         self, name: str, strategy: Strategy, seed: int, *, sites: bool = False, promoted: frozenset[str] | None = None
@@ -86,7 +86,7 @@ class Program:
             attach(engine)
         return engine
 
-    def play(self, engine: Free | Controlled) -> dict[str, Any]:
+    def play(self, engine: FreeEngine | Controlled) -> dict[str, Any]:
         """Run on `engine`; return the final state.
 
         Raises what the model raised, if that is no result: UsageError, InternalError, and for the correct protocol
@@ -103,10 +103,10 @@ class Program:
             engine.end = {"how": "crash", "detail": {"error": f"{type(error).__name__}: {error}"}}
         return stage.final
 
-    def record(self, engine: Free | Controlled, final: dict[str, Any], spec: RunSpec, **more: object) -> Record:
+    def record(self, engine: FreeEngine | Controlled, final: dict[str, Any], spec: RunSpec, **more: object) -> Record:
         """Return the record of a finished run.  Args: more: further entries of the header."""
-        free = isinstance(engine, Free)
-        promoted = None if isinstance(engine, Free) else engine.promoted
+        free = isinstance(engine, FreeEngine)
+        promoted = None if isinstance(engine, FreeEngine) else engine.promoted
         header = {
             "scenario": spec.scenario,
             "params": self.params,
@@ -120,7 +120,7 @@ class Program:
             "workload": spec.workload,
             "ncpus": self.ncpus,
             "promoted": None if promoted is None else sorted(promoted),
-            "explored": None if isinstance(engine, Free) else list(engine.explored()),
+            "explored": None if isinstance(engine, FreeEngine) else list(engine.explored()),
             **{"profile": None, "corpus": None, **more},
             "host": {"python": sys.version.split()[0], "machine": platform.machine()},
         }

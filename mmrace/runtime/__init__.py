@@ -1,7 +1,8 @@
 """Runtime: points, tasks, engines, locks and wait queues, record.
 
 ``from mmrace import runtime as rt`` is all that the kernel model needs.  Each primitive is written once, on the
-contract of an engine (`contract.py`); `gate.py` and `free.py` are the engines, `live.py` says which one runs.
+contract of an engine (`contract.py`).  The engines are in `gate.py`, `fiber.py` and `free.py`; `live.py` says which
+one runs.
 """
 
 from mmrace.runtime.context import (
@@ -67,7 +68,7 @@ from mmrace.runtime.refcount import Refcount, refcount
 from mmrace.runtime.retry import until_changed
 from mmrace.runtime.struct import Field, Struct, fresh, ghost, peek, poison, revive, shared
 from mmrace.runtime.task import Cpu, Task
-from mmrace.runtime.tasks import (
+from mmrace.runtime.task_ops import (
     Completion,
     bug_on,
     choose,

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mmrace.runtime import explain, live, sites
+from mmrace.runtime import live, sites, standstill
 from mmrace.runtime.contract import Gate, Guard, Site
 from mmrace.runtime.enabled import Enabled
 from mmrace.runtime.errors import Abort, InternalError, Violation, of_unwinding
@@ -432,7 +432,7 @@ class Controlled(Enabled):
         if self.alive == 0:
             self._finish({"how": "finished", "detail": {}})
         else:
-            self._finish({"how": "deadlock", "detail": explain.standstill(self.tasks)})
+            self._finish({"how": "deadlock", "detail": standstill.describe(self.tasks)})
         raise Abort
 
     def _bound(self) -> None:
@@ -445,7 +445,7 @@ class Controlled(Enabled):
             self.strategy = RoundRobin()
             self._ask_strategy()
             return
-        detail = explain.bound(self.tasks, self.events[self.bounded_at :], len(self.masks))
+        detail = standstill.bound(self.tasks, self.events[self.bounded_at :], len(self.masks))
         self._finish({"how": "bound", "detail": detail})
         raise Abort
 

@@ -32,19 +32,19 @@ _kept = _Kept()
 
 
 def _live_on(*_: object) -> None:
-    """Be a kept greenlet: whenever it is switched to, a task of the live engine got the floor for the first time."""
+    """Be a kept greenlet: each switch to it means that a task of the running engine gets the floor for the first time."""
     me = getcurrent()
     while True:
         engine = live.engine
-        assert isinstance(engine, Fiber)
-        chosen = engine.live(engine.running)
+        assert isinstance(engine, FiberEngine)
+        chosen = engine.run_task(engine.running)
         after = engine.hub if chosen is None else chosen.baton
         engine.idle.append(me)
         engine = chosen = None
         after.switch()
 
 
-class Fiber(Controlled):
+class FiberEngine(Controlled):
     """The controlled engine on greenlets; see `Controlled` for the arguments."""
 
     __slots__ = ("hub", "idle")
@@ -110,8 +110,8 @@ class Fiber(Controlled):
         task.baton = fiber = idle.pop() if idle else greenlet(_live_on)
         fiber.parent = self.hub  # gets what a bug of this module throws
 
-    def live(self, task: Task) -> Task | None:
-        """Live `task`, which got the floor for the first time; return who gets it next, None if the run is over."""
+    def run_task(self, task: Task) -> Task | None:
+        """Run `task`, which got the floor for the first time; return who gets it next, None if the run is over."""
         try:
             self._body(task)
             chosen = self._next(task)

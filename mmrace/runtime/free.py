@@ -20,7 +20,7 @@ from itertools import count
 from threading import get_ident
 from typing import Any
 
-from mmrace.runtime import explain, live, pool, sites
+from mmrace.runtime import live, pool, sites, standstill
 from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
@@ -37,7 +37,7 @@ STALL_SECONDS = 20.0  # without any op for so long: no progress (noise delays ar
 UNWIND_SECONDS = 60.0
 
 
-class Free:
+class FreeEngine:
     """The free-running engine.
 
     Args: noise: what disturbs the run, and what it changes in the process.  seed: of noise and of the tasks' own
@@ -410,7 +410,7 @@ class Free:
             with self.state:
                 stuck = self.awake == 0 and self.alive > 0 and not self.end
             if stuck:
-                self._finish({"how": "deadlock", "detail": explain.standstill(self.tasks)})
+                self._finish({"how": "deadlock", "detail": standstill.describe(self.tasks)})
                 return
             progress = self._progress()
             if progress > self.steps_max:
@@ -418,7 +418,7 @@ class Free:
             if progress != seen:
                 seen, since = progress, time.monotonic()
             elif self.recording and time.monotonic() - since > STALL_SECONDS:
-                detail = {**explain.standstill(self.tasks), "stalled_s": STALL_SECONDS}
+                detail = {**standstill.describe(self.tasks), "stalled_s": STALL_SECONDS}
                 self._finish({"how": "deadlock", "detail": detail})
 
     def _bound(self, progress: int) -> None:
@@ -427,7 +427,7 @@ class Free:
             self.bounded_at = {task: len(task.events) for task in list(self.tasks)}
         elif progress > sum(self.bounded_at.values()) + self.steps_max // FAIR_SHARE:
             recent = [event for task in list(self.tasks) for event in task.events[self.bounded_at.get(task, 0) :]]
-            self._finish({"how": "bound", "detail": explain.bound(self.tasks, recent, progress)})
+            self._finish({"how": "bound", "detail": standstill.bound(self.tasks, recent, progress)})
 
     def _unwind(self) -> None:
         """Make every thread of the run return to the pool.  Raises InternalError naming those that do not."""

@@ -269,7 +269,7 @@ class Struct(metaclass=StructMeta):
 
     def _touch(self) -> None:
         """Make what an untouched object holds; from now on it is of its own class, or of that class's dead one."""
-        cls: Any = _live_class(self).__mro__[1]
+        cls: Any = _real_class(self).__mro__[1]
         self.touched = True
         self.__class__ = cls
         self._fill()
@@ -317,7 +317,7 @@ def peek(obj: Struct, field: str) -> Any:
     if not obj.touched and field not in cls.ghosts:
         obj._touch()
     slot = cls.slot_of(field)
-    return getattr(obj, slot) if slot is not None else getattr(_live_class(obj), field).__get__(obj)
+    return getattr(obj, slot) if slot is not None else getattr(_real_class(obj), field).__get__(obj)
 
 
 def fresh(kind: str) -> tuple[str, str, int]:
@@ -394,7 +394,7 @@ def _dead_part(cls: type, owner: str, field: str) -> type:
     return made
 
 
-def _live_class(obj: Any) -> type:
+def _real_class(obj: Any) -> type:
     cls: type = type(obj)
     return cls.__mro__[1] if "_dead" in cls.__dict__ else cls
 
@@ -493,7 +493,7 @@ def _die(obj: Struct, keep: tuple[str, ...]) -> None:
 
 def _poison_parts(obj: Struct, keep: tuple[str, ...]) -> None:
     for key, part in _primitives(obj, keep):
-        part.__class__ = _dead_part(type(part), _live_class(obj).__name__, key)
+        part.__class__ = _dead_part(type(part), _real_class(obj).__name__, key)
 
 
 def revive(obj: Struct) -> None:
@@ -503,12 +503,12 @@ def revive(obj: Struct) -> None:
     engine = live.need()
     if engine.observer is not None:
         engine.observer.freed(obj, obj.dead)  # what was a use after free is one of the new object's from here on
-    obj.__class__ = _live_class(obj)
+    obj.__class__ = _real_class(obj)
     obj.dead = None
     if not obj.touched:
         return
     for _, part in _primitives(obj, ()):
-        part.__class__ = _live_class(part)
+        part.__class__ = _real_class(part)
 
 
 def release(obj: Struct) -> None:
@@ -519,6 +519,6 @@ def release(obj: Struct) -> None:
     """
     if not obj.touched:
         return
-    cls: Any = _live_class(obj)
+    cls: Any = _real_class(obj)
     obj.__class__ = cls
     cls.drop(obj)

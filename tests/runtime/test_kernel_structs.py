@@ -14,7 +14,7 @@ import pytest
 
 import mmrace.kernel
 from mmrace.runtime.struct import Part, Struct, StructMeta, shared
-from mmrace.runtime.tasks import Completion
+from mmrace.runtime.task_ops import Completion
 from tests.runtime.engines import Box
 
 BASE_SLOTS = {"base", "code", "dead", "guard", "name_", "size", "touched"}  # of Struct itself, machinery

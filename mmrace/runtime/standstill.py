@@ -56,7 +56,7 @@ def _name(holder: object) -> str | None:
     return None if holder is None else str(holder)
 
 
-def standstill(tasks: Iterable[Task]) -> dict[str, Any]:
+def describe(tasks: Iterable[Task]) -> dict[str, Any]:
     """Describe a standstill of the tasks that are not done; plain data for the record's `end`."""
     waiting = [task for task in tasks if not task.done]
     rows = []
@@ -96,7 +96,7 @@ def bound(tasks: Iterable[Task], recent: Iterable[tuple[Any, ...]], steps: int) 
         if (event[1] == NOTE and event[2] in PROGRESS) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
     }
     acted = {event[0] for event in recent}
-    found = standstill(tasks)
+    found = describe(tasks)
     silent = {task.name for task in tasks if not task.done and task.id not in acted}
     blocked = {task.name for task in tasks if task.gate is not None and task.gate.busy}
     if found["cycle"] and silent & blocked >= set(found["cycle"]):
