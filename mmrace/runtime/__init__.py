@@ -19,7 +19,6 @@ from mmrace.runtime.context import (
 from mmrace.runtime.errors import (
     Abort,
     InternalError,
-    LivenessFailure,
     MmraceError,
     NondeterminismError,
     UsageError,
@@ -105,7 +104,6 @@ __all__ = [
     "FlagWord",
     "InternalError",
     "Kind",
-    "LivenessFailure",
     "MmraceError",
     "Mutex",
     "NondeterminismError",

@@ -8,7 +8,7 @@ A program may ask for *fixed order* (`fix_order`) where nothing is to be explore
 task goes on while it can, then the enabled task that was spawned first; the strategy is not asked.
 
 A subclass supplies `point` and `gated` (the contract's, with its own way to hand the floor over in their middle: every
-op passes there, and a call more would cost a tenth of it), `_switch`, `_start`, `_begin`.
+op passes there, and a call more would cost a tenth of it), `_start`, `_begin`.
 
 A run's objects refer to each other in rings; `release` cuts them, so that what a run made is freed when the last one
 lets go of it, and not by a garbage collection that costs as much as a small run.
@@ -21,13 +21,12 @@ from collections.abc import Callable
 from typing import Any
 
 from mmrace.runtime import live, sites, standstill
-from mmrace.runtime.contract import Gate, Guard, Site
 from mmrace.runtime.enabled import Enabled
 from mmrace.runtime.errors import Abort, InternalError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
 from mmrace.runtime.struct import Struct, release
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.task import Cpu, Gate, Guard, Site, Task
 from mmrace.runtime.watch import RetryGate, changes, concerns, looked_at
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
@@ -461,7 +460,7 @@ class Controlled(Enabled):
         for task in self.tasks:
             if task.exit_gate is not None:
                 task.exit_gate.owner = None
-            task.fn = task.gate = task.entry = None
+            task.fn = task.gate = None
             task.args = ()
             task.held = []
         for cpu in self.cpus:
@@ -470,9 +469,6 @@ class Controlled(Enabled):
         self._alone = []
         for name in ("point", "gated", "access"):
             self.__dict__.pop(name, None)
-
-    def _switch(self, task: Task, chosen: Task) -> None:
-        raise NotImplementedError
 
     def _start(self, task: Task) -> None:
         raise NotImplementedError

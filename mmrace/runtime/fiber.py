@@ -15,10 +15,9 @@ from collections.abc import Callable
 from greenlet import getcurrent, greenlet
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import Abort
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Gate, Task
 
 
 class _Kept(threading.local):
@@ -32,7 +31,7 @@ _kept = _Kept()
 
 
 def _live_on(*_: object) -> None:
-    """Be a kept greenlet: each switch to it means that a task of the running engine gets the floor for the first time."""
+    """Be a kept greenlet: a switch to it gives the floor to a task of the running engine for the first time."""
     me = getcurrent()
     while True:
         engine = live.engine
@@ -40,7 +39,7 @@ def _live_on(*_: object) -> None:
         chosen = engine.run_task(engine.running)
         after = engine.hub if chosen is None else chosen.baton
         engine.idle.append(me)
-        engine = chosen = None
+        del engine, chosen  # kept idle, it keeps nothing of a run
         after.switch()
 
 

@@ -16,11 +16,10 @@ from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep, preempt_off, preempt_on
-from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import Violation
 from mmrace.runtime.kinds import SHIFT, Kind
 from mmrace.runtime.struct import Part, Struct, joined
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Gate, Guard, Task
 from mmrace.runtime.wait import WaitEntry, WaitQueue, finish_wait, prepare_to_wait, sleep_on, wake_up
 
 _TEST, _SET, _CLEAR = int(Kind.TEST), int(Kind.SET), int(Kind.CLEAR)
@@ -276,7 +275,7 @@ def bit_unlock(word: FlagWord, bit: int) -> None:
 def hand_over(word: FlagWord, bit: int, token: object) -> None:
     """Hand a held sleeping bit lock to the I/O `token`: tasks that act for it may release it.  Point: never."""
     word.owners[bit] = token
-    live.need().note("hand-over", (word.bit_code(bit) >> SHIFT, token))
+    live.engine.note("hand-over", (word.bit_code(bit) >> SHIFT, token))
 
 
 # -- bit spinlocks --------------------------------------------------------------------------------------------------
@@ -310,7 +309,7 @@ def _bit_taken(word: FlagWord, bit: int, gate: Gate, task: Task) -> None:
     gate.taken_at = task.site
     task.held.append(gate)
     if gate.waiters:
-        live.engine.set_busy(gate)  # type: ignore[union-attr]
+        live.engine.set_busy(gate)
     else:
         gate.busy = True
 
@@ -330,7 +329,7 @@ def bit_spin_unlock(word: FlagWord, bit: int) -> None:
     gate.owner = None
     task.held.remove(gate)
     if gate.waiters:
-        live.engine.set_free(gate)  # type: ignore[union-attr]
+        live.engine.set_free(gate)
     else:
         gate.busy = False
     preempt_on(task)

@@ -21,13 +21,12 @@ from threading import get_ident
 from typing import Any
 
 from mmrace.runtime import live, pool, sites, standstill
-from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.strategy import FAIR_SHARE
 from mmrace.runtime.struct import check_alive
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.task import Cpu, Gate, Guard, Task
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
 POLL_SECONDS = 0.02  # how often a blocked CPU lock looks for an abort
@@ -46,6 +45,7 @@ class FreeEngine:
     """
 
     name = "free"
+    real_threads = True
 
     def __init__(
         self,

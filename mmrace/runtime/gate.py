@@ -12,10 +12,9 @@ from functools import partial
 from typing import Any
 
 from mmrace.runtime import pool
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import Abort, InternalError
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Gate, Task
 
 UNWIND_SECONDS = 60.0
 

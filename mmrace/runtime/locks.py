@@ -17,11 +17,10 @@ from typing import Any, NoReturn
 
 from mmrace.runtime import live
 from mmrace.runtime.context import irqs_off, irqs_on, might_sleep, preempt_off, preempt_on
-from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import InternalError, Violation
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.struct import Part, Struct, joined
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Gate, Guard, Task
 
 _ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
 
@@ -53,7 +52,7 @@ class _Lock(Gate):
         self.taken_at = task.site
         task.held.append(self)
         if self.waiters:
-            live.engine.set_busy(self)  # type: ignore[union-attr]
+            live.engine.set_busy(self)
         else:
             self.busy = True
 
@@ -65,7 +64,7 @@ class _Lock(Gate):
         if self.raw is not None:
             self.raw.release()
         if self.waiters:
-            live.engine.set_free(self)  # type: ignore[union-attr]
+            live.engine.set_free(self)
         else:
             self.busy = False
 

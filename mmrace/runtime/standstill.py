@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.locks import Mutex, SpinLock
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.task import Cpu, Gate, Task
 from mmrace.runtime.wait import WaitEntry
 
 PROGRESS = ("round", "workload-end")  # notes of actors that got something done

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, cast, overload
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Guard
 from mmrace.runtime.errors import Violation
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.task import Guard
 
 T = TypeVar("T")
 FIELD_FILE = "<mmrace field>"
@@ -226,7 +226,7 @@ class Struct(metaclass=StructMeta):
     """What every new object asks its class: lanes, name of the sized part or "", setter of ghosts, `lazy`."""
 
     def __init__(self, name: object, **values: Any) -> None:
-        engine = live.engine or live.need()
+        engine = live.engine
         lanes, sized, set_ghosts, lazy = self.shape
         self.size = size = values.pop(sized) if sized else 0
         self.name_ = name
@@ -311,9 +311,9 @@ def peek(obj: Struct, field: str) -> Any:
     For snapshots and explanations, never for the model.
     """
     cls = type(obj)
-    engine = live.engine
-    if engine is not None and engine.observer is not None:
-        engine.observer.peeked(obj, field)
+    observer = live.engine.observer
+    if observer is not None:
+        observer.peeked(obj, field)
     if not obj.touched and field not in cls.ghosts:
         obj._touch()
     slot = cls.slot_of(field)
@@ -424,7 +424,7 @@ def _refuse_announced(obj: Struct, keep: tuple[str, ...]) -> None:
     Under control only: `free` keeps no pending ops, and looks when the op begins (`check_alive`).  A sleeper is let
     be: its wake is an op of somebody else, and what it does when it was woken is announced then.
     """
-    engine = live.need()
+    engine = live.engine
     me = engine.current()
     first = obj.code
     end = first + (type(obj).fixed_lanes + obj.size << SHIFT)
@@ -472,7 +472,7 @@ def poison(obj: Struct, keep: tuple[str, ...] = ()) -> None:
     """
     if obj.dead is not None:
         raise Violation("use-after-free", f"double free of a {type(obj).__name__}", object=obj.name)
-    engine = live.engine or live.need()
+    engine = live.engine
     if len(engine.tasks) > 1:
         _refuse_announced(obj, keep)
     if engine.observer is not None:
@@ -500,7 +500,7 @@ def revive(obj: Struct) -> None:
     """Make a poisoned, type-stable object usable again (allocation).  Point: never."""
     if obj.dead is None:
         return
-    engine = live.need()
+    engine = live.engine
     if engine.observer is not None:
         engine.observer.freed(obj, obj.dead)  # what was a use after free is one of the new object's from here on
     obj.__class__ = _real_class(obj)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.task import Gate
 
 
 class RetryGate(Gate):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Guard
 from mmrace.runtime.kinds import SHIFT, Kind
 from mmrace.runtime.struct import Part, Struct
+from mmrace.runtime.task import Guard
 
 _READ, _WRITE = int(Kind.READ), int(Kind.WRITE)
 

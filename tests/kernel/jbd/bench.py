@@ -140,7 +140,7 @@ def marked(name: str) -> bool:
     """Say whether a mark was reached in this run."""
     from mmrace.runtime import live  # noqa: PLC0415  the marks of the live engine
 
-    return bool(live.need().marks.get(name))
+    return bool(live.engine.marks.get(name))
 
 
 class Outcome:

@@ -198,7 +198,7 @@ def until(cond: Callable[[], object]) -> None:
 
 def marked(name: str) -> bool:
     """Say whether a mark was reached in this run so far."""
-    return bool(live.need().marks.get(name))
+    return bool(live.engine.marks.get(name))
 
 
 class Shuffle:
