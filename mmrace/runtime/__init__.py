@@ -24,6 +24,7 @@ from mmrace.runtime.errors import (
     UsageError,
     Violation,
 )
+from mmrace.runtime.fields import Field, ghost, shared
 from mmrace.runtime.flags import (
     FlagWord,
     bit_lock,
@@ -62,10 +63,11 @@ from mmrace.runtime.locks import (
     spinlock,
 )
 from mmrace.runtime.percpu import PerCpu
+from mmrace.runtime.poison import poison, revive
 from mmrace.runtime.pool import pool_size
 from mmrace.runtime.refcount import Refcount, refcount
 from mmrace.runtime.retry import until_changed
-from mmrace.runtime.struct import Field, Struct, fresh, ghost, peek, poison, revive, shared
+from mmrace.runtime.struct import Struct, fresh, peek
 from mmrace.runtime.task import Cpu, Task
 from mmrace.runtime.task_ops import (
     Completion,

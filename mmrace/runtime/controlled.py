@@ -24,8 +24,9 @@ from mmrace.runtime import live, sites, standstill
 from mmrace.runtime.enabled import Enabled
 from mmrace.runtime.errors import Abort, InternalError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
+from mmrace.runtime.poison import release
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
-from mmrace.runtime.struct import Struct, release
+from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Cpu, Gate, Guard, Site, Task
 from mmrace.runtime.watch import RetryGate, changes, concerns, looked_at
 

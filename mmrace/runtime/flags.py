@@ -11,14 +11,16 @@ Invariant: ghost owners change only inside ops on their bit.  Source: Linux `inc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep, preempt_off, preempt_on
 from mmrace.runtime.errors import Violation
+from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import SHIFT, Kind
-from mmrace.runtime.struct import Part, Struct, joined
+from mmrace.runtime.struct import Struct, joined
 from mmrace.runtime.task import Gate, Guard, Task
 from mmrace.runtime.wait import WaitEntry, WaitQueue, finish_wait, prepare_to_wait, sleep_on, wake_up
 
@@ -48,7 +50,7 @@ class FlagWord:
 
     __slots__ = ("code", "gates", "guard", "of", "owners", "part", "queues", "value")
 
-    def __init__(self, code: int, guard: Guard | None, struct: Struct, part: _FlagPart) -> None:
+    def __init__(self, code: int, guard: Guard | None, struct: Owner, part: _FlagPart) -> None:
         self.code = code
         self.guard = guard
         self.of = struct.name_
@@ -349,8 +351,11 @@ class _FlagPart(Part):
             raise TypeError(f"{bits.__name__}: bits must be 0..{len(bits) - 1} without holes")
         self.lanes = 1 + len(bits) + len(waitable)
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> FlagWord:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> FlagWord:
         return FlagWord(code, guard, owner, self)
+
+    def inner(self, made: FlagWord) -> Iterable[Gate]:
+        return list(made.gates.values())
 
     def outlives(self, lane: int) -> bool:
         return lane > len(self.bits)

@@ -24,8 +24,8 @@ from mmrace.runtime import live, pool, sites, standstill
 from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.noise import Noise
+from mmrace.runtime.poison import check_alive
 from mmrace.runtime.strategy import FAIR_SHARE
-from mmrace.runtime.struct import check_alive
 from mmrace.runtime.task import Cpu, Gate, Guard, Task
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)

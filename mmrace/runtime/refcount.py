@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from mmrace.runtime import live
+from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import SHIFT, Kind
-from mmrace.runtime.struct import Part, Struct
 from mmrace.runtime.task import Guard
 
 _GET, _PUT, _GUZ = int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)
@@ -97,7 +97,7 @@ class _RefcountPart(Part):
     def __init__(self, tested: bool) -> None:
         self.tested = tested
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Refcount:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> Refcount:
         return Refcount(code, guard, owner.name_)
 
 

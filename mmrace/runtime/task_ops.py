@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager
 
 from mmrace.runtime import live
 from mmrace.runtime.errors import UsageError, Violation
+from mmrace.runtime.fields import Field, shared
 from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Field, Struct, shared
+from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Gate, Task
 from mmrace.runtime.wait import WaitQueue, wait_event, wait_queue, wake_up_all
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep
+from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Part, Struct, joined
+from mmrace.runtime.struct import joined
 from mmrace.runtime.task import Gate, Guard, Task
 
 _QUEUE, _SLEEP, _WAKE, _DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
@@ -146,7 +147,7 @@ def wait_event(
 
 
 class _QueuePart(Part):
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> WaitQueue:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> WaitQueue:
         return WaitQueue(code, guard, owner.name_, self.key)
 
 

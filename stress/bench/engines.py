@@ -48,10 +48,10 @@ from mmrace.oracles.general import data_race, lock_order
 from mmrace.runtime import live
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.fields import FIELD_FILE
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
-from mmrace.runtime.struct import FIELD_FILE
 from mmrace.runtime.task import Task
 from mmrace.scenarios.build import build
 from mmrace.strategies.random_walk import RandomWalkSampler
