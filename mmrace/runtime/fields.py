@@ -75,7 +75,7 @@ class Part:
 
 
 class PlanRow(NamedTuple):
-    """Where a field of a struct has its lanes.  `first` counts from the object's own; `part` is None for a plain field."""
+    """Where a field has its lanes, counted from the first one of its struct.  `part` is None for a plain field."""
 
     field: str
     first: int
