@@ -10,8 +10,8 @@ task goes on while it can, then the enabled task that was spawned first; the str
 A subclass supplies `point` and `gated` (the contract's, with its own way to hand the floor over in their middle: every
 op passes there, and a call more would cost a tenth of it), `_start`, `_begin`.
 
-A run's objects refer to each other in rings; `release` cuts them, so that what a run made is freed when the last one
-lets go of it, and not by a garbage collection that costs as much as a small run.
+A run's objects refer to each other in rings.  `release` cuts them all, so that a run is freed when its owner lets go
+of it, and not by a garbage collection, which costs as much as a small run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mmrace.runtime import live, sites, standstill
 from mmrace.runtime.enabled import Enabled
 from mmrace.runtime.errors import Abort, InternalError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
-from mmrace.runtime.poison import release
+from mmrace.runtime.release import forget_frames, release
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Cpu, Gate, Guard, Site, Task
@@ -32,6 +32,7 @@ from mmrace.runtime.watch import RetryGate, changes, concerns, looked_at
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
 _NEVER = sys.maxsize  # tasks, above which somebody is asked
+_NOBODY = RoundRobin()  # the strategy of a run that is over
 
 
 class Controlled(Enabled):
@@ -455,18 +456,11 @@ class Controlled(Enabled):
         For whoever owns the run, when it is over and nobody will look at what objects hold any more: events, masks and
         lanes can still be read and named.
         """
-        for _, obj in self.objects:
-            if isinstance(obj, Struct):
-                release(obj)
-        for task in self.tasks:
-            if task.exit_gate is not None:
-                task.exit_gate.owner = None
-            task.fn = task.gate = None
-            task.args = ()
-            task.held = []
-        for cpu in self.cpus:
-            cpu.tasks = []
-            cpu.irq_task = cpu.preempt_owner = cpu.owner = None
+        release(self.objects, self.tasks, self.cpus)
+        if self.error is not None:
+            forget_frames(self.error)
+        self.observer = None
+        self.strategy, self.pick = _NOBODY, _NOBODY.pick
         self._alone = []
         for name in ("point", "gated", "access"):
             self.__dict__.pop(name, None)

@@ -56,6 +56,7 @@ class Part:
     lanes = 1
     key = ""  # the field's name, set by StructMeta
     sized = False  # True: the number of lanes is given per object
+    knots = False  # True: what is built can be part of a ring, which `untie` cuts
 
     def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> Any:
         """Return the primitive for one object; `code` is that of its first lane."""
@@ -64,6 +65,9 @@ class Part:
     def inner(self, made: Any) -> Iterable[Any]:
         """Return the primitives that a built one has made on its own lanes, if it makes any."""
         return ()
+
+    def untie(self, made: Any) -> None:
+        """After a run: cut the rings that a built one is part of.  Asked only of parts with `knots`."""
 
     def outlives(self, lane: int) -> bool:
         """Say whether the primitive's lane of this number is no part of the struct's memory."""

@@ -350,12 +350,17 @@ class _FlagPart(Part):
         if [int(bit) for bit in bits] != list(range(len(bits))):
             raise TypeError(f"{bits.__name__}: bits must be 0..{len(bits) - 1} without holes")
         self.lanes = 1 + len(bits) + len(waitable)
+        self.knots = bool(waitable)
 
     def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> FlagWord:
         return FlagWord(code, guard, owner, self)
 
     def inner(self, made: FlagWord) -> Iterable[Gate]:
         return list(made.gates.values())
+
+    def untie(self, made: FlagWord) -> None:
+        for queue in made.queues.values():
+            queue.entries = []
 
     def outlives(self, lane: int) -> bool:
         return lane > len(self.bits)

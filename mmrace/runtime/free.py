@@ -16,6 +16,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from threading import get_ident
 from typing import Any
@@ -25,6 +26,7 @@ from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, o
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.poison import check_alive
+from mmrace.runtime.release import forget_frames, release
 from mmrace.runtime.strategy import FAIR_SHARE
 from mmrace.runtime.task import Cpu, Gate, Guard, Task
 
@@ -201,7 +203,7 @@ class FreeEngine:
             if task.cpu_ is not None:
                 task.cpu_.tasks.append(task)
         task.noise = self.noise.for_task(task)
-        pool.submit(lambda: self._thread(task))
+        pool.submit(partial(self._thread, task))
 
     # -- ops --------------------------------------------------------------------------------------------------------
 
@@ -395,6 +397,12 @@ class FreeEngine:
         else:
             self.error = self.error or error
             self._finish({"how": "abort", "detail": {"task": task.name, "error": repr(error)}})
+
+    def release(self) -> None:
+        """Let go of the model; see `Controlled.release`."""
+        release(self.objects, self.tasks, self.cpus)
+        if self.error is not None:
+            forget_frames(self.error)
 
     # -- watchdog ---------------------------------------------------------------------------------------------------
 

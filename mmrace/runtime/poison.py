@@ -152,16 +152,3 @@ def revive(obj: Struct) -> None:
         return
     for _, part in _primitives(obj, ()):
         part.__class__ = real_class(part)
-
-
-def release(obj: Struct) -> None:
-    """Make `obj` forget what it holds, so that rings of objects come apart; its name, size and lanes stay.
-
-    For engines, after a run.  An object that was never touched holds nothing but ghosts, whose rings, if any, lead
-    through one that was.  Point: never.
-    """
-    if not obj.touched:
-        return
-    cls: Any = real_class(obj)
-    obj.__class__ = cls
-    cls.drop(obj)

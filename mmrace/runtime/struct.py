@@ -35,16 +35,17 @@ class StructMeta(type):
 
     Attributes: plan: a row for each field and primitive, in the order of their lanes, `fixed_lanes` in all.
     sized_part: the primitive whose lanes are counted per object, and come last.  parts: (field, code offset,
-    primitive) of the others.  defaults: attribute that stores a plain field -> its first value.  ghosts: name -> first
-    value.  slot_of: field -> attribute that stores its value; None if it is not a plain field.  lazy: what an object
-    holds is made when it is first touched.  drop: makes a live object forget all values.  struct_name: what the model
-    calls it, also in a subclass that a variant made.
+    primitive) of the others.  knots: (field, primitive) of those that can be part of a ring.  defaults: attribute that
+    stores a plain field -> its first value.  ghosts: name -> first value.  slot_of: field -> attribute that stores its
+    value; None if it is not a plain field.  lazy: what an object holds is made when it is first touched.  drop: makes
+    a live object forget all values.  struct_name: what the model calls it, also in a subclass that a variant made.
     """
 
     plan: list[PlanRow]
     fixed_lanes: int
     sized_part: tuple[str, Part] | None
     parts: list[tuple[str, int, Part]]
+    knots: tuple[tuple[str, Part], ...]
     defaults: dict[str, object]
     ghosts: dict[str, object]
     slot_of: Any
@@ -91,6 +92,7 @@ class StructMeta(type):
         made = super().__new__(mcs, name, bases, space)
         made.plan, made.defaults, made.ghosts, made.fixed_lanes, made.sized_part = plan, defaults, ghosts, lane, sized
         made.parts = [(row.field, row.first << SHIFT, row.part) for row in plan if row.part is not None]
+        made.knots = tuple((key, part) for key, _, part in made.parts if part.knots)
         made.slot_of = staticmethod({row.field: slot(row.field) for row in plan if row.part is None}.get)
         made.set_fields = staticmethod(setter(defaults))
         held = [*defaults, *ghosts, *(key for key, _, _ in made.parts), *([sized[0]] if sized else [])]

@@ -119,7 +119,7 @@ class Task:
         self.baton: Any = None
         self.exit_gate: Gate | None = None
         # record
-        self.log: Callable[[tuple[object, ...]], None] = _not_started
+        self.log: Callable[[tuple[object, ...]], None] = not_started
         self.site: Site | None = None
 
     def ordinal(self, kind: str) -> int:
@@ -168,5 +168,6 @@ class Task:
         return f"<task {self.name}>"
 
 
-def _not_started(event: tuple[object, ...]) -> None:
-    raise AssertionError(f"event {event} of a task that no engine started")
+def not_started(event: tuple[object, ...]) -> None:
+    """Be the `log` of a task that does not run: before its engine starts it, and after its run."""
+    raise AssertionError(f"event {event} of a task that no engine runs")

@@ -147,8 +147,13 @@ def wait_event(
 
 
 class _QueuePart(Part):
+    knots = True
+
     def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> WaitQueue:
         return WaitQueue(code, guard, owner.name_, self.key)
+
+    def untie(self, made: WaitQueue) -> None:
+        made.entries = []  # of sleepers whom the end of the run found there, and who know their queue
 
 
 def wait_queue() -> WaitQueue:
