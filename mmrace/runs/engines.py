@@ -6,13 +6,13 @@ from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.fiber import Fiber
-from mmrace.runtime.free import Free
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.free import FreeEngine
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.strategy import Strategy
 
-CONTROLLED: dict[str, type[Controlled]] = {"gate": Gate, "fiber": Fiber}
+CONTROLLED: dict[str, type[Controlled]] = {"gate": GateEngine, "fiber": FiberEngine}
 ENGINES = ("free", *CONTROLLED)
 
 
@@ -22,9 +22,9 @@ def check(name: str) -> None:
         raise UsageError(expected=f"an engine out of {', '.join(ENGINES)}", got=name, where="--engine")
 
 
-def free(program: Program, spec: RunSpec) -> Free:
+def free(program: Program, spec: RunSpec) -> FreeEngine:
     """Return a free-running engine for one run."""
-    return Free(Noise(spec.noise, spec.seed), seed=spec.seed, ncpus=program.ncpus, steps_max=program.steps_max)
+    return FreeEngine(Noise(spec.noise, spec.seed), seed=spec.seed, ncpus=program.ncpus, steps_max=program.steps_max)
 
 
 def controlled(

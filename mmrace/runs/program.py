@@ -14,10 +14,10 @@ from mmrace.oracles.general.judgement import Oracle
 from mmrace.runs.spec import Params, RunSpec, Value
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.free import Free
+from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.record import Record
 
-Engine: TypeAlias = Free | Controlled
+Engine: TypeAlias = FreeEngine | Controlled
 
 
 class Program(Protocol):

@@ -36,14 +36,14 @@ def preempt_off(task: Task) -> None:
     depth = task.preempt
     task.preempt = depth + 1
     if not depth:
-        live.engine.hold_cpu(task)  # type: ignore[union-attr]
+        live.engine.hold_cpu(task)
 
 
 def preempt_on(task: Task) -> None:
     """Undo `preempt_off` (inside an op)."""
     task.preempt = depth = task.preempt - 1
     if not depth:
-        live.engine.release_cpu(task)  # type: ignore[union-attr]
+        live.engine.release_cpu(task)
 
 
 def irqs_off(task: Task) -> None:
@@ -51,14 +51,14 @@ def irqs_off(task: Task) -> None:
     depth = task.irq_depth
     task.irq_depth = depth + 1
     if not depth:
-        live.engine.irqs_off(task)  # type: ignore[union-attr]
+        live.engine.irqs_off(task)
 
 
 def irqs_on(task: Task) -> None:
     """Undo `irqs_off` (inside an op)."""
     task.irq_depth = depth = task.irq_depth - 1
     if not depth:
-        live.engine.irqs_on(task)  # type: ignore[union-attr]
+        live.engine.irqs_on(task)
 
 
 def _cpu_of(task: Task, what: str) -> Cpu:
@@ -123,7 +123,7 @@ def irq_enter(cpu: int) -> None:
     It begins only while interrupts are on there and no other one runs, and the CPU's own task does not go on before
     it ended.  Point: always.
     """
-    engine = live.need()
+    engine = live.engine
     target = engine.cpu(cpu)
     code = target.code + _IRQ
     task = engine.irq_enter(target, code)
@@ -132,7 +132,7 @@ def irq_enter(cpu: int) -> None:
 
 def irq_exit() -> None:
     """End the interrupt that this task runs.  Point: always."""
-    engine = live.need()
+    engine = live.engine
     task = engine.current()
     cpu = task.cpu_
     if not task.in_irq or cpu is None:

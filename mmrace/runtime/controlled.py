@@ -8,10 +8,10 @@ A program may ask for *fixed order* (`fix_order`) where nothing is to be explore
 task goes on while it can, then the enabled task that was spawned first; the strategy is not asked.
 
 A subclass supplies `point` and `gated` (the contract's, with its own way to hand the floor over in their middle: every
-op passes there, and a call more would cost a tenth of it), `_switch`, `_start`, `_begin`.
+op passes there, and a call more would cost a tenth of it), `_start`, `_begin`.
 
-A run's objects refer to each other in rings; `release` cuts them, so that what a run made is freed when the last one
-lets go of it, and not by a garbage collection that costs as much as a small run.
+A run's objects refer to each other in rings.  `release` cuts them all, so that a run is freed when its owner lets go
+of it, and not by a garbage collection, which costs as much as a small run.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mmrace.runtime import explain, live, sites
-from mmrace.runtime.contract import Gate, Guard, Site
+from mmrace.runtime import live, sites, standstill
 from mmrace.runtime.enabled import Enabled
 from mmrace.runtime.errors import Abort, InternalError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
+from mmrace.runtime.release import forget_frames, release
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
-from mmrace.runtime.struct import Struct, release
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.struct import Struct
+from mmrace.runtime.task import Cpu, Gate, Guard, Site, Task
 from mmrace.runtime.watch import RetryGate, changes, concerns, looked_at
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
 _NEVER = sys.maxsize  # tasks, above which somebody is asked
+_NOBODY = RoundRobin()  # the strategy of a run that is over
 
 
 class Controlled(Enabled):
@@ -432,7 +433,7 @@ class Controlled(Enabled):
         if self.alive == 0:
             self._finish({"how": "finished", "detail": {}})
         else:
-            self._finish({"how": "deadlock", "detail": explain.standstill(self.tasks)})
+            self._finish({"how": "deadlock", "detail": standstill.describe(self.tasks)})
         raise Abort
 
     def _bound(self) -> None:
@@ -445,7 +446,7 @@ class Controlled(Enabled):
             self.strategy = RoundRobin()
             self._ask_strategy()
             return
-        detail = explain.bound(self.tasks, self.events[self.bounded_at :], len(self.masks))
+        detail = standstill.bound(self.tasks, self.events[self.bounded_at :], len(self.masks))
         self._finish({"how": "bound", "detail": detail})
         raise Abort
 
@@ -455,24 +456,14 @@ class Controlled(Enabled):
         For whoever owns the run, when it is over and nobody will look at what objects hold any more: events, masks and
         lanes can still be read and named.
         """
-        for _, obj in self.objects:
-            if isinstance(obj, Struct):
-                release(obj)
-        for task in self.tasks:
-            if task.exit_gate is not None:
-                task.exit_gate.owner = None
-            task.fn = task.gate = task.entry = None
-            task.args = ()
-            task.held = []
-        for cpu in self.cpus:
-            cpu.tasks = []
-            cpu.irq_task = cpu.preempt_owner = cpu.owner = None
+        release(self.objects, self.tasks, self.cpus)
+        if self.error is not None:
+            forget_frames(self.error)
+        self.observer = None
+        self.strategy, self.pick = _NOBODY, _NOBODY.pick
         self._alone = []
         for name in ("point", "gated", "access"):
             self.__dict__.pop(name, None)
-
-    def _switch(self, task: Task, chosen: Task) -> None:
-        raise NotImplementedError
 
     def _start(self, task: Task) -> None:
         raise NotImplementedError

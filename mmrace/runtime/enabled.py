@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.struct import Struct
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.task import Cpu, Gate, Task
 
 
 class Observer(Protocol):

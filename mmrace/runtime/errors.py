@@ -52,16 +52,6 @@ class Violation(MmraceError):
         super().__init__(f"{oracle}: {rule}" + (f" ({shown})" if shown else ""))
 
 
-class LivenessFailure(MmraceError):
-    """Nobody can go on, or everybody goes on for ever: `detail` names each task, what it waits for and who holds it."""
-
-    exit_code = EXIT_FAIL
-
-    def __init__(self, kind: str, detail: dict[str, object]) -> None:
-        self.kind, self.detail = kind, detail
-        super().__init__(f"liveness: {kind}")
-
-
 class NondeterminismError(MmraceError):
     """A replay left its record: at which step, and what stood on both sides."""
 

@@ -11,16 +11,17 @@ Invariant: ghost owners change only inside ops on their bit.  Source: Linux `inc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep, preempt_off, preempt_on
-from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import Violation
+from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import SHIFT, Kind
-from mmrace.runtime.struct import Part, Struct, joined
-from mmrace.runtime.task import Task
+from mmrace.runtime.struct import Struct, joined
+from mmrace.runtime.task import Gate, Guard, Task
 from mmrace.runtime.wait import WaitEntry, WaitQueue, finish_wait, prepare_to_wait, sleep_on, wake_up
 
 _TEST, _SET, _CLEAR = int(Kind.TEST), int(Kind.SET), int(Kind.CLEAR)
@@ -49,7 +50,7 @@ class FlagWord:
 
     __slots__ = ("code", "gates", "guard", "of", "owners", "part", "queues", "value")
 
-    def __init__(self, code: int, guard: Guard | None, struct: Struct, part: _FlagPart) -> None:
+    def __init__(self, code: int, guard: Guard | None, struct: Owner, part: _FlagPart) -> None:
         self.code = code
         self.guard = guard
         self.of = struct.name_
@@ -276,7 +277,7 @@ def bit_unlock(word: FlagWord, bit: int) -> None:
 def hand_over(word: FlagWord, bit: int, token: object) -> None:
     """Hand a held sleeping bit lock to the I/O `token`: tasks that act for it may release it.  Point: never."""
     word.owners[bit] = token
-    live.need().note("hand-over", (word.bit_code(bit) >> SHIFT, token))
+    live.engine.note("hand-over", (word.bit_code(bit) >> SHIFT, token))
 
 
 # -- bit spinlocks --------------------------------------------------------------------------------------------------
@@ -310,7 +311,7 @@ def _bit_taken(word: FlagWord, bit: int, gate: Gate, task: Task) -> None:
     gate.taken_at = task.site
     task.held.append(gate)
     if gate.waiters:
-        live.engine.set_busy(gate)  # type: ignore[union-attr]
+        live.engine.set_busy(gate)
     else:
         gate.busy = True
 
@@ -330,7 +331,7 @@ def bit_spin_unlock(word: FlagWord, bit: int) -> None:
     gate.owner = None
     task.held.remove(gate)
     if gate.waiters:
-        live.engine.set_free(gate)  # type: ignore[union-attr]
+        live.engine.set_free(gate)
     else:
         gate.busy = False
     preempt_on(task)
@@ -349,9 +350,17 @@ class _FlagPart(Part):
         if [int(bit) for bit in bits] != list(range(len(bits))):
             raise TypeError(f"{bits.__name__}: bits must be 0..{len(bits) - 1} without holes")
         self.lanes = 1 + len(bits) + len(waitable)
+        self.knots = bool(waitable)
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> FlagWord:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> FlagWord:
         return FlagWord(code, guard, owner, self)
+
+    def inner(self, made: FlagWord) -> Iterable[Gate]:
+        return list(made.gates.values())
+
+    def untie(self, made: FlagWord) -> None:
+        for queue in made.queues.values():
+            queue.entries = []
 
     def outlives(self, lane: int) -> bool:
         return lane > len(self.bits)

@@ -16,18 +16,19 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from threading import get_ident
 from typing import Any
 
-from mmrace.runtime import explain, live, pool, sites
-from mmrace.runtime.contract import Gate, Guard
+from mmrace.runtime import live, pool, sites, standstill
 from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.noise import Noise
+from mmrace.runtime.poison import check_alive
+from mmrace.runtime.release import forget_frames, release
 from mmrace.runtime.strategy import FAIR_SHARE
-from mmrace.runtime.struct import check_alive
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.task import Cpu, Gate, Guard, Task
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
 POLL_SECONDS = 0.02  # how often a blocked CPU lock looks for an abort
@@ -37,7 +38,7 @@ STALL_SECONDS = 20.0  # without any op for so long: no progress (noise delays ar
 UNWIND_SECONDS = 60.0
 
 
-class Free:
+class FreeEngine:
     """The free-running engine.
 
     Args: noise: what disturbs the run, and what it changes in the process.  seed: of noise and of the tasks' own
@@ -46,6 +47,7 @@ class Free:
     """
 
     name = "free"
+    real_threads = True
 
     def __init__(
         self,
@@ -201,7 +203,7 @@ class Free:
             if task.cpu_ is not None:
                 task.cpu_.tasks.append(task)
         task.noise = self.noise.for_task(task)
-        pool.submit(lambda: self._thread(task))
+        pool.submit(partial(self._thread, task))
 
     # -- ops --------------------------------------------------------------------------------------------------------
 
@@ -396,6 +398,12 @@ class Free:
             self.error = self.error or error
             self._finish({"how": "abort", "detail": {"task": task.name, "error": repr(error)}})
 
+    def release(self) -> None:
+        """Let go of the model; see `Controlled.release`."""
+        release(self.objects, self.tasks, self.cpus)
+        if self.error is not None:
+            forget_frames(self.error)
+
     # -- watchdog ---------------------------------------------------------------------------------------------------
 
     def _progress(self) -> int:
@@ -410,7 +418,7 @@ class Free:
             with self.state:
                 stuck = self.awake == 0 and self.alive > 0 and not self.end
             if stuck:
-                self._finish({"how": "deadlock", "detail": explain.standstill(self.tasks)})
+                self._finish({"how": "deadlock", "detail": standstill.describe(self.tasks)})
                 return
             progress = self._progress()
             if progress > self.steps_max:
@@ -418,7 +426,7 @@ class Free:
             if progress != seen:
                 seen, since = progress, time.monotonic()
             elif self.recording and time.monotonic() - since > STALL_SECONDS:
-                detail = {**explain.standstill(self.tasks), "stalled_s": STALL_SECONDS}
+                detail = {**standstill.describe(self.tasks), "stalled_s": STALL_SECONDS}
                 self._finish({"how": "deadlock", "detail": detail})
 
     def _bound(self, progress: int) -> None:
@@ -427,7 +435,7 @@ class Free:
             self.bounded_at = {task: len(task.events) for task in list(self.tasks)}
         elif progress > sum(self.bounded_at.values()) + self.steps_max // FAIR_SHARE:
             recent = [event for task in list(self.tasks) for event in task.events[self.bounded_at.get(task, 0) :]]
-            self._finish({"how": "bound", "detail": explain.bound(self.tasks, recent, progress)})
+            self._finish({"how": "bound", "detail": standstill.bound(self.tasks, recent, progress)})
 
     def _unwind(self) -> None:
         """Make every thread of the run return to the pool.  Raises InternalError naming those that do not."""

@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 
 from mmrace.runtime import live
 from mmrace.runtime.context import irqs_off, irqs_on, might_sleep, preempt_off, preempt_on
-from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import InternalError, Violation
+from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Part, Struct, joined
-from mmrace.runtime.task import Task
+from mmrace.runtime.struct import joined
+from mmrace.runtime.task import Gate, Guard, Task
 
 _ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
 
@@ -31,7 +31,7 @@ class _Lock(Gate):
 
     __slots__ = ("key", "of", "raw")
 
-    def __init__(self, code: int, guard: Guard | None, struct: Struct, key: str) -> None:
+    def __init__(self, code: int, guard: Guard | None, struct: Owner, key: str) -> None:
         self.code = code
         self.guard = guard
         self.busy = False
@@ -53,7 +53,7 @@ class _Lock(Gate):
         self.taken_at = task.site
         task.held.append(self)
         if self.waiters:
-            live.engine.set_busy(self)  # type: ignore[union-attr]
+            live.engine.set_busy(self)
         else:
             self.busy = True
 
@@ -65,7 +65,7 @@ class _Lock(Gate):
         if self.raw is not None:
             self.raw.release()
         if self.waiters:
-            live.engine.set_free(self)  # type: ignore[union-attr]
+            live.engine.set_free(self)
         else:
             self.busy = False
 
@@ -180,7 +180,7 @@ class _LockPart(Part):
     def __init__(self, cls: type[_Lock]) -> None:
         self.cls = cls
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> _Lock:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> _Lock:
         return self.cls(code, guard, owner, self.key)
 
 

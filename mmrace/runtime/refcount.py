@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Guard
+from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import SHIFT, Kind
-from mmrace.runtime.struct import Part, Struct
+from mmrace.runtime.task import Guard
 
 _GET, _PUT, _GUZ = int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)
 _FREEZE, _UNFREEZE, _COUNT = int(Kind.FREEZE), int(Kind.UNFREEZE), int(Kind.COUNT)
@@ -86,18 +86,18 @@ class Refcount:
 
     def retire(self, *refs: str) -> None:
         """Note that the named references died with a successful freeze (the object goes away).  Point: never."""
-        live.need().note("retire", (self.code >> SHIFT, refs))
+        live.engine.note("retire", (self.code >> SHIFT, refs))
 
     def rename(self, old: str, new: str) -> None:
         """Note that a reference has a new owner; the count stays.  Point: never."""
-        live.need().note("rename", (self.code >> SHIFT, old, new))
+        live.engine.note("rename", (self.code >> SHIFT, old, new))
 
 
 class _RefcountPart(Part):
     def __init__(self, tested: bool) -> None:
         self.tested = tested
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Refcount:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> Refcount:
         return Refcount(code, guard, owner.name_)
 
 

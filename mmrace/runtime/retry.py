@@ -18,7 +18,7 @@ _RETRY = int(Kind.RETRY)
 
 def until_changed() -> Iterator[int]:
     """Yield the number of the turn, 0, 1, ...  Point: always, before every turn but the first."""
-    engine = live.need()
+    engine = live.engine
     task = engine.current()
     assert task.exit_gate is not None
     code = task.exit_gate.code + _RETRY

@@ -13,10 +13,10 @@ from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep
-from mmrace.runtime.contract import Gate, Guard
+from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Part, Struct, joined
-from mmrace.runtime.task import Task
+from mmrace.runtime.struct import joined
+from mmrace.runtime.task import Gate, Guard, Task
 
 _QUEUE, _SLEEP, _WAKE, _DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
 
@@ -70,11 +70,8 @@ def prepare_to_wait(queue: WaitQueue, entry: WaitEntry | None, exclusive: bool =
 
 def sleep_on(entry: WaitEntry) -> None:
     """Sleep until a wake is delivered to `entry`; returns at once if it came already.  Point: always."""
-    task = entry.task
-    task.entry = entry
     code = entry.code
     task = live.gated(entry, code)
-    task.entry = None
     task.log((task.id, code, None, None))
 
 
@@ -106,7 +103,7 @@ def wake_up(queue: WaitQueue, exclusive: int = 1) -> int:
                 left -= 1
             queue.entries.remove(entry)
             woken += (entry.task.id,)
-            live.engine.set_free(entry)  # type: ignore[union-attr]
+            live.engine.set_free(entry)
     task.log((task.id, code, len(woken), woken))
     return len(woken)
 
@@ -150,8 +147,13 @@ def wait_event(
 
 
 class _QueuePart(Part):
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> WaitQueue:
+    knots = True
+
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> WaitQueue:
         return WaitQueue(code, guard, owner.name_, self.key)
+
+    def untie(self, made: WaitQueue) -> None:
+        made.entries = []  # of sleepers whom the end of the run found there, and who know their queue
 
 
 def wait_queue() -> WaitQueue:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.task import Gate
 
 
 class RetryGate(Gate):
@@ -50,10 +50,8 @@ def part_at(objects: Sequence[tuple[int, Any]], lane: int) -> tuple[Any, int]:
     Args: objects: of a controlled engine, (first lane, object) in the order of their lanes.
     """
     base, obj = objects[bisect_right(objects, lane, key=itemgetter(0)) - 1]
-    for _, first, count, part in type(obj).plan:
-        if first <= lane - base < first + count:
-            return part, count
-    return None, 1
+    row = type(obj).row_at(lane - base)
+    return (None, 1) if row is None else (row.part, row.lanes)
 
 
 def word_at(objects: Sequence[tuple[int, Any]], lane: int) -> range:

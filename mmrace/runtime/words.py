@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Guard
+from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import SHIFT, Kind
-from mmrace.runtime.struct import Part, Struct
+from mmrace.runtime.task import Guard
 
 _READ, _WRITE = int(Kind.READ), int(Kind.WRITE)
 
@@ -53,7 +53,7 @@ class _WordsPart(Part):
     def __init__(self, fill: object) -> None:
         self.fill = fill
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Words:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> Words:
         return Words(code, guard, size, self.fill, owner.name_)
 
     def lane_names(self, size: int) -> list[str]:

@@ -49,7 +49,7 @@ def ends(spec: RunSpec, then: Callable[[str], None]) -> None:
     """Do a run; assert its verdict, and that it leaves the process as it was."""
     foreign = {thread for thread in threading.enumerate() if not thread.name.startswith("mmrace-")}
     then(run_one(spec).verdict)
-    assert live.engine is None
+    assert live.engine is live.NO_ENGINE
     assert not threads_left()
     assert set(threading.enumerate()) <= foreign
 

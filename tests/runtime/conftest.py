@@ -46,7 +46,7 @@ def process_as_before() -> Iterator[None]:
     interval, cores = sys.getswitchinterval(), os.sched_getaffinity(0)
     foreign = {thread for thread in threading.enumerate() if not thread.name.startswith("mmrace-")}
     yield
-    assert live.engine is None
+    assert live.engine is live.NO_ENGINE
     assert sys.getswitchinterval() == interval
     assert os.sched_getaffinity(0) == cores
     assert {thread for thread in threading.enumerate() if not thread.name.startswith("mmrace-")} <= foreign

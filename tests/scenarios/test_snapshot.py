@@ -172,7 +172,7 @@ def test_a_page_that_nobody_touched_has_the_row_of_one_that_was_looked_at() -> N
 
 def test_a_snapshot_is_no_op() -> None:
     def body(stage: Stage) -> Any:
-        engine = live.need()
+        engine = live.engine
         before = engine.position(engine.current())
         snapshot(stage)
         assert engine.position(engine.current()) == before

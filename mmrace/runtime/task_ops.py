@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.errors import UsageError, Violation
+from mmrace.runtime.fields import Field, shared
 from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Field, Struct, shared
-from mmrace.runtime.task import Task
+from mmrace.runtime.struct import Struct
+from mmrace.runtime.task import Gate, Task
 from mmrace.runtime.wait import WaitQueue, wait_event, wait_queue, wake_up_all
 
 _SPAWN, _JOIN, _YIELD, _CHOOSE = int(Kind.SPAWN), int(Kind.JOIN), int(Kind.YIELD), int(Kind.CHOOSE)
@@ -38,7 +38,7 @@ def spawn(
     for a device, which is bound to none.  acts_for: I/O tokens whose locks it may release.  daemon: the run does not
     wait for it.  Point: always.
     """
-    engine = live.engine or live.need()
+    engine = live.engine
     own = _own(live.current())
     code = own.code + _SPAWN
     parent = live.point(own, code)
@@ -71,7 +71,7 @@ def join_others() -> None:
 
     Under control that is one op; under `free` one for each.
     """
-    engine = live.engine or live.need()
+    engine = live.engine
     me = live.current()
     while (gate := engine.others(me)) is not None:
         code = gate.code + _JOIN
@@ -85,7 +85,7 @@ class _FixedOrder:
     __slots__ = ("engine",)
 
     def __enter__(self) -> None:
-        self.engine = live.need()
+        self.engine = live.engine
         self.engine.fix_order(True)
 
     def __exit__(self, *_: object) -> None:
@@ -116,7 +116,7 @@ def choose(n: int, what: str = "") -> int:
     """
     if n < 1:
         raise UsageError(expected="choose(n) with n >= 1", got=n, where=what)
-    engine = live.need()
+    engine = live.engine
     me = engine.current()
     own = _own(me)
     code = own.code + _CHOOSE
@@ -128,12 +128,12 @@ def choose(n: int, what: str = "") -> int:
 
 def note(kind: str, *facts: object) -> None:
     """Put a remark in the record, in its order.  Point: never."""
-    live.engine.note(kind, facts)  # type: ignore[union-attr]
+    live.engine.note(kind, facts)
 
 
 def reached(mark: str) -> None:
     """Count that a rare branch was reached.  Point: never."""
-    marks = live.engine.marks  # type: ignore[union-attr]
+    marks = live.engine.marks
     marks[mark] = marks.get(mark, 0) + 1
 
 
