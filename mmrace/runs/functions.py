@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from mmrace.oracles.general import GENERAL
@@ -89,6 +90,21 @@ class FunctionMaker:
         for what, value in (("--variant", spec.variant), ("--workload", spec.workload)):
             if value:
                 raise UsageError(expected=f"no {what} for a function", got=value, where=spec.program)
+
+
+def named(function: Function) -> tuple[str, str]:
+    """Return the name of a function of this process, and the digest of its file.
+
+    The digest is "" if other processes cannot load the function by its name: one made inside another, or without a file.
+    """
+    code = getattr(function, "__code__", None)
+    path = Path(code.co_filename) if code is not None else Path()
+    qualname = getattr(function, "__qualname__", type(function).__name__)
+    if not path.is_file():
+        return f"{getattr(function, '__module__', '?')}:{qualname}", ""
+    here = Path.cwd()
+    place = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"{place}:{qualname}", loading.digest_of(path) if "<" not in qualname else ""
 
 
 def load(name: str, digest: str = "") -> tuple[Function, str]:

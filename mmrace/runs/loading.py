@@ -52,6 +52,11 @@ _digests: dict[str, str] = {}
 """Name of a loaded module -> hash of its file."""
 
 
+def digest_of(path: Path) -> str:
+    """Return the hash of a file as it is now.  Raises OSError."""
+    return _digest(path.read_bytes())
+
+
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:DIGEST_HEX]
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from mmrace.runs import engines
 from mmrace.runs.chosen import Chosen
+from mmrace.runs.foreign import watched
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.controlled import Controlled
@@ -106,7 +107,11 @@ def play(
 
 def _run(program: Program, engine: Engine) -> dict[str, Any]:
     """Run the program; a Python exception of one that may raise becomes the end of the run."""
-    final = program.play(engine)
+    if isinstance(engine, Controlled):
+        with watched(engine):
+            final = program.play(engine)
+    else:
+        final = program.play(engine)
     error = engine.error
     if error is not None and not isinstance(error, Violation):
         if isinstance(error, NO_RESULT) or not program.may_raise:

@@ -6,12 +6,13 @@ import resource
 import threading
 
 from mmrace import runtime
+from mmrace.runs import foreign
 from mmrace.search.pool.messages import Health
 
 
 def health() -> Health:
-    """Measure this process.  Threads that `mmrace.runtime` keeps between runs are not stray."""
-    kept = 1 + runtime.pool_size()
+    """Measure this process.  Threads that the runtime and the watch keep between runs are not stray."""
+    kept = 1 + runtime.pool_size() + foreign.threads()
     return Health(rss_bytes(), max(0, threading.active_count() - kept))
 
 
