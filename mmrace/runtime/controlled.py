@@ -23,13 +23,12 @@ from typing import Any
 from mmrace.runtime import live, sites
 from mmrace.runtime.ending import Ending
 from mmrace.runtime.errors import Abort, InternalError
-from mmrace.runtime.kinds import NOTE, SHIFT, Kind
+from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
 from mmrace.runtime.retries import Retries
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Cpu, Gate, Guard, Site, Task
 
-_BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
 _NEVER = sys.maxsize  # tasks, above which somebody is asked
 _NOBODY = RoundRobin()  # the strategy of a run that is over
 
@@ -171,7 +170,7 @@ class Controlled(Retries, Ending):
         task.exit_gate = gate = Gate(code, None)
         gate.busy = True
         gate.owner = task
-        task.pending = code + _BEGIN
+        task.pending = code + BEGIN
         self.tasks.append(task)
         if not task.daemon:
             self.alive += 1
@@ -276,7 +275,7 @@ class Controlled(Retries, Ending):
                 assert task.fn is not None and task.exit_gate is not None
                 if self.with_sites:
                     self.sites.append(None)
-                self.log((task.id, task.exit_gate.code + _BEGIN, None, None))
+                self.log((task.id, task.exit_gate.code + BEGIN, None, None))
                 task.fn(*task.args)
                 self._exit(task)
         except Abort:
@@ -291,7 +290,7 @@ class Controlled(Retries, Ending):
     def _exit(self, task: Task) -> None:
         gate = task.exit_gate
         assert gate is not None
-        code = gate.code + _EXIT
+        code = gate.code + EXIT
         live.point(gate, code)
         if self.with_sites:
             task.site = self.sites[-1] = None  # nowhere in the model

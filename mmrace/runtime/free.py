@@ -21,13 +21,12 @@ from typing import Any
 
 from mmrace.runtime import live, pool, sites
 from mmrace.runtime.errors import Abort, InternalError, Violation
-from mmrace.runtime.kinds import NOTE, SHIFT, Kind
+from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.poison import check_alive
 from mmrace.runtime.task import Cpu, Gate, Guard, Task
 from mmrace.runtime.watchdog import Watchdog
 
-_BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
 POLL_SECONDS = 0.02  # how often a blocked CPU lock looks for an abort
 RETRY_PAUSE_SECONDS = 20e-6
 
@@ -316,7 +315,7 @@ class FreeEngine(Watchdog):
                 if spawner is not None and spawner.guard is not None:
                     with spawner.guard.lock:  # held from the SPAWN op to its log: begin after it
                         pass
-                code = task.exit_gate.code + _BEGIN
+                code = task.exit_gate.code + BEGIN
                 self.point(task.exit_gate, code)
                 task.site = None  # nowhere in the model
                 task.log((task.id, code, None, None))
@@ -332,7 +331,7 @@ class FreeEngine(Watchdog):
     def _exit(self, task: Task) -> None:
         gate = task.exit_gate
         assert gate is not None
-        code = gate.code + _EXIT
+        code = gate.code + EXIT
         self.point(gate, code)
         task.site = None  # nowhere in the model
         self.set_free(gate)
