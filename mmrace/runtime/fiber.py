@@ -50,7 +50,7 @@ class FiberEngine(Controlled):
     name = "fiber"
     real_threads = False
 
-    # `point` and `gated` are those of `gate.py` but for the way the floor is handed over.
+    # `point` and `gated` are those of `gate.py` but for the way the floor is handed over (a test compares them).
 
     def point(self, obj: object, code: int) -> Task:
         task = self.running

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast, overload
 
 from mmrace.runtime import live
-from mmrace.runtime.kinds import SHIFT, Kind
+from mmrace.runtime.kinds import READ, SHIFT, WRITE
 from mmrace.runtime.task import Guard
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ def slot(name: str) -> str:
 
 def accessors(name: str, lane: int) -> property:
     """Make the property of a plain field whose lane is the struct's `lane`-th."""
-    source = _TEMPLATE.format(slot=slot(name), read=lane << SHIFT | Kind.READ, write=lane << SHIFT | Kind.WRITE)
+    source = _TEMPLATE.format(slot=slot(name), read=lane << SHIFT | READ, write=lane << SHIFT | WRITE)
     scope: dict[str, Any] = {"live": live}
     exec(compile(source, FIELD_FILE, "exec"), scope)
     return property(scope["fget"], scope["fset"], doc=f"Shared field `{name}`: every access is an op.")

@@ -25,8 +25,8 @@ class GateEngine(Controlled):
     __slots__ = ("_over",)
     name = "gate"
 
-    # `point` and `gated` are those of `fiber.py` but for the way the floor is handed over.  What is done between the
-    # release and the acquire is done while the other thread wakes up and wants the interpreter: as little as possible.
+    # `point` and `gated` are those of `fiber.py` but for the way the floor is handed over (a test compares them).  As
+    # little as possible is done between release and acquire: the other thread wakes up then and wants the interpreter.
 
     def point(self, obj: object, code: int) -> Task:
         task = self.running

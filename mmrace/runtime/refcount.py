@@ -11,11 +11,8 @@ from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.fields import Owner, Part
-from mmrace.runtime.kinds import SHIFT, Kind
+from mmrace.runtime.kinds import COUNT, FREEZE, GET, GET_UNLESS_ZERO, PUT, SHIFT, UNFREEZE
 from mmrace.runtime.task import Guard
-
-_GET, _PUT, _GUZ = int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)
-_FREEZE, _UNFREEZE, _COUNT = int(Kind.FREEZE), int(Kind.UNFREEZE), int(Kind.COUNT)
 
 
 class Refcount:
@@ -31,7 +28,7 @@ class Refcount:
 
     def get(self, ref: str) -> int:
         """Take one reference called `ref`; return the new count.  Point: always."""
-        code = self.code + _GET
+        code = self.code + GET
         task = live.point(self, code)
         self.value = new = self.value + 1
         task.log((task.id, code, ref, new))
@@ -39,7 +36,7 @@ class Refcount:
 
     def put(self, ref: str) -> int:
         """Drop one reference called `ref`; return the new count.  Point: always."""
-        code = self.code + _PUT
+        code = self.code + PUT
         task = live.point(self, code)
         self.value = new = self.value - 1
         task.log((task.id, code, ref, new))
@@ -50,7 +47,7 @@ class Refcount:
 
         Below 0, where a put too many has been already, it refuses too; the kernel would count up.
         """
-        code = self.code + _GUZ
+        code = self.code + GET_UNLESS_ZERO
         task = live.point(self, code)
         new = self.value
         taken = new > 0
@@ -61,7 +58,7 @@ class Refcount:
 
     def read(self) -> int:
         """Return the count.  Point: always."""
-        code = self.code + _COUNT
+        code = self.code + COUNT
         task = live.point(self, code)
         value = self.value
         task.log((task.id, code, value, None))
@@ -69,7 +66,7 @@ class Refcount:
 
     def freeze(self, n: int) -> bool:
         """Compare-and-swap n -> 0; True if nobody but the n known owners held it.  Point: always."""
-        code = self.code + _FREEZE
+        code = self.code + FREEZE
         task = live.point(self, code)
         ok = self.value == n
         if ok:
@@ -79,7 +76,7 @@ class Refcount:
 
     def unfreeze(self, n: int, dropped: str | None = None) -> None:
         """Store n plainly, legal only for the freezer; `dropped` names a reference that went.  Point: always."""
-        code = self.code + _UNFREEZE
+        code = self.code + UNFREEZE
         task = live.point(self, code)
         self.value = n
         task.log((task.id, code, n, dropped))

@@ -11,12 +11,10 @@ from contextlib import AbstractContextManager
 from mmrace.runtime import live
 from mmrace.runtime.errors import UsageError, Violation
 from mmrace.runtime.fields import Field, shared
-from mmrace.runtime.kinds import Kind
+from mmrace.runtime.kinds import CHOOSE, JOIN, SPAWN, YIELD
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Gate, Task
 from mmrace.runtime.wait import WaitQueue, wait_event, wait_queue, wake_up_all
-
-_SPAWN, _JOIN, _YIELD, _CHOOSE = int(Kind.SPAWN), int(Kind.JOIN), int(Kind.YIELD), int(Kind.CHOOSE)
 
 
 def current() -> Task:
@@ -40,7 +38,7 @@ def spawn(
     """
     engine = live.engine
     own = _own(live.current())
-    code = own.code + _SPAWN
+    code = own.code + SPAWN
     parent = live.point(own, code)
     if name is None:
         name = (parent.name, parent.ordinal("task"))
@@ -61,7 +59,7 @@ def join(task: Task) -> None:
     """Wait until `task` ended.  Point: always (disabled before)."""
     gate = task.exit_gate
     assert gate is not None
-    code = gate.code + _JOIN
+    code = gate.code + JOIN
     me = live.gated(gate, code)
     me.log((me.id, code, task.id, None))
 
@@ -74,7 +72,7 @@ def join_others() -> None:
     engine = live.engine
     me = live.current()
     while (gate := engine.others(me)) is not None:
-        code = gate.code + _JOIN
+        code = gate.code + JOIN
         live.gated(gate, code)
         me.log((me.id, code, gate.owner.id if gate.owner is not None else None, None))
 
@@ -101,7 +99,7 @@ def schedule() -> None:
     """Give way: a point where any enabled task may run.  Point: always."""
     me = live.current()
     own = _own(me)
-    code = own.code + _YIELD
+    code = own.code + YIELD
     me = live.point(own, code)
     me.log((me.id, code, None, None))
 
@@ -119,7 +117,7 @@ def choose(n: int, what: str = "") -> int:
     engine = live.engine
     me = engine.current()
     own = _own(me)
-    code = own.code + _CHOOSE
+    code = own.code + CHOOSE
     me = live.point(own, code)
     value = engine.choose(me, n)
     me.log((me.id, code, n, value))

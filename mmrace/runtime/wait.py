@@ -14,11 +14,9 @@ from typing import Any
 from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep
 from mmrace.runtime.fields import Owner, Part
-from mmrace.runtime.kinds import Kind
+from mmrace.runtime.kinds import DEQUEUE, QUEUE, SLEEP, WAKE
 from mmrace.runtime.struct import joined
 from mmrace.runtime.task import Gate, Guard, Task
-
-_QUEUE, _SLEEP, _WAKE, _DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
 
 
 class WaitEntry(Gate):
@@ -31,7 +29,7 @@ class WaitEntry(Gate):
     __slots__ = ("exclusive", "holder", "holds", "queue", "task")
 
     def __init__(self, queue: WaitQueue, task: Task, exclusive: bool) -> None:
-        super().__init__(queue.code + _SLEEP, queue.guard)
+        super().__init__(queue.code + SLEEP, queue.guard)
         self.queue = queue
         self.task = task
         self.exclusive = exclusive
@@ -57,7 +55,7 @@ class WaitQueue:
 
 def prepare_to_wait(queue: WaitQueue, entry: WaitEntry | None, exclusive: bool = False) -> WaitEntry:
     """Put the current task on the queue (again, after a wake); return its entry.  Point: always."""
-    code = queue.code + _QUEUE
+    code = queue.code + QUEUE
     task = live.point(queue, code)
     if entry is None:
         entry = WaitEntry(queue, task, exclusive)
@@ -78,7 +76,7 @@ def sleep_on(entry: WaitEntry) -> None:
 def finish_wait(entry: WaitEntry) -> None:
     """Leave the queue.  Point: always."""
     queue = entry.queue
-    code = queue.code + _DEQUEUE
+    code = queue.code + DEQUEUE
     task = live.point(queue, code)
     if entry in queue.entries:
         queue.entries.remove(entry)
@@ -91,7 +89,7 @@ def wake_up(queue: WaitQueue, exclusive: int = 1) -> int:
 
     Returns how many were woken.  Point: always.
     """
-    code = queue.code + _WAKE
+    code = queue.code + WAKE
     task = live.point(queue, code)
     woken: tuple[int, ...] = ()
     if queue.entries:

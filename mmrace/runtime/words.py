@@ -10,10 +10,8 @@ from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.fields import Owner, Part
-from mmrace.runtime.kinds import SHIFT, Kind
+from mmrace.runtime.kinds import READ, SHIFT, WRITE
 from mmrace.runtime.task import Guard
-
-_READ, _WRITE = int(Kind.READ), int(Kind.WRITE)
 
 
 class Words:
@@ -32,7 +30,7 @@ class Words:
 
     def read(self, i: int) -> Any:
         """Return word `i`, 0 <= i < n.  Point: always."""
-        code = self.code + (i << SHIFT | _READ)
+        code = self.code + (i << SHIFT | READ)
         task = live.access(self, code)
         value = self.values[i]
         task.log((task.id, code, value, None))
@@ -40,7 +38,7 @@ class Words:
 
     def write(self, i: int, value: Any) -> None:
         """Store word `i`, 0 <= i < n.  Point: always."""
-        code = self.code + (i << SHIFT | _WRITE)
+        code = self.code + (i << SHIFT | WRITE)
         task = live.access(self, code)
         old = self.values[i]
         self.values[i] = value

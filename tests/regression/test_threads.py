@@ -78,7 +78,7 @@ def test_no_thread_is_left_after_a_double_put_on_real_threads(noise: str) -> Non
 @pytest.mark.parametrize("engine", ["free", "gate"])
 def test_no_thread_is_left_after_a_run_that_was_cut(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     monkeypatch.setattr(Scenario, "steps", lambda *_: 4_000)
-    monkeypatch.setattr("mmrace.runtime.free.WATCH_SECONDS", 0.001)
+    monkeypatch.setattr("mmrace.runtime.watchdog.WATCH_SECONDS", 0.001)
     ends(replace(gate_spec("four", 1, rounds=400, migrations=400), engine=engine), unknown)
 
 

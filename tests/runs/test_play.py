@@ -172,7 +172,7 @@ def test_a_passing_run_keeps_its_record_only_if_asked() -> None:
 
 def test_a_run_that_is_cut_at_its_bound_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scenario, "steps", lambda *_: STEPS_CUT)
-    monkeypatch.setattr("mmrace.runtime.free.WATCH_SECONDS", 0.001)
+    monkeypatch.setattr("mmrace.runtime.watchdog.WATCH_SECONDS", 0.001)
     for engine in ("gate", "free"):
         result = run_one(replace(gate_spec("four", 1, rounds=400, migrations=400), engine=engine))
         assert result.verdict == "UNKNOWN", engine

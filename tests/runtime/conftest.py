@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmrace.runtime import free, live
+from mmrace.runtime import live, watchdog
 from tests.runtime.engines import CONTROLLED, FREE, SETUPS, Setup
 
 
@@ -37,7 +37,7 @@ def noisy(request: pytest.FixtureRequest) -> Setup:
 @pytest.fixture(autouse=True)
 def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the watchdog of `free` look often: the programs here are short."""
-    monkeypatch.setattr(free, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "WATCH_SECONDS", 0.01)
 
 
 @pytest.fixture(autouse=True)
