@@ -31,9 +31,9 @@ SECONDS = 10.0
 class Explored:
     """What an exploration came to.
 
-    Attributes: verdict: PASS, FAIL or UNKNOWN.  because: why UNKNOWN.  findings: one of each signature.  schedules: runs
-    that were judged.  classes: different classes of interleavings among them.  exhaustive: no class is left.  records:
-    signature -> record file, of findings that were kept.
+    Attributes: verdict: PASS, FAIL or UNKNOWN.  because: why UNKNOWN.  findings: one of each signature.  schedules:
+    runs that were judged.  classes: different classes of interleavings among them.  exhaustive: no class is left.
+    records: signature -> record file, of findings that were kept.
     """
 
     verdict: str
@@ -64,9 +64,9 @@ def explore(
     """Explore the interleavings of a program, one task at a time; judge each run.
 
     Args: schedules, seconds: how many, how long; neither: `SECONDS`, or with `exhaustive` until the end.  strategy: as
-    ``mmrace list strategies`` has them; default: a mix, or with `exhaustive` dpor.  params: a function's own parameters,
-    or a scenario's.  jobs: worker processes, 0: this one.  folder: where the records of findings go; None: nowhere.
-    Raises UsageError for a wrong call.
+    ``mmrace list strategies`` has them; default: a mix, or with `exhaustive` dpor.  params: a function's own
+    parameters, or a scenario's.  jobs: worker processes, 0: this one.  folder: where the records of findings go; None:
+    nowhere.  Raises UsageError for a wrong call.
     """
     text = strategy or ("dpor" if exhaustive else "portfolio")
     if schedules is None and seconds is None and not exhaustive:

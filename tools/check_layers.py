@@ -60,8 +60,10 @@ LAYERS: dict[str, Layer] = {
         "runtime strategies kernel actors oracles scenarios history runs search report", "pytest loguru"
     ),
     "installed": _layer("runtime strategies kernel actors oracles scenarios history runs search"),
+    "api": _layer("runtime oracles runs search installed"),
+    "examples": _layer("runtime"),
     "__main__": _layer("cli"),
-    "__init__": _layer(),
+    "__init__": _layer("api"),
 }
 """Folders, and files beside them, of the package.  `report` is made from records and results only: no model in it."""
 

@@ -1,1 +1,1 @@
-"""Programs of one's own, each with its bug and its mended twin: ``mmrace explore mmrace/examples/lost_update.py:main``."""
+"""Programs of one's own, each with its bug and its mended twin; the first lines of each say how to explore it."""

@@ -58,7 +58,7 @@ def _play(pairs: int, wakes: int) -> None:
 
 
 def main(pairs: int = 2) -> None:
-    """BUGGY: a consumer's wake can reach another consumer, who finds nothing; the producer sleeps on, and so does he."""
+    """BUGGY: a consumer's wake can reach another consumer, who finds nothing; he and a producer sleep on."""
     _play(pairs, 1)
 
 

@@ -95,7 +95,8 @@ class FunctionMaker:
 def named(function: Function) -> tuple[str, str]:
     """Return the name of a function of this process, and the digest of its file.
 
-    The digest is "" if other processes cannot load the function by its name: one made inside another, or without a file.
+    The digest is "" if other processes cannot load the function by its name: it was made inside another one, or it has
+    no file.
     """
     code = getattr(function, "__code__", None)
     path = Path(code.co_filename) if code is not None else Path()
