@@ -11,15 +11,17 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from mmrace import oracles, scenarios
-from mmrace.oracles.general.judgement import Judgement, Verdict
+from mmrace import scenarios
+from mmrace.oracles.general.bench import judge_all, overall
+from mmrace.oracles.general.judgement import Verdict
+from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs import counters
 from mmrace.runs.program import Program
 from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.strategy_of import NO_FIELD, choose
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.record import SCHEMA, Record
+from mmrace.runtime.record import REPLAYABLE, Record
 from mmrace.runtime.strategy import Strategy
 
 __all__ = ["RunResult", "RunSpec", "judged", "replay_record", "run_one"]
@@ -82,9 +84,8 @@ def judged(
 
 def judge(spec: RunSpec, record: Record, seconds: float, without: Collection[str] = ()) -> RunResult:
     """Ask the oracles, and put their verdict in the record."""
-    names = [name for name in oracles.ORACLES if name not in without]
-    judgements: list[Judgement] = oracles.judge_all(record, names)
-    verdict = oracles.overall(judgements)
+    judgements = judge_all(record, {name: judge for name, judge in PROTOCOL.items() if name not in without})
+    verdict = overall(judgements)
     how = record.end.get("how")
     if how == "bound" and record.end["detail"].get("kind") == "cut" and verdict == Verdict.PASS:
         verdict = Verdict.UNKNOWN
@@ -172,9 +173,9 @@ def spec_of(record: Record) -> RunSpec:
 
 def _refuse_older(record: Record, spec: RunSpec) -> None:
     """Raise UsageError for a record of an older schema: its ops are not those of the program any more."""
-    if record.schema != SCHEMA:
+    if record.schema not in REPLAYABLE:
         raise UsageError(
-            expected=f"a record of schema {SCHEMA}, whose ops this mmrace repeats",
+            expected=f"a record of schema {' or '.join(REPLAYABLE)}, whose ops this mmrace repeats",
             got=f"one that an older mmrace wrote ({record.schema})",
             where="replay",
             try_=f"`mmrace show` and the judges still read it; to make such a run anew: {spec.command()}",

@@ -22,7 +22,9 @@ from mmrace.runtime.gate import Gate
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import Strategy
+from mmrace.runtime.tables import Tables
 from mmrace.scenarios.scenario import Scenario, Stage
+from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
 
 ERA = "3.3"
@@ -64,9 +66,14 @@ class Program:
         """CPUs of the machine."""
         return self.scenario.ncpus(self.params)
 
+    @property
+    def tables(self) -> Tables:
+        """What it says of its own names."""
+        return KERNEL
+
     def free(self, noise: str, seed: int) -> Free:
         """Return a free-running engine for one run."""
-        return Free(Noise(noise, seed), seed=seed, ncpus=self.ncpus, steps_max=self.steps_max)
+        return Free(Noise(noise, seed), seed=seed, ncpus=self.ncpus, steps_max=self.steps_max, tables=self.tables)
 
     def engine(
         self, name: str, strategy: Strategy, seed: int, *, sites: bool = False, promoted: frozenset[str] | None = None
@@ -80,6 +87,7 @@ class Program:
             steps_max=self.steps_max,
             sites=sites or needs_sites,
             promoted=None if needs_sites else promoted,
+            tables=self.tables,
         )
         attach = getattr(strategy, "attach", None)
         if attach is not None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from mmrace.runtime.tables import Tables
     from mmrace.runtime.task import Cpu, Task
 
 
@@ -67,6 +68,8 @@ class Engine(Protocol):
     """Told what events do not say (`enabled.Observer`), or None."""
     objects: list[tuple[int, Any]]
     """(first lane, object) of everything registered so far."""
+    tables: Tables
+    """What the program says of its own names."""
 
     def point(self, obj: Guarded, code: int) -> Task:
         """Announce an op that is always enabled; return the current task when it may do it."""

@@ -27,6 +27,7 @@ from mmrace.runtime.errors import Abort, InternalError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
 from mmrace.runtime.struct import Struct, release
+from mmrace.runtime.tables import EMPTY, Tables
 from mmrace.runtime.task import Cpu, Task
 from mmrace.runtime.watch import RetryGate, changes, concerns, looked_at
 
@@ -39,7 +40,7 @@ class Controlled(Enabled):
 
     Args: strategy: who chooses.  seed: of the tasks' own streams.  ncpus: CPUs of the model.  steps_max: bound of a
     run in ops.  sites: keep the site of every op (costs time; needed for reports).  promoted: the plain fields
-    ("Class.field") whose accesses are switch points; None: all of them.
+    ("Class.field") whose accesses are switch points; None: all of them.  tables: what the program says of its names.
 
     Attributes that no point reads are not slots: what most runs leave as it is costs a run nothing.
     """
@@ -64,6 +65,7 @@ class Controlled(Enabled):
         steps_max: int = 100_000,
         sites: bool = False,
         promoted: frozenset[str] | None = None,
+        tables: Tables = EMPTY,
     ) -> None:
         super().__init__()
         self.strategy = strategy
@@ -71,6 +73,7 @@ class Controlled(Enabled):
         self.steps_max = steps_max
         self.with_sites = sites
         self.promoted = promoted
+        self.tables = tables
         self.aborting = False
         self.marks: dict[str, int] = {}
         self.tasks: list[Task] = []
@@ -445,7 +448,7 @@ class Controlled(Enabled):
             self.strategy = RoundRobin()
             self._ask_strategy()
             return
-        detail = explain.bound(self.tasks, self.events[self.bounded_at :], len(self.masks))
+        detail = explain.bound(self.tasks, self.events[self.bounded_at :], len(self.masks), self.tables.progress)
         self._finish({"how": "bound", "detail": detail})
         raise Abort
 

@@ -27,6 +27,7 @@ from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.strategy import FAIR_SHARE
 from mmrace.runtime.struct import check_alive
+from mmrace.runtime.tables import EMPTY, Tables
 from mmrace.runtime.task import Cpu, Task
 
 _BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
@@ -42,7 +43,7 @@ class Free:
 
     Args: noise: what disturbs the run, and what it changes in the process.  seed: of noise and of the tasks' own
     streams.  ncpus: CPUs of the model.  steps_max: bound of a run in ops.  sites: keep the site of every op.
-    record: keep events (False only in benchmarks).
+    record: keep events (False only in benchmarks).  tables: what the program says of its names.
     """
 
     name = "free"
@@ -56,12 +57,14 @@ class Free:
         steps_max: int = 200_000,
         sites: bool = True,
         record: bool = True,
+        tables: Tables = EMPTY,
     ) -> None:
         self.noise = noise
         self.seed = seed
         self.steps_max = steps_max
         self.with_sites = sites
         self.recording = record
+        self.tables = tables
         self.aborting = False
         self.observer = None
         self.marks: dict[str, int] = {}
@@ -427,7 +430,7 @@ class Free:
             self.bounded_at = {task: len(task.events) for task in list(self.tasks)}
         elif progress > sum(self.bounded_at.values()) + self.steps_max // FAIR_SHARE:
             recent = [event for task in list(self.tasks) for event in task.events[self.bounded_at.get(task, 0) :]]
-            self._finish({"how": "bound", "detail": explain.bound(self.tasks, recent, progress)})
+            self._finish({"how": "bound", "detail": explain.bound(self.tasks, recent, progress, self.tables.progress)})
 
     def _unwind(self) -> None:
         """Make every thread of the run return to the pool.  Raises InternalError naming those that do not."""

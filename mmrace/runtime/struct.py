@@ -82,20 +82,12 @@ class Part:
 
 
 def shared(default: T, benign: str = "") -> Field[T]:
-    """Declare a plain shared field.  `benign` says why reads of it race with writes by intent; "": they must not."""
-    return Field(default, benign)
+    """Declare a plain shared field.
 
-
-BENIGN_READS: dict[tuple[str, str], str] = {}
-"""(struct, field) -> why reads of it without a lock are meant; by name, as a record knows its objects."""
-
-
-def benign_reason(cls_name: str, field: str) -> str:
-    """Return why unordered reads of a struct's field are meant, "" if they are not.
-
-    A plain field declares it with `shared`, an array of words in its class: ``benign = {"words": why}``.
+    Args: benign: why reads of it may race with writes; "": they must not.  An array of words says so in its class:
+    ``benign = {"words": why}``.  A record carries what was declared.
     """
-    return BENIGN_READS.get((cls_name, field), "")
+    return Field(default, benign)
 
 
 def ghost(default: T) -> T:
@@ -205,7 +197,6 @@ class StructMeta(type):
         made.shape = (lane, sized[0] if sized else "", made.set_ghosts, lazy)
         made.benign_reads = tuple(benign.items())
         made.struct_name = parent.struct_name if parent is not None and parent.struct_name != "Struct" else name
-        BENIGN_READS.update(((made.struct_name, field), why) for field, why in benign.items())
         return made
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 
-from mmrace import oracles
+from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs import strategy_of
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
@@ -71,10 +71,10 @@ def checked(ask: Ask) -> Ask:
     """Return the ask, if its parts fit together.  Raises UsageError."""
     strategy_of.check(ask.strategy, systematic=True)
     for name in ask.without:
-        if name not in oracles.ORACLES:
-            close = difflib.get_close_matches(name, oracles.ORACLES)
+        if name not in PROTOCOL:
+            close = difflib.get_close_matches(name, PROTOCOL)
             hint = f"did you mean {' or '.join(close)}?" if close else ""
-            judges = ", ".join(oracles.ORACLES)
+            judges = ", ".join(PROTOCOL)
             raise UsageError(expected=f"a judge out of {judges}", got=name, where="--without", try_=hint)
     if ask.exhaustive and not ask.systematic:
         raise UsageError(
