@@ -374,7 +374,7 @@ def show(record: str, objects: tuple[str, ...], last: int, first: int | None) ->
 @click.argument("kind", type=click.Choice(lists.KINDS), required=False)
 @_loads
 def list_(kind: str | None, load: tuple[str, ...]) -> None:
-    """List scenarios, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
+    """List scenarios, parameters, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
     lists.show_lists(catalogue(), (kind,) if kind else lists.KINDS[:-1], _console())
 
 

@@ -6,8 +6,14 @@ The kernel's thread sleeps until its timer or somebody's request; here each roun
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.param import Number
+from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.jbd import commit
+
+WBUF = Number("wbuf", 4, 1, 64, says="data buffers that a commit locks and then submits in one batch")
+RESCHED = Number("resched", 0, 0, 1, says="1: a commit may be asked to give way with a batch in hand")
+PARAMS = (*LOOP, WBUF, RESCHED)
 
 
 def committer(stage: Stage) -> None:
@@ -27,3 +33,6 @@ def commit_running(stage: Stage) -> bool:
     if running:
         commit.journal_commit_transaction(journal)
     return running
+
+
+ACTOR = Actor("committer", committer, PARAMS)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import filemap
+
+PARAMS = LOOP
 
 
 def fsync(stage: Stage) -> None:
@@ -13,3 +16,6 @@ def fsync(stage: Stage) -> None:
         stage.pause()
         filemap.filemap_write_and_wait(stage.mapping)
         rt.note("round", "fsync", i)
+
+
+ACTOR = Actor("fsync", fsync, PARAMS)

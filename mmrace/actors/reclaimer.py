@@ -6,7 +6,8 @@ It plays kswapd at high pressure (it may write) or a direct reclaimer (it may no
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import mmzone, vmscan
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
@@ -16,6 +17,9 @@ SCAN = 2
 
 HIGH_PRESSURE = 0
 """The scan priority at which kswapd writes dirty file pages itself."""
+
+
+PARAMS = LOOP
 
 
 def reclaimer(stage: Stage) -> None:
@@ -48,3 +52,6 @@ def shrink_isolated(stage: Stage, pages: list[Page]) -> None:
         page_.ClearPageActive(page)
     vmscan.putback_inactive_pages(stage.machine.zone, vmscan.shrink_page_list(pages, scan_control(True)))
     stage.machine.zone.account("NR_ISOLATED", -isolated)
+
+
+ACTOR = Actor("reclaimer", reclaimer, PARAMS)

@@ -156,7 +156,7 @@ def spec_of(record: Record) -> RunSpec:
     try:
         return RunSpec(
             scenario=header["scenario"],
-            params=tuple(sorted(_changed(header["scenario"], header["params"]).items())),
+            params=tuple(sorted(scenarios.changed(header["scenario"], header["params"]).items())),
             variant=header["variant"],
             engine=header["engine"],
             strategy=header["strategy"],
@@ -179,12 +179,6 @@ def _refuse_older(record: Record, spec: RunSpec) -> None:
             where="replay",
             try_=f"`mmrace show` and the judges still read it; to make such a run anew: {spec.command()}",
         )
-
-
-def _changed(scenario: str, params: dict[str, int | str]) -> dict[str, int | str]:
-    """Return the parameters that differ from the scenario's defaults."""
-    defaults = scenarios.get(scenario).defaults
-    return {key: value for key, value in params.items() if defaults.get(key) != value}
 
 
 def replay_record(path: str) -> RunResult:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import hashlib
 import shlex
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runtime.record import Record
 from mmrace.strategies import registry
 from mmrace.strategies.feedback import Shown
+
+Pairs: TypeAlias = tuple[tuple[str, int | str], ...]
+"""Parameters of a run as (name, value), sorted by name: hashable, and equal values are equal pairs."""
 
 SEED_BITS = 48  # short enough to type, wide enough that no campaign meets a seed twice
 
@@ -22,13 +26,13 @@ SEED_BITS = 48  # short enough to type, wide enough that no campaign meets a see
 class RunSpec:
     """One run.
 
-    `params` are sorted pairs; `variant` "" is the correct protocol; `workload` None is no workload; `promote`: which
+    `variant` "" is the correct protocol; `workload` None is no workload; `promote`: which
     plain accesses are switch points under a controlled engine: "all", "racing", or fields by name; `load`: Python files
     that register strategies of the user's own.
     """
 
     scenario: str
-    params: tuple[tuple[str, int | str], ...] = ()
+    params: Pairs = ()
     variant: str = ""
     engine: str = "free"
     strategy: str = "random"

@@ -12,10 +12,13 @@ from collections.abc import Callable
 
 from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, reclaimer, writeback, writer
+from mmrace.actors.actor import Actor
+from mmrace.actors.param import AnyParam
 from mmrace.actors.stage import Stage
 from mmrace.kernel.mm import swap
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.page_writeback import SyncMode
+from mmrace.scenarios.scenario import absent
 from mmrace.scenarios.workload import KINDS, Action, Workload
 
 CLOSE_US = 1000
@@ -98,6 +101,17 @@ DEEDS: dict[str, Callable[[Stage, Action], bool]] = {
     "reclaim": _reclaim,
 }
 
+DEED_PARAMS: dict[str, tuple[AnyParam, ...]] = {
+    "dirty": (writer.METADATA,),
+    "writeback": (),
+    "migrate": (migrator.PASSES, migrator.DIRECT),
+    "commit": (committer.WBUF, committer.RESCHED),
+    "reclaim": (),
+}
+"""Kind of action -> parameters that one such action reads; what an actor reads for its rounds is not among them."""
+
+CAST = tuple(Actor(name, actor(kind), DEED_PARAMS[kind]) for name, kind in ACTORS.items())
+
 
 def announce(stage: Stage) -> None:
     """Note what was recorded, and make the marks that order the actions; called before the actors start."""
@@ -106,9 +120,9 @@ def announce(stage: Stage) -> None:
     for kind in KINDS:
         rt.note("workload-recorded", kind, counts.get(kind, 0))
     stage.done = [rt.Completion(("action", k)) for k in range(len(workload.actions))]
-    absent = {ACTORS[name] for name in str(stage.params["without"]).split(",") if name}
+    left_out = {ACTORS[name] for name in absent(stage.params)}
     for action, done in zip(workload.actions, stage.done, strict=True):
-        if action.do in absent:  # nobody is to wait for what nobody will do
+        if action.do in left_out:  # nobody is to wait for what nobody will do
             done.complete()
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from mmrace.runs.spec import Pairs
 from mmrace.runtime.errors import UsageError
-from mmrace.search.catalogue import Catalogue, Params, parameters, pick
+from mmrace.search.catalogue import Catalogue, parameters, pick
 from mmrace.search.pool.cores import cores
 
 EngineName: TypeAlias = Literal["free", "gate", "fiber"]
@@ -39,7 +40,7 @@ class Request:
     jobs: int = 0
     workload: str | None = None
     variant: str = ""
-    params: Params = ()
+    params: Pairs = ()
     canaries: bool = True
     keep_canaries: bool = False
 

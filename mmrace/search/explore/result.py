@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 from mmrace import oracles
 from mmrace.runs import strategy_of
-from mmrace.runs.spec import RunSpec
+from mmrace.runs.spec import Pairs, RunSpec
 from mmrace.runtime.errors import UsageError
-from mmrace.search.catalogue import Params
 from mmrace.search.totals import HITS_MAX, UNKNOWN_SHARE_MAX, Hit, Tally, Trouble, exit_code
 from mmrace.strategies import registry
 from mmrace.strategies.order.classes import Classes
@@ -33,7 +32,7 @@ class Ask:
 
     scenario: str
     strategy: str
-    params: Params = ()
+    params: Pairs = ()
     variant: str = ""
     workload: str | None = None
     engine: str = "fiber"
