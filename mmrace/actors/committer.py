@@ -1,6 +1,6 @@
 """Actor committer: kjournald.  Each round it commits the running transaction, if there is one.
 
-The kernel's thread sleeps until its timer or somebody's request; here each round is such a wake-up.
+The kernel's thread sleeps until its timer ends or a task asks for a commit; here each round is such a wake-up.
 """
 
 from __future__ import annotations

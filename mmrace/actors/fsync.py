@@ -1,4 +1,4 @@
-"""Actor fsync: fsync(2) as far as data go.  Each round it writes the file's dirty pages and waits for all writeback."""
+"""Actor fsync: the data half of fsync(2).  Each round it writes the file's dirty pages and waits for all writeback."""
 
 from __future__ import annotations
 

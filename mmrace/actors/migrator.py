@@ -1,8 +1,8 @@
 """Actor migrator: isolates pages of the LRU and migrates them, in one of the three modes.
 
-With MIGRATE_ASYNC it is the first pass of a direct compactor (PF_MEMALLOC, compaction's isolation filter); with
-MIGRATE_SYNC_LIGHT the second, or, with `direct` 0, the one behind compact_memory; with MIGRATE_SYNC it plays
-memory hotplug.  Each round drains this CPU's pagevecs, takes up to `batch` pages and hands them to `migrate_pages`.
+With MIGRATE_ASYNC it is the first pass of a direct compactor (PF_MEMALLOC, compaction's isolation filter).  With
+MIGRATE_SYNC_LIGHT it is the second pass, or with `direct` 0 that of compact_memory.  With MIGRATE_SYNC it is memory
+hotplug.  Each round drains this CPU's pagevecs, takes up to `batch` pages and hands them to `migrate_pages`.
 Not played here: the compaction scanners, which choose pages by pageblock.
 """
 
@@ -43,8 +43,8 @@ def migrator(stage: Stage) -> None:
 def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
     """Take up to `batch` pages off the LRU as compaction does, under lru_lock, without looking at their mappings.
 
-    Which pages its scanners come to is a matter of where they lie: with `device` 0 the file's pages only, with 1 those
-    of the block device too, which have no ->migratepage.  Source: mm/compaction.c (isolate_migratepages), v3.3.
+    Compaction's scanners take what lies in a pageblock; here `device` decides: 0 takes pages of the file only, 1 takes
+    those of the block device too, which have no ->migratepage.  Source: mm/compaction.c (isolate_migratepages), v3.3.
     """
     zone = stage.machine.zone
     isolate_mode = vmscan.ISOLATE_ACTIVE | vmscan.ISOLATE_INACTIVE
@@ -67,7 +67,7 @@ def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
 
 
 def isolate_index(stage: Stage, index: int) -> list[Page]:
-    """Take the page at `index` off the LRU as move_pages does: by a reference; an empty list if it cannot be had.
+    """Take the page at `index` off the LRU as move_pages does: by a reference.  Returns an empty list if that fails.
 
     Source: mm/migrate.c (do_move_page_to_node_array), v3.3.
     """

@@ -1,6 +1,6 @@
 """Actor reclaimer: page reclaim.  Each round it shrinks the tail of the inactive list, buffers first.
 
-It plays kswapd at high pressure (it may write) or a direct reclaimer (it may not), as chosen.
+Each round chooses whether it is kswapd at high pressure, which may write, or a direct reclaimer, which may not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
 
 SCAN = 2
-"""Pages a round, of SWAP_CLUSTER_MAX (32) in the kernel: the scenarios have few."""
+"""Pages to scan in a round: the scenarios have few (SWAP_CLUSTER_MAX, 32, in the kernel)."""
 
 HIGH_PRESSURE = 0
 """The scan priority at which kswapd writes dirty file pages itself."""
@@ -45,7 +45,7 @@ def scan_control(kswapd: bool) -> vmscan.ScanControl:
 
 
 def shrink_isolated(stage: Stage, pages: list[Page]) -> None:
-    """Reclaim isolated pages as kswapd under pressure, active ones as if they had been aged; put back what stays."""
+    """Reclaim isolated pages as kswapd under pressure, as if active ones had been aged; put back what stays."""
     with_role(True)
     isolated = len(pages)
     for page in pages:

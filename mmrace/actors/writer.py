@@ -1,7 +1,7 @@
 """Actor writer: write(2).  Each round it overwrites `burst` blocks of the file with new versions.
 
-All words of the block get the version number; the content oracle looks for them.  The number is drawn with i_mutex
-held, so that versions of a block grow in the order of the writes.
+All words of the block get the write's version number, which the content oracle looks for.  The number is drawn with
+i_mutex held, so that versions of a block grow in the order of the writes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Build a stage: a machine, a device, a mounted ext3, and one file whose pages are in the page cache.
 
-Built by the run's main task through the kernel's own functions, so that every reference and bit has a recorded origin.
-Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean, unlocked, with a ring of mapped
-and up-to-date buffers, and counts 2 (cache and buffers).  Every block holds version 0, on disk too.  Only with the
-parameter `dirtied` are blocks overwritten after that, their pages dirty and their buffers on the running transaction.
+The run's main task builds it through the kernel's own functions, so that every reference and bit has a recorded origin.
+Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean and unlocked, has a ring of
+mapped and up-to-date buffers, and counts 2 (cache and buffers).  Every block holds version 0, on disk too.  The
+parameter `dirtied` overwrites blocks after that: their pages are dirty, their buffers on the running transaction.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ BORROWED = (ROUNDS, migrator.BATCH, writer.METADATA, committer.WBUF, committer.R
 INO = 1
 SPARE_PAGES = 8
 """Page frames beyond the file's own, the log's, a batch of targets and what a pagevec can hold back: for metadata, and
-for targets of migrations that retry while the last one's are on their way back."""
+for a migration that tries again while the targets of its last try are on their way back."""
 
 BLOCKS_PER_COMMIT = 4
 """Log blocks that one commit takes: a descriptor, copies, the commit block.  The log is not reused, and its blocks stay
 in the page cache, so disk and memory are laid out for all commits of a run."""
 
 EXTRA_COMMITS = 8
-"""Commits beyond the committer's rounds: by synchronous handles, full transactions and the final sync."""
+"""Commits beyond the committer's rounds: for synchronous handles, full transactions and the final sync."""
 
 
 def build(stage: Stage, ncpus: int) -> None:

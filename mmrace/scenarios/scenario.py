@@ -35,7 +35,7 @@ COUNTED = (ROUNDS, BURST, READS, MIGRATIONS, BATCH)
 
 STEPS_SET_UP = 10_000
 STEPS_PER_ROUND = 1_000
-"""Bounds of a run in ops: a round of any actor took at most some hundred in correct runs, set-up and sync a few
+"""Bounds of a run in ops: in correct runs a round of any actor took at most some hundred, set-up and sync a few
 thousand."""
 
 
@@ -107,7 +107,7 @@ class Scenario:
         return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + PAGES.value_in(values) * STEPS_PER_ROUND
 
     def play(self, stage: Stage) -> None:
-        """Be the main task of one run; what comes before and after the actors' play is not explored."""
+        """Be the main task of one run.  What comes before and after the actors' play has one fixed order."""
         with rt.fixed_order():
             build.build(stage, self.ncpus(stage.params))
             if self.before is not None:

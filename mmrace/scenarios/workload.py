@@ -24,7 +24,7 @@ KINDS = ("dirty", "writeback", "migrate", "commit", "reclaim")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One recorded deed.  Times are microseconds from the first one; page -1 is none (commit)."""
+    """One recorded action.  Times are microseconds from the first one; a commit has no page (-1)."""
 
     do: str
     begin_us: int

@@ -122,6 +122,19 @@ def test_the_golden_record_is_replayed_strictly_and_judged_alike() -> None:
 # -- records of older schemas -------------------------------------------------------------------------------------
 
 
+def test_a_record_that_lists_the_parameters_of_other_scenarios_is_replayed(tmp_path: Path) -> None:
+    """Every scenario once had every parameter; here `wbuf` has its default, and `idle` no actor reads."""
+    for spec, strange in (
+        (gate_spec("migrate-vs-reclaim", 4, **{**SHORT, "pages": 2}), {"wbuf": 4, "burst": 1}),
+        (replace(gate_spec("recorded", 4, pages=12, buffers=4), workload=packaged()[0]), {"idle": 17}),
+    ):
+        record = kept(spec)[1]
+        record.header["params"] = {**strange, **record.header["params"]}
+        record.write(tmp_path / "older.jsonl")
+        result = replay_record(str(tmp_path / "older.jsonl"))
+        assert result.record is not None and list(result.record.plain()) == list(record.plain())
+
+
 def test_a_record_of_version_1_is_read_and_judged_as_it_was() -> None:
     record = Record.read(VERSION_1)
     assert record.schema == "mmrace-record/1"

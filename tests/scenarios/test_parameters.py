@@ -36,7 +36,10 @@ def test_what_is_told_replaces_the_default() -> None:
 
 
 def test_an_unknown_parameter_is_refused_with_those_that_there_are_and_a_close_one() -> None:
-    for close, hint in (("dept", "did you mean depth?"), ("zzz", "`mmrace list params` tells what each means")):
+    for close, hint in (
+        ("dept", "did you mean depth?"),
+        ("zzz", "`mmrace list params` tells which scenarios have which"),
+    ):
         with pytest.raises(UsageError) as caught:
             MADE.merged({close: 2})
         assert (caught.value.expected, caught.value.got) == ("a parameter of mine: depth, names", close)
