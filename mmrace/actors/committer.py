@@ -10,8 +10,9 @@ from mmrace.actors.actor import Actor
 from mmrace.actors.param import Number
 from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.jbd import commit
+from mmrace.kernel.jbd.journal import DEFAULT_WBUFSIZE
 
-WBUF = Number("wbuf", 4, 1, 64, says="data buffers that a commit locks and then submits in one batch")
+WBUF = Number("wbuf", DEFAULT_WBUFSIZE, 1, 64, says="data buffers that a commit locks and then submits in one batch")
 RESCHED = Number("resched", 0, 0, 1, says="1: a commit may be asked to give way with a batch in hand")
 PARAMS = (*LOOP, WBUF, RESCHED)
 
