@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mmrace.actors.param import AnyParam
 from mmrace.actors.stage import Stage
+from mmrace.runtime.param import AnyParam
 
 
 @dataclass(frozen=True)

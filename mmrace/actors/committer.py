@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
-from mmrace.actors.param import Number
 from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.jbd import commit
 from mmrace.kernel.jbd.journal import DEFAULT_WBUFSIZE
+from mmrace.runtime.param import Number
 
 WBUF = Number("wbuf", DEFAULT_WBUFSIZE, 1, 64, says="data buffers that a commit locks and then submits in one batch")
 RESCHED = Number("resched", 0, 0, 1, says="1: a commit may be asked to give way with a batch in hand")

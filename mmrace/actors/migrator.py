@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
-from mmrace.actors.param import Choice, Number
 from mmrace.actors.stage import IDLE, Stage
 from mmrace.kernel.mm import filemap, migrate, mmzone, page_alloc, swap, vmscan
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.page import Page
+from mmrace.runtime.param import Choice, Number
 
 MODE = Choice("mode", "MIGRATE_ASYNC", tuple(MigrateMode.__members__), says="how much the migrator may block")
 MIGRATIONS = Number("migrations", 4, 1, 10_000, says="rounds of the migrator")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
-from mmrace.actors.param import Number
 from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import filemap
+from mmrace.runtime.param import Number
 
 READS = Number("reads", 1, 1, 64, says="blocks that the reader reads in one round")
 PARAMS = (*LOOP, READS)

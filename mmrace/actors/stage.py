@@ -10,7 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from mmrace import runtime as rt
-from mmrace.actors.param import Number, Param, T, Values
+from mmrace.runtime.param import Number, Param, T, Values
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice

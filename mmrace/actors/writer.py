@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
-from mmrace.actors.param import Number
 from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import filemap
+from mmrace.runtime.param import Number
 
 BURST = Number("burst", 1, 1, 64, says="blocks that the writer overwrites in one round")
 METADATA = Number("metadata", 0, 0, 1, says="1: a write also changes its inode's block through the journal")

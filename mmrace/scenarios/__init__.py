@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from mmrace.actors.param import Value, Values
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Value, Values
 from mmrace.scenarios.build import BORROWED
 from mmrace.scenarios.casts import all_scenarios
 from mmrace.scenarios.scenario import COUNTED, Scenario

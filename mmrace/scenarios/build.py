@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, writer
-from mmrace.actors.param import Choice, Number
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device as device_
 from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.jbd import commit
 from mmrace.kernel.mm import filemap, mmzone, swap
 from mmrace.kernel.mm import page as page_
+from mmrace.runtime.param import Choice, Number
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
 WORDS = Number("words", 2, 1, 8, says="words of a buffer")

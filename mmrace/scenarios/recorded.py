@@ -13,11 +13,11 @@ from collections.abc import Callable
 from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, reclaimer, writeback, writer
 from mmrace.actors.actor import Actor
-from mmrace.actors.param import AnyParam
 from mmrace.actors.stage import Stage
 from mmrace.kernel.mm import swap
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.page_writeback import SyncMode
+from mmrace.runtime.param import AnyParam
 from mmrace.scenarios.scenario import absent
 from mmrace.scenarios.workload import KINDS, Action, Workload
 

@@ -14,14 +14,13 @@ from functools import cached_property
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.migrator import BATCH, MIGRATIONS
-from mmrace.actors.param import Number, Text, Value, Values
 from mmrace.actors.reader import READS
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.actors.writer import BURST
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Number, Parameters, Text, Value, Values
 from mmrace.scenarios import build
 from mmrace.scenarios.build import IRQ
-from mmrace.scenarios.parameters import Parameters
 from mmrace.scenarios.snapshot import snapshot
 
 __all__ = ["Scenario", "Stage", "absent"]

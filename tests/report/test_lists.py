@@ -7,9 +7,8 @@ import re
 
 from rich.console import Console
 
-from mmrace.actors.param import Choice, Number
 from mmrace.report.lists import show_lists
-from mmrace.scenarios.parameters import Parameters
+from mmrace.runtime.param import Choice, Number, Parameters
 from mmrace.search.catalogue import Catalogue
 from tests.search.campaign.stand_ins import StandInScenario
 

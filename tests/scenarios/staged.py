@@ -11,7 +11,6 @@ from typing import Any
 
 from mmrace import runtime as rt
 from mmrace import scenarios
-from mmrace.actors.param import Value, Values
 from mmrace.actors.stage import Stage
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import page as page_
@@ -21,6 +20,7 @@ from mmrace.runtime.free import Free
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.noise import Noise
+from mmrace.runtime.param import Value, Values
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.scenarios.build import build

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from mmrace import scenarios
-from mmrace.actors.param import Values
 from mmrace.actors.stage import Stage
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.runs.play import run_one
@@ -15,16 +14,18 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.fiber import Fiber
 from mmrace.runtime.noise import PROFILES
+from mmrace.runtime.param import AnyParam, Choice, Number, Values
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.scenarios.build import BORROWED
 from mmrace.scenarios.casts import SCENARIOS
-from mmrace.scenarios.scenario import COUNTED
+from mmrace.scenarios.scenario import COUNTED, WITHOUT
 from tests.scenarios.staged import EXPLICIT, gate_spec, spelled_out
 from tests.scenarios.workloads import tiny
 
 NAMES = [scenario.name for scenario in SCENARIOS]
 MODES = list(MigrateMode.__members__)
 CASTS = [name for name in NAMES if not scenarios.get(name).needs_workload]
+DECLARED = {name: param for scenario in SCENARIOS for name, param in scenario.params.items()}
 GATE_SEEDS = range(8)
 VARIATIONS = [(name, i) for name in CASTS for i in range(len(scenarios.get(name).variations))]
 
@@ -88,8 +89,20 @@ def test_every_default_is_allowed(name: str) -> None:
     assert scenario.merged({}) == scenario.defaults
 
 
+@pytest.mark.parametrize("param", DECLARED.values(), ids=lambda param: param.name)
+def test_every_parameter_says_what_its_value_means_and_keeps_its_bounds(param: AnyParam) -> None:
+    assert param.says and not param.says.endswith(".")
+    if isinstance(param, Number):
+        assert param.low is not None and param.high is not None
+        assert param.check(param.low) <= param.default <= param.check(param.high)
+        with pytest.raises(UsageError):
+            param.check(param.high + 1)
+    else:
+        assert isinstance(param, Choice) or param is WITHOUT
+
+
 def test_tests_spell_out_every_parameter() -> None:
-    assert {name for scenario in SCENARIOS for name in scenario.params} == set(EXPLICIT)
+    assert set(DECLARED) == set(EXPLICIT)
 
 
 def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
@@ -159,7 +172,7 @@ def test_of_a_record_only_what_differs_from_the_defaults_is_told() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_defaults_of_parameters_that_a_scenario_no_longer_has_are_left_out(name: str) -> None:
-    every: Values = {key: param.default for scenario in SCENARIOS for key, param in scenario.params.items()}
+    every: Values = {key: param.default for key, param in DECLARED.items()}
     for param in (*BORROWED, *COUNTED):
         every[param.name] = param.default
     assert scenarios.changed(name, {**every, **scenarios.get(name).merged({"pages": 5})}) == {"pages": 5}

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmrace.actors.param import Number, Text
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import InternalError, NondeterminismError, UsageError
+from mmrace.runtime.param import Number, Parameters, Text
 from mmrace.runtime.record import Record
-from mmrace.scenarios.parameters import Parameters
 from mmrace.search.catalogue import Catalogue
 
 SCRATCH = "MMRACE_TEST_SCRATCH"
