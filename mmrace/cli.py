@@ -43,7 +43,7 @@ from mmrace.runtime.record import Record
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.request import Request, checked
-from mmrace.search.catalogue import Catalogue, FunctionEntry
+from mmrace.search.catalogue import Catalogue, FunctionEntry, FunctionParam
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.options import Options
@@ -138,7 +138,8 @@ def _known(names: Iterable[str]) -> Catalogue:
     entries = {}
     for name in filter(functions.is_function, names):
         program = functions.FunctionMaker().program(RunSpec(name, maker=functions.KIND))
-        entries[name] = FunctionEntry(name, program.params, program.digest)
+        params = {key: FunctionParam(value) for key, value in program.params.items()}
+        entries[name] = FunctionEntry(name, params, program.digest)
     return replace(known, scenarios={**known.scenarios, **entries})
 
 
@@ -339,7 +340,7 @@ def show(record: str, objects: tuple[str, ...], last: int, first: int | None) ->
 @click.argument("kind", type=click.Choice(lists.KINDS), required=False)
 @_loads
 def list_(kind: str | None, load: tuple[str, ...]) -> None:
-    """List scenarios, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
+    """List scenarios, parameters, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
     lists.show_lists(installed.catalogue(), (kind,) if kind else lists.KINDS[:-1], _console())
 
 

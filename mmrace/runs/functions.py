@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from mmrace.oracles.general import GENERAL
 from mmrace.runs import loading
 from mmrace.runs.program import Engine, Program
-from mmrace.runs.spec import Params, RunSpec, Value
+from mmrace.runs.spec import Pairs, RunSpec, Value
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.tables import EMPTY
 
@@ -82,7 +82,7 @@ class FunctionMaker:
             params[key] = value
         return FunctionProgram(spec.program, found, params, digest)
 
-    def given(self, name: str, params: Mapping[str, Value]) -> Params:
+    def given(self, name: str, params: Mapping[str, Value]) -> Pairs:
         """Return all parameters: what a function's defaults are now need not be what they were."""
         return tuple(sorted(params.items()))
 

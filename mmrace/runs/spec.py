@@ -17,8 +17,8 @@ from mmrace.strategies import registry
 from mmrace.strategies.feedback import Shown
 
 Value: TypeAlias = int | str
-Params: TypeAlias = tuple[tuple[str, Value], ...]
-"""Parameters of a run, sorted by name."""
+Pairs: TypeAlias = tuple[tuple[str, Value], ...]
+"""Parameters of a run as (name, value), sorted by name: hashable, and equal values are equal pairs."""
 
 SEED_BITS = 48  # short enough to type, wide enough that no campaign meets a seed twice
 
@@ -35,7 +35,7 @@ class RunSpec:
     """
 
     program: str
-    params: Params = ()
+    params: Pairs = ()
     variant: str = ""
     engine: str = "free"
     strategy: str = "random"

@@ -13,7 +13,7 @@ from mmrace import history, scenarios
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.program import Engine, Program
-from mmrace.runs.spec import Params, RunSpec, Value
+from mmrace.runs.spec import Pairs, RunSpec, Value
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.scenarios import counters
@@ -93,10 +93,9 @@ class ScenarioMaker:
         _check_workload(scenario, params, workload)
         return ScenarioProgram(scenario, params, variant, workload, spec.workload)
 
-    def given(self, name: str, params: Mapping[str, Value]) -> Params:
+    def given(self, name: str, params: Mapping[str, Value]) -> Pairs:
         """Return the parameters that differ from the scenario's defaults."""
-        defaults = scenarios.get(name).defaults
-        return tuple(sorted((key, value) for key, value in params.items() if defaults.get(key) != value))
+        return tuple(sorted(scenarios.changed(name, params).items()))
 
 
 def _check_workload(scenario: Scenario, params: dict[str, Value], workload: Workload | None) -> None:
