@@ -46,20 +46,24 @@ LAYERS: dict[str, Layer] = {
     "kernel": _layer("runtime"),
     "actors": _layer("runtime kernel"),
     "oracles": _layer("runtime kernel"),
-    "scenarios": _layer("runtime kernel actors oracles"),
-    "history": _layer("runtime kernel actors oracles scenarios"),
-    "runs": _layer("runtime strategies kernel actors oracles scenarios history"),
-    "search": _layer("runtime strategies kernel actors oracles scenarios history runs", "loguru"),
+    "runs": _layer("runtime strategies oracles"),
+    "search": _layer("runtime strategies oracles runs", "loguru"),
+    "history": _layer("runtime kernel actors oracles"),
+    "scenarios": _layer("runtime strategies kernel actors oracles runs history"),
     "claims": _layer("runtime strategies kernel actors oracles scenarios history runs search", "loguru"),
     "report": _layer("runtime strategies oracles scenarios history runs search claims", "rich loguru"),
     "cli": _layer(
-        "runtime strategies kernel actors oracles scenarios history runs search claims report", "click rich loguru"
+        "runtime strategies kernel actors oracles scenarios history runs search claims report installed",
+        "click rich loguru",
     ),
     "pytest_plugin": _layer(
         "runtime strategies kernel actors oracles scenarios history runs search report", "pytest loguru"
     ),
+    "installed": _layer("runtime strategies kernel actors oracles scenarios history runs search"),
+    "api": _layer("runtime oracles runs search installed"),
+    "examples": _layer("runtime"),
     "__main__": _layer("cli"),
-    "__init__": _layer(),
+    "__init__": _layer("api"),
 }
 """Folders, and files beside them, of the package.  `report` is made from records and results only: no model in it."""
 

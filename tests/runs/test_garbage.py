@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmrace.runs.play import run_one
+from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from tests.garbage import garbage
 from tests.scenarios.staged import gate_spec

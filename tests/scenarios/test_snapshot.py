@@ -8,10 +8,10 @@ from typing import Any
 from mmrace import runtime as rt
 from mmrace.actors import writer
 from mmrace.actors.stage import Stage
+from mmrace.installed import run_one
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import filemap, swap
 from mmrace.kernel.mm import page as page_
-from mmrace.runs.play import run_one
 from mmrace.runtime import live
 from mmrace.scenarios.snapshot import snapshot
 from tests.scenarios.staged import cached, gate_spec, play, ring

@@ -10,11 +10,11 @@ from typing import ClassVar
 import pytest
 
 from mmrace import runtime as rt
+from mmrace.installed import run_one
 from mmrace.kernel.mm.page import Page
 from mmrace.kernel.mm.radix_tree import Slot
 from mmrace.oracles.general import data_race
 from mmrace.oracles.general.judgement import Finding, Judgement, Verdict
-from mmrace.runs.play import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import Kind

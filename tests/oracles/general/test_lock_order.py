@@ -11,9 +11,9 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.history.canaries import commit_no_flush
+from mmrace.installed import run_one
 from mmrace.oracles.general import lock_order
 from mmrace.oracles.general.judgement import Finding, Judgement, Verdict, kind_of
-from mmrace.runs.play import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.flags import LOCK
 from mmrace.runtime.gate import GateEngine

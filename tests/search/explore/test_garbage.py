@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace.runs.program import Program
+from mmrace.installed import MAKERS
 from mmrace.runs.spec import RunSpec
-from mmrace.search.explore.one import explored, walked
+from mmrace.search.explore.one import explored, visited
+from mmrace.search.explore.walk import Walk
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Systematic
 from tests.garbage import garbage
@@ -18,13 +19,16 @@ STEPS = 5
 
 def walk(text: str) -> None:
     """Make the first steps of a walk."""
-    program = Program.of(SPEC)
     strategy, options = registry.parse(text)
     search: Systematic = strategy.make(options)  # type: ignore[assignment]
-    for _ in range(STEPS):
-        chosen = search.next()
-        assert chosen is not None
-        walked(program, SPEC, chosen, search, (), ())
+    steps = 0
+    for visit in Walk(MAKERS.program(SPEC), SPEC, search):
+        if visit.counts:
+            visited(visit, (), ())
+        steps += 1
+        if steps == STEPS:
+            break
+    assert steps == STEPS
 
 
 @pytest.mark.parametrize("text", ["dpor", "preemption", "delay"])
@@ -34,5 +38,5 @@ def test_a_walk_leaves_no_garbage(text: str) -> None:
 
 
 def test_a_drawn_schedule_with_its_class_leaves_no_garbage() -> None:
-    explored(SPEC)
-    assert garbage(lambda: explored(SPEC)) == 0
+    explored(SPEC, makers=MAKERS)
+    assert garbage(lambda: explored(SPEC, makers=MAKERS)) == 0
