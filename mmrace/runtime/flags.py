@@ -24,8 +24,8 @@ _TEST_OF, _SET_OF, CLEAR_OF, TAS_OF, _TAC_OF = (
     tuple(bit + 1 << SHIFT | kind for bit in range(BITS_MAX))
     for kind in (TEST, SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR)
 )
-"""What an op on a bit adds to its word's code.  Tables, because callers pass enum members, with which arithmetic is
-slow."""
+"""What an op on a bit adds to its word's code.  Tables, because callers pass enum members, and arithmetic is slow on
+those."""
 
 UNLOCK = "unlock"  # what the clear of a bit spinlock logs beside its outcome
 LOCK = "lock"
@@ -74,8 +74,8 @@ class FlagWord:
     def queue(self, bit: int) -> WaitQueue:
         """Return the queue of sleepers of a waitable bit.
 
-        In the kernel it is one of a table's, found by the word's address: it outlives the word, and to find it nothing
-        of the word is read.
+        In the kernel the queue is in a table and found by the word's address: it outlives the word, and finding it
+        reads nothing of the word.
         """
         queue = self.queues.get(bit)
         if queue is None:
@@ -110,8 +110,7 @@ class FlagWord:
 
 
 class BitGate(Gate):
-    """The gate of one bit of a word, of which it knows the name only: a run's objects shall not refer to each other in
-    more rings than the kernel's do."""
+    """The gate of one bit.  It keeps the word's name, not the word: that would be a ring of objects."""
 
     __slots__ = ("key", "of")
 
