@@ -19,6 +19,7 @@ from mmrace.runs import loading
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import Params, RunSpec, Value
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.tables import EMPTY
 
 KIND = "function"
 CPUS = 8  # of the machine; a task is on CPU 0 unless its spawn says otherwise
@@ -42,6 +43,7 @@ class FunctionProgram(Program):
     params: Mapping[str, Value]
     digest: str
     judges = GENERAL
+    tables = EMPTY
     required = REQUIRED
     may_raise = True
     ncpus = CPUS

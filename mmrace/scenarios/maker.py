@@ -11,13 +11,14 @@ from typing import Any
 
 from mmrace import history, scenarios
 from mmrace.history.variant import CORRECT, Variant, applied
-from mmrace.oracles import ORACLES
+from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import Params, RunSpec, Value
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.scenarios import counters
 from mmrace.scenarios.scenario import Scenario, Stage
+from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
 
 ERA = "3.3"
@@ -33,8 +34,9 @@ class ScenarioProgram(Program):
     variant: Variant
     workload: Workload | None
     workload_name: str | None
-    judges = ORACLES
-    required = frozenset(ORACLES)
+    judges = PROTOCOL
+    required = frozenset(PROTOCOL)
+    tables = KERNEL
 
     @property
     def name(self) -> str:  # type: ignore[override]
