@@ -1,7 +1,7 @@
 """How a run ends, for every engine: what is put in `end` for an error, a standstill, a bound.
 
-Ends: `finished`; `violation` of a rule; `abort` by an error that is no rule's; `deadlock`; `bound`; `abandoned` by
-whoever searches.  Invariant: the first end counts; what a task raises while it unwinds is no end.
+Ends: `finished`; `violation` of a rule; `abort` by any other error; `deadlock`; `bound`; `abandoned` by a search.
+Invariant: the first end counts; what a task raises while it unwinds does not end the run.
 """
 
 from __future__ import annotations
