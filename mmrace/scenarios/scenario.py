@@ -61,6 +61,8 @@ class Scenario:
     before: Callable[[Stage], None] | None = None
     after: Callable[[Stage], None] | None = None
     needs_workload: bool = False
+    maker = "scenario"
+    digest = ""
 
     @cached_property
     def params(self) -> Parameters:

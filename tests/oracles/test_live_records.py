@@ -11,7 +11,7 @@ import pytest
 from mmrace import oracles
 from mmrace import runtime as rt
 from mmrace.oracles.general.judgement import Finding, Verdict
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 
@@ -44,7 +44,7 @@ def _run(main: Callable[[Page, Slot], None]) -> Record:
         page._count.get("new")
         main(page, slot)
 
-    engine = Gate(RoundRobin(), ncpus=2)
+    engine = GateEngine(RoundRobin(), ncpus=2)
     engine.run(play)
     assert engine.error is None or isinstance(engine.error, rt.Violation)
     return Record.of_run(engine, {"engine": "gate"}, {})

@@ -15,9 +15,9 @@ from mmrace.actors.stage import Stage
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
-from mmrace.runs.spec import Pairs, RunSpec
-from mmrace.runtime.free import Free
-from mmrace.runtime.gate import Gate
+from mmrace.runs.spec import Params, RunSpec
+from mmrace.runtime.free import FreeEngine
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.param import Value, Values
@@ -56,7 +56,7 @@ EXPLICIT: Values = {
 }
 
 
-def spelled_out(scenario: str, /, **changed: Value) -> Pairs:
+def spelled_out(scenario: str, /, **changed: Value) -> Params:
     """Return every parameter of a scenario as a spec has them: EXPLICIT with changes."""
     explicit = {name: EXPLICIT[name] for name in scenarios.get(scenario).params}
     return tuple(sorted({**explicit, **changed}.items()))
@@ -71,7 +71,7 @@ def gate_spec(scenario: str, seed: int = 0, variant: str = "", /, **changed: Val
 class Played:
     """What came of a run: engine and stage are at rest, so that tests may look without ops."""
 
-    engine: Gate | Free
+    engine: GateEngine | FreeEngine
     stage: Stage
     value: Any
 
@@ -106,11 +106,11 @@ def play(
         kept.append(body(stage))
         rt.join_others()
 
-    engine: Gate | Free
+    engine: GateEngine | FreeEngine
     if noise is None:
-        engine = Gate(strategy or RoundRobin(), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
+        engine = GateEngine(strategy or RoundRobin(), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
     else:
-        engine = Free(Noise(noise, seed), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
+        engine = FreeEngine(Noise(noise, seed), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
     engine.run(main)
     if engine.error is not None:
         raise engine.error

@@ -8,11 +8,11 @@ import pytest
 
 from mmrace import scenarios
 from mmrace.actors.stage import Stage
+from mmrace.installed import run_one
 from mmrace.kernel.mm.migrate import MigrateMode
-from mmrace.runs.play import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.fiber import Fiber
+from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.noise import PROFILES
 from mmrace.runtime.param import AnyParam, Choice, Number, Values
 from mmrace.runtime.strategy import RoundRobin
@@ -135,7 +135,7 @@ def test_a_run_reads_every_parameter_of_its_scenario_and_no_other(name: str) -> 
     workload = tiny() if scenario.needs_workload else None
     asked: Values = {"idle": 0, "mode": "MIGRATE_ASYNC"}  # `direct` says nothing to MIGRATE_SYNC
     values = Watched(scenario.merged({key: value for key, value in asked.items() if key in scenario.params}))
-    engine = Fiber(RoundRobin(), ncpus=scenario.ncpus(values), steps_max=scenario.steps(values, 7))
+    engine = FiberEngine(RoundRobin(), ncpus=scenario.ncpus(values), steps_max=scenario.steps(values, 7))
     engine.run(lambda: scenario.play(Stage(values, workload)))
     assert engine.error is None and engine.end["how"] == "finished"
     borrowed = {param.name for param in (*BORROWED, *COUNTED)}
