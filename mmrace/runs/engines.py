@@ -24,7 +24,13 @@ def check(name: str) -> None:
 
 def free(program: Program, spec: RunSpec) -> FreeEngine:
     """Return a free-running engine for one run."""
-    return FreeEngine(Noise(spec.noise, spec.seed), seed=spec.seed, ncpus=program.ncpus, steps_max=program.steps_max)
+    return FreeEngine(
+        Noise(spec.noise, spec.seed),
+        seed=spec.seed,
+        ncpus=program.ncpus,
+        steps_max=program.steps_max,
+        tables=program.tables,
+    )
 
 
 def controlled(
@@ -45,6 +51,7 @@ def controlled(
         steps_max=program.steps_max,
         sites=sites or needs_sites,
         promoted=None if needs_sites else promoted,
+        tables=program.tables,
     )
     attach = getattr(strategy, "attach", None)
     if attach is not None:

@@ -16,7 +16,7 @@ from mmrace.runs.program import Makers, Program
 from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.record import SCHEMA, Record
+from mmrace.runtime.record import REPLAYABLE, Record
 
 
 def follow(program: Program, spec: RunSpec, record: Record) -> Record:
@@ -100,9 +100,9 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
 
 def _refuse_older(record: Record, spec: RunSpec) -> None:
     """Raise UsageError for a record of an older schema: its ops are not those of the program any more."""
-    if record.schema != SCHEMA:
+    if record.schema not in REPLAYABLE:
         raise UsageError(
-            expected=f"a record of schema {SCHEMA}, whose ops this mmrace repeats",
+            expected=f"a record of schema {' or '.join(REPLAYABLE)}, whose ops this mmrace repeats",
             got=f"one that an older mmrace wrote ({record.schema})",
             where="replay",
             try_=f"`mmrace show` and the judges still read it; to make such a run anew: {spec.command()}",

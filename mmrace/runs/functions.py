@@ -20,6 +20,7 @@ from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.param import AnyParam, Number, Parameters, Text, Value
+from mmrace.runtime.tables import EMPTY
 
 KIND = "function"
 CPUS = 8  # of the machine; a task is on CPU 0 unless its spawn says otherwise
@@ -44,6 +45,7 @@ class FunctionProgram(Program):
     params: Mapping[str, Value]
     digest: str
     judges = GENERAL
+    tables = EMPTY
     required = REQUIRED
     may_raise = True
     ncpus = CPUS

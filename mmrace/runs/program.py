@@ -17,6 +17,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
+from mmrace.runtime.tables import Tables
 
 Engine: TypeAlias = FreeEngine | Controlled
 
@@ -27,7 +28,7 @@ class Program(Protocol):
     Attributes: name: as a spec spells it.  params: complete.  key: equal for programs that do the same.  ncpus: CPUs of
     the machine.  steps_max: bound of a run in ops.  judges: by name, in the order in which they are asked.  required:
     those of them that must have found something to check.  may_raise: a Python exception out of a task is a result;
-    otherwise it is a bug of mmrace.
+    otherwise it is a bug of mmrace.  tables: what it says of its own names.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Program(Protocol):
     judges: Mapping[str, Oracle]
     required: frozenset[str]
     may_raise: bool
+    tables: Tables
 
     @property
     def key(self) -> tuple[object, ...]: ...

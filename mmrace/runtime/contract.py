@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Cpu, Gate, Guard, Guarded, Task
 
 
@@ -31,6 +32,8 @@ class Engine(Protocol):
     """Told what events do not say (`enabled.Observer`), or None."""
     objects: list[tuple[int, Any]]
     """(first lane, object) of everything registered so far."""
+    tables: Tables
+    """What the program says of its own names."""
 
     def point(self, obj: Guarded, code: int) -> Task:
         """Announce an op that is always enabled; return the current task when it may do it."""

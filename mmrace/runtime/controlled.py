@@ -27,6 +27,7 @@ from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
 from mmrace.runtime.retries import Retries
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
 from mmrace.runtime.struct import Struct
+from mmrace.runtime.tables import EMPTY, Tables
 from mmrace.runtime.task import Cpu, Gate, Guard, Site, Task
 
 _NEVER = sys.maxsize  # tasks, above which somebody is asked
@@ -38,7 +39,7 @@ class Controlled(Retries, Ending):
 
     Args: strategy: who chooses.  seed: of the tasks' own streams.  ncpus: CPUs of the model.  steps_max: bound of a
     run in ops.  sites: keep the site of every op (costs time; needed for reports).  promoted: the plain fields
-    ("Class.field") whose accesses are switch points; None: all of them.
+    ("Class.field") whose accesses are switch points; None: all of them.  tables: what the program says of its names.
 
     Attributes that no point reads are not slots: what most runs leave as it is costs a run nothing.
     """
@@ -61,12 +62,14 @@ class Controlled(Retries, Ending):
         steps_max: int = 100_000,
         sites: bool = False,
         promoted: frozenset[str] | None = None,
+        tables: Tables = EMPTY,
     ) -> None:
         super().__init__(steps_max)
         self.strategy = strategy
         self.seed = seed
         self.with_sites = sites
         self.promoted = promoted
+        self.tables = tables
         self.aborting = False
         self.marks: dict[str, int] = {}
         self.tasks = []

@@ -12,6 +12,7 @@ from typing import Any
 from mmrace.runtime import sites, standstill
 from mmrace.runtime.errors import UsageError, Violation, of_unwinding
 from mmrace.runtime.release import forget_frames, release
+from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Cpu, Task
 
 
@@ -26,6 +27,7 @@ class Ending:
     cpus: list[Cpu]
     tasks: list[Task]
     objects: list[tuple[int, Any]]
+    tables: Tables
     end: dict[str, Any]
     error: BaseException | None = None
 
@@ -63,7 +65,7 @@ class Ending:
 
     def _passed_bound(self, recent: Iterable[tuple[Any, ...]], steps: int) -> None:
         """End the run at its bound.  Args: recent: the events in which each task had a fair chance."""
-        self._finish("bound", standstill.bound(self.tasks, recent, steps))
+        self._finish("bound", standstill.bound(self.tasks, recent, steps, self.tables.progress))
 
     def release(self) -> None:
         """Let go of the model, whose objects keep each other alive; only names and numbers of them are left.

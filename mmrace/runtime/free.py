@@ -24,6 +24,7 @@ from mmrace.runtime.errors import Abort, InternalError, Violation
 from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.poison import check_alive
+from mmrace.runtime.tables import EMPTY, Tables
 from mmrace.runtime.task import Cpu, Gate, Guard, Task
 from mmrace.runtime.watchdog import Watchdog
 
@@ -36,7 +37,7 @@ class FreeEngine(Watchdog):
 
     Args: noise: what disturbs the run, and what it changes in the process.  seed: of noise and of the tasks' own
     streams.  ncpus: CPUs of the model.  steps_max: bound of a run in ops.  sites: keep the site of every op.
-    record: keep events (False only in benchmarks).
+    record: keep events (False only in benchmarks).  tables: what the program says of its names.
     """
 
     name = "free"
@@ -51,11 +52,13 @@ class FreeEngine(Watchdog):
         steps_max: int = 200_000,
         sites: bool = True,
         record: bool = True,
+        tables: Tables = EMPTY,
     ) -> None:
         super().__init__(steps_max, record)
         self.noise = noise
         self.seed = seed
         self.with_sites = sites
+        self.tables = tables
         self.observer = None
         self.marks: dict[str, int] = {}
         self.objects = []

@@ -18,17 +18,6 @@ from mmrace.runtime import live
 from mmrace.runtime.fields import Field, Ghost, Part, PlanRow, accessors, setter, slot
 from mmrace.runtime.kinds import SHIFT
 
-BENIGN_READS: dict[tuple[str, str], str] = {}
-"""(struct, field) -> why reads of it without a lock are meant; by name, as a record knows its objects."""
-
-
-def benign_reason(cls_name: str, field: str) -> str:
-    """Return why unordered reads of a struct's field are meant, "" if they are not.
-
-    A plain field declares it with `shared`, an array of words in its class: ``benign = {"words": why}``.
-    """
-    return BENIGN_READS.get((cls_name, field), "")
-
 
 class StructMeta(type):
     """Turns declarations into slots, accessors and a lane plan.
@@ -101,7 +90,6 @@ class StructMeta(type):
         made.shape = (lane, sized[0] if sized else "", setter(ghosts), _untouched(made) if lazy else None)
         made.benign_reads = tuple(benign.items())
         made.struct_name = parent.struct_name if parent is not None and parent.struct_name != "Struct" else name
-        BENIGN_READS.update(((made.struct_name, field), why) for field, why in benign.items())
         return made
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmrace import history, scenarios
 from mmrace.history.variant import CORRECT, Variant, applied
-from mmrace.oracles import ORACLES
+from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import UsageError
@@ -19,6 +19,7 @@ from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
 from mmrace.scenarios import counters
 from mmrace.scenarios.scenario import Scenario, Stage
+from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
 
 ERA = "3.3"
@@ -34,8 +35,9 @@ class ScenarioProgram(Program):
     variant: Variant
     workload: Workload | None
     workload_name: str | None
-    judges = ORACLES
-    required = frozenset(ORACLES)
+    judges = PROTOCOL
+    required = frozenset(PROTOCOL)
+    tables = KERNEL
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.record import READABLE, SCHEMA, Record
+from mmrace.runtime.tables import Tables
 from tests.runtime.engines import Box, Flag, box, gate
 
 PACKAGE = Path(mmrace.__file__).parent
@@ -168,3 +170,7 @@ def test_the_snapshots_of_a_real_run_are_described(real: dict[str, Any]) -> None
             for row in snapshot[part]:
                 parts = set(row) | {key for slot in row.get("slots", ()) for key in slot}
                 assert parts == described, part
+
+
+def test_every_table_is_described(real: dict[str, Any]) -> None:
+    assert list(real["header"]["tables"]) == list(table("### Tables")) == [row.name for row in fields(Tables)]

@@ -24,6 +24,7 @@ from mmrace.runtime.param import Value, Values
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.scenarios.build import build
+from mmrace.scenarios.tables import KERNEL
 
 NCPUS = 4
 STEPS_MAX = 60_000  # ops; no correct program of these tests comes near
@@ -108,9 +109,9 @@ def play(
 
     engine: GateEngine | FreeEngine
     if noise is None:
-        engine = GateEngine(strategy or RoundRobin(), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
+        engine = GateEngine(strategy or RoundRobin(), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX, tables=KERNEL)
     else:
-        engine = FreeEngine(Noise(noise, seed), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
+        engine = FreeEngine(Noise(noise, seed), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX, tables=KERNEL)
     engine.run(main)
     if engine.error is not None:
         raise engine.error

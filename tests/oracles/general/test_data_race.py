@@ -20,7 +20,7 @@ from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
-from mmrace.runtime.struct import benign_reason
+from mmrace.runtime.tables import Tables
 from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
 
@@ -284,7 +284,18 @@ def test_a_declaration_is_inherited_and_found_by_the_name_of_the_struct() -> Non
 
     assert Variant.benign == {"a": "because", "array": "word by word", "c": "too"}
     assert Declared.benign == {"a": "because", "array": "word by word"}
-    assert [benign_reason("Declared", field) for field in ("a", "b", "array")] == ["because", "", "word by word"]
+
+    def main() -> None:
+        Variant("declared:0", array=1)
+
+    engine = GateEngine(RoundRobin(), tables=Tables(benign={"Other.x": "said by the program"}))
+    engine.run(main)
+    assert Record.of_run(engine, {}, {}).tables.benign == {
+        "Declared.a": "because",
+        "Declared.array": "word by word",
+        "Declared.c": "too",
+        "Other.x": "said by the program",
+    }
 
 
 def test_the_model_declares_its_lockless_reads_with_a_reason() -> None:

@@ -9,6 +9,7 @@ import pytest
 from mmrace.installed import replay_record
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN, UsageError
+from mmrace.runtime.record import SCHEMA
 from mmrace.search.explore import realise
 from mmrace.search.explore.ask import checked
 from mmrace.search.explore.result import REPLAYS, Exploration
@@ -171,7 +172,7 @@ def test_a_record_of_an_earlier_session_that_does_not_replay_is_counted(
     first = walk(tmp_path, "abba", "delay:bound=0")
     [predicted] = signatures(first, "lock-order")
     place = FindingStore(tmp_path / "findings").place(predicted) / "record.jsonl"
-    place.write_text(place.read_text(encoding="utf-8").replace("mmrace-record/2", "mmrace-record/1"), encoding="utf-8")
+    place.write_text(place.read_text(encoding="utf-8").replace(SCHEMA, "mmrace-record/1"), encoding="utf-8")
     again = walk(tmp_path, "abba", "delay:bound=0")
     assert again.hits[predicted].saved.before
     assert again.replayed[predicted] == (0, REPLAYS)

@@ -11,6 +11,7 @@ from mmrace import runtime as rt
 from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.strategy import RoundRobin
+from mmrace.scenarios.tables import KERNEL
 from mmrace.strategies.order.dependence import (  # fmt: skip
     COUNT_UP,
     DROP,
@@ -126,7 +127,7 @@ def test_interrupts_off_takes_the_cpu_from_interrupts_even_where_none_came() -> 
 
 
 def test_notes_that_the_content_oracle_compares_have_a_lane_for_each_block() -> None:
-    watched = Footprints(FiberEngine(RoundRobin()), frozenset(), {})
+    watched = Footprints(FiberEngine(RoundRobin(), tables=KERNEL), frozenset(), {})
     write, read = watched.note("write-begin", (1, 0, 7)), watched.note("read-end", (1, 0, 7))
     assert write is not None and read is not None
     assert write[0] == read[0] and (write[1], read[1]) == (WRITE, READ)
