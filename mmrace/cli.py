@@ -43,7 +43,7 @@ from mmrace.runtime.record import Record
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.request import Request, checked
-from mmrace.search.catalogue import Catalogue, FunctionEntry, FunctionParam
+from mmrace.search.catalogue import Catalogue, FunctionEntry
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.options import Options
@@ -138,8 +138,7 @@ def _known(names: Iterable[str]) -> Catalogue:
     entries = {}
     for name in filter(functions.is_function, names):
         program = functions.FunctionMaker().program(RunSpec(name, maker=functions.KIND))
-        params = {key: FunctionParam(value) for key, value in program.params.items()}
-        entries[name] = FunctionEntry(name, params, program.digest)
+        entries[name] = FunctionEntry(name, functions.declared(name, program.function), program.digest)
     return replace(known, scenarios={**known.scenarios, **entries})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mmrace.claims.judges import Claim, Example, Part
-from mmrace.runs.spec import Pairs, RunSpec
+from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN
 
 
@@ -19,7 +19,7 @@ class Setting:
 
     name: str
     scenario: str
-    params: Pairs
+    params: Params
     schedules: int
 
     @property

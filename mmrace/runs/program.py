@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.runs.spec import Pairs, RunSpec, Value
+from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.free import FreeEngine
+from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
 from mmrace.runtime.tables import Tables
 
@@ -65,7 +66,7 @@ class Maker(Protocol):
     def program(self, spec: RunSpec) -> Program:
         """Resolve the names of a spec.  Raises UsageError for one that does not exist."""
 
-    def given(self, name: str, params: Mapping[str, Value]) -> Pairs:
+    def given(self, name: str, params: Mapping[str, Value]) -> Params:
         """Return which of a record's parameters have to be given to make its program again."""
 
 

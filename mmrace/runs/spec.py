@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
 from mmrace.strategies import registry
 from mmrace.strategies.feedback import Shown
 
-Value: TypeAlias = int | str
-Pairs: TypeAlias = tuple[tuple[str, Value], ...]
-"""Parameters of a run as (name, value), sorted by name: hashable, and equal values are equal pairs."""
+Params: TypeAlias = tuple[tuple[str, Value], ...]
+"""Parameters of a run, sorted by name."""
 
 SEED_BITS = 48  # short enough to type, wide enough that no campaign meets a seed twice
 
@@ -35,7 +35,7 @@ class RunSpec:
     """
 
     program: str
-    params: Pairs = ()
+    params: Params = ()
     variant: str = ""
     engine: str = "free"
     strategy: str = "random"

@@ -189,7 +189,7 @@ class Parameters(Mapping[str, AnyParam]):
             expected=f"a parameter of {self.owner}: {', '.join(self._declared)}",
             got=name,
             where="--param",
-            try_=f"did you mean {close[0]}?" if close else "`mmrace list params` tells which scenarios have which",
+            try_=f"did you mean {close[0]}?" if close else "",
         )
 
     def merged(self, values: Mapping[str, Value]) -> Values:

@@ -13,8 +13,9 @@ from mmrace import history, scenarios
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.program import Engine, Program
-from mmrace.runs.spec import Pairs, RunSpec, Value
+from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
 from mmrace.scenarios import counters
 from mmrace.scenarios.scenario import Scenario, Stage
@@ -93,7 +94,7 @@ class ScenarioMaker:
         _check_workload(scenario, params, workload)
         return ScenarioProgram(scenario, params, variant, workload, spec.workload)
 
-    def given(self, name: str, params: Mapping[str, Value]) -> Pairs:
+    def given(self, name: str, params: Mapping[str, Value]) -> Params:
         """Return the parameters that differ from the scenario's defaults."""
         return tuple(sorted(scenarios.changed(name, params).items()))
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs.spec import Pairs, Value
+from mmrace.runs.spec import Params
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Parameters, Value
 
 CLOSE_MATCHES_MAX = 3
 
 
-class Param(Protocol):
+class ParamLike(Protocol):
     """What a list shows of a parameter."""
 
     @property
@@ -41,7 +42,7 @@ class ScenarioLike(Protocol):
     @property
     def title(self) -> str: ...
     @property
-    def params(self) -> Mapping[str, Param]: ...
+    def params(self) -> Mapping[str, ParamLike]: ...
     @property
     def marks(self) -> Sequence[str]: ...
     @property
@@ -81,20 +82,11 @@ class CanaryLike(Protocol):
 
 
 @dataclass(frozen=True)
-class FunctionParam:
-    """A parameter of a function, as far as its signature tells."""
-
-    default: Value
-    allowed = "any"
-    says = "a parameter of the function"
-
-
-@dataclass(frozen=True)
 class FunctionEntry:
     """A function among the scenarios of a catalogue: what somebody asked for by name, beside what is installed."""
 
     name: str
-    params: Mapping[str, FunctionParam]
+    params: Parameters
     digest: str
     title = "a function"
     maker = "function"
@@ -103,22 +95,12 @@ class FunctionEntry:
     needs_workload = False
 
     def merged(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
-        """Return the defaults with `params` over them."""
-        return {**{name: param.default for name, param in self.params.items()}, **params}
+        """Return the defaults with `params` over them.  Raises UsageError."""
+        return self.params.merged(params)
 
     def typed(self, texts: Mapping[str, str]) -> Mapping[str, Value]:
-        """Return parameters that were given as texts, each of the type of its default.  Raises UsageError."""
-        found: dict[str, Value] = {}
-        for key, text in texts.items():
-            pick("parameter", key, self.params, where=f"--param of {self.name}")
-            default = self.params[key].default
-            try:
-                found[key] = text if isinstance(default, str) else int(text)
-            except ValueError:
-                raise UsageError(
-                    expected="a whole number", got=text, where=f"--param {key}", try_=f"--param {key}={default}"
-                ) from None
-        return found
+        """Return parameters that were given as texts.  Raises UsageError."""
+        return self.params.typed(texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +145,7 @@ def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     )
 
 
-def parameters(pairs: Iterable[str], scenarios: Sequence[ScenarioLike]) -> Pairs:
+def parameters(pairs: Iterable[str], scenarios: Sequence[ScenarioLike]) -> Params:
     """Read ``key=value`` pairs for `scenarios`, each of which must have all of them.  Raises UsageError."""
     texts: dict[str, str] = {}
     for pair in pairs:

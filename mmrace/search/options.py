@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmrace.runs.spec import Pairs
+from mmrace.runs.spec import Params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Options:
     engine: str | None = None
     noise: str | None = None
     strategy: str = "portfolio"
-    params: Pairs = ()
+    params: Params = ()
     variant: str = ""
     workload: str | None = None
     promote: str = "racing"

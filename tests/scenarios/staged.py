@@ -15,7 +15,7 @@ from mmrace.actors.stage import Stage
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
-from mmrace.runs.spec import Pairs, RunSpec
+from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import NOTE
@@ -57,7 +57,7 @@ EXPLICIT: Values = {
 }
 
 
-def spelled_out(scenario: str, /, **changed: Value) -> Pairs:
+def spelled_out(scenario: str, /, **changed: Value) -> Params:
     """Return every parameter of a scenario as a spec has them: EXPLICIT with changes."""
     explicit = {name: EXPLICIT[name] for name in scenarios.get(scenario).params}
     return tuple(sorted({**explicit, **changed}.items()))
