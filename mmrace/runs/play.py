@@ -97,9 +97,8 @@ def play(
     else:
         engine = engines.controlled(program, spec, chosen.strategy, sites=sites, promoted=chosen.promoted)
         watched = None if watch is None else watch(engine)
-    played = Play(program, spec, engine, chosen, watched)
     try:
-        yield played
+        yield Play(program, spec, engine, chosen, watched)
     finally:
         if isinstance(engine, Controlled):
             engine.release()
