@@ -15,7 +15,8 @@ from mmrace import history, scenarios
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.errors import InternalError, NondeterminismError, UsageError, Violation
+from mmrace.runtime.crash import ABORT
+from mmrace.runtime.errors import UsageError, Violation
 from mmrace.runtime.fiber import Fiber
 from mmrace.runtime.free import Free
 from mmrace.runtime.gate import Gate
@@ -30,8 +31,6 @@ from mmrace.scenarios.workload import Workload
 ERA = "3.3"
 CONTROLLED: dict[str, type[Controlled]] = {"gate": Gate, "fiber": Fiber}
 ENGINES = ("free", *CONTROLLED)
-NO_RESULT = (UsageError, InternalError, NondeterminismError, KeyboardInterrupt)
-"""Errors that are never the model's, planted bug or not."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +103,10 @@ class Program:
         with applied(self.variant):
             engine.run(lambda: self.scenario.play(stage))
         error = engine.error
-        if error is not None and not isinstance(error, Violation):
-            if isinstance(error, NO_RESULT) or self.variant is CORRECT:
-                raise error
-            # a planted bug may trip over Python itself; that is a crash of the model, and no oracle's finding
-            engine.end = {"how": "crash", "detail": {"error": f"{type(error).__name__}: {error}"}}
+        # a planted bug may trip over Python itself; that is a crash, which a judge tells
+        tripped = self.variant is not CORRECT and engine.end.get("how") not in (None, ABORT)
+        if error is not None and not (isinstance(error, Violation) or tripped):
+            raise error
         return stage.final
 
     def record(self, engine: Free | Controlled, final: dict[str, Any], spec: RunSpec, **more: object) -> Record:

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mmrace.runtime import explain, live, sites
+from mmrace.runtime import crash, explain, live, sites
 from mmrace.runtime.contract import Gate, Guard, Site
 from mmrace.runtime.enabled import Enabled
 from mmrace.runtime.errors import Abort, InternalError, Violation, of_unwinding
@@ -421,7 +421,8 @@ class Controlled(Enabled):
             self._finish({"how": "violation", "detail": detail})
         else:
             self.error = self.error or error
-            self._finish({"how": "abort", "detail": {"task": task.name, "error": repr(error)}})
+            how, detail = crash.end_of(task, error, self.strategy)
+            self._finish({"how": how, "detail": detail})
 
     def _lost(self, task: Task, error: BaseException) -> Task | None:
         """After a bug of the engine itself: never lose the floor; return who has to unwind next."""

@@ -20,7 +20,7 @@ from itertools import count
 from threading import get_ident
 from typing import Any
 
-from mmrace.runtime import explain, live, pool, sites
+from mmrace.runtime import crash, explain, live, pool, sites
 from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
@@ -397,7 +397,8 @@ class Free:
             self._finish({"how": "violation", "detail": detail})
         else:
             self.error = self.error or error
-            self._finish({"how": "abort", "detail": {"task": task.name, "error": repr(error)}})
+            how, detail = crash.end_of(task, error)
+            self._finish({"how": how, "detail": detail})
 
     # -- watchdog ---------------------------------------------------------------------------------------------------
 
