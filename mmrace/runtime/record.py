@@ -18,14 +18,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mmrace.runtime.contract import Site
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.tables import EMPTY, Tables, of_schema_2
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Site, Task
 
 SCHEMA = "mmrace-record/3"
 REPLAYABLE = ("mmrace-record/2", SCHEMA)

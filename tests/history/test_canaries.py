@@ -15,9 +15,9 @@ import mmrace.kernel
 from mmrace import history, scenarios
 from mmrace.history.canaries import CANARIES, canaries
 from mmrace.history.canary import MISS, SAFETY, Z99, Canary, cap, wilson_low
+from mmrace.installed import run_one
 from mmrace.oracles.general.judgement import Finding
 from mmrace.oracles.protocol import PROTOCOL
-from mmrace.runs.play import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.noise import PROFILES

@@ -12,7 +12,7 @@ from mmrace import runtime as rt
 from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.general.judgement import Finding, Verdict
 from mmrace.oracles.protocol import PROTOCOL
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.scenarios.tables import KERNEL
@@ -46,7 +46,7 @@ def _run(main: Callable[[Page, Slot], None]) -> Record:
         page._count.get("new")
         main(page, slot)
 
-    engine = Gate(RoundRobin(), ncpus=2, tables=KERNEL)
+    engine = GateEngine(RoundRobin(), ncpus=2, tables=KERNEL)
     engine.run(play)
     assert engine.error is None or isinstance(engine.error, rt.Violation)
     return Record.of_run(engine, {"engine": "gate"}, {})

@@ -13,10 +13,10 @@ import pytest
 
 import mmrace.history
 import mmrace.scenarios
+from mmrace.installed import run_one
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.protocol import PROTOCOL
-from mmrace.runs.play import run_one
 from mmrace.runtime.record import Record
 from tests.scenarios.staged import gate_spec
 

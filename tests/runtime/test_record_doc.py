@@ -14,7 +14,7 @@ import pytest
 
 import mmrace
 from mmrace import runtime as rt
-from mmrace.runs.play import run_one
+from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.record import READABLE, SCHEMA, Record
@@ -144,7 +144,7 @@ def test_a_field_that_the_table_calls_null_is_null_and_no_other_is_always() -> N
 @pytest.fixture(scope="module")
 def real() -> dict[str, Any]:
     """Give header and tail of the file of a real run."""
-    record = run_one(RunSpec(scenario="four", engine="gate", seed=1), keep_record=True).record
+    record = run_one(RunSpec(program="four", engine="gate", seed=1), keep_record=True).record
     assert record is not None
     lines = list(record.lines())
     return {"header": json.loads(lines[0]), "tail": json.loads(lines[-1])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmrace.runs.play import run_one
+from mmrace.installed import run_one
 from mmrace.runtime.struct import StructMeta
 from mmrace.scenarios.tables import KERNEL
 from tests.runtime.test_kernel_structs import STRUCTS

@@ -17,7 +17,7 @@ from typing import Any
 from mmrace import runtime as rt
 from mmrace.oracles.protocol import content
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.fiber import Fiber
+from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.tables import READ, WRITE, Tables
@@ -80,7 +80,7 @@ def explore(
     at_once: bool = False,
     runs_max: int = RUNS_MAX,
     keep: bool = False,
-    engine: Callable[..., Controlled] = Fiber,
+    engine: Callable[..., Controlled] = FiberEngine,
     watch: Callable[[Controlled], object] | None = None,
 ) -> Seen:
     """Run a program along each schedule of a search.  Args: keep: the runs' engines.  watch: told before each run."""

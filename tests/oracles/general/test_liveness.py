@@ -10,8 +10,8 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.oracles.general import liveness
 from mmrace.oracles.general.judgement import Judgement
-from mmrace.runtime import explain
-from mmrace.runtime.gate import Gate
+from mmrace.runtime import standstill
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
@@ -174,7 +174,7 @@ def _live(*actors: Callable[[Box], None], turn: int = 1) -> Judgement:
             rt.spawn(actor, box, name=actor.__name__.strip("_"), cpu=None)
         rt.join_others()
 
-    engine = Gate(RoundRobin(turn), ncpus=1, steps_max=BOUND)
+    engine = GateEngine(RoundRobin(turn), ncpus=1, steps_max=BOUND)
     engine.run(main)
     assert engine.error is None
     return liveness.judge(Record.of_run(engine, {"engine": "gate"}, {}))
@@ -322,7 +322,7 @@ def test_a_bound_tells_a_task_that_was_never_let_run() -> None:
     """By hand: no fair strategy does that, but another engine may."""
     root, other, unlucky = (Task(i, name, None, None, 0) for i, name in enumerate(("main", "other", "unlucky")))
     unlucky.on = True
-    found = explain.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1)), (0, 8, None, None)], 100)
+    found = standstill.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1)), (0, 8, None, None)], 100)
     assert (found["kind"], found["starved"]) == ("starvation", ["unlucky"])
     unlucky.on = False
-    assert explain.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1))], 100)["kind"] == "cut"
+    assert standstill.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1))], 100)["kind"] == "cut"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mmrace import runtime as rt
 from mmrace.oracles.general import refcount
 from mmrace.oracles.general.judgement import Judgement
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.runtime.tables import EMPTY, Tables
@@ -32,7 +32,7 @@ def _judged(body: Callable[[Thing], object], tables: Tables = EMPTY) -> Judgemen
         body(thing)
         rt.note("gone", thing)
 
-    engine = Gate(RoundRobin(), tables=tables)
+    engine = GateEngine(RoundRobin(), tables=tables)
     engine.run(main)
     assert engine.error is None
     return refcount.judge(Record.of_run(engine, {}, {}))
@@ -82,12 +82,12 @@ def test_refcount_oracle_does_not_judge_what_is_left_of_a_run_that_did_not_finis
         thing.count.get("lookup")
         rt.Completion("never:0").wait()
 
-    engine = Gate(RoundRobin(), tables=TABLES)
+    engine = GateEngine(RoundRobin(), tables=TABLES)
     engine.run(main)
     assert "deadlock" in unknown(refcount.judge(Record.of_run(engine, {}, {})))
 
 
 def test_refcount_oracle_has_nothing_to_check_in_a_program_without_counts() -> None:
-    engine = Gate(RoundRobin())
+    engine = GateEngine(RoundRobin())
     engine.run(lambda: setattr(Thing("thing:0"), "x", 1))
     assert refcount.judge(Record.of_run(engine, {}, {})).nothing_to_check

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.locks import Mutex, SpinLock
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.task import Cpu, Gate, Task
 from mmrace.runtime.wait import WaitEntry
 
 PROGRESS = "round"  # the note of a task that got something done; a program may have others
@@ -56,7 +55,7 @@ def _name(holder: object) -> str | None:
     return None if holder is None else str(holder)
 
 
-def standstill(tasks: Iterable[Task]) -> dict[str, Any]:
+def describe(tasks: Iterable[Task]) -> dict[str, Any]:
     """Describe a standstill of the tasks that are not done; plain data for the record's `end`."""
     waiting = [task for task in tasks if not task.done]
     rows = []
@@ -100,7 +99,7 @@ def bound(
         if (event[1] == NOTE and event[2] in progress) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
     }
     acted = {event[0] for event in recent}
-    found = standstill(tasks)
+    found = describe(tasks)
     silent = {task.name for task in tasks if not task.done and task.id not in acted}
     blocked = {task.name for task in tasks if task.gate is not None and task.gate.busy}
     if found["cycle"] and silent & blocked >= set(found["cycle"]):
