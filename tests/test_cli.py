@@ -232,11 +232,12 @@ def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.Captu
     assert "cut.jsonl" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["scenarios", "canaries", "noise", "strategies", "marks"])
+@pytest.mark.parametrize("kind", ["scenarios", "params", "canaries", "noise", "strategies", "marks"])
 def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert command("list", kind) == 0
     names = {
         "scenarios": "alpha",
+        "params": "pages of the file",
         "canaries": "planted",
         "noise": "louder",
         "strategies": "dpor",

@@ -1,8 +1,8 @@
 """How a run ends, for every engine: what is put in `end` for an error, a standstill, a bound.
 
 Ends: `finished`; `violation` of a rule; `crash` by an exception of the program, `abort` by one of mmrace; `deadlock`;
-`bound`; `abandoned` by whoever searches.  Invariant: the first end counts; what a task raises while it unwinds is no
-end.
+`bound`; `abandoned` by a search.  Invariant: the first end counts; what a task raises while it unwinds does not end
+the run.
 """
 
 from __future__ import annotations

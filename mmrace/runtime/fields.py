@@ -70,7 +70,7 @@ class Part:
         """After a run: cut the rings that a built one is part of.  Asked only of parts with `knots`."""
 
     def outlives(self, lane: int) -> bool:
-        """Say whether the primitive's lane of this number is no part of the struct's memory."""
+        """Say whether the primitive's lane of this number stays when the struct is freed."""
         return False
 
     def lane_names(self, size: int) -> list[str]:
@@ -119,7 +119,7 @@ def fset(self, value):
 
 
 def slot(name: str) -> str:
-    """Return where a field's value is kept; never a name of two underscores, which a class body would mangle."""
+    """Return the attribute that stores a field's value.  Never one with two underscores: a class body mangles those."""
     return "v" + name if name.startswith("_") else "_" + name
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmrace import scenarios
 from mmrace.claims import driver, result
 from mmrace.claims.driver import ClaimsRun, counted, parts_for, select, spec_of
 from mmrace.claims.judges import CLAIMS, Claim, Example, Instances, Part
@@ -33,6 +34,12 @@ def test_every_claim_has_its_programs_or_none_and_a_reason() -> None:
         assert set(settings) <= SETTINGS.keys()
         assert bool(settings) == bool(CLAIMS[name].parts)
     assert {name for names in TESTS.values() for name in names} == set(SETTINGS)
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.name)
+def test_every_program_has_only_parameters_of_its_scenario(setting: Setting) -> None:
+    scenario = scenarios.get(setting.scenario)
+    assert dict(setting.params).items() <= scenario.merged(dict(setting.params)).items()
 
 
 def test_select_takes_names_in_any_case_and_refuses_others() -> None:

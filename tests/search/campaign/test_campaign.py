@@ -169,7 +169,7 @@ def test_wrong_request_is_refused_with_what_to_try(request_: Request, needle: st
 
 
 @pytest.mark.parametrize(
-    ("pair", "needle"), [("pages", "KEY=VALUE"), ("page=3", "did you mean pages?"), ("pages=two", "a whole number")]
+    ("pair", "needle"), [("pages", "KEY=VALUE"), ("page=3", "did you mean pages?"), ("pages=two", "a number in 1..9")]
 )
 def test_wrong_parameter_is_refused_with_what_to_try(pair: str, needle: str) -> None:
     with pytest.raises(UsageError) as caught:
