@@ -356,6 +356,9 @@ class Controlled(Retries, Ending):
         self.alert_at = -1
         self.watching = []
 
+    def _chooser(self) -> object:
+        return self.strategy
+
     def _lost(self, task: Task, error: BaseException) -> Task | None:
         """After a bug of the engine itself: keep the floor, and return who has to unwind next."""
         self.error = self.error or error
