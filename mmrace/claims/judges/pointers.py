@@ -1,0 +1,39 @@
+"""Where pages and buffers of a record point, while it is followed: by name, as of the last write that was followed."""
+
+from __future__ import annotations
+
+from mmrace.claims.judges.ops import Watched
+
+POINTERS = (Watched.page_mapping, Watched.page_private, Watched.b_page, Watched.b_this_page)
+
+
+class Pointers:
+    """What each of `POINTERS` shows, by the name of its owner."""
+
+    def __init__(self) -> None:
+        self._shown: dict[Watched, dict[str, str | None]] = {pointer: {} for pointer in POINTERS}
+
+    def write(self, pointer: Watched, owner: str, target: str | None) -> str | None:
+        """Enter a write; return what the pointer showed before."""
+        shown = self._shown[pointer]
+        old = shown.get(owner)
+        shown[owner] = target
+        return old
+
+    def page_of(self, buffer: str) -> str:
+        """Return the page of a buffer, "" if it is not known."""
+        return self._shown[Watched.b_page].get(buffer) or ""
+
+    def mapping_of(self, page: str) -> str:
+        """Return the mapping of a page, "" if it has none."""
+        return self._shown[Watched.page_mapping].get(page) or ""
+
+    def ring(self, page: str) -> tuple[str, ...]:
+        """Return the buffers of a page, in the order of its ring."""
+        following = self._shown[Watched.b_this_page]
+        found: list[str] = []
+        name = self._shown[Watched.page_private].get(page)
+        while name is not None and name not in found:
+            found.append(name)
+            name = following.get(name)
+        return tuple(found)
