@@ -20,7 +20,8 @@ from loguru import logger
 from rich.console import Console
 
 from mmrace import __version__, installed
-from mmrace.claims import driver as claims_
+from mmrace.claims import judges
+from mmrace.claims.driver import ClaimsRun
 from mmrace.report import campaign as campaign_report
 from mmrace.report import claims as claims_report
 from mmrace.report import events, lists, progress, single
@@ -304,10 +305,10 @@ def claims(
     folder: str,
 ) -> None:
     """Put the claims of exclusion, C0 to C14, to the test; print what schedules say of each."""
-    chosen = claims_.select(names)
+    chosen = judges.select(names)
     console = _console()
     options = Options(seed=seed, runs=schedules, seconds=seconds, jobs=jobs or 0)
-    trial = claims_.ClaimsRun(chosen, Path(folder), options, tell=claims_report.Lines(console, quiet=quiet))
+    trial = ClaimsRun(chosen, Path(folder), options, tell=claims_report.Lines(console, quiet=quiet))
     result = trial.run()
     claims_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)

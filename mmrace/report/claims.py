@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.claims.judges import Part
-from mmrace.claims.result import SETTINGS, ClaimsResult, Witness, repeated_by
+from mmrace.claims.programs import SETTINGS, repeat_command
+from mmrace.claims.result import ClaimsResult, Witness
 from mmrace.report.numbers import count, duration, runs
 
 WIDTHS = (5, 42, 25, 0)  # in characters; 0: what is left
@@ -46,7 +47,7 @@ def show(result: ClaimsResult, console: Console, *, quiet: bool = False) -> None
     if not quiet:
         _programs(result, console)
     for failure in result.failures[:FAILURES_SHOWN_MAX]:
-        _print(console, f"A RUN FAILED ({failure.how}); repeat: {repeated_by(failure.spec)}")
+        _print(console, f"A RUN FAILED ({failure.how}); repeat: {repeat_command(failure.spec)}")
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
         _print(console, f"trouble: {trouble}")
     _print(console, _last(result))
@@ -133,7 +134,7 @@ def _witness(name: str, witness: Witness, result: ClaimsResult, console: Console
     _print(console, f"    steps {steps} of schedule {witness.index} of {witness.setting}")
     if witness.error:
         _print(console, f"    NOT SAVED: {witness.error}")
-        _print(console, f"    {repeated_by(witness.spec)}")
+        _print(console, f"    {repeat_command(witness.spec)}")
     else:
         proof = f"replayed {witness.replayed} of {witness.tried}"
         _print(console, f"    {shlex.join(['mmrace', 'replay', witness.path])}    ({proof})")

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from mmrace import cli
-from mmrace.claims.driver import spec_of
 from mmrace.claims.judges import CLAIMS, Example
-from mmrace.claims.result import SETTINGS, ClaimsResult, Failure, PartCounts, Witness
+from mmrace.claims.programs import SETTINGS, spec_of
+from mmrace.claims.result import ClaimsResult, Failure, PartCounts, Witness
 from mmrace.report.claims import Lines, show
 from mmrace.runtime.errors import EXIT_PASS, EXIT_USAGE
 from tests.report.test_campaign_report import compare, text

@@ -10,7 +10,7 @@ Invariant: a part that met no instance was not tested.  Not here: which runs put
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mmrace.claims.judges import (
     c0_commit_without_page_lock,
@@ -31,9 +31,10 @@ from mmrace.claims.judges import (
 )
 from mmrace.claims.judges.claim import Check, Claim, Example, Expected, Instances, Part
 from mmrace.claims.judges.scene import scene
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 
-__all__ = ["CLAIMS", "Check", "Claim", "Example", "Expected", "Instances", "Part", "check_parts"]
+__all__ = ["CLAIMS", "Check", "Claim", "Example", "Expected", "Instances", "Part", "check_parts", "select"]
 
 CLAIMS: dict[str, Claim] = {
     file.CLAIM.name: file.CLAIM
@@ -55,6 +56,15 @@ CLAIMS: dict[str, Claim] = {
         c14_nobody_else_at_the_page,
     )
 }
+
+
+def select(names: Sequence[str]) -> tuple[Claim, ...]:
+    """Return the claims of these names, all of them without names.  Raises UsageError."""
+    wanted = [name.upper() for name in names] or list(CLAIMS)
+    for name in wanted:
+        if name not in CLAIMS:
+            raise UsageError(expected=f"a claim out of {', '.join(CLAIMS)}", got=name, where="claims")
+    return tuple(claim for name, claim in CLAIMS.items() if name in wanted)
 
 
 def check_parts(record: Record, parts: Iterable[Part]) -> dict[str, Instances]:

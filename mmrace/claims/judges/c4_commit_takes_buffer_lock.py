@@ -32,10 +32,10 @@ def check_moves(record: Record) -> Instances:
     seen, found = scene(record), Instances()
     lists, buffers = record.lanes("JournalHead", "b_jlist"), record.lanes("JournalHead", "b_bh")
     of: dict[str, str] = {}  # journal head -> buffer
-    for op in seen.of_kind(WRITE):
+    for op in seen.of_kind(WRITE, lists.keys() | buffers.keys()):
         if op.lane in buffers:
             of[buffers[op.lane]] = str(record.name(op.new))
-        elif op.lane in lists and record.name(op.old) == "BJ_SyncData" and seen.in_commit(op.task, op.step):
+        elif record.name(op.old) == "BJ_SyncData" and seen.in_commit(op.task, op.step):
             found.test()
             head = lists[op.lane]
             buffer = of.get(head, "")
@@ -67,17 +67,17 @@ def check_data(record: Record) -> Instances:
     """Look at each data word that a commit, or its I/O of a file's buffer, reads: is that buffer's lock held?"""
     seen, found = scene(record), Instances()
     ios = {submit.io: submit for submit in seen.submits if submit.commit and submit.data and submit.io >= 0}
-    for op in seen.of_kind(READ) if ios else ():
+    for op in seen.of_kind(READ, seen.words):
         submit = ios.get(op.task)
-        word = seen.words.get(op.lane) if submit is not None else None
-        if submit is None or word is None:
+        if submit is None:
             continue
         found.test()
         span = seen.holds.at(seen.buffer_lock.get(submit.buffer, -1), op.step)
         if span is None or span.handed > op.step:
             who = seen.who(op.task)
-            title = f"{who} reads word {word[1]} of {word[0]} though {submit.buffer} is not locked for it"
-            found.decide(title, submit.step, op.step, task=who, buffer=submit.buffer, page=word[0])
+            page, index = seen.words[op.lane]
+            title = f"{who} reads word {index} of {page} though {submit.buffer} is not locked for it"
+            found.decide(title, submit.step, op.step, task=who, buffer=submit.buffer, page=page)
     return found
 
 

@@ -35,7 +35,7 @@ def check_premise(record: Record) -> Instances:
 
 
 def check_conclusion(record: Record) -> Instances:
-    """Look at each migration of a page that was under writeback at some time of the attempt: did it copy then?"""
+    """Look at each attempt at a page that was under writeback at some time of the attempt: were data copied then?"""
     seen, found = scene(record), Instances()
     written = _writeback_submits(seen)
     for migration in seen.migrations:

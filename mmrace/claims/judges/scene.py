@@ -6,7 +6,7 @@ Invariant: a scene answers the same for a live record and for one from a file.  
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -74,12 +74,13 @@ class Scene:
             if op >> SHIFT == lane and op != NOTE:
                 yield Op(step, who, op & KIND_MASK, lane, a, b)
 
-    def of_kind(self, kind: int) -> Iterator[Op]:
-        """Yield every op of one kind."""
+    def of_kind(self, kind: int, lanes: Container[int]) -> Iterator[Op]:
+        """Yield every op of one kind on these lanes."""
         events = self.record.events
         for step in self.record.steps(kind):
             task, op, a, b = events[step]
-            yield Op(step, task, kind, op >> SHIFT, a, b)
+            if op >> SHIFT in lanes:
+                yield Op(step, task, kind, op >> SHIFT, a, b)
 
     def _between(self, first: int, last: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
         first = max(0, first)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mmrace.claims.driver import drawn
 from mmrace.claims.judges import Instances, check_parts
+from mmrace.claims.one import play_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.record import Record
 from mmrace.strategies import portfolio
@@ -18,7 +18,9 @@ def records(scenario: str, params: Mapping[str, int | str], variant: str = "", s
     """Yield the records of schedules under one seed after the other, drawn by the members of the portfolio in turn."""
     for seed in range(seeds):
         strategy = portfolio.member(seed)
-        with drawn(RunSpec(scenario, tuple(sorted(params.items())), variant, "fiber", strategy, "off", seed)) as played:
+        with play_one(
+            RunSpec(scenario, tuple(sorted(params.items())), variant, "fiber", strategy, "off", seed)
+        ) as played:
             yield played.record
 
 
