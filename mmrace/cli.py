@@ -27,6 +27,7 @@ from mmrace.report import claims as claims_report
 from mmrace.report import events, lists, progress, single
 from mmrace.report import explore as explore_report
 from mmrace.report.finding import summary_text
+from mmrace.report.terminal import Lines
 from mmrace.runs import functions, loading, strategy_of
 from mmrace.runs.follow import with_sites
 from mmrace.runs.spec import RunSpec
@@ -281,7 +282,7 @@ def explore(
         **{**options, "params": typed.params},
     )
     console = _console()
-    observer = explore_report.Lines(console, quiet=quiet)
+    observer = Lines(console, explore_report.line, quiet=quiet)
     explorer = Explorer(ask, installed.MAKERS, Path(folder), observer, text=summary_text)
     if systematic:
         _pin(options["engine"])
@@ -308,7 +309,8 @@ def claims(
     chosen = judges.select(names)
     console = _console()
     options = Options(seed=seed, runs=schedules, seconds=seconds, jobs=jobs or 0)
-    trial = ClaimsRun(chosen, Path(folder), options, tell=claims_report.Lines(console, quiet=quiet))
+    lines = Lines(console, claims_report.line, quiet=quiet)
+    trial = ClaimsRun(chosen, Path(folder), options, tell=lines.progress)
     result = trial.run()
     claims_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)

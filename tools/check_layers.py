@@ -51,7 +51,7 @@ LAYERS: dict[str, Layer] = {
     "history": _layer("runtime kernel actors oracles"),
     "scenarios": _layer("runtime strategies kernel actors oracles runs history"),
     "claims": _layer("runtime strategies kernel actors oracles scenarios history runs search", "loguru"),
-    "report": _layer("runtime strategies oracles scenarios history runs search claims", "rich loguru"),
+    "report": _layer("runtime oracles runs search claims", "rich"),
     "cli": _layer(
         "runtime strategies kernel actors oracles scenarios history runs search claims report installed",
         "click rich loguru",

@@ -20,15 +20,14 @@ from mmrace.claims.witnesses import keep_witnesses
 from mmrace.runs.store import FindingStore
 from mmrace.search.options import Options
 
-TELL_SECONDS = 5.0
 SAMPLING_SHARE = 0.6  # of `--for`; the rest is for the walks, of which the small ones end
 
 
 class ClaimsRun:
     """One call of the command.
 
-    Args: options: of which `runs` is the number of schedules of each program instead of its own, `seconds` for all of
-    it.  tell: called some times a minute.
+    Args: options: `runs` is the number of schedules of each program instead of its own, `seconds` are for the whole
+    call.  tell: called after each few runs.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class ClaimsRun:
         self._tell, self.clock = tell, clock
         self.result = ClaimsResult(tuple(claims), options.seed)
         self._began = clock()
-        self._told = 0.0
 
     def run(self) -> ClaimsResult:
         """Sample, walk, keep the witnesses; Ctrl-C ends what is going on, and goes on with what is known by then."""
@@ -67,11 +65,9 @@ class ClaimsRun:
         return self.result
 
     def now(self) -> float:
-        """Return how long it has lasted; tell, some times a minute."""
+        """Return how long the call has lasted, and tell."""
         self.result.seconds = self.clock() - self._began
-        if self.result.seconds - self._told >= TELL_SECONDS:
-            self._told = self.result.seconds
-            self._tell(self.result)
+        self._tell(self.result)
         return self.result.seconds
 
     def late(self, share: float) -> bool:
