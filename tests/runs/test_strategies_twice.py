@@ -43,6 +43,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> str:
     raise AssertionError("no run failed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in registry.names() if not registry.get(name).systematic])
 def test_a_sampler_gives_the_same_run_twice(name: str, saved: str) -> None:
     text = name + OPTIONS.get(name, "").format(record=saved)
