@@ -10,13 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from mmrace.runtime import free, live
-from tests.runtime.engines import CONTROLLED, FREE, ONE_OF_EACH, SETUPS, Setup
-
-ALL = [pytest.param(setup, marks=[] if setup in ONE_OF_EACH else pytest.mark.slow) for setup in SETUPS]
-"""One way of each engine is enough where a minute matters (`make quick`)."""
+from tests.runtime.engines import CONTROLLED, FREE, SETUPS, Setup
 
 
-@pytest.fixture(params=ALL, ids=lambda setup: setup.name)
+@pytest.fixture(params=SETUPS, ids=lambda setup: setup.name)
 def run(request: pytest.FixtureRequest) -> Setup:
     """Give each way to run a program, in turn."""
     setup: Setup = request.param
