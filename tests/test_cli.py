@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from mmrace import __version__, cli
+from mmrace import __version__, cli, installed
+from mmrace.installed import MAKERS
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs import strategy_of
-from mmrace.runs.play import spec_of
+from mmrace.runs.follow import spec_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import NondeterminismError
@@ -37,10 +38,10 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(stand_ins.SCRATCH, str(tmp_path))
     planted = stand_in_catalogue(StandInCanary("planted", cap_runs=4))
-    monkeypatch.setattr(cli, "catalogue", lambda: planted)
+    monkeypatch.setattr(installed, "catalogue", lambda: planted)
 
     def go(*words: str, run: Callable[[RunSpec, bool], RunResult] = stand_ins.failing_on_canaries) -> int:
-        monkeypatch.setattr(cli, "run_one", run)
+        monkeypatch.setattr(installed, "run_one", run)
         monkeypatch.setattr(sys, "argv", ["mmrace", *words])
         with pytest.raises(SystemExit) as caught:
             cli.main()
@@ -134,7 +135,6 @@ def test_log_is_json_lines_of_the_campaign(command: Command) -> None:
         (("explore", "alpha", "--strategy", "pos:depth=1"), "options of pos: none"),
         (("explore", "alpha", "--exhaustive", "--strategy", "pos"), "--strategy dpor"),
         (("explore", "alpha", "--exhaustive", "--jobs", "2"), "no --jobs"),
-        (("explore", "alpha", "--without", "contents"), "did you mean content?"),
         (("explore", "alpha", "--engine", "free"), "'gate', 'fiber'"),
         (("explore", "alpha", "--param", "page=2"), "did you mean pages?"),
         (("explore", "alpha", "--load", "missing.py"), "a Python file (.py) that exists"),
@@ -153,10 +153,10 @@ def test_wrong_call_exits_2_with_what_to_try(
 
 INTERRUPTIBLE = """
 import sys
-from mmrace import cli
+from mmrace import cli, installed
 from tests.search.campaign import stand_ins
 known = stand_ins.stand_in_catalogue(stand_ins.StandInCanary("planted"))
-cli.catalogue, cli.run_one = lambda: known, stand_ins.failing_on_canaries
+installed.catalogue, installed.run_one = lambda: known, stand_ins.failing_on_canaries
 sys.argv = ["mmrace", "stress", "alpha", "--for", "1h", "--jobs", "2", "--dir", sys.argv[1]]
 cli.main()
 """
@@ -204,7 +204,7 @@ def test_replay_compares_its_findings_with_the_record(
     assert result.record is not None
     result.record.verdict = {"findings": [{"signature": "abc123"}] if recorded else []}
     result.record.write("r.jsonl")
-    monkeypatch.setattr(cli, "replay_record", lambda path: result)
+    monkeypatch.setattr(installed, "replay", lambda record: result)
     monkeypatch.setattr(cli, "_pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 1
     assert verdict in capsys.readouterr().out
@@ -213,11 +213,11 @@ def test_replay_compares_its_findings_with_the_record(
 def test_diverging_replay_exits_3(
     command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverge(path: str) -> RunResult:
+    def diverge(record: Record) -> RunResult:
         raise NondeterminismError(4, "READ a", "WRITE a")
 
     record_of(RunSpec("alpha", engine="gate")).write("r.jsonl")
-    monkeypatch.setattr(cli, "replay_record", diverge)
+    monkeypatch.setattr(installed, "replay", diverge)
     monkeypatch.setattr(cli, "_pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 3
     assert "step 4" in capsys.readouterr().err
@@ -234,11 +234,12 @@ def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.Captu
     assert "cut.jsonl" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["scenarios", "canaries", "noise", "strategies", "marks"])
+@pytest.mark.parametrize("kind", ["scenarios", "params", "canaries", "noise", "strategies", "marks"])
 def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert command("list", kind) == 0
     names = {
         "scenarios": "alpha",
+        "params": "pages of the file",
         "canaries": "planted",
         "noise": "louder",
         "strategies": "dpor",
@@ -337,7 +338,7 @@ def test_a_loaded_strategy_is_used_by_run_and_stands_in_its_record(
     assert real(*words, "--strategy", f"latest-of-{engine}:unused=2") == 0
     record = Record.read("r.jsonl")
     assert record.header["load"] == ["mine.py"]
-    assert spec_of(record).command().split()[2:10] == [
+    assert spec_of(record, MAKERS).command().split()[2:10] == [
         "async-vs-commit", "--engine", engine, "--seed", "1", "--load", "mine.py", "--strategy",
     ]  # fmt: skip
     Path("mine.py").unlink()

@@ -8,15 +8,14 @@ from __future__ import annotations
 import difflib
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from mmrace.runs import loading
-from mmrace.runs.profile import profile_of, racing
+from mmrace.runs.chosen import Chosen
+from mmrace.runs.profile import profile_of, promoted_fields
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.strategy import Strategy
 from mmrace.strategies import portfolio, registry
 from mmrace.strategies.contract import Draw, Sampler
 from mmrace.strategies.feedback import OPTIONS, Corpus, Tape, corpus_of, options_of, stream
@@ -35,7 +34,6 @@ class Listed(NamedTuple):
     options: Mapping[str, int | str]
 
 
-NO_FIELD = "none"
 OUTER = {
     PORTFOLIO: Listed(PORTFOLIO, "mix", f"the default: {', '.join(portfolio.MEMBERS)} in turn", {}),
     FEEDBACK: Listed(
@@ -46,17 +44,6 @@ OUTER = {
     ),
 }
 """Strategies that stand around others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A strategy for one run, with what belongs in the record's header."""
-
-    strategy: Strategy
-    promoted: frozenset[str] | None
-    profile: str | None
-    corpus: str | None = None
-    tape: Tape | None = None  # of the draws, under feedback
 
 
 def listed() -> Iterator[Listed]:
@@ -106,24 +93,6 @@ def _known(name: str) -> None:
         close = difflib.get_close_matches(name, names)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         raise UsageError(expected="a known strategy", got=name, where=_WHERE, try_=hint + _SHOWN)
-
-
-def promoted_fields(program: Program, text: str) -> frozenset[str] | None:
-    """Return the plain fields that are switch points: None for "all"; those that race for "racing"; or those listed.
-
-    Raises UsageError.
-    """
-    if text == "all":
-        return None
-    if text == "racing":
-        return racing(program)
-    fields = frozenset(text.split(",")) - {NO_FIELD}
-    for field in fields:
-        if not field.replace(".", "").isidentifier() or field.count(".") != 1:
-            raise UsageError(
-                expected="all, racing, none, or fields", got=text, where="--promote", try_="Slot.page,Page.words"
-            )
-    return fields
 
 
 def choose(program: Program, spec: RunSpec) -> Chosen:

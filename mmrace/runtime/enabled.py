@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from mmrace.runtime.contract import Gate
-from mmrace.runtime.errors import UsageError
 from mmrace.runtime.struct import Struct
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.task import Cpu, Gate, Task
 
 
 class Observer(Protocol):
-    """Who is told, inside the op that does it."""
+    """Is told what events do not say, inside the op that does it."""
 
     def cpu_changed(self, cpu: Cpu) -> None:
         """A CPU began, or ceased, to keep interrupts or its other tasks away."""
@@ -32,14 +30,14 @@ class Observer(Protocol):
         """The memory of an object was given back, but for the fields in `keep`."""
 
     def stopped(self) -> None:
-        """The run is over; who did not end is about to be unwound."""
+        """The run is over; tasks that did not end are about to be unwound."""
 
 
 class Enabled:
     """The part of a controlled engine that says who may run.
 
-    `observer` is told what the events do not say: for searchers, who must know what enables what.  `contested` says
-    that somebody has to be asked who goes next: more than `asked_above` tasks are enabled.
+    `observer` serves searches, which must know what enables what.  `contested`: more than `asked_above` tasks are
+    enabled, so that the strategy has to be asked who goes next.
     """
 
     __slots__ = ("asked_above", "contested", "cpus", "enabled", "mask", "observer")
@@ -84,11 +82,6 @@ class Enabled:
             self.contested = len(enabled) > self.asked_above
 
     # -- CPUs -------------------------------------------------------------------------------------------------------
-
-    def cpu(self, number: int) -> Cpu:
-        if not 0 <= number < len(self.cpus):
-            raise UsageError(expected=f"a CPU in 0..{len(self.cpus) - 1}", got=number, where="the model's CPUs")
-        return self.cpus[number]
 
     def hold_cpu(self, task: Task) -> None:
         cpu = task.cpu_

@@ -1,10 +1,10 @@
 """Engine `fiber`: greenlets instead of OS threads; the same gate, the same strategy, the same record, faster.
 
 Each task is a greenlet; giving the floor to another is one switch, with no scheduler in between.  The greenlet that
-calls `run` waits for the last one.  Greenlets are kept between runs (to make one and start it costs more than most
-tasks' ops), for each thread its own: a greenlet belongs to the thread that started it.  Invariant: the record is that
-of engine `gate`; an idle greenlet keeps nothing of a run.  Not for model code that blocks in the operating system: it
-would stop every task.
+calls `run` waits for the last one.  Greenlets are kept between runs (to make and start one costs more than most tasks'
+ops), and each thread keeps its own: a greenlet belongs to the thread that started it.  Invariant: the record is the
+same as under engine `gate`; an idle greenlet keeps nothing of a run.  Not for model code that blocks in the operating
+system: that would stop every task.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from collections.abc import Callable
 from greenlet import getcurrent, greenlet
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import Abort
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Gate, Task
 
 
 class _Kept(threading.local):
@@ -32,26 +31,26 @@ _kept = _Kept()
 
 
 def _live_on(*_: object) -> None:
-    """Be a kept greenlet: whenever it is switched to, a task of the live engine got the floor for the first time."""
+    """Be a kept greenlet: a switch to it gives the floor to a task of the running engine for the first time."""
     me = getcurrent()
     while True:
         engine = live.engine
-        assert isinstance(engine, Fiber)
-        chosen = engine.live(engine.running)
+        assert isinstance(engine, FiberEngine)
+        chosen = engine.run_task(engine.running)
         after = engine.hub if chosen is None else chosen.baton
         engine.idle.append(me)
-        engine = chosen = None
+        del engine, chosen  # kept idle, it keeps nothing of a run
         after.switch()
 
 
-class Fiber(Controlled):
+class FiberEngine(Controlled):
     """The controlled engine on greenlets; see `Controlled` for the arguments."""
 
     __slots__ = ("hub", "idle")
     name = "fiber"
     real_threads = False
 
-    # `point` and `gated` are those of `gate.py` but for the way the floor is handed over.
+    # `point` and `gated` are those of `gate.py` but for the way the floor is handed over (a test compares them).
 
     def point(self, obj: object, code: int) -> Task:
         task = self.running
@@ -110,8 +109,8 @@ class Fiber(Controlled):
         task.baton = fiber = idle.pop() if idle else greenlet(_live_on)
         fiber.parent = self.hub  # gets what a bug of this module throws
 
-    def live(self, task: Task) -> Task | None:
-        """Live `task`, which got the floor for the first time; return who gets it next, None if the run is over."""
+    def run_task(self, task: Task) -> Task | None:
+        """Run `task`, which has the floor for the first time; return the task to go on, None if the run is over."""
         try:
             self._body(task)
             chosen = self._next(task)

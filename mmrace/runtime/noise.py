@@ -1,11 +1,10 @@
 """Noise for the free-running engine: what makes the operating system's schedule less polite.
 
 Delays of one task are drawn from a stream that is a function of (seed, task name), so the same seed asks for the same
-delays at the same ops of that task; what all tasks share (windows, pauses, moves) comes from one stream of the run, in
-the order in which they get there.  What the operating system makes of it is its own affair.  Constants are those of
-the tools named at them (rr, ThreadSanitizer, KCSAN, rcutorture), scaled from processes that run for minutes to runs
-that last milliseconds where noted.  Invariant: `finish` restores everything that `begin` or a task changed in the
-process.
+delays at the same ops of that task.  What all tasks share (windows, pauses, moves) comes from one stream of the run, in
+the order in which tasks reach it.  The operating system still decides what happens.  Constants are those of the tools
+named beside them (rr, ThreadSanitizer, KCSAN, rcutorture), scaled where noted from processes that run for minutes to
+runs that last milliseconds.  Invariant: `finish` restores everything that `begin` or a task changed in the process.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmrace.runtime import pool
-from mmrace.runtime.errors import UsageError
-from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.errors import unknown
+from mmrace.runtime.kinds import ACQUIRE, KIND_MASK, QUEUE, RELEASE, SLEEP, TEST_AND_SET, TRY, WAKE
 from mmrace.runtime.task import Task
 
 Disturb = Callable[[Any, int], None]
@@ -72,9 +71,7 @@ STUTTER_MAX_S = 300e-6
 # shuffle: rcutorture moves all tasks off one CPU every 3 s; here every few hundred ops
 SHUFFLE_OPS = (60, 240)
 
-_SYNC = frozenset(
-    int(kind) for kind in (Kind.ACQUIRE, Kind.TRY, Kind.RELEASE, Kind.TEST_AND_SET, Kind.SLEEP, Kind.WAKE, Kind.QUEUE)
-)
+_SYNC = frozenset((ACQUIRE, TRY, RELEASE, TEST_AND_SET, SLEEP, WAKE, QUEUE))
 
 
 class Noise:
@@ -85,7 +82,7 @@ class Noise:
 
     def __init__(self, profile: str, seed: object) -> None:
         if profile not in PROFILES:
-            raise UsageError(expected=f"a noise profile out of {', '.join(PROFILES)}", got=profile)
+            raise unknown("a noise profile", profile, PROFILES)
         self.profile = PROFILES[profile]
         self.seed = seed
         self.rng = random.Random(f"{seed}/noise/{profile}")

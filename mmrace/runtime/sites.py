@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from types import CodeType, FrameType
 
-from mmrace.runtime.contract import Site
-from mmrace.runtime.struct import FIELD_FILE
+from mmrace.runtime.fields import FIELD_FILE
+from mmrace.runtime.task import Site
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 

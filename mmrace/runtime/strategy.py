@@ -1,8 +1,7 @@
 """How an engine asks who goes next, and the fair answer that needs no search.
 
 Strategies live in `strategies/`, one file each; the contract is here because engines call it.  Invariant: a strategy
-sees
-pending ops and task ids, never the model, and answers with one of those it was offered.
+sees pending ops and task ids, never the model, and answers with one of those it was offered.
 """
 
 from __future__ import annotations

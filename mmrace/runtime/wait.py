@@ -1,9 +1,9 @@
 """Wait queues: queue, test, sleep are three ops; wake is an op of its own, after the change.
 
-A sleeper is enabled by a wake delivered to its queue entry, never because its condition became true; once woken it
-tests again.  Invariant: an entry is on its queue from QUEUE until a wake takes it off (autoremove) or the sleeper
-finishes.  Simplification: a wake on a bit does not look at the bit first (the kernel skips the wake if the bit is set
-again); a woken task tests anyway, so only needless wakes are added.  Source: Linux `kernel/wait.c`, v3.3.
+A wake delivered to its queue entry enables a sleeper; that its condition became true never does.  Once woken, the
+sleeper tests again.  Invariant: an entry is on its queue from QUEUE until a wake takes it off (autoremove) or the
+sleeper finishes.  Simplification: a wake on a bit does not look at the bit first (the kernel skips the wake if the bit
+is set again).  That adds needless wakes only, for a woken task tests anyway.  Source: Linux `kernel/wait.c`, v3.3.
 """
 
 from __future__ import annotations
@@ -13,25 +13,23 @@ from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep
-from mmrace.runtime.contract import Gate, Guard
-from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Part, Struct, joined
-from mmrace.runtime.task import Task
-
-_QUEUE, _SLEEP, _WAKE, _DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
+from mmrace.runtime.fields import Owner, Part
+from mmrace.runtime.kinds import DEQUEUE, QUEUE, SLEEP, WAKE
+from mmrace.runtime.struct import joined
+from mmrace.runtime.task import Gate, Guard, Task
 
 
 class WaitEntry(Gate):
     """One task's place on one queue; a gate that is busy until a wake comes.
 
-    `holds` says, without an op, whether the condition waited for is true now: used only to tell a lost wake-up from a
-    deadlock when nothing is enabled.  `holder` names who could make it true, if that is known.
+    `holds` says, without an op, whether the condition is true now: it tells a lost wake-up from a deadlock when nothing
+    is enabled.  `holder` names who could make it true, if that is known.
     """
 
     __slots__ = ("exclusive", "holder", "holds", "queue", "task")
 
     def __init__(self, queue: WaitQueue, task: Task, exclusive: bool) -> None:
-        super().__init__(queue.code + _SLEEP, queue.guard)
+        super().__init__(queue.code + SLEEP, queue.guard)
         self.queue = queue
         self.task = task
         self.exclusive = exclusive
@@ -40,7 +38,7 @@ class WaitEntry(Gate):
 
 
 class WaitQueue:
-    """A queue of sleepers.  `of` is the name of the struct that it is part of."""
+    """A queue of sleepers.  `of` is the name of the struct around it."""
 
     __slots__ = ("code", "entries", "guard", "key", "of")
 
@@ -57,7 +55,7 @@ class WaitQueue:
 
 def prepare_to_wait(queue: WaitQueue, entry: WaitEntry | None, exclusive: bool = False) -> WaitEntry:
     """Put the current task on the queue (again, after a wake); return its entry.  Point: always."""
-    code = queue.code + _QUEUE
+    code = queue.code + QUEUE
     task = live.point(queue, code)
     if entry is None:
         entry = WaitEntry(queue, task, exclusive)
@@ -70,18 +68,15 @@ def prepare_to_wait(queue: WaitQueue, entry: WaitEntry | None, exclusive: bool =
 
 def sleep_on(entry: WaitEntry) -> None:
     """Sleep until a wake is delivered to `entry`; returns at once if it came already.  Point: always."""
-    task = entry.task
-    task.entry = entry
     code = entry.code
     task = live.gated(entry, code)
-    task.entry = None
     task.log((task.id, code, None, None))
 
 
 def finish_wait(entry: WaitEntry) -> None:
     """Leave the queue.  Point: always."""
     queue = entry.queue
-    code = queue.code + _DEQUEUE
+    code = queue.code + DEQUEUE
     task = live.point(queue, code)
     if entry in queue.entries:
         queue.entries.remove(entry)
@@ -94,7 +89,7 @@ def wake_up(queue: WaitQueue, exclusive: int = 1) -> int:
 
     Returns how many were woken.  Point: always.
     """
-    code = queue.code + _WAKE
+    code = queue.code + WAKE
     task = live.point(queue, code)
     woken: tuple[int, ...] = ()
     if queue.entries:
@@ -106,7 +101,7 @@ def wake_up(queue: WaitQueue, exclusive: int = 1) -> int:
                 left -= 1
             queue.entries.remove(entry)
             woken += (entry.task.id,)
-            live.engine.set_free(entry)  # type: ignore[union-attr]
+            live.engine.set_free(entry)
     task.log((task.id, code, len(woken), woken))
     return len(woken)
 
@@ -124,10 +119,10 @@ def wait_event(
     holds: Callable[[], bool] | None = None,
     exclusive: bool = False,
 ) -> None:
-    """Sleep on `queue` until `cond`, which does its own ops, returns True.
+    """Sleep on `queue` until `cond` returns True; `cond` does at least one op.
 
     With `before_sleep` and `after_sleep` a lock that protects the condition is dropped for the sleep and taken again;
-    `cond` runs with it held.  `holds` is the same condition without ops, for explanations.  Raises Violation in
+    `cond` runs with that lock held.  `holds` is the same condition without ops, for explanations.  Raises Violation in
     atomic context.  Point: always.
     """
     if before_sleep is None:
@@ -150,8 +145,13 @@ def wait_event(
 
 
 class _QueuePart(Part):
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> WaitQueue:
+    knots = True
+
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> WaitQueue:
         return WaitQueue(code, guard, owner.name_, self.key)
+
+    def untie(self, made: WaitQueue) -> None:
+        made.entries = []  # sleepers that the end of the run found there; each knows its queue
 
 
 def wait_queue() -> WaitQueue:

@@ -1,7 +1,7 @@
 """What there is to choose from: scenarios, canaries, variants, noise, recorded workloads; and the check of a choice.
 
-Invariant: a name that gets past `pick` exists, and a parameter that gets past `parameters` belongs to every scenario
-that will get it.  Not checked: whether a value makes sense to its scenario; the scenario does that.
+Invariant: a name that gets past `pick` exists, and a parameter that gets past `parameters` is known to every scenario
+that will get it, and allowed there: the scenario says so.
 """
 
 from __future__ import annotations
@@ -9,27 +9,40 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.spec import Params
 from mmrace.runtime.errors import UsageError
-
-Value: TypeAlias = int | str
-Params: TypeAlias = tuple[tuple[str, Value], ...]
-"""Parameters of a run, sorted by name."""
+from mmrace.runtime.param import Parameters, Value
 
 CLOSE_MATCHES_MAX = 3
 
 
-class Scenario(Protocol):
-    """What a campaign needs to know of a scenario."""
+class ParamLike(Protocol):
+    """What a list shows of a parameter."""
+
+    @property
+    def default(self) -> Value: ...
+    @property
+    def allowed(self) -> str: ...
+    @property
+    def says(self) -> str: ...
+
+
+class ScenarioLike(Protocol):
+    """What a campaign needs to know of a program: a scenario, or a function."""
 
     @property
     def name(self) -> str: ...
     @property
+    def maker(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
     def title(self) -> str: ...
     @property
-    def defaults(self) -> Mapping[str, Value]: ...
+    def params(self) -> Mapping[str, ParamLike]: ...
     @property
     def marks(self) -> Sequence[str]: ...
     @property
@@ -39,8 +52,11 @@ class Scenario(Protocol):
     def merged(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return the defaults with `params` over them.  Raises UsageError."""
 
+    def typed(self, texts: Mapping[str, str]) -> Mapping[str, Value]:
+        """Return parameters that were given as texts.  Raises UsageError."""
 
-class Canary(Protocol):
+
+class CanaryLike(Protocol):
     """What a campaign needs to know of a planted bug."""
 
     @property
@@ -65,6 +81,28 @@ class Canary(Protocol):
         """Say whether it was caught as it is meant to be."""
 
 
+@dataclass(frozen=True)
+class FunctionEntry:
+    """A function among the scenarios of a catalogue: what somebody asked for by name, beside what is installed."""
+
+    name: str
+    params: Parameters
+    digest: str
+    title = "a function"
+    maker = "function"
+    marks: tuple[str, ...] = ()
+    variations: tuple[Mapping[str, Value], ...] = ({},)
+    needs_workload = False
+
+    def merged(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Return the defaults with `params` over them.  Raises UsageError."""
+        return self.params.merged(params)
+
+    def typed(self, texts: Mapping[str, str]) -> Mapping[str, Value]:
+        """Return parameters that were given as texts.  Raises UsageError."""
+        return self.params.typed(texts)
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """All names that a campaign may use.
@@ -73,8 +111,8 @@ class Catalogue:
     `marks` maps each rare branch of the model to its meaning, `excused` those that need not be reached to the reason.
     """
 
-    scenarios: Mapping[str, Scenario]
-    canaries: Mapping[str, Canary] = field(default_factory=dict)
+    scenarios: Mapping[str, ScenarioLike]
+    canaries: Mapping[str, CanaryLike] = field(default_factory=dict)
     noise: Mapping[str, str] = field(default_factory=lambda: {"off": "no delays"})
     workloads: tuple[str, ...] = ()
     marks: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +132,7 @@ class Catalogue:
         return tuple(self.canaries)
 
 
-def pick(kind: str, name: str, known: Iterable[str]) -> str:
+def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     """Return `name` if it is known.  Raises UsageError that names the closest known ones."""
     names = sorted(known)
     if name in names:
@@ -102,39 +140,20 @@ def pick(kind: str, name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=CLOSE_MATCHES_MAX, cutoff=0.5)
     plural = "canaries" if kind in ("canary", "variant") else kind if kind == "noise" else f"{kind}s"
     hint = f"did you mean {' or '.join(close)}? " if close else ""
-    raise UsageError(expected=f"a known {kind}", got=name, try_=f"{hint}`mmrace list {plural}` shows all of them")
+    raise UsageError(
+        expected=f"a known {kind}", got=name, where=where, try_=f"{hint}`mmrace list {plural}` shows all of them"
+    )
 
 
-def parameters(pairs: Iterable[str], scenarios: Sequence[Scenario]) -> Params:
-    """Read ``key=value`` pairs, each known to every one of `scenarios`, typed like the default it replaces.
-
-    Raises UsageError.
-    """
-    found: dict[str, Value] = {}
+def parameters(pairs: Iterable[str], scenarios: Sequence[ScenarioLike]) -> Params:
+    """Read ``key=value`` pairs for `scenarios`, each of which must have all of them.  Raises UsageError."""
+    texts: dict[str, str] = {}
     for pair in pairs:
-        key, equals, text = pair.partition("=")
+        key, equals, texts[key] = pair.partition("=")
         if not equals or not key:
             raise UsageError(expected="KEY=VALUE", got=pair, where="--param", try_="--param pages=2")
-        for scenario in scenarios:
-            if key not in scenario.defaults:
-                known = ", ".join(sorted(scenario.defaults)) or "none"
-                close = difflib.get_close_matches(key, scenario.defaults, n=1)
-                hint = f"did you mean {close[0]}? " if close else ""
-                raise UsageError(
-                    expected=f"a parameter of scenario {scenario.name}", got=key, try_=f"{hint}it has: {known}"
-                )
-            found[key] = _typed(key, text, scenario.defaults[key])
+    found: dict[str, Value] = {}
     for scenario in scenarios:
+        found = dict(scenario.typed(texts))
         scenario.merged(found)
     return tuple(sorted(found.items()))
-
-
-def _typed(key: str, text: str, default: Value) -> Value:
-    if isinstance(default, str):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(
-            expected="a whole number", got=text, where=f"--param {key}", try_=f"--param {key}={default}"
-        ) from None

@@ -96,7 +96,7 @@ class Postpone:
         return any(want.lane == lane and (want.held is None or want.held in held) for want in wants)
 
     def _all_there(self) -> bool:
-        return {task.name for task in live.need().tasks if self._there(task)} == self._wants.keys()
+        return {task.name for task in live.engine.tasks if self._there(task)} == self._wants.keys()
 
     def _follow(self, task: Task) -> None:
         """Note what a task of the cycle takes and drops by the op that it does now."""

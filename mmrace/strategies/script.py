@@ -152,7 +152,7 @@ class Script:
         return 0
 
     def _begin(self) -> None:
-        engine = live.need()
+        engine = live.engine
         self._tasks = engine.tasks
         if not getattr(engine, "with_sites", True):
             raise UsageError(expected="an engine that keeps sites", got="none", where="script", try_="sites=True")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.runs import profile, strategy_of
-from mmrace.runs.play import follow, replay_record, run_one
+from mmrace.installed import MAKERS, replay_record, run_one
+from mmrace.runs import profile
+from mmrace.runs.follow import follow
 from mmrace.runs.profile import profile_of, racing
-from mmrace.runs.program import Program
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import NondeterminismError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
@@ -25,9 +25,9 @@ SPEC = RunSpec("async-vs-commit", SMALL, engine="fiber", strategy="surw", seed=4
 
 PRINTS = """
 from mmrace.runs.profile import profile_of, racing
-from mmrace.runs.program import Program
+from mmrace.installed import MAKERS
 from tests.runs.test_promotion import SPEC
-program = Program.of(SPEC)
+program = MAKERS.program(SPEC)
 promoted = racing(program)
 print(*sorted(promoted), profile_of(program).digest, profile_of(program, promoted).digest)
 """
@@ -42,7 +42,7 @@ def kept(spec: RunSpec) -> Record:
 
 @pytest.mark.slow
 def test_profiles_are_equal_in_every_process() -> None:
-    program = Program.of(SPEC)
+    program = MAKERS.program(SPEC)
     here = " ".join([*sorted(racing(program)), profile_of(program).digest, profile_of(program, racing(program)).digest])
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
@@ -53,7 +53,7 @@ def test_profiles_are_equal_in_every_process() -> None:
 
 
 def test_a_profile_counts_what_the_strategy_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = Program.of(SPEC)
+    program = MAKERS.program(SPEC)
     whole, promoted = profile_of(program), profile_of(program, racing(program))
     assert set(whole.ops) == set(promoted.ops) >= {"writer", "committer", "migrator", "reader"}
     assert all(promoted.ops[task] < whole.ops[task] for task in ("writer", "committer", "migrator", "reader"))
@@ -64,18 +64,22 @@ def test_a_profile_counts_what_the_strategy_is_asked_for(monkeypatch: pytest.Mon
 
 
 def test_a_profile_of_another_program_is_another() -> None:
-    one, other = (profile_of(Program.of(replace(SPEC, params=(*SMALL, ("reads", n))))) for n in (1, 3))
+    one, other = (profile_of(MAKERS.program(replace(SPEC, params=(*SMALL, ("reads", n))))) for n in (1, 3))
     assert one.digest != other.digest
 
 
 def test_racing_accesses_are_those_of_the_slot_and_of_page_data() -> None:
-    assert {"Slot.page", "Page.words"} <= racing(Program.of(SPEC)) < {"Slot.page", "Page.words", "AddressSpace.nrpages"}
+    assert (
+        {"Slot.page", "Page.words"}
+        <= racing(MAKERS.program(SPEC))
+        < {"Slot.page", "Page.words", "AddressSpace.nrpages"}
+    )
 
 
 def test_other_accesses_are_recorded_and_no_place_to_switch() -> None:
     record = kept(SPEC)
-    assert record.header["promoted"] == sorted(racing(Program.of(SPEC)))
-    assert record.header["profile"] == profile_of(Program.of(SPEC), racing(Program.of(SPEC))).digest
+    assert record.header["promoted"] == sorted(racing(MAKERS.program(SPEC)))
+    assert record.header["profile"] == profile_of(MAKERS.program(SPEC), racing(MAKERS.program(SPEC))).digest
     first, end = record.header["explored"]
     lanes = {
         lane for name in record.header["promoted"] for cls, field in [name.split(".")]
@@ -96,7 +100,7 @@ def test_a_record_follows_the_promoted_set_of_its_own_header(tmp_path: Path, mon
     again = replay_record(str(tmp_path / "racing.jsonl")).record
     assert again is not None and list(again.plain()) == list(record.plain()) and again.masks == record.masks
     # a program that races elsewhere today: made under another set, the old record still follows
-    monkeypatch.setattr(strategy_of, "racing", lambda program: frozenset({"Slot.page"}))
+    monkeypatch.setattr(profile, "racing", lambda program: frozenset({"Slot.page"}))
     other = kept(SPEC)
     assert other.header["promoted"] == ["Slot.page"] and list(other.plain()) != list(record.plain())
     other.write(tmp_path / "other.jsonl")
@@ -117,9 +121,9 @@ def test_a_record_whose_promoted_set_was_changed_does_not_follow(tmp_path: Path)
 def test_promoted_fields_change_no_site() -> None:
     """Each op's site is its own, whether or not an access before it was a switch point (BUG once: they slipped)."""
     record = kept(SPEC)
-    promoted = follow(Program.of(SPEC), SPEC, record)
+    promoted = follow(MAKERS.program(SPEC), SPEC, record)
     record.header["promoted"] = None
-    asked_everywhere = follow(Program.of(SPEC), SPEC, record)
+    asked_everywhere = follow(MAKERS.program(SPEC), SPEC, record)
     assert promoted.header["promoted"] and asked_everywhere.header["promoted"] is None
     assert promoted.events and list(promoted.plain()) == list(asked_everywhere.plain())
     assert promoted.sites == asked_everywhere.sites and any(promoted.sites)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.runs.play import RunResult, run_one
-from mmrace.runs.spec import RunSpec
+from mmrace.installed import run_one
+from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.noise import PROFILES
 from mmrace.runtime.record import Record
@@ -32,7 +32,7 @@ def before(workload: Workload, j: int, k: int) -> bool:
 
 
 def spec(workload: str, engine: str = "gate", noise: str = "off", **changed: int | str) -> RunSpec:
-    params = spelled_out(**{"pages": 12, "buffers": 4, "words": 2, "pagevec": 4, **changed})
+    params = spelled_out("recorded", **{"pages": 12, "buffers": 4, "words": 2, "pagevec": 4, **changed})
     return RunSpec("recorded", params, engine=engine, noise=noise, seed=5, workload=workload)
 
 
@@ -158,6 +158,6 @@ def test_a_dirtying_writes_each_recorded_buffer(tiny_file: str) -> None:
 
 
 def test_a_migration_is_tried_in_the_recorded_mode(tiny_file: str) -> None:
-    _, record = run(spec(tiny_file, pages=2, buffers=2, mode="MIGRATE_SYNC_LIGHT"))
+    _, record = run(spec(tiny_file, pages=2, buffers=2))
     modes = [facts[1] for _, op, kind, facts in record.events if op == NOTE and kind == "migrate-begin"]
     assert set(modes) == {"MIGRATE_ASYNC", "MIGRATE_SYNC"}

@@ -1,7 +1,7 @@
 """Data races: two accesses of one plain field by two tasks, one of them a write, that nothing orders.
 
-What orders, by vector clocks: a task's own steps; spawn and join; a lock's release and its next acquire (for PG_locked,
-BH_Lock and bit spinlocks: the clear, and the test-and-set that succeeds); the read-modify-writes that are full barriers
+What orders, by vector clocks: a task's own steps; spawn and join; a lock's release and its next acquire (for a bit that
+is a lock: the clear, and the test-and-set that succeeds); the read-modify-writes that are full barriers
 when they succeed (test_and_set_bit, test_and_clear_bit, put, get_unless_zero, freeze), and unfreeze, a release; a wake
 and the sleeper that it woke, and the queue's own lock among those who find each other on it; an RCU pointer's
 publication and who reads it; a bit that was changed by one of those and who tests it (in v3.3 a control dependency,
@@ -13,7 +13,7 @@ reading a count; the order in which tasks, or an interrupt and its CPU's task, h
 
 Findings: ``race`` on a field or a word of data; ``plain store over a bit``, a plain store of a whole flag word that
 meets, unordered, somebody's change of one of its bits (that is how a waiters bit gets lost).  Of a field that is
-declared ``shared(default, benign=why)`` reads may race; two writes never.
+declared ``shared(default, benign=why)`` or published (the program's tables say both) reads may race; two writes never.
 
 Invariant: of each pair of code points the first race is kept, with both sides.  Not checked: bits and counts against
 each other, since they are atomic.
@@ -26,27 +26,46 @@ from itertools import islice
 
 from mmrace.oracles.general import lock_order
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of, signature
-from mmrace.oracles.general.lock_order import MAIN, lock_bits
-from mmrace.runtime.flags import LOCK
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.oracles.general.lock_order import MAIN
+from mmrace.oracles.general.locks import lock_bits
+from mmrace.runtime.kinds import (
+    ACQUIRE,
+    CLEAR,
+    DEQUEUE,
+    EXIT,
+    FREEZE,
+    GET_UNLESS_ZERO,
+    IRQ,
+    JOIN,
+    KIND_MASK,
+    PREEMPT,
+    PUT,
+    QUEUE,
+    READ,
+    RELEASE,
+    SET,
+    SHIFT,
+    SLEEP,
+    SPAWN,
+    STORE,
+    TEST,
+    TEST_AND_CLEAR,
+    TEST_AND_SET,
+    TRY,
+    UNFREEZE,
+    WAKE,
+    WRITE,
+    Kind,
+)
 from mmrace.runtime.record import Record
-from mmrace.runtime.struct import benign_reason
 
 NAME = "data-race"
-PUBLISHED = (("Slot", "page"), ("Completion", "done"))
-"""Fields whose write is a release and whose read an acquire: rcu_assign_pointer and rcu_dereference; a completion's
-flag, which in the kernel stands under its queue's lock.  Reads of them may race."""
+PUBLISHED = ("Completion.done",)
+"""The runtime's own field whose write is a release and whose read an acquire: in the kernel it stands under its queue's
+lock.  Programs have others, such as what rcu_assign_pointer writes."""
 
-
-_READ, _WRITE, _TEST, _STORE = int(Kind.READ), int(Kind.WRITE), int(Kind.TEST), int(Kind.STORE)
-_SET, _CLEAR, _TAS, _TAC = int(Kind.SET), int(Kind.CLEAR), int(Kind.TEST_AND_SET), int(Kind.TEST_AND_CLEAR)
-_ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
-_PUT, _GUZ, _FREEZE, _UNFREEZE = int(Kind.PUT), int(Kind.GET_UNLESS_ZERO), int(Kind.FREEZE), int(Kind.UNFREEZE)
-_QUEUE, _SLEEP, _WAKE, _DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
-_SPAWN, _JOIN, _EXIT = int(Kind.SPAWN), int(Kind.JOIN), int(Kind.EXIT)
-_IRQ, _PREEMPT = int(Kind.IRQ), int(Kind.PREEMPT)
-_BITS = frozenset({_SET, _CLEAR, _TAS, _TAC})
-_OTHERS = frozenset({_SPAWN, _JOIN, _EXIT, _WAKE, _SLEEP, _QUEUE, _DEQUEUE, _STORE})
+_BITS = frozenset({SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR})
+_OTHERS = frozenset({SPAWN, JOIN, EXIT, WAKE, SLEEP, QUEUE, DEQUEUE, STORE})
 
 Clock = list[int]  # by task: how far all of it is known to be over; replaced, never changed
 Access = tuple[int, int, int]  # task, its own time, step
@@ -70,8 +89,9 @@ class _Race:
         self.bits: list[Change] = []
         self.raced: set[int] = set()
         self.benign: dict[int, bool] = {}  # lane -> whether its reads are meant to race, once somebody asks
-        self.locks = lock_bits(record)
-        self.published = {lane for cls, field in PUBLISHED for lane in record.lanes(cls, field)}
+        self.locks = lock_bits(record).lanes
+        fields = [name.split(".") for name in (*PUBLISHED, *record.tables.published)]
+        self.published = {lane for cls, field in fields for lane in record.lanes(cls, field)}
 
     # -- order -----------------------------------------------------------------------------------------------------
 
@@ -119,23 +139,23 @@ class _Race:
 
     def other(self, step: int, task: int, lane: int, kind: int, a: object, b: object) -> None:
         """What is rare."""
-        if kind == _SPAWN:
+        if kind == SPAWN:
             assert isinstance(a, int)
             self.spawned(task, a)
-        elif kind == _JOIN:
+        elif kind == JOIN:
             assert a is None or isinstance(a, int)
             self.joined(task, a)
-        elif kind == _EXIT:
+        elif kind == EXIT:
             if task != MAIN:
                 self.meet(MAIN, self.clocks[task])
-        elif kind == _WAKE:
+        elif kind == WAKE:
             if a:
                 self.wake(task, lane, b)
-        elif kind == _SLEEP:
+        elif kind == SLEEP:
             clock = self.woken.pop(task, None)
             if clock is not None:
                 self.meet(task, clock)
-        elif kind == _STORE:
+        elif kind == STORE:
             self.stores.append((lane, task, self.clocks[task], step))
         else:  # QUEUE, DEQUEUE
             self.acquire(task, lane)
@@ -149,7 +169,7 @@ class _Race:
         act = self.acquire if what in ("disable", "enter") else self.release
         if what not in ("enter", "exit"):
             act(task, lane)
-        if kind == _IRQ:
+        if kind == IRQ:
             act(task, ~lane)
 
     # -- accesses --------------------------------------------------------------------------------------------------
@@ -209,7 +229,7 @@ def _ordered(one: Change, other: Change) -> bool:
 
 def _benign(record: Record, lane: int) -> bool:
     cls, _, field, _ = record.lane(lane) or ("", "", "", "")
-    return bool(benign_reason(cls, field))
+    return f"{cls}.{field}" in record.tables.benign
 
 
 def judge(record: Record) -> Judgement:
@@ -231,7 +251,7 @@ def racing_fields(record: Record) -> frozenset[str]:
 
 def _follow(record: Record, race: _Race) -> int:
     """Check each access; return how many there were."""
-    spawns = record.steps(_SPAWN)
+    spawns = record.steps(SPAWN)
     if not spawns:  # nobody to race with
         return 0
     clocks, wrote, read, bits, locks = race.clocks, race.wrote, race.read, race.bits, race.locks
@@ -240,7 +260,7 @@ def _follow(record: Record, race: _Race) -> int:
     # what came before the first spawn is over for everybody
     for step, (task, op, a, b) in enumerate(islice(record.events, spawns[0], None), spawns[0]):
         kind, lane = op & KIND_MASK, op >> SHIFT
-        if kind == _READ:
+        if kind == READ:
             checked += 1
             if lane in published:
                 acquire(task, lane)
@@ -253,10 +273,10 @@ def _follow(record: Record, race: _Race) -> int:
                 read[lane] = (task, clock[task], step)
             else:
                 race.looked(step, task, lane, clock)
-        elif kind == _TEST:
+        elif kind == TEST:
             if lane in released:
                 acquire(task, lane)
-        elif kind == _WRITE:
+        elif kind == WRITE:
             checked += 1
             clock = clocks[task]
             last = wrote.get(lane)
@@ -268,26 +288,24 @@ def _follow(record: Record, race: _Race) -> int:
             wrote[lane] = (task, clock[task], step)
             if lane in published:
                 release(task, lane)
-        elif kind == _ACQUIRE or (kind == _TRY and a):
+        elif kind == ACQUIRE or (kind == TRY and a):
             acquire(task, lane)
-        elif kind in (_RELEASE, _UNFREEZE):
+        elif kind in (RELEASE, UNFREEZE):
             release(task, lane)
-        elif kind in (_IRQ, _PREEMPT):
+        elif kind in (IRQ, PREEMPT):
             race.cpu(task, lane, kind, a)
         elif kind in _BITS:
-            if kind in (_TAS, _TAC):
-                if a != (kind == _TAC):  # it failed: it changed nothing
+            if kind in (TEST_AND_SET, TEST_AND_CLEAR):
+                if a != (kind == TEST_AND_CLEAR):  # it failed: it changed nothing
                     continue
-                if b == LOCK:
-                    locks.add(lane)
                 acquire(task, lane)
                 bits.append((lane, task, clocks[task], step))
                 release(task, lane)
                 continue
             bits.append((lane, task, clocks[task], step))
-            if kind == _CLEAR and lane in locks:
+            if kind == CLEAR and lane in locks:
                 release(task, lane)
-        elif kind == _PUT or (b and kind in (_GUZ, _FREEZE)):
+        elif kind == PUT or (b and kind in (GET_UNLESS_ZERO, FREEZE)):
             acquire(task, lane)
             release(task, lane)
         elif kind in _OTHERS:

@@ -16,6 +16,7 @@ from pathlib import Path
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import InternalError, NondeterminismError, UsageError
+from mmrace.runtime.param import Number, Parameters, Text
 from mmrace.runtime.record import Record
 from mmrace.search.catalogue import Catalogue
 
@@ -23,17 +24,27 @@ SCRATCH = "MMRACE_TEST_SCRATCH"
 """Folder in which stand-ins leave word of what they did."""
 
 
+PARAMS = Parameters(
+    "a stand-in", (Number("pages", 1, 1, 9, says="pages of the file"), Text("mode", "sync", says="how it migrates"))
+)
+
+
 @dataclass(frozen=True)
 class StandInScenario:
     name: str
     title: str = "a stand-in"
-    defaults: Mapping[str, int | str] = field(default_factory=lambda: {"pages": 1, "mode": "sync"})
+    params: Parameters = field(default_factory=lambda: PARAMS)
     marks: tuple[str, ...] = ("seen", "never seen")
     variations: tuple[Mapping[str, int | str], ...] = ({},)
     needs_workload: bool = False
+    maker: str = "scenario"
+    digest: str = ""
 
     def merged(self, params: Mapping[str, int | str]) -> Mapping[str, int | str]:
-        return {**self.defaults, **params}
+        return self.params.merged(params)
+
+    def typed(self, texts: Mapping[str, str]) -> Mapping[str, int | str]:
+        return self.params.typed(texts)
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ def record_of(spec: RunSpec) -> Record:
 
 def note(spec: RunSpec, kind: str) -> int:
     """Leave word of a run; return how many times this spec has been noted."""
-    path = Path(os.environ[SCRATCH]) / f"{kind}-{spec.scenario}-{spec.variant}-{spec.seed}"
+    path = Path(os.environ[SCRATCH]) / f"{kind}-{spec.program}-{spec.variant}-{spec.seed}"
     with open(path, "a", encoding="utf-8") as out:
         out.write("x")
     return path.stat().st_size

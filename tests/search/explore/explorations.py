@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.migrator import MIGRATIONS
+from mmrace.actors.stage import LOOP, Stage
+from mmrace.installed import MAKERS
 from mmrace.scenarios import casts
 from mmrace.scenarios.scenario import Scenario
+from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
-from mmrace.search.explore.result import Ask, Exploration
+from mmrace.search.explore.result import Exploration
 from mmrace.search.pool.messages import Job, Outcome
 from mmrace.search.totals import Hit
 from tests.runtime.engines import Box, box
@@ -24,7 +28,7 @@ from tests.runtime.engines import Box, box
 SMALL = (("buffers", 1), ("idle", 0), ("migrations", 1), ("rounds", 1), ("words", 1))
 """The shortest run of a real scenario: some 1,000 ops, of which half are set-up and sync."""
 
-Actor = Callable[[Box], object]
+Deed = Callable[[Box], object]
 
 
 class Notes:
@@ -51,44 +55,44 @@ class Watching(Explorer):
 
     seen: dict[int, tuple[int | None, str]]
 
-    def _take(self, job: Job, outcome: Outcome) -> None:
+    def take(self, job: Job, outcome: Outcome) -> None:
         self.seen = getattr(self, "seen", {})
         assert job.index not in self.seen
-        self.seen[job.index] = outcome.digest, outcome.verdict
-        super()._take(job, outcome)
+        if outcome.result is not None:
+            self.seen[job.index] = outcome.result.digest, outcome.result.verdict
+        super().take(job, outcome)
 
 
 def ask(scenario: str = "async-vs-commit", strategy: str = "pos", **more: object) -> Ask:
     """Ask for few schedules of a small program; all plain accesses are switch points, so that nothing is profiled."""
-    options = {"params": SMALL, "schedules": 16, "promote": "all", **more}
-    return Ask(scenario, strategy, **options)  # type: ignore[arg-type]
+    options = {"params": SMALL, "runs": 16, "promote": "all", "jobs": 1, **more}
+    return Ask(scenario, strategy=strategy, **options)  # type: ignore[arg-type]
 
 
-def explore(what: Ask, folder: Path, observer: Notes | None = None, *, until_found: bool = False) -> Exploration:
+def explore(what: Ask, folder: Path, observer: Notes | None = None) -> Exploration:
     """Explore, with notes taken by nobody unless told."""
-    return Explorer(what, folder, observer or Notes(), until_found=until_found).run()
+    return Explorer(what, MAKERS, folder, observer or Notes()).run()
 
 
-def stand_in(patch: pytest.MonkeyPatch, name: str, **cast: Actor) -> None:
+def stand_in(patch: pytest.MonkeyPatch, name: str, **cast: Deed) -> None:
     """Put a scenario in the list whose actors share one box, made during set-up."""
     made: list[Box] = []
 
     def before(stage: Stage) -> None:
         made[:] = [box()]
 
-    def playing(actor: Actor) -> Callable[[Stage], None]:
-        return lambda stage: (actor(made[0]), None)[1]
+    def playing(deed: Deed) -> Callable[[Stage], None]:
+        return lambda stage: (deed(made[0]), None)[1]
 
-    scenario = Scenario(
-        name, "a stand-in", {role: playing(actor) for role, actor in cast.items()}, {**casts.BASE}, before=before
-    )
+    actors = tuple(Actor(role, playing(deed), (*LOOP, MIGRATIONS)) for role, deed in cast.items())
+    scenario = Scenario(name, "a stand-in", actors, before=before)
     patch.setattr(casts, "SCENARIOS", (*casts.SCENARIOS, scenario))
 
 
 def two_writers(patch: pytest.MonkeyPatch) -> None:
     """Two actors that each write one field twice: six orders, each a class of its own."""
 
-    def write(number: int) -> Actor:
+    def write(number: int) -> Deed:
         def body(shared: Box) -> None:
             for _ in range(2):
                 rt.spin_lock(shared.spin)
