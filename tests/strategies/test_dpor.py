@@ -17,18 +17,10 @@ from mmrace.runtime.gate import Gate
 from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.dpor import Dpor
 from mmrace.strategies.order.classes import ClassDigest
-from tests.strategies.dpor_programs import (  # fmt: skip
-    AT_ONCE,
-    FAMILIES,
-    PROGRAMS,
-    PROGRAMS_BEYOND,
-    Drawn,
-    Seen,
-    drawn,
-    enumerated,
-    explore,
-    schedules_about,
-)
+from tests.strategies.dpor_drawn import FAMILIES, Drawn, drawn
+from tests.strategies.dpor_families.listed import AT_ONCE, PROGRAMS
+from tests.strategies.dpor_families.waits import PROGRAMS_BEYOND
+from tests.strategies.dpor_programs import Seen, enumerated, explore, schedules_about
 from tests.strategies.dpor_rules import TAKEN_OUT
 
 SEEDS = 8  # random programs a family

@@ -14,7 +14,7 @@ from mmrace.runtime.strategy import RoundRobin
 from mmrace.strategies.order.dependence import COUNT_UP, DROP, GRAB, READ, TAKE, TOUCH, WRITE, Footprint, Footprints
 from mmrace.strategies.order.partial_order import Race, Trace
 from tests.runtime.engines import random_walk
-from tests.strategies.dpor_programs import FAMILIES, drawn
+from tests.strategies.dpor_drawn import FAMILIES, drawn
 
 X, Y, LOCK, QUEUE = 1, 2, 3, 4
 A, B, C = 1, 2, 3  # tasks
