@@ -27,7 +27,7 @@ from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.task import Task
 from mmrace.strategies.order.dependence import END_LANE, READ, WRITE, Footprint, Footprints, independent
-from mmrace.strategies.order.partial_order import Race, Trace
+from mmrace.strategies.order.partial_order import PartialOrder, Race
 
 _FRAME = frozenset(map(int, (Kind.BEGIN, Kind.JOIN, Kind.EXIT)))
 RESTARTS_MAX = 64  # contended CPUs are discovered one or more a restart; no machine of the model has as many
@@ -68,7 +68,7 @@ class Counts:
 class Dpor:
     """The search; a `Systematic`, and the strategy of its own runs.
 
-    Attributes: counts; exhausted: nothing is left; trace: the last run as a partial order.
+    Attributes: counts; exhausted: nothing is left; order: the last run as a partial order.
     """
 
     every_step = True
@@ -77,7 +77,7 @@ class Dpor:
     def __init__(self) -> None:
         self.counts = Counts()
         self.exhausted = False
-        self.trace = Trace()
+        self.order = PartialOrder()
         self._nodes: list[Node] = []
         self._replayed = 0  # nodes whose choice is given
         self._depth = 0
@@ -114,7 +114,7 @@ class Dpor:
         if not new <= self._contended:
             self._restart(frozenset(new) | self._contended)
             return
-        self.trace.daemons = {task.id for task in engine.tasks if task.daemon}
+        self.order.daemons = {task.id for task in engine.tasks if task.daemon}
         self._analyse(engine)
         if not abandoned:
             counts.classes += 1
@@ -134,7 +134,7 @@ class Dpor:
             raise UsageError(expected="a program with a fixed set of CPUs", got=sorted(contended), where="dpor")
         self._contended = contended
         self.counts = Counts(restarts=self.counts.restarts + 1)
-        self.trace = Trace()
+        self.order = PartialOrder()
         self._nodes = []
         self._replayed = 0
 
@@ -214,9 +214,9 @@ class Dpor:
 
     def _analyse(self, engine: Controlled) -> None:
         events = engine.events
-        nodes, trace = self._nodes, self.trace
+        nodes, order = self._nodes, self.order
         window_end = len(events)
-        for depth in range(len(trace), len(nodes)):
+        for depth in range(len(order), len(nodes)):
             node = nodes[depth]
             end = nodes[depth + 1].event if depth + 1 < len(nodes) else window_end
             if node.event >= len(events) or events[node.event][1] == NOTE:
@@ -224,11 +224,11 @@ class Dpor:
             footprint = self._footprint(depth, events, end)
             if depth == len(nodes) - 1 and self._cuts(engine):
                 footprint.append((END_LANE, WRITE))
-            for race in trace.add(events[node.event], footprint):
+            for race in order.add(events[node.event], footprint):
                 self._ask(race)
         if engine.end.get("how") != "abandoned":
             for number, footprint in self._footprints.left:
-                for race in trace.would_race(number, [*footprint, (END_LANE, READ)]):
+                for race in order.would_race(number, [*footprint, (END_LANE, READ)]):
                     self._ask(race)
 
     @staticmethod
@@ -252,11 +252,11 @@ class Dpor:
 
     def _back(self) -> None:
         """Go to the deepest node with a branch left; without one the search is over."""
-        nodes, trace = self._nodes, self.trace
+        nodes, order = self._nodes, self.order
         while nodes:
             node = nodes[-1]
             depth = len(nodes) - 1
-            met = trace.footprint[depth] if depth < len(trace) else []
+            met = order.footprint[depth] if depth < len(order) else []
             if node.value + 1 < node.n:
                 node.value += 1
                 node.branches = node.branches + met
@@ -273,7 +273,7 @@ class Dpor:
                 break
             nodes.pop()
         self._replayed = len(nodes)
-        trace.cut(max(0, len(nodes) - 1))
+        order.cut(max(0, len(nodes) - 1))
         if not nodes:
             self.exhausted = True
 

@@ -16,7 +16,7 @@ from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.strategies.dpor import Dpor
 from mmrace.strategies.order import dependence, partial_order
 from mmrace.strategies.order.dependence import COUNT_UP, LINE_UP, TAKE, WRITE, Footprint, Footprints
-from mmrace.strategies.order.partial_order import Race, Trace
+from mmrace.strategies.order.partial_order import PartialOrder, Race
 
 Patch = Callable[[MonkeyPatch], None]
 
@@ -38,14 +38,14 @@ def _no_op(cls: type, name: str, result: object = None) -> Patch:
 
 
 def _without_pre_clock(to: MonkeyPatch) -> None:
-    meet = Trace._meet
+    meet = PartialOrder._meet
 
     def patched(history: Any, number: int, mode: int, candidates: list[tuple[int, bool]], edges: list[int]) -> None:
         found: list[tuple[int, bool]] = []
         meet(history, number, mode, found, edges)
         candidates.extend((step, False) for step, _ in found)
 
-    to.setattr(Trace, "_meet", staticmethod(patched))
+    to.setattr(PartialOrder, "_meet", staticmethod(patched))
 
 
 def _blocked_runs_ask_for_nothing(to: MonkeyPatch) -> None:
@@ -106,19 +106,19 @@ def _queue_met_by_nobody(to: MonkeyPatch) -> None:
 
 
 def _everybody_is_waited_for(to: MonkeyPatch) -> None:
-    add = Trace.add
+    add = PartialOrder.add
 
-    def patched(self: Trace, event: tuple[Any, ...], footprint: Footprint) -> list[Race]:
+    def patched(self: PartialOrder, event: tuple[Any, ...], footprint: Footprint) -> list[Race]:
         self.daemons = set()
         return add(self, event, footprint)
 
-    to.setattr(Trace, "add", patched)
+    to.setattr(PartialOrder, "add", patched)
 
 
 def _any_wake_will_do(to: MonkeyPatch) -> None:
-    before = Trace._before
+    before = PartialOrder._before
 
-    def patched(self: Trace, number: int, op: int, a: Any) -> int:
+    def patched(self: PartialOrder, number: int, op: int, a: Any) -> int:
         clock = before(self, number, op, a)
         if op >= 0 and op & KIND_MASK == Kind.SLEEP:
             for (kind, task, _), steps in self._edges.items():
@@ -126,7 +126,7 @@ def _any_wake_will_do(to: MonkeyPatch) -> None:
                     clock |= self.clock[steps[-1]]
         return clock
 
-    to.setattr(Trace, "_before", patched)
+    to.setattr(PartialOrder, "_before", patched)
 
 
 def _main_aside(to: MonkeyPatch) -> None:
@@ -140,8 +140,8 @@ def _nobody_is_kept_waiting(engine: Controlled) -> bool:
 
 TAKEN_OUT: dict[str, Patch] = {
     "acquire races with the acquire before, on the clock before the release": _without_pre_clock,
-    "who waits at the end races with who holds": _no_op(Trace, "would_race", []),
-    "a try since does not hide the holder": _no_op(Trace, "_held", False),
+    "who waits at the end races with who holds": _no_op(PartialOrder, "would_race", []),
+    "a try since does not hide the holder": _no_op(PartialOrder, "_held", False),
     "a try is no acquire": _mode(Kind.TRY, TAKE),
     "a try that failed reads": _mode(Kind.TRY, WRITE),
     "gets commute": _mode(Kind.GET, WRITE),

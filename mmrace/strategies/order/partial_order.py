@@ -1,8 +1,8 @@
 """One run as a partial order: happens-before over its steps, and the races that could be taken the other way round.
 
-`Trace` grows step by step and can be cut back to a prefix, so that a depth-first search analyses only what is new.
-A clock is a number with one bit for each step that happens before (and the step's own), so that joining is `|` and
-asking is a shift.
+`PartialOrder` grows step by step and can be cut back to a prefix, so that a depth-first search analyses only what is
+new.  A clock is a number with one bit for each step that happens before (and the step's own), so that joining is `|`
+and asking is a shift.
 
 Edges that no schedule can turn (spawn to begin, exit to join, a wake to the sleep that it ends, a release to the
 acquire that waited) are no races.  A waiting acquire races with the acquire before it, judged on its clock without the
@@ -13,11 +13,10 @@ k happens before step i.  Source: Abdulla et al., Optimal dynamic partial order 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
-from mmrace.strategies.order.dependence import DROP, GRAB, READ, TAKE, TOUCH, WRITE, Footprint, commute
+from mmrace.strategies.order.dependence import DROP, GRAB, TAKE, TOUCH, WRITE, Footprint, commute
 
 _BEGIN, _JOIN, _SLEEP = int(Kind.BEGIN), int(Kind.JOIN), int(Kind.SLEEP)
 _SPAWN, _EXIT, _WAKE = int(Kind.SPAWN), int(Kind.EXIT), int(Kind.WAKE)
@@ -32,7 +31,7 @@ class Race(NamedTuple):
     initials: tuple[int, ...]
 
 
-class Trace:
+class PartialOrder:
     """The steps of one run, in order."""
 
     def __init__(self) -> None:
@@ -234,39 +233,3 @@ class Trace:
         if number not in self.of_task and not before >> first + 1:
             found.append(number)
         return tuple(found)
-
-    # -- classes ----------------------------------------------------------------------------------------------------
-
-    def digest(self, names: dict[int, int]) -> int:
-        """Return a number that is the same for runs that differ in the order of independent steps only.
-
-        Args: names: task id -> a number that depends on its creation path alone.
-        """
-        return _digest(self, names)
-
-
-def _digest(trace: Trace, names: dict[int, int]) -> int:
-    ordinal: dict[int, int] = {}
-    value: list[int] = []
-    total = 0
-    for step, number in enumerate(trace.task):
-        k = ordinal[number] = ordinal.get(number, 0) + 1
-        past = 0
-        for before in _direct(trace, step):
-            past ^= value[before]
-        mine = hash((names[number], k, past))
-        value.append(mine)
-        total = (total + mine) & 0xFFFF_FFFF_FFFF_FFFF
-    return total
-
-
-def _direct(trace: Trace, step: int) -> Iterator[int]:
-    """Yield the steps that happen before `step` with nothing in between."""
-    left = trace.clock[step] & ~(1 << step)
-    while left:
-        top = left.bit_length() - 1
-        yield top
-        left &= ~trace.clock[top]
-
-
-__all__ = ["READ", "Race", "Trace"]
