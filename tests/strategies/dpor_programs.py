@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import factorial, prod
-from typing import Any
+from typing import Any, TypeVar
 
 from mmrace import runtime as rt
 from mmrace.oracles.protocol import content
@@ -24,6 +24,7 @@ from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.contract import Systematic
 from mmrace.strategies.dpor import Dpor
 from tests.runtime.engines import Box, Program, box
+from tests.strategies.open_lock import Room
 
 NCPUS = 4
 STEPS_MAX = 2000  # no program here comes near
@@ -31,6 +32,7 @@ RUNS_MAX = 60_000
 FRAME = frozenset(map(int, (Kind.BEGIN, Kind.EXIT, Kind.SPAWN, Kind.JOIN)))
 
 Body = Callable[[Box], object]
+B = TypeVar("B", bound=Box)
 End = tuple[object, ...]  # how, kind of deadlock, oracle, violated rule
 Outcome = tuple[End, object, object, object]  # end, final state, what each task saw, what the content oracle says
 
@@ -149,19 +151,26 @@ def _state(obj: Box) -> object:
     waiting = tuple(entry.task.name for entry in obj.queue.entries)
     locks = tuple(lock.owner and lock.owner.name for lock in (obj.spin, obj.other, obj.mutex))
     values = tuple(map(rt.peek, [obj] * 3, ("x", "y", "link")))
+    if isinstance(obj, Room):
+        locks += (obj.lock.owner and obj.lock.owner.name,)
     return (*values, tuple(obj.words.values), obj.count.value, obj.flags.value, locks, tuple(sorted(waiting)))
 
 
-def played(*bodies: Body, cpus: Iterable[int | None] | None = None, daemons: Iterable[int] = ()) -> Program:
+def played(
+    *bodies: Callable[[B], object],
+    cpus: Iterable[int | None] | None = None,
+    daemons: Iterable[int] = (),
+    on: Callable[[], B] = box,  # type: ignore[assignment]
+) -> Program:
     """Return the program whose tasks do these, each on the same box.
 
-    Args: cpus: of each, its ordinal if not given, None for a device.  daemons: ordinals of those.
+    Args: cpus: of each, its ordinal if not given, None for a device.  daemons: ordinals of those.  on: makes the box.
     """
     homes = list(range(len(bodies))) if cpus is None else list(cpus)
 
     def main() -> None:
         with rt.fixed_order():
-            shared = box()
+            shared = on()
             shared.count.get("base")
             for number, body in enumerate(bodies):
                 rt.spawn(body, shared, name=f"t{number}", cpu=homes[number], daemon=number in daemons)

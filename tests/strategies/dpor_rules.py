@@ -15,7 +15,7 @@ from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.strategies.dpor import Dpor
 from mmrace.strategies.order import dependence, partial_order
-from mmrace.strategies.order.dependence import COUNT_UP, LINE_UP, TAKE, WRITE, Footprint, Footprints
+from mmrace.strategies.order.dependence import COUNT_UP, DROP, LINE_UP, TAKE, WRITE, Footprint, Footprints
 from mmrace.strategies.order.partial_order import PartialOrder, Race
 
 Patch = Callable[[MonkeyPatch], None]
@@ -44,6 +44,19 @@ def _without_pre_clock(to: MonkeyPatch) -> None:
         found: list[tuple[int, bool]] = []
         meet(history, number, mode, found, edges)
         candidates.extend((step, False) for step, _ in found)
+
+    to.setattr(PartialOrder, "_meet", staticmethod(patched))
+
+
+def _only_the_holder_releases(to: MonkeyPatch) -> None:
+    meet = PartialOrder._meet
+
+    def patched(history: Any, number: int, mode: int, candidates: list[tuple[int, bool]], edges: list[int]) -> None:
+        found: list[tuple[int, bool]] = []
+        meet(history, number, mode, found, edges)
+        taker = {step: task for step, _, task in history}
+        releaser = next((task for _, mode_, task in reversed(history) if mode_ == DROP), None)
+        candidates.extend((step, waited) for step, waited in found if not waited or taker[step] == releaser)
 
     to.setattr(PartialOrder, "_meet", staticmethod(patched))
 
@@ -140,6 +153,7 @@ def _nobody_is_kept_waiting(engine: Controlled) -> bool:
 
 TAKEN_OUT: dict[str, Patch] = {
     "acquire races with the acquire before, on the clock before the release": _without_pre_clock,
+    "a lock is free again whoever released it": _only_the_holder_releases,
     "who waits at the end races with who holds": _no_op(PartialOrder, "would_race", []),
     "a try since does not hide the holder": _no_op(PartialOrder, "_held", False),
     "a try is no acquire": _mode(Kind.TRY, TAKE),

@@ -34,6 +34,7 @@ FOUR = "Wx || Wz;Wy || if Rz: if Ry==0: Rx"
 
 LOSES = {
     "acquire races with the acquire before, on the clock before the release": "ABBA",
+    "a lock is free again whoever released it": "lock, write || release when written || lock",
     "who waits at the end races with who holds": "mutex held for ever || mutex",
     "a try since does not hide the holder": "mutex held for ever, child tries",
     "a try is no acquire": "lock, write, unlock || try",
@@ -161,7 +162,7 @@ class Both:
 
 
 class Digests:
-    """Takes the class digest of every run that ended of its own."""
+    """Takes the class digests of runs."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[Controlled, ClassDigest]] = []
@@ -175,8 +176,8 @@ class Digests:
         self.taken.append((run, digest))
 
     def values(self) -> list[int]:
-        """Return the digests."""
-        return [digest.value() for run, digest in self.taken if run.end["how"] != "abandoned"]
+        """Return the digests, but of runs that a violation cut off: those are known by the violation alone."""
+        return [digest.value() for run, digest in self.taken if run.end["how"] not in ("abandoned", "violation")]
 
 
 CPUS_APART = [

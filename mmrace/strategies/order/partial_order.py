@@ -5,9 +5,11 @@ new.  A clock is a number with one bit for each step that happens before (and th
 and asking is a shift.
 
 Edges that no schedule can turn (spawn to begin, exit to join, a wake to the sleep that it ends, a release to the
-acquire that waited) are no races.  A waiting acquire races with the acquire before it, judged on its clock without the
-edge from the release; the pair release and acquire does not.  Invariant: `clock[i]` has bit k exactly if k = i or step
-k happens before step i.  Source: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014 (source sets).
+acquire that waited) are no races.  A waiting acquire races with the acquire before it, whichever task released, and is
+judged on its clock without the edge from the release; the pair release and acquire does not race.
+
+Invariant: `clock[i]` has bit k exactly if k = i or step k happens before step i.  Source: Abdulla et al., Optimal
+dynamic partial order reduction, POPL 2014 (source sets).
 """
 
 from __future__ import annotations
@@ -194,20 +196,23 @@ class PartialOrder:
     ) -> None:
         """Collect from one lane's past what a step in `mode` depends on: (step, judged without the lock's edge)."""
         waits = mode in (TAKE, TOUCH)
-        held = -1  # the task in whose critical section we are, going backwards
+        held = False  # going backwards, we are where the lock was held
         for step, mode_, number_ in reversed(history):
-            if held >= 0:
-                if number_ == held and mode_ in (TAKE, GRAB):
-                    if held != number:
+            if held:
+                # What looked at the lock meanwhile is skipped: our op was disabled then.  The nearest step that took
+                # it is the one whose hold the release ended, whichever task released: nobody else could take it
+                # between the two.  To look for a step of the releasing task would pass it by.
+                if mode_ in (TAKE, GRAB):
+                    if number_ != number:
                         candidates.append((step, True))
                     return
-                continue  # what looked at the held lock: our op was disabled then
+                continue
             if commute(mode_, mode):
                 continue
             if mode_ == DROP and waits:
                 if number_ != number:
                     edges.append(step)
-                held = number_
+                held = True
                 continue
             if number_ != number:
                 candidates.append((step, False))

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from tests.runtime.engines import Program
-from tests.strategies.dpor_families import bits, choices, counts, cpus, ends, locks, memory, notes, plain, waits
+from tests.strategies.dpor_families import (
+    bits,
+    choices,
+    counts,
+    cpus,
+    ends,
+    locks,
+    memory,
+    notes,
+    open_locks,
+    plain,
+    waits,
+)
 
-_FAMILIES = (plain, locks, cpus, counts, bits, waits, memory, ends, choices, notes)
+_FAMILIES = (plain, locks, open_locks, cpus, counts, bits, waits, memory, ends, choices, notes)
 
 PROGRAMS: dict[str, Program] = {name: main for family in _FAMILIES for name, main in family.PROGRAMS.items()}
 """Name -> program.  Those of `AT_ONCE` have too many schedules to see them all: tasks begin and end at once there."""
 
-AT_ONCE = plain.AT_ONCE | locks.AT_ONCE | counts.AT_ONCE | bits.AT_ONCE | waits.AT_ONCE | ends.AT_ONCE | choices.AT_ONCE
+AT_ONCE = (
+    plain.AT_ONCE
+    | locks.AT_ONCE
+    | open_locks.AT_ONCE
+    | counts.AT_ONCE
+    | bits.AT_ONCE
+    | waits.AT_ONCE
+    | ends.AT_ONCE
+    | choices.AT_ONCE
+)

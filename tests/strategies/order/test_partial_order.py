@@ -108,6 +108,17 @@ def test_an_acquire_races_with_the_acquire_before_and_not_with_the_release() -> 
     assert plain(races[2]) == [(0, (B,))]
 
 
+def test_an_acquire_races_with_the_acquire_before_though_another_task_released() -> None:
+    _, races = built([step(A, Kind.ACQUIRE, LOCK), step(B, Kind.RELEASE, LOCK), step(C, Kind.ACQUIRE, LOCK)])
+    assert plain(races[2]) == [(0, (C,))]
+
+
+def test_an_acquire_does_not_race_with_its_own_tasks_acquire_that_another_task_ended() -> None:
+    steps = [step(A, Kind.ACQUIRE, LOCK), step(B, Kind.RELEASE, LOCK)] * 2
+    _, races = built([*steps, step(A, Kind.ACQUIRE, LOCK)])
+    assert plain(races[2]) == plain(races[4]) == []
+
+
 def test_a_try_races_with_the_release() -> None:
     _, races = built([step(A, Kind.ACQUIRE, LOCK), step(A, Kind.RELEASE, LOCK), step(B, Kind.TRY, LOCK)])
     assert plain(races[2]) == [(1, (B,))]
