@@ -13,9 +13,20 @@ from pytest import MonkeyPatch
 
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.strategies import dpor
 from mmrace.strategies.dpor import Dpor
 from mmrace.strategies.order import dependence, partial_order
-from mmrace.strategies.order.dependence import COUNT_UP, DROP, LINE_UP, TAKE, WRITE, Footprint, Footprints
+from mmrace.strategies.order.dependence import (  # fmt: skip
+    COUNT_UP,
+    DROP,
+    END_LANE,
+    LINE_UP,
+    READ,
+    TAKE,
+    WRITE,
+    Footprint,
+    Footprints,
+)
 from mmrace.strategies.order.partial_order import PartialOrder, Race
 
 Patch = Callable[[MonkeyPatch], None]
@@ -147,8 +158,29 @@ def _main_aside(to: MonkeyPatch) -> None:
     to.setattr(Dpor, "_playing", lambda self: playing(self) - {0})
 
 
-def _nobody_is_kept_waiting(engine: Controlled) -> bool:
-    return False
+def _nobody_waits_when_abandoned(to: MonkeyPatch) -> None:
+    analyse = Dpor._analyse
+
+    def patched(self: Dpor, engine: Controlled) -> None:
+        if engine.end["how"] == "abandoned":
+            self._footprints.left = []
+        analyse(self, engine)
+
+    to.setattr(Dpor, "_analyse", patched)
+
+
+def _without_end_lane(mode: int) -> Patch:
+    """Let steps that read, or write, the end of the run meet nobody there."""
+
+    def patch(to: MonkeyPatch) -> None:
+        footprint = Dpor._footprint
+
+        def patched(self: Dpor, depth: int, events: list[Any], end: int) -> Footprint:
+            return [lane for lane in footprint(self, depth, events, end) if lane != (END_LANE, mode)]
+
+        to.setattr(Dpor, "_footprint", patched)
+
+    return patch
 
 
 TAKEN_OUT: dict[str, Patch] = {
@@ -179,8 +211,10 @@ TAKEN_OUT: dict[str, Patch] = {
     "a use after free meets all ops on it": _no_op(Footprints, "_misused"),
     "a CPU is exclusive": _no_op(Footprints, "crowded", set()),
     "notes are compared": lambda to: to.setattr(dependence, "NOTE_MODES", {}),
-    "the end of a run meets what it cuts off": lambda to: to.setattr(
-        Dpor, "_cuts", staticmethod(_nobody_is_kept_waiting)),
+    "who waits when a run is abandoned races with who holds": _nobody_waits_when_abandoned,
+    "others are tried before the step that ends the run": lambda to: to.setattr(dpor, "CUT_OFF", frozenset()),
+    "the end of a run meets what daemons did": _without_end_lane(READ),
+    "fixed order behind a step cuts daemons off": _without_end_lane(WRITE),
     "daemons are not waited for": _everybody_is_waited_for,
     "the main task counts on its CPU": _main_aside,
 }  # fmt: skip

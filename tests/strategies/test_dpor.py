@@ -44,7 +44,7 @@ LOSES = {
     "an unfreeze is seen": "freeze || get || put",
     "a get unless zero is seen": "put, get || get unless zero",
     "a plain store touches all bits": "lost waiters bit",
-    "a store inside a bit spinlock does not hide who took it": "bit spinlock around a plain store",
+    "a store inside a bit spinlock does not hide who took it": "bit spinlock || plain store inside and outside",
     "queue and wake meet": "lost wake-up",
     "a wake meets who queues": "wait event",
     "exclusive sleepers stand in order": "exclusive sleepers, one wake for the first",
@@ -57,7 +57,10 @@ LOSES = {
     "a CPU is exclusive": "interrupt takes a lock held on its CPU",
     "the main task counts on its CPU": "shared CPU, main releases",
     "notes are compared": "notes",
-    "the end of a run meets what it cuts off": "bug || write, write",
+    "who waits when a run is abandoned races with who holds": "release || mutex twice || mutex, lock",
+    "others are tried before the step that ends the run": "bug || write, write",
+    "the end of a run meets what daemons did": "daemon || task",
+    "fixed order behind a step cuts daemons off": "daemon, main reads in fixed order",
     "daemons are not waited for": "daemon, main reads after join",
 }
 """Rule -> a program of which an outcome is lost without it."""

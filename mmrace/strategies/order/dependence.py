@@ -8,7 +8,7 @@ that were executed (with equal outcomes they commute), and for a sleeping step t
 nothing dependent was executed.
 
 Lanes are op lanes; below 0 are pseudo lanes (CPUs' preemption, notes), kept by `Footprints`.
-Source: SEARCH-literature: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014 (dependence in context).
+Source: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014 (dependence in context).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DROP = 6  # and released
 GRAB = 7  # taken by a try, which waits for nothing
 
 END_LANE = -999
-"""Met by the step that ends a run and by all that it keeps from being done."""
+"""Where the step after which daemons come too late meets what they did in time."""
 
 Footprint = list[tuple[int, int]]
 

@@ -55,6 +55,16 @@ def _bit_spun_store(b: Box) -> None:
     rt.bit_spin_unlock(b.flags, Flag.SPIN)
 
 
+def _bit_spun_once(b: Box) -> None:
+    rt.bit_spin_lock(b.flags, Flag.SPIN)
+    rt.bit_spin_unlock(b.flags, Flag.SPIN)
+
+
+def _store_and_bit_spun_store(b: Box) -> None:
+    plain_store(b)
+    _bit_spun_store(b)
+
+
 def _bit_spin_tries(b: Box) -> None:
     if rt.bit_spin_trylock(b.flags, Flag.SPIN):
         rt.bit_spin_unlock(b.flags, Flag.SPIN)
@@ -67,6 +77,7 @@ PROGRAMS: dict[str, Program] = {
     "wait on bit": played(_bit_locked, _waits_on_bit),
     "bit spinlock": played(bit_spun, bit_spun, _bit_spin_tries),
     "bit spinlock around a plain store": played(_bit_spun_store, _bit_spun_store),
+    "bit spinlock || plain store inside and outside": played(_bit_spun_once, _store_and_bit_spun_store),
 }
 
 AT_ONCE = {

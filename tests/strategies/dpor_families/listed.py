@@ -8,6 +8,7 @@ from tests.strategies.dpor_families import (
     choices,
     counts,
     cpus,
+    daemons,
     ends,
     locks,
     memory,
@@ -17,18 +18,9 @@ from tests.strategies.dpor_families import (
     waits,
 )
 
-_FAMILIES = (plain, locks, open_locks, cpus, counts, bits, waits, memory, ends, choices, notes)
+_FAMILIES = (plain, locks, open_locks, cpus, counts, bits, waits, memory, ends, daemons, choices, notes)
 
 PROGRAMS: dict[str, Program] = {name: main for family in _FAMILIES for name, main in family.PROGRAMS.items()}
 """Name -> program.  Those of `AT_ONCE` have too many schedules to see them all: tasks begin and end at once there."""
 
-AT_ONCE = (
-    plain.AT_ONCE
-    | locks.AT_ONCE
-    | open_locks.AT_ONCE
-    | counts.AT_ONCE
-    | bits.AT_ONCE
-    | waits.AT_ONCE
-    | ends.AT_ONCE
-    | choices.AT_ONCE
-)
+AT_ONCE = {name for family in _FAMILIES for name in getattr(family, "AT_ONCE", ())}
