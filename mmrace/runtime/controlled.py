@@ -148,6 +148,8 @@ class Controlled(Enabled):
         return len(self.events)
 
     def others(self, task: Task) -> Gate | None:
+        if self.observer is not None:
+            self.observer.counted()
         if self.alive <= (not task.daemon):
             return None
         assert task.exit_gate is not None

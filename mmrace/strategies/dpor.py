@@ -16,13 +16,14 @@ What a run kept from being done counts too:
   there.  For a violation that is enough, as it is the whole outcome: a step of another task that changes nothing for it
   may as well come before it, so each violation is met in a longest run.
 * Where daemons are, the last exit ends the run before they are done, and how far they got is part of the outcome.  So
-  their steps and the exit meet on a lane of their own.  A standstill cuts nobody off: the daemons had their turn.
+  their steps and the exit meet on a lane of their own.  A standstill cuts nobody off: the daemons had their turn.  If a
+  daemon spawns a task that is waited for, that puts off the end, and a join of all others.
 
 If a CPU turns out to be contended (an interrupt came where tasks live, or several tasks do) and the footprints so far
 took no notice of that, the search starts again.
 
 Not explored: fixed order; what follows `steps_max`; which of several uses of the same freed memory comes first (the
-first one ends the run); ends of programs in which a daemon spawns a task that is not a daemon.
+first one ends the run).
 
 Invariant: as long as the search goes on, the next run's prefix is the stack; a prefix that does not repeat itself is a
 NondeterminismError.  Source: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014, algorithm 1.
@@ -37,7 +38,8 @@ from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.order.dependence import END_LANE, READ, WRITE, Footprint, Footprints, independent
+from mmrace.strategies.order.daemons import against_daemons, of_daemon
+from mmrace.strategies.order.dependence import Footprint, Footprints, independent
 from mmrace.strategies.order.partial_order import PartialOrder, Race
 
 _FRAME = frozenset(map(int, (Kind.BEGIN, Kind.JOIN, Kind.EXIT)))
@@ -129,6 +131,7 @@ class Dpor:
             self._restart(frozenset(new) | self._contended)
             return
         self.order.daemons = {task.id for task in engine.tasks if task.daemon}
+        self.order.born = {task.id for task in engine.tasks if not task.daemon and of_daemon(task)}
         self._analyse(engine)
         if not abandoned:
             counts.classes += 1
@@ -214,9 +217,7 @@ class Dpor:
         """Return the footprint of a node's step: its event, and the notes after it up to `end`."""
         node = self._nodes[depth]
         place = node.event
-        made: Footprint = [(END_LANE, READ)] if self._engine.tasks[node.chosen].daemon else []
-        if self.order.daemons and node.step + 1 in self._engine.windows[::2]:
-            made.append((END_LANE, WRITE))  # fixed order follows: what daemons do later, the rest of main does not see
+        made = against_daemons(self._engine, place, node.step) if self.order.daemons else []
         if place < end and events[place][1] != NOTE:
             made += self._footprints.of(events[place], node.step, node.gated)
             place += 1
@@ -241,8 +242,6 @@ class Dpor:
             if node.event >= len(events) or events[node.event][1] == NOTE:
                 break  # the op raised before it was done
             footprint = self._footprint(depth, events, len(events) if last else nodes[depth + 1].event)
-            if last and how == "finished" and order.daemons:
-                footprint.append((END_LANE, WRITE))
             for race in order.add(events[node.event], footprint):
                 self._ask(race)
         if nodes and how in CUT_OFF:

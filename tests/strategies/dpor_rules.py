@@ -13,10 +13,14 @@ from pytest import MonkeyPatch
 
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.task import Task
 from mmrace.strategies import dpor
 from mmrace.strategies.dpor import Dpor
-from mmrace.strategies.order import dependence, partial_order
+from mmrace.strategies.order import daemons, dependence, partial_order
 from mmrace.strategies.order.dependence import (  # fmt: skip
+    ALIVE_LANE,
+    ALONE,
+    BIRTH,
     COUNT_UP,
     DROP,
     END_LANE,
@@ -169,16 +173,21 @@ def _nobody_waits_when_abandoned(to: MonkeyPatch) -> None:
     to.setattr(Dpor, "_analyse", patched)
 
 
-def _without_end_lane(mode: int) -> Patch:
-    """Let steps that read, or write, the end of the run meet nobody there."""
+def _no_birth_is_waited_out(to: MonkeyPatch) -> None:
+    pending = Footprints.pending
+
+    def patched(self: Footprints, task: Task) -> Footprint:
+        return [lane for lane in pending(self, task) if lane != (ALIVE_LANE, ALONE)]
+
+    to.setattr(Footprints, "pending", patched)
+
+
+def _without(met: tuple[int, int]) -> Patch:
+    """Let no step meet this because of daemons."""
 
     def patch(to: MonkeyPatch) -> None:
-        footprint = Dpor._footprint
-
-        def patched(self: Dpor, depth: int, events: list[Any], end: int) -> Footprint:
-            return [lane for lane in footprint(self, depth, events, end) if lane != (END_LANE, mode)]
-
-        to.setattr(Dpor, "_footprint", patched)
+        made = daemons.against_daemons
+        to.setattr(dpor, "against_daemons", lambda *args: [lane for lane in made(*args) if lane != met])
 
     return patch
 
@@ -213,8 +222,12 @@ TAKEN_OUT: dict[str, Patch] = {
     "notes are compared": lambda to: to.setattr(dependence, "NOTE_MODES", {}),
     "who waits when a run is abandoned races with who holds": _nobody_waits_when_abandoned,
     "others are tried before the step that ends the run": lambda to: to.setattr(dpor, "CUT_OFF", frozenset()),
-    "the end of a run meets what daemons did": _without_end_lane(READ),
-    "fixed order behind a step cuts daemons off": _without_end_lane(WRITE),
+    "the end of a run meets what daemons did": _without((END_LANE, READ)),
+    "fixed order behind a step cuts daemons off": _without((END_LANE, WRITE)),
+    "a daemon's child delays who waits for all": _without((ALIVE_LANE, BIRTH)),
+    "and what would have been the end": _without((ALIVE_LANE, ALONE)),
+    "to look who lives is a step's doing": _no_op(Footprints, "counted"),
+    "who waits for all in vain could have gone on before a birth": _no_birth_is_waited_out,
     "daemons are not waited for": _everybody_is_waited_for,
     "the main task counts on its CPU": _main_aside,
 }  # fmt: skip

@@ -7,15 +7,13 @@ abandoned because all enabled tasks slept, and the schedules of the enumeration 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import pytest
 
-from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.gate import Gate
 from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.dpor import Dpor
-from mmrace.strategies.order.classes import ClassDigest
+from tests.strategies.dpor_digests import Digests
 from tests.strategies.dpor_drawn import FAMILIES, Drawn, drawn
 from tests.strategies.dpor_families.listed import AT_ONCE, PROGRAMS
 from tests.strategies.dpor_families.waits import PROGRAMS_BEYOND
@@ -61,6 +59,10 @@ LOSES = {
     "others are tried before the step that ends the run": "bug || write, write",
     "the end of a run meets what daemons did": "daemon || task",
     "fixed order behind a step cuts daemons off": "daemon, main reads in fixed order",
+    "a daemon's child delays who waits for all": "daemon spawns, main joins and reads",
+    "and what would have been the end": "daemon spawns, main does not join",
+    "to look who lives is a step's doing": "daemon spawns, main works, joins and reads",
+    "who waits for all in vain could have gone on before a birth": "daemon spawns, main waits for it in vain",
     "daemons are not waited for": "daemon, main reads after join",
 }
 """Rule -> a program of which an outcome is lost without it."""
@@ -146,41 +148,6 @@ def test_a_retry_is_let_go_by_a_store_to_what_it_looked_at_only() -> None:
 
 
 # -- no more than complete ---------------------------------------------------------------------------------------------
-
-
-class Both:
-    """Tells two observers."""
-
-    def __init__(self, *observers: Any) -> None:
-        self.observers = observers
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what tells both."""
-
-        def tell(*args: object) -> None:
-            for observer in self.observers:
-                getattr(observer, name)(*args)
-
-        return tell
-
-
-class Digests:
-    """Takes the class digests of runs."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[Controlled, ClassDigest]] = []
-
-    def watch(self, run: Controlled) -> None:
-        """Watch one more run, beside who watches it already."""
-        before = run.observer
-        digest = ClassDigest(run)
-        if before is not None:
-            run.observer = Both(before, digest.footprints)
-        self.taken.append((run, digest))
-
-    def values(self) -> list[int]:
-        """Return the digests, but of runs that a violation cut off: those are known by the violation alone."""
-        return [digest.value() for run, digest in self.taken if run.end["how"] not in ("abandoned", "violation")]
 
 
 CPUS_APART = [

@@ -15,10 +15,11 @@ dynamic partial order reduction, POPL 2014 (source sets).
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
-from mmrace.strategies.order.dependence import DROP, GRAB, TAKE, TOUCH, WRITE, Footprint, commute
+from mmrace.strategies.order.dependence import ALONE, BIRTH, DROP, GRAB, TAKE, TOUCH, WRITE, Footprint, commute
 
 _BEGIN, _JOIN, _SLEEP = int(Kind.BEGIN), int(Kind.JOIN), int(Kind.SLEEP)
 _SPAWN, _EXIT, _WAKE = int(Kind.SPAWN), int(Kind.EXIT), int(Kind.WAKE)
@@ -45,6 +46,8 @@ class PartialOrder:
         """lane -> (step, mode, task), in order."""
         self.daemons: set[int] = set()
         """Ids of tasks whose end nobody waits for."""
+        self.born: set[int] = set()
+        """Ids of tasks that are waited for, but were spawned by a daemon or by a task of one."""
         self._edges: dict[tuple[int, int, int], list[int]] = {}
         """(kind, task id, lane) -> steps that let that task go on, or its end; source of edges that are no races."""
         self._undo: list[list[tuple[int, int, int]]] = []
@@ -67,13 +70,14 @@ class PartialOrder:
         """Append a step; return its races with earlier ones, latest first."""
         number, op, a, _ = event
         before = self._before(number, op, a)
-        clock, races = self._look(number, footprint, before)
+        edges = self._ends(self.born) if op & KIND_MASK == _JOIN and a is None and self.born else []
+        clock, races = self._look(number, footprint, before, edges)
         self._keep(event, footprint, clock)
         return races
 
     def would_race(self, number: int, footprint: Footprint) -> list[Race]:
         """Return the races of an op that was announced and not done."""
-        return self._look(number, footprint, self._before(number, -1, None), waiting=True)[1]
+        return self._look(number, footprint, self._before(number, -1, None), [], waiting=True)[1]
 
     # -- edges ------------------------------------------------------------------------------------------------------
 
@@ -93,9 +97,8 @@ class PartialOrder:
             source = self._edges.get((_WAKE, number, op >> SHIFT))
         elif kind == _JOIN:
             if a is None:
-                for (what, task, _), steps in self._edges.items():
-                    if what == _EXIT and steps and task not in self.daemons:
-                        clock |= self.clock[steps[-1]]
+                for step in self._ends(set(self.of_task) - self.daemons - self.born):
+                    clock |= self.clock[step]
                 return clock
             source = self._edges.get((_EXIT, a, 0))
         else:
@@ -103,6 +106,11 @@ class PartialOrder:
         if source:
             clock |= self.clock[source[-1]]
         return clock
+
+    def _ends(self, tasks: Iterable[int]) -> list[int]:
+        """Return the last steps of those of `tasks` that ended."""
+        ends = (self._edges.get((_EXIT, task, 0)) for task in tasks)
+        return [steps[-1] for steps in ends if steps]
 
     def _keep(self, event: tuple[Any, ...], footprint: Footprint, clock: int) -> None:
         number, op, a, b = event
@@ -131,13 +139,15 @@ class PartialOrder:
 
     # -- races ------------------------------------------------------------------------------------------------------
 
-    def _look(self, number: int, footprint: Footprint, before: int, waiting: bool = False) -> tuple[int, list[Race]]:
+    def _look(
+        self, number: int, footprint: Footprint, before: int, edges: list[int], waiting: bool = False
+    ) -> tuple[int, list[Race]]:
         """Return the clock that a step with this footprint gets (without its own bit), and its races.
 
-        Args: waiting: it was not done, so what it waits for may be held still.
+        Args: edges: steps that it follows, and would not have to if others had come later.  waiting: it was not done,
+        so what it waits for may be held still.
         """
         candidates: list[tuple[int, bool]] = []
-        edges: list[int] = []
         for lane, mode in footprint:
             history = self.lanes.get(lane)
             if history and (len(history) > 1 or history[0][2] != number):
@@ -195,6 +205,9 @@ class PartialOrder:
         edges: list[int],
     ) -> None:
         """Collect from one lane's past what a step in `mode` depends on: (step, judged without the lock's edge)."""
+        if mode == ALONE:  # before each of the births, who waits for all others could have gone on
+            candidates.extend((step, True) for step, mode_, number_ in history if mode_ == BIRTH and number_ != number)
+            return
         waits = mode in (TAKE, TOUCH)
         held = False  # going backwards, we are where the lock was held
         for step, mode_, number_ in reversed(history):

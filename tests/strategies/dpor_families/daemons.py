@@ -24,14 +24,53 @@ def _sets_y(b: Box) -> None:
     b.y = 1
 
 
-def main_reads_after_join() -> None:
-    """A join of all others does not wait for the daemon."""
+def _spawns(b: Box) -> None:
+    rt.spawn(sets_x, b, name="child", cpu=None)
+
+
+def _spawns_a_sleeper(b: Box) -> None:
+    rt.spawn(_sleeps, b, name="child", cpu=None)
+
+
+def _sleeps(b: Box) -> None:
+    rt.sleep_on(rt.prepare_to_wait(b.queue, None))
+
+
+def main_waits_for_a_daemons_child() -> None:
+    """A child that a daemon spawns in time is waited for, by who joins and by the end of the run."""
     with rt.fixed_order():
         b = box()
-        rt.spawn(sets_x, b, name="daemon", cpu=1, daemon=True)
-        rt.spawn(sets_waiters, b, name="t1", cpu=2)
+        rt.spawn(_spawns, b, name="daemon", cpu=None, daemon=True)
+    rt.spawn(_sets_y, b, name="t1", cpu=None)
     rt.join_others()
     _ = b.x
+
+
+def main_works_before_it_joins() -> None:
+    """If the child, which never ends, is born before main looks who lives, main waits for it and never reads."""
+    with rt.fixed_order():
+        b = box()
+        rt.spawn(_spawns_a_sleeper, b, name="daemon", cpu=None, daemon=True)
+    b.y = 1
+    rt.join_others()
+    _ = b.x
+
+
+def main_does_not_join() -> None:
+    """The last exit ends the run, unless a daemon's child, which never ends, is born before it."""
+    with rt.fixed_order():
+        b = box()
+        rt.spawn(_spawns_a_sleeper, b, name="daemon", cpu=None, daemon=True)
+        rt.spawn(_sets_y, b, name="t1", cpu=1)
+
+
+def main_waits_in_vain() -> None:
+    """The daemon's child never ends: only a join before its birth comes to an end."""
+    with rt.fixed_order():
+        b = box()
+        rt.spawn(_spawns_a_sleeper, b, name="daemon", cpu=None, daemon=True)
+        rt.spawn(_sets_y, b, name="t1", cpu=1)
+    rt.join_others()
 
 
 def main_reads_in_fixed_order() -> None:
@@ -45,10 +84,30 @@ def main_reads_in_fixed_order() -> None:
         _ = b.x
 
 
+def main_reads_after_join() -> None:
+    """A join of all others does not wait for the daemon."""
+    with rt.fixed_order():
+        b = box()
+        rt.spawn(sets_x, b, name="daemon", cpu=1, daemon=True)
+        rt.spawn(sets_waiters, b, name="t1", cpu=2)
+    rt.join_others()
+    _ = b.x
+
+
+def _reads_and_spawns_a_daemon(b: Box) -> None:
+    if b.x:
+        rt.spawn(_sets_y, b, name="daemon", cpu=None, daemon=True)
+
+
 PROGRAMS: dict[str, Program] = {
     "daemon || task": played(sets_x, sets_waiters, daemons=(0,)),
     "daemon, main reads after join": main_reads_after_join,
     "daemon, main reads in fixed order": main_reads_in_fixed_order,
+    "daemon spawns, main joins and reads": main_waits_for_a_daemons_child,
+    "daemon spawns, main works, joins and reads": main_works_before_it_joins,
+    "daemon spawns, main does not join": main_does_not_join,
+    "daemon spawns, main waits for it in vain": main_waits_in_vain,
+    "daemon spawned perhaps": played(_reads_and_spawns_a_daemon, sets_x, cpus=(1, 2)),
     "daemon || mutex kept || mutex || mutex": played(
         _sets_y, _locks_and_keeps, _locks_and_counts, _locks_and_counts, daemons=(0,), cpus=(None, 1, 2, 3)
     ),
