@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from itertools import combinations_with_replacement, product
+from typing import Any
 
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import KIND_MASK, Kind
@@ -23,6 +24,7 @@ from tests.strategies.open_lock import Room, room
 
 Deed = Callable[[Room], object]
 Word = tuple[str, ...]
+FRAME = frozenset((Kind.BEGIN, Kind.JOIN, Kind.EXIT))
 RUNS_MAX = 20_000  # executions of DPOR; no sentence comes near
 
 
@@ -30,26 +32,30 @@ RUNS_MAX = 20_000  # executions of DPOR; no sentence comes near
 class Grammar:
     """An alphabet and how long words get.
 
-    Attributes: quick, whole: length of the longest word of a task and of the longest of a daemon, in the tests and in
-    the whole table.  cpus: where the two tasks and the daemon live.  apart: begin and end of a task concern nobody else.
-    irq: the daemon is an interrupt.
+    Attributes: daemons: the alphabet of daemons, if it is another.  quick, whole: length of the longest word of a task
+    and of the longest of a daemon, in the tests and in the whole table.  cpus: where the two tasks and the daemon live.
+    at_once: ops that commute with all that others do, unless a daemon does them; the enumeration need not try them
+    later.  irq: the daemon is an interrupt.  classes: they are compared too.  They are not where a child of a daemon
+    can make a join of all others look twice: that tells runs apart which DPOR rightly takes for one.
     """
 
     deeds: dict[str, Deed]
+    daemons: dict[str, Deed] = field(default_factory=dict)
     whole: tuple[int, int] = (2, 1)
     quick: tuple[int, int] = (1, 1)
     cpus: tuple[int | None, ...] = (1, 2, 3)
-    apart: bool = True
+    at_once: frozenset[Kind] = FRAME
     irq: bool = False
+    classes: bool = True
 
     def sentences(self, task: int, daemon: int) -> Iterator[Sentence]:
         """Make all sentences whose words are at most so long."""
-        for pair in combinations_with_replacement(self._words(1, task), 2):
-            for word in self._words(0, daemon):
+        for pair in combinations_with_replacement(self._words(1, task, self.deeds), 2):
+            for word in self._words(0, daemon, self.daemons):
                 yield Sentence(self, (*pair, word))
 
-    def _words(self, shortest: int, longest: int) -> list[Word]:
-        return [word for n in range(shortest, longest + 1) for word in product(self.deeds, repeat=n)]
+    def _words(self, shortest: int, longest: int, deeds: dict[str, Deed]) -> list[Word]:
+        return [word for n in range(shortest, longest + 1) for word in product(deeds or self.deeds, repeat=n)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class Sentence:
 
     def __call__(self) -> None:
         """Play."""
-        deeds, irq = self.grammar.deeds, self.grammar.irq
+        deeds, irq = {**self.grammar.deeds, **self.grammar.daemons}, self.grammar.irq
 
         def body(b: Room, word: Word, daemon: bool) -> None:
             if irq and daemon:
@@ -86,32 +92,34 @@ class Sentence:
 
 
 class FrameAtOnce(AtOnce):
-    """Does at once what commutes with all that others do: begin, join and end of tasks that are waited for.
+    """Does some ops at once: not those of a daemon, and not main's end, which may cut off a daemon."""
 
-    Not main's end, which may cut off a daemon, and nothing of a daemon.
-    """
+    def __init__(self, inner: Any, kinds: frozenset[Kind]) -> None:
+        super().__init__(inner)
+        self.kinds = kinds
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return a task that begins, joins or ends, else the inner strategy's."""
+        """Return a task that is about to do such an op, else the inner strategy's."""
         for task in enabled:
             kind = task.pending & KIND_MASK
-            if not task.daemon and (kind in (Kind.BEGIN, Kind.JOIN) or (kind == Kind.EXIT and task.id)):
+            if kind in self.kinds and not task.daemon and (task.id or kind != Kind.EXIT):
                 return task
         chosen: Task = self.inner.pick(enabled, running, step)
         return chosen
 
 
 class Framed:
-    """`Enumerate`, with the frame of each task done at once."""
+    """`Enumerate`, with some ops done at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: frozenset[Kind]) -> None:
+        self.kinds = kinds
         self.walk = Enumerate()
         self.learn = self.walk.learn
 
     def next(self) -> FrameAtOnce | None:
         """Return the strategy of the next run."""
         strategy = self.walk.next()
-        return None if strategy is None else FrameAtOnce(strategy)
+        return None if strategy is None else FrameAtOnce(strategy, self.kinds)
 
 
 @dataclass(slots=True)
@@ -147,7 +155,9 @@ def compared(main: Sentence, schedules_max: int) -> Counts:
     """Search a sentence and enumerate it, and count."""
     search = Dpor()
     seen, classes = searched(main, search, RUNS_MAX)
-    every, all_ = searched(main, Framed() if main.grammar.apart else Enumerate(), schedules_max)
+    every, all_ = searched(main, Framed(main.grammar.at_once), schedules_max)
+    if not main.grammar.classes:
+        classes = all_ = []
     repeated = len(classes) - len(set(classes)) if not search.counts.restarts else 0
     counts = Counts(
         programs=1,

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from mmrace import runtime as rt
+from mmrace.runtime.kinds import Kind
 from tests.runtime.engines import Flag
 from tests.strategies.dpor_grammar import Deed, Grammar
 from tests.strategies.open_lock import Room
 
 BIT, SPIN, DIRTY = Flag.LOCKED, Flag.SPIN, Flag.DIRTY
+NOTHING = frozenset[Kind]()
+BEGINS = frozenset((Kind.BEGIN,))
+
+
+def _me() -> int:
+    """Return a number for the task that tells its name: ids depend on the order of spawns."""
+    return crc32(rt.current().name.encode())
 
 
 def _write(b: Room) -> None:
-    b.x = rt.current().name
+    b.x = _me()
 
 
 def _write_y(b: Room) -> None:
-    b.y = rt.current().name
+    b.y = _me()
 
 
 def _read(b: Room) -> None:
@@ -77,6 +87,10 @@ def _sleep_unless_x(b: Room) -> None:
 
 def _spawn(b: Room) -> None:
     rt.spawn(_write, b, cpu=None)
+
+
+def _spawn_sleeper(b: Room) -> None:
+    rt.spawn(_sleep, b, cpu=None)
 
 
 def _spawn_daemon(b: Room) -> None:
@@ -153,9 +167,19 @@ GRAMMARS: dict[str, Grammar] = {
     "locks and queues": Grammar({**LOCK, "sleep": _sleep, "wake": WAKE}, whole=(2, 2)),
     "children": Grammar(
         {"spawn": _spawn, "spawn daemon": _spawn_daemon, "spawn and join": _spawn_and_join, "write": _write},
+        daemons={"spawn daemon": _spawn_daemon, "write": _write},
         whole=(1, 1),
     ),
-    "join others": Grammar({"spawn": _spawn, "read": _read, "join others": lambda b: rt.join_others()}),
+    "children of daemons": Grammar(
+        {"write": _write, "read": _read},
+        daemons={"spawn": _spawn, "spawn sleeper": _spawn_sleeper, "spawn and join": _spawn_and_join, "write": _write},
+        at_once=BEGINS,
+        whole=(1, 2),
+        classes=False,
+    ),
+    "join others": Grammar(
+        {"spawn": _spawn, "read": _read, "join others": lambda b: rt.join_others()}, at_once=BEGINS, classes=False
+    ),
     "retries": Grammar({"retry until x": _retry_until_x, "write": _write, "unset": _unset}, whole=(2, 2)),
     "counts": Grammar(
         {
@@ -167,13 +191,13 @@ GRAMMARS: dict[str, Grammar] = {
         }
     ),
     "choices": Grammar({**LOCK, "choose": _choose, "bug unless x": _bug_unless_x}),
-    "memory": Grammar({"free": lambda b: rt.poison(b), "read": _read, "lock": LOCK["lock"]}, apart=False),
-    "one CPU": Grammar({**LOCK, **PREEMPT}, cpus=(1, 1, 1), apart=False),
-    "daemon on a task's CPU": Grammar({**LOCK, **PREEMPT}, cpus=(1, 2, 1), apart=False),
+    "memory": Grammar({"free": rt.poison, "read": _read, "lock": LOCK["lock"]}, at_once=NOTHING),
+    "one CPU": Grammar({**LOCK, **PREEMPT}, cpus=(1, 1, 1), at_once=NOTHING),
+    "daemon on a task's CPU": Grammar({**LOCK, **PREEMPT}, cpus=(1, 2, 1), at_once=NOTHING),
     "interrupts": Grammar(
         {"lock": lambda b: rt.spin_lock(b.spin), "unlock if held": _spin_unlock_if_held, "write": _write},
         cpus=(1, 2, None),
-        apart=False,
+        at_once=NOTHING,
         irq=True,
     ),
 }
