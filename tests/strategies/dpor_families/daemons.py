@@ -20,6 +20,26 @@ def _locks_and_keeps(b: Box) -> None:
     b.x = b.x + 10
 
 
+def _tries_and_keeps(b: Box) -> None:
+    if rt.mutex_trylock(b.mutex):
+        b.y = b.x
+
+
+def _waits_for_ever(b: Box) -> None:
+    rt.spin_lock(b.spin)
+
+
+def main_has_an_idle_daemon() -> None:
+    """The daemon can do nothing; that it lives must not matter to those who stand still or do not."""
+    with rt.fixed_order():
+        b = box()
+        rt.spin_lock(b.spin)
+        rt.spawn(_waits_for_ever, b, name="daemon", cpu=None, daemon=True)
+        for number, body in enumerate((_locks_and_counts, _tries_and_keeps, _locks_and_counts)):
+            rt.spawn(body, b, name=f"t{number}", cpu=None)
+    rt.join_others()
+
+
 def _sets_y(b: Box) -> None:
     b.y = 1
 
@@ -108,6 +128,7 @@ PROGRAMS: dict[str, Program] = {
     "daemon spawns, main does not join": main_does_not_join,
     "daemon spawns, main waits for it in vain": main_waits_in_vain,
     "daemon spawned perhaps": played(_reads_and_spawns_a_daemon, sets_x, cpus=(1, 2)),
+    "idle daemon || mutex || try, kept || mutex": main_has_an_idle_daemon,
     "daemon || mutex kept || mutex || mutex": played(
         _sets_y, _locks_and_keeps, _locks_and_counts, _locks_and_counts, daemons=(0,), cpus=(None, 1, 2, 3)
     ),
@@ -116,4 +137,7 @@ PROGRAMS: dict[str, Program] = {
     ),
 }
 
-AT_ONCE = {"daemon || mutex kept || mutex || mutex"}
+AT_ONCE = {"daemon || mutex kept || mutex || mutex", "idle daemon || mutex || try, kept || mutex"}
+
+CLASSES = [name for name in PROGRAMS if name.endswith(("mutex", "perhaps"))]
+"""Programs in which the class is a matter of lanes and daemons alone."""

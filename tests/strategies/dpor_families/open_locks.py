@@ -32,20 +32,8 @@ def _releases(b: Room) -> None:
     b.lock.release()
 
 
-def _mutex_twice(b: Room) -> None:
-    """BUGGY on purpose: waits for itself."""
-    rt.mutex_lock(b.mutex)
-    rt.mutex_lock(b.mutex)
-
-
-def _mutex_and_lock(b: Room) -> None:
-    rt.mutex_lock(b.mutex)
-    b.lock.acquire()
-
-
 PROGRAMS: dict[str, Program] = {
     "lock, write || release when written || lock": played(_takes, _releases_when_taken, _keeps, on=room),
-    "release || mutex twice || mutex, lock": played(_releases, _mutex_twice, _mutex_and_lock, on=room),
     "release || try || lock": played(_releases, _tries, _keeps, on=room),
 }
 
