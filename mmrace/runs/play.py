@@ -89,18 +89,16 @@ def play(
     if that is no result: UsageError, InternalError, and from a program that may not raise anything but Violation.
     """
     engine: Engine
-    watched: object = None
+    seen: object = None
     if chosen is None:
         engine = engines.free(program, spec)
     else:
         engine = engines.controlled(program, spec, chosen.strategy, sites=sites, promoted=chosen.promoted)
-        watched = None if watch is None else watch(engine)
-    played = Play(program, spec, engine, chosen, watched)
+        seen = None if watch is None else watch(engine)
     try:
-        yield played
+        yield Play(program, spec, engine, chosen, seen)
     finally:
-        if isinstance(engine, Controlled):
-            engine.release()
+        engine.release()
 
 
 def _run(program: Program, engine: Engine) -> dict[str, Any]:

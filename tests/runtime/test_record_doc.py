@@ -69,6 +69,7 @@ def test_every_kind_of_op_is_described_and_no_other() -> None:
     assert sorted(rows) == sorted(kind.name for kind in Kind)
 
 
+@pytest.mark.slow
 def test_every_note_is_described_with_its_facts() -> None:
     general, of_kernel = table("### Notes"), table("## Notes", OF_KERNEL)
     assert not general.keys() & of_kernel.keys()
