@@ -140,6 +140,8 @@ class Controlled(Retries, Ending):
         self.log((self.running.id, NOTE, kind, facts))
 
     def others(self, task: Task) -> Gate | None:
+        if self.observer is not None:
+            self.observer.counted()
         if self.alive <= (not task.daemon):
             return None
         assert task.exit_gate is not None
@@ -355,6 +357,9 @@ class Controlled(Retries, Ending):
         self.aborting = True
         self.alert_at = -1
         self.watching = []
+
+    def _chooser(self) -> object:
+        return self.strategy
 
     def _lost(self, task: Task, error: BaseException) -> Task | None:
         """After a bug of the engine itself: keep the floor, and return who has to unwind next."""

@@ -88,7 +88,11 @@ class PlanRow(NamedTuple):
 
 
 def shared(default: T, benign: str = "") -> Field[T]:
-    """Declare a plain shared field.  `benign` says why reads of it race with writes by intent; "": they must not."""
+    """Declare a plain shared field.
+
+    Args: benign: why reads of it may race with writes; "": they must not.  An array of words says so in its class:
+    ``benign = {field: why}``.  A record carries what was declared.
+    """
     return Field(default, benign)
 
 

@@ -46,7 +46,7 @@ class ScenarioProgram(Program):
 
     @property
     def may_raise(self) -> bool:  # type: ignore[override]
-        """A planted bug may trip over Python itself; that is a crash of the model, and no oracle's finding."""
+        """A planted bug may trip over Python itself; that is a crash of the model, and a finding."""
         return self.variant is not CORRECT
 
     @property

@@ -87,7 +87,7 @@ def _finished(unwound: list[str]) -> None:
 
 
 ENDS = {
-    "violation": _violation, "deadlock": _deadlock, "bound": _bound, "abort": _crash, "finished": _finished,
+    "violation": _violation, "deadlock": _deadlock, "bound": _bound, "crash": _crash, "finished": _finished,
 }  # fmt: skip
 
 
@@ -184,10 +184,20 @@ def test_what_a_finally_trips_over_while_it_unwinds_is_nobodys_finding(run: Setu
     assert not outcome.notes("violation")
 
 
-def test_the_first_error_of_a_program_is_reported_and_the_run_is_no_verdict(run: Setup) -> None:
+def test_the_first_error_of_a_program_ends_the_run_and_is_told_with_its_place(run: Setup) -> None:
     outcome = run(lambda: _crash([]), raising=False)
     assert isinstance(outcome.engine.error, KeyError)
-    assert outcome.detail == {"task": "main", "error": "KeyError('the end')"}
+    detail = outcome.detail
+    assert detail.pop("line") == _crash.__code__.co_firstlineno + 5
+    assert detail == {
+        "task": "main",
+        "error": "KeyError: 'the end'",
+        "type": "KeyError",
+        "text": "'the end'",
+        "function": "_crash",
+        "file": "test_ends.py",
+        "source": 'raise KeyError("the end")',
+    }
 
 
 def test_the_next_run_starts_from_nothing(run: Setup) -> None:
