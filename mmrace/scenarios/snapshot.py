@@ -18,8 +18,8 @@ from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.jbd.journal import Journal
 from mmrace.kernel.jbd.transaction import Transaction
 from mmrace.kernel.mm.filemap import AddressSpace
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.mmzone import Machine
-from mmrace.kernel.mm.page import Page
 from mmrace.runtime import live
 from mmrace.runtime.flags import FlagWord
 from mmrace.runtime.struct import Struct

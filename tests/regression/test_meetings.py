@@ -17,8 +17,7 @@ from mmrace.kernel.block import device
 from mmrace.kernel.block.device import Bio
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
-from mmrace.kernel.mm import migrate, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import migrate, page_flags, swap
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MIGRATE_SYNC, MIGRATE_SYNC_LIGHT, MigrateMode
 from mmrace.runtime import live
 from mmrace.runtime.noise import PROFILES
@@ -226,5 +225,5 @@ def test_reclaim_and_migration_never_both_win_a_page(noise: str) -> None:
             lives[facts[0].name].append("freed")
         assert all(len(ends) <= 1 for ends in lives.values())
     page = cached(played.stage)  # read anew, without buffers, if reclaim won
-    assert page._count.value == 1 + page.flags.peek(page_.PG_private)
-    assert not page.flags.peek(page_.PG_locked) and page.flags.peek(page_.PG_lru)
+    assert page._count.value == 1 + page.flags.peek(page_flags.PG_private)
+    assert not page.flags.peek(page_flags.PG_locked) and page.flags.peek(page_flags.PG_lru)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
     from mmrace.kernel.mm.filemap import AddressSpaceOperations
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.page_writeback import WritebackControl
 
 MARKS: tuple[tuple[str, str], ...] = ()

@@ -19,14 +19,13 @@ from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.mm import filemap, mmzone, page_writeback, radix_tree, swap, truncate
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, page_writeback, radix_tree, swap, truncate
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import Bio, BlockDevice
     from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
-    from mmrace.kernel.mm.page import Page
 
 # Buffers that a CPU remembers, each with a reference. Source: fs/buffer.c, v3.3.
 BH_LRU_SIZE = 8
@@ -236,18 +235,32 @@ def _close_ring(head: BufferHead) -> list[BufferHead]:
     return members
 
 
+def page_has_buffers(page: Page) -> bool:
+    """Say whether a ring of buffers hangs on the page."""
+    return page_flags.PagePrivate(page)
+
+
+def page_buffers(page: Page) -> BufferHead:
+    """Return the head of the page's ring. BUG if PG_private is clear. Source: include/linux/buffer_head.h, v3.3."""
+    rt.bug_on(not page_flags.PagePrivate(page), "page_buffers: page has no buffers", page=page)
+    head = page.private
+    rt.bug_on(head is None, "page_buffers: PG_private with an empty private", page=page)
+    assert head is not None
+    return head
+
+
 def attach_page_buffers(page: Page, head: BufferHead) -> None:
     """Hang a ring on a page, which counts as the reference "private". Source: include/linux/buffer_head.h, v3.3."""
-    page_.get_page(page, "private")
-    page_.SetPagePrivate(page)
+    mm.get_page(page, "private")
+    page_flags.SetPagePrivate(page)
     page.private = head
 
 
 def __clear_page_buffers(page: Page) -> None:
     """Take the ring off a page and drop the reference "private". Source: fs/buffer.c, v3.3."""
-    page_.ClearPagePrivate(page)
+    page_flags.ClearPagePrivate(page)
     page.private = None
-    page_.put_page(page, "private")
+    swap.put_page(page, "private")
 
 
 def create_empty_buffers(page: Page, dirty: bool = False, uptodate: bool = False) -> None:
@@ -264,11 +277,11 @@ def create_empty_buffers(page: Page, dirty: bool = False, uptodate: bool = False
     mapping = page.mapping
     assert mapping is not None
     rt.spin_lock(mapping.private_lock)
-    if page_.PageUptodate(page) or page_.PageDirty(page):
+    if page_flags.PageUptodate(page) or page_flags.PageDirty(page):
         for bh in ring(head):
-            if page_.PageDirty(page):
+            if page_flags.PageDirty(page):
                 set_buffer_dirty(bh)
-            if page_.PageUptodate(page):
+            if page_flags.PageUptodate(page):
                 set_buffer_uptodate(bh)
     attach_page_buffers(page, head)
     rt.spin_unlock(mapping.private_lock)
@@ -284,7 +297,7 @@ def drop_buffers(page: Page) -> BufferHead | None:
 
     Needs the page lock, and private_lock unless the page has no mapping. Source: fs/buffer.c, v3.3.
     """
-    head = page_.page_buffers(page)
+    head = page_buffers(page)
     for bh in ring(head):
         if buffer_write_io_error(bh):
             mapping = page.mapping
@@ -303,8 +316,8 @@ def try_to_free_buffers(page: Page) -> bool:
     With the ring a PG_dirty that no buffer stands for is cancelled, in the same private_lock section.
     Source: fs/buffer.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "try_to_free_buffers: page is not locked", page=page)
-    if page_.PageWriteback(page):
+    rt.bug_on(not page_flags.PageLocked(page), "try_to_free_buffers: page is not locked", page=page)
+    if page_flags.PageWriteback(page):
         return False
     mapping = page.mapping
     if mapping is None:
@@ -331,7 +344,7 @@ def __set_page_dirty(page: Page, mapping: AddressSpace) -> None:
     rt.spin_lock_irq(mapping.tree_lock)
     if page.mapping is not None:  # else truncation was first
         page_writeback.account_page_dirtied(page)
-        index = page_.page_index(page)
+        index = mm.page_index(page)
         radix_tree.radix_tree_tag_set(mapping.page_tree, index, radix_tree.PAGECACHE_TAG_DIRTY)
     else:
         rt.reached("dirty: mapping went away")
@@ -344,14 +357,14 @@ def __set_page_dirty_buffers(page: Page) -> bool:
 
     Source: fs/buffer.c, v3.3.
     """
-    mapping = page_.page_mapping(page)
+    mapping = mm.page_mapping(page)
     if mapping is None:
-        return not page_.TestSetPageDirty(page)
+        return not page_flags.TestSetPageDirty(page)
     rt.spin_lock(mapping.private_lock)
-    if page_.page_has_buffers(page):
-        for bh in ring(page_.page_buffers(page)):
+    if page_has_buffers(page):
+        for bh in ring(page_buffers(page)):
             set_buffer_dirty(bh)
-    newly_dirty = not page_.TestSetPageDirty(page)
+    newly_dirty = not page_flags.TestSetPageDirty(page)
     rt.spin_unlock(mapping.private_lock)
     if newly_dirty:
         __set_page_dirty(page, mapping)
@@ -369,10 +382,10 @@ def mark_buffer_dirty(bh: BufferHead) -> None:
         return
     page = bh.b_page
     assert page is not None
-    if page_.TestSetPageDirty(page):
+    if page_flags.TestSetPageDirty(page):
         rt.reached("mark_buffer_dirty: page was dirty")
         return
-    mapping = page_.page_mapping(page)
+    mapping = mm.page_mapping(page)
     if mapping is not None:
         __set_page_dirty(page, mapping)
 
@@ -497,8 +510,8 @@ def __find_get_block_slow(bdev: BlockDevice, block: int, ref: str) -> BufferHead
         return None
     found = None
     rt.spin_lock(mapping.private_lock)
-    if page_.page_has_buffers(page):
-        for bh in ring(page_.page_buffers(page)):
+    if page_has_buffers(page):
+        for bh in ring(page_buffers(page)):
             if not buffer_mapped(bh):
                 continue
             if bh.b_blocknr == block:
@@ -506,7 +519,7 @@ def __find_get_block_slow(bdev: BlockDevice, block: int, ref: str) -> BufferHead
                 get_bh(bh, ref)
                 break
     rt.spin_unlock(mapping.private_lock)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
     return found
 
 
@@ -572,8 +585,8 @@ def init_page_buffers(page: Page, bdev: BlockDevice, block: int) -> None:
 
     Source: fs/buffer.c, v3.3.
     """
-    uptodate = page_.PageUptodate(page)
-    for number, bh in enumerate(ring(page_.page_buffers(page))):
+    uptodate = page_flags.PageUptodate(page)
+    for number, bh in enumerate(ring(page_buffers(page))):
         if not buffer_mapped(bh):
             bh.b_end_io = None
             bh.b_private = None
@@ -593,8 +606,8 @@ def grow_dev_page(bdev: BlockDevice, block: int, index: int) -> Page | None:
     page = filemap.find_or_create_page(mapping, index)
     if page is None:
         return None
-    rt.bug_on(not page_.PageLocked(page), "grow_dev_page: page is not locked", page=page)
-    if page_.page_has_buffers(page):
+    rt.bug_on(not page_flags.PageLocked(page), "grow_dev_page: page is not locked", page=page)
+    if page_has_buffers(page):
         init_page_buffers(page, bdev, block)
         return page
     head = alloc_page_buffers(page)
@@ -614,7 +627,7 @@ def grow_buffers(bdev: BlockDevice, block: int) -> bool:
     if page is None:
         return False
     filemap.unlock_page(page)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
     return True
 
 

@@ -16,7 +16,7 @@ from mmrace import runtime as rt
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.jbd.jbd import JournalHead
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.mm_types import Page
 
 
 class BufferState(IntEnum):

@@ -19,8 +19,7 @@ from mmrace.kernel.fs import buffer, buffer_page
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.jbd import jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.mm import filemap, migrate, page_writeback
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, migrate, mm, page_flags, page_writeback, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
     from mmrace.kernel.jbd.journal import Journal
     from mmrace.kernel.jbd.transaction import Handle
     from mmrace.kernel.mm.filemap import AddressSpace, AddressSpaceOperations
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
-    from mmrace.kernel.mm.page import Page
     from mmrace.kernel.mm.page_writeback import WritebackControl
 
 EXT3_TRANS_BLOCKS = 2
@@ -273,13 +272,13 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode) + 1)
     ret = buffer_page.__block_write_begin(page, pos, length, ext3_get_block)
     if ret == 0 and EXT3_SB(inode).data is DataMode.JOURNAL:
-        head = page_.page_buffers(page)
+        head = buffer.page_buffers(page)
         ret = walk_page_buffers(handle, head, from_, from_ + length, do_journal_get_write_access)
     if ret:
         rt.reached("ext3: write_begin failed")
         ext3_journal_stop(handle)
         filemap.unlock_page(page)
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         return ret, None
     return 0, page
 
@@ -295,7 +294,7 @@ def finish_write(handle: Handle, page: Page, ret: int, copied: int) -> int:
     """Close the handle, then unlock and release the page; returns what was copied or an error."""
     ext3_journal_stop(handle)
     filemap.unlock_page(page)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
     return ret if ret else copied
 
 
@@ -308,7 +307,7 @@ def ext3_ordered_write_end(mapping: AddressSpace, pos: int, length: int, copied:
     inode = mapping.host
     copied = buffer_page.block_write_end(mapping, pos, length, copied, page)
     from_ = pos % mapping.machine.words_per_page
-    head = page_.page_buffers(page)
+    head = buffer.page_buffers(page)
     ret = walk_page_buffers(handle, head, from_, from_ + copied, journal_dirty_data_fn)
     if ret == 0:
         update_file_sizes(handle, inode, pos, copied)
@@ -328,10 +327,10 @@ def ext3_journalled_write_end(mapping: AddressSpace, pos: int, length: int, copi
     handle = current_handle()
     words_per_page = mapping.machine.words_per_page
     from_ = pos % words_per_page
-    head = page_.page_buffers(page)
+    head = buffer.page_buffers(page)
     ret = walk_page_buffers(handle, head, from_, from_ + copied, write_end_fn)
     if copied == words_per_page:
-        page_.SetPageUptodate(page)
+        page_flags.SetPageUptodate(page)
     update_file_sizes(handle, mapping.host, pos, copied)
     return finish_write(handle, page, ret, copied)
 
@@ -367,14 +366,14 @@ def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
     assert mapping is not None
     inode = mapping.host
     words = mapping.machine.words_per_page
-    rt.bug_on(not page_.PageLocked(page), "writepage on an unlocked page", page=page)
+    rt.bug_on(not page_flags.PageLocked(page), "writepage on an unlocked page", page=page)
     if ext3_journal_current_handle() is not None:
         return refuse_writepage(page, wbc)
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         buffer.create_empty_buffers(page, dirty=True, uptodate=True)
-    elif not walk_page_buffers(None, page_.page_buffers(page), 0, words, buffer_unmapped):
+    elif not walk_page_buffers(None, buffer.page_buffers(page), 0, words, buffer_unmapped):
         return buffer_page.block_write_full_page(page, None, wbc)
-    page_bufs = page_.page_buffers(page)
+    page_bufs = buffer.page_buffers(page)
     rt.reached("ext3: writepage with a handle")
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
     walk_page_buffers(handle, page_bufs, 0, words, bget_one)
@@ -398,8 +397,8 @@ def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
     words = mapping.machine.words_per_page
     if ext3_journal_current_handle() is not None:
         return refuse_writepage(page, wbc)
-    if page_.page_has_buffers(page) and not walk_page_buffers(
-        None, page_.page_buffers(page), 0, words, buffer_unmapped
+    if buffer.page_has_buffers(page) and not walk_page_buffers(
+        None, buffer.page_buffers(page), 0, words, buffer_unmapped
     ):
         return buffer_page.block_write_full_page(page, None, wbc)
     rt.reached("ext3: writepage with a handle")
@@ -421,11 +420,11 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     if ext3_journal_current_handle() is not None:
         return refuse_writepage(page, wbc)
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
-    if not page_.page_has_buffers(page) or page_.PageChecked(page):
-        page_.ClearPageChecked(page)
-        ret = buffer_page.__block_write_begin(page, page_.page_index(page) * words, words, ext3_get_block)
+    if not buffer.page_has_buffers(page) or page_flags.PageChecked(page):
+        page_flags.ClearPageChecked(page)
+        ret = buffer_page.__block_write_begin(page, mm.page_index(page) * words, words, ext3_get_block)
         if ret == 0:
-            head = page_.page_buffers(page)
+            head = buffer.page_buffers(page)
             ret = walk_page_buffers(handle, head, 0, words, do_journal_get_write_access)
             ret = ret or walk_page_buffers(handle, head, 0, words, write_end_fn)
         filemap.unlock_page(page)
@@ -455,7 +454,7 @@ def ext3_invalidatepage(page: Page, offset: int) -> None:
     mapping = page.mapping
     assert mapping is not None
     if offset == 0:
-        page_.ClearPageChecked(page)
+        page_flags.ClearPageChecked(page)
     transaction.journal_invalidatepage(EXT3_JOURNAL(mapping.host), page, offset)
 
 
@@ -466,7 +465,7 @@ def ext3_releasepage(page: Page) -> bool:
     """
     mapping = page.mapping
     assert mapping is not None
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         return False
     return transaction.journal_try_to_free_buffers(EXT3_JOURNAL(mapping.host), page)
 
@@ -476,7 +475,7 @@ def ext3_journalled_set_page_dirty(page: Page) -> bool:
 
     Source: fs/ext3/inode.c, v3.3.
     """
-    page_.SetPageChecked(page)
+    page_flags.SetPageChecked(page)
     return page_writeback.__set_page_dirty_nobuffers(page)
 
 
@@ -485,7 +484,7 @@ def bdev_try_to_free_page(fs: Ext3, page: Page) -> bool:
 
     Source: fs/ext3/super.c, v3.3.
     """
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         return False
     return transaction.journal_try_to_free_buffers(fs.journal, page)
 

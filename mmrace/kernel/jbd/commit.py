@@ -20,8 +20,7 @@ from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import checkpoint, jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
-from mmrace.kernel.mm import filemap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, mm, page_flags, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
@@ -82,11 +81,11 @@ def release_buffer_page(bh: BufferHead) -> None:
         if page is not None and page.mapping is None:
             if filemap.trylock_page(page):
                 rt.reached("release_buffer_page: stripped")
-                page_.get_page(page, "commit")
+                mm.get_page(page, "commit")
                 buffer.__brelse(bh, "commit")
                 buffer.try_to_free_buffers(page)
                 filemap.unlock_page(page)
-                page_.put_page(page, "commit")
+                swap.put_page(page, "commit")
                 return
             rt.reached("release_buffer_page: page lock busy")
             buffer.__brelse(bh, "commit")
@@ -401,7 +400,7 @@ def mark_write_error(journal: Journal, bh: BufferHead) -> None:
     if page is not locked:
         rt.reached("locked-list: b_page changed after the page lock")
     filemap.unlock_page(page)
-    page_.SetPageError(jbd.data_page(bh))
+    page_flags.SetPageError(jbd.data_page(bh))
 
 
 # -- metadata ------------------------------------------------------------------------------------------------

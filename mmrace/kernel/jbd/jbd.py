@@ -17,7 +17,7 @@ from mmrace.kernel.fs.buffer_head import BufferState
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
     from mmrace.kernel.jbd.transaction import Transaction
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.mm_types import Page
 
 JFS_MAGIC_NUMBER = 0xC03B3998
 """First word of every block that the journal writes for itself."""

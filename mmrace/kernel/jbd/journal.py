@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
     from mmrace.kernel.jbd.transaction import Transaction
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.mm_types import Page
 
 DEFAULT_WBUFSIZE = 4
 """Buffers in a batch of the commit: small, so that small transactions fill it."""

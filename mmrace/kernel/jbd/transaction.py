@@ -18,13 +18,12 @@ from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import checkpoint, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
-from mmrace.kernel.mm import mmzone
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import mmzone, page_flags
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
     from mmrace.kernel.jbd.journal import Journal
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.mm_types import Page
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("journal_start: waited for T_LOCKED", "a handle came while the running transaction closed, and slept"),
@@ -587,8 +586,8 @@ def journal_try_to_free_buffers(journal: Journal, page: Page) -> bool:
 
     Source: fs/jbd/transaction.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "journal_try_to_free_buffers on an unlocked page", page=page)
-    for bh in buffer.ring(page_.page_buffers(page)):
+    rt.bug_on(not page_flags.PageLocked(page), "journal_try_to_free_buffers on an unlocked page", page=page)
+    for bh in buffer.ring(buffer.page_buffers(page)):
         jh = journal_.journal_grab_journal_head(bh)
         if jh is None:
             continue
@@ -685,15 +684,15 @@ def journal_invalidatepage(journal: Journal, page: Page, offset: int) -> None:
 
     Needs the page lock; sleeps on buffer locks. Source: fs/jbd/transaction.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "journal_invalidatepage on an unlocked page", page=page)
-    if not page_.page_has_buffers(page):
+    rt.bug_on(not page_flags.PageLocked(page), "journal_invalidatepage on an unlocked page", page=page)
+    if not buffer.page_has_buffers(page):
         return
     curr_off, may_unmap = 0, True
-    for bh in buffer.ring(page_.page_buffers(page)):
+    for bh in buffer.ring(buffer.page_buffers(page)):
         if offset <= curr_off:
             buffer.lock_buffer(bh)
             may_unmap = journal_unmap_buffer(journal, bh) and may_unmap
             buffer.unlock_buffer(bh)
         curr_off += bh.b_size
     if offset == 0 and may_unmap and buffer.try_to_free_buffers(page):
-        rt.bug_on(page_.page_has_buffers(page), "page keeps its private bit without buffers", page=page)
+        rt.bug_on(buffer.page_has_buffers(page), "page keeps its private bit without buffers", page=page)
