@@ -15,7 +15,7 @@ from mmrace.actors.stage import Stage
 from mmrace.history.variant import Variant, applied
 from mmrace.kernel.block import device
 from mmrace.kernel.block.device import Bio
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.mm import migrate, page_flags, swap
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MIGRATE_SYNC, MIGRATE_SYNC_LIGHT, MigrateMode
@@ -160,7 +160,7 @@ def test_a_reader_that_meets_a_frozen_page_reads_the_new_one(noise: str) -> None
         """Lock the ring of a frozen page, but not before a lookup has met it."""
         frozen[0].complete()
         for _ in rt.until_changed():
-            buffer.buffer_locked(head)
+            buffer_head.buffer_locked(head)
             if live.engine.marks.get("lookup: frozen page"):
                 break
         return lock_buffers(head, mode)

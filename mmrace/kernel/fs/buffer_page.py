@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, page_writeback, swap, truncate
@@ -48,23 +48,24 @@ def end_buffer_async_read(bh: BufferHead, uptodate: bool) -> None:
     page = bh.b_page
     assert page is not None
     if uptodate:
-        buffer.set_buffer_uptodate(bh)
+        buffer_head.set_buffer_uptodate(bh)
     else:
         rt.reached("buffer: read error")
-        buffer.clear_buffer_uptodate(bh)
+        buffer_head.clear_buffer_uptodate(bh)
         page_flags.SetPageError(page)
     first = buffer.page_buffers(page)
     rt.local_irq_disable()
     rt.bit_spin_lock(first.b_state, BufferState.BH_Uptodate_Lock)
-    buffer.clear_buffer_async_read(bh)
+    buffer_head.clear_buffer_async_read(bh)
     buffer.unlock_buffer(bh)
     page_uptodate = True
     busy = False
     for tmp in buffer.ring(bh):
-        if not buffer.buffer_uptodate(tmp):
+        if not buffer_head.buffer_uptodate(tmp):
             page_uptodate = False
-        if buffer.buffer_async_read(tmp):
-            rt.bug_on(not buffer.buffer_locked(tmp), "end_buffer_async_read: buffer under I/O is not locked", bh=tmp)
+        if buffer_head.buffer_async_read(tmp):
+            unlocked = not buffer_head.buffer_locked(tmp)
+            rt.bug_on(unlocked, "end_buffer_async_read: buffer under I/O is not locked", bh=tmp)
             busy = True
             break
     rt.bit_spin_unlock(first.b_state, BufferState.BH_Uptodate_Lock)
@@ -81,24 +82,25 @@ def end_buffer_async_write(bh: BufferHead, uptodate: bool) -> None:
     page = bh.b_page
     assert page is not None
     if uptodate:
-        buffer.set_buffer_uptodate(bh)
+        buffer_head.set_buffer_uptodate(bh)
     else:
         rt.reached("buffer: write error")
         mapping = page.mapping
         if mapping is not None:
             rt.set_bit(mapping.flags, filemap.AS_EIO)
-        buffer.set_buffer_write_io_error(bh)
-        buffer.clear_buffer_uptodate(bh)
+        buffer_head.set_buffer_write_io_error(bh)
+        buffer_head.clear_buffer_uptodate(bh)
         page_flags.SetPageError(page)
     first = buffer.page_buffers(page)
     rt.local_irq_disable()
     rt.bit_spin_lock(first.b_state, BufferState.BH_Uptodate_Lock)
-    buffer.clear_buffer_async_write(bh)
+    buffer_head.clear_buffer_async_write(bh)
     buffer.unlock_buffer(bh)
     busy = False
     for tmp in buffer.ring(bh):
-        if tmp is not bh and buffer.buffer_async_write(tmp):
-            rt.bug_on(not buffer.buffer_locked(tmp), "end_buffer_async_write: buffer under I/O is not locked", bh=tmp)
+        if tmp is not bh and buffer_head.buffer_async_write(tmp):
+            unlocked = not buffer_head.buffer_locked(tmp)
+            rt.bug_on(unlocked, "end_buffer_async_write: buffer under I/O is not locked", bh=tmp)
             busy = True
             break
     rt.bit_spin_unlock(first.b_state, BufferState.BH_Uptodate_Lock)
@@ -110,7 +112,7 @@ def end_buffer_async_write(bh: BufferHead, uptodate: bool) -> None:
 def mark_buffer_async_read(bh: BufferHead) -> None:
     """Make a locked buffer's I/O one of a page read. Source: fs/buffer.c, v3.3."""
     bh.b_end_io = end_buffer_async_read
-    buffer.set_buffer_async_read(bh)
+    buffer_head.set_buffer_async_read(bh)
 
 
 def mark_buffer_async_write(bh: BufferHead) -> None:
@@ -121,7 +123,7 @@ def mark_buffer_async_write(bh: BufferHead) -> None:
 def mark_buffer_async_write_endio(bh: BufferHead, handler: EndIo) -> None:
     """Make a locked buffer's I/O one of a page writeback that ends with `handler`. Source: fs/buffer.c, v3.3."""
     bh.b_end_io = handler
-    buffer.set_buffer_async_write(bh)
+    buffer_head.set_buffer_async_write(bh)
 
 
 # -- writing a page ----------------------------------------------------------------------------------------------------
@@ -143,7 +145,7 @@ def __block_write_full_page(
     if error:
         return _recover_write(page, head, handler, error)
     for bh in buffer.ring(head):
-        if not buffer.buffer_mapped(bh):
+        if not buffer_head.buffer_mapped(bh):
             continue
         # Background writeback skips a buffer that somebody else is at; the page stays dirty for the next round.
         if wbc.sync_mode != page_writeback.WB_SYNC_NONE:
@@ -152,7 +154,7 @@ def __block_write_full_page(
             rt.reached("block_write_full_page: buffer lock busy")
             page_writeback.redirty_page_for_writepage(wbc, page)
             continue
-        if buffer.test_clear_buffer_dirty(bh):
+        if buffer_head.test_clear_buffer_dirty(bh):
             mark_buffer_async_write_endio(bh, handler)
         else:
             buffer.unlock_buffer(bh)
@@ -174,17 +176,17 @@ def _map_dirty_buffers(inode: Inode, page: Page, head: BufferHead, get_block: Ge
     block = mm.page_index(page) * machine.buffers_per_page
     for bh in buffer.ring(head):
         if block > last_block:
-            buffer.clear_buffer_dirty(bh)
-            buffer.set_buffer_uptodate(bh)
-        elif not buffer.buffer_mapped(bh) and buffer.buffer_dirty(bh):
+            buffer_head.clear_buffer_dirty(bh)
+            buffer_head.set_buffer_uptodate(bh)
+        elif not buffer_head.buffer_mapped(bh) and buffer_head.buffer_dirty(bh):
             rt.bug_on(get_block is None, "__block_write_full_page: an unmapped buffer and no get_block", bh=bh)
             assert get_block is not None
             error = get_block(inode, block, bh, True)
             if error:
                 return error
-            buffer.clear_buffer_delay(bh)
-            if buffer.buffer_new(bh):
-                buffer.clear_buffer_new(bh)
+            buffer_head.clear_buffer_delay(bh)
+            if buffer_head.buffer_new(bh):
+                buffer_head.clear_buffer_new(bh)
                 _forget_metadata(bh)
         block += 1
     return 0
@@ -202,7 +204,7 @@ def _submit_async_writes(head: BufferHead) -> int:
     bh = head
     while True:
         next_bh = bh.b_this_page
-        if buffer.buffer_async_write(bh):
+        if buffer_head.buffer_async_write(bh):
             buffer.submit_bh(device.WRITE, bh)
             nr_underway += 1
         assert next_bh is not None
@@ -215,12 +217,12 @@ def _recover_write(page: Page, head: BufferHead, handler: EndIo, error: int) -> 
     """After an error of get_block: write what is mapped all the same, then fail. Unlocks the page."""
     rt.reached("block_write_full_page: recover")
     for bh in buffer.ring(head):
-        if buffer.buffer_mapped(bh) and buffer.buffer_dirty(bh) and not buffer.buffer_delay(bh):
+        if buffer_head.buffer_mapped(bh) and buffer_head.buffer_dirty(bh) and not buffer_head.buffer_delay(bh):
             buffer.lock_buffer(bh)
             mark_buffer_async_write_endio(bh, handler)
         else:
             # The page is going to have an error on it: do not let the dirty bit bring it back for ever.
-            buffer.clear_buffer_dirty(bh)
+            buffer_head.clear_buffer_dirty(bh)
     page_flags.SetPageError(page)
     rt.bug_on(page_flags.PageWriteback(page), "__block_write_full_page: page is under writeback", page=page)
     mapping = page.mapping
@@ -229,8 +231,8 @@ def _recover_write(page: Page, head: BufferHead, handler: EndIo, error: int) -> 
     page_writeback.set_page_writeback(page)
     nr_underway = 0
     for bh in buffer.ring(head):
-        if buffer.buffer_async_write(bh):
-            buffer.clear_buffer_dirty(bh)
+        if buffer_head.buffer_async_write(bh):
+            buffer_head.clear_buffer_dirty(bh)
             buffer.submit_bh(device.WRITE, bh)
             nr_underway += 1
     filemap.unlock_page(page)
@@ -293,7 +295,7 @@ def block_read_full_page(page: Page, get_block: GetBlock) -> int:
     rt.hand_over(page.flags, page_flags.PG_locked, page)
     me = rt.current()
     for bh in bhs:
-        if buffer.buffer_uptodate(bh):
+        if buffer_head.buffer_uptodate(bh):
             # Somebody read it under the buffer lock meanwhile: end our read here, as one of those that own the page.
             rt.reached("block_read_full_page: filled meanwhile")
             acts_for = me.acts_for
@@ -314,23 +316,23 @@ def _buffers_to_read(inode: Inode, page: Page, get_block: GetBlock) -> list[Buff
     found: list[BufferHead] = []
     for bh in buffer.ring(buffer.page_buffers(page)):
         block += 1
-        if buffer.buffer_uptodate(bh):
+        if buffer_head.buffer_uptodate(bh):
             continue
-        if not buffer.buffer_mapped(bh):
+        if not buffer_head.buffer_mapped(bh):
             fully_mapped = False
             error = 0
             if block - 1 < end_block:
                 error = get_block(inode, block - 1, bh, False)
                 if error:
                     page_flags.SetPageError(page)
-            if not buffer.buffer_mapped(bh):
+            if not buffer_head.buffer_mapped(bh):
                 start = buffer.bh_offset(bh)
                 highmem.zero_user_segment(page, start, start + bh.b_size)
                 if not error:
-                    buffer.set_buffer_uptodate(bh)
+                    buffer_head.set_buffer_uptodate(bh)
                 continue
             # get_block may have filled the buffer itself.
-            if buffer.buffer_uptodate(bh):
+            if buffer_head.buffer_uptodate(bh):
                 continue
         found.append(bh)
     if fully_mapped:
@@ -348,7 +350,7 @@ def block_is_partially_uptodate(page: Page, from_: int, count: int) -> bool:
     size = mmzone.page_machine(page).words_per_buffer
     start = 0
     for bh in buffer.ring(buffer.page_buffers(page)):
-        if start + size > from_ and not buffer.buffer_uptodate(bh):
+        if start + size > from_ and not buffer_head.buffer_uptodate(bh):
             return False
         start += size
         if start >= from_ + count:
@@ -379,15 +381,15 @@ def __block_write_begin(page: Page, pos: int, count: int, get_block: GetBlock) -
         start = number * bh.b_size
         end = start + bh.b_size
         if end <= from_ or start >= to:
-            if page_flags.PageUptodate(page) and not buffer.buffer_uptodate(bh):
-                buffer.set_buffer_uptodate(bh)
+            if page_flags.PageUptodate(page) and not buffer_head.buffer_uptodate(bh):
+                buffer_head.set_buffer_uptodate(bh)
             continue
         error = _prepare_block(mapping.host, page, bh, block + number, get_block, (from_, to), wait)
         if error:
             break
     for bh in wait:
         buffer.wait_on_buffer(bh)
-        if not buffer.buffer_uptodate(bh):
+        if not buffer_head.buffer_uptodate(bh):
             rt.reached("write_begin: read error")
             error = -Errno.EIO
     if error:
@@ -408,27 +410,27 @@ def _prepare_block(
     from_, to = written
     start = buffer.bh_offset(bh)
     end = start + bh.b_size
-    if buffer.buffer_new(bh):
-        buffer.clear_buffer_new(bh)
-    if not buffer.buffer_mapped(bh):
+    if buffer_head.buffer_new(bh):
+        buffer_head.clear_buffer_new(bh)
+    if not buffer_head.buffer_mapped(bh):
         error = get_block(inode, block, bh, True)
         if error:
             return error
-        if buffer.buffer_new(bh):
+        if buffer_head.buffer_new(bh):
             _forget_metadata(bh)
             if page_flags.PageUptodate(page):
-                buffer.clear_buffer_new(bh)
-                buffer.set_buffer_uptodate(bh)
+                buffer_head.clear_buffer_new(bh)
+                buffer_head.set_buffer_uptodate(bh)
                 buffer.mark_buffer_dirty(bh)
                 return 0
             highmem.zero_user_segment(page, start, max(start, from_))
             highmem.zero_user_segment(page, min(end, to), end)
             return 0
     if page_flags.PageUptodate(page):
-        if not buffer.buffer_uptodate(bh):
-            buffer.set_buffer_uptodate(bh)
+        if not buffer_head.buffer_uptodate(bh):
+            buffer_head.set_buffer_uptodate(bh)
         return 0
-    if not buffer.buffer_uptodate(bh) and (start < from_ or end > to):
+    if not buffer_head.buffer_uptodate(bh) and (start < from_ or end > to):
         rt.reached("write_begin: partial block read")
         buffer.ll_rw_block(device.READ, [bh])
         wait.append(bh)
@@ -443,11 +445,11 @@ def page_zero_new_buffers(page: Page, from_: int, to: int) -> None:
     for number, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
         start = number * bh.b_size
         end = start + bh.b_size
-        if buffer.buffer_new(bh) and end > from_ and start < to:
+        if buffer_head.buffer_new(bh) and end > from_ and start < to:
             if not page_flags.PageUptodate(page):
                 highmem.zero_user_segment(page, max(from_, start), min(to, end))
-                buffer.set_buffer_uptodate(bh)
-            buffer.clear_buffer_new(bh)
+                buffer_head.set_buffer_uptodate(bh)
+            buffer_head.clear_buffer_new(bh)
             buffer.mark_buffer_dirty(bh)
 
 
@@ -460,12 +462,12 @@ def __block_commit_write(page: Page, from_: int, to: int) -> int:
     for number, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
         start = number * bh.b_size
         if start + bh.b_size <= from_ or start >= to:
-            if not buffer.buffer_uptodate(bh):
+            if not buffer_head.buffer_uptodate(bh):
                 partial = True
         else:
-            buffer.set_buffer_uptodate(bh)
+            buffer_head.set_buffer_uptodate(bh)
             buffer.mark_buffer_dirty(bh)
-        buffer.clear_buffer_new(bh)
+        buffer_head.clear_buffer_new(bh)
     if not partial:
         page_flags.SetPageUptodate(page)
     return 0
@@ -511,13 +513,13 @@ def generic_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, 
 def discard_buffer(bh: BufferHead) -> None:
     """Make a buffer mean nothing. Needs the page lock; sleeps for the buffer lock. Source: fs/buffer.c, v3.3."""
     buffer.lock_buffer(bh)
-    buffer.clear_buffer_dirty(bh)
+    buffer_head.clear_buffer_dirty(bh)
     bh.b_bdev = None
-    buffer.clear_buffer_mapped(bh)
-    buffer.clear_buffer_req(bh)
-    buffer.clear_buffer_new(bh)
-    buffer.clear_buffer_delay(bh)
-    buffer.clear_buffer_unwritten(bh)
+    buffer_head.clear_buffer_mapped(bh)
+    buffer_head.clear_buffer_req(bh)
+    buffer_head.clear_buffer_new(bh)
+    buffer_head.clear_buffer_delay(bh)
+    buffer_head.clear_buffer_unwritten(bh)
     buffer.unlock_buffer(bh)
 
 

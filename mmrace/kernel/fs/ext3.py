@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_page
+from mmrace.kernel.fs import buffer, buffer_head, buffer_page
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.jbd import jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
@@ -225,13 +225,13 @@ def bput_one(handle: Handle | None, bh: BufferHead) -> int:
 
 def buffer_unmapped(handle: Handle | None, bh: BufferHead) -> int:
     """Say whether a buffer has no block. Source: fs/ext3/inode.c, v3.3."""
-    return int(not buffer.buffer_mapped(bh))
+    return int(not buffer_head.buffer_mapped(bh))
 
 
 def journal_dirty_data_fn(handle: Handle | None, bh: BufferHead) -> int:
     """File a mapped, uptodate buffer as ordered data. May sleep. Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
-    if buffer.buffer_mapped(bh) and buffer.buffer_uptodate(bh):
+    if buffer_head.buffer_mapped(bh) and buffer_head.buffer_uptodate(bh):
         return transaction.journal_dirty_data(handle, bh)
     return 0
 
@@ -239,7 +239,7 @@ def journal_dirty_data_fn(handle: Handle | None, bh: BufferHead) -> int:
 def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
     """Take write access to a data buffer that is journalled. Sleeps. Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
-    if buffer.buffer_mapped(bh):
+    if buffer_head.buffer_mapped(bh):
         transaction.journal_get_write_access(handle, bh)
     return 0
 
@@ -247,9 +247,9 @@ def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
 def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
     """File a data buffer as metadata, in data=journal mode. Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
-    if not buffer.buffer_mapped(bh):
+    if not buffer_head.buffer_mapped(bh):
         return 0
-    buffer.set_buffer_uptodate(bh)
+    buffer_head.set_buffer_uptodate(bh)
     transaction.journal_dirty_metadata(handle, bh)
     return 0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.jbd import jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd import transaction as transaction_
@@ -47,11 +47,11 @@ def __try_to_free_cp_buf(jh: JournalHead) -> int:
     Needs BH_State, which it releases, and j_list_lock. Source: fs/jbd/checkpoint.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
-    if jh.b_jlist != JList.BJ_None or buffer.buffer_locked(bh) or buffer.buffer_dirty(bh):
+    if jh.b_jlist != JList.BJ_None or buffer_head.buffer_locked(bh) or buffer_head.buffer_dirty(bh):
         rt.reached("checkpoint: buffer busy")
         jbd.jbd_unlock_bh_state(bh)
         return 0
-    if buffer.buffer_write_io_error(bh):
+    if buffer_head.buffer_write_io_error(bh):
         jbd.jbd_unlock_bh_state(bh)
         return 0
     rt.reached("checkpoint: written buffer left the list")
@@ -127,7 +127,7 @@ def __journal_insert_checkpoint(jh: JournalHead, transaction: Transaction) -> No
     Source: fs/jbd/checkpoint.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
-    dirty = buffer.buffer_dirty(bh) or jbd.buffer_jbddirty(bh)
+    dirty = buffer_head.buffer_dirty(bh) or jbd.buffer_jbddirty(bh)
     rt.bug_on(not dirty, "clean buffer on a checkpoint list", jh=jh)
     rt.bug_on(jh.b_cp_transaction is not None, "buffer on two checkpoint lists", jh=jh)
     journal_.journal_grab_journal_head(bh)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd.jbd import JList, JournalHead
@@ -256,7 +256,7 @@ def journal_get_descriptor_buffer(journal: Journal) -> JournalHead:
     bh = buffer.__getblk(journal.j_dev, blocknr, "commit")
     buffer.lock_buffer(bh)
     write_words(bh, ())
-    buffer.set_buffer_uptodate(bh)
+    buffer_head.set_buffer_uptodate(bh)
     buffer.unlock_buffer(bh)
     return journal_add_journal_head(bh)
 
@@ -324,7 +324,7 @@ def journal_write_metadata_buffer(
     new_bh.b_bdev = journal.j_dev
     new_bh.b_blocknr = blocknr
     rt.set_bit(new_bh.b_state, BufferState.BH_Mapped)
-    buffer.set_buffer_dirty(new_bh)
+    buffer_head.set_buffer_dirty(new_bh)
     # Shadow inside the BH_State section that chose the source: else a write access could slip in between.
     rt.spin_lock(journal.j_list_lock)
     transaction.__journal_file_buffer(jh_in, commit_transaction, JList.BJ_Shadow)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import checkpoint, jbd
 from mmrace.kernel.jbd import journal as journal_
@@ -255,9 +255,9 @@ def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> No
         bh = jbd.jh2bh(jh)
         buffer.lock_buffer(bh)
         jbd.jbd_lock_bh_state(bh)
-        if buffer.buffer_dirty(bh):
+        if buffer_head.buffer_dirty(bh):
             rt.reached("get_write_access: buffer dirty")
-            buffer.clear_buffer_dirty(bh)
+            buffer_head.clear_buffer_dirty(bh)
             jbd.set_buffer_jbddirty(bh)  # from now on only the journal writes the buffer
         buffer.unlock_buffer(bh)
         owner = jh.b_transaction
@@ -352,7 +352,7 @@ def journal_dirty_data(handle: Handle, bh: BufferHead) -> int:
     jbd.jbd_lock_bh_state(bh)
     rt.spin_lock(journal.j_list_lock)
     need_brelse, ret = False, 0
-    if not buffer.buffer_mapped(bh):
+    if not buffer_head.buffer_mapped(bh):
         rt.reached("dirty_data: unmapped")
     else:
         need_brelse, ret = file_sync_data(transaction, jh, bh)
@@ -381,13 +381,13 @@ def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) ->
         if jh.b_jlist not in (JList.BJ_None, JList.BJ_SyncData, JList.BJ_Locked):
             rt.reached("dirty_data: metadata of the committing transaction")
             return False, 0
-        if buffer.buffer_dirty(bh):
+        if buffer_head.buffer_dirty(bh):
             need_brelse = True
             write_out_committing_data(journal, bh)
-            if not buffer.buffer_mapped(bh):
+            if not buffer_head.buffer_mapped(bh):
                 rt.reached("dirty_data: unmapped while written")
                 return True, 0
-        if not buffer.buffer_uptodate(bh):
+        if not buffer_head.buffer_uptodate(bh):
             rt.reached("dirty_data: write failed")
             return need_brelse, -Errno.EIO
         owner = jh.b_transaction  # the commit may have unfiled the buffer while we slept
@@ -492,7 +492,7 @@ def __journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JLis
     was_dirty = False
     if jlist in (JList.BJ_Metadata, JList.BJ_Reserved, JList.BJ_Shadow, JList.BJ_Forget):
         # short-circuit as in the kernel: JBDDirty is looked at only if BH_Dirty was clear
-        was_dirty = buffer.test_clear_buffer_dirty(bh) or jbd.test_clear_buffer_jbddirty(bh)
+        was_dirty = buffer_head.test_clear_buffer_dirty(bh) or jbd.test_clear_buffer_jbddirty(bh)
     if owner is not None:
         __journal_temp_unlink_buffer(jh)
     else:
@@ -564,7 +564,7 @@ def __journal_try_to_free_buffer(journal: Journal, bh: BufferHead, jh: JournalHe
 
     Needs BH_State, the page lock, and a count on jh. Source: fs/jbd/transaction.c, v3.3.
     """
-    if buffer.buffer_locked(bh) or buffer.buffer_dirty(bh):
+    if buffer_head.buffer_locked(bh) or buffer_head.buffer_dirty(bh):
         rt.reached("try_to_free_buffers: buffer locked or dirty")
         return
     if jh.b_next_transaction is not None:
@@ -610,7 +610,7 @@ def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
     if jh.b_cp_transaction is not None:
         __journal_temp_unlink_buffer(jh)
         # nobody may write it any more, and filing must not mistake the bit for the journal's
-        buffer.clear_buffer_dirty(bh)
+        buffer_head.clear_buffer_dirty(bh)
         __journal_file_buffer(jh, transaction, JList.BJ_Forget)
         return False
     __journal_unfile_buffer(jh)
@@ -623,7 +623,7 @@ def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> t
     Needs j_state_lock, BH_State and j_list_lock. Part of journal_unmap_buffer. Source: fs/jbd/transaction.c,
     v3.3.
     """
-    if jh.b_cp_transaction is None or not buffer.buffer_dirty(bh):
+    if jh.b_cp_transaction is None or not buffer_head.buffer_dirty(bh):
         return True, True
     rt.reached("unmap_buffer: on a checkpoint list only")
     running = journal.j_running_transaction
@@ -633,7 +633,7 @@ def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> t
     committing = journal.j_committing_transaction
     if committing is not None:
         return __dispose_buffer(jh, committing), False
-    buffer.clear_buffer_dirty(bh)
+    buffer_head.clear_buffer_dirty(bh)
     return True, True
 
 
@@ -671,7 +671,7 @@ def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
         rt.spin_unlock(journal.j_state_lock)
         if not zap:
             return may_free
-    buffer.clear_buffer_dirty(bh)
+    buffer_head.clear_buffer_dirty(bh)
     rt.bug_on(jbd.buffer_jbddirty(bh), "unmapped buffer is still dirty for the journal", bh=bh)
     for bit in (BufferState.BH_Mapped, BufferState.BH_Req, BufferState.BH_New):
         rt.clear_bit(bh.b_state, bit)

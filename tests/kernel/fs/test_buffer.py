@@ -7,7 +7,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import block_dev, buffer, buffer_page
+from mmrace.kernel.fs import block_dev, buffer, buffer_head, buffer_page
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import filemap, page_alloc, page_flags, page_writeback, swap, truncate
 from mmrace.kernel.mm.mm_types import Page
@@ -31,7 +31,7 @@ def test_buffer_lock_belongs_to_the_io_until_it_ends() -> None:
     def body(bench: Bench) -> None:
         bench.fill(0, DATA)
         bh = bench.ring()[0]
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_dirty(bh)
         buffer.get_bh(bh, "commit")
         assert buffer.sync_dirty_buffer(bh) == 0
         assert bh.b_count.value == 1 and not bh.b_state.peek(BufferState.BH_Lock)
@@ -44,7 +44,7 @@ def test_unlock_of_a_buffer_under_io_is_caught() -> None:
     def body(bench: Bench) -> None:
         bench.fill(0, DATA)
         bh = bench.ring()[0]
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_dirty(bh)
         buffer.write_dirty_buffer(bh)
         buffer.unlock_buffer(bh)
 
@@ -61,7 +61,7 @@ def test_write_reads_the_page_that_b_page_names_at_submission() -> None:
         bh = bench.ring()[1]
         buffer.lock_buffer(bh)
         buffer.set_bh_page(bh, other, 2)
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_dirty(bh)
         buffer.unlock_buffer(bh)
         buffer.get_bh(bh, "commit")
         assert buffer.sync_dirty_buffer(bh) == 0
@@ -102,7 +102,7 @@ def test_ll_rw_block_skips_a_locked_buffer_silently() -> None:
         bench.fill(0, DATA)
         first, second = bench.ring()
         for bh in (first, second):
-            buffer.set_buffer_dirty(bh)
+            buffer_head.set_buffer_dirty(bh)
         buffer.lock_buffer(first)
         buffer.ll_rw_block(device.WRITE, [first, second])
         assert first.b_state.peek(BufferState.BH_Dirty) and not second.b_state.peek(BufferState.BH_Dirty)
@@ -119,13 +119,13 @@ def test_write_error_marks_the_buffer() -> None:
         bench.fill(0, DATA)
         bench.disk.errors = True
         bh = bench.ring()[0]
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_dirty(bh)
         buffer.get_bh(bh, "commit")
         assert buffer.sync_dirty_buffer(bh) == -Errno.EIO
         assert bh.b_state.peek(BufferState.BH_Write_EIO) and not bh.b_state.peek(BufferState.BH_Uptodate)
         bench.disk.errors = False
-        buffer.set_buffer_uptodate(bh)
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_uptodate(bh)
+        buffer_head.set_buffer_dirty(bh)
         assert buffer.sync_dirty_buffer(bh) == 0
         assert not bh.b_state.peek(BufferState.BH_Write_EIO)
 
@@ -187,7 +187,7 @@ def test_busy_ring_is_not_stripped(what: str) -> None:
         if what == "referenced":
             buffer.get_bh(bh)
         elif what == "dirty":
-            buffer.set_buffer_dirty(bh)
+            buffer_head.set_buffer_dirty(bh)
         else:
             buffer.lock_buffer(bh)
         filemap.lock_page(page)
@@ -210,7 +210,7 @@ def test_buffer_after_free_is_poisoned() -> None:
         bh = bench.ring()[0]
         filemap.lock_page(page)
         assert buffer.try_to_free_buffers(page)
-        buffer.buffer_dirty(bh)
+        buffer_head.buffer_dirty(bh)
 
     assert run(body, ends="violation").detail["oracle"] == "use-after-free"
 
@@ -256,7 +256,7 @@ def test_page_read_ends_a_buffer_that_was_filled_meanwhile() -> None:
         until(lambda: ring[0].b_state.peek(BufferState.BH_Async_Read))
         for i in (2, 3):
             page.words.write(i, DATA[i])
-        buffer.set_buffer_uptodate(ring[1])
+        buffer_head.set_buffer_uptodate(ring[1])
         buffer.unlock_buffer(ring[1])
         filemap.wait_on_page_locked(page)
         rt.join(task)
@@ -282,7 +282,7 @@ def test_get_block_error_fails_the_write_and_writes_what_is_mapped() -> None:
     def body(bench: Bench) -> None:
         page = bench.fill(0, DATA)
         bench.dirty(0, [1, 2, 3, 4])
-        buffer.clear_buffer_mapped(bench.ring()[1])
+        buffer_head.clear_buffer_mapped(bench.ring()[1])
 
         def no_block(inode: object, iblock: int, bh: BufferHead, create: bool) -> int:
             return -Errno.ENOSPC

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer, ext3
+from mmrace.kernel.fs import buffer, buffer_head, ext3
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
@@ -149,7 +149,7 @@ def test_buffer_cleaned_while_commit_slept_on_its_lock_is_unfiled() -> None:
         buffer.lock_buffer(bh)
         committer = bench.spawn(bench.commit, name="committer")
         until(lambda: marked("commit: buffer lock busy, batch flushed"))
-        buffer.clear_buffer_dirty(bh)
+        buffer_head.clear_buffer_dirty(bh)
         buffer.unlock_buffer(bh)
         rt.join(committer)
         assert_at_rest(bench)
