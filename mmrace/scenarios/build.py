@@ -11,7 +11,7 @@ from __future__ import annotations
 from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
-from mmrace.kernel.block import device as device_
+from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.jbd import commit
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
@@ -76,7 +76,7 @@ def build(stage: Stage, ncpus: int) -> None:
         words_per_buffer=stage.value(WORDS),
         pagevec_size=pagevec,
     )
-    stage.device = device_.new_block_device(
+    stage.device = device.new_block_device(
         "disk",
         machine,
         [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page)],

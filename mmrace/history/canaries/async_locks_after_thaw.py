@@ -10,8 +10,8 @@ from mmrace.history.variant import Variant
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
+from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.mm import filemap, migrate, mm, page_flags, radix_tree, swap
-from mmrace.kernel.mm.filemap import AddressSpace
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 

@@ -7,8 +7,8 @@ held before the copy.
 from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.mm import migrate, mm, page_flags, swap
-from mmrace.kernel.mm.filemap import AddressSpace
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 

@@ -3,8 +3,8 @@
 from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.mm import migrate, mm
-from mmrace.kernel.mm.filemap import AddressSpace
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 

@@ -19,7 +19,7 @@ from mmrace.kernel.errno import Errno
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.fs.inode import Inode
+    from mmrace.kernel.fs.fs import Inode
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer_head
-from mmrace.kernel.fs import inode as inode_
+from mmrace.kernel.fs import buffer_head, fs, fs_writeback
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
+from mmrace.kernel.fs.fs import InodeState
 from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, page_writeback, radix_tree, swap, truncate
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import Bio, BlockDevice
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
 
@@ -226,7 +226,7 @@ def drop_buffers(page: Page) -> BufferHead | None:
         if buffer_head.buffer_write_io_error(bh):
             mapping = page.mapping
             if mapping is not None:
-                rt.set_bit(mapping.flags, filemap.AS_EIO)
+                rt.set_bit(mapping.flags, fs.AS_EIO)
         if buffer_busy(bh):
             rt.reached("buffer: busy")
             return None
@@ -273,7 +273,7 @@ def __set_page_dirty(page: Page, mapping: AddressSpace) -> None:
     else:
         rt.reached("dirty: mapping went away")
     rt.spin_unlock_irq(mapping.tree_lock)
-    inode_.__mark_inode_dirty(mapping.host, inode_.InodeState.I_DIRTY_PAGES)
+    fs_writeback.__mark_inode_dirty(mapping.host, InodeState.I_DIRTY_PAGES)
 
 
 def __set_page_dirty_buffers(page: Page) -> bool:

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_head
-from mmrace.kernel.fs import inode as inode_
+from mmrace.kernel.fs import buffer, buffer_head, fs
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, page_writeback, swap, truncate
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import EndIo
-    from mmrace.kernel.fs.inode import Inode
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace, Inode
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.page_writeback import WritebackControl
 
@@ -87,7 +85,7 @@ def end_buffer_async_write(bh: BufferHead, uptodate: bool) -> None:
         rt.reached("buffer: write error")
         mapping = page.mapping
         if mapping is not None:
-            rt.set_bit(mapping.flags, filemap.AS_EIO)
+            rt.set_bit(mapping.flags, fs.AS_EIO)
         buffer_head.set_buffer_write_io_error(bh)
         buffer_head.clear_buffer_uptodate(bh)
         page_flags.SetPageError(page)
@@ -501,7 +499,7 @@ def block_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, pa
 def generic_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, page: Page) -> int:
     """Commit a write, grow the file if it went beyond its end, unlock and release. Source: fs/buffer.c, v3.3."""
     copied = block_write_end(mapping, pos, count, copied, page)
-    inode_.i_size_extend(mapping.host, pos + copied)
+    fs.i_size_extend(mapping.host, pos + copied)
     filemap.unlock_page(page)
     swap.put_page(page, "lookup")
     return copied

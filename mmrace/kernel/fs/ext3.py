@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_head, buffer_page
+from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.jbd import jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
@@ -24,10 +24,9 @@ from mmrace.kernel.mm import filemap, migrate, mm, page_flags, page_writeback, s
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.fs.inode import Inode
+    from mmrace.kernel.fs.fs import AddressSpace, AddressSpaceOperations, Inode
     from mmrace.kernel.jbd.journal import Journal
     from mmrace.kernel.jbd.transaction import Handle
-    from mmrace.kernel.mm.filemap import AddressSpace, AddressSpaceOperations
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
     from mmrace.kernel.mm.page_writeback import WritebackControl
@@ -88,20 +87,20 @@ class Ext3:
         bdev.bdev_try_to_free_page = lambda page: bdev_try_to_free_page(self, page)
 
 
-def ext3_iget(fs: Ext3, ino: int, blocks: int) -> Inode:
+def ext3_iget(sbi: Ext3, ino: int, blocks: int) -> Inode:
     """Make inode `ino` of `blocks` blocks, laid out one after the other. For set-up.
 
     Source: fs/ext3/inode.c, v3.3.
     """
-    inode = inode_.new_inode(fs, ino, fs.machine, ext3_set_aops(fs), blocks)
-    inode.i_data = fs.next_block
-    fs.next_block += blocks
+    inode = inode_.new_inode(sbi, ino, sbi.machine, ext3_set_aops(sbi), blocks)
+    inode.i_data = sbi.next_block
+    sbi.next_block += blocks
     return inode
 
 
-def ext3_set_aops(fs: Ext3) -> AddressSpaceOperations:
+def ext3_set_aops(sbi: Ext3) -> AddressSpaceOperations:
     """Choose the operations of a file's mapping by data mode. Source: fs/ext3/inode.c, v3.3."""
-    match fs.data:
+    match sbi.data:
         case DataMode.ORDERED:
             return ext3_ordered_aops()
         case DataMode.WRITEBACK:
@@ -140,8 +139,8 @@ def ext3_journal_stop(handle: Handle) -> None:
 
 def ext3_writepage_trans_blocks(inode: Inode) -> int:
     """Say how many credits writing one page can need. Source: fs/ext3/inode.c, v3.3."""
-    fs = EXT3_SB(inode)
-    return EXT3_TRANS_BLOCKS + (fs.machine.buffers_per_page if fs.data is DataMode.JOURNAL else 0)
+    sbi = EXT3_SB(inode)
+    return EXT3_TRANS_BLOCKS + (sbi.machine.buffers_per_page if sbi.data is DataMode.JOURNAL else 0)
 
 
 # -- the inode's own block -----------------------------------------------------------------------------------
@@ -152,9 +151,9 @@ def ext3_get_inode_loc(inode: Inode) -> BufferHead | None:
 
     Source: fs/ext3/inode.c, v3.3.
     """
-    fs = EXT3_SB(inode)
+    sbi = EXT3_SB(inode)
     assert isinstance(inode.i_ino, int), "an inode of ext3 has a number"
-    return buffer.__bread(fs.bdev, inode.i_ino % fs.inodes, "ext3")
+    return buffer.__bread(sbi.bdev, inode.i_ino % sbi.inodes, "ext3")
 
 
 def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
@@ -285,7 +284,7 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
 
 def update_file_sizes(handle: Handle, inode: Inode, pos: int, copied: int) -> None:
     """Account a write in the inode: with `metadata` that changes its block. Source: fs/ext3/inode.c, v3.3."""
-    inode_.i_size_extend(inode, pos + copied)
+    fs.i_size_extend(inode, pos + copied)
     if EXT3_SB(inode).metadata:
         ext3_mark_inode_dirty(handle, inode)
 
@@ -479,14 +478,14 @@ def ext3_journalled_set_page_dirty(page: Page) -> bool:
     return page_writeback.__set_page_dirty_nobuffers(page)
 
 
-def bdev_try_to_free_page(fs: Ext3, page: Page) -> bool:
+def bdev_try_to_free_page(sbi: Ext3, page: Page) -> bool:
     """Strip a page of the device's own mapping of its buffers, journal heads included. Needs the page lock.
 
     Source: fs/ext3/super.c, v3.3.
     """
     if not buffer.page_has_buffers(page):
         return False
-    return transaction.journal_try_to_free_buffers(fs.journal, page)
+    return transaction.journal_try_to_free_buffers(sbi.journal, page)
 
 
 # -- tables --------------------------------------------------------------------------------------------------
@@ -495,7 +494,7 @@ def bdev_try_to_free_page(fs: Ext3, page: Page) -> bool:
 
 def ext3_ordered_aops() -> AddressSpaceOperations:
     """Return the operations of a file in data=ordered mode. Source: fs/ext3/inode.c, v3.3."""
-    return filemap.AddressSpaceOperations(
+    return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
         writepage=ext3_ordered_writepage,
         write_begin=ext3_write_begin,
@@ -509,7 +508,7 @@ def ext3_ordered_aops() -> AddressSpaceOperations:
 
 def ext3_writeback_aops() -> AddressSpaceOperations:
     """Return the operations of a file in data=writeback mode. Source: fs/ext3/inode.c, v3.3."""
-    return filemap.AddressSpaceOperations(
+    return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
         writepage=ext3_writeback_writepage,
         write_begin=ext3_write_begin,
@@ -523,7 +522,7 @@ def ext3_writeback_aops() -> AddressSpaceOperations:
 
 def ext3_journalled_aops() -> AddressSpaceOperations:
     """Return the operations of a file in data=journal mode: no migratepage. Source: fs/ext3/inode.c, v3.3."""
-    return filemap.AddressSpaceOperations(
+    return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
         writepage=ext3_journalled_writepage,
         write_begin=ext3_write_begin,

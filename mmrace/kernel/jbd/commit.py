@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_head
+from mmrace.kernel.fs import buffer, buffer_head, fs
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import checkpoint, jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
@@ -395,7 +395,7 @@ def mark_write_error(journal: Journal, bh: BufferHead) -> None:
         mapping = jbd.data_page(bh).mapping
         rt.bug_on(mapping is None, "NULL mapping followed in the write-error path of the commit", bh=bh)
         assert mapping is not None
-        rt.set_bit(mapping.flags, filemap.AS_EIO)
+        rt.set_bit(mapping.flags, fs.AS_EIO)
     page = jbd.data_page(bh)
     if page is not locked:
         rt.reached("locked-list: b_page changed after the page lock")

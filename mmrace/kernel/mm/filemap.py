@@ -1,29 +1,24 @@
-"""The page cache: mappings, lookups without locks, the page lock, buffered read and write.
+"""The page cache: the page lock, the freeze and the lookups that it keeps out, buffered read and write.
 
 Keeps: a slot is changed only under tree_lock; `page.mapping` is stable while the page is locked; whoever sleeps for
 the page lock holds a reference.
 Does not check: readahead, direct I/O, mmap (nothing is mapped in this cast).
-Source: mm/filemap.c, include/linux/pagemap.h, fs.h, v3.3.
+Source: mm/filemap.c, include/linux/pagemap.h, v3.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, fs
 from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags, page_writeback, radix_tree, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.fs.inode import Inode
-    from mmrace.kernel.mm.migrate import MigrateMode
+    from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
-    from mmrace.kernel.mm.mmzone import Machine
-    from mmrace.kernel.mm.page_writeback import WritebackControl
     from mmrace.kernel.mm.radix_tree import PageCacheTag
 
 MARKS = (
@@ -38,79 +33,11 @@ MARKS = (
     ("write: no page", "a writer got no page"),
 )
 
-# What a page lock is released with after ->writepage when the caller still holds it. Source: include/linux/fs.h, v3.3.
-AOP_WRITEPAGE_ACTIVATE = 0x80000
-
-_LATER: Any = None  # a ghost that the constructor sets at once
-
-
-class AddressSpaceFlags(IntEnum):
-    """Bits of `mapping.flags`. Source: include/linux/pagemap.h, v3.3."""
-
-    AS_EIO = 0
-    AS_ENOSPC = 1
-
-
-AS_EIO = AddressSpaceFlags.AS_EIO
-AS_ENOSPC = AddressSpaceFlags.AS_ENOSPC
-
-
-@dataclass(frozen=True, slots=True)
-class AddressSpaceOperations:
-    """A file system's operations on its pages; None means that it has none. The struct file argument is left out.
-
-    write_begin(mapping, pos, len) returns (0, locked page with a reference "lookup") or (negative errno, None);
-    write_end(mapping, pos, len, copied, page) unlocks and releases it and returns what was copied, or an error.
-    pos and len count words of the file. Source: include/linux/fs.h, v3.3.
-    """
-
-    readpage: Callable[[Page], int] | None = None
-    writepage: Callable[[Page, WritebackControl], int] | None = None
-    writepages: Callable[[AddressSpace, WritebackControl], int] | None = None
-    set_page_dirty: Callable[[Page], bool] | None = None
-    write_begin: Callable[[AddressSpace, int, int], tuple[int, Page | None]] | None = None
-    write_end: Callable[[AddressSpace, int, int, int, Page], int] | None = None
-    invalidatepage: Callable[[Page, int], None] | None = None
-    releasepage: Callable[[Page], bool] | None = None
-    migratepage: Callable[[AddressSpace, Page, Page, MigrateMode], int] | None = None
-    is_partially_uptodate: Callable[[Page, int, int], bool] | None = None
-
-
-class AddressSpace(rt.Struct):
-    """The pages of one inode."""
-
-    tree_lock = rt.irq_spinlock()
-    private_lock = rt.spinlock()
-    i_mmap_mutex = rt.mutex()
-    i_mmap: rt.Field[tuple[()]] = rt.shared(())
-    nrpages: rt.Field[int] = rt.shared(
-        0, benign="fsync asks without tree_lock whether there are pages at all; the sweep that follows looks at each"
-    )
-    flags = rt.flag_word(AddressSpaceFlags)
-    page_tree: radix_tree.RadixTreeRoot = rt.ghost(_LATER)
-    host: Inode = rt.ghost(_LATER)
-    a_ops: AddressSpaceOperations = rt.ghost(_LATER)
-    machine: Machine = rt.ghost(_LATER)
-
-    def __init__(self, host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> None:
-        super().__init__(("mapping", host.i_ino))
-        self.host = host
-        self.machine = machine
-        self.a_ops = a_ops
-        self.page_tree = radix_tree.RadixTreeRoot(host.i_ino, nr_slots)
-
-
-def new_mapping(host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> AddressSpace:
-    """Make the mapping of an inode, with `nr_slots` slots (None: any number). Called when the scenario is set up."""
-    mapping = AddressSpace(host, machine, a_ops, nr_slots)
-    machine.mappings.append(mapping)
-    return mapping
-
 
 def mapping_set_error(mapping: AddressSpace, error: int) -> None:
     """Remember a write error for the next fsync. Source: include/linux/pagemap.h, v3.3."""
     if error:
-        rt.set_bit(mapping.flags, AS_ENOSPC if error == -Errno.ENOSPC else AS_EIO)
+        rt.set_bit(mapping.flags, fs.AS_ENOSPC if error == -Errno.ENOSPC else fs.AS_EIO)
 
 
 # -- the page lock -----------------------------------------------------------------------------------------------
@@ -531,9 +458,9 @@ def filemap_fdatawait(mapping: AddressSpace) -> int:
                 ret = -Errno.EIO
         swap.pagevec_release(mapping.machine, pages)
         rt.cond_resched()
-    if rt.test_and_clear_bit(mapping.flags, AS_ENOSPC):
+    if rt.test_and_clear_bit(mapping.flags, fs.AS_ENOSPC):
         ret = -Errno.ENOSPC
-    if rt.test_and_clear_bit(mapping.flags, AS_EIO):
+    if rt.test_and_clear_bit(mapping.flags, fs.AS_EIO):
         ret = -Errno.EIO
     return ret
 

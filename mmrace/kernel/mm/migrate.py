@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel import errno
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, fs
 from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, page_writeback, radix_tree, rmap, swap, vmscan
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
 
@@ -278,7 +278,7 @@ def writeout(mapping: AddressSpace, page: Page) -> int:
     # The page may be unlocked by ->writepage: its users must be able to get at it, not at a migration entry.
     rmap.remove_migration_ptes(page, page)
     rc = mapping.a_ops.writepage(page, wbc)
-    if rc != filemap.AOP_WRITEPAGE_ACTIVATE:
+    if rc != fs.AOP_WRITEPAGE_ACTIVATE:
         filemap.lock_page(page)
     if rc < 0:
         _stop(page, "writeout", "writeout: error")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
 
 

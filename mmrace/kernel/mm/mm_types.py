@@ -15,7 +15,7 @@ from mmrace.kernel.mm.page_flags import PageFlags
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mmzone import Zone
 
 _LATER: Any = None  # a ghost that the constructor, or the machine, sets at once

@@ -17,7 +17,7 @@ from mmrace.kernel.mm import mm_types
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
 
 MARKS: tuple[tuple[str, str], ...] = ()

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, inode
+from mmrace.kernel.fs import buffer, fs, fs_writeback
+from mmrace.kernel.fs.fs import InodeState
 from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, radix_tree, rmap, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
 
 MARKS = (
@@ -85,7 +86,7 @@ def __set_page_dirty_nobuffers(page: Page) -> bool:
     else:
         rt.reached("dirty: mapping went away")
     rt.spin_unlock_irq(mapping.tree_lock)
-    inode.__mark_inode_dirty(mapping.host, inode.InodeState.I_DIRTY_PAGES)
+    fs_writeback.__mark_inode_dirty(mapping.host, InodeState.I_DIRTY_PAGES)
     return True
 
 
@@ -223,7 +224,7 @@ def write_cache_pages(mapping: AddressSpace, wbc: WritebackControl, writepage: W
                 filemap.unlock_page(page)
                 continue
             rc = writepage(page, wbc)
-            if rc == filemap.AOP_WRITEPAGE_ACTIVATE:
+            if rc == fs.AOP_WRITEPAGE_ACTIVATE:
                 rt.reached("writeback: writepage refused")
                 filemap.unlock_page(page)
                 rc = 0

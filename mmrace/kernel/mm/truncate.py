@@ -15,7 +15,7 @@ from mmrace.kernel.fs import buffer_page
 from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
 
 MARKS = (

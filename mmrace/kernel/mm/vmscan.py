@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, fs
 from mmrace.kernel.mm import filemap, mm, mmzone, page_alloc, page_flags, page_writeback, rmap, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import LruList, Machine, Zone
 
@@ -247,7 +247,7 @@ def pageout(page: Page, mapping: AddressSpace | None) -> Pageout:
     res = writepage(page, wbc)
     if res < 0:
         handle_write_error(mapping, page, res)
-    if res == filemap.AOP_WRITEPAGE_ACTIVATE:
+    if res == fs.AOP_WRITEPAGE_ACTIVATE:
         page_flags.ClearPageReclaim(page)
         return Pageout.PAGE_ACTIVATE
     if not page_flags.PageWriteback(page):

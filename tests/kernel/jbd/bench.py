@@ -14,7 +14,7 @@ from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.fs.ext3 import Ext3
-from mmrace.kernel.fs.inode import Inode
+from mmrace.kernel.fs.fs import Inode
 from mmrace.kernel.jbd import commit, transaction
 from mmrace.kernel.jbd.jbd import JList, JournalHead
 from mmrace.kernel.jbd.journal import Journal

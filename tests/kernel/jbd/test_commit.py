@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer, buffer_head, ext3
+from mmrace.kernel.fs import buffer, buffer_head, ext3, fs
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
@@ -305,7 +305,7 @@ def test_failed_data_write_marks_page_and_mapping_and_commit_goes_on() -> None:
         bench.commit()
         page = bench.page(0)
         assert page.flags.peek(page_flags.PG_error)
-        assert bench.inode.i_mapping.flags.peek(filemap.AS_EIO)
+        assert bench.inode.i_mapping.flags.peek(fs.AS_EIO)
         assert not page.flags.peek(page_flags.PG_locked)
         assert_at_rest(bench)
 

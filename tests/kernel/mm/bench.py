@@ -16,9 +16,8 @@ from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, buffer_page
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.fs.inode import Inode
+from mmrace.kernel.fs.fs import AddressSpace, AddressSpaceOperations, Inode
 from mmrace.kernel.mm import filemap, migrate, mmzone, page_alloc, page_flags, swap, vmscan
-from mmrace.kernel.mm.filemap import AddressSpace, AddressSpaceOperations
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.page_writeback import WritebackControl

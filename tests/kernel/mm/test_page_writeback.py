@@ -6,10 +6,9 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
-from mmrace.kernel.fs import inode as inode_
+from mmrace.kernel.fs import buffer, fs_writeback
 from mmrace.kernel.fs.buffer_head import BufferState
-from mmrace.kernel.fs.inode import InodeState
+from mmrace.kernel.fs.fs import InodeState
 from mmrace.kernel.mm import filemap, page_flags, page_writeback, swap
 from mmrace.kernel.mm.page_writeback import WB_SYNC_ALL, WB_SYNC_NONE, WritebackControl
 from tests.kernel.mm.bench import Bench, assert_idle, assert_memory, marked, run, until
@@ -136,9 +135,9 @@ def test_flusher_clears_the_inode_and_marks_it_again_if_pages_stay_dirty() -> No
         bench.fill(1, DATA)
         bench.write(0, DATA * 2)
         bench.write(4, DATA)
-        assert inode_.writeback_single_inode(bench.inode, WritebackControl(nr_to_write=1)) == 0
+        assert fs_writeback.writeback_single_inode(bench.inode, WritebackControl(nr_to_write=1)) == 0
         assert bench.inode.i_state.peek(InodeState.I_DIRTY_PAGES)
-        assert inode_.writeback_single_inode(bench.inode, WritebackControl(sync_mode=WB_SYNC_ALL)) == 0
+        assert fs_writeback.writeback_single_inode(bench.inode, WritebackControl(sync_mode=WB_SYNC_ALL)) == 0
         assert not bench.inode.i_state.peek(InodeState.I_DIRTY_PAGES)
         assert_memory(bench)
 
