@@ -9,8 +9,7 @@ from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.jbd import commit
-from mmrace.kernel.jbd.jbd import JournalHead
-from mmrace.kernel.jbd.transaction import Transaction
+from mmrace.kernel.jbd.jbd import JournalHead, Transaction
 
 _settle = commit.settle_clean_buffer
 

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
     from mmrace.kernel.fs.fs import AddressSpace, AddressSpaceOperations, Inode
-    from mmrace.kernel.jbd.journal import Journal
-    from mmrace.kernel.jbd.transaction import Handle
+    from mmrace.kernel.jbd.jbd import Handle, Journal
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
     from mmrace.kernel.mm.page_writeback import WritebackControl

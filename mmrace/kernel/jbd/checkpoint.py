@@ -14,12 +14,11 @@ from mmrace import runtime as rt
 from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.jbd import jbd
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.jbd import transaction as transaction_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
 
 if TYPE_CHECKING:
-    from mmrace.kernel.jbd.journal import Journal
-    from mmrace.kernel.jbd.transaction import Transaction
+    pass
+    from mmrace.kernel.jbd.jbd import Journal, Transaction
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("checkpoint: written buffer left the list", "a buffer was found clean on a checkpoint list"),
@@ -145,7 +144,7 @@ def __journal_drop_transaction(journal: Journal, transaction: Transaction) -> No
         journal.j_checkpoint_transactions = tuple(other for other in waiting if other is not transaction)
     finished = transaction.t_state == TState.T_FINISHED
     rt.bug_on(not finished, "unfinished transaction dropped", transaction=transaction)
-    for field in filter(None, transaction_.LIST_FIELDS):
+    for field in filter(None, jbd.LIST_FIELDS):
         rt.bug_on(bool(getattr(transaction, field)), "transaction dropped with buffers", list=field)
     rt.bug_on(journal.j_committing_transaction is transaction, "committing transaction dropped")
     rt.bug_on(journal.j_running_transaction is transaction, "running transaction dropped")

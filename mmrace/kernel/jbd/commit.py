@@ -24,8 +24,7 @@ from mmrace.kernel.mm import filemap, mm, page_flags, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.jbd.journal import Journal
-    from mmrace.kernel.jbd.transaction import Transaction
+    from mmrace.kernel.jbd.jbd import Journal, Transaction
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("commit: waited for T_LOCKED updates", "handles were open: slept on j_wait_updates"),
@@ -560,13 +559,13 @@ def drop_copies(jh: JournalHead) -> None:
     """
     committed, frozen = jh.b_committed_data, jh.b_frozen_data
     if committed is not None:
-        journal_.jbd_free(committed)
+        jbd.jbd_free(committed)
         jh.b_committed_data = None
         if frozen is not None:
             jh.b_committed_data = frozen
             jh.b_frozen_data = None
     elif frozen is not None:
-        journal_.jbd_free(frozen)
+        jbd.jbd_free(frozen)
         jh.b_frozen_data = None
 
 

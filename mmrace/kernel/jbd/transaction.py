@@ -17,12 +17,12 @@ from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import checkpoint, jbd
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
+from mmrace.kernel.jbd.jbd import JList, JournalHead, Transaction, TState
 from mmrace.kernel.mm import mmzone, page_flags
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.jbd.journal import Journal
+    from mmrace.kernel.jbd.jbd import Journal
     from mmrace.kernel.mm.mm_types import Page
 
 MARKS: tuple[tuple[str, str], ...] = (
@@ -53,52 +53,7 @@ MARKS: tuple[tuple[str, str], ...] = (
 )
 
 
-LIST_FIELDS = (
-    "", "t_sync_datalist", "t_buffers", "t_forget", "t_iobuf_list", "t_shadow_list", "t_log_list", "t_reserved_list",
-    "t_locked_list",
-)  # fmt: skip
-"""The field of Transaction that holds each `JList`, by its number; none for BJ_None."""
-
-
-class Transaction(rt.Struct):
-    """One compound transaction.  t_tid and t_journal never change; counters are under t_handle_lock."""
-
-    t_state: rt.Field[TState] = rt.shared(TState.T_RUNNING)
-    t_handle_lock = rt.spinlock()
-    t_updates: rt.Field[int] = rt.shared(0)
-    t_outstanding_credits: rt.Field[int] = rt.shared(0)
-    t_handle_count: rt.Field[int] = rt.shared(0)
-    t_log_start: rt.Field[int] = rt.shared(0)
-    t_reserved_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_locked_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_buffers: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_sync_datalist: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_forget: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_checkpoint_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_checkpoint_io_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_iobuf_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_shadow_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_log_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_tid: int = rt.ghost(0)
-    t_journal: Journal = rt.ghost(cast("Journal", None))
-
-    def __init__(self, journal: Journal, tid: int) -> None:
-        super().__init__(("transaction", tid), t_tid=tid, t_journal=journal)
-
-
-class Handle:
-    """One task's part in a transaction; belongs to that task alone, so nothing in it is shared."""
-
-    __slots__ = ("h_buffer_credits", "h_ref", "h_sync", "h_transaction")
-
-    def __init__(self, nblocks: int) -> None:
-        self.h_transaction: Transaction | None = None
-        self.h_buffer_credits = nblocks
-        self.h_ref = 1
-        self.h_sync = False
-
-
-def handle_transaction(handle: Handle) -> Transaction:
+def handle_transaction(handle: jbd.Handle) -> Transaction:
     """Return the transaction that a started handle belongs to."""
     transaction = handle.h_transaction
     assert transaction is not None, "a handle that was never started"
@@ -137,7 +92,7 @@ def wait_transaction_locked(journal: Journal, request: int | None) -> None:
     )
 
 
-def start_this_handle(journal: Journal, handle: Handle) -> None:
+def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
     """Join the running transaction, starting one if there is none; sleeps while it is T_LOCKED or full.
 
     Needs nothing held; may be called under a page lock. Source: fs/jbd/transaction.c, v3.3.
@@ -170,22 +125,22 @@ def start_this_handle(journal: Journal, handle: Handle) -> None:
     rt.spin_unlock(journal.j_state_lock)
 
 
-def journal_start(journal: Journal, nblocks: int) -> Handle:
+def journal_start(journal: Journal, nblocks: int) -> jbd.Handle:
     """Open a handle with `nblocks` credits, or nest in the task's own; sleeps for a closing transaction.
 
     Source: fs/jbd/transaction.c, v3.3.
     """
-    handle = cast("Handle | None", rt.current().journal_info)
+    handle = cast("jbd.Handle | None", rt.current().journal_info)
     if handle is not None:
         handle.h_ref += 1
         return handle
-    handle = Handle(nblocks)
+    handle = jbd.Handle(nblocks)
     rt.current().journal_info = handle
     start_this_handle(journal, handle)
     return handle
 
 
-def journal_stop(handle: Handle) -> None:
+def journal_stop(handle: jbd.Handle) -> None:
     """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits.
 
     Needs no spinlock; may be called under a page lock. Source: fs/jbd/transaction.c, v3.3.
@@ -241,7 +196,7 @@ def copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
         frozen.words.write(i, source.words.read(offset + i))
 
 
-def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> None:
+def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -> None:
     """Reserve a buffer for the handle's transaction; the committing one, if it owns the buffer, keeps a copy.
 
     Sleeps on the buffer lock, on a log write of the buffer, and to allocate. Source: fs/jbd/transaction.c,
@@ -279,7 +234,7 @@ def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> No
             if jlist != JList.BJ_Forget or force_copy:
                 if frozen is None:
                     jbd.jbd_unlock_bh_state(bh)
-                    frozen = journal_.jbd_alloc(journal, bh.b_size)
+                    frozen = jbd.jbd_alloc(journal, bh.b_size)
                     continue
                 rt.reached("get_write_access: frozen copy made")
                 jh.b_frozen_data = frozen
@@ -295,17 +250,17 @@ def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> No
         frozen = None
     jbd.jbd_unlock_bh_state(bh)
     if frozen is not None:
-        journal_.jbd_free(frozen)
+        jbd.jbd_free(frozen)
 
 
-def journal_get_write_access(handle: Handle, bh: BufferHead) -> None:
+def journal_get_write_access(handle: jbd.Handle, bh: BufferHead) -> None:
     """Announce a change of a metadata buffer that the caller counts. May sleep. Source: fs/jbd/transaction.c, v3.3."""
     jh = journal_.journal_add_journal_head(bh)
     do_get_write_access(handle, jh, False)
     journal_.journal_put_journal_head(jh)
 
 
-def journal_dirty_metadata(handle: Handle, bh: BufferHead) -> None:
+def journal_dirty_metadata(handle: jbd.Handle, bh: BufferHead) -> None:
     """File a changed metadata buffer on the handle's transaction. Needs write access taken before.
 
     Never sleeps. Source: fs/jbd/transaction.c, v3.3.
@@ -340,7 +295,7 @@ def journal_dirty_metadata(handle: Handle, bh: BufferHead) -> None:
 # -- ordered data --------------------------------------------------------------------------------------------
 
 
-def journal_dirty_data(handle: Handle, bh: BufferHead) -> int:
+def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     """File a data buffer for writing before the handle's transaction commits; 0 or -EIO.
 
     May sleep: data of the committing transaction that is still dirty is written out first. Called under the
@@ -449,7 +404,7 @@ def __journal_temp_unlink_buffer(jh: JournalHead) -> None:
     rt.bug_on(jlist != JList.BJ_None and transaction is None, "listed buffer without transaction", jh=jh)
     if transaction is None or jlist == JList.BJ_None:
         return
-    __blist_del_buffer(transaction, LIST_FIELDS[jlist], jh)
+    __blist_del_buffer(transaction, jbd.LIST_FIELDS[jlist], jh)
     jh.b_jlist = JList.BJ_None
     if jbd.test_clear_buffer_jbddirty(bh):
         rt.reached("temp_unlink: journal-dirty became dirty")
@@ -501,7 +456,7 @@ def __journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JLis
     if jlist == JList.BJ_None:
         rt.bug_on(jh.b_frozen_data is not None, "frozen copy on no list", jh=jh)
         return
-    __blist_add_buffer(transaction, LIST_FIELDS[jlist], jh)
+    __blist_add_buffer(transaction, jbd.LIST_FIELDS[jlist], jh)
     jh.b_jlist = jlist
     if was_dirty:
         jbd.set_buffer_jbddirty(bh)

@@ -15,10 +15,8 @@ from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.fs.ext3 import Ext3
 from mmrace.kernel.fs.fs import Inode
-from mmrace.kernel.jbd import commit, transaction
-from mmrace.kernel.jbd.jbd import JList, JournalHead
-from mmrace.kernel.jbd.journal import Journal
-from mmrace.kernel.jbd.transaction import Transaction
+from mmrace.kernel.jbd import commit, jbd
+from mmrace.kernel.jbd.jbd import JList, Journal, JournalHead, Transaction
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.runtime.gate import GateEngine
@@ -122,7 +120,7 @@ class Bench:
 
 def list_of(owner: Transaction | None, jlist: JList) -> list[BufferHead]:
     """Return the buffers on a list of a transaction."""
-    jhs: tuple[JournalHead, ...] = rt.peek(owner, transaction.LIST_FIELDS[jlist]) if owner else ()
+    jhs: tuple[JournalHead, ...] = rt.peek(owner, jbd.LIST_FIELDS[jlist]) if owner else ()
     return [rt.peek(jh, "b_bh") for jh in jhs]
 
 

@@ -11,8 +11,7 @@ from mmrace.kernel.fs import buffer, buffer_head, ext3, fs
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.jbd.jbd import JList
-from mmrace.kernel.jbd.journal import Journal
+from mmrace.kernel.jbd.jbd import JList, Journal
 from mmrace.kernel.mm import filemap, mm, page_flags, page_writeback, swap
 from mmrace.runtime.kinds import SHIFT, Kind
 from tests.kernel.jbd.bench import Bench, Outcome, assert_at_rest, list_of, marked, run, until
@@ -240,7 +239,7 @@ def test_batch_of_metadata_gets_a_descriptor_each_time_it_is_full() -> None:
     run(body, inodes=8)
 
 
-def change(bench: Bench, handle: transaction.Handle, block: int, value: int = 7) -> None:
+def change(bench: Bench, handle: jbd.Handle, block: int, value: int = 7) -> None:
     """Change an inode block by hand, in an open handle."""
     bh = buffer.__bread(bench.device, block, "test")
     assert bh is not None

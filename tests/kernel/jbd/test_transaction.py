@@ -8,7 +8,7 @@ from mmrace import runtime as rt
 from mmrace.kernel.fs import buffer, ext3
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.jbd import jbd, transaction
-from mmrace.kernel.jbd.jbd import JList, TState
+from mmrace.kernel.jbd.jbd import JList, Transaction, TState
 from mmrace.kernel.mm import filemap, page_flags, swap
 from mmrace.kernel.mm.mm_types import Page
 from tests.kernel.jbd.bench import Bench, assert_at_rest, list_of, marked, run, until
@@ -55,9 +55,9 @@ def hold_commit(bench: Bench, *later: int) -> tuple[BufferHead, rt.Task]:
 
 
 def test_every_list_has_a_field_of_its_own() -> None:
-    fields = transaction.LIST_FIELDS
+    fields = jbd.LIST_FIELDS
     assert len(fields) == len(JList) == len(set(fields))
-    declared = {row.field for row in transaction.Transaction.plan}
+    declared = {row.field for row in Transaction.plan}
     assert set(fields) - {""} <= declared
 
 
@@ -68,7 +68,7 @@ def test_buffer_filed_on_a_second_transaction_is_a_bug() -> None:
         bench.write(0, 1)
         jh = jbd.bh2jh(bench.bh(0))
         assert jh is not None
-        transaction.journal_file_buffer(jh, transaction.Transaction(bench.journal, 9), JList.BJ_SyncData)
+        transaction.journal_file_buffer(jh, Transaction(bench.journal, 9), JList.BJ_SyncData)
 
     assert run(body, ends="violation").detail["rule"] == "filed on a second transaction"
 
@@ -266,7 +266,7 @@ def test_refile_to_a_closed_transaction_is_a_bug() -> None:
         transaction.journal_dirty_metadata(handle, bh)
         jh = jbd.bh2jh(bh)
         assert jh is not None
-        closed = transaction.Transaction(bench.journal, 9)
+        closed = Transaction(bench.journal, 9)
         closed.t_state = TState.T_LOCKED
         jh.b_next_transaction = closed
         transaction.journal_refile_buffer(bench.journal, jh)
