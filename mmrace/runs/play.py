@@ -98,8 +98,7 @@ def play(
     try:
         yield Play(program, spec, engine, chosen, seen)
     finally:
-        if isinstance(engine, Controlled):
-            engine.release()
+        engine.release()
 
 
 def _run(program: Program, engine: Engine) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def test_what_a_run_says_of_a_claim_does_not_depend_on_the_other_claims() -> Non
     assert alone.counters["C3.tested"] > 0
 
 
+@pytest.mark.slow
 def test_c7_is_found_false_and_its_witness_repeats(tmp_path: Path) -> None:
     made = ClaimsRun(select(["C7"]), tmp_path, Options(runs=12))
     result = made.run()
@@ -81,6 +82,7 @@ def test_c7_is_found_false_and_its_witness_repeats(tmp_path: Path) -> None:
     assert record.sites[witness.example.steps[1]]  # the witness was made again, with sites
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     first = ClaimsRun(select(["C3"]), tmp_path / "one", Options(runs=10, jobs=1)).run()
     again = ClaimsRun(select(["C3"]), tmp_path / "two", Options(runs=10, jobs=2)).run()
@@ -96,6 +98,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TESTS, "C2", ("alone",))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_a_program_that_was_walked_to_its_end_is_exhausted(tmp_path: Path) -> None:
     result = ClaimsRun(select(["C2"]), tmp_path, Options()).run()
@@ -107,6 +110,7 @@ def test_a_program_that_was_walked_to_its_end_is_exhausted(tmp_path: Path) -> No
     assert result.sampled(part) == PartCounts()
 
 
+@pytest.mark.slow
 def test_a_walk_that_was_cut_is_not_exhausted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TESTS, "C3", ("sync-reader",))
     result = ClaimsRun(select(["C3"]), tmp_path, Options(runs=3)).run()
@@ -115,6 +119,7 @@ def test_a_walk_that_was_cut_is_not_exhausted(tmp_path: Path, monkeypatch: pytes
         assert evidence.runs == 3 and not evidence.exhausted
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_a_walked_class_can_be_a_witness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def says_no(record: Record) -> Instances:
@@ -130,6 +135,7 @@ def test_a_walked_class_can_be_a_witness(tmp_path: Path, monkeypatch: pytest.Mon
     assert result.exit_code == EXIT_FAIL
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_a_run_that_did_not_finish_is_a_finding_and_is_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -142,6 +148,7 @@ def test_a_run_that_did_not_finish_is_a_finding_and_is_not_counted(
     assert result.exit_code == EXIT_FAIL
 
 
+@pytest.mark.slow
 def test_a_witness_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "claims").write_text("a file where a folder should be")
     result = ClaimsRun(select(["C0"]), tmp_path, Options(runs=2)).run()

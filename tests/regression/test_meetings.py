@@ -15,10 +15,9 @@ from mmrace.actors.stage import Stage
 from mmrace.history.variant import Variant, applied
 from mmrace.kernel.block import device
 from mmrace.kernel.block.device import Bio
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferHead
-from mmrace.kernel.mm import migrate, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import migrate, page_flags, swap
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MIGRATE_SYNC, MIGRATE_SYNC_LIGHT, MigrateMode
 from mmrace.runtime import live
 from mmrace.runtime.noise import PROFILES
@@ -68,6 +67,7 @@ def migrate_async(stage: Stage) -> None:
     swap.lru_add_drain_all(stage.machine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [0, 1, 3])
 def test_an_async_back_out_leaves_the_old_page_as_before(noise: str, busy: int) -> None:
     def body(stage: Stage) -> None:
@@ -91,6 +91,7 @@ def test_an_async_back_out_leaves_the_old_page_as_before(noise: str, busy: int) 
     assert cached(played.stage).words.values == [0, 0, 1, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_an_async_back_out_under_readers_loses_no_reference(noise: str) -> None:
     def body(stage: Stage) -> None:
         readers = [rt.spawn(reader.reader, stage, name=f"reader{i}", cpu=2 + i) for i in range(2)]
@@ -112,6 +113,7 @@ def test_an_async_back_out_under_readers_loses_no_reference(noise: str) -> None:
     assert {tuple(words) for *_, words in played.notes("read-end")} == {(0, 0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [MIGRATE_SYNC_LIGHT, MIGRATE_SYNC])
 def test_a_sync_migration_waits_in_its_window_for_journal_io_and_the_data_survive(
     noise: str, mode: MigrateMode
@@ -153,6 +155,7 @@ def test_a_sync_migration_waits_in_its_window_for_journal_io_and_the_data_surviv
     assert_idle(played.stage)
 
 
+@pytest.mark.slow
 def test_a_reader_that_meets_a_frozen_page_reads_the_new_one(noise: str) -> None:
     lock_buffers = migrate.buffer_migrate_lock_buffers
     frozen: list[rt.Completion] = []
@@ -161,7 +164,7 @@ def test_a_reader_that_meets_a_frozen_page_reads_the_new_one(noise: str) -> None
         """Lock the ring of a frozen page, but not before a lookup has met it."""
         frozen[0].complete()
         for _ in rt.until_changed():
-            buffer.buffer_locked(head)
+            buffer_head.buffer_locked(head)
             if live.engine.marks.get("lookup: frozen page"):
                 break
         return lock_buffers(head, mode)
@@ -194,6 +197,7 @@ def test_a_reader_that_meets_a_frozen_page_reads_the_new_one(noise: str) -> None
     assert_idle(played.stage)
 
 
+@pytest.mark.slow
 def test_reclaim_and_migration_never_both_win_a_page(noise: str) -> None:
     def body(stage: Stage) -> None:
         writer.write_block(stage, 0)
@@ -226,5 +230,5 @@ def test_reclaim_and_migration_never_both_win_a_page(noise: str) -> None:
             lives[facts[0].name].append("freed")
         assert all(len(ends) <= 1 for ends in lives.values())
     page = cached(played.stage)  # read anew, without buffers, if reclaim won
-    assert page._count.value == 1 + page.flags.peek(page_.PG_private)
-    assert not page.flags.peek(page_.PG_locked) and page.flags.peek(page_.PG_lru)
+    assert page._count.value == 1 + page.flags.peek(page_flags.PG_private)
+    assert not page.flags.peek(page_flags.PG_locked) and page.flags.peek(page_flags.PG_lru)

@@ -66,6 +66,7 @@ def refused(spec: RunSpec) -> UsageError:
 # -- the same spec, the same record ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["async-vs-commit", "migrate-vs-writeback", "four"])
 @pytest.mark.parametrize("strategy", ["random", "round-robin"])
 def test_the_same_seed_gives_the_same_record(scenario: str, strategy: str) -> None:
@@ -78,6 +79,7 @@ def test_another_seed_gives_another_record() -> None:
     assert one != two
 
 
+@pytest.mark.slow
 def test_hash_order_does_not_reach_the_record() -> None:
     code = (
         "from mmrace.installed import run_one\n"
@@ -293,6 +295,7 @@ def edited(tmp_path: Path, step: int, field: int, value: object) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 333, 700, -1])
 @pytest.mark.parametrize(
     ("field", "value"),

@@ -101,6 +101,7 @@ def test_every_task_that_began_unwinds(run: Setup, how: str) -> None:
     assert len(unwound) == len(set(unwound)) == len(begun)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ENDS)
 def test_threads_are_kept_and_none_is_leaked(run: Setup, how: str) -> None:
     runs = RUNS // 8 if how == "bound" else RUNS  # these take a while to reach it

@@ -100,6 +100,7 @@ def test_a_workload_of_a_run_that_did_not_conclude_has_no_pairs() -> None:
     assert count(note("workload-begin", 0), note("workload-begin", 1)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["gate", "free"])
 @pytest.mark.parametrize("scenario", ["four", "recorded"])
 def test_counts_are_the_same_from_memory_and_from_the_file(tmp_path: Path, scenario: str, engine: str) -> None:

@@ -91,6 +91,7 @@ def test_each_kind_has_a_deed_and_one_actor() -> None:
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", packaged())
 def test_a_run_performs_what_was_recorded_and_keeps_its_order(name: str) -> None:
     result, record = run(spec(name))
@@ -106,6 +107,7 @@ def test_a_run_performs_what_was_recorded_and_keeps_its_order(name: str) -> None
     assert sorted(k for _, k in notes(record, "workload-begin")) == list(range(actions))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["gate", "free"])
 def test_what_was_far_apart_never_swaps(engine: str) -> None:
     name = packaged()[0]
@@ -131,6 +133,7 @@ def test_each_actor_performs_its_own_kind_in_the_recorded_order() -> None:
         assert by_task[actor] == [k for k, action in enumerate(workload.actions) if action.do == kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", PROFILES)
 def test_free_runs_perform_a_workload_in_every_noise(tiny_file: str, noise: str) -> None:
     result, record = run(spec(tiny_file, "free", noise, pages=2, buffers=2, pagevec=1))

@@ -41,6 +41,7 @@ def refused(name: str, **params: int | str) -> UsageError:
 # -- they pass ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CASTS)
 def test_every_cast_passes_under_gate_in_every_mode(name: str, mode: str) -> None:
@@ -49,6 +50,7 @@ def test_every_cast_passes_under_gate_in_every_mode(name: str, mode: str) -> Non
         assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), result.spec.command()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", PROFILES)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CASTS)

@@ -46,6 +46,7 @@ def _convert(out: Path, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_conversion_is_deterministic_and_reports(tmp_path: Path) -> None:
     one, other = tmp_path / "one.json", tmp_path / "other.json"
     report = _convert(one, PYTHONHASHSEED="1")

@@ -12,9 +12,8 @@ from __future__ import annotations
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration, Stage
 from mmrace.claims.judges.scene import Scene, scene
-from mmrace.oracles.general.ledger import Ledger
-from mmrace.oracles.general.refcount import Audit, followed
-from mmrace.runtime.kinds import GET_UNLESS_ZERO, PUT
+from mmrace.oracles.general.ledger import Ledgers
+from mmrace.runtime.kinds import FREEZE, GET, GET_UNLESS_ZERO, NOTE, PUT, UNFREEZE
 from mmrace.runtime.record import Record
 
 
@@ -81,33 +80,19 @@ def check_new(record: Record) -> Instances:
     return found
 
 
-class _Freezes(Audit):
-    """The ledgers of a record, and from them who held a page when its count was frozen."""
-
-    def __init__(self, record: Record) -> None:
-        super().__init__(record)
-        self.owners: dict[int, list[str]] = {}
-        """Step of a freeze -> the references by name."""
-
-    def freeze(self, ledger: Ledger, step: int, task: int, n: int) -> None:
-        self.owners[step] = ledger.owners()
-        super().freeze(ledger, step, task, n)
-
-
 def check_freeze(record: Record) -> Instances:
     """Replay the names of the references to every page; at each freeze of a migration look at who there is."""
     seen, found = scene(record), Instances()
-    frozen = [migration for migration in seen.migrations if Stage.FREEZE in migration.at]
-    freezes = _Freezes(record)
-    if frozen:
-        followed(freezes)
-    for migration in sorted(frozen, key=lambda migration: migration.at[Stage.FREEZE]):
-        found.test()
-        step = migration.at[Stage.FREEZE]
-        owners = freezes.owners[step]
-        if owners != (["isolation", "private", "slot"] if migration.ring else ["isolation", "slot"]):
-            title = f"{seen.who(migration.task)} freezes {migration.page} though it is held as {', '.join(owners)}"
-            found.decide(title, step, owners=list(owners), **seen.facts(migration))
+    frozen = {migration.at[Stage.FREEZE]: migration for migration in seen.migrations if Stage.FREEZE in migration.at}
+    ledgers = Ledgers(record, {lane: name for name, lane in seen.count.items()})
+    for step in record.steps(NOTE, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE) if frozen else ():
+        ledger, migration = ledgers.take(record.events[step]), frozen.get(step)
+        if ledger is not None and migration is not None:
+            found.test()
+            owners = ledger.owners()
+            if owners != (["isolation", "private", "slot"] if migration.ring else ["isolation", "slot"]):
+                title = f"{seen.who(migration.task)} freezes {migration.page} though it is held as {', '.join(owners)}"
+                found.decide(title, step, owners=list(owners), **seen.facts(migration))
     return found
 
 

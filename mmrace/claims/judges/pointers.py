@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmrace.claims.judges.ops import Watched
+from mmrace.oracles.protocol.ring import ring_of
 
 POINTERS = (Watched.page_mapping, Watched.page_private, Watched.b_page, Watched.b_this_page)
 
@@ -30,10 +31,4 @@ class Pointers:
 
     def ring(self, page: str) -> tuple[str, ...]:
         """Return the buffers of a page, in the order of its ring."""
-        following = self._shown[Watched.b_this_page]
-        found: list[str] = []
-        name = self._shown[Watched.page_private].get(page)
-        while name is not None and name not in found:
-            found.append(name)
-            name = following.get(name)
-        return tuple(found)
+        return ring_of(page, self._shown[Watched.page_private], self._shown[Watched.b_this_page])

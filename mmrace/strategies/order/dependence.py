@@ -8,7 +8,7 @@ that were executed (with equal outcomes they commute), and for a sleeping step t
 nothing dependent was executed.
 
 Lanes are op lanes; below 0 are pseudo lanes (CPUs' preemption, notes), kept by `Footprints`.
-Source: SEARCH-literature: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014 (dependence in context).
+Source: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014 (dependence in context).
 """
 
 from __future__ import annotations
@@ -34,13 +34,18 @@ TOUCH = 4  # any op of a task of a CPU, as far as others may keep the CPU from i
 TAKE = 5  # a lock that its op waits for was taken
 DROP = 6  # and released
 GRAB = 7  # taken by a try, which waits for nothing
+BIRTH = 8  # a daemon spawned a task that is waited for
+ALONE = 9  # somebody looked whether such tasks live, or waits until none does
 
 END_LANE = -999
-"""Met by the step that ends a run and by all that it keeps from being done."""
+"""Where steps of daemons meet the step after which they come too late."""
 
 Footprint = list[tuple[int, int]]
 
-SELF_COMMUTING = (True, False, True, True, True, False, False, False)
+ALIVE_LANE = -998
+"""Where a task that looks whether others live meets the births of tasks that daemons spawn."""
+
+SELF_COMMUTING = (True, False, True, True, True, False, False, False, True, True)
 
 LANE_NOTES = frozenset({"rename", "retire", "hand-over"})
 """Notes that change what the oracles, or the ghost owner of a lock, make of one lane: (lane, ...)."""
@@ -172,6 +177,10 @@ class Footprints:
             for i in range(obj.size):
                 self._effect(obj.base + cls.fixed_lanes + i, WRITE)
 
+    def counted(self) -> None:
+        """A task looked whether any other lives that the run waits for."""
+        self._effect(ALIVE_LANE, ALONE)
+
     def stopped(self) -> None:
         """The run is over; who did not end is about to be unwound."""
         self.left = [(task.id, self.pending(task)) for task in self.engine.tasks if not task.done]
@@ -238,6 +247,8 @@ class Footprints:
             made = [(lane, TAKE)]
         elif kind == Kind.QUEUE:
             made = [(lane, WRITE)]
+        elif kind == Kind.JOIN:
+            made = [(ALIVE_LANE, ALONE)]  # a join of one task too: at most that tries an order for nothing
         elif mode is None:
             made = self._special(kind, lane, None)
         else:

@@ -88,6 +88,7 @@ def test_c1_is_refuted_by_runs_of_planted_bugs(variant: str, scenario: str, name
     first_decided(name, records(scenario, BUSY, variant, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["async-vs-commit", "sync-vs-commit", "migrate-vs-writeback"])
 def test_c1_and_c2_hold_in_runs_of_the_correct_protocol(scenario: str) -> None:
     for name in ("C1", "C1+", "C2"):

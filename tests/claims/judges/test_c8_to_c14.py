@@ -81,6 +81,7 @@ def test_c9_is_refuted_by_a_section_that_walks_the_moved_ring(path: str) -> None
     decided("C9", migration(after={Stage.THAW: _section(reads)}), f"touches {path}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["C8", "C8x", "C9", "C11"])
 def test_c8_c9_and_c11_hold_in_runs_with_reclaim(name: str) -> None:
     found = summed(name, records("migrate-vs-reclaim", RECLAIM, seeds=40))
@@ -146,6 +147,7 @@ def test_c12_attempt_is_refuted_by_a_wait_for_the_page_lock() -> None:
     decided("C12+", hand, "waits for page:0.flags.PG_locked")
 
 
+@pytest.mark.slow
 def test_c12_holds_in_runs_that_meet() -> None:
     for name in ("C12", "C12+"):
         found = summed(name, records("async-vs-commit", PAIR, seeds=12))
@@ -183,6 +185,7 @@ def test_c13_other_half_is_shown_by_a_sleep_for_a_buffer() -> None:
     undecided("C13b", migration(LIGHT, {Stage.LOCK_OLD: sleeps}), tested=1)
 
 
+@pytest.mark.slow
 def test_c13_in_runs() -> None:
     writeback = records("migrate-vs-writeback", {**WRITTEN, "mode": LIGHT}, seeds=20)
     found = summed("C13", writeback)
@@ -219,6 +222,7 @@ def test_c14_mapping_holds_for_a_file_and_is_refuted_by_a_device() -> None:
     decided("C14m", hand, "moves page:0 of slot:bdev:0 with its ring")
 
 
+@pytest.mark.slow
 def test_c14_holds_in_runs_that_meet() -> None:
     for name in ("C14", "C14m"):
         found = summed(name, records("sync-vs-commit", PAIR, seeds=20))

@@ -11,7 +11,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.installed import run_one
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.radix_tree import Slot
 from mmrace.oracles.general import data_race
 from mmrace.oracles.general.judgement import Finding, Judgement, Verdict
@@ -435,6 +435,7 @@ def test_race_oracle_catches_a_live_plain_store_that_loses_a_bit(tmp_path: Path)
     caught(judgement, STORE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["async-vs-commit", "migrate-vs-writeback", "migrate-vs-reclaim", "four"])
 def test_race_oracle_passes_on_the_protocol(scenario: str) -> None:
     for seed in range(3):
