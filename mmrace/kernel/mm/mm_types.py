@@ -38,8 +38,6 @@ class Page(rt.Struct):
     pfn = rt.ghost(0)
     generation = rt.ghost(0)
     zone: Zone = rt.ghost(_LATER)
-    # Why the migration of this page last stopped; written by its isolator alone, for the "migrate-end" note.
-    migrate_reason = rt.ghost("")
 
     def __init__(self, pfn: int, nr_words: int) -> None:
         super().__init__(("page", pfn), words=nr_words)
