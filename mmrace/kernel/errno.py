@@ -1,6 +1,6 @@
 """Error numbers as the kernel returns them: negative ints.
 
-Keeps: the Linux values, whatever the host is. Does not check: nothing; it only names.
+Keeps: the Linux values, whatever the host is.  Does not check: nothing; it only names.
 Source: include/asm-generic/errno-base.h, v3.3.
 """
 

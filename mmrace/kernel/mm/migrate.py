@@ -4,7 +4,7 @@ The order of a successful move of a page with buffers: lock both pages, unmap, f
 tree_lock, (ASYNC: trylock the buffers,) replace the slot, thaw, (else: lock the buffers, sleeping,) move the ring, copy
 data and flags, unlock buffers, new page, old page.
 Keeps: in MIGRATE_ASYNC nothing here waits for a page lock, a buffer lock or writeback; after a failure the old page is
-as it was. `page.mapping` of the old page is cleared at the end of the copy, as in v3.3 (3.4 moved that).
+as it was.  `page.mapping` of the old page is cleared at the end of the copy, as in v3.3 (3.4 moved that).
 Does not check: anonymous pages, KSM, huge pages, swap cache, memory cgroups: the cast has none, and where the kernel
 tests for them the test would always be false.
 Source: mm/migrate.c, v3.3.
@@ -61,7 +61,7 @@ FORCE_AFTER = 2
 
 
 class MigrateMode(IntEnum):
-    """How much a migration may block. Source: include/linux/migrate_mode.h, v3.3."""
+    """How much a migration may block.  Source: include/linux/migrate_mode.h, v3.3."""
 
     MIGRATE_ASYNC = 0
     MIGRATE_SYNC_LIGHT = 1
@@ -88,7 +88,7 @@ class Refusal(int):
 
 
 def _stop(rc: int, reason: str, mark: str) -> int:
-    """Return `rc` with the reason why this migration stops here. Point: never."""
+    """Return `rc` with the reason why this migration stops here.  Point: never."""
     rt.reached(mark)
     return Refusal(rc, reason)
 
@@ -97,17 +97,17 @@ def _stop(rc: int, reason: str, mark: str) -> int:
 
 
 def migrate_prep(machine: Machine) -> None:
-    """Flush every CPU's pagevecs, whose references would keep pages from moving. Sleeps. Source: migrate.c, v3.3."""
+    """Flush every CPU's pagevecs, whose references would keep pages from moving.  Sleeps.  Source: migrate.c, v3.3."""
     swap.lru_add_drain_all(machine)
 
 
 def migrate_prep_local(machine: Machine) -> None:
-    """Flush this CPU's pagevecs: what compaction does. Does not sleep. Source: mm/migrate.c, v3.3."""
+    """Flush this CPU's pagevecs: what compaction does.  Does not sleep.  Source: mm/migrate.c, v3.3."""
     swap.lru_add_drain(machine)
 
 
 def putback_lru_pages(pages: list[Page]) -> None:
-    """Give back what migrate_pages left on its list, and empty the list. Source: mm/migrate.c, v3.3."""
+    """Give back what migrate_pages left on its list, and empty the list.  Source: mm/migrate.c, v3.3."""
     while pages:
         page = pages.pop(0)
         page.zone.account("NR_ISOLATED", -1)
@@ -153,11 +153,11 @@ def _unlock_buffers_before(head: BufferHead, failed_bh: BufferHead) -> None:
 def migrate_page_move_mapping(
     mapping: AddressSpace | None, newpage: Page, page: Page, head: BufferHead | None, mode: MigrateMode
 ) -> int:
-    """Put newpage into the slot of page: 0 or -EAGAIN, then nothing has changed. Does not sleep.
+    """Put newpage into the slot of page: 0 or -EAGAIN, then nothing has changed.  Does not sleep.
 
-    Needs both page locks, the page unmapped, newpage's mapping and index set. The references that may exist are the
+    Needs both page locks, the page unmapped, newpage's mapping and index set.  The references that may exist are the
     slot's, the isolator's and the private data's; the freeze proves that there are no others, and keeps lookups out
-    until the slot shows newpage. In ASYNC with buffers returns with every buffer of `head` locked.
+    until the slot shows newpage.  In ASYNC with buffers returns with every buffer of `head` locked.
     Source: mm/migrate.c, v3.3.
     """
     if mapping is None:
@@ -194,9 +194,9 @@ def migrate_page_move_mapping(
 
 
 def migrate_page_copy(newpage: Page, page: Page) -> None:
-    """Copy data, then flags and dirtiness, then cut the old page off its mapping. Needs both page locks.
+    """Copy data, then flags and dirtiness, then cut the old page off its mapping.  Needs both page locks.
 
-    PG_reclaim and PG_readahead are not copied. Source: mm/migrate.c, v3.3.
+    PG_reclaim and PG_readahead are not copied.  Source: mm/migrate.c, v3.3.
     """
     highmem.copy_highpage(newpage, page)
     if page_flags.PageError(page):
@@ -232,7 +232,7 @@ def migrate_page_copy(newpage: Page, page: Page) -> None:
 
 
 def migrate_page(mapping: AddressSpace | None, newpage: Page, page: Page, mode: MigrateMode) -> int:
-    """Move a page that has no buffers: 0 or -EAGAIN. Needs both page locks. Source: mm/migrate.c, v3.3."""
+    """Move a page that has no buffers: 0 or -EAGAIN.  Needs both page locks.  Source: mm/migrate.c, v3.3."""
     rt.bug_on(page_flags.PageWriteback(page), "migrate_page: page is under writeback", page=page)
     rc = migrate_page_move_mapping(mapping, newpage, page, None, mode)
     if rc:
@@ -242,10 +242,10 @@ def migrate_page(mapping: AddressSpace | None, newpage: Page, page: Page, mode: 
 
 
 def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
-    """Move a page with its ring of buffers: 0 or -EAGAIN. Needs both page locks; sleeps for buffers unless ASYNC.
+    """Move a page with its ring of buffers: 0 or -EAGAIN.  Needs both page locks; sleeps for buffers unless ASYNC.
 
     Usable only if the file system guarantees that nobody else works on the page through other references: it takes no
-    private_lock and never looks at b_count. Source: mm/migrate.c, v3.3.
+    private_lock and never looks at b_count.  Source: mm/migrate.c, v3.3.
     """
     if not buffer.page_has_buffers(page):
         return migrate_page(mapping, newpage, page, mode)
@@ -272,9 +272,9 @@ def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: 
 
 
 def writeout(mapping: AddressSpace, page: Page) -> int:
-    """Write a dirty page that cannot be moved dirty; never 0: -EAGAIN for another try later, else an error. Sleeps.
+    """Write a dirty page that cannot be moved dirty; never 0: -EAGAIN for another try later, else an error.  Sleeps.
 
-    Needs the page lock, which ->writepage drops and this takes again. Source: mm/migrate.c, v3.3.
+    Needs the page lock, which ->writepage drops and this takes again.  Source: mm/migrate.c, v3.3.
     """
     wbc = page_writeback.WritebackControl(sync_mode=page_writeback.WB_SYNC_NONE, nr_to_write=1, for_reclaim=True)
     if mapping.a_ops.writepage is None:
@@ -349,7 +349,7 @@ def _lock_source(page: Page, force: bool, mode: MigrateMode) -> int:
 
 
 def __unmap_and_move(page: Page, newpage: Page, force: bool, offlining: bool, mode: MigrateMode) -> int:
-    """Lock, wait or refuse, unmap and move one page: 0 or a negative errno. Source: mm/migrate.c, v3.3.
+    """Lock, wait or refuse, unmap and move one page: 0 or a negative errno.  Source: mm/migrate.c, v3.3.
 
     `offlining` matters to KSM pages only.
     """
@@ -398,8 +398,8 @@ def unmap_and_move(
 ) -> int:
     """Get a target and move one page: 0, -EAGAIN (the page stays on `from_`), -ENOMEM, or a permanent failure.
 
-    Unless -EAGAIN or -ENOMEM the page is taken off `from_` and put back: on success that frees it. The target is put
-    back always: on failure it dies when its pagevec is flushed. Source: mm/migrate.c, v3.3.
+    Unless -EAGAIN or -ENOMEM the page is taken off `from_` and put back: on success that frees it.  The target is put
+    back always: on failure it dies when its pagevec is flushed.  Source: mm/migrate.c, v3.3.
     """
     rt.note("migrate-begin", page, mode.name)
     newpage = get_new_page(page, private)
@@ -435,9 +435,9 @@ def migrate_pages(
 ) -> int:
     """Move isolated pages: 0 if all moved, else how many did not, or -ENOMEM.
 
-    Unless 0 the caller gives back what is left on `from_` with putback_lru_pages. Args: get_new_page(page, private)
+    Unless 0 the caller gives back what is left on `from_` with putback_lru_pages.  Args: get_new_page(page, private)
     returns a page with one reference "new", or None; passes: rounds over the pages that said -EAGAIN, forced from the
-    fourth on. Source: mm/migrate.c, v3.3.
+    fourth on.  Source: mm/migrate.c, v3.3.
     """
     task = rt.current()
     swapwrite = task.pf & mmzone.PF_SWAPWRITE

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def get_page(page: Page, ref: str) -> None:
-    """Take the reference `ref`. Needs one already held. Source: include/linux/mm.h, v3.3."""
+    """Take the reference `ref`.  Needs one already held.  Source: include/linux/mm.h, v3.3."""
     page._count.get(ref)
 
 
@@ -48,7 +48,7 @@ def page_mapping(page: Page) -> AddressSpace | None:
 
 
 def page_index(page: Page) -> int:
-    """Read the page's slot index. Needs a page that is or was in a mapping."""
+    """Read the page's slot index.  Needs a page that is or was in a mapping."""
     index = page.index
     rt.bug_on(index is None, "page_index: page has no index", page=page)
     assert index is not None
@@ -56,5 +56,5 @@ def page_index(page: Page) -> int:
 
 
 def page_mapped(page: Page) -> bool:
-    """Say whether a pte maps the page. Nothing maps pages in this cast, but the question is still one read."""
+    """Say whether a pte maps the page.  Nothing maps pages in this cast, but the question is still one read."""
     return page._mapcount > 0

@@ -1,7 +1,7 @@
 """`struct page`: one page frame, whoever uses it.
 
-Keeps: a struct page is type-stable: its count, its flags and its map count may be touched at any time, all other
-fields only while the page is allocated.
+Keeps: a struct page is type-stable: its count, its flags and its map count may be touched at any time, all other fields
+only while the page is allocated.
 Does not check: who holds which reference (the ledger oracle does, from the names).
 Source: include/linux/mm_types.h, v3.3.
 """
@@ -22,7 +22,7 @@ _LATER: Any = None  # a ghost that the constructor, or the machine, sets at once
 
 
 class Page(rt.Struct):
-    """One page frame. Made once per pfn; freed and allocated again under the same pfn with a new generation."""
+    """One page frame.  Made once per pfn; freed and allocated again under the same pfn with a new generation."""
 
     flags = rt.flag_word(PageFlags, waitable=(PageFlags.PG_locked, PageFlags.PG_writeback))
     _count = rt.refcount()
@@ -49,7 +49,7 @@ TYPE_STABLE = ("_count", "flags", "_mapcount")
 
 
 def new_page(pfn: int, nr_words: int) -> Page:
-    """Make the struct page of `pfn`, free. Called when the machine is built, never later."""
+    """Make the struct page of `pfn`, free.  Called when the machine is built, never later."""
     page = Page(pfn, nr_words)
     rt.poison(page, keep=TYPE_STABLE)
     return page

@@ -146,5 +146,5 @@ bitops.name_accessors(globals())
 
 
 def page_has_private(page: Page) -> bool:
-    """Say whether private data hangs on the page; it is worth one reference. Source: page-flags.h, v3.3."""
+    """Say whether private data hangs on the page; it is worth one reference.  Source: page-flags.h, v3.3."""
     return PagePrivate(page)
