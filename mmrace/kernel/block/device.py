@@ -1,10 +1,11 @@
 """The block device: blocks, transfers word by word, and the interrupt that ends each.
 
-A bio names a page and an offset and holds no reference to the page: a transfer from or to a page that was freed is a
-use after free.  Every bio is served by a task of its own, bound to no CPU, so that I/Os end in any order.
-Keeps: a completion runs in irq context of one CPU and calls bi_end_io exactly once.
-Does not check: request merging, plugging, a volatile write cache (a flush has nothing to do here: what was transferred
-is durable; which of the writes in flight survive a crash is judged from the record).
+The device is the model's own: no kernel file holds it.  `Bio` and `submit_bio` are the kernel's.  A bio names a page
+and an offset and holds no reference to the page: a transfer from or to a page that was freed is a use after free.
+Every bio is served by a task of its own, bound to no CPU, so that I/Os end in any order.
+Invariant: a completion runs in irq context of one CPU and calls bi_end_io exactly once.
+Not modelled: request merging, plugging, a volatile write cache (a flush has nothing to do here: what was transferred is
+durable; which of the writes in flight survive a crash is judged from the record).
 Source: block/blk-core.c, include/linux/bio.h, fs.h, v3.3.
 """
 
@@ -99,7 +100,10 @@ class BlockDevice(rt.Struct):
         return self.blocks[blocknr]
 
     def where(self, blocknr: int) -> tuple[int | str, int]:
-        """Say whose block a block number is: (key of the region, block within it), else ("disk", it).  Point: never."""
+        """Say whose block a number is: (key of the region, block within the region), or ("disk", the number).
+
+        Point: never.
+        """
         for region in self.regions:
             if region.first <= blocknr < region.first + region.blocks:
                 return region.key, blocknr - region.first
@@ -140,8 +144,8 @@ class Bio:
 def submit_bio(rw: int, bio: Bio) -> None:
     """Give an I/O to the device, which takes no reference to the page.  Source: block/blk-core.c, v3.3.
 
-    The task that serves it acts for the buffer, whose lock was handed over, and for the page, whose lock was too if
-    this is one of its asynchronous reads.  Point: always.
+    The task that serves the I/O acts for the buffer, whose lock was handed over, and for the page: an asynchronous read
+    was handed the page lock too.  Point: always.
     """
     submitter = rt.current().cpu
     rt.spawn(

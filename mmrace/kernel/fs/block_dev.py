@@ -1,7 +1,7 @@
 """The block device seen as a file: the mapping that metadata and the log live in.
 
-Keeps: block b of the device is block b of its inode; no ->migratepage (it got one only in 2018).
-Does not check: opening, claiming, partitions.
+Invariant: block b of the device is block b of its inode; no ->migratepage (it got one only in 2018).
+Not modelled: opening, claiming, partitions.
 Source: fs/block_dev.c, v3.3.
 """
 

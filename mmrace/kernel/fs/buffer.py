@@ -1,10 +1,10 @@
 """The buffer layer: rings of buffers on pages, their locks, I/O of one buffer, and the block-device cache.
 
-The half of fs/buffer.c that reads and writes whole pages is in `buffer_page`.
-Keeps: `b_page` of a ring member changes only under the page locks and BH_Lock; a ring is freed only under the page
+The kernel's file would be too long in one piece even here: its functions on whole pages are in `buffer_page`.
+Invariant: `b_page` of a ring member changes only under the page locks and BH_Lock; a ring is freed only under the page
 lock, checked and detached under private_lock; `submit_bh` only with BH_Lock, which then belongs to the I/O.  A
 `b_count` reference has a name: "io" is the one that an end handler drops, "lru" that of a per-CPU buffer LRU.
-Does not check: association lists and `mark_buffer_dirty_inode` (ext3 does not use them), `nobh_*`, direct I/O.
+Not modelled: association lists and `mark_buffer_dirty_inode` (ext3 does not use them), `nobh_*`, direct I/O.
 Source: fs/buffer.c, include/linux/buffer_head.h, v3.3.
 """
 
@@ -151,7 +151,7 @@ def alloc_page_buffers(page: Page) -> BufferHead:
 
 
 def _close_ring(head: BufferHead) -> list[BufferHead]:
-    """Make a ring of a chain that nobody else can see; returns its members in order."""
+    """Make a ring of a chain that nobody else can see yet; returns its members in order."""
     members = [head]
     while (following := members[-1].b_this_page) is not None:
         members.append(following)

@@ -1,7 +1,7 @@
 """`struct buffer_head`, the bits of its state word, and their accessors.
 
-Keeps: `b_page` and `b_data` are two fields stored one after the other; jbd's private bits live in the same word.
-Does not check: the association lists (`b_assoc_*`), which ext3 does not use.
+Invariant: `b_page` and `b_data` are two fields stored one after the other; jbd's private bits live in the same word.
+Not modelled: the association lists (`b_assoc_*`), which ext3 does not use.
 Source: include/linux/buffer_head.h, jbd.h, v3.3.
 """
 

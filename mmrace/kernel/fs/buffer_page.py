@@ -1,9 +1,10 @@
 """The buffer layer's page I/O: reading, writing, dirtying and invalidating whole pages through their rings.
 
-The other half of fs/buffer.c is in `buffer`.
-Keeps: PG_writeback is set before the page is unlocked and until the last buffer's write ended; a page under read stays
-locked until the last buffer's read ended.
-Does not check: delayed allocation and holes (every block of a file exists).
+This is the page half of fs/buffer.c, which would be too long in one piece; the other half is in `buffer`.  The kernel
+has no file of this name.
+Invariant: PG_writeback is set before the page is unlocked and until the last buffer's write ended; a page under read
+stays locked until the last buffer's read ended.
+Not modelled: delayed allocation and holes (every block of a file exists).
 Source: fs/buffer.c, v3.3.
 """
 
@@ -197,7 +198,7 @@ def _forget_metadata(bh: BufferHead) -> None:
 
 
 def _submit_async_writes(head: BufferHead) -> int:
-    """Submit what is marked; the ring stays walkable, for PG_writeback keeps it.  Returns how many."""
+    """Submit the buffers that are marked; returns how many.  PG_writeback keeps the ring meanwhile."""
     nr_underway = 0
     bh = head
     while True:
@@ -212,7 +213,7 @@ def _submit_async_writes(head: BufferHead) -> int:
 
 
 def _recover_write(page: Page, head: BufferHead, handler: EndIo, error: int) -> int:
-    """After an error of get_block: write what is mapped all the same, then fail.  Unlocks the page."""
+    """Write the mapped buffers in spite of get_block's error, then return that error.  Unlocks the page."""
     rt.reached("block_write_full_page: recover")
     for bh in buffer.ring(head):
         if buffer_head.buffer_mapped(bh) and buffer_head.buffer_dirty(bh) and not buffer_head.buffer_delay(bh):

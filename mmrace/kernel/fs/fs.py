@@ -1,7 +1,7 @@
 """Inodes and their mappings: the structs that file systems and page cache share.
 
-Keeps: an inode's blocks are one run on its device: file block b is block i_data + b.
-Does not check: allocation of blocks, links, times, the inode's own writeback (only I_DIRTY_PAGES is kept).
+Invariant: an inode's blocks are one run on its device: file block b is block i_data + b.
+Not modelled: allocation of blocks, links, times, the inode's own writeback (only I_DIRTY_PAGES is kept).
 Source: include/linux/fs.h, v3.3 (the flags of a mapping: pagemap.h).
 """
 
@@ -40,7 +40,7 @@ AS_ENOSPC = AddressSpaceFlags.AS_ENOSPC
 
 @dataclass(frozen=True, slots=True)
 class AddressSpaceOperations:
-    """A file system's operations on its pages; None means that it has none.  The struct file argument is left out.
+    """A file system's operations on its pages; one that it lacks is None.  The struct file argument is left out.
 
     write_begin(mapping, pos, len) returns (0, locked page with a reference "lookup") or (negative errno, None);
     write_end(mapping, pos, len, copied, page) unlocks and releases it and returns what was copied, or an error.  pos

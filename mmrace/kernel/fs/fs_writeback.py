@@ -1,7 +1,7 @@
 """Writeback of one inode: its dirty state, and the flusher's way with its pages.
 
-Keeps: I_DIRTY_PAGES is cleared before the pages are walked, so that a page dirtied meanwhile sets it again.
-Does not check: lists of dirty inodes, the flusher's own pace, the write of the inode itself.
+Invariant: I_DIRTY_PAGES is cleared before the pages are walked, so that a page dirtied meanwhile sets it again.
+Not modelled: lists of dirty inodes, the flusher's own pace, the write of the inode itself.
 Source: fs/fs-writeback.c, v3.3.
 """
 

@@ -1,7 +1,7 @@
 """Inodes and mappings, made when the scenario is set up.
 
-Keeps: a mapping is known to its machine from the moment it is made.
-Does not check: the inode cache, eviction.
+Invariant: a mapping is known to its machine from the moment it is made.
+Not modelled: the inode cache, eviction.
 Source: fs/inode.c, v3.3.
 """
 

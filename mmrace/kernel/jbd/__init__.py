@@ -2,5 +2,5 @@
 
 Invariant: one file per kernel file, each function where the kernel has it; modules are imported, never names, so that a
 variant can rebind any function.
-Not here: revoke records, recovery, writing checkpoints back.
+Not modelled: revoke records, recovery, writing checkpoints back.
 """

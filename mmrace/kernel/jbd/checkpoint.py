@@ -2,7 +2,7 @@
 
 Invariant: a buffer on a checkpoint list has b_cp_transaction set and one count of its journal head for it; a finished
 transaction goes away with its last checkpoint buffer.  All of it under j_list_lock.
-Not here yet: log_do_checkpoint, which writes the buffers home to win back log space.
+Not modelled: log_do_checkpoint (writing the buffers home to win back log space).
 Source: fs/jbd/checkpoint.c, v3.3.
 """
 

@@ -448,7 +448,7 @@ def start_descriptor(journal: Journal, commit_transaction: Transaction) -> Buffe
 
 
 def write_descriptor(bh: BufferHead, tid: int, tags: tuple[tuple[int, int], ...]) -> None:
-    """Store header and tags in a descriptor; the kernel does it tag by tag, nobody else looks meanwhile."""
+    """Store header and tags in a descriptor; the kernel does so tag by tag, but nobody else looks meanwhile."""
     journal_.write_words(bh, (jbd.JFS_MAGIC_NUMBER, jbd.log_header(jbd.JFS_DESCRIPTOR_BLOCK, tid, tags)))
 
 
@@ -569,7 +569,7 @@ def drop_copies(jh: JournalHead) -> None:
 
 
 def forget_buffer(journal: Journal, commit_transaction: Transaction, jh: JournalHead) -> None:
-    """Take one buffer off BJ_Forget: to the checkpoint list if dirty, then to its next transaction or none.
+    """Take one buffer off BJ_Forget: to the checkpoint list if dirty, then refile it.
 
     Returns with j_list_lock held.  Source: journal_commit_transaction, phase 7, in fs/jbd/commit.c, v3.3.
     """

@@ -2,7 +2,7 @@
 
 Invariant: a buffer's membership in a transaction changes only under its BH_State and the journal's j_list_lock; its
 journal head comes and goes only under BH_JournalHead.
-Not checked here: that callers hold them.
+Not checked: that callers hold them.
 Source: include/linux/jbd.h, include/linux/journal-head.h, v3.3.
 """
 
@@ -93,7 +93,7 @@ LIST_FIELDS = (
     "", "t_sync_datalist", "t_buffers", "t_forget", "t_iobuf_list", "t_shadow_list", "t_log_list", "t_reserved_list",
     "t_locked_list",
 )  # fmt: skip
-"""The field of Transaction that holds each `JList`, by its number; none for BJ_None."""
+"""The field of Transaction that holds each `JList`, by its number.  BJ_None has none."""
 
 
 class Transaction(rt.Struct):
@@ -243,7 +243,7 @@ def set_buffer_jbddirty(bh: BufferHead) -> None:
 
 
 def clear_buffer_jbddirty(bh: BufferHead) -> None:
-    """Forget the journal's dirty mark.  Source: include/linux/jbd.h, v3.3."""
+    """Clear the journal's dirty mark.  Source: include/linux/jbd.h, v3.3."""
     rt.clear_bit(bh.b_state, BufferState.BH_JBDDirty)
 
 
@@ -263,7 +263,7 @@ def set_buffer_freed(bh: BufferHead) -> None:
 
 
 def clear_buffer_freed(bh: BufferHead) -> None:
-    """The commit takes over.  Source: include/linux/jbd.h, v3.3."""
+    """Say that the commit has taken the truncation over.  Source: include/linux/jbd.h, v3.3."""
     rt.clear_bit(bh.b_state, BufferState.BH_Freed)
 
 

@@ -74,9 +74,9 @@ def get_transaction(journal: Journal) -> Transaction:
 
 
 def wait_transaction_locked(journal: Journal, request: int | None) -> None:
-    """Sleep until the running transaction is none that is closing.  Needs j_state_lock, dropped for the sleep.
+    """Sleep while the running transaction is closing.  Needs j_state_lock, dropped for the sleep.
 
-    Args: request: a transaction that must go away too (it is full), or None.
+    Args: request: tid of a full transaction: sleep while it is the running one, too.
     """
 
     def open_again() -> bool:
@@ -476,7 +476,7 @@ def journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JList)
 
 
 def __journal_refile_buffer(jh: JournalHead) -> None:
-    """Move a buffer from the committing transaction to the one that waits for it, or to none.
+    """Move a buffer from the committing transaction to its next one; without a next one, unfile it.
 
     Needs BH_State, j_list_lock and a count on the buffer.  Source: fs/jbd/transaction.c, v3.3.
     """
@@ -594,7 +594,7 @@ def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> t
 
 
 def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
-    """Truncate one buffer: forget it, or leave it to the commit with BH_Freed set; says if it may be freed.
+    """Truncate one buffer: forget it, or set BH_Freed and leave it to the commit; says whether it may be freed.
 
     Needs the page lock and the buffer lock.  Source: fs/jbd/transaction.c, v3.3.
     """

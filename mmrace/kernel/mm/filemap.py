@@ -1,8 +1,8 @@
 """The page cache: the page lock, the freeze and the lookups that it keeps out, buffered read and write.
 
-Keeps: a slot is changed only under tree_lock; `page.mapping` is stable while the page is locked; whoever sleeps for the
-page lock holds a reference.
-Does not check: readahead, direct I/O, mmap (nothing is mapped in this cast).
+Invariant: a slot is changed only under tree_lock; `page.mapping` is stable while the page is locked; whoever sleeps for
+the page lock holds a reference.
+Not modelled: readahead, direct I/O, mmap (nothing is mapped in this cast).
 Source: mm/filemap.c, include/linux/pagemap.h, v3.3.
 """
 

@@ -1,7 +1,7 @@
 """The data of a page, word by word.
 
-Keeps: there is a point before each word, so that a half-finished copy can be seen.
-Does not check: mapping a page into kernel addresses (`kmap`), which the model has no need of.
+Invariant: there is a point before each word, so that a half-finished copy can be seen.
+Not modelled: mapping a page into kernel addresses (`kmap`).
 Source: include/linux/highmem.h, v3.3.
 """
 

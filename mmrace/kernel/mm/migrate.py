@@ -3,10 +3,10 @@
 The order of a successful move of a page with buffers: lock both pages, unmap, freeze the old page's count under
 tree_lock, (ASYNC: trylock the buffers,) replace the slot, thaw, (else: lock the buffers, sleeping,) move the ring, copy
 data and flags, unlock buffers, new page, old page.
-Keeps: in MIGRATE_ASYNC nothing here waits for a page lock, a buffer lock or writeback; after a failure the old page is
-as it was.  `page.mapping` of the old page is cleared at the end of the copy, as in v3.3 (3.4 moved that).
-Does not check: anonymous pages, KSM, huge pages, swap cache, memory cgroups: the cast has none, and where the kernel
-tests for them the test would always be false.
+Invariant: in MIGRATE_ASYNC nothing here waits for a page lock, a buffer lock or writeback; after a failure the old page
+is as it was.  `page.mapping` of the old page is cleared at the end of the copy, as in v3.3 (3.4 moved that).
+Not modelled: anonymous pages, KSM, huge pages, swap cache, memory cgroups: where the kernel tests for one of them, the
+test would always be false here.
 Source: mm/migrate.c, v3.3.
 """
 
@@ -274,7 +274,7 @@ def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: 
 def writeout(mapping: AddressSpace, page: Page) -> int:
     """Write a dirty page that cannot be moved dirty; never 0: -EAGAIN for another try later, else an error.  Sleeps.
 
-    Needs the page lock, which ->writepage drops and this takes again.  Source: mm/migrate.c, v3.3.
+    Needs the page lock: ->writepage drops it, and this function takes it again.  Source: mm/migrate.c, v3.3.
     """
     wbc = page_writeback.WritebackControl(sync_mode=page_writeback.WB_SYNC_NONE, nr_to_write=1, for_reclaim=True)
     if mapping.a_ops.writepage is None:

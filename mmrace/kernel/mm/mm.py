@@ -1,7 +1,7 @@
 """What every file of mm/ asks of a page: its count, its mapping and its place in it.
 
-Keeps: every change of a count names the reference that it makes or drops.
-Does not check: who holds which reference (the ledger oracle does, from the names).
+Invariant: every change of a count names the reference that it makes or drops.
+Not checked: who holds which reference (the ledger oracle does, from the names).
 Source: include/linux/mm.h, v3.3.
 """
 

@@ -1,8 +1,8 @@
-"""`struct page`: one page frame, whoever uses it.
+"""`struct page`: one page frame.
 
-Keeps: a struct page is type-stable: its count, its flags and its map count may be touched at any time, all other fields
-only while the page is allocated.
-Does not check: who holds which reference (the ledger oracle does, from the names).
+Invariant: a struct page is type-stable: its count, its flags and its map count may be touched at any time, all other
+fields only while the page is allocated.
+Not checked: who holds which reference (the ledger oracle does, from the names).
 Source: include/linux/mm_types.h, v3.3.
 """
 

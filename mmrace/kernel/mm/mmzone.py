@@ -1,7 +1,7 @@
 """The zone, the per-CPU state and the machine: the root from which all of the model is reached.
 
-Keeps: no module of the kernel has mutable globals; everything hangs off a `Machine`.
-Does not check: several zones or nodes (there is one), watermarks, per-CPU free lists.
+Invariant: no module of the kernel has mutable globals; everything hangs off a `Machine`.
+Not modelled: several zones or nodes (there is one), watermarks, per-CPU free lists.
 Source: include/linux/mmzone.h, sched.h, v3.3.
 """
 

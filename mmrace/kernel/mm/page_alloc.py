@@ -1,8 +1,8 @@
 """The page allocator: one free list, under the zone lock.
 
-Keeps: a page on the free list has count 0, no mapping and none of the flags that say that somebody works on it.
-Does not check: orders above 0, watermarks, per-CPU lists; an empty list is -ENOMEM to the caller, where the kernel
-would reclaim or compact: in this cast reclaim and compaction are actors of their own.
+Invariant: a page on the free list has count 0, no mapping and no flag of a page in use.
+Not modelled: orders above 0, watermarks, per-CPU lists; an empty list is -ENOMEM to the caller, where the kernel would
+reclaim or compact: in this cast reclaim and compaction are actors of their own.
 Source: mm/page_alloc.c, v3.3.
 """
 

@@ -1,8 +1,8 @@
 """Writeback of the page cache: dirty and writeback bits, tags, accounting, and the walk over a mapping.
 
-Keeps: PG_writeback is set only while the page is locked; the slot's tags change under tree_lock, the page bits beside
-them in the same section; NR_FILE_DIRTY counts pages whose PG_dirty was accounted.
-Does not check: dirty limits and throttling (`balance_dirty_pages`), per-device bandwidth.
+Invariant: PG_writeback is set only while the page is locked; the slot's tags change under tree_lock, the page bits
+beside them in the same section; NR_FILE_DIRTY counts pages whose PG_dirty was accounted.
+Not modelled: dirty limits and throttling (`balance_dirty_pages`), per-device bandwidth.
 Source: mm/page-writeback.c, v3.3.
 """
 
@@ -287,7 +287,7 @@ def do_writepages(mapping: AddressSpace, wbc: WritebackControl) -> int:
 
 
 def write_one_page(page: Page, wait: bool) -> int:
-    """Write one locked page, which this unlocks, and wait for it if asked.  Source: mm/page-writeback.c, v3.3."""
+    """Write one locked page and unlock it; wait for the write if asked.  Source: mm/page-writeback.c, v3.3."""
     mapping = page.mapping
     rt.bug_on(not page_flags.PageLocked(page), "write_one_page: page is not locked", page=page)
     assert mapping is not None and mapping.a_ops.writepage is not None

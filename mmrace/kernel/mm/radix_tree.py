@@ -1,9 +1,9 @@
 """The page cache's tree: slots and tags, changed in place.
 
-Keeps: tags belong to the slot and survive the replacement of what the slot holds.  Modifiers hold the mapping's
+Invariant: tags belong to the slot and survive the replacement of what the slot holds.  Modifiers hold the mapping's
 tree_lock; readers hold nothing but rcu_read_lock.
-Does not check: height and nodes: each slot is an object of its own, so that two lookups of different indexes do not
-meet; interior nodes would only add read-read pairs.
+Not modelled: height and nodes: each slot is an object of its own, so that two lookups of different indexes do not meet;
+interior nodes would only add read-read pairs.
 Source: lib/radix-tree.c, v3.3.
 """
 

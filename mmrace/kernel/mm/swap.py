@@ -1,8 +1,8 @@
 """LRU lists and the per-CPU pagevecs in front of them.
 
-Keeps: each entry of a per-CPU pagevec holds one reference named "pagevec"; PG_lru is set and cleared under lru_lock
+Invariant: each entry of a per-CPU pagevec holds one reference named "pagevec"; PG_lru is set and cleared under lru_lock
 only; a page is on exactly one list while PG_lru is set.
-Does not check: the deactivate pagevec (`invalidate_mapping_pages` alone feeds it, and nothing here calls that).
+Not modelled: the deactivate pagevec (`invalidate_mapping_pages` alone feeds it, and nothing here calls that).
 Source: mm/swap.c, include/linux/pagevec.h, mm_inline.h, v3.3.
 """
 

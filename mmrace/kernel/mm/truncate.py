@@ -1,7 +1,7 @@
 """Truncation of the page cache.
 
-Keeps: a page leaves the cache only locked and not under writeback; its dirty accounting is given back first.
-Does not check: partial words, unmapping (nothing is mapped), cleancache.
+Invariant: a page leaves the cache only locked and not under writeback; its dirty accounting is given back first.
+Not modelled: partial words, unmapping (nothing is mapped), cleancache.
 Source: mm/truncate.c, v3.3.
 """
 

@@ -1,8 +1,8 @@
 """Reclaim: isolation from the LRU, putback, and the shrinking of a list of pages.
 
-Keeps: PG_lru is cleared under lru_lock by exactly one isolator, after it took a reference; a page leaves the page cache
-only through the freeze of exactly the references that reclaim accounts for.
-Does not check: anonymous pages and swap, lumpy reclaim, watermarks, scan balance, memory cgroups.
+Invariant: PG_lru is cleared under lru_lock by exactly one isolator, after it took a reference; a page leaves the page
+cache only through the freeze of exactly the references that reclaim accounts for.
+Not modelled: anonymous pages and swap, lumpy reclaim, watermarks, scan balance, memory cgroups.
 Source: mm/vmscan.c, v3.3.
 """
 
@@ -174,7 +174,7 @@ def page_evictable(page: Page) -> bool:
 
 
 def putback_lru_page(page: Page) -> None:
-    """Give an isolated page back to the LRU and drop "isolation", which frees it if nobody else has it.
+    """Give an isolated page back to the LRU and drop "isolation"; the last reference frees the page.
 
     An evictable page goes into a per-CPU pagevec, with a reference of its own; PG_lru comes when that is flushed.
     Source: mm/vmscan.c, v3.3.
@@ -398,7 +398,7 @@ def shrink_clean_page(page: Page, mapping: AddressSpace | None) -> tuple[PageFat
             filemap.unlock_page(page)
             if mm.put_page_testzero(page, "isolation"):
                 return PageFate.FREED, "orphan"
-            # Somebody looked at it for a moment and will free it with his put.
+            # Somebody looked at the page for a moment: that put frees it.
             rt.reached("reclaim: freed by another")
             return PageFate.GONE, "orphan"
     if mapping is None or not __remove_mapping(mapping, page):
