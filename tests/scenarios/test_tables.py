@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mmrace.installed import run_one
 from mmrace.runtime.struct import StructMeta
 from mmrace.scenarios.tables import KERNEL
@@ -29,6 +31,7 @@ def test_fields_and_bits_of_the_tables_are_those_of_structs() -> None:
         assert set(bits) <= set(flags)
 
 
+@pytest.mark.slow
 def test_notes_of_the_tables_are_those_that_the_package_writes() -> None:
     written = {kind for kind, _, _ in noted()}
     assert {*KERNEL.allocates, *KERNEL.frees, *KERNEL.progress, *KERNEL.compared} <= written

@@ -138,6 +138,7 @@ def test_a_program_of_four_outcomes_has_four() -> None:
     assert len(reduced(FOUR)[0].outcomes) == 4
 
 
+@pytest.mark.slow
 def test_few_executions_are_abandoned() -> None:
     seen = [reduced(name)[0] for name in PROGRAMS]
     seen += [pair[1] for family in FAMILIES for pair in compared(family)[0]]

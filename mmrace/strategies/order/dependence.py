@@ -38,12 +38,12 @@ BIRTH = 8  # a daemon spawned a task that is waited for
 ALONE = 9  # somebody looked whether such tasks live, or waits until none does
 
 END_LANE = -999
-"""Where the step after which daemons come too late meets what they did in time."""
+"""Where steps of daemons meet the step after which they come too late."""
 
 Footprint = list[tuple[int, int]]
 
 ALIVE_LANE = -998
-"""Where a task that waits for all others meets the births that daemons decide."""
+"""Where a task that looks whether others live meets the births of tasks that daemons spawn."""
 
 SELF_COMMUTING = (True, False, True, True, True, False, False, False, True, True)
 
@@ -248,7 +248,7 @@ class Footprints:
         elif kind == Kind.QUEUE:
             made = [(lane, WRITE)]
         elif kind == Kind.JOIN:
-            made = [(ALIVE_LANE, ALONE)]  # also a join of one task: that asks for an order too many at most
+            made = [(ALIVE_LANE, ALONE)]  # a join of one task too: at most that tries an order for nothing
         elif mode is None:
             made = self._special(kind, lane, None)
         else:

@@ -45,11 +45,11 @@ class PartialOrder:
         self.lanes: dict[int, list[tuple[int, int, int]]] = {}
         """lane -> (step, mode, task), in order."""
         self.daemons: set[int] = set()
-        """Ids of tasks whose end nobody waits for."""
+        """Ids of tasks that the run does not wait for."""
         self.born: set[int] = set()
         """Ids of tasks that are waited for, but were spawned by a daemon or by a task of one."""
         self._edges: dict[tuple[int, int, int], list[int]] = {}
-        """(kind, task id, lane) -> steps that let that task go on, or its end; source of edges that are no races."""
+        """(kind, task id, lane) -> steps that let that task go on, or ended it: sources of edges that do not race."""
         self._undo: list[list[tuple[int, int, int]]] = []
 
     def __len__(self) -> int:
@@ -82,9 +82,10 @@ class PartialOrder:
     # -- edges ------------------------------------------------------------------------------------------------------
 
     def _before(self, number: int, op: int, a: Any) -> int:
-        """Return the clock of a step before it is looked at what it shares: its task's, and what let it go on.
+        """Return the clock that a step inherits before its lanes are considered.
 
-        Args: op: -1 if it was not done.
+        That of its task's last step, joined with that of the step that let it go on (spawn, wake, exit).  Args: op: -1
+        for an op that was not done.
         """
         own = self.of_task.get(number)
         clock = self.clock[own[-1]] if own else 0
@@ -144,8 +145,8 @@ class PartialOrder:
     ) -> tuple[int, list[Race]]:
         """Return the clock that a step with this footprint gets (without its own bit), and its races.
 
-        Args: edges: steps that it follows, and would not have to if others had come later.  waiting: it was not done,
-        so what it waits for may be held still.
+        Args: edges: steps that let it go on and that it need not wait for if it comes before some candidate.  waiting:
+        the op was not done; another task may still hold what it waits for.
         """
         candidates: list[tuple[int, bool]] = []
         for lane, mode in footprint:
@@ -168,7 +169,9 @@ class PartialOrder:
                     at += 1
                 judged = before if waited else clock
                 if not judged >> first & 1:
-                    if waited:  # in the other order it follows all of these but what comes by `first`
+                    if (
+                        waited
+                    ):  # in the reversed order it still follows these, except those reached only through `first`
                         for step in later:
                             if not self.clock[step] >> first & 1:
                                 judged |= self.clock[step]
@@ -183,9 +186,9 @@ class PartialOrder:
 
     @staticmethod
     def _held(history: list[tuple[int, int, int]], number: int, candidates: list[tuple[int, bool]]) -> bool:
-        """Say whether what a lane stands for is held by another task; if so, the step that took it is a candidate.
+        """Say whether another task holds what a lane stands for; if so, the step that took it is a candidate.
 
-        Who looked at it since (a try that failed) could not do so if our op came first, and must not hide that step.
+        A later look at it (a try that failed) must not hide that step.
         """
         for step, mode, holder in reversed(history):
             if mode == DROP:
@@ -204,17 +207,20 @@ class PartialOrder:
         candidates: list[tuple[int, bool]],
         edges: list[int],
     ) -> None:
-        """Collect from one lane's past what a step in `mode` depends on: (step, judged without the lock's edge)."""
-        if mode == ALONE:  # before each of the births, who waits for all others could have gone on
+        """Collect from one lane's past the steps that a step in `mode` depends on.
+
+        A candidate is (step, whether the race is judged without the edges that let our op go on).
+        """
+        if mode == ALONE:  # a task that waits for all others could have gone on before each of the births
             candidates.extend((step, True) for step, mode_, number_ in history if mode_ == BIRTH and number_ != number)
             return
         waits = mode in (TAKE, TOUCH)
         held = False  # going backwards, we are where the lock was held
         for step, mode_, number_ in reversed(history):
             if held:
-                # What looked at the lock meanwhile is skipped: our op was disabled then.  The nearest step that took
-                # it is the one whose hold the release ended, whichever task released: nobody else could take it
-                # between the two.  To look for a step of the releasing task would pass it by.
+                # Looks at the held lock are skipped: our op was disabled then.  The nearest step that took the lock is
+                # the one that the release belongs to, whichever task released, as nobody can take a held lock.  To
+                # search for a step of the releasing task would pass it by.
                 if mode_ in (TAKE, GRAB):
                     if number_ != number:
                         candidates.append((step, True))
@@ -235,8 +241,8 @@ class PartialOrder:
     def _initials(self, first: int, number: int, before: int) -> tuple[int, ...]:
         """Return the tasks that can begin the order in which step `first` comes after an op of task `number`.
 
-        That order has all steps after `first` that do not follow from it, then the op; `before` is the op's clock
-        without what comes by `first`.  A task can begin it if nothing in there happens before its own first step.
+        That order has all steps after `first` that do not follow from it, then the op; `before` is the clock of the op,
+        without `first` and what follows from it.  A task can begin if nothing there happens before its own first step.
         """
         found = []
         clock = self.clock
