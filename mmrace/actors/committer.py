@@ -9,7 +9,7 @@ from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.jbd import commit
-from mmrace.kernel.jbd.journal import DEFAULT_WBUFSIZE
+from mmrace.kernel.jbd.jbd import DEFAULT_WBUFSIZE
 from mmrace.runtime.param import Number
 
 WBUF = Number("wbuf", DEFAULT_WBUFSIZE, 1, 64, says="data buffers that a commit locks and then submits in one batch")

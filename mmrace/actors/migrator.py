@@ -12,9 +12,8 @@ from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import IDLE, Stage
 from mmrace.kernel.mm import filemap, migrate, mmzone, page_alloc, swap, vmscan
-from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.migrate import MigrateMode
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.runtime.param import Choice, Number
 
 MODE = Choice("mode", "MIGRATE_ASYNC", tuple(MigrateMode.__members__), says="how much the migrator may block")
@@ -77,7 +76,7 @@ def isolate_index(stage: Stage, index: int) -> list[Page]:
     taken = vmscan.isolate_lru_page(page) == 0
     if taken:
         stage.machine.zone.account("NR_ISOLATED", 1)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
     return [page] if taken else []
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import LOOP, Stage
-from mmrace.kernel.mm import mmzone, vmscan
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm import mmzone, page_flags, vmscan
+from mmrace.kernel.mm.mm_types import Page
 
 SCAN = 2
 """Pages to scan in a round: the scenarios have few (SWAP_CLUSTER_MAX, 32, in the kernel)."""
@@ -49,7 +48,7 @@ def shrink_isolated(stage: Stage, pages: list[Page]) -> None:
     with_role(True)
     isolated = len(pages)
     for page in pages:
-        page_.ClearPageActive(page)
+        page_flags.ClearPageActive(page)
     vmscan.putback_inactive_pages(stage.machine.zone, vmscan.shrink_page_list(pages, scan_control(True)))
     stage.machine.zone.account("NR_ISOLATED", -isolated)
 

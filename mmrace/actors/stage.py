@@ -15,9 +15,8 @@ from mmrace.runtime.param import Number, Param, T, Values
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.ext3 import Ext3
-    from mmrace.kernel.fs.inode import Inode
-    from mmrace.kernel.jbd.journal import Journal
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace, Inode
+    from mmrace.kernel.jbd.jbd import Journal
     from mmrace.kernel.mm.mmzone import Machine
 
 PAGES = Number("pages", 1, 1, 64, says="pages of the file")

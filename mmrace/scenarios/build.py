@@ -11,11 +11,10 @@ from __future__ import annotations
 from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
-from mmrace.kernel.block import device as device_
+from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.jbd import commit
-from mmrace.kernel.mm import filemap, mmzone, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
@@ -77,7 +76,7 @@ def build(stage: Stage, ncpus: int) -> None:
         words_per_buffer=stage.value(WORDS),
         pagevec_size=pagevec,
     )
-    stage.device = device_.new_block_device(
+    stage.device = device.new_block_device(
         "disk",
         machine,
         [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page)],
@@ -113,11 +112,11 @@ def fill(stage: Stage, index: int) -> None:
     assert page is not None, "the machine has a frame for every page of the file"
     buffer.create_empty_buffers(page, uptodate=True)
     first = index * stage.machine.buffers_per_page
-    for i, bh in enumerate(buffer.ring(page_.page_buffers(page))):
+    for i, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
         ext3.ext3_get_block(stage.inode, first + i, bh, False)
-    page_.SetPageUptodate(page)
+    page_flags.SetPageUptodate(page)
     filemap.unlock_page(page)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
 
 
 def sync(stage: Stage) -> None:

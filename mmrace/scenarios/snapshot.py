@@ -15,11 +15,10 @@ from mmrace import runtime as rt
 from mmrace.actors.stage import Stage
 from mmrace.kernel.block.device import BlockDevice
 from mmrace.kernel.fs.buffer_head import BufferHead
-from mmrace.kernel.jbd.journal import Journal
-from mmrace.kernel.jbd.transaction import Transaction
-from mmrace.kernel.mm.filemap import AddressSpace
+from mmrace.kernel.fs.fs import AddressSpace
+from mmrace.kernel.jbd.jbd import Journal, Transaction
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.mmzone import Machine
-from mmrace.kernel.mm.page import Page
 from mmrace.runtime import live
 from mmrace.runtime.flags import FlagWord
 from mmrace.runtime.struct import Struct

@@ -19,7 +19,7 @@ import time
 from mmrace import runtime as rt
 from mmrace import scenarios
 from mmrace.actors.stage import Stage
-from mmrace.kernel.mm.page import PageFlags
+from mmrace.kernel.mm.page_flags import PageFlags
 from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.noise import Noise
 

@@ -7,10 +7,9 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, reclaimer, writer
 from mmrace.actors.stage import Stage
-from mmrace.kernel.mm import filemap, migrate, mmzone, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, migrate, mmzone, page_flags, swap
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MIGRATE_SYNC, MIGRATE_SYNC_LIGHT, MigrateMode
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 from tests.scenarios.staged import Played, assert_idle, cached, is_dirty, play
 
 MODES = list(MigrateMode)
@@ -63,7 +62,7 @@ def test_a_batch_takes_no_more_than_it_may(batch: int) -> None:
     def body(stage: Stage) -> tuple[list[Page], int]:
         taken = migrator.isolate_some(stage, MIGRATE_SYNC, batch)
         count = isolated(stage)
-        assert not any(page.flags.peek(page_.PG_lru) for page in taken)
+        assert not any(page.flags.peek(page_flags.PG_lru) for page in taken)
         migrate.putback_lru_pages(list(taken))
         swap.lru_add_drain_all(stage.machine)
         return taken, count
@@ -176,7 +175,7 @@ def test_what_cannot_move_is_put_back_as_it_was() -> None:
         rc = rt.spawn(migrator.migrator, stage, cpu=1)
         rt.join(rc)
         filemap.unlock_page(page)
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         swap.lru_add_drain_all(stage.machine)
         return isolated(stage)
 

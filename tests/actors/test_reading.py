@@ -8,8 +8,7 @@ from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, reader, reclaimer, writer
 from mmrace.actors.stage import PAGES, Stage
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.mm import filemap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, swap
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from tests.runtime.engines import random_walk
 from tests.scenarios.staged import Played, assert_idle, cached, play
@@ -55,7 +54,7 @@ def test_reading_takes_no_page_lock_of_an_uptodate_page() -> None:
         kept: list[list[int] | None] = []
         rt.join(rt.spawn(lambda: kept.append(reader.read_block(stage, 0)), cpu=1))
         filemap.unlock_page(page)
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         return kept[0]
 
     played = play(body)

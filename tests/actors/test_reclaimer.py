@@ -9,9 +9,8 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.actors import migrator, reclaimer, writer
 from mmrace.actors.stage import Stage
-from mmrace.kernel.mm import mmzone, swap, vmscan
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm import mm, mmzone, page_flags, swap, vmscan
+from mmrace.kernel.mm.mm_types import Page
 from tests.scenarios.staged import cached, is_dirty, on_disk, play
 
 
@@ -49,7 +48,7 @@ def test_reclaim_frees_clean_pages_buffers_and_all(kswapd: int) -> None:
 def write_and_reclaim(stage: Stage) -> None:
     writer.write_block(stage, 0)
     swap.lru_add_drain_all(stage.machine)
-    page_.ClearPageReferenced(cached(stage))
+    page_flags.ClearPageReferenced(cached(stage))
     reclaimer.reclaimer(stage)
 
 
@@ -63,7 +62,7 @@ def test_a_direct_reclaimer_leaves_a_dirty_page_to_the_flusher() -> None:
     played = play(write_and_reclaim, strategy=Chosen(0), rounds=1)
     assert [tuple(rest) for _, *rest in played.notes("reclaim")] == [("kept", "dirty")]
     assert on_disk(played.stage, 0) == [0, 0]
-    assert is_dirty(cached(played.stage)) and cached(played.stage).flags.peek(page_.PG_reclaim)
+    assert is_dirty(cached(played.stage)) and cached(played.stage).flags.peek(page_flags.PG_reclaim)
 
 
 @pytest.mark.parametrize("kswapd", [True, False])
@@ -85,7 +84,7 @@ def activate(stage: Stage) -> None:
 
 
 def hold(stage: Stage) -> None:
-    page_.get_page(cached(stage), "test")
+    mm.get_page(cached(stage), "test")
 
 
 @pytest.mark.parametrize(("before", "fate"), [(activate, ("freed", "clean")), (hold, ("kept", "refcount"))])
@@ -95,12 +94,12 @@ def test_isolated_pages_are_reclaimed_or_put_back(before: Callable[[Stage], None
         before(stage)
         reclaimer.shrink_isolated(stage, migrator.isolate_index(stage, 0))
         if before is hold:
-            page_.put_page(page, "test")
+            swap.put_page(page, "test")
         return page
 
     played = play(body)
     assert [tuple(rest) for _, *rest in played.notes("reclaim")] == [fate]
     assert isinstance(played.value, Page)
-    assert played.value.flags.peek(page_.PG_lru) == (fate[0] == "kept")
+    assert played.value.flags.peek(page_flags.PG_lru) == (fate[0] == "kept")
     assert played.value._count.value == (fate[0] == "kept")
     assert isolated(played.stage) == 0

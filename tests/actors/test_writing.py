@@ -10,7 +10,7 @@ from mmrace import runtime as rt
 from mmrace.actors import committer, fsync, writeback, writer
 from mmrace.actors.stage import Stage
 from mmrace.kernel.fs.buffer_head import BufferState
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import page_flags
 from mmrace.kernel.mm.page_writeback import WB_SYNC_ALL, WB_SYNC_NONE, SyncMode
 from mmrace.scenarios.build import sync
 from tests.runtime.engines import random_walk
@@ -46,7 +46,7 @@ def test_the_writer_writes_its_rounds_times_burst_blocks_whole(seed: int) -> Non
     touched = {block // 2 for _, block, _ in played.notes("write-end")}
     for index in range(2):
         assert is_dirty(cached(played.stage, index)) == (index in touched)
-        assert not cached(played.stage, index).flags.peek(page_.PG_locked)
+        assert not cached(played.stage, index).flags.peek(page_flags.PG_locked)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -138,7 +138,7 @@ def test_when_fsync_returns_the_data_are_on_the_disk(seed: int) -> None:
         for block in blocks(stage):
             writer.write_block(stage, block)
         fsync.fsync(stage)
-        assert not any(cached(stage, index).flags.peek(page_.PG_writeback) for index in range(stage.pages))
+        assert not any(cached(stage, index).flags.peek(page_flags.PG_writeback) for index in range(stage.pages))
         return [on_disk(stage, block) for block in blocks(stage)]
 
     played = play(body, strategy=random_walk(seed), pages=2, rounds=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.radix_tree import Slot
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.record import SCHEMA, Record

@@ -15,10 +15,9 @@ from mmrace.actors.stage import Stage
 from mmrace.history.variant import Variant, applied
 from mmrace.kernel.block import device
 from mmrace.kernel.block.device import Bio
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferHead
-from mmrace.kernel.mm import migrate, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import migrate, page_flags, swap
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MIGRATE_SYNC, MIGRATE_SYNC_LIGHT, MigrateMode
 from mmrace.runtime import live
 from mmrace.runtime.noise import PROFILES
@@ -165,7 +164,7 @@ def test_a_reader_that_meets_a_frozen_page_reads_the_new_one(noise: str) -> None
         """Lock the ring of a frozen page, but not before a lookup has met it."""
         frozen[0].complete()
         for _ in rt.until_changed():
-            buffer.buffer_locked(head)
+            buffer_head.buffer_locked(head)
             if live.engine.marks.get("lookup: frozen page"):
                 break
         return lock_buffers(head, mode)
@@ -231,5 +230,5 @@ def test_reclaim_and_migration_never_both_win_a_page(noise: str) -> None:
             lives[facts[0].name].append("freed")
         assert all(len(ends) <= 1 for ends in lives.values())
     page = cached(played.stage)  # read anew, without buffers, if reclaim won
-    assert page._count.value == 1 + page.flags.peek(page_.PG_private)
-    assert not page.flags.peek(page_.PG_locked) and page.flags.peek(page_.PG_lru)
+    assert page._count.value == 1 + page.flags.peek(page_flags.PG_private)
+    assert not page.flags.peek(page_flags.PG_locked) and page.flags.peek(page_flags.PG_lru)

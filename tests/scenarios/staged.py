@@ -13,8 +13,8 @@ from mmrace import runtime as rt
 from mmrace import scenarios
 from mmrace.actors.stage import Stage
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm import page_flags
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.gate import GateEngine
@@ -172,4 +172,4 @@ def blocks(stage: Stage) -> Iterator[int]:
 
 def is_dirty(page: Page) -> bool:
     """Say whether a page is dirty, without an op."""
-    return bool(page.flags.peek(page_.PG_dirty))
+    return bool(page.flags.peek(page_flags.PG_dirty))

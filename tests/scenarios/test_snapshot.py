@@ -11,7 +11,6 @@ from mmrace.actors.stage import Stage
 from mmrace.installed import run_one
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import filemap, swap
-from mmrace.kernel.mm import page as page_
 from mmrace.runtime import live
 from mmrace.scenarios.snapshot import snapshot
 from tests.scenarios.staged import cached, gate_spec, play, ring
@@ -86,7 +85,7 @@ def test_freed_buffers_are_left_out_and_free_frames_say_so() -> None:
         page = filemap.find_lock_page(stage.mapping, 0)
         assert page is not None and buffer.try_to_free_buffers(page)
         filemap.unlock_page(page)
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         yield
 
     stage, shot = taken(body)
@@ -137,7 +136,7 @@ def test_a_held_lock_and_a_queued_page_are_shown() -> None:
         yield
         rt.mutex_unlock(stage.inode.i_mutex)
         filemap.unlock_page(page)
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
 
     stage, shot = taken(body, pagevec=14)
     name = cached(stage).name

@@ -10,11 +10,10 @@ from mmrace.history.variant import Variant
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
-from mmrace.kernel.mm import migrate, radix_tree
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.filemap import AddressSpace
+from mmrace.kernel.fs.fs import AddressSpace
+from mmrace.kernel.mm import filemap, migrate, mm, page_flags, radix_tree, swap
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MigrateMode
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 
 _move_mapping = migrate.migrate_page_move_mapping
 _move = migrate.buffer_migrate_page
@@ -23,22 +22,22 @@ _move = migrate.buffer_migrate_page
 def move_back(mapping: AddressSpace, newpage: Page, page: Page) -> bool:
     """Put the old page into the slot again; False if the new page has references that cannot be accounted for."""
     rt.spin_lock_irq(mapping.tree_lock)
-    slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, page_.page_index(page))
+    slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, mm.page_index(page))
     assert slot is not None
-    ok = page_.page_freeze_refs(newpage, 2)
+    ok = filemap.page_freeze_refs(newpage, 2)
     if ok:
-        page_.get_page(page, "slot")
+        mm.get_page(page, "slot")
         radix_tree.radix_tree_replace_slot(slot, page)
-        page_.page_unfreeze_refs(newpage, 1, dropped="slot")
+        filemap.page_unfreeze_refs(newpage, 1, dropped="slot")
     rt.spin_unlock_irq(mapping.tree_lock)
     return ok
 
 
 def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
     """In ASYNC: move the slot, try the buffer locks, move back on failure; the rest is as it should be."""
-    if mode != MIGRATE_ASYNC or not page_.page_has_buffers(page):
+    if mode != MIGRATE_ASYNC or not buffer.page_has_buffers(page):
         return _move(mapping, newpage, page, mode)
-    head = page_.page_buffers(page)
+    head = buffer.page_buffers(page)
     rc = _move_mapping(mapping, newpage, page, None, mode)
     if rc:
         return rc
@@ -55,14 +54,14 @@ def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: 
 
 
 def _move_ring(newpage: Page, page: Page, head: BufferHead) -> None:
-    page_.ClearPagePrivate(page)
+    page_flags.ClearPagePrivate(page)
     newpage.private = page.private
     page.private = None
-    page_.put_page(page, "private")
-    page_.get_page(newpage, "private")
+    swap.put_page(page, "private")
+    mm.get_page(newpage, "private")
     for bh in buffer.ring(head):
         buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
-    page_.SetPagePrivate(newpage)
+    page_flags.SetPagePrivate(newpage)
 
 
 CANARY = Canary(

@@ -9,7 +9,7 @@ from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
-from mmrace.kernel.jbd.journal import Journal
+from mmrace.kernel.jbd.jbd import Journal
 
 
 def wait_for_buffer_lock(journal: Journal, bh: BufferHead, wbuf: list[BufferHead]) -> None:

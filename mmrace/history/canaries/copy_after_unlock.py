@@ -7,31 +7,30 @@ held before the copy.
 from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer
-from mmrace.kernel.mm import migrate
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.filemap import AddressSpace
+from mmrace.kernel.fs.fs import AddressSpace
+from mmrace.kernel.mm import migrate, mm, page_flags, swap
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MigrateMode
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 
 
 def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
     """Move ring and slot, unlock the buffers, then copy."""
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         return migrate.migrate_page(mapping, newpage, page, mode)
-    head = page_.page_buffers(page)
+    head = buffer.page_buffers(page)
     rc = migrate.migrate_page_move_mapping(mapping, newpage, page, head, mode)
     if rc:
         return rc
     if mode != MIGRATE_ASYNC:
         migrate.buffer_migrate_lock_buffers(head, mode)
-    page_.ClearPagePrivate(page)
+    page_flags.ClearPagePrivate(page)
     newpage.private = page.private
     page.private = None
-    page_.put_page(page, "private")
-    page_.get_page(newpage, "private")
+    swap.put_page(page, "private")
+    mm.get_page(newpage, "private")
     for bh in buffer.ring(head):
         buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
-    page_.SetPagePrivate(newpage)
+    page_flags.SetPagePrivate(newpage)
     for bh in buffer.ring(head):
         buffer.unlock_buffer(bh)
         buffer.put_bh(bh, "migrate")

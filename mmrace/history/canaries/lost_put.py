@@ -2,21 +2,21 @@
 
 from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant
-from mmrace.kernel.mm import migrate
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.filemap import AddressSpace
+from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs.fs import AddressSpace
+from mmrace.kernel.mm import migrate, mm
 from mmrace.kernel.mm.migrate import MigrateMode
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 
 _move = migrate.buffer_migrate_page
 
 
 def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
     """Move a page with its buffers, and take back the put of the reference that went with them."""
-    with_buffers = page_.page_has_buffers(page)
+    with_buffers = buffer.page_has_buffers(page)
     rc = _move(mapping, newpage, page, mode)
     if rc == 0 and with_buffers:
-        page_.get_page(page, "private")
+        mm.get_page(page, "private")
     return rc
 
 

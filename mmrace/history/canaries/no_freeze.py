@@ -6,7 +6,8 @@ the migration expected, and the lookup's put later drops somebody else's referen
 
 from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant
-from mmrace.kernel.mm.page import Page, page_count
+from mmrace.kernel.mm.mm import page_count
+from mmrace.kernel.mm.mm_types import Page
 
 
 def page_freeze_refs(page: Page, count: int) -> bool:
@@ -18,7 +19,7 @@ CANARY = Canary(
     variant=Variant(
         "no-freeze",
         "a plain count test instead of the freeze",
-        {"mm.page:page_freeze_refs": page_freeze_refs},
+        {"mm.filemap:page_freeze_refs": page_freeze_refs},
         source="known-bad variant of the freeze protocol",
     ),
     scenario="async-vs-commit",

@@ -6,18 +6,17 @@ started, or to a migration.  This variant takes such a lock for a stale one of i
 
 from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.jbd import commit
-from mmrace.kernel.jbd.jbd import JournalHead
-from mmrace.kernel.jbd.transaction import Transaction
+from mmrace.kernel.jbd.jbd import JournalHead, Transaction
 
 _settle = commit.settle_clean_buffer
 
 
 def settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool) -> int:
     """Settle a clean buffer; if another has it locked, unlock it first."""
-    if not locked and buffer.buffer_locked(bh):
+    if not locked and buffer_head.buffer_locked(bh):
         buffer.unlock_buffer(bh)
     return _settle(bh, jh, commit_transaction, locked)
 

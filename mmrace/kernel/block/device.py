@@ -19,9 +19,9 @@ from mmrace.kernel.errno import Errno
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.fs.inode import Inode
+    from mmrace.kernel.fs.fs import Inode
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
-    from mmrace.kernel.mm.page import Page
 
 MARKS = (("device: i/o error", "the device failed a transfer, by the scenario's choice"),)
 

@@ -10,43 +10,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_page
+from mmrace.kernel.fs import buffer, buffer_page, fs
 from mmrace.kernel.fs import inode as inode_
-from mmrace.kernel.mm import filemap
+from mmrace.kernel.fs.fs import Inode
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.mm.filemap import AddressSpaceOperations
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.fs.fs import AddressSpaceOperations
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.page_writeback import WritebackControl
 
 MARKS: tuple[tuple[str, str], ...] = ()
 
 
-def bdget(device: BlockDevice) -> inode_.Inode:
+def bdget(device: BlockDevice) -> Inode:
     """Make the device's inode and set `bd_inode`. Called when the scenario is set up. Source: fs/block_dev.c, v3.3."""
-    inode = inode_.Inode(device, "bdev", device.nr_blocks * device.machine.words_per_buffer, device.nr_blocks)
-    inode.i_mapping = filemap.new_mapping(inode, device.machine, def_blk_aops(), None)
+    inode = Inode(device, "bdev", device.nr_blocks * device.machine.words_per_buffer, device.nr_blocks)
+    inode.i_mapping = inode_.new_mapping(inode, device.machine, def_blk_aops(), None)
     device.bd_inode = inode
     return inode
 
 
-def I_BDEV(inode: inode_.Inode) -> BlockDevice:
+def I_BDEV(inode: Inode) -> BlockDevice:
     """Return the device of a device's inode."""
     return cast("BlockDevice", inode.i_sb)
 
 
 def def_blk_aops() -> AddressSpaceOperations:
     """Return the operations of a block device's pages, as they are bound now. Source: fs/block_dev.c, v3.3."""
-    return filemap.AddressSpaceOperations(
+    return fs.AddressSpaceOperations(
         readpage=blkdev_readpage,
         writepage=blkdev_writepage,
         releasepage=blkdev_releasepage,
     )
 
 
-def blkdev_get_block(inode: inode_.Inode, iblock: int, bh: BufferHead, create: bool) -> int:
+def blkdev_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> int:
     """Map a block of the device to itself; -EIO beyond its end. Source: fs/block_dev.c, v3.3."""
     if iblock >= inode.i_blocks:
         return -Errno.EIO

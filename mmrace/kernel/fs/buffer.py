@@ -10,23 +10,22 @@ Source: fs/buffer.c, include/linux/buffer_head.h, v3.3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel import bitops
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import inode as inode_
+from mmrace.kernel.fs import buffer_head, fs, fs_writeback
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.mm import filemap, mmzone, page_writeback, radix_tree, swap, truncate
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.fs.fs import InodeState
+from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, page_writeback, radix_tree, swap, truncate
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import Bio, BlockDevice
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
-    from mmrace.kernel.mm.page import Page
 
 # Buffers that a CPU remembers, each with a reference. Source: fs/buffer.c, v3.3.
 BH_LRU_SIZE = 8
@@ -42,82 +41,6 @@ MARKS = (
     ("getblk: out of memory", "a block of the device could not be cached"),
     ("bh lru: hit", "a buffer was found in the CPU's LRU"),
 )
-
-
-# -- bits ----------------------------------------------------------------------------------------------------------
-# As BUFFER_FNS() and TAS_BUFFER_FNS() generate them: each is one atomic op on one bit.
-
-BufferTest = Callable[[BufferHead], bool]
-BufferChange = Callable[[BufferHead], None]
-
-
-def _test(bit: BufferState) -> BufferTest:
-    number = int(bit)
-
-    def test(bh: BufferHead) -> bool:
-        return rt.test_bit(bh.b_state, number)
-
-    return test
-
-
-def _set(bit: BufferState) -> BufferChange:
-    number = int(bit)
-
-    def set_(bh: BufferHead) -> None:
-        rt.set_bit(bh.b_state, number)
-
-    return set_
-
-
-def _clear(bit: BufferState) -> BufferChange:
-    number = int(bit)
-
-    def clear(bh: BufferHead) -> None:
-        rt.clear_bit(bh.b_state, number)
-
-    return clear
-
-
-def _test_set(bit: BufferState) -> BufferTest:
-    number = int(bit)
-
-    def test_set(bh: BufferHead) -> bool:
-        return rt.test_and_set_bit(bh.b_state, number)
-
-    return test_set
-
-
-def _test_clear(bit: BufferState) -> BufferTest:
-    number = int(bit)
-
-    def test_clear(bh: BufferHead) -> bool:
-        return rt.test_and_clear_bit(bh.b_state, number)
-
-    return test_clear
-
-
-buffer_uptodate, set_buffer_uptodate = _test(BufferState.BH_Uptodate), _set(BufferState.BH_Uptodate)
-clear_buffer_uptodate = _clear(BufferState.BH_Uptodate)
-buffer_dirty, set_buffer_dirty = _test(BufferState.BH_Dirty), _set(BufferState.BH_Dirty)
-clear_buffer_dirty = _clear(BufferState.BH_Dirty)
-test_set_buffer_dirty, test_clear_buffer_dirty = _test_set(BufferState.BH_Dirty), _test_clear(BufferState.BH_Dirty)
-buffer_locked = _test(BufferState.BH_Lock)
-buffer_req, clear_buffer_req = _test(BufferState.BH_Req), _clear(BufferState.BH_Req)
-test_set_buffer_req = _test_set(BufferState.BH_Req)
-buffer_mapped, set_buffer_mapped = _test(BufferState.BH_Mapped), _set(BufferState.BH_Mapped)
-clear_buffer_mapped = _clear(BufferState.BH_Mapped)
-buffer_new, set_buffer_new = _test(BufferState.BH_New), _set(BufferState.BH_New)
-clear_buffer_new = _clear(BufferState.BH_New)
-buffer_async_read, set_buffer_async_read = _test(BufferState.BH_Async_Read), _set(BufferState.BH_Async_Read)
-clear_buffer_async_read = _clear(BufferState.BH_Async_Read)
-buffer_async_write, set_buffer_async_write = _test(BufferState.BH_Async_Write), _set(BufferState.BH_Async_Write)
-clear_buffer_async_write = _clear(BufferState.BH_Async_Write)
-buffer_delay, clear_buffer_delay = _test(BufferState.BH_Delay), _clear(BufferState.BH_Delay)
-buffer_unwritten, clear_buffer_unwritten = _test(BufferState.BH_Unwritten), _clear(BufferState.BH_Unwritten)
-buffer_write_io_error = _test(BufferState.BH_Write_EIO)
-set_buffer_write_io_error = _set(BufferState.BH_Write_EIO)
-clear_buffer_write_io_error = _clear(BufferState.BH_Write_EIO)
-bitops.name_accessors(globals())
 
 
 # -- references and locks --------------------------------------------------------------------------------------------
@@ -206,7 +129,7 @@ def bh_offset(bh: BufferHead) -> int:
 
 def map_bh(bh: BufferHead, bdev: BlockDevice, block: int) -> None:
     """Say which block of the device the buffer is. Source: include/linux/buffer_head.h, v3.3."""
-    set_buffer_mapped(bh)
+    buffer_head.set_buffer_mapped(bh)
     bh.b_bdev = bdev
     bh.b_blocknr = block
 
@@ -236,18 +159,32 @@ def _close_ring(head: BufferHead) -> list[BufferHead]:
     return members
 
 
+def page_has_buffers(page: Page) -> bool:
+    """Say whether a ring of buffers hangs on the page."""
+    return page_flags.PagePrivate(page)
+
+
+def page_buffers(page: Page) -> BufferHead:
+    """Return the head of the page's ring. BUG if PG_private is clear. Source: include/linux/buffer_head.h, v3.3."""
+    rt.bug_on(not page_flags.PagePrivate(page), "page_buffers: page has no buffers", page=page)
+    head = page.private
+    rt.bug_on(head is None, "page_buffers: PG_private with an empty private", page=page)
+    assert head is not None
+    return head
+
+
 def attach_page_buffers(page: Page, head: BufferHead) -> None:
     """Hang a ring on a page, which counts as the reference "private". Source: include/linux/buffer_head.h, v3.3."""
-    page_.get_page(page, "private")
-    page_.SetPagePrivate(page)
+    mm.get_page(page, "private")
+    page_flags.SetPagePrivate(page)
     page.private = head
 
 
 def __clear_page_buffers(page: Page) -> None:
     """Take the ring off a page and drop the reference "private". Source: fs/buffer.c, v3.3."""
-    page_.ClearPagePrivate(page)
+    page_flags.ClearPagePrivate(page)
     page.private = None
-    page_.put_page(page, "private")
+    swap.put_page(page, "private")
 
 
 def create_empty_buffers(page: Page, dirty: bool = False, uptodate: bool = False) -> None:
@@ -258,25 +195,25 @@ def create_empty_buffers(page: Page, dirty: bool = False, uptodate: bool = False
     head = alloc_page_buffers(page)
     for bh in _close_ring(head):
         if dirty:
-            set_buffer_dirty(bh)
+            buffer_head.set_buffer_dirty(bh)
         if uptodate:
-            set_buffer_uptodate(bh)
+            buffer_head.set_buffer_uptodate(bh)
     mapping = page.mapping
     assert mapping is not None
     rt.spin_lock(mapping.private_lock)
-    if page_.PageUptodate(page) or page_.PageDirty(page):
+    if page_flags.PageUptodate(page) or page_flags.PageDirty(page):
         for bh in ring(head):
-            if page_.PageDirty(page):
-                set_buffer_dirty(bh)
-            if page_.PageUptodate(page):
-                set_buffer_uptodate(bh)
+            if page_flags.PageDirty(page):
+                buffer_head.set_buffer_dirty(bh)
+            if page_flags.PageUptodate(page):
+                buffer_head.set_buffer_uptodate(bh)
     attach_page_buffers(page, head)
     rt.spin_unlock(mapping.private_lock)
 
 
 def buffer_busy(bh: BufferHead) -> bool:
     """Say whether a buffer is referenced, dirty or locked. Source: fs/buffer.c, v3.3."""
-    return bh.b_count.read() != 0 or buffer_dirty(bh) or buffer_locked(bh)
+    return bh.b_count.read() != 0 or buffer_head.buffer_dirty(bh) or buffer_head.buffer_locked(bh)
 
 
 def drop_buffers(page: Page) -> BufferHead | None:
@@ -284,12 +221,12 @@ def drop_buffers(page: Page) -> BufferHead | None:
 
     Needs the page lock, and private_lock unless the page has no mapping. Source: fs/buffer.c, v3.3.
     """
-    head = page_.page_buffers(page)
+    head = page_buffers(page)
     for bh in ring(head):
-        if buffer_write_io_error(bh):
+        if buffer_head.buffer_write_io_error(bh):
             mapping = page.mapping
             if mapping is not None:
-                rt.set_bit(mapping.flags, filemap.AS_EIO)
+                rt.set_bit(mapping.flags, fs.AS_EIO)
         if buffer_busy(bh):
             rt.reached("buffer: busy")
             return None
@@ -303,8 +240,8 @@ def try_to_free_buffers(page: Page) -> bool:
     With the ring a PG_dirty that no buffer stands for is cancelled, in the same private_lock section.
     Source: fs/buffer.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "try_to_free_buffers: page is not locked", page=page)
-    if page_.PageWriteback(page):
+    rt.bug_on(not page_flags.PageLocked(page), "try_to_free_buffers: page is not locked", page=page)
+    if page_flags.PageWriteback(page):
         return False
     mapping = page.mapping
     if mapping is None:
@@ -331,12 +268,12 @@ def __set_page_dirty(page: Page, mapping: AddressSpace) -> None:
     rt.spin_lock_irq(mapping.tree_lock)
     if page.mapping is not None:  # else truncation was first
         page_writeback.account_page_dirtied(page)
-        index = page_.page_index(page)
+        index = mm.page_index(page)
         radix_tree.radix_tree_tag_set(mapping.page_tree, index, radix_tree.PAGECACHE_TAG_DIRTY)
     else:
         rt.reached("dirty: mapping went away")
     rt.spin_unlock_irq(mapping.tree_lock)
-    inode_.__mark_inode_dirty(mapping.host, inode_.InodeState.I_DIRTY_PAGES)
+    fs_writeback.__mark_inode_dirty(mapping.host, InodeState.I_DIRTY_PAGES)
 
 
 def __set_page_dirty_buffers(page: Page) -> bool:
@@ -344,14 +281,14 @@ def __set_page_dirty_buffers(page: Page) -> bool:
 
     Source: fs/buffer.c, v3.3.
     """
-    mapping = page_.page_mapping(page)
+    mapping = mm.page_mapping(page)
     if mapping is None:
-        return not page_.TestSetPageDirty(page)
+        return not page_flags.TestSetPageDirty(page)
     rt.spin_lock(mapping.private_lock)
-    if page_.page_has_buffers(page):
-        for bh in ring(page_.page_buffers(page)):
-            set_buffer_dirty(bh)
-    newly_dirty = not page_.TestSetPageDirty(page)
+    if page_has_buffers(page):
+        for bh in ring(page_buffers(page)):
+            buffer_head.set_buffer_dirty(bh)
+    newly_dirty = not page_flags.TestSetPageDirty(page)
     rt.spin_unlock(mapping.private_lock)
     if newly_dirty:
         __set_page_dirty(page, mapping)
@@ -363,16 +300,16 @@ def mark_buffer_dirty(bh: BufferHead) -> None:
 
     Source: fs/buffer.c, v3.3.
     """
-    if buffer_dirty(bh):
+    if buffer_head.buffer_dirty(bh):
         return
-    if test_set_buffer_dirty(bh):
+    if buffer_head.test_set_buffer_dirty(bh):
         return
     page = bh.b_page
     assert page is not None
-    if page_.TestSetPageDirty(page):
+    if page_flags.TestSetPageDirty(page):
         rt.reached("mark_buffer_dirty: page was dirty")
         return
-    mapping = page_.page_mapping(page)
+    mapping = mm.page_mapping(page)
     if mapping is not None:
         __set_page_dirty(page, mapping)
 
@@ -385,13 +322,13 @@ def submit_bh(rw: int, bh: BufferHead) -> None:
 
     The buffer lock belongs to the I/O from here on. No page reference is taken. Source: fs/buffer.c, v3.3.
     """
-    rt.bug_on(not buffer_locked(bh), "submit_bh: buffer is not locked", bh=bh)
-    rt.bug_on(not buffer_mapped(bh), "submit_bh: buffer is not mapped", bh=bh)
+    rt.bug_on(not buffer_head.buffer_locked(bh), "submit_bh: buffer is not locked", bh=bh)
+    rt.bug_on(not buffer_head.buffer_mapped(bh), "submit_bh: buffer is not mapped", bh=bh)
     rt.bug_on(bh.b_end_io is None, "submit_bh: buffer has no end handler", bh=bh)
-    rt.bug_on(buffer_delay(bh), "submit_bh: buffer is delayed", bh=bh)
-    rt.bug_on(buffer_unwritten(bh), "submit_bh: buffer is unwritten", bh=bh)
-    if test_set_buffer_req(bh) and rw & device.WRITE:
-        clear_buffer_write_io_error(bh)
+    rt.bug_on(buffer_head.buffer_delay(bh), "submit_bh: buffer is delayed", bh=bh)
+    rt.bug_on(buffer_head.buffer_unwritten(bh), "submit_bh: buffer is unwritten", bh=bh)
+    if buffer_head.test_set_buffer_req(bh) and rw & device.WRITE:
+        buffer_head.clear_buffer_write_io_error(bh)
     sector, bdev, page = bh.b_blocknr, bh.b_bdev, bh.b_page
     assert bdev is not None and page is not None
     bio = device.Bio(bdev, sector, page, bh_offset(bh), bh.b_size, bh, end_bio_bh_io_sync)
@@ -410,10 +347,10 @@ def end_bio_bh_io_sync(bio: Bio, error: int) -> None:
 def __end_buffer_read_notouch(bh: BufferHead, uptodate: bool) -> None:
     """Record the outcome of a read and unlock. Source: fs/buffer.c, v3.3."""
     if uptodate:
-        set_buffer_uptodate(bh)
+        buffer_head.set_buffer_uptodate(bh)
     else:
         rt.reached("buffer: read error")
-        clear_buffer_uptodate(bh)
+        buffer_head.clear_buffer_uptodate(bh)
     unlock_buffer(bh)
 
 
@@ -426,11 +363,11 @@ def end_buffer_read_sync(bh: BufferHead, uptodate: bool) -> None:
 def end_buffer_write_sync(bh: BufferHead, uptodate: bool) -> None:
     """End a write that somebody may wait for; drops the reference "io". Irq context. Source: fs/buffer.c, v3.3."""
     if uptodate:
-        set_buffer_uptodate(bh)
+        buffer_head.set_buffer_uptodate(bh)
     else:
         rt.reached("buffer: write error")
-        set_buffer_write_io_error(bh)
-        clear_buffer_uptodate(bh)
+        buffer_head.set_buffer_write_io_error(bh)
+        buffer_head.clear_buffer_uptodate(bh)
     unlock_buffer(bh)
     put_bh(bh, "io")
 
@@ -445,12 +382,12 @@ def ll_rw_block(rw: int, bhs: Sequence[BufferHead]) -> None:
             rt.reached("ll_rw_block: buffer lock busy")
             continue
         if rw & device.WRITE:
-            if test_clear_buffer_dirty(bh):
+            if buffer_head.test_clear_buffer_dirty(bh):
                 bh.b_end_io = end_buffer_write_sync
                 get_bh(bh, "io")
                 submit_bh(device.WRITE, bh)
                 continue
-        elif not buffer_uptodate(bh):
+        elif not buffer_head.buffer_uptodate(bh):
             bh.b_end_io = end_buffer_read_sync
             get_bh(bh, "io")
             submit_bh(rw, bh)
@@ -461,7 +398,7 @@ def ll_rw_block(rw: int, bhs: Sequence[BufferHead]) -> None:
 def write_dirty_buffer(bh: BufferHead, rw: int = device.WRITE) -> None:
     """Start writing a buffer if it is dirty; sleeps for its lock. Source: fs/buffer.c, v3.3."""
     lock_buffer(bh)
-    if not test_clear_buffer_dirty(bh):
+    if not buffer_head.test_clear_buffer_dirty(bh):
         unlock_buffer(bh)
         return
     bh.b_end_io = end_buffer_write_sync
@@ -473,14 +410,14 @@ def sync_dirty_buffer(bh: BufferHead, rw: int = device.WRITE_SYNC) -> int:
     """Write a buffer if it is dirty and wait; 0 or -EIO. Needs a reference. Source: fs/buffer.c, v3.3."""
     rt.bug_on(bh.b_count.read() < 1, "sync_dirty_buffer: buffer has no reference", bh=bh)
     lock_buffer(bh)
-    if not test_clear_buffer_dirty(bh):
+    if not buffer_head.test_clear_buffer_dirty(bh):
         unlock_buffer(bh)
         return 0
     get_bh(bh, "io")
     bh.b_end_io = end_buffer_write_sync
     submit_bh(rw, bh)
     wait_on_buffer(bh)
-    return 0 if buffer_uptodate(bh) else -Errno.EIO
+    return 0 if buffer_head.buffer_uptodate(bh) else -Errno.EIO
 
 
 # -- the cache of a block device ---------------------------------------------------------------------------------------
@@ -497,16 +434,16 @@ def __find_get_block_slow(bdev: BlockDevice, block: int, ref: str) -> BufferHead
         return None
     found = None
     rt.spin_lock(mapping.private_lock)
-    if page_.page_has_buffers(page):
-        for bh in ring(page_.page_buffers(page)):
-            if not buffer_mapped(bh):
+    if page_has_buffers(page):
+        for bh in ring(page_buffers(page)):
+            if not buffer_head.buffer_mapped(bh):
                 continue
             if bh.b_blocknr == block:
                 found = bh
                 get_bh(bh, ref)
                 break
     rt.spin_unlock(mapping.private_lock)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
     return found
 
 
@@ -572,16 +509,16 @@ def init_page_buffers(page: Page, bdev: BlockDevice, block: int) -> None:
 
     Source: fs/buffer.c, v3.3.
     """
-    uptodate = page_.PageUptodate(page)
-    for number, bh in enumerate(ring(page_.page_buffers(page))):
-        if not buffer_mapped(bh):
+    uptodate = page_flags.PageUptodate(page)
+    for number, bh in enumerate(ring(page_buffers(page))):
+        if not buffer_head.buffer_mapped(bh):
             bh.b_end_io = None
             bh.b_private = None
             bh.b_bdev = bdev
             bh.b_blocknr = block + number
             if uptodate:
-                set_buffer_uptodate(bh)
-            set_buffer_mapped(bh)
+                buffer_head.set_buffer_uptodate(bh)
+            buffer_head.set_buffer_mapped(bh)
 
 
 def grow_dev_page(bdev: BlockDevice, block: int, index: int) -> Page | None:
@@ -593,8 +530,8 @@ def grow_dev_page(bdev: BlockDevice, block: int, index: int) -> Page | None:
     page = filemap.find_or_create_page(mapping, index)
     if page is None:
         return None
-    rt.bug_on(not page_.PageLocked(page), "grow_dev_page: page is not locked", page=page)
-    if page_.page_has_buffers(page):
+    rt.bug_on(not page_flags.PageLocked(page), "grow_dev_page: page is not locked", page=page)
+    if page_has_buffers(page):
         init_page_buffers(page, bdev, block)
         return page
     head = alloc_page_buffers(page)
@@ -614,7 +551,7 @@ def grow_buffers(bdev: BlockDevice, block: int) -> bool:
     if page is None:
         return False
     filemap.unlock_page(page)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
     return True
 
 
@@ -642,17 +579,17 @@ def __getblk(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead:
 def __bread(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead | None:
     """Return the buffer of a block, read if need be; None on a read error. Sleeps. Source: fs/buffer.c, v3.3."""
     bh = __getblk(bdev, block, ref)
-    if buffer_uptodate(bh):
+    if buffer_head.buffer_uptodate(bh):
         return bh
     lock_buffer(bh)
-    if buffer_uptodate(bh):
+    if buffer_head.buffer_uptodate(bh):
         unlock_buffer(bh)
         return bh
     get_bh(bh, "io")
     bh.b_end_io = end_buffer_read_sync
     submit_bh(device.READ, bh)
     wait_on_buffer(bh)
-    if buffer_uptodate(bh):
+    if buffer_head.buffer_uptodate(bh):
         return bh
     brelse(bh, ref)
     return None
@@ -680,7 +617,7 @@ def unmap_underlying_metadata(bdev: BlockDevice, block: int) -> None:
     """Forget a cached metadata buffer of a block that now belongs to a file. Sleeps. Source: fs/buffer.c, v3.3."""
     old_bh = __find_get_block_slow(bdev, block, "lookup")
     if old_bh is not None:
-        clear_buffer_dirty(old_bh)
+        buffer_head.clear_buffer_dirty(old_bh)
         wait_on_buffer(old_bh)
-        clear_buffer_req(old_bh)
+        buffer_head.clear_buffer_req(old_bh)
         __brelse(old_bh, "lookup")

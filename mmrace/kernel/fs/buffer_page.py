@@ -15,17 +15,14 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
-from mmrace.kernel.fs import inode as inode_
+from mmrace.kernel.fs import buffer, buffer_head, fs
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.mm import filemap, mmzone, page_writeback, truncate
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, page_writeback, swap, truncate
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import EndIo
-    from mmrace.kernel.fs.inode import Inode
-    from mmrace.kernel.mm.filemap import AddressSpace
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.fs.fs import AddressSpace, Inode
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.page_writeback import WritebackControl
 
 GetBlock = Callable[["Inode", int, BufferHead, bool], int]
@@ -49,31 +46,32 @@ def end_buffer_async_read(bh: BufferHead, uptodate: bool) -> None:
     page = bh.b_page
     assert page is not None
     if uptodate:
-        buffer.set_buffer_uptodate(bh)
+        buffer_head.set_buffer_uptodate(bh)
     else:
         rt.reached("buffer: read error")
-        buffer.clear_buffer_uptodate(bh)
-        page_.SetPageError(page)
-    first = page_.page_buffers(page)
+        buffer_head.clear_buffer_uptodate(bh)
+        page_flags.SetPageError(page)
+    first = buffer.page_buffers(page)
     rt.local_irq_disable()
     rt.bit_spin_lock(first.b_state, BufferState.BH_Uptodate_Lock)
-    buffer.clear_buffer_async_read(bh)
+    buffer_head.clear_buffer_async_read(bh)
     buffer.unlock_buffer(bh)
     page_uptodate = True
     busy = False
     for tmp in buffer.ring(bh):
-        if not buffer.buffer_uptodate(tmp):
+        if not buffer_head.buffer_uptodate(tmp):
             page_uptodate = False
-        if buffer.buffer_async_read(tmp):
-            rt.bug_on(not buffer.buffer_locked(tmp), "end_buffer_async_read: buffer under I/O is not locked", bh=tmp)
+        if buffer_head.buffer_async_read(tmp):
+            unlocked = not buffer_head.buffer_locked(tmp)
+            rt.bug_on(unlocked, "end_buffer_async_read: buffer under I/O is not locked", bh=tmp)
             busy = True
             break
     rt.bit_spin_unlock(first.b_state, BufferState.BH_Uptodate_Lock)
     rt.local_irq_enable()
     if busy:
         return
-    if page_uptodate and not page_.PageError(page):
-        page_.SetPageUptodate(page)
+    if page_uptodate and not page_flags.PageError(page):
+        page_flags.SetPageUptodate(page)
     filemap.unlock_page(page)
 
 
@@ -82,24 +80,25 @@ def end_buffer_async_write(bh: BufferHead, uptodate: bool) -> None:
     page = bh.b_page
     assert page is not None
     if uptodate:
-        buffer.set_buffer_uptodate(bh)
+        buffer_head.set_buffer_uptodate(bh)
     else:
         rt.reached("buffer: write error")
         mapping = page.mapping
         if mapping is not None:
-            rt.set_bit(mapping.flags, filemap.AS_EIO)
-        buffer.set_buffer_write_io_error(bh)
-        buffer.clear_buffer_uptodate(bh)
-        page_.SetPageError(page)
-    first = page_.page_buffers(page)
+            rt.set_bit(mapping.flags, fs.AS_EIO)
+        buffer_head.set_buffer_write_io_error(bh)
+        buffer_head.clear_buffer_uptodate(bh)
+        page_flags.SetPageError(page)
+    first = buffer.page_buffers(page)
     rt.local_irq_disable()
     rt.bit_spin_lock(first.b_state, BufferState.BH_Uptodate_Lock)
-    buffer.clear_buffer_async_write(bh)
+    buffer_head.clear_buffer_async_write(bh)
     buffer.unlock_buffer(bh)
     busy = False
     for tmp in buffer.ring(bh):
-        if tmp is not bh and buffer.buffer_async_write(tmp):
-            rt.bug_on(not buffer.buffer_locked(tmp), "end_buffer_async_write: buffer under I/O is not locked", bh=tmp)
+        if tmp is not bh and buffer_head.buffer_async_write(tmp):
+            unlocked = not buffer_head.buffer_locked(tmp)
+            rt.bug_on(unlocked, "end_buffer_async_write: buffer under I/O is not locked", bh=tmp)
             busy = True
             break
     rt.bit_spin_unlock(first.b_state, BufferState.BH_Uptodate_Lock)
@@ -111,7 +110,7 @@ def end_buffer_async_write(bh: BufferHead, uptodate: bool) -> None:
 def mark_buffer_async_read(bh: BufferHead) -> None:
     """Make a locked buffer's I/O one of a page read. Source: fs/buffer.c, v3.3."""
     bh.b_end_io = end_buffer_async_read
-    buffer.set_buffer_async_read(bh)
+    buffer_head.set_buffer_async_read(bh)
 
 
 def mark_buffer_async_write(bh: BufferHead) -> None:
@@ -122,7 +121,7 @@ def mark_buffer_async_write(bh: BufferHead) -> None:
 def mark_buffer_async_write_endio(bh: BufferHead, handler: EndIo) -> None:
     """Make a locked buffer's I/O one of a page writeback that ends with `handler`. Source: fs/buffer.c, v3.3."""
     bh.b_end_io = handler
-    buffer.set_buffer_async_write(bh)
+    buffer_head.set_buffer_async_write(bh)
 
 
 # -- writing a page ----------------------------------------------------------------------------------------------------
@@ -136,15 +135,15 @@ def __block_write_full_page(
     The writes hold no buffer reference: PG_writeback keeps the ring. Returns 0 or an error of `get_block`.
     Source: fs/buffer.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "__block_write_full_page: page is not locked", page=page)
-    if not page_.page_has_buffers(page):
+    rt.bug_on(not page_flags.PageLocked(page), "__block_write_full_page: page is not locked", page=page)
+    if not buffer.page_has_buffers(page):
         buffer.create_empty_buffers(page, dirty=True, uptodate=True)
-    head = page_.page_buffers(page)
+    head = buffer.page_buffers(page)
     error = _map_dirty_buffers(inode, page, head, get_block)
     if error:
         return _recover_write(page, head, handler, error)
     for bh in buffer.ring(head):
-        if not buffer.buffer_mapped(bh):
+        if not buffer_head.buffer_mapped(bh):
             continue
         # Background writeback skips a buffer that somebody else is at; the page stays dirty for the next round.
         if wbc.sync_mode != page_writeback.WB_SYNC_NONE:
@@ -153,11 +152,11 @@ def __block_write_full_page(
             rt.reached("block_write_full_page: buffer lock busy")
             page_writeback.redirty_page_for_writepage(wbc, page)
             continue
-        if buffer.test_clear_buffer_dirty(bh):
+        if buffer_head.test_clear_buffer_dirty(bh):
             mark_buffer_async_write_endio(bh, handler)
         else:
             buffer.unlock_buffer(bh)
-    rt.bug_on(page_.PageWriteback(page), "__block_write_full_page: page is under writeback", page=page)
+    rt.bug_on(page_flags.PageWriteback(page), "__block_write_full_page: page is under writeback", page=page)
     page_writeback.set_page_writeback(page)
     nr_underway = _submit_async_writes(head)
     filemap.unlock_page(page)
@@ -172,20 +171,20 @@ def _map_dirty_buffers(inode: Inode, page: Page, head: BufferHead, get_block: Ge
     """Map each dirty buffer that has no block yet; those beyond the file's end become clean. May sleep."""
     machine = mmzone.page_machine(page)
     last_block = (inode.i_size - 1) // machine.words_per_buffer
-    block = page_.page_index(page) * machine.buffers_per_page
+    block = mm.page_index(page) * machine.buffers_per_page
     for bh in buffer.ring(head):
         if block > last_block:
-            buffer.clear_buffer_dirty(bh)
-            buffer.set_buffer_uptodate(bh)
-        elif not buffer.buffer_mapped(bh) and buffer.buffer_dirty(bh):
+            buffer_head.clear_buffer_dirty(bh)
+            buffer_head.set_buffer_uptodate(bh)
+        elif not buffer_head.buffer_mapped(bh) and buffer_head.buffer_dirty(bh):
             rt.bug_on(get_block is None, "__block_write_full_page: an unmapped buffer and no get_block", bh=bh)
             assert get_block is not None
             error = get_block(inode, block, bh, True)
             if error:
                 return error
-            buffer.clear_buffer_delay(bh)
-            if buffer.buffer_new(bh):
-                buffer.clear_buffer_new(bh)
+            buffer_head.clear_buffer_delay(bh)
+            if buffer_head.buffer_new(bh):
+                buffer_head.clear_buffer_new(bh)
                 _forget_metadata(bh)
         block += 1
     return 0
@@ -203,7 +202,7 @@ def _submit_async_writes(head: BufferHead) -> int:
     bh = head
     while True:
         next_bh = bh.b_this_page
-        if buffer.buffer_async_write(bh):
+        if buffer_head.buffer_async_write(bh):
             buffer.submit_bh(device.WRITE, bh)
             nr_underway += 1
         assert next_bh is not None
@@ -216,22 +215,22 @@ def _recover_write(page: Page, head: BufferHead, handler: EndIo, error: int) -> 
     """After an error of get_block: write what is mapped all the same, then fail. Unlocks the page."""
     rt.reached("block_write_full_page: recover")
     for bh in buffer.ring(head):
-        if buffer.buffer_mapped(bh) and buffer.buffer_dirty(bh) and not buffer.buffer_delay(bh):
+        if buffer_head.buffer_mapped(bh) and buffer_head.buffer_dirty(bh) and not buffer_head.buffer_delay(bh):
             buffer.lock_buffer(bh)
             mark_buffer_async_write_endio(bh, handler)
         else:
             # The page is going to have an error on it: do not let the dirty bit bring it back for ever.
-            buffer.clear_buffer_dirty(bh)
-    page_.SetPageError(page)
-    rt.bug_on(page_.PageWriteback(page), "__block_write_full_page: page is under writeback", page=page)
+            buffer_head.clear_buffer_dirty(bh)
+    page_flags.SetPageError(page)
+    rt.bug_on(page_flags.PageWriteback(page), "__block_write_full_page: page is under writeback", page=page)
     mapping = page.mapping
     assert mapping is not None
     filemap.mapping_set_error(mapping, error)
     page_writeback.set_page_writeback(page)
     nr_underway = 0
     for bh in buffer.ring(head):
-        if buffer.buffer_async_write(bh):
-            buffer.clear_buffer_dirty(bh)
+        if buffer_head.buffer_async_write(bh):
+            buffer_head.clear_buffer_dirty(bh)
             buffer.submit_bh(device.WRITE, bh)
             nr_underway += 1
     filemap.unlock_page(page)
@@ -255,7 +254,7 @@ def block_write_full_page_endio(page: Page, get_block: GetBlock | None, wbc: Wri
     inode = mapping.host
     words_per_page = mapping.machine.words_per_page
     end_index, offset = divmod(inode.i_size, words_per_page)
-    index = page_.page_index(page)
+    index = mm.page_index(page)
     if index < end_index:
         return __block_write_full_page(inode, page, get_block, wbc, handler)
     if index >= end_index + 1 or offset == 0:
@@ -263,17 +262,11 @@ def block_write_full_page_endio(page: Page, get_block: GetBlock | None, wbc: Wri
         truncate.do_invalidatepage(page, 0)
         filemap.unlock_page(page)
         return 0
-    zero_user_segment(page, offset, words_per_page)
+    highmem.zero_user_segment(page, offset, words_per_page)
     return __block_write_full_page(inode, page, get_block, wbc, handler)
 
 
 # -- reading a page ----------------------------------------------------------------------------------------------------
-
-
-def zero_user_segment(page: Page, start: int, end: int) -> None:
-    """Zero the words start..end-1 of a page. Source: include/linux/highmem.h, v3.3."""
-    for i in range(start, end):
-        page.words.write(i, 0)
 
 
 def block_read_full_page(page: Page, get_block: GetBlock) -> int:
@@ -283,24 +276,24 @@ def block_read_full_page(page: Page, get_block: GetBlock) -> int:
     """
     mapping = page.mapping
     assert mapping is not None
-    rt.bug_on(not page_.PageLocked(page), "block_read_full_page: page is not locked", page=page)
-    if not page_.page_has_buffers(page):
+    rt.bug_on(not page_flags.PageLocked(page), "block_read_full_page: page is not locked", page=page)
+    if not buffer.page_has_buffers(page):
         buffer.create_empty_buffers(page)
     bhs = _buffers_to_read(mapping.host, page, get_block)
     if not bhs:
         # Everything was there, or there was an error: nothing is to be waited for.
-        if not page_.PageError(page):
-            page_.SetPageUptodate(page)
+        if not page_flags.PageError(page):
+            page_flags.SetPageUptodate(page)
         filemap.unlock_page(page)
         return 0
     for bh in bhs:
         buffer.lock_buffer(bh)
         mark_buffer_async_read(bh)
     # From here on the page lock belongs to the reads: the last one to end releases it.
-    rt.hand_over(page.flags, page_.PG_locked, page)
+    rt.hand_over(page.flags, page_flags.PG_locked, page)
     me = rt.current()
     for bh in bhs:
-        if buffer.buffer_uptodate(bh):
+        if buffer_head.buffer_uptodate(bh):
             # Somebody read it under the buffer lock meanwhile: end our read here, as one of those that own the page.
             rt.reached("block_read_full_page: filled meanwhile")
             acts_for = me.acts_for
@@ -315,33 +308,33 @@ def block_read_full_page(page: Page, get_block: GetBlock) -> int:
 def _buffers_to_read(inode: Inode, page: Page, get_block: GetBlock) -> list[BufferHead]:
     """Collect the buffers of a locked page that must be read; zeroes those beyond the file's end."""
     machine = mmzone.page_machine(page)
-    block = page_.page_index(page) * machine.buffers_per_page
+    block = mm.page_index(page) * machine.buffers_per_page
     end_block = -(-inode.i_size // machine.words_per_buffer)
     fully_mapped = True
     found: list[BufferHead] = []
-    for bh in buffer.ring(page_.page_buffers(page)):
+    for bh in buffer.ring(buffer.page_buffers(page)):
         block += 1
-        if buffer.buffer_uptodate(bh):
+        if buffer_head.buffer_uptodate(bh):
             continue
-        if not buffer.buffer_mapped(bh):
+        if not buffer_head.buffer_mapped(bh):
             fully_mapped = False
             error = 0
             if block - 1 < end_block:
                 error = get_block(inode, block - 1, bh, False)
                 if error:
-                    page_.SetPageError(page)
-            if not buffer.buffer_mapped(bh):
+                    page_flags.SetPageError(page)
+            if not buffer_head.buffer_mapped(bh):
                 start = buffer.bh_offset(bh)
-                zero_user_segment(page, start, start + bh.b_size)
+                highmem.zero_user_segment(page, start, start + bh.b_size)
                 if not error:
-                    buffer.set_buffer_uptodate(bh)
+                    buffer_head.set_buffer_uptodate(bh)
                 continue
             # get_block may have filled the buffer itself.
-            if buffer.buffer_uptodate(bh):
+            if buffer_head.buffer_uptodate(bh):
                 continue
         found.append(bh)
     if fully_mapped:
-        page_.SetPageMappedToDisk(page)
+        page_flags.SetPageMappedToDisk(page)
     return found
 
 
@@ -350,12 +343,12 @@ def block_is_partially_uptodate(page: Page, from_: int, count: int) -> bool:
 
     Source: fs/buffer.c, v3.3.
     """
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         return False
     size = mmzone.page_machine(page).words_per_buffer
     start = 0
-    for bh in buffer.ring(page_.page_buffers(page)):
-        if start + size > from_ and not buffer.buffer_uptodate(bh):
+    for bh in buffer.ring(buffer.page_buffers(page)):
+        if start + size > from_ and not buffer_head.buffer_uptodate(bh):
             return False
         start += size
         if start >= from_ + count:
@@ -373,28 +366,28 @@ def __block_write_begin(page: Page, pos: int, count: int, get_block: GetBlock) -
     """
     mapping = page.mapping
     assert mapping is not None
-    rt.bug_on(not page_.PageLocked(page), "__block_write_begin: page is not locked", page=page)
+    rt.bug_on(not page_flags.PageLocked(page), "__block_write_begin: page is not locked", page=page)
     machine = mapping.machine
     from_ = pos % machine.words_per_page
     to = from_ + count
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         buffer.create_empty_buffers(page)
-    block = page_.page_index(page) * machine.buffers_per_page
+    block = mm.page_index(page) * machine.buffers_per_page
     wait: list[BufferHead] = []
     error = 0
-    for number, bh in enumerate(buffer.ring(page_.page_buffers(page))):
+    for number, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
         start = number * bh.b_size
         end = start + bh.b_size
         if end <= from_ or start >= to:
-            if page_.PageUptodate(page) and not buffer.buffer_uptodate(bh):
-                buffer.set_buffer_uptodate(bh)
+            if page_flags.PageUptodate(page) and not buffer_head.buffer_uptodate(bh):
+                buffer_head.set_buffer_uptodate(bh)
             continue
         error = _prepare_block(mapping.host, page, bh, block + number, get_block, (from_, to), wait)
         if error:
             break
     for bh in wait:
         buffer.wait_on_buffer(bh)
-        if not buffer.buffer_uptodate(bh):
+        if not buffer_head.buffer_uptodate(bh):
             rt.reached("write_begin: read error")
             error = -Errno.EIO
     if error:
@@ -415,27 +408,27 @@ def _prepare_block(
     from_, to = written
     start = buffer.bh_offset(bh)
     end = start + bh.b_size
-    if buffer.buffer_new(bh):
-        buffer.clear_buffer_new(bh)
-    if not buffer.buffer_mapped(bh):
+    if buffer_head.buffer_new(bh):
+        buffer_head.clear_buffer_new(bh)
+    if not buffer_head.buffer_mapped(bh):
         error = get_block(inode, block, bh, True)
         if error:
             return error
-        if buffer.buffer_new(bh):
+        if buffer_head.buffer_new(bh):
             _forget_metadata(bh)
-            if page_.PageUptodate(page):
-                buffer.clear_buffer_new(bh)
-                buffer.set_buffer_uptodate(bh)
+            if page_flags.PageUptodate(page):
+                buffer_head.clear_buffer_new(bh)
+                buffer_head.set_buffer_uptodate(bh)
                 buffer.mark_buffer_dirty(bh)
                 return 0
-            zero_user_segment(page, start, max(start, from_))
-            zero_user_segment(page, min(end, to), end)
+            highmem.zero_user_segment(page, start, max(start, from_))
+            highmem.zero_user_segment(page, min(end, to), end)
             return 0
-    if page_.PageUptodate(page):
-        if not buffer.buffer_uptodate(bh):
-            buffer.set_buffer_uptodate(bh)
+    if page_flags.PageUptodate(page):
+        if not buffer_head.buffer_uptodate(bh):
+            buffer_head.set_buffer_uptodate(bh)
         return 0
-    if not buffer.buffer_uptodate(bh) and (start < from_ or end > to):
+    if not buffer_head.buffer_uptodate(bh) and (start < from_ or end > to):
         rt.reached("write_begin: partial block read")
         buffer.ll_rw_block(device.READ, [bh])
         wait.append(bh)
@@ -444,17 +437,17 @@ def _prepare_block(
 
 def page_zero_new_buffers(page: Page, from_: int, to: int) -> None:
     """Zero the new blocks of a write that failed, so that nothing stale is shown. Source: fs/buffer.c, v3.3."""
-    rt.bug_on(not page_.PageLocked(page), "page_zero_new_buffers: page is not locked", page=page)
-    if not page_.page_has_buffers(page):
+    rt.bug_on(not page_flags.PageLocked(page), "page_zero_new_buffers: page is not locked", page=page)
+    if not buffer.page_has_buffers(page):
         return
-    for number, bh in enumerate(buffer.ring(page_.page_buffers(page))):
+    for number, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
         start = number * bh.b_size
         end = start + bh.b_size
-        if buffer.buffer_new(bh) and end > from_ and start < to:
-            if not page_.PageUptodate(page):
-                zero_user_segment(page, max(from_, start), min(to, end))
-                buffer.set_buffer_uptodate(bh)
-            buffer.clear_buffer_new(bh)
+        if buffer_head.buffer_new(bh) and end > from_ and start < to:
+            if not page_flags.PageUptodate(page):
+                highmem.zero_user_segment(page, max(from_, start), min(to, end))
+                buffer_head.set_buffer_uptodate(bh)
+            buffer_head.clear_buffer_new(bh)
             buffer.mark_buffer_dirty(bh)
 
 
@@ -464,17 +457,17 @@ def __block_commit_write(page: Page, from_: int, to: int) -> int:
     Source: fs/buffer.c, v3.3.
     """
     partial = False
-    for number, bh in enumerate(buffer.ring(page_.page_buffers(page))):
+    for number, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
         start = number * bh.b_size
         if start + bh.b_size <= from_ or start >= to:
-            if not buffer.buffer_uptodate(bh):
+            if not buffer_head.buffer_uptodate(bh):
                 partial = True
         else:
-            buffer.set_buffer_uptodate(bh)
+            buffer_head.set_buffer_uptodate(bh)
             buffer.mark_buffer_dirty(bh)
-        buffer.clear_buffer_new(bh)
+        buffer_head.clear_buffer_new(bh)
     if not partial:
-        page_.SetPageUptodate(page)
+        page_flags.SetPageUptodate(page)
     return 0
 
 
@@ -486,7 +479,7 @@ def block_write_begin(mapping: AddressSpace, pos: int, count: int, get_block: Ge
     error = __block_write_begin(page, pos, count, get_block)
     if error:
         filemap.unlock_page(page)
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         return error, None
     return 0, page
 
@@ -496,7 +489,7 @@ def block_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, pa
     start = pos % mapping.machine.words_per_page
     if copied < count:
         # A short copy into a block that is not uptodate counts as nothing.
-        if not page_.PageUptodate(page):
+        if not page_flags.PageUptodate(page):
             copied = 0
         page_zero_new_buffers(page, start + copied, start + count)
     __block_commit_write(page, start, start + copied)
@@ -506,9 +499,9 @@ def block_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, pa
 def generic_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, page: Page) -> int:
     """Commit a write, grow the file if it went beyond its end, unlock and release. Source: fs/buffer.c, v3.3."""
     copied = block_write_end(mapping, pos, count, copied, page)
-    inode_.i_size_extend(mapping.host, pos + copied)
+    fs.i_size_extend(mapping.host, pos + copied)
     filemap.unlock_page(page)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
     return copied
 
 
@@ -518,13 +511,13 @@ def generic_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, 
 def discard_buffer(bh: BufferHead) -> None:
     """Make a buffer mean nothing. Needs the page lock; sleeps for the buffer lock. Source: fs/buffer.c, v3.3."""
     buffer.lock_buffer(bh)
-    buffer.clear_buffer_dirty(bh)
+    buffer_head.clear_buffer_dirty(bh)
     bh.b_bdev = None
-    buffer.clear_buffer_mapped(bh)
-    buffer.clear_buffer_req(bh)
-    buffer.clear_buffer_new(bh)
-    buffer.clear_buffer_delay(bh)
-    buffer.clear_buffer_unwritten(bh)
+    buffer_head.clear_buffer_mapped(bh)
+    buffer_head.clear_buffer_req(bh)
+    buffer_head.clear_buffer_new(bh)
+    buffer_head.clear_buffer_delay(bh)
+    buffer_head.clear_buffer_unwritten(bh)
     buffer.unlock_buffer(bh)
 
 
@@ -533,10 +526,10 @@ def block_invalidatepage(page: Page, offset: int) -> None:
 
     Source: fs/buffer.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "block_invalidatepage: page is not locked", page=page)
-    if not page_.page_has_buffers(page):
+    rt.bug_on(not page_flags.PageLocked(page), "block_invalidatepage: page is not locked", page=page)
+    if not buffer.page_has_buffers(page):
         return
-    for number, bh in enumerate(buffer.ring(page_.page_buffers(page))):
+    for number, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
         if offset <= number * bh.b_size:
             discard_buffer(bh)
     # Only a whole page may lose its ring: with a part, somebody else may hold on to what is left.

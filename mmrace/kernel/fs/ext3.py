@@ -15,22 +15,19 @@ from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_page
+from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.jbd import jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.mm import filemap, migrate, page_writeback
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, migrate, mm, page_flags, page_writeback, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.fs.inode import Inode
-    from mmrace.kernel.jbd.journal import Journal
-    from mmrace.kernel.jbd.transaction import Handle
-    from mmrace.kernel.mm.filemap import AddressSpace, AddressSpaceOperations
+    from mmrace.kernel.fs.fs import AddressSpace, AddressSpaceOperations, Inode
+    from mmrace.kernel.jbd.jbd import Handle, Journal
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
-    from mmrace.kernel.mm.page import Page
     from mmrace.kernel.mm.page_writeback import WritebackControl
 
 EXT3_TRANS_BLOCKS = 2
@@ -89,20 +86,20 @@ class Ext3:
         bdev.bdev_try_to_free_page = lambda page: bdev_try_to_free_page(self, page)
 
 
-def ext3_iget(fs: Ext3, ino: int, blocks: int) -> Inode:
+def ext3_iget(sbi: Ext3, ino: int, blocks: int) -> Inode:
     """Make inode `ino` of `blocks` blocks, laid out one after the other. For set-up.
 
     Source: fs/ext3/inode.c, v3.3.
     """
-    inode = inode_.new_inode(fs, ino, fs.machine, ext3_set_aops(fs), blocks)
-    inode.i_data = fs.next_block
-    fs.next_block += blocks
+    inode = inode_.new_inode(sbi, ino, sbi.machine, ext3_set_aops(sbi), blocks)
+    inode.i_data = sbi.next_block
+    sbi.next_block += blocks
     return inode
 
 
-def ext3_set_aops(fs: Ext3) -> AddressSpaceOperations:
+def ext3_set_aops(sbi: Ext3) -> AddressSpaceOperations:
     """Choose the operations of a file's mapping by data mode. Source: fs/ext3/inode.c, v3.3."""
-    match fs.data:
+    match sbi.data:
         case DataMode.ORDERED:
             return ext3_ordered_aops()
         case DataMode.WRITEBACK:
@@ -141,8 +138,8 @@ def ext3_journal_stop(handle: Handle) -> None:
 
 def ext3_writepage_trans_blocks(inode: Inode) -> int:
     """Say how many credits writing one page can need. Source: fs/ext3/inode.c, v3.3."""
-    fs = EXT3_SB(inode)
-    return EXT3_TRANS_BLOCKS + (fs.machine.buffers_per_page if fs.data is DataMode.JOURNAL else 0)
+    sbi = EXT3_SB(inode)
+    return EXT3_TRANS_BLOCKS + (sbi.machine.buffers_per_page if sbi.data is DataMode.JOURNAL else 0)
 
 
 # -- the inode's own block -----------------------------------------------------------------------------------
@@ -153,9 +150,9 @@ def ext3_get_inode_loc(inode: Inode) -> BufferHead | None:
 
     Source: fs/ext3/inode.c, v3.3.
     """
-    fs = EXT3_SB(inode)
+    sbi = EXT3_SB(inode)
     assert isinstance(inode.i_ino, int), "an inode of ext3 has a number"
-    return buffer.__bread(fs.bdev, inode.i_ino % fs.inodes, "ext3")
+    return buffer.__bread(sbi.bdev, inode.i_ino % sbi.inodes, "ext3")
 
 
 def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
@@ -226,13 +223,13 @@ def bput_one(handle: Handle | None, bh: BufferHead) -> int:
 
 def buffer_unmapped(handle: Handle | None, bh: BufferHead) -> int:
     """Say whether a buffer has no block. Source: fs/ext3/inode.c, v3.3."""
-    return int(not buffer.buffer_mapped(bh))
+    return int(not buffer_head.buffer_mapped(bh))
 
 
 def journal_dirty_data_fn(handle: Handle | None, bh: BufferHead) -> int:
     """File a mapped, uptodate buffer as ordered data. May sleep. Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
-    if buffer.buffer_mapped(bh) and buffer.buffer_uptodate(bh):
+    if buffer_head.buffer_mapped(bh) and buffer_head.buffer_uptodate(bh):
         return transaction.journal_dirty_data(handle, bh)
     return 0
 
@@ -240,7 +237,7 @@ def journal_dirty_data_fn(handle: Handle | None, bh: BufferHead) -> int:
 def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
     """Take write access to a data buffer that is journalled. Sleeps. Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
-    if buffer.buffer_mapped(bh):
+    if buffer_head.buffer_mapped(bh):
         transaction.journal_get_write_access(handle, bh)
     return 0
 
@@ -248,9 +245,9 @@ def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
 def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
     """File a data buffer as metadata, in data=journal mode. Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
-    if not buffer.buffer_mapped(bh):
+    if not buffer_head.buffer_mapped(bh):
         return 0
-    buffer.set_buffer_uptodate(bh)
+    buffer_head.set_buffer_uptodate(bh)
     transaction.journal_dirty_metadata(handle, bh)
     return 0
 
@@ -273,20 +270,20 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode) + 1)
     ret = buffer_page.__block_write_begin(page, pos, length, ext3_get_block)
     if ret == 0 and EXT3_SB(inode).data is DataMode.JOURNAL:
-        head = page_.page_buffers(page)
+        head = buffer.page_buffers(page)
         ret = walk_page_buffers(handle, head, from_, from_ + length, do_journal_get_write_access)
     if ret:
         rt.reached("ext3: write_begin failed")
         ext3_journal_stop(handle)
         filemap.unlock_page(page)
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         return ret, None
     return 0, page
 
 
 def update_file_sizes(handle: Handle, inode: Inode, pos: int, copied: int) -> None:
     """Account a write in the inode: with `metadata` that changes its block. Source: fs/ext3/inode.c, v3.3."""
-    inode_.i_size_extend(inode, pos + copied)
+    fs.i_size_extend(inode, pos + copied)
     if EXT3_SB(inode).metadata:
         ext3_mark_inode_dirty(handle, inode)
 
@@ -295,7 +292,7 @@ def finish_write(handle: Handle, page: Page, ret: int, copied: int) -> int:
     """Close the handle, then unlock and release the page; returns what was copied or an error."""
     ext3_journal_stop(handle)
     filemap.unlock_page(page)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
     return ret if ret else copied
 
 
@@ -308,7 +305,7 @@ def ext3_ordered_write_end(mapping: AddressSpace, pos: int, length: int, copied:
     inode = mapping.host
     copied = buffer_page.block_write_end(mapping, pos, length, copied, page)
     from_ = pos % mapping.machine.words_per_page
-    head = page_.page_buffers(page)
+    head = buffer.page_buffers(page)
     ret = walk_page_buffers(handle, head, from_, from_ + copied, journal_dirty_data_fn)
     if ret == 0:
         update_file_sizes(handle, inode, pos, copied)
@@ -328,10 +325,10 @@ def ext3_journalled_write_end(mapping: AddressSpace, pos: int, length: int, copi
     handle = current_handle()
     words_per_page = mapping.machine.words_per_page
     from_ = pos % words_per_page
-    head = page_.page_buffers(page)
+    head = buffer.page_buffers(page)
     ret = walk_page_buffers(handle, head, from_, from_ + copied, write_end_fn)
     if copied == words_per_page:
-        page_.SetPageUptodate(page)
+        page_flags.SetPageUptodate(page)
     update_file_sizes(handle, mapping.host, pos, copied)
     return finish_write(handle, page, ret, copied)
 
@@ -367,14 +364,14 @@ def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
     assert mapping is not None
     inode = mapping.host
     words = mapping.machine.words_per_page
-    rt.bug_on(not page_.PageLocked(page), "writepage on an unlocked page", page=page)
+    rt.bug_on(not page_flags.PageLocked(page), "writepage on an unlocked page", page=page)
     if ext3_journal_current_handle() is not None:
         return refuse_writepage(page, wbc)
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         buffer.create_empty_buffers(page, dirty=True, uptodate=True)
-    elif not walk_page_buffers(None, page_.page_buffers(page), 0, words, buffer_unmapped):
+    elif not walk_page_buffers(None, buffer.page_buffers(page), 0, words, buffer_unmapped):
         return buffer_page.block_write_full_page(page, None, wbc)
-    page_bufs = page_.page_buffers(page)
+    page_bufs = buffer.page_buffers(page)
     rt.reached("ext3: writepage with a handle")
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
     walk_page_buffers(handle, page_bufs, 0, words, bget_one)
@@ -398,8 +395,8 @@ def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
     words = mapping.machine.words_per_page
     if ext3_journal_current_handle() is not None:
         return refuse_writepage(page, wbc)
-    if page_.page_has_buffers(page) and not walk_page_buffers(
-        None, page_.page_buffers(page), 0, words, buffer_unmapped
+    if buffer.page_has_buffers(page) and not walk_page_buffers(
+        None, buffer.page_buffers(page), 0, words, buffer_unmapped
     ):
         return buffer_page.block_write_full_page(page, None, wbc)
     rt.reached("ext3: writepage with a handle")
@@ -421,11 +418,11 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     if ext3_journal_current_handle() is not None:
         return refuse_writepage(page, wbc)
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
-    if not page_.page_has_buffers(page) or page_.PageChecked(page):
-        page_.ClearPageChecked(page)
-        ret = buffer_page.__block_write_begin(page, page_.page_index(page) * words, words, ext3_get_block)
+    if not buffer.page_has_buffers(page) or page_flags.PageChecked(page):
+        page_flags.ClearPageChecked(page)
+        ret = buffer_page.__block_write_begin(page, mm.page_index(page) * words, words, ext3_get_block)
         if ret == 0:
-            head = page_.page_buffers(page)
+            head = buffer.page_buffers(page)
             ret = walk_page_buffers(handle, head, 0, words, do_journal_get_write_access)
             ret = ret or walk_page_buffers(handle, head, 0, words, write_end_fn)
         filemap.unlock_page(page)
@@ -455,7 +452,7 @@ def ext3_invalidatepage(page: Page, offset: int) -> None:
     mapping = page.mapping
     assert mapping is not None
     if offset == 0:
-        page_.ClearPageChecked(page)
+        page_flags.ClearPageChecked(page)
     transaction.journal_invalidatepage(EXT3_JOURNAL(mapping.host), page, offset)
 
 
@@ -466,7 +463,7 @@ def ext3_releasepage(page: Page) -> bool:
     """
     mapping = page.mapping
     assert mapping is not None
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         return False
     return transaction.journal_try_to_free_buffers(EXT3_JOURNAL(mapping.host), page)
 
@@ -476,18 +473,18 @@ def ext3_journalled_set_page_dirty(page: Page) -> bool:
 
     Source: fs/ext3/inode.c, v3.3.
     """
-    page_.SetPageChecked(page)
+    page_flags.SetPageChecked(page)
     return page_writeback.__set_page_dirty_nobuffers(page)
 
 
-def bdev_try_to_free_page(fs: Ext3, page: Page) -> bool:
+def bdev_try_to_free_page(sbi: Ext3, page: Page) -> bool:
     """Strip a page of the device's own mapping of its buffers, journal heads included. Needs the page lock.
 
     Source: fs/ext3/super.c, v3.3.
     """
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         return False
-    return transaction.journal_try_to_free_buffers(fs.journal, page)
+    return transaction.journal_try_to_free_buffers(sbi.journal, page)
 
 
 # -- tables --------------------------------------------------------------------------------------------------
@@ -496,7 +493,7 @@ def bdev_try_to_free_page(fs: Ext3, page: Page) -> bool:
 
 def ext3_ordered_aops() -> AddressSpaceOperations:
     """Return the operations of a file in data=ordered mode. Source: fs/ext3/inode.c, v3.3."""
-    return filemap.AddressSpaceOperations(
+    return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
         writepage=ext3_ordered_writepage,
         write_begin=ext3_write_begin,
@@ -510,7 +507,7 @@ def ext3_ordered_aops() -> AddressSpaceOperations:
 
 def ext3_writeback_aops() -> AddressSpaceOperations:
     """Return the operations of a file in data=writeback mode. Source: fs/ext3/inode.c, v3.3."""
-    return filemap.AddressSpaceOperations(
+    return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
         writepage=ext3_writeback_writepage,
         write_begin=ext3_write_begin,
@@ -524,7 +521,7 @@ def ext3_writeback_aops() -> AddressSpaceOperations:
 
 def ext3_journalled_aops() -> AddressSpaceOperations:
     """Return the operations of a file in data=journal mode: no migratepage. Source: fs/ext3/inode.c, v3.3."""
-    return filemap.AddressSpaceOperations(
+    return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
         writepage=ext3_journalled_writepage,
         write_begin=ext3_write_begin,

@@ -11,15 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.jbd import jbd
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.jbd import transaction as transaction_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
 
 if TYPE_CHECKING:
-    from mmrace.kernel.jbd.journal import Journal
-    from mmrace.kernel.jbd.transaction import Transaction
+    pass
+    from mmrace.kernel.jbd.jbd import Journal, Transaction
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("checkpoint: written buffer left the list", "a buffer was found clean on a checkpoint list"),
@@ -47,11 +46,11 @@ def __try_to_free_cp_buf(jh: JournalHead) -> int:
     Needs BH_State, which it releases, and j_list_lock. Source: fs/jbd/checkpoint.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
-    if jh.b_jlist != JList.BJ_None or buffer.buffer_locked(bh) or buffer.buffer_dirty(bh):
+    if jh.b_jlist != JList.BJ_None or buffer_head.buffer_locked(bh) or buffer_head.buffer_dirty(bh):
         rt.reached("checkpoint: buffer busy")
         jbd.jbd_unlock_bh_state(bh)
         return 0
-    if buffer.buffer_write_io_error(bh):
+    if buffer_head.buffer_write_io_error(bh):
         jbd.jbd_unlock_bh_state(bh)
         return 0
     rt.reached("checkpoint: written buffer left the list")
@@ -127,7 +126,7 @@ def __journal_insert_checkpoint(jh: JournalHead, transaction: Transaction) -> No
     Source: fs/jbd/checkpoint.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
-    dirty = buffer.buffer_dirty(bh) or jbd.buffer_jbddirty(bh)
+    dirty = buffer_head.buffer_dirty(bh) or jbd.buffer_jbddirty(bh)
     rt.bug_on(not dirty, "clean buffer on a checkpoint list", jh=jh)
     rt.bug_on(jh.b_cp_transaction is not None, "buffer on two checkpoint lists", jh=jh)
     journal_.journal_grab_journal_head(bh)
@@ -145,7 +144,7 @@ def __journal_drop_transaction(journal: Journal, transaction: Transaction) -> No
         journal.j_checkpoint_transactions = tuple(other for other in waiting if other is not transaction)
     finished = transaction.t_state == TState.T_FINISHED
     rt.bug_on(not finished, "unfinished transaction dropped", transaction=transaction)
-    for field in filter(None, transaction_.LIST_FIELDS):
+    for field in filter(None, jbd.LIST_FIELDS):
         rt.bug_on(bool(getattr(transaction, field)), "transaction dropped with buffers", list=field)
     rt.bug_on(journal.j_committing_transaction is transaction, "committing transaction dropped")
     rt.bug_on(journal.j_running_transaction is transaction, "running transaction dropped")

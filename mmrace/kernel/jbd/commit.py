@@ -15,18 +15,16 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head, fs
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import checkpoint, jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
-from mmrace.kernel.mm import filemap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, mm, page_flags, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.jbd.journal import Journal
-    from mmrace.kernel.jbd.transaction import Transaction
+    from mmrace.kernel.jbd.jbd import Journal, Transaction
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("commit: waited for T_LOCKED updates", "handles were open: slept on j_wait_updates"),
@@ -65,9 +63,9 @@ MARKS: tuple[tuple[str, str], ...] = (
 def journal_end_buffer_io_sync(bh: BufferHead, uptodate: bool) -> None:
     """Finish log I/O: note success, unlock. Irq context. Source: fs/jbd/commit.c, v3.3."""
     if uptodate:
-        buffer.set_buffer_uptodate(bh)
+        buffer_head.set_buffer_uptodate(bh)
     else:
-        buffer.clear_buffer_uptodate(bh)
+        buffer_head.clear_buffer_uptodate(bh)
     buffer.unlock_buffer(bh)
 
 
@@ -77,16 +75,16 @@ def release_buffer_page(bh: BufferHead) -> None:
     The page is reached through b_page with no reference: the lock is tried before one is taken.
     Source: fs/jbd/commit.c, v3.3.
     """
-    if not buffer.buffer_dirty(bh) and bh.b_count.read() == 1:
+    if not buffer_head.buffer_dirty(bh) and bh.b_count.read() == 1:
         page = bh.b_page
         if page is not None and page.mapping is None:
             if filemap.trylock_page(page):
                 rt.reached("release_buffer_page: stripped")
-                page_.get_page(page, "commit")
+                mm.get_page(page, "commit")
                 buffer.__brelse(bh, "commit")
                 buffer.try_to_free_buffers(page)
                 filemap.unlock_page(page)
-                page_.put_page(page, "commit")
+                swap.put_page(page, "commit")
                 return
             rt.reached("release_buffer_page: page lock busy")
             buffer.__brelse(bh, "commit")
@@ -278,7 +276,7 @@ def submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: li
         bh = jbd.jh2bh(jh)
         locked = False
         buffer.get_bh(bh, "commit")
-        if buffer.buffer_dirty(bh):
+        if buffer_head.buffer_dirty(bh):
             if not buffer.trylock_buffer(bh):
                 wait_for_buffer_lock(journal, bh, wbuf)
             locked = True
@@ -293,7 +291,7 @@ def submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: li
                 buffer.unlock_buffer(bh)
             release_data_buffer(bh)
             continue
-        if locked and buffer.test_clear_buffer_dirty(bh):
+        if locked and buffer_head.test_clear_buffer_dirty(bh):
             wbuf.append(bh)
             transaction.__journal_file_buffer(jh, commit_transaction, JList.BJ_Locked)
             jbd.jbd_unlock_bh_state(bh)
@@ -319,7 +317,7 @@ def settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Tra
     Needs BH_State, which it releases, and j_list_lock. `locked`: we hold the buffer lock; it is released.
     Source: journal_submit_data_buffers in fs/jbd/commit.c, v3.3.
     """
-    if not locked and buffer.buffer_locked(bh):
+    if not locked and buffer_head.buffer_locked(bh):
         # taken for I/O under way; it may be anybody's lock, and then the wait is only longer
         rt.reached("commit: buffer already locked")
         transaction.__journal_file_buffer(jh, commit_transaction, JList.BJ_Locked)
@@ -328,7 +326,7 @@ def settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Tra
         return 0
     rt.reached("commit: cleaned while waiting for the lock" if locked else "commit: clean buffer unfiled")
     err = 0
-    if not buffer.buffer_uptodate(bh):
+    if not buffer_head.buffer_uptodate(bh):
         rt.reached("commit: data not uptodate")
         err = -Errno.EIO
     transaction.__journal_unfile_buffer(jh)
@@ -350,12 +348,12 @@ def wait_locked_list(journal: Journal, commit_transaction: Transaction) -> int:
         jh = jhs[-1]
         bh = jbd.jh2bh(jh)
         buffer.get_bh(bh, "commit")
-        if buffer.buffer_locked(bh):
+        if buffer_head.buffer_locked(bh):
             rt.reached("locked-list: waited for a buffer")
             rt.spin_unlock(journal.j_list_lock)
             buffer.wait_on_buffer(bh)
             rt.spin_lock(journal.j_list_lock)
-        if not buffer.buffer_uptodate(bh):
+        if not buffer_head.buffer_uptodate(bh):
             mark_write_error(journal, bh)
             err = -Errno.EIO
         if not inverted_lock(journal, bh):
@@ -396,12 +394,12 @@ def mark_write_error(journal: Journal, bh: BufferHead) -> None:
         mapping = jbd.data_page(bh).mapping
         rt.bug_on(mapping is None, "NULL mapping followed in the write-error path of the commit", bh=bh)
         assert mapping is not None
-        rt.set_bit(mapping.flags, filemap.AS_EIO)
+        rt.set_bit(mapping.flags, fs.AS_EIO)
     page = jbd.data_page(bh)
     if page is not locked:
         rt.reached("locked-list: b_page changed after the page lock")
     filemap.unlock_page(page)
-    page_.SetPageError(jbd.data_page(bh))
+    page_flags.SetPageError(jbd.data_page(bh))
 
 
 # -- metadata ------------------------------------------------------------------------------------------------
@@ -445,7 +443,7 @@ def start_descriptor(journal: Journal, commit_transaction: Transaction) -> Buffe
     descriptor = journal_.journal_get_descriptor_buffer(journal)
     bh = jbd.jh2bh(descriptor)
     jbd.set_buffer_jwrite(bh)
-    buffer.set_buffer_dirty(bh)
+    buffer_head.set_buffer_dirty(bh)
     transaction.journal_file_buffer(descriptor, commit_transaction, JList.BJ_LogCtl)
     return bh
 
@@ -463,8 +461,8 @@ def start_journal_io(wbuf: list[BufferHead]) -> None:
     """
     for bh in wbuf:
         buffer.lock_buffer(bh)
-        buffer.clear_buffer_dirty(bh)
-        buffer.set_buffer_uptodate(bh)
+        buffer_head.clear_buffer_dirty(bh)
+        buffer_head.set_buffer_uptodate(bh)
         bh.b_end_io = journal_end_buffer_io_sync
         buffer.submit_bh(device.WRITE, bh)
     rt.cond_resched()
@@ -480,11 +478,11 @@ def wait_for_iobuf(journal: Journal, commit_transaction: Transaction) -> int:
     while jhs := commit_transaction.t_iobuf_list:
         jh = jhs[-1]
         bh = jbd.jh2bh(jh)
-        if buffer.buffer_locked(bh):
+        if buffer_head.buffer_locked(bh):
             rt.reached("commit: waited for log I/O")
             buffer.wait_on_buffer(bh)
             continue
-        if not buffer.buffer_uptodate(bh):
+        if not buffer_head.buffer_uptodate(bh):
             err = -Errno.EIO
         jbd.clear_buffer_jwrite(bh)
         transaction.journal_unfile_buffer(journal, jh)
@@ -523,11 +521,11 @@ def wait_for_ctlbuf(journal: Journal, commit_transaction: Transaction) -> int:
     while jhs := commit_transaction.t_log_list:
         jh = jhs[-1]
         bh = jbd.jh2bh(jh)
-        if buffer.buffer_locked(bh):
+        if buffer_head.buffer_locked(bh):
             rt.reached("commit: waited for control I/O")
             buffer.wait_on_buffer(bh)
             continue
-        if not buffer.buffer_uptodate(bh):
+        if not buffer_head.buffer_uptodate(bh):
             err = -Errno.EIO
         jbd.clear_buffer_jwrite(bh)
         transaction.journal_unfile_buffer(journal, jh)
@@ -545,7 +543,7 @@ def journal_write_commit_record(journal: Journal, commit_transaction: Transactio
     bh = jbd.jh2bh(descriptor)
     header = jbd.log_header(jbd.JFS_COMMIT_BLOCK, commit_transaction.t_tid)
     journal_.write_words(bh, (jbd.JFS_MAGIC_NUMBER, header))
-    buffer.set_buffer_dirty(bh)
+    buffer_head.set_buffer_dirty(bh)
     buffer.sync_dirty_buffer(bh, device.WRITE_FLUSH_FUA if journal.j_barrier else device.WRITE)
     buffer.put_bh(bh, "commit")
     journal_.journal_put_journal_head(descriptor)
@@ -561,13 +559,13 @@ def drop_copies(jh: JournalHead) -> None:
     """
     committed, frozen = jh.b_committed_data, jh.b_frozen_data
     if committed is not None:
-        journal_.jbd_free(committed)
+        jbd.jbd_free(committed)
         jh.b_committed_data = None
         if frozen is not None:
             jh.b_committed_data = frozen
             jh.b_frozen_data = None
     elif frozen is not None:
-        journal_.jbd_free(frozen)
+        jbd.jbd_free(frozen)
         jh.b_frozen_data = None
 
 
@@ -594,7 +592,7 @@ def forget_buffer(journal: Journal, commit_transaction: Transaction, jh: Journal
     if jbd.buffer_jbddirty(bh):
         checkpoint.__journal_insert_checkpoint(jh, commit_transaction)
     else:
-        rt.bug_on(buffer.buffer_dirty(bh), "dirty buffer on the forget list", bh=bh)
+        rt.bug_on(buffer_head.buffer_dirty(bh), "dirty buffer on the forget list", bh=bh)
         # the page may have been truncated under the buffer; then it is ours to free
         try_to_free = jh.b_next_transaction is None
     transaction.__journal_refile_buffer(jh)

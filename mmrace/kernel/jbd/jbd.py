@@ -1,4 +1,4 @@
-"""What jbd's header gives to all its files: journal head, list names, bit locks of a buffer, log format.
+"""What jbd's headers give to all its files: its structs, list names, bit locks of a buffer, log format.
 
 Invariant: a buffer's membership in a transaction changes only under its BH_State and the journal's
 j_list_lock; its journal head comes and goes only under BH_JournalHead.
@@ -9,15 +9,15 @@ Source: include/linux/jbd.h, include/linux/journal-head.h, v3.3.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.fs.buffer_head import BufferState
 
 if TYPE_CHECKING:
+    from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.jbd.transaction import Transaction
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.mm_types import Page
 
 JFS_MAGIC_NUMBER = 0xC03B3998
 """First word of every block that the journal writes for itself."""
@@ -27,6 +27,12 @@ JFS_FLAG_ESCAPE = 1
 """Tag: the first word of the home block was the magic, the copy has 0 there."""
 JFS_FLAG_LAST_TAG = 8
 """Tag: the last one of its descriptor."""
+DEFAULT_WBUFSIZE = 4
+"""Buffers in a batch of the commit: small, so that small transactions fill it."""
+DEFAULT_MAX_CREDITS = 32
+"""Credits that fit in one transaction; the kernel takes a quarter of the log."""
+DEFAULT_TAGS_MAX = 8
+"""Tags that fit in a descriptor block."""
 
 _SEQUENCE_BITS = 32
 _TAG_BITS = 24
@@ -81,6 +87,101 @@ class JournalHead(rt.Struct):
 
     def __init__(self, name: object) -> None:
         super().__init__(name)
+
+
+LIST_FIELDS = (
+    "", "t_sync_datalist", "t_buffers", "t_forget", "t_iobuf_list", "t_shadow_list", "t_log_list", "t_reserved_list",
+    "t_locked_list",
+)  # fmt: skip
+"""The field of Transaction that holds each `JList`, by its number; none for BJ_None."""
+
+
+class Transaction(rt.Struct):
+    """One compound transaction.  t_tid and t_journal never change; counters are under t_handle_lock."""
+
+    t_state: rt.Field[TState] = rt.shared(TState.T_RUNNING)
+    t_handle_lock = rt.spinlock()
+    t_updates: rt.Field[int] = rt.shared(0)
+    t_outstanding_credits: rt.Field[int] = rt.shared(0)
+    t_handle_count: rt.Field[int] = rt.shared(0)
+    t_log_start: rt.Field[int] = rt.shared(0)
+    t_reserved_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_locked_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_buffers: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_sync_datalist: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_forget: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_checkpoint_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_checkpoint_io_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_iobuf_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_shadow_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_log_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
+    t_tid: int = rt.ghost(0)
+    t_journal: Journal = rt.ghost(cast("Journal", None))
+
+    def __init__(self, journal: Journal, tid: int) -> None:
+        super().__init__(("transaction", tid), t_tid=tid, t_journal=journal)
+
+
+class Handle:
+    """One task's part in a transaction; belongs to that task alone, so nothing in it is shared."""
+
+    __slots__ = ("h_buffer_credits", "h_ref", "h_sync", "h_transaction")
+
+    def __init__(self, nblocks: int) -> None:
+        self.h_transaction: Transaction | None = None
+        self.h_buffer_credits = nblocks
+        self.h_ref = 1
+        self.h_sync = False
+
+
+class Journal(rt.Struct):
+    """A journal on log blocks [first, first + blocks) of its device.
+
+    Settings (ghosts, constant in a run): j_wbufsize; j_tags_max; j_max_transaction_buffers; j_barrier: the
+    commit block is a flush-and-FUA write; resched: the commit may find need_resched while it collects data
+    buffers.
+    """
+
+    j_state_lock = rt.spinlock()
+    j_list_lock = rt.spinlock()
+    j_running_transaction: rt.Field[Transaction | None] = rt.shared(
+        None, benign="a transaction is dropped under j_list_lock alone: it checks that it is not this, nor ever again"
+    )
+    j_committing_transaction: rt.Field[Transaction | None] = rt.shared(
+        None, benign="a transaction is dropped under j_list_lock alone: it checks that it is not this, nor ever again"
+    )
+    j_checkpoint_transactions: rt.Field[tuple[Transaction, ...]] = rt.shared(())
+    j_head: rt.Field[int] = rt.shared(0)
+    j_free: rt.Field[int] = rt.shared(0)
+    j_transaction_sequence: rt.Field[int] = rt.shared(1)
+    j_commit_sequence: rt.Field[int] = rt.shared(0)
+    j_commit_request: rt.Field[int] = rt.shared(0)
+    j_wait_transaction_locked = rt.wait_queue()
+    j_wait_done_commit = rt.wait_queue()
+    j_wait_commit = rt.wait_queue()
+    j_wait_updates = rt.wait_queue()
+    j_wait_logspace = rt.wait_queue()
+    j_dev: BlockDevice = rt.ghost(cast("BlockDevice", None))
+    j_first: int = rt.ghost(0)
+    j_last: int = rt.ghost(0)
+    j_wbufsize: int = rt.ghost(DEFAULT_WBUFSIZE)
+    j_tags_max: int = rt.ghost(DEFAULT_TAGS_MAX)
+    j_max_transaction_buffers: int = rt.ghost(DEFAULT_MAX_CREDITS)
+    j_barrier: bool = rt.ghost(True)
+    resched: bool = rt.ghost(False)
+
+    def __init__(self, name: object, dev: BlockDevice, first: int, blocks: int, **settings: object) -> None:
+        super().__init__(name, j_dev=dev, j_head=first, j_free=blocks, **settings)
+        self.j_first, self.j_last = first, first + blocks
+
+
+class FrozenData(rt.Struct):
+    """Memory from jbd_alloc that keeps a buffer's data as it was.
+
+    It stands for the slab page that the kernel finds behind such memory: of that page only the words take part.
+    """
+
+    words = rt.words()
 
 
 def jh2bh(jh: JournalHead) -> BufferHead:
@@ -204,9 +305,23 @@ def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
     return blocktype, sequence, tuple(tags)
 
 
+# -- copies of data -------------------------------------------------------------------------------------------
+
+
 def data_page(bh: BufferHead) -> Page:
     """Return the page that holds the buffer's data now, as the kernel follows b_data. Point: always."""
     page = bh.b_page
     rt.bug_on(page is None, "data of a buffer without a page", bh=bh)
     assert page is not None
     return page
+
+
+def jbd_alloc(journal: Journal, size: int) -> Page:
+    """Allocate memory for a copy of `size` words. May sleep. Source: include/linux/jbd.h, v3.3."""
+    rt.might_sleep()
+    return cast("Page", FrozenData(rt.fresh("frozen"), words=size))
+
+
+def jbd_free(data: Page) -> None:
+    """Free what `jbd_alloc` gave. Source: include/linux/jbd.h, v3.3."""
+    rt.poison(data)

@@ -9,26 +9,19 @@ Source: fs/jbd/journal.c, v3.3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import commit, jbd, transaction
-from mmrace.kernel.jbd.jbd import JList, JournalHead
+from mmrace.kernel.jbd.jbd import JList, Journal, JournalHead
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.jbd.transaction import Transaction
-    from mmrace.kernel.mm.page import Page
-
-DEFAULT_WBUFSIZE = 4
-"""Buffers in a batch of the commit: small, so that small transactions fill it."""
-DEFAULT_MAX_CREDITS = 32
-"""Credits that fit in one transaction; the kernel takes a quarter of the log."""
-DEFAULT_TAGS_MAX = 8
-"""Tags that fit in a descriptor block."""
+    from mmrace.kernel.jbd.jbd import Transaction
+    from mmrace.kernel.mm.mm_types import Page
 
 LOG_FULL = "the log is full (its reuse is not modelled: give the journal more blocks)"
 
@@ -42,73 +35,12 @@ MARKS: tuple[tuple[str, str], ...] = (
 )
 
 
-class Journal(rt.Struct):
-    """A journal on log blocks [first, first + blocks) of its device.
-
-    Settings (ghosts, constant in a run): j_wbufsize; j_tags_max; j_max_transaction_buffers; j_barrier: the
-    commit block is a flush-and-FUA write; resched: the commit may find need_resched while it collects data
-    buffers.
-    """
-
-    j_state_lock = rt.spinlock()
-    j_list_lock = rt.spinlock()
-    j_running_transaction: rt.Field[Transaction | None] = rt.shared(
-        None, benign="a transaction is dropped under j_list_lock alone: it checks that it is not this, nor ever again"
-    )
-    j_committing_transaction: rt.Field[Transaction | None] = rt.shared(
-        None, benign="a transaction is dropped under j_list_lock alone: it checks that it is not this, nor ever again"
-    )
-    j_checkpoint_transactions: rt.Field[tuple[Transaction, ...]] = rt.shared(())
-    j_head: rt.Field[int] = rt.shared(0)
-    j_free: rt.Field[int] = rt.shared(0)
-    j_transaction_sequence: rt.Field[int] = rt.shared(1)
-    j_commit_sequence: rt.Field[int] = rt.shared(0)
-    j_commit_request: rt.Field[int] = rt.shared(0)
-    j_wait_transaction_locked = rt.wait_queue()
-    j_wait_done_commit = rt.wait_queue()
-    j_wait_commit = rt.wait_queue()
-    j_wait_updates = rt.wait_queue()
-    j_wait_logspace = rt.wait_queue()
-    j_dev: BlockDevice = rt.ghost(cast("BlockDevice", None))
-    j_first: int = rt.ghost(0)
-    j_last: int = rt.ghost(0)
-    j_wbufsize: int = rt.ghost(DEFAULT_WBUFSIZE)
-    j_tags_max: int = rt.ghost(DEFAULT_TAGS_MAX)
-    j_max_transaction_buffers: int = rt.ghost(DEFAULT_MAX_CREDITS)
-    j_barrier: bool = rt.ghost(True)
-    resched: bool = rt.ghost(False)
-
-    def __init__(self, name: object, dev: BlockDevice, first: int, blocks: int, **settings: object) -> None:
-        super().__init__(name, j_dev=dev, j_head=first, j_free=blocks, **settings)
-        self.j_first, self.j_last = first, first + blocks
-
-
 def journal_init_dev(dev: BlockDevice, first: int, blocks: int, **settings: object) -> Journal:
     """Make the journal that lives on `blocks` blocks of `dev` from `first` on. For set-up.
 
     Source: fs/jbd/journal.c, v3.3.
     """
     return Journal("journal", dev, first, blocks, **settings)
-
-
-class FrozenData(rt.Struct):
-    """Memory from jbd_alloc that keeps a buffer's data as it was.
-
-    It stands for the slab page that the kernel finds behind such memory: of that page only the words take part.
-    """
-
-    words = rt.words()
-
-
-def jbd_alloc(journal: Journal, size: int) -> Page:
-    """Allocate memory for a copy of `size` words. May sleep. Source: include/linux/jbd.h, v3.3."""
-    rt.might_sleep()
-    return cast("Page", FrozenData(rt.fresh("frozen"), words=size))
-
-
-def jbd_free(data: Page) -> None:
-    """Free what `jbd_alloc` gave. Source: include/linux/jbd.h, v3.3."""
-    rt.poison(data)
 
 
 # -- journal heads -------------------------------------------------------------------------------------------
@@ -187,7 +119,7 @@ def __journal_remove_journal_head(bh: BufferHead) -> None:
     rt.bug_on(jh.b_jlist != JList.BJ_None, "journal head dropped on a list", jh=jh)
     frozen = jh.b_frozen_data
     if frozen is not None:
-        jbd_free(frozen)
+        jbd.jbd_free(frozen)
     bh.b_private = None
     jh.b_bh = None
     rt.clear_bit(bh.b_state, BufferState.BH_JBD)
@@ -256,7 +188,7 @@ def journal_get_descriptor_buffer(journal: Journal) -> JournalHead:
     bh = buffer.__getblk(journal.j_dev, blocknr, "commit")
     buffer.lock_buffer(bh)
     write_words(bh, ())
-    buffer.set_buffer_uptodate(bh)
+    buffer_head.set_buffer_uptodate(bh)
     buffer.unlock_buffer(bh)
     return journal_add_journal_head(bh)
 
@@ -291,11 +223,11 @@ def choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -
         escape = new_page.words.read(new_offset) == jbd.JFS_MAGIC_NUMBER
         if escape and not copied:
             jbd.jbd_unlock_bh_state(bh_in)
-            data = jbd_alloc(journal, bh_in.b_size)
+            data = jbd.jbd_alloc(journal, bh_in.b_size)
             jbd.jbd_lock_bh_state(bh_in)
             if jh_in.b_frozen_data is not None:
                 rt.reached("write_metadata: copied out by another")
-                jbd_free(data)
+                jbd.jbd_free(data)
                 continue
             copy_out(bh_in, jh_in, data)
             new_page, new_offset = data, 0
@@ -324,7 +256,7 @@ def journal_write_metadata_buffer(
     new_bh.b_bdev = journal.j_dev
     new_bh.b_blocknr = blocknr
     rt.set_bit(new_bh.b_state, BufferState.BH_Mapped)
-    buffer.set_buffer_dirty(new_bh)
+    buffer_head.set_buffer_dirty(new_bh)
     # Shadow inside the BH_State section that chose the source: else a write access could slip in between.
     rt.spin_lock(journal.j_list_lock)
     transaction.__journal_file_buffer(jh_in, commit_transaction, JList.BJ_Shadow)

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import checkpoint, jbd
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
-from mmrace.kernel.mm import mmzone
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.jbd.jbd import JList, JournalHead, Transaction, TState
+from mmrace.kernel.mm import mmzone, page_flags
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.jbd.journal import Journal
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.jbd.jbd import Journal
+    from mmrace.kernel.mm.mm_types import Page
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("journal_start: waited for T_LOCKED", "a handle came while the running transaction closed, and slept"),
@@ -54,52 +53,7 @@ MARKS: tuple[tuple[str, str], ...] = (
 )
 
 
-LIST_FIELDS = (
-    "", "t_sync_datalist", "t_buffers", "t_forget", "t_iobuf_list", "t_shadow_list", "t_log_list", "t_reserved_list",
-    "t_locked_list",
-)  # fmt: skip
-"""The field of Transaction that holds each `JList`, by its number; none for BJ_None."""
-
-
-class Transaction(rt.Struct):
-    """One compound transaction.  t_tid and t_journal never change; counters are under t_handle_lock."""
-
-    t_state: rt.Field[TState] = rt.shared(TState.T_RUNNING)
-    t_handle_lock = rt.spinlock()
-    t_updates: rt.Field[int] = rt.shared(0)
-    t_outstanding_credits: rt.Field[int] = rt.shared(0)
-    t_handle_count: rt.Field[int] = rt.shared(0)
-    t_log_start: rt.Field[int] = rt.shared(0)
-    t_reserved_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_locked_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_buffers: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_sync_datalist: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_forget: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_checkpoint_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_checkpoint_io_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_iobuf_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_shadow_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_log_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
-    t_tid: int = rt.ghost(0)
-    t_journal: Journal = rt.ghost(cast("Journal", None))
-
-    def __init__(self, journal: Journal, tid: int) -> None:
-        super().__init__(("transaction", tid), t_tid=tid, t_journal=journal)
-
-
-class Handle:
-    """One task's part in a transaction; belongs to that task alone, so nothing in it is shared."""
-
-    __slots__ = ("h_buffer_credits", "h_ref", "h_sync", "h_transaction")
-
-    def __init__(self, nblocks: int) -> None:
-        self.h_transaction: Transaction | None = None
-        self.h_buffer_credits = nblocks
-        self.h_ref = 1
-        self.h_sync = False
-
-
-def handle_transaction(handle: Handle) -> Transaction:
+def handle_transaction(handle: jbd.Handle) -> Transaction:
     """Return the transaction that a started handle belongs to."""
     transaction = handle.h_transaction
     assert transaction is not None, "a handle that was never started"
@@ -138,7 +92,7 @@ def wait_transaction_locked(journal: Journal, request: int | None) -> None:
     )
 
 
-def start_this_handle(journal: Journal, handle: Handle) -> None:
+def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
     """Join the running transaction, starting one if there is none; sleeps while it is T_LOCKED or full.
 
     Needs nothing held; may be called under a page lock. Source: fs/jbd/transaction.c, v3.3.
@@ -171,12 +125,12 @@ def start_this_handle(journal: Journal, handle: Handle) -> None:
     rt.spin_unlock(journal.j_state_lock)
 
 
-def journal_current_handle() -> Handle | None:
-    """Return the handle that this task has open: `current->journal_info`. Source: include/linux/jbd.h, v3.3."""
-    return cast("Handle | None", rt.current().info)
+def journal_current_handle() -> jbd.Handle | None:
+    """Return the handle that this task has open: `current->journal_info`.  Source: include/linux/jbd.h, v3.3."""
+    return cast("jbd.Handle | None", rt.current().info)
 
 
-def journal_start(journal: Journal, nblocks: int) -> Handle:
+def journal_start(journal: Journal, nblocks: int) -> jbd.Handle:
     """Open a handle with `nblocks` credits, or nest in the task's own; sleeps for a closing transaction.
 
     Source: fs/jbd/transaction.c, v3.3.
@@ -185,13 +139,13 @@ def journal_start(journal: Journal, nblocks: int) -> Handle:
     if handle is not None:
         handle.h_ref += 1
         return handle
-    handle = Handle(nblocks)
+    handle = jbd.Handle(nblocks)
     rt.current().info = handle
     start_this_handle(journal, handle)
     return handle
 
 
-def journal_stop(handle: Handle) -> None:
+def journal_stop(handle: jbd.Handle) -> None:
     """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits.
 
     Needs no spinlock; may be called under a page lock. Source: fs/jbd/transaction.c, v3.3.
@@ -247,7 +201,7 @@ def copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
         frozen.words.write(i, source.words.read(offset + i))
 
 
-def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> None:
+def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -> None:
     """Reserve a buffer for the handle's transaction; the committing one, if it owns the buffer, keeps a copy.
 
     Sleeps on the buffer lock, on a log write of the buffer, and to allocate. Source: fs/jbd/transaction.c,
@@ -261,9 +215,9 @@ def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> No
         bh = jbd.jh2bh(jh)
         buffer.lock_buffer(bh)
         jbd.jbd_lock_bh_state(bh)
-        if buffer.buffer_dirty(bh):
+        if buffer_head.buffer_dirty(bh):
             rt.reached("get_write_access: buffer dirty")
-            buffer.clear_buffer_dirty(bh)
+            buffer_head.clear_buffer_dirty(bh)
             jbd.set_buffer_jbddirty(bh)  # from now on only the journal writes the buffer
         buffer.unlock_buffer(bh)
         owner = jh.b_transaction
@@ -285,7 +239,7 @@ def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> No
             if jlist != JList.BJ_Forget or force_copy:
                 if frozen is None:
                     jbd.jbd_unlock_bh_state(bh)
-                    frozen = journal_.jbd_alloc(journal, bh.b_size)
+                    frozen = jbd.jbd_alloc(journal, bh.b_size)
                     continue
                 rt.reached("get_write_access: frozen copy made")
                 jh.b_frozen_data = frozen
@@ -301,17 +255,17 @@ def do_get_write_access(handle: Handle, jh: JournalHead, force_copy: bool) -> No
         frozen = None
     jbd.jbd_unlock_bh_state(bh)
     if frozen is not None:
-        journal_.jbd_free(frozen)
+        jbd.jbd_free(frozen)
 
 
-def journal_get_write_access(handle: Handle, bh: BufferHead) -> None:
+def journal_get_write_access(handle: jbd.Handle, bh: BufferHead) -> None:
     """Announce a change of a metadata buffer that the caller counts. May sleep. Source: fs/jbd/transaction.c, v3.3."""
     jh = journal_.journal_add_journal_head(bh)
     do_get_write_access(handle, jh, False)
     journal_.journal_put_journal_head(jh)
 
 
-def journal_dirty_metadata(handle: Handle, bh: BufferHead) -> None:
+def journal_dirty_metadata(handle: jbd.Handle, bh: BufferHead) -> None:
     """File a changed metadata buffer on the handle's transaction. Needs write access taken before.
 
     Never sleeps. Source: fs/jbd/transaction.c, v3.3.
@@ -346,7 +300,7 @@ def journal_dirty_metadata(handle: Handle, bh: BufferHead) -> None:
 # -- ordered data --------------------------------------------------------------------------------------------
 
 
-def journal_dirty_data(handle: Handle, bh: BufferHead) -> int:
+def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     """File a data buffer for writing before the handle's transaction commits; 0 or -EIO.
 
     May sleep: data of the committing transaction that is still dirty is written out first. Called under the
@@ -358,7 +312,7 @@ def journal_dirty_data(handle: Handle, bh: BufferHead) -> int:
     jbd.jbd_lock_bh_state(bh)
     rt.spin_lock(journal.j_list_lock)
     need_brelse, ret = False, 0
-    if not buffer.buffer_mapped(bh):
+    if not buffer_head.buffer_mapped(bh):
         rt.reached("dirty_data: unmapped")
     else:
         need_brelse, ret = file_sync_data(transaction, jh, bh)
@@ -387,13 +341,13 @@ def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) ->
         if jh.b_jlist not in (JList.BJ_None, JList.BJ_SyncData, JList.BJ_Locked):
             rt.reached("dirty_data: metadata of the committing transaction")
             return False, 0
-        if buffer.buffer_dirty(bh):
+        if buffer_head.buffer_dirty(bh):
             need_brelse = True
             write_out_committing_data(journal, bh)
-            if not buffer.buffer_mapped(bh):
+            if not buffer_head.buffer_mapped(bh):
                 rt.reached("dirty_data: unmapped while written")
                 return True, 0
-        if not buffer.buffer_uptodate(bh):
+        if not buffer_head.buffer_uptodate(bh):
             rt.reached("dirty_data: write failed")
             return need_brelse, -Errno.EIO
         owner = jh.b_transaction  # the commit may have unfiled the buffer while we slept
@@ -455,7 +409,7 @@ def __journal_temp_unlink_buffer(jh: JournalHead) -> None:
     rt.bug_on(jlist != JList.BJ_None and transaction is None, "listed buffer without transaction", jh=jh)
     if transaction is None or jlist == JList.BJ_None:
         return
-    __blist_del_buffer(transaction, LIST_FIELDS[jlist], jh)
+    __blist_del_buffer(transaction, jbd.LIST_FIELDS[jlist], jh)
     jh.b_jlist = JList.BJ_None
     if jbd.test_clear_buffer_jbddirty(bh):
         rt.reached("temp_unlink: journal-dirty became dirty")
@@ -498,7 +452,7 @@ def __journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JLis
     was_dirty = False
     if jlist in (JList.BJ_Metadata, JList.BJ_Reserved, JList.BJ_Shadow, JList.BJ_Forget):
         # short-circuit as in the kernel: JBDDirty is looked at only if BH_Dirty was clear
-        was_dirty = buffer.test_clear_buffer_dirty(bh) or jbd.test_clear_buffer_jbddirty(bh)
+        was_dirty = buffer_head.test_clear_buffer_dirty(bh) or jbd.test_clear_buffer_jbddirty(bh)
     if owner is not None:
         __journal_temp_unlink_buffer(jh)
     else:
@@ -507,7 +461,7 @@ def __journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JLis
     if jlist == JList.BJ_None:
         rt.bug_on(jh.b_frozen_data is not None, "frozen copy on no list", jh=jh)
         return
-    __blist_add_buffer(transaction, LIST_FIELDS[jlist], jh)
+    __blist_add_buffer(transaction, jbd.LIST_FIELDS[jlist], jh)
     jh.b_jlist = jlist
     if was_dirty:
         jbd.set_buffer_jbddirty(bh)
@@ -570,7 +524,7 @@ def __journal_try_to_free_buffer(journal: Journal, bh: BufferHead, jh: JournalHe
 
     Needs BH_State, the page lock, and a count on jh. Source: fs/jbd/transaction.c, v3.3.
     """
-    if buffer.buffer_locked(bh) or buffer.buffer_dirty(bh):
+    if buffer_head.buffer_locked(bh) or buffer_head.buffer_dirty(bh):
         rt.reached("try_to_free_buffers: buffer locked or dirty")
         return
     if jh.b_next_transaction is not None:
@@ -592,8 +546,8 @@ def journal_try_to_free_buffers(journal: Journal, page: Page) -> bool:
 
     Source: fs/jbd/transaction.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "journal_try_to_free_buffers on an unlocked page", page=page)
-    for bh in buffer.ring(page_.page_buffers(page)):
+    rt.bug_on(not page_flags.PageLocked(page), "journal_try_to_free_buffers on an unlocked page", page=page)
+    for bh in buffer.ring(buffer.page_buffers(page)):
         jh = journal_.journal_grab_journal_head(bh)
         if jh is None:
             continue
@@ -616,7 +570,7 @@ def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
     if jh.b_cp_transaction is not None:
         __journal_temp_unlink_buffer(jh)
         # nobody may write it any more, and filing must not mistake the bit for the journal's
-        buffer.clear_buffer_dirty(bh)
+        buffer_head.clear_buffer_dirty(bh)
         __journal_file_buffer(jh, transaction, JList.BJ_Forget)
         return False
     __journal_unfile_buffer(jh)
@@ -629,7 +583,7 @@ def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> t
     Needs j_state_lock, BH_State and j_list_lock. Part of journal_unmap_buffer. Source: fs/jbd/transaction.c,
     v3.3.
     """
-    if jh.b_cp_transaction is None or not buffer.buffer_dirty(bh):
+    if jh.b_cp_transaction is None or not buffer_head.buffer_dirty(bh):
         return True, True
     rt.reached("unmap_buffer: on a checkpoint list only")
     running = journal.j_running_transaction
@@ -639,7 +593,7 @@ def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> t
     committing = journal.j_committing_transaction
     if committing is not None:
         return __dispose_buffer(jh, committing), False
-    buffer.clear_buffer_dirty(bh)
+    buffer_head.clear_buffer_dirty(bh)
     return True, True
 
 
@@ -677,7 +631,7 @@ def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
         rt.spin_unlock(journal.j_state_lock)
         if not zap:
             return may_free
-    buffer.clear_buffer_dirty(bh)
+    buffer_head.clear_buffer_dirty(bh)
     rt.bug_on(jbd.buffer_jbddirty(bh), "unmapped buffer is still dirty for the journal", bh=bh)
     for bit in (BufferState.BH_Mapped, BufferState.BH_Req, BufferState.BH_New):
         rt.clear_bit(bh.b_state, bit)
@@ -690,15 +644,15 @@ def journal_invalidatepage(journal: Journal, page: Page, offset: int) -> None:
 
     Needs the page lock; sleeps on buffer locks. Source: fs/jbd/transaction.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "journal_invalidatepage on an unlocked page", page=page)
-    if not page_.page_has_buffers(page):
+    rt.bug_on(not page_flags.PageLocked(page), "journal_invalidatepage on an unlocked page", page=page)
+    if not buffer.page_has_buffers(page):
         return
     curr_off, may_unmap = 0, True
-    for bh in buffer.ring(page_.page_buffers(page)):
+    for bh in buffer.ring(buffer.page_buffers(page)):
         if offset <= curr_off:
             buffer.lock_buffer(bh)
             may_unmap = journal_unmap_buffer(journal, bh) and may_unmap
             buffer.unlock_buffer(bh)
         curr_off += bh.b_size
     if offset == 0 and may_unmap and buffer.try_to_free_buffers(page):
-        rt.bug_on(page_.page_has_buffers(page), "page keeps its private bit without buffers", page=page)
+        rt.bug_on(buffer.page_has_buffers(page), "page keeps its private bit without buffers", page=page)

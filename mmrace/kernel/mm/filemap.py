@@ -1,30 +1,24 @@
-"""The page cache: mappings, lookups without locks, the page lock, buffered read and write.
+"""The page cache: the page lock, the freeze and the lookups that it keeps out, buffered read and write.
 
 Keeps: a slot is changed only under tree_lock; `page.mapping` is stable while the page is locked; whoever sleeps for
 the page lock holds a reference.
 Does not check: readahead, direct I/O, mmap (nothing is mapped in this cast).
-Source: mm/filemap.c, include/linux/pagemap.h, fs.h, v3.3.
+Source: mm/filemap.c, include/linux/pagemap.h, v3.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
-from mmrace.kernel.mm import mmzone, page_alloc, page_writeback, radix_tree, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.fs import buffer, fs
+from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags, page_writeback, radix_tree, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.fs.inode import Inode
-    from mmrace.kernel.mm.migrate import MigrateMode
-    from mmrace.kernel.mm.mmzone import Machine
-    from mmrace.kernel.mm.page import Page
-    from mmrace.kernel.mm.page_writeback import WritebackControl
+    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.radix_tree import PageCacheTag
 
 MARKS = (
@@ -39,79 +33,11 @@ MARKS = (
     ("write: no page", "a writer got no page"),
 )
 
-# What a page lock is released with after ->writepage when the caller still holds it. Source: include/linux/fs.h, v3.3.
-AOP_WRITEPAGE_ACTIVATE = 0x80000
-
-_LATER: Any = None  # a ghost that the constructor sets at once
-
-
-class AddressSpaceFlags(IntEnum):
-    """Bits of `mapping.flags`. Source: include/linux/pagemap.h, v3.3."""
-
-    AS_EIO = 0
-    AS_ENOSPC = 1
-
-
-AS_EIO = AddressSpaceFlags.AS_EIO
-AS_ENOSPC = AddressSpaceFlags.AS_ENOSPC
-
-
-@dataclass(frozen=True, slots=True)
-class AddressSpaceOperations:
-    """A file system's operations on its pages; None means that it has none. The struct file argument is left out.
-
-    write_begin(mapping, pos, len) returns (0, locked page with a reference "lookup") or (negative errno, None);
-    write_end(mapping, pos, len, copied, page) unlocks and releases it and returns what was copied, or an error.
-    pos and len count words of the file. Source: include/linux/fs.h, v3.3.
-    """
-
-    readpage: Callable[[Page], int] | None = None
-    writepage: Callable[[Page, WritebackControl], int] | None = None
-    writepages: Callable[[AddressSpace, WritebackControl], int] | None = None
-    set_page_dirty: Callable[[Page], bool] | None = None
-    write_begin: Callable[[AddressSpace, int, int], tuple[int, Page | None]] | None = None
-    write_end: Callable[[AddressSpace, int, int, int, Page], int] | None = None
-    invalidatepage: Callable[[Page, int], None] | None = None
-    releasepage: Callable[[Page], bool] | None = None
-    migratepage: Callable[[AddressSpace, Page, Page, MigrateMode], int] | None = None
-    is_partially_uptodate: Callable[[Page, int, int], bool] | None = None
-
-
-class AddressSpace(rt.Struct):
-    """The pages of one inode."""
-
-    tree_lock = rt.irq_spinlock()
-    private_lock = rt.spinlock()
-    i_mmap_mutex = rt.mutex()
-    i_mmap: rt.Field[tuple[()]] = rt.shared(())
-    nrpages: rt.Field[int] = rt.shared(
-        0, benign="fsync asks without tree_lock whether there are pages at all; the sweep that follows looks at each"
-    )
-    flags = rt.flag_word(AddressSpaceFlags)
-    page_tree: radix_tree.RadixTreeRoot = rt.ghost(_LATER)
-    host: Inode = rt.ghost(_LATER)
-    a_ops: AddressSpaceOperations = rt.ghost(_LATER)
-    machine: Machine = rt.ghost(_LATER)
-
-    def __init__(self, host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> None:
-        super().__init__(("mapping", host.i_ino))
-        self.host = host
-        self.machine = machine
-        self.a_ops = a_ops
-        self.page_tree = radix_tree.RadixTreeRoot(host.i_ino, nr_slots)
-
-
-def new_mapping(host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> AddressSpace:
-    """Make the mapping of an inode, with `nr_slots` slots (None: any number). Called when the scenario is set up."""
-    mapping = AddressSpace(host, machine, a_ops, nr_slots)
-    machine.mappings.append(mapping)
-    return mapping
-
 
 def mapping_set_error(mapping: AddressSpace, error: int) -> None:
     """Remember a write error for the next fsync. Source: include/linux/pagemap.h, v3.3."""
     if error:
-        rt.set_bit(mapping.flags, AS_ENOSPC if error == -Errno.ENOSPC else AS_EIO)
+        rt.set_bit(mapping.flags, fs.AS_ENOSPC if error == -Errno.ENOSPC else fs.AS_EIO)
 
 
 # -- the page lock -----------------------------------------------------------------------------------------------
@@ -119,17 +45,17 @@ def mapping_set_error(mapping: AddressSpace, error: int) -> None:
 
 def lock_page(page: Page) -> None:
     """Take the page lock, sleeping if need be. Needs a reference. Source: include/linux/pagemap.h, v3.3."""
-    rt.bit_lock(page.flags, page_.PG_locked)
+    rt.bit_lock(page.flags, page_flags.PG_locked)
 
 
 def trylock_page(page: Page) -> bool:
     """Try the page lock without sleeping. Source: include/linux/pagemap.h, v3.3."""
-    return rt.bit_trylock(page.flags, page_.PG_locked)
+    return rt.bit_trylock(page.flags, page_flags.PG_locked)
 
 
 def unlock_page(page: Page) -> None:
     """Release the page lock: clear, then wake. Source: mm/filemap.c, v3.3."""
-    rt.bit_unlock(page.flags, page_.PG_locked)
+    rt.bit_unlock(page.flags, page_flags.PG_locked)
 
 
 def __set_page_locked(page: Page) -> None:
@@ -140,26 +66,51 @@ def __set_page_locked(page: Page) -> None:
 
 def __clear_page_locked(page: Page) -> None:
     """Unlock a page that nobody else can see: no wake, for nobody can sleep on it. Source: pagemap.h, v3.3."""
-    rt.clear_bit_unlock(page.flags, page_.PG_locked)
+    rt.clear_bit_unlock(page.flags, page_flags.PG_locked)
 
 
 def wait_on_page_locked(page: Page) -> None:
     """Sleep until the page is unlocked; takes nothing. Needs a reference. Source: pagemap.h, v3.3."""
-    rt.wait_on_bit(page.flags, page_.PG_locked)
+    rt.wait_on_bit(page.flags, page_flags.PG_locked)
 
 
 def wait_on_page_writeback(page: Page) -> None:
     """Sleep until PG_writeback is clear; takes nothing. Source: include/linux/pagemap.h, v3.3."""
-    rt.wait_on_bit(page.flags, page_.PG_writeback)
+    rt.wait_on_bit(page.flags, page_flags.PG_writeback)
 
 
 def end_page_writeback(page: Page) -> None:
     """End the page's writeback and wake who waits for it. Any context. Source: mm/filemap.c, v3.3."""
-    if page_.TestClearPageReclaim(page):
+    if page_flags.TestClearPageReclaim(page):
         swap.rotate_reclaimable_page(page)
     was_writeback = page_writeback.test_clear_page_writeback(page)
     rt.bug_on(not was_writeback, "end_page_writeback: page is not under writeback", page=page)
-    rt.wake_up_bit(page.flags, page_.PG_writeback)
+    rt.wake_up_bit(page.flags, page_flags.PG_writeback)
+
+
+# -- the freeze ------------------------------------------------------------------------------------------------
+
+
+def page_cache_get_speculative(page: Page, ref: str) -> bool:
+    """Take a reference on a page found without a lock; False means: look the slot up again.
+
+    Needs rcu_read_lock. Source: include/linux/pagemap.h, v3.3.
+    """
+    return mm.get_page_unless_zero(page, ref)
+
+
+def page_freeze_refs(page: Page, count: int) -> bool:
+    """Swap the count from exactly `count` to 0; True means that only accounted references existed.
+
+    Needs tree_lock, irqs off. Source: include/linux/pagemap.h, v3.3.
+    """
+    return page._count.freeze(count)
+
+
+def page_unfreeze_refs(page: Page, count: int, dropped: str | None = None) -> None:
+    """Thaw: store `count` plainly. Legal only at 0 and for count > 0; `dropped` names a reference that ends here."""
+    rt.bug_on(count == 0, "page_unfreeze_refs: thaw to zero", page=page)
+    page._count.unfreeze(count, dropped=dropped)
 
 
 # -- lookup ------------------------------------------------------------------------------------------------------
@@ -171,12 +122,12 @@ def _get_slot_page(slot: radix_tree.Slot, ref: str) -> Page | None:
         page = radix_tree.radix_tree_deref_slot(slot)
         if page is None:
             return None
-        if not page_.page_cache_get_speculative(page, ref):
+        if not page_cache_get_speculative(page, ref):
             rt.reached("lookup: frozen page")
             continue
         if radix_tree.radix_tree_deref_slot(slot) is not page:
             rt.reached("lookup: slot changed")
-            page_.put_page(page, ref)
+            swap.put_page(page, ref)
             continue
         return page
     raise AssertionError("until_changed never ends by itself")
@@ -209,7 +160,7 @@ def find_lock_page(mapping: AddressSpace, offset: int, ref: str = "lookup") -> P
         if page.mapping is not mapping:
             rt.reached("find_lock_page: mapping changed")
             unlock_page(page)
-            page_.put_page(page, ref)
+            swap.put_page(page, ref)
             continue
         index = page.index
         rt.bug_on(index != offset, "find_lock_page: wrong index", page=page, index=index, offset=offset)
@@ -240,7 +191,7 @@ def find_get_pages_tag(
     pages = _get_slots(radix_tree.radix_tree_gang_lookup_tag_slot(mapping.page_tree, index, nr_pages, tag), ref)
     rt.rcu_read_unlock()
     if pages:
-        index = page_.page_index(pages[-1]) + 1
+        index = mm.page_index(pages[-1]) + 1
     return pages, index
 
 
@@ -260,8 +211,8 @@ def add_to_page_cache_locked(page: Page, mapping: AddressSpace, offset: int) -> 
 
     Source: mm/filemap.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "add_to_page_cache_locked: page is not locked", page=page)
-    page_.get_page(page, "slot")
+    rt.bug_on(not page_flags.PageLocked(page), "add_to_page_cache_locked: page is not locked", page=page)
+    mm.get_page(page, "slot")
     page.mapping = mapping
     page.index = offset
     rt.spin_lock_irq(mapping.tree_lock)
@@ -270,7 +221,7 @@ def add_to_page_cache_locked(page: Page, mapping: AddressSpace, offset: int) -> 
         rt.reached("add: slot taken")
         page.mapping = None
         rt.spin_unlock_irq(mapping.tree_lock)
-        page_.put_page(page, "slot")
+        swap.put_page(page, "slot")
         return error
     mapping.nrpages = mapping.nrpages + 1
     page.zone.account("NR_FILE_PAGES", 1)
@@ -302,25 +253,25 @@ def __delete_from_page_cache(page: Page) -> None:
     """
     mapping = page.mapping
     assert mapping is not None
-    radix_tree.radix_tree_delete(mapping.page_tree, page_.page_index(page))
+    radix_tree.radix_tree_delete(mapping.page_tree, mm.page_index(page))
     page.mapping = None
     mapping.nrpages = mapping.nrpages - 1
     page.zone.account("NR_FILE_PAGES", -1)
-    rt.bug_on(page_.page_mapped(page), "__delete_from_page_cache: page is mapped", page=page)
+    rt.bug_on(mm.page_mapped(page), "__delete_from_page_cache: page is mapped", page=page)
     # Some file systems dirty the page again after its dirt was cancelled: keep the statistics right.
-    if page_.PageDirty(page):
+    if page_flags.PageDirty(page):
         page.zone.account("NR_FILE_DIRTY", -1)
 
 
 def delete_from_page_cache(page: Page) -> None:
     """Remove a locked page from the cache and drop the "slot" reference. Source: mm/filemap.c, v3.3."""
     mapping = page.mapping
-    rt.bug_on(not page_.PageLocked(page), "delete_from_page_cache: page is not locked", page=page)
+    rt.bug_on(not page_flags.PageLocked(page), "delete_from_page_cache: page is not locked", page=page)
     assert mapping is not None
     rt.spin_lock_irq(mapping.tree_lock)
     __delete_from_page_cache(page)
     rt.spin_unlock_irq(mapping.tree_lock)
-    page_.put_page(page, "slot")
+    swap.put_page(page, "slot")
 
 
 def find_or_create_page(mapping: AddressSpace, index: int) -> Page | None:
@@ -337,7 +288,7 @@ def find_or_create_page(mapping: AddressSpace, index: int) -> Page | None:
             return None
         if add_to_page_cache_lru(page, mapping, index) == 0:
             return page
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
     raise AssertionError("until_changed never ends by itself")
 
 
@@ -358,8 +309,8 @@ def try_to_release_page(page: Page) -> bool:
     Source: mm/filemap.c, v3.3.
     """
     mapping = page.mapping
-    rt.bug_on(not page_.PageLocked(page), "try_to_release_page: page is not locked", page=page)
-    if page_.PageWriteback(page):
+    rt.bug_on(not page_flags.PageLocked(page), "try_to_release_page: page is not locked", page=page)
+    if page_flags.PageWriteback(page):
         return False
     if mapping is not None and mapping.a_ops.releasepage is not None:
         return mapping.a_ops.releasepage(page)
@@ -387,29 +338,29 @@ def do_generic_file_read(mapping: AddressSpace, pos: int, count: int) -> list[in
                 return -Errno.ENOMEM
             error = add_to_page_cache_lru(page, mapping, index)
             if error:
-                page_.put_page(page, "lookup")
+                swap.put_page(page, "lookup")
                 continue
             error = _readpage(mapping, page)
         else:
             error = _page_ok(mapping, page, offset, count)
         if error == -Errno.EAGAIN:
-            page_.put_page(page, "lookup")
+            swap.put_page(page, "lookup")
             continue
         if error:
-            page_.put_page(page, "lookup")
+            swap.put_page(page, "lookup")
             return error
         # The size is read after the page was found uptodate: a page that was truncated meanwhile shows nothing.
         count = min(count, max(0, mapping.host.i_size - pos))
         swap.mark_page_accessed(page)
         values = [page.words.read(offset + i) for i in range(count)]
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         return values
     raise AssertionError("until_changed never ends by itself")
 
 
 def _page_ok(mapping: AddressSpace, page: Page, offset: int, count: int) -> int:
     """Make a page that was found readable: 0, -EAGAIN (it left the mapping: look up again), or an error."""
-    if page_.PageUptodate(page):
+    if page_flags.PageUptodate(page):
         return 0
     several = mapping.machine.buffers_per_page > 1
     if several and mapping.a_ops.is_partially_uptodate is not None and trylock_page(page):
@@ -425,7 +376,7 @@ def _page_ok(mapping: AddressSpace, page: Page, offset: int, count: int) -> int:
         rt.reached("read: page gone while waiting for its lock")
         unlock_page(page)
         return -Errno.EAGAIN
-    if page_.PageUptodate(page):
+    if page_flags.PageUptodate(page):
         rt.reached("read: filled while waiting for its lock")
         unlock_page(page)
         return 0
@@ -434,16 +385,16 @@ def _page_ok(mapping: AddressSpace, page: Page, offset: int, count: int) -> int:
 
 def _readpage(mapping: AddressSpace, page: Page) -> int:
     """Fill a locked page by ->readpage, which unlocks it when the I/O is done; 0, -EAGAIN or -EIO."""
-    page_.ClearPageError(page)
+    page_flags.ClearPageError(page)
     readpage = mapping.a_ops.readpage
     assert readpage is not None
     error = readpage(page)
     if error:
         return error
-    if page_.PageUptodate(page):
+    if page_flags.PageUptodate(page):
         return 0
     lock_page(page)
-    if not page_.PageUptodate(page):
+    if not page_flags.PageUptodate(page):
         gone = page.mapping is None
         unlock_page(page)
         if gone:
@@ -503,13 +454,13 @@ def filemap_fdatawait(mapping: AddressSpace) -> int:
             break
         for page in pages:
             wait_on_page_writeback(page)
-            if page_.TestClearPageError(page):
+            if page_flags.TestClearPageError(page):
                 ret = -Errno.EIO
         swap.pagevec_release(mapping.machine, pages)
         rt.cond_resched()
-    if rt.test_and_clear_bit(mapping.flags, AS_ENOSPC):
+    if rt.test_and_clear_bit(mapping.flags, fs.AS_ENOSPC):
         ret = -Errno.ENOSPC
-    if rt.test_and_clear_bit(mapping.flags, AS_EIO):
+    if rt.test_and_clear_bit(mapping.flags, fs.AS_EIO):
         ret = -Errno.EIO
     return ret
 

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel import errno
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
-from mmrace.kernel.mm import filemap, mmzone, page_writeback, radix_tree, rmap, swap, vmscan
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.fs import buffer, fs
+from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, page_writeback, radix_tree, rmap, swap, vmscan
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
-    from mmrace.kernel.mm.page import Page
 
 MARKS = (
     ("migrate: no target page", "get_new_page had none: the call ends with -ENOMEM"),
@@ -150,33 +149,33 @@ def migrate_page_move_mapping(
     Source: mm/migrate.c, v3.3.
     """
     if mapping is None:
-        if page_.page_count(page) != 1:
+        if mm.page_count(page) != 1:
             _stop(page, "refcount", "migrate: refcount too high")
             return -Errno.EAGAIN
         return 0
     rt.spin_lock_irq(mapping.tree_lock)
-    slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, page_.page_index(page))
+    slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, mm.page_index(page))
     assert slot is not None
-    expected_count = 2 + page_.page_has_private(page)
-    if page_.page_count(page) != expected_count or radix_tree.radix_tree_deref_slot_protected(slot) is not page:
+    expected_count = 2 + page_flags.page_has_private(page)
+    if mm.page_count(page) != expected_count or radix_tree.radix_tree_deref_slot_protected(slot) is not page:
         rt.spin_unlock_irq(mapping.tree_lock)
         _stop(page, "refcount", "migrate: refcount too high")
         return -Errno.EAGAIN
-    if not page_.page_freeze_refs(page, expected_count):
+    if not filemap.page_freeze_refs(page, expected_count):
         rt.spin_unlock_irq(mapping.tree_lock)
         _stop(page, "freeze", "migrate: freeze lost")
         return -Errno.EAGAIN
     # What can fail must come before the slot moves: once the count has thawed, a lookup that came too late may hold it
     # up for a moment, and moving the slot back could mean to wait, which ASYNC must not.
     if mode == MIGRATE_ASYNC and head is not None and not buffer_migrate_lock_buffers(head, mode):
-        page_.page_unfreeze_refs(page, expected_count)
+        filemap.page_unfreeze_refs(page, expected_count)
         rt.spin_unlock_irq(mapping.tree_lock)
         _stop(page, "buffer-lock", "async back-out")
         return -Errno.EAGAIN
-    page_.get_page(newpage, "slot")
+    mm.get_page(newpage, "slot")
     radix_tree.radix_tree_replace_slot(slot, newpage)
     # The slot's reference to the old page ends with this store.
-    page_.page_unfreeze_refs(page, expected_count - 1, dropped="slot")
+    filemap.page_unfreeze_refs(page, expected_count - 1, dropped="slot")
     page.zone.account("NR_FILE_PAGES", -1)
     newpage.zone.account("NR_FILE_PAGES", 1)
     rt.spin_unlock_irq(mapping.tree_lock)
@@ -191,42 +190,42 @@ def migrate_page_copy(newpage: Page, page: Page) -> None:
 
     PG_reclaim and PG_readahead are not copied. Source: mm/migrate.c, v3.3.
     """
-    page_.copy_highpage(newpage, page)
-    if page_.PageError(page):
-        page_.SetPageError(newpage)
-    if page_.PageReferenced(page):
-        page_.SetPageReferenced(newpage)
-    if page_.PageUptodate(page):
-        page_.SetPageUptodate(newpage)
-    if page_.TestClearPageActive(page):
-        rt.bug_on(page_.PageUnevictable(page), "migrate_page_copy: active and unevictable", page=page)
-        page_.SetPageActive(newpage)
-    elif page_.TestClearPageUnevictable(page):
-        page_.SetPageUnevictable(newpage)
-    if page_.PageChecked(page):
-        page_.SetPageChecked(newpage)
-    if page_.PageMappedToDisk(page):
-        page_.SetPageMappedToDisk(newpage)
-    if page_.PageDirty(page):
+    highmem.copy_highpage(newpage, page)
+    if page_flags.PageError(page):
+        page_flags.SetPageError(newpage)
+    if page_flags.PageReferenced(page):
+        page_flags.SetPageReferenced(newpage)
+    if page_flags.PageUptodate(page):
+        page_flags.SetPageUptodate(newpage)
+    if page_flags.TestClearPageActive(page):
+        rt.bug_on(page_flags.PageUnevictable(page), "migrate_page_copy: active and unevictable", page=page)
+        page_flags.SetPageActive(newpage)
+    elif page_flags.TestClearPageUnevictable(page):
+        page_flags.SetPageUnevictable(newpage)
+    if page_flags.PageChecked(page):
+        page_flags.SetPageChecked(newpage)
+    if page_flags.PageMappedToDisk(page):
+        page_flags.SetPageMappedToDisk(newpage)
+    if page_flags.PageDirty(page):
         rt.reached("migrate: moved dirty")
         page_writeback.clear_page_dirty_for_io(page)
         # Not set_page_dirty: that would dirty every buffer, and theirs moved with the ring.
         page_writeback.__set_page_dirty_nobuffers(newpage)
-    if page_.TestClearPageMlocked(page):
-        page_.SetPageMlocked(newpage)
-    page_.ClearPageSwapCache(page)
-    page_.ClearPagePrivate(page)
+    if page_flags.TestClearPageMlocked(page):
+        page_flags.SetPageMlocked(newpage)
+    page_flags.ClearPageSwapCache(page)
+    page_flags.ClearPagePrivate(page)
     page.private = None
     page.mapping = None
     # Somebody may be waiting for writeback of the target: newpage was reachable all the time.
-    if page_.PageWriteback(newpage):
+    if page_flags.PageWriteback(newpage):
         rt.reached("migrate: writeback ended on the target")
         filemap.end_page_writeback(newpage)
 
 
 def migrate_page(mapping: AddressSpace | None, newpage: Page, page: Page, mode: MigrateMode) -> int:
     """Move a page that has no buffers: 0 or -EAGAIN. Needs both page locks. Source: mm/migrate.c, v3.3."""
-    rt.bug_on(page_.PageWriteback(page), "migrate_page: page is under writeback", page=page)
+    rt.bug_on(page_flags.PageWriteback(page), "migrate_page: page is under writeback", page=page)
     rc = migrate_page_move_mapping(mapping, newpage, page, None, mode)
     if rc:
         return rc
@@ -240,23 +239,23 @@ def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: 
     Usable only if the file system guarantees that nobody else works on the page through other references: it takes no
     private_lock and never looks at b_count. Source: mm/migrate.c, v3.3.
     """
-    if not page_.page_has_buffers(page):
+    if not buffer.page_has_buffers(page):
         return migrate_page(mapping, newpage, page, mode)
-    head = page_.page_buffers(page)
+    head = buffer.page_buffers(page)
     rc = migrate_page_move_mapping(mapping, newpage, page, head, mode)
     if rc:
         return rc
     # Here the slot shows newpage already, and the old page still owns ring and data until the buffers are ours.
     if mode != MIGRATE_ASYNC:
         buffer_migrate_lock_buffers(head, mode)
-    page_.ClearPagePrivate(page)
+    page_flags.ClearPagePrivate(page)
     newpage.private = page.private
     page.private = None
-    page_.put_page(page, "private")
-    page_.get_page(newpage, "private")
+    swap.put_page(page, "private")
+    mm.get_page(newpage, "private")
     for bh in buffer.ring(head):
         buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
-    page_.SetPagePrivate(newpage)
+    page_flags.SetPagePrivate(newpage)
     migrate_page_copy(newpage, page)
     for bh in buffer.ring(head):
         buffer.unlock_buffer(bh)
@@ -279,7 +278,7 @@ def writeout(mapping: AddressSpace, page: Page) -> int:
     # The page may be unlocked by ->writepage: its users must be able to get at it, not at a migration entry.
     rmap.remove_migration_ptes(page, page)
     rc = mapping.a_ops.writepage(page, wbc)
-    if rc != filemap.AOP_WRITEPAGE_ACTIVATE:
+    if rc != fs.AOP_WRITEPAGE_ACTIVATE:
         filemap.lock_page(page)
     if rc < 0:
         _stop(page, "writeout", "writeout: error")
@@ -293,12 +292,12 @@ def fallback_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode
 
     Source: mm/migrate.c, v3.3.
     """
-    if page_.PageDirty(page):
+    if page_flags.PageDirty(page):
         if mode != MIGRATE_SYNC:
             _stop(page, "dirty", "fallback: dirty, mode may not write")
             return -Errno.EBUSY
         return writeout(mapping, page)
-    if page_.page_has_private(page) and not filemap.try_to_release_page(page):
+    if page_flags.page_has_private(page) and not filemap.try_to_release_page(page):
         _stop(page, "releasepage", "fallback: releasepage failed")
         return -Errno.EAGAIN
     return migrate_page(mapping, newpage, page, mode)
@@ -316,9 +315,9 @@ def move_to_new_page(newpage: Page, page: Page, remap_swapcache: bool, mode: Mig
     rt.bug_on(not filemap.trylock_page(newpage), "move_to_new_page: newpage is locked", page=newpage)
     newpage.index = page.index
     newpage.mapping = page.mapping
-    if page_.PageSwapBacked(page):
-        page_.SetPageSwapBacked(newpage)
-    mapping = page_.page_mapping(page)
+    if page_flags.PageSwapBacked(page):
+        page_flags.SetPageSwapBacked(newpage)
+    mapping = mm.page_mapping(page)
     if mapping is None:
         rc = migrate_page(mapping, newpage, page, mode)
     elif mapping.a_ops.migratepage is not None:
@@ -363,7 +362,7 @@ def __unmap_and_move(page: Page, newpage: Page, force: bool, offlining: bool, mo
 
 def _unmap_and_move_locked(page: Page, newpage: Page, force: bool, mode: MigrateMode) -> int:
     """The part of __unmap_and_move that runs under the page lock."""
-    if page_.PageWriteback(page):
+    if page_flags.PageWriteback(page):
         if mode != MIGRATE_SYNC:
             _stop(page, "writeback", "migrate: under writeback, busy")
             return -Errno.EBUSY
@@ -373,7 +372,7 @@ def _unmap_and_move_locked(page: Page, newpage: Page, force: bool, mode: Migrate
         rt.reached("migrate: waited for writeback")
         filemap.wait_on_page_writeback(page)
     if page.mapping is None:
-        if page_.page_has_private(page):
+        if page_flags.page_has_private(page):
             # An orphan of truncation: without its buffers it is free, which the next pass finds out.
             _stop(page, "truncated", "migrate: truncated")
             buffer.try_to_free_buffers(page)
@@ -381,7 +380,7 @@ def _unmap_and_move_locked(page: Page, newpage: Page, force: bool, mode: Migrate
     else:
         rmap.try_to_unmap(page)
     rc: int = -Errno.EAGAIN
-    if page_.page_mapped(page):
+    if mm.page_mapped(page):
         _stop(page, "mapped", "migrate: mapped")
     else:
         rc = move_to_new_page(newpage, page, True, mode)
@@ -412,7 +411,7 @@ def unmap_and_move(
         rt.note("migrate-end", page, None, mode.name, errno.errno_name(-Errno.ENOMEM), "nomem")
         return -Errno.ENOMEM
     newpage._count.rename("new", "isolation")
-    if page_.page_count(page) == 1:
+    if mm.page_count(page) == 1:
         _stop(page, "freed", "migrate: freed meanwhile")
         rc = 0
     else:

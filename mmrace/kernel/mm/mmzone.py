@@ -12,13 +12,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from mmrace import runtime as rt
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import mm_types
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
-    from mmrace.kernel.mm.filemap import AddressSpace
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.mm.mm_types import Page
 
 MARKS: tuple[tuple[str, str], ...] = ()
 
@@ -119,7 +119,7 @@ class Machine:
         self.words_per_buffer = words_per_buffer
         self.pagevec_size = pagevec_size
         nr_words = self.words_per_page
-        self.pages: tuple[Page, ...] = tuple(page_.new_page(pfn, nr_words) for pfn in range(nr_pages))
+        self.pages: tuple[Page, ...] = tuple(mm_types.new_page(pfn, nr_words) for pfn in range(nr_pages))
         self.zone = Zone(self, self.pages)
         for page in self.pages:
             page.zone = self.zone

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import mm, mm_types, page_flags
 
 if TYPE_CHECKING:
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
-    from mmrace.kernel.mm.page import Page
 
 MARKS = (("alloc: no free page", "the allocator found the free list empty"),)
 
@@ -47,7 +47,7 @@ def prep_new_page(page: Page) -> None:
     """
     flags = page.flags.load()
     rt.bug_on(flags != 0, "prep_new_page: a free page has flags", page=page, flags=flags)
-    rt.bug_on(page_.page_count(page) != 0, "prep_new_page: count is not zero", page=page)
+    rt.bug_on(mm.page_count(page) != 0, "prep_new_page: count is not zero", page=page)
     page.generation += 1
     rt.revive(page)
     rt.note("page-alloc", page)
@@ -56,11 +56,13 @@ def prep_new_page(page: Page) -> None:
 
 def free_pages_check(page: Page) -> None:
     """BUG if a page is freed while somebody still works on it; clears the remaining flags, with a plain store."""
-    rt.bug_on(page_.page_mapped(page), "free_pages_check: page is mapped", page=page)
+    rt.bug_on(mm.page_mapped(page), "free_pages_check: page is mapped", page=page)
     rt.bug_on(page.mapping is not None, "free_pages_check: page has a mapping", page=page)
-    rt.bug_on(page_.page_count(page) != 0, "free_pages_check: count is not zero", page=page)
+    rt.bug_on(mm.page_count(page) != 0, "free_pages_check: count is not zero", page=page)
     flags = page.flags.load()
-    rt.bug_on(flags & page_.PAGE_FLAGS_CHECK_AT_FREE != 0, "free_pages_check: page is in use", page=page, flags=flags)
+    rt.bug_on(
+        flags & page_flags.PAGE_FLAGS_CHECK_AT_FREE != 0, "free_pages_check: page is in use", page=page, flags=flags
+    )
     if flags:
         page.flags.store(0)
 
@@ -71,7 +73,7 @@ def free_hot_cold_page(page: Page) -> None:
     zone = page.zone
     rt.spin_lock_irqsave(zone.lock)
     rt.note("page-free", page)
-    rt.poison(page, keep=page_.TYPE_STABLE)
+    rt.poison(page, keep=mm_types.TYPE_STABLE)
     zone.free_list = (page, *zone.free_list)
     rt.spin_unlock_irqrestore(zone.lock)
 
@@ -84,5 +86,5 @@ def free_hot_cold_page_list(pages: list[Page]) -> None:
 
 def __free_page(page: Page, ref: str = "new") -> None:
     """Drop the reference `ref` of a page that is on no LRU; frees it if that was the last."""
-    if page_.put_page_testzero(page, ref):
+    if mm.put_page_testzero(page, ref):
         free_hot_cold_page(page)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, inode
-from mmrace.kernel.mm import filemap, mmzone, radix_tree, rmap, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.fs import buffer, fs, fs_writeback
+from mmrace.kernel.fs.fs import InodeState
+from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, radix_tree, rmap, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.filemap import AddressSpace
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.mm.mm_types import Page
 
 MARKS = (
     ("writeback: page truncated or moved", "the page left the mapping before the walk had its lock"),
@@ -71,22 +71,22 @@ def account_page_dirtied(page: Page) -> None:
 
 def __set_page_dirty_nobuffers(page: Page) -> bool:
     """Dirty a page without touching its buffers; returns whether it was clean. Source: mm/page-writeback.c, v3.3."""
-    if page_.TestSetPageDirty(page):
+    if page_flags.TestSetPageDirty(page):
         return False
-    mapping = page_.page_mapping(page)
+    mapping = mm.page_mapping(page)
     if mapping is None:
         return True
     rt.spin_lock_irq(mapping.tree_lock)
-    mapping2 = page_.page_mapping(page)
+    mapping2 = mm.page_mapping(page)
     if mapping2 is not None:  # else truncation was first
         rt.bug_on(mapping2 is not mapping, "__set_page_dirty_nobuffers: mapping changed", page=page)
         account_page_dirtied(page)
-        index = page_.page_index(page)
+        index = mm.page_index(page)
         radix_tree.radix_tree_tag_set(mapping.page_tree, index, radix_tree.PAGECACHE_TAG_DIRTY)
     else:
         rt.reached("dirty: mapping went away")
     rt.spin_unlock_irq(mapping.tree_lock)
-    inode.__mark_inode_dirty(mapping.host, inode.InodeState.I_DIRTY_PAGES)
+    fs_writeback.__mark_inode_dirty(mapping.host, InodeState.I_DIRTY_PAGES)
     return True
 
 
@@ -98,14 +98,14 @@ def redirty_page_for_writepage(wbc: WritebackControl, page: Page) -> bool:
 
 def set_page_dirty(page: Page) -> bool:
     """Dirty a page the way its mapping wants it; returns whether it was clean. Source: mm/page-writeback.c, v3.3."""
-    mapping = page_.page_mapping(page)
+    mapping = mm.page_mapping(page)
     if mapping is not None:
-        page_.ClearPageReclaim(page)
+        page_flags.ClearPageReclaim(page)
         if mapping.a_ops.set_page_dirty is not None:
             return mapping.a_ops.set_page_dirty(page)
         return buffer.__set_page_dirty_buffers(page)
-    if not page_.PageDirty(page):
-        return not page_.TestSetPageDirty(page)
+    if not page_flags.PageDirty(page):
+        return not page_flags.TestSetPageDirty(page)
     return False
 
 
@@ -115,15 +115,15 @@ def clear_page_dirty_for_io(page: Page) -> bool:
     Needs the page lock. Leaves the DIRTY tag: ->writepage sets PG_writeback or dirties the page again, and both put
     the tag right. Source: mm/page-writeback.c, v3.3.
     """
-    mapping = page_.page_mapping(page)
-    rt.bug_on(not page_.PageLocked(page), "clear_page_dirty_for_io: page is not locked", page=page)
-    page_.ClearPageReclaim(page)
+    mapping = mm.page_mapping(page)
+    rt.bug_on(not page_flags.PageLocked(page), "clear_page_dirty_for_io: page is not locked", page=page)
+    page_flags.ClearPageReclaim(page)
     if mapping is None:
-        return page_.TestClearPageDirty(page)
+        return page_flags.TestClearPageDirty(page)
     if rmap.page_mkclean(page):
         rt.reached("writeback: pte was dirty")
         set_page_dirty(page)
-    if page_.TestClearPageDirty(page):
+    if page_flags.TestClearPageDirty(page):
         page.zone.account("NR_FILE_DIRTY", -1)
         return True
     return False
@@ -137,16 +137,16 @@ def test_set_page_writeback(page: Page) -> bool:
 
     Source: mm/page-writeback.c, v3.3.
     """
-    mapping = page_.page_mapping(page)
+    mapping = mm.page_mapping(page)
     if mapping is None:
-        was_set = page_.TestSetPageWriteback(page)
+        was_set = page_flags.TestSetPageWriteback(page)
     else:
-        tree, index = mapping.page_tree, page_.page_index(page)
+        tree, index = mapping.page_tree, mm.page_index(page)
         rt.spin_lock_irqsave(mapping.tree_lock)
-        was_set = page_.TestSetPageWriteback(page)
+        was_set = page_flags.TestSetPageWriteback(page)
         if not was_set:
             radix_tree.radix_tree_tag_set(tree, index, radix_tree.PAGECACHE_TAG_WRITEBACK)
-        if not page_.PageDirty(page):
+        if not page_flags.PageDirty(page):
             radix_tree.radix_tree_tag_clear(tree, index, radix_tree.PAGECACHE_TAG_DIRTY)
         radix_tree.radix_tree_tag_clear(tree, index, radix_tree.PAGECACHE_TAG_TOWRITE)
         rt.spin_unlock_irqrestore(mapping.tree_lock)
@@ -166,15 +166,15 @@ def test_clear_page_writeback(page: Page) -> bool:
 
     Source: mm/page-writeback.c, v3.3.
     """
-    mapping = page_.page_mapping(page)
+    mapping = mm.page_mapping(page)
     rt.note("writeback-end", page)
     if mapping is None:
-        was_set = page_.TestClearPageWriteback(page)
+        was_set = page_flags.TestClearPageWriteback(page)
     else:
         rt.spin_lock_irqsave(mapping.tree_lock)
-        was_set = page_.TestClearPageWriteback(page)
+        was_set = page_flags.TestClearPageWriteback(page)
         if was_set:
-            index = page_.page_index(page)
+            index = mm.page_index(page)
             radix_tree.radix_tree_tag_clear(mapping.page_tree, index, radix_tree.PAGECACHE_TAG_WRITEBACK)
         rt.spin_unlock_irqrestore(mapping.tree_lock)
     if was_set:
@@ -216,7 +216,7 @@ def write_cache_pages(mapping: AddressSpace, wbc: WritebackControl, writepage: W
         if not pages:
             break
         for page in pages:
-            if page_.page_index(page) > wbc.range_end:
+            if mm.page_index(page) > wbc.range_end:
                 done = True
                 break
             filemap.lock_page(page)
@@ -224,7 +224,7 @@ def write_cache_pages(mapping: AddressSpace, wbc: WritebackControl, writepage: W
                 filemap.unlock_page(page)
                 continue
             rc = writepage(page, wbc)
-            if rc == filemap.AOP_WRITEPAGE_ACTIVATE:
+            if rc == fs.AOP_WRITEPAGE_ACTIVATE:
                 rt.reached("writeback: writepage refused")
                 filemap.unlock_page(page)
                 rc = 0
@@ -246,16 +246,16 @@ def _wants_writing(page: Page, mapping: AddressSpace, wbc: WritebackControl) -> 
     if page.mapping is not mapping:
         rt.reached("writeback: page truncated or moved")
         return False
-    if not page_.PageDirty(page):
+    if not page_flags.PageDirty(page):
         rt.reached("writeback: already clean")
         return False
-    if page_.PageWriteback(page):
+    if page_flags.PageWriteback(page):
         if wbc.sync_mode == WB_SYNC_NONE:
             rt.reached("writeback: skipped, under writeback")
             return False
         rt.reached("writeback: waited for writeback")
         filemap.wait_on_page_writeback(page)
-    rt.bug_on(page_.PageWriteback(page), "write_cache_pages: page is under writeback", page=page)
+    rt.bug_on(page_flags.PageWriteback(page), "write_cache_pages: page is under writeback", page=page)
     return clear_page_dirty_for_io(page)
 
 
@@ -289,7 +289,7 @@ def do_writepages(mapping: AddressSpace, wbc: WritebackControl) -> int:
 def write_one_page(page: Page, wait: bool) -> int:
     """Write one locked page, which this unlocks, and wait for it if asked. Source: mm/page-writeback.c, v3.3."""
     mapping = page.mapping
-    rt.bug_on(not page_.PageLocked(page), "write_one_page: page is not locked", page=page)
+    rt.bug_on(not page_flags.PageLocked(page), "write_one_page: page is not locked", page=page)
     assert mapping is not None and mapping.a_ops.writepage is not None
     wbc = WritebackControl(sync_mode=WB_SYNC_ALL, nr_to_write=1)
     if wait:
@@ -297,11 +297,11 @@ def write_one_page(page: Page, wait: bool) -> int:
     if not clear_page_dirty_for_io(page):
         filemap.unlock_page(page)
         return 0
-    page_.get_page(page, "writeback")
+    mm.get_page(page, "writeback")
     ret = mapping.a_ops.writepage(page, wbc)
     if ret == 0 and wait:
         filemap.wait_on_page_writeback(page)
-        if page_.PageError(page):
+        if page_flags.PageError(page):
             ret = -Errno.EIO
-    page_.put_page(page, "writeback")
+    swap.put_page(page, "writeback")
     return ret

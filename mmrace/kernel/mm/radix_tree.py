@@ -16,7 +16,7 @@ from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.mm_types import Page
 
 MARKS: tuple[tuple[str, str], ...] = ()
 

@@ -13,10 +13,10 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import mm, page_flags
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.mm.mm_types import Page
 
 MARKS: tuple[tuple[str, str], ...] = ()
 
@@ -33,13 +33,13 @@ def try_to_unmap(page: Page) -> SwapResult:
 
     Here the walk over i_mmap finds nothing. Source: mm/rmap.c (try_to_unmap_file), v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "try_to_unmap: page is not locked", page=page)
+    rt.bug_on(not page_flags.PageLocked(page), "try_to_unmap: page is not locked", page=page)
     mapping = page.mapping
     assert mapping is not None
     rt.mutex_lock(mapping.i_mmap_mutex)
     rt.bug_on(len(mapping.i_mmap) != 0, "try_to_unmap: nothing maps pages in this cast", page=page)
     rt.mutex_unlock(mapping.i_mmap_mutex)
-    return SwapResult.SWAP_AGAIN if page_.page_mapped(page) else SwapResult.SWAP_SUCCESS
+    return SwapResult.SWAP_AGAIN if mm.page_mapped(page) else SwapResult.SWAP_SUCCESS
 
 
 def page_mkclean(page: Page) -> bool:
@@ -47,8 +47,8 @@ def page_mkclean(page: Page) -> bool:
 
     An unmapped page costs one read, as in the kernel. Source: mm/rmap.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "page_mkclean: page is not locked", page=page)
-    rt.bug_on(page_.page_mapped(page), "page_mkclean: nothing maps pages in this cast", page=page)
+    rt.bug_on(not page_flags.PageLocked(page), "page_mkclean: page is not locked", page=page)
+    rt.bug_on(mm.page_mapped(page), "page_mkclean: nothing maps pages in this cast", page=page)
     return False
 
 
@@ -57,7 +57,7 @@ def remove_migration_ptes(old: Page, new: Page) -> None:
 
     The walk goes by the mapping of `new` and finds nothing here. Source: mm/migrate.c, mm/rmap.c (rmap_walk), v3.3.
     """
-    rt.bug_on(not page_.PageLocked(new), "rmap_walk: page is not locked", page=new)
+    rt.bug_on(not page_flags.PageLocked(new), "rmap_walk: page is not locked", page=new)
     mapping = new.mapping
     if mapping is None:
         return

@@ -11,12 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.mm import mmzone, page_alloc, vmscan
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags, vmscan
 
 if TYPE_CHECKING:
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import LruList, Machine, Zone
-    from mmrace.kernel.mm.page import Page
 
 MARKS = (
     ("pagevec: full", "a per-CPU pagevec filled up and went to the LRU"),
@@ -54,20 +53,25 @@ def _without(pages: tuple[Page, ...], page: Page) -> tuple[Page, ...]:
     return tuple(other for other in pages if other is not page)
 
 
+def page_is_file_cache(page: Page) -> bool:
+    """Say whether the page belongs to the file LRUs. Source: include/linux/mm_inline.h, v3.3."""
+    return not page_flags.PageSwapBacked(page)
+
+
 def page_lru(page: Page) -> LruList:
     """Say which list the page belongs on. Source: include/linux/mm_inline.h, v3.3."""
-    if page_.PageUnevictable(page):
+    if page_flags.PageUnevictable(page):
         return mmzone.LRU_UNEVICTABLE
-    return mmzone.LRU_ACTIVE_FILE if page_.PageActive(page) else mmzone.LRU_INACTIVE_FILE
+    return mmzone.LRU_ACTIVE_FILE if page_flags.PageActive(page) else mmzone.LRU_INACTIVE_FILE
 
 
 def page_off_lru(page: Page) -> LruList:
     """Say which list the page is on and clear the bits that say so. Needs lru_lock. Source: mm_inline.h, v3.3."""
-    if page_.PageUnevictable(page):
-        page_.ClearPageUnevictable(page)
+    if page_flags.PageUnevictable(page):
+        page_flags.ClearPageUnevictable(page)
         return mmzone.LRU_UNEVICTABLE
-    if page_.PageActive(page):
-        page_.ClearPageActive(page)
+    if page_flags.PageActive(page):
+        page_flags.ClearPageActive(page)
         return mmzone.LRU_ACTIVE_FILE
     return mmzone.LRU_INACTIVE_FILE
 
@@ -77,12 +81,12 @@ def page_off_lru(page: Page) -> LruList:
 
 def __page_cache_release(page: Page) -> None:
     """Take a page with count 0 off its LRU list, if it is on one. Any context. Source: mm/swap.c, v3.3."""
-    if page_.PageLRU(page):
+    if page_flags.PageLRU(page):
         rt.reached("put: last reference on the LRU")
         zone = page.zone
         rt.spin_lock_irqsave(zone.lru_lock)
-        rt.bug_on(not page_.PageLRU(page), "__page_cache_release: page left the LRU", page=page)
-        page_.ClearPageLRU(page)
+        rt.bug_on(not page_flags.PageLRU(page), "__page_cache_release: page left the LRU", page=page)
+        page_flags.ClearPageLRU(page)
         del_page_from_lru_list(zone, page, page_off_lru(page))
         rt.spin_unlock_irqrestore(zone.lru_lock)
 
@@ -93,10 +97,19 @@ def __put_single_page(page: Page) -> None:
     page_alloc.free_hot_cold_page(page)
 
 
+def put_page(page: Page, ref: str) -> None:
+    """Drop the reference `ref`; the last put takes the page off its LRU and frees it.
+
+    Usable in any context: the free path takes irq-safe locks only. Source: mm/swap.c, v3.3.
+    """
+    if mm.put_page_testzero(page, ref):
+        __put_single_page(page)
+
+
 def release_pages(pages: list[Page] | tuple[Page, ...], ref: str) -> None:
     """Drop the reference `ref` of each page; frees those for which it was the last. Source: mm/swap.c, v3.3."""
     for page in pages:
-        page_.put_page(page, ref)
+        put_page(page, ref)
 
 
 def pagevec_release(machine: Machine, pages: list[Page], ref: str = "lookup") -> None:
@@ -116,7 +129,7 @@ def __lru_cache_add(page: Page, lru: LruList) -> None:
     machine = mmzone.page_machine(page)
     rt.preempt_disable()
     cpu = machine.percpu.this_cpu()
-    page_.get_page(page, "pagevec")
+    mm.get_page(page, "pagevec")
     if lru == mmzone.LRU_ACTIVE_FILE:
         cpu.lru_add_active = full = (*cpu.lru_add_active, page)
     else:
@@ -133,12 +146,12 @@ def __lru_cache_add(page: Page, lru: LruList) -> None:
 
 def lru_cache_add_lru(page: Page, lru: LruList) -> None:
     """Queue a page for the list `lru`, whatever list it came from. Needs a reference. Source: mm/swap.c, v3.3."""
-    if page_.PageActive(page):
-        rt.bug_on(page_.PageUnevictable(page), "lru_cache_add_lru: active and unevictable", page=page)
-        page_.ClearPageActive(page)
-    elif page_.PageUnevictable(page):
-        page_.ClearPageUnevictable(page)
-    rt.bug_on(page_.PageLRU(page), "lru_cache_add_lru: page is on the LRU", page=page)
+    if page_flags.PageActive(page):
+        rt.bug_on(page_flags.PageUnevictable(page), "lru_cache_add_lru: active and unevictable", page=page)
+        page_flags.ClearPageActive(page)
+    elif page_flags.PageUnevictable(page):
+        page_flags.ClearPageUnevictable(page)
+    rt.bug_on(page_flags.PageLRU(page), "lru_cache_add_lru: page is on the LRU", page=page)
     __lru_cache_add(page, lru)
 
 
@@ -154,10 +167,10 @@ def __pagevec_lru_add(pages: tuple[Page, ...], lru: LruList) -> None:
     zone = pages[0].zone
     rt.spin_lock_irqsave(zone.lru_lock)
     for page in pages:
-        rt.bug_on(page_.PageLRU(page), "__pagevec_lru_add: page is on the LRU already", page=page)
-        page_.SetPageLRU(page)
+        rt.bug_on(page_flags.PageLRU(page), "__pagevec_lru_add: page is on the LRU already", page=page)
+        page_flags.SetPageLRU(page)
         if lru == mmzone.LRU_ACTIVE_FILE:
-            page_.SetPageActive(page)
+            page_flags.SetPageActive(page)
         add_page_to_lru_list(zone, page, lru)
     rt.spin_unlock_irqrestore(zone.lru_lock)
     release_pages(pages, "pagevec")
@@ -168,13 +181,13 @@ def rotate_reclaimable_page(page: Page) -> None:
 
     Any context; called from irq. Source: mm/swap.c, v3.3.
     """
-    if page_.PageLocked(page) or page_.PageDirty(page) or page_.PageActive(page):
+    if page_flags.PageLocked(page) or page_flags.PageDirty(page) or page_flags.PageActive(page):
         return
-    if page_.PageUnevictable(page) or not page_.PageLRU(page):
+    if page_flags.PageUnevictable(page) or not page_flags.PageLRU(page):
         return
     rt.reached("rotate: page reclaimed after writeback")
     machine = mmzone.page_machine(page)
-    page_.get_page(page, "pagevec")
+    mm.get_page(page, "pagevec")
     rt.local_irq_disable()
     cpu = machine.percpu.this_cpu()
     cpu.lru_rotate = full = (*cpu.lru_rotate, page)
@@ -191,7 +204,7 @@ def pagevec_move_tail(pages: tuple[Page, ...]) -> None:
     zone = pages[0].zone
     rt.spin_lock_irqsave(zone.lru_lock)
     for page in pages:
-        if page_.PageLRU(page) and not page_.PageActive(page) and not page_.PageUnevictable(page):
+        if page_flags.PageLRU(page) and not page_flags.PageActive(page) and not page_flags.PageUnevictable(page):
             zone.inactive_list = (*_without(zone.inactive_list, page), page)
     rt.spin_unlock_irqrestore(zone.lru_lock)
     release_pages(pages, "pagevec")
@@ -199,12 +212,12 @@ def pagevec_move_tail(pages: tuple[Page, ...]) -> None:
 
 def activate_page(page: Page) -> None:
     """Queue a page for the active list, if it is on the inactive one. Source: mm/swap.c, v3.3."""
-    if not page_.PageLRU(page) or page_.PageActive(page) or page_.PageUnevictable(page):
+    if not page_flags.PageLRU(page) or page_flags.PageActive(page) or page_flags.PageUnevictable(page):
         return
     machine = mmzone.page_machine(page)
     rt.preempt_disable()
     cpu = machine.percpu.this_cpu()
-    page_.get_page(page, "pagevec")
+    mm.get_page(page, "pagevec")
     cpu.activate = full = (*cpu.activate, page)
     if len(full) >= machine.pagevec_size:
         rt.reached("pagevec: full")
@@ -220,9 +233,9 @@ def __pagevec_activate(pages: tuple[Page, ...]) -> None:
     zone = pages[0].zone
     rt.spin_lock_irqsave(zone.lru_lock)
     for page in pages:
-        if page_.PageLRU(page) and not page_.PageActive(page) and not page_.PageUnevictable(page):
+        if page_flags.PageLRU(page) and not page_flags.PageActive(page) and not page_flags.PageUnevictable(page):
             del_page_from_lru_list(zone, page, mmzone.LRU_INACTIVE_FILE)
-            page_.SetPageActive(page)
+            page_flags.SetPageActive(page)
             add_page_to_lru_list(zone, page, mmzone.LRU_ACTIVE_FILE)
     rt.spin_unlock_irqrestore(zone.lru_lock)
     release_pages(pages, "pagevec")
@@ -230,12 +243,12 @@ def __pagevec_activate(pages: tuple[Page, ...]) -> None:
 
 def mark_page_accessed(page: Page) -> None:
     """Say that the page was used: first referenced, then active. Source: mm/swap.c, v3.3."""
-    if not page_.PageReferenced(page):
-        page_.SetPageReferenced(page)
+    if not page_flags.PageReferenced(page):
+        page_flags.SetPageReferenced(page)
         return
-    if not page_.PageActive(page) and not page_.PageUnevictable(page) and page_.PageLRU(page):
+    if not page_flags.PageActive(page) and not page_flags.PageUnevictable(page) and page_flags.PageLRU(page):
         activate_page(page)
-        page_.ClearPageReferenced(page)
+        page_flags.ClearPageReferenced(page)
 
 
 # -- draining ----------------------------------------------------------------------------------------------------

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer_page
-from mmrace.kernel.mm import filemap, mmzone, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.filemap import AddressSpace
-    from mmrace.kernel.mm.page import Page
+    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.mm.mm_types import Page
 
 MARKS = (
     ("truncate: page lock busy", "the first pass of a truncation skipped a locked page"),
@@ -32,7 +31,7 @@ def cancel_dirty_page(page: Page) -> None:
 
     Needs the page lock, or private_lock where buffers are being dropped.
     """
-    if page_.TestClearPageDirty(page):
+    if page_flags.TestClearPageDirty(page):
         rt.reached("dirty: cancelled")
         mapping = page.mapping
         if mapping is not None:
@@ -54,10 +53,10 @@ def truncate_complete_page(mapping: AddressSpace, page: Page) -> int:
     if page.mapping is not mapping:
         rt.reached("truncate: page moved")
         return -Errno.EIO
-    if page_.page_has_private(page):
+    if page_flags.page_has_private(page):
         do_invalidatepage(page, 0)
     cancel_dirty_page(page)
-    page_.ClearPageMappedToDisk(page)
+    page_flags.ClearPageMappedToDisk(page)
     filemap.delete_from_page_cache(page)
     return 0
 
@@ -78,11 +77,11 @@ def truncate_inode_pages(mapping: AddressSpace, start: int) -> None:
         if not pages:
             break
         for page in pages:
-            index = page_.page_index(page) + 1
+            index = mm.page_index(page) + 1
             if not filemap.trylock_page(page):
                 rt.reached("truncate: page lock busy")
                 continue
-            if page_.PageWriteback(page):
+            if page_flags.PageWriteback(page):
                 rt.reached("truncate: under writeback")
             else:
                 truncate_inode_page(mapping, page)

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
-from mmrace.kernel.mm import filemap, mmzone, page_alloc, page_writeback, rmap, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.fs import buffer, fs
+from mmrace.kernel.mm import filemap, mm, mmzone, page_alloc, page_flags, page_writeback, rmap, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.filemap import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import LruList, Machine, Zone
-    from mmrace.kernel.mm.page import Page
 
 MARKS = (
     ("isolate: not on the LRU", "a page could not be isolated because PG_lru was clear"),
@@ -96,27 +95,27 @@ def __isolate_lru_page(page: Page, mode: IsolateMode) -> int:
     The dirty and writeback tests are peeks without the page lock. The reference "isolation" is taken before PG_lru is
     cleared: the release of a page relies on that order. Source: mm/vmscan.c, v3.3.
     """
-    if not page_.PageLRU(page):
+    if not page_flags.PageLRU(page):
         rt.reached("isolate: not on the LRU")
         return -Errno.EINVAL
     both = ISOLATE_ACTIVE | ISOLATE_INACTIVE
-    if mode & both != both and page_.PageActive(page) != bool(mode & ISOLATE_ACTIVE):
+    if mode & both != both and page_flags.PageActive(page) != bool(mode & ISOLATE_ACTIVE):
         return -Errno.EINVAL
-    if page_.PageUnevictable(page):
+    if page_flags.PageUnevictable(page):
         return -Errno.EINVAL
     if mode & (ISOLATE_CLEAN | ISOLATE_ASYNC_MIGRATE):
-        if page_.PageWriteback(page):
+        if page_flags.PageWriteback(page):
             rt.reached("isolate: under writeback")
             return -Errno.EBUSY
-        if page_.PageDirty(page) and not _dirty_page_will_do(page, mode):
+        if page_flags.PageDirty(page) and not _dirty_page_will_do(page, mode):
             rt.reached("isolate: dirty")
             return -Errno.EBUSY
-    if mode & ISOLATE_UNMAPPED and page_.page_mapped(page):
+    if mode & ISOLATE_UNMAPPED and mm.page_mapped(page):
         return -Errno.EBUSY
-    if not page_.get_page_unless_zero(page, "isolation"):
+    if not mm.get_page_unless_zero(page, "isolation"):
         rt.reached("isolate: page being freed")
         return -Errno.EBUSY
-    page_.ClearPageLRU(page)
+    page_flags.ClearPageLRU(page)
     return 0
 
 
@@ -124,7 +123,7 @@ def _dirty_page_will_do(page: Page, mode: IsolateMode) -> bool:
     """Say whether a dirty page can be migrated without writing it: only its mapping's op knows how."""
     if mode & ISOLATE_CLEAN:
         return False
-    mapping = page_.page_mapping(page)
+    mapping = mm.page_mapping(page)
     return mapping is None or mapping.a_ops.migratepage is not None
 
 
@@ -153,15 +152,15 @@ def isolate_lru_page(page: Page) -> int:
 
     Source: mm/vmscan.c, v3.3.
     """
-    rt.bug_on(page_.page_count(page) == 0, "isolate_lru_page: page has no reference", page=page)
+    rt.bug_on(mm.page_count(page) == 0, "isolate_lru_page: page has no reference", page=page)
     ret = -Errno.EBUSY
-    if page_.PageLRU(page):
+    if page_flags.PageLRU(page):
         zone = page.zone
         rt.spin_lock_irq(zone.lru_lock)
-        if page_.PageLRU(page):
+        if page_flags.PageLRU(page):
             ret = 0
-            page_.get_page(page, "isolation")
-            page_.ClearPageLRU(page)
+            mm.get_page(page, "isolation")
+            page_flags.ClearPageLRU(page)
             swap.del_page_from_lru_list(zone, page, swap.page_lru(page))
         rt.spin_unlock_irq(zone.lru_lock)
     if ret:
@@ -171,7 +170,7 @@ def isolate_lru_page(page: Page) -> int:
 
 def page_evictable(page: Page) -> bool:
     """Say whether the page may be reclaimed at all. Source: mm/vmscan.c, v3.3."""
-    return not page_.PageMlocked(page)
+    return not page_flags.PageMlocked(page)
 
 
 def putback_lru_page(page: Page) -> None:
@@ -180,10 +179,10 @@ def putback_lru_page(page: Page) -> None:
     An evictable page goes into a per-CPU pagevec, with a reference of its own; PG_lru comes when that is flushed.
     Source: mm/vmscan.c, v3.3.
     """
-    rt.bug_on(page_.PageLRU(page), "putback_lru_page: page is on the LRU", page=page)
-    was_active = page_.TestClearPageActive(page)
+    rt.bug_on(page_flags.PageLRU(page), "putback_lru_page: page is on the LRU", page=page)
+    was_active = page_flags.TestClearPageActive(page)
     while True:
-        page_.ClearPageUnevictable(page)
+        page_flags.ClearPageUnevictable(page)
         if page_evictable(page):
             swap.lru_cache_add_lru(page, mmzone.LRU_ACTIVE_FILE if was_active else mmzone.LRU_INACTIVE_FILE)
             break
@@ -193,16 +192,16 @@ def putback_lru_page(page: Page) -> None:
         if not page_evictable(page) or isolate_lru_page(page) != 0:
             break
         rt.reached("putback: evictable again")
-        page_.put_page(page, "isolation")
-    page_.put_page(page, "isolation")
+        swap.put_page(page, "isolation")
+    swap.put_page(page, "isolation")
 
 
 def add_page_to_unevictable_list(page: Page) -> None:
     """Put a page straight on the unevictable list. Source: mm/swap.c, v3.3."""
     zone = page.zone
     rt.spin_lock_irq(zone.lru_lock)
-    page_.SetPageUnevictable(page)
-    page_.SetPageLRU(page)
+    page_flags.SetPageUnevictable(page)
+    page_flags.SetPageLRU(page)
     swap.add_page_to_lru_list(zone, page, mmzone.LRU_UNEVICTABLE)
     rt.spin_unlock_irq(zone.lru_lock)
 
@@ -212,13 +211,13 @@ def add_page_to_unevictable_list(page: Page) -> None:
 
 def is_page_cache_freeable(page: Page) -> bool:
     """Say whether only the slot, the isolator and private data hold the page. Source: mm/vmscan.c, v3.3."""
-    return page_.page_count(page) - page_.page_has_private(page) == 2
+    return mm.page_count(page) - page_flags.page_has_private(page) == 2
 
 
 def handle_write_error(mapping: AddressSpace, page: Page, error: int) -> None:
     """Remember a reclaim write's error in the mapping, if the page still is in it. Sleeps. Source: vmscan.c, v3.3."""
     filemap.lock_page(page)
-    if page_.page_mapping(page) is mapping:
+    if mm.page_mapping(page) is mapping:
         filemap.mapping_set_error(mapping, error)
     filemap.unlock_page(page)
 
@@ -232,8 +231,8 @@ def pageout(page: Page, mapping: AddressSpace | None) -> Pageout:
         return Pageout.PAGE_KEEP
     if mapping is None:
         # Some orphans of truncation are dirty in name only: their buffers are clean.
-        if page_.page_has_private(page) and buffer.try_to_free_buffers(page):
-            page_.ClearPageDirty(page)
+        if page_flags.page_has_private(page) and buffer.try_to_free_buffers(page):
+            page_flags.ClearPageDirty(page)
             return Pageout.PAGE_CLEAN
         return Pageout.PAGE_KEEP
     writepage = mapping.a_ops.writepage
@@ -244,16 +243,16 @@ def pageout(page: Page, mapping: AddressSpace | None) -> Pageout:
     wbc = page_writeback.WritebackControl(
         sync_mode=page_writeback.WB_SYNC_NONE, nr_to_write=mmzone.PAGEVEC_SIZE, for_reclaim=True
     )
-    page_.SetPageReclaim(page)
+    page_flags.SetPageReclaim(page)
     res = writepage(page, wbc)
     if res < 0:
         handle_write_error(mapping, page, res)
-    if res == filemap.AOP_WRITEPAGE_ACTIVATE:
-        page_.ClearPageReclaim(page)
+    if res == fs.AOP_WRITEPAGE_ACTIVATE:
+        page_flags.ClearPageReclaim(page)
         return Pageout.PAGE_ACTIVATE
-    if not page_.PageWriteback(page):
+    if not page_flags.PageWriteback(page):
         # The write is over already, or there was none.
-        page_.ClearPageReclaim(page)
+        page_flags.ClearPageReclaim(page)
     rt.reached("reclaim: paged out")
     return Pageout.PAGE_SUCCESS
 
@@ -264,17 +263,17 @@ def __remove_mapping(mapping: AddressSpace, page: Page) -> bool:
     Freezes exactly the slot's and the isolator's references: private data must be gone. The same idiom as migration's,
     so the two can never both win. Source: mm/vmscan.c, v3.3.
     """
-    rt.bug_on(not page_.PageLocked(page), "__remove_mapping: page is not locked", page=page)
-    rt.bug_on(mapping is not page_.page_mapping(page), "__remove_mapping: another mapping", page=page)
+    rt.bug_on(not page_flags.PageLocked(page), "__remove_mapping: page is not locked", page=page)
+    rt.bug_on(mapping is not mm.page_mapping(page), "__remove_mapping: another mapping", page=page)
     rt.spin_lock_irq(mapping.tree_lock)
-    if not page_.page_freeze_refs(page, 2):
+    if not filemap.page_freeze_refs(page, 2):
         rt.reached("reclaim: freeze lost")
         rt.spin_unlock_irq(mapping.tree_lock)
         return False
     # A dirty bit set by a user who has put the page since: with the count frozen no further one can come.
-    if page_.PageDirty(page):
+    if page_flags.PageDirty(page):
         rt.reached("reclaim: dirtied before the freeze")
-        page_.page_unfreeze_refs(page, 2)
+        filemap.page_unfreeze_refs(page, 2)
         rt.spin_unlock_irq(mapping.tree_lock)
         return False
     filemap.__delete_from_page_cache(page)
@@ -323,12 +322,12 @@ def shrink_page_list(page_list: list[Page], sc: ScanControl) -> list[Page]:
             putback_lru_page(page)
             continue
         if fate == PageFate.ACTIVATE_LOCKED:
-            rt.bug_on(page_.PageActive(page), "shrink_page_list: page is active", page=page)
-            page_.SetPageActive(page)
+            rt.bug_on(page_flags.PageActive(page), "shrink_page_list: page is active", page=page)
+            page_flags.SetPageActive(page)
         if fate != PageFate.KEEP:
             filemap.unlock_page(page)
         ret_pages.insert(0, page)
-        rt.bug_on(page_.PageLRU(page), "shrink_page_list: isolated page is on the LRU", page=page)
+        rt.bug_on(page_flags.PageLRU(page), "shrink_page_list: isolated page is on the LRU", page=page)
     page_alloc.free_hot_cold_page_list(free_pages)
     return ret_pages
 
@@ -339,34 +338,34 @@ def shrink_page(page: Page, sc: ScanControl) -> tuple[PageFate, str]:
     FREED: count 0 and unlocked, the caller frees it; GONE: freed by somebody else; KEEP: not locked any more.
     Source: mm/vmscan.c, v3.3.
     """
-    rt.bug_on(page_.PageActive(page), "shrink_page_list: isolated page is active", page=page)
+    rt.bug_on(page_flags.PageActive(page), "shrink_page_list: isolated page is active", page=page)
     sc.nr_scanned += 1
     if not page_evictable(page):
         return PageFate.CULL_MLOCKED, "unevictable"
-    if page_.PageWriteback(page):
+    if page_flags.PageWriteback(page):
         rt.reached("reclaim: under writeback")
         filemap.unlock_page(page)
         return PageFate.KEEP, "writeback"
-    referenced = page_.TestClearPageReferenced(page)
-    mapping = page_.page_mapping(page)
-    mapped = page_.page_mapped(page) and mapping is not None
+    referenced = page_flags.TestClearPageReferenced(page)
+    mapping = mm.page_mapping(page)
+    mapped = mm.page_mapped(page) and mapping is not None
     if mapped and rmap.try_to_unmap(page) != rmap.SwapResult.SWAP_SUCCESS:
         return PageFate.KEEP_LOCKED, "mapped"
-    if page_.PageDirty(page):
+    if page_flags.PageDirty(page):
         fate = shrink_dirty_page(page, mapping, referenced, sc)
         if fate is not None:
             return fate, "dirty"
-        mapping = page_.page_mapping(page)
+        mapping = mm.page_mapping(page)
     return shrink_clean_page(page, mapping)
 
 
 def shrink_dirty_page(page: Page, mapping: AddressSpace | None, referenced: bool, sc: ScanControl) -> PageFate | None:
     """Write a dirty page if this reclaimer may; None: it is clean now and locked. Source: mm/vmscan.c, v3.3."""
     kswapd = bool(rt.current().pf & mmzone.PF_KSWAPD)
-    if page_.page_is_file_cache(page) and (not kswapd or sc.priority >= DEF_PRIORITY - 2):
+    if swap.page_is_file_cache(page) and (not kswapd or sc.priority >= DEF_PRIORITY - 2):
         # Only kswapd under pressure writes; the flusher is to find it, and its completion to rotate it.
         rt.reached("reclaim: dirty")
-        page_.SetPageReclaim(page)
+        page_flags.SetPageReclaim(page)
         return PageFate.KEEP_LOCKED
     if referenced or not sc.may_enter_fs or not sc.may_writepage:
         return PageFate.KEEP_LOCKED
@@ -378,26 +377,26 @@ def shrink_dirty_page(page: Page, mapping: AddressSpace | None, referenced: bool
             rt.reached("reclaim: pageout refused")
             return PageFate.ACTIVATE_LOCKED
         case Pageout.PAGE_SUCCESS:
-            if page_.PageWriteback(page) or page_.PageDirty(page):
+            if page_flags.PageWriteback(page) or page_flags.PageDirty(page):
                 return PageFate.KEEP
             # A synchronous write: the page may be clean and free by now, but is not ours.
             if not filemap.trylock_page(page):
                 rt.reached("reclaim: page lock busy")
                 return PageFate.KEEP
-            if page_.PageDirty(page) or page_.PageWriteback(page):
+            if page_flags.PageDirty(page) or page_flags.PageWriteback(page):
                 return PageFate.KEEP_LOCKED
     return None
 
 
 def shrink_clean_page(page: Page, mapping: AddressSpace | None) -> tuple[PageFate, str]:
     """Strip a clean, locked page and remove it from the cache. Source: mm/vmscan.c, v3.3."""
-    if page_.page_has_private(page):
+    if page_flags.page_has_private(page):
         if not filemap.try_to_release_page(page):
             rt.reached("reclaim: releasepage failed")
             return PageFate.ACTIVATE_LOCKED, "releasepage"
-        if mapping is None and page_.page_count(page) == 1:
+        if mapping is None and mm.page_count(page) == 1:
             filemap.unlock_page(page)
-            if page_.put_page_testzero(page, "isolation"):
+            if mm.put_page_testzero(page, "isolation"):
                 return PageFate.FREED, "orphan"
             # Somebody looked at it for a moment and will free it with his put.
             rt.reached("reclaim: freed by another")
@@ -433,13 +432,13 @@ def putback_inactive_pages(zone: Zone, page_list: list[Page]) -> None:
     back: list[Page] = []
     rt.spin_lock_irq(zone.lru_lock)
     for page in page_list:
-        rt.bug_on(page_.PageLRU(page), "putback_inactive_pages: page is on the LRU", page=page)
+        rt.bug_on(page_flags.PageLRU(page), "putback_inactive_pages: page is on the LRU", page=page)
         if not page_evictable(page):
             rt.spin_unlock_irq(zone.lru_lock)
             putback_lru_page(page)
             rt.spin_lock_irq(zone.lru_lock)
             continue
-        page_.SetPageLRU(page)
+        page_flags.SetPageLRU(page)
         swap.add_page_to_lru_list(zone, page, swap.page_lru(page))
         back.append(page)
     rt.spin_unlock_irq(zone.lru_lock)
@@ -464,13 +463,13 @@ def shrink_active_list(machine: Machine, nr_to_scan: int, sc: ScanControl) -> No
             continue
         if sc.buffer_heads_over_limit:
             strip_page(page)
-        page_.ClearPageActive(page)
+        page_flags.ClearPageActive(page)
         inactive.append(page)
     rt.spin_lock_irq(zone.lru_lock)
     zone.account("NR_ISOLATED", -len(page_list))
     for page in inactive:
-        rt.bug_on(page_.PageLRU(page), "shrink_active_list: isolated page is on the LRU", page=page)
-        page_.SetPageLRU(page)
+        rt.bug_on(page_flags.PageLRU(page), "shrink_active_list: isolated page is on the LRU", page=page)
+        page_flags.SetPageLRU(page)
         swap.add_page_to_lru_list(zone, page, mmzone.LRU_INACTIVE_FILE)
     rt.spin_unlock_irq(zone.lru_lock)
     swap.release_pages(inactive, "isolation")
@@ -481,11 +480,11 @@ def strip_page(page: Page) -> bool:
 
     What pagevec_strip and shrink_active_list share. Needs a reference. Source: mm/swap.c, mm/vmscan.c, v3.3.
     """
-    if not page_.page_has_private(page):
+    if not page_flags.page_has_private(page):
         return False
     if not filemap.trylock_page(page):
         rt.reached("strip: page lock busy")
         return False
-    stripped = page_.page_has_private(page) and filemap.try_to_release_page(page)
+    stripped = page_flags.page_has_private(page) and filemap.try_to_release_page(page)
     filemap.unlock_page(page)
     return stripped

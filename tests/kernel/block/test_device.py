@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.mm import filemap
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
@@ -57,7 +57,7 @@ def test_transfer_can_be_torn_by_a_writer() -> None:
         def body(bench: Bench) -> None:
             page = bench.fill(0, [1, 1, 1, 1])
             bh = bench.ring()[0]
-            buffer.set_buffer_dirty(bh)
+            buffer_head.set_buffer_dirty(bh)
             buffer.write_dirty_buffer(bh)
             for i in range(2):
                 page.words.write(i, 2)

@@ -7,11 +7,10 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import block_dev, buffer, buffer_page
+from mmrace.kernel.fs import block_dev, buffer, buffer_head, buffer_page
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.mm import filemap, page_alloc, page_writeback, swap, truncate
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm import filemap, page_alloc, page_flags, page_writeback, swap, truncate
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.page_writeback import WB_SYNC_ALL, WritebackControl
 from tests.kernel.mm.bench import Bench, assert_idle, assert_memory, get_block, marked, run, until
 
@@ -32,7 +31,7 @@ def test_buffer_lock_belongs_to_the_io_until_it_ends() -> None:
     def body(bench: Bench) -> None:
         bench.fill(0, DATA)
         bh = bench.ring()[0]
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_dirty(bh)
         buffer.get_bh(bh, "commit")
         assert buffer.sync_dirty_buffer(bh) == 0
         assert bh.b_count.value == 1 and not bh.b_state.peek(BufferState.BH_Lock)
@@ -45,7 +44,7 @@ def test_unlock_of_a_buffer_under_io_is_caught() -> None:
     def body(bench: Bench) -> None:
         bench.fill(0, DATA)
         bh = bench.ring()[0]
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_dirty(bh)
         buffer.write_dirty_buffer(bh)
         buffer.unlock_buffer(bh)
 
@@ -62,7 +61,7 @@ def test_write_reads_the_page_that_b_page_names_at_submission() -> None:
         bh = bench.ring()[1]
         buffer.lock_buffer(bh)
         buffer.set_bh_page(bh, other, 2)
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_dirty(bh)
         buffer.unlock_buffer(bh)
         buffer.get_bh(bh, "commit")
         assert buffer.sync_dirty_buffer(bh) == 0
@@ -103,7 +102,7 @@ def test_ll_rw_block_skips_a_locked_buffer_silently() -> None:
         bench.fill(0, DATA)
         first, second = bench.ring()
         for bh in (first, second):
-            buffer.set_buffer_dirty(bh)
+            buffer_head.set_buffer_dirty(bh)
         buffer.lock_buffer(first)
         buffer.ll_rw_block(device.WRITE, [first, second])
         assert first.b_state.peek(BufferState.BH_Dirty) and not second.b_state.peek(BufferState.BH_Dirty)
@@ -120,13 +119,13 @@ def test_write_error_marks_the_buffer() -> None:
         bench.fill(0, DATA)
         bench.disk.errors = True
         bh = bench.ring()[0]
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_dirty(bh)
         buffer.get_bh(bh, "commit")
         assert buffer.sync_dirty_buffer(bh) == -Errno.EIO
         assert bh.b_state.peek(BufferState.BH_Write_EIO) and not bh.b_state.peek(BufferState.BH_Uptodate)
         bench.disk.errors = False
-        buffer.set_buffer_uptodate(bh)
-        buffer.set_buffer_dirty(bh)
+        buffer_head.set_buffer_uptodate(bh)
+        buffer_head.set_buffer_dirty(bh)
         assert buffer.sync_dirty_buffer(bh) == 0
         assert not bh.b_state.peek(BufferState.BH_Write_EIO)
 
@@ -139,12 +138,23 @@ def test_mark_buffer_dirty_dirties_the_page_once() -> None:
         for bh in bench.ring():
             buffer.mark_buffer_dirty(bh)
             buffer.mark_buffer_dirty(bh)
-        assert page.flags.peek(page_.PG_dirty) and bench.zone.vm_stat["NR_FILE_DIRTY"] == 1
+        assert page.flags.peek(page_flags.PG_dirty) and bench.zone.vm_stat["NR_FILE_DIRTY"] == 1
 
     assert run(body).marks["mark_buffer_dirty: page was dirty"] >= 1
 
 
 # -- stripping ---------------------------------------------------------------------------------------------------
+
+
+def test_private_data_of_a_page_without_any_is_a_bug() -> None:
+    def body(bench: Bench) -> None:
+        page = page_alloc.alloc_page(bench.machine)
+        assert page is not None
+        assert not buffer.page_has_buffers(page) and swap.page_is_file_cache(page)
+        assert rt.peek(page, "private") is None
+        buffer.page_buffers(page)
+
+    assert run(body, ends="violation").detail["rule"] == "page_buffers: page has no buffers"
 
 
 def test_strip_frees_the_ring_and_cancels_a_stale_dirty_bit() -> None:
@@ -157,11 +167,11 @@ def test_strip_frees_the_ring_and_cancels_a_stale_dirty_bit() -> None:
         filemap.lock_page(page)
         assert not buffer.try_to_free_buffers(page)
         buffer.put_bh(ring[0], "commit")
-        assert page.flags.peek(page_.PG_dirty)
+        assert page.flags.peek(page_flags.PG_dirty)
         assert buffer.try_to_free_buffers(page)
         filemap.unlock_page(page)
         assert all(bh.dead is not None for bh in ring)
-        assert not page.flags.peek(page_.PG_dirty) and page._count.value == 1
+        assert not page.flags.peek(page_flags.PG_dirty) and page._count.value == 1
         assert_memory(bench)
 
     marks = run(body).marks
@@ -177,12 +187,12 @@ def test_busy_ring_is_not_stripped(what: str) -> None:
         if what == "referenced":
             buffer.get_bh(bh)
         elif what == "dirty":
-            buffer.set_buffer_dirty(bh)
+            buffer_head.set_buffer_dirty(bh)
         else:
             buffer.lock_buffer(bh)
         filemap.lock_page(page)
         assert not filemap.try_to_release_page(page)
-        assert page.flags.peek(page_.PG_private) and page._count.value == 2
+        assert page.flags.peek(page_flags.PG_private) and page._count.value == 2
 
     run(body)
 
@@ -200,7 +210,7 @@ def test_buffer_after_free_is_poisoned() -> None:
         bh = bench.ring()[0]
         filemap.lock_page(page)
         assert buffer.try_to_free_buffers(page)
-        buffer.buffer_dirty(bh)
+        buffer_head.buffer_dirty(bh)
 
     assert run(body, ends="violation").detail["oracle"] == "use-after-free"
 
@@ -243,16 +253,16 @@ def test_page_read_ends_a_buffer_that_was_filled_meanwhile() -> None:
         buffer.lock_buffer(ring[1])
         task = rt.spawn(buffer_page.block_read_full_page, page, get_block, name="reader", cpu=1)
         # hand the page lock over as its owner would: the reader unlocks it
-        rt.hand_over(page.flags, page_.PG_locked, task)
+        rt.hand_over(page.flags, page_flags.PG_locked, task)
         until(lambda: ring[0].b_state.peek(BufferState.BH_Async_Read))
         for i in (2, 3):
             page.words.write(i, DATA[i])
-        buffer.set_buffer_uptodate(ring[1])
+        buffer_head.set_buffer_uptodate(ring[1])
         buffer.unlock_buffer(ring[1])
         filemap.wait_on_page_locked(page)
         rt.join(task)
-        assert page.flags.peek(page_.PG_uptodate) and page.words.values == DATA
-        page_.put_page(page, "lookup")
+        assert page.flags.peek(page_flags.PG_uptodate) and page.words.values == DATA
+        swap.put_page(page, "lookup")
 
     assert run(body).marks["block_read_full_page: filled meanwhile"] == 1
 
@@ -264,7 +274,7 @@ def test_page_beyond_the_end_is_dropped_by_writepage_and_its_tail_zeroed() -> No
         assert filemap.filemap_write_and_wait(bench.mapping) == 0
         assert bench.on_disk(0) + bench.on_disk(1) == [11, 12, 13, 0]
         assert bench.on_disk(2) == [0, 0]
-        assert not bench.page(1).flags.peek(page_.PG_private)
+        assert not bench.page(1).flags.peek(page_flags.PG_private)
 
     assert run(body).marks["block_write_full_page: beyond the end"] == 1
 
@@ -273,7 +283,7 @@ def test_get_block_error_fails_the_write_and_writes_what_is_mapped() -> None:
     def body(bench: Bench) -> None:
         page = bench.fill(0, DATA)
         bench.dirty(0, [1, 2, 3, 4])
-        buffer.clear_buffer_mapped(bench.ring()[1])
+        buffer_head.clear_buffer_mapped(bench.ring()[1])
 
         def no_block(inode: object, iblock: int, bh: BufferHead, create: bool) -> int:
             return -Errno.ENOSPC
@@ -380,10 +390,10 @@ def test_getblk_against_reclaim_of_the_page(seed: int) -> None:
             for _ in range(4):
                 page = filemap.find_lock_page(bench.disk.bd_inode.i_mapping, 1)
                 if page is not None:
-                    if page_.page_has_private(page):
+                    if page_flags.page_has_private(page):
                         filemap.try_to_release_page(page)
                     filemap.unlock_page(page)
-                    page_.put_page(page, "lookup")
+                    swap.put_page(page, "lookup")
 
         tasks = [rt.spawn(fn, name=fn.__name__, cpu=cpu) for cpu, fn in enumerate((getter, stripper))]
         for task in tasks:

@@ -9,8 +9,7 @@ from mmrace.kernel.fs import buffer, ext3
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import transaction
 from mmrace.kernel.jbd.jbd import JList
-from mmrace.kernel.mm import filemap, migrate, page_writeback
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, migrate, page_flags, page_writeback, swap
 from tests.kernel.jbd.bench import Bench, assert_at_rest, list_of, marked, run, until
 
 SEEDS = range(25)
@@ -81,7 +80,7 @@ def test_write_of_part_of_a_block_reads_the_rest_first() -> None:
         ext3.ext3_releasepage(page)
         filemap.delete_from_page_cache(page)
         filemap.unlock_page(page)
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         assert filemap.generic_perform_write(bench.inode.i_mapping, 1, [9]) == 1
         assert read(bench, 0) == [3, 9]
         sync(bench)
@@ -96,7 +95,7 @@ def test_write_whose_read_fails_closes_its_handle_and_releases_the_page() -> Non
         assert filemap.generic_perform_write(bench.inode.i_mapping, 1, [9]) < 0
         assert transaction.journal_current_handle() is None
         page = bench.page(0)
-        assert not page.flags.peek(page_.PG_locked)
+        assert not page.flags.peek(page_flags.PG_locked)
         bench.commit()
         assert_at_rest(bench)
 
@@ -111,9 +110,9 @@ def test_writepage_inside_a_handle_dirties_the_page_again() -> None:
         assert page is not None
         assert page_writeback.clear_page_dirty_for_io(page)
         assert ext3.ext3_ordered_writepage(page, page_writeback.WritebackControl()) == 0
-        assert page.flags.peek(page_.PG_dirty)
-        assert not page.flags.peek(page_.PG_locked)
-        page_.put_page(page, "lookup")
+        assert page.flags.peek(page_flags.PG_dirty)
+        assert not page.flags.peek(page_flags.PG_locked)
+        swap.put_page(page, "lookup")
         transaction.journal_stop(handle)
         sync(bench)
         assert_at_rest(bench)
@@ -157,7 +156,7 @@ def test_writepage_with_a_handle_waits_for_a_closing_transaction_under_the_page_
         until(lambda: marked("commit: waited for T_LOCKED updates"))
         flusher = bench.spawn(filemap.filemap_write_and_wait, bench.inode.i_mapping, name="flusher", cpu=0)
         until(lambda: marked("journal_start: waited for T_LOCKED"))
-        assert bench.page(0).flags.peek(page_.PG_locked)
+        assert bench.page(0).flags.peek(page_flags.PG_locked)
         transaction.journal_stop(handle)
         rt.join(flusher)
         rt.join(committer)

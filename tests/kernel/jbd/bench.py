@@ -14,14 +14,11 @@ from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.fs.ext3 import Ext3
-from mmrace.kernel.fs.inode import Inode
-from mmrace.kernel.jbd import commit, transaction
-from mmrace.kernel.jbd.jbd import JList, JournalHead
-from mmrace.kernel.jbd.journal import Journal
-from mmrace.kernel.jbd.transaction import Transaction
-from mmrace.kernel.mm import filemap, mmzone
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.fs.fs import Inode
+from mmrace.kernel.jbd import commit, jbd
+from mmrace.kernel.jbd.jbd import JList, Journal, JournalHead, Transaction
+from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.task import Task
@@ -86,13 +83,13 @@ class Bench:
         """Return a page of the file, without a reference: for pages that nothing removes."""
         page = filemap.find_get_page(self.inode.i_mapping, index)
         assert page is not None
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         return page
 
     def bh(self, block: int) -> BufferHead:
         """Return the buffer of a block of the file."""
         index, position = divmod(block, self.machine.buffers_per_page)
-        return list(buffer.ring(page_.page_buffers(self.page(index))))[position]
+        return list(buffer.ring(buffer.page_buffers(self.page(index))))[position]
 
     def bh_of_new_page(self, block: int) -> BufferHead:
         """Write a block and return its buffer."""
@@ -123,7 +120,7 @@ class Bench:
 
 def list_of(owner: Transaction | None, jlist: JList) -> list[BufferHead]:
     """Return the buffers on a list of a transaction."""
-    jhs: tuple[JournalHead, ...] = rt.peek(owner, transaction.LIST_FIELDS[jlist]) if owner else ()
+    jhs: tuple[JournalHead, ...] = rt.peek(owner, jbd.LIST_FIELDS[jlist]) if owner else ()
     return [rt.peek(jh, "b_bh") for jh in jhs]
 
 
@@ -188,7 +185,7 @@ def assert_at_rest(bench: Bench) -> None:
     assert rt.peek(journal, "j_committing_transaction") is None
     lru = [bh for cpu in bench.machine.percpu for bh in rt.peek(cpu, "bh_lru")]
     for page in bench.machine.pages:
-        if page.dead is not None or not page.flags.peek(page_.PG_private):
+        if page.dead is not None or not page.flags.peek(page_flags.PG_private):
             continue
         head = rt.peek(page, "private")
         bh = head

@@ -7,14 +7,12 @@ from collections import Counter
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer, ext3
+from mmrace.kernel.fs import buffer, buffer_head, ext3, fs
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.jbd.jbd import JList
-from mmrace.kernel.jbd.journal import Journal
-from mmrace.kernel.mm import filemap, page_writeback
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.jbd.jbd import JList, Journal
+from mmrace.kernel.mm import filemap, mm, page_flags, page_writeback, swap
 from mmrace.runtime.kinds import SHIFT, Kind
 from tests.kernel.jbd.bench import Bench, Outcome, assert_at_rest, list_of, marked, run, until
 
@@ -150,7 +148,7 @@ def test_buffer_cleaned_while_commit_slept_on_its_lock_is_unfiled() -> None:
         buffer.lock_buffer(bh)
         committer = bench.spawn(bench.commit, name="committer")
         until(lambda: marked("commit: buffer lock busy, batch flushed"))
-        buffer.clear_buffer_dirty(bh)
+        buffer_head.clear_buffer_dirty(bh)
         buffer.unlock_buffer(bh)
         rt.join(committer)
         assert_at_rest(bench)
@@ -241,7 +239,7 @@ def test_batch_of_metadata_gets_a_descriptor_each_time_it_is_full() -> None:
     run(body, inodes=8)
 
 
-def change(bench: Bench, handle: transaction.Handle, block: int, value: int = 7) -> None:
+def change(bench: Bench, handle: jbd.Handle, block: int, value: int = 7) -> None:
     """Change an inode block by hand, in an open handle."""
     bh = buffer.__bread(bench.device, block, "test")
     assert bh is not None
@@ -305,9 +303,9 @@ def test_failed_data_write_marks_page_and_mapping_and_commit_goes_on() -> None:
         bench.write(0, 1)
         bench.commit()
         page = bench.page(0)
-        assert page.flags.peek(page_.PG_error)
-        assert bench.inode.i_mapping.flags.peek(filemap.AS_EIO)
-        assert not page.flags.peek(page_.PG_locked)
+        assert page.flags.peek(page_flags.PG_error)
+        assert bench.inode.i_mapping.flags.peek(fs.AS_EIO)
+        assert not page.flags.peek(page_flags.PG_locked)
         assert_at_rest(bench)
 
     outcome = run(body, values=[1], errors=True)
@@ -324,8 +322,8 @@ def test_failed_data_write_waits_for_the_page_lock_of_another() -> None:
         until(lambda: marked("locked-list: page lock busy"))
         filemap.unlock_page(page)
         rt.join(committer)
-        page_.put_page(page, "lookup")
-        assert page.flags.peek(page_.PG_error)
+        swap.put_page(page, "lookup")
+        assert page.flags.peek(page_flags.PG_error)
         assert_at_rest(bench)
 
     run(body, values=[1], errors=True)
@@ -339,7 +337,7 @@ def truncate_all(bench: Bench) -> None:
     ext3.ext3_invalidatepage(page, 0)
     filemap.delete_from_page_cache(page)
     filemap.unlock_page(page)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
 
 
 def test_truncate_during_commit_leaves_the_page_to_the_commit() -> None:
@@ -351,10 +349,10 @@ def test_truncate_during_commit_leaves_the_page_to_the_commit() -> None:
         until(lambda: marked("commit: BH_State contended"))
         jbd.jbd_unlock_bh_state(bh)
         until(lambda: list_of(rt.peek(bench.journal, "j_committing_transaction"), JList.BJ_Locked) == [bh])
-        page_.get_page(page, "test")
+        mm.get_page(page, "test")
         truncate_all(bench)
         rt.join(committer)
-        page_.put_page(page, "test")
+        swap.put_page(page, "test")
         assert_at_rest(bench)
 
     for seed in SEEDS:
@@ -379,10 +377,10 @@ def rivals(bench: Bench) -> None:
             page = filemap.find_get_page(bench.inode.i_mapping, i % 2)
             if page is not None:
                 if filemap.trylock_page(page):
-                    if page_.page_has_buffers(page):
+                    if buffer.page_has_buffers(page):
                         filemap.try_to_release_page(page)
                     filemap.unlock_page(page)
-                page_.put_page(page, "lookup")
+                swap.put_page(page, "lookup")
             rt.schedule()
 
     def committer() -> None:
@@ -406,7 +404,7 @@ def rivals(bench: Bench) -> None:
             assert page is not None
             on_disk = [word for i in range(2) for word in bench.disk_block(inode.i_data + 2 * index + i)]
             assert on_disk == page.words.values
-            page_.put_page(page, "lookup")
+            swap.put_page(page, "lookup")
 
 
 REACHED_BY_RIVALS = (

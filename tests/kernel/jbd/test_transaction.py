@@ -8,10 +8,9 @@ from mmrace import runtime as rt
 from mmrace.kernel.fs import buffer, ext3
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.jbd import jbd, transaction
-from mmrace.kernel.jbd.jbd import JList, TState
-from mmrace.kernel.mm import filemap
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.jbd.jbd import JList, Transaction, TState
+from mmrace.kernel.mm import filemap, page_flags, swap
+from mmrace.kernel.mm.mm_types import Page
 from tests.kernel.jbd.bench import Bench, assert_at_rest, list_of, marked, run, until
 
 SEEDS = range(25)
@@ -27,7 +26,7 @@ def locked_page(bench: Bench, index: int = 0) -> Page:
 def release(page: Page) -> None:
     """Undo `locked_page`."""
     filemap.unlock_page(page)
-    page_.put_page(page, "lookup")
+    swap.put_page(page, "lookup")
 
 
 def written(bench: Bench, block: int) -> BufferHead:
@@ -56,9 +55,9 @@ def hold_commit(bench: Bench, *later: int) -> tuple[BufferHead, rt.Task]:
 
 
 def test_every_list_has_a_field_of_its_own() -> None:
-    fields = transaction.LIST_FIELDS
+    fields = jbd.LIST_FIELDS
     assert len(fields) == len(JList) == len(set(fields))
-    declared = {row.field for row in transaction.Transaction.plan}
+    declared = {row.field for row in Transaction.plan}
     assert set(fields) - {""} <= declared
 
 
@@ -69,7 +68,7 @@ def test_buffer_filed_on_a_second_transaction_is_a_bug() -> None:
         bench.write(0, 1)
         jh = jbd.bh2jh(bench.bh(0))
         assert jh is not None
-        transaction.journal_file_buffer(jh, transaction.Transaction(bench.journal, 9), JList.BJ_SyncData)
+        transaction.journal_file_buffer(jh, Transaction(bench.journal, 9), JList.BJ_SyncData)
 
     assert run(body, ends="violation").detail["rule"] == "filed on a second transaction"
 
@@ -144,7 +143,7 @@ def test_releasepage_takes_written_data_from_its_transaction_and_frees_the_ring(
         written(bench, 0)
         page = locked_page(bench)
         assert ext3.ext3_releasepage(page)
-        assert not page.flags.peek(page_.PG_private)
+        assert not page.flags.peek(page_flags.PG_private)
         release(page)
         assert list_of(bench.running(), JList.BJ_SyncData) == []
         bench.commit()
@@ -191,7 +190,7 @@ def test_invalidatepage_takes_dirty_data_from_the_running_transaction() -> None:
         bench.write(1, 1)
         page = locked_page(bench)
         ext3.ext3_invalidatepage(page, 0)
-        assert not page.flags.peek(page_.PG_private)
+        assert not page.flags.peek(page_flags.PG_private)
         release(page)
         bench.commit()
         assert bench.on_disk(0) == [0, 0]
@@ -205,7 +204,7 @@ def test_invalidatepage_leaves_a_committing_buffer_to_the_commit(seed: int) -> N
     def body(bench: Bench) -> None:
         held, committer = hold_commit(bench, 2)  # block 2 stays on BJ_SyncData behind block 0
         page = locked_page(bench, 1)
-        later = page_.page_buffers(page)
+        later = buffer.page_buffers(page)
         ext3.ext3_invalidatepage(page, 0)
         assert later.b_state.peek(BufferState.BH_Freed)
         filemap.delete_from_page_cache(page)
@@ -213,7 +212,7 @@ def test_invalidatepage_leaves_a_committing_buffer_to_the_commit(seed: int) -> N
         buffer.unlock_buffer(held)
         rt.join(committer)
         assert later.dead is not None
-        assert not page.flags.peek(page_.PG_private)
+        assert not page.flags.peek(page_flags.PG_private)
         assert_at_rest(bench)
 
     marks = run(body, seed=seed).marks
@@ -228,7 +227,7 @@ def test_invalidatepage_of_part_of_a_page_keeps_the_ring() -> None:
         bench.write(1, 2)
         page = locked_page(bench)
         ext3.ext3_invalidatepage(page, bench.machine.words_per_buffer)
-        assert page.flags.peek(page_.PG_private)
+        assert page.flags.peek(page_flags.PG_private)
         release(page)
         assert list_of(bench.running(), JList.BJ_SyncData) == [bench.bh(0)]
         bench.commit()
@@ -268,7 +267,7 @@ def test_refile_to_a_closed_transaction_is_a_bug() -> None:
         transaction.journal_dirty_metadata(handle, bh)
         jh = jbd.bh2jh(bh)
         assert jh is not None
-        closed = transaction.Transaction(bench.journal, 9)
+        closed = Transaction(bench.journal, 9)
         closed.t_state = TState.T_LOCKED
         jh.b_next_transaction = closed
         transaction.journal_refile_buffer(bench.journal, jh)

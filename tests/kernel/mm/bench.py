@@ -16,12 +16,10 @@ from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, buffer_page
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.fs.inode import Inode
-from mmrace.kernel.mm import filemap, migrate, mmzone, page_alloc, swap, vmscan
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.filemap import AddressSpace, AddressSpaceOperations
+from mmrace.kernel.fs.fs import AddressSpace, AddressSpaceOperations, Inode
+from mmrace.kernel.mm import filemap, migrate, mmzone, page_alloc, page_flags, swap, vmscan
 from mmrace.kernel.mm.migrate import MigrateMode
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.page_writeback import WritebackControl
 from mmrace.runtime import live
 from mmrace.runtime.gate import GateEngine
@@ -105,7 +103,7 @@ class Bench:
 
     def ring(self, index: int = 0) -> list[BufferHead]:
         """Return the ring of a cached page."""
-        return list(buffer.ring(page_.page_buffers(self.page(index))))
+        return list(buffer.ring(buffer.page_buffers(self.page(index))))
 
     def fill(self, index: int = 0, values: Sequence[int] | None = None) -> Page:
         """Write a whole page, bring it to the disk and onto the LRU; returns it: idle, clean, count 2."""
@@ -123,7 +121,7 @@ class Bench:
             page.words.write(i, value)
         for bh in self.ring(index):
             buffer.mark_buffer_dirty(bh)
-        page_.ClearPageReferenced(page)
+        page_flags.ClearPageReferenced(page)
         filemap.unlock_page(page)
 
     def on_disk(self, block: int) -> list[int]:
@@ -159,9 +157,9 @@ class Bench:
 def assert_idle(bench: Bench, index: int = 0) -> Page:
     """Assert that a cached page is at rest: on the LRU, unlocked, counted by slot and ring only; returns it."""
     page = bench.page(index)
-    assert page.flags.peek(page_.PG_lru) and not page.flags.peek(page_.PG_locked)
-    assert not page.flags.peek(page_.PG_writeback)
-    private = page.flags.peek(page_.PG_private)
+    assert page.flags.peek(page_flags.PG_lru) and not page.flags.peek(page_flags.PG_locked)
+    assert not page.flags.peek(page_flags.PG_writeback)
+    private = page.flags.peek(page_flags.PG_private)
     assert page._count.value == 1 + private
     assert rt.peek(page, "mapping") is bench.mapping and rt.peek(page, "index") == index
     if private:
@@ -183,7 +181,7 @@ def assert_memory(bench: Bench) -> None:
             assert page._count.value == 0 and page.flags.value == 0, page
     stat = bench.zone.vm_stat
     assert stat["NR_ISOLATED"] == 0 and stat["NR_WRITEBACK"] == 0
-    assert stat["NR_FILE_DIRTY"] == sum(page is not None and page.flags.peek(page_.PG_dirty) for page in cached)
+    assert stat["NR_FILE_DIRTY"] == sum(page is not None and page.flags.peek(page_flags.PG_dirty) for page in cached)
     assert stat["NR_FILE_PAGES"] == len(cached - {None})
 
 

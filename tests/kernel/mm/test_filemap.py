@@ -7,9 +7,8 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
-from mmrace.kernel.mm import filemap, migrate, page_alloc, page_writeback, radix_tree, swap, truncate
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm import filemap, migrate, mm, page_alloc, page_flags, page_writeback, radix_tree, swap, truncate
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.runtime.task import Task
 from tests.kernel.mm.bench import NO_MIGRATEPAGE, Bench, assert_idle, assert_memory, marked, run, until
 
@@ -18,7 +17,7 @@ DATA = [11, 12, 13, 14]
 
 def frozen(bench: Bench, page: Page) -> None:
     rt.spin_lock_irq(bench.mapping.tree_lock)
-    assert page_.page_freeze_refs(page, 2)
+    assert filemap.page_freeze_refs(page, 2)
 
 
 def test_lookup_against_a_frozen_page_waits_for_the_thaw() -> None:
@@ -29,11 +28,11 @@ def test_lookup_against_a_frozen_page_waits_for_the_thaw() -> None:
         task = rt.spawn(lambda: found.append(filemap.find_get_page(bench.mapping, 0)), name="finder", cpu=1)
         until(lambda: marked("lookup: frozen page"))
         assert not found
-        page_.page_unfreeze_refs(page, 2)
+        filemap.page_unfreeze_refs(page, 2)
         rt.spin_unlock_irq(bench.mapping.tree_lock)
         rt.join(task)
         assert found == [page] and page._count.value == 3
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
 
     assert run(body).marks["lookup: frozen page"] == 1
 
@@ -62,7 +61,7 @@ def test_lookup_gets_the_new_page_when_the_slot_is_replaced_under_it() -> None:
         rt.join(task)
         assert found == [new] and new._count.value == 2
         radix_tree.radix_tree_replace_slot(bench.mapping.page_tree.slots[0], old)
-        page_.page_unfreeze_refs(old, 2)
+        filemap.page_unfreeze_refs(old, 2)
         rt.spin_unlock_irq(bench.mapping.tree_lock)
 
     run(body)
@@ -70,7 +69,7 @@ def test_lookup_gets_the_new_page_when_the_slot_is_replaced_under_it() -> None:
 
 def test_lookup_drops_a_page_that_left_the_slot_before_its_get(monkeypatch: pytest.MonkeyPatch) -> None:
     """R3: the get comes after the thaw and succeeds on the old page; the recheck sees the new one."""
-    get = page_.page_cache_get_speculative
+    get = filemap.page_cache_get_speculative
     first = [True]
 
     def body(bench: Bench) -> None:
@@ -85,13 +84,13 @@ def test_lookup_drops_a_page_that_left_the_slot_before_its_get(monkeypatch: pyte
                 until(lambda: bh.b_count.value == 1)
             return get(page, ref)
 
-        monkeypatch.setattr(page_, "page_cache_get_speculative", late_get)
+        monkeypatch.setattr(filemap, "page_cache_get_speculative", late_get)
         found = filemap.find_get_page(bench.mapping, 0)
         assert found is bench.cached() is not old and old._count.value == 2
         buffer.unlock_buffer(bh)
         rt.join(tasks[0])
         assert found is not None
-        page_.put_page(found, "lookup")
+        swap.put_page(found, "lookup")
         assert_idle(bench)
         assert_memory(bench)
 
@@ -130,7 +129,7 @@ def test_two_creators_of_a_page_get_the_same_one(seed: int) -> None:
             rt.join(task)
         assert found[0] is found[1] is bench.cached()
         for page in found:
-            page_.put_page(page, "lookup")
+            swap.put_page(page, "lookup")
         swap.lru_add_drain_all(bench.machine)
         assert bench.page()._count.value == 1
         assert_memory(bench)
@@ -146,7 +145,7 @@ def test_read_of_an_uncached_page_comes_from_the_disk() -> None:
         assert bench.read(1, 2) == DATA[1:3]
         swap.lru_add_drain_all(bench.machine)
         assert_idle(bench)
-        assert bench.page().flags.peek(page_.PG_mappedtodisk) is False  # buffers were mapped by this very read
+        assert bench.page().flags.peek(page_flags.PG_mappedtodisk) is False  # buffers were mapped by this very read
 
     run(body)
 
@@ -155,9 +154,9 @@ def test_read_error_is_reported_and_not_cached_as_data() -> None:
     def body(bench: Bench) -> None:
         assert bench.read(0, 2) == -Errno.EIO
         page = bench.page()
-        assert not page.flags.peek(page_.PG_uptodate) and page.flags.peek(page_.PG_error)
+        assert not page.flags.peek(page_flags.PG_uptodate) and page.flags.peek(page_flags.PG_error)
         assert bench.read(0, 4) == [0, 0, 0, 0]
-        assert page.flags.peek(page_.PG_uptodate)
+        assert page.flags.peek(page_flags.PG_uptodate)
         swap.lru_add_drain_all(bench.machine)
         assert_memory(bench)
 
@@ -168,11 +167,11 @@ def test_read_error_is_reported_and_not_cached_as_data() -> None:
 def test_read_of_a_written_block_of_a_partial_page_needs_no_io() -> None:
     def body(bench: Bench) -> None:
         bench.write(2, [7, 8])
-        assert not bench.page().flags.peek(page_.PG_uptodate)
+        assert not bench.page().flags.peek(page_flags.PG_uptodate)
         assert bench.read(2, 2) == [7, 8]
         assert marked("read: partially uptodate")
         assert bench.read(0, 4) == [0, 0, 7, 8]
-        assert bench.page().flags.peek(page_.PG_uptodate)
+        assert bench.page().flags.peek(page_flags.PG_uptodate)
 
     assert "read: i/o error" not in run(body).marks
 
@@ -223,7 +222,7 @@ def test_writer_waits_for_writeback_with_the_page_locked() -> None:
         page_writeback.set_page_writeback(page)
         filemap.unlock_page(page)
         task = rt.spawn(bench.write, 0, [1, 2], name="writer", cpu=1)
-        until(lambda: page.flags.peek(page_.PG_locked))
+        until(lambda: page.flags.peek(page_flags.PG_locked))
         for _ in range(50):
             rt.schedule()
         assert page.words.values == DATA
@@ -239,10 +238,10 @@ def test_page_of_another_generation_is_poisoned_until_it_is_allocated_again() ->
         page = bench.fill(0, DATA)
         truncate.truncate_inode_pages(bench.mapping, 0)
         assert page.dead is not None and page.generation == 1
-        assert not page_.get_page_unless_zero(page, "lookup")  # legal: the count is type-stable
+        assert not mm.get_page_unless_zero(page, "lookup")  # legal: the count is type-stable
         again = page_alloc.alloc_page(bench.machine)
         assert again is page and page.generation == 2 and page.words.values == DATA
-        page_.put_page(page, "new")
+        swap.put_page(page, "new")
         page.words.read(0)
 
     outcome = run(body, ends="violation", a_ops=NO_MIGRATEPAGE)

@@ -10,10 +10,9 @@ from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferState
-from mmrace.kernel.mm import filemap, migrate, mmzone, page_writeback, swap, truncate, vmscan
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.mm import filemap, migrate, mm, mmzone, page_flags, page_writeback, swap, truncate, vmscan
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MIGRATE_SYNC, MIGRATE_SYNC_LIGHT, MigrateMode
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from mmrace.runtime.noise import PROFILES, Noise
@@ -113,7 +112,7 @@ def test_page_without_buffers_moves(mode: MigrateMode) -> None:
         assert filemap.try_to_release_page(old)
         filemap.unlock_page(old)
         assert bench.migrate(old, mode) == 0
-        assert not assert_idle(bench).flags.peek(page_.PG_private)
+        assert not assert_idle(bench).flags.peek(page_flags.PG_private)
         assert bench.read(0, 4) == DATA
         swap.lru_add_drain_all(bench.machine)
         assert_memory(bench)
@@ -132,7 +131,7 @@ def test_dirty_page_moves_and_is_written_once(mode: MigrateMode) -> None:
         assert dirty == [False, True]
         assert bench.migrate(bench.page(), mode) == 0
         new = assert_idle(bench)
-        assert new.flags.peek(page_.PG_dirty) and bench.zone.vm_stat["NR_FILE_DIRTY"] == 1
+        assert new.flags.peek(page_flags.PG_dirty) and bench.zone.vm_stat["NR_FILE_DIRTY"] == 1
         assert [bh.b_state.peek(BufferState.BH_Dirty) for bh in bench.ring()] == dirty
         assert filemap.filemap_write_and_wait(bench.mapping) == 0
         assert bench.on_disk(0) + bench.on_disk(1) == [11, 12, 7, 8]
@@ -212,7 +211,7 @@ def test_forced_pass_sleeps_for_the_page_lock(mode: MigrateMode) -> None:
             filemap.unlock_page(page)
 
         task = rt.spawn(holder, name="holder", cpu=1)
-        until(lambda: page.flags.peek(page_.PG_locked))
+        until(lambda: page.flags.peek(page_flags.PG_locked))
         assert bench.migrate(page, mode) == 0
         rt.join(task)
         assert_idle(bench)
@@ -273,7 +272,7 @@ def test_page_with_another_reference_is_refused(mode: MigrateMode) -> None:
         page = bench.fill(0, DATA)
         assert filemap.find_get_page(bench.mapping, 0) is page
         assert refused(bench, page, mode) == 1
-        page_.put_page(page, "lookup")
+        swap.put_page(page, "lookup")
         assert bench.migrate(page, mode) == 0
 
     outcome = run(body)
@@ -289,19 +288,19 @@ def test_pagevec_resident_is_not_isolated() -> None:
 
 
 def test_lookup_between_count_test_and_freeze_loses_the_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
-    freeze = page_.page_freeze_refs
+    freeze = filemap.page_freeze_refs
     gets = [True]
 
     def freeze_after_a_lookup(page: Page, count: int) -> bool:
-        late = gets and gets.pop() and page_.get_page_unless_zero(page, "lookup")
+        late = gets and gets.pop() and mm.get_page_unless_zero(page, "lookup")
         frozen = freeze(page, count)
         if late:
-            page_.put_page(page, "lookup")
+            swap.put_page(page, "lookup")
         return frozen
 
     def body(bench: Bench) -> None:
         page = bench.fill(0, DATA)
-        monkeypatch.setattr(page_, "page_freeze_refs", freeze_after_a_lookup)
+        monkeypatch.setattr(filemap, "page_freeze_refs", freeze_after_a_lookup)
         assert bench.migrate(page, MIGRATE_ASYNC) == 0
         assert_idle(bench)
         assert_memory(bench)
@@ -342,8 +341,8 @@ def test_sync_sleeps_for_a_buffer_with_the_slot_moved(mode: MigrateMode) -> None
         task = rt.spawn(bench.migrate, old, mode, name="migrator", cpu=1)
         until(lambda: bench.cached() is not old and bh.b_count.value == 1)
         new = bench.page()
-        assert new.flags.peek(page_.PG_locked) and not new.flags.peek(page_.PG_uptodate)
-        assert rt.peek(bh, "b_page") is old and old.flags.peek(page_.PG_private)
+        assert new.flags.peek(page_flags.PG_locked) and not new.flags.peek(page_flags.PG_uptodate)
+        assert rt.peek(bh, "b_page") is old and old.flags.peek(page_flags.PG_private)
         assert old._count.value == 2 and new._count.value == 2
 
         values: list[object] = []
@@ -401,7 +400,7 @@ def test_orphan_of_truncation_is_stripped_then_found_free() -> None:
         buffer.get_bh(bh, "jh")
         truncate.truncate_inode_pages(bench.mapping, 0)
         buffer.put_bh(bh, "jh")
-        assert page.flags.peek(page_.PG_private) and rt.peek(page, "mapping") is None
+        assert page.flags.peek(page_flags.PG_private) and rt.peek(page, "mapping") is None
         pages = [page]
         assert migrate.migrate_pages(pages, bench.new_page, None, False, MIGRATE_ASYNC) == 0
         swap.lru_add_drain_all(bench.machine)
@@ -417,7 +416,7 @@ def test_orphan_of_truncation_is_stripped_then_found_free() -> None:
 def test_fallback_strips_a_clean_page_and_moves_it(mode: MigrateMode) -> None:
     def body(bench: Bench) -> None:
         assert bench.migrate(bench.fill(0, DATA), mode) == 0
-        assert not assert_idle(bench).flags.peek(page_.PG_private)
+        assert not assert_idle(bench).flags.peek(page_flags.PG_private)
         assert bench.read(0, 4) == DATA
         swap.lru_add_drain_all(bench.machine)
         assert_memory(bench)
@@ -446,7 +445,7 @@ def test_fallback_refuses_a_dirty_page_unless_sync(mode: MigrateMode) -> None:
         bench.write(0, DATA)
         swap.lru_add_drain_all(bench.machine)
         assert refused(bench, page, mode) == 1
-        assert page.flags.peek(page_.PG_dirty)
+        assert page.flags.peek(page_flags.PG_dirty)
         assert_memory(bench)
 
     assert reasons(run(body, a_ops=NO_MIGRATEPAGE)) == [("-EBUSY", "dirty")]
@@ -549,7 +548,7 @@ def migrator(bench: Bench, mode: MigrateMode) -> None:
         migrate.migrate_prep_local(bench.machine)
         pages = []
         for page in bench.machine.pages:
-            if page.flags.peek(page_.PG_lru) and bench.isolate(page, isolate_mode) == 0:
+            if page.flags.peek(page_flags.PG_lru) and bench.isolate(page, isolate_mode) == 0:
                 pages.append(page)
         if migrate.migrate_pages(pages, bench.new_page, None, False, mode, 4):
             migrate.putback_lru_pages(pages)

@@ -6,12 +6,10 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer
-from mmrace.kernel.fs import inode as inode_
+from mmrace.kernel.fs import buffer, fs_writeback
 from mmrace.kernel.fs.buffer_head import BufferState
-from mmrace.kernel.fs.inode import InodeState
-from mmrace.kernel.mm import filemap, page_writeback, swap
-from mmrace.kernel.mm import page as page_
+from mmrace.kernel.fs.fs import InodeState
+from mmrace.kernel.mm import filemap, page_flags, page_writeback, swap
 from mmrace.kernel.mm.page_writeback import WB_SYNC_ALL, WB_SYNC_NONE, WritebackControl
 from tests.kernel.mm.bench import Bench, assert_idle, assert_memory, marked, run, until
 
@@ -27,7 +25,7 @@ def test_dirty_then_writeback_then_clean() -> None:
         stat = bench.zone.vm_stat
         bench.write(0, DATA)
         page = bench.page()
-        assert page.flags.peek(page_.PG_dirty) and tags(bench) == ["DIRTY"] and stat["NR_FILE_DIRTY"] == 1
+        assert page.flags.peek(page_flags.PG_dirty) and tags(bench) == ["DIRTY"] and stat["NR_FILE_DIRTY"] == 1
         assert bench.inode.i_state.names() == ["I_DIRTY_PAGES"]
         filemap.lock_page(page)
         assert page_writeback.clear_page_dirty_for_io(page)
@@ -50,7 +48,7 @@ def test_sync_brings_every_block_to_the_disk(seed: int) -> None:
         assert [word for block in range(8) for word in bench.on_disk(block)] == list(range(1, 17))
         swap.lru_add_drain_all(bench.machine)
         for index in range(4):
-            assert not assert_idle(bench, index).flags.peek(page_.PG_dirty)
+            assert not assert_idle(bench, index).flags.peek(page_flags.PG_dirty)
             assert tags(bench, index) == []
         assert_memory(bench)
 
@@ -86,9 +84,9 @@ def test_background_writepage_skips_a_locked_buffer_and_keeps_the_page_dirty() -
         buffer.lock_buffer(bh)
         assert page_writeback.do_writepages(bench.mapping, WritebackControl()) == 0
         buffer.unlock_buffer(bh)
-        until(lambda: not bench.page().flags.peek(page_.PG_writeback))
+        until(lambda: not bench.page().flags.peek(page_flags.PG_writeback))
         assert bench.on_disk(0) + bench.on_disk(1) == [11, 12, 3, 4]
-        assert bench.page().flags.peek(page_.PG_dirty) and tags(bench) == ["DIRTY"]
+        assert bench.page().flags.peek(page_flags.PG_dirty) and tags(bench) == ["DIRTY"]
         assert bh.b_state.peek(BufferState.BH_Dirty)
         assert filemap.filemap_write_and_wait(bench.mapping) == 0
         assert bench.on_disk(0) == [1, 2]
@@ -137,9 +135,9 @@ def test_flusher_clears_the_inode_and_marks_it_again_if_pages_stay_dirty() -> No
         bench.fill(1, DATA)
         bench.write(0, DATA * 2)
         bench.write(4, DATA)
-        assert inode_.writeback_single_inode(bench.inode, WritebackControl(nr_to_write=1)) == 0
+        assert fs_writeback.writeback_single_inode(bench.inode, WritebackControl(nr_to_write=1)) == 0
         assert bench.inode.i_state.peek(InodeState.I_DIRTY_PAGES)
-        assert inode_.writeback_single_inode(bench.inode, WritebackControl(sync_mode=WB_SYNC_ALL)) == 0
+        assert fs_writeback.writeback_single_inode(bench.inode, WritebackControl(sync_mode=WB_SYNC_ALL)) == 0
         assert not bench.inode.i_state.peek(InodeState.I_DIRTY_PAGES)
         assert_memory(bench)
 
@@ -149,7 +147,7 @@ def test_flusher_clears_the_inode_and_marks_it_again_if_pages_stay_dirty() -> No
 def test_partly_uptodate_page_writes_only_its_dirty_block() -> None:
     def body(bench: Bench) -> None:
         bench.write(2, [7, 8])
-        assert not bench.page().flags.peek(page_.PG_uptodate)
+        assert not bench.page().flags.peek(page_flags.PG_uptodate)
         assert filemap.filemap_write_and_wait(bench.mapping) == 0
         assert bench.on_disk(1) == [7, 8] and bench.on_disk(0) == [0, 0]
         swap.lru_add_drain_all(bench.machine)

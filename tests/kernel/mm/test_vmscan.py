@@ -9,9 +9,8 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
-from mmrace.kernel.mm import filemap, mmzone, page_writeback, swap, truncate, vmscan
-from mmrace.kernel.mm import page as page_
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm import filemap, mmzone, page_flags, page_writeback, swap, truncate, vmscan
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.vmscan import (
     ISOLATE_ACTIVE,
     ISOLATE_ASYNC_MIGRATE,
@@ -82,8 +81,8 @@ def test_referenced_page_with_another_user_is_kept() -> None:
         page = bench.fill(0, DATA)
         assert filemap.find_get_page(bench.mapping, 0) is page
         assert shrink(bench) == 0
-        assert not page.flags.peek(page_.PG_private)  # stripped all the same
-        page_.put_page(page, "lookup")
+        assert not page.flags.peek(page_flags.PG_private)  # stripped all the same
+        swap.put_page(page, "lookup")
         assert_idle(bench)
         assert shrink(bench) == 1
         assert_memory(bench)
@@ -113,11 +112,11 @@ def test_dirty_page_is_left_to_the_flusher_and_rotated_when_written() -> None:
         bench.fill(1, DATA)
         bench.dirty(0, DATA)
         assert vmscan.shrink_inactive_list(bench.machine, 1, ScanControl()) == 0
-        assert page.flags.peek(page_.PG_reclaim)
+        assert page.flags.peek(page_flags.PG_reclaim)
         filemap.lock_page(page)
         page_writeback.clear_page_dirty_for_io(page)
-        assert not page.flags.peek(page_.PG_reclaim)  # whoever writes it says anew what for
-        page_.SetPageReclaim(page)
+        assert not page.flags.peek(page_flags.PG_reclaim)  # whoever writes it says anew what for
+        page_flags.SetPageReclaim(page)
         page_writeback.set_page_writeback(page)
         filemap.unlock_page(page)
         assert rt.peek(bench.zone, "inactive_list")[0] is page
@@ -139,7 +138,7 @@ def test_kswapd_under_pressure_writes_a_dirty_page(seed: int) -> None:
         bench.dirty(0, [1, 2, 3, 4])
         rt.current().pf |= mmzone.PF_KSWAPD
         shrink(bench, priority=0, may_writepage=True)
-        until(lambda: not page.flags.peek(page_.PG_writeback))
+        until(lambda: not page.flags.peek(page_flags.PG_writeback))
         swap.lru_add_drain_all(bench.machine)
         assert bench.on_disk(0) + bench.on_disk(1) == [1, 2, 3, 4]
         if bench.cached() is not None:
@@ -167,12 +166,12 @@ def test_orphan_of_truncation_is_freed() -> None:
 def test_mlocked_page_goes_to_the_unevictable_list_and_back() -> None:
     def body(bench: Bench) -> None:
         page = bench.fill(0, DATA)
-        page_.SetPageMlocked(page)
+        page_flags.SetPageMlocked(page)
         assert shrink(bench) == 0
         assert rt.peek(bench.zone, "unevictable_list") == (page,) and page._count.value == 2
         assert bench.isolate(page) == -Errno.EINVAL
         assert vmscan.isolate_lru_page(page) == 0
-        page_.TestClearPageMlocked(page)
+        page_flags.TestClearPageMlocked(page)
         vmscan.putback_lru_page(page)
         swap.lru_add_drain_all(bench.machine)
         assert rt.peek(bench.zone, "inactive_list") == (page,)
@@ -257,7 +256,7 @@ def test_active_page_ages_and_can_lose_its_buffers() -> None:
         assert rt.peek(bench.zone, "active_list") == (page,)
         vmscan.shrink_active_list(bench.machine, 4, ScanControl(buffer_heads_over_limit=True))
         assert rt.peek(bench.zone, "inactive_list") == (page,)
-        assert not assert_idle(bench).flags.peek(page_.PG_private)
+        assert not assert_idle(bench).flags.peek(page_flags.PG_private)
         assert_memory(bench)
 
     run(body)
@@ -269,7 +268,7 @@ def test_pagevec_strip_skips_a_locked_page() -> None:
         filemap.lock_page(pages[0])
         assert swap.pagevec_strip(pages) == 1
         filemap.unlock_page(pages[0])
-        assert [page.flags.peek(page_.PG_private) for page in pages] == [True, False]
+        assert [page.flags.peek(page_flags.PG_private) for page in pages] == [True, False]
 
     assert run(body).marks["strip: page lock busy"] == 1
 

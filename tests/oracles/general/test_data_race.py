@@ -11,7 +11,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.installed import run_one
-from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.radix_tree import Slot
 from mmrace.oracles.general import data_race
 from mmrace.oracles.general.judgement import Finding, Judgement, Verdict

@@ -1,0 +1,114 @@
+"""Inodes and their mappings: the structs that file systems and page cache share.
+
+Keeps: an inode's blocks are one run on its device: file block b is block i_data + b.
+Does not check: allocation of blocks, links, times, the inode's own writeback (only I_DIRTY_PAGES is kept).
+Source: include/linux/fs.h, v3.3 (the flags of a mapping: pagemap.h).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from mmrace import runtime as rt
+from mmrace.kernel.mm import radix_tree
+
+if TYPE_CHECKING:
+    from mmrace.kernel.mm.migrate import MigrateMode
+    from mmrace.kernel.mm.mm_types import Page
+    from mmrace.kernel.mm.mmzone import Machine
+    from mmrace.kernel.mm.page_writeback import WritebackControl
+
+# What a page lock is released with after ->writepage when the caller still holds it. Source: include/linux/fs.h, v3.3.
+AOP_WRITEPAGE_ACTIVATE = 0x80000
+
+_LATER: Any = None  # a ghost that the constructor, or the set-up, sets at once
+
+
+class AddressSpaceFlags(IntEnum):
+    """Bits of `mapping.flags`. Source: include/linux/pagemap.h, v3.3."""
+
+    AS_EIO = 0
+    AS_ENOSPC = 1
+
+
+AS_EIO = AddressSpaceFlags.AS_EIO
+AS_ENOSPC = AddressSpaceFlags.AS_ENOSPC
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSpaceOperations:
+    """A file system's operations on its pages; None means that it has none. The struct file argument is left out.
+
+    write_begin(mapping, pos, len) returns (0, locked page with a reference "lookup") or (negative errno, None);
+    write_end(mapping, pos, len, copied, page) unlocks and releases it and returns what was copied, or an error.
+    pos and len count words of the file. Source: include/linux/fs.h, v3.3.
+    """
+
+    readpage: Callable[[Page], int] | None = None
+    writepage: Callable[[Page, WritebackControl], int] | None = None
+    writepages: Callable[[AddressSpace, WritebackControl], int] | None = None
+    set_page_dirty: Callable[[Page], bool] | None = None
+    write_begin: Callable[[AddressSpace, int, int], tuple[int, Page | None]] | None = None
+    write_end: Callable[[AddressSpace, int, int, int, Page], int] | None = None
+    invalidatepage: Callable[[Page, int], None] | None = None
+    releasepage: Callable[[Page], bool] | None = None
+    migratepage: Callable[[AddressSpace, Page, Page, MigrateMode], int] | None = None
+    is_partially_uptodate: Callable[[Page, int, int], bool] | None = None
+
+
+class AddressSpace(rt.Struct):
+    """The pages of one inode."""
+
+    tree_lock = rt.irq_spinlock()
+    private_lock = rt.spinlock()
+    i_mmap_mutex = rt.mutex()
+    i_mmap: rt.Field[tuple[()]] = rt.shared(())
+    nrpages: rt.Field[int] = rt.shared(
+        0, benign="fsync asks without tree_lock whether there are pages at all; the sweep that follows looks at each"
+    )
+    flags = rt.flag_word(AddressSpaceFlags)
+    page_tree: radix_tree.RadixTreeRoot = rt.ghost(_LATER)
+    host: Inode = rt.ghost(_LATER)
+    a_ops: AddressSpaceOperations = rt.ghost(_LATER)
+    machine: Machine = rt.ghost(_LATER)
+
+    def __init__(self, host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> None:
+        super().__init__(("mapping", host.i_ino))
+        self.host = host
+        self.machine = machine
+        self.a_ops = a_ops
+        self.page_tree = radix_tree.RadixTreeRoot(host.i_ino, nr_slots)
+
+
+class InodeState(IntEnum):
+    """Bits of `inode.i_state`. Source: include/linux/fs.h, v3.3."""
+
+    I_DIRTY_SYNC = 0
+    I_DIRTY_DATASYNC = 1
+    I_DIRTY_PAGES = 2
+
+
+class Inode(rt.Struct):
+    """A file, or a block device seen as one. `i_size` counts words; `i_data` is its first block on the device."""
+
+    i_mutex = rt.mutex()
+    i_lock = rt.spinlock()
+    i_state = rt.flag_word(InodeState)
+    i_size: rt.Field[int] = rt.shared(0)
+    i_ino: int | str = rt.ghost(0)
+    i_sb: object = rt.ghost(_LATER)
+    i_data: int = rt.ghost(0)
+    i_blocks: int = rt.ghost(0)
+    i_mapping: AddressSpace = rt.ghost(_LATER)
+
+    def __init__(self, sb: object, ino: int | str, size: int, blocks: int) -> None:
+        super().__init__(("inode", ino), i_size=size, i_ino=ino, i_sb=sb, i_blocks=blocks)
+
+
+def i_size_extend(inode: Inode, size: int) -> None:
+    """Make the file at least `size` words long. Needs i_mutex. Source: include/linux/fs.h (i_size_write), v3.3."""
+    if size > inode.i_size:
+        inode.i_size = size

@@ -1,0 +1,44 @@
+"""Writeback of one inode: its dirty state, and the flusher's way with its pages.
+
+Keeps: I_DIRTY_PAGES is cleared before the pages are walked, so that a page dirtied meanwhile sets it again.
+Does not check: lists of dirty inodes, the flusher's own pace, the write of the inode itself.
+Source: fs/fs-writeback.c, v3.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmrace import runtime as rt
+from mmrace.kernel.fs.fs import InodeState
+from mmrace.kernel.mm import filemap, page_writeback, radix_tree
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.fs import Inode
+
+
+def __mark_inode_dirty(inode: Inode, flag: InodeState) -> None:
+    """Say that the inode has something to write. Any context but irq. Source: fs/fs-writeback.c, v3.3."""
+    if rt.test_bit(inode.i_state, flag):
+        return
+    rt.spin_lock(inode.i_lock)
+    rt.set_bit(inode.i_state, flag)
+    rt.spin_unlock(inode.i_lock)
+
+
+def writeback_single_inode(inode: Inode, wbc: page_writeback.WritebackControl) -> int:
+    """Write an inode's dirty pages, the flusher's way; returns 0 or the first error.
+
+    I_DIRTY_PAGES goes before the walk and comes back if pages are still tagged after it. Waits for what was written
+    only if wbc says WB_SYNC_ALL. Source: fs/fs-writeback.c, v3.3.
+    """
+    rt.spin_lock(inode.i_lock)
+    rt.clear_bit(inode.i_state, InodeState.I_DIRTY_PAGES)
+    rt.spin_unlock(inode.i_lock)
+    ret = page_writeback.do_writepages(inode.i_mapping, wbc)
+    if wbc.sync_mode == page_writeback.WB_SYNC_ALL:
+        waited = filemap.filemap_fdatawait(inode.i_mapping)
+        ret = ret or waited
+    if radix_tree.radix_tree_tagged(inode.i_mapping.page_tree, radix_tree.PAGECACHE_TAG_DIRTY):
+        __mark_inode_dirty(inode, InodeState.I_DIRTY_PAGES)
+    return ret

@@ -1,0 +1,60 @@
+"""What every file of mm/ asks of a page: its count, its mapping and its place in it.
+
+Keeps: every change of a count names the reference that it makes or drops.
+Does not check: who holds which reference (the ledger oracle does, from the names).
+Source: include/linux/mm.h, v3.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmrace import runtime as rt
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.mm.mm_types import Page
+
+
+# -- references --------------------------------------------------------------------------------------------------
+
+
+def get_page(page: Page, ref: str) -> None:
+    """Take the reference `ref`. Needs one already held. Source: include/linux/mm.h, v3.3."""
+    page._count.get(ref)
+
+
+def put_page_testzero(page: Page, ref: str) -> bool:
+    """Drop the reference `ref` and say whether it was the last; the caller then frees the page."""
+    return page._count.put(ref) == 0
+
+
+def get_page_unless_zero(page: Page, ref: str) -> bool:
+    """Take the reference `ref` unless the count is 0 (page free or frozen); returns whether it did."""
+    return page._count.get_unless_zero(ref)
+
+
+def page_count(page: Page) -> int:
+    """Read the reference count."""
+    return page._count.read()
+
+
+# -- fields ------------------------------------------------------------------------------------------------------
+
+
+def page_mapping(page: Page) -> AddressSpace | None:
+    """Read the page's mapping (no anonymous or swap-cache pages here, so it is the plain field)."""
+    return page.mapping
+
+
+def page_index(page: Page) -> int:
+    """Read the page's slot index. Needs a page that is or was in a mapping."""
+    index = page.index
+    rt.bug_on(index is None, "page_index: page has no index", page=page)
+    assert index is not None
+    return index
+
+
+def page_mapped(page: Page) -> bool:
+    """Say whether a pte maps the page. Nothing maps pages in this cast, but the question is still one read."""
+    return page._mapcount > 0

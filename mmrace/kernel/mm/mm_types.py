@@ -1,0 +1,57 @@
+"""`struct page`: one page frame, whoever uses it.
+
+Keeps: a struct page is type-stable: its count, its flags and its map count may be touched at any time, all other
+fields only while the page is allocated.
+Does not check: who holds which reference (the ledger oracle does, from the names).
+Source: include/linux/mm_types.h, v3.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mmrace import runtime as rt
+from mmrace.kernel.mm.page_flags import PageFlags
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.buffer_head import BufferHead
+    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.mm.mmzone import Zone
+
+_LATER: Any = None  # a ghost that the constructor, or the machine, sets at once
+
+
+class Page(rt.Struct):
+    """One page frame. Made once per pfn; freed and allocated again under the same pfn with a new generation."""
+
+    flags = rt.flag_word(PageFlags, waitable=(PageFlags.PG_locked, PageFlags.PG_writeback))
+    _count = rt.refcount()
+    _mapcount: rt.Field[int] = rt.shared(0)
+    mapping: rt.Field[AddressSpace | None] = rt.shared(None)
+    index: rt.Field[int | None] = rt.shared(None)
+    private: rt.Field[BufferHead | None] = rt.shared(None)
+    words = rt.words()
+    lazy: ClassVar[bool] = True  # most frames of a run are never touched
+    benign: ClassVar[dict[str, str]] = {
+        "words": "read(2) copies without the page lock, and v3.3 lets a write go on while the page is being written out"
+    }
+    pfn = rt.ghost(0)
+    generation = rt.ghost(0)
+    zone: Zone = rt.ghost(_LATER)
+    # Why the migration of this page last stopped; written by its isolator alone, for the "migrate-end" note.
+    migrate_reason = rt.ghost("")
+
+    def __init__(self, pfn: int, nr_words: int) -> None:
+        super().__init__(("page", pfn), words=nr_words)
+        self.pfn = pfn
+
+
+# What may be touched in a free page: a late speculative get and a recheck must find memory that is still a page.
+TYPE_STABLE = ("_count", "flags", "_mapcount")
+
+
+def new_page(pfn: int, nr_words: int) -> Page:
+    """Make the struct page of `pfn`, free. Called when the machine is built, never later."""
+    page = Page(pfn, nr_words)
+    rt.poison(page, keep=TYPE_STABLE)
+    return page
