@@ -26,6 +26,7 @@ def counted(name: str, lengths: tuple[int, int], schedules_max: int) -> Counts:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_dpor_sees_what_enumeration_sees_of_short_sentences(name: str) -> None:
     total = counted(name, GRAMMARS[name].quick, SCHEDULES_QUICK)
@@ -34,7 +35,7 @@ def test_dpor_sees_what_enumeration_sees_of_short_sentences(name: str) -> None:
     assert total.large < total.programs
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_dpor_sees_what_enumeration_sees_of_every_sentence(name: str) -> None:
