@@ -13,6 +13,7 @@ from tests.strategies.dpor_grammars import GRAMMARS
 SCHEDULES_MAX = 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_dpor_sees_what_enumeration_sees_of_short_sentences(name: str) -> None:
     grammar = GRAMMARS[name]
