@@ -20,12 +20,14 @@ from loguru import logger
 from rich.console import Console
 
 from mmrace import __version__, installed
-from mmrace.claims import driver as claims_
+from mmrace.claims import judges
+from mmrace.claims.driver import ClaimsRun
 from mmrace.report import campaign as campaign_report
 from mmrace.report import claims as claims_report
 from mmrace.report import events, lists, progress, single
 from mmrace.report import explore as explore_report
 from mmrace.report.finding import summary_text
+from mmrace.report.terminal import Lines
 from mmrace.runs import functions, loading, strategy_of
 from mmrace.runs.follow import with_sites
 from mmrace.runs.spec import RunSpec
@@ -280,7 +282,7 @@ def explore(
         **{**options, "params": typed.params},
     )
     console = _console()
-    observer = explore_report.Lines(console, quiet=quiet)
+    observer = Lines(console, explore_report.line, quiet=quiet)
     explorer = Explorer(ask, installed.MAKERS, Path(folder), observer, text=summary_text)
     if systematic:
         _pin(options["engine"])
@@ -304,10 +306,11 @@ def claims(
     folder: str,
 ) -> None:
     """Put the claims of exclusion, C0 to C14, to the test; print what schedules say of each."""
-    chosen = claims_.select(names)
+    chosen = judges.select(names)
     console = _console()
     options = Options(seed=seed, runs=schedules, seconds=seconds, jobs=jobs or 0)
-    trial = claims_.ClaimsRun(chosen, Path(folder), options, tell=claims_report.Lines(console, quiet=quiet))
+    lines = Lines(console, claims_report.line, quiet=quiet)
+    trial = ClaimsRun(chosen, Path(folder), options, tell=lines.progress)
     result = trial.run()
     claims_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)

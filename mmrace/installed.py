@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from mmrace.history import canaries
-from mmrace.runs import follow, run
+from mmrace.runs import follow, run, strategy_of
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
 from mmrace.runtime import noise
@@ -36,6 +36,7 @@ def catalogue() -> Catalogue:
         canaries=canaries.canaries(),
         noise={name: profile.title for name, profile in noise.PROFILES.items()},
         workloads=tuple(workload.packaged()),
+        strategies=tuple(strategy_of.listed()),
         marks=marks.declared(),
         excused=marks.EXCUSED,
     )

@@ -61,7 +61,7 @@ LAYERS: dict[str, Layer] = {
     "history": _layer("runtime kernel actors oracles/general"),
     "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history"),
     "claims": _layer(_ALL, "loguru"),
-    "report": _layer(f"runtime strategies {_JUDGES} scenarios history runs {_SEARCH} claims", "rich loguru"),
+    "report": _layer(f"runtime oracles/general runs {_SEARCH} claims", "rich"),
     "cli": _layer(f"{_ALL} claims report installed", "click rich loguru"),
     "pytest_plugin": _layer(f"{_ALL} report", "pytest loguru"),
     "installed": _layer(_ALL),

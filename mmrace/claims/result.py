@@ -1,4 +1,4 @@
-"""Which programs put the claims of exclusion to the test, and what their schedules said.
+"""What the schedules of the programs said of the claims, and the verdicts and the exit code that follow.
 
 Invariant: no verdict is looked up; what the protocol's description says of a part (`Part.expected`) decides the exit
 code only.  Not here: how the schedules are made.
@@ -9,96 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mmrace.claims.judges import Claim, Example, Part
-from mmrace.runs.spec import Params, RunSpec
+from mmrace.claims.programs import SETTINGS, Setting
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN
 
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A program with bounded parameters, and how many of its schedules the default takes; 0: walk it to its end."""
-
-    name: str
-    scenario: str
-    params: Params
-    schedules: int
-
-    @property
-    def command(self) -> str:
-        """Return how the program is named to `mmrace explore`."""
-        how = "" if self.schedules else " --exhaustive"
-        return f"{self.scenario}{how}" + "".join(f" --param {key}={value}" for key, value in self.params)
-
-
-def _setting(name: str, scenario: str, schedules: int, **params: int | str) -> Setting:
-    return Setting(name, scenario, tuple(sorted(params.items())), schedules)
-
-
-def _small(name: str, scenario: str, **params: int | str) -> Setting:
-    one: dict[str, int | str] = {
-        "rounds": 1, "migrations": 1, "batch": 1, "passes": 1, "buffers": 1, "words": 1, "idle": 0, "irq": "idle",
-    }  # fmt: skip
-    return _setting(name, scenario, 0, **{**one, **params})
-
-
-_PAIR: dict[str, int | str] = {"idle": 10, "rounds": 1, "migrations": 2, "dirtied": 2, "without": "reader,writer"}
-_WRITTEN: dict[str, int | str] = {"idle": 40, "rounds": 2, "migrations": 3, "dirtied": 2, "without": "fsync"}
-
-SETTINGS: dict[str, Setting] = {
-    setting.name: setting
-    for setting in (
-        _setting("async", "async-vs-commit", 300, idle=20, rounds=3, dirtied=2),
-        _setting("sync", "sync-vs-commit", 300, idle=20, rounds=3, dirtied=2),
-        _setting("async-commit", "async-vs-commit", 400, **_PAIR),
-        _setting("sync-commit", "sync-vs-commit", 300, **_PAIR),
-        _setting("metadata", "sync-vs-commit", 150, idle=20, rounds=2, migrations=3, metadata=1, device=1),
-        _setting("lookups", "sync-vs-commit", 500, idle=0, rounds=6, migrations=3, without="writer,committer"),
-        _setting("writeback", "migrate-vs-writeback", 300, **_WRITTEN),
-        _setting("writeback-light", "migrate-vs-writeback", 200, **_WRITTEN, mode="MIGRATE_SYNC_LIGHT"),
-        _setting("reclaim", "migrate-vs-reclaim", 300, idle=10, pages=3, rounds=4, migrations=6, pagevec=1),
-        _small("async-reader", "async-vs-commit", without="writer,committer"),
-        _small("sync-reader", "sync-vs-commit", without="writer,committer"),
-    )
-}
-"""Parameters so that the actors meet; the last two are what DPOR can walk to its end in seconds."""
-
-WALK = "dpor"
-"""The strategy of a walk."""
-
-_COMMIT = ("async", "sync", "async-commit", "sync-commit")
-_READERS = ("async-reader", "sync-reader")
-TESTS: dict[str, tuple[str, ...]] = {
-    "C0": _COMMIT,
-    "C1": (*_COMMIT, "writeback", "reclaim", *_READERS),
-    "C2": (*_COMMIT, "writeback", "reclaim", *_READERS),
-    "C3": ("sync", "lookups", *_READERS),
-    "C4": (*_COMMIT, "metadata"),
-    "C5": (*_COMMIT, "metadata"),
-    "C6": ("writeback", "writeback-light"),
-    "C7": ("async", "lookups", "writeback", *_READERS),
-    "C8": ("reclaim", "metadata"),
-    "C9": ("reclaim", "metadata"),
-    "C10": (),
-    "C11": ("async", "async-commit", "async-reader"),
-    "C12": ("async", "async-commit", "reclaim"),
-    "C13": ("sync", "sync-commit", "metadata", "writeback-light"),
-    "C14": (*_COMMIT, "metadata", *_READERS),
-}
-"""Claim -> programs."""
-
-
-def setting_of(spec: RunSpec) -> Setting:
-    """Return the program of a run."""
-    return next(s for s in SETTINGS.values() if (s.scenario, s.params) == (spec.program, spec.params))
-
-
-def repeated_by(spec: RunSpec) -> str:
-    """Return the command that repeats a run; of a walk, which has no run by itself, the one that walks again."""
-    return f"mmrace explore {setting_of(spec).command}" if spec.strategy == WALK else spec.command()
+CUT = "cut"
+"""How a run ended that reached its bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """The run that decides a part: which, its example, where its record is, and how often that was repeated."""
+    """The run that decides a part: which one, its example, where its record is, how often the record was repeated."""
 
     setting: str
     index: int
@@ -112,7 +33,7 @@ class Witness:
 
 @dataclass(slots=True)
 class PartCounts:
-    """What the schedules of one program say of one part.  `first`: index of the first that decides it, -1: none."""
+    """What the schedules of one program say of one part.  `first`: index of the first that decides it, or -1."""
 
     runs: int = 0
     tested: int = 0
@@ -139,7 +60,7 @@ class Failure:
 
 @dataclass(slots=True)
 class ClaimsResult:
-    """What came of it.  `evidence`: part -> setting -> what its schedules say."""
+    """What came of one call of the command.  `evidence`: part -> program -> what its schedules say."""
 
     claims: tuple[Claim, ...]
     seed: int
@@ -151,6 +72,13 @@ class ClaimsResult:
     cut: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+
+    def add_unfinished(self, spec: RunSpec, how: str) -> None:
+        """Count a run that ended other than by finishing; unless it was cut, it failed."""
+        if how == CUT:
+            self.cut += 1
+        else:
+            self.failures.append(Failure(spec, how))
 
     def programs(self, part: Part) -> list[tuple[Setting, PartCounts]]:
         """Return the programs that were run for a part, in their own order, with what they say."""
@@ -202,7 +130,7 @@ class ClaimsResult:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: Ctrl-C, a claim broken or a run that failed, trouble, a claim without instances, or none."""
+        """The exit code: of Ctrl-C, a broken part or failed run, trouble, something unknown, or PASS, in this order."""
         if self.interrupted:
             return EXIT_INTERRUPTED
         if self.broken or self.failures:

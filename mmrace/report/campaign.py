@@ -5,21 +5,25 @@ Invariant: everything comes from the `CampaignResult`; the verdict line is alway
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from mmrace.report.finding import summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
+from mmrace.report.terminal import (
+    HITS_SHOWN_MAX,
+    TROUBLES_SHOWN_MAX,
+    conclude,
+    finding_line,
+    say,
+    styled,
+    table,
+)
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.totals import Hit, Tally
 
 MARKS_SHOWN_MAX = 60
-HITS_SHOWN_MAX = 20
-TROUBLES_SHOWN_MAX = 5
 UNKNOWNS_SHOWN = 3
-STYLES = {"PASS": "bold green", "FAIL": "bold red", "UNKNOWN": "bold yellow"}
 
 
 def show(result: CampaignResult, console: Console, *, quiet: bool = False) -> None:
@@ -35,17 +39,10 @@ def show(result: CampaignResult, console: Console, *, quiet: bool = False) -> No
     _verdict(result, console)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
-    return table
-
-
 def _scenarios(result: CampaignResult, console: Console) -> None:
     columns = ("scenario", "runs", "ops", "pass", "fail", "unknown", "tried", "moved", "refused by reason")
-    table = _table("scenarios", *columns)
-    table.columns[-1].justify = "left"
+    shown = table("scenarios", *columns, numbers=True)
+    shown.columns[-1].justify = "left"
     rows = [(name, result.scenarios.get(name, Tally())) for name in result.request.scenarios]
     if result.twins.runs:
         rows.append(("(twins of canaries)", result.twins))
@@ -53,9 +50,9 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
         rows.append(("all", result.total()))
     for name, tally in rows:
         if name == "all":
-            table.add_section()
+            shown.add_section()
         verdicts = tally.verdicts
-        table.add_row(
+        shown.add_row(
             escape(name),
             count(tally.runs),
             count(tally.ops),
@@ -66,10 +63,10 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
             count(tally.counters["migrations.moved"]),
             refusals(tally),
         )
-    console.print(table)
+    console.print(shown)
     unknown = result.total().unknown
     for reason, times in unknown.most_common(UNKNOWNS_SHOWN):
-        console.print(f"unknown in {runs(times)} because of {escape(reason)}", highlight=False)
+        say(console, f"unknown in {runs(times)} because of {reason}")
 
 
 def refused(tally: Tally) -> dict[str, int]:
@@ -86,79 +83,81 @@ def refusals(tally: Tally) -> str:
 def _canaries(result: CampaignResult, console: Console) -> None:
     if not result.trials:
         return
-    table = _table("canaries (planted bugs)", "canary", "oracle", "found after", "cap", "twin passed", "other oracles")
+    columns = ("canary", "oracle", "found after", "cap", "twin passed", "other oracles")
+    shown = table("canaries (planted bugs)", *columns, numbers=True)
     for trial in result.trials:
         if trial.found_after is not None:
             found = runs(trial.found_after)
         elif trial.missed:
-            found = "[bold red]MISSED[/]"
+            found = styled("FAIL", "MISSED")
         else:
             found = f"not in {trial.tried} yet"
         others = ", ".join(f"{oracle} {n}" for oracle, n in sorted(trial.others.items())) or "-"
         twin = f"{trial.twin_runs - trial.twin_failed} of {trial.twin_runs}"
-        table.add_row(
+        shown.add_row(
             escape(trial.canary.name), escape(trial.canary.oracle), found, count(trial.cap_runs), twin, others
         )
-    console.print(table)
+    console.print(shown)
 
 
 def _workloads(result: CampaignResult, console: Console) -> None:
     for name, tally in result.workloads.items():
-        table = _table(f"workload {escape(name)}: {runs(tally.runs)}", "action", "recorded", "performed", "share")
+        columns = ("action", "recorded", "performed", "share")
+        shown = table(f"workload {escape(name)}: {runs(tally.runs)}", *columns, numbers=True)
         counters = tally.counters
         prefix, suffix = "workload.", ".recorded"
         for key in sorted(counters):
             if key.startswith(prefix) and key.endswith(suffix):
                 action = key.removeprefix(prefix).removesuffix(suffix)
                 performed = counters[f"{prefix}{action}.performed"]
-                table.add_row(action, count(counters[key]), count(performed), share(performed, counters[key]))
+                shown.add_row(action, count(counters[key]), count(performed), share(performed, counters[key]))
         kept, pairs = counters["workload.pairs_kept"], counters["workload.pairs"]
-        table.add_row("pairs in recorded order", count(pairs), count(kept), share(kept, pairs))
-        console.print(table)
+        shown.add_row("pairs in recorded order", count(pairs), count(kept), share(kept, pairs))
+        console.print(shown)
 
 
 def _marks(result: CampaignResult, console: Console) -> None:
     missed = result.marks_missed()
     reached = result.marks_reached()
     expected = len(result.marks_known)
-    console.print(
-        f"marks reached: {reached}; of {expected} expected ones {len(missed)} missed (mmrace list marks tells of all)",
-        highlight=False,
-        soft_wrap=True,
+    text = (
+        f"marks reached: {reached}; of {expected} expected ones {len(missed)} missed (mmrace list marks tells of all)"
     )
+    say(console, text)
     for mark in missed[:MARKS_SHOWN_MAX]:
-        console.print(f"  never hit: {escape(mark)}", highlight=False)
+        say(console, f"  never hit: {mark}")
     if len(missed) > MARKS_SHOWN_MAX:
-        console.print(f"  and {len(missed) - MARKS_SHOWN_MAX} more", highlight=False)
+        say(console, f"  and {len(missed) - MARKS_SHOWN_MAX} more")
     console.print()
 
 
 def _workers(result: CampaignResult, console: Console) -> None:
     if not result.workers:
         return
-    table = _table("workers", "worker", "memory at", "then", "at the end", "growth", "threads left behind")
+    columns = ("worker", "memory at", "then", "at the end", "growth", "threads left behind")
+    shown = table("workers", *columns, numbers=True)
     for name in sorted(result.workers):
         life = result.workers[name]
         when, then, end = life.growth(result.seconds)
         growth = f"{(end - then) / 1024 / 1024:+.1f} MiB"
-        table.add_row(name, duration(when), size(then), size(end), growth, str(life.stray_threads))
-    console.print(table)
+        shown.add_row(name, duration(when), size(then), size(end), growth, str(life.stray_threads))
+    console.print(shown)
     if result.deaths:
-        console.print(f"workers lost and replaced: {result.deaths}", highlight=False)
+        say(console, f"workers lost and replaced: {result.deaths}")
 
 
 def _findings(result: CampaignResult, console: Console) -> None:
     hits = list(result.hits.values())
     for hit in hits[:HITS_SHOWN_MAX]:
-        console.print(finding_text(hit), markup=False, highlight=False, soft_wrap=True)
+        say(console, finding_text(hit))
     rest = len(hits) - HITS_SHOWN_MAX + result.hits.dropped
     if rest > 0:
-        console.print(f"and {rest} more findings", highlight=False)
+        say(console, f"and {rest} more findings")
 
 
 def finding_text(hit: Hit) -> str:
     """Write a finding: where it was saved, or else all of it, so that nothing is lost with the disk."""
-    lines = [f"FINDING {hit.finding.signature}  {hit.finding.title}"]
+    lines = [finding_line(hit)]
     lines.append(f"  oracle {hit.finding.oracle}: {hit.finding.rule}; seen in {runs(hit.times)}")
     if hit.saved.folder:
         lines.append(
@@ -175,38 +174,29 @@ def finding_text(hit: Hit) -> str:
 
 def _troubles(result: CampaignResult, console: Console) -> None:
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
-        console.print(
-            f"TROUBLE (exit code {trouble.exit_code})  {trouble.text}\n  repeat: {trouble.spec.command()}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        text = f"TROUBLE (exit code {trouble.exit_code})  {trouble.text}\n  repeat: {trouble.spec.command()}"
+        say(console, text)
     rest = len(result.troubles) - TROUBLES_SHOWN_MAX
     if rest > 0:
-        console.print(f"and {rest} more runs in trouble", highlight=False)
+        say(console, f"and {rest} more runs in trouble")
     for spec in result.given_up:
-        console.print(f"given up after its worker was lost twice: {spec.command()}", markup=False, highlight=False)
+        say(console, f"given up after its worker was lost twice: {spec.command()}")
 
 
 def _verdict(result: CampaignResult, console: Console) -> None:
     total = result.total()
     for trial in result.trials:
         if trial.missed:
-            console.print(
-                f"MISSED canary {trial.canary.name}: {trial.tried} runs, no finding of oracle {trial.canary.oracle}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            name, oracle = trial.canary.name, trial.canary.oracle
+            say(console, f"MISSED canary {name}: {trial.tried} runs, no finding of oracle {oracle}")
     if result.verdict == "UNKNOWN":
         for reason in result.unknown_because():
-            console.print(f"unknown: {reason}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"unknown: {reason}")
     if result.interrupted:
-        console.print("interrupted; this is what was known by then", highlight=False)
+        say(console, "interrupted; this is what was known by then")
     found = sum(trial.found_after is not None for trial in result.trials)
     parts = [runs(total.runs), f"{count(total.ops)} ops", duration(result.seconds)]
     if result.trials:
         parts.append(f"canaries found {found} of {len(result.trials)}")
     parts.append(f"findings {len(result.hits) + result.hits.dropped}")
-    style = STYLES[result.verdict]
-    console.print(f"[{style}]{result.verdict}[/]  {', '.join(parts)}  (seed {result.request.seed})", highlight=False)
+    conclude(console, result.verdict, f"  {', '.join(parts)}  (seed {result.request.seed})")

@@ -7,35 +7,23 @@ from __future__ import annotations
 
 import shlex
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from mmrace.claims.judges import Part
-from mmrace.claims.result import SETTINGS, ClaimsResult, Witness, repeated_by
+from mmrace.claims.programs import SETTINGS, repeat_command
+from mmrace.claims.result import ClaimsResult, Witness
 from mmrace.report.numbers import count, duration, runs
+from mmrace.report.terminal import TROUBLES_SHOWN_MAX, say, styled, table
 
 WIDTHS = (5, 42, 25, 0)  # in characters; 0: what is left
 FAILURES_SHOWN_MAX = 5
-TROUBLES_SHOWN_MAX = 3
-STYLES = {"held": "green", "true": "green", "false as worded": "bold magenta", "BROKEN": "bold red"}
 
 
-class Lines:
-    """A line now and then while it runs.  Args: quiet: none."""
-
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        self.console, self.quiet = console, quiet
-
-    def __call__(self, result: ClaimsResult) -> None:
-        """Print where it stands."""
-        if not self.quiet:
-            _print(self.console, f"{duration(result.seconds)}: {runs(result.runs)}")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+def line(result: ClaimsResult) -> str:
+    """Write progress on one line."""
+    return f"{duration(result.seconds)}: {runs(result.runs)}"
 
 
 def show(result: ClaimsResult, console: Console, *, quiet: bool = False) -> None:
@@ -46,30 +34,27 @@ def show(result: ClaimsResult, console: Console, *, quiet: bool = False) -> None
     if not quiet:
         _programs(result, console)
     for failure in result.failures[:FAILURES_SHOWN_MAX]:
-        _print(console, f"A RUN FAILED ({failure.how}); repeat: {repeated_by(failure.spec)}")
+        say(console, f"A RUN FAILED ({failure.how}); repeat: {repeat_command(failure.spec)}")
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
-        _print(console, f"trouble: {trouble}")
-    _print(console, _last(result))
+        say(console, f"trouble: {trouble}")
+    say(console, _last(result))
 
 
 def _table(result: ClaimsResult) -> Table:
-    table = Table(
-        "claim", "in short", "verdict", "evidence", title="claims of exclusion", title_justify="left",
-        title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, expand=True,
-    )  # fmt: skip
-    for column, width in zip(table.columns, WIDTHS, strict=True):
+    shown = table("claims of exclusion", "claim", "in short", "verdict", "evidence")
+    shown.expand = True
+    for column, width in zip(shown.columns, WIDTHS, strict=True):
         column.width, column.ratio = (width, None) if width else (None, 1)
     for claim in result.claims:
         for part in claim.parts:
             verdict, evidence = verdict_of(result, part), evidence_of(result, part)
             word = "BROKEN" if part in result.broken else result.verdict(part)
-            style = STYLES.get(word, "yellow")
-            table.add_row(part.name, escape(part.says), f"[{style}]{escape(verdict)}[/]", escape(evidence))
+            shown.add_row(part.name, escape(part.says), styled(word, verdict), escape(evidence))
         if not claim.parts:
-            table.add_row(claim.name, escape(claim.says), "not tested yet", escape(claim.untested))
+            shown.add_row(claim.name, escape(claim.says), "not tested yet", escape(claim.untested))
         elif claim.untested:
-            table.add_row("", "", "not tested yet", escape(claim.untested))
-    return table
+            shown.add_row("", "", "not tested yet", escape(claim.untested))
+    return shown
 
 
 def verdict_of(result: ClaimsResult, part: Part) -> str:
@@ -128,23 +113,23 @@ def _witness(name: str, witness: Witness, result: ClaimsResult, console: Console
     part = next(part for claim in result.claims for part in claim.parts if part.name == name)
     word = "shows" if part.exists else "refutes"
     steps = ", ".join(map(str, witness.example.steps))
-    _print(console, f"{name}: {witness.example.title}")
-    _print(console, f"    what {word} it: {part.checks}")
-    _print(console, f"    steps {steps} of schedule {witness.index} of {witness.setting}")
+    say(console, f"{name}: {witness.example.title}")
+    say(console, f"    what {word} it: {part.checks}")
+    say(console, f"    steps {steps} of schedule {witness.index} of {witness.setting}")
     if witness.error:
-        _print(console, f"    NOT SAVED: {witness.error}")
-        _print(console, f"    {repeated_by(witness.spec)}")
+        say(console, f"    NOT SAVED: {witness.error}")
+        say(console, f"    {repeat_command(witness.spec)}")
     else:
         proof = f"replayed {witness.replayed} of {witness.tried}"
-        _print(console, f"    {shlex.join(['mmrace', 'replay', witness.path])}    ({proof})")
+        say(console, f"    {shlex.join(['mmrace', 'replay', witness.path])}    ({proof})")
 
 
 def _programs(result: ClaimsResult, console: Console) -> None:
     used = [name for name in SETTINGS if any(name in found for found in result.evidence.values())]
     if used:
-        _print(console, "programs:")
+        say(console, "programs:")
     for name in used:
-        _print(console, f"    {name}: mmrace explore {SETTINGS[name].command}")
+        say(console, f"    {name}: mmrace explore {SETTINGS[name].command}")
 
 
 def _last(result: ClaimsResult) -> str:

@@ -1,4 +1,4 @@
-"""An exploration as text: lines while it runs, and its last word.
+"""An exploration as text: a line while it runs, and its last word.
 
 Invariant: everything comes from the `Exploration`; the verdict line is always the last line, and says what it covers.
 """
@@ -6,42 +6,15 @@ Invariant: everything comes from the `Exploration`; the verdict line is always t
 from __future__ import annotations
 
 import shlex
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
-from mmrace.report.campaign import HITS_SHOWN_MAX, STYLES, TROUBLES_SHOWN_MAX
-from mmrace.report.finding import summary_text
+from mmrace.report.finding import SCENARIO, summary_text, variant_text
 from mmrace.report.numbers import count, duration
-from mmrace.search.explore.result import Exploration
+from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, say
+from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit
-
-LINE_SECONDS = 5.0
-
-
-class Lines:
-    """A line every few seconds; nothing in between.  Args: quiet: no lines but findings."""
-
-    def __init__(self, console: Console, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self.console, self.quiet, self.clock = console, quiet, clock
-        self._next = clock() + LINE_SECONDS
-
-    def progress(self, result: Exploration) -> None:
-        """Print where it stands, if the last line is old enough."""
-        if not self.quiet and self.clock() >= self._next:
-            self._next = self.clock() + LINE_SECONDS
-            _print(self.console, line(result))
-
-    def found(self, hit: Hit) -> None:
-        """Print a finding at once."""
-        _print(self.console, f"FINDING {hit.finding.signature}  {hit.finding.title}")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def line(result: Exploration) -> str:
@@ -63,43 +36,53 @@ def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
         _coverage(result, console)
     _findings(result, console)
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
-        _print(console, f"trouble: {trouble.text}")
-    verdict = result.verdict
-    console.print(f"[{STYLES[verdict]}]{verdict}[/] {escape(_because(result))}", highlight=False, soft_wrap=True)
+        say(console, f"trouble: {trouble.text}")
+    conclude(console, result.verdict, f" {_because(result)}")
 
 
 def _coverage(result: Exploration, console: Console) -> None:
-    ask, tally, classes = result.ask, result.tally, result.classes
+    ask, tally = result.ask, result.tally
     params = " ".join(f"{key}={value}" for key, value in ask.params) or "(defaults)"
-    _print(console, f"scenario {ask.program}, parameters {params}, variant {ask.variant or '(correct, era 3.3)'}")
+    variant = variant_text(ask.maker, ask.variant)
+    say(console, f"{ask.maker} {ask.program}, parameters {params}" + (f", variant {variant}" if variant else ""))
+    how = f"strategy {ask.strategy}, engine {ask.engine}, seed {ask.seed}, {_processes(ask.jobs)}"
     rate = tally.runs / result.seconds if result.seconds else 0.0
-    _print(
-        console,
-        f"strategy {ask.strategy}, engine {ask.engine}, seed {ask.seed}, {ask.jobs} process"
-        f"{'' if ask.jobs == 1 else 'es'}: {count(tally.runs)} schedules, {count(tally.ops)} ops in "
-        f"{duration(result.seconds)}, {count(rate)} schedules/s",
-    )
+    done = f"{count(tally.runs)} schedules, {count(tally.ops)} ops in {duration(result.seconds)}"
+    say(console, f"{how}: {done}, {count(rate)} schedules/s")
     happened = ", ".join(f"{key} {count(n)}" for key, n in sorted(tally.counters.items()) if n)
-    _print(console, f"what happened: {happened or 'nothing that is counted'}")
+    if happened or ask.maker == SCENARIO:
+        say(console, f"what happened: {happened or 'nothing that is counted'}")
     if result.promoted is not None:
-        _print(console, f"plain accesses that are switch points: {', '.join(result.promoted) or 'none races'}")
+        say(console, f"plain accesses that are switch points: {', '.join(result.promoted) or 'none races'}")
     if result.covered is not None:
-        covered = result.covered
-        text = "walked to its end" if covered.exhausted else "not walked to its end"
-        if covered.bound is not None and not covered.exhausted:
-            text += f"; every schedule up to bound {covered.bound}"
-        _print(console, f"tree {text}: {count(classes.distinct)} classes, {count(covered.blocked)} runs without use")
-        return
+        _tree(result, result.covered, console)
+    else:
+        _classes(result, console)
+
+
+def _processes(jobs: int) -> str:
+    return f"{jobs} process{'' if jobs == 1 else 'es'}"
+
+
+def _tree(result: Exploration, covered: Covered, console: Console) -> None:
+    """Say how far a walk got."""
+    text = "walked to its end" if covered.exhausted else "not walked to its end"
+    if covered.bound is not None and not covered.exhausted:
+        text += f"; every schedule up to bound {covered.bound}"
+    classes = f"{count(result.classes.distinct)} classes, {count(covered.blocked)} runs without use"
+    say(console, f"tree {text}: {classes}")
+
+
+def _classes(result: Exploration, console: Console) -> None:
+    """Say what a sample met, and what may be left."""
+    classes = result.classes
     growth = ", ".join(f"{count(distinct)} after {count(runs)}" for runs, distinct in classes.growth[-6:])
-    _print(console, f"classes of interleavings: {count(classes.distinct)} distinct ({growth})")
-    _print(
-        console,
-        f"unseen: the next schedule shows a new class with a chance of about {classes.unseen_mass():.3f}; "
-        f"at least some {count(classes.total_estimate())} classes in all",
-    )
+    say(console, f"classes of interleavings: {count(classes.distinct)} distinct ({growth})")
+    unseen = f"unseen: the next schedule shows a new class with a chance of about {classes.unseen_mass():.3f}"
+    say(console, f"{unseen}; at least some {count(classes.total_estimate())} classes in all")
     if len(result.by_strategy) > 1:
         parts = [f"{name} {count(new)} of {count(runs)}" for name, (runs, new) in sorted(result.by_strategy.items())]
-        _print(console, f"first to meet a class, of its schedules: {', '.join(parts)}")
+        say(console, f"first to meet a class, of its schedules: {', '.join(parts)}")
 
 
 def _findings(result: Exploration, console: Console) -> None:
@@ -108,14 +91,14 @@ def _findings(result: Exploration, console: Console) -> None:
         record = Path(hit.saved.folder, "record.jsonl")
         if hit.saved.folder and record.exists():
             commands.insert(0, shlex.join(["mmrace", "replay", str(record)]))
-        _print(console, summary_text(hit.spec, "FAIL", [hit.finding], commands).rstrip())
+        say(console, summary_text(hit.spec, "FAIL", [hit.finding], commands).rstrip())
         times = f"seen in {count(hit.times)} of {count(result.tally.runs)} schedules"
-        _print(console, times + _proof(result, signature, hit))
+        say(console, times + _proof(result, signature, hit))
         if hit.saved.error:
-            _print(console, f"NOT SAVED: {hit.saved.error}")
+            say(console, f"NOT SAVED: {hit.saved.error}")
     left = len(result.hits) - HITS_SHOWN_MAX
     if left > 0:
-        _print(console, f"and {count(left)} more findings")
+        say(console, f"and {count(left)} more findings")
 
 
 def _proof(result: Exploration, signature: str, hit: Hit) -> str:

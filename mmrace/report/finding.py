@@ -8,10 +8,22 @@ from collections.abc import Sequence
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunSpec
 
+SCENARIO = "scenario"
+"""The maker of the kernel model's programs: the only ones that have variants, and counters of what happened."""
+CORRECT = "(correct, era 3.3)"
+
+
+def variant_text(maker: str, variant: str) -> str:
+    """Name the variant of a program; "" for a program that has none."""
+    return variant or (CORRECT if maker == SCENARIO else "")
+
 
 def summary_text(spec: RunSpec, verdict: str, findings: Sequence[Finding], commands: Sequence[str]) -> str:
     """Return the facts of a failed run, one a line.  Args: commands: to paste."""
-    lines = [f"verdict: {verdict}", f"{spec.maker}: {spec.program}", f"variant: {spec.variant or '(correct, era 3.3)'}"]
+    lines = [f"verdict: {verdict}", f"{spec.maker}: {spec.program}"]
+    variant = variant_text(spec.maker, spec.variant)
+    if variant:
+        lines.append(f"variant: {variant}")
     how = f"noise {spec.noise}" if spec.engine == "free" else f"strategy {spec.strategy}"
     lines += [f"engine: {spec.engine}, {how}", f"seed: {spec.seed}"]
     for finding in findings:

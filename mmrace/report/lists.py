@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from mmrace.runs import strategy_of
+from mmrace.report.terminal import say, table
 from mmrace.search.catalogue import Catalogue
 
 KINDS = ("scenarios", "params", "canaries", "noise", "strategies", "marks")
@@ -29,31 +27,24 @@ def show_lists(known: Catalogue, kinds: tuple[str, ...], console: Console) -> No
         tables[kind](known, console)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(*columns, title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"
-    return table
-
-
 def _scenarios(known: Catalogue, console: Console) -> None:
-    table = _table("scenarios", "name", "what it does", "parameters (defaults)")
+    shown = table("scenarios", "name", "what it does", "parameters (defaults)")
     for name, scenario in sorted(known.scenarios.items()):
         params = " ".join(f"{key}={param.default}" for key, param in scenario.params.items())
-        table.add_row(escape(name), escape(scenario.title), escape(params))
-    console.print(table)
+        shown.add_row(escape(name), escape(scenario.title), escape(params))
+    console.print(shown)
 
 
 def _params(known: Catalogue, console: Console) -> None:
-    table = _table("parameters (--param NAME=VALUE)", "name", "default", "allowed", "what it means", "scenarios")
+    shown = table("parameters (--param NAME=VALUE)", "name", "default", "allowed", "what it means", "scenarios")
     every = {name: param for made in known.scenarios.values() for name, param in made.params.items()}
     for name, param in sorted(every.items()):
         having = [key for key, made in sorted(known.scenarios.items()) if name in made.params]
         lacking = [key for key in sorted(known.scenarios) if key not in having]
         where = ", ".join(having) if len(lacking) > 1 else f"all but {lacking[0]}" if lacking else "all"
         cells = name, _defaults(known, name, having), param.allowed, param.says, where
-        table.add_row(*(escape(cell) for cell in cells))
-    console.print(table)
+        shown.add_row(*(escape(cell) for cell in cells))
+    console.print(shown)
 
 
 def _defaults(known: Catalogue, name: str, having: list[str]) -> str:
@@ -65,38 +56,36 @@ def _defaults(known: Catalogue, name: str, having: list[str]) -> str:
 
 
 def _canaries(known: Catalogue, console: Console) -> None:
-    table = _table("canaries (planted bugs)", "name", "what is broken", "scenario", "oracle", "cap")
+    shown = table("canaries (planted bugs)", "name", "what is broken", "scenario", "oracle", "cap")
     for name, canary in sorted(known.canaries.items()):
-        table.add_row(
+        shown.add_row(
             escape(name), escape(canary.title), escape(canary.scenario), escape(canary.oracle), str(canary.cap_runs)
         )
-    console.print(table)
+    console.print(shown)
 
 
 def _noise(known: Catalogue, console: Console) -> None:
-    table = _table("noise profiles (engine free)", "name", "what it does")
+    shown = table("noise profiles (engine free)", "name", "what it does")
     for name, title in known.noise.items():
-        table.add_row(escape(name), escape(title))
-    console.print(table)
+        shown.add_row(escape(name), escape(title))
+    console.print(shown)
 
 
 def _strategies(known: Catalogue, console: Console) -> None:
-    table = _table("strategies (engines gate and fiber)", "name", "sort", "what it does", "options (defaults)")
-    for listed in strategy_of.listed():
+    shown = table("strategies (engines gate and fiber)", "name", "kind", "what it does", "options (defaults)")
+    for listed in known.strategies:
         options = ",".join(f"{key}={value}" for key, value in listed.options.items())
-        table.add_row(escape(listed.name), listed.sort, escape(listed.title), escape(options))
-    console.print(table)
-    console.print(
+        shown.add_row(escape(listed.name), listed.kind, escape(listed.title), escape(options))
+    console.print(shown)
+    say(
+        console,
         "A sampler, mix or loop draws schedules; a walk goes through all of them, under `mmrace explore` only.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
     )
 
 
 def _marks(known: Catalogue, console: Console) -> None:
-    table = _table("marks (rare branches)", "mark", "reached when", "not expected because")
+    shown = table("marks (rare branches)", "mark", "reached when", "not expected because")
     own = {mark: f"see scenario {name}" for name, made in sorted(known.scenarios.items()) for mark in made.marks}
     for mark, meaning in sorted({**own, **known.marks}.items()):
-        table.add_row(escape(mark), escape(meaning), escape(known.excused.get(mark, "")))
-    console.print(table)
+        shown.add_row(escape(mark), escape(meaning), escape(known.excused.get(mark, "")))
+    console.print(shown)

@@ -5,8 +5,6 @@ Invariant: both show the same numbers; neither slows the campaign (a refresh a q
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from types import TracebackType
 
 from rich import box
@@ -17,11 +15,11 @@ from rich.table import Table
 
 from mmrace.report.campaign import refusals
 from mmrace.report.numbers import count, duration, runs
+from mmrace.report.terminal import Lines, finding_line, say, styled
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sources import CanaryTrial
 from mmrace.search.totals import Hit
 
-LINE_SECONDS = 5.0
 REFRESHES_PER_SECOND = 4
 
 
@@ -46,29 +44,15 @@ class Silent:
         """Nothing."""
 
 
-class Lines(Silent):
+class CampaignLines(Lines[CampaignResult], Silent):
     """Plain lines, for logs and pipes."""
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self.console, self.clock = console, clock
-        self._next = clock() + LINE_SECONDS
-
-    def progress(self, result: CampaignResult) -> None:
-        """Print a line if the last one is old enough."""
-        if self.clock() >= self._next:
-            self._next = self.clock() + LINE_SECONDS
-            self._print(line(result))
-
-    def found(self, hit: Hit) -> None:
-        """Print the finding at once."""
-        self._print(f"FINDING {hit.finding.signature}  {hit.finding.title}")
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, line)
 
     def canary(self, trial: CanaryTrial) -> None:
         """Print the canary at once."""
-        self._print(canary_line(trial))
-
-    def _print(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, canary_line(trial))
 
 
 class Display(Silent):
@@ -98,8 +82,8 @@ class Display(Silent):
 
     def found(self, hit: Hit) -> None:
         """Print above the table."""
-        text = f"[bold red]FINDING {hit.finding.signature}[/]  {escape(hit.finding.title)}"
-        self.console.print(text, highlight=False)
+        word, _, rest = finding_line(hit).partition("  ")
+        self.console.print(f"{styled('FAIL', word)}  {escape(rest)}", highlight=False)
 
     def canary(self, trial: CanaryTrial) -> None:
         """Print above the table."""
@@ -148,4 +132,4 @@ def observer(console: Console, *, quiet: bool) -> Silent:
     """Return the observer that suits the console."""
     if quiet:
         return Silent()
-    return Display(console) if console.is_terminal else Lines(console)
+    return Display(console) if console.is_terminal else CampaignLines(console)

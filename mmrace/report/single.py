@@ -6,29 +6,28 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from mmrace.report.campaign import STYLES
-from mmrace.report.finding import summary_text
+from mmrace.report.finding import SCENARIO, summary_text
 from mmrace.report.numbers import count
+from mmrace.report.terminal import conclude, say
 from mmrace.runs.spec import RunResult
-from mmrace.search.totals import Tally
 
 
 def show_run(result: RunResult, console: Console, *, record: str = "", remark: str = "") -> None:
     """Print what a run did, what was found, a remark, and its verdict on the last line."""
-    tally = Tally()
-    tally.counters.update(result.counters)
-    done = ", ".join(f"{key} {count(n)}" for key, n in sorted(tally.counters.items()) if n)
-    console.print(f"{count(result.ops)} ops; {done or 'nothing counted'}", markup=False, highlight=False)
+    done = ", ".join(f"{key} {count(n)}" for key, n in sorted(result.counters.items()) if n)
+    if not done and result.spec.maker == SCENARIO:
+        done = "nothing counted"
+    say(console, f"{count(result.ops)} ops" + (f"; {done}" if done else ""))
     if result.findings:
         text = summary_text(result.spec, result.verdict, result.findings, [result.spec.command()])
-        console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+        say(console, text.rstrip("\n"))
     for oracle, reason in sorted(result.unknown.items()):
-        console.print(f"unknown to {oracle}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"unknown to {oracle}: {reason}")
     if record:
-        console.print(f"record: {record}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"record: {record}")
     if remark:
-        console.print(remark, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"[{STYLES[result.verdict]}]{result.verdict}[/]", highlight=False)
+        say(console, remark)
+    conclude(console, result.verdict)
 
 
 def show_replay(result: RunResult, recorded: Sequence[str], console: Console) -> None:

@@ -26,10 +26,10 @@ _SHOWN = "`mmrace list strategies` shows all of them"
 
 
 class Listed(NamedTuple):
-    """A strategy as a list shows it; `sort` is what it is to `--strategy`."""
+    """A strategy as a list shows it; `kind` is what it is to `--strategy`."""
 
     name: str
-    sort: str
+    kind: str
     title: str
     options: Mapping[str, int | str]
 
@@ -51,8 +51,8 @@ def listed() -> Iterator[Listed]:
     yield from OUTER.values()
     made = [registry.get(name) for name in registry.names()]
     for strategy in sorted(made, key=lambda strategy: strategy.systematic):
-        sort = "walk" if strategy.systematic else "sampler"
-        yield Listed(strategy.name, sort, strategy.title, strategy.options)
+        kind = "walk" if strategy.systematic else "sampler"
+        yield Listed(strategy.name, kind, strategy.title, strategy.options)
 
 
 def is_feedback(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What there is to choose from: scenarios, canaries, variants, noise, recorded workloads; and the check of a choice.
+"""What there is to choose from: scenarios, canaries, noise, recorded workloads, strategies; and the check of a choice.
 
 Invariant: a name that gets past `pick` exists, and a parameter that gets past `parameters` is known to every scenario
 that will get it, and allowed there: the scenario says so.
@@ -13,6 +13,7 @@ from typing import Protocol
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import Params
+from mmrace.runs.strategy_of import Listed
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.param import Parameters, Value
 
@@ -115,6 +116,7 @@ class Catalogue:
     canaries: Mapping[str, CanaryLike] = field(default_factory=dict)
     noise: Mapping[str, str] = field(default_factory=lambda: {"off": "no delays"})
     workloads: tuple[str, ...] = ()
+    strategies: tuple[Listed, ...] = ()
     marks: Mapping[str, str] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""The trial of the claims: which programs, what is counted, what is proved, and the exit code."""
+"""Claims put to the test: which programs, what is counted, what is proved, and the exit code."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from mmrace import scenarios
-from mmrace.claims import driver, result
-from mmrace.claims.driver import ClaimsRun, counted, parts_for, select, spec_of
-from mmrace.claims.judges import CLAIMS, Claim, Example, Instances, Part
-from mmrace.claims.result import SETTINGS, TESTS, ClaimsResult, Failure, PartCounts, Setting, Witness
+from mmrace.claims import one
+from mmrace.claims.driver import ClaimsRun
+from mmrace.claims.judges import CLAIMS, Claim, Example, Instances, Part, select
+from mmrace.claims.programs import SETTINGS, TESTS, Setting, parts_for, spec_of
+from mmrace.claims.result import ClaimsResult, Failure, PartCounts, Witness
 from mmrace.installed import replay_record
 from mmrace.runtime.errors import (
     EXIT_FAIL,
@@ -58,7 +59,7 @@ def test_a_schedule_depends_on_seed_program_and_index_only() -> None:
 
 def test_what_a_run_says_of_a_claim_does_not_depend_on_the_other_claims() -> None:
     spec = spec_of(SETTINGS["lookups"], 1, 0)
-    alone, among = counted(spec, names=("C3",)), counted(spec, names=tuple(CLAIMS))
+    alone, among = one.ask_one(spec, names=("C3",)), one.ask_one(spec, names=tuple(CLAIMS))
     assert alone.counters.keys() < among.counters.keys()
     assert alone.counters == {key: among.counters[key] for key in alone.counters}
     assert alone.counters["C3.tested"] > 0
@@ -66,8 +67,8 @@ def test_what_a_run_says_of_a_claim_does_not_depend_on_the_other_claims() -> Non
 
 @pytest.mark.slow
 def test_c7_is_found_false_and_its_witness_repeats(tmp_path: Path) -> None:
-    trial = ClaimsRun(select(["C7"]), tmp_path, Options(runs=12))
-    result = trial.run()
+    made = ClaimsRun(select(["C7"]), tmp_path, Options(runs=12))
+    result = made.run()
     literal, companion = CLAIMS["C7"].parts
     assert result.verdict(literal) == "false as worded"
     assert result.verdict(companion) == "held"
@@ -139,7 +140,7 @@ def test_a_walked_class_can_be_a_witness(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_run_that_did_not_finish_is_a_finding_and_is_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "COUNTED_AS_RUN", ("something else",))
+    monkeypatch.setattr(one, "FINISHED", "something else")
     result = ClaimsRun(select(["C2"]), tmp_path, Options()).run()
     (part,) = CLAIMS["C2"].parts
     assert result.verdict(part) == "not tested yet"
@@ -216,4 +217,3 @@ def test_a_witness_that_does_not_repeat_leaves_the_claim_unknown() -> None:
 def test_parts_for_a_program_are_those_of_the_claims_that_name_it() -> None:
     names = [part.name for part in parts_for(select([]), "writeback-light")]
     assert names == ["C6", "C6p", "C6s", "C13", "C13b"]
-    assert result.SETTINGS is SETTINGS

@@ -13,7 +13,7 @@ from rich.console import Console
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report.campaign import finding_text, show
 from mmrace.report.numbers import count, duration, share, size
-from mmrace.report.progress import Lines, canary_line, line, observer
+from mmrace.report.progress import CampaignLines, canary_line, line, observer
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import Saved
 from mmrace.search.campaign.request import Request
@@ -125,19 +125,19 @@ def test_progress_line_has_every_number() -> None:
     assert "canaries 1 of 1" in shown
 
 
-@pytest.mark.slow
-def test_plain_lines_come_no_more_often_than_asked() -> None:
-    now = [0.0]
+def test_plain_lines_tell_findings_and_canaries_at_once() -> None:
     shown = console()
-    lines = Lines(shown, clock=lambda: now[0])
-    for second in range(11):
-        now[0] = float(second)
-        lines.progress(passed())
-    assert len(text(shown).splitlines()) == 2
+    with CampaignLines(shown) as lines:
+        lines.found(Hit(FINDING, SPEC, "main", 3))
+        lines.canary(trial(False, 4))
+    assert text(shown) == (
+        "FINDING abc123abc123  page:4 shows [an old] word\n"
+        "canary no-freeze MISSED: 4 runs, no finding of oracle content\n"
+    )
 
 
 def test_live_display_needs_a_terminal_and_no_terminal_gets_lines() -> None:
-    assert isinstance(observer(console(), quiet=False), Lines)
+    assert isinstance(observer(console(), quiet=False), CampaignLines)
     terminal = Console(file=StringIO(), width=110, force_terminal=True)
     with observer(terminal, quiet=False) as display:
         display.progress(passed())

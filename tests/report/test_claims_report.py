@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from mmrace import cli
-from mmrace.claims.driver import spec_of
 from mmrace.claims.judges import CLAIMS, Example
-from mmrace.claims.result import SETTINGS, ClaimsResult, Failure, PartCounts, Witness
-from mmrace.report.claims import Lines, show
+from mmrace.claims.programs import SETTINGS, spec_of
+from mmrace.claims.result import ClaimsResult, Failure, PartCounts, Witness
+from mmrace.report.claims import line, show
 from mmrace.runtime.errors import EXIT_PASS, EXIT_USAGE
 from tests.report.test_campaign_report import compare, text
 
@@ -69,12 +69,8 @@ def test_report_of_claims_fits_the_width_and_ends_with_its_summary() -> None:
     assert "programs:" not in lines
 
 
-def test_lines_say_nothing_when_quiet() -> None:
-    loud, quiet = console(), console()
-    Lines(loud, quiet=False)(result())
-    Lines(quiet, quiet=True)(result())
-    assert text(loud) == "1 min 02 s: 1,550 runs\n"
-    assert text(quiet).strip() == ""
+def test_progress_tells_time_and_runs() -> None:
+    assert line(result()) == "1 min 02 s: 1,550 runs"
 
 
 def test_command_tells_a_claim_that_cannot_be_tested(

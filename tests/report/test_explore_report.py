@@ -11,13 +11,14 @@ from rich.console import Console
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report import explore
+from mmrace.report.terminal import Lines
 from mmrace.runs.store import Saved
 from mmrace.runtime.errors import EXIT_INTERNAL
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit, Trouble
 
-ASK = Ask("alpha", "portfolio", params=(("pages", 1),), jobs=2)
+ASK = Ask("alpha", strategy="portfolio", params=(("pages", 1),), jobs=2)
 FINDING = Finding("content", "word went back", "page 4 shows an old word", {"got": 1}, "abc123")
 
 
@@ -142,7 +143,7 @@ def test_quiet_prints_findings_and_the_verdict_only() -> None:
 def test_a_line_of_progress_comes_no_more_often_than_asked() -> None:
     now = [0.0]
     out = StringIO()
-    lines = explore.Lines(Console(file=out, width=200), quiet=False, clock=lambda: now[0])
+    lines = Lines(Console(file=out, width=200), explore.line, clock=lambda: now[0])
     for now[0] in (1.0, 4.9, 5.0, 5.1, 9.0, 10.0):
         lines.progress(made())
     assert out.getvalue().count("\n") == 2

@@ -1,32 +1,70 @@
-"""Claims of exclusion: what was said of the protocol, each as something that a record can show.
+"""Judges of the claims: what was said of the protocol, each as something that a record can show.
 
-``CLAIMS`` maps a name to a claim; each part of it is a pure function of the record (`claim.py`).  Invariant: a part
-that met no instance was not tested.  Not here: which runs put a claim to the test (`claims/driver.py`).
+One claim a file, named by what it says; `../CLAIMS.md` tells all of them with their parts.  ``CLAIMS`` maps a name to a
+claim; each part of it is a pure function of the record (`claim.py`).  What they share: `scene.py`, a record as claims
+ask it; `reading.py`, the one pass over it, which fills `holds.py` (who held what when), `pointers.py` and `attempts.py`
+(the stages that each attempt at a page reached, as `migration.py` has them); `ops.py`, a single op.
+
+Invariant: a part that met no instance was not tested.  Not here: which runs put a claim to the test (`../programs.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from mmrace.claims.judges import c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c11, c12, c13, c14
+from mmrace.claims.judges import (
+    c0_commit_without_page_lock,
+    c1_order_of_events,
+    c2_copy_under_all_locks,
+    c3_no_other_reference,
+    c4_commit_takes_buffer_lock,
+    c5_copy_and_commit_apart,
+    c6_copy_and_writeback_apart,
+    c7_lookup_during_replace,
+    c8_strip_under_page_lock,
+    c9_private_lock_not_needed,
+    c10_black_box_only,
+    c11_async_locks_first,
+    c12_async_does_not_block,
+    c13_light_does_not_write,
+    c14_nobody_else_at_the_page,
+)
 from mmrace.claims.judges.claim import Check, Claim, Example, Expected, Instances, Part
 from mmrace.claims.judges.scene import scene
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 
-__all__ = ["CLAIMS", "Check", "Claim", "Example", "Expected", "Instances", "Part", "check_parts"]
-
-C10 = Claim(
-    "C10", says="tested with ext3 as a black box only; nothing unusual was seen",
-    untested="it tells what was tested, not what holds: no record can refute it",
-)  # fmt: skip
+__all__ = ["CLAIMS", "Check", "Claim", "Example", "Expected", "Instances", "Part", "check_parts", "select"]
 
 CLAIMS: dict[str, Claim] = {
-    claim.name: claim
-    for claim in (
-        c0.CLAIM, c1.CLAIM, c2.CLAIM, c3.CLAIM, c4.CLAIM, c5.CLAIM, c6.CLAIM, c7.CLAIM, c8.CLAIM, c9.CLAIM, C10,
-        c11.CLAIM, c12.CLAIM, c13.CLAIM, c14.CLAIM,
+    file.CLAIM.name: file.CLAIM
+    for file in (
+        c0_commit_without_page_lock,
+        c1_order_of_events,
+        c2_copy_under_all_locks,
+        c3_no_other_reference,
+        c4_commit_takes_buffer_lock,
+        c5_copy_and_commit_apart,
+        c6_copy_and_writeback_apart,
+        c7_lookup_during_replace,
+        c8_strip_under_page_lock,
+        c9_private_lock_not_needed,
+        c10_black_box_only,
+        c11_async_locks_first,
+        c12_async_does_not_block,
+        c13_light_does_not_write,
+        c14_nobody_else_at_the_page,
     )
-}  # fmt: skip
+}
+
+
+def select(names: Sequence[str]) -> tuple[Claim, ...]:
+    """Return the claims of these names, all of them without names.  Raises UsageError."""
+    wanted = [name.upper() for name in names] or list(CLAIMS)
+    for name in wanted:
+        if name not in CLAIMS:
+            raise UsageError(expected=f"a claim out of {', '.join(CLAIMS)}", got=name, where="claims")
+    return tuple(claim for name, claim in CLAIMS.items() if name in wanted)
 
 
 def check_parts(record: Record, parts: Iterable[Part]) -> dict[str, Instances]:

@@ -1,8 +1,8 @@
 """What a claim is, and what one record says about it.
 
-A claim of exclusion has parts: what it says word by word, and beside it what is true instead or what it leaves out.
-Each part is judged by a pure function of the record, ``check(record) -> Instances``.  Invariant: a part that had no
-instance was not tested; nobody reads more out of it.  Not here: which runs to look at, and the words of a verdict.
+A claim of exclusion has parts: what it says word by word, and beside that what is true instead or what it leaves out.
+Each part is judged by a pure function of the record, ``check(record) -> Instances``.  Invariant: a part without an
+instance was not tested.  Not here: which runs to look at, and the words of a verdict.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Example:
 
 @dataclass(slots=True)
 class Instances:
-    """How often a record put a claim to the test, and the first instance that decides it.
+    """How often a record put a part to the test, and the first instance that decides the part.
 
-    `times`: how many decide it: counterexamples, or examples of what is said to exist.
+    `times`: how many instances decide it: counterexamples, or examples of what is said to exist.
     """
 
     tested: int = 0
@@ -41,11 +41,11 @@ class Instances:
     example: Example | None = None
 
     def test(self, times: int = 1) -> None:
-        """Count instances that do not decide anything."""
+        """Count instances that decide nothing."""
         self.tested += times
 
     def decide(self, title: str, *steps: int, **facts: Fact) -> None:
-        """Count a deciding instance that is among those tested; the first is kept."""
+        """Count a deciding instance, which was counted by `test` too; the first is kept."""
         self.times += 1
         if self.example is None:
             self.example = Example(steps, title, facts)
@@ -59,8 +59,8 @@ class Part:
     """One thing that is judged by itself.
 
     Args: name: "C7", or "C7+" for what is true instead.  says: in own words.  checks: what exactly is looked at, and
-    what counts as an instance.  exists: one example makes it true; else one counterexample makes it false.
-    expected: what the protocol's description says of it; decides the exit code, never a verdict.
+    what counts as an instance.  exists: one example makes the part true; else one counterexample makes it false.
+    expected: what a reading of the v3.3 source says of the part; decides the exit code, never a verdict.
     """
 
     name: str
@@ -73,7 +73,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One claim.  `untested`: why, if nothing of it can be tested yet, and what of it is not if something can."""
+    """One claim.
+
+    Args: says: of a claim without parts.  untested: what cannot be tested yet, and why.
+    """
 
     name: str
     parts: tuple[Part, ...] = ()

@@ -1,8 +1,8 @@
 """Who held which lock or bit when: the spans of a record, asked by step.
 
-Invariant: a span begins at the step of the op that took it and ends at the step of the op that dropped it (the end of
-the record if none did); from a hand-over on it belongs to the I/O, not to the task.  Not checked: that a lock is
-dropped by its holder; `lock_discipline.py` does that.
+Invariant: a span begins at the op that took the lock and ends at the op that dropped it, or with the record; from a
+hand-over on the lock belongs to the I/O, not to the task.  Not checked: that a lock is dropped by its holder;
+`lock_discipline.py` does that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NEVER = 1 << 62
 
 @dataclass(slots=True)
 class Span:
-    """A time in which a bit was set or a lock held: steps start <= step < end; `handed`: to its I/O, from then on."""
+    """A time in which a bit was set or a lock held: steps start <= step < end; from step `handed` on by its I/O."""
 
     start: int
     task: int
@@ -37,13 +37,13 @@ class Holds:
         spans.append(Span(step, task))
 
     def drop(self, lane: int, step: int) -> None:
-        """It was dropped, or cleared."""
+        """A lock was dropped, or a bit cleared."""
         spans = self.spans.get(lane)
         if spans and spans[-1].end == NEVER:
             spans[-1].end = step
 
     def hand_over(self, lane: int, step: int) -> None:
-        """It belongs to its I/O from here on."""
+        """A lock belongs to its I/O from here on."""
         spans = self.spans.get(lane)
         if spans and spans[-1].end == NEVER:
             spans[-1].handed = step
@@ -55,7 +55,7 @@ class Holds:
         return spans[i] if i >= 0 and step < spans[i].end else None
 
     def holder(self, lane: int, step: int) -> int | None:
-        """Return the task that holds it at `step`; None: nobody, or its I/O does."""
+        """Return the task that holds a lock at `step`; None if no task does, though its I/O may."""
         span = self.at(lane, step)
         return span.task if span is not None and step <= span.handed else None
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.claims.judges import c0, c1, c2
+from mmrace.claims.judges.migration import Stage
 from mmrace.runtime.record import Record
 from tests.claims.judges.played import first_decided, records, summed
-from tests.claims.judges.written import STAGES, Deed, Written, asked, cached, decided, migration, undecided
+from tests.claims.judges.written import Deed, Written, asked, cached, decided, in_order, migration, part, undecided
 
 BUSY: dict[str, int | str] = {"idle": 20, "rounds": 2, "migrations": 3, "dirtied": 2, "buffers": 2}
 
@@ -24,54 +24,56 @@ def _commit(page_locked_by: str) -> Written:
 
 
 def test_c0_is_shown_by_a_commit_that_does_not_hold_the_page_lock() -> None:
-    found = decided(c0.CLAIM, "C0", _commit("other"), "committer submits bh:1 of page:0", "other has it locked")
+    found = decided("C0", _commit("other"), "committer submits bh:1 of page:0", "other has it locked")
     assert found.example is not None and found.example.facts["page_locked_by"] == "other"
 
 
 def test_c0_is_not_shown_by_a_commit_that_holds_the_page_lock() -> None:
-    undecided(c0.CLAIM, "C0", _commit("committer"), tested=1)
+    undecided("C0", _commit("committer"), tested=1)
 
 
 def test_c0_takes_no_io_outside_a_commit_for_one() -> None:
-    undecided(c0.CLAIM, "C0", cached().lock_bh("other", "bh:1").submit("other", "bh:1"), tested=0)
+    undecided("C0", cached().lock_bh("other", "bh:1").submit("other", "bh:1"), tested=0)
 
 
 @pytest.mark.parametrize("mode", ["MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT"])
 @pytest.mark.parametrize("name", ["C1", "C1+"])
 def test_c1_holds_for_a_migration_in_order(name: str, mode: str) -> None:
-    undecided(c1.CLAIM, name, migration(mode), tested=1)
+    undecided(name, migration(mode), tested=1)
 
 
 @pytest.mark.parametrize("name", ["C1", "C1+"])
 def test_c1_is_not_tested_by_a_migration_that_did_not_move_its_page(name: str) -> None:
-    undecided(c1.CLAIM, name, migration(rc="-EAGAIN", reason="buffer-lock", leave_out=("replace",)), tested=0)
+    undecided(name, migration(rc="-EAGAIN", reason="buffer-lock", leave_out=(Stage.REPLACE,)), tested=0)
 
 
-def _swapped(one: str, other: str) -> tuple[str, ...]:
+def _swapped(one: Stage, other: Stage) -> list[Stage]:
     swap = {one: other, other: one}
-    return tuple(swap.get(stage, stage) for stage in STAGES)
+    return [swap.get(stage, stage) for stage in in_order("MIGRATE_ASYNC")]
 
 
 @pytest.mark.parametrize(
     ("name", "one", "other"),
     [
-        ("C1", "lock old", "isolate"),
-        ("C1", "lock new", "unmap"),
-        ("C1", "async buffers", "replace"),
-        ("C1", "copy", "unlock buffers"),
-        ("C1", "unlock buffers", "unlock new"),
-        ("C1+", "count", "freeze"),
-        ("C1+", "ring", "copy"),
-        ("C1+", "unlock new", "unlock old"),
+        ("C1", Stage.LOCK_OLD, Stage.ISOLATED),
+        ("C1", Stage.LOCK_NEW, Stage.MAPCOUNT_SEEN),
+        ("C1", Stage.LOCK_BUFFERS, Stage.REPLACE),
+        ("C1", Stage.COPY, Stage.UNLOCK_BUFFERS),
+        ("C1", Stage.UNLOCK_BUFFERS, Stage.UNLOCK_NEW),
+        ("C1+", Stage.COUNT_TESTED, Stage.FREEZE),
+        ("C1+", Stage.RING_MOVED, Stage.COPY),
+        ("C1+", Stage.UNLOCK_NEW, Stage.UNLOCK_OLD),
     ],
 )
-def test_c1_is_refuted_by_two_stages_in_the_other_order(name: str, one: str, other: str) -> None:
-    decided(c1.CLAIM, name, migration(order=_swapped(one, other)), "migrator moves page:0 to page:1")
+def test_c1_is_refuted_by_two_stages_in_the_other_order(name: str, one: Stage, other: Stage) -> None:
+    decided(name, migration(order=_swapped(one, other)), "migrator moves page:0 to page:1")
 
 
-@pytest.mark.parametrize(("name", "stage"), [("C1", "writeback"), ("C1", "async buffers"), ("C1+", "thaw")])
-def test_c1_is_refuted_by_a_stage_that_is_missing(name: str, stage: str) -> None:
-    decided(c1.CLAIM, name, migration(leave_out=(stage,)), "no step")
+@pytest.mark.parametrize(
+    ("name", "stage"), [("C1", Stage.WRITEBACK_SEEN), ("C1", Stage.LOCK_BUFFERS), ("C1+", Stage.THAW)]
+)
+def test_c1_is_refuted_by_a_stage_that_is_missing(name: str, stage: Stage) -> None:
+    decided(name, migration(leave_out=(stage,)), "no step")
 
 
 @pytest.mark.parametrize(
@@ -83,24 +85,24 @@ def test_c1_is_refuted_by_a_stage_that_is_missing(name: str, stage: str) -> None
     ],
 )
 def test_c1_is_refuted_by_runs_of_planted_bugs(variant: str, scenario: str, name: str) -> None:
-    first_decided(c1.CLAIM, name, records(scenario, BUSY, variant, 4))
+    first_decided(name, records(scenario, BUSY, variant, 4))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["async-vs-commit", "sync-vs-commit", "migrate-vs-writeback"])
 def test_c1_and_c2_hold_in_runs_of_the_correct_protocol(scenario: str) -> None:
-    for claim, name in ((c1.CLAIM, "C1"), (c1.CLAIM, "C1+"), (c2.CLAIM, "C2")):
-        found = summed(claim, name, records(scenario, BUSY, seeds=4))
+    for name in ("C1", "C1+", "C2"):
+        found = summed(name, records(scenario, BUSY, seeds=4))
         assert found.tested and not found.times, found
 
 
 def test_c2_holds_where_every_lock_is_held() -> None:
-    undecided(c2.CLAIM, "C2", migration("MIGRATE_SYNC"), tested=4)
+    undecided("C2", migration("MIGRATE_SYNC"), tested=4)
 
 
 def _words_refuted(hand: Written) -> str:
     """Return how C2 is refuted by every word that is copied."""
-    found = asked(c2.CLAIM, "C2", hand)
+    found = asked("C2", hand)
     assert (found.tested, found.times) == (4, 4)
     assert found.example is not None
     return found.example.title
@@ -115,21 +117,21 @@ def _words_refuted(hand: Written) -> str:
     ],
 )
 def test_c2_is_refuted_by_a_lock_that_is_dropped_before_the_copy(deed: Deed, missing: str) -> None:
-    assert missing in _words_refuted(migration("MIGRATE_SYNC", after={"ring": deed}))
+    assert missing in _words_refuted(migration("MIGRATE_SYNC", after={Stage.RING_MOVED: deed}))
 
 
 def test_c2_is_refuted_by_a_lock_that_was_handed_to_io() -> None:
-    hand = migration("MIGRATE_SYNC", after={"ring": lambda hand: hand.submit("migrator", "bh:1")})
+    hand = migration("MIGRATE_SYNC", after={Stage.RING_MOVED: lambda hand: hand.submit("migrator", "bh:1")})
     assert "BH_Lock of bh:1" in _words_refuted(hand)
 
 
 def test_c2_asks_nothing_of_a_page_without_buffers() -> None:
-    hand = migration("MIGRATE_SYNC", after={"isolate": lambda hand: hand.write("other", "page:0.private", None)})
-    undecided(c2.CLAIM, "C2", hand, tested=0)
+    hand = migration("MIGRATE_SYNC", after={Stage.ISOLATED: lambda hand: hand.write("other", "page:0.private", None)})
+    undecided("C2", hand, tested=0)
 
 
 def test_c2_is_refuted_by_a_run_that_copies_after_the_unlock_and_by_its_file(tmp_path: Path) -> None:
-    record, found = first_decided(c2.CLAIM, "C2", records("sync-vs-commit", BUSY, "copy-after-unlock", 4))
+    record, found = first_decided("C2", records("sync-vs-commit", BUSY, "copy-after-unlock", 4))
     assert found.example is not None and "BH_Lock" in found.example.title
     record.write(tmp_path / "run.jsonl")
-    assert c2.check(Record.read(tmp_path / "run.jsonl")) == found
+    assert part("C2").check(Record.read(tmp_path / "run.jsonl")) == found

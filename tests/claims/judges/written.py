@@ -4,10 +4,10 @@ stages out.  The page is in slot:5:0 of mapping:5, a file's, with bh:1 and bh:2 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from mmrace.claims.judges import Instances, Part, check_parts
-from mmrace.claims.judges.claim import Claim
+from mmrace.claims.judges import CLAIMS, Instances, Part, check_parts
+from mmrace.claims.judges.migration import Stage
 from mmrace.runtime.kinds import Kind
 from tests.oracles.hand import Hand
 
@@ -120,47 +120,61 @@ def _unlock_buffers(hand: Written) -> None:
         hand.unlock_bh(M, bh)
 
 
-STAGES: dict[str, Deed] = {
-    "isolate": _isolate,
-    "begin": lambda hand: None,  # the note, which names the mode
-    "lock old": lambda hand: hand.lock(M, "page:0"),
-    "writeback": lambda hand: hand.test(M, "page:0", "PG_writeback", False),
-    "unmap": lambda hand: hand.op(M, Kind.READ, "page:0._mapcount", 0),
-    "lock new": lambda hand: hand.lock(M, "page:1"),
-    "tree lock": lambda hand: hand.op(M, Kind.ACQUIRE, TREE, "irq"),
-    "count": lambda hand: hand.op(M, Kind.COUNT, "page:0._count", 3),
-    "look": lambda hand: hand.read_slot(M, "page:0"),
-    "freeze": lambda hand: hand.freeze(M, "page:0._count", 3),
-    "async buffers": _lock_buffers,
-    "replace": lambda hand: hand.write(M, SLOT, "page:1", "page:0"),
-    "thaw": lambda hand: hand.unfreeze(M, "page:0._count", 2, "slot"),
-    "tree unlock": lambda hand: hand.op(M, Kind.RELEASE, TREE, "irq"),
-    "sync buffers": _lock_buffers,
-    "ring": _move_ring,
-    "copy": _copy,
-    "unlock buffers": _unlock_buffers,
-    "unlock new": lambda hand: hand.unlock(M, "page:1"),
-    "unlock old": lambda hand: hand.unlock(M, "page:0"),
+DEEDS: dict[Stage, Deed] = {
+    Stage.ISOLATED: _isolate,
+    Stage.LOCK_OLD: lambda hand: hand.lock(M, "page:0"),
+    Stage.WRITEBACK_SEEN: lambda hand: hand.test(M, "page:0", "PG_writeback", False),
+    Stage.MAPCOUNT_SEEN: lambda hand: hand.op(M, Kind.READ, "page:0._mapcount", 0),
+    Stage.LOCK_NEW: lambda hand: hand.lock(M, "page:1"),
+    Stage.TREE_LOCK: lambda hand: hand.op(M, Kind.ACQUIRE, TREE, "irq"),
+    Stage.COUNT_TESTED: lambda hand: hand.op(M, Kind.COUNT, "page:0._count", 3),
+    Stage.SLOT_SEEN: lambda hand: hand.read_slot(M, "page:0"),
+    Stage.FREEZE: lambda hand: hand.freeze(M, "page:0._count", 3),
+    Stage.LOCK_BUFFERS: _lock_buffers,
+    Stage.REPLACE: lambda hand: hand.write(M, SLOT, "page:1", "page:0"),
+    Stage.THAW: lambda hand: hand.unfreeze(M, "page:0._count", 2, "slot"),
+    Stage.TREE_UNLOCK: lambda hand: hand.op(M, Kind.RELEASE, TREE, "irq"),
+    Stage.RING_MOVED: _move_ring,
+    Stage.COPY: _copy,
+    Stage.UNLOCK_BUFFERS: _unlock_buffers,
+    Stage.UNLOCK_NEW: lambda hand: hand.unlock(M, "page:1"),
+    Stage.UNLOCK_OLD: lambda hand: hand.unlock(M, "page:0"),
 }
-"""Stage -> what the migrator does in it, in order."""
+"""Stage -> what the migrator does in it, in the order of MIGRATE_ASYNC."""
+
+BACKED_OUT = (
+    Stage.LOCK_BUFFERS, Stage.REPLACE, Stage.THAW, Stage.RING_MOVED, Stage.COPY, Stage.UNLOCK_BUFFERS,
+)  # fmt: skip
+"""What an attempt leaves out that finds a buffer locked, and backs out."""
+
+
+def in_order(mode: str) -> list[Stage]:
+    """Return the stages of a mode in their order; in sync modes the buffers are locked after the tree_unlock."""
+    order = list(DEEDS)
+    if mode != "MIGRATE_ASYNC":
+        order.remove(Stage.LOCK_BUFFERS)
+        order.insert(order.index(Stage.TREE_UNLOCK) + 1, Stage.LOCK_BUFFERS)
+    return order
 
 
 def migration(
     mode: str = "MIGRATE_ASYNC",
-    after: Mapping[str, Deed] | None = None,
-    leave_out: tuple[str, ...] = (),
-    order: tuple[str, ...] = tuple(STAGES),
+    after: Mapping[Stage, Deed] | None = None,
+    leave_out: tuple[Stage, ...] = (),
+    order: Sequence[Stage] | None = None,
     rc: str = "0",
     reason: str = "moved",
 ) -> Written:
-    """Write a migration.  Args: after: stage -> what is done right after it.  order: of the stages."""
+    """Write a migration; its attempt begins right after the first stage.
+
+    Args: after: stage -> what is done right after it, whether it is left out or not.  order: of the stages.
+    """
     hand = cached()
-    skipped = {*leave_out, "sync buffers" if mode == "MIGRATE_ASYNC" else "async buffers"}
-    for stage in order:
-        if stage == "begin":
+    for place, stage in enumerate(order or in_order(mode)):
+        if stage not in leave_out:
+            DEEDS[stage](hand)
+        if place == 0:
             hand.note(M, "migrate-begin", "page:0", mode)
-        elif stage not in skipped:
-            STAGES[stage](hand)
         deed = (after or {}).get(stage)
         if deed is not None:
             deed(hand)
@@ -168,19 +182,19 @@ def migration(
     return hand
 
 
-def part(claim: Claim, name: str) -> Part:
-    """Return a part by its name."""
-    return next(part for part in claim.parts if part.name == name)
+def part(name: str) -> Part:
+    """Return the part of a claim that has this name."""
+    return next(part for claim in CLAIMS.values() for part in claim.parts if part.name == name)
 
 
-def asked(claim: Claim, name: str, hand: Hand) -> Instances:
+def asked(name: str, hand: Hand) -> Instances:
     """Ask one part about a record."""
-    return check_parts(hand.record(), [part(claim, name)])[name]
+    return check_parts(hand.record(), [part(name)])[name]
 
 
-def decided(claim: Claim, name: str, hand: Hand, *words: str, tested: int = 1) -> Instances:
+def decided(name: str, hand: Hand, *words: str, tested: int = 1) -> Instances:
     """Assert that the record has so many instances, and that an example with these words decides the part."""
-    found = asked(claim, name, hand)
+    found = asked(name, hand)
     assert found.tested == tested, found
     assert found.times == 1 and found.example is not None, found
     assert all(word in found.example.title for word in words), found.example.title
@@ -188,7 +202,7 @@ def decided(claim: Claim, name: str, hand: Hand, *words: str, tested: int = 1) -
     return found
 
 
-def undecided(claim: Claim, name: str, hand: Hand, tested: int) -> None:
+def undecided(name: str, hand: Hand, tested: int) -> None:
     """Assert that the record has so many instances and that none decides the part."""
-    found = asked(claim, name, hand)
+    found = asked(name, hand)
     assert (found.tested, found.times, found.example) == (tested, 0, None), found

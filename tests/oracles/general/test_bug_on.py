@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mmrace.oracles.general import bug_on
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
+from tests.oracles.verdicts import caught, passed, unknown
 
 
 def test_bug_on_oracle_catches_a_bug_on() -> None:

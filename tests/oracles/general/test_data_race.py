@@ -21,8 +21,8 @@ from mmrace.runtime.kinds import Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.runtime.tables import Tables
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
+from tests.oracles.verdicts import caught, passed, unknown
 
 FIELD = "journal:0.j_free"  # a plain field that no declaration excuses
 LOCK = "mapping:5.tree_lock"

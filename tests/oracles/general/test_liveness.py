@@ -16,8 +16,8 @@ from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.runtime.task import Task
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
+from tests.oracles.verdicts import caught, passed, unknown
 
 CYCLE = {
     "kind": "cycle",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mmrace.oracles.general import lock_discipline
 from mmrace.runtime.kinds import Kind
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
+from tests.oracles.verdicts import caught, passed, unknown
 
 TREE_LOCK = "mapping:5.tree_lock"
 OTHER_TREE_LOCK = "mapping:6.tree_lock"

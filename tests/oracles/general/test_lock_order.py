@@ -19,8 +19,8 @@ from mmrace.runtime.flags import LOCK
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
+from tests.oracles.verdicts import caught, passed, unknown
 
 A, B, GATE = "mapping:5.tree_lock", "mapping:6.tree_lock", "zone:0.lock"
 BH_LOCK = ("BH_Lock", "b_state")

@@ -15,8 +15,8 @@ from mmrace.oracles.general import raised
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
+from tests.oracles.verdicts import caught, passed, unknown
 from tests.runtime.engines import ONE_OF_EACH, Outcome, Setup, gate
 
 HERE = Path(__file__).name

@@ -11,7 +11,7 @@ from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.runtime.tables import EMPTY, Tables
-from tests.claims.claims import caught, passed, unknown
+from tests.oracles.verdicts import caught, passed, unknown
 
 TABLES = Tables(transient=("lookup",), foreign=("lookup",), allocates=("made",), frees=("gone",))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mmrace.oracles.general import use_after_free
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
+from tests.oracles.verdicts import caught, passed, unknown
 
 RULE = "access to BufferHead.b_page after free"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mmrace.oracles.protocol import content
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand, at_rest, buffer, page, rest, slot
+from tests.oracles.verdicts import caught, passed, unknown
 
 
 def _written(*versions: int) -> Hand:

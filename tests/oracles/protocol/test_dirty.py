@@ -6,8 +6,8 @@ import pytest
 
 from mmrace.oracles.protocol import dirty
 from mmrace.runtime.kinds import Kind
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand, at_rest, buffer, page, rest, slot
+from tests.oracles.verdicts import caught, passed, unknown
 
 CLEAN = rest([page("page:0", flags=["PG_uptodate", "PG_private"], private="bh:1")], buffers=[buffer("bh:1")])
 PG_DIRTY = page("page:0", flags=["PG_uptodate", "PG_dirty", "PG_private"], private="bh:1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mmrace.oracles.protocol import liveness
 from mmrace.oracles.protocol.attempts import ATTEMPTS_MAX
 from mmrace.runtime.kinds import Kind
-from tests.claims.claims import caught, passed
 from tests.oracles.hand import Hand
+from tests.oracles.verdicts import caught, passed
 
 
 def _hand() -> Hand:

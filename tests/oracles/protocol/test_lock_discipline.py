@@ -6,8 +6,8 @@ import pytest
 
 from mmrace.oracles.protocol import lock_discipline
 from mmrace.runtime.kinds import Kind
-from tests.claims.claims import caught, passed
 from tests.oracles.hand import Hand, at_rest, buffer, page, rest
+from tests.oracles.verdicts import caught, passed
 
 TREE_LOCK = "mapping:5.tree_lock"
 

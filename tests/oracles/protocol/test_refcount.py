@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mmrace.oracles.protocol import refcount
 from mmrace.runtime.kinds import Kind
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand, at_rest, buffer, free_page, page, rest
+from tests.oracles.verdicts import caught, passed, unknown
 
 COUNT = "page:0._count"
 

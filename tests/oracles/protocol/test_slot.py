@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mmrace.oracles.protocol import slot
-from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand, at_rest, buffer, free_page, page, rest
 from tests.oracles.hand import slot as slot_row
+from tests.oracles.verdicts import caught, passed, unknown
 
 SLOT = "slot:5:0.page"
 

@@ -8,9 +8,10 @@ section under private_lock of the mapping whose page is just being moved.
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
-from mmrace.claims.judges.migration import Migration
+from mmrace.claims.judges.holds import Span
+from mmrace.claims.judges.migration import Migration, Stage
+from mmrace.claims.judges.ops import Op
 from mmrace.claims.judges.scene import Scene, scene
-from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
 
 _RING = (("Page", "private"), ("BufferHead", "b_page"), ("BufferHead", "b_data"), ("BufferHead", "b_this_page"))
@@ -26,34 +27,31 @@ def check(record: Record) -> Instances:
     ring |= record.bit_lane("Page", "flags", "PG_private")
     for migration in seen.migrations:
         lane = of_tree.get(trees.get(migration.tree_lock, ""), -1)
-        first = migration.at.get("lock old")
+        first = migration.at.get(Stage.LOCK_OLD)
         if first is None:
             continue
-        for span in seen.holds.overlapping(lane, first, migration.over()):
+        for span in seen.holds.overlapping(lane, first, migration.over):
             if span.task == migration.task:
                 continue
             found.test()
-            met = _met(seen, migration, ring, span.task, (span.start, span.end))
-            if met is not None:
-                step, what = met
-                who = seen.who(span.task)
+            touch = _first_touch(seen, migration, ring, span)
+            if touch is not None:
+                who, what = seen.who(span.task), record.lane_name(touch.lane)
                 title = f"{who}, with private_lock only, touches {what} while {seen.who(migration.task)} moves it"
-                found.decide(title, span.start, step, task=who, object=what, **seen.facts(migration))
+                found.decide(title, span.start, touch.step, task=who, object=what, **seen.facts(migration))
     return found
 
 
-def _met(
-    seen: Scene, migration: Migration, ring: dict[int, str], task: int, section: tuple[int, int]
-) -> tuple[int, str] | None:
+def _first_touch(seen: Scene, migration: Migration, ring: dict[int, str], section: Span) -> Op | None:
     """Return the first touch of the moved pages' rings in a section, from the freeze to the unlock of the target."""
     if not migration.replaced or not migration.ring:
         return None
     moved = {migration.page, migration.newpage, *migration.ring}
-    first = max(section[0], migration.at.get("freeze", migration.at["replace"]))
-    for step, _, op, _, _ in seen.mine(task, first, min(section[1], migration.at.get("unlock new", migration.end))):
-        if ring.get(op >> SHIFT) in moved:
-            return step, seen.record.lane_name(op >> SHIFT)
-    return None
+    replaced, public = migration.published
+    first = max(section.start, migration.at.get(Stage.FREEZE, replaced))
+    return next(
+        (op for op in seen.mine(section.task, first, min(section.end, public)) if ring.get(op.lane) in moved), None
+    )
 
 
 CLAIM = Claim("C9", (

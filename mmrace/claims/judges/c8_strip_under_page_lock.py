@@ -1,11 +1,14 @@
-"""Claim C8: try_to_free_buffers and migration exclude each other by the page lock."""
+"""Claim C8: try_to_free_buffers and migration exclude each other by the page lock.
+
+"C8" is about who strips a page of its buffers, "C8x" about the two meeting.
+"""
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
+from mmrace.claims.judges.migration import Stage
 from mmrace.claims.judges.scene import scene
-from mmrace.runtime.flags import LOCK
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, TEST_AND_SET
+from mmrace.runtime.kinds import TEST_AND_SET
 from mmrace.runtime.record import Record
 
 
@@ -24,19 +27,19 @@ def check_apart(record: Record) -> Instances:
     """Look at who tries the lock of a page that is being moved, and whether anybody strips it meanwhile."""
     seen, found = scene(record), Instances()
     for migration in seen.migrations:
-        first = migration.at.get("lock old")
+        first = migration.at.get(Stage.LOCK_OLD)
         if first is None:
             continue
         pages = {page for page in (migration.page, migration.newpage) if page is not None}
         lanes = {seen.page_lock[page] for page in pages if page in seen.page_lock}
         found.test(sum(
-            op & KIND_MASK == TEST_AND_SET and bool(a) and b != LOCK and op >> SHIFT in lanes
-            and seen.holds.holder(op >> SHIFT, step) == migration.task
-            for step, _, op, a, b in seen.others(migration.task, first, migration.over())
+            op.kind == TEST_AND_SET and op.was_set and not op.waits and op.lane in lanes
+            and seen.holds.holder(op.lane, op.step) == migration.task
+            for op in seen.others(migration.task, first, migration.over)
         ))  # fmt: skip
         for step, task, page in seen.strips:
-            start = migration.at.get("freeze", migration.end)
-            if task != migration.task and page in pages and start <= step <= migration.over():
+            start = migration.at.get(Stage.FREEZE, migration.end)
+            if task != migration.task and page in pages and start <= step <= migration.over:
                 found.test()
                 who = seen.who(task)
                 title = f"{who} strips {page} while {seen.who(migration.task)} moves {migration.page}"

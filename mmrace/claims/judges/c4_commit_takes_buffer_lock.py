@@ -1,15 +1,15 @@
 """Claim C4: the journal commit takes at least the buffer lock.
 
-Four parts, for it does so for some buffers only: data that it writes; data that need no write, which it moves between
-its lists; metadata, whose log I/O reads the original's page through another buffer; and what makes the claim good
-enough: what a commit's I/O reads of a file's pages it reads under the lock of the buffer that the words belong to.
+The commit does so for some buffers only: "C4" is about data that it writes; "C4b" about data that need no write, which
+it moves between its lists; "C4c" about metadata, whose log I/O reads the original's page through another buffer.  "C4+"
+is what makes the claim good enough: a commit's I/O reads a file's page under the lock of the buffer of those words.
 """
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.scene import scene
-from mmrace.runtime.kinds import READ, SHIFT, WRITE
+from mmrace.runtime.kinds import READ, WRITE
 from mmrace.runtime.record import Record
 
 
@@ -32,18 +32,17 @@ def check_moves(record: Record) -> Instances:
     seen, found = scene(record), Instances()
     lists, buffers = record.lanes("JournalHead", "b_jlist"), record.lanes("JournalHead", "b_bh")
     of: dict[str, str] = {}  # journal head -> buffer
-    for step in record.steps(WRITE):
-        task, op, old, new = record.events[step]
-        lane = op >> SHIFT
-        if lane in buffers:
-            of[buffers[lane]] = str(record.name(new))
-        elif lane in lists and record.name(old) == "BJ_SyncData" and seen.in_commit(task, step):
+    for op in seen.of_kind(WRITE, lists.keys() | buffers.keys()):
+        if op.lane in buffers:
+            of[buffers[op.lane]] = str(record.name(op.new))
+        elif record.name(op.old) == "BJ_SyncData" and seen.in_commit(op.task, op.step):
             found.test()
-            buffer = of.get(lists[lane], "")
-            if seen.buffer_locked_by(buffer, step) != task:
-                who = seen.who(task)
+            head = lists[op.lane]
+            buffer = of.get(head, "")
+            if seen.buffer_locked_by(buffer, op.step) != op.task:
+                who = seen.who(op.task)
                 title = f"{who} takes {buffer} off the list of data without its lock"
-                found.decide(title, step, task=who, buffer=buffer, journal_head=lists[lane])
+                found.decide(title, op.step, task=who, buffer=buffer, journal_head=head)
     return found
 
 
@@ -68,18 +67,17 @@ def check_data(record: Record) -> Instances:
     """Look at each data word that a commit, or its I/O of a file's buffer, reads: is that buffer's lock held?"""
     seen, found = scene(record), Instances()
     ios = {submit.io: submit for submit in seen.submits if submit.commit and submit.data and submit.io >= 0}
-    for step in record.steps(READ):
-        task, op, _, _ = record.events[step]
-        submit = ios.get(task)
-        word = seen.words.get(op >> SHIFT) if submit is not None else None
-        if submit is None or word is None:
+    for op in seen.of_kind(READ, seen.words):
+        submit = ios.get(op.task)
+        if submit is None:
             continue
         found.test()
-        span = seen.holds.at(seen.buffer_lock.get(submit.buffer, -1), step)
-        if span is None or span.handed > step:
-            who = seen.who(task)
-            title = f"{who} reads word {word[1]} of {word[0]} though {submit.buffer} is not locked for it"
-            found.decide(title, submit.step, step, task=who, buffer=submit.buffer, page=word[0])
+        span = seen.holds.at(seen.buffer_lock.get(submit.buffer, -1), op.step)
+        if span is None or span.handed > op.step:
+            who = seen.who(op.task)
+            page, index = seen.words[op.lane]
+            title = f"{who} reads word {index} of {page} though {submit.buffer} is not locked for it"
+            found.decide(title, submit.step, op.step, task=who, buffer=submit.buffer, page=page)
     return found
 
 

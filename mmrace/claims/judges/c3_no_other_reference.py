@@ -1,19 +1,19 @@
 """Claim C3: nobody else has a reference to the page while it is copied.
 
-The reading judged is the narrowest that the words allow: counted references (`_count`) to the old page, from the first
-data word read to the last one written.  The count is compared with what the migrator accounts for: what it stored at
-the thaw, less the reference "private" that it dropped since.  A reference that came and went between thaw and copy
+"C3" is judged in the narrowest reading that the words allow: counted references (`_count`) to the old page, from the
+first data word read to the last one written.  The count is compared with what the migrator accounts for: what it stored
+at the thaw, less the reference "private" that it dropped since.  A reference that came and went between thaw and copy
 does not count, nor do b_count, journal heads or I/O, which no reading of "reference to the page" has to include.
-What readers obtain through the slot meanwhile, the new page, is a part of its own: to its user it is that page.
+"C3n" asks for the new page: who looks the page up meanwhile gets that one.  "C3+" is what is true instead.
 """
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
-from mmrace.claims.judges.migration import Migration
+from mmrace.claims.judges.migration import Migration, Stage
 from mmrace.claims.judges.scene import Scene, scene
 from mmrace.oracles.general.ledger import Ledgers
-from mmrace.runtime.kinds import FREEZE, GET, GET_UNLESS_ZERO, KIND_MASK, NOTE, PUT, SHIFT, UNFREEZE
+from mmrace.runtime.kinds import FREEZE, GET, GET_UNLESS_ZERO, NOTE, PUT, UNFREEZE
 from mmrace.runtime.record import Record
 
 
@@ -21,10 +21,10 @@ def check(record: Record) -> Instances:
     """Look for a counted reference to the old page, beside the migrator's, while data are copied."""
     seen, found = scene(record), Instances()
     for migration in seen.migrations:
-        if not (migration.copied and "thaw" in migration.at):
+        if not (migration.copied and Stage.THAW in migration.at):
             continue
         found.test()
-        met = _foreign(seen, migration)
+        met = _foreign_reference(seen, migration)
         if met is None:
             continue
         step, task, count, accounted = met
@@ -38,28 +38,27 @@ def check(record: Record) -> Instances:
     return found
 
 
-def _foreign(seen: Scene, migration: Migration) -> tuple[int, int, int, int] | None:
+def _foreign_reference(seen: Scene, migration: Migration) -> tuple[int, int, int, int] | None:
     """Return (step of the get, its task, count, accounted for) of a foreign reference that lasts into the copy."""
-    events, lane = seen.record.events, seen.count.get(migration.page, -1)
+    lane = seen.count.get(migration.page, -1)
     first, last = migration.copy
     accounted = migration.thawed
     held: list[tuple[int, int]] = []  # (step, task) of each get by somebody else that is not put yet
-    for step in range(migration.at["thaw"] + 1, last + 1):
-        task, op, _, new = events[step]
-        kind = op & KIND_MASK
-        if step == first and held:
-            return *held[0], accounted + len(held), accounted
-        if op == NOTE or op >> SHIFT != lane:
-            continue
-        got = kind == GET or (kind == GET_UNLESS_ZERO and new)
-        if task == migration.task:
-            accounted += got - (kind == PUT)
-        elif got:
-            held.append((step, task))
-            if step > first:
-                return step, task, new, accounted
-        elif kind == PUT:
-            held = [pair for pair in held if pair[1] != task] if any(pair[1] == task for pair in held) else held[1:]
+    for op in seen.on(lane, migration.at[Stage.THAW] + 1, first):
+        if op.task == migration.task:
+            accounted += op.gets - (op.kind == PUT)
+        elif op.gets:
+            held.append((op.step, op.task))
+        elif op.kind == PUT:
+            others = [pair for pair in held if pair[1] != op.task]
+            held = others if len(others) < len(held) else held[1:]
+    if held:
+        return *held[0], accounted + len(held), accounted
+    for op in seen.on(lane, max(first, migration.at[Stage.THAW] + 1), last):
+        if op.task == migration.task:
+            accounted += op.gets - (op.kind == PUT)
+        elif op.gets:
+            return op.step, op.task, op.new_count, accounted
     return None
 
 
@@ -71,13 +70,12 @@ def check_new(record: Record) -> Instances:
             continue
         found.test()
         lane = seen.count.get(migration.newpage, -1)
-        for step, task, op, ref, count in seen.others(migration.task, migration.at["replace"], migration.copy[1]):
-            if op >> SHIFT == lane and op & KIND_MASK == GET_UNLESS_ZERO and count:
-                who = seen.who(task)
-                found.decide(
-                    f"{who} obtains {migration.newpage} ({ref}) before {migration.page} is copied to it",
-                    step, *migration.copy, task=who, reference=str(ref), **seen.facts(migration),
-                )  # fmt: skip
+        for op in seen.on(lane, migration.at[Stage.REPLACE], migration.copy[1]):
+            if op.task != migration.task and op.kind == GET_UNLESS_ZERO and op.gets:
+                who = seen.who(op.task)
+                title = f"{who} obtains {migration.newpage} ({op.reference}) before {migration.page} is copied to it"
+                steps = (op.step, *migration.copy)
+                found.decide(title, *steps, task=who, reference=op.reference, **seen.facts(migration))
                 break
     return found
 
@@ -85,17 +83,15 @@ def check_new(record: Record) -> Instances:
 def check_freeze(record: Record) -> Instances:
     """Replay the names of the references to every page; at each freeze of a migration look at who there is."""
     seen, found = scene(record), Instances()
-    freezes = {migration.at["freeze"]: migration for migration in seen.migrations if "freeze" in migration.at}
+    frozen = {migration.at[Stage.FREEZE]: migration for migration in seen.migrations if Stage.FREEZE in migration.at}
     ledgers = Ledgers(record, {lane: name for name, lane in seen.count.items()})
-    for step in record.steps(NOTE, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE):
-        ledger, migration = ledgers.take(record.events[step]), freezes.get(step)
+    for step in record.steps(NOTE, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE) if frozen else ():
+        ledger, migration = ledgers.take(record.events[step]), frozen.get(step)
         if ledger is not None and migration is not None:
             found.test()
             owners = ledger.owners()
-            allowed = ["isolation", "private", "slot"] if migration.ring else ["isolation", "slot"]
-            if owners != allowed:
-                who = seen.who(migration.task)
-                title = f"{who} freezes {ledger.name} though it is held as {', '.join(owners)}"
+            if owners != (["isolation", "private", "slot"] if migration.ring else ["isolation", "slot"]):
+                title = f"{seen.who(migration.task)} freezes {migration.page} though it is held as {', '.join(owners)}"
                 found.decide(title, step, owners=list(owners), **seen.facts(migration))
     return found
 

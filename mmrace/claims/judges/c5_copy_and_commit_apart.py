@@ -1,15 +1,16 @@
 """Claim C5: while migration copies, the buffer lock keeps the commit from starting its I/O, and the other way round.
 
-A meeting is an instance, not a copy that met nobody: the commit that found the buffer locked by the migrator, the
-migrator that found it locked by the commit or by the commit's I/O.
+"C5" is that, "C5r" the reverse.  An instance is a meeting, not a copy that met nobody: the commit that found the buffer
+locked by the migrator, the migrator that found it locked by the commit or by the commit's I/O.
 """
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration
-from mmrace.claims.judges.scene import Scene, Submit, scene
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, TEST_AND_SET
+from mmrace.claims.judges.reading import Submit
+from mmrace.claims.judges.scene import Scene, scene
+from mmrace.runtime.kinds import TEST_AND_SET
 from mmrace.runtime.record import Record
 
 
@@ -29,7 +30,7 @@ def check(record: Record) -> Instances:
                 found.decide(title, submit.step, task=who, buffer=submit.buffer, **seen.facts(migration))
         lanes = {seen.buffer_lock[bh]: windows[bh] for bh in windows if bh in seen.buffer_lock}
         if lanes:
-            found.test(_refused(seen, migration, lanes))
+            found.test(_count_refusals(seen, migration, lanes))
     return found
 
 
@@ -38,13 +39,13 @@ def _window(migration: Migration, buffer: str) -> tuple[int, int]:
     return migration.locked[buffer], max(unlocked, migration.copy[1] if migration.copied else 0)
 
 
-def _refused(seen: Scene, migration: Migration, lanes: dict[int, tuple[int, int]]) -> int:
+def _count_refusals(seen: Scene, migration: Migration, lanes: dict[int, tuple[int, int]]) -> int:
     """Count the tries of the commit that found a buffer of the ring locked by the migrator."""
     first, last = min(a for a, _ in lanes.values()), max(b for _, b in lanes.values())
     return sum(
-        op & KIND_MASK == TEST_AND_SET and bool(a) and op >> SHIFT in lanes
-        and lanes[op >> SHIFT][0] <= step <= lanes[op >> SHIFT][1] and seen.in_commit(task, step)
-        for step, task, op, a, _ in seen.others(migration.task, first, last)
+        op.kind == TEST_AND_SET and op.was_set and op.lane in lanes
+        and lanes[op.lane][0] <= op.step <= lanes[op.lane][1] and seen.in_commit(op.task, op.step)
+        for op in seen.others(migration.task, first, last)
     )  # fmt: skip
 
 
@@ -53,13 +54,13 @@ def check_reverse(record: Record) -> Instances:
     seen, found = scene(record), Instances()
     data = [submit for submit in seen.submits if submit.commit and submit.data]
     for migration in seen.migrations:
-        held = {bh for step, bh in migration.busy if _commit_has(seen, data, bh, step)}
+        held = {bh for step, bh in migration.busy if _held_by_commit(seen, data, bh, step)}
         found.test(len(held))
         if not migration.replaced:
             continue
         for submit in data:
             reads = migration.reads if submit.buffer in migration.ring else ()
-            caught = next((step for step, _ in reads if _under_way(submit, step)), None)
+            caught = next((step for step, _ in reads if submit.under_way(step)), None)
             if caught is not None:
                 found.test(submit.buffer not in held)
                 who, by = seen.who(migration.task), seen.who(submit.task)
@@ -68,16 +69,12 @@ def check_reverse(record: Record) -> Instances:
     return found
 
 
-def _under_way(submit: Submit, step: int) -> bool:
-    return submit.step <= step < submit.end
-
-
-def _commit_has(seen: Scene, data: list[Submit], buffer: str, step: int) -> bool:
+def _held_by_commit(seen: Scene, data: list[Submit], buffer: str, step: int) -> bool:
     """Say whether a buffer is locked by a commit, or by the I/O of one."""
     holder = seen.buffer_locked_by(buffer, step)
     if holder is not None and seen.in_commit(holder, step):
         return True
-    return any(submit.buffer == buffer and _under_way(submit, step) for submit in data)
+    return any(submit.buffer == buffer and submit.under_way(step) for submit in data)
 
 
 CLAIM = Claim("C5", (

@@ -1,10 +1,13 @@
-"""Claim C11: async locks the buffers before it moves the mapping; afterwards there is no way back without waiting."""
+"""Claim C11: async locks the buffers before it moves the mapping; afterwards there is no way back without waiting.
+
+"C11" is the order, "C11b" the way back that it leaves open, "C11r" the reason why the way is closed afterwards.
+"""
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
+from mmrace.claims.judges.migration import Stage
 from mmrace.claims.judges.scene import scene
-from mmrace.runtime.kinds import GET, GET_UNLESS_ZERO, KIND_MASK, SHIFT
 from mmrace.runtime.record import Record
 
 
@@ -15,7 +18,7 @@ def check(record: Record) -> Instances:
         if not (migration.is_async and migration.replaced and migration.ring):
             continue
         found.test()
-        step = migration.at["replace"]
+        step = migration.at[Stage.REPLACE]
         free = [bh for bh in migration.ring if seen.buffer_locked_by(bh, step) != migration.task]
         if free:
             who = seen.who(migration.task)
@@ -32,10 +35,10 @@ def check_back_out(record: Record) -> Instances:
             continue
         found.test()
         step, buffer = migration.busy[0]
-        if migration.at.get("replace", step) < step:
+        if migration.at.get(Stage.REPLACE, step) < step:
             who = seen.who(migration.task)
             title = f"{who} finds {buffer} locked after it replaced {migration.page} in its slot"
-            found.decide(title, migration.at["replace"], step, buffer=buffer, **seen.facts(migration))
+            found.decide(title, migration.at[Stage.REPLACE], step, buffer=buffer, **seen.facts(migration))
     return found
 
 
@@ -46,12 +49,11 @@ def check_reason(record: Record) -> Instances:
         if not (migration.is_async and migration.replaced and migration.newpage is not None):
             continue
         found.test()
-        lane, last = seen.count.get(migration.newpage, -1), migration.at.get("unlock new", migration.end)
-        for step, task, op, _, count in seen.others(migration.task, migration.at["replace"], last):
-            if op >> SHIFT == lane and op & KIND_MASK in (GET, GET_UNLESS_ZERO) and count:
-                who = seen.who(task)
+        for op in seen.on(seen.count.get(migration.newpage, -1), *migration.published):
+            if op.task != migration.task and op.gets:
+                who = seen.who(op.task)
                 title = f"{who} has a reference to {migration.newpage} at once: to move the slot back would be to wait"
-                found.decide(title, step, task=who, count=int(count), **seen.facts(migration))
+                found.decide(title, op.step, task=who, count=op.new_count, **seen.facts(migration))
                 break
     return found
 

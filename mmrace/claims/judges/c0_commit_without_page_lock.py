@@ -24,7 +24,7 @@ def check(record: Record) -> Instances:
             submit.step,
             task=who, buffer=submit.buffer, page=submit.page,
             page_locked_by=None if holder is None else seen.who(holder),
-            under_writeback=seen.holds.at(seen.writeback.get(submit.page, -1), submit.step) is not None,
+            under_writeback=seen.under_writeback(submit.page, submit.step),
         )  # fmt: skip
     return found
 

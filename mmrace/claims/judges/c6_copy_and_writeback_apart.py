@@ -1,31 +1,31 @@
 """Claim C6: block_write_full_page and its like take the buffer lock, so migration and writeback keep apart.
 
-Judged apart: the premise (each writeback takes the buffer lock), the conclusion (nothing is copied under writeback),
-and the word "so": that it is the buffer lock that keeps migration out, not the page lock or PG_writeback before it.
+Judged apart: "C6" is the conclusion (nothing is copied under writeback), "C6p" the premise (each writeback takes the
+buffer lock), "C6s" the word "so": the buffer lock keeps migration out, not the page lock or PG_writeback before it.
 """
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration
-from mmrace.claims.judges.scene import Scene, Submit, scene
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, TEST
+from mmrace.claims.judges.reading import Submit
+from mmrace.claims.judges.scene import Scene, scene
+from mmrace.runtime.kinds import TEST
 from mmrace.runtime.record import Record
 
 
-def _written(seen: Scene) -> list[Submit]:
+def _writeback_submits(seen: Scene) -> list[Submit]:
     """Return the submits of writeback: of a file's buffer, by no commit, with PG_writeback set."""
     return [
         submit for submit in seen.submits
-        if submit.data and not submit.commit
-        and seen.holds.at(seen.writeback.get(submit.page, -1), submit.step) is not None
+        if submit.data and not submit.commit and seen.under_writeback(submit.page, submit.step)
     ]  # fmt: skip
 
 
 def check_premise(record: Record) -> Instances:
     """Look at each buffer that writeback submits: did it lock it?"""
     seen, found = scene(record), Instances()
-    for submit in _written(seen):
+    for submit in _writeback_submits(seen):
         found.test()
         if seen.buffer_locked_by(submit.buffer, submit.step) != submit.task:
             who = seen.who(submit.task)
@@ -35,17 +35,16 @@ def check_premise(record: Record) -> Instances:
 
 
 def check_conclusion(record: Record) -> Instances:
-    """Look at each migration of a page that was under writeback at some time of the attempt: did it copy then?"""
+    """Look at each attempt at a page that was under writeback at some time of the attempt: were data copied then?"""
     seen, found = scene(record), Instances()
-    written = _written(seen)
+    written = _writeback_submits(seen)
     for migration in seen.migrations:
-        if not _met(seen, migration):
+        if not _meets_writeback(seen, migration):
             continue
         found.test()
-        lane = seen.writeback.get(migration.page, -1)
         for step, _ in migration.reads:
-            io = [s.buffer for s in written if s.page == migration.page and s.step <= step < s.end]
-            if io or seen.holds.at(lane, step) is not None:
+            io = [submit.buffer for submit in written if submit.page == migration.page and submit.under_way(step)]
+            if io or seen.under_writeback(migration.page, step):
                 who = seen.who(migration.task)
                 title = f"{who} copies {migration.page} while it is under writeback"
                 found.decide(title, step, under_io=list(io), **seen.facts(migration))
@@ -57,10 +56,10 @@ def check_reason(record: Record) -> Instances:
     """Look at each migration that met a page under writeback: what kept it out?"""
     seen, found = scene(record), Instances()
     for migration in seen.migrations:
-        if not _met(seen, migration):
+        if not _meets_writeback(seen, migration):
             continue
         found.test()
-        saw = _saw_writeback(seen, migration)
+        saw = _find_writeback(seen, migration)
         if saw is not None and not migration.busy:
             who = seen.who(migration.task)
             title = f"PG_writeback keeps {who} off {migration.page}, before it tries any buffer lock"
@@ -68,16 +67,16 @@ def check_reason(record: Record) -> Instances:
     return found
 
 
-def _met(seen: Scene, migration: Migration) -> bool:
+def _meets_writeback(seen: Scene, migration: Migration) -> bool:
     lane = seen.writeback.get(migration.page, -1)
-    return bool(seen.holds.overlapping(lane, migration.begin, migration.over()))
+    return bool(seen.holds.overlapping(lane, migration.begin, migration.over))
 
 
-def _saw_writeback(seen: Scene, migration: Migration) -> int | None:
+def _find_writeback(seen: Scene, migration: Migration) -> int | None:
     lane = seen.writeback.get(migration.page, -1)
-    for step, _, op, a, _ in seen.mine(migration.task, migration.begin, migration.end):
-        if op >> SHIFT == lane and op & KIND_MASK == TEST and a:
-            return step
+    for op in seen.on(lane, migration.begin, migration.end):
+        if op.task == migration.task and op.kind == TEST and op.was_set:
+            return op.step
     return None
 
 

@@ -1,15 +1,16 @@
 """Claim C12: in async a migratepage op does not block.
 
-What waits shows by queueing.  An instance is a meeting with something that others wait for; an attempt that met nothing
-proves nothing.  Beside the op the whole attempt is judged: page lock, buffer lock, writeback.  It may sleep on a mutex;
-nothing keeps one so long in these casts that a record could show it.
+Who waits shows by queueing.  An instance is a meeting with something that others wait for; an attempt that met nothing
+proves nothing.  "C12" judges the op, "C12+" the whole attempt: page lock, buffer lock, writeback.  An attempt may sleep
+on a mutex; nobody keeps one so long in these casts that a record could show it.
 """
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
+from mmrace.claims.judges.migration import Stage
 from mmrace.claims.judges.scene import scene
-from mmrace.runtime.kinds import KIND_MASK, QUEUE, SHIFT, TEST, TEST_AND_SET
+from mmrace.runtime.kinds import QUEUE, TEST, TEST_AND_SET
 from mmrace.runtime.record import Record
 
 
@@ -17,16 +18,16 @@ def check(record: Record) -> Instances:
     """Look at each asynchronous op that met a locked buffer: did its task queue for anything?"""
     seen, found = scene(record), Instances()
     for migration in seen.migrations:
-        first = migration.at.get("lock new")
+        first = migration.at.get(Stage.LOCK_NEW)
         if not (migration.is_async and migration.busy) or first is None:
             continue
         found.test()
-        last = migration.at.get("unlock new", migration.end)
-        for step, task, op, _, _ in seen.mine(migration.task, first, last):
-            if op & KIND_MASK == QUEUE:
-                what = record.lane_name(op >> SHIFT)
-                title = f"{seen.who(task)} waits in the op on {what}"
-                found.decide(title, step, object=what, **seen.facts(migration))
+        last = migration.at.get(Stage.UNLOCK_NEW, migration.end)
+        for op in seen.mine(migration.task, first, last):
+            if op.kind == QUEUE:
+                what = record.lane_name(op.lane)
+                title = f"{seen.who(op.task)} waits in the op on {what}"
+                found.decide(title, op.step, object=what, **seen.facts(migration))
                 break
     return found
 
@@ -40,13 +41,13 @@ def check_attempt(record: Record) -> Instances:
         if not migration.is_async:
             continue
         met, waited = False, None
-        for step, _, op, a, _ in seen.mine(migration.task, migration.begin, migration.end):
-            kind, lane = op & KIND_MASK, op >> SHIFT
-            met |= bool(a) and ((kind == TEST_AND_SET and lane in locks) or (kind == TEST and lane in writeback))
-            if kind == QUEUE:
-                name = record.lane_name(lane)
+        for op in seen.mine(migration.task, migration.begin, migration.end):
+            if (op.kind == TEST_AND_SET and op.lane in locks) or (op.kind == TEST and op.lane in writeback):
+                met |= op.was_set
+            elif op.kind == QUEUE:
+                name = record.lane_name(op.lane)
                 if name.removesuffix(".queue").rpartition(".")[2] in ("PG_locked", "PG_writeback", "BH_Lock"):
-                    waited = waited or (step, name)
+                    waited = waited or (op.step, name)
         found.test(met or waited is not None)
         if waited is not None:
             title = f"{seen.who(migration.task)} waits for {waited[1].removesuffix('.queue')} in MIGRATE_ASYNC"

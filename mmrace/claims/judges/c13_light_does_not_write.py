@@ -1,11 +1,14 @@
-"""Claim C13: SYNC_LIGHT blocks on most operations, but not on writepage."""
+"""Claim C13: SYNC_LIGHT blocks on most operations, but not on writepage.
+
+"C13" is what it does not block on, "C13b" that it blocks on something.
+"""
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
-from mmrace.claims.judges.migration import Migration
+from mmrace.claims.judges.migration import Migration, Stage
 from mmrace.claims.judges.scene import Scene, scene
-from mmrace.runtime.kinds import KIND_MASK, QUEUE, SHIFT, TEST
+from mmrace.runtime.kinds import QUEUE, TEST
 from mmrace.runtime.record import Record
 
 _TO_BE_WRITTEN = ("dirty", "writeout")
@@ -13,7 +16,7 @@ _TO_BE_WRITTEN = ("dirty", "writeout")
 
 
 def _light(seen: Scene) -> list[Migration]:
-    return [migration for migration in seen.migrations if migration.mode == "MIGRATE_SYNC_LIGHT"]
+    return [migration for migration in seen.migrations if migration.is_light]
 
 
 def check(record: Record) -> Instances:
@@ -22,11 +25,10 @@ def check(record: Record) -> Instances:
     writeback = {lane: name for name, lane in seen.writeback.items()}
     for migration in _light(seen):
         met, wrong = migration.reason in _TO_BE_WRITTEN, None
-        for step, _, op, a, _ in seen.mine(migration.task, migration.begin, migration.end):
-            kind, lane = op & KIND_MASK, op >> SHIFT
-            met |= kind == TEST and bool(a) and writeback.get(lane) == migration.page
-            if kind == QUEUE and record.lane_name(lane) == f"{migration.page}.flags.PG_writeback.queue":
-                wrong = wrong or (step, "waits for the writeback of")
+        for op in seen.mine(migration.task, migration.begin, migration.end):
+            met |= op.kind == TEST and op.was_set and writeback.get(op.lane) == migration.page
+            if op.kind == QUEUE and record.lane_name(op.lane) == f"{migration.page}.flags.PG_writeback.queue":
+                wrong = wrong or (op.step, "waits for the writeback of")
         for submit in seen.submits:
             if submit.task == migration.task and migration.begin <= submit.step <= migration.end:
                 wrong = wrong or (submit.step, "starts I/O to move")
@@ -44,13 +46,14 @@ def check_blocks(record: Record) -> Instances:
         if not (migration.replaced and migration.ring):
             continue
         found.test()
-        for step, task, op, _, _ in seen.mine(migration.task, migration.at["replace"], migration.end):
-            if op & KIND_MASK != QUEUE:
+        replaced = migration.at[Stage.REPLACE]
+        for op in seen.mine(migration.task, replaced, migration.end):
+            if op.kind != QUEUE:
                 continue
-            what = record.lane_name(op >> SHIFT).removesuffix(".queue")
+            what = record.lane_name(op.lane).removesuffix(".queue")
             if what.endswith(".BH_Lock"):
-                title = f"{seen.who(task)} sleeps for {what}, {migration.newpage} being in the slot already"
-                found.decide(title, migration.at["replace"], step, object=what, **seen.facts(migration))
+                title = f"{seen.who(op.task)} sleeps for {what}, {migration.newpage} being in the slot already"
+                found.decide(title, replaced, op.step, object=what, **seen.facts(migration))
                 break
     return found
 

@@ -1,16 +1,16 @@
 """Claim C14: buffer_migrate_page may be used only where the file system guarantees that nobody else is at the page.
 
-Judged by what it has to come to, for ordered file data: from the freeze to the last word copied, whoever else touches
-data of either page, or where a buffer of the ring points, has the buffer's lock (or is its I/O); and pages of other
-mappings than files' never come to it with a ring.
+Judged by what that has to come to, for ordered file data.  "C14": from the freeze to the last word copied, whoever else
+touches data of either page, or where a buffer of the ring points, has the buffer's lock (or is its I/O).  "C14m": pages
+of other mappings than files' never come to buffer_migrate_page with a ring.
 """
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
-from mmrace.claims.judges.migration import Migration
+from mmrace.claims.judges.migration import Migration, Stage
+from mmrace.claims.judges.ops import Op
 from mmrace.claims.judges.scene import Scene, scene
-from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
 
 
@@ -21,21 +21,21 @@ def check(record: Record) -> Instances:
     for migration in seen.migrations:
         if not (migration.copied and migration.ring):
             continue
-        first = migration.at.get("freeze", migration.at["replace"])
-        for step, task, op, _, _ in seen.others(migration.task, first, migration.copy[1]):
-            touched = _touched(seen, migration, points, op >> SHIFT)
-            if not touched:
+        first = migration.at.get(Stage.FREEZE, migration.at[Stage.REPLACE])
+        for op in seen.others(migration.task, first, migration.copy[1]):
+            needed = _locks_for(seen, migration, points, op.lane)
+            if not needed:
                 continue
             found.test()
-            if not any(_entitled(seen, bh, task, step) for bh in touched):
-                who, what = seen.who(task), record.lane_name(op >> SHIFT)
+            if not any(_may_touch(seen, bh, op) for bh in needed):
+                who, what = seen.who(op.task), record.lane_name(op.lane)
                 title = f"{who} touches {what} without a buffer lock while {seen.who(migration.task)} moves the page"
-                found.decide(title, step, task=who, object=what, **seen.facts(migration))
+                found.decide(title, op.step, task=who, object=what, **seen.facts(migration))
     return found
 
 
-def _touched(seen: Scene, migration: Migration, points: dict[int, str], lane: int) -> list[str]:
-    """Return the buffers of the ring whose lock an access of `lane` needs."""
+def _locks_for(seen: Scene, migration: Migration, points: dict[int, str], lane: int) -> list[str]:
+    """Return the buffers of the ring of which an access of `lane` needs one's lock."""
     bh = points.get(lane)
     if bh is not None:
         return [bh] if bh in migration.ring else []
@@ -43,11 +43,11 @@ def _touched(seen: Scene, migration: Migration, points: dict[int, str], lane: in
     return list(migration.ring) if word is not None and word[0] in (migration.page, migration.newpage) else []
 
 
-def _entitled(seen: Scene, buffer: str, task: int, step: int) -> bool:
-    """Say whether a task holds a buffer's lock, or is the I/O that it was handed to."""
-    if seen.buffer_locked_by(buffer, step) == task:
+def _may_touch(seen: Scene, buffer: str, op: Op) -> bool:
+    """Say whether an op's task holds a buffer's lock, or is the I/O that the lock was handed to."""
+    if seen.buffer_locked_by(buffer, op.step) == op.task:
         return True
-    return any(s.buffer == buffer and s.io == task and s.step <= step <= s.end for s in seen.submits)
+    return any(s.buffer == buffer and s.io == op.task and s.step <= op.step <= s.end for s in seen.submits)
 
 
 def check_mapping(record: Record) -> Instances:
@@ -61,7 +61,7 @@ def check_mapping(record: Record) -> Instances:
         slot = slots[migration.slot]
         if not slot.split(":")[1].isdigit():
             title = f"{seen.who(migration.task)} moves {migration.page} of {slot} with its ring"
-            found.decide(title, migration.at["replace"], slot=slot, **seen.facts(migration))
+            found.decide(title, migration.at[Stage.REPLACE], slot=slot, **seen.facts(migration))
     return found
 
 
@@ -75,4 +75,4 @@ CLAIM = Claim("C14", (
         "C14m", "no page of a block device is moved with its ring",
         "the slot is one of a file's; instance: a page moved with its ring", check_mapping,
     ),
-), untested="the commit after a write error (R14), and data=journal: not in these programs")  # fmt: skip
+), untested="the commit after a write error, and data=journal: not in these programs")  # fmt: skip

@@ -1,0 +1,92 @@
+"""Sampling: the schedules of all programs that are too large to be walked, as a source of the one loop.
+
+Schedule i of each program comes before schedule i + 1 of any.  Invariant: what is counted depends on the options alone,
+not on the number of processes, unless the time is up first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from mmrace.claims.one import ask_one
+from mmrace.claims.programs import Setting, parts_for, spec_of
+from mmrace.claims.result import ClaimsResult, Failure, PartCounts
+from mmrace.runs.spec import RunSpec
+from mmrace.runs.store import FindingStore
+from mmrace.search.options import Options
+from mmrace.search.pool.contract import Lost
+from mmrace.search.pool.cores import cores
+from mmrace.search.pool.drive import Queue, Source, drive
+from mmrace.search.pool.making import Making
+from mmrace.search.pool.messages import Batch, Job, Outcome
+from mmrace.search.pool.parent import ProcessPool
+
+BATCH_RUNS = 8  # a third of a second: the answer to Ctrl-C and to the end of the time
+
+
+class Sampling(Source):
+    """The sampling of one call of the command.
+
+    Args: result: where all goes.  settings: programs that are sampled.  late: says whether the time is up.
+    """
+
+    def __init__(
+        self, result: ClaimsResult, settings: Sequence[Setting], options: Options, late: Callable[[], bool]
+    ) -> None:
+        self.result, self.settings, self.options, self.late = result, settings, options, late
+        self.queue = Queue(self._jobs())
+
+    def run(self, store: FindingStore) -> None:
+        """Have the schedules made in worker processes."""
+        if not self.settings:
+            return
+        making = Making(partial(ask_one, names=tuple(claim.name for claim in self.result.claims)), store)
+        with ProcessPool(self.options.jobs or len(cores()), making) as pool:
+            drive(pool, self)
+
+    def _jobs(self) -> Iterator[Job]:
+        """Yield the schedules of all programs, in turn."""
+        index, options, settings = 0, self.options, list(self.settings)
+        while settings:
+            for setting in settings:
+                yield Job("main", setting.name, index, spec_of(setting, options.seed, index))
+            index += 1
+            if options.seconds is None or options.runs is not None:
+                settings = [setting for setting in settings if index < (options.runs or setting.schedules)]
+
+    def over(self) -> bool:
+        """Say whether sampling has had its share of the time, or went wrong."""
+        return bool(self.result.troubles) or self.late()
+
+    def next_batch(self) -> Batch | None:
+        """Return the next schedules."""
+        jobs = self.queue.next(BATCH_RUNS)
+        return Batch(tuple(jobs)) if jobs else None
+
+    def give_back(self, batch: Batch, undone: list[Job]) -> None:
+        """Hand undone schedules out again, first."""
+        self.queue.give_back(undone)
+
+    def buried(self, lost: Lost) -> None:
+        """A worker died or hung: a run during which that happened failed."""
+        if lost.culprit is not None:
+            self.result.failures.append(Failure(lost.culprit.spec, f"{lost.rule}: the process {lost.how}"))
+
+    def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
+        """Note that runs cannot be made."""
+        self.result.troubles.append(text)
+
+    def take(self, job: Job, outcome: Outcome) -> None:
+        """Count what a schedule says of each part."""
+        result, run = self.result, outcome.result
+        result.runs += 1
+        if run is None:
+            assert outcome.trouble is not None
+            result.troubles.append(outcome.trouble[1])
+        elif run.verdict != "PASS":
+            result.add_unfinished(job.spec, run.unknown["claims"])
+        else:
+            for part in parts_for(result.claims, job.source):
+                counts = result.evidence.setdefault(part.name, {}).setdefault(job.source, PartCounts())
+                counts.add(job.index, run.counters[f"{part.name}.tested"], run.counters[f"{part.name}.times"])
