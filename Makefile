@@ -21,7 +21,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS := $(BIN)/python -m pytest -n auto --dist worksteal
-QUICK := -m "not slow and not nightly"
+QUICK := -m "not slow"
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: expected python >= 3.11 on PATH, found none; try: make PYTHON=/path/to/python3" >&2; exit 2; }
