@@ -259,10 +259,10 @@ def test_list_shows_every_strategy_with_its_options(command: Command, capsys: py
 
 SMALL = tuple(word for pair in explorations.SMALL for word in ("--param", f"{pair[0]}={pair[1]}"))
 LATEST_FIRST = """
+from mmrace.runtime.strategy import BaseStrategy
 from mmrace.strategies.registry import Known, register
 
-class Latest:
-    every_step = fixed_too = False
+class Latest(BaseStrategy):
     profiled = False
 
     def strategy(self, draw, profile):
@@ -270,9 +270,6 @@ class Latest:
 
     def pick(self, enabled, running, step):
         return max(enabled, key=lambda task: task.id)
-
-    def choose(self, task, n, step):
-        return 0
 
 register(Known("latest-of-{name}", "the youngest task first", lambda options: Latest(), {{"unused": 0}}))
 """

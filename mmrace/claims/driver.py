@@ -243,7 +243,7 @@ class Trial:
             engine = program.engine(spec.engine, chosen, spec.seed)
             final = program.play(engine)
             search.learn(engine)
-            again = getattr(getattr(search, "counts", None), "restarts", 0)
+            again = search.standing().restarts
             if again != restarts:  # what came before was walked with too few dependences
                 restarts, evidence, complete = again, self._fresh(setting, parts), True
             if engine.end.get("how") == "abandoned":

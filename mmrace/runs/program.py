@@ -71,20 +71,10 @@ class Program:
     def engine(
         self, name: str, strategy: Strategy, seed: int, *, sites: bool = False, promoted: frozenset[str] | None = None
     ) -> Controlled:
-        """Return a controlled engine for one run, attached to its strategy if that asks for it."""
-        needs_sites = getattr(strategy, "needs_sites", False)
-        engine = CONTROLLED[name](
-            strategy,
-            seed=seed,
-            ncpus=self.ncpus,
-            steps_max=self.steps_max,
-            sites=sites or needs_sites,
-            promoted=None if needs_sites else promoted,
+        """Return a controlled engine for one run."""
+        return CONTROLLED[name](
+            strategy, seed=seed, ncpus=self.ncpus, steps_max=self.steps_max, sites=sites, promoted=promoted
         )
-        attach = getattr(strategy, "attach", None)
-        if attach is not None:
-            attach(engine)
-        return engine
 
     def play(self, engine: Free | Controlled) -> dict[str, Any]:
         """Run on `engine`; return the final state.

@@ -66,6 +66,8 @@ class Controlled(Enabled):
         promoted: frozenset[str] | None = None,
     ) -> None:
         super().__init__()
+        if strategy.needs_sites:
+            sites, promoted = True, None
         self.strategy = strategy
         self.seed = seed
         self.steps_max = steps_max
@@ -90,7 +92,7 @@ class Controlled(Enabled):
         """The step from which on a point looks closer: the bound, or at once if something is to be watched."""
         self.order_fixed = False
         self.pick: Callable[[list[Task], Task, int], Task] = strategy.pick
-        self.asked_above = 0 if strategy.every_step else 1
+        self.asked_above = 0 if strategy.asked_when_alone else 1
         self._alone: list[tuple[Task, Gate]] = []  # free when its task is the only one that the run waits for
         if promoted is not None:
             self.promoted_lanes = set()
@@ -102,6 +104,7 @@ class Controlled(Enabled):
         for number in range(ncpus):  # theirs are the first lanes
             self.objects.append((number, f"cpu:{number}"))
             self.cpus.append(Cpu(number, number << SHIFT, None))
+        strategy.attach(self)
 
     @property
     def step(self) -> int:
@@ -134,7 +137,7 @@ class Controlled(Enabled):
         return base
 
     def choose(self, task: Task, n: int) -> int:
-        if self.order_fixed and not self.strategy.fixed_too:
+        if self.order_fixed and not self.strategy.asked_in_fixed_order:
             return 0
         value = self.strategy.choose(task, n, self.step)
         if not 0 <= value < n:
@@ -202,10 +205,10 @@ class Controlled(Enabled):
         """Settle from how many enabled tasks on the strategy chooses among them."""
         strategy = self.strategy
         self.pick = strategy.pick
-        if self.order_fixed and not strategy.fixed_too:
+        if self.order_fixed and not strategy.asked_in_fixed_order:
             self.asked_above = _NEVER
         else:
-            self.asked_above = 0 if strategy.every_step else 1
+            self.asked_above = 0 if strategy.asked_when_alone else 1
         self.contested = len(self.enabled) > self.asked_above
 
     def _unasked(self, task: Task) -> Task:

@@ -26,8 +26,10 @@ from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import InternalError, NondeterminismError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
 from mmrace.runtime.wording import op_text
+from mmrace.strategies.contract import Standing
 
 _YIELD = int(Kind.YIELD)
 
@@ -48,16 +50,13 @@ class _Node:
         self.at = 0
 
 
-class Walk:
+class Walk(BaseStrategy):
     """The walk; a subclass says what each choice costs.
 
     Args: bound_max: last bound to explore.
     Attributes: bound: the one being explored.  new: bound -> schedules of that cost that were run.  runs: all runs,
     repeated ones too.  last_is_new: whether the last learned run counts.  exhausted: nothing is left at any bound.
     """
-
-    every_step = False
-    fixed_too = False
 
     def __init__(self, bound_max: int) -> None:
         self.bound_max = bound_max
@@ -107,6 +106,10 @@ class Walk:
         self.runs += 1
         self.last_is_new = self._spent == self.bound
         self.new[self.bound] += self.last_is_new
+
+    def standing(self) -> Standing:
+        """Say how far the walk got."""
+        return Standing(self.exhausted, new=self.last_is_new, bound=self.bound)
 
     def _advance(self) -> bool:
         """Go to the next leaf within the bound; False if there is none."""

@@ -14,13 +14,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from mmrace.runtime.strategy import Strategy
+from mmrace.runtime.strategy import BaseStrategy, Strategy
+from mmrace.runtime.task import Task
 
 if TYPE_CHECKING:
     from mmrace.runtime.controlled import Controlled
 
 Draw = Callable[[], float]
 """Returns the next number of a stream, 0 <= x < 1."""
+
+
+class Drawing(BaseStrategy):
+    """Defaults of a strategy that draws.  Args: draw: the stream of the run."""
+
+    __slots__ = ("_draw",)
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return a value in range(n), each with equal chances."""
+        return int(self._draw() * n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +75,26 @@ class Sampler(Protocol):
         """Return the strategy of one run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a systematic search got.
+
+    Attributes: exhausted: nothing is left at any bound.  new: its last run counts; if not, it repeated one.  bound: of
+    an iterative search, the bound that it walks.  restarts: how often it began again and forgot what it had met.
+    reduced: each run that counts is a class of its own.
+    """
+
+    exhausted: bool
+    new: bool = True
+    bound: int | None = None
+    restarts: int = 0
+    reduced: bool = False
+
+
 class Systematic(Protocol):
     """Walks a tree of schedules, one after the other.
 
-    It may say more of itself: `exhausted`, `last_is_new`, `bound`, `counts.restarts` (`explored.standing` asks).
+    A run that ended as "abandoned" is one that the search had no use for.
     """
 
     def next(self) -> Strategy | None:
@@ -72,3 +102,6 @@ class Systematic(Protocol):
 
     def learn(self, engine: Controlled) -> None:
         """Take in the run that followed the last strategy, whatever way it ended."""
+
+    def standing(self) -> Standing:
+        """Say how far the search got."""

@@ -25,7 +25,9 @@ from typing import Any
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Standing
 from mmrace.strategies.order.dependence import END_LANE, READ, WRITE, Footprint, Footprints, independent
 from mmrace.strategies.order.partial_order import Race, Trace
 
@@ -65,14 +67,13 @@ class Counts:
     steps: int = 0
 
 
-class Dpor:
+class Dpor(BaseStrategy):
     """The search; a `Systematic`, and the strategy of its own runs.
 
     Attributes: counts; exhausted: nothing is left; trace: the last run as a partial order.
     """
 
-    every_step = True
-    fixed_too = False
+    asked_when_alone = True
 
     def __init__(self) -> None:
         self.counts = Counts()
@@ -83,7 +84,7 @@ class Dpor:
         self._depth = 0
         self._contended: frozenset[int] = frozenset()
         self._notes: dict[tuple[Any, Any], int] = {}
-        self._engine: Controlled = None  # type: ignore[assignment]
+        self._engine: SteeredRun = None  # type: ignore[assignment]
         self._footprints: Footprints = None  # type: ignore[assignment]
 
     # -- systematic -------------------------------------------------------------------------------------------------
@@ -95,10 +96,14 @@ class Dpor:
         self._depth = 0
         return self
 
-    def attach(self, engine: Controlled) -> None:
-        """Take the engine of the run that begins."""
-        self._engine = engine
-        self._footprints = Footprints(engine, self._contended, self._notes)
+    def standing(self) -> Standing:
+        """Say how far the search got."""
+        return Standing(self.exhausted, restarts=self.counts.restarts, reduced=True)
+
+    def attach(self, run: SteeredRun) -> None:
+        """Take the run that begins."""
+        self._engine = run
+        self._footprints = Footprints(run, self._contended, self._notes)
 
     def learn(self, engine: Controlled) -> None:
         """Analyse the run and go back to the deepest node that has something left."""

@@ -20,6 +20,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.record import Event, Record
 from mmrace.runtime.sites import site_name
+from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Profile
 
@@ -94,14 +95,14 @@ def _label(op: int, site: str | None) -> str:
     return Kind(kind).name if kind in _NOWHERE else site or _UNKNOWN
 
 
-class Guided:
+class Guided(BaseStrategy):
     """Follows preemptions for one run.
 
     Attributes: followed: those that were.  The rest did not come up, or named a task that could not go on.
     """
 
-    every_step = True
-    fixed_too = True
+    asked_when_alone = True
+    asked_in_fixed_order = True
     needs_sites = True
 
     def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = ()) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile
 
 DEPTH_MAX = 10  # of a drawn depth; deeper bugs than that are beyond the guarantee anyway
 _YIELD, _CHOOSE = int(Kind.YIELD), int(Kind.CHOOSE)
@@ -34,17 +34,16 @@ class _Priorities(dict[Task, float]):
         return value
 
 
-class Pct:
+class Pct(Drawing):
     """Priorities of one run.
 
     Args: draw: the stream of the run.  depth: d >= 1.  points: k, the points of a run.
     """
 
-    __slots__ = ("_changes", "_count", "_draw", "_low", "_next", "_priority")
-    every_step = False
-    fixed_too = False
+    __slots__ = ("_changes", "_count", "_low", "_next", "_priority")
 
     def __init__(self, draw: Draw, depth: int, points: int) -> None:
+        super().__init__(draw)
         k = max(1, points)
         # (point, i), latest first; -i is the priority of whoever is demoted there, so the order of demotions is no
         # order of priorities: the paper needs that
@@ -53,7 +52,6 @@ class Pct:
         self._count = 0
         self._low = -float(depth)
         self._priority = _Priorities(draw)
-        self._draw = draw
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the enabled task of the highest priority, after the change that is due here."""
@@ -87,10 +85,6 @@ class Pct:
         while changes and changes[-1][0] == self._count:
             self._priority[self._highest(enabled)] = -float(changes.pop()[1])
         self._next = changes[-1][0] if changes else 0
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
 
 
 class PctSampler:

@@ -18,7 +18,7 @@ from collections import defaultdict
 
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind, dependent
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile
 
 WORD_BITS = 64  # lanes; no flag word of the model is longer
 WHOLE = frozenset((int(Kind.LOAD), int(Kind.STORE)))
@@ -36,19 +36,18 @@ def racing(a: int, b: int) -> bool:
     return dependent(a, b)
 
 
-class Pos:
+class Pos(Drawing):
     """Priorities of the pending ops of one run.
 
     Args: draw: the stream of the run.
     """
 
-    __slots__ = ("_draw", "_priority")
-    every_step = True
+    __slots__ = ("_priority",)
+    asked_when_alone = True
     """An op that was done while it was the only one has used up its priority too."""
-    fixed_too = False
 
     def __init__(self, draw: Draw) -> None:
-        self._draw = draw
+        super().__init__(draw)
         self._priority: defaultdict[Task, float] = defaultdict(lambda: _NONE)
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
@@ -83,10 +82,6 @@ class Pos:
                     priority[task] = _NONE
         priority[best] = _NONE  # a read does not race with itself
         return best
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
 
 
 class PosSampler:

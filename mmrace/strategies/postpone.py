@@ -14,11 +14,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mmrace.runtime import live
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.strategy import SteeredRun
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile
 
 _TAKES = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.SLEEP)))
 _HOLDS = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.TRY)))
@@ -54,23 +54,27 @@ def parse_wants(text: str) -> tuple[Want, ...]:
     return tuple(wants)
 
 
-class Postpone:
+class Postpone(Drawing):
     """Postpones the tasks of one cycle for one run.
 
     Args: wants: see `Want`; pairs (task, lane) will do.
     """
 
-    every_step = True
-    fixed_too = False
+    asked_when_alone = True
 
     def __init__(self, wants: Sequence[tuple[str, int] | Want], draw: Draw) -> None:
         self._wants: dict[str, list[Want]] = {}
         for want in wants:
             self._wants.setdefault(want[0], []).append(Want(*want))
-        self._draw = draw
+        super().__init__(draw)
         self._held: dict[str, set[int]] = {name: set() for name in self._wants}
         self._watched = {want.held for each in self._wants.values() for want in each}
         self._met = False
+        self._tasks: Sequence[Task] = ()
+
+    def attach(self, run: SteeredRun) -> None:
+        """Take the list of the run's tasks, which grows with the run."""
+        self._tasks = run.tasks
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return any task that is not postponed, if there is one."""
@@ -80,10 +84,6 @@ class Postpone:
         task = self._any(free or enabled)
         self._follow(task)
         return task
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n)."""
-        return int(self._draw() * n)
 
     def _any(self, tasks: list[Task]) -> Task:
         return tasks[int(self._draw() * len(tasks))] if len(tasks) > 1 else tasks[0]
@@ -96,7 +96,7 @@ class Postpone:
         return any(want.lane == lane and (want.held is None or want.held in held) for want in wants)
 
     def _all_there(self) -> bool:
-        return {task.name for task in live.need().tasks if self._there(task)} == self._wants.keys()
+        return {task.name for task in self._tasks if self._there(task)} == self._wants.keys()
 
     def _follow(self, task: Task) -> None:
         """Note what a task of the cycle takes and drops by the op that it does now."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile
 
 BOUND = 3  # most known bugs need fewer; see SEARCH.md, section 0
 _YIELD = int(Kind.YIELD)
@@ -32,22 +32,20 @@ def after(enabled: list[Task], task: Task) -> Task:
     return found
 
 
-class RandomDelays:
+class RandomDelays(Drawing):
     """Delays of one run.
 
     Args: draw: the stream of the run.  delays: how many.  points: the points of a run.
     """
 
-    __slots__ = ("_count", "_delays", "_draw", "_next")
-    every_step = False
-    fixed_too = False
+    __slots__ = ("_count", "_delays", "_next")
 
     def __init__(self, draw: Draw, delays: int, points: int) -> None:
+        super().__init__(draw)
         k = max(1, points)
         self._delays = sorted((1 + int(draw() * k) for _ in range(delays)), reverse=True)
         self._next = self._delays[-1] if delays else 0
         self._count = 0
-        self._draw = draw
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the running task while it can, else the next; the one after for each delay that is due."""
@@ -60,10 +58,6 @@ class RandomDelays:
             self._delays.pop()
             self._next = self._delays[-1] if self._delays else 0
         return task
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
 
 
 class RandomDelaysSampler:

@@ -29,11 +29,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmrace.runtime import live
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.sites import site_name
-from mmrace.runtime.strategy import RoundRobin
+from mmrace.runtime.strategy import BaseStrategy, RoundRobin, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Profile
 
@@ -110,14 +109,13 @@ def _where(number: int) -> str:
     return f"script clause {number}"
 
 
-class Script:
+class Script(BaseStrategy):
     """Follows a script for one run.  Raises UsageError for a text that is none.
 
     Attributes: unreached: one line for each clause that was given up, or that the run's end left; empty if all is well.
     """
 
-    every_step = True
-    fixed_too = False
+    asked_when_alone = True
     needs_sites = True
 
     def __init__(self, text: str) -> None:
@@ -128,10 +126,22 @@ class Script:
         self._given_up: list[str] = []
         self._fair = RoundRobin()
 
+    def attach(self, run: SteeredRun) -> None:
+        """Take the list of the run's tasks, which grows with the run."""
+        self._tasks = run.tasks
+
+    def finish(self) -> None:
+        """Raise UsageError if some clause was not reached."""
+        if self.unreached:
+            raise UsageError(
+                expected="a script whose clauses are all reached",
+                got="; ".join(self.unreached),
+                where="script",
+                try_="name sites as `mmrace show` prints them",
+            )
+
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return the task of the clause, or of the rest.  Raises UsageError if the engine keeps no sites."""
-        if not self._tasks:
-            self._begin()
+        """Return the task of the clause, or of the rest."""
         while self._at < len(self.clauses):
             clause = self.clauses[self._at]
             task = self._find(clause.task)
@@ -146,16 +156,6 @@ class Script:
                 self._count += clause.what == "ops"
                 return task
         return self._of_rest(enabled, running, step)
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return the ordinary value."""
-        return 0
-
-    def _begin(self) -> None:
-        engine = live.need()
-        self._tasks = engine.tasks
-        if not getattr(engine, "with_sites", True):
-            raise UsageError(expected="an engine that keeps sites", got="none", where="script", try_="sites=True")
 
     def _next(self) -> None:
         self._at += 1

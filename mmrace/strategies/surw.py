@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile
 from mmrace.strategies.urw import subtrees
 
 VALVE_STEPS = 1024
@@ -56,19 +56,18 @@ class _Priorities(dict[Task, float]):
         return _NONE
 
 
-class Surw:
+class Surw(Drawing):
     """Weights and priorities of one run.
 
     Args: draw: the stream of the run.  profile: what a run does.
     """
 
-    __slots__ = ("_draw", "_held", "_intend", "_lane", "_parents", "_priority", "_valve", "_weights", "_whole")
-    every_step = True
+    __slots__ = ("_held", "_intend", "_lane", "_parents", "_priority", "_valve", "_weights", "_whole")
+    asked_when_alone = True
     """An access that was done while it was the only enabled op has to be counted too."""
-    fixed_too = False
 
     def __init__(self, draw: Draw, profile: Profile) -> None:
-        self._draw = draw
+        super().__init__(draw)
         self._lane = draw_lane(draw, profile)
         self._parents = profile.parents
         self._whole = subtrees(accesses_of(self._lane, profile), profile.parents)
@@ -144,10 +143,6 @@ class Surw:
         if self._intend is parent and weight and self._draw() * before < weight:
             self._intend = task
         weights[parent] = max(0.0, before - weight)
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
 
 
 class SurwSampler:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile
 
 _CHOOSE = int(Kind.CHOOSE)
 
@@ -48,19 +48,18 @@ class _Weights(dict[Task, float]):
         return weight
 
 
-class Urw:
+class Urw(Drawing):
     """Weights of one run.
 
     Args: draw: the stream of the run.  profile: what a run does.
     """
 
-    __slots__ = ("_draw", "_weights")
-    every_step = True
+    __slots__ = ("_weights",)
+    asked_when_alone = True
     """An op that was done while it was the only one has to be counted too."""
-    fixed_too = False
 
     def __init__(self, draw: Draw, profile: Profile) -> None:
-        self._draw = draw
+        super().__init__(draw)
         self._weights = _Weights(profile)
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
@@ -86,10 +85,6 @@ class Urw:
         if left > 1.0:
             weights[best] = left - 1.0
         return best
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
 
 
 class UrwSampler:

@@ -51,6 +51,7 @@ from mmrace.runtime.fiber import Fiber
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.struct import FIELD_FILE
 from mmrace.runtime.task import Task
 from mmrace.scenarios.build import build
@@ -84,20 +85,13 @@ Figures = dict[str, list[float]]
 # -- points ---------------------------------------------------------------------------------------------------------
 
 
-class Alternate:
+class Alternate(BaseStrategy):
     """A strategy for two tasks: the other one, at every point."""
-
-    every_step = False
-    fixed_too = False
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the enabled task that does not run."""
         first = enabled[0]
         return enabled[1] if running is first else first
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return the ordinary value."""
-        return 0
 
 
 class Stay(Alternate):

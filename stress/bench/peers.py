@@ -133,8 +133,6 @@ class Mmrace:
 
     def _once(self, program: Program, strategy: Strategy, seed: int) -> tuple[Outcome, Controlled]:
         engine = self.engine(strategy, seed=seed, ncpus=len(program.workers), steps_max=STEPS_MAX)
-        if (attach := getattr(strategy, "attach", None)) is not None:
-            attach(engine)
         return play(program, engine), engine
 
     def sample(self, program: Program, schedules: int, seed: int) -> int:

@@ -20,10 +20,10 @@ from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import Fiber
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.contract import Systematic
-from mmrace.strategies.dpor import Dpor
 from tests.runtime.engines import Box, Flag, Program, box
 
 NCPUS = 4
@@ -36,15 +36,20 @@ End = tuple[object, ...]  # how, kind of deadlock, oracle, violated rule
 Outcome = tuple[End, object, object, object]  # end, final state, what each task saw, what the content oracle says
 
 
-class AtOnce:
+class AtOnce(BaseStrategy):
     """Does begin and exit at once, without asking: a yardstick for programs whose every schedule is too much."""
-
-    every_step = False
-    fixed_too = False
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.choose = inner.choose
+
+    def attach(self, run: SteeredRun) -> None:
+        """Pass the run on."""
+        self.inner.attach(run)
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return the inner strategy's value."""
+        value: int = self.inner.choose(task, n, step)
+        return value
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return a task that begins or ends, else the inner strategy's."""
@@ -89,8 +94,6 @@ def explore(
             seen.done = True
             break
         run = engine(AtOnce(strategy) if at_once else strategy, ncpus=NCPUS, steps_max=STEPS_MAX)
-        if isinstance(search, Dpor):
-            search.attach(run)
         if watch is not None:
             watch(run)
         run.run(main)

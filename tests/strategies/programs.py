@@ -16,7 +16,7 @@ from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import Fiber
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
-from mmrace.runtime.strategy import Strategy
+from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Lane, Profile, Sampler
 from mmrace.strategies.registry import parse
@@ -54,22 +54,28 @@ def W(cell: int = 0) -> Op:
     return cell, True
 
 
-class Trimmed:
+class Trimmed(BaseStrategy):
     """Asks a strategy about ops of the program's own only, and as an engine would."""
 
-    every_step = True
-    fixed_too = False
+    asked_when_alone = True
 
     def __init__(self, inner: Strategy) -> None:
         self.inner = inner
-        self.choose = inner.choose
+
+    def attach(self, run: SteeredRun) -> None:
+        """Pass the run on."""
+        self.inner.attach(run)
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return the inner strategy's value."""
+        return self.inner.choose(task, n, step)
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return a task at an op of the frame, else the strategy's."""
         for task in enabled:
             if task.pending & KIND_MASK in FRAME:
                 return task
-        if len(enabled) == 1 and not self.inner.every_step:
+        if len(enabled) == 1 and not self.inner.asked_when_alone:
             return enabled[0]
         return self.inner.pick(enabled, running, step)
 

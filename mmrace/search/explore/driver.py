@@ -26,7 +26,7 @@ from mmrace.runs.store import FindingStore, Saved, harness_finding
 from mmrace.runtime.errors import EXIT_INTERNAL, UsageError
 from mmrace.search.explore import replays
 from mmrace.search.explore.generations import Loop
-from mmrace.search.explore.one import explored, standing, walked
+from mmrace.search.explore.one import explored, walked
 from mmrace.search.explore.result import Ask, Covered, Exploration, checked
 from mmrace.search.pool.child import outcome_of, trouble
 from mmrace.search.pool.messages import Batch, Job, Outcome
@@ -278,9 +278,9 @@ class Explorer:
 
     def _step(self, search: Systematic, spec: RunSpec, covered: Covered) -> bool:
         """Make the next run of a walk; return False if there is none."""
-        before = standing(search)
+        before = search.standing()
         chosen = search.next()
-        now = standing(search)
+        now = search.standing()
         if chosen is None:
             covered.exhausted, covered.bound = now.exhausted, now.bound
             return False
@@ -289,7 +289,7 @@ class Explorer:
         if run is None:
             covered.blocked += 1
             return True
-        again = standing(search).restarts != before.restarts
+        again = search.standing().restarts != before.restarts
         if again:  # the classes so far were told apart by too little; this run comes again too
             self.result.classes = Classes()
         elif now.reduced:

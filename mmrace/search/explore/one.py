@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Container
-from dataclasses import dataclass
 
 from mmrace.oracles.general.judgement import Verdict
-from mmrace.runs.play import all_reached, follow, judge, judged
+from mmrace.runs.play import follow, judge, judged
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.strategy_of import choose
@@ -29,7 +28,7 @@ def explored(spec: RunSpec, keep_record: bool = False, without: Collection[str] 
     engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
     digest = ClassDigest(engine)
     final = program.play(engine)
-    all_reached(chosen.strategy)
+    chosen.strategy.finish()
     record = program.record(engine, final, spec, profile=chosen.profile, corpus=chosen.corpus)
     result = judged(program, spec, record, 0.0, keep_record, without)
     result.digest = digest.value()
@@ -40,34 +39,6 @@ def explored(spec: RunSpec, keep_record: bool = False, without: Collection[str] 
     engine.release()
     result.seconds = time.perf_counter() - began
     return result
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a systematic search got, as far as it says.
-
-    Attributes: exhausted: nothing is left at any bound.  new: its last run counts; if not, it repeated one.  bound: the
-    one that it walks, of an iterative search.  restarts: how often it began again and forgot what it had met.
-    reduced: each run that counts is a class of its own.
-    """
-
-    exhausted: bool
-    new: bool
-    bound: int | None
-    restarts: int
-    reduced: bool
-
-
-def standing(search: Systematic) -> Standing:
-    """Ask a search for what not every one has; one that says nothing counts every run, and its end is the tree's."""
-    counts = getattr(search, "counts", None)
-    return Standing(
-        exhausted=getattr(search, "exhausted", True),
-        new=getattr(search, "last_is_new", True),
-        bound=getattr(search, "bound", None),
-        restarts=getattr(counts, "restarts", 0),
-        reduced=counts is not None,
-    )
 
 
 def walked(
@@ -84,10 +55,10 @@ def walked(
     """
     began = time.perf_counter()
     engine = program.engine(spec.engine, strategy, spec.seed)
-    digest = None if standing(search).reduced else ClassDigest(engine)
+    digest = None if search.standing().reduced else ClassDigest(engine)
     final = program.play(engine)
     search.learn(engine)
-    if engine.end.get("how") == "abandoned" or not standing(search).new:
+    if engine.end.get("how") == "abandoned" or not search.standing().new:
         engine.release()
         return None
     record = program.record(engine, final, spec)

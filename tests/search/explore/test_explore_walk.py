@@ -10,7 +10,6 @@ from mmrace.runs.play import replay_record
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN, UsageError
 from mmrace.search.explore import realise
-from mmrace.search.explore.one import standing
 from mmrace.search.explore.result import REPLAYS, Exploration, checked
 from mmrace.strategies import registry
 from mmrace.strategies.dpor import Dpor
@@ -96,15 +95,6 @@ def test_classes_from_before_a_restart_are_forgotten(monkeypatch: pytest.MonkeyP
     assert search.counts.restarts == 1
     assert result.classes.distinct == search.counts.classes == ORDERS
     assert result.tally.runs == 2 + ORDERS
-
-
-def test_a_search_that_says_nothing_of_itself_counts_every_run() -> None:
-    class Plain:
-        def next(self) -> None: ...
-        def learn(self, engine: object) -> None: ...
-
-    now = standing(Plain())
-    assert (now.exhausted, now.new, now.bound, now.restarts, now.reduced) == (True, True, None, 0, False)
 
 
 # -- predicted deadlocks -----------------------------------------------------------------------------------------

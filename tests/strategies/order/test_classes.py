@@ -55,7 +55,6 @@ def reduced(main: Callable[[], None]) -> int:
     search = Dpor()
     while (strategy := search.next()) is not None:
         engine = Fiber(strategy, ncpus=4)
-        search.attach(engine)
         engine.run(main)
         search.learn(engine)
     return search.counts.classes
