@@ -23,7 +23,7 @@ from mmrace.report import campaign as campaign_report
 from mmrace.report import claims as claims_report
 from mmrace.report import events, lists, progress, single
 from mmrace.report import explore as explore_report
-from mmrace.runs import loading, strategy_of
+from mmrace.runs import loading
 from mmrace.runs.play import replay_record, run_one, with_sites
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import (
@@ -44,7 +44,7 @@ from mmrace.search.explore.driver import Explorer
 from mmrace.search.explore.result import Ask
 from mmrace.search.installed import catalogue
 from mmrace.search.pool.cores import cores
-from mmrace.strategies.registry import is_systematic
+from mmrace.strategies import registry
 
 EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 FOLDER = ".mmrace"
@@ -122,7 +122,7 @@ def stress(
     """Run a campaign over SCENARIOS; without any, the default campaign over all of them."""
     if log_file is not None:
         _log_to(log_file)
-    strategy_of.check(strategy)
+    registry.check(strategy)
     known = catalogue()
     request = checked(
         known,
@@ -200,7 +200,7 @@ def run(
     record_file: str | None,
 ) -> None:
     """Do one run of SCENARIO and print its verdict."""
-    strategy_of.check(strategy)
+    registry.check(strategy)
     request = checked(
         catalogue(),
         Request(
@@ -284,8 +284,8 @@ def explore(
     mmrace explore migrate-vs-reclaim --param without=migrator --exhaustive
     """
     text = strategy or ("dpor" if exhaustive else "portfolio")
-    strategy_of.check(text, systematic=True)
-    systematic = is_systematic(text)
+    registry.check(text, systematic=True)
+    systematic = registry.is_systematic(text)
     if not exhaustive and schedules is None and seconds is None:
         seconds = EXPLORE_SECONDS
     request = checked(catalogue(), Request((scenario,), seed, None, 1, None, None, text, 1, workload, variant), params)

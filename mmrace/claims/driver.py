@@ -20,14 +20,13 @@ from mmrace.claims.result import SETTINGS, TESTS, WALK, Evidence, Finding, Resul
 from mmrace.runs.play import follow, judge, replay_record
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec, derive
-from mmrace.runs.strategy_of import choose
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.errors import InternalError, MmraceError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.search.explore.result import REPLAYS
 from mmrace.search.pool.messages import Batch, Job, Outcome
 from mmrace.search.pool.parent import Ended, Lost, Workers
 from mmrace.strategies import portfolio, registry
-from mmrace.strategies.contract import Systematic
 
 ENGINE = "fiber"
 BATCH_RUNS = 8  # a third of a second: the answer to Ctrl-C and to the end of the time
@@ -66,7 +65,7 @@ def spec_of(setting: Setting, seed: int, index: int) -> RunSpec:
 def made(spec: RunSpec) -> Record:
     """Run one schedule that is drawn; return its record."""
     program = Program.of(spec)
-    chosen = choose(program, spec)
+    chosen = strategy_for(program, spec)
     engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
     return program.record(engine, program.play(engine), spec, profile=chosen.profile)
 
@@ -229,8 +228,7 @@ class Trial:
         """Visit every class of a program, or as many as the bounds allow."""
         spec = spec_of(setting, self.seed, 0)
         program, parts = Program.of(spec), parts_for(self.claims, setting.name)
-        strategy, options = registry.parse(WALK)
-        search: Systematic = strategy.make(options)  # type: ignore[assignment]
+        search = registry.walk(WALK)
         index = restarts = 0
         evidence = self._fresh(setting, parts)
         complete = True

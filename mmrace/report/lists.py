@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mmrace.runs import strategy_of
 from mmrace.search.catalogue import Catalogue
+from mmrace.strategies import registry
 
 KINDS = ("scenarios", "canaries", "noise", "strategies", "marks")
 
@@ -58,10 +58,10 @@ def _noise(known: Catalogue, console: Console) -> None:
 
 
 def _strategies(known: Catalogue, console: Console) -> None:
-    table = _table("strategies (engines gate and fiber)", "name", "sort", "what it does", "options (defaults)")
-    for listed in strategy_of.listed():
+    table = _table("strategies (engines gate and fiber)", "name", "kind", "what it does", "options (defaults)")
+    for listed in registry.listed():
         options = ",".join(f"{key}={value}" for key, value in listed.options.items())
-        table.add_row(escape(listed.name), listed.sort, escape(listed.title), escape(options))
+        table.add_row(escape(listed.name), listed.kind, escape(listed.title), escape(options))
     console.print(table)
     console.print(
         "A sampler, mix or loop draws schedules; a walk goes through all of them, under `mmrace explore` only.",

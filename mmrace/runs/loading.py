@@ -1,8 +1,8 @@
 """Python files of a user's own, executed before names are resolved, so that they can register strategies.
 
+A file's ``STRATEGY`` is registered, as those of mmrace are, and so is whatever the file gives to `registry.register`.
 A worker process starts afresh: the files are named in each spec (`RunSpec.load`) and loaded there too.  Invariant: a
-file is executed once a process.  Not here: what it registers
-(`strategies/registry.py`); a strict replay needs none of it.
+file is executed once a process.  A strict replay needs none of it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmrace.runtime.errors import MmraceError, UsageError
+from mmrace.strategies import registry
 
 NAME = "mmrace_loaded_"
 
-_EXAMPLE = "a file that calls mmrace.strategies.registry.register(Known(name, title, make))"
+_EXAMPLE = "a file with STRATEGY = mmrace.strategies.contract.Registered(name, title, make)"
 
 
 def load(paths: Iterable[str]) -> None:
@@ -38,6 +39,7 @@ def _load(path: Path) -> None:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+        registry.register_of(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {error}"

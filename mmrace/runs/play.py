@@ -14,10 +14,11 @@ from typing import Any
 from mmrace import oracles, scenarios
 from mmrace.oracles.general.judgement import Judgement, Verdict
 from mmrace.runs import counters
+from mmrace.runs.profile import NO_FIELD
 from mmrace.runs.program import Program
 from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runs.strategy_of import NO_FIELD, choose
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import SCHEMA, Record
 
@@ -35,7 +36,7 @@ def run_one(spec: RunSpec, keep_record: bool = False) -> RunResult:
         free = program.free(spec.noise, spec.seed)
         record = program.record(free, program.play(free), spec)
         return judged(program, spec, record, time.perf_counter() - began, keep_record)
-    chosen = choose(program, spec)
+    chosen = strategy_for(program, spec)
     began = time.perf_counter()
     engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
     final = program.play(engine)

@@ -18,15 +18,18 @@ from typing import Any
 from mmrace.oracles.general import data_race
 from mmrace.runs.program import Program
 from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
-from mmrace.strategies.contract import Lane, Profile
-from mmrace.strategies.random_walk import RandomWalkSampler
+from mmrace.strategies.contract import LaneUse, Profile
+from mmrace.strategies.random_walk import RandomWalk
 
 RUNS = 3  # of which the longest is taken; a run seldom ends early
 RACING_RUNS = 24
 """Runs that look for racing accesses: a field whose race all of them miss is no switch point, and still recorded,
 clocked and reported when a later run shows it."""
+
+NO_FIELD = "none"  # as text, of no plain field that is a switch point
 
 _profiles: dict[tuple[Any, ...], Profile] = {}
 _racing: dict[tuple[Any, ...], frozenset[str]] = {}
@@ -39,7 +42,7 @@ def _key(program: Program) -> tuple[Any, ...]:
 
 def _walks(program: Program, runs: int, promoted: frozenset[str] | None) -> Iterator[Controlled]:
     for i in range(runs):
-        strategy = RandomWalkSampler().strategy(random.Random(i).random, None)
+        strategy = RandomWalk(random.Random(i).random)
         engine = program.engine("fiber", strategy, i, promoted=promoted)
         program.play(engine)
         yield engine
@@ -84,7 +87,7 @@ def measure(engine: Controlled) -> Profile:
             parents[names[a]] = name
     points = sum(1 for mask in engine.masks[first:end] if mask & (mask - 1))
     used = {
-        lane: Lane(tuple(sorted(by_task)), by_task.total(), writes[lane], dict(sorted(by_task.items())))
+        lane: LaneUse(tuple(sorted(by_task)), by_task.total(), writes[lane], dict(sorted(by_task.items())))
         for lane, by_task in sorted(lanes.items())
     }
     shares = [(lane, use.writes, use.by_task) for lane, use in used.items()]
@@ -102,3 +105,21 @@ def racing(program: Program) -> frozenset[str]:
             found |= data_race.racing_fields(Record.of_run(engine, {}, {}))
         made = _racing[key] = frozenset(found)
     return made
+
+
+def promoted_fields(program: Program, text: str) -> frozenset[str] | None:
+    """Return the plain fields that are switch points: None for "all"; those that race for "racing"; or those listed.
+
+    Raises UsageError.
+    """
+    if text == "all":
+        return None
+    if text == "racing":
+        return racing(program)
+    fields = frozenset(text.split(",")) - {NO_FIELD}
+    for field in fields:
+        if not field.replace(".", "").isidentifier() or field.count(".") != 1:
+            raise UsageError(
+                expected="all, racing, none, or fields", got=text, where="--promote", try_="Slot.page,Page.words"
+            )
+    return fields

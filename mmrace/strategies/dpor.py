@@ -27,7 +27,7 @@ from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Standing
+from mmrace.strategies.contract import Registered, Standing
 from mmrace.strategies.order.dependence import END_LANE, READ, WRITE, Footprint, Footprints, independent
 from mmrace.strategies.order.partial_order import Race, Trace
 
@@ -285,3 +285,8 @@ class Dpor(BaseStrategy):
 
 def _by_id(task: Task) -> int:
     return task.id
+
+
+STRATEGY = Registered(
+    "dpor", "every class of interleavings once: source-DPOR with sleep sets", lambda _: Dpor(), kind="walk"
+)

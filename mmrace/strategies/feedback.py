@@ -1,4 +1,4 @@
-"""Feedback: an outer loop over any sampler that mutates the draws of runs which showed something new.
+"""Strategy `feedback`: an outer loop over any sampler that mutates the draws of runs which showed something new.
 
 A run is known by its draws.  What it showed is a set of fingerprints, one for each lane that two tasks touched: which
 tasks, and who came directly after whom.  A run that showed a new one becomes a parent; its children play its draws
@@ -8,17 +8,16 @@ Schedules are made in generations: a `Corpus` is fixed for one, and `grow` makes
 Invariant: a schedule is a function of (seed, index, corpus), and a corpus of the results in index order; how many
 workers there were, and when they finished, changes nothing.  Not here: how long a generation is (the planner's).
 
-Source: Fray (OOPSLA 2025), FEST mode and its hand-off coverage; SEARCH.md, section 6.
+Source: Fray (OOPSLA 2025), FEST mode and its hand-off coverage.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -28,13 +27,15 @@ from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
+from mmrace.strategies.contract import Options, Registered
+from mmrace.strategies.text import WHERE, StrategyText
 
+NAME = "feedback"
 CHILDREN = 16  # of a parent in its turn
 MUTATIONS = 5  # draws of a child that differ: few enough to keep most of what the parent did
 PARENTS_MAX = 1024  # the oldest of those that had most turns goes first; what it showed stays known
 FINGERPRINT_BYTES = 8
 GENERATION = 64  # schedules between two corpora: short enough to follow a chain, long enough for many workers
-OPTIONS: dict[str, int | str] = {"base": "pos", "generation": GENERATION, "corpus": "", "index": 0}
 
 Coverage = frozenset[str]
 
@@ -48,7 +49,7 @@ class Shown:
 
 
 NOTHING = Shown((), frozenset())
-"""What a run showed of which nothing is left, since its worker died."""
+"""What a run showed whose worker died: its draws are lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,28 +198,6 @@ def _hash(*parts: object) -> str:
     return hashlib.blake2b(repr(parts).encode(), digest_size=FINGERPRINT_BYTES).hexdigest()
 
 
-def options_of(text: str) -> dict[str, int | str]:
-    """Read ``feedback:base=pos,generation=64,corpus=FILE,index=N``.  Raises UsageError."""
-    options = dict(OPTIONS)
-    for pair in filter(None, text.partition(":")[2].split(",")):
-        key, equals, value = pair.partition("=")
-        if not equals or key not in options:
-            close = difflib.get_close_matches(key, OPTIONS)
-            raise UsageError(
-                expected=f"options of feedback: {', '.join(OPTIONS)}",
-                got=pair,
-                where="--strategy",
-                try_=" or ".join(close),
-            )
-        if isinstance(OPTIONS[key], int) and not value.isdecimal():
-            raise UsageError(expected=f"a number for {key}", got=value, where="--strategy")
-        options[key] = int(value) if isinstance(OPTIONS[key], int) else value
-    if not options["generation"]:
-        try_ = f"feedback:generation={GENERATION}"
-        raise UsageError(expected="a generation of 1 or more schedules", got=0, where="--strategy", try_=try_)
-    return options
-
-
 @lru_cache(maxsize=4)
 def corpus_of(path: str) -> Corpus:
     """Read a corpus; "" is the empty one.  Raises UsageError."""
@@ -232,7 +211,60 @@ def corpus_of(path: str) -> Corpus:
         ) from error
 
 
-def shown(tape: Tape, engine: Controlled, record: Record) -> Shown:
+def collect(tape: Tape, engine: Controlled, record: Record) -> Shown:
     """Return what a run showed."""
     names = [task.name for task in engine.tasks]
     return Shown(tuple(tape.drawn), fingerprint(engine.events, names, record.lane_name))
+
+
+# -- as it was asked for --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """The options of feedback; an `OuterLoop`.
+
+    Attributes: base: text of the sampler.  generation: schedules between two corpora.  corpus: a file; "" is the empty
+    corpus.  index: of one schedule in its exploration.
+    """
+
+    base: str = "pos"
+    generation: int = GENERATION
+    corpus: str = ""
+    index: int = 0
+
+    @classmethod
+    def of(cls, options: Options) -> Feedback:
+        """Read complete options.  Raises UsageError."""
+        generation = int(options["generation"])
+        if generation < 1:
+            try_ = f"{NAME}:generation={GENERATION}"
+            raise UsageError(expected="a generation of 1 or more schedules", got=generation, where=WHERE, try_=try_)
+        index = int(options["index"])
+        if index < 0:
+            raise UsageError(expected="an index of 0 or more", got=index, where=WHERE, try_=f"{NAME}:index=0")
+        return cls(str(options["base"]), generation, str(options["corpus"]), index)
+
+    @classmethod
+    def parse(cls, text: str) -> Feedback:
+        """Read the text of a strategy that is known to be feedback.  Raises UsageError."""
+        return cls.of(StrategyText.of(text).options(OPTIONS))
+
+    def text(self) -> str:
+        """Return the text of one schedule's strategy: what its draws depend on."""
+        return f"{NAME}:base={self.base},corpus={self.corpus},index={self.index}"
+
+
+def is_feedback(text: str) -> bool:
+    """Say whether the text of a strategy asks for feedback."""
+    return StrategyText.of(text).name == NAME
+
+
+OPTIONS: Options = asdict(Feedback())
+STRATEGY = Registered(
+    NAME,
+    "the sampler `base`, its draws mutated where a run showed a new hand-off",
+    Feedback.of,
+    OPTIONS,
+    kind="loop",
+)

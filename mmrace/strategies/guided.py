@@ -22,7 +22,7 @@ from mmrace.runtime.record import Event, Record
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Options, Registered, Unprofiled
 
 _NOWHERE = (int(Kind.BEGIN), int(Kind.EXIT))
 _UNKNOWN = "?"  # an op of the runtime's own, outside any model code
@@ -138,23 +138,19 @@ class Guided(BaseStrategy):
         return None
 
 
-class Guide:
-    """The sampler of one described schedule: every schedule is the same."""
+def sampler(options: Options) -> Unprofiled:
+    """Make the sampler of one schedule.  Option: record: the file of a record.  Raises UsageError."""
+    path = str(options["record"])
+    if not path:
+        raise UsageError(expected="guided:record=FILE", got="no file", where="--strategy guided")
+    record = Record.read(path)
+    preemptions, values = preemptions_of(record), choices_of(record)
+    return Unprofiled(lambda _: Guided(preemptions, values))
 
-    profiled = False
 
-    def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = ()) -> None:
-        self.preemptions = preemptions
-        self.values = values
-
-    @classmethod
-    def of_file(cls, path: str) -> Guide:
-        """Make one from a record file.  Raises UsageError."""
-        if not path:
-            raise UsageError(expected="guided:record=FILE", got="no file", where="--strategy guided")
-        record = Record.read(path)
-        return cls(preemptions_of(record), choices_of(record))
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Guided:
-        """Return the strategy of one run."""
-        return Guided(self.preemptions, self.values)
+STRATEGY = Registered(
+    "guided",
+    "the turning points of a saved record, as far as they still exist; one schedule only",
+    sampler,
+    {"record": ""},
+)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Drawing, Profile
+from mmrace.strategies.contract import Draw, Drawing, Options, Profile, Profiled, Registered
 
 DEPTH_MAX = 10  # of a drawn depth; deeper bugs than that are beyond the guarantee anyway
 _YIELD, _CHOOSE = int(Kind.YIELD), int(Kind.CHOOSE)
@@ -87,20 +87,18 @@ class Pct(Drawing):
         self._next = changes[-1][0] if changes else 0
 
 
-class PctSampler:
-    """Draws PCT schedules.
+def sampler(options: Options) -> Profiled:
+    """Make the sampler.  Option: depth: d; 0: drawn from 1..DEPTH_MAX for each schedule.  Raises UsageError."""
+    depth = int(options["depth"])
+    if depth < 0:
+        raise UsageError(expected="a depth >= 1, or 0 for drawn ones", got=depth, where="pct:depth")
 
-    Args: depth: d, or 0 for one drawn uniformly from 1..DEPTH_MAX for each schedule.  Raises UsageError if negative.
-    """
+    def strategy(draw: Draw, profile: Profile) -> Pct:
+        return Pct(draw, depth or 1 + int(draw() * DEPTH_MAX), profile.points)
 
-    profiled = True
+    return Profiled(strategy)
 
-    def __init__(self, depth: int = 0) -> None:
-        if depth < 0:
-            raise UsageError(expected="a depth >= 1, or 0 for drawn ones", got=depth, where="pct:depth")
-        self.depth = depth
 
-    def strategy(self, draw: Draw, profile: Profile | None) -> Pct:
-        """Return the strategy of one run; k is the profile's number of points."""
-        assert profile is not None
-        return Pct(draw, self.depth or 1 + int(draw() * DEPTH_MAX), profile.points)
+STRATEGY = Registered(
+    "pct", "random priorities with depth - 1 changes; depth 0: drawn for each schedule", sampler, {"depth": 0}
+)

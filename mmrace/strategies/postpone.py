@@ -18,7 +18,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from mmrace.runtime.strategy import SteeredRun
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Drawing, Profile
+from mmrace.strategies.contract import Draw, Drawing, Options, Registered, Unprofiled
 
 _TAKES = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.SLEEP)))
 _HOLDS = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.TRY)))
@@ -108,14 +108,12 @@ class Postpone(Drawing):
                 self._held[task.name].discard(lane)
 
 
-class Postponing:
-    """The sampler of schedules that head for one cycle."""
+def sampler(options: Options) -> Unprofiled:
+    """Make the sampler.  Option: cycle: see `parse_wants`.  Raises UsageError."""
+    wants = parse_wants(str(options["cycle"]))
+    return Unprofiled(lambda draw: Postpone(wants, draw))
 
-    profiled = False
 
-    def __init__(self, wants: Sequence[tuple[str, int] | Want]) -> None:
-        self.wants = tuple(wants)
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Postpone:
-        """Return the strategy of one run."""
-        return Postpone(self.wants, draw)
+STRATEGY = Registered(
+    "postpone", "random walk that heads for a cycle of locks, TASK@LANE/HELD+TASK@LANE/HELD", sampler, {"cycle": ""}
+)

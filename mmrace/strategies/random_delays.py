@@ -12,7 +12,7 @@ from __future__ import annotations
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Drawing, Profile
+from mmrace.strategies.contract import Draw, Drawing, Options, Profile, Profiled, Registered
 
 BOUND = 3  # most known bugs need fewer; see SEARCH.md, section 0
 _YIELD = int(Kind.YIELD)
@@ -60,20 +60,18 @@ class RandomDelays(Drawing):
         return task
 
 
-class RandomDelaysSampler:
-    """Draws delay-bounded schedules.
+def sampler(options: Options) -> Profiled:
+    """Make the sampler.  Option: bound: most delays of a schedule.  Raises UsageError."""
+    bound = int(options["bound"])
+    if bound < 1:
+        raise UsageError(expected="a bound >= 1", got=bound, where="random-delays:bound")
 
-    Args: bound: most delays of a schedule.  Raises UsageError if it is not positive.
-    """
+    def strategy(draw: Draw, profile: Profile) -> RandomDelays:
+        return RandomDelays(draw, 1 + int(draw() * bound), profile.points)
 
-    profiled = True
+    return Profiled(strategy)
 
-    def __init__(self, bound: int = BOUND) -> None:
-        if bound < 1:
-            raise UsageError(expected="a bound >= 1", got=bound, where="random-delays:bound")
-        self.bound = bound
 
-    def strategy(self, draw: Draw, profile: Profile | None) -> RandomDelays:
-        """Return the strategy of one run; delays fall on the profile's number of points."""
-        assert profile is not None
-        return RandomDelays(draw, 1 + int(draw() * self.bound), profile.points)
+STRATEGY = Registered(
+    "random-delays", "turns without preemption, but for up to `bound` random delays", sampler, {"bound": BOUND}
+)

@@ -7,7 +7,7 @@ a task with many ops before its race is rarely through them when the other is at
 from __future__ import annotations
 
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Drawing, Profile
+from mmrace.strategies.contract import Drawing, Registered, Unprofiled
 
 
 class RandomWalk(Drawing):
@@ -21,11 +21,4 @@ class RandomWalk(Drawing):
         return enabled[int(self._draw() * n)] if n > 1 else enabled[0]
 
 
-class RandomWalkSampler:
-    """Draws random walks."""
-
-    profiled = False
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> RandomWalk:
-        """Return the strategy of one run."""
-        return RandomWalk(draw)
+STRATEGY = Registered("random", "random walk: any enabled task, equal chances", lambda _: Unprofiled(RandomWalk))

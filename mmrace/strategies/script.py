@@ -34,7 +34,7 @@ from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.strategy import BaseStrategy, RoundRobin, SteeredRun
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Options, Registered, Unprofiled
 
 _NOWHERE = (int(Kind.BEGIN), int(Kind.EXIT))
 _NAME = r"(?:<\w+>|[^\W\d]\w*)"
@@ -229,15 +229,11 @@ def _stands_at(task: Task, site: str) -> bool:
     return name is not None and site in (name, name.rpartition(" > ")[2])
 
 
-class Scripted:
-    """The sampler of one script: every schedule is the same.  Raises UsageError for a text that is none."""
+def sampler(options: Options) -> Unprofiled:
+    """Make the sampler of one schedule.  Option: text: the script.  Raises UsageError."""
+    text = str(options["text"])
+    parse_script(text)
+    return Unprofiled(lambda _: Script(text))
 
-    profiled = False
 
-    def __init__(self, text: str) -> None:
-        parse_script(text)
-        self.text = text
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Script:
-        """Return the strategy of one run."""
-        return Script(self.text)
+STRATEGY = Registered("script", "a schedule that a person wrote; one schedule only", sampler, {"text": ""})

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Drawing, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile, Profiled, Registered
 from mmrace.strategies.urw import subtrees
 
 VALVE_STEPS = 1024
@@ -145,12 +145,4 @@ class Surw(Drawing):
         weights[parent] = max(0.0, before - weight)
 
 
-class SurwSampler:
-    """Draws selectively uniform random walks."""
-
-    profiled = True
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Surw:
-        """Return the strategy of one run."""
-        assert profile is not None
-        return Surw(draw, profile)
+STRATEGY = Registered("surw", "uniform orders of the accesses to one drawn lane", lambda _: Profiled(Surw))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Drawing, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile, Profiled, Registered
 
 _CHOOSE = int(Kind.CHOOSE)
 
@@ -87,12 +87,4 @@ class Urw(Drawing):
         return best
 
 
-class UrwSampler:
-    """Draws uniform random walks."""
-
-    profiled = True
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Urw:
-        """Return the strategy of one run."""
-        assert profile is not None
-        return Urw(draw, profile)
+STRATEGY = Registered("urw", "uniform random walk, by what each task still has to do", lambda _: Profiled(Urw))

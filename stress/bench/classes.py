@@ -18,13 +18,13 @@ from pathlib import Path
 
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunSpec, derive
-from mmrace.runs.strategy_of import choose
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.search.pool.cores import cores
-from mmrace.strategies import portfolio
+from mmrace.strategies import registry
 from mmrace.strategies.dpor import Dpor
-from mmrace.strategies.feedback import Corpus, Shown, grow, shown, stream
+from mmrace.strategies.feedback import Corpus, Shown, collect, grow, stream
 from mmrace.strategies.order.classes import ClassDigest, Classes
-from mmrace.strategies.pos import PosSampler
+from mmrace.strategies.pos import Pos
 
 SCENARIO = "async-vs-commit"  # the program that `exhaustive.py` calls async-1
 PARAMS: tuple[tuple[str, int | str], ...] = (
@@ -41,10 +41,10 @@ def sample(strategy: str, schedules: int) -> tuple[Classes, float]:
     classes = Classes()
     began = time.perf_counter()
     for i in range(schedules):
-        text = portfolio.resolve(strategy, i)
+        text = registry.member_by_turn(strategy, i)
         spec = RunSpec(SCENARIO, PARAMS, engine="fiber", strategy=text, seed=derive(SEED, "schedule", i))
         program = Program.of(spec)
-        engine = program.engine("fiber", choose(program, spec).strategy, spec.seed)
+        engine = program.engine("fiber", strategy_for(program, spec).strategy, spec.seed)
         digest = ClassDigest(engine)
         program.play(engine)
         classes.add(digest.value())
@@ -63,11 +63,11 @@ def feed(schedules: int) -> tuple[Classes, float]:
         results: list[Shown] = []
         for index in range(corpus.start, corpus.start + GENERATION):
             tape = stream(SEED, index, corpus)
-            engine = program.engine("fiber", PosSampler().strategy(tape, None), SEED)
+            engine = program.engine("fiber", Pos(tape), SEED)
             digest = ClassDigest(engine)
             final = program.play(engine)
             classes.add(digest.value())
-            results.append(shown(tape, engine, program.record(engine, final, spec)))
+            results.append(collect(tape, engine, program.record(engine, final, spec)))
             engine.release()
         corpus = grow(corpus, results)
     return classes, time.perf_counter() - began

@@ -55,7 +55,7 @@ from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.struct import FIELD_FILE
 from mmrace.runtime.task import Task
 from mmrace.scenarios.build import build
-from mmrace.strategies.random_walk import RandomWalkSampler
+from mmrace.strategies.random_walk import RandomWalk
 
 BARS = {
     "gate, a switch / lock ping-pong": 1.5,
@@ -188,7 +188,7 @@ def whole(seed: int) -> tuple[Controlled, Stage]:
     """Do one run; return its engine and stage."""
     scenario = scenarios.get(SCENARIO)
     params = scenario.merged(PARAMS)
-    strategy = RandomWalkSampler().strategy(random.Random(seed).random, None)
+    strategy = RandomWalk(random.Random(seed).random)
     engine = Fiber(strategy, seed=seed, ncpus=scenario.ncpus(params), steps_max=scenario.steps(params))
     stage = Stage(params)
     engine.run(lambda: scenario.play(stage))

@@ -34,17 +34,16 @@ from pathlib import Path
 from mmrace.history.canaries import canaries
 from mmrace.history.canary import Canary
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs import strategy_of
 from mmrace.runs.play import judge
 from mmrace.runs.profile import profile_of, racing
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec, derive
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.search.explore.generations import Loop
 from mmrace.search.explore.one import walked
 from mmrace.search.pool.cores import cores
 from mmrace.strategies import portfolio, registry
-from mmrace.strategies.contract import Systematic
-from mmrace.strategies.feedback import NOTHING, Shown, shown
+from mmrace.strategies.feedback import NOTHING, Shown, collect, is_feedback
 
 STRATEGIES = (
     "portfolio", "random", "pos", "surw", "urw", "pct", "random-delays", "feedback:base=pos",
@@ -110,8 +109,8 @@ def spec_of(canary: Canary, text: str, engine: str, seed: int) -> RunSpec:
 
 def is_systematic(text: str) -> bool:
     """Say whether a text asks for a walk of a tree.  Raises UsageError for an unknown one."""
-    strategy_of.check(text, systematic=True)
-    return text.partition(":")[0] not in strategy_of.OUTER and registry.parse(text)[0].systematic
+    registry.check(text, systematic=True)
+    return registry.is_systematic(text)
 
 
 def runs_of(first: RunSpec) -> Runs:
@@ -119,12 +118,12 @@ def runs_of(first: RunSpec) -> Runs:
     program = Program.of(first)
     if is_systematic(first.strategy):
         return _walk(program, first)
-    return _generations(program, first) if strategy_of.is_feedback(first.strategy) else _samples(program, first)
+    return _generations(program, first) if is_feedback(first.strategy) else _samples(program, first)
 
 
 def _samples(program: Program, first: RunSpec) -> Runs:
     for index in count():
-        text, seed = portfolio.resolve(first.strategy, index), derive(first.seed, "schedule", index)
+        text, seed = registry.member_by_turn(first.strategy, index), derive(first.seed, "schedule", index)
         yield _draw(program, replace(first, strategy=text, seed=seed)).findings
 
 
@@ -141,12 +140,12 @@ def _generations(program: Program, first: RunSpec) -> Runs:
 
 
 def _draw(program: Program, spec: RunSpec) -> RunResult:
-    chosen = strategy_of.choose(program, spec)
+    chosen = strategy_for(program, spec)
     engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
     record = program.record(engine, program.play(engine), spec, profile=chosen.profile, corpus=chosen.corpus)
     result = judge(spec, record, 0.0)
     if chosen.tape is not None:
-        result.shown = shown(chosen.tape, engine, record)
+        result.shown = collect(chosen.tape, engine, record)
     result.record = None
     engine.release()
     return result
@@ -160,8 +159,7 @@ class _Every:
 
 
 def _walk(program: Program, first: RunSpec) -> Runs:
-    strategy, options = registry.parse(first.strategy)
-    search: Systematic = strategy.make(options)  # type: ignore[assignment]
+    search = registry.walk(first.strategy)
     while (chosen := search.next()) is not None:
         result = walked(program, first, chosen, search, (), _Every())
         yield [] if result is None else result.findings

@@ -36,7 +36,7 @@ from typing import Any, Protocol
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.gate import Gate
 from mmrace.runtime.strategy import Strategy
-from mmrace.strategies.random_walk import RandomWalkSampler
+from mmrace.strategies.random_walk import RandomWalk
 from stress.bench.programs import (
     ABANDONED,
     DEADLOCK,
@@ -114,7 +114,7 @@ def engines() -> dict[str, type[Controlled]]:
 
 def walker(seed: int) -> Strategy:
     """Return a random walk, a function of its seed."""
-    return RandomWalkSampler().strategy(random.Random(seed).random, None)
+    return RandomWalk(random.Random(seed).random)
 
 
 class Mmrace:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.runs import profile, strategy_of
+from mmrace.runs import profile
 from mmrace.runs.play import follow, replay_record, run_one
 from mmrace.runs.profile import profile_of, racing
 from mmrace.runs.program import Program
@@ -95,7 +95,7 @@ def test_a_record_follows_the_promoted_set_of_its_own_header(tmp_path: Path, mon
     again = replay_record(str(tmp_path / "racing.jsonl")).record
     assert again is not None and list(again.plain()) == list(record.plain()) and again.masks == record.masks
     # a program that races elsewhere today: made under another set, the old record still follows
-    monkeypatch.setattr(strategy_of, "racing", lambda program: frozenset({"Slot.page"}))
+    monkeypatch.setattr(profile, "racing", lambda program: frozenset({"Slot.page"}))
     other = kept(SPEC)
     assert other.header["promoted"] == ["Slot.page"] and list(other.plain()) != list(record.plain())
     other.write(tmp_path / "other.jsonl")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.runs import strategy_of
 from mmrace.runs.play import run_one
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunSpec
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runs.twice import run_again, run_twice
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.record import Record
@@ -43,7 +43,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> str:
     raise AssertionError("no run failed")
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if not registry.get(name).systematic])
+@pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).kind == "sampler"])
 def test_a_sampler_gives_the_same_run_twice(name: str, saved: str) -> None:
     text = name + OPTIONS.get(name, "").format(record=saved)
     for seed in range(RUNS):
@@ -51,27 +51,26 @@ def test_a_sampler_gives_the_same_run_twice(name: str, saved: str) -> None:
         program = Program.of(spec)
 
         def make(program: Program = program, spec: RunSpec = spec) -> Controlled:
-            return program.engine("fiber", strategy_of.choose(program, spec).strategy, spec.seed)
+            return program.engine("fiber", strategy_for(program, spec).strategy, spec.seed)
 
         engine = run_twice(make, lambda program=program: program.scenario.play(Stage(program.params, None)))  # type: ignore[misc]
         assert engine.error is None and engine.end["how"] == "finished"
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).systematic])
+@pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).kind == "walk"])
 def test_a_walk_gives_runs_that_can_be_run_again(name: str) -> None:
-    strategy, options = registry.parse(name)
-    search = strategy.make(options)
+    search = registry.walk(name)
     program = Program.of(spec_of(name))
 
     def main() -> None:
         program.scenario.play(Stage(program.params, None))
 
     for _ in range(RUNS):
-        chosen = search.next()  # type: ignore[union-attr]
+        chosen = search.next()
         assert chosen is not None
         engine = program.engine("fiber", chosen, 0)
         engine.run(main)
-        search.learn(engine)  # type: ignore[union-attr]
+        search.learn(engine)
         record = Record.of_run(engine, {}, {})
         run_again(record, lambda strategy: program.engine("fiber", strategy, 0), main)
 
@@ -87,5 +86,6 @@ def test_a_feedback_schedule_is_the_same_twice(tmp_path: Path) -> None:
 
 
 def test_every_strategy_that_must_be_told_something_is() -> None:
-    told = {name for name in registry.names() if "" in registry.get(name).options.values()}
+    samplers = [strategy for strategy in registry.listed() if strategy.kind == "sampler"]
+    told = {strategy.name for strategy in samplers if "" in strategy.options.values()}
     assert told == set(OPTIONS)

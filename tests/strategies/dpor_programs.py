@@ -22,8 +22,8 @@ from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
-from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.contract import Systematic
+from mmrace.strategies.enumerate import Enumerate
 from tests.runtime.engines import Box, Flag, Program, box
 
 NCPUS = 4

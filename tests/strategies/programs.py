@@ -18,8 +18,8 @@ from mmrace.runtime.fiber import Fiber
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Lane, Profile, Sampler
-from mmrace.strategies.registry import parse
+from mmrace.strategies import registry
+from mmrace.strategies.contract import Draw, LaneUse, Profile, Sampler
 
 Op = tuple[int, bool]
 Plan = tuple[tuple[Op, ...], ...]
@@ -82,9 +82,7 @@ class Trimmed(BaseStrategy):
 
 def sampler(text: str) -> Sampler:
     """Make a sampler by the text of the command line."""
-    known, options = parse(text)
-    made: Any = known.make(options)
-    return made  # type: ignore[no-any-return]
+    return registry.sampler(text)
 
 
 def stream(*seed: object) -> Draw:
@@ -147,7 +145,7 @@ def profile_of(plan: Plan, points: int | None = None) -> Profile:
 
 
 def profile(
-    ops: dict[str, int], parents: dict[str, str] | None = None, points: int = 0, lanes: dict[int, Lane] | None = None
+    ops: dict[str, int], parents: dict[str, str] | None = None, points: int = 0, lanes: dict[int, LaneUse] | None = None
 ) -> Profile:
     """Make a profile."""
     return Profile(ops, parents or {}, points, lanes or {}, "digest")

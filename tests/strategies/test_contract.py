@@ -12,9 +12,10 @@ import mmrace
 from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun
-from mmrace.strategies.bounded import DelayBounded, Enumerate
 from mmrace.strategies.contract import Standing, Systematic
+from mmrace.strategies.delay import DelayBounded
 from mmrace.strategies.dpor import Dpor
+from mmrace.strategies.enumerate import Enumerate
 from tests.runtime.engines import Outcome, Program, box, fiber, gate
 
 PACKAGE = Path(mmrace.__file__).parent

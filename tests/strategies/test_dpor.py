@@ -14,8 +14,8 @@ import pytest
 
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.gate import Gate
-from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.dpor import Dpor
+from mmrace.strategies.enumerate import Enumerate
 from mmrace.strategies.order.classes import ClassDigest
 from tests.strategies.dpor_programs import (  # fmt: skip
     AT_ONCE,

@@ -10,7 +10,7 @@ from mmrace import runtime as rt
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.strategies.guided import Guided, Preemption, Value, choices_of, preemptions_of
-from mmrace.strategies.registry import parse
+from mmrace.strategies.registry import sampler
 from tests.runtime.engines import Box, Outcome, Program, box, fiber, random_walk, walk
 
 
@@ -183,6 +183,5 @@ def test_a_file_guides_like_the_record_and_the_strategy_is_known_by_name(tmp_pat
     loaded = Record.read(tmp_path / "run.jsonl")
     assert preemptions_of(loaded) == preemptions_of(record)
     assert choices_of(loaded) == choices_of(record)
-    known, options = parse(f"guided:record={tmp_path / 'run.jsonl'}")
-    strategy = known.make(options).strategy(lambda: 0.0, None)  # type: ignore[union-attr]
+    strategy = sampler(f"guided:record={tmp_path / 'run.jsonl'}").strategy(lambda: 0.0, None)
     assert fiber(program(), strategy, sites=True).record.events == record.events

@@ -10,8 +10,8 @@ from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import SHIFT
-from mmrace.strategies.postpone import Postpone, Postponing, Want, parse_wants
-from mmrace.strategies.registry import parse
+from mmrace.strategies.postpone import Postpone, Want, parse_wants
+from mmrace.strategies.registry import sampler
 from tests.runtime.engines import Box, Flag, Outcome, Program, box, explore, fiber
 
 RUNS = 100
@@ -57,7 +57,7 @@ def rare(kind: str, lanes: Lanes, tasks: int = 2) -> Program:
 
 def postponed(main: Program, wants: tuple[Want, ...], seed: object) -> Outcome:
     """Run a program that heads for a cycle."""
-    return fiber(main, Postponing(wants).strategy(random.Random(str(seed)).random, None))
+    return fiber(main, Postpone(wants, random.Random(str(seed)).random))
 
 
 def cycle(lanes: Lanes, tasks: int, held: bool) -> tuple[Want, ...]:
@@ -188,10 +188,13 @@ def test_pairs_will_do() -> None:
 
 def test_a_cycle_is_written_in_the_strategys_options() -> None:
     assert parse_wants("a@40/12+b.0@12") == (Want("a", 40, 12), Want("b.0", 12))
-    known, options = parse("postpone:cycle=a@40/12+b@12/40")
-    made = known.make(options)
-    assert isinstance(made, Postponing)
-    assert made.wants == (Want("a", 40, 12), Want("b", 12, 40))
+    lanes: Lanes = {}
+    main = rare("mutex", lanes)
+    fiber(main)
+    made = sampler(f"postpone:cycle=t0@{lanes['lock1']}/{lanes['lock0']}+t1@{lanes['lock0']}/{lanes['lock1']}")
+    assert fiber(main, made.strategy(random.Random(1).random, None)).how == "deadlock"
+    with pytest.raises(UsageError, match="TASK@LANE/HELD"):
+        sampler("postpone")
 
 
 @pytest.mark.parametrize("text", ["", "a", "a@", "a@x", "@3", "a@3/", "a@3++b@4"])

@@ -10,7 +10,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.runtime.gate import Gate
 from mmrace.strategies import registry
-from mmrace.strategies.contract import Lane, Profile
+from mmrace.strategies.contract import LaneUse, Profile
 from mmrace.strategies.feedback import Corpus, Tape
 from mmrace.strategies.feedback import stream as tape
 from mmrace.strategies.portfolio import MEMBERS, member
@@ -46,7 +46,7 @@ def shown() -> Profile:
     """About what a profiled run of `busy` shows."""
     ops = {"main": 5, **{f"t{i}": 23 for i in range(3)}, **{f"t{i}.0": 4 for i in range(3)}}
     parents = {name: "main" if "." not in name else name[:2] for name in ops if name != "main"}
-    lanes = {lane_of_cell(cell): Lane(("t0", "t1", "t2"), 6, 6, {"t0": 2, "t1": 2, "t2": 2}) for cell in range(2)}
+    lanes = {lane_of_cell(cell): LaneUse(("t0", "t1", "t2"), 6, 6, {"t0": 2, "t1": 2, "t2": 2}) for cell in range(2)}
     return profile(ops, parents, 60, lanes)
 
 
@@ -110,7 +110,7 @@ def test_the_portfolio_takes_turns_over_registered_samplers() -> None:
     assert [member(index) for index in range(2 * len(MEMBERS))] == [*MEMBERS, *MEMBERS]
     for text in MEMBERS:
         strategy, options = registry.parse(text)
-        assert not strategy.systematic
+        assert strategy.kind == "sampler"
         assert sampler(text).strategy(stream(0), shown()) is not None
         assert options == dict(strategy.options)
 

@@ -6,7 +6,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import Kind
-from mmrace.strategies.registry import parse
+from mmrace.strategies import registry
 from mmrace.strategies.script import Script, parse_script
 from tests.runtime.engines import Box, Outcome, Program, box, fiber
 
@@ -273,15 +273,14 @@ def test_a_script_that_was_not_reached_is_a_usage_error_after_the_run() -> None:
 
 
 def test_a_script_is_known_by_name_and_needs_no_stream() -> None:
-    known, options = parse("script:text=one for 2; two until end; rest two one")
 
     def never() -> float:
         raise AssertionError("drawn")
 
-    script = known.make(options).strategy(never, None)  # type: ignore[union-attr]
+    script = registry.sampler("script:text=one for 2; two until end; rest two one").strategy(never, None)
     assert fiber(lost_update, script, sites=True).notes("sum") == [(1,)]
     with pytest.raises(rt.UsageError, match="script"):
-        known.make({"text": ""})
+        registry.sampler("script")
 
 
 def test_the_parts_of_a_script() -> None:

@@ -19,7 +19,8 @@ from typing import Protocol
 
 from loguru import logger
 
-from mmrace.runs import loading, strategy_of
+from mmrace.runs import loading
+from mmrace.runs.profile import NO_FIELD, promoted_fields
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunSpec, derive
 from mmrace.runs.store import FindingStore, Saved, harness_finding
@@ -32,10 +33,11 @@ from mmrace.search.pool.child import outcome_of, trouble
 from mmrace.search.pool.messages import Batch, Job, Outcome
 from mmrace.search.pool.parent import Ended, Event, Lost, Workers
 from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble
-from mmrace.strategies import portfolio, registry
+from mmrace.strategies import registry
 from mmrace.strategies.contract import Systematic
-from mmrace.strategies.feedback import NOTHING, Shown
+from mmrace.strategies.feedback import NOTHING, Shown, is_feedback
 from mmrace.strategies.order.classes import Classes
+from mmrace.strategies.text import StrategyText
 
 BATCH_SECONDS = 0.25  # as long as a worker may keep its results to itself, and the end of a search waits for it
 BATCH_RUNS_MAX = 2000
@@ -133,7 +135,7 @@ class Explorer:
 
     def _spec(self, index: int) -> RunSpec:
         ask = self.ask
-        return ask.spec(portfolio.resolve(ask.strategy, index), derive(ask.seed, "schedule", index))
+        return ask.spec(registry.member_by_turn(ask.strategy, index), derive(ask.seed, "schedule", index))
 
     def workers(self) -> Workers:
         """Return the processes that draw schedules."""
@@ -141,13 +143,13 @@ class Explorer:
 
     def _sample(self) -> None:
         ask = self.ask
-        fields = strategy_of.promoted_fields(self.program, ask.promote)
+        fields = promoted_fields(self.program, ask.promote)
         if fields is not None:  # named from here on, so that no worker has to find them again
             self.result.promoted = tuple(sorted(fields))
-            self.ask = ask = replace(ask, promote=",".join(self.result.promoted) or strategy_of.NO_FIELD)
+            self.ask = ask = replace(ask, promote=",".join(self.result.promoted) or NO_FIELD)
         with self.workers() as workers:
             try:
-                if strategy_of.is_feedback(ask.strategy):
+                if is_feedback(ask.strategy):
                     self._generations(workers)
                 else:
                     self._draw(workers, None if ask.schedules is None else range(ask.schedules), self._spec, self._take)
@@ -239,7 +241,7 @@ class Explorer:
         if outcome.digest is not None:
             new = outcome.digest not in result.classes.seen
             result.classes.add(outcome.digest)
-            name = job.spec.strategy.partition(":")[0]
+            name = StrategyText.of(job.spec.strategy).name
             counts = result.by_strategy.setdefault(name, [0, 0])
             counts[0] += 1
             counts[1] += new
@@ -260,8 +262,7 @@ class Explorer:
 
     def _walk(self) -> None:
         """Walk a tree of schedules in this process."""
-        strategy, options = registry.parse(self.ask.strategy)
-        search: Systematic = strategy.make(options)  # type: ignore[assignment]
+        search = registry.walk(self.ask.strategy)
         result = self.result
         covered = result.covered = Covered()
         spec = self.ask.spec(self.ask.strategy, self.ask.seed)

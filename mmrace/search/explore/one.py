@@ -12,11 +12,11 @@ from mmrace.oracles.general.judgement import Verdict
 from mmrace.runs.play import follow, judge, judged
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runs.strategy_of import choose
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.strategy import Strategy
 from mmrace.strategies.contract import Systematic
-from mmrace.strategies.feedback import shown
+from mmrace.strategies.feedback import collect
 from mmrace.strategies.order.classes import ClassDigest
 
 
@@ -24,7 +24,7 @@ def explored(spec: RunSpec, keep_record: bool = False, without: Collection[str] 
     """Draw one schedule, run it, judge it.  Args: without: judges that are switched off."""
     began = time.perf_counter()
     program = Program.of(spec)
-    chosen = choose(program, spec)
+    chosen = strategy_for(program, spec)
     engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
     digest = ClassDigest(engine)
     final = program.play(engine)
@@ -35,7 +35,7 @@ def explored(spec: RunSpec, keep_record: bool = False, without: Collection[str] 
     result.exercised = exercised(engine)
     result.profile = chosen.profile
     if chosen.tape is not None:
-        result.shown = shown(chosen.tape, engine, record)
+        result.shown = collect(chosen.tape, engine, record)
     engine.release()
     result.seconds = time.perf_counter() - began
     return result

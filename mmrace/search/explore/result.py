@@ -10,7 +10,6 @@ import difflib
 from dataclasses import dataclass, field
 
 from mmrace import oracles
-from mmrace.runs import strategy_of
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import Params
@@ -69,7 +68,7 @@ class Ask:
 
 def checked(ask: Ask) -> Ask:
     """Return the ask, if its parts fit together.  Raises UsageError."""
-    strategy_of.check(ask.strategy, systematic=True)
+    registry.check(ask.strategy, systematic=True)
     for name in ask.without:
         if name not in oracles.ORACLES:
             close = difflib.get_close_matches(name, oracles.ORACLES)

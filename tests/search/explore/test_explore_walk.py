@@ -12,6 +12,7 @@ from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EX
 from mmrace.search.explore import realise
 from mmrace.search.explore.result import REPLAYS, Exploration, checked
 from mmrace.strategies import registry
+from mmrace.strategies.contract import Registered
 from mmrace.strategies.dpor import Dpor
 from tests.search.explore import explorations
 from tests.search.explore.explorations import Notes, ask, explore
@@ -90,7 +91,8 @@ def test_classes_from_before_a_restart_are_forgotten(monkeypatch: pytest.MonkeyP
 
     explorations.two_writers(monkeypatch)
     search = Restarting()
-    monkeypatch.setitem(registry._known, "again", registry.Known("again", "", lambda _: search, systematic=True))
+    again = Registered("again", "", lambda _: search, kind="walk")
+    monkeypatch.setitem(registry._registered, "again", again)
     result = walk(tmp_path, "two-writers", "again", exhaustive=True)
     assert search.counts.restarts == 1
     assert result.classes.distinct == search.counts.classes == ORDERS
@@ -171,12 +173,12 @@ def test_a_record_of_an_earlier_session_that_does_not_replay_is_counted(
     [
         ({"strategy": "dporr"}, "did you mean dpor?"),
         ({"strategy": "portfoilo"}, "did you mean portfolio?"),
-        ({"strategy": "portfolio:depth=3"}, "no options of portfolio"),
+        ({"strategy": "portfolio:depth=3"}, "no option of portfolio"),
         ({"strategy": "feedback:base=dpor"}, "try: feedback:base=pos"),
         ({"strategy": "feedback:base=poss"}, "did you mean pos"),
         ({"strategy": "feedback:generation=0"}, "1 or more"),
         ({"strategy": "feedback:corpses=1"}, "corpus"),
-        ({"strategy": "pct:deep=3"}, "options of pct: depth"),
+        ({"strategy": "pct:deep=3"}, "an option of pct out of depth"),
         ({"strategy": "pct:depth=much"}, "a number for depth"),
         ({"without": ("contents",)}, "did you mean content?"),
         ({"strategy": "pos", "exhaustive": True}, "--strategy dpor"),

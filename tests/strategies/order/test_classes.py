@@ -12,8 +12,8 @@ from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import Fiber
 from mmrace.runtime.gate import Gate
-from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.dpor import Dpor
+from mmrace.strategies.enumerate import Enumerate
 from mmrace.strategies.order.classes import ClassDigest, Classes
 from mmrace.strategies.order.dependence import READ, TAKE, WRITE
 from tests.runtime.engines import Box, box, random_walk
