@@ -51,10 +51,14 @@ class Pos(Drawing):
             for task in enabled:
                 if racing(op, task.pending):
                     priority[task] = _NONE
-        else:  # `racing` of ops on the same lane, without a call
+        elif op & 1:  # here and below `racing` without a call: most ops of other tasks are on other lanes
+            for task in enabled:
+                if op ^ task.pending <= KIND_MASK:
+                    priority[task] = _NONE
+        else:
             for task in enabled:
                 other = task.pending
-                if op ^ other <= KIND_MASK and (op | other) & 1:
+                if other & 1 and op ^ other <= KIND_MASK:
                     priority[task] = _NONE
         priority[best] = _NONE  # a read does not race with itself
         return best
