@@ -59,9 +59,9 @@ def _noise(known: Catalogue, console: Console) -> None:
 
 def _strategies(known: Catalogue, console: Console) -> None:
     table = _table("strategies (engines gate and fiber)", "name", "kind", "what it does", "options (defaults)")
-    for listed in registry.listed():
-        options = ",".join(f"{key}={value}" for key, value in listed.options.items())
-        table.add_row(escape(listed.name), listed.kind, escape(listed.title), escape(options))
+    for entry in registry.entries():
+        options = ",".join(f"{key}={value}" for key, value in entry.options.items())
+        table.add_row(escape(entry.name), entry.kind, escape(entry.title), escape(options))
     console.print(table)
     console.print(
         "A sampler, mix or loop draws schedules; a walk goes through all of them, under `mmrace explore` only.",

@@ -52,7 +52,7 @@ class Walk(BaseStrategy):
 
     Args: bound_max: last bound to explore.
     Attributes: bound: the one being explored.  new: bound -> schedules of that cost that were run.  runs: all runs,
-    repeated ones too.  last_is_new: whether the last learned run counts.  exhausted: nothing is left at any bound.
+    repeated ones too.  last_is_new: whether the last learned run counts.  exhausted: the tree is done at every bound.
     """
 
     def __init__(self, bound_max: int) -> None:
@@ -81,7 +81,7 @@ class Walk(BaseStrategy):
     # -- the tree ---------------------------------------------------------------------------------------------------
 
     def next(self) -> Walk | None:
-        """Return the strategy of the next run (this object); None when the last bound is done or nothing is left."""
+        """Return the strategy of the next run (this object); None after the last bound, or when the tree is done."""
         if self._waits:
             raise InternalError("a systematic search was asked for a schedule before it learned of the last one")
         if self.exhausted or (self.runs and not self._advance() and not self._deepen()):
@@ -109,7 +109,7 @@ class Walk(BaseStrategy):
         return Standing(self.exhausted, new=self.last_is_new, bound=self.bound)
 
     def _advance(self) -> bool:
-        """Go to the next leaf within the bound; False if there is none."""
+        """Go to the next leaf within the bound; return False after the last one."""
         nodes = self._nodes
         while nodes:
             nodes[-1].at += 1
@@ -119,7 +119,7 @@ class Walk(BaseStrategy):
         return False
 
     def _deepen(self) -> bool:
-        """Begin the next bound; False if nothing is left for it or it is beyond the last."""
+        """Begin the next bound; return False after the last one, or when the tree is done."""
         self.exhausted = not self._pruned
         if self.exhausted or self.bound >= self.bound_max:
             return False

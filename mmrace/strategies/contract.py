@@ -59,7 +59,7 @@ class LaneUse:
 class Profile:
     """What a profiled run did inside its explored part; tasks by name (that is, by creation path).
 
-    Only ops at which a strategy is asked are counted: no `choose`, no plain access that is no switch point.
+    Only ops at which a strategy is asked are counted: `choose` is not, nor a plain access that is no switch point.
 
     Attributes: ops: task -> ops that it did.  parents: task -> its spawner, for tasks spawned inside the explored
     part only.  points: ops at which at least two tasks were enabled.  lanes: lane (op code >> SHIFT) -> its use.
@@ -118,8 +118,8 @@ class Profiled:
 class Standing:
     """How far a systematic search got.
 
-    Attributes: exhausted: nothing is left at any bound.  new: its last run counts; if not, it repeated one.  bound: of
-    an iterative search, the bound that it walks.  restarts: how often it began again and forgot what it had met.
+    Attributes: exhausted: the tree is done at every bound.  new: the last run counts; False: it repeated another one.
+    bound: of an iterative search, the bound that it walks.  restarts: how often the search began again from the start.
     reduced: each run that counts is a class of its own.
     """
 
@@ -133,7 +133,7 @@ class Standing:
 class Systematic(Protocol):
     """Walks a tree of schedules, one after the other.
 
-    A run that ended as "abandoned" is one that the search had no use for.
+    A run that ended as "abandoned" does not count: the search ended it.
     """
 
     def next(self) -> Strategy | None:

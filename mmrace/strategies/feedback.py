@@ -1,8 +1,8 @@
 """Strategy `feedback`: an outer loop over any sampler that mutates the draws of runs which showed something new.
 
-A run is known by its draws.  What it showed is a set of fingerprints, one for each lane that two tasks touched: which
-tasks, and who came directly after whom.  A run that showed a new one becomes a parent; its children play its draws
-again with a few changed.  It pays where a bug needs a chain of rare orders, each of which opens the next.
+A run is known by its draws.  What a run showed is a set of fingerprints, one for each lane that two tasks touched:
+which tasks, and who came directly after whom.  A run that showed a new fingerprint becomes a parent; its children play
+its draws again with a few changed.  Feedback pays where a bug needs a chain of rare orders, each opening the next.
 
 Schedules are made in generations: a `Corpus` is fixed for one, and `grow` makes the next from its results.
 Invariant: a schedule is a function of (seed, index, corpus), and a corpus of the results in index order; how many
@@ -33,7 +33,7 @@ from mmrace.strategies.text import WHERE, StrategyText
 NAME = "feedback"
 CHILDREN = 16  # of a parent in its turn
 MUTATIONS = 5  # draws of a child that differ: few enough to keep most of what the parent did
-PARENTS_MAX = 1024  # the oldest of those that had most turns goes first; what it showed stays known
+PARENTS_MAX = 1024  # beyond it, parents with most children are dropped, oldest first; what they showed stays known
 FINGERPRINT_BYTES = 8
 GENERATION = 64  # schedules between two corpora: short enough to follow a chain, long enough for many workers
 
@@ -74,23 +74,23 @@ class Corpus:
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
-        """Places of the parents in the order of their turns: who had fewest children first, of those the newest."""
+        """Places of the parents in the order of their turns: fewest children first, then newest first."""
         return tuple(sorted(range(len(self.parents)), key=lambda i: (self.parents[i].children, -i)))
 
     def parent_of(self, index: int) -> int | None:
-        """Return the place of the parent of schedule `index`; None if there is none."""
+        """Return the place of the parent of schedule `index`; None while there are no parents."""
         if not self.parents:
             return None
         return self.turns[(index - self.start) // CHILDREN % len(self.turns)]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the corpus as JSON values."""
         parents = [{"draws": list(p.draws), "new": sorted(p.new), "children": p.children} for p in self.parents]
         return {"parents": parents, "seen": sorted(self.seen), "start": self.start}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Corpus:
-        """Read what `to_json` gave.  Raises UsageError."""
+        """Read what `to_json` returned.  Raises UsageError."""
         try:
             parents = tuple(
                 Parent(tuple(map(float, parent["draws"])), frozenset(parent["new"]), parent["children"])
@@ -102,7 +102,7 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of it, kept in the header of every record whose schedule came from it."""
+        """The sha256 of the corpus, kept in the header of every record whose schedule came from it."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
 
@@ -137,7 +137,7 @@ def stream(seed: object, index: int, corpus: Corpus) -> Tape:
 def grow(corpus: Corpus, results: Iterable[Shown]) -> Corpus:
     """Return the next generation's corpus.
 
-    Args: results: of the schedules start, start + 1, ..., in the order of their index, none left out.
+    Args: results: of all schedules start, start + 1, ..., in the order of their index.
     """
     counts = [parent.children for parent in corpus.parents]
     seen = set(corpus.seen)
@@ -153,10 +153,10 @@ def grow(corpus: Corpus, results: Iterable[Shown]) -> Corpus:
             kept.append(Parent(shown.draws, new))
         index += 1
     old = [Parent(p.draws, p.new, n) for p, n in zip(corpus.parents, counts, strict=True)]
-    return Corpus(_bounded([*old, *kept]), frozenset(seen), index)
+    return Corpus(_drop_oldest([*old, *kept]), frozenset(seen), index)
 
 
-def _bounded(parents: list[Parent]) -> tuple[Parent, ...]:
+def _drop_oldest(parents: list[Parent]) -> tuple[Parent, ...]:
     excess = len(parents) - PARENTS_MAX
     if excess > 0:
         by_turns = sorted(range(len(parents)), key=lambda i: (-parents[i].children, i))

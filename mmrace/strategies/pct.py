@@ -2,8 +2,8 @@
 
 Invariant: the task that runs has the highest priority of the enabled ones.  A bug of depth d (d - 1 ordering
 constraints beyond "who starts") in a program of n tasks and k points is found with chance >= 1 / (n * k**(d - 1)).
-Points are counted only where at least two tasks are enabled: elsewhere a change would be wasted; nor is a CHOOSE
-counted, which concerns nobody else.
+Points are counted only where at least two tasks are enabled: elsewhere a change would be wasted.  A CHOOSE is not
+counted either: no other task depends on it.
 
 Source: Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010.  The
 paper has no yields: a task that arrives at one falls below everybody, or its spinning would never end.
@@ -21,7 +21,7 @@ _YIELD, _CHOOSE = int(Kind.YIELD), int(Kind.CHOOSE)
 
 
 class _Priorities(dict[Task, float]):
-    """Gives a task its first priority when it is met: a uniformly random place among the first priorities."""
+    """Priorities by task; a new task gets a uniformly random place among the first priorities."""
 
     __slots__ = ("_draw",)
 
@@ -45,8 +45,8 @@ class Pct(Drawing):
     def __init__(self, draw: Draw, depth: int, points: int) -> None:
         super().__init__(draw)
         k = max(1, points)
-        # (point, i), latest first; -i is the priority of whoever is demoted there, so the order of demotions is no
-        # order of priorities: the paper needs that
+        # (point, i), latest first; whoever is demoted there gets priority -i, so that a later demotion can be to a
+        # higher priority than an earlier one, as in the paper
         self._changes = sorted(((1 + int(draw() * k), i) for i in range(1, depth)), reverse=True)
         self._next = self._changes[-1][0] if self._changes else 0
         self._count = 0
@@ -80,7 +80,7 @@ class Pct(Drawing):
         return best
 
     def _change(self, enabled: list[Task]) -> None:
-        """Demote whoever would run; one more for each further change that fell on the same point."""
+        """Demote the task that would run, then the next, for each change that falls on this point."""
         changes = self._changes
         while changes and changes[-1][0] == self._count:
             self._priority[self._highest(enabled)] = -float(changes.pop()[1])

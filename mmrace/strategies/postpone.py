@@ -1,11 +1,11 @@
 """Strategy `postpone`: make a predicted lock-order cycle happen (after DeadlockFuzzer, PLDI 2009).
 
-Each task of the cycle is known by the lock that it wants while it holds another.  It is postponed when it is about to
-take that lock, until all of them stand there: each then holds what the next one wants.  Everything else, and everybody
-afterwards, walks at random.  If nobody but postponed tasks can go on, a random one of them passes once.
+Each task of the cycle wants one lock while it holds another.  A task that is about to take the lock that it wants is
+postponed, until all tasks of the cycle stand there: each then holds what the next one wants.  Other ops, and all ops
+after that, are picked at random.  If only postponed tasks can go on, a random one of them passes once.
 
-Invariant: the same draws give the same schedule; where one task can be taken nothing is drawn.  A cycle is known by
-lanes, so its locks have to be made where the order is fixed.  Not known: whether a bit lock was taken or only tried.
+Invariant: the same draws give the same schedule; a draw is made only where there is a choice.  A cycle names lanes, so
+its locks must be made where the order is fixed.  Not known: whether a bit lock was taken or only tried.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WANT = re.compile(r"([^@\s]+)@(\d+)(?:/(\d+))?")
 
 
 class Want(NamedTuple):
-    """`task` is to be postponed before it takes `lane`, if given only while it holds `held`.
+    """Postpone `task` before it takes `lane`; only while it holds `held`, if that is given.
 
     A sleeping bit lock has two lanes, its bit and its queue: one Want for each.
     """
@@ -77,15 +77,15 @@ class Postpone(Drawing):
         self._tasks = run.tasks
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return any task that is not postponed, if there is one."""
+        """Return a random task that is not postponed; if all are, a random one of them."""
         if not self._met:
             self._met = self._all_there()
         free = enabled if self._met else [task for task in enabled if not self._there(task)]
-        task = self._any(free or enabled)
+        task = self._pick_any(free or enabled)
         self._follow(task)
         return task
 
-    def _any(self, tasks: list[Task]) -> Task:
+    def _pick_any(self, tasks: list[Task]) -> Task:
         return tasks[int(self._draw() * len(tasks))] if len(tasks) > 1 else tasks[0]
 
     def _there(self, task: Task) -> bool:
@@ -99,7 +99,7 @@ class Postpone(Drawing):
         return {task.name for task in self._tasks if self._there(task)} == self._wants.keys()
 
     def _follow(self, task: Task) -> None:
-        """Note what a task of the cycle takes and drops by the op that it does now."""
+        """Note which lock a task of the cycle takes or drops by its pending op."""
         lane, kind = task.pending >> SHIFT, task.pending & KIND_MASK
         if lane in self._watched and task.name in self._held:
             if kind in _HOLDS:

@@ -1,10 +1,10 @@
 """Strategy `random-delays`: fair order without preemption, but for a few delays at random points.
 
-A task runs until it blocks, yields or ends; then the next by id, cyclically, has its turn.  A delay skips the one
-that would run.  Invariant: a schedule has at most `bound` delays, their number drawn from 1..bound, each at a
-uniformly random point: the sampled form of the bounded search.
+A task runs until it blocks, yields or ends; then the next by id, cyclically, has its turn.  A delay skips the task
+that would run.  Invariant: a schedule has at most `bound` delays: their number is drawn from 1..bound, the point of
+each uniformly.  `delay.py` enumerates what is sampled here.
 
-Source: Emmi, Qadeer, Rakamaric, "Delay-bounded scheduling", POPL 2011 (which enumerates the delays).
+Source: Emmi, Qadeer, Rakamaric, "Delay-bounded scheduling", POPL 2011.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Drawing, Options, Profile, Profiled, Registered
 
-BOUND = 3  # most known bugs need fewer; see SEARCH.md, section 0
+BOUND = 3  # most bugs that are known need one or two delays
 _YIELD = int(Kind.YIELD)
 
 
-def after(enabled: list[Task], task: Task) -> Task:
+def next_after(enabled: list[Task], task: Task) -> Task:
     """Return the next enabled task by id, cyclically."""
     number = task.id
     first = best = None
@@ -48,13 +48,13 @@ class RandomDelays(Drawing):
         self._count = 0
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return the running task while it can, else the next; the one after for each delay that is due."""
-        task = running if running.on and running.pending & KIND_MASK != _YIELD else after(enabled, running)
+        """Return the running task while it can go on, else the next one; skip one task for each delay that is due."""
+        task = running if running.on and running.pending & KIND_MASK != _YIELD else next_after(enabled, running)
         if len(enabled) == 1:
             return task
         self._count += 1
         while self._count == self._next:
-            task = after(enabled, task)
+            task = next_after(enabled, task)
             self._delays.pop()
             self._next = self._delays[-1] if self._delays else 0
         return task

@@ -46,7 +46,7 @@ def names() -> list[str]:
     return sorted(_registered)
 
 
-def listed() -> list[Registered]:
+def entries() -> list[Registered]:
     """Return all registered strategies, those around others first, then samplers, then walks."""
     return sorted(_registered.values(), key=lambda strategy: (_KINDS.index(strategy.kind), strategy.name))
 

@@ -15,11 +15,9 @@ A script is clauses, separated by ";", then perhaps one for the rest:
 SITE is a name as records and findings have it: ``function:name#k``; ``caller > function:name#k`` if only that caller is
 meant.  There is no line number in it.  Where a program fixes the order (set-up) the script is not asked.
 
-A task that was not spawned yet is waited for: the oldest task that can go on does.  A clause that cannot be met (its
+While the task of a clause is not spawned yet, the oldest task that can go on does.  A clause that cannot be met (its
 task has to wait, or ended, before it got there) is given up and the next one begins; `unreached` says which and why.
-`choose` gives the ordinary value.  Invariant: nothing is drawn: a script on a program gives one schedule.
-
-Needs an engine that keeps sites and takes every plain access for a point.
+`choose` gives the ordinary value.  Invariant: a script on a program gives one schedule.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ from mmrace.runtime.strategy import BaseStrategy, RoundRobin, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Options, Registered, Unprofiled
 
-_NOWHERE = (int(Kind.BEGIN), int(Kind.EXIT))
+_WITHOUT_SITE = (int(Kind.BEGIN), int(Kind.EXIT))
 _NAME = r"(?:<\w+>|[^\W\d]\w*)"
 _SITE = re.compile(rf"(?:{_NAME} > )?{_NAME}(?::{_NAME}(?:#\d+)?)?")
 _FORMS = "TASK until SITE, TASK until SITE*N, TASK until blocked, TASK until end, TASK for N, rest fair, rest TASK TASK"
@@ -55,7 +53,7 @@ class Clause:
 
 
 def parse_script(text: str) -> tuple[list[Clause], list[str]]:
-    """Read a script: its clauses, and the tasks that go first in the rest (none: in fair turns).  Raises UsageError."""
+    """Read a script: its clauses, and the tasks that go first in the rest ([]: fair turns).  Raises UsageError."""
     parts = [part.strip() for part in text.strip().rstrip(";").split(";")]
     rest: list[str] = []
     if re.fullmatch(r"rest\b.*", parts[-1]):
@@ -110,7 +108,7 @@ def _where(number: int) -> str:
 
 
 class Script(BaseStrategy):
-    """Follows a script for one run.  Raises UsageError for a text that is none.
+    """Follows a script for one run.  Raises UsageError for a text that is not a script.
 
     Attributes: unreached: one line for each clause that was given up, or that the run's end left; empty if all is well.
     """
@@ -223,7 +221,7 @@ def _ended(task: Task) -> bool:
 
 
 def _stands_at(task: Task, site: str) -> bool:
-    if task.pending & KIND_MASK in _NOWHERE:
+    if task.pending & KIND_MASK in _WITHOUT_SITE:
         return False
     name = site_name(task.site)
     return name is not None and site in (name, name.rpartition(" > ")[2])

@@ -1,8 +1,8 @@
 """Strategy `urw`: a random walk that weighs each task by the ops that it and its children still have to do.
 
-Invariant: if nothing blocks and every run does the ops of the profile, all interleavings are equally likely.
-Elsewhere it is a heuristic: a task that does more than its profile said goes on with weight 1.  A CHOOSE is done at
-once and not counted: it concerns nobody else, and `Profile.ops` should leave it out.
+Invariant: if no task blocks and every run does the ops of the profile, all interleavings are equally likely.  In other
+programs the weights are a heuristic: a task that does more than its profile said goes on with weight 1.  A CHOOSE is
+done at once and not counted, in `Profile.ops` neither: no other task depends on it.
 
 Source: Zhao et al., "Selectively Uniform Concurrency Testing", ASPLOS 2025, section 3.
 """
@@ -30,7 +30,7 @@ def subtrees(own: Mapping[str, float], parents: Mapping[str, str]) -> dict[str, 
 
 
 class _Weights(dict[Task, float]):
-    """Weighs a task when it is met, and takes that from its parent, who had it until then."""
+    """Weights by task.  A new task's weight is taken from its parent, which stood for both."""
 
     __slots__ = ("_parents", "_whole")
 
@@ -73,7 +73,7 @@ class Urw(Drawing):
             for task in enabled:
                 total += weights[task]
             if len(weights) == met:
-                break  # else: a new task took weight from one that was added up already
+                break  # a new task takes weight from its parent, which may be in the sum already: add up again
         best = enabled[0]
         if len(enabled) > 1:
             rest = self._draw() * total

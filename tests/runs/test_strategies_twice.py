@@ -86,6 +86,6 @@ def test_a_feedback_schedule_is_the_same_twice(tmp_path: Path) -> None:
 
 
 def test_every_strategy_that_must_be_told_something_is() -> None:
-    samplers = [strategy for strategy in registry.listed() if strategy.kind == "sampler"]
+    samplers = [strategy for strategy in registry.entries() if strategy.kind == "sampler"]
     told = {strategy.name for strategy in samplers if "" in strategy.options.values()}
     assert told == set(OPTIONS)

@@ -35,7 +35,7 @@ import mmrace.strategies
 mmrace.strategies.__path__.append(sys.argv[1])
 from mmrace.strategies import registry
 registry.check("latest:unused=2")
-assert [one.title for one in registry.listed() if one.name == "latest"] == ["the youngest task first"]
+assert [one.title for one in registry.entries() if one.name == "latest"] == ["the youngest task first"]
 from mmrace import runtime as rt
 from mmrace.runtime.fiber import Fiber
 def main():
@@ -61,9 +61,9 @@ def test_every_file_of_the_folder_that_has_a_strategy_is_registered() -> None:
 
 
 def test_lists_have_what_stands_around_others_first_and_walks_last() -> None:
-    kinds = [strategy.kind for strategy in registry.listed()]
+    kinds = [strategy.kind for strategy in registry.entries()]
     assert [kind for kind in dict.fromkeys(kinds)] == ["mix", "loop", "sampler", "walk"]
-    assert sorted(strategy.name for strategy in registry.listed()) == registry.names()
+    assert sorted(strategy.name for strategy in registry.entries()) == registry.names()
 
 
 # -- texts ----------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_a_text_that_means_nothing_is_refused_with_what_to_try(text: str, needle
         assert needle in str(caught.value)
 
 
-@pytest.mark.parametrize("strategy", registry.listed(), ids=lambda strategy: strategy.name)
+@pytest.mark.parametrize("strategy", registry.entries(), ids=lambda strategy: strategy.name)
 def test_every_strategy_that_needs_no_telling_is_accepted_by_its_name(strategy: Registered) -> None:
     if "" in strategy.options.values() and strategy.kind == "sampler":
         with pytest.raises(UsageError):

@@ -32,7 +32,7 @@ def on_cell(main: Program, shown: Profile, runs: int = RUNS) -> Counter[Order]:
     return counts
 
 
-def shown_of(plan: Plan) -> Profile:
+def profile_of_cell(plan: Plan) -> Profile:
     """Profile a plan: only cell 0 is interesting."""
     by_task = {f"t{i}": sum(cell == 0 for cell, _ in ops) for i, ops in enumerate(plan)}
     accesses = sum(by_task.values())
@@ -57,7 +57,7 @@ PLANS: dict[str, Plan] = {
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_surw_draws_every_order_of_the_accesses_with_the_same_chance(plan: Plan) -> None:
-    assert as_uneven(on_cell(play(plan), shown_of(plan)), exact.uniform(only(plan))) > FALSE_ALARM
+    assert as_uneven(on_cell(play(plan), profile_of_cell(plan)), exact.uniform(only(plan))) > FALSE_ALARM
 
 
 def test_an_intended_parent_hands_its_turn_on_to_its_child() -> None:

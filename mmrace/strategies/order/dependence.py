@@ -8,7 +8,7 @@ that were executed (with equal outcomes they commute), and for a sleeping step t
 nothing dependent was executed.
 
 Lanes are op lanes; below 0 are pseudo lanes (CPUs' preemption, notes), kept by `Footprints`.
-Source: SEARCH-literature: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014 (dependence in context).
+Source: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014 (dependence in context).
 """
 
 from __future__ import annotations
