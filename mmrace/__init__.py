@@ -1,7 +1,24 @@
 """mmrace: a whitebox concurrency testbed for the page-migration protocol of Linux v3.3.
 
 mmrace runs actors on a kernel model under a scheduler, and oracles judge the record.  Every folder is one noun of that
-sentence; imports run downwards only: runtime, kernel, actors and oracles, scenarios, history, search, report, cli.
+sentence, and imports run downwards only.  `explore` is the front door for a program of one's own (`api.py`); it is
+imported when it is first asked for, so that `import mmrace.runtime` imports the runtime and nothing else.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmrace.api import Explored, explore
+
 __version__ = "0.1.0"
+__all__ = ["Explored", "explore"]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        from mmrace import api  # noqa: PLC0415
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'mmrace' has no attribute {name!r}")

@@ -10,21 +10,24 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import click
 from loguru import logger
 from rich.console import Console
 
-from mmrace import __version__
+from mmrace import __version__, installed
 from mmrace.claims import driver as claims_
 from mmrace.report import campaign as campaign_report
 from mmrace.report import claims as claims_report
 from mmrace.report import events, lists, progress, single
 from mmrace.report import explore as explore_report
-from mmrace.runs import loading
-from mmrace.runs.play import replay_record, run_one, with_sites
+from mmrace.report.finding import summary_text
+from mmrace.runs import functions, loading
+from mmrace.runs.follow import with_sites
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import (
     EXIT_FAIL,
@@ -39,10 +42,11 @@ from mmrace.runtime.errors import (
 from mmrace.runtime.record import Record
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
-from mmrace.search.campaign.request import EngineName, Request, checked
+from mmrace.search.campaign.request import Request, checked
+from mmrace.search.catalogue import Catalogue, FunctionEntry
+from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
-from mmrace.search.explore.result import Ask
-from mmrace.search.installed import catalogue
+from mmrace.search.options import Options
 from mmrace.search.pool.cores import cores
 from mmrace.strategies import registry
 
@@ -51,6 +55,8 @@ FOLDER = ".mmrace"
 SECONDS_OF = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 EXPLORE_SECONDS = 10.0
 PLAIN_WIDTH = 120  # where there is no terminal to ask
+
+Command: TypeAlias = Callable[..., Any]
 
 _engine = click.Choice(["free", "gate", "fiber"])
 _controlled = click.Choice(["gate", "fiber"])
@@ -84,69 +90,97 @@ def _console() -> Console:
     return Console(width=width)
 
 
+def _load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Load the files before anything names what they register."""
+    loading.load(value)
+    return value
+
+
+def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that adds these options, in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+_loads = click.option(
+    "--load",
+    multiple=True,
+    metavar="FILE",
+    callback=_load,
+    is_eager=True,
+    help="A Python file that registers strategies; loaded first, here and in each worker.",
+)
+_program = _options(
+    click.option("--variant", default="", help="A planted bug instead of the correct protocol."),
+    click.option("--workload", help="A recorded workload: a file, or a name."),
+    click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the program."),
+    _loads,
+)
+_seed = click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Run i depends on this and i only."
+)
+_many = _options(
+    click.option("--for", "seconds", metavar="TIME", callback=_duration, help="How long: 60s, 10m, 2h."),
+    click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default."),
+    click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
+    click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go."),
+)
+
+
+def _known(names: Iterable[str]) -> Catalogue:
+    """Return the catalogue of this installation, with the functions among `names`.  Raises UsageError."""
+    known = installed.catalogue()
+    entries = {}
+    for name in filter(functions.is_function, names):
+        program = functions.FunctionMaker().program(RunSpec(name, maker=functions.KIND))
+        entries[name] = FunctionEntry(name, program.params, program.digest)
+    return replace(known, scenarios={**known.scenarios, **entries})
+
+
 @cli.command()
 @click.argument("scenarios", nargs=-1)
-@click.option("--for", "seconds", metavar="TIME", callback=_duration, help="How long: 60s, 10m, 2h.")
 @click.option("--runs", type=click.IntRange(1), help="How many runs, instead of how long.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Run i depends on this and i only.")
+@_seed
 @click.option("--noise", help="One noise profile instead of all in turn.")
 @click.option("--engine", type=_engine, help="One engine instead of a mix.")
 @click.option("--strategy", default="portfolio", show_default=True, help="Who goes next under gate and fiber.")
-@click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default.")
-@click.option("--workload", help="A recorded workload: a file, or a name.")
-@click.option("--variant", default="", help="A planted bug instead of the correct protocol.")
-@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenarios.")
 @click.option("--log", "log_file", type=click.Path(dir_okay=False), help="Log as JSON lines to this file.")
 @click.option("--no-canaries", is_flag=True, help="Do not look for the planted bugs first.")
 @click.option("--keep-canaries", is_flag=True, help="Keep the record that caught each planted bug.")
-@click.option("--quiet", is_flag=True, help="Findings and the verdict only.")
-@click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go.")
+@_program
+@_many
 def stress(
     scenarios: tuple[str, ...],
-    seconds: float | None,
-    runs: int | None,
-    seed: int,
-    noise: str | None,
-    engine: EngineName | None,
-    strategy: str,
-    jobs: int | None,
-    workload: str | None,
-    variant: str,
     params: tuple[str, ...],
+    jobs: int | None,
     log_file: str | None,
     no_canaries: bool,
-    keep_canaries: bool,
     quiet: bool,
     folder: str,
+    **options: Any,
 ) -> None:
-    """Run a campaign over SCENARIOS; without any, the default campaign over all of them."""
+    """Run a campaign over SCENARIOS; without any, the default campaign over all of them.
+
+    A function on mmrace.runtime is a scenario too: FILE.py:main.
+    """
     if log_file is not None:
         _log_to(log_file)
-    registry.check(strategy)
-    known = catalogue()
-    request = checked(
-        known,
-        Request(
-            scenarios,
-            seed,
-            seconds,
-            runs,
-            noise,
-            engine,
-            strategy,
-            jobs or 0,
-            workload,
-            variant,
-            canaries=not no_canaries,
-            keep_canaries=keep_canaries,
-        ),
-        params,
-    )
-    if workload is not None:
-        Workload.load(workload)
+    registry.check(options["strategy"])
+    known = _known(scenarios)
+    only_functions = bool(scenarios) and all(map(functions.is_function, scenarios))
+    canaries = not no_canaries and not only_functions  # they are planted in the kernel model
+    request = checked(known, Request(scenarios, jobs=jobs or 0, canaries=canaries, **options), params)
+    if request.workload is not None:
+        Workload.load(request.workload)
     console = _console()
     with progress.observer(console, quiet=quiet) as observer:
-        result = Campaign(request, known, run_one, Path(folder), observer).run()
+        campaign = Campaign(request, known, installed.run_one, Path(folder), observer, text=summary_text)
+        result = campaign.run()
     campaign_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
 
@@ -158,71 +192,27 @@ def _log_to(path: str) -> None:
         raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error
 
 
-def _load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Load the files before anything names what they register."""
-    loading.load(value)
-    return value
-
-
-_loads = click.option(
-    "--load",
-    multiple=True,
-    metavar="FILE",
-    callback=_load,
-    is_eager=True,
-    help="A Python file that registers strategies; loaded first, here and in each worker.",
-)
-
-
 @cli.command()
-@click.argument("scenario")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.argument("program")
+@_seed
 @click.option("--noise", default="off", show_default=True, help="Noise profile, under free.")
 @click.option("--engine", type=_engine, default="free", show_default=True)
 @click.option("--strategy", default="random", show_default=True, help="Who goes next under gate and fiber.")
 @click.option("--promote", default="all", show_default=True, help="Plain fields to switch at: all, racing, a list.")
-@click.option("--variant", default="", help="A planted bug instead of the correct protocol.")
-@click.option("--workload", help="A recorded workload: a file, or a name.")
-@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenario.")
-@_loads
 @click.option("--record", "record_file", type=click.Path(dir_okay=False), help="Write the record to this file.")
-def run(
-    scenario: str,
-    seed: int,
-    noise: str,
-    engine: EngineName,
-    strategy: str,
-    promote: str,
-    variant: str,
-    workload: str | None,
-    params: tuple[str, ...],
-    load: tuple[str, ...],
-    record_file: str | None,
-) -> None:
-    """Do one run of SCENARIO and print its verdict."""
-    registry.check(strategy)
-    request = checked(
-        catalogue(),
-        Request(
-            (scenario,),
-            seed,
-            None,
-            1,
-            noise,
-            engine,
-            strategy,
-            1,
-            workload,
-            variant,
-        ),
-        params,
-    )
-    spec = RunSpec(scenario, request.params, variant, engine, strategy, noise, seed, workload, promote, load)
-    _pin(engine)
-    result = run_one(spec, record_file is not None)
+@_program
+def run(program: str, params: tuple[str, ...], record_file: str | None, **options: Any) -> None:
+    """Do one run of PROGRAM, a scenario or FILE.py:main, and print its verdict."""
+    registry.check(options["strategy"])
+    known = _known([program])
+    request = checked(known, Request((program,), runs=1, jobs=1, **options), params)
+    entry = known.scenarios[program]
+    spec = RunSpec(program, **{**options, "params": request.params}, maker=entry.maker, digest=entry.digest)
+    _pin(spec.engine)
+    result = installed.run_one(spec, record_file is not None)
     if record_file is not None and result.record is not None:
         try:
-            with_sites(result).write(record_file)
+            with_sites(result, installed.MAKERS).write(record_file)
         except OSError as error:
             raise UsageError(expected="a record file that can be written", got=str(error), where="--record") from error
     single.show_run(result, _console(), record=record_file or "")
@@ -236,79 +226,64 @@ def _pin(engine: str) -> None:
 
 
 @cli.command()
-@click.argument("scenario")
+@click.argument("program")
 @click.option("--strategy", metavar="NAME[:KEY=VALUE,...]", help="Default portfolio, or dpor; see `mmrace list`.")
-@click.option("--for", "seconds", metavar="TIME", callback=_duration, help="How long: 60s, 10m, 2h; default 10s.")
-@click.option("--schedules", type=click.IntRange(1), help="How many schedules, at most.")
+@click.option("--schedules", "runs", type=click.IntRange(1), help="How many schedules, at most; default: 10s of them.")
 @click.option("--exhaustive", is_flag=True, help="Walk the whole tree; UNKNOWN if that was cut short.")
 @click.option("--until-found", is_flag=True, help="Stop at the first finding.")
-@click.option("--variant", default="", help="A planted bug instead of the correct protocol.")
-@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the scenario.")
-@click.option("--workload", help="A recorded workload: a file, or a name.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Schedule i depends on this and i.")
+@_seed
 @click.option("--engine", type=_controlled, default="fiber", show_default=True, help="Greenlets, or real threads.")
-@click.option("--jobs", type=click.IntRange(1), help="Worker processes that draw; as many as cores by default.")
 @click.option("--promote", default="racing", show_default=True, help="Plain fields to switch at: all, racing, a list.")
 @click.option("--without", multiple=True, metavar="JUDGE", help="Switch a judge off.")
-@_loads
-@click.option("--quiet", is_flag=True, help="Findings and the verdict only.")
-@click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go.")
+@_program
+@_many
 def explore(
-    scenario: str,
+    program: str,
     strategy: str | None,
-    seconds: float | None,
-    schedules: int | None,
     exhaustive: bool,
-    until_found: bool,
-    variant: str,
-    params: tuple[str, ...],
-    workload: str | None,
-    seed: int,
-    engine: str,
     jobs: int | None,
-    promote: str,
-    without: tuple[str, ...],
-    load: tuple[str, ...],
+    params: tuple[str, ...],
     quiet: bool,
     folder: str,
+    **options: Any,
 ) -> None:
-    """Explore the interleavings of SCENARIO, one task at a time: judge each run, count their classes.
+    """Explore the interleavings of PROGRAM, one task at a time: judge each run, count their classes.
 
-    Most strategies draw schedules, in worker processes, until the time is up. The systematic ones (dpor, preemption,
-    delay, enumerate) walk the tree of all schedules in this process, and know when nothing is left.
+    PROGRAM is a scenario, or FILE.py:main, a function on mmrace.runtime. Most strategies draw schedules, in worker
+    processes, until the time is up. The systematic ones (dpor, preemption, delay, enumerate) walk the tree of all
+    schedules in this process, and know when nothing is left.
 
     \b
     mmrace explore async-vs-commit --for 60s
     mmrace explore async-vs-commit --variant double-put --until-found
     mmrace explore migrate-vs-reclaim --param without=migrator --strategy preemption:bound=1
     mmrace explore migrate-vs-reclaim --param without=migrator --exhaustive
+    mmrace explore my_program.py:main --exhaustive
     """
     text = strategy or ("dpor" if exhaustive else "portfolio")
     registry.check(text, systematic=True)
     systematic = registry.is_systematic(text)
-    if not exhaustive and schedules is None and seconds is None:
-        seconds = EXPLORE_SECONDS
-    request = checked(catalogue(), Request((scenario,), seed, None, 1, None, None, text, 1, workload, variant), params)
+    if not exhaustive and options["runs"] is None and options["seconds"] is None:
+        options["seconds"] = EXPLORE_SECONDS
+    known = _known([program])
+    typed = checked(
+        known, Request((program,), runs=1, variant=options["variant"], workload=options["workload"]), params
+    )
+    entry = known.scenarios[program]
     ask = Ask(
-        scenario,
-        text,
-        request.params,
-        variant,
-        workload,
-        engine,
-        seed,
-        schedules,
-        seconds,
-        exhaustive,
-        jobs or (1 if systematic else len(cores())),
-        promote,
-        without,
-        load,
+        program,
+        maker=entry.maker,
+        digest=entry.digest,
+        exhaustive=exhaustive,
+        strategy=text,
+        jobs=jobs or (1 if systematic else len(cores())),
+        **{**options, "params": typed.params},
     )
     console = _console()
-    explorer = Explorer(ask, Path(folder), explore_report.Lines(console, quiet=quiet), until_found=until_found)
+    observer = explore_report.Lines(console, quiet=quiet)
+    explorer = Explorer(ask, installed.MAKERS, Path(folder), observer, text=summary_text)
     if systematic:
-        _pin(engine)
+        _pin(options["engine"])
     result = explorer.run()
     explore_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
@@ -316,17 +291,14 @@ def explore(
 
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[CLAIM]...")
-@click.option("--for", "seconds", metavar="TIME", callback=_duration, help="How long for all: 60s, 10m, 2h.")
 @click.option("--schedules", type=click.IntRange(1), help="How many of each program, instead of its own number.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Schedule i depends on this and i.")
-@click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default.")
-@click.option("--quiet", is_flag=True, help="No progress, no list of programs.")
-@click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where witnesses go.")
+@_seed
+@_many
 def claims(
     names: tuple[str, ...],
-    seconds: float | None,
     schedules: int | None,
     seed: int,
+    seconds: float | None,
     jobs: int | None,
     quiet: bool,
     folder: str,
@@ -334,15 +306,8 @@ def claims(
     """Put the claims of exclusion, C0 to C14, to the test; print what schedules say of each."""
     chosen = claims_.select(names)
     console = _console()
-    trial = claims_.Trial(
-        chosen,
-        Path(folder),
-        seed=seed,
-        schedules=schedules,
-        seconds=seconds,
-        jobs=jobs or len(cores()),
-        tell=claims_report.Lines(console, quiet=quiet),
-    )
+    options = Options(seed=seed, runs=schedules, seconds=seconds, jobs=jobs or 0)
+    trial = claims_.ClaimsRun(chosen, Path(folder), options, tell=claims_report.Lines(console, quiet=quiet))
     result = trial.run()
     claims_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
@@ -354,7 +319,7 @@ def replay(record: str) -> None:
     """Follow RECORD strictly, op by op, and judge it again."""
     recorded = Record.read(record)
     _pin("gate")
-    result = replay_record(record)
+    result = installed.replay(recorded)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
     single.show_replay(result, signatures, _console())
     sys.exit(EXIT_OF[result.verdict])
@@ -375,7 +340,7 @@ def show(record: str, objects: tuple[str, ...], last: int, first: int | None) ->
 @_loads
 def list_(kind: str | None, load: tuple[str, ...]) -> None:
     """List scenarios, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
-    lists.show_lists(catalogue(), (kind,) if kind else lists.KINDS[:-1], _console())
+    lists.show_lists(installed.catalogue(), (kind,) if kind else lists.KINDS[:-1], _console())
 
 
 def main() -> NoReturn:

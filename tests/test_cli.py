@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from mmrace import __version__, cli
+from mmrace import __version__, cli, installed
+from mmrace.installed import MAKERS
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs.play import spec_of
+from mmrace.runs.follow import spec_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import NondeterminismError
@@ -36,10 +37,10 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(stand_ins.SCRATCH, str(tmp_path))
     planted = stand_in_catalogue(StandInCanary("planted", cap_runs=4))
-    monkeypatch.setattr(cli, "catalogue", lambda: planted)
+    monkeypatch.setattr(installed, "catalogue", lambda: planted)
 
     def go(*words: str, run: Callable[[RunSpec, bool], RunResult] = stand_ins.failing_on_canaries) -> int:
-        monkeypatch.setattr(cli, "run_one", run)
+        monkeypatch.setattr(installed, "run_one", run)
         monkeypatch.setattr(sys, "argv", ["mmrace", *words])
         with pytest.raises(SystemExit) as caught:
             cli.main()
@@ -128,11 +129,10 @@ def test_log_is_json_lines_of_the_campaign(command: Command) -> None:
         (("replay", "missing.jsonl"), "a readable record file"),
         (("list", "everything"), "'scenarios'"),
         (("explore", "gamma"), "a known scenario"),
-        (("explore", "alpha", "--strategy", "dporr"), "did you mean dpor?"),
-        (("explore", "alpha", "--strategy", "pos:depth=1"), "no option of pos"),
+        (("explore", "alpha", "--strategy", "dporr"), "did you mean dpor"),
+        (("explore", "alpha", "--strategy", "pos:depth=1"), "an option of pos"),
         (("explore", "alpha", "--exhaustive", "--strategy", "pos"), "--strategy dpor"),
         (("explore", "alpha", "--exhaustive", "--jobs", "2"), "no --jobs"),
-        (("explore", "alpha", "--without", "contents"), "did you mean content?"),
         (("explore", "alpha", "--engine", "free"), "'gate', 'fiber'"),
         (("explore", "alpha", "--param", "page=2"), "did you mean pages?"),
         (("explore", "alpha", "--load", "missing.py"), "a Python file (.py) that exists"),
@@ -151,10 +151,10 @@ def test_wrong_call_exits_2_with_what_to_try(
 
 INTERRUPTIBLE = """
 import sys
-from mmrace import cli
+from mmrace import cli, installed
 from tests.search.campaign import stand_ins
 known = stand_ins.stand_in_catalogue(stand_ins.StandInCanary("planted"))
-cli.catalogue, cli.run_one = lambda: known, stand_ins.failing_on_canaries
+installed.catalogue, installed.run_one = lambda: known, stand_ins.failing_on_canaries
 sys.argv = ["mmrace", "stress", "alpha", "--for", "1h", "--jobs", "2", "--dir", sys.argv[1]]
 cli.main()
 """
@@ -201,7 +201,7 @@ def test_replay_compares_its_findings_with_the_record(
     assert result.record is not None
     result.record.verdict = {"findings": [{"signature": "abc123"}] if recorded else []}
     result.record.write("r.jsonl")
-    monkeypatch.setattr(cli, "replay_record", lambda path: result)
+    monkeypatch.setattr(installed, "replay", lambda record: result)
     monkeypatch.setattr(cli, "_pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 1
     assert verdict in capsys.readouterr().out
@@ -210,11 +210,11 @@ def test_replay_compares_its_findings_with_the_record(
 def test_diverging_replay_exits_3(
     command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverge(path: str) -> RunResult:
+    def diverge(record: Record) -> RunResult:
         raise NondeterminismError(4, "READ a", "WRITE a")
 
     record_of(RunSpec("alpha", engine="gate")).write("r.jsonl")
-    monkeypatch.setattr(cli, "replay_record", diverge)
+    monkeypatch.setattr(installed, "replay", diverge)
     monkeypatch.setattr(cli, "_pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 3
     assert "step 4" in capsys.readouterr().err
@@ -326,7 +326,7 @@ def test_a_loaded_strategy_is_used_by_run_and_stands_in_its_record(
     assert real(*words, "--strategy", f"latest-of-{engine}:unused=2") == 0
     record = Record.read("r.jsonl")
     assert record.header["load"] == ["mine.py"]
-    assert spec_of(record).command().split()[2:10] == [
+    assert spec_of(record, MAKERS).command().split()[2:10] == [
         "async-vs-commit", "--engine", engine, "--seed", "1", "--load", "mine.py", "--strategy",
     ]  # fmt: skip
     Path("mine.py").unlink()
@@ -348,7 +348,7 @@ def test_a_loaded_strategy_is_used_by_every_worker(real: Command, capsys: pytest
         ("\n\n1 / 0\n", "broken.py, line 3"),
         ("import nothing_of_that_name", "nothing_of_that_name"),
         ("raise SystemExit(3)", "SystemExit: 3"),
-        ("from mmrace.strategies.pos import STRATEGY", "not taken"),
+        (LATEST_FIRST.replace("latest-of-{name}", "pos").format(), "not taken"),
         ("STRATEGY = 'pos'", "STRATEGY = Registered("),
     ],
     ids=["syntax", "line", "import", "exit", "name", "type"],

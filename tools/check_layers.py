@@ -6,7 +6,8 @@ Rules, each with a reason:
 
 * A folder imports only the folders below it, and only the third-party packages listed for it (`LAYERS`).  Imports for
   type checking count: a type from above is knowledge of what is above.
-* No import cycle between files, except inside `kernel/`, whose files call each other as the kernel's do.
+* No import cycle between files, except inside `kernel/`, whose files call each other as the kernel's do.  Imports for
+  type checking count here too: files that know each other's types can only be read together.
 * Inside `kernel/`, modules import modules, never names: a variant rebinds functions and classes in the namespace of
   their own module, and a copied name would escape it.  Enumerations are exempt (nothing in them is rebound), and so are
   structs (a variant rebinds the factory that makes them) and what is imported for type checking.
@@ -45,20 +46,24 @@ LAYERS: dict[str, Layer] = {
     "kernel": _layer("runtime"),
     "actors": _layer("runtime kernel"),
     "oracles": _layer("runtime kernel"),
-    "scenarios": _layer("runtime kernel actors oracles"),
-    "history": _layer("runtime kernel actors oracles scenarios"),
-    "runs": _layer("runtime strategies kernel actors oracles scenarios history"),
-    "search": _layer("runtime strategies kernel actors oracles scenarios history runs", "loguru"),
+    "runs": _layer("runtime strategies oracles"),
+    "search": _layer("runtime strategies oracles runs", "loguru"),
+    "history": _layer("runtime kernel actors oracles"),
+    "scenarios": _layer("runtime strategies kernel actors oracles runs history"),
     "claims": _layer("runtime strategies kernel actors oracles scenarios history runs search", "loguru"),
     "report": _layer("runtime strategies oracles scenarios history runs search claims", "rich loguru"),
     "cli": _layer(
-        "runtime strategies kernel actors oracles scenarios history runs search claims report", "click rich loguru"
+        "runtime strategies kernel actors oracles scenarios history runs search claims report installed",
+        "click rich loguru",
     ),
     "pytest_plugin": _layer(
         "runtime strategies kernel actors oracles scenarios history runs search report", "pytest loguru"
     ),
+    "installed": _layer("runtime strategies kernel actors oracles scenarios history runs search"),
+    "api": _layer("runtime oracles runs search installed"),
+    "examples": _layer("runtime"),
     "__main__": _layer("cli"),
-    "__init__": _layer(),
+    "__init__": _layer("api"),
 }
 """Folders, and files beside them, of the package.  `report` is made from records and results only: no model in it."""
 
@@ -167,8 +172,7 @@ def check_cycles(sources: Sources) -> Iterator[str]:
     graph: dict[str, dict[str, int]] = {}
     for source in sources.values():
         if source.layer != "kernel":
-            targets = [item for item in imports(source, sources) if not item.typing_only]
-            graph[source.module] = {i.target: i.line for i in targets if i.target in sources}
+            graph[source.module] = {i.target: i.line for i in imports(source, sources) if i.target in sources}
     state: dict[str, int] = {}
 
     def visit(module: str, trail: list[str]) -> Iterator[str]:
@@ -179,8 +183,7 @@ def check_cycles(sources: Sources) -> Iterator[str]:
             if state.get(target) == 1:
                 circle = " -> ".join([*trail[trail.index(target) :], target])
                 yield (
-                    f"{sources[module].path}:{line}: import cycle {circle}; "
-                    "move what they share into a file below both, or import it for type checking only"
+                    f"{sources[module].path}:{line}: import cycle {circle}; move what they share into a file below both"
                 )
             elif target in graph and target not in state:
                 yield from visit(target, [*trail, target])

@@ -12,27 +12,47 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from mmrace.claims.judges import CLAIMS, Claim, Example, Part, check_parts
-from mmrace.claims.result import SETTINGS, TESTS, WALK, Evidence, Finding, Result, Setting, Witness, setting_of
-from mmrace.runs.play import follow, judge, replay_record
-from mmrace.runs.program import Program
+from mmrace.claims.result import (
+    SETTINGS,
+    TESTS,
+    WALK,
+    ClaimsResult,
+    Failure,
+    PartCounts,
+    Setting,
+    Witness,
+    setting_of,
+)
+from mmrace.runs.follow import follow, replay_record
+from mmrace.runs.judge import judge
+from mmrace.runs.play import Play, play
+from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunResult, RunSpec, derive
+from mmrace.runs.store import FindingStore
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.errors import InternalError, MmraceError, UsageError
 from mmrace.runtime.record import Record
+from mmrace.scenarios.maker import ScenarioMaker
 from mmrace.search.explore.result import REPLAYS
+from mmrace.search.explore.walk import Walk
+from mmrace.search.options import Options
+from mmrace.search.pool.contract import Lost
+from mmrace.search.pool.cores import cores
+from mmrace.search.pool.drive import Queue, Source, drive
+from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch, Job, Outcome
-from mmrace.search.pool.parent import Ended, Lost, Workers
+from mmrace.search.pool.parent import ProcessPool
 from mmrace.strategies import portfolio, registry
 
+MAKERS = Makers(ScenarioMaker())
 ENGINE = "fiber"
 BATCH_RUNS = 8  # a third of a second: the answer to Ctrl-C and to the end of the time
-POLL_SECONDS = 0.25
 TELL_SECONDS = 5.0
-DEATHS_MAX = 4
 SAMPLING_SHARE = 0.6  # of `--for`; the rest is for the walks, of which the small ones end
 COUNTED_AS_RUN = ("finished",)
 """How a run has to end to say anything of a claim; a cut one says nothing, any other end is a finding by itself."""
@@ -62,17 +82,18 @@ def spec_of(setting: Setting, seed: int, index: int) -> RunSpec:
 # -- one run -----------------------------------------------------------------------------------------------------------
 
 
-def made(spec: RunSpec) -> Record:
-    """Run one schedule that is drawn; return its record."""
-    program = Program.of(spec)
-    chosen = strategy_for(program, spec)
-    engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
-    return program.record(engine, program.play(engine), spec, profile=chosen.profile)
+@contextmanager
+def drawn(spec: RunSpec) -> Iterator[Play]:
+    """Run one schedule that is drawn."""
+    program = MAKERS.program(spec)
+    with play(program, spec, strategy_for(program, spec)) as played:
+        yield played
 
 
 def counted(spec: RunSpec, keep_record: bool = False, *, names: tuple[str, ...]) -> RunResult:
     """Run one schedule, ask the parts of these claims that its program tests; the answers are the result's counters."""
-    record = made(spec)
+    with drawn(spec) as played:
+        record = played.record
     setting = setting_of(spec).name
     result = RunResult(spec, "PASS", ops=len(record.events), record=record if keep_record else None)
     how = str(record.end.get("how"))
@@ -94,35 +115,34 @@ def _how(record: Record) -> str:
 # -- all of them -------------------------------------------------------------------------------------------------------
 
 
-class Trial:
-    """One call of the command.  Args: schedules: of each program instead of its own number; seconds: for all of it."""
+class ClaimsRun(Source):
+    """One call of the command.
+
+    Args: options: of which `runs` is the number of schedules of each program instead of its own, `seconds` for all of
+    it.  tell: called some times a minute.
+    """
 
     def __init__(
         self,
         claims: Sequence[Claim],
         folder: Path,
+        options: Options,
         *,
-        seed: int = 1,
-        schedules: int | None = None,
-        seconds: float | None = None,
-        jobs: int = 1,
-        tell: Callable[[Result], None] = lambda result: None,
+        tell: Callable[[ClaimsResult], None] = lambda result: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.claims, self.folder = tuple(claims), folder
-        self.seed, self.schedules, self.seconds, self.jobs = seed, schedules, seconds, jobs
-        self.tell, self.clock = tell, clock
-        self.result = Result(self.claims, seed)
+        self.claims, self.folder, self.options = tuple(claims), folder, options
+        self._tell, self.clock = tell, clock
+        self.result = ClaimsResult(self.claims, options.seed)
         self._began = clock()
         self._told = 0.0
         self._walked: dict[tuple[str, str], Record] = {}
         """(part, program) -> the first class that decides it."""
-        self._back: list[Job] = []
-        self._deaths = 0
         used = {name for claim in self.claims for name in TESTS[claim.name]}
         self.settings = [setting for name, setting in SETTINGS.items() if name in used]
+        self.queue = Queue(self._jobs())
 
-    def run(self) -> Result:
+    def run(self) -> ClaimsResult:
         """Sample, walk, keep the witnesses; Ctrl-C ends what is going on, and goes on with what is known by then."""
         try:
             self._sample()
@@ -140,14 +160,14 @@ class Trial:
         self.result.seconds = self.clock() - self._began
         if self.result.seconds - self._told >= TELL_SECONDS:
             self._told = self.result.seconds
-            self.tell(self.result)
+            self._tell(self.result)
         return self.result.seconds
 
-    def _over(self, share: float) -> bool:
+    def _late(self, share: float) -> bool:
         seconds = self._now()
-        return self.seconds is not None and seconds >= share * self.seconds
+        return self.options.seconds is not None and seconds >= share * self.options.seconds
 
-    # -- sampling ---------------------------------------------------------------------------------------------------
+    # -- sampling: the source of its runs ----------------------------------------------------------------------------
 
     def _jobs(self) -> Iterator[Job]:
         """Yield the schedules of all programs that are sampled, in turn."""
@@ -155,61 +175,59 @@ class Trial:
         sampled = [setting for setting in self.settings if setting.schedules]
         while sampled:
             for setting in sampled:
-                yield Job("main", setting.name, index, spec_of(setting, self.seed, index))
+                yield Job("main", setting.name, index, spec_of(setting, self.options.seed, index))
             index += 1
-            if self.seconds is None or self.schedules is not None:
-                sampled = [s for s in sampled if index < (self.schedules or s.schedules)]
+            if self.options.seconds is None or self.options.runs is not None:
+                sampled = [s for s in sampled if index < (self.options.runs or s.schedules)]
 
     def _sample(self) -> None:
-        names = tuple(claim.name for claim in self.claims)
-        jobs = self._jobs()
-        if not any(setting.schedules for setting in self.settings):
-            return
-        with Workers(self.jobs, partial(counted, names=names), self.folder) as workers:
-            while not self.result.troubles:
-                for slot in workers.free_slots() if not self._over(SAMPLING_SHARE) else ():
-                    batch = [self._back.pop() for _ in range(min(BATCH_RUNS, len(self._back)))]
-                    batch += [job for _, job in zip(range(BATCH_RUNS - len(batch)), jobs, strict=False)]
-                    if not batch:
-                        break
-                    workers.submit(slot, Batch(tuple(batch)))
-                if len(workers.free_slots()) == workers.jobs:
-                    return
-                for event in workers.poll(POLL_SECONDS):
-                    if isinstance(event, Ended):
-                        self._back += event.undone
-                    elif isinstance(event, Lost):
-                        self._lost(event)
-                    else:
-                        for job, outcome in event.outcomes:
-                            self._take(job, outcome)
+        if any(setting.schedules for setting in self.settings):
+            names = tuple(claim.name for claim in self.claims)
+            making = Making(partial(counted, names=names), FindingStore(self.folder / "findings"))
+            with ProcessPool(self.options.jobs or len(cores()), making) as pool:
+                drive(pool, self)
 
-    def _lost(self, event: Lost) -> None:
-        self._deaths += 1
-        self._back += event.undone
-        if event.culprit is not None:
-            self.result.findings.append(Finding(event.culprit.spec, f"{event.rule}: the process {event.how}"))
-        if self._deaths >= DEATHS_MAX:
-            self.result.troubles.append(f"mmrace bug: {self._deaths} workers died; the last one {event.how}")
+    def over(self) -> bool:
+        """Say whether sampling has had its share of the time, or went wrong."""
+        return bool(self.result.troubles) or self._late(SAMPLING_SHARE)
 
-    def _take(self, job: Job, outcome: Outcome) -> None:
-        result = self.result
+    def next_batch(self) -> Batch | None:
+        """Return the next schedules."""
+        jobs = self.queue.next(BATCH_RUNS)
+        return Batch(tuple(jobs)) if jobs else None
+
+    def give_back(self, batch: Batch, undone: list[Job]) -> None:
+        """Hand undone schedules out again, first."""
+        self.queue.give_back(undone)
+
+    def buried(self, lost: Lost) -> None:
+        """A worker died or hung: if that was during a run it failed."""
+        if lost.culprit is not None:
+            self.result.failures.append(Failure(lost.culprit.spec, f"{lost.rule}: the process {lost.how}"))
+
+    def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
+        """Note that runs cannot be made."""
+        self.result.troubles.append(text)
+
+    def take(self, job: Job, outcome: Outcome) -> None:
+        """Count what a schedule says of each part."""
+        result, run = self.result, outcome.result
         result.runs += 1
-        if outcome.trouble is not None:
+        if run is None:
+            assert outcome.trouble is not None
             result.troubles.append(outcome.trouble[1])
-        elif outcome.verdict != "PASS":
-            self._ended(job.spec, outcome.unknown["claims"])
+        elif run.verdict != "PASS":
+            self._ended(job.spec, run.unknown["claims"])
         else:
             for part in parts_for(self.claims, job.source):
-                evidence = result.evidence.setdefault(part.name, {}).setdefault(job.source, Evidence())
-                counters = outcome.counters
-                evidence.add(job.index, counters[f"{part.name}.tested"], counters[f"{part.name}.times"])
+                counts = result.evidence.setdefault(part.name, {}).setdefault(job.source, PartCounts())
+                counts.add(job.index, run.counters[f"{part.name}.tested"], run.counters[f"{part.name}.times"])
 
     def _ended(self, spec: RunSpec, how: str) -> None:
         if how == "cut":
             self.result.cut += 1
         else:
-            self.result.findings.append(Finding(spec, how))
+            self.result.failures.append(Failure(spec, how))
 
     # -- walking ----------------------------------------------------------------------------------------------------
 
@@ -226,47 +244,44 @@ class Trial:
 
     def _walk(self, setting: Setting, share: float) -> None:
         """Visit every class of a program, or as many as the bounds allow."""
-        spec = spec_of(setting, self.seed, 0)
-        program, parts = Program.of(spec), parts_for(self.claims, setting.name)
+        spec = spec_of(setting, self.options.seed, 0)
+        parts = parts_for(self.claims, setting.name)
         search = registry.walk(WALK)
-        index = restarts = 0
-        evidence = self._fresh(setting, parts)
+        index = 0
+        counts = self._fresh(setting, parts)
         complete = True
-        while not self._over(share) and (self.schedules is None or index < self.schedules):
-            chosen = search.next()
-            if chosen is None:
-                for found in evidence.values():
+        visits = iter(Walk(MAKERS.program(spec), spec, search))
+        while not self._late(share) and (self.options.runs is None or index < self.options.runs):
+            visit = next(visits, None)
+            if visit is None:
+                for found in counts.values():
                     found.exhausted = complete
                 break
-            engine = program.engine(spec.engine, chosen, spec.seed)
-            final = program.play(engine)
-            search.learn(engine)
-            again = search.standing().restarts
-            if again != restarts:  # what came before was walked with too few dependences
-                restarts, evidence, complete = again, self._fresh(setting, parts), True
-            if engine.end.get("how") == "abandoned":
+            if visit.restarted:  # what came before was walked with too few dependences
+                counts, complete = self._fresh(setting, parts), True
+            if not visit.counts:
                 continue
             self.result.runs += 1
-            complete &= self._visit(setting, spec, program.record(engine, final, spec), index, evidence)
+            complete &= self._visit(setting, spec, visit.played.record, index, counts)
             index += 1
 
-    def _fresh(self, setting: Setting, parts: Sequence[Part]) -> dict[str, Evidence]:
-        """Put evidence of nothing yet into the result, where it is while it grows: Ctrl-C may come."""
-        evidence = {part.name: Evidence() for part in parts}
-        for name, found in evidence.items():
+    def _fresh(self, setting: Setting, parts: Sequence[Part]) -> dict[str, PartCounts]:
+        """Put counts of nothing yet into the result, where they are while they grow: Ctrl-C may come."""
+        counts = {part.name: PartCounts() for part in parts}
+        for name, found in counts.items():
             self.result.evidence.setdefault(name, {})[setting.name] = found
-        return evidence
+        return counts
 
     def _visit(
-        self, setting: Setting, spec: RunSpec, record: Record, index: int, evidence: dict[str, Evidence]
+        self, setting: Setting, spec: RunSpec, record: Record, index: int, counts: dict[str, PartCounts]
     ) -> bool:
         """Count one class; return whether it says anything."""
         if record.end.get("how") not in COUNTED_AS_RUN:
             self._ended(spec, _how(record))
             return False
         for name, instances in check_parts(record, parts_for(self.claims, setting.name)).items():
-            evidence[name].add(index, instances.tested, instances.times)
-            if evidence[name].first == index:
+            counts[name].add(index, instances.tested, instances.times)
+            if counts[name].first == index:
                 self._walked[name, setting.name] = record
         return True
 
@@ -286,10 +301,15 @@ class Trial:
                 self._now()
 
     def _witness(self, part: Part, setting: Setting, index: int) -> None:
-        spec = spec_of(setting, self.seed, index)
-        record = made(spec) if setting.schedules else self._walked[part.name, setting.name]
-        again = follow(Program.of(spec), spec, record)
-        judge(spec, again, 0.0)  # so that a replay of it has a verdict to compare with
+        spec = spec_of(setting, self.options.seed, index)
+        if setting.schedules:
+            with drawn(spec) as played:
+                record = played.record
+        else:
+            record = self._walked[part.name, setting.name]
+        program = MAKERS.program(spec)
+        again = follow(program, spec, record)
+        judge(program, spec, again, 0.0)  # so that a replay of it has a verdict to compare with
         example = check_parts(again, [part])[part.name].example
         if example is None:
             raise InternalError(f"schedule {index} of {setting.name} does not decide {part.name} when made again")
@@ -312,7 +332,7 @@ def _save(record: Record, part: Part, example: Example, folder: Path) -> tuple[s
 def _repeats(path: Path, part: Part, example: Example) -> bool:
     """Follow a record strictly, and say whether the part is decided by the same instance."""
     try:
-        record = replay_record(str(path)).record
+        record = replay_record(str(path), MAKERS).record
     except MmraceError:
         return False
     return record is not None and check_parts(record, [part])[part.name].example == example

@@ -90,7 +90,7 @@ TESTS: dict[str, tuple[str, ...]] = {
 
 def setting_of(spec: RunSpec) -> Setting:
     """Return the program of a run."""
-    return next(s for s in SETTINGS.values() if (s.scenario, s.params) == (spec.scenario, spec.params))
+    return next(s for s in SETTINGS.values() if (s.scenario, s.params) == (spec.program, spec.params))
 
 
 def repeated_by(spec: RunSpec) -> str:
@@ -113,7 +113,7 @@ class Witness:
 
 
 @dataclass(slots=True)
-class Evidence:
+class PartCounts:
     """What the schedules of one program say of one part.  `first`: index of the first that decides it, -1: none."""
 
     runs: int = 0
@@ -132,7 +132,7 @@ class Evidence:
 
 
 @dataclass(slots=True)
-class Finding:
+class Failure:
     """A run that ended as no correct run does."""
 
     spec: RunSpec
@@ -140,28 +140,28 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Result:
+class ClaimsResult:
     """What came of it.  `evidence`: part -> setting -> what its schedules say."""
 
     claims: tuple[Claim, ...]
     seed: int
-    evidence: dict[str, dict[str, Evidence]] = field(default_factory=dict)
+    evidence: dict[str, dict[str, PartCounts]] = field(default_factory=dict)
     witnesses: dict[str, Witness] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     runs: int = 0
     cut: int = 0
     seconds: float = 0.0
     interrupted: bool = False
 
-    def programs(self, part: Part) -> list[tuple[Setting, Evidence]]:
+    def programs(self, part: Part) -> list[tuple[Setting, PartCounts]]:
         """Return the programs that were run for a part, in their own order, with what they say."""
         found = self.evidence.get(part.name, {})
         return [(setting, found[name]) for name, setting in SETTINGS.items() if name in found]
 
-    def sampled(self, part: Part) -> Evidence:
+    def sampled(self, part: Part) -> PartCounts:
         """Return the sum over the programs that were sampled."""
-        total = Evidence()
+        total = PartCounts()
         for setting, evidence in self.programs(part):
             if setting.schedules:
                 total.runs += evidence.runs
@@ -169,7 +169,7 @@ class Result:
                 total.times += evidence.times
         return total
 
-    def walked(self, part: Part) -> list[tuple[Setting, Evidence]]:
+    def walked(self, part: Part) -> list[tuple[Setting, PartCounts]]:
         """Return the programs that were walked, with what they say; without those that put the part to no test."""
         return [(setting, e) for setting, e in self.programs(part) if not setting.schedules and e.tested]
 
@@ -207,7 +207,7 @@ class Result:
         """The exit code: Ctrl-C, a claim broken or a run that failed, trouble, a claim without instances, or none."""
         if self.interrupted:
             return EXIT_INTERRUPTED
-        if self.broken or self.findings:
+        if self.broken or self.failures:
             return EXIT_FAIL
         if self.troubles:
             return EXIT_INTERNAL

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmrace.report.finding import summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
-from mmrace.runs.store import summary_text
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.totals import Hit, Tally
 
@@ -72,9 +72,15 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
         console.print(f"unknown in {runs(times)} because of {escape(reason)}", highlight=False)
 
 
+def refused(tally: Tally) -> dict[str, int]:
+    """Return the refused migrations by reason, most frequent first."""
+    prefix = "migrations.refused."
+    return {key.removeprefix(prefix): n for key, n in tally.counters.most_common() if key.startswith(prefix)}
+
+
 def refusals(tally: Tally) -> str:
     """Write the refused migrations by reason."""
-    return ", ".join(f"{reason} {count(n)}" for reason, n in tally.refused().items()) or "-"
+    return ", ".join(f"{reason} {count(n)}" for reason, n in refused(tally).items()) or "-"
 
 
 def _canaries(result: CampaignResult, console: Console) -> None:
@@ -145,7 +151,7 @@ def _findings(result: CampaignResult, console: Console) -> None:
     hits = list(result.hits.values())
     for hit in hits[:HITS_SHOWN_MAX]:
         console.print(finding_text(hit), markup=False, highlight=False, soft_wrap=True)
-    rest = len(hits) - HITS_SHOWN_MAX + result.hits_dropped
+    rest = len(hits) - HITS_SHOWN_MAX + result.hits.dropped
     if rest > 0:
         console.print(f"and {rest} more findings", highlight=False)
 
@@ -154,12 +160,14 @@ def finding_text(hit: Hit) -> str:
     """Write a finding: where it was saved, or else all of it, so that nothing is lost with the disk."""
     lines = [f"FINDING {hit.finding.signature}  {hit.finding.title}"]
     lines.append(f"  oracle {hit.finding.oracle}: {hit.finding.rule}; seen in {runs(hit.times)}")
-    if hit.folder:
-        lines.append(f"  saved in {hit.folder}" + (" (a folder that was there already)" if hit.known else ""))
+    if hit.saved.folder:
+        lines.append(
+            f"  saved in {hit.saved.folder}" + (" (a folder that was there already)" if hit.saved.before else "")
+        )
         lines.append(f"  repeat: {hit.spec.command()}")
     else:
-        if hit.unsaved:
-            lines.append(f"  COULD NOT BE SAVED: {hit.unsaved}; this is all of it:")
+        if hit.saved.error:
+            lines.append(f"  COULD NOT BE SAVED: {hit.saved.error}; this is all of it:")
         text = summary_text(hit.spec, "FAIL", [hit.finding], [hit.spec.command()])
         lines.extend(f"  | {line}" for line in text.splitlines())
     return "\n".join(lines)
@@ -199,6 +207,6 @@ def _verdict(result: CampaignResult, console: Console) -> None:
     parts = [runs(total.runs), f"{count(total.ops)} ops", duration(result.seconds)]
     if result.trials:
         parts.append(f"canaries found {found} of {len(result.trials)}")
-    parts.append(f"findings {len(result.hits) + result.hits_dropped}")
+    parts.append(f"findings {len(result.hits) + result.hits.dropped}")
     style = STYLES[result.verdict]
     console.print(f"[{style}]{result.verdict}[/]  {', '.join(parts)}  (seed {result.request.seed})", highlight=False)

@@ -1,6 +1,6 @@
 """The table of claims: what each says, the verdict, the evidence; below it the witnesses with their replay commands.
 
-Invariant: everything comes from the `Result`; a verdict always stands beside what it rests on.
+Invariant: everything comes from the `ClaimsResult`; a verdict always stands beside what it rests on.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.claims.judges import Part
-from mmrace.claims.result import SETTINGS, Result, Witness, repeated_by
+from mmrace.claims.result import SETTINGS, ClaimsResult, Witness, repeated_by
 from mmrace.report.numbers import count, duration, runs
 
 WIDTHS = (5, 42, 25, 0)  # in characters; 0: what is left
-FINDINGS_SHOWN_MAX = 5
+FAILURES_SHOWN_MAX = 5
 TROUBLES_SHOWN_MAX = 3
 STYLES = {"held": "green", "true": "green", "false as worded": "bold magenta", "BROKEN": "bold red"}
 
@@ -28,7 +28,7 @@ class Lines:
     def __init__(self, console: Console, *, quiet: bool) -> None:
         self.console, self.quiet = console, quiet
 
-    def __call__(self, result: Result) -> None:
+    def __call__(self, result: ClaimsResult) -> None:
         """Print where it stands."""
         if not self.quiet:
             _print(self.console, f"{duration(result.seconds)}: {runs(result.runs)}")
@@ -38,21 +38,21 @@ def _print(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def show(result: Result, console: Console, *, quiet: bool = False) -> None:
+def show(result: ClaimsResult, console: Console, *, quiet: bool = False) -> None:
     """Print table, witnesses, programs and the last line; `quiet`: no programs."""
     console.print(_table(result))
     for name, witness in result.witnesses.items():
         _witness(name, witness, result, console)
     if not quiet:
         _programs(result, console)
-    for finding in result.findings[:FINDINGS_SHOWN_MAX]:
-        _print(console, f"A RUN FAILED ({finding.how}); repeat: {repeated_by(finding.spec)}")
+    for failure in result.failures[:FAILURES_SHOWN_MAX]:
+        _print(console, f"A RUN FAILED ({failure.how}); repeat: {repeated_by(failure.spec)}")
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
         _print(console, f"trouble: {trouble}")
     _print(console, _last(result))
 
 
-def _table(result: Result) -> Table:
+def _table(result: ClaimsResult) -> Table:
     table = Table(
         "claim", "in short", "verdict", "evidence", title="claims of exclusion", title_justify="left",
         title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, expand=True,
@@ -72,7 +72,7 @@ def _table(result: Result) -> Table:
     return table
 
 
-def verdict_of(result: Result, part: Part) -> str:
+def verdict_of(result: ClaimsResult, part: Part) -> str:
     """Write the verdict on one part, with what it covers."""
     word = result.verdict(part)
     if word == "not tested yet":
@@ -93,7 +93,7 @@ def verdict_of(result: Result, part: Part) -> str:
     return "BROKEN: false as worded" if part in result.broken else word
 
 
-def evidence_of(result: Result, part: Part) -> str:
+def evidence_of(result: ClaimsResult, part: Part) -> str:
     """Write what the verdict on one part rests on."""
     word = result.verdict(part)
     if word == "not tested yet":
@@ -111,7 +111,7 @@ def evidence_of(result: Result, part: Part) -> str:
     return "; ".join([*texts, _looked_at(result, part)])
 
 
-def _looked_at(result: Result, part: Part) -> str:
+def _looked_at(result: ClaimsResult, part: Part) -> str:
     """Name the programs that a verdict rests on."""
     texts = []
     sampled = result.sampled(part)
@@ -124,7 +124,7 @@ def _looked_at(result: Result, part: Part) -> str:
     return "; ".join(texts)
 
 
-def _witness(name: str, witness: Witness, result: Result, console: Console) -> None:
+def _witness(name: str, witness: Witness, result: ClaimsResult, console: Console) -> None:
     part = next(part for claim in result.claims for part in claim.parts if part.name == name)
     word = "shows" if part.exists else "refutes"
     steps = ", ".join(map(str, witness.example.steps))
@@ -139,7 +139,7 @@ def _witness(name: str, witness: Witness, result: Result, console: Console) -> N
         _print(console, f"    {shlex.join(['mmrace', 'replay', witness.path])}    ({proof})")
 
 
-def _programs(result: Result, console: Console) -> None:
+def _programs(result: ClaimsResult, console: Console) -> None:
     used = [name for name in SETTINGS if any(name in found for found in result.evidence.values())]
     if used:
         _print(console, "programs:")
@@ -147,7 +147,7 @@ def _programs(result: Result, console: Console) -> None:
         _print(console, f"    {name}: mmrace explore {SETTINGS[name].command}")
 
 
-def _last(result: Result) -> str:
+def _last(result: ClaimsResult) -> str:
     parts = [part for claim in result.claims for part in claim.parts]
     words = [result.verdict(part) for part in parts]
     said = [f"{words.count(word)} {word}" for word in ("held", "true", "false as worded", "not shown") if word in words]
@@ -157,8 +157,8 @@ def _last(result: Result) -> str:
     text = f"{len(result.claims)} claims in {len(parts)} parts: {', '.join(said)}"
     if result.broken:
         text += f"; BROKEN, though the protocol says they hold: {', '.join(part.name for part in result.broken)}"
-    if result.findings:
-        text += f"; {runs(len(result.findings))} failed"
+    if result.failures:
+        text += f"; {runs(len(result.failures))} failed"
     if result.cut:
         text += f"; {runs(result.cut)} cut and not counted"
     text += f"  (seed {result.seed}, {runs(result.runs)}, {duration(result.seconds)})"

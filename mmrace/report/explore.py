@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmrace.report.campaign import HITS_SHOWN_MAX, STYLES, TROUBLES_SHOWN_MAX
+from mmrace.report.finding import summary_text
 from mmrace.report.numbers import count, duration
-from mmrace.runs.store import summary_text
 from mmrace.search.explore.result import Exploration
 from mmrace.search.totals import Hit
 
@@ -71,7 +71,7 @@ def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
 def _coverage(result: Exploration, console: Console) -> None:
     ask, tally, classes = result.ask, result.tally, result.classes
     params = " ".join(f"{key}={value}" for key, value in ask.params) or "(defaults)"
-    _print(console, f"scenario {ask.scenario}, parameters {params}, variant {ask.variant or '(correct, era 3.3)'}")
+    _print(console, f"scenario {ask.program}, parameters {params}, variant {ask.variant or '(correct, era 3.3)'}")
     rate = tally.runs / result.seconds if result.seconds else 0.0
     _print(
         console,
@@ -105,14 +105,14 @@ def _coverage(result: Exploration, console: Console) -> None:
 def _findings(result: Exploration, console: Console) -> None:
     for signature, hit in list(result.hits.items())[:HITS_SHOWN_MAX]:
         commands = [hit.spec.command()]
-        record = Path(hit.folder, "record.jsonl")
-        if hit.folder and record.exists():
+        record = Path(hit.saved.folder, "record.jsonl")
+        if hit.saved.folder and record.exists():
             commands.insert(0, shlex.join(["mmrace", "replay", str(record)]))
         _print(console, summary_text(hit.spec, "FAIL", [hit.finding], commands).rstrip())
         times = f"seen in {count(hit.times)} of {count(result.tally.runs)} schedules"
         _print(console, times + _proof(result, signature, hit))
-        if hit.unsaved:
-            _print(console, f"NOT SAVED: {hit.unsaved}")
+        if hit.saved.error:
+            _print(console, f"NOT SAVED: {hit.saved.error}")
     left = len(result.hits) - HITS_SHOWN_MAX
     if left > 0:
         _print(console, f"and {count(left)} more findings")
@@ -123,8 +123,10 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
     if signature in result.replayed:
         again, tried = result.replayed[signature]
         text += f"; replayed {again} of {tried}"
-        if again < tried and hit.known:
-            text += f" (kept by an earlier session, perhaps of another program: remove {hit.folder} for a new record)"
+        if again < tried and hit.saved.before:
+            text += (
+                f" (kept by an earlier session, perhaps of another program: remove {hit.saved.folder} for a new record)"
+            )
     if signature in result.realised:
         met = result.realised[signature]
         text += f"; realised, see {met}" if met else "; predicted only: no search made it happen"

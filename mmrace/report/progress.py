@@ -127,7 +127,7 @@ def facts(result: CampaignResult) -> list[tuple[str, str]]:
     ]
     if result.trials:
         rows.append(("canaries", f"{found} of {len(result.trials)}"))
-    rows.append(("findings", count(len(result.hits) + result.hits_dropped)))
+    rows.append(("findings", count(len(result.hits) + result.hits.dropped)))
     return rows
 
 

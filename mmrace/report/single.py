@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from mmrace.report.campaign import STYLES
+from mmrace.report.finding import summary_text
 from mmrace.report.numbers import count
 from mmrace.runs.spec import RunResult
-from mmrace.runs.store import summary_text
 from mmrace.search.totals import Tally
 
 

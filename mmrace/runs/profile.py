@@ -16,46 +16,47 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmrace.oracles.general import data_race
+from mmrace.runs.chosen import Chosen
+from mmrace.runs.play import Play, play
 from mmrace.runs.program import Program
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
-from mmrace.runtime.record import Record
 from mmrace.strategies.contract import LaneUse, Profile
 from mmrace.strategies.random_walk import RandomWalk
 
+NO_FIELD = "none"
+"""What `--promote` calls no field at all."""
 RUNS = 3  # of which the longest is taken; a run seldom ends early
 RACING_RUNS = 24
 """Runs that look for racing accesses: a field whose race all of them miss is no switch point, and still recorded,
 clocked and reported when a later run shows it."""
 
-NO_FIELD = "none"  # as text, of no plain field that is a switch point
-
 _profiles: dict[tuple[Any, ...], Profile] = {}
 _racing: dict[tuple[Any, ...], frozenset[str]] = {}
 
 
-def _key(program: Program) -> tuple[Any, ...]:
-    params = tuple(sorted(program.params.items()))
-    return program.scenario.name, params, program.variant.name, program.workload_name
-
-
-def _walks(program: Program, runs: int, promoted: frozenset[str] | None) -> Iterator[Controlled]:
+def _walks(program: Program, runs: int, promoted: frozenset[str] | None) -> Iterator[Play]:
     for i in range(runs):
-        strategy = RandomWalk(random.Random(i).random)
-        engine = program.engine("fiber", strategy, i, promoted=promoted)
-        program.play(engine)
-        yield engine
-        engine.release()
+        chosen = Chosen(RandomWalk(random.Random(i).random), promoted)
+        spec = RunSpec(program.name, engine="fiber", strategy="random", seed=i)
+        with play(program, spec, chosen) as played:
+            yield played
+
+
+def _engine(played: Play) -> Controlled:
+    assert isinstance(played.engine, Controlled)
+    return played.engine
 
 
 def profile_of(program: Program, promoted: frozenset[str] | None = None) -> Profile:
     """Return the program's profile; made once in a process.  Args: promoted: as the runs to come have it."""
-    key = (*_key(program), promoted)
+    key = (*program.key, promoted)
     made = _profiles.get(key)
     if made is None:
-        walks = _walks(program, RUNS, promoted)
-        longest = max(walks, key=lambda engine: (engine.end.get("how") == "finished", engine.step))
+        engines = map(_engine, _walks(program, RUNS, promoted))
+        longest = max(engines, key=lambda engine: (engine.end.get("how") == "finished", engine.step))
         made = _profiles[key] = measure(longest)
     return made
 
@@ -97,12 +98,12 @@ def measure(engine: Controlled) -> Profile:
 
 def racing(program: Program) -> frozenset[str]:
     """Return the plain fields ("Class.field") whose accesses raced in some profiled run, benign or not."""
-    key = _key(program)
+    key = program.key
     made = _racing.get(key)
     if made is None:
         found: set[str] = set()
-        for engine in _walks(program, RACING_RUNS, None):
-            found |= data_race.racing_fields(Record.of_run(engine, {}, {}))
+        for played in _walks(program, RACING_RUNS, None):
+            found |= data_race.racing_fields(played.record)
         made = _racing[key] = frozenset(found)
     return made
 

@@ -1,132 +1,89 @@
-"""What is run, resolved: a scenario with all its parameters, a variant and a workload; and how an engine runs it.
+"""What is run, resolved: the contract of a program, and who makes programs from their names.
 
-Invariant: a program is a function of the parts of a spec that name what is run; who chooses, and the seed, are the
-engine's.
+A program travels as text (`RunSpec`: maker, name, parameters, hash of its file); each process makes the object anew
+(`Makers.program`).  Invariant: a program is a function of those parts of a spec; who chooses, and the seed, are the
+engine's.  Not here: any program.  Makers are handed in by whoever starts runs.
 """
 
 from __future__ import annotations
 
-import platform
-import sys
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
 
-from mmrace import history, scenarios
-from mmrace.history.variant import CORRECT, Variant, applied
-from mmrace.runs.spec import RunSpec
+from mmrace.oracles.general.judgement import Oracle
+from mmrace.runs.spec import Params, RunSpec, Value
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.errors import InternalError, NondeterminismError, UsageError, Violation
-from mmrace.runtime.fiber import Fiber
-from mmrace.runtime.free import Free
-from mmrace.runtime.gate import Gate
-from mmrace.runtime.noise import Noise
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.record import Record
-from mmrace.runtime.strategy import Strategy
-from mmrace.scenarios.scenario import Scenario, Stage
-from mmrace.scenarios.workload import Workload
+from mmrace.runtime.tables import Tables
 
-ERA = "3.3"
-CONTROLLED: dict[str, type[Controlled]] = {"gate": Gate, "fiber": Fiber}
-ENGINES = ("free", *CONTROLLED)
-NO_RESULT = (UsageError, InternalError, NondeterminismError, KeyboardInterrupt)
-"""Errors that are never the model's, planted bug or not."""
+Engine: TypeAlias = FreeEngine | Controlled
 
 
-@dataclass(frozen=True)
-class Program:
-    """One program; see the module docstring."""
+class Program(Protocol):
+    """One program.  A maker's program subclasses this and states what differs from the defaults.
 
-    scenario: Scenario
-    params: dict[str, int | str]
-    variant: Variant
-    workload: Workload | None
-    workload_name: str | None
+    Attributes: name: as a spec spells it.  params: complete.  key: equal for programs that do the same.  ncpus: CPUs of
+    the machine.  steps_max: bound of a run in ops.  judges: by name, in the order in which they are asked.  required:
+    those of them that must have found something to check.  may_raise: a Python exception out of a task is a result;
+    otherwise it is a bug of mmrace.  tables: what it says of its own names.
+    """
 
-    @classmethod
-    def of(cls, spec: RunSpec) -> Program:
+    name: str
+    params: Mapping[str, Value]
+    judges: Mapping[str, Oracle]
+    required: frozenset[str]
+    may_raise: bool
+    tables: Tables
+
+    @property
+    def key(self) -> tuple[object, ...]: ...
+    @property
+    def ncpus(self) -> int: ...
+    @property
+    def steps_max(self) -> int: ...
+
+    def play(self, engine: Engine) -> dict[str, Any]:
+        """Run once on a fresh engine; return the final state, plain data for the record."""
+
+    def header(self) -> dict[str, Any]:
+        """Return what the record's header says of the program beyond its text."""
+        return {}
+
+    def counters(self, record: Record) -> dict[str, int]:
+        """Return what a run did, counted in the program's own terms."""
+        return {}
+
+
+class Maker(Protocol):
+    """Makes programs of one kind from their names."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def program(self, spec: RunSpec) -> Program:
         """Resolve the names of a spec.  Raises UsageError for one that does not exist."""
-        scenario = scenarios.get(spec.scenario)
-        if spec.engine not in ENGINES:
-            raise UsageError(expected=f"an engine out of {', '.join(ENGINES)}", got=spec.engine)
-        variant = history.get(spec.variant) if spec.variant else CORRECT
-        workload = Workload.load(spec.workload) if spec.workload else None
-        params = scenario.merged(dict(spec.params))
-        _check_workload(scenario, params, workload)
-        return cls(scenario, params, variant, workload, spec.workload)
 
-    @property
-    def steps_max(self) -> int:
-        """Bound of a run in ops."""
-        return self.scenario.steps(self.params, len(self.workload.actions) if self.workload else 0)
-
-    @property
-    def ncpus(self) -> int:
-        """CPUs of the machine."""
-        return self.scenario.ncpus(self.params)
-
-    def free(self, noise: str, seed: int) -> Free:
-        """Return a free-running engine for one run."""
-        return Free(Noise(noise, seed), seed=seed, ncpus=self.ncpus, steps_max=self.steps_max)
-
-    def engine(
-        self, name: str, strategy: Strategy, seed: int, *, sites: bool = False, promoted: frozenset[str] | None = None
-    ) -> Controlled:
-        """Return a controlled engine for one run."""
-        return CONTROLLED[name](
-            strategy, seed=seed, ncpus=self.ncpus, steps_max=self.steps_max, sites=sites, promoted=promoted
-        )
-
-    def play(self, engine: Free | Controlled) -> dict[str, Any]:
-        """Run on `engine`; return the final state.
-
-        Raises what the model raised, if that is no result: UsageError, InternalError, and for the correct protocol
-        anything that is no Violation.
-        """
-        stage = Stage(self.params, self.workload)
-        with applied(self.variant):
-            engine.run(lambda: self.scenario.play(stage))
-        error = engine.error
-        if error is not None and not isinstance(error, Violation):
-            if isinstance(error, NO_RESULT) or self.variant is CORRECT:
-                raise error
-            # a planted bug may trip over Python itself; that is a crash of the model, and no oracle's finding
-            engine.end = {"how": "crash", "detail": {"error": f"{type(error).__name__}: {error}"}}
-        return stage.final
-
-    def record(self, engine: Free | Controlled, final: dict[str, Any], spec: RunSpec, **more: object) -> Record:
-        """Return the record of a finished run.  Args: more: further entries of the header."""
-        free = isinstance(engine, Free)
-        promoted = None if isinstance(engine, Free) else engine.promoted
-        header = {
-            "scenario": spec.scenario,
-            "params": self.params,
-            "variant": spec.variant,
-            "era": ERA,
-            "engine": spec.engine,
-            "strategy": None if free else spec.strategy,
-            "load": list(spec.load),
-            "noise": spec.noise if free else None,
-            "seed": spec.seed,
-            "workload": spec.workload,
-            "ncpus": self.ncpus,
-            "promoted": None if promoted is None else sorted(promoted),
-            "explored": None if isinstance(engine, Free) else list(engine.explored()),
-            **{"profile": None, "corpus": None, **more},
-            "host": {"python": sys.version.split()[0], "machine": platform.machine()},
-        }
-        return Record.of_run(engine, header, final)
+    def given(self, name: str, params: Mapping[str, Value]) -> Params:
+        """Return which of a record's parameters have to be given to make its program again."""
 
 
-def _check_workload(scenario: Scenario, params: dict[str, int | str], workload: Workload | None) -> None:
-    if scenario.needs_workload != (workload is not None):
-        raise UsageError(
-            expected=f"{'a' if scenario.needs_workload else 'no'} workload for {scenario.name}",
-            got="none" if workload is None else workload.name,
-            where="--workload",
-        )
-    if workload is not None and int(params["pages"]) < len(workload.pages):
-        raise UsageError(
-            expected=f"pages of at least {len(workload.pages)}, as workload {workload.name} has",
-            got=params["pages"],
-            where="--param",
-        )
+class Makers:
+    """The makers that a front door knows, by kind.  Pickles, so that workers get them too."""
+
+    def __init__(self, *makers: Maker) -> None:
+        self._makers = {maker.kind: maker for maker in makers}
+
+    def of(self, kind: str) -> Maker:
+        """Return the maker of a kind.  Raises UsageError."""
+        if kind not in self._makers:
+            raise UsageError(expected=f"a maker of programs out of {', '.join(self._makers)}", got=kind, where="record")
+        return self._makers[kind]
+
+    def program(self, spec: RunSpec) -> Program:
+        """Make the program of a spec.  Raises UsageError."""
+        return self.of(spec.maker).program(spec)
+
+
+Resolve: TypeAlias = Callable[[RunSpec], Program]

@@ -9,11 +9,16 @@ from __future__ import annotations
 import hashlib
 import shlex
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runtime.record import Record
 from mmrace.strategies import registry
 from mmrace.strategies.feedback import Shown
+
+Value: TypeAlias = int | str
+Params: TypeAlias = tuple[tuple[str, Value], ...]
+"""Parameters of a run, sorted by name."""
 
 SEED_BITS = 48  # short enough to type, wide enough that no campaign meets a seed twice
 
@@ -22,13 +27,15 @@ SEED_BITS = 48  # short enough to type, wide enough that no campaign meets a see
 class RunSpec:
     """One run.
 
-    `params` are sorted pairs; `variant` "" is the correct protocol; `workload` None is no workload; `promote`: which
-    plain accesses are switch points under a controlled engine: "all", "racing", or fields by name; `load`: Python files
-    that register strategies of the user's own.
+    A program travels as text: `program` is its name, `maker` who makes it of that name (`program.Makers`), `params` are
+    sorted pairs of what differs from its defaults, `digest` the hash of the file that it comes from ("": it comes with
+    mmrace).  `variant` "" is the program as it stands; `workload` None is no workload.  `promote`: which plain accesses
+    are switch points under a controlled engine: "all", "racing", or fields by name.  `load`: Python files of the user's
+    own, executed first.
     """
 
-    scenario: str
-    params: tuple[tuple[str, int | str], ...] = ()
+    program: str
+    params: Params = ()
     variant: str = ""
     engine: str = "free"
     strategy: str = "random"
@@ -37,13 +44,15 @@ class RunSpec:
     workload: str | None = None
     promote: str = "all"
     load: tuple[str, ...] = ()
+    maker: str = "scenario"
+    digest: str = ""
 
     def command(self) -> str:
         """Return the command that repeats this run; of a walk through a tree, the one that walks there again."""
         if self.engine != "free" and registry.is_systematic(self.strategy):
-            words = ["mmrace", "explore", self.scenario, "--until-found", "--exhaustive"]
+            words = ["mmrace", "explore", self.program, "--until-found", "--exhaustive"]
         else:
-            words = ["mmrace", "run", self.scenario]
+            words = ["mmrace", "run", self.program]
         words += ["--engine", self.engine, "--seed", str(self.seed)]
         for path in self.load:
             words += ["--load", path]

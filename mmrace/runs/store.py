@@ -19,9 +19,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunResult, RunSpec
@@ -33,6 +34,9 @@ FOLDERS_MAX = 200  # a model that breaks in more ways than that needs no further
 HARNESS = "harness"
 """The oracle that speaks when no other can: a worker died, hung, or left threads behind."""
 
+Text: TypeAlias = Callable[[RunSpec, str, Sequence[Finding], Sequence[str]], str]
+"""(spec, verdict, findings, commands to paste) -> a failed run for the eye."""
+
 _counter = itertools.count()
 
 
@@ -41,13 +45,13 @@ class Saved:
     """What became of a finding: its folder, whether the folder was there before, or why it could not be written."""
 
     folder: str = ""
-    known: bool = False
+    before: bool = False
     error: str = ""
 
 
 def harness_finding(rule: str, title: str, spec: RunSpec | None, **facts: int | str) -> Finding:
     """Make a finding about a run that nobody could judge."""
-    where = "" if spec is None else f"{spec.scenario}/{spec.variant}/{spec.engine}"
+    where = "" if spec is None else f"{spec.program}/{spec.variant}/{spec.engine}"
     digest = hashlib.sha256(f"{HARNESS}\n{rule}\n{where}".encode()).hexdigest()[:12]
     return Finding(HARNESS, rule, title, {**facts, "times": 1}, digest)
 
@@ -67,24 +71,14 @@ def summary(
     }
 
 
-def summary_text(spec: RunSpec, verdict: str, findings: Sequence[Finding], commands: Sequence[str]) -> str:
-    """Return the same facts, one a line."""
-    lines = [f"verdict: {verdict}", f"scenario: {spec.scenario}", f"variant: {spec.variant or '(correct, era 3.3)'}"]
-    how = f"noise {spec.noise}" if spec.engine == "free" else f"strategy {spec.strategy}"
-    lines += [f"engine: {spec.engine}, {how}", f"seed: {spec.seed}"]
-    for finding in findings:
-        lines += ["", f"{finding.title} [{finding.signature}]"]
-        lines += [f"  oracle: {finding.oracle}", f"  rule: {finding.rule}"]
-        lines += [f"  {key}: {json.dumps(value, default=str)}" for key, value in finding.facts.items()]
-    lines += ["", *(f"repeat: {command}" for command in commands)]
-    return "\n".join(lines) + "\n"
-
-
 class FindingStore:
-    """The findings under one folder.  Safe for several processes at once: the rename decides who was first."""
+    """The findings under one folder.  Safe for several processes at once: the rename decides who was first.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args: text: makes summary.txt; None: there is none.  Pickles, if `text` does.
+    """
+
+    def __init__(self, folder: Path, text: Text | None = None) -> None:
+        self.folder, self.text = folder, text
 
     def save(self, result: RunResult) -> Saved:
         """Keep a failed run, or count it as a further hit if all its signatures have a folder.  Raises nothing."""
@@ -118,7 +112,7 @@ class FindingStore:
             if self._make(final, spec, record, facts, findings):
                 return Saved(str(final))
         self._hit(self.place(names[0]), spec)
-        return Saved(str(self.place(names[0])), known=True)
+        return Saved(str(self.place(names[0])), before=True)
 
     def _make(
         self, final: Path, spec: RunSpec, record: Record | None, facts: dict[str, object], findings: Sequence[Finding]
@@ -139,8 +133,8 @@ class FindingStore:
                 shutil.rmtree(temporary, ignore_errors=True)
         return True
 
-    @staticmethod
     def _write(
+        self,
         folder: Path,
         final: Path,
         spec: RunSpec,
@@ -157,9 +151,10 @@ class FindingStore:
         texts = {
             "seed": f"{spec.seed}\n",
             "command.txt": "".join(f"{command}\n" for command in commands),
-            "summary.txt": summary_text(spec, str(facts["verdict"]), findings, commands),
             "summary.json": json.dumps(facts, indent=1, default=str) + "\n",
         }
+        if self.text is not None:
+            texts["summary.txt"] = self.text(spec, str(facts["verdict"]), findings, commands)
         for name, text in texts.items():
             with open(folder / name, "w", encoding="utf-8") as out:
                 out.write(text)

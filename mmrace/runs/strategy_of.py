@@ -6,27 +6,15 @@ Invariant: the strategy is a function of (program, text, seed) and of what its d
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 from mmrace.runs import loading
+from mmrace.runs.chosen import Chosen
 from mmrace.runs.profile import profile_of, promoted_fields
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunSpec
-from mmrace.runtime.strategy import Strategy
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Draw
 from mmrace.strategies.feedback import Corpus, Feedback, Tape, corpus_of, is_feedback, stream
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A strategy for one run, with what belongs in the record's header."""
-
-    strategy: Strategy
-    promoted: frozenset[str] | None
-    profile: str | None
-    corpus: str | None = None
-    tape: Tape | None = None  # of the draws, under feedback
 
 
 def strategy_for(program: Program, spec: RunSpec) -> Chosen:

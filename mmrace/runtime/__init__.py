@@ -1,7 +1,8 @@
 """Runtime: points, tasks, engines, locks and wait queues, record.
 
 ``from mmrace import runtime as rt`` is all that the kernel model needs.  Each primitive is written once, on the
-contract of an engine (`contract.py`); `gate.py` and `free.py` are the engines, `live.py` says which one runs.
+contract of an engine (`contract.py`).  The engines are in `gate.py`, `fiber.py` and `free.py`; `live.py` says which
+one runs.
 """
 
 from mmrace.runtime.context import (
@@ -18,12 +19,12 @@ from mmrace.runtime.context import (
 from mmrace.runtime.errors import (
     Abort,
     InternalError,
-    LivenessFailure,
     MmraceError,
     NondeterminismError,
     UsageError,
     Violation,
 )
+from mmrace.runtime.fields import Field, ghost, shared
 from mmrace.runtime.flags import (
     FlagWord,
     bit_lock,
@@ -62,12 +63,13 @@ from mmrace.runtime.locks import (
     spinlock,
 )
 from mmrace.runtime.percpu import PerCpu
+from mmrace.runtime.poison import poison, revive
 from mmrace.runtime.pool import pool_size
 from mmrace.runtime.refcount import Refcount, refcount
 from mmrace.runtime.retry import until_changed
-from mmrace.runtime.struct import Field, Struct, fresh, ghost, peek, poison, revive, shared
+from mmrace.runtime.struct import Struct, fresh, peek
 from mmrace.runtime.task import Cpu, Task
-from mmrace.runtime.tasks import (
+from mmrace.runtime.task_ops import (
     Completion,
     bug_on,
     choose,
@@ -104,7 +106,6 @@ __all__ = [
     "FlagWord",
     "InternalError",
     "Kind",
-    "LivenessFailure",
     "MmraceError",
     "Mutex",
     "NondeterminismError",

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from mmrace.runtime import live
 from mmrace.runtime.errors import Violation
-from mmrace.runtime.kinds import Kind
+from mmrace.runtime.kinds import IRQ, PREEMPT
 from mmrace.runtime.task import Cpu, Task
-
-_IRQ, _PREEMPT = int(Kind.IRQ), int(Kind.PREEMPT)
 
 
 def might_sleep() -> None:
@@ -36,14 +34,14 @@ def preempt_off(task: Task) -> None:
     depth = task.preempt
     task.preempt = depth + 1
     if not depth:
-        live.engine.hold_cpu(task)  # type: ignore[union-attr]
+        live.engine.hold_cpu(task)
 
 
 def preempt_on(task: Task) -> None:
     """Undo `preempt_off` (inside an op)."""
     task.preempt = depth = task.preempt - 1
     if not depth:
-        live.engine.release_cpu(task)  # type: ignore[union-attr]
+        live.engine.release_cpu(task)
 
 
 def irqs_off(task: Task) -> None:
@@ -51,14 +49,14 @@ def irqs_off(task: Task) -> None:
     depth = task.irq_depth
     task.irq_depth = depth + 1
     if not depth:
-        live.engine.irqs_off(task)  # type: ignore[union-attr]
+        live.engine.irqs_off(task)
 
 
 def irqs_on(task: Task) -> None:
     """Undo `irqs_off` (inside an op)."""
     task.irq_depth = depth = task.irq_depth - 1
     if not depth:
-        live.engine.irqs_on(task)  # type: ignore[union-attr]
+        live.engine.irqs_on(task)
 
 
 def _cpu_of(task: Task, what: str) -> Cpu:
@@ -71,7 +69,7 @@ def _cpu_of(task: Task, what: str) -> Cpu:
 def local_irq_disable() -> None:
     """Keep interrupts off this CPU.  Point: always."""
     cpu = _cpu_of(live.current(), "local_irq_disable")
-    code = cpu.code + _IRQ
+    code = cpu.code + IRQ
     task = live.point(cpu, code)
     irqs_off(task)
     task.log((task.id, code, "disable", None))
@@ -80,7 +78,7 @@ def local_irq_disable() -> None:
 def local_irq_enable() -> None:
     """Let interrupts come again.  Point: always."""
     cpu = _cpu_of(live.current(), "local_irq_enable")
-    code = cpu.code + _IRQ
+    code = cpu.code + IRQ
     task = live.point(cpu, code)
     irqs_on(task)
     task.log((task.id, code, "enable", None))
@@ -89,7 +87,7 @@ def local_irq_enable() -> None:
 def preempt_disable() -> None:
     """Keep other tasks off this CPU.  Point: always."""
     cpu = _cpu_of(live.current(), "preempt_disable")
-    code = cpu.code + _PREEMPT
+    code = cpu.code + PREEMPT
     task = live.point(cpu, code)
     preempt_off(task)
     task.log((task.id, code, "disable", None))
@@ -98,7 +96,7 @@ def preempt_disable() -> None:
 def preempt_enable() -> None:
     """Let other tasks of this CPU run again.  Point: always."""
     cpu = _cpu_of(live.current(), "preempt_enable")
-    code = cpu.code + _PREEMPT
+    code = cpu.code + PREEMPT
     task = live.point(cpu, code)
     preempt_on(task)
     task.log((task.id, code, "enable", None))
@@ -123,21 +121,21 @@ def irq_enter(cpu: int) -> None:
     It begins only while interrupts are on there and no other one runs, and the CPU's own task does not go on before
     it ended.  Point: always.
     """
-    engine = live.need()
+    engine = live.engine
     target = engine.cpu(cpu)
-    code = target.code + _IRQ
+    code = target.code + IRQ
     task = engine.irq_enter(target, code)
     task.log((task.id, code, "enter", cpu))
 
 
 def irq_exit() -> None:
     """End the interrupt that this task runs.  Point: always."""
-    engine = live.need()
+    engine = live.engine
     task = engine.current()
     cpu = task.cpu_
     if not task.in_irq or cpu is None:
         raise Violation("lock-discipline", "irq_exit outside an interrupt", task=task.name)
-    code = cpu.code + _IRQ
+    code = cpu.code + IRQ
     task = live.point(cpu, code)
     task.log((task.id, code, "exit", cpu.id))
     engine.irq_exit(task, cpu)  # after the log: under `free` it lets the CPU's task go on

@@ -13,53 +13,18 @@ Point: `point` and `gated` always are one; nothing else in the contract is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from mmrace.runtime.task import Cpu, Task
-
-
-class Guard:
-    """What makes one op on an object atomic under `free`: a lock, and the stamp of the object's last op."""
-
-    __slots__ = ("lock", "ver")
-
-    def __init__(self, lock: Any) -> None:
-        self.lock = lock
-        self.ver = 0
-
-
-class Guarded(Protocol):
-    """Anything that an op can be on."""
-
-    guard: Guard | None
-
-
-class Gate:
-    """An object whose op may have to wait: disabled while `busy`.
-
-    `waiters` are the tasks with an op pending on it; `owner` is who made it busy (for explanations), `taken_at` where.
-    """
-
-    __slots__ = ("busy", "code", "guard", "owner", "taken_at", "waiters")
-
-    def __init__(self, code: int, guard: Guard | None) -> None:
-        self.code = code
-        self.guard = guard
-        self.busy = False
-        self.owner: Task | None = None
-        self.taken_at: Site | None = None
-        self.waiters: list[Task] = []
-
-
-Site = tuple[Any, int, Any, int]
-"""(code object, instruction offset, caller's code object, caller's offset); named by `sites.site_name`."""
+from mmrace.runtime.tables import Tables
+from mmrace.runtime.task import Cpu, Gate, Guard, Guarded, Task
 
 
 class Engine(Protocol):
     """See the module docstring.  One instance serves one run."""
 
     name: str
+    real_threads: bool
+    """Whether tasks are OS threads, so that locks of the model must be real ones."""
     aborting: bool
     marks: dict[str, int]
     tasks: list[Task]
@@ -67,6 +32,8 @@ class Engine(Protocol):
     """Told what events do not say (`enabled.Observer`), or None."""
     objects: list[tuple[int, Any]]
     """(first lane, object) of everything registered so far."""
+    tables: Tables
+    """What the program says of its own names."""
 
     def point(self, obj: Guarded, code: int) -> Task:
         """Announce an op that is always enabled; return the current task when it may do it."""

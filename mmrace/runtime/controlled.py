@@ -8,10 +8,10 @@ A program may ask for *fixed order* (`fix_order`) where nothing is to be explore
 task goes on while it can, then the enabled task that was spawned first; the strategy is not asked.
 
 A subclass supplies `point` and `gated` (the contract's, with its own way to hand the floor over in their middle: every
-op passes there, and a call more would cost a tenth of it), `_switch`, `_start`, `_begin`.
+op passes there, and a call more would cost a tenth of it), `_start`, `_begin`.
 
-A run's objects refer to each other in rings; `release` cuts them, so that what a run made is freed when the last one
-lets go of it, and not by a garbage collection that costs as much as a small run.
+A run's objects refer to each other in rings.  `release` cuts them all, so that a run is freed when its owner lets go
+of it, and not by a garbage collection, which costs as much as a small run.
 """
 
 from __future__ import annotations
@@ -20,40 +20,38 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mmrace.runtime import explain, live, sites
-from mmrace.runtime.contract import Gate, Guard, Site
-from mmrace.runtime.enabled import Enabled
-from mmrace.runtime.errors import Abort, InternalError, Violation, of_unwinding
-from mmrace.runtime.kinds import NOTE, SHIFT, Kind
+from mmrace.runtime import live, sites
+from mmrace.runtime.ending import Ending
+from mmrace.runtime.errors import Abort, InternalError
+from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
+from mmrace.runtime.retries import Retries
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
-from mmrace.runtime.struct import Struct, release
-from mmrace.runtime.task import Cpu, Task
-from mmrace.runtime.watch import RetryGate, changes, concerns, looked_at
+from mmrace.runtime.struct import Struct
+from mmrace.runtime.tables import EMPTY, Tables
+from mmrace.runtime.task import Cpu, Gate, Guard, Site, Task
 
-_BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
 _NEVER = sys.maxsize  # tasks, above which somebody is asked
+_NOBODY = RoundRobin()  # the strategy of a run that is over
 
 
-class Controlled(Enabled):
+class Controlled(Retries, Ending):
     """Base of the controlled engines; see the module docstring.
 
     Args: strategy: who chooses.  seed: of the tasks' own streams.  ncpus: CPUs of the model.  steps_max: bound of a
     run in ops.  sites: keep the site of every op (costs time; needed for reports).  promoted: the plain fields
-    ("Class.field") whose accesses are switch points; None: all of them.
+    ("Class.field") whose accesses are switch points; None: all of them.  tables: what the program says of its names.
 
     Attributes that no point reads are not slots: what most runs leave as it is costs a run nothing.
     """
 
     __slots__ = (
-        "__dict__", "_alone", "aborting", "alert_at", "alive", "events", "lanes", "log", "masks", "objects",
-        "order_fixed", "pick", "promoted", "running", "strategy", "tasks", "watching", "with_sites",
+        "_alone", "aborting", "alive", "lanes", "log", "masks", "order_fixed", "pick", "promoted",
+        "running", "strategy", "tasks", "with_sites",
     )  # fmt: skip
     name = "controlled"
     real_threads = True
     bounded_at: int | None = None
-    error: BaseException | None = None
     promoted_lanes: set[int]
-    watched = 0
 
     def __init__(
         self,
@@ -64,32 +62,28 @@ class Controlled(Enabled):
         steps_max: int = 100_000,
         sites: bool = False,
         promoted: frozenset[str] | None = None,
+        tables: Tables = EMPTY,
     ) -> None:
-        super().__init__()
+        super().__init__(steps_max)
         if strategy.needs_sites:
             sites, promoted = True, None
         self.strategy = strategy
         self.seed = seed
-        self.steps_max = steps_max
         self.with_sites = sites
         self.promoted = promoted
+        self.tables = tables
         self.aborting = False
         self.marks: dict[str, int] = {}
-        self.tasks: list[Task] = []
-        self.objects: list[tuple[int, Any]] = []
+        self.tasks = []
         self.lanes = ncpus
-        self.events: list[Any] = []
         self.masks: list[int] = []
         self.sites: list[Site | None] = []
         self.windows: list[int] = []
         """Steps at which fixed order went off and on again, in turn; empty: the whole run is explored."""
         self.alive = 0  # tasks that the run waits for
-        self.end: dict[str, Any] = {}
-        self.watching: list[RetryGate] = []
+        self.end = {}
         self.running: Task = None  # type: ignore[assignment]
         self.log: Callable[[tuple[Any, ...]], None] = self.events.append
-        self.alert_at = steps_max
-        """The step from which on a point looks closer: the bound, or at once if something is to be watched."""
         self.order_fixed = False
         self.pick: Callable[[list[Task], Task, int], Task] = strategy.pick
         self.asked_above = 0 if strategy.asked_when_alone else 1
@@ -147,9 +141,6 @@ class Controlled(Enabled):
     def note(self, kind: str, facts: tuple[object, ...]) -> None:
         self.log((self.running.id, NOTE, kind, facts))
 
-    def position(self, task: Task) -> int:
-        return len(self.events)
-
     def others(self, task: Task) -> Gate | None:
         if self.alive <= (not task.daemon):
             return None
@@ -185,7 +176,7 @@ class Controlled(Enabled):
         task.exit_gate = gate = Gate(code, None)
         gate.busy = True
         gate.owner = task
-        task.pending = code + _BEGIN
+        task.pending = code + BEGIN
         self.tasks.append(task)
         if not task.daemon:
             self.alive += 1
@@ -263,50 +254,6 @@ class Controlled(Enabled):
 
         return sited
 
-    # -- retry ------------------------------------------------------------------------------------------------------
-
-    def retry_point(self, task: Task, since: int, code: int) -> Task:
-        lanes: set[int] = set()
-        changed = False
-        for event in self.events[since:]:
-            if event[1] < 0:
-                continue
-            if event[0] == task.id:
-                looked_at(lanes, event[1], self.objects)
-            elif changes(event) and concerns(event, lanes, self.objects):
-                changed = True
-                break
-        if changed:
-            return self._retried(live.point(None, code), lanes)  # type: ignore[arg-type]
-        gate = RetryGate(code, lanes)
-        if self.watching:  # what this task did last may be what another one waits for
-            self._watch()
-        self.watched = len(self.events)
-        self.watching.append(gate)
-        self.alert_at = 0
-        task = live.gated(gate, code)
-        if gate in self.watching:
-            self.watching.remove(gate)
-        return self._retried(task, lanes)
-
-    def _retried(self, task: Task, lanes: set[int]) -> Task:
-        if self.observer is not None:
-            self.observer.retried(lanes)
-        return task
-
-    def _watch(self) -> None:
-        events = self.events
-        for i in range(self.watched, len(events)):
-            event = events[i]
-            if changes(event):
-                for gate in self.watching[:]:
-                    if concerns(event, gate.lanes, self.objects):
-                        self.watching.remove(gate)
-                        self.set_free(gate)
-        self.watched = len(events)
-        if not self.watching:
-            self.alert_at = self.steps_max
-
     # -- life and end -----------------------------------------------------------------------------------------------
 
     def run(self, main: Callable[[], object], cpu: int = 0) -> None:
@@ -322,7 +269,7 @@ class Controlled(Enabled):
             try:
                 self._next_op(root)
             except Exception as error:  # a replay of another program's record: let the root's thread go
-                self._fail(root, error)
+                self._failed(root, error)
             self._begin(root)
         finally:
             live.remove()
@@ -334,22 +281,22 @@ class Controlled(Enabled):
                 assert task.fn is not None and task.exit_gate is not None
                 if self.with_sites:
                     self.sites.append(None)
-                self.log((task.id, task.exit_gate.code + _BEGIN, None, None))
+                self.log((task.id, task.exit_gate.code + BEGIN, None, None))
                 task.fn(*task.args)
                 self._exit(task)
         except Abort:
             pass
         except BaseException as error:
-            self._fail(task, error)
+            self._failed(task, error)
         task.done = True
         self._off(task)
         if not self.aborting and self.alive == 0 and not task.daemon:
-            self._finish({"how": "finished", "detail": {}})
+            self._finished()
 
     def _exit(self, task: Task) -> None:
         gate = task.exit_gate
         assert gate is not None
-        code = gate.code + _EXIT
+        code = gate.code + EXIT
         live.point(gate, code)
         if self.with_sites:
             task.site = self.sites[-1] = None  # nowhere in the model
@@ -393,16 +340,16 @@ class Controlled(Enabled):
         """Return a task that did not end yet."""
         return next((other for other in self.tasks if not other.done), None)
 
-    def _finish(self, end: dict[str, Any]) -> None:
+    def _finish(self, how: str, detail: dict[str, Any]) -> None:
         if not self.end:
-            self.end = end
+            self.end = {"how": how, "detail": detail}
             if self.observer is not None:
                 self.observer.stopped()
         self.stop()
 
     def abandon(self, why: str) -> None:
         """End the run here: whoever searches has no use for the rest of it.  Raises Abort."""
-        self._finish({"how": "abandoned", "detail": {"why": why}})
+        self._finish("abandoned", {"why": why})
         raise Abort
 
     def stop(self) -> None:
@@ -410,18 +357,6 @@ class Controlled(Enabled):
         self.aborting = True
         self.alert_at = -1
         self.watching = []
-
-    def _fail(self, task: Task, error: BaseException) -> None:
-        if of_unwinding(error):
-            return
-        if isinstance(error, Violation):
-            facts = {"task": task.name, **error.facts}
-            self.log((task.id, NOTE, "violation", (error.oracle, error.rule, facts)))
-            detail = {"oracle": error.oracle, "rule": error.rule, "facts": facts, "at": sites.site_name(task.site)}
-            self._finish({"how": "violation", "detail": detail})
-        else:
-            self.error = self.error or error
-            self._finish({"how": "abort", "detail": {"task": task.name, "error": repr(error)}})
 
     def _lost(self, task: Task, error: BaseException) -> Task | None:
         """After a bug of the engine itself: never lose the floor; return who has to unwind next."""
@@ -433,9 +368,9 @@ class Controlled(Enabled):
     def _stuck(self, task: Task) -> None:
         """Nothing is enabled: the daemons idle, a deadlock, or a lost wake-up.  Raises Abort."""
         if self.alive == 0:
-            self._finish({"how": "finished", "detail": {}})
+            self._finished()
         else:
-            self._finish({"how": "deadlock", "detail": explain.standstill(self.tasks)})
+            self._stands_still()
         raise Abort
 
     def _bound(self) -> None:
@@ -448,34 +383,17 @@ class Controlled(Enabled):
             self.strategy = RoundRobin()
             self._ask_strategy()
             return
-        detail = explain.bound(self.tasks, self.events[self.bounded_at :], len(self.masks))
-        self._finish({"how": "bound", "detail": detail})
+        self._passed_bound(self.events[self.bounded_at :], len(self.masks))
         raise Abort
 
     def release(self) -> None:
-        """Let go of the model, whose objects keep each other alive; only names and numbers of them are left.
-
-        For whoever owns the run, when it is over and nobody will look at what objects hold any more: events, masks and
-        lanes can still be read and named.
-        """
-        for _, obj in self.objects:
-            if isinstance(obj, Struct):
-                release(obj)
-        for task in self.tasks:
-            if task.exit_gate is not None:
-                task.exit_gate.owner = None
-            task.fn = task.gate = task.entry = None
-            task.args = ()
-            task.held = []
-        for cpu in self.cpus:
-            cpu.tasks = []
-            cpu.irq_task = cpu.preempt_owner = cpu.owner = None
+        """Let go of the model, and of who chose and who watched; see `Ending.release`."""
+        super().release()
+        self.observer = None
+        self.strategy, self.pick = _NOBODY, _NOBODY.pick
         self._alone = []
         for name in ("point", "gated", "access"):
             self.__dict__.pop(name, None)
-
-    def _switch(self, task: Task, chosen: Task) -> None:
-        raise NotImplementedError
 
     def _start(self, task: Task) -> None:
         raise NotImplementedError

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from mmrace.runtime.contract import Gate
-from mmrace.runtime.errors import UsageError
 from mmrace.runtime.struct import Struct
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.task import Cpu, Gate, Task
 
 
 class Observer(Protocol):
@@ -84,11 +82,6 @@ class Enabled:
             self.contested = len(enabled) > self.asked_above
 
     # -- CPUs -------------------------------------------------------------------------------------------------------
-
-    def cpu(self, number: int) -> Cpu:
-        if not 0 <= number < len(self.cpus):
-            raise UsageError(expected=f"a CPU in 0..{len(self.cpus) - 1}", got=number, where="the model's CPUs")
-        return self.cpus[number]
 
     def hold_cpu(self, task: Task) -> None:
         cpu = task.cpu_

@@ -7,6 +7,9 @@ from a record.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 EXIT_PASS = 0
 EXIT_FAIL = 1
 EXIT_USAGE = 2
@@ -14,6 +17,10 @@ EXIT_NONDETERMINISM = 3
 EXIT_INTERNAL = 4
 EXIT_UNKNOWN = 5
 EXIT_INTERRUPTED = 130
+
+CLOSE_MAX = 3  # names that are proposed for an unknown one
+CLOSE_LIKENESS = 0.5  # from 0 to 1: a shorter name has a wrong letter or two in it and is still proposed
+LISTED_MAX = 12  # names that still fit into a message
 
 
 class MmraceError(Exception):
@@ -37,6 +44,22 @@ class UsageError(MmraceError):
         super().__init__(text)
 
 
+def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "", try_: str = "") -> UsageError:
+    """Return the error for a name that is not known: it proposes the close ones, and lists all if they are few.
+
+    Args: kind: what it should be the name of: "a scenario".  try_: what else helps, such as a command that lists all.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, CLOSE_MAX, CLOSE_LIKENESS)
+    hints = [f"did you mean {' or '.join(close)}?"] if close else []
+    return UsageError(
+        expected=f"{kind} out of {', '.join(names)}" if 0 < len(names) <= LISTED_MAX else f"the name of {kind}",
+        got=name,
+        where=where,
+        try_=" ".join([*hints, *([try_] if try_ else [])]),
+    )
+
+
 class Violation(MmraceError):
     """An oracle, or the runtime on its behalf, caught the model breaking a rule: a result, not an accident.
 
@@ -50,16 +73,6 @@ class Violation(MmraceError):
         self.oracle, self.rule, self.facts = oracle, rule, facts
         shown = ", ".join(f"{key}={value!r}" for key, value in facts.items())
         super().__init__(f"{oracle}: {rule}" + (f" ({shown})" if shown else ""))
-
-
-class LivenessFailure(MmraceError):
-    """Nobody can go on, or everybody goes on for ever: `detail` names each task, what it waits for and who holds it."""
-
-    exit_code = EXIT_FAIL
-
-    def __init__(self, kind: str, detail: dict[str, object]) -> None:
-        self.kind, self.detail = kind, detail
-        super().__init__(f"liveness: {kind}")
 
 
 class NondeterminismError(MmraceError):

@@ -15,10 +15,9 @@ from collections.abc import Callable
 from greenlet import getcurrent, greenlet
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import Abort
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Gate, Task
 
 
 class _Kept(threading.local):
@@ -32,26 +31,26 @@ _kept = _Kept()
 
 
 def _live_on(*_: object) -> None:
-    """Be a kept greenlet: whenever it is switched to, a task of the live engine got the floor for the first time."""
+    """Be a kept greenlet: a switch to it gives the floor to a task of the running engine for the first time."""
     me = getcurrent()
     while True:
         engine = live.engine
-        assert isinstance(engine, Fiber)
-        chosen = engine.live(engine.running)
+        assert isinstance(engine, FiberEngine)
+        chosen = engine.run_task(engine.running)
         after = engine.hub if chosen is None else chosen.baton
         engine.idle.append(me)
-        engine = chosen = None
+        del engine, chosen  # kept idle, it keeps nothing of a run
         after.switch()
 
 
-class Fiber(Controlled):
+class FiberEngine(Controlled):
     """The controlled engine on greenlets; see `Controlled` for the arguments."""
 
     __slots__ = ("hub", "idle")
     name = "fiber"
     real_threads = False
 
-    # `point` and `gated` are those of `gate.py` but for the way the floor is handed over.
+    # `point` and `gated` are those of `gate.py` but for the way the floor is handed over (a test compares them).
 
     def point(self, obj: object, code: int) -> Task:
         task = self.running
@@ -110,8 +109,8 @@ class Fiber(Controlled):
         task.baton = fiber = idle.pop() if idle else greenlet(_live_on)
         fiber.parent = self.hub  # gets what a bug of this module throws
 
-    def live(self, task: Task) -> Task | None:
-        """Live `task`, which got the floor for the first time; return who gets it next, None if the run is over."""
+    def run_task(self, task: Task) -> Task | None:
+        """Run `task`, which got the floor for the first time; return who gets it next, None if the run is over."""
         try:
             self._body(task)
             chosen = self._next(task)

@@ -11,26 +11,24 @@ Invariant: ghost owners change only inside ops on their bit.  Source: Linux `inc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep, preempt_off, preempt_on
-from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import Violation
-from mmrace.runtime.kinds import SHIFT, Kind
-from mmrace.runtime.struct import Part, Struct, joined
-from mmrace.runtime.task import Task
+from mmrace.runtime.fields import Owner, Part
+from mmrace.runtime.kinds import CLEAR, LOAD, SET, SHIFT, STORE, TEST, TEST_AND_CLEAR, TEST_AND_SET
+from mmrace.runtime.struct import Struct, joined
+from mmrace.runtime.task import Gate, Guard, Task
 from mmrace.runtime.wait import WaitEntry, WaitQueue, finish_wait, prepare_to_wait, sleep_on, wake_up
-
-_TEST, _SET, _CLEAR = int(Kind.TEST), int(Kind.SET), int(Kind.CLEAR)
-_TAS, _TAC = int(Kind.TEST_AND_SET), int(Kind.TEST_AND_CLEAR)
-_LOAD, _STORE = int(Kind.LOAD), int(Kind.STORE)
 
 BITS_MAX = 64  # of a word, as in the kernel
 _MASK_OF = tuple(1 << bit for bit in range(BITS_MAX))
 _TEST_OF, _SET_OF, _CLEAR_OF, _TAS_OF, _TAC_OF = (
-    tuple(bit + 1 << SHIFT | kind for bit in range(BITS_MAX)) for kind in (_TEST, _SET, _CLEAR, _TAS, _TAC)
+    tuple(bit + 1 << SHIFT | kind for bit in range(BITS_MAX))
+    for kind in (TEST, SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR)
 )
 """What an op on a bit adds to its word's code.  Tables, because callers pass enum members, with which arithmetic is
 slow."""
@@ -49,7 +47,7 @@ class FlagWord:
 
     __slots__ = ("code", "gates", "guard", "of", "owners", "part", "queues", "value")
 
-    def __init__(self, code: int, guard: Guard | None, struct: Struct, part: _FlagPart) -> None:
+    def __init__(self, code: int, guard: Guard | None, struct: Owner, part: _FlagPart) -> None:
         self.code = code
         self.guard = guard
         self.of = struct.name_
@@ -61,7 +59,7 @@ class FlagWord:
 
     def load(self) -> int:
         """Read the whole word.  Point: always."""
-        code = self.code + _LOAD
+        code = self.code + LOAD
         task = live.point(self, code)
         value = self.value
         task.log((task.id, code, value, None))
@@ -69,7 +67,7 @@ class FlagWord:
 
     def store(self, value: int) -> None:
         """Write the whole word, plainly: bits that others changed since the load are lost.  Point: always."""
-        code = self.code + _STORE
+        code = self.code + STORE
         task = live.point(self, code)
         old = self.value
         self.value = value
@@ -276,7 +274,7 @@ def bit_unlock(word: FlagWord, bit: int) -> None:
 def hand_over(word: FlagWord, bit: int, token: object) -> None:
     """Hand a held sleeping bit lock to the I/O `token`: tasks that act for it may release it.  Point: never."""
     word.owners[bit] = token
-    live.need().note("hand-over", (word.bit_code(bit) >> SHIFT, token))
+    live.engine.note("hand-over", (word.bit_code(bit) >> SHIFT, token))
 
 
 # -- bit spinlocks --------------------------------------------------------------------------------------------------
@@ -285,7 +283,7 @@ def hand_over(word: FlagWord, bit: int, token: object) -> None:
 def bit_spin_lock(word: FlagWord, bit: int) -> None:
     """Take a bit spinlock; preemption is off until it is released.  Point: always (disabled while held)."""
     gate = word.gate(bit)
-    code = gate.code + _TAS
+    code = gate.code + TEST_AND_SET
     task = live.gated(gate, code)
     _bit_taken(word, bit, gate, task)
     task.log((task.id, code, False, LOCK))
@@ -294,7 +292,7 @@ def bit_spin_lock(word: FlagWord, bit: int) -> None:
 def bit_spin_trylock(word: FlagWord, bit: int) -> bool:
     """Try to take a bit spinlock; never waits.  Point: always."""
     gate = word.gate(bit)
-    code = gate.code + _TAS
+    code = gate.code + TEST_AND_SET
     task = live.point(gate, code)
     busy = gate.busy
     if not busy:
@@ -310,7 +308,7 @@ def _bit_taken(word: FlagWord, bit: int, gate: Gate, task: Task) -> None:
     gate.taken_at = task.site
     task.held.append(gate)
     if gate.waiters:
-        live.engine.set_busy(gate)  # type: ignore[union-attr]
+        live.engine.set_busy(gate)
     else:
         gate.busy = True
 
@@ -318,7 +316,7 @@ def _bit_taken(word: FlagWord, bit: int, gate: Gate, task: Task) -> None:
 def bit_spin_unlock(word: FlagWord, bit: int) -> None:
     """Release a bit spinlock.  Raises Violation if another task holds it.  Point: always."""
     gate = word.gate(bit)
-    code = gate.code + _CLEAR
+    code = gate.code + CLEAR
     task = live.point(gate, code)
     if gate.owner is not task:
         task.log((task.id, code, gate.busy, None))
@@ -330,7 +328,7 @@ def bit_spin_unlock(word: FlagWord, bit: int) -> None:
     gate.owner = None
     task.held.remove(gate)
     if gate.waiters:
-        live.engine.set_free(gate)  # type: ignore[union-attr]
+        live.engine.set_free(gate)
     else:
         gate.busy = False
     preempt_on(task)
@@ -349,9 +347,17 @@ class _FlagPart(Part):
         if [int(bit) for bit in bits] != list(range(len(bits))):
             raise TypeError(f"{bits.__name__}: bits must be 0..{len(bits) - 1} without holes")
         self.lanes = 1 + len(bits) + len(waitable)
+        self.knots = bool(waitable)
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> FlagWord:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> FlagWord:
         return FlagWord(code, guard, owner, self)
+
+    def inner(self, made: FlagWord) -> Iterable[Gate]:
+        return list(made.gates.values())
+
+    def untie(self, made: FlagWord) -> None:
+        for queue in made.queues.values():
+            queue.entries = []
 
     def outlives(self, lane: int) -> bool:
         return lane > len(self.bits)

@@ -6,46 +6,42 @@ counter for the whole run; (stamp, stamp of the object's op before) is kept besi
 write that it saw and the merged record is a linear extension of task order and object order.
 
 Lock order inside the engine: a CPU's run lock, its irq lock, the object's guard; none is held while a task is parked.
-A standstill is seen at once: `awake` counts the tasks that are not parked.  Whatever else stops (a CPU lock, a bug)
-is caught by the watchdog, which asks for progress.  Invariant: no task blocks where an abort cannot reach it.
+Invariant: no task blocks where an abort cannot reach it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from threading import get_ident
 from typing import Any
 
-from mmrace.runtime import explain, live, pool, sites
-from mmrace.runtime.contract import Gate, Guard
-from mmrace.runtime.errors import Abort, InternalError, UsageError, Violation, of_unwinding
-from mmrace.runtime.kinds import NOTE, SHIFT, Kind
+from mmrace.runtime import live, pool, sites
+from mmrace.runtime.errors import Abort, InternalError, Violation
+from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
 from mmrace.runtime.noise import Noise
-from mmrace.runtime.strategy import FAIR_SHARE
-from mmrace.runtime.struct import check_alive
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.poison import check_alive
+from mmrace.runtime.tables import EMPTY, Tables
+from mmrace.runtime.task import Cpu, Gate, Guard, Task
+from mmrace.runtime.watchdog import Watchdog
 
-_BEGIN, _EXIT = int(Kind.BEGIN), int(Kind.EXIT)
 POLL_SECONDS = 0.02  # how often a blocked CPU lock looks for an abort
 RETRY_PAUSE_SECONDS = 20e-6
-WATCH_SECONDS = 0.25  # how often the watchdog looks for progress and the bound; a standstill wakes it at once
-STALL_SECONDS = 20.0  # without any op for so long: no progress (noise delays are far below)
-UNWIND_SECONDS = 60.0
 
 
-class Free:
+class FreeEngine(Watchdog):
     """The free-running engine.
 
     Args: noise: what disturbs the run, and what it changes in the process.  seed: of noise and of the tasks' own
     streams.  ncpus: CPUs of the model.  steps_max: bound of a run in ops.  sites: keep the site of every op.
-    record: keep events (False only in benchmarks).
+    record: keep events (False only in benchmarks).  tables: what the program says of its names.
     """
 
     name = "free"
+    real_threads = True
 
     def __init__(
         self,
@@ -56,28 +52,19 @@ class Free:
         steps_max: int = 200_000,
         sites: bool = True,
         record: bool = True,
+        tables: Tables = EMPTY,
     ) -> None:
+        super().__init__(steps_max, record)
         self.noise = noise
         self.seed = seed
-        self.steps_max = steps_max
         self.with_sites = sites
-        self.recording = record
-        self.aborting = False
+        self.tables = tables
         self.observer = None
         self.marks: dict[str, int] = {}
-        self.tasks: list[Task] = []
-        self.objects: list[tuple[int, Any]] = []
+        self.objects = []
         self.lanes = 0
-        self.end: dict[str, Any] = {}
-        self.error: BaseException | None = None
-        self.switches = 0
-        self.alive = 0
-        self.awake = 0
         self.by_ident: dict[int, Task] = {}
-        self.state = threading.Lock()  # of alive, awake, end, tasks, objects
-        self.bounded_at: dict[Task, int] = {}  # when the bound was seen: where each task's events ended
         self.stamps = count(1)
-        self.still = threading.Event()  # something for the watchdog
         self.cpus = []
         for i in range(ncpus):
             cpu = Cpu(i, self.alloc(f"cpu:{i}", 1) << SHIFT, self.new_guard())
@@ -150,11 +137,6 @@ class Free:
     def current(self) -> Task:
         return self.by_ident[get_ident()]
 
-    def cpu(self, number: int) -> Cpu:
-        if not 0 <= number < len(self.cpus):
-            raise UsageError(expected=f"a CPU in 0..{len(self.cpus) - 1}", got=number, where="the model's CPUs")
-        return self.cpus[number]
-
     def new_guard(self) -> Guard | None:
         return Guard(threading.Lock())
 
@@ -201,7 +183,7 @@ class Free:
             if task.cpu_ is not None:
                 task.cpu_.tasks.append(task)
         task.noise = self.noise.for_task(task)
-        pool.submit(lambda: self._thread(task))
+        pool.submit(partial(self._thread, task))
 
     # -- ops --------------------------------------------------------------------------------------------------------
 
@@ -336,7 +318,7 @@ class Free:
                 if spawner is not None and spawner.guard is not None:
                     with spawner.guard.lock:  # held from the SPAWN op to its log: begin after it
                         pass
-                code = task.exit_gate.code + _BEGIN
+                code = task.exit_gate.code + BEGIN
                 self.point(task.exit_gate, code)
                 task.site = None  # nowhere in the model
                 task.log((task.id, code, None, None))
@@ -345,14 +327,14 @@ class Free:
         except Abort:
             pass
         except BaseException as error:
-            self._fail(task, error)
+            self._failed(task, error)
         finally:
             self._gone(task)
 
     def _exit(self, task: Task) -> None:
         gate = task.exit_gate
         assert gate is not None
-        code = gate.code + _EXIT
+        code = gate.code + EXIT
         self.point(gate, code)
         task.site = None  # nowhere in the model
         self.set_free(gate)
@@ -378,71 +360,8 @@ class Free:
                 self.still.set()
         self.by_ident.pop(get_ident(), None)
 
-    def _finish(self, end: dict[str, Any]) -> None:
+    def _finish(self, how: str, detail: dict[str, Any]) -> None:
         with self.state:
-            self.end = self.end or end
+            self.end = self.end or {"how": how, "detail": detail}
             self.aborting = True
         self.still.set()
-
-    def _fail(self, task: Task, error: BaseException) -> None:
-        if of_unwinding(error):
-            return
-        if isinstance(error, Violation):
-            facts = {"task": task.name, **error.facts}
-            self.note("violation", (error.oracle, error.rule, facts))
-            detail = {"oracle": error.oracle, "rule": error.rule, "facts": facts, "at": sites.site_name(task.site)}
-            self._finish({"how": "violation", "detail": detail})
-        else:
-            self.error = self.error or error
-            self._finish({"how": "abort", "detail": {"task": task.name, "error": repr(error)}})
-
-    # -- watchdog ---------------------------------------------------------------------------------------------------
-
-    def _progress(self) -> int:
-        return sum(len(task.events) for task in self.tasks)
-
-    def _watch(self) -> None:
-        """Wait for the end of the run; see to it that there is one."""
-        seen, since = -1, time.monotonic()
-        while not self.end:
-            self.still.wait(timeout=WATCH_SECONDS)
-            self.still.clear()
-            with self.state:
-                stuck = self.awake == 0 and self.alive > 0 and not self.end
-            if stuck:
-                self._finish({"how": "deadlock", "detail": explain.standstill(self.tasks)})
-                return
-            progress = self._progress()
-            if progress > self.steps_max:
-                self._bound(progress)
-            if progress != seen:
-                seen, since = progress, time.monotonic()
-            elif self.recording and time.monotonic() - since > STALL_SECONDS:
-                detail = {**explain.standstill(self.tasks), "stalled_s": STALL_SECONDS}
-                self._finish({"how": "deadlock", "detail": detail})
-
-    def _bound(self, progress: int) -> None:
-        """As under control: go on for a share more; then say livelock if nobody got anywhere, else cut the run."""
-        if not self.bounded_at:
-            self.bounded_at = {task: len(task.events) for task in list(self.tasks)}
-        elif progress > sum(self.bounded_at.values()) + self.steps_max // FAIR_SHARE:
-            recent = [event for task in list(self.tasks) for event in task.events[self.bounded_at.get(task, 0) :]]
-            self._finish({"how": "bound", "detail": explain.bound(self.tasks, recent, progress)})
-
-    def _unwind(self) -> None:
-        """Make every thread of the run return to the pool.  Raises InternalError naming those that do not."""
-        self.aborting = True
-        deadline = time.monotonic() + UNWIND_SECONDS
-        while True:
-            left = [task for task in list(self.tasks) if not task.done]
-            if not left:
-                return
-            if time.monotonic() > deadline:
-                names = ", ".join(task.name for task in left)
-                raise InternalError(f"these tasks did not unwind: {names}")
-            for task in left:
-                if task.parked:
-                    with contextlib.suppress(RuntimeError):  # it was released already
-                        task.baton.release()
-            self.still.wait(timeout=0.005)
-            self.still.clear()

@@ -12,22 +12,21 @@ from functools import partial
 from typing import Any
 
 from mmrace.runtime import pool
-from mmrace.runtime.contract import Gate as Gate_
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import Abort, InternalError
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Gate, Task
 
 UNWIND_SECONDS = 60.0
 
 
-class Gate(Controlled):
+class GateEngine(Controlled):
     """The controlled engine on real threads; see `Controlled` for the arguments."""
 
     __slots__ = ("_over",)
     name = "gate"
 
-    # `point` and `gated` are those of `fiber.py` but for the way the floor is handed over.  What is done between the
-    # release and the acquire is done while the other thread wakes up and wants the interpreter: as little as possible.
+    # `point` and `gated` are those of `fiber.py` but for the way the floor is handed over (a test compares them).  As
+    # little as possible is done between release and acquire: the other thread wakes up then and wants the interpreter.
 
     def point(self, obj: object, code: int) -> Task:
         task = self.running
@@ -54,7 +53,7 @@ class Gate(Controlled):
                 raise Abort
         return task
 
-    def gated(self, gate: Gate_, code: int) -> Task:
+    def gated(self, gate: Gate, code: int) -> Task:
         task = self.running
         task.pending = code
         masks = self.masks
@@ -86,10 +85,10 @@ class Gate(Controlled):
     access = point
 
     def _start(self, task: Task) -> None:
-        task.baton = pool.start(partial(self._live, task))
+        task.baton = pool.start(partial(self.run_task, task))
 
-    def _live(self, task: Task) -> Any:
-        """Live `task`, which got the floor for the first time; return the lock whose release hands the floor on."""
+    def run_task(self, task: Task) -> Any:
+        """Run `task`, which got the floor for the first time; return the lock whose release hands the floor on."""
         try:
             self._body(task)
             chosen = self._next(task)

@@ -51,6 +51,21 @@ class Kind(IntEnum):
     PREEMPT = 45
 
 
+# The same as plain ints: arithmetic and comparison with an enum member cost several times as much, and every op does
+# both.
+READ, WRITE = int(Kind.READ), int(Kind.WRITE)
+TEST, SET, CLEAR = int(Kind.TEST), int(Kind.SET), int(Kind.CLEAR)
+TEST_AND_SET, TEST_AND_CLEAR = int(Kind.TEST_AND_SET), int(Kind.TEST_AND_CLEAR)
+LOAD, STORE = int(Kind.LOAD), int(Kind.STORE)
+ACQUIRE, TRY, RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
+COUNT, GET, PUT, GET_UNLESS_ZERO = int(Kind.COUNT), int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)
+FREEZE, UNFREEZE = int(Kind.FREEZE), int(Kind.UNFREEZE)
+QUEUE, SLEEP, WAKE, DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
+SPAWN, BEGIN, EXIT, JOIN = int(Kind.SPAWN), int(Kind.BEGIN), int(Kind.EXIT), int(Kind.JOIN)
+YIELD, CHOOSE, RETRY = int(Kind.YIELD), int(Kind.CHOOSE), int(Kind.RETRY)
+IRQ, PREEMPT = int(Kind.IRQ), int(Kind.PREEMPT)
+
+
 def dependent(a: int, b: int) -> bool:
     """Say whether two ops of different tasks touch the same lane and are not both reads."""
     return (a ^ b) <= KIND_MASK and bool((a | b) & 1)

@@ -124,8 +124,8 @@ def _plan(kind: type) -> _Plan:
         name, places = "Task" if issubclass(kind, Task) else "Cpu", [("", "")]
         if issubclass(kind, Struct):  # named as the class nearest to Struct: what the kernel model declares
             name = kind.__mro__[kind.__mro__.index(Struct) - 1].__name__
-            parts = [(key, [""] if part is None else part.lane_names(0)) for key, _, _, part in kind.plan]
-            places = [(key, sub) for key, names in parts for sub in names]
+            parts = [(row.field, [""] if row.part is None else row.part.lane_names(0)) for row in kind.plan]
+            places = [(field, sub) for field, names in parts for sub in names]
         plan = _plans[kind] = _Plan(name, tuple(places), {place: i for i, place in enumerate(places)})
     return plan
 

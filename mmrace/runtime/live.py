@@ -1,23 +1,23 @@
-"""The engine that is live in this process, as bare module globals.
+"""The engine that runs in this process, as bare module globals.
 
-Every op of the model goes through `point` (or `gated`), so they are bound here directly and not looked up on an
-object.  Invariant: at most one engine is live at a time; `install` and `remove` are called only by engines.
-Primitives read ``live.point`` at each use and never keep it.
+Every op of the model goes through `point` (or `gated`), so they are bound here directly instead of being looked up on
+an object.  Invariant: one engine runs at a time; only engines call `install` and `remove`.  Primitives read
+``live.point`` and ``live.engine`` at each use and never keep them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from mmrace.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from mmrace.runtime.contract import Engine, Gate, Guarded
-    from mmrace.runtime.task import Task
+    from mmrace.runtime.contract import Engine
+    from mmrace.runtime.task import Gate, Guarded, Task
 
 
-def _no_engine(*_: object) -> Task:
+def _no_engine(*_: object) -> NoReturn:
     raise UsageError(
         expected="a live engine",
         got="an access to shared state outside a run",
@@ -26,35 +26,39 @@ def _no_engine(*_: object) -> Task:
     )
 
 
+class _NoEngine:
+    """What `engine` is outside a run: asking it for anything raises UsageError, but for its observer, which is None."""
+
+    observer = None
+
+    def __getattr__(self, name: str) -> Any:
+        _no_engine()
+
+
+NO_ENGINE = cast("Engine", _NoEngine())
+
 point: Callable[[Guarded, int], Task] = _no_engine
 gated: Callable[[Gate, int], Task] = _no_engine
 access: Callable[[Guarded, int], Task] = _no_engine
 current: Callable[[], Task] = _no_engine
-engine: Engine | None = None
+engine: Engine = NO_ENGINE
+"""The running engine, or `NO_ENGINE`."""
 real_threads = True
-"""Whether tasks are OS threads, so that locks of the model have to be real ones; so it is if an engine says nothing."""
+"""Of the engine that ran last; see the contract."""
 
 
-def install(live: Engine) -> None:
-    """Make `live` the engine of this process.  Raises UsageError if another one is running."""
+def install(new: Engine) -> None:
+    """Make `new` the engine of this process.  Raises UsageError if another one is running."""
     global point, gated, access, current, engine, real_threads  # noqa: PLW0603
-    if engine is not None:
+    if engine is not NO_ENGINE:
         raise UsageError(
             expected="no engine running in this process", got=type(engine).__name__, try_="one run at a time"
         )
-    engine, point, gated, access, current = live, live.point, live.gated, live.access, live.current
-    real_threads = getattr(live, "real_threads", True)
+    engine, point, gated, access, current = new, new.point, new.gated, new.access, new.current
+    real_threads = new.real_threads
 
 
 def remove() -> None:
-    """Forget the live engine."""
+    """Forget the running engine."""
     global point, gated, access, current, engine
-    engine, point, gated, access, current = None, _no_engine, _no_engine, _no_engine, _no_engine
-
-
-def need() -> Engine:
-    """Return the live engine.  Raises UsageError outside a run."""
-    if engine is None:
-        _no_engine()
-    assert engine is not None
-    return engine
+    engine, point, gated, access, current = NO_ENGINE, _no_engine, _no_engine, _no_engine, _no_engine

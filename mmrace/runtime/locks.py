@@ -17,13 +17,11 @@ from typing import Any, NoReturn
 
 from mmrace.runtime import live
 from mmrace.runtime.context import irqs_off, irqs_on, might_sleep, preempt_off, preempt_on
-from mmrace.runtime.contract import Gate, Guard
 from mmrace.runtime.errors import InternalError, Violation
-from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Part, Struct, joined
-from mmrace.runtime.task import Task
-
-_ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
+from mmrace.runtime.fields import Owner, Part
+from mmrace.runtime.kinds import ACQUIRE, RELEASE, TRY
+from mmrace.runtime.struct import joined
+from mmrace.runtime.task import Gate, Guard, Task
 
 
 class _Lock(Gate):
@@ -31,7 +29,7 @@ class _Lock(Gate):
 
     __slots__ = ("key", "of", "raw")
 
-    def __init__(self, code: int, guard: Guard | None, struct: Struct, key: str) -> None:
+    def __init__(self, code: int, guard: Guard | None, struct: Owner, key: str) -> None:
         self.code = code
         self.guard = guard
         self.busy = False
@@ -53,7 +51,7 @@ class _Lock(Gate):
         self.taken_at = task.site
         task.held.append(self)
         if self.waiters:
-            live.engine.set_busy(self)  # type: ignore[union-attr]
+            live.engine.set_busy(self)
         else:
             self.busy = True
 
@@ -65,12 +63,12 @@ class _Lock(Gate):
         if self.raw is not None:
             self.raw.release()
         if self.waiters:
-            live.engine.set_free(self)  # type: ignore[union-attr]
+            live.engine.set_free(self)
         else:
             self.busy = False
 
     def _refuse(self, task: Task) -> NoReturn:
-        task.log((task.id, self.code + _RELEASE, None, None))
+        task.log((task.id, self.code + RELEASE, None, None))
         raise Violation(
             "lock-discipline",
             "released by another than its holder",
@@ -93,7 +91,7 @@ class Mutex(_Lock):
 
 
 def _acquire(lock: SpinLock, irq: bool) -> None:
-    code = lock.code + _ACQUIRE
+    code = lock.code + ACQUIRE
     task = live.gated(lock, code)
     if irq:
         irqs_off(task)
@@ -103,7 +101,7 @@ def _acquire(lock: SpinLock, irq: bool) -> None:
 
 
 def _release(lock: SpinLock, irq: bool) -> None:
-    code = lock.code + _RELEASE
+    code = lock.code + RELEASE
     task = live.point(lock, code)
     lock._dropped(task)
     preempt_on(task)
@@ -138,7 +136,7 @@ spin_unlock_irqrestore = spin_unlock_irq
 
 def spin_trylock(lock: SpinLock) -> bool:
     """Try to take a spinlock; never waits.  Point: always."""
-    code = lock.code + _TRY
+    code = lock.code + TRY
     task = live.point(lock, code)
     ok = not lock.busy
     if ok:
@@ -151,7 +149,7 @@ def spin_trylock(lock: SpinLock) -> bool:
 def mutex_lock(mutex: Mutex) -> None:
     """Take a mutex, sleeping while it is held.  Raises Violation in atomic context.  Point: always."""
     might_sleep()
-    code = mutex.code + _ACQUIRE
+    code = mutex.code + ACQUIRE
     task = live.gated(mutex, code)
     mutex._taken(task)
     task.log((task.id, code, None, None))
@@ -159,7 +157,7 @@ def mutex_lock(mutex: Mutex) -> None:
 
 def mutex_trylock(mutex: Mutex) -> bool:
     """Try to take a mutex; never waits.  Point: always."""
-    code = mutex.code + _TRY
+    code = mutex.code + TRY
     task = live.point(mutex, code)
     ok = not mutex.busy
     if ok:
@@ -170,7 +168,7 @@ def mutex_trylock(mutex: Mutex) -> bool:
 
 def mutex_unlock(mutex: Mutex) -> None:
     """Release a mutex.  Raises Violation if another task holds it.  Point: always."""
-    code = mutex.code + _RELEASE
+    code = mutex.code + RELEASE
     task = live.point(mutex, code)
     mutex._dropped(task)
     task.log((task.id, code, None, None))
@@ -180,7 +178,7 @@ class _LockPart(Part):
     def __init__(self, cls: type[_Lock]) -> None:
         self.cls = cls
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> _Lock:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> _Lock:
         return self.cls(code, guard, owner, self.key)
 
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmrace.runtime import pool
-from mmrace.runtime.errors import UsageError
-from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.errors import unknown
+from mmrace.runtime.kinds import ACQUIRE, KIND_MASK, QUEUE, RELEASE, SLEEP, TEST_AND_SET, TRY, WAKE
 from mmrace.runtime.task import Task
 
 Disturb = Callable[[Any, int], None]
@@ -72,9 +72,7 @@ STUTTER_MAX_S = 300e-6
 # shuffle: rcutorture moves all tasks off one CPU every 3 s; here every few hundred ops
 SHUFFLE_OPS = (60, 240)
 
-_SYNC = frozenset(
-    int(kind) for kind in (Kind.ACQUIRE, Kind.TRY, Kind.RELEASE, Kind.TEST_AND_SET, Kind.SLEEP, Kind.WAKE, Kind.QUEUE)
-)
+_SYNC = frozenset((ACQUIRE, TRY, RELEASE, TEST_AND_SET, SLEEP, WAKE, QUEUE))
 
 
 class Noise:
@@ -85,7 +83,7 @@ class Noise:
 
     def __init__(self, profile: str, seed: object) -> None:
         if profile not in PROFILES:
-            raise UsageError(expected=f"a noise profile out of {', '.join(PROFILES)}", got=profile)
+            raise unknown("a noise profile", profile, PROFILES)
         self.profile = PROFILES[profile]
         self.seed = seed
         self.rng = random.Random(f"{seed}/noise/{profile}")

@@ -1,4 +1,4 @@
-"""The record of a run: header, events in order, verdict; schema ``mmrace-record/2``.
+"""The record of a run: header, events in order, verdict; schema ``mmrace-record/3``.
 
 In memory a record is what the engine kept: tuples ``(task, op, a, b)`` (docs: RECORD.md beside this file), a lane
 table made when somebody asks, and live objects as values.  On disk it is JSON lines: a header, one event a line, a
@@ -12,23 +12,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mmrace.runtime.contract import Site
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
-from mmrace.runtime.task import Task
+from mmrace.runtime.tables import EMPTY, Tables, of_schema_2
+from mmrace.runtime.task import Site, Task
 
-SCHEMA = "mmrace-record/2"
-READABLE = ("mmrace-record/1", SCHEMA)
+SCHEMA = "mmrace-record/3"
+REPLAYABLE = ("mmrace-record/2", SCHEMA)
+"""The schemas whose ops are those that programs do now, so that a strict replay can follow them."""
+READABLE = ("mmrace-record/1", *REPLAYABLE)
 """Every schema that was ever written; what changed is in RECORD.md."""
+WITHOUT_TABLES = ("mmrace-record/1", "mmrace-record/2")
+"""The schemas whose headers carry no tables: the reader supplies those of the time."""
 
 Event = tuple[Any, ...]
 Stamp = tuple[int, int]  # number of an op under `free`, and of the op before it on the same object (0: none)
@@ -68,6 +72,7 @@ class Record:
         self.marks = marks or {}
         self.verdict: dict[str, Any] = {}
         self._raw_sites: list[Site | None] = []
+        self._tables: Tables | None = None
         self._steps: list[list[int]] = []
         self._found: dict[tuple[str, ...], dict[int, str]] = {}
 
@@ -99,6 +104,7 @@ class Record:
         )
         record._lanes = LiveLanes(engine.objects)
         record._raw_sites = raw_sites
+        record._tables = engine.tables.with_benign(_declared(engine.objects))
         return record
 
     # -- questions --------------------------------------------------------------------------------------------------
@@ -107,6 +113,17 @@ class Record:
     def schema(self) -> str:
         """The schema that its events follow: of an older file the one that it was written with, and stays with."""
         return str(self.header.get("schema", SCHEMA))
+
+    @property
+    def tables(self) -> Tables:
+        """What the program says of its own names; empty if neither the header nor the schema tells."""
+        if self._tables is None:
+            plain = self.header.get("tables")
+            if plain is None:
+                self._tables = of_schema_2() if self.schema in WITHOUT_TABLES else EMPTY
+            else:
+                self._tables = Tables.of(plain)
+        return self._tables
 
     @property
     def sites(self) -> list[str | None]:
@@ -212,9 +229,10 @@ class Record:
     def lines(self) -> Iterator[str]:
         """Yield the lines of the file."""
         used = sorted({op >> SHIFT for _, op, _, _ in self.events if op != NOTE} | self._noted_lanes())
-        header = {
-            **self.header,
-            "schema": self.schema,
+        header = {**self.header, "schema": self.schema}
+        if self.schema not in WITHOUT_TABLES:
+            header.setdefault("tables", self.tables.plain())
+        header |= {
             "tasks": self.tasks,
             "lanes": {str(lane): list(self.table[lane]) for lane in used if lane in self.table},
         }
@@ -311,6 +329,7 @@ class Record:
             marks=tail["marks"],
         )
         record.verdict = tail["verdict"]
+        _ = record.tables  # refused here if they have another shape
         return record
 
 
@@ -319,6 +338,15 @@ _NAMED = (Struct, Task, Enum)
 
 def _dump(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), default=str)
+
+
+def _declared(objects: Iterable[tuple[int, object]]) -> dict[str, str]:
+    """Return the reads that the structs of a run declare benign, by "Class.field"."""
+    found = {}
+    for kind in {type(obj) for _, obj in objects}:
+        if issubclass(kind, Struct):
+            found.update({f"{kind.struct_name}.{key}": why for key, why in kind.benign_reads})
+    return found
 
 
 def _merge(tasks: list[Any]) -> tuple[list[Event], list[Site | None], list[Stamp]]:

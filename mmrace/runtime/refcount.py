@@ -10,12 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Guard
-from mmrace.runtime.kinds import SHIFT, Kind
-from mmrace.runtime.struct import Part, Struct
-
-_GET, _PUT, _GUZ = int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)
-_FREEZE, _UNFREEZE, _COUNT = int(Kind.FREEZE), int(Kind.UNFREEZE), int(Kind.COUNT)
+from mmrace.runtime.fields import Owner, Part
+from mmrace.runtime.kinds import COUNT, FREEZE, GET, GET_UNLESS_ZERO, PUT, SHIFT, UNFREEZE
+from mmrace.runtime.task import Guard
 
 
 class Refcount:
@@ -31,7 +28,7 @@ class Refcount:
 
     def get(self, ref: str) -> int:
         """Take one reference called `ref`; return the new count.  Point: always."""
-        code = self.code + _GET
+        code = self.code + GET
         task = live.point(self, code)
         self.value = new = self.value + 1
         task.log((task.id, code, ref, new))
@@ -39,7 +36,7 @@ class Refcount:
 
     def put(self, ref: str) -> int:
         """Drop one reference called `ref`; return the new count.  Point: always."""
-        code = self.code + _PUT
+        code = self.code + PUT
         task = live.point(self, code)
         self.value = new = self.value - 1
         task.log((task.id, code, ref, new))
@@ -50,7 +47,7 @@ class Refcount:
 
         Below 0, where a put too many has been already, it refuses too; the kernel would count up.
         """
-        code = self.code + _GUZ
+        code = self.code + GET_UNLESS_ZERO
         task = live.point(self, code)
         new = self.value
         taken = new > 0
@@ -61,7 +58,7 @@ class Refcount:
 
     def read(self) -> int:
         """Return the count.  Point: always."""
-        code = self.code + _COUNT
+        code = self.code + COUNT
         task = live.point(self, code)
         value = self.value
         task.log((task.id, code, value, None))
@@ -69,7 +66,7 @@ class Refcount:
 
     def freeze(self, n: int) -> bool:
         """Compare-and-swap n -> 0; True if nobody but the n known owners held it.  Point: always."""
-        code = self.code + _FREEZE
+        code = self.code + FREEZE
         task = live.point(self, code)
         ok = self.value == n
         if ok:
@@ -79,25 +76,25 @@ class Refcount:
 
     def unfreeze(self, n: int, dropped: str | None = None) -> None:
         """Store n plainly, legal only for the freezer; `dropped` names a reference that went.  Point: always."""
-        code = self.code + _UNFREEZE
+        code = self.code + UNFREEZE
         task = live.point(self, code)
         self.value = n
         task.log((task.id, code, n, dropped))
 
     def retire(self, *refs: str) -> None:
         """Note that the named references died with a successful freeze (the object goes away).  Point: never."""
-        live.need().note("retire", (self.code >> SHIFT, refs))
+        live.engine.note("retire", (self.code >> SHIFT, refs))
 
     def rename(self, old: str, new: str) -> None:
         """Note that a reference has a new owner; the count stays.  Point: never."""
-        live.need().note("rename", (self.code >> SHIFT, old, new))
+        live.engine.note("rename", (self.code >> SHIFT, old, new))
 
 
 class _RefcountPart(Part):
     def __init__(self, tested: bool) -> None:
         self.tested = tested
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Refcount:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> Refcount:
         return Refcount(code, guard, owner.name_)
 
 

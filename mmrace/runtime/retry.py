@@ -11,17 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mmrace.runtime import live
-from mmrace.runtime.kinds import Kind
-
-_RETRY = int(Kind.RETRY)
+from mmrace.runtime.kinds import RETRY
 
 
 def until_changed() -> Iterator[int]:
     """Yield the number of the turn, 0, 1, ...  Point: always, before every turn but the first."""
-    engine = live.need()
+    engine = live.engine
     task = engine.current()
     assert task.exit_gate is not None
-    code = task.exit_gate.code + _RETRY
+    code = task.exit_gate.code + RETRY
     turn = 0
     while True:
         since = engine.position(task)

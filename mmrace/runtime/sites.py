@@ -11,11 +11,12 @@ from __future__ import annotations
 import ast
 import os
 import sys
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from types import CodeType, FrameType
 
-from mmrace.runtime.contract import Site
-from mmrace.runtime.struct import FIELD_FILE
+from mmrace.runtime.fields import FIELD_FILE
+from mmrace.runtime.task import Site
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -25,6 +26,11 @@ def _runtime_files() -> frozenset[str]:
 
 
 RUNTIME_FILES = _runtime_files()
+
+_COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"}) if sys.version_info < (3, 12) else frozenset()
+"""What has a frame of its own up to 3.11 and none later; its ops are said to stand in the function around it."""
+_around: dict[CodeType, CodeType] = {}
+"""For each comprehension that did an op, the function around it."""
 
 
 def here(depth: int = 2) -> Site | None:
@@ -38,10 +44,21 @@ def here(depth: int = 2) -> Site | None:
         frame = frame.f_back
     if frame is None:
         return None
-    back = frame.f_back
+    code, back = frame.f_code, frame.f_back
+    if code.co_name in _COMPREHENSIONS and (function := _function(back)) is not None:
+        _around[code], back = function.f_code, function.f_back
+    if back is not None and back.f_code.co_name in _COMPREHENSIONS:
+        back = _function(back)
     if back is None or back.f_code.co_filename in files:
-        return (frame.f_code, frame.f_lasti, None, 0)
-    return (frame.f_code, frame.f_lasti, back.f_code, back.f_lasti)
+        return (code, frame.f_lasti, None, 0)
+    return (code, frame.f_lasti, back.f_code, back.f_lasti)
+
+
+def _function(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame from `frame` up that is no comprehension's."""
+    while frame is not None and frame.f_code.co_name in _COMPREHENSIONS:
+        frame = frame.f_back
+    return frame
 
 
 @cache
@@ -63,14 +80,22 @@ def _label(node: ast.expr) -> str:
     return type(node).__name__.lower()
 
 
+def _lines(code: CodeType) -> Iterator[int]:
+    """Yield the lines of a function, those of the comprehensions in it included."""
+    yield code.co_firstlineno
+    yield from (line for line, *_ in code.co_positions() if line)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType) and inner.co_name in _COMPREHENSIONS:
+            yield from _lines(inner)
+
+
 @cache
 def _names(code: CodeType) -> dict[tuple[int, int, int, int], str]:
     """Map the source span of each call and attribute access in a function to ``name#k``."""
     tree = _tree(code.co_filename)
     if tree is None:
         return {}
-    lines = [line for line in (position[0] for position in code.co_positions()) if line]
-    low, high = code.co_firstlineno, max(lines, default=code.co_firstlineno)
+    low, high = code.co_firstlineno, max(_lines(code))
     nodes = [
         node for node in ast.walk(tree) if isinstance(node, ast.Call | ast.Attribute) and low <= node.lineno <= high
     ]
@@ -97,8 +122,9 @@ def _names(code: CodeType) -> dict[tuple[int, int, int, int], str]:
 def _place(code: CodeType, lasti: int) -> str:
     positions = list(code.co_positions())
     span = positions[lasti // 2] if 0 <= lasti // 2 < len(positions) else (None,) * 4
-    name = _names(code).get(span)  # type: ignore[arg-type]
-    return f"{code.co_name}:{name}" if name else code.co_name
+    function = _around.get(code, code)
+    name = _names(function).get(span)  # type: ignore[arg-type]
+    return f"{function.co_name}:{name}" if name else function.co_name
 
 
 def site_name(site: Site | None) -> str | None:

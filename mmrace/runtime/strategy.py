@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Task
 
 FAIR_SHARE = 4  # after the bound, a run goes on round-robin for bound / FAIR_SHARE more ops
@@ -22,6 +23,7 @@ class SteeredRun(Protocol):
     events: list[Any]
     objects: list[tuple[int, Any]]
     order_fixed: bool
+    tables: Tables
     end: dict[str, Any]
     observer: Any
 

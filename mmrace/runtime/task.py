@@ -1,8 +1,7 @@
-"""Tasks and CPUs: who runs, where, and in what context.
+"""Tasks, CPUs, and what tasks wait at: who runs, where, and in what context.
 
-Invariant: everything here but `Task.log` belongs to the task itself or is changed inside an op; none of it is shared
-state of the model.  Context (held locks, atomic depth, interrupts) is kept by the primitives and read by
-`context.might_sleep`.
+Invariant: all of it but `Task.log` belongs to the task itself or is changed inside an op; none is shared state of the
+model.  Primitives keep the context (held locks, atomic depth, interrupts), and `context.might_sleep` reads it.
 """
 
 from __future__ import annotations
@@ -10,12 +9,43 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from mmrace.runtime.contract import Gate, Guard, Site
+Site = tuple[Any, int, Any, int]
+"""(code object, instruction offset, caller's code object, caller's offset); named by `sites.site_name`."""
 
-if TYPE_CHECKING:
-    from mmrace.runtime.wait import WaitEntry
+
+class Guard:
+    """What makes one op on an object atomic under `free`: a lock, and the stamp of the object's last op."""
+
+    __slots__ = ("lock", "ver")
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+        self.ver = 0
+
+
+class Guarded(Protocol):
+    """Anything that an op can be on."""
+
+    guard: Guard | None
+
+
+class Gate:
+    """An object whose op may have to wait: disabled while `busy`.
+
+    `waiters` are the tasks with an op pending on it; `owner` made it busy, at the site `taken_at`.
+    """
+
+    __slots__ = ("busy", "code", "guard", "owner", "taken_at", "waiters")
+
+    def __init__(self, code: int, guard: Guard | None) -> None:
+        self.code = code
+        self.guard = guard
+        self.busy = False
+        self.owner: Task | None = None
+        self.taken_at: Site | None = None
+        self.waiters: list[Task] = []
 
 
 class Cpu(Gate):
@@ -49,7 +79,7 @@ class Task:
     """
 
     __slots__ = (
-        "__dict__", "acts_for", "args", "baton", "bit", "cpu_", "daemon", "done", "entry", "exit_gate", "fn", "gate",
+        "__dict__", "acts_for", "args", "baton", "bit", "cpu_", "daemon", "done", "exit_gate", "fn", "gate",
         "held", "home", "id", "in_irq", "irq_depth", "log", "name_", "named", "on", "parent", "pending", "preempt",
         "rcu", "ready", "seed", "site", "stalled",
     )  # fmt: skip
@@ -86,11 +116,10 @@ class Task:
         self.ready = True
         self.stalled = self.on = self.done = False
         self.gate: Gate | None = None
-        self.entry: WaitEntry | None = None
         self.baton: Any = None
         self.exit_gate: Gate | None = None
         # record
-        self.log: Callable[[tuple[object, ...]], None] = _not_started
+        self.log: Callable[[tuple[object, ...]], None] = not_started
         self.site: Site | None = None
 
     def ordinal(self, kind: str) -> int:
@@ -139,5 +168,6 @@ class Task:
         return f"<task {self.name}>"
 
 
-def _not_started(event: tuple[object, ...]) -> None:
-    raise AssertionError(f"event {event} of a task that no engine started")
+def not_started(event: tuple[object, ...]) -> None:
+    """Be the `log` of a task that does not run: before its engine starts it, and after its run."""
+    raise AssertionError(f"event {event} of a task that no engine runs")

@@ -13,12 +13,10 @@ from typing import Any
 
 from mmrace.runtime import live
 from mmrace.runtime.context import might_sleep
-from mmrace.runtime.contract import Gate, Guard
-from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Part, Struct, joined
-from mmrace.runtime.task import Task
-
-_QUEUE, _SLEEP, _WAKE, _DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
+from mmrace.runtime.fields import Owner, Part
+from mmrace.runtime.kinds import DEQUEUE, QUEUE, SLEEP, WAKE
+from mmrace.runtime.struct import joined
+from mmrace.runtime.task import Gate, Guard, Task
 
 
 class WaitEntry(Gate):
@@ -31,7 +29,7 @@ class WaitEntry(Gate):
     __slots__ = ("exclusive", "holder", "holds", "queue", "task")
 
     def __init__(self, queue: WaitQueue, task: Task, exclusive: bool) -> None:
-        super().__init__(queue.code + _SLEEP, queue.guard)
+        super().__init__(queue.code + SLEEP, queue.guard)
         self.queue = queue
         self.task = task
         self.exclusive = exclusive
@@ -57,7 +55,7 @@ class WaitQueue:
 
 def prepare_to_wait(queue: WaitQueue, entry: WaitEntry | None, exclusive: bool = False) -> WaitEntry:
     """Put the current task on the queue (again, after a wake); return its entry.  Point: always."""
-    code = queue.code + _QUEUE
+    code = queue.code + QUEUE
     task = live.point(queue, code)
     if entry is None:
         entry = WaitEntry(queue, task, exclusive)
@@ -70,18 +68,15 @@ def prepare_to_wait(queue: WaitQueue, entry: WaitEntry | None, exclusive: bool =
 
 def sleep_on(entry: WaitEntry) -> None:
     """Sleep until a wake is delivered to `entry`; returns at once if it came already.  Point: always."""
-    task = entry.task
-    task.entry = entry
     code = entry.code
     task = live.gated(entry, code)
-    task.entry = None
     task.log((task.id, code, None, None))
 
 
 def finish_wait(entry: WaitEntry) -> None:
     """Leave the queue.  Point: always."""
     queue = entry.queue
-    code = queue.code + _DEQUEUE
+    code = queue.code + DEQUEUE
     task = live.point(queue, code)
     if entry in queue.entries:
         queue.entries.remove(entry)
@@ -94,7 +89,7 @@ def wake_up(queue: WaitQueue, exclusive: int = 1) -> int:
 
     Returns how many were woken.  Point: always.
     """
-    code = queue.code + _WAKE
+    code = queue.code + WAKE
     task = live.point(queue, code)
     woken: tuple[int, ...] = ()
     if queue.entries:
@@ -106,7 +101,7 @@ def wake_up(queue: WaitQueue, exclusive: int = 1) -> int:
                 left -= 1
             queue.entries.remove(entry)
             woken += (entry.task.id,)
-            live.engine.set_free(entry)  # type: ignore[union-attr]
+            live.engine.set_free(entry)
     task.log((task.id, code, len(woken), woken))
     return len(woken)
 
@@ -150,8 +145,13 @@ def wait_event(
 
 
 class _QueuePart(Part):
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> WaitQueue:
+    knots = True
+
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> WaitQueue:
         return WaitQueue(code, guard, owner.name_, self.key)
+
+    def untie(self, made: WaitQueue) -> None:
+        made.entries = []  # of sleepers whom the end of the run found there, and who know their queue
 
 
 def wait_queue() -> WaitQueue:

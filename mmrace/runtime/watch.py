@@ -11,8 +11,20 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from mmrace.runtime.contract import Gate
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.kinds import (
+    CLEAR,
+    FREEZE,
+    GET_UNLESS_ZERO,
+    KIND_MASK,
+    LOAD,
+    SET,
+    SHIFT,
+    STORE,
+    TEST_AND_CLEAR,
+    TEST_AND_SET,
+    TRY,
+)
+from mmrace.runtime.task import Gate
 
 
 class RetryGate(Gate):
@@ -35,11 +47,11 @@ def changes(event: tuple[Any, ...]) -> bool:
     if op < 0 or not op & 1:
         return False
     kind = op & KIND_MASK
-    if kind in (Kind.GET_UNLESS_ZERO, Kind.FREEZE):
+    if kind in (GET_UNLESS_ZERO, FREEZE):
         return bool(event[3])
-    if kind == Kind.TRY or kind in (Kind.CLEAR, Kind.TEST_AND_CLEAR):
+    if kind == TRY or kind in (CLEAR, TEST_AND_CLEAR):
         return bool(event[2])
-    if kind in (Kind.TEST_AND_SET, Kind.SET):
+    if kind in (TEST_AND_SET, SET):
         return not event[2]
     return True
 
@@ -50,10 +62,8 @@ def part_at(objects: Sequence[tuple[int, Any]], lane: int) -> tuple[Any, int]:
     Args: objects: of a controlled engine, (first lane, object) in the order of their lanes.
     """
     base, obj = objects[bisect_right(objects, lane, key=itemgetter(0)) - 1]
-    for _, first, count, part in type(obj).plan:
-        if first <= lane - base < first + count:
-            return part, count
-    return None, 1
+    row = type(obj).row_at(lane - base)
+    return (None, 1) if row is None else (row.part, row.lanes)
 
 
 def word_at(objects: Sequence[tuple[int, Any]], lane: int) -> range:
@@ -66,11 +76,11 @@ def looked_at(lanes: set[int], op: int, objects: Sequence[tuple[int, Any]]) -> N
     """Add what an op of the turn itself touched to `lanes`: of a plain load, every bit of the word."""
     lane = op >> SHIFT
     lanes.add(lane)
-    if op & KIND_MASK == Kind.LOAD:
+    if op & KIND_MASK == LOAD:
         lanes.update(word_at(objects, lane))
 
 
 def concerns(event: tuple[Any, ...], lanes: set[int], objects: Sequence[tuple[int, Any]]) -> bool:
     """Say whether an event that changed something changed one of `lanes`; a plain store changes every bit."""
     lane = event[1] >> SHIFT
-    return lane in lanes or (event[1] & KIND_MASK == Kind.STORE and not lanes.isdisjoint(word_at(objects, lane)))
+    return lane in lanes or (event[1] & KIND_MASK == STORE and not lanes.isdisjoint(word_at(objects, lane)))

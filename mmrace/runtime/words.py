@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Guard
-from mmrace.runtime.kinds import SHIFT, Kind
-from mmrace.runtime.struct import Part, Struct
-
-_READ, _WRITE = int(Kind.READ), int(Kind.WRITE)
+from mmrace.runtime.fields import Owner, Part
+from mmrace.runtime.kinds import READ, SHIFT, WRITE
+from mmrace.runtime.task import Guard
 
 
 class Words:
@@ -32,7 +30,7 @@ class Words:
 
     def read(self, i: int) -> Any:
         """Return word `i`, 0 <= i < n.  Point: always."""
-        code = self.code + (i << SHIFT | _READ)
+        code = self.code + (i << SHIFT | READ)
         task = live.access(self, code)
         value = self.values[i]
         task.log((task.id, code, value, None))
@@ -40,7 +38,7 @@ class Words:
 
     def write(self, i: int, value: Any) -> None:
         """Store word `i`, 0 <= i < n.  Point: always."""
-        code = self.code + (i << SHIFT | _WRITE)
+        code = self.code + (i << SHIFT | WRITE)
         task = live.access(self, code)
         old = self.values[i]
         self.values[i] = value
@@ -53,7 +51,7 @@ class _WordsPart(Part):
     def __init__(self, fill: object) -> None:
         self.fill = fill
 
-    def build(self, code: int, guard: Guard | None, owner: Struct, size: int) -> Words:
+    def build(self, code: int, guard: Guard | None, owner: Owner, size: int) -> Words:
         return Words(code, guard, size, self.fill, owner.name_)
 
     def lane_names(self, size: int) -> list[str]:

@@ -47,6 +47,8 @@ class Scenario:
     before: Callable[[Stage], None] | None = None
     after: Callable[[Stage], None] | None = None
     needs_workload: bool = False
+    maker = "scenario"
+    digest = ""
 
     def merged(self, params: Mapping[str, int | str]) -> Params:
         """Return the defaults with `params` over them.  Raises UsageError for an unknown one or a wrong type."""

@@ -39,7 +39,7 @@ def snapshot(stage: Stage) -> dict[str, Any]:
         "lru": [page.name for field in LISTS for page in rt.peek(zone, field)],
         "pagevecs": _pagevecs(machine),
         "bh_lrus": {state.name: [bh.name for bh in rt.peek(state, "bh_lru")] for state in machine.percpu},
-        "locks_held": [f"{lock} by {task.name}" for task in live.need().tasks for lock in task.held],
+        "locks_held": [f"{lock} by {task.name}" for task in live.engine.tasks for lock in task.held],
     }
 
 
@@ -52,7 +52,7 @@ PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
 
 
 def _live(cls: type[Struct]) -> Iterator[Any]:
-    for _, obj in live.need().objects:
+    for _, obj in live.engine.objects:
         if isinstance(obj, cls) and obj.dead is None:
             yield obj
 

@@ -9,23 +9,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.spec import Params, Value
 from mmrace.runtime.errors import UsageError
-
-Value: TypeAlias = int | str
-Params: TypeAlias = tuple[tuple[str, Value], ...]
-"""Parameters of a run, sorted by name."""
 
 CLOSE_MATCHES_MAX = 3
 
 
-class Scenario(Protocol):
-    """What a campaign needs to know of a scenario."""
+class ScenarioLike(Protocol):
+    """What a campaign needs to know of a program: a scenario, or a function."""
 
     @property
     def name(self) -> str: ...
+    @property
+    def maker(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
     @property
     def title(self) -> str: ...
     @property
@@ -40,7 +41,7 @@ class Scenario(Protocol):
         """Return the defaults with `params` over them.  Raises UsageError."""
 
 
-class Canary(Protocol):
+class CanaryLike(Protocol):
     """What a campaign needs to know of a planted bug."""
 
     @property
@@ -65,6 +66,24 @@ class Canary(Protocol):
         """Say whether it was caught as it is meant to be."""
 
 
+@dataclass(frozen=True)
+class FunctionEntry:
+    """A function among the scenarios of a catalogue: what somebody asked for by name, beside what is installed."""
+
+    name: str
+    defaults: Mapping[str, Value]
+    digest: str
+    title = "a function"
+    maker = "function"
+    marks: tuple[str, ...] = ()
+    variations: tuple[Mapping[str, Value], ...] = ({},)
+    needs_workload = False
+
+    def merged(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Return the defaults with `params` over them."""
+        return {**self.defaults, **params}
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """All names that a campaign may use.
@@ -73,8 +92,8 @@ class Catalogue:
     `marks` maps each rare branch of the model to its meaning, `excused` those that need not be reached to the reason.
     """
 
-    scenarios: Mapping[str, Scenario]
-    canaries: Mapping[str, Canary] = field(default_factory=dict)
+    scenarios: Mapping[str, ScenarioLike]
+    canaries: Mapping[str, CanaryLike] = field(default_factory=dict)
     noise: Mapping[str, str] = field(default_factory=lambda: {"off": "no delays"})
     workloads: tuple[str, ...] = ()
     marks: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +113,7 @@ class Catalogue:
         return tuple(self.canaries)
 
 
-def pick(kind: str, name: str, known: Iterable[str]) -> str:
+def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     """Return `name` if it is known.  Raises UsageError that names the closest known ones."""
     names = sorted(known)
     if name in names:
@@ -102,10 +121,12 @@ def pick(kind: str, name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=CLOSE_MATCHES_MAX, cutoff=0.5)
     plural = "canaries" if kind in ("canary", "variant") else kind if kind == "noise" else f"{kind}s"
     hint = f"did you mean {' or '.join(close)}? " if close else ""
-    raise UsageError(expected=f"a known {kind}", got=name, try_=f"{hint}`mmrace list {plural}` shows all of them")
+    raise UsageError(
+        expected=f"a known {kind}", got=name, where=where, try_=f"{hint}`mmrace list {plural}` shows all of them"
+    )
 
 
-def parameters(pairs: Iterable[str], scenarios: Sequence[Scenario]) -> Params:
+def parameters(pairs: Iterable[str], scenarios: Sequence[ScenarioLike]) -> Params:
     """Read ``key=value`` pairs, each known to every one of `scenarios`, typed like the default it replaces.
 
     Raises UsageError.

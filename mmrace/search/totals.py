@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs.spec import RunSpec
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import FindingStore, Saved, harness_finding
 from mmrace.runtime.errors import (
     EXIT_FAIL,
     EXIT_INTERNAL,
@@ -20,7 +21,8 @@ from mmrace.runtime.errors import (
     EXIT_UNKNOWN,
     EXIT_USAGE,
 )
-from mmrace.search.pool.messages import Outcome
+from mmrace.search.pool.contract import Lost
+from mmrace.search.pool.messages import Job, Outcome
 
 UNKNOWN_SHARE_MAX = 0.05
 """Runs of a scenario that may end UNKNOWN before its PASS means little: a loaded machine cuts a run now and then."""
@@ -40,16 +42,16 @@ class Tally:
     marks: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, result: RunResult) -> None:
         """Count one run."""
         self.runs += 1
-        self.ops += outcome.ops
-        self.seconds += outcome.seconds
-        self.verdicts[outcome.verdict] += 1
-        self.counters.update(outcome.counters)
-        self.marks.update(outcome.marks)
-        if outcome.verdict == "UNKNOWN":
-            self.unknown.update(f"{oracle}: {reason}" for oracle, reason in outcome.unknown.items())
+        self.ops += result.ops
+        self.seconds += result.seconds
+        self.verdicts[result.verdict] += 1
+        self.counters.update(result.counters)
+        self.marks.update(result.marks)
+        if result.verdict == "UNKNOWN":
+            self.unknown.update(f"{oracle}: {reason}" for oracle, reason in result.unknown.items())
 
     def merge(self, other: Tally) -> None:
         """Add another sum."""
@@ -64,11 +66,6 @@ class Tally:
         ):
             mine.update(theirs)
 
-    def refused(self) -> dict[str, int]:
-        """Return the refused migrations by reason, most frequent first."""
-        prefix = "migrations.refused."
-        return {key.removeprefix(prefix): n for key, n in self.counters.most_common() if key.startswith(prefix)}
-
 
 @dataclass(slots=True)
 class Hit:
@@ -78,10 +75,48 @@ class Hit:
     spec: RunSpec
     role: str
     index: int
+    saved: Saved = field(default_factory=Saved)
     times: int = 1
-    folder: str = ""
-    known: bool = False
-    unsaved: str = ""
+
+
+class Hits(dict[str, Hit]):
+    """Findings by signature.  `dropped`: those beyond `HITS_MAX`."""
+
+    dropped = 0
+
+    def add(self, new: Hit) -> bool:
+        """Count a finding; return whether its signature is new."""
+        key = new.finding.signature
+        old = self.get(key)
+        if old is not None:
+            old.times += 1
+            if not old.saved.folder and new.saved.folder:
+                old.saved = new.saved
+            elif old.saved.before and not new.saved.before:  # one of the workers may have been the first
+                old.saved = replace(old.saved, before=False)
+            return False
+        if len(self) >= HITS_MAX:
+            self.dropped += 1
+            return False
+        self[key] = new
+        return True
+
+
+def hits_of(job: Job, outcome: Outcome) -> list[Hit]:
+    """Return the findings of a run; a failure that no judge speaks for is one of the harness."""
+    result = outcome.result
+    if result is None or result.verdict != "FAIL":
+        return []
+    findings = result.findings or [harness_finding("crash", "a run failed without a finding", job.spec)]
+    return [Hit(finding, job.spec, job.role, job.index, outcome.saved) for finding in findings]
+
+
+def accused(job: Job, lost: Lost, store: FindingStore) -> Hit:
+    """Return, and keep, the finding that a worker died or hung at a run."""
+    spec = job.spec
+    title = f"{lost.rule}: the process {lost.how} during a run of {spec.program}"
+    finding = harness_finding(lost.rule, title, spec, worker=lost.worker, how=lost.how)
+    return Hit(finding, spec, job.role, job.index, store.save_finding(spec, finding))
 
 
 @dataclass(slots=True)

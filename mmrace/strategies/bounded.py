@@ -171,7 +171,7 @@ class Walk(BaseStrategy):
         return value
 
     def _diverge(self, node: _Node, step: int, ids: list[int], ops: list[int]) -> NoReturn:
-        engine = live.need()
+        engine = live.engine
         expected, got = _describe(node.ids, node.ops, engine), _describe(ids, ops, engine)
         if node.step != step:
             expected, got = f"at step {node.step} {expected}", f"at step {step} {got}"

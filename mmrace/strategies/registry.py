@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import cast, get_args
 
 from mmrace import strategies
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import UsageError, unknown
 from mmrace.strategies.contract import Kind, Mix, Options, OuterLoop, Registered, Sampler, Systematic
-from mmrace.strategies.text import WHERE, StrategyText, unknown
+from mmrace.strategies.text import WHERE, StrategyText
 
 NAME = "STRATEGY"
 """What a file calls the strategy that it registers."""
@@ -24,21 +24,21 @@ _KINDS: tuple[Kind, ...] = get_args(Kind)
 _registered: dict[str, Registered] = {}
 
 
-def register(strategy: Registered) -> None:
-    """Make a strategy known by its name.  Raises UsageError if the name is taken."""
-    if strategy.name in _registered:
-        raise UsageError(expected="a name that is not taken", got=strategy.name, where="register")
-    _registered[strategy.name] = strategy
+def register(strategy: Registered, where: str = "register") -> None:
+    """Make a strategy known by its name.  Raises UsageError if another one has the name."""
+    if _registered.setdefault(strategy.name, strategy) is not strategy:
+        try_ = f"{NAME} = Registered(name, title, make) with another name"
+        raise UsageError(expected="a name that is not taken", got=strategy.name, where=where, try_=try_)
 
 
-def register_of(module: ModuleType) -> None:
+def register_of(module: ModuleType, where: str) -> None:
     """Register what a module calls `STRATEGY`, if it has one.  Raises UsageError."""
     strategy = vars(module).get(NAME)
     if strategy is None:
         return
     if not isinstance(strategy, Registered):
-        raise UsageError(expected=f"{NAME} = Registered(name, title, make)", got=strategy, where=module.__name__)
-    register(strategy)
+        raise UsageError(expected=f"{NAME} = Registered(name, title, make)", got=strategy, where=where)
+    register(strategy, where)
 
 
 def names() -> list[str]:
@@ -54,7 +54,7 @@ def entries() -> list[Registered]:
 def get(name: str) -> Registered:
     """Return a registered strategy.  Raises UsageError that names the closest ones."""
     if name not in _registered:
-        raise unknown("strategy", name, names(), "`mmrace list strategies` shows all of them")
+        raise unknown("a strategy", name, names(), where=WHERE, try_="`mmrace list strategies` shows all of them")
     return _registered[name]
 
 
@@ -127,4 +127,4 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 for _module in _modules(strategies):
-    register_of(_module)
+    register_of(_module, _module.__name__)

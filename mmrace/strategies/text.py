@@ -5,24 +5,12 @@ Invariant: nothing else takes such a text apart.  Not known here: which strategi
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import UsageError, unknown
 from mmrace.strategies.contract import Options
 
 WHERE = "--strategy"
-
-
-def unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> UsageError:
-    """Return the error for a name that does not exist; it names those that do, and the closest.  Args: more: to try."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known)
-    hint = f"did you mean {' or '.join(close)}?" if close else ""
-    article = "an" if kind[0] in "aeiou" else "a"
-    expected = f"{article} {kind} out of {', '.join(known)}" if known else f"no {kind}"
-    return UsageError(expected=expected, got=name, where=WHERE, try_=" ".join(filter(None, (hint, more))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +32,7 @@ class StrategyText:
         for pair in self.pairs:
             key, equals, value = pair.partition("=")
             if key not in options:
-                raise unknown(f"option of {self.name}", key, options)
+                raise unknown(f"an option of {self.name}", key, options, where=WHERE)
             if not equals:
                 raise UsageError(expected=f"a value of {self.name}:{key}", got=pair, where=WHERE, try_=f"{key}=VALUE")
             if not isinstance(options[key], int):

@@ -22,7 +22,7 @@ from typing import Any
 
 from mmrace.history.canaries import canaries
 from mmrace.history.canary import wilson_low
-from mmrace.runs.play import run_one
+from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.noise import PROFILES
 from mmrace.strategies import portfolio

@@ -16,9 +16,13 @@ import os
 import time
 from pathlib import Path
 
-from mmrace.runs.program import Program
+from mmrace.installed import MAKERS
+from mmrace.runs.chosen import Chosen
+from mmrace.runs.play import Play, play
 from mmrace.runs.spec import RunSpec, derive
 from mmrace.runs.strategy_of import strategy_for
+from mmrace.runtime.controlled import Controlled
+from mmrace.search.explore.walk import Walk
 from mmrace.search.pool.cores import cores
 from mmrace.strategies import registry
 from mmrace.strategies.dpor import Dpor
@@ -36,6 +40,11 @@ GENERATION = 64
 SEED = 1
 
 
+def _digest(played: Play) -> int:
+    assert isinstance(played.watched, ClassDigest)
+    return played.watched.value()
+
+
 def sample(strategy: str, schedules: int) -> tuple[Classes, float]:
     """Draw schedules; return the classes met, and the seconds it took."""
     classes = Classes()
@@ -43,12 +52,9 @@ def sample(strategy: str, schedules: int) -> tuple[Classes, float]:
     for i in range(schedules):
         text = registry.member_by_turn(strategy, i)
         spec = RunSpec(SCENARIO, PARAMS, engine="fiber", strategy=text, seed=derive(SEED, "schedule", i))
-        program = Program.of(spec)
-        engine = program.engine("fiber", strategy_for(program, spec).strategy, spec.seed)
-        digest = ClassDigest(engine)
-        program.play(engine)
-        classes.add(digest.value())
-        engine.release()
+        program = MAKERS.program(spec)
+        with play(program, spec, strategy_for(program, spec), watch=ClassDigest) as played:
+            classes.add(_digest(played))
     return classes, time.perf_counter() - began
 
 
@@ -57,18 +63,16 @@ def feed(schedules: int) -> tuple[Classes, float]:
     classes = Classes()
     began = time.perf_counter()
     spec = RunSpec(SCENARIO, PARAMS, engine="fiber", seed=SEED)
-    program = Program.of(spec)
+    program = MAKERS.program(spec)
     corpus = Corpus()
     while classes.runs < schedules:
         results: list[Shown] = []
         for index in range(corpus.start, corpus.start + GENERATION):
             tape = stream(SEED, index, corpus)
-            engine = program.engine("fiber", Pos(tape), SEED)
-            digest = ClassDigest(engine)
-            final = program.play(engine)
-            classes.add(digest.value())
-            results.append(collect(tape, engine, program.record(engine, final, spec)))
-            engine.release()
+            with play(program, spec, Chosen(Pos(tape)), watch=ClassDigest) as played:
+                classes.add(_digest(played))
+                assert isinstance(played.engine, Controlled)
+                results.append(collect(tape, played.engine, played.record))
         corpus = grow(corpus, results)
     return classes, time.perf_counter() - began
 
@@ -76,14 +80,12 @@ def feed(schedules: int) -> tuple[Classes, float]:
 def walk(seconds: float) -> tuple[int, bool, float]:
     """Walk the tree; return the classes, whether it was walked to its end, the seconds."""
     spec = RunSpec(SCENARIO, PARAMS, engine="fiber", strategy="dpor", seed=SEED)
-    program = Program.of(spec)
+    program = MAKERS.program(spec)
     search = Dpor()
     began = time.perf_counter()
-    while time.perf_counter() - began < seconds and (strategy := search.next()) is not None:
-        engine = program.engine("fiber", strategy, SEED)
-        program.play(engine)
-        search.learn(engine)
-        engine.release()
+    for _ in Walk(program, spec, search):
+        if time.perf_counter() - began >= seconds:
+            break
     return search.counts.classes, search.exhausted, time.perf_counter() - began
 
 

@@ -41,20 +41,23 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from mmrace import oracles, scenarios
 from mmrace import runtime as rt
+from mmrace import scenarios
 from mmrace.actors.stage import Stage
 from mmrace.oracles.general import data_race, lock_order
+from mmrace.oracles.general.bench import judge_all
+from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runtime import live
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.fiber import Fiber
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.fields import FIELD_FILE
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy
-from mmrace.runtime.struct import FIELD_FILE
 from mmrace.runtime.task import Task
 from mmrace.scenarios.build import build
+from mmrace.scenarios.tables import KERNEL
 from mmrace.strategies.random_walk import RandomWalk
 
 BARS = {
@@ -189,7 +192,8 @@ def whole(seed: int) -> tuple[Controlled, Stage]:
     scenario = scenarios.get(SCENARIO)
     params = scenario.merged(PARAMS)
     strategy = RandomWalk(random.Random(seed).random)
-    engine = Fiber(strategy, seed=seed, ncpus=scenario.ncpus(params), steps_max=scenario.steps(params))
+    ncpus, steps_max = scenario.ncpus(params), scenario.steps(params)
+    engine = FiberEngine(strategy, seed=seed, ncpus=ncpus, steps_max=steps_max, tables=KERNEL)
     stage = Stage(params)
     engine.run(lambda: scenario.play(stage))
     if engine.error is not None:
@@ -210,7 +214,7 @@ def building() -> float:
             build(Stage(params), scenario.ncpus(params))
             took = clock() - began
 
-    engine = Fiber(Stay(), ncpus=scenario.ncpus(params))
+    engine = FiberEngine(Stay(), ncpus=scenario.ncpus(params))
     engine.run(main)
     engine.release()
     return took
@@ -340,7 +344,7 @@ def judging(first: int) -> float:
         engine, stage = whole(seed)
         ran += clock() - began
         began = clock()
-        oracles.judge_all(Record.of_run(engine, {"scenario": SCENARIO, "params": stage.params}, stage.final))
+        judge_all(Record.of_run(engine, {"scenario": SCENARIO, "params": stage.params}, stage.final), PROTOCOL)
         judged += clock() - began
         engine.release()
     return judged / ran
@@ -360,7 +364,7 @@ def detectors(first: int) -> Figures:
         record = Record.of_run(engine, {"scenario": SCENARIO, "params": stage.params}, stage.final)
         for row, name in DETECTORS.items():
             began = clock()
-            oracles.judge_all(record, [row])
+            PROTOCOL[row](record)
             took[name] += clock() - began
         engine.release()
     return {name: [(ran + seconds) / ran] for name, seconds in took.items()}
@@ -380,10 +384,10 @@ def one_round(number: int) -> tuple[dict[str, float], dict[str, float]]:
         return took
 
     bare = timed("greenlet switch", greenlet_switch(SWITCHES))
-    switching = timed("fiber, a point that switches", points(Fiber, Alternate(), SWITCHES))
-    staying = timed("fiber, a point that does not", points(Fiber, Stay(), SWITCHES))
+    switching = timed("fiber, a point that switches", points(FiberEngine, Alternate(), SWITCHES))
+    staying = timed("fiber, a point that does not", points(FiberEngine, Stay(), SWITCHES))
     pong = timed("lock ping-pong", ping_pong(THREAD_SWITCHES))
-    gated = timed("gate, a switch", points(Gate, Alternate(), THREAD_SWITCHES))
+    gated = timed("gate, a switch", points(GateEngine, Alternate(), THREAD_SWITCHES))
     run, nothing, built, recorded = (
         timed(name, took)
         for name, took in zip(("a run", "a do-nothing run", "building", "recording"), runs(first), strict=True)

@@ -15,8 +15,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmrace.installed import MAKERS
+from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
-from mmrace.search.explore.result import Ask, Exploration
+from mmrace.search.explore.result import Exploration
 from mmrace.search.pool.cores import cores
 from mmrace.search.totals import Hit
 
@@ -86,10 +88,14 @@ class Lines:
 def walk(entry: Entry, seconds: float) -> Exploration:
     """Walk one program, at most so long."""
     ask = Ask(
-        entry.scenario, "dpor", tuple(sorted(entry.params.items())), seconds=seconds, exhaustive=True, promote="all"
+        entry.scenario,
+        strategy="dpor",
+        params=tuple(sorted(entry.params.items())),
+        seconds=seconds,
+        exhaustive=True,
     )
     with tempfile.TemporaryDirectory() as folder:
-        return Explorer(ask, Path(folder), Lines()).run()
+        return Explorer(ask, MAKERS, Path(folder), Lines()).run()
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from mmrace import runtime as rt
 from mmrace import scenarios
 from mmrace.actors.stage import Stage
 from mmrace.kernel.mm.page import PageFlags
-from mmrace.runtime.free import Free
+from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.noise import Noise
 
 PAIRS = 300_000
@@ -76,7 +76,7 @@ def mixed(tasks: int, record: bool) -> float:
         rt.join_others()
         took = time.perf_counter() - began
 
-    engine = Free(Noise("off", 0), sites=record, record=record, steps_max=10**9)
+    engine = FreeEngine(Noise("off", 0), sites=record, record=record, steps_max=10**9)
     engine.run(main)
     if engine.error is not None:
         raise engine.error
@@ -87,7 +87,7 @@ def four() -> float:
     """Return recorded ops per second of one run of `four`, set-up and final sync included, oracles not."""
     scenario = scenarios.get("four")
     params = scenario.merged({"rounds": 10})
-    engine = Free(Noise("off", 0), ncpus=scenario.ncpus(params))
+    engine = FreeEngine(Noise("off", 0), ncpus=scenario.ncpus(params))
     began = time.perf_counter()
     engine.run(lambda: scenario.play(Stage(params)))
     took = time.perf_counter() - began

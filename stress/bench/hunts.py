@@ -33,14 +33,18 @@ from pathlib import Path
 
 from mmrace.history.canaries import canaries
 from mmrace.history.canary import Canary
+from mmrace.installed import MAKERS
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs.play import judge
+from mmrace.runs.judge import judge
+from mmrace.runs.play import play
 from mmrace.runs.profile import profile_of, racing
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec, derive
 from mmrace.runs.strategy_of import strategy_for
+from mmrace.runtime.controlled import Controlled
 from mmrace.search.explore.generations import Loop
-from mmrace.search.explore.one import walked
+from mmrace.search.explore.one import visited
+from mmrace.search.explore.walk import Walk
 from mmrace.search.pool.cores import cores
 from mmrace.strategies import portfolio, registry
 from mmrace.strategies.feedback import NOTHING, Shown, collect, is_feedback
@@ -115,7 +119,7 @@ def is_systematic(text: str) -> bool:
 
 def runs_of(first: RunSpec) -> Runs:
     """Yield what each run of an exploration showed its judges."""
-    program = Program.of(first)
+    program = MAKERS.program(first)
     if is_systematic(first.strategy):
         return _walk(program, first)
     return _generations(program, first) if is_feedback(first.strategy) else _samples(program, first)
@@ -141,13 +145,12 @@ def _generations(program: Program, first: RunSpec) -> Runs:
 
 def _draw(program: Program, spec: RunSpec) -> RunResult:
     chosen = strategy_for(program, spec)
-    engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
-    record = program.record(engine, program.play(engine), spec, profile=chosen.profile, corpus=chosen.corpus)
-    result = judge(spec, record, 0.0)
-    if chosen.tape is not None:
-        result.shown = collect(chosen.tape, engine, record)
+    with play(program, spec, chosen) as played:
+        result = judge(program, spec, played.record, 0.0)
+        if chosen.tape is not None:
+            assert isinstance(played.engine, Controlled)
+            result.shown = collect(chosen.tape, played.engine, played.record)
     result.record = None
-    engine.release()
     return result
 
 
@@ -159,10 +162,8 @@ class _Every:
 
 
 def _walk(program: Program, first: RunSpec) -> Runs:
-    search = registry.walk(first.strategy)
-    while (chosen := search.next()) is not None:
-        result = walked(program, first, chosen, search, (), _Every())
-        yield [] if result is None else result.findings
+    for visit in Walk(program, first, registry.walk(first.strategy)):
+        yield visited(visit, (), _Every()).findings if visit.counts else []
 
 
 # -- hunting --------------------------------------------------------------------------------------------------------
@@ -171,7 +172,7 @@ def _walk(program: Program, first: RunSpec) -> Runs:
 def prepare(spec: RunSpec, clock: Clock) -> float:
     """Find out what samplers need to know of the program, so that it is known; return the seconds it took."""
     began = clock()
-    program = Program.of(spec)
+    program = MAKERS.program(spec)
     profile_of(program, racing(program))
     return clock() - began
 

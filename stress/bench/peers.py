@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.strategy import Strategy
 from mmrace.strategies.random_walk import RandomWalk
 from stress.bench.programs import (
@@ -108,8 +108,8 @@ def _found(module: str, name: str) -> Any:
 
 def engines() -> dict[str, type[Controlled]]:
     """Return mmrace's controlled engines by name; fiber needs greenlet."""
-    fiber = _found("mmrace.runtime.fiber", "Fiber")
-    return {**({"fiber": fiber} if fiber is not None else {}), "gate": Gate}
+    fiber = _found("mmrace.runtime.fiber", "FiberEngine")
+    return {**({"fiber": fiber} if fiber is not None else {}), "gate": GateEngine}
 
 
 def walker(seed: int) -> Strategy:

@@ -18,8 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from mmrace.installed import MAKERS
+from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
-from mmrace.search.explore.result import Ask, Exploration
+from mmrace.search.explore.result import Exploration
 from mmrace.search.pool.cores import cores
 from mmrace.search.totals import Hit
 
@@ -78,8 +80,8 @@ def explored(jobs: int, seconds: float) -> float:
     """Return schedules per second with so many worker processes, once all have begun."""
     observer = Silent()
     with tempfile.TemporaryDirectory() as folder:
-        ask = Ask("async-vs-commit", "random", PARAMS, seconds=seconds + 2.0, jobs=jobs, promote="all")
-        Explorer(ask, Path(folder), observer).run()
+        ask = Ask("async-vs-commit", strategy="random", params=PARAMS, seconds=seconds + 2.0, jobs=jobs, promote="all")
+        Explorer(ask, MAKERS, Path(folder), observer).run()
     assert observer.first is not None
     (began, runs), (ended, all_runs) = observer.first, observer.last
     return (all_runs - runs) / (ended - began)

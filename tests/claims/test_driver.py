@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from mmrace.claims import driver, result
-from mmrace.claims.driver import Trial, counted, parts_for, select, spec_of
+from mmrace.claims.driver import ClaimsRun, counted, parts_for, select, spec_of
 from mmrace.claims.judges import CLAIMS, Claim, Example, Instances, Part
-from mmrace.claims.result import SETTINGS, TESTS, Evidence, Finding, Result, Setting, Witness
-from mmrace.runs.play import replay_record
+from mmrace.claims.result import SETTINGS, TESTS, ClaimsResult, Failure, PartCounts, Setting, Witness
+from mmrace.installed import replay_record
 from mmrace.runtime.errors import (
     EXIT_FAIL,
     EXIT_INTERNAL,
@@ -21,6 +21,7 @@ from mmrace.runtime.errors import (
 )
 from mmrace.runtime.record import Record
 from mmrace.search.explore.result import REPLAYS
+from mmrace.search.options import Options
 
 ALONE = Setting("alone", "sync-vs-commit", (("idle", 0), ("migrations", 1), ("without", "writer,committer,reader")), 0)
 """A migrator with nobody to meet: one class, and C2 holds in it."""
@@ -57,7 +58,7 @@ def test_what_a_run_says_of_a_claim_does_not_depend_on_the_other_claims() -> Non
 
 
 def test_c7_is_found_false_and_its_witness_repeats(tmp_path: Path) -> None:
-    trial = Trial(select(["C7"]), tmp_path, schedules=12)
+    trial = ClaimsRun(select(["C7"]), tmp_path, Options(runs=12))
     result = trial.run()
     literal, companion = CLAIMS["C7"].parts
     assert result.verdict(literal) == "false as worded"
@@ -73,8 +74,8 @@ def test_c7_is_found_false_and_its_witness_repeats(tmp_path: Path) -> None:
 
 
 def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
-    first = Trial(select(["C3"]), tmp_path / "one", schedules=10, jobs=1).run()
-    again = Trial(select(["C3"]), tmp_path / "two", schedules=10, jobs=2).run()
+    first = ClaimsRun(select(["C3"]), tmp_path / "one", Options(runs=10, jobs=1)).run()
+    again = ClaimsRun(select(["C3"]), tmp_path / "two", Options(runs=10, jobs=2)).run()
     assert first.evidence == again.evidence
     assert {name: (w.setting, w.index, w.example) for name, w in first.witnesses.items()} == {
         name: (w.setting, w.index, w.example) for name, w in again.witnesses.items()
@@ -89,18 +90,18 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("alone")
 def test_a_program_that_was_walked_to_its_end_is_exhausted(tmp_path: Path) -> None:
-    result = Trial(select(["C2"]), tmp_path).run()
+    result = ClaimsRun(select(["C2"]), tmp_path, Options()).run()
     (part,) = CLAIMS["C2"].parts
     ((setting, evidence),) = result.walked(part)
     assert setting is ALONE
     assert evidence.exhausted and evidence.runs == 1
     assert result.verdict(part) == "held"
-    assert result.sampled(part) == Evidence()
+    assert result.sampled(part) == PartCounts()
 
 
 def test_a_walk_that_was_cut_is_not_exhausted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TESTS, "C3", ("sync-reader",))
-    result = Trial(select(["C3"]), tmp_path, schedules=3).run()
+    result = ClaimsRun(select(["C3"]), tmp_path, Options(runs=3)).run()
     for part in CLAIMS["C3"].parts:
         ((_, evidence),) = result.walked(part)
         assert evidence.runs == 3 and not evidence.exhausted
@@ -114,7 +115,7 @@ def test_a_walked_class_can_be_a_witness(tmp_path: Path, monkeypatch: pytest.Mon
         return found
 
     part = Part("C2", "made up", "made up", says_no)
-    result = Trial((Claim("C2", (part,)),), tmp_path).run()
+    result = ClaimsRun((Claim("C2", (part,)),), tmp_path, Options()).run()
     assert result.verdict(part) == "false as worded"
     assert result.witnesses["C2"].setting == "alone"
     assert result.witnesses["C2"].replayed == REPLAYS
@@ -126,26 +127,28 @@ def test_a_run_that_did_not_finish_is_a_finding_and_is_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "COUNTED_AS_RUN", ("something else",))
-    result = Trial(select(["C2"]), tmp_path).run()
+    result = ClaimsRun(select(["C2"]), tmp_path, Options()).run()
     (part,) = CLAIMS["C2"].parts
     assert result.verdict(part) == "not tested yet"
-    assert [finding.how for finding in result.findings] == ["finished"]
+    assert [finding.how for finding in result.failures] == ["finished"]
     assert result.exit_code == EXIT_FAIL
 
 
 def test_a_witness_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "claims").write_text("a file where a folder should be")
-    result = Trial(select(["C0"]), tmp_path, schedules=2).run()
+    result = ClaimsRun(select(["C0"]), tmp_path, Options(runs=2)).run()
     assert "Error" in result.witnesses["C0"].error
     assert result.exit_code == EXIT_UNKNOWN
 
 
 def test_ctrl_c_ends_with_what_is_known(tmp_path: Path) -> None:
-    def interrupt(result: Result) -> None:
+    def interrupt(result: ClaimsResult) -> None:
         raise KeyboardInterrupt
 
     ticks = iter(range(0, 10_000, 10))
-    result = Trial(select(["C0"]), tmp_path, schedules=2, tell=interrupt, clock=lambda: float(next(ticks))).run()
+    result = ClaimsRun(
+        select(["C0"]), tmp_path, Options(runs=2), tell=interrupt, clock=lambda: float(next(ticks))
+    ).run()
     assert result.interrupted
     assert result.exit_code == EXIT_INTERRUPTED
 
@@ -155,10 +158,10 @@ FALSE = Part("Y", "says", "checks", lambda record: Instances(), expected="false"
 SHOWN = Part("Z", "says", "checks", lambda record: Instances(), exists=True)
 
 
-def _result(tested: int, times: int, *parts: Part) -> Result:
-    result = Result((Claim("X", parts),), seed=1)
+def _result(tested: int, times: int, *parts: Part) -> ClaimsResult:
+    result = ClaimsResult((Claim("X", parts),), seed=1)
     for part in parts:
-        result.evidence[part.name] = {"sync": Evidence(10, tested, times, 0 if times else -1)}
+        result.evidence[part.name] = {"sync": PartCounts(10, tested, times, 0 if times else -1)}
     return result
 
 
@@ -174,7 +177,7 @@ def _result(tested: int, times: int, *parts: Part) -> Result:
         (_result(5, 0, SHOWN), "not shown", EXIT_UNKNOWN),
     ],
 )
-def test_verdict_and_exit_code(result: Result, words: str, code: int) -> None:
+def test_verdict_and_exit_code(result: ClaimsResult, words: str, code: int) -> None:
     assert result.verdict(result.claims[0].parts[0]) == words
     assert result.exit_code == code
 
@@ -183,7 +186,7 @@ def test_a_failed_run_goes_before_trouble_and_trouble_before_ignorance() -> None
     result = _result(0, 0, HOLDS)
     result.troubles.append("mmrace bug")
     assert result.exit_code == EXIT_INTERNAL
-    result.findings.append(Finding(spec_of(ALONE, 1, 0), "deadlock: cycle"))
+    result.failures.append(Failure(spec_of(ALONE, 1, 0), "deadlock: cycle"))
     assert result.exit_code == EXIT_FAIL
     result.interrupted = True
     assert result.exit_code == EXIT_INTERRUPTED

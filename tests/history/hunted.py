@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmrace.history.canaries import canaries
-from mmrace.runs.play import run_one
+from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 
 SEARCHED = 240  # seeds that a search tries: the rarest of them is found in some percent

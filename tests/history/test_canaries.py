@@ -12,11 +12,12 @@ from types import ModuleType
 import pytest
 
 import mmrace.kernel
-from mmrace import history, oracles, scenarios
+from mmrace import history, scenarios
 from mmrace.history.canaries import CANARIES, canaries
 from mmrace.history.canary import MISS, SAFETY, Z99, Canary, cap, wilson_low
+from mmrace.installed import run_one
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs.play import run_one
+from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.noise import PROFILES
@@ -76,7 +77,7 @@ def same_again(first: RunSpec, second: RunSpec) -> None:
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
 def test_a_canary_names_an_oracle_a_scenario_its_parameters_and_noise(canary: Canary) -> None:
-    assert canary.oracle in oracles.ORACLES
+    assert canary.oracle in PROTOCOL
     assert scenarios.get(canary.scenario).merged(canary.params)
     assert scenarios.get(canary.scenario).merged(canary.params_under("fiber"))
     assert canary.noise in PROFILES

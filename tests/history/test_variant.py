@@ -9,9 +9,9 @@ import pytest
 from mmrace import history
 from mmrace.history.canary import Canary
 from mmrace.history.variant import CORRECT, Variant, applied
+from mmrace.installed import run_one
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import migrate
-from mmrace.runs.play import run_one
 from mmrace.runtime.errors import UsageError
 from tests.scenarios.staged import gate_spec
 

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmrace.kernel.mm.page import Page
+from mmrace.kernel.mm.radix_tree import Slot
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
-from mmrace.runtime.record import Record
+from mmrace.runtime.record import SCHEMA, Record
+from mmrace.runtime.tables import Tables
+from mmrace.scenarios.tables import KERNEL
 
 CLASSES = {
     "page": "Page",
@@ -21,6 +25,8 @@ CLASSES = {
     "cpu": "Cpu",
 }
 FLAGS = "flags"
+BENIGN = {f"{cls.__name__}.{field}": why for cls in (Page, Slot) for field, why in cls.benign.items()}
+TABLES = KERNEL.with_benign(BENIGN)
 
 
 class Hand:
@@ -60,9 +66,9 @@ class Hand:
         self.events.append((self.ids[task], NOTE, kind, facts))
         return self
 
-    def record(self) -> Record:
-        """Return the record."""
-        header = {"schema": "mmrace-record/1", "scenario": "by hand", "engine": "gate"}
+    def record(self, tables: Tables = TABLES) -> Record:
+        """Return the record, of a program with these tables."""
+        header = {"schema": SCHEMA, "scenario": "by hand", "engine": "gate", "tables": tables.plain()}
         return Record(
             header,
             self.events,

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from mmrace import oracles
 from mmrace import runtime as rt
+from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.general.judgement import Finding, Verdict
-from mmrace.runtime.gate import Gate
+from mmrace.oracles.protocol import PROTOCOL
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
+from mmrace.scenarios.tables import KERNEL
 
 
 class Bits(IntEnum):
@@ -44,14 +46,14 @@ def _run(main: Callable[[Page, Slot], None]) -> Record:
         page._count.get("new")
         main(page, slot)
 
-    engine = Gate(RoundRobin(), ncpus=2)
+    engine = GateEngine(RoundRobin(), ncpus=2, tables=KERNEL)
     engine.run(play)
     assert engine.error is None or isinstance(engine.error, rt.Violation)
     return Record.of_run(engine, {"engine": "gate"}, {})
 
 
 def _findings(record: Record) -> list[Finding]:
-    return [finding for judgement in oracles.judge_all(record) for finding in judgement.findings]
+    return [finding for judgement in judge_all(record, PROTOCOL) for finding in judgement.findings]
 
 
 def _correct(page: Page, slot: Slot) -> None:
@@ -132,7 +134,7 @@ def _sleep_for_ever(page: Page, slot: Slot) -> None:
 def test_oracles_pass_on_a_correct_run() -> None:
     record = _run(_correct)
     assert not _findings(record)
-    known = {judgement.oracle for judgement in oracles.judge_all(record) if judgement.verdict is Verdict.PASS}
+    known = {judgement.oracle for judgement in judge_all(record, PROTOCOL) if judgement.verdict is Verdict.PASS}
     assert known >= {"lock-discipline", "use-after-free", "bug-on", "liveness"}
 
 
@@ -157,4 +159,4 @@ def test_oracles_catch_it_live_and_from_the_file(
     record = _run(main)
     assert [(finding.oracle, finding.rule) for finding in _findings(record)] == [(oracle, rule)]
     record.write(tmp_path / "run.jsonl")
-    assert oracles.judge_all(Record.read(tmp_path / "run.jsonl")) == oracles.judge_all(record)
+    assert judge_all(Record.read(tmp_path / "run.jsonl"), PROTOCOL) == judge_all(record, PROTOCOL)

@@ -97,7 +97,7 @@ def test_an_async_back_out_under_readers_loses_no_reference(noise: str) -> None:
 
         def meanwhile() -> None:
             old = cached(stage)
-            while not live.need().marks.get("async back-out"):  # before it a reader's reference may be in the way
+            while not live.engine.marks.get("async back-out"):  # before it a reader's reference may be in the way
                 migrate_async(stage)
             assert cached(stage) is old
 
@@ -162,7 +162,7 @@ def test_a_reader_that_meets_a_frozen_page_reads_the_new_one(noise: str) -> None
         frozen[0].complete()
         for _ in rt.until_changed():
             buffer.buffer_locked(head)
-            if live.need().marks.get("lookup: frozen page"):
+            if live.engine.marks.get("lookup: frozen page"):
                 break
         return lock_buffers(head, mode)
 

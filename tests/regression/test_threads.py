@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmrace.runs.play import run_one
+from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import live, pool
 from mmrace.runtime.errors import UsageError
@@ -49,9 +49,9 @@ def ends(spec: RunSpec, then: Callable[[str], None]) -> None:
     """Do a run; assert its verdict, and that it leaves the process as it was."""
     foreign = {thread for thread in threading.enumerate() if not thread.name.startswith("mmrace-")}
     then(run_one(spec).verdict)
-    assert live.engine is None
+    assert live.engine is live.NO_ENGINE
     assert not threads_left()
-    assert set(threading.enumerate()) <= foreign
+    assert {thread for thread in threading.enumerate() if thread.name != "mmrace.watch"} <= foreign
 
 
 @pytest.mark.repeat(3)
@@ -78,14 +78,14 @@ def test_no_thread_is_left_after_a_double_put_on_real_threads(noise: str) -> Non
 @pytest.mark.parametrize("engine", ["free", "gate"])
 def test_no_thread_is_left_after_a_run_that_was_cut(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     monkeypatch.setattr(Scenario, "steps", lambda *_: 4_000)
-    monkeypatch.setattr("mmrace.runtime.free.WATCH_SECONDS", 0.001)
+    monkeypatch.setattr("mmrace.runtime.watchdog.WATCH_SECONDS", 0.001)
     ends(replace(gate_spec("four", 1, rounds=400, migrations=400), engine=engine), unknown)
 
 
 def test_no_thread_is_made_for_a_wrong_spec() -> None:
     assert not threads_left()
     with pytest.raises(UsageError):
-        run_one(replace(PASSING, scenario="five"))
+        run_one(replace(PASSING, program="five"))
     assert pool.pool_size() == 0
 
 

@@ -14,11 +14,12 @@ from mmrace.oracles.general.judgement import Finding
 from mmrace.report.campaign import finding_text, show
 from mmrace.report.numbers import count, duration, share, size
 from mmrace.report.progress import Lines, canary_line, line, observer
-from mmrace.runs.spec import RunSpec
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import Saved
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.sources import CanaryTrial
-from mmrace.search.pool.messages import Health, Job, Outcome
+from mmrace.search.pool.messages import Health, Job
 from mmrace.search.totals import Hit, Trouble
 from tests.search.campaign.stand_ins import StandInCanary
 
@@ -43,16 +44,16 @@ def compare(name: str, got: str) -> None:
     assert got == path.read_text(encoding="utf-8")
 
 
-def outcome(**counters: int) -> Outcome:
+def outcome(**counters: int) -> RunResult:
     named = {"migrations.tried": 3, "migrations.moved": 2, "migrations.refused.page-lock": 1, **counters}
-    return Outcome("PASS", ops=1200, seconds=0.01, counters=named, marks={"seen": 2})
+    return RunResult(SPEC, "PASS", ops=1200, seconds=0.01, counters=named, marks={"seen": 2})
 
 
 def trial(found: bool, runs: int) -> CanaryTrial:
     made = CanaryTrial(Request(), StandInCanary("lost-copy" if found else "no-freeze", cap_runs=4))
     for i in range(runs):
         findings = [FINDING] if found and i == runs - 1 else [Finding("ledger", "r", "t", {}, "s")]
-        made.take(Job("canary", made.canary.name, i, SPEC), Outcome("FAIL", findings))
+        made.take(Job("canary", made.canary.name, i, SPEC), RunResult(SPEC, "FAIL", findings))
     return made
 
 
@@ -77,10 +78,10 @@ def passed() -> CampaignResult:
 def failed() -> CampaignResult:
     result = passed()
     result.trials.append(trial(False, 4))
-    result.hit(Hit(FINDING, SPEC, "main", 3, folder=".mmrace/findings/abc123abc123"))
-    result.hit(Hit(FINDING, SPEC, "main", 9))
+    result.hits.add(Hit(FINDING, SPEC, "main", 3, Saved(".mmrace/findings/abc123abc123")))
+    result.hits.add(Hit(FINDING, SPEC, "main", 9))
     other = Finding("ledger", "count", "count differs from owners", {"count": 3, "owners": ["slot"]}, "def456def456")
-    result.hit(Hit(other, SPEC, "main", 4, unsaved="OSError: [Errno 28] No space left on device"))
+    result.hits.add(Hit(other, SPEC, "main", 4, Saved(error="OSError: [Errno 28] No space left on device")))
     result.troubles.append(Trouble(4, "mmrace bug: a lock that was free could not be taken", SPEC))
     result.given_up.append(SPEC)
     result.deaths = 2
@@ -109,7 +110,7 @@ def test_campaign_without_a_run_is_unknown() -> None:
 
 
 def test_unsaved_finding_is_printed_whole() -> None:
-    shown = finding_text(Hit(FINDING, SPEC, "main", 3, unsaved="disk full"))
+    shown = finding_text(Hit(FINDING, SPEC, "main", 3, Saved(error="disk full")))
     assert "COULD NOT BE SAVED: disk full" in shown
     assert "expected: 2" in shown
     assert f"repeat: {SPEC.command()}" in shown

@@ -12,7 +12,7 @@ from rich.console import Console
 from mmrace import cli
 from mmrace.claims.driver import spec_of
 from mmrace.claims.judges import CLAIMS, Example
-from mmrace.claims.result import SETTINGS, Evidence, Finding, Result, Witness
+from mmrace.claims.result import SETTINGS, ClaimsResult, Failure, PartCounts, Witness
 from mmrace.report.claims import Lines, show
 from mmrace.runtime.errors import EXIT_PASS, EXIT_USAGE
 from tests.report.test_campaign_report import compare, text
@@ -30,18 +30,18 @@ def witness(setting: str, replayed: int = 5, error: str = "") -> Witness:
     return Witness(setting, 7, spec, example, path, 0 if error else replayed, 0 if error else 5, error)
 
 
-def result() -> Result:
-    made = Result((CLAIMS["C2"], CLAIMS["C3"], CLAIMS["C7"], CLAIMS["C10"], CLAIMS["C11"]), seed=1)
+def result() -> ClaimsResult:
+    made = ClaimsResult((CLAIMS["C2"], CLAIMS["C3"], CLAIMS["C7"], CLAIMS["C10"], CLAIMS["C11"]), seed=1)
     made.evidence = {
-        "C2": {"sync": Evidence(100, 4000), "sync-reader": Evidence(575, 1118, exhausted=True)},
-        "C3": {"sync": Evidence(100, 250)},
-        "C3n": {"sync": Evidence(100, 0)},
-        "C3+": {"sync": Evidence(100, 250, 1, 7)},
-        "C7": {"lookups": Evidence(200, 600, 12, 7), "sync-reader": Evidence(575, 559, 300, 2, exhausted=True)},
-        "C7+": {"lookups": Evidence(200, 20), "sync-reader": Evidence(40, 11)},
-        "C11": {"async": Evidence(100, 250)},
-        "C11b": {"async": Evidence(100, 30)},
-        "C11r": {"async": Evidence(100, 250)},
+        "C2": {"sync": PartCounts(100, 4000), "sync-reader": PartCounts(575, 1118, exhausted=True)},
+        "C3": {"sync": PartCounts(100, 250)},
+        "C3n": {"sync": PartCounts(100, 0)},
+        "C3+": {"sync": PartCounts(100, 250, 1, 7)},
+        "C7": {"lookups": PartCounts(200, 600, 12, 7), "sync-reader": PartCounts(575, 559, 300, 2, exhausted=True)},
+        "C7+": {"lookups": PartCounts(200, 20), "sync-reader": PartCounts(40, 11)},
+        "C11": {"async": PartCounts(100, 250)},
+        "C11b": {"async": PartCounts(100, 30)},
+        "C11r": {"async": PartCounts(100, 250)},
     }
     made.witnesses = {"C3+": witness("sync", error="OSError: disk full"), "C7": witness("lookups")}
     made.runs, made.seconds, made.cut = 1550, 61.5, 2
@@ -51,7 +51,7 @@ def result() -> Result:
 def test_report_of_claims() -> None:
     shown = console()
     made = result()
-    made.findings.append(Finding(spec_of(SETTINGS["sync"], 1, 9), "deadlock: cycle"))
+    made.failures.append(Failure(spec_of(SETTINGS["sync"], 1, 9), "deadlock: cycle"))
     made.troubles.append("mmrace bug: [a line] of it")
     show(made, shown)
     compare("claims.txt", text(shown))

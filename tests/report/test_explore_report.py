@@ -11,8 +11,10 @@ from rich.console import Console
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report import explore
+from mmrace.runs.store import Saved
 from mmrace.runtime.errors import EXIT_INTERNAL
-from mmrace.search.explore.result import Ask, Covered, Exploration
+from mmrace.search.explore.ask import Ask
+from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit, Trouble
 
 ASK = Ask("alpha", "portfolio", params=(("pages", 1),), jobs=2)
@@ -43,7 +45,7 @@ def last(result: Exploration) -> str:
 
 def found(result: Exploration, folder: str = "", known: bool = False) -> Exploration:
     """Add a finding."""
-    result.hit(Hit(FINDING, result.ask.spec("pos", 7), "main", 3, times=4, folder=folder, known=known))
+    result.hits.add(Hit(FINDING, result.ask.spec("pos", 7), "main", 3, Saved(folder, known), times=4))
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmrace.history.canaries import CANARIES
-from mmrace.runs.play import run_one
+from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.scenarios.workload import packaged
 from mmrace.strategies.portfolio import MEMBERS

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mmrace.installed import run_one
 from mmrace.runs import loading
-from mmrace.runs.play import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.strategies import registry
 from tests.search.explore.explorations import SMALL

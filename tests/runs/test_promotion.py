@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mmrace.installed import MAKERS, replay_record, run_one
 from mmrace.runs import profile
-from mmrace.runs.play import follow, replay_record, run_one
+from mmrace.runs.follow import follow
 from mmrace.runs.profile import profile_of, racing
-from mmrace.runs.program import Program
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import NondeterminismError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
@@ -25,9 +25,9 @@ SPEC = RunSpec("async-vs-commit", SMALL, engine="fiber", strategy="surw", seed=4
 
 PRINTS = """
 from mmrace.runs.profile import profile_of, racing
-from mmrace.runs.program import Program
+from mmrace.installed import MAKERS
 from tests.runs.test_promotion import SPEC
-program = Program.of(SPEC)
+program = MAKERS.program(SPEC)
 promoted = racing(program)
 print(*sorted(promoted), profile_of(program).digest, profile_of(program, promoted).digest)
 """
@@ -41,7 +41,7 @@ def kept(spec: RunSpec) -> Record:
 
 
 def test_profiles_are_equal_in_every_process() -> None:
-    program = Program.of(SPEC)
+    program = MAKERS.program(SPEC)
     here = " ".join([*sorted(racing(program)), profile_of(program).digest, profile_of(program, racing(program)).digest])
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
@@ -52,7 +52,7 @@ def test_profiles_are_equal_in_every_process() -> None:
 
 
 def test_a_profile_counts_what_the_strategy_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = Program.of(SPEC)
+    program = MAKERS.program(SPEC)
     whole, promoted = profile_of(program), profile_of(program, racing(program))
     assert set(whole.ops) == set(promoted.ops) >= {"writer", "committer", "migrator", "reader"}
     assert all(promoted.ops[task] < whole.ops[task] for task in ("writer", "committer", "migrator", "reader"))
@@ -63,18 +63,22 @@ def test_a_profile_counts_what_the_strategy_is_asked_for(monkeypatch: pytest.Mon
 
 
 def test_a_profile_of_another_program_is_another() -> None:
-    one, other = (profile_of(Program.of(replace(SPEC, params=(*SMALL, ("reads", n))))) for n in (1, 3))
+    one, other = (profile_of(MAKERS.program(replace(SPEC, params=(*SMALL, ("reads", n))))) for n in (1, 3))
     assert one.digest != other.digest
 
 
 def test_racing_accesses_are_those_of_the_slot_and_of_page_data() -> None:
-    assert {"Slot.page", "Page.words"} <= racing(Program.of(SPEC)) < {"Slot.page", "Page.words", "AddressSpace.nrpages"}
+    assert (
+        {"Slot.page", "Page.words"}
+        <= racing(MAKERS.program(SPEC))
+        < {"Slot.page", "Page.words", "AddressSpace.nrpages"}
+    )
 
 
 def test_other_accesses_are_recorded_and_no_place_to_switch() -> None:
     record = kept(SPEC)
-    assert record.header["promoted"] == sorted(racing(Program.of(SPEC)))
-    assert record.header["profile"] == profile_of(Program.of(SPEC), racing(Program.of(SPEC))).digest
+    assert record.header["promoted"] == sorted(racing(MAKERS.program(SPEC)))
+    assert record.header["profile"] == profile_of(MAKERS.program(SPEC), racing(MAKERS.program(SPEC))).digest
     first, end = record.header["explored"]
     lanes = {
         lane for name in record.header["promoted"] for cls, field in [name.split(".")]
@@ -116,9 +120,9 @@ def test_a_record_whose_promoted_set_was_changed_does_not_follow(tmp_path: Path)
 def test_promoted_fields_change_no_site() -> None:
     """Each op's site is its own, whether or not an access before it was a switch point (BUG once: they slipped)."""
     record = kept(SPEC)
-    promoted = follow(Program.of(SPEC), SPEC, record)
+    promoted = follow(MAKERS.program(SPEC), SPEC, record)
     record.header["promoted"] = None
-    asked_everywhere = follow(Program.of(SPEC), SPEC, record)
+    asked_everywhere = follow(MAKERS.program(SPEC), SPEC, record)
     assert promoted.header["promoted"] and asked_everywhere.header["promoted"] is None
     assert promoted.events and list(promoted.plain()) == list(asked_everywhere.plain())
     assert promoted.sites == asked_everywhere.sites and any(promoted.sites)

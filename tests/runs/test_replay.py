@@ -12,7 +12,7 @@ from mmrace.runs.replay import StrictReplay
 from mmrace.runtime import pool
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import EXIT_NONDETERMINISM
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
@@ -32,7 +32,7 @@ class Counter(rt.Struct):
 
 def record_of(main: Program, strategy: Strategy | None = None, **options: object) -> Record:
     """Run a program with a random walk; return its record."""
-    engine = Gate(strategy or random_walk(11), ncpus=4, **options)  # type: ignore[arg-type]
+    engine = GateEngine(strategy or random_walk(11), ncpus=4, **options)  # type: ignore[arg-type]
     engine.run(main)
     assert engine.error is None
     return Record.of_run(engine, {}, {})
@@ -41,7 +41,7 @@ def record_of(main: Program, strategy: Strategy | None = None, **options: object
 def follow(record: Record, main: Program, **options: object) -> Controlled:
     """Run a program strictly along a record.  Raises NondeterminismError at the first difference."""
     strategy = StrictReplay(record)
-    engine = Gate(strategy, ncpus=4, **options)  # type: ignore[arg-type]
+    engine = GateEngine(strategy, ncpus=4, **options)  # type: ignore[arg-type]
     engine.run(main)
     strategy.finish()
     if engine.error is not None:

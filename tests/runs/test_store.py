@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.report.finding import summary_text
 from mmrace.runs import store as store_
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runs.store import FindingStore, harness_finding, summary_text
+from mmrace.runs.store import FindingStore, harness_finding
 from mmrace.runtime.record import Record
 from tests.search.campaign.stand_ins import record_of
 
@@ -25,9 +26,9 @@ def failed(*signatures: str, spec: RunSpec = SPEC) -> RunResult:
 
 
 def test_folder_has_all_that_repeats_the_run(tmp_path: Path) -> None:
-    saved = FindingStore(tmp_path).save(failed("s1"))
+    saved = FindingStore(tmp_path, summary_text).save(failed("s1"))
     folder = tmp_path / "s1"
-    assert (saved.folder, saved.known, saved.error) == (str(folder), False, "")
+    assert (saved.folder, saved.before, saved.error) == (str(folder), False, "")
     assert sorted(path.name for path in folder.iterdir()) == [
         "command.txt",
         "record.jsonl",
@@ -54,7 +55,7 @@ def test_second_signature_of_a_known_run_gets_its_own_folder(tmp_path: Path) -> 
     store = FindingStore(tmp_path)
     store.save(failed("s1"))
     assert store.save(failed("s1", "s2")).folder == str(tmp_path / "s2")
-    assert store.save(failed("s1", "s2")).known
+    assert store.save(failed("s1", "s2")).before
 
 
 def test_a_run_that_loses_the_race_for_one_signature_is_saved_under_its_other(
@@ -70,7 +71,7 @@ def test_a_run_that_loses_the_race_for_one_signature_is_saved_under_its_other(
 
     monkeypatch.setattr(os, "rename", late)
     saved = FindingStore(tmp_path).save(failed("s1", "s2"))
-    assert (saved.folder, saved.known) == (str(tmp_path / "s2"), False)
+    assert (saved.folder, saved.before) == (str(tmp_path / "s2"), False)
     assert str(tmp_path / "s2") in (tmp_path / "s2" / "command.txt").read_text()
 
 
@@ -112,7 +113,7 @@ def test_loser_of_a_race_counts_a_hit(tmp_path: Path, monkeypatch: pytest.Monkey
         real(source, target)
 
     monkeypatch.setattr(os, "rename", late)
-    assert store.save(failed("s1")).known
+    assert store.save(failed("s1")).before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s1"]
     assert len((tmp_path / "s1" / "hits.jsonl").read_text().splitlines()) == 1
 

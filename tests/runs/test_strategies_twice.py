@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.runs.play import run_one
+from mmrace.installed import MAKERS, run_one
+from mmrace.runs import engines
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runs.twice import run_again, run_twice
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.record import Record
+from mmrace.scenarios.maker import ScenarioProgram
 from mmrace.scenarios.scenario import Stage
 from mmrace.strategies import registry
 from tests.search.explore.explorations import SMALL
@@ -43,36 +45,43 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> str:
     raise AssertionError("no run failed")
 
 
+def scenario_of(program: Program) -> None:
+    """Play the main task of a scenario's program."""
+    assert isinstance(program, ScenarioProgram)
+    program.scenario.play(Stage(program.params, None))
+
+
 @pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).kind == "sampler"])
 def test_a_sampler_gives_the_same_run_twice(name: str, saved: str) -> None:
     text = name + OPTIONS.get(name, "").format(record=saved)
     for seed in range(RUNS):
         spec = spec_of(text, seed)
-        program = Program.of(spec)
+        program = MAKERS.program(spec)
 
         def make(program: Program = program, spec: RunSpec = spec) -> Controlled:
-            return program.engine("fiber", strategy_for(program, spec).strategy, spec.seed)
+            return engines.controlled(program, spec, strategy_for(program, spec).strategy)
 
-        engine = run_twice(make, lambda program=program: program.scenario.play(Stage(program.params, None)))  # type: ignore[misc]
+        engine = run_twice(make, lambda program=program: scenario_of(program))  # type: ignore[misc]
         assert engine.error is None and engine.end["how"] == "finished"
 
 
 @pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).kind == "walk"])
 def test_a_walk_gives_runs_that_can_be_run_again(name: str) -> None:
     search = registry.walk(name)
-    program = Program.of(spec_of(name))
+    spec = spec_of(name, 0)
+    program = MAKERS.program(spec)
 
     def main() -> None:
-        program.scenario.play(Stage(program.params, None))
+        scenario_of(program)
 
     for _ in range(RUNS):
         chosen = search.next()
         assert chosen is not None
-        engine = program.engine("fiber", chosen, 0)
+        engine = engines.controlled(program, spec, chosen)
         engine.run(main)
         search.learn(engine)
         record = Record.of_run(engine, {}, {})
-        run_again(record, lambda strategy: program.engine("fiber", strategy, 0), main)
+        run_again(record, lambda strategy: engines.controlled(program, spec, strategy), main)
 
 
 def test_a_feedback_schedule_is_the_same_twice(tmp_path: Path) -> None:

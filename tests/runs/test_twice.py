@@ -11,8 +11,8 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.runs.twice import compare, run_again, run_twice
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.fiber import Fiber
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.runtime.task import Task
@@ -20,12 +20,12 @@ from mmrace.strategies.preemption import PreemptionBounded
 from mmrace.strategies.random_walk import RandomWalk
 from tests.runtime.engines import Program, box, random_walk
 
-ENGINES = (Gate, Fiber)
+ENGINES = (GateEngine, FiberEngine)
 
 
 def fiber(strategy: Strategy) -> Controlled:
     """Make the engine of these tests."""
-    return Fiber(strategy, ncpus=4)
+    return FiberEngine(strategy, ncpus=4)
 
 
 def workers(body: Callable[[int], object], count: int = 2) -> Program:

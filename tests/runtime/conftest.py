@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmrace.runtime import free, live
+from mmrace.runtime import live, watchdog
 from tests.runtime.engines import CONTROLLED, FREE, SETUPS, Setup
 
 
@@ -37,7 +37,7 @@ def noisy(request: pytest.FixtureRequest) -> Setup:
 @pytest.fixture(autouse=True)
 def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the watchdog of `free` look often: the programs here are short."""
-    monkeypatch.setattr(free, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "WATCH_SECONDS", 0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def process_as_before() -> Iterator[None]:
     interval, cores = sys.getswitchinterval(), os.sched_getaffinity(0)
     foreign = {thread for thread in threading.enumerate() if not thread.name.startswith("mmrace-")}
     yield
-    assert live.engine is None
+    assert live.engine is live.NO_ENGINE
     assert sys.getswitchinterval() == interval
     assert os.sched_getaffinity(0) == cores
     assert {thread for thread in threading.enumerate() if not thread.name.startswith("mmrace-")} <= foreign

@@ -14,9 +14,9 @@ from typing import Any
 
 from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.fiber import Fiber
-from mmrace.runtime.free import Free
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.free import FreeEngine
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.noise import PROFILES, Noise
 from mmrace.runtime.record import Record
@@ -65,7 +65,7 @@ def box(number: int = 0, words: int = 2, **values: Any) -> Box:
 class Outcome:
     """What came of a run."""
 
-    engine: Controlled | Free
+    engine: Controlled | FreeEngine
     record: Record
 
     @property
@@ -95,7 +95,7 @@ class Outcome:
         return [facts for _, op, name, facts in self.record.events if op == NOTE and name == kind]
 
 
-def finish(engine: Controlled | Free, main: Program, raising: bool = True) -> Outcome:
+def finish(engine: Controlled | FreeEngine, main: Program, raising: bool = True) -> Outcome:
     """Run `main` on a fresh engine; raise what its tasks raised, unless told not to."""
     engine.run(main)
     if engine.error is not None and raising:
@@ -106,13 +106,13 @@ def finish(engine: Controlled | Free, main: Program, raising: bool = True) -> Ou
 def gate(main: Program, strategy: Strategy | None = None, raising: bool = True, **options: Any) -> Outcome:
     """Run under `gate`, in fair turns unless a strategy is given."""
     options = {"ncpus": NCPUS, "steps_max": STEPS_MAX, **options}
-    return finish(Gate(strategy or RoundRobin(), **options), main, raising)
+    return finish(GateEngine(strategy or RoundRobin(), **options), main, raising)
 
 
 def fiber(main: Program, strategy: Strategy | None = None, raising: bool = True, **options: Any) -> Outcome:
     """Run under `fiber`, in fair turns unless a strategy is given."""
     options = {"ncpus": NCPUS, "steps_max": STEPS_MAX, **options}
-    return finish(Fiber(strategy or RoundRobin(), **options), main, raising)
+    return finish(FiberEngine(strategy or RoundRobin(), **options), main, raising)
 
 
 def random_walk(seed: object) -> RandomWalk:
@@ -134,7 +134,7 @@ def explore(main: Program, seeds: int = EXPLORED, **options: Any) -> Iterator[Ou
 def free(main: Program, profile: str = "off", seed: object = 0, raising: bool = True, **options: Any) -> Outcome:
     """Run under `free`."""
     options = {"ncpus": NCPUS, "steps_max": FREE_STEPS_MAX, **options}
-    return finish(Free(Noise(profile, seed), seed=seed, **options), main, raising)
+    return finish(FreeEngine(Noise(profile, seed), seed=seed, **options), main, raising)
 
 
 @dataclass(frozen=True)

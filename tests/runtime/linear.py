@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
-from mmrace.runtime.free import Free
+from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.struct import Struct
@@ -177,7 +177,7 @@ class History:
         assert awaited <= self.ended, f"{where}: before the exit of {awaited - self.ended}"
 
 
-def assert_stamps(engine: Free, record: Record) -> int:
+def assert_stamps(engine: FreeEngine, record: Record) -> int:
     """Assert that stamps are unique, grow in each task, and chain on each object; return how many links there were."""
     bases = [base for base, _ in engine.objects]
     chains: dict[int, list[tuple[int, int]]] = {}

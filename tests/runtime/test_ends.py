@@ -211,7 +211,7 @@ def test_ctrl_c_unwinds_every_task_and_is_raised(run: Setup, after: int) -> None
     def main() -> None:
         _sleepers([])
         for turn in count():
-            tasks[:] = live.need().tasks
+            tasks[:] = live.engine.tasks
             if turn == after:
                 _ctrl_c()
             rt.schedule()

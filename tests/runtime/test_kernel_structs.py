@@ -13,8 +13,9 @@ from types import MemberDescriptorType, ModuleType
 import pytest
 
 import mmrace.kernel
-from mmrace.runtime.struct import Part, Struct, StructMeta, shared
-from mmrace.runtime.tasks import Completion
+from mmrace.runtime.fields import Part, shared
+from mmrace.runtime.struct import Struct, StructMeta
+from mmrace.runtime.task_ops import Completion
 from tests.runtime.engines import Box
 
 BASE_SLOTS = {"base", "code", "dead", "guard", "name_", "size", "touched"}  # of Struct itself, machinery
@@ -96,7 +97,7 @@ def test_no_default_of_a_field_is_mutable(name: str) -> None:
 @pytest.mark.parametrize("name", STRUCTS)
 def test_every_lane_of_a_struct_belongs_to_one_field(name: str) -> None:
     cls = STRUCTS[name]
-    lanes = [lane for _, first, count, _ in cls.plan for lane in range(first, first + count)]
+    lanes = [lane for row in cls.plan for lane in range(row.first, row.first + row.lanes)]
     assert lanes == list(range(cls.fixed_lanes))
 
 

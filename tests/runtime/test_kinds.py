@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from mmrace import runtime as rt
+from mmrace.runtime import kinds
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind, dependent
 
 NUMBERS = {
@@ -34,3 +35,9 @@ def test_ops_depend_exactly_if_they_meet_on_a_lane_and_one_writes() -> None:
         ops = lane_a << SHIFT | a, lane_b << SHIFT | b
         expected = lane_a == lane_b and not (a.name in READS and b.name in READS)
         assert dependent(*ops) == dependent(*reversed(ops)) == expected, (lane_a, a, lane_b, b)
+
+
+def test_every_kind_has_a_plain_int_of_its_name() -> None:
+    for kind in Kind:
+        plain = getattr(kinds, kind.name)
+        assert type(plain) is int and plain == kind

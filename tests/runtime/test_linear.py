@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime.free import Free
+from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.kinds import SHIFT, Kind
 from mmrace.runtime.noise import PROFILES
 from mmrace.runtime.record import Record
@@ -36,7 +36,7 @@ def test_a_controlled_record_is_a_history(controlled: Setup) -> None:
 def test_a_free_record_is_a_linear_extension(profile: str, seed: int) -> None:
     outcome = free(contended, profile, seed=seed)
     judged(outcome)
-    assert isinstance(outcome.engine, Free)
+    assert isinstance(outcome.engine, FreeEngine)
     assert assert_stamps(outcome.engine, outcome.record) > 200
 
 
@@ -58,7 +58,7 @@ def test_a_free_run_hammered_on_one_object_is_a_linear_extension() -> None:
 
     outcome = free(main, "shuffle")
     History(outcome.record).play()
-    assert isinstance(outcome.engine, Free)
+    assert isinstance(outcome.engine, FreeEngine)
     assert assert_stamps(outcome.engine, outcome.record) > 4 * 60 * 6
 
 

@@ -92,7 +92,7 @@ def test_a_line_that_was_taken_out_is_refused(path: Path) -> None:
     assert "cut or changed" in refused(path)
 
 
-@pytest.mark.parametrize("schema", ["mmrace-record/3", "mmrace-record/0", "", None, 1, [SCHEMA]])
+@pytest.mark.parametrize("schema", ["mmrace-record/4", "mmrace-record/0", "", None, 1, [SCHEMA]])
 def test_another_schema_is_refused(path: Path, schema: object) -> None:
     edit(path, lambda lines: lines[0].update(schema=schema))
     text = refused(path)
@@ -101,6 +101,8 @@ def test_another_schema_is_refused(path: Path, schema: object) -> None:
 
 
 DAMAGE: dict[str, Callable[[Lines], object]] = {
+    "tables of another shape": lambda lines: lines[0]["tables"].update(published={"Box.x": "why"}),
+    "no tables but a list": lambda lines: lines[0].update(tables=["Box.x"]),
     "no tasks": lambda lines: lines[0].pop("tasks"),
     "no lanes": lambda lines: lines[0].pop("lanes"),
     "lanes that are a list": lambda lines: lines[0].update(lanes=[]),

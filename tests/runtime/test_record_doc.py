@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 
 import mmrace
 from mmrace import runtime as rt
-from mmrace.runs.play import run_one
+from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.record import READABLE, SCHEMA, Record
+from mmrace.runtime.tables import Tables
 from tests.runtime.engines import Box, Flag, box, gate
 
 PACKAGE = Path(mmrace.__file__).parent
@@ -142,7 +144,7 @@ def test_a_field_that_the_table_calls_null_is_null_and_no_other_is_always() -> N
 @pytest.fixture(scope="module")
 def real() -> dict[str, Any]:
     """Give header and tail of the file of a real run."""
-    record = run_one(RunSpec(scenario="four", engine="gate", seed=1), keep_record=True).record
+    record = run_one(RunSpec(program="four", engine="gate", seed=1), keep_record=True).record
     assert record is not None
     lines = list(record.lines())
     return {"header": json.loads(lines[0]), "tail": json.loads(lines[-1])}
@@ -168,3 +170,7 @@ def test_the_snapshots_of_a_real_run_are_described(real: dict[str, Any]) -> None
             for row in snapshot[part]:
                 parts = set(row) | {key for slot in row.get("slots", ()) for key in slot}
                 assert parts == described, part
+
+
+def test_every_table_is_described(real: dict[str, Any]) -> None:
+    assert list(real["header"]["tables"]) == list(table("### Tables")) == [row.name for row in fields(Tables)]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime import free as free_engine
+from mmrace.runtime import watchdog
 from tests.runtime.engines import Box, Flag, Outcome, Setup, asleep, box, explore, free, gate, until, walk
 
 
@@ -199,7 +199,7 @@ def test_an_interrupt_that_spins_for_its_own_cpus_lock_is_a_cycle() -> None:
 
 
 def test_under_free_the_watchdog_finds_what_waits_for_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(free_engine, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr(watchdog, "STALL_SECONDS", 0.3)
     outcome = free(interrupted_lock)
     found = rows(outcome)
     assert outcome.detail["stalled_s"] == 0.3

@@ -15,14 +15,15 @@ from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
 from mmrace.runs.spec import RunSpec
-from mmrace.runtime.free import Free
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.free import FreeEngine
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.scenarios.build import build
 from mmrace.scenarios.casts import BASE
+from mmrace.scenarios.tables import KERNEL
 
 NCPUS = 4
 STEPS_MAX = 60_000  # ops; no correct program of these tests comes near
@@ -68,7 +69,7 @@ def gate_spec(scenario: str, seed: int = 0, variant: str = "", /, **changed: int
 class Played:
     """What came of a run: engine and stage are at rest, so that tests may look without ops."""
 
-    engine: Gate | Free
+    engine: GateEngine | FreeEngine
     stage: Stage
     value: Any
 
@@ -103,11 +104,11 @@ def play(
         kept.append(body(stage))
         rt.join_others()
 
-    engine: Gate | Free
+    engine: GateEngine | FreeEngine
     if noise is None:
-        engine = Gate(strategy or RoundRobin(), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
+        engine = GateEngine(strategy or RoundRobin(), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX, tables=KERNEL)
     else:
-        engine = Free(Noise(noise, seed), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX)
+        engine = FreeEngine(Noise(noise, seed), seed=seed, ncpus=NCPUS, steps_max=STEPS_MAX, tables=KERNEL)
     engine.run(main)
     if engine.error is not None:
         raise engine.error

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace import oracles
 from mmrace import runtime as rt
 from mmrace.actors import committer, writer
 from mmrace.actors.stage import Stage
 from mmrace.kernel.fs.buffer_head import BufferState
+from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.general.judgement import Verdict
+from mmrace.oracles.protocol import PROTOCOL
 from mmrace.scenarios.build import SPARE_PAGES, sync
 from mmrace.scenarios.snapshot import snapshot
 from tests.scenarios.staged import Played, assert_idle, blocks, cached, on_disk, play, ring
@@ -87,7 +88,8 @@ def test_every_reference_has_a_recorded_origin() -> None:
             stage.final[label] = snapshot(stage)
 
     record = play(with_snapshots, pages=3, buffers=4, metadata=1).record
-    judged = {judgement.oracle: judgement for judgement in oracles.judge_all(record, ["refcount", "slot", "dirty"])}
+    judges = {name: PROTOCOL[name] for name in ("refcount", "slot", "dirty")}
+    judged = {judgement.oracle: judgement for judgement in judge_all(record, judges)}
     assert {name: judgement.findings for name, judgement in judged.items() if judgement.findings} == {}
     assert judged["refcount"].verdict is Verdict.PASS
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.runs.play import RunResult, run_one
-from mmrace.runs.spec import RunSpec
+from mmrace.installed import run_one
+from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.noise import PROFILES
 from mmrace.runtime.record import Record

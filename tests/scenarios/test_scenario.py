@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmrace import scenarios
-from mmrace.runs.play import run_one
+from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.noise import PROFILES

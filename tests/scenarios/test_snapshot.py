@@ -8,10 +8,10 @@ from typing import Any
 from mmrace import runtime as rt
 from mmrace.actors import writer
 from mmrace.actors.stage import Stage
+from mmrace.installed import run_one
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import filemap, swap
 from mmrace.kernel.mm import page as page_
-from mmrace.runs.play import run_one
 from mmrace.runtime import live
 from mmrace.scenarios.snapshot import snapshot
 from tests.scenarios.staged import cached, gate_spec, play, ring
@@ -172,7 +172,7 @@ def test_a_page_that_nobody_touched_has_the_row_of_one_that_was_looked_at() -> N
 
 def test_a_snapshot_is_no_op() -> None:
     def body(stage: Stage) -> Any:
-        engine = live.need()
+        engine = live.engine
         before = engine.position(engine.current())
         snapshot(stage)
         assert engine.position(engine.current()) == before

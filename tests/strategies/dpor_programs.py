@@ -17,10 +17,11 @@ from typing import Any
 from mmrace import runtime as rt
 from mmrace.oracles.protocol import content
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.fiber import Fiber
+from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun
+from mmrace.runtime.tables import READ, WRITE, Tables
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Systematic
 from mmrace.strategies.enumerate import Enumerate
@@ -28,6 +29,7 @@ from tests.runtime.engines import Box, Flag, Program, box
 
 NCPUS = 4
 STEPS_MAX = 2000  # no program here comes near
+TABLES = Tables(compared={"write-begin": WRITE, "write-end": WRITE, "read-begin": READ, "read-end": READ})
 RUNS_MAX = 60_000
 FRAME = frozenset(map(int, (Kind.BEGIN, Kind.EXIT, Kind.SPAWN, Kind.JOIN)))
 
@@ -83,7 +85,7 @@ def explore(
     at_once: bool = False,
     runs_max: int = RUNS_MAX,
     keep: bool = False,
-    engine: Callable[..., Controlled] = Fiber,
+    engine: Callable[..., Controlled] = FiberEngine,
     watch: Callable[[Controlled], object] | None = None,
 ) -> Seen:
     """Run a program along each schedule of a search.  Args: keep: the runs' engines.  watch: told before each run."""
@@ -93,7 +95,7 @@ def explore(
         if strategy is None:
             seen.done = True
             break
-        run = engine(AtOnce(strategy) if at_once else strategy, ncpus=NCPUS, steps_max=STEPS_MAX)
+        run = engine(AtOnce(strategy) if at_once else strategy, ncpus=NCPUS, steps_max=STEPS_MAX, tables=TABLES)
         if watch is not None:
             watch(run)
         run.run(main)

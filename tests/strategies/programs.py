@@ -14,7 +14,7 @@ from typing import Any
 
 from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.fiber import Fiber
+from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
 from mmrace.runtime.task import Task
@@ -26,7 +26,7 @@ Plan = tuple[tuple[Op, ...], ...]
 Order = tuple[int, ...]
 Program = Callable[[], object]
 
-ENGINE: Callable[..., Controlled] = Fiber
+ENGINE: Callable[..., Controlled] = FiberEngine
 STEPS_MAX = 20_000
 CELLS = 8
 FRAME = frozenset(map(int, (Kind.BEGIN, Kind.SPAWN, Kind.EXIT)))

@@ -13,7 +13,7 @@ from zlib import crc32
 import pytest
 
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.strategies.dpor import Dpor
 from mmrace.strategies.enumerate import Enumerate
 from mmrace.strategies.order.classes import ClassDigest
@@ -264,7 +264,7 @@ ON_BOTH = (
 @pytest.mark.parametrize("name", ON_BOTH)
 def test_gate_and_fiber_search_alike(name: str) -> None:
     fiber = explore(PROGRAMS[name], Dpor(), keep=True)
-    gate = explore(PROGRAMS[name], Dpor(), keep=True, engine=Gate)
+    gate = explore(PROGRAMS[name], Dpor(), keep=True, engine=GateEngine)
     assert [(run.events, run.masks, run.end) for run in gate.engines] == [
         (run.events, run.masks, run.end) for run in fiber.engines
     ]

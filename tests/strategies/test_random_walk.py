@@ -8,8 +8,8 @@ from fractions import Fraction
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime.fiber import Fiber
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.task import Task
 from mmrace.strategies.random_walk import RandomWalk
 from tests.runtime.engines import random_walk
@@ -72,8 +72,8 @@ def test_who_runs_and_which_step_it_is_do_not_matter() -> None:
         assert one.pick(enabled, enabled[0], step) is other.pick(enabled, enabled[3], 1000 - step)
 
 
-@pytest.mark.parametrize("engine", [Gate, Fiber])
-def test_two_independent_tasks_interleave_in_every_order(engine: type[Gate] | type[Fiber]) -> None:
+@pytest.mark.parametrize("engine", [GateEngine, FiberEngine])
+def test_two_independent_tasks_interleave_in_every_order(engine: type[GateEngine] | type[FiberEngine]) -> None:
     """Six orders of two ops each, none rarer than 1/32 a run: one is missed in 600 runs with chance below 1e-6."""
 
     def main() -> None:

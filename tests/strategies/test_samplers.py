@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.strategies import registry
 from mmrace.strategies.contract import LaneUse, Profile
 from mmrace.strategies.feedback import Corpus, Tape
@@ -66,7 +66,7 @@ def test_the_same_draws_give_the_same_schedule(text: str, seed: int) -> None:
 def test_engines_of_either_sort_see_the_same_schedule(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = sampler(text)
     one = run(busy, made.strategy(stream(1), profile_of_busy()), trimmed=False)
-    monkeypatch.setattr(programs, "ENGINE", Gate)
+    monkeypatch.setattr(programs, "ENGINE", GateEngine)
     two = run(busy, made.strategy(stream(1), profile_of_busy()), trimmed=False)
     assert one.events == two.events
 

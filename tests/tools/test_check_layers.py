@@ -74,9 +74,10 @@ def test_import_cycle_between_files_is_caught_once(tree: Tree) -> None:
     assert "import cycle mmrace.search.a -> mmrace.search.b -> mmrace.search.a" in line
 
 
-def test_cycle_for_type_checking_only_passes(tree: Tree) -> None:
+def test_import_cycle_for_type_checking_only_is_caught_too(tree: Tree) -> None:
     typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from mmrace.search import a\n"
-    assert check(tree({"search/a.py": "from mmrace.search import b\n", "search/b.py": typed})) == []
+    (line,) = check(tree({"search/a.py": "from mmrace.search import b\n", "search/b.py": typed}))
+    assert "search/b.py:3: import cycle mmrace.search.a -> mmrace.search.b -> mmrace.search.a" in line
 
 
 def test_cycle_inside_kernel_passes(tree: Tree) -> None:

@@ -1,7 +1,6 @@
-"""BUG_ON: the assertions of the kernel code itself.
+"""BUG_ON: the assertions that the program makes by `runtime.bug_on`.
 
-The model raises them where the kernel does.  Invariant: one that fired ends the run, as
-in the kernel.  Not checked: WARN_ONs, which the model does not have.
+Invariant: one that fired ends the run, as in the kernel.  Not checked: conditions that the program does not assert.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ NAME = "bug-on"
 
 
 def judge(record: Record) -> Judgement:
-    """Judge by the kernel's own assertions."""
+    """Judge by the program's own assertions."""
     evidence = Evidence(NAME)
     violations.report(record, NAME, evidence)
     return evidence.judgement(violations.ops(record))

@@ -1,7 +1,7 @@
 """Data races: two accesses of one plain field by two tasks, one of them a write, that nothing orders.
 
-What orders, by vector clocks: a task's own steps; spawn and join; a lock's release and its next acquire (for PG_locked,
-BH_Lock and bit spinlocks: the clear, and the test-and-set that succeeds); the read-modify-writes that are full barriers
+What orders, by vector clocks: a task's own steps; spawn and join; a lock's release and its next acquire (for a bit that
+is a lock: the clear, and the test-and-set that succeeds); the read-modify-writes that are full barriers
 when they succeed (test_and_set_bit, test_and_clear_bit, put, get_unless_zero, freeze), and unfreeze, a release; a wake
 and the sleeper that it woke, and the queue's own lock among those who find each other on it; an RCU pointer's
 publication and who reads it; a bit that was changed by one of those and who tests it (in v3.3 a control dependency,
@@ -13,7 +13,7 @@ reading a count; the order in which tasks, or an interrupt and its CPU's task, h
 
 Findings: ``race`` on a field or a word of data; ``plain store over a bit``, a plain store of a whole flag word that
 meets, unordered, somebody's change of one of its bits (that is how a waiters bit gets lost).  Of a field that is
-declared ``shared(default, benign=why)`` reads may race; two writes never.
+declared ``shared(default, benign=why)`` or published (the program's tables say both) reads may race; two writes never.
 
 Invariant: of each pair of code points the first race is kept, with both sides.  Not checked: bits and counts against
 each other, since they are atomic.
@@ -26,17 +26,15 @@ from itertools import islice
 
 from mmrace.oracles.general import lock_order
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of, signature
-from mmrace.oracles.general.lock_order import MAIN, lock_bits
-from mmrace.runtime.flags import LOCK
+from mmrace.oracles.general.lock_order import MAIN
+from mmrace.oracles.general.locks import lock_bits
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from mmrace.runtime.record import Record
-from mmrace.runtime.struct import benign_reason
 
 NAME = "data-race"
-PUBLISHED = (("Slot", "page"), ("Completion", "done"))
-"""Fields whose write is a release and whose read an acquire: rcu_assign_pointer and rcu_dereference; a completion's
-flag, which in the kernel stands under its queue's lock.  Reads of them may race."""
-
+PUBLISHED = ("Completion.done",)
+"""The runtime's own field whose write is a release and whose read an acquire: in the kernel it stands under its queue's
+lock.  Programs have others, such as what rcu_assign_pointer writes."""
 
 _READ, _WRITE, _TEST, _STORE = int(Kind.READ), int(Kind.WRITE), int(Kind.TEST), int(Kind.STORE)
 _SET, _CLEAR, _TAS, _TAC = int(Kind.SET), int(Kind.CLEAR), int(Kind.TEST_AND_SET), int(Kind.TEST_AND_CLEAR)
@@ -70,8 +68,9 @@ class _Race:
         self.bits: list[Change] = []
         self.raced: set[int] = set()
         self.benign: dict[int, bool] = {}  # lane -> whether its reads are meant to race, once somebody asks
-        self.locks = lock_bits(record)
-        self.published = {lane for cls, field in PUBLISHED for lane in record.lanes(cls, field)}
+        self.locks = lock_bits(record).lanes
+        fields = [name.split(".") for name in (*PUBLISHED, *record.tables.published)]
+        self.published = {lane for cls, field in fields for lane in record.lanes(cls, field)}
 
     # -- order -----------------------------------------------------------------------------------------------------
 
@@ -209,7 +208,7 @@ def _ordered(one: Change, other: Change) -> bool:
 
 def _benign(record: Record, lane: int) -> bool:
     cls, _, field, _ = record.lane(lane) or ("", "", "", "")
-    return bool(benign_reason(cls, field))
+    return f"{cls}.{field}" in record.tables.benign
 
 
 def judge(record: Record) -> Judgement:
@@ -278,8 +277,6 @@ def _follow(record: Record, race: _Race) -> int:
             if kind in (_TAS, _TAC):
                 if a != (kind == _TAC):  # it failed: it changed nothing
                     continue
-                if b == LOCK:
-                    locks.add(lane)
                 acquire(task, lane)
                 bits.append((lane, task, clocks[task], step))
                 release(task, lane)

@@ -24,6 +24,9 @@ Fact: TypeAlias = "bool | int | float | str | Sequence[Fact] | Mapping[str, Fact
 SIGNATURE_HEX = 12  # 48 bits: among a million distinct bugs a false match has a chance of some 0.2 %
 
 
+NOTHING = "nothing to check in this record"
+
+
 class Verdict(StrEnum):
     """What can be said about a run, or about one aspect of it."""
 
@@ -52,7 +55,7 @@ class Judgement:
     """The verdict of one oracle on one record.
 
     Args: checked: how many things were compared or replayed; 0 means UNKNOWN.  reason: why it is UNKNOWN, or
-    what part of the record could not be judged.
+    what part of the record could not be judged; `NOTHING` if there was nothing to check.
     """
 
     oracle: str
@@ -60,6 +63,11 @@ class Judgement:
     checked: int
     findings: list[Finding] = field(default_factory=list)
     reason: str = ""
+
+    @property
+    def nothing_to_check(self) -> bool:
+        """Whether it is UNKNOWN only because the program did nothing that this oracle judges."""
+        return self.verdict is Verdict.UNKNOWN and self.reason == NOTHING
 
 
 class Oracle(Protocol):
@@ -78,7 +86,7 @@ NAMES_KEPT = 4096  # more than a run has: its objects go by the same names in ev
 
 @lru_cache(NAMES_KEPT)
 def kind_of(name: str) -> str:
-    """Strip what tells two instances apart: "bh:4.1.b_count" -> "bh.b_count", "migrator.2" -> "migrator"."""
+    """Strip what tells two instances apart: "box:4.1.count" -> "box.count", "worker.2" -> "worker"."""
     return _ORDINAL.sub("", _INSTANCE.sub("", name))
 
 
@@ -121,5 +129,5 @@ class Evidence:
         if missing:
             return Judgement(self.oracle, Verdict.UNKNOWN, checked, findings, missing)
         if not checked:
-            return Judgement(self.oracle, Verdict.UNKNOWN, 0, findings, "nothing to check in this record")
+            return Judgement(self.oracle, Verdict.UNKNOWN, 0, findings, NOTHING)
         return Judgement(self.oracle, Verdict.PASS, checked, findings)

@@ -7,6 +7,7 @@ of that name: a reference may change hands (an I/O completes in another task), b
 from __future__ import annotations
 
 UNNAMED = "?"  # references that were there before the first event of the record
+NEW = "new"  # the first reference to an object that was allocated
 
 
 class Ledger:
@@ -20,7 +21,7 @@ class Ledger:
         self.total = 0
         self.freezer: int | None = None
         self.seen = False  # some op of the record concerned it
-        self.unborn = False  # page-alloc was noted, the op that makes the count 1 is still to come
+        self.unborn = False  # an allocation was noted, the op that makes the count 1 is still to come
         self.broken = False
 
     def add(self, ref: str, task: int) -> None:

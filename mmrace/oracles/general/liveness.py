@@ -1,10 +1,10 @@
-"""Liveness: everybody who waits is woken, nobody runs for ever in vain, and an idle page can be migrated.
+"""Liveness: everybody who waits is woken, and nobody runs for ever in vain.
 
 Rules: a standstill is a finding of its kind (cycle, lost-wakeup, stuck) that says who waits for what, held by
 whom, taken where; at a bound it is a livelock if nobody made progress, starvation if others did while a task
-only tried in vain (`explain.bound` tells them apart); a sleep ends only by a wake that was delivered to it;
-attempts at an idle page are bounded (`attempts.py`).  Invariant: a run that was cut while it made progress, or
-that ended otherwise before its time, is UNKNOWN, never PASS.  Not checked: fairness before the bound.
+only tried in vain (the engine tells them apart); a sleep ends only by a wake that was delivered to it.
+Invariant: a run that was cut while it made progress, or that ended otherwise before its time, is UNKNOWN, never
+PASS.  Not checked: fairness before the bound.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
-from mmrace.oracles.protocol import attempts
-from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from mmrace.runtime.record import Record
 
 NAME = "liveness"
@@ -21,11 +20,16 @@ _QUEUE, _SLEEP, _WAKE, _EXIT = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE),
 
 
 def judge(record: Record) -> Judgement:
-    """Judge the end of the run, each sleep in it, and each series of refused migrations."""
+    """Judge the end of the run, and each sleep in it."""
     evidence = Evidence(NAME)
-    missing = _end(record, evidence)
-    checked = _sleeps_and_attempts(record, evidence)
+    checked, missing = examine(record, evidence)
     return evidence.judgement(checked, missing)
+
+
+def examine(record: Record, evidence: Evidence) -> tuple[int, str]:
+    """Do what `judge` does; return how many things were checked, and why the end does not tell ("" if it does)."""
+    missing = _end(record, evidence)
+    return _sleeps(record, evidence), missing
 
 
 # -- the end -------------------------------------------------------------------------------------------------
@@ -107,20 +111,12 @@ def _list(value: object) -> list[object]:
 # -- during the run ------------------------------------------------------------------------------------------
 
 
-def _sleeps_and_attempts(record: Record, evidence: Evidence) -> int:
-    """Judge each sleep and each series of refusals; count the sleeps, attempts and ends of tasks."""
+def _sleeps(record: Record, evidence: Evidence) -> int:
+    """Judge each sleep; count the sleeps and the ends of tasks."""
     woken: set[int] = set()
-    counter = attempts.Counter()
     checked = 0
-    for step in record.steps(NOTE, _QUEUE, _SLEEP, _WAKE, _EXIT):
-        task, op, a, b = record.events[step]
-        if op == NOTE:
-            if a == "migrate-begin":
-                counter.begin(step, task)
-            elif a == "migrate-end":
-                checked += 1
-                counter.end(step, task, str(record.name(b[0])), str(b[3]), str(b[4]))
-            continue
+    for step in record.steps(_QUEUE, _SLEEP, _WAKE, _EXIT):
+        task, op, _, b = record.events[step]
         kind = op & KIND_MASK
         if kind == _QUEUE:
             woken.discard(task)
@@ -129,23 +125,9 @@ def _sleeps_and_attempts(record: Record, evidence: Evidence) -> int:
         elif kind == _SLEEP:
             checked += 1
             if task not in woken:
-                who, queue = record.task_name(task), record.lane_name(op >> 6)
+                who, queue = record.task_name(task), record.lane_name(op >> SHIFT)
                 text = f"{who} slept on {queue} and went on without a wake"
                 evidence.add("sleep without wake", text, (who, queue), task=who, queue=queue, step=step)
         else:
             checked += 1
-    for series in counter.series:
-        if attempts.is_idle(record, series):
-            who = record.task_name(series.task)
-            tries = len(series.reasons)
-            evidence.add(
-                "idle page refused",
-                f"{series.page} was idle, yet {who} failed {tries} times in a row to migrate it",
-                (series.page, who),
-                page=series.page,
-                task=who,
-                reasons=list(series.reasons),
-                step=series.last,
-                since=series.first,
-            )
     return checked

@@ -1,15 +1,13 @@
-"""Lock discipline: who may release a lock, in which context it may be taken, and what ASYNC must never wait
-for.
+"""Lock discipline: who may release a lock, and in which context it may be taken.
 
-Rules: what the runtime caught at
-the op (sleep in atomic context, release by a stranger); a lock held at a task's exit or at rest; a spinlock
-taken in irq context and elsewhere with irqs on; a sleeping bit lock cleared by a task that neither took it
-nor completes its I/O; an ASYNC migration that queues for PG_locked, BH_Lock or PG_writeback.
+Rules: what the runtime caught at the op (sleep in atomic context, release by a stranger); a lock held at a task's exit;
+a spinlock taken in irq context and elsewhere with irqs on; a sleeping bit lock cleared by a task that neither took it
+nor completes its I/O.
 
-Irq safety is judged by class of lock, as lockdep does: a trylock in irq context cannot hang and does not
-count, one with irqs on does.  Invariant: queueing is what counts as waiting, since a sleep that never ended
-is not in the record. Not checked: lock order (that is a predictor of its own) and irqs switched on while an
-inner lock is held. Source: kernel/lockdep.c, v3.3 (mark_irqflags).
+Irq safety is judged by class of lock, as lockdep does: a trylock in irq context cannot hang and does not count, one
+with irqs on does.  Invariant: an I/O to which a lock was handed may release it in any task.  Not checked: lock order
+(that is a predictor of its own) and irqs switched on while an inner lock is held.
+Source: kernel/lockdep.c, v3.3 (mark_irqflags).
 """
 
 from __future__ import annotations
@@ -18,14 +16,11 @@ from collections import defaultdict
 
 from mmrace.oracles.general import violations
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of
-from mmrace.oracles.protocol.snapshot import snapshots
+from mmrace.oracles.general.locks import lock_bits
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 
 NAME = "lock-discipline"
-SLEEPING_BITS = (("Page", "flags", "PG_locked"), ("BufferHead", "b_state", "BH_Lock"))
-SPINNING_BITS = ("BH_Uptodate_Lock", "BH_State", "BH_JournalHead")
-WAITED_BITS = (*SLEEPING_BITS, ("Page", "flags", "PG_writeback"))
 IO = -1  # holder of a lock that was handed to its I/O
 
 _TAS, _STORE = int(Kind.TEST_AND_SET), int(Kind.STORE)
@@ -33,30 +28,26 @@ _CLEAR, _TAC = int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR)
 _ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
 _QUEUE, _EXIT, _IRQ = int(Kind.QUEUE), int(Kind.EXIT), int(Kind.IRQ)
 KINDS = (NOTE, _TAS, _CLEAR, _TAC, _STORE, _ACQUIRE, _TRY, _RELEASE, _QUEUE, _EXIT, _IRQ)
-NOTES = frozenset({"migrate-begin", "migrate-end", "hand-over"})
 
 
-class _Audit:
-    """Locks and contexts as the events so far left them."""
+class Audit:
+    """Locks and contexts as the events so far left them.
+
+    A judge that knows more of a program overrides `queued`, `note` and `at_rest`.
+    """
+
+    notes: frozenset[str] = frozenset({"hand-over"})
+    """The kinds of notes that it looks at."""
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.evidence = Evidence(NAME)
-        self.sleeping = {lane for bit in SLEEPING_BITS for lane in record.bit_lane(*bit)}
-        self.spinning = {
-            lane: f"BufferHead.b_state.{bit}"
-            for bit in SPINNING_BITS
-            for lane in record.bit_lane("BufferHead", "b_state", bit)
-        }
-        self.queues = {lane for bit in WAITED_BITS for lane in record.queue_lanes(*bit)}
-        self.words = record.lanes("Page", "flags")
-        self.page_locks = {owner: lane for lane, owner in record.bit_lane("Page", "flags", "PG_locked").items()}
+        self.bits = lock_bits(record)
         self.holder: dict[int, int] = {}  # lane of a sleeping bit lock -> task, or IO
         self.irqs_off: defaultdict[int, int] = defaultdict(int)  # task -> depth
         self.in_irq: set[int] = set()
         self.taken_in_irq: dict[int, tuple[int, int]] = {}  # lane of a spinlock -> (step, task)
         self.taken_irqs_on: dict[int, tuple[int, int]] = {}
-        self.is_async: dict[int, str] = {}  # task -> page that it migrates
         self.strangers: list[tuple[int, int, int, int]] = []  # step, task, lane, holder
         self.checked = 0
 
@@ -91,11 +82,7 @@ class _Audit:
             self.irqs_off[task] += 1 if what == "disable" else -1
 
     def queued(self, step: int, task: int, lane: int) -> None:
-        if lane in self.queues and task in self.is_async:
-            what = self.record.lane_name(lane).removesuffix(".queue")
-            who = self.record.task_name(task)
-            text = f"MIGRATE_ASYNC of {self.is_async[task]} waits for {what} ({who})"
-            self.evidence.add("ASYNC waits", text, (what, who), object=what, task=who, step=step)
+        """A task queues, to sleep."""
 
     def exited(self, step: int, task: int, held: object) -> None:
         who = self.record.task_name(task)
@@ -107,17 +94,15 @@ class _Audit:
             )
 
     def note(self, task: int, kind: str, facts: tuple[object, ...]) -> None:
-        if kind == "migrate-begin":
-            if facts[1] == "MIGRATE_ASYNC":
-                self.is_async[task] = str(self.record.name(facts[0]))
-        elif kind == "migrate-end":
-            self.is_async.pop(task, None)
-        elif isinstance(facts[0], int):
+        """One of `notes`: by itself that a lock was handed to its I/O."""
+        if isinstance(facts[0], int):
             self.holder[facts[0]] = IO
 
-    def cleared(self, word: int) -> None:
-        """A plain store of 0 to a page's flag word drops its PG_locked."""
-        self.holder.pop(self.page_locks.get(self.words.get(word, ""), -1), None)
+    def zeroed(self, word: int) -> None:
+        """A plain store of 0 to a flag word drops every lock in it."""
+        prefix = self.record.lane_name(word) + "."
+        for lane in [lane for lane in self.holder if self.record.lane_name(lane).startswith(prefix)]:
+            del self.holder[lane]
 
     # -- the end ---------------------------------------------------------------------------------------------
 
@@ -125,14 +110,11 @@ class _Audit:
         """Judge what takes the whole run to see."""
         self.report_strangers()
         self.report_irq_unsafe()
-        for snap in snapshots(self.record):
-            bits = [f"{page.name}.flags.PG_locked" for page in snap.pages.values() if "PG_locked" in page.flags]
-            bits += [f"{bh.name}.b_state.BH_Lock" for bh in snap.buffers.values() if "Lock" in bh.state]
-            self.checked += snap.nr_pages + len(snap.buffers)
-            for name in (*snap.locks_held, *bits):
-                text = f"{name} is held with everybody done ({snap.label})"
-                self.evidence.add("held at rest", text, (name,), object=name, when=snap.label)
+        self.at_rest()
         return self.evidence.judgement(self.checked)
+
+    def at_rest(self) -> None:
+        """Judge what the record says of the state at rest: by itself nothing."""
 
     def report_strangers(self) -> None:
         """Report the violations of the runtime, and the strangers that it did not see."""
@@ -161,14 +143,19 @@ class _Audit:
             return {}
         first: dict[str, tuple[int, int]] = {}
         for lane, where in taken.items():
-            first.setdefault(self.spinning.get(lane) or kind_of(self.record.lane_name(lane)), where)
+            first.setdefault(self.bits.spinning.get(lane) or kind_of(self.record.lane_name(lane)), where)
         return first
 
 
 def judge(record: Record) -> Judgement:
-    """Replay locks, contexts and asynchronous migrations."""
-    audit = _Audit(record)
-    sleeping, spinning, irqs_off = audit.sleeping, audit.spinning, audit.irqs_off
+    """Replay locks and contexts."""
+    return followed(Audit(record))
+
+
+def followed(audit: Audit) -> Judgement:
+    """Take an audit through its record."""
+    record, notes = audit.record, audit.notes
+    sleeping, spinning, irqs_off = audit.bits.sleeping, audit.bits.spinning, audit.irqs_off
     for step in record.steps(*KINDS):
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
@@ -180,7 +167,7 @@ def judge(record: Record) -> Judgement:
                 irqs_off[task] += 1
             audit.took(step, task, lane, False)
         elif op == NOTE:
-            if a in NOTES:
+            if a in notes:
                 audit.note(task, a, b)
         elif kind in (_TAS, _CLEAR, _TAC):
             if lane in sleeping:
@@ -197,5 +184,5 @@ def judge(record: Record) -> Judgement:
         elif kind == _EXIT:
             audit.exited(step, task, a)
         elif not b:
-            audit.cleared(lane)
+            audit.zeroed(lane)
     return audit.conclude()

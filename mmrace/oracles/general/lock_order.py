@@ -4,17 +4,17 @@ A link is "this task held lock A when it asked for lock B, ready to wait".  A ri
 schedule may reach (Goodlock; the kernel's lockdep does the same by class).  Finding: ``lock-order cycle``, a prediction
 (facts["predicted"]), its facts["edges"] the chain in forward order: each wants what the next one holds.
 
-Locks are instances, never classes: what one task does to page A, and another to page B in the other order, is no ring.
+Locks are instances, never classes: what one task does to object A, and another to B in the other order, is no ring.
 No ring either: links of one task; links whose held locks share one (a gate lock lets in one of them at a time); links
 of which one was over before the other's task was spawned, or joined.  A try waits for nobody and makes no link, but
-what it took is held like any lock.  A sleep until PG_locked or BH_Lock is clear (`wait_on_bit`) waits for the lock's
-holder and makes a link, though it takes nothing.  A lock handed to its I/O is nobody's: the completion drops it without
+what it took is held like any lock.  A sleep until a bit lock is clear (`wait_on_bit`) waits for the lock's holder and
+makes a link, though it takes nothing.  A lock handed to its I/O is nobody's: the completion drops it without
 waiting for a task.
 
 Invariant: every bit lock of a ring was waited for (`flags.LOCK` beside its test-and-set, or a queue); in a record from
-before that mark only queueing tells, and less is predicted.  Not here: what is no lock (PG_writeback, journal waits,
-joins), since no record says when its end passes from a task to the I/O; an interrupt that spins on what its CPU holds
-(`lock_discipline.py`); whether the data would let that schedule happen.
+before that mark only queueing tells, and less is predicted.  Not here: what is no lock (a bit that says that I/O is
+under way, a join), since no record says when its end passes from a task to the I/O; an interrupt that spins on what its
+CPU holds (`lock_discipline.py`); whether the data would let that schedule happen.
 Source: Documentation/lockdep-design.txt, v3.3; Havelund, "Using runtime analysis to guide model checking", 2000.
 """
 
@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of
-from mmrace.oracles.general.lock_discipline import SLEEPING_BITS, SPINNING_BITS
+from mmrace.oracles.general.locks import lock_bits
 from mmrace.runtime.flags import LOCK
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
@@ -35,7 +35,6 @@ LINKS_MAX = 4  # tasks in a ring; longer ones are unknown in the kernel's histor
 MAIN = 0  # the task that sets the stage: it sees every end, and a join of all others is no op if nobody is left
 SEARCH_MAX = 20_000  # links that the search for rings looks at: some 10 ms
 
-_LOCK_BITS = frozenset((*(bit for _, _, bit in SLEEPING_BITS), *SPINNING_BITS))
 _TEST, _TAS, _CLEAR, _TAC = int(Kind.TEST), int(Kind.TEST_AND_SET), int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR)
 _ACQUIRE, _TRY, _RELEASE, _STORE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE), int(Kind.STORE)
 _QUEUE, _SPAWN, _JOIN, _EXIT = int(Kind.QUEUE), int(Kind.SPAWN), int(Kind.JOIN), int(Kind.EXIT)
@@ -58,7 +57,7 @@ class Link:
     clock: Clock
 
 
-class _Trace:
+class _Holding:
     """Who holds what, as the events so far left it, and the links seen."""
 
     def __init__(self, record: Record) -> None:
@@ -176,22 +175,16 @@ class _Trace:
 
 def judge(record: Record) -> Judgement:
     """Follow every lock, then look for rings among the links."""
-    trace = _Trace(record)
-    checked = trace.follow(len(record.events))
-    return _conclude(record, list(trace.links.values()), checked)
-
-
-def lock_bits(record: Record) -> set[int]:
-    """Return the lanes of all bits that are locks."""
-    names = (*SLEEPING_BITS, *(("BufferHead", "b_state", bit) for bit in SPINNING_BITS))
-    return {lane for name in names for lane in record.bit_lane(*name)}
+    holding = _Holding(record)
+    checked = holding.follow(len(record.events))
+    return _conclude(record, list(holding.links.values()), checked)
 
 
 def held_at(record: Record, step: int) -> list[str]:
     """Name the locks that the task of the event at `step` holds there, in the order of taking."""
-    trace = _Trace(record)
-    trace.follow(step)
-    mine = trace.held[record.events[step][0]]
+    holding = _Holding(record)
+    holding.follow(step)
+    mine = holding.held[record.events[step][0]]
     return [record.lane_name(lane) for lane, taken in mine.items() if _took_lock(record, lane, taken)]
 
 
@@ -223,7 +216,7 @@ def _on_rings(links: list[Link]) -> list[Link]:
 def _took_lock(record: Record, lane: int, step: int) -> bool:
     """Say whether the event at `step` took, or asked for, a lock and not a bit of another use."""
     _, op, _, mark = record.events[step]
-    return op & KIND_MASK in (_ACQUIRE, _TRY) or mark == LOCK or record.lane_name(lane).rpartition(".")[2] in _LOCK_BITS
+    return op & KIND_MASK in (_ACQUIRE, _TRY) or mark == LOCK or lane in lock_bits(record).lanes
 
 
 def _waits_for_lock(record: Record, link: Link) -> bool:

@@ -1,55 +1,44 @@
 """Reference ledger: every reference has a named owner, and the count is the number of owners.
 
-Replays each get, put, freeze and unfreeze of the counted objects. Rules: no put of a reference that nobody holds;
+Replays each get, put, freeze and unfreeze of every counted object.  Rules: no put of a reference that nobody holds;
 no negative count; nobody changes a frozen count; a freeze succeeds only over the references that its caller
-accounts for; the plain store of an unfreeze leaves out nobody; at quiescence count and owners agree and nothing
-transient is left. Invariant: an object whose count went wrong once is not judged again before it is reallocated, so
-one bug is one finding. Not checked: that a name is apt.
+accounts for; the plain store of an unfreeze leaves out nobody; at rest no transient reference is left (the program's
+tables say which are).  Invariant: an object whose count went wrong once is not judged again before it is reallocated,
+so one bug is one finding.  Not checked: that a name is apt.
 """
 
 from __future__ import annotations
 
-from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
-from mmrace.oracles.general.ledger import UNNAMED, Ledger
-from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
+from typing import Any
+
+from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of
+from mmrace.oracles.general.ledger import NEW, UNNAMED, Ledger
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 
 NAME = "refcount"
-COUNTERS = (
-    ("Page", "_count"),
-    ("BufferHead", "b_count"),
-)  # JournalHead.b_jcount is a plain number under a lock
-TRANSIENT = frozenset(
-    {"lookup", "migrate", "commit", "checkpoint", "journal", "writeback", "io", "isolation", "new", "ext3"}
-)
-STRUCTURAL = ("slot", "private", "pagevec", "jh", "lru")
-"""References that something holds by pointing at the object: at rest there are as many as pointers."""
-FOREIGN = ("lookup", "gup", "pte", "pagevec")
-"""References that a freezer cannot account for when another task took them (I4)."""
-
-NOTES = frozenset({"page-alloc", "page-free", "retire", "rename"})
 
 _GET, _PUT, _GUZ = int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)
 _FREEZE, _UNFREEZE = int(Kind.FREEZE), int(Kind.UNFREEZE)
+KINDS = (_GET, _PUT, _GUZ, _FREEZE, _UNFREEZE)
 
 
-class _Audit:
-    """One pass over one record: the ledgers and what they caught."""
+class Audit:
+    """One pass over one record: the ledgers and what they caught.
+
+    A judge that knows more of a program overrides `at_rest` and `missing`.
+    """
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.evidence = Evidence(NAME)
-        self.names = {lane: name for count in COUNTERS for lane, name in sorted(record.lanes(*count).items())}
-        self.pages = {name: lane for lane, name in record.lanes("Page", "_count").items()}
-        self.ledgers: dict[int, Ledger] = {}
-
-    def ledger(self, lane: int) -> Ledger | None:
-        """Return the ledger of the count at a lane, opened when something first concerns it."""
-        found = self.ledgers.get(lane)
-        if found is None and lane in self.names:
-            found = self.ledgers[lane] = Ledger(self.names[lane])
-        return found
+        self.tables = record.tables
+        counted = {record.events[step][1] >> SHIFT for step in record.steps(*KINDS)}
+        owners = {lane: (record.lane(lane) or ("", "", "", ""))[1] for lane in sorted(counted)}
+        self.ledgers = {lane: Ledger(name) for lane, name in owners.items()}
+        self.by_owner: dict[str, list[Ledger]] = {}
+        for ledger in self.ledgers.values():
+            self.by_owner.setdefault(ledger.name, []).append(ledger)
 
     def caught(self, ledger: Ledger, rule: str, text: str, step: int, task: int, **facts: Fact) -> None:
         ledger.broken = True
@@ -81,7 +70,7 @@ class _Audit:
             ledger.add(UNNAMED, -1)
 
     def got(self, ledger: Ledger, step: int, task: int, ref: str, new: int) -> None:
-        if ledger.unborn and ref == "new" and new == 1:
+        if ledger.unborn and ref == NEW and new == 1:
             ledger.unborn = False
             return
         ledger.add(ref, task)
@@ -115,7 +104,8 @@ class _Audit:
         ledger.freezer = task
         if ledger.broken:
             return
-        foreign = [ref for ref in FOREIGN for holder in ledger.holders.get(ref, ()) if holder not in (task, -1)]
+        holders = ledger.holders
+        foreign = [ref for ref in self.tables.foreign for who in holders.get(ref, ()) if who not in (task, -1)]
         if ledger.total != n:
             text = f"a freeze of {n} succeeded over {ledger.total} references"
             self.caught(ledger, "freeze over owners", text, step, task, count=n)
@@ -126,7 +116,7 @@ class _Audit:
     def unfreeze(self, ledger: Ledger, step: int, task: int, n: int, dropped: str | None) -> None:
         ledger.freezer = None
         if not ledger.total and n == 1 and dropped is None:
-            ledger.add("new", task)  # set_page_refcounted: a page from the allocator
+            ledger.add(NEW, task)  # the allocator hands it out
         ledger.unborn = False
         held = dropped is None or ledger.drop(dropped, task)
         if ledger.broken:
@@ -140,24 +130,20 @@ class _Audit:
 
     # -- notes -----------------------------------------------------------------------------------------------
 
-    def allocated(self, page: str, step: int, task: int) -> None:
-        ledger = self.ledger(self.pages.get(page, -1))
-        if ledger is None:
-            return
+    def allocated(self, ledger: Ledger, step: int, task: int) -> None:
         ledger.broken = False
-        if ledger.total and ledger.owners() != ["new"]:
-            self.caught(ledger, "allocated while referenced", "page allocated with references", step, task)
+        if ledger.total and ledger.owners() != [NEW]:
+            what = kind_of(ledger.name)
+            self.caught(ledger, "allocated while referenced", f"{what} allocated with references", step, task)
         elif not ledger.total:
             ledger.restart()
-            ledger.add("new", task)
+            ledger.add(NEW, task)
             ledger.unborn = True
 
-    def freed(self, page: str, step: int, task: int) -> None:
-        ledger = self.ledger(self.pages.get(page, -1))
-        if ledger is None:
-            return
+    def freed(self, ledger: Ledger, step: int, task: int) -> None:
         if ledger.total and not ledger.broken:
-            self.caught(ledger, "freed while referenced", "page freed with references", step, task)
+            what = kind_of(ledger.name)
+            self.caught(ledger, "freed while referenced", f"{what} freed with references", step, task)
         ledger.restart()
 
     def retired(self, ledger: Ledger, step: int, task: int, refs: list[str]) -> None:
@@ -175,86 +161,61 @@ class _Audit:
 
     # -- the pass --------------------------------------------------------------------------------------------
 
-    def note(self, step: int, task: int, kind: object, facts: tuple[object, ...]) -> None:
-        if kind == "page-free":
-            self.freed(str(self.record.name(facts[0])), step, task)
-        elif kind == "page-alloc":
-            self.allocated(str(self.record.name(facts[0])), step, task)
-        elif kind == "retire" or kind == "rename":
-            ledger = self.ledger(facts[0])  # type: ignore[arg-type]
+    def note(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
+        if kind == "retire" or kind == "rename":
+            ledger = self.ledgers.get(facts[0])
             if ledger is None:
                 return
             if kind == "retire":
-                self.retired(ledger, step, task, list(facts[1]))  # type: ignore[call-overload]
+                self.retired(ledger, step, task, list(facts[1]))
             else:
                 self.renamed(ledger, step, task, str(facts[1]), str(facts[2]))
+            return
+        act = self.freed if kind in self.tables.frees else self.allocated
+        for ledger in self.by_owner.get(str(self.record.name(facts[0])), ()):
+            act(ledger, step, task)
+
+    def missing(self) -> str:
+        """Say why the state at rest cannot be judged, "" if it can."""
+        how = self.record.end.get("how", "unknown")
+        return "" if how == "finished" or not self.ledgers else f"the run ended as {how}"
 
     def at_rest(self) -> int:
-        """Judge the last snapshot; return how many objects it has."""
-        snaps = snapshots(self.record)
-        if not snaps:
-            return 0
-        last = snaps[-1]
-        known = last.pages.keys() | last.unused | last.buffers.keys()
-        checked = sum(name in known for name in self.names.values())
-        for lane in self.names:
-            ledger = self.ledgers.get(lane)
-            if ledger is None or ledger.broken or not ledger.seen:
-                continue
-            view = last.page(ledger.name) or last.buffers.get(ledger.name)
-            owners = ledger.owners()
-            leaked = sorted(TRANSIENT.intersection(owners))
-            facts: dict[str, Fact] = {"object": ledger.name, "owners": owners, "when": last.label}
-            for ref in leaked:
-                takers = sorted({self.record.task_name(task) for task in ledger.holders[ref] if task >= 0})
-                text = f"{ledger.name}: {ref!r} reference of {', '.join(takers)} is never dropped"
-                self.evidence.add("leaked reference", text, (ledger.name, ref), ref=ref, tasks=takers, **facts)
-            if view is not None and not leaked:
-                leaked = self.unheld(ledger, last, facts)
-            if view is not None and not leaked and view.count != len(owners):
-                text = f"{ledger.name}: count {view.count} at rest, owners {', '.join(owners) or 'none'}"
-                self.evidence.add("count is not owners", text, (ledger.name,), count=view.count, **facts)
-        return checked
+        """Judge what is left in the ledgers; return how many objects were compared with something else."""
+        for ledger in self.ledgers.values():
+            if ledger.seen and not ledger.broken:
+                self.leaked(ledger)
+        return 0
 
-    def unheld(self, ledger: Ledger, last: Snapshot, facts: dict[str, Fact]) -> list[str]:
-        """Compare the references that structures hold with the structures; return the names that differ."""
-        pointers = _pointers(ledger.name, last)
-        differing = []
-        for ref in STRUCTURAL:
-            entries, held = len(ledger.holders.get(ref, ())), pointers.get(ref, 0)
-            if entries != held and UNNAMED not in ledger.holders:
-                differing.append(ref)
-                rule = "leaked reference" if entries > held else "pointer without reference"
-                text = f"{ledger.name}: {entries} {ref!r} references, held by {held} pointers"
-                self.evidence.add(rule, text, (ledger.name, ref), ref=ref, **facts)
-        return differing
-
-
-def _pointers(name: str, snap: Snapshot) -> dict[str, int]:
-    """Count what points at an object at rest, by the name of the reference that it holds."""
-    page, bh = snap.page(name), snap.buffers.get(name)
-    if page is not None:
-        return {
-            "slot": sum(slot.page == name for slot in snap.slots),
-            "private": int(page.private is not None),
-            "pagevec": snap.pagevecs.count(name),
-        }
-    return {"jh": int(bh is not None and bh.jh is not None), "lru": snap.bh_lrus.count(name)}
+    def leaked(self, ledger: Ledger, **facts: Fact) -> list[str]:
+        """Report the transient references that were never dropped; return their names."""
+        owners = ledger.owners()
+        leaked = sorted(set(self.tables.transient).intersection(owners))
+        for ref in leaked:
+            takers = sorted({self.record.task_name(task) for task in ledger.holders[ref] if task >= 0})
+            text = f"{ledger.name}: {ref!r} reference of {', '.join(takers)} is never dropped"
+            said: dict[str, Fact] = {"ref": ref, "tasks": takers, "object": ledger.name, "owners": owners}
+            self.evidence.add("leaked reference", text, (ledger.name, ref), **said, **facts)
+        return leaked
 
 
 def judge(record: Record) -> Judgement:
-    """Replay the ledger of every counted object, then compare with the state at rest."""
-    audit = _Audit(record)
+    """Replay the ledger of every counted object, then look at what is left."""
+    return followed(Audit(record))
+
+
+def followed(audit: Audit) -> Judgement:
+    """Take an audit through its record."""
+    record, ledgers, tables = audit.record, audit.ledgers, audit.tables
+    notes = {"retire", "rename", *tables.allocates, *tables.frees}
     checked = 0
-    for step in record.steps(NOTE, _GET, _PUT, _GUZ, _FREEZE, _UNFREEZE):
+    for step in record.steps(NOTE, *KINDS):
         task, op, a, b = record.events[step]
         if op == NOTE:
-            if a in NOTES:
+            if a in notes:
                 audit.note(step, task, a, b)
             continue
-        ledger = audit.ledger(op >> SHIFT)
-        if ledger is None:
-            continue
+        ledger = ledgers[op >> SHIFT]
         kind = op & KIND_MASK
         checked += 1
         if not ledger.seen:
@@ -271,5 +232,7 @@ def judge(record: Record) -> Judgement:
                 audit.freeze(ledger, step, task, a)
         else:
             audit.unfreeze(ledger, step, task, a, b)
-    checked += audit.at_rest()
-    return audit.evidence.judgement(checked, unfinished(record))
+    missing = audit.missing()
+    if not missing:
+        checked += audit.at_rest()
+    return audit.evidence.judgement(checked, missing)

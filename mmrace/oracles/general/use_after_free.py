@@ -1,10 +1,9 @@
 """Use after free: nobody touches a freed object, and none is freed twice.
 
-The runtime poisons what the model frees and refuses every op on it; each
-op of the run was one such check.  Invariant: `struct page` is type-stable, so its count, flags and map count
-may be touched at any time. Not checked: a stale pointer that is only compared, and a page that was freed and
-allocated again in between (what was written there is judged by the content oracle, what was counted by the
-ledger).
+The runtime poisons what the program frees and refuses every op on it; each op of the run was one such check.
+Invariant: what the program keeps of a freed object (`poison(obj, keep=...)`: memory that never changes its type) may be
+touched at any time.  Not checked: a stale pointer that is only compared, and an object that was freed and allocated
+again in between.
 """
 
 from __future__ import annotations

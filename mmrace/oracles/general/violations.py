@@ -43,8 +43,9 @@ def violations(record: Record, oracle: str) -> list[Caught]:
 def report(record: Record, oracle: str, evidence: Evidence) -> list[Caught]:
     """Make each violation of `oracle` a finding."""
     found = violations(record, oracle)
+    keys = ("object", *record.tables.subjects, "task")
     for caught in found:
-        points = [str(caught.facts[key]) for key in ("object", "page", "bh", "jh", "task") if caught.facts.get(key)]
+        points = [str(caught.facts[key]) for key in keys if caught.facts.get(key)]
         shown = ", ".join(f"{key} {value}" for key, value in caught.facts.items() if isinstance(value, str | int))
         title = f"{caught.rule} ({shown})" if shown else caught.rule
         facts = {key: value for key, value in caught.facts.items() if key not in ("step", "rule", "title", "points")}

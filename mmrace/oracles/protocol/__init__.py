@@ -1,1 +1,26 @@
-"""Judges of the kernel model: they know its pages, buffers and journal by name, from the record alone."""
+"""Judges of the kernel model: they know its pages, buffers and journal by name, from the record alone.
+
+``PROTOCOL`` maps a name to a judge.  Of some names there is a general judge too: the one here extends it by rules of
+the protocol, and gives one judgement.  Not here: content of metadata after a crash.
+"""
+
+from __future__ import annotations
+
+from mmrace.oracles.general import bug_on, data_race, lock_order, use_after_free
+from mmrace.oracles.general.judgement import Oracle
+from mmrace.oracles.protocol import content, dirty, liveness, lock_discipline, refcount, slot
+
+__all__ = ["PROTOCOL"]
+
+PROTOCOL: dict[str, Oracle] = {
+    content.NAME: content.judge,
+    refcount.NAME: refcount.judge,
+    slot.NAME: slot.judge,
+    dirty.NAME: dirty.judge,
+    use_after_free.NAME: use_after_free.judge,
+    lock_discipline.NAME: lock_discipline.judge,
+    bug_on.NAME: bug_on.judge,
+    liveness.NAME: liveness.judge,
+    lock_order.NAME: lock_order.judge,
+    data_race.NAME: data_race.judge,
+}

@@ -8,8 +8,8 @@ Not here: how long a campaign lasts, and who runs what.
 from __future__ import annotations
 
 from mmrace.runs.spec import RunSpec, derive
-from mmrace.search.campaign.request import EngineName, Request
-from mmrace.search.catalogue import Canary, Catalogue
+from mmrace.search.campaign.request import Request
+from mmrace.search.catalogue import CanaryLike, Catalogue
 from mmrace.strategies import portfolio, registry
 
 GATE_EVERY = 4
@@ -17,7 +17,7 @@ GATE_EVERY = 4
 imagined, so it gets the larger share; a gate round costs less time and visits orders that the OS never chooses."""
 
 
-def engine_of_round(request: Request, turn: int) -> EngineName:
+def engine_of_round(request: Request, turn: int) -> str:
     """Return the engine of a whole round of the scenarios, so that batches need not mix engines."""
     if request.engine is not None:
         return request.engine
@@ -63,7 +63,7 @@ def main_spec(request: Request, known: Catalogue, index: int) -> RunSpec:
     variations = known.scenarios[scenario].variations
     variation = variations[derive(request.seed, "variation", index) % len(variations)]
     return RunSpec(
-        scenario=scenario,
+        program=scenario,
         params=tuple(sorted({**variation, **dict(request.params)}.items())),
         variant=request.variant,
         engine=engine,
@@ -71,13 +71,16 @@ def main_spec(request: Request, known: Catalogue, index: int) -> RunSpec:
         noise=noise,
         seed=derive(request.seed, "run", index),
         workload=workload,
+        load=request.load,
+        maker=known.scenarios[scenario].maker,
+        digest=known.scenarios[scenario].digest,
     )
 
 
-def canary_spec(request: Request, canary: Canary, attempt: int, *, planted: bool) -> RunSpec:
+def canary_spec(request: Request, canary: CanaryLike, attempt: int, *, planted: bool) -> RunSpec:
     """Return run `attempt` of a canary's trial, or of its twin: the same run of the unmodified protocol."""
     return RunSpec(
-        scenario=canary.scenario,
+        program=canary.scenario,
         params=tuple(sorted(canary.params_under(request.engine or "free").items())),
         variant=canary.name if planted else "",
         engine=request.engine or "free",

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 from mmrace.runtime.errors import UsageError
-from mmrace.search.catalogue import Catalogue, Params, parameters, pick
+from mmrace.search.catalogue import Catalogue, parameters, pick
+from mmrace.search.options import Options
 from mmrace.search.pool.cores import cores
-
-EngineName: TypeAlias = Literal["free", "gate", "fiber"]
 
 DEFAULT_SECONDS = 60.0
 """How long the default campaign lasts.  `make stress` must end within two minutes on two cores."""
@@ -22,24 +20,13 @@ JOBS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(Options):
     """A campaign to run.
 
-    `scenarios` empty: all.  `seconds` and `runs` None: the default length.  `noise`, `engine` None: all in turn.
-    `jobs` 0: one for each core.
+    `scenarios` empty: all.  `seconds` and `runs` None: the default length.
     """
 
     scenarios: tuple[str, ...] = ()
-    seed: int = 1
-    seconds: float | None = None
-    runs: int | None = None
-    noise: str | None = None
-    engine: EngineName | None = None
-    strategy: str = "portfolio"
-    jobs: int = 0
-    workload: str | None = None
-    variant: str = ""
-    params: Params = ()
     canaries: bool = True
     keep_canaries: bool = False
 

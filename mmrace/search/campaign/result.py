@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mmrace.runs.spec import RunSpec
+from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.sources import CanaryTrial
-from mmrace.search.pool.messages import Health, Job, Outcome
-from mmrace.search.totals import HITS_MAX, UNKNOWN_SHARE_MAX, Hit, Tally, Trouble, exit_code
+from mmrace.search.pool.messages import Health, Job
+from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
 
 RSS_FIRST_SECONDS = 120.0  # memory is compared from minute two on, when pools and caches are full
 RSS_STEP_SECONDS = 1.0
@@ -50,8 +50,7 @@ class CampaignResult:
     workloads: dict[str, Tally] = field(default_factory=dict)
     twins: Tally = field(default_factory=Tally)
     trials: list[CanaryTrial] = field(default_factory=list)
-    hits: dict[str, Hit] = field(default_factory=dict)
-    hits_dropped: int = 0
+    hits: Hits = field(default_factory=Hits)
     troubles: list[Trouble] = field(default_factory=list)
     workers: dict[str, WorkerLife] = field(default_factory=dict)
     deaths: int = 0
@@ -60,30 +59,14 @@ class CampaignResult:
     seconds: float = 0.0
     interrupted: bool = False
 
-    def count(self, job: Job, outcome: Outcome) -> None:
-        """Add the outcome of a run of the unmodified protocol, or of the variant that the caller asked for."""
+    def count(self, job: Job, result: RunResult) -> None:
+        """Add a run of the unmodified protocol, or of the variant that the caller asked for."""
         if job.role == "twin":
-            self.twins.add(outcome)
+            self.twins.add(result)
         else:
-            self.scenarios.setdefault(job.spec.scenario, Tally()).add(outcome)
+            self.scenarios.setdefault(job.spec.program, Tally()).add(result)
             if job.spec.workload is not None:
-                self.workloads.setdefault(job.spec.workload, Tally()).add(outcome)
-
-    def hit(self, new: Hit) -> Hit | None:
-        """Count a finding; return it if its signature is new to this campaign."""
-        key = new.finding.signature
-        old = self.hits.get(key)
-        if old is not None:
-            old.times += 1
-            old.known = old.known and new.known  # one of this campaign's workers may have been the first
-            if not old.folder and new.folder:
-                old.folder, old.unsaved = new.folder, ""
-            return None
-        if len(self.hits) >= HITS_MAX:
-            self.hits_dropped += 1
-            return None
-        self.hits[key] = new
-        return new
+                self.workloads.setdefault(job.spec.workload, Tally()).add(result)
 
     def total(self) -> Tally:
         """Return the sums over the main sequence and the twins: all runs that should pass."""

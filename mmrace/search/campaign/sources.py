@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from mmrace.runs.spec import RunResult
 from mmrace.search.campaign.plan import canary_spec, engine_of_round, main_spec, round_length
 from mmrace.search.campaign.request import Request
-from mmrace.search.catalogue import Canary, Catalogue
-from mmrace.search.pool.messages import Batch, Job, Outcome, Role
+from mmrace.search.catalogue import CanaryLike, Catalogue
+from mmrace.search.pool.messages import Batch, Job, Role
 
 
 class MainSequence:
@@ -56,7 +57,7 @@ class MainSequence:
 class CanaryTrial:
     """One planted bug: its runs until it is found or its cap is reached, then the same runs of the unmodified twin."""
 
-    def __init__(self, request: Request, canary: Canary) -> None:
+    def __init__(self, request: Request, canary: CanaryLike) -> None:
         self.request, self.canary = request, canary
         self.cap_runs = canary.cap_under(request.engine or "free")
         self.found_after: int | None = None
@@ -96,17 +97,17 @@ class CanaryTrial:
         self._busy = True
         return Batch(tuple(jobs), until=self.canary.oracle if planted else None)
 
-    def take(self, job: Job, outcome: Outcome) -> None:
+    def take(self, job: Job, result: RunResult) -> None:
         """Count one run.  Runs after the one that found the bug do not count."""
         if job.role == "twin":
             self.twin_runs += 1
-            self.twin_failed += outcome.verdict == "FAIL"
+            self.twin_failed += result.verdict == "FAIL"
         elif self.found_after is None:
             self.tried += 1
-            if self.canary.caught_in(outcome.findings):
+            if self.canary.caught_in(result.findings):
                 self.found_after = self.tried
             else:
-                for oracle in {finding.oracle for finding in outcome.findings}:
+                for oracle in {finding.oracle for finding in result.findings}:
                     self.others[oracle] = self.others.get(oracle, 0) + 1
 
     def skip(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Explore one program: draw schedules in worker processes, or walk its tree here; count classes, keep findings.
+"""Explore one program: draw schedules in a pool, or walk its tree here; count classes, keep findings.
 
 Schedule i of a sampling strategy is a function of (seed, i, profile), whatever `--jobs` says; under feedback, of (seed,
 i, corpus), and a generation waits for the one before.  A systematic search depends on its own last run and is made in
@@ -10,10 +10,11 @@ so far in the result.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -21,30 +22,29 @@ from loguru import logger
 
 from mmrace.runs import loading
 from mmrace.runs.profile import NO_FIELD, promoted_fields
-from mmrace.runs.program import Program
+from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunSpec, derive
-from mmrace.runs.store import FindingStore, Saved, harness_finding
-from mmrace.runtime.errors import EXIT_INTERNAL, UsageError
+from mmrace.runs.store import FindingStore, Saved, Text
+from mmrace.runtime.errors import UsageError
 from mmrace.search.explore import replays
+from mmrace.search.explore.ask import Ask, check_judges, checked
 from mmrace.search.explore.generations import Loop
-from mmrace.search.explore.one import explored, walked
-from mmrace.search.explore.result import Ask, Covered, Exploration, checked
-from mmrace.search.pool.child import outcome_of, trouble
+from mmrace.search.explore.one import explored, visited
+from mmrace.search.explore.result import Covered, Exploration
+from mmrace.search.explore.walk import Walk
+from mmrace.search.pool.contract import Lost, Pool
+from mmrace.search.pool.drive import Pace, Queue, Source, drive
+from mmrace.search.pool.inline import InlinePool
+from mmrace.search.pool.making import Making, trouble
 from mmrace.search.pool.messages import Batch, Job, Outcome
-from mmrace.search.pool.parent import Ended, Event, Lost, Workers
-from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble
+from mmrace.search.pool.parent import ProcessPool
+from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, accused, hits_of
 from mmrace.strategies import registry
-from mmrace.strategies.contract import Systematic
 from mmrace.strategies.feedback import NOTHING, Shown, is_feedback
 from mmrace.strategies.order.classes import Classes
 from mmrace.strategies.text import StrategyText
 
-BATCH_SECONDS = 0.25  # as long as a worker may keep its results to itself, and the end of a search waits for it
-BATCH_RUNS_MAX = 2000
-FIRST_BATCH_RUNS = 8  # before anybody knows how long a run takes
-POLL_SECONDS = 0.25
 TELL_SECONDS = 0.25
-DEATHS_MAX = 4  # workers that die: a program that kills its process again and again is not explored to the end
 
 
 class Observer(Protocol):
@@ -60,86 +60,125 @@ class Observer(Protocol):
 class Explorer:
     """One exploration.
 
-    Args: folder: where findings go.  until_found: stop at the first.  clock: monotonic seconds.  Raises UsageError.
+    Args: makers: of programs.  folder: where findings go.  text: makes their summaries for the eye.  clock: monotonic
+    seconds.  Raises UsageError.
     """
 
     def __init__(
         self,
         ask: Ask,
+        makers: Makers,
         folder: Path,
         observer: Observer,
         *,
-        until_found: bool = False,
+        text: Text | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         loading.load(ask.load)
-        self.ask, self.folder, self.observer, self.clock = checked(ask), folder, observer, clock
-        self.until_found = until_found
+        self.makers, self.folder, self.observer, self.clock = makers, folder, observer, clock
+        self.ask = checked(ask)
+        self.program = makers.program(ask.spec(ask.strategy, ask.seed))
+        check_judges(ask.without, self.program.judges)
         self.result = Exploration(ask)
-        self.program = Program.of(ask.spec(ask.strategy, ask.seed))
-        self.store = FindingStore(folder / "findings")
+        self.store = FindingStore(folder / "findings", text)
         self._began = self._told = clock()
-        self._back: deque[Job] = deque()
-        self._next = 0
-        self._each = 0.0  # seconds a run, smoothed
 
     def run(self) -> Exploration:
         """Explore to the end, or to Ctrl-C; return what came of it.  Raises UsageError for a wrong call."""
         ask, result = self.ask, self.result
-        logger.bind(event="begin", seed=ask.seed).info("exploration of {} begins", ask.scenario)
+        logger.bind(event="begin", seed=ask.seed).info("exploration of {} begins", ask.program)
         try:
             if ask.systematic:
                 self._walk()
             else:
                 self._sample()
-            self._now()
+            self.now()
             self._prove()
         except KeyboardInterrupt:
             result.interrupted = True
-            self._now()
+            self.now()
         except UsageError as error:
             if not result.tally.runs:
                 raise
-            result.troubles.append(Trouble(error.exit_code, str(error), ask.spec(ask.strategy, ask.seed)))
+            self.trouble(error.exit_code, str(error))
         logger.bind(event="end", verdict=result.verdict, runs=result.tally.runs).info("exploration ends")
         return result
 
     def _prove(self) -> None:
         """Prove what was found; what breaks in that is a trouble, and costs nothing that is known."""
-        result = self.result
         try:
-            replays.prove(result, self.store, self._hit)
+            replays.prove(self.result, self.store, self.makers, self.hit)
         except UsageError:
             raise
         except Exception as error:
-            result.troubles.append(Trouble(*trouble(error), self.ask.spec(self.ask.strategy, self.ask.seed)))
+            self.trouble(*trouble(error))
 
-    # -- time -------------------------------------------------------------------------------------------------------
+    # -- what the runs give ------------------------------------------------------------------------------------------
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Return how long it has lasted."""
         self.result.seconds = self.clock() - self._began
         return self.result.seconds
 
-    def _over(self) -> bool:
-        if self.until_found and self.result.hits:
+    def over(self) -> bool:
+        """Say whether enough was found, or the time is up."""
+        if self.ask.until_found and self.result.hits:
             return True
-        return self.ask.seconds is not None and self._now() >= self.ask.seconds
+        return self.ask.seconds is not None and self.now() >= self.ask.seconds
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell the observer, some times a second."""
         if self.clock() - self._told >= TELL_SECONDS:
             self._told = self.clock()
-            self._now()
+            self.now()
             self.observer.progress(self.result)
+
+    def take(self, job: Job, outcome: Outcome) -> None:
+        """Count one run."""
+        result, run = self.result, outcome.result
+        if run is None:
+            assert outcome.trouble is not None
+            self.trouble(*outcome.trouble, job.spec)
+            return
+        result.tally.add(run)
+        result.exercised |= run.exercised
+        result.profile = result.profile or run.profile
+        if run.digest is not None:
+            new = run.digest not in result.classes.seen
+            result.classes.add(run.digest)
+            name = StrategyText.of(job.spec.strategy).name
+            counts = result.by_strategy.setdefault(name, [0, 0])
+            counts[0] += 1
+            counts[1] += new
+        for hit in hits_of(job, outcome):
+            self.hit(hit)
+
+    def hit(self, hit: Hit) -> None:
+        """Count a finding, and tell if it is new."""
+        if self.result.hits.add(hit):
+            logger.bind(event="finding", signature=hit.finding.signature, folder=hit.saved.folder).warning(
+                "finding {}: {}", hit.finding.signature, hit.finding.title
+            )
+            self.observer.found(hit)
+
+    def trouble(self, exit_code: int, text: str, spec: RunSpec | None = None) -> None:
+        """Note that runs cannot be made."""
+        if len(self.result.troubles) < TROUBLES_MAX:
+            spec = spec or self.ask.spec(self.ask.strategy, self.ask.seed)
+            self.result.troubles.append(Trouble(exit_code, text, spec))
 
     # -- sampling ---------------------------------------------------------------------------------------------------
 
-    def _spec(self, index: int) -> RunSpec:
+    def spec(self, index: int) -> RunSpec:
+        """Return the spec of schedule `index`."""
         ask = self.ask
         return ask.spec(registry.member_by_turn(ask.strategy, index), derive(ask.seed, "schedule", index))
 
-    def workers(self) -> Workers:
-        """Return the processes that draw schedules."""
-        return Workers(self.ask.jobs, partial(explored, without=self.ask.without), self.folder)
+    def pool(self) -> AbstractContextManager[Pool]:
+        """Return who draws schedules: processes, or for 0 jobs this process."""
+        run = partial(explored, makers=self.makers, without=self.ask.without)
+        making = Making(run, self.store)
+        return ProcessPool(self.ask.jobs, making) if self.ask.jobs else InlinePool(making)
 
     def _sample(self) -> None:
         ask = self.ask
@@ -147,116 +186,23 @@ class Explorer:
         if fields is not None:  # named from here on, so that no worker has to find them again
             self.result.promoted = tuple(sorted(fields))
             self.ask = ask = replace(ask, promote=",".join(self.result.promoted) or NO_FIELD)
-        with self.workers() as workers:
-            try:
-                if is_feedback(ask.strategy):
-                    self._generations(workers)
-                else:
-                    self._draw(workers, None if ask.schedules is None else range(ask.schedules), self._spec, self._take)
-            except KeyboardInterrupt:
-                for event in workers.drain():
-                    self._handle(event, self._take)
-                raise
+        with self.pool() as pool:
+            if is_feedback(ask.strategy):
+                self._generations(pool)
+            else:
+                indices = count() if ask.runs is None else range(ask.runs)
+                drive(pool, Draws(self, (Job("main", "", i, self.spec(i)) for i in indices)))
 
-    def _generations(self, workers: Workers) -> None:
+    def _generations(self, pool: Pool) -> None:
         """Sample generation after generation, each from what the one before showed."""
         ask = self.ask
         loop = Loop(ask.strategy, lambda text: ask.spec(text, ask.seed), self.folder)
-        while indices := loop.indices(ask.schedules):
-            shown = dict.fromkeys(indices, NOTHING)
-
-            def take(job: Job, outcome: Outcome, shown: dict[int, Shown] = shown) -> None:
-                shown[job.index] = outcome.shown or NOTHING
-                self._take(job, outcome)
-
-            self._draw(workers, indices, loop.spec, take)
-            if self._over() or self.result.troubles:
+        while indices := loop.indices(ask.runs):
+            draws = Draws(self, (Job("main", "", i, loop.spec(i)) for i in indices))
+            drive(pool, draws)
+            if self.over() or self.result.troubles:
                 return
-            loop.learn([shown[index] for index in indices])
-
-    def _draw(
-        self,
-        workers: Workers,
-        indices: range | None,
-        spec: Callable[[int], RunSpec],
-        take: Callable[[Job, Outcome], None],
-    ) -> None:
-        """Have these schedules made (None: until the time is up)."""
-        self._next = indices.start if indices is not None else 0
-        stop = indices.stop if indices is not None else None
-        while True:
-            if self._over():
-                workers.ask_to_stop()
-            else:
-                for slot in workers.free_slots():
-                    jobs = self._jobs(spec, stop) if not self.result.troubles else []
-                    if not jobs:
-                        break
-                    workers.submit(slot, Batch(tuple(jobs), stop_at_failure=self.until_found))
-            if len(workers.free_slots()) == workers.jobs:
-                return
-            for event in workers.poll(POLL_SECONDS):
-                self._handle(event, take)
-            self._tell()
-
-    def _jobs(self, spec: Callable[[int], RunSpec], stop: int | None) -> list[Job]:
-        size = FIRST_BATCH_RUNS if not self._each else max(1, min(BATCH_RUNS_MAX, int(BATCH_SECONDS / self._each)))
-        jobs = [self._back.popleft() for _ in range(min(size, len(self._back)))]
-        first = self._next
-        self._next = first + size - len(jobs) if stop is None else min(stop, first + size - len(jobs))
-        return jobs + [Job("main", "", i, spec(i)) for i in range(first, self._next)]
-
-    def _handle(self, event: Event, take: Callable[[Job, Outcome], None]) -> None:
-        if isinstance(event, Ended):
-            self._back.extendleft(reversed(event.undone))
-        elif isinstance(event, Lost):
-            self._bury(event)
-        else:
-            for job, outcome in event.outcomes:
-                take(job, outcome)
-
-    def _bury(self, event: Lost) -> None:
-        result = self.result
-        result.deaths += 1
-        self._back.extendleft(reversed(event.undone))
-        if event.culprit is not None:
-            spec = event.culprit.spec
-            finding = harness_finding(event.rule, f"{event.rule}: the process {event.how}", spec, how=event.how)
-            saved = self.store.save_finding(spec, finding)
-            self._hit(Hit(finding, spec, "main", event.culprit.index, 1, saved.folder, saved.known, saved.error))
-        if result.deaths >= DEATHS_MAX:
-            text = f"mmrace bug: {result.deaths} workers died; the last one {event.how}"
-            result.troubles.append(Trouble(EXIT_INTERNAL, text, event.batch.jobs[0].spec))
-
-    def _take(self, job: Job, outcome: Outcome) -> None:
-        result = self.result
-        if outcome.trouble is not None:
-            if len(result.troubles) < TROUBLES_MAX:
-                result.troubles.append(Trouble(*outcome.trouble, job.spec))
-            return
-        self._each = outcome.seconds if not self._each else 0.9 * self._each + 0.1 * outcome.seconds
-        result.tally.add(outcome)
-        result.exercised |= outcome.exercised
-        result.profile = result.profile or outcome.profile
-        if outcome.digest is not None:
-            new = outcome.digest not in result.classes.seen
-            result.classes.add(outcome.digest)
-            name = StrategyText.of(job.spec.strategy).name
-            counts = result.by_strategy.setdefault(name, [0, 0])
-            counts[0] += 1
-            counts[1] += new
-        findings = outcome.findings
-        if outcome.verdict == "FAIL" and not findings:
-            findings = [harness_finding("crash", "a run failed without a finding: the model crashed", job.spec)]
-        for finding in findings:
-            self._hit(Hit(finding, job.spec, "main", job.index, 1, outcome.saved, outcome.known, outcome.unsaved))
-
-    def _hit(self, hit: Hit) -> None:
-        if self.result.hit(hit) is not None:
-            logger.bind(event="finding", signature=hit.finding.signature, folder=hit.folder).warning(
-                "finding {}: {}", hit.finding.signature, hit.finding.title
-            )
-            self.observer.found(hit)
+            loop.learn([draws.shown.get(index, NOTHING) for index in indices])
 
     # -- walking ----------------------------------------------------------------------------------------------------
 
@@ -266,35 +212,76 @@ class Explorer:
         result = self.result
         covered = result.covered = Covered()
         spec = self.ask.spec(self.ask.strategy, self.ask.seed)
-        while not self._over() and (self.ask.schedules is None or result.tally.runs < self.ask.schedules):
+        walk = Walk(self.program, spec, search)
+        visits = iter(walk)
+        while not self.over() and (self.ask.runs is None or result.tally.runs < self.ask.runs):
             try:
-                if not self._step(search, spec, covered):
+                visit = next(visits, None)
+                if visit is None:
+                    covered.exhausted, covered.bound = walk.standing.exhausted, walk.standing.bound
                     return
+                covered.bound = walk.standing.bound - 1 if walk.standing.bound else None
+                if not visit.counts:
+                    covered.blocked += 1
+                    self.tell()
+                    continue
+                run = visited(visit, self.ask.without, result.hits)
             except UsageError:
                 raise
             except Exception as error:
-                result.troubles.append(Trouble(*trouble(error), spec))
+                self.trouble(*trouble(error), spec)
                 return
-            self._tell()
+            if visit.restarted:  # the classes so far were told apart by too little; this run comes again too
+                result.classes = Classes()
+            elif walk.standing.reduced:
+                run.digest = result.classes.runs
+            saved = self.store.save(run) if run.record is not None and run.verdict == "FAIL" else Saved()
+            self.take(Job("main", "", result.tally.runs, spec), Outcome(run, saved))
+            self.tell()
 
-    def _step(self, search: Systematic, spec: RunSpec, covered: Covered) -> bool:
-        """Make the next run of a walk; return False if there is none."""
-        before = search.standing()
-        chosen = search.next()
-        now = search.standing()
-        if chosen is None:
-            covered.exhausted, covered.bound = now.exhausted, now.bound
-            return False
-        covered.bound = now.bound - 1 if now.bound else None
-        run = walked(self.program, spec, chosen, search, self.ask.without, self.result.hits)
-        if run is None:
-            covered.blocked += 1
-            return True
-        again = search.standing().restarts != before.restarts
-        if again:  # the classes so far were told apart by too little; this run comes again too
-            self.result.classes = Classes()
-        elif now.reduced:
-            run.digest = self.result.classes.runs
-        saved = self.store.save(run) if run.record is not None and run.verdict == "FAIL" else Saved()
-        self._take(Job("main", "", self.result.tally.runs, spec), outcome_of(run, saved))
-        return True
+
+class Draws(Source):
+    """Schedules that are drawn, as a source of runs.  `shown`: what each showed, under feedback."""
+
+    def __init__(self, explorer: Explorer, jobs: Iterator[Job]) -> None:
+        self.explorer = explorer
+        self.queue = Queue(jobs)
+        self.pace = Pace()
+        self.shown: dict[int, Shown] = {}
+
+    def over(self) -> bool:
+        """Say whether the exploration is over."""
+        return self.explorer.over()
+
+    def tell(self) -> None:
+        """Tell its observer."""
+        self.explorer.tell()
+
+    def next_batch(self) -> Batch | None:
+        """Return the next schedules; none after a trouble."""
+        if self.explorer.result.troubles:
+            return None
+        jobs = self.queue.next(self.pace.size())
+        return Batch(tuple(jobs), stop_at_failure=self.explorer.ask.until_found) if jobs else None
+
+    def take(self, job: Job, outcome: Outcome) -> None:
+        """Count a schedule."""
+        if outcome.result is not None:
+            self.pace.took(outcome.result.seconds)
+            if outcome.result.shown is not None:
+                self.shown[job.index] = outcome.result.shown
+        self.explorer.take(job, outcome)
+
+    def give_back(self, batch: Batch, undone: list[Job]) -> None:
+        """Hand undone schedules out again, first."""
+        self.queue.give_back(undone)
+
+    def buried(self, lost: Lost) -> None:
+        """A worker died or hung: if that was during a run it is a finding."""
+        self.explorer.result.deaths += 1
+        if lost.culprit is not None:
+            self.explorer.hit(accused(lost.culprit, lost, self.explorer.store))
+
+    def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
+        """Note it."""
+        self.explorer.trouble(exit_code, text, spec)

@@ -1,4 +1,4 @@
-"""One run of an exploration: as `run.run_one`, with the class that it belongs to, and what feedback wants to know.
+"""One run of an exploration: with the class that it belongs to, and what feedback wants to know.
 
 Invariant: what a run costs more here is the class's number; a record is kept only for a failure.
 """
@@ -9,75 +9,65 @@ import time
 from collections.abc import Collection, Container
 
 from mmrace.oracles.general.judgement import Verdict
-from mmrace.runs.play import follow, judge, judged
-from mmrace.runs.program import Program
+from mmrace.runs.follow import follow
+from mmrace.runs.judge import judge
+from mmrace.runs.play import Play, play
+from mmrace.runs.program import Makers
+from mmrace.runs.run import judged
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.strategy import Strategy
-from mmrace.strategies.contract import Systematic
+from mmrace.search.explore.walk import Visit
 from mmrace.strategies.feedback import collect
 from mmrace.strategies.order.classes import ClassDigest
 
 
-def explored(spec: RunSpec, keep_record: bool = False, without: Collection[str] = ()) -> RunResult:
+def explored(spec: RunSpec, keep_record: bool = False, *, makers: Makers, without: Collection[str] = ()) -> RunResult:
     """Draw one schedule, run it, judge it.  Args: without: judges that are switched off."""
     began = time.perf_counter()
-    program = Program.of(spec)
+    program = makers.program(spec)
     chosen = strategy_for(program, spec)
-    engine = program.engine(spec.engine, chosen.strategy, spec.seed, promoted=chosen.promoted)
-    digest = ClassDigest(engine)
-    final = program.play(engine)
-    chosen.strategy.finish()
-    record = program.record(engine, final, spec, profile=chosen.profile, corpus=chosen.corpus)
-    result = judged(program, spec, record, 0.0, keep_record, without)
-    result.digest = digest.value()
-    result.exercised = exercised(engine)
-    result.profile = chosen.profile
-    if chosen.tape is not None:
-        result.shown = collect(chosen.tape, engine, record)
-    engine.release()
+    with play(program, spec, chosen, watch=ClassDigest) as played:
+        result = judged(played, keep_record, without)
+        assert isinstance(played.watched, ClassDigest)
+        result.digest = played.watched.value()
+        result.exercised = exercised(played)
+        result.profile = chosen.profile
+        if chosen.tape is not None:
+            result.shown = collect(chosen.tape, _controlled(played), played.record)
     result.seconds = time.perf_counter() - began
     return result
 
 
-def walked(
-    program: Program,
-    spec: RunSpec,
-    strategy: Strategy,
-    search: Systematic,
-    without: Collection[str],
-    known: Container[str],
-) -> RunResult | None:
-    """Make one run of a systematic search; None if the search had no use for it.
+def visited(visit: Visit, without: Collection[str], kept: Container[str]) -> RunResult:
+    """Judge one run of a walk.
 
-    Args: known: signatures whose record is kept already; only a new one is run again, with sites.
+    Args: kept: signatures whose record is kept already; only a new one is run again, with sites.
     """
     began = time.perf_counter()
-    engine = program.engine(spec.engine, strategy, spec.seed)
-    digest = None if search.standing().reduced else ClassDigest(engine)
-    final = program.play(engine)
-    search.learn(engine)
-    if engine.end.get("how") == "abandoned" or not search.standing().new:
-        engine.release()
-        return None
-    record = program.record(engine, final, spec)
-    result = judge(spec, record, 0.0, without)
-    if result.verdict == Verdict.FAIL and any(finding.signature not in known for finding in result.findings):
-        result = judge(spec, follow(program, spec, record), 0.0, without)
+    played = visit.played
+    program, spec = played.program, played.spec
+    result = judge(program, spec, played.record, 0.0, without)
+    if result.verdict == Verdict.FAIL and any(finding.signature not in kept for finding in result.findings):
+        result = judge(program, spec, follow(program, spec, played.record), 0.0, without)
     else:
         result.record = None
-    if engine.bounded_at is not None and result.verdict == Verdict.PASS:
+    if _controlled(played).bounded_at is not None and result.verdict == Verdict.PASS:
         result.verdict = str(Verdict.UNKNOWN)
         result.unknown["search"] = "the run passed its bound: what follows it was not searched"
-    result.digest = None if digest is None else digest.value()
-    result.exercised = exercised(engine)
-    engine.release()
-    result.seconds = time.perf_counter() - began
+    result.digest = None if visit.digest is None else visit.digest.value()
+    result.exercised = exercised(played)
+    result.seconds = played.seconds + time.perf_counter() - began
     return result
 
 
-def exercised(engine: Controlled) -> bool:
+def exercised(played: Play) -> bool:
     """Say whether two tasks could go on at some point of the explored part."""
+    engine = _controlled(played)
     first, end = engine.explored()
     return any(mask & (mask - 1) for mask in engine.masks[first:end])
+
+
+def _controlled(played: Play) -> Controlled:
+    assert isinstance(played.engine, Controlled)
+    return played.engine

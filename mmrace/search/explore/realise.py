@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 
 from mmrace.oracles.general import lock_order
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs.play import run_one
+from mmrace.runs.program import Makers
+from mmrace.runs.run import run_one
 from mmrace.runs.spec import RunResult, derive
-from mmrace.search.explore.result import Ask
+from mmrace.search.explore.ask import Ask
 
 RUNS_MAX = 100
 """Schedules that try to meet a predicted cycle.  A cycle that data or another lock rule out is never met; one that can
@@ -50,10 +51,10 @@ def already_met(predicted: Finding, others: Iterable[Finding]) -> str:
     return ""
 
 
-def search(ask: Ask, cycle: str) -> RunResult | None:
+def search(ask: Ask, makers: Makers, cycle: str) -> RunResult | None:
     """Return a run in which the cycle closed, or None."""
     for i in range(RUNS_MAX):
-        result = run_one(ask.spec(f"postpone:cycle={cycle}", derive(ask.seed, "realise", i)))
+        result = run_one(ask.spec(f"postpone:cycle={cycle}", derive(ask.seed, "realise", i)), makers=makers)
         if any(is_deadlock(finding) for finding in result.findings):
             return result
     return None

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from mmrace.runs.play import replay_record
+from mmrace.runs.follow import replay_record
+from mmrace.runs.program import Makers
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import MmraceError
 from mmrace.search.explore import realise
@@ -19,40 +20,40 @@ from mmrace.search.explore.result import REPLAYS, Exploration
 from mmrace.search.totals import Hit
 
 
-def prove(result: Exploration, store: FindingStore, hit: Callable[[Hit], None]) -> None:
+def prove(result: Exploration, store: FindingStore, makers: Makers, hit: Callable[[Hit], None]) -> None:
     """Put into `result` what replays and searches for deadlocks gave.  Args: hit: takes a finding that they made."""
     for signature, found in list(result.hits.items()):
         cycle = realise.cycle_of(found.finding)
         if cycle:
             met = realise.already_met(found.finding, [other.finding for other in result.hits.values()])
-            result.realised[signature] = met or _realise(result, store, cycle, hit)
+            result.realised[signature] = met or _realise(result, store, makers, cycle, hit)
     again: dict[str, Counter[str]] = {}  # by folder: one run can have several findings
     for signature, found in result.hits.items():
-        record = Path(found.folder, "record.jsonl")
-        if found.folder and record.exists():
-            if found.folder not in again:
-                again[found.folder] = replays(record)
-            result.replayed[signature] = again[found.folder][signature], REPLAYS
+        folder = found.saved.folder
+        record = Path(folder, "record.jsonl")
+        if folder and record.exists():
+            if folder not in again:
+                again[folder] = replays(record, makers)
+            result.replayed[signature] = again[folder][signature], REPLAYS
 
 
-def _realise(result: Exploration, store: FindingStore, cycle: str, hit: Callable[[Hit], None]) -> str:
+def _realise(result: Exploration, store: FindingStore, makers: Makers, cycle: str, hit: Callable[[Hit], None]) -> str:
     """Return the signature of the deadlock that a search met, "" if it met none."""
-    met = realise.search(result.ask, cycle)
+    met = realise.search(result.ask, makers, cycle)
     if met is None:
         return ""
     finding = next(finding for finding in met.findings if realise.is_deadlock(finding))
     if finding.signature not in result.hits:
-        saved = store.save(met)
-        hit(Hit(finding, met.spec, "main", 0, 1, saved.folder, saved.known, saved.error))
+        hit(Hit(finding, met.spec, "main", 0, store.save(met)))
     return finding.signature
 
 
-def replays(record: Path) -> Counter[str]:
+def replays(record: Path, makers: Makers) -> Counter[str]:
     """Return how many strict replays of a record ended with each finding, by signature."""
     again: Counter[str] = Counter()
     for _ in range(REPLAYS):
         try:
-            again.update({finding.signature for finding in replay_record(str(record)).findings})
+            again.update({finding.signature for finding in replay_record(str(record), makers).findings})
         except MmraceError:  # it diverged, or is an older mmrace's that an earlier session kept
             continue
     return again

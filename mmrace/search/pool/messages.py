@@ -1,4 +1,4 @@
-"""What travels between a campaign and its workers: jobs one way, outcomes the other.
+"""What travels between whoever asks for runs and whoever makes them: jobs one way, outcomes the other.
 
 Invariant: everything here pickles, and is small: a record never travels, it is written where it was made.
 """
@@ -8,16 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from mmrace.oracles.general.judgement import Finding
-from mmrace.runs.spec import RunSpec
-from mmrace.strategies.feedback import Shown
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import Saved
 
 Role: TypeAlias = Literal["main", "canary", "twin"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to make.  `index` counts within its source; `source` is "" or the name of the canary on trial."""
+    """One run to make.  `index` counts within its source; `source` is "" or the name of what is on trial."""
 
     role: Role
     source: str
@@ -27,7 +26,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Jobs for one worker, in order.
+    """Jobs for one worker, in order, all of one engine.
 
     `until`: stop after the first run in which this oracle found something.  `stop_at_failure`: in which any did.
     """
@@ -46,28 +45,13 @@ class Batch:
 class Outcome:
     """What is left of a run when its record has been let go.
 
-    `unknown`: oracle -> why it could not say.  `saved`: folder of its finding, if one was written or known.
-    `known`: the signature had a folder before.
-    `digest` to `shown`: of an exploration (`spec.RunResult`).
-    `unsaved`: why nothing could be written.  `trouble`: the run itself went wrong (exit code, text).
+    Attributes: result: without record; None if the run could not be made.  saved: what became of its finding.
+    trouble: why it could not be made (exit code, text).
     """
 
-    verdict: str
-    findings: list[Finding] = field(default_factory=list)
-    ops: int = 0
-    switches: int = 0
-    seconds: float = 0.0
-    counters: dict[str, int] = field(default_factory=dict)
-    marks: dict[str, int] = field(default_factory=dict)
-    unknown: dict[str, str] = field(default_factory=dict)
-    saved: str = ""
-    known: bool = False
-    unsaved: str = ""
+    result: RunResult | None
+    saved: Saved = field(default_factory=Saved)
     trouble: tuple[int, str] | None = None
-    digest: int | None = None
-    exercised: bool = False
-    profile: str | None = None
-    shown: Shown | None = None
 
 
 @dataclass(frozen=True, slots=True)

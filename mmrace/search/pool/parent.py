@@ -1,8 +1,7 @@
 """The parent's side of the workers: processes, one pipe each, and what became of them.
 
 Each of `jobs` slots has at most one process per engine, started when first needed, and works on one batch at a time.
-Invariant: every job of a submitted batch comes back, as an outcome (`Reported`) or undone (`Ended`, `Lost`); a process
-that dies or hangs costs at most the run it was making.  Not here: what to do with either.
+Invariant: as `contract.Pool` has it; a process that hangs is ended.
 """
 
 from __future__ import annotations
@@ -14,63 +13,27 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import connection as connection_
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import TypeAlias
+from types import TracebackType
 
-from mmrace.search.pool.child import NO_POSITION, POSITION, STOP, TURNS, Orders, Pulse, RunFunction, work
+from mmrace.search.pool.child import NO_POSITION, POSITION, STOP, TURNS, Orders, Pulse, work
+from mmrace.search.pool.contract import Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
-from mmrace.search.pool.messages import Batch, Health, Job, Outcome
+from mmrace.search.pool.making import Making
+from mmrace.search.pool.messages import Batch
 
 HANG_SECONDS = 120.0
 """A run without an end after that long is hung: runs take milliseconds, and the free engine's own watchdog speaks
 within seconds."""
 BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
-GRACE_SECONDS = 10.0  # for the run in progress when everything is to stop
 JOIN_SECONDS = 5.0
 MALLOC_ARENAS = "1"
 """glibc gives each of many short-lived threads an arena of its own and returns little of it; a worker has one thread at
 a time that allocates much."""
 
 _context = multiprocessing.get_context("spawn")
-
-
-@dataclass(slots=True)
-class Reported:
-    """Outcomes of jobs, in the order of their batch."""
-
-    slot: int
-    outcomes: list[tuple[Job, Outcome]]
-
-
-@dataclass(slots=True)
-class Ended:
-    """A batch is over.  `undone`: jobs that were not reached, because of `until` or of a stop."""
-
-    slot: int
-    worker: str
-    batch: Batch
-    undone: list[Job]
-    health: Health
-
-
-@dataclass(slots=True)
-class Lost:
-    """A worker died or hung.  `culprit` is the job it was at (None: it had not begun any); `undone` are the others."""
-
-    slot: int
-    worker: str
-    batch: Batch
-    culprit: Job | None
-    undone: list[Job]
-    rule: str
-    how: str
-
-
-Event: TypeAlias = Reported | Ended | Lost
 
 
 class Process:
@@ -108,10 +71,10 @@ class Process:
                 jobs = self.batch.jobs
                 if kind == "done":
                     self.reported = body[-1][0] + 1
-                    yield Reported(self.slot, [(jobs[position], outcome) for position, outcome in body])
+                    yield Reported([(jobs[position], outcome) for position, outcome in body])
                 else:
                     batch, self.batch = self.batch, None
-                    yield Ended(self.slot, self.name, batch, list(jobs[self.reported :]), body)
+                    yield Ended(self.name, batch, list(jobs[self.reported :]), body)
         except OSError as error:
             raise EOFError from error
 
@@ -136,7 +99,7 @@ class Process:
         position = self.pulse[POSITION]
         culprit = jobs[position] if self.reported <= position < len(jobs) else None
         undone = [job for job in jobs[self.reported :] if job is not culprit]
-        return Lost(self.slot, self.name, batch or Batch(()), culprit, undone, rule, how)
+        return Lost(self.name, batch or Batch(()), culprit, undone, rule, how, not self.reported and position <= 0)
 
 
 DIED = "worker died"
@@ -164,45 +127,44 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class Workers:
-    """The slots.  Use as a context manager: on exit every process has ended."""
+class ProcessPool:
+    """Worker processes of this machine.  Use as a context manager: on exit every process has ended."""
 
-    def __init__(
-        self,
-        jobs: int,
-        run: RunFunction,
-        folder: Path,
-        *,
-        keep_canaries: bool = False,
-        hang_seconds: float = HANG_SECONDS,
-    ) -> None:
-        self.jobs, self.run, self.folder = jobs, run, folder
-        self.keep_canaries, self.hang_seconds = keep_canaries, hang_seconds
+    def __init__(self, jobs: int, making: Making, *, hang_seconds: float = HANG_SECONDS) -> None:
+        self.jobs, self.making, self.hang_seconds = jobs, making, hang_seconds
         self._cores = cores()
         self._processes: dict[tuple[int, str], Process] = {}
         self._started: dict[tuple[int, str], int] = {}
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> ProcessPool:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         self.close()
 
-    def free_slots(self) -> list[int]:
-        """Return the slots that have nothing to do."""
-        busy = {process.slot for process in self._busy()}
-        return [slot for slot in range(self.jobs) if slot not in busy]
+    @property
+    def free(self) -> int:
+        """How many slots have nothing to do."""
+        return self.jobs - len(self._busy())
 
-    def submit(self, slot: int, batch: Batch) -> None:
+    @property
+    def idle(self) -> bool:
+        """Whether no slot has anything to do."""
+        return not self._busy()
+
+    def submit(self, batch: Batch) -> None:
         """Give a batch to a free slot.  Raises OSError if its process cannot be started."""
+        busy = {process.slot for process in self._busy()}
+        slot = next(slot for slot in range(self.jobs) if slot not in busy)
         engine = batch.engine
         key = (slot, engine)
         process = self._processes.get(key)
         if process is None:
             core = self._cores[slot % len(self._cores)] if engine != "free" else None
-            orders = Orders(self.run, str(self.folder), self.keep_canaries, core)
             ordinal = self._started.get(key, 0)
-            process = self._processes[key] = Process(slot, engine, ordinal, orders)
+            process = self._processes[key] = Process(slot, engine, ordinal, Orders(self.making, core))
             self._started[key] = ordinal + 1
         process.submit(batch)
 
@@ -225,19 +187,10 @@ class Workers:
                 self._forget(process)
         return events
 
-    def ask_to_stop(self) -> None:
+    def stop(self) -> None:
         """Let every worker end its batch after the run in progress."""
         for process in self._processes.values():
             process.pulse[STOP] = 1
-
-    def drain(self, grace: float = GRACE_SECONDS) -> list[Event]:
-        """Stop, and return what still comes within `grace` seconds.  Workers that need longer are given up."""
-        self.ask_to_stop()
-        events: list[Event] = []
-        end = time.monotonic() + grace
-        while self._busy() and (left := end - time.monotonic()) > 0:
-            events.extend(self.poll(left))
-        return events
 
     def close(self) -> None:
         """End every process: idle ones by asking, busy ones by force."""

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
+from mmrace.runtime import tables
 from mmrace.runtime.flags import UNLOCK
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from mmrace.runtime.strategy import SteeredRun
@@ -26,6 +27,7 @@ from mmrace.runtime.task import Cpu, Task
 from mmrace.runtime.watch import part_at, word_at
 
 READ, WRITE = 0, 1
+MODES = {tables.READ: READ, tables.WRITE: WRITE}
 COUNT_UP = 2  # a get: commutes with gets, for nobody looks at the value; so does a put that is never tested
 LINE_UP = 3  # a non-exclusive sleeper queues, or leaves: commutes with its like
 TOUCH = 4  # any op of a task of a CPU, as far as others may keep the CPU from it
@@ -40,18 +42,12 @@ Footprint = list[tuple[int, int]]
 
 SELF_COMMUTING = (True, False, True, True, True, False, False, False)
 
-NOTE_MODES = {"write-begin": WRITE, "write-end": WRITE, "read-begin": READ, "read-end": READ}
-"""Notes whose order the content oracle compares across tasks: (kind, inode, block, ...)."""
-
-
 LANE_NOTES = frozenset({"rename", "retire", "hand-over"})
 """Notes that change what the oracles, or the ghost owner of a lock, make of one lane: (lane, ...)."""
 
-JUDGED = "Page"
-JUDGED_BITS = ("PG_locked", "PG_writeback")
-"""The slot and dirty oracles ask of these bits of a page when a pointer to it is written: an order of two lanes that a
-verdict depends on.  Both meet on a pseudo lane of the page."""
-_JUDGED_LANES = -1_000_000  # downwards, by the page's first lane
+_POINTED_LANES = -1_000_000
+"""Downwards, by an object's first lane.  A judge may ask for bits of an object when a pointer to it is written
+(`Tables.pointed`): an order of two lanes that a verdict depends on.  Both meet on a pseudo lane of the object."""
 _NAME_LANES = -2_000  # of references by name, shared with those of notes
 
 
@@ -127,7 +123,9 @@ class Footprints:
         """When the run stopped: who had not ended, and what each was about to do."""
         self._held: dict[tuple[int, str], bool] = {}
         self._untested: dict[int, bool] = {}
-        self._bits: dict[int, int] = {}  # lane of a bit -> pseudo lane of its page, 0: no judge compares it
+        self._pointed = engine.tables.pointed
+        self._compared = {kind: MODES[mode] for kind, mode in engine.tables.compared.items()}
+        self._bits: dict[int, int] = {}  # lane of a bit -> pseudo lane of its object, 0: no judge asks for it
         engine.observer = self
 
     # -- told by the engine, inside an op ----------------------------------------------------------------------------
@@ -216,11 +214,11 @@ class Footprints:
             if kind == Kind.WRITE:
                 self._pointer(made, a, b)
             elif kind in _BIT_CHANGES and mode != READ:
-                page = self._bits.get(lane)
-                if page is None:
-                    page = self._bits[lane] = self._page_of(lane)
-                if page:
-                    made.append((page, LINE_UP))
+                owner = self._bits.get(lane)
+                if owner is None:
+                    owner = self._bits[lane] = self._owner_of(lane)
+                if owner:
+                    made.append((owner, LINE_UP))
         effects = self.effects.get(step)
         if effects:
             made = made + effects
@@ -256,28 +254,27 @@ class Footprints:
             found = self.notes[key] = _NAME_LANES - len(self.notes)
         return found, COUNT_UP if kind == Kind.GET else LINE_UP
 
-    @staticmethod
-    def _pointer(made: Footprint, *values: object) -> None:
-        """Add that a pointer to a page was written or overwritten."""
+    def _pointer(self, made: Footprint, *values: object) -> None:
+        """Add that a pointer was written or overwritten, to an object for which a judge then asks for bits."""
         for value in values:
-            if isinstance(value, Struct) and type(value).struct_name == JUDGED:
-                made.append((_JUDGED_LANES - value.base, WRITE))
+            if isinstance(value, Struct) and type(value).struct_name in self._pointed:
+                made.append((_POINTED_LANES - value.base, WRITE))
 
-    def _page_of(self, lane: int) -> int:
-        """Return the pseudo lane of the page whose judged bit is at `lane`; 0 if it is no such bit."""
+    def _owner_of(self, lane: int) -> int:
+        """Return the pseudo lane of the object whose bit, which a judge asks for, is at `lane`; 0 if none is."""
         objects = self.engine.objects
         base, obj = objects[bisect_right(objects, lane, key=itemgetter(0)) - 1]
-        if isinstance(obj, Struct) and type(obj).struct_name == JUDGED:
+        if isinstance(obj, Struct) and (bits := self._pointed.get(type(obj).struct_name)):
             for _, first, count, part in type(obj).plan:
                 if first <= lane - base < first + count and part is not None:
-                    return _JUDGED_LANES - base if part.lane_names(0)[lane - base - first] in JUDGED_BITS else 0
+                    return _POINTED_LANES - base if part.lane_names(0)[lane - base - first] in bits else 0
         return 0
 
     def note(self, kind: str, facts: tuple[Any, ...]) -> tuple[int, int] | None:
         """Return what a note adds to the step that it follows."""
         if kind in LANE_NOTES:
             return facts[0], WRITE
-        mode = NOTE_MODES.get(kind)
+        mode = self._compared.get(kind)
         if mode is None:
             return None
         key = (facts[0], facts[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mmrace.claims.driver import made
+from mmrace.claims.driver import drawn
 from mmrace.claims.judges import Instances, check_parts
 from mmrace.claims.judges.claim import Claim
 from mmrace.runs.spec import RunSpec
@@ -18,7 +18,8 @@ def records(scenario: str, params: Mapping[str, int | str], variant: str = "", s
     """Yield the records of schedules under one seed after the other, drawn by the members of the portfolio in turn."""
     for seed in range(seeds):
         strategy = portfolio.member(seed)
-        yield made(RunSpec(scenario, tuple(sorted(params.items())), variant, "fiber", strategy, "off", seed))
+        with drawn(RunSpec(scenario, tuple(sorted(params.items())), variant, "fiber", strategy, "off", seed)) as played:
+            yield played.record
 
 
 def first_decided(claim: Claim, name: str, found: Iterator[Record]) -> tuple[Record, Instances]:

@@ -22,7 +22,7 @@ from mmrace.kernel.jbd.transaction import Transaction
 from mmrace.kernel.mm import filemap, mmzone
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
@@ -138,13 +138,13 @@ def marked(name: str) -> bool:
     """Say whether a mark was reached in this run."""
     from mmrace.runtime import live  # noqa: PLC0415  the marks of the live engine
 
-    return bool(live.need().marks.get(name))
+    return bool(live.engine.marks.get(name))
 
 
 class Outcome:
     """A finished run: marks, end, record, and what the body returned."""
 
-    def __init__(self, gate: Gate, bench: Bench, value: Any) -> None:
+    def __init__(self, gate: GateEngine, bench: Bench, value: Any) -> None:
         self.gate, self.bench, self.value = gate, bench, value
         self.marks = gate.marks
         self.how = gate.end["how"]
@@ -171,7 +171,7 @@ def run(
         kept[0] = bench = Bench(**options)
         kept[1] = body(bench)
 
-    gate = Gate(Shuffle(seed, iter(values)), seed=seed, ncpus=2, steps_max=120_000, sites=True)
+    gate = GateEngine(Shuffle(seed, iter(values)), seed=seed, ncpus=2, steps_max=120_000, sites=True)
     gate.run(main)
     if gate.error is not None:
         raise gate.error

@@ -58,7 +58,7 @@ def hold_commit(bench: Bench, *later: int) -> tuple[BufferHead, rt.Task]:
 def test_every_list_has_a_field_of_its_own() -> None:
     fields = transaction.LIST_FIELDS
     assert len(fields) == len(JList) == len(set(fields))
-    declared = {field for field, _, _, _ in transaction.Transaction.plan}
+    declared = {row.field for row in transaction.Transaction.plan}
     assert set(fields) - {""} <= declared
 
 

@@ -24,7 +24,7 @@ from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.page import Page
 from mmrace.kernel.mm.page_writeback import WritebackControl
 from mmrace.runtime import live
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
@@ -199,7 +199,7 @@ def until(cond: Callable[[], object]) -> None:
 
 def marked(name: str) -> bool:
     """Say whether a mark was reached in this run so far."""
-    return bool(live.need().marks.get(name))
+    return bool(live.engine.marks.get(name))
 
 
 class Shuffle(BaseStrategy):
@@ -227,7 +227,7 @@ class Shuffle(BaseStrategy):
 class Outcome:
     """A finished run: bench, marks, end, record."""
 
-    def __init__(self, gate: Gate, bench: Bench) -> None:
+    def __init__(self, gate: GateEngine, bench: Bench) -> None:
         self.gate, self.bench = gate, bench
         self.marks = gate.marks
         self.detail = gate.end["detail"]
@@ -253,7 +253,7 @@ def run(
         kept.append(Bench(**options))
         body(kept[0])
 
-    gate = Gate(Shuffle(seed, values, stay), seed=seed, ncpus=2, steps_max=60_000, sites=True)
+    gate = GateEngine(Shuffle(seed, values, stay), seed=seed, ncpus=2, steps_max=60_000, sites=True)
     gate.run(main)
     if gate.error is not None:
         raise gate.error

@@ -14,7 +14,7 @@ from mmrace.kernel.mm import filemap, migrate, mmzone, page_writeback, swap, tru
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MIGRATE_SYNC, MIGRATE_SYNC_LIGHT, MigrateMode
 from mmrace.kernel.mm.page import Page
-from mmrace.runtime.free import Free
+from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from mmrace.runtime.noise import PROFILES, Noise
 from tests.kernel.mm.bench import NO_MIGRATEPAGE, Bench, Outcome, assert_idle, assert_memory, marked, run, until
@@ -482,7 +482,7 @@ def test_writer_reader_flusher_reclaimer_and_migrator_together(seed: int, mode: 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_same_cast_on_real_threads(profile: str, mode: MigrateMode) -> None:
-    engine = Free(Noise(profile, 1), seed=1, ncpus=2)
+    engine = FreeEngine(Noise(profile, 1), seed=1, ncpus=2)
     engine.run(lambda: together(Bench(irq_cpu="any"), mode))
     if engine.error is not None:
         raise engine.error

@@ -10,17 +10,17 @@ from typing import ClassVar
 import pytest
 
 from mmrace import runtime as rt
+from mmrace.installed import run_one
 from mmrace.kernel.mm.page import Page
 from mmrace.kernel.mm.radix_tree import Slot
 from mmrace.oracles.general import data_race
 from mmrace.oracles.general.judgement import Finding, Judgement, Verdict
-from mmrace.runs.play import run_one
 from mmrace.runs.spec import RunSpec
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
-from mmrace.runtime.struct import benign_reason
+from mmrace.runtime.tables import Tables
 from tests.claims.claims import caught, passed, unknown
 from tests.oracles.hand import Hand
 
@@ -284,7 +284,18 @@ def test_a_declaration_is_inherited_and_found_by_the_name_of_the_struct() -> Non
 
     assert Variant.benign == {"a": "because", "array": "word by word", "c": "too"}
     assert Declared.benign == {"a": "because", "array": "word by word"}
-    assert [benign_reason("Declared", field) for field in ("a", "b", "array")] == ["because", "", "word by word"]
+
+    def main() -> None:
+        Variant("declared:0", array=1)
+
+    engine = GateEngine(RoundRobin(), tables=Tables(benign={"Other.x": "said by the program"}))
+    engine.run(main)
+    assert Record.of_run(engine, {}, {}).tables.benign == {
+        "Declared.a": "because",
+        "Declared.array": "word by word",
+        "Declared.c": "too",
+        "Other.x": "said by the program",
+    }
 
 
 def test_the_model_declares_its_lockless_reads_with_a_reason() -> None:
@@ -346,7 +357,7 @@ def _bump(counter: Counter, guard: Guard | None) -> None:
 
 def _judged(main: Callable[[], object], tmp_path: Path, ends: str = "finished") -> Judgement:
     """Judge a run with sites, live and from its file alike."""
-    engine = Gate(RoundRobin(3), ncpus=3, sites=True)
+    engine = GateEngine(RoundRobin(3), ncpus=3, sites=True)
     engine.run(main)
     assert engine.error is None and engine.end["how"] == ends
     record = Record.of_run(engine, {"engine": "gate"}, {})

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mmrace import oracles
-from mmrace.oracles.general.judgement import Evidence, Judgement, Verdict, kind_of, signature
-from mmrace.runtime.errors import UsageError
+from mmrace.oracles.general import GENERAL
+from mmrace.oracles.general.bench import judge_all, overall
+from mmrace.oracles.general.judgement import NOTHING, Evidence, Judgement, Verdict, kind_of, signature
+from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runtime.record import Record
 from tests.oracles.hand import Hand, at_rest, page, rest
 
@@ -47,46 +48,68 @@ def test_evidence_counts_a_repeated_finding_once() -> None:
     assert judgement.findings[0].facts == {"step": 3, "times": 2}
 
 
-def test_nothing_checked_is_unknown() -> None:
-    assert Evidence("x").judgement(0).verdict is Verdict.UNKNOWN
+def test_nothing_checked_is_unknown_and_told_from_what_could_not_be_judged() -> None:
+    nothing, missing, found = Evidence("x").judgement(0), Evidence("x").judgement(0, "cut"), Evidence("x").judgement(1)
+    assert [judgement.verdict for judgement in (nothing, missing)] == [Verdict.UNKNOWN] * 2
+    assert [judgement.nothing_to_check for judgement in (nothing, missing, found)] == [True, False, False]
 
 
 def test_every_oracle_says_unknown_of_an_empty_record() -> None:
-    judgements = oracles.judge_all(Hand().record())
-    assert {judgement.oracle: judgement.verdict for judgement in judgements} == dict.fromkeys(
-        oracles.ORACLES, Verdict.UNKNOWN
-    )
+    for judges in (GENERAL, PROTOCOL):
+        judgements = judge_all(Hand().record(), judges)
+        assert {judgement.oracle: judgement.verdict for judgement in judgements} == dict.fromkeys(
+            judges, Verdict.UNKNOWN
+        )
 
 
-def test_judge_all_refuses_an_oracle_that_does_not_exist() -> None:
-    with pytest.raises(UsageError, match="slow, wrong"):
-        oracles.judge_all(Hand().record(), ["wrong", "slow", "slot"])
+def test_every_oracle_answers_under_its_own_name_and_the_kernel_has_one_for_each_general_one() -> None:
+    for judges in (GENERAL, PROTOCOL):
+        assert [judgement.oracle for judgement in judge_all(Hand().record(), judges)] == list(judges)
+    assert GENERAL.keys() <= PROTOCOL.keys()
 
 
-def test_judge_all_asks_only_the_named() -> None:
-    assert [judgement.oracle for judgement in oracles.judge_all(Hand().record(), ["slot", "content"])] == [
-        "content",
-        "slot",
+def test_judge_all_asks_those_that_it_is_given_in_their_order() -> None:
+    chosen = {name: PROTOCOL[name] for name in ("slot", "content")}
+    assert [judgement.oracle for judgement in judge_all(Hand().record(), chosen)] == ["slot", "content"]
+
+
+IDLE = "idle"  # stands for a judge that had nothing to check
+
+
+def _bench(*verdicts: Verdict | str) -> list[Judgement]:
+    return [
+        Judgement(f"o{i}", Verdict.UNKNOWN, 0, [], NOTHING)
+        if verdict == IDLE
+        else Judgement(f"o{i}", Verdict(verdict), 1, [], "cut" if verdict == Verdict.UNKNOWN else "")
+        for i, verdict in enumerate(verdicts)
     ]
 
 
-def _bench(*verdicts: Verdict) -> list[Judgement]:
-    return [Judgement(f"o{i}", verdict, 1) for i, verdict in enumerate(verdicts)]
-
-
 def test_overall_fails_if_any_oracle_fails() -> None:
-    assert oracles.overall(_bench(Verdict.UNKNOWN, Verdict.FAIL, Verdict.PASS)) is Verdict.FAIL
+    assert overall(_bench(Verdict.UNKNOWN, Verdict.FAIL, Verdict.PASS)) is Verdict.FAIL
+    assert overall(_bench(Verdict.PASS, Verdict.FAIL), ["o0"]) is Verdict.FAIL
 
 
 def test_overall_does_not_know_if_a_required_oracle_does_not() -> None:
-    bench = _bench(Verdict.PASS, Verdict.UNKNOWN)
-    assert oracles.overall(bench) is Verdict.UNKNOWN
-    assert oracles.overall(bench, ["o0"]) is Verdict.PASS
-    assert oracles.overall(bench, ["o0", "never asked"]) is Verdict.UNKNOWN
+    bench = _bench(Verdict.PASS, IDLE)
+    assert overall(bench) is Verdict.UNKNOWN
+    assert overall(bench, ["o1"]) is Verdict.UNKNOWN
+    assert overall(bench, ["o0", "never asked"]) is Verdict.UNKNOWN
 
 
-def test_an_empty_bench_does_not_know() -> None:
-    assert oracles.overall([]) is Verdict.UNKNOWN
+def test_an_oracle_that_is_not_required_and_had_nothing_to_check_does_not_count() -> None:
+    assert overall(_bench(Verdict.PASS, IDLE), ["o0"]) is Verdict.PASS
+    assert overall(_bench(Verdict.PASS, IDLE), ()) is Verdict.PASS
+
+
+def test_an_oracle_that_is_not_required_but_could_not_tell_counts() -> None:
+    assert overall(_bench(Verdict.PASS, Verdict.UNKNOWN), ["o0"]) is Verdict.UNKNOWN
+
+
+def test_a_bench_that_is_empty_or_had_nothing_to_check_does_not_know() -> None:
+    assert overall([]) is Verdict.UNKNOWN
+    assert overall([], ()) is Verdict.UNKNOWN
+    assert overall(_bench(IDLE, IDLE), ()) is Verdict.UNKNOWN
 
 
 def test_a_record_from_a_file_is_judged_as_it_was_live(tmp_path: Path) -> None:
@@ -101,8 +124,8 @@ def test_a_record_from_a_file_is_judged_as_it_was_live(tmp_path: Path) -> None:
     hand.note("migrator", "violation", "bug-on", "no", {"page": "page:0"}).exit("reader")
     record = at_rest(hand, rest([page("page:0")], disk={"0": [1, 1]})).record()
     record.write(tmp_path / "run.jsonl")
-    again = oracles.judge_all(Record.read(tmp_path / "run.jsonl"))
-    assert again == oracles.judge_all(record)
+    again = judge_all(Record.read(tmp_path / "run.jsonl"), PROTOCOL)
+    assert again == judge_all(record, PROTOCOL)
     assert {judgement.oracle for judgement in again if judgement.findings} == {
         "refcount",
         "content",

@@ -1,4 +1,4 @@
-"""The liveness oracle: standstills, bounds, sleeps, and attempts at an idle page."""
+"""The liveness oracle: standstills, bounds and sleeps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.oracles.general import liveness
 from mmrace.oracles.general.judgement import Judgement
-from mmrace.oracles.protocol.attempts import ATTEMPTS_MAX
-from mmrace.runtime import explain
-from mmrace.runtime.gate import Gate
-from mmrace.runtime.kinds import NOTE, Kind
+from mmrace.runtime import standstill
+from mmrace.runtime.gate import GateEngine
+from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.runtime.task import Task
@@ -142,69 +141,6 @@ def test_liveness_oracle_catches_a_sleep_that_nobody_woke() -> None:
     caught(liveness.judge(hand.sleep("reader", "page:0", "PG_locked").record()), "sleep without wake")
 
 
-# -- attempts ----------
-
-
-def _attempts(hand: Hand, times: int, rc: str = "-EAGAIN") -> Hand:
-    for _ in range(times):
-        hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_SYNC")
-        hand.lock("migrator", "page:0").freeze("migrator", "page:0._count", 2, ok=False).unlock("migrator", "page:0")
-        hand.note("migrator", "migrate-end", "page:0", "page:1", "MIGRATE_SYNC", rc, "freeze")
-    return hand
-
-
-def _idle_page() -> Hand:
-    """page:0 as its isolator sees it; bh:1 hangs on it."""
-    hand = _hand().get("reader", "page:0._count", "slot", 1).get("migrator", "page:0._count", "isolation", 2)
-    return hand.write("reader", "bh:1.b_page", "page:0")
-
-
-def test_liveness_oracle_catches_an_idle_page_that_is_refused_for_ever() -> None:
-    finding = caught(liveness.judge(_attempts(_idle_page(), ATTEMPTS_MAX).record()), "idle page refused")
-    assert finding.facts["reasons"] == ["freeze"] * ATTEMPTS_MAX
-
-
-def test_liveness_oracle_catches_a_page_that_its_own_migrator_pins() -> None:
-    """BUGGY: the back-out leaks a reference, and later attempts fail for it."""
-    hand = _idle_page().get("migrator", "page:0._count", "lookup", 3)
-    caught(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()), "idle page refused")
-
-
-def test_liveness_oracle_passes_on_fewer_attempts() -> None:
-    passed(liveness.judge(_attempts(_idle_page(), ATTEMPTS_MAX - 1).record()))
-
-
-def test_liveness_oracle_passes_on_refusals_of_another_kind() -> None:
-    passed(liveness.judge(_attempts(_idle_page(), ATTEMPTS_MAX, "-EBUSY").record()))
-
-
-def test_liveness_oracle_passes_on_attempts_with_a_success_in_between() -> None:
-    hand = _attempts(_attempts(_idle_page(), ATTEMPTS_MAX - 1), 1, "0")
-    passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX - 1).record()))
-
-
-def test_liveness_oracle_passes_on_a_page_that_others_touch() -> None:
-    for path in ("page:0.mapping", "bh:1.b_blocknr"):
-        hand = _attempts(_idle_page(), ATTEMPTS_MAX // 2).op("reader", Kind.READ, path)
-        passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX // 2).record()))
-
-
-def test_liveness_oracle_passes_on_a_page_that_somebody_holds() -> None:
-    pinned = _idle_page().get("reader", "page:0._count", "gup", 3)
-    locked = _idle_page().lock("committer", "bh:1", "BH_Lock", "b_state")
-    written = _idle_page().lock("committer", "page:0", "PG_writeback")
-    journalled = _idle_page().get("migrator", "bh:1.b_count", "jh", 1)
-    in_pagevec = _idle_page().get("migrator", "page:0._count", "pagevec", 3)
-    for hand in (pinned, locked, written, journalled, in_pagevec):
-        passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
-
-
-def test_liveness_oracle_passes_on_a_reference_that_was_renamed_to_a_holders() -> None:
-    hand = _idle_page().get("reader", "page:0._count", "private", 3)
-    hand.note("reader", "rename", hand.lane("page:0", "_count"), "private", "pagevec")
-    passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
-
-
 # -- what a bound that is reached was: small programs, each with its planted bug and its correct twin ----------
 
 
@@ -238,7 +174,7 @@ def _live(*actors: Callable[[Box], None], turn: int = 1) -> Judgement:
             rt.spawn(actor, box, name=actor.__name__.strip("_"), cpu=None)
         rt.join_others()
 
-    engine = Gate(RoundRobin(turn), ncpus=1, steps_max=BOUND)
+    engine = GateEngine(RoundRobin(turn), ncpus=1, steps_max=BOUND)
     engine.run(main)
     assert engine.error is None
     return liveness.judge(Record.of_run(engine, {"engine": "gate"}, {}))
@@ -386,7 +322,7 @@ def test_a_bound_tells_a_task_that_was_never_let_run() -> None:
     """By hand: no fair strategy does that, but another engine may."""
     root, other, unlucky = (Task(i, name, None, None, 0) for i, name in enumerate(("main", "other", "unlucky")))
     unlucky.on = True
-    found = explain.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1)), (0, 8, None, None)], 100)
+    found = standstill.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1)), (0, 8, None, None)], 100)
     assert (found["kind"], found["starved"]) == ("starvation", ["unlucky"])
     unlucky.on = False
-    assert explain.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1))], 100)["kind"] == "cut"
+    assert standstill.bound([root, other, unlucky], [(1, NOTE, "round", ("other", 1))], 100)["kind"] == "cut"

@@ -11,12 +11,12 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.history.canaries import commit_no_flush
+from mmrace.installed import run_one
 from mmrace.oracles.general import lock_order
 from mmrace.oracles.general.judgement import Finding, Judgement, Verdict, kind_of
-from mmrace.runs.play import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.flags import LOCK
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy
@@ -298,7 +298,7 @@ class _FirstFirst(BaseStrategy):
 
 def _judged(main: Callable[[], object], tmp_path: Path) -> Judgement:
     """Judge a run in which nothing met, live and from its file alike."""
-    engine = Gate(_FirstFirst(), ncpus=3)
+    engine = GateEngine(_FirstFirst(), ncpus=3)
     engine.run(main)
     assert engine.error is None and engine.end["how"] == "finished"
     record = Record.of_run(engine, {"engine": "gate"}, {})

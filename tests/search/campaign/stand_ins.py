@@ -31,6 +31,8 @@ class StandInScenario:
     marks: tuple[str, ...] = ("seen", "never seen")
     variations: tuple[Mapping[str, int | str], ...] = ({},)
     needs_workload: bool = False
+    maker: str = "scenario"
+    digest: str = ""
 
     def merged(self, params: Mapping[str, int | str]) -> Mapping[str, int | str]:
         return {**self.defaults, **params}
@@ -72,7 +74,7 @@ def record_of(spec: RunSpec) -> Record:
 
 def note(spec: RunSpec, kind: str) -> int:
     """Leave word of a run; return how many times this spec has been noted."""
-    path = Path(os.environ[SCRATCH]) / f"{kind}-{spec.scenario}-{spec.variant}-{spec.seed}"
+    path = Path(os.environ[SCRATCH]) / f"{kind}-{spec.program}-{spec.variant}-{spec.seed}"
     with open(path, "a", encoding="utf-8") as out:
         out.write("x")
     return path.stat().st_size

@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from mmrace.report.campaign import refused
+from mmrace.runs.spec import RunResult
 from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.plan import GATE_EVERY, canary_spec, main_spec
@@ -21,8 +23,8 @@ from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
 from mmrace.search.catalogue import Catalogue
 from mmrace.search.pool import parent
-from mmrace.search.pool.child import RunFunction
-from mmrace.search.pool.messages import Job, Outcome
+from mmrace.search.pool.contract import RunFunction
+from mmrace.search.pool.messages import Job
 from mmrace.search.totals import Hit
 from tests.search.campaign import stand_ins
 from tests.search.campaign.stand_ins import StandInCanary, stand_in_catalogue
@@ -107,11 +109,11 @@ def test_default_plan_meets_every_scenario_under_every_noise_and_under_gate() ->
     known = stand_in_catalogue(workloads=("real",))
     request = checked(known, Request(runs=1))
     specs = [main_spec(request, known, i) for i in range(3 * len(known.noise) * GATE_EVERY)]
-    free = {(spec.scenario, spec.noise) for spec in specs if spec.engine == "free"}
+    free = {(spec.program, spec.noise) for spec in specs if spec.engine == "free"}
     assert free == {(scenario, noise) for scenario in known.scenarios for noise in known.noise}
-    assert {spec.scenario for spec in specs if spec.engine == "gate"} == set(known.scenarios)
-    assert {spec.workload for spec in specs if spec.scenario == "played"} == {"real"}
-    assert {spec.workload for spec in specs if spec.scenario != "played"} == {None}
+    assert {spec.program for spec in specs if spec.engine == "gate"} == set(known.scenarios)
+    assert {spec.workload for spec in specs if spec.program == "played"} == {"real"}
+    assert {spec.workload for spec in specs if spec.program != "played"} == {None}
 
 
 def test_jobs_given_back_are_handed_out_first_and_unchanged() -> None:
@@ -140,7 +142,7 @@ def test_trial_is_concluded_after_as_many_twin_runs() -> None:
         for job in batch.jobs:
             roles.append(job.role)
             found = stand_ins.failing(job.spec, False).findings if roles.count("canary") == 3 else []
-            trial.take(job, Outcome("FAIL" if found else "PASS", list(found)))
+            trial.take(job, RunResult(job.spec, "FAIL" if found else "PASS", list(found)))
             if trial.found_after and job.role == "canary":
                 break
         trial.release()
@@ -184,7 +186,7 @@ def test_passing_campaign_counts_every_run_once(campaign: RunCampaign, tmp_path:
     assert (result.verdict, result.exit_code) == ("PASS", 0)
     total = result.total()
     assert (total.runs, total.ops) == (40, 400)
-    assert total.refused() == {"page-lock": 40}
+    assert refused(total) == {"page-lock": 40}
     assert result.marks_missed() == ["never seen"]
     assert len(runs_made(tmp_path)) == 40
     played = result.workloads["real"].counters
@@ -244,7 +246,7 @@ def test_finding_is_kept_once_and_further_hits_are_counted(campaign: RunCampaign
     assert hit.times == 12
     assert [seen.finding.signature for seen in watcher.hits] == ["abc123"]
     folder = tmp_path / ".mmrace" / "findings" / "abc123"
-    assert hit.folder == str(folder)
+    assert hit.saved.folder == str(folder)
     assert len((folder / "hits.jsonl").read_text().splitlines()) == 11
 
 
@@ -292,7 +294,7 @@ def test_killed_worker_loses_nothing(campaign: RunCampaign, tmp_path: Path) -> N
     (hit,) = result.hits.values()
     assert (hit.finding.oracle, hit.finding.rule, hit.times) == ("harness", "worker died", len(killed))
     assert "SIGKILL" in hit.finding.title
-    folder = Path(hit.folder)
+    folder = Path(hit.saved.folder)
     assert (folder / "seed").read_text().strip() == str(hit.spec.seed)
     assert not (folder / "record.jsonl").exists()
     assert result.exit_code == 1
@@ -330,7 +332,7 @@ def test_worker_that_cannot_begin_ends_the_campaign_as_a_bug(
     monkeypatch.setitem(sys.modules, "here_only", here_only)
     result = campaign(here_only.run, Request(("alpha",), runs=3, jobs=1))
     assert (result.exit_code, result.total().runs) == (4, 0)
-    assert "3 workers died before their first run" in result.troubles[0].text
+    assert "4 workers in a row died before they ended a run" in result.troubles[0].text
 
 
 def test_process_that_cannot_be_started_ends_the_campaign_as_a_bug(
@@ -349,8 +351,8 @@ def test_full_disk_loses_no_finding(campaign: RunCampaign, tmp_path: Path) -> No
     result = campaign(stand_ins.full_disk, Request(("alpha",), runs=3, jobs=1))
     (hit,) = result.hits.values()
     assert hit.times == 3
-    assert "No space left" in hit.unsaved
-    assert hit.folder == ""
+    assert "No space left" in hit.saved.error
+    assert hit.saved.folder == ""
     assert result.exit_code == 1
     assert list((tmp_path / ".mmrace" / "findings").iterdir()) == []
 

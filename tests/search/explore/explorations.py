@@ -13,10 +13,12 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.actors.stage import Stage
+from mmrace.installed import MAKERS
 from mmrace.scenarios import casts
 from mmrace.scenarios.scenario import Scenario
+from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
-from mmrace.search.explore.result import Ask, Exploration
+from mmrace.search.explore.result import Exploration
 from mmrace.search.pool.messages import Job, Outcome
 from mmrace.search.totals import Hit
 from tests.runtime.engines import Box, box
@@ -51,22 +53,23 @@ class Watching(Explorer):
 
     seen: dict[int, tuple[int | None, str]]
 
-    def _take(self, job: Job, outcome: Outcome) -> None:
+    def take(self, job: Job, outcome: Outcome) -> None:
         self.seen = getattr(self, "seen", {})
         assert job.index not in self.seen
-        self.seen[job.index] = outcome.digest, outcome.verdict
-        super()._take(job, outcome)
+        if outcome.result is not None:
+            self.seen[job.index] = outcome.result.digest, outcome.result.verdict
+        super().take(job, outcome)
 
 
 def ask(scenario: str = "async-vs-commit", strategy: str = "pos", **more: object) -> Ask:
     """Ask for few schedules of a small program; all plain accesses are switch points, so that nothing is profiled."""
-    options = {"params": SMALL, "schedules": 16, "promote": "all", **more}
-    return Ask(scenario, strategy, **options)  # type: ignore[arg-type]
+    options = {"params": SMALL, "runs": 16, "promote": "all", "jobs": 1, **more}
+    return Ask(scenario, strategy=strategy, **options)  # type: ignore[arg-type]
 
 
-def explore(what: Ask, folder: Path, observer: Notes | None = None, *, until_found: bool = False) -> Exploration:
+def explore(what: Ask, folder: Path, observer: Notes | None = None) -> Exploration:
     """Explore, with notes taken by nobody unless told."""
-    return Explorer(what, folder, observer or Notes(), until_found=until_found).run()
+    return Explorer(what, MAKERS, folder, observer or Notes()).run()
 
 
 def stand_in(patch: pytest.MonkeyPatch, name: str, **cast: Actor) -> None:

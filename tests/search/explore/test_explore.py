@@ -6,23 +6,27 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mmrace.runs.play import replay_record
+from mmrace.installed import MAKERS, replay_record
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, UsageError
-from mmrace.search.explore.driver import DEATHS_MAX
+from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.generations import Loop
 from mmrace.search.explore.one import explored
-from mmrace.search.explore.result import REPLAYS, Ask, Exploration
-from mmrace.search.pool.parent import Workers
+from mmrace.search.explore.result import REPLAYS, Exploration
+from mmrace.search.pool.drive import IN_VAIN_MAX
+from mmrace.search.pool.making import Making
+from mmrace.search.pool.parent import ProcessPool
 from mmrace.strategies.feedback import Shown
 from tests.search.campaign import stand_ins
 from tests.search.explore.explorations import Notes, Watching, ask, explore
 
+drawn = partial(explored, makers=MAKERS)
 SCHEDULES = 12  # two of each member of the portfolio
 Run = Callable[[RunSpec, bool], RunResult]
 
@@ -32,13 +36,13 @@ class StoodIn(Watching):
 
     run_one: Run = stand_ins.passing
 
-    def workers(self) -> Workers:
-        return Workers(self.ask.jobs, type(self).run_one, self.folder)
+    def pool(self) -> ProcessPool:
+        return ProcessPool(self.ask.jobs, Making(type(self).run_one, self.store))
 
 
 def stood_in(what: Ask, folder: Path, run: Run, observer: Notes | None = None) -> tuple[Exploration, StoodIn]:
     """Explore with a stand-in for a run."""
-    made = type("Made", (StoodIn,), {"run_one": staticmethod(run)})(what, folder, observer or Notes())
+    made = type("Made", (StoodIn,), {"run_one": staticmethod(run)})(what, MAKERS, folder, observer or Notes())
     return made.run(), made
 
 
@@ -46,8 +50,8 @@ def stood_in(what: Ask, folder: Path, run: Run, observer: Notes | None = None) -
 
 
 def test_schedules_are_the_same_whatever_the_number_of_workers(tmp_path: Path) -> None:
-    what: dict[str, Any] = {"strategy": "portfolio", "schedules": SCHEDULES, "variant": "double-put"}
-    one, two = (Watching(ask(jobs=jobs, **what), tmp_path / str(jobs), Notes()) for jobs in (1, 2))
+    what: dict[str, Any] = {"strategy": "portfolio", "runs": SCHEDULES, "variant": "double-put"}
+    one, two = (Watching(ask(jobs=jobs, **what), MAKERS, tmp_path / str(jobs), Notes()) for jobs in (1, 2))
     results = one.run(), two.run()
     assert one.seen == two.seen and set(one.seen) == set(range(SCHEDULES))
     assert {verdict for _, verdict in one.seen.values()} == {"PASS", "FAIL"}
@@ -62,23 +66,23 @@ def _found_once_and_proved(result: Exploration) -> None:
     assert (result.verdict, result.exit_code) == ("FAIL", EXIT_FAIL)
     assert result.replayed == dict.fromkeys(result.hits, (REPLAYS, REPLAYS))
     assert max(hit.times for hit in result.hits.values()) > 1
-    folders = {hit.folder for hit in result.hits.values()}
+    folders = {hit.saved.folder for hit in result.hits.values()}
     kept = {str(path.parent) for folder in folders for path in Path(folder).parent.glob("*/record.jsonl")}
     assert kept >= folders and len(kept) <= len(result.hits) < max(hit.times for hit in result.hits.values())
     hit = next(iter(result.hits.values()))
-    again = replay_record(str(Path(hit.folder, "record.jsonl")))
+    again = replay_record(str(Path(hit.saved.folder, "record.jsonl")))
     assert hit.finding.signature in [finding.signature for finding in again.findings]
 
 
 def test_another_seed_draws_other_schedules() -> None:
     specs = [ask(seed=seed).spec("pos", seed) for seed in (1, 2)]
-    one, two = (explored(spec).digest for spec in specs)
-    assert one != two and explored(specs[0]).digest == one
+    one, two = (drawn(spec).digest for spec in specs)
+    assert one != two and drawn(specs[0]).digest == one
 
 
 def test_generations_are_the_same_whatever_the_number_of_workers(tmp_path: Path) -> None:
-    what: dict[str, Any] = {"strategy": "feedback:generation=6", "schedules": 15, "seed": 3}
-    one, two = (Watching(ask(jobs=jobs, **what), tmp_path / str(jobs), Notes()) for jobs in (1, 2))
+    what: dict[str, Any] = {"strategy": "feedback:generation=6", "runs": 15, "seed": 3}
+    one, two = (Watching(ask(jobs=jobs, **what), MAKERS, tmp_path / str(jobs), Notes()) for jobs in (1, 2))
     for made in (one, two):
         assert made.run().verdict == "PASS"
     assert one.seen == two.seen and set(one.seen) == set(range(15))
@@ -88,12 +92,12 @@ def test_generations_are_the_same_whatever_the_number_of_workers(tmp_path: Path)
 
 def test_a_schedule_of_a_generation_is_drawn_again_from_its_corpus(tmp_path: Path) -> None:
     loop = Loop("feedback:generation=4", lambda text: ask().spec(text, 5), tmp_path)
-    first = [explored(loop.spec(index)).shown for index in loop.indices(None)]
+    first = [drawn(loop.spec(index)).shown for index in loop.indices(None)]
     loop.learn([shown for shown in first if shown is not None])
     assert list(loop.indices(6)) == [4, 5]
     child = loop.spec(4)
     assert f"corpus={tmp_path}" in child.command()
-    assert explored(child).shown == explored(child).shown != first[0]
+    assert drawn(child).shown == drawn(child).shown != first[0]
 
 
 def test_a_corpus_that_cannot_be_read_or_written_is_refused(tmp_path: Path) -> None:
@@ -131,28 +135,28 @@ def fragile_feedback(spec: RunSpec, keep_record: bool) -> RunResult:
 
 
 def test_a_killed_worker_costs_its_run_and_is_a_finding(tmp_path: Path) -> None:
-    what = ask(strategy="pos", schedules=40, jobs=2)
+    what = ask(strategy="pos", runs=40, jobs=2)
     result, made = stood_in(what, tmp_path, fragile)
-    doomed = {i for i in range(40) if made._spec(i).seed % 16 == 0}
-    assert 0 < len(doomed) < DEATHS_MAX
+    doomed = {i for i in range(40) if made.spec(i).seed % 16 == 0}
+    assert doomed
     assert set(made.seen) == set(range(40)) - doomed
-    assert result.deaths == len(doomed)
+    assert result.deaths == 2 * len(doomed)  # each is tried once more
     assert {hit.finding.oracle for hit in result.hits.values()} == {"harness"}
     assert result.exit_code == EXIT_FAIL
 
 
 def test_a_killed_worker_does_not_end_its_generation(tmp_path: Path) -> None:
-    what = ask(strategy="feedback:generation=4", schedules=8)
+    what = ask(strategy="feedback:generation=4", runs=8)
     result, made = stood_in(what, tmp_path, fragile_feedback)
     assert set(made.seen) == set(range(8)) - {2}
-    assert result.deaths == 1
+    assert result.deaths == 2
 
 
 def test_workers_that_die_again_and_again_end_the_exploration_as_a_bug(tmp_path: Path) -> None:
-    result, _ = stood_in(ask(schedules=40), tmp_path, deadly)
-    assert result.deaths == DEATHS_MAX
+    result, _ = stood_in(ask(runs=40), tmp_path, deadly)
+    assert result.deaths == IN_VAIN_MAX
     assert [trouble.exit_code for trouble in result.troubles] == [EXIT_INTERNAL]
-    assert f"{DEATHS_MAX} workers died" in result.troubles[0].text
+    assert f"{IN_VAIN_MAX} workers in a row died" in result.troubles[0].text
 
 
 @pytest.mark.parametrize("strategy", ["pos", "feedback"])
@@ -165,23 +169,23 @@ def test_ctrl_c_keeps_what_was_known(tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise KeyboardInterrupt
 
     monkeypatch.setattr(observer, "progress", interrupt)
-    result, _ = stood_in(ask(strategy=strategy, schedules=None), tmp_path, stand_ins.failing, observer)
+    result, _ = stood_in(ask(strategy=strategy, runs=None), tmp_path, stand_ins.failing, observer)
     assert result.interrupted and result.exit_code == EXIT_INTERRUPTED
     assert result.tally.runs and list(result.hits) == ["abc123"]
-    assert Path(result.hits["abc123"].folder, "record.jsonl").exists()
+    assert Path(result.hits["abc123"].saved.folder, "record.jsonl").exists()
     assert not result.replayed
 
 
 def test_a_run_that_breaks_mmrace_is_a_trouble_and_ends_the_search(tmp_path: Path) -> None:
-    result, _ = stood_in(ask(schedules=None, seconds=60.0), tmp_path, stand_ins.crashing)
+    result, _ = stood_in(ask(runs=None, seconds=60.0), tmp_path, stand_ins.crashing)
     assert (result.verdict, result.exit_code) == ("UNKNOWN", EXIT_INTERNAL)
     assert "nobody expected this" in result.troubles[0].text
 
 
 def test_until_found_stops_at_the_first_finding(tmp_path: Path) -> None:
-    what = ask(variant="double-put", schedules=200)
+    what = ask(variant="double-put", runs=200, until_found=True)
     observer = Notes()
-    result = explore(what, tmp_path, observer, until_found=True)
+    result = explore(what, tmp_path, observer)
     assert result.tally.runs < 50
     assert [hit.finding.signature for hit in observer.hits] == list(result.hits)
 
@@ -189,7 +193,7 @@ def test_until_found_stops_at_the_first_finding(tmp_path: Path) -> None:
 def test_judges_that_are_switched_off_see_nothing() -> None:
     spec = ask(variant="double-put").spec("pos", 0)
     seeds = (replace(spec, seed=seed) for seed in range(30))  # 6 of 10 fail: all of them pass with a chance of 1e-12
-    failing = next(spec for spec in seeds if explored(spec).verdict == "FAIL")
-    oracles = {finding.oracle for finding in explored(failing).findings}
-    without = explored(failing, without=sorted(oracles))
+    failing = next(spec for spec in seeds if drawn(spec).verdict == "FAIL")
+    oracles = {finding.oracle for finding in drawn(failing).findings}
+    without = drawn(failing, without=sorted(oracles))
     assert not without.findings and without.verdict != "FAIL"

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.runs.play import replay_record
+from mmrace.installed import replay_record
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN, UsageError
+from mmrace.runtime.record import SCHEMA
 from mmrace.search.explore import realise
-from mmrace.search.explore.result import REPLAYS, Exploration, checked
+from mmrace.search.explore.ask import checked
+from mmrace.search.explore.result import REPLAYS, Exploration
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Registered
 from mmrace.strategies.dpor import Dpor
@@ -22,7 +24,7 @@ ORDERS = 6  # of two tasks that take one lock twice each
 
 def walk(folder: Path, scenario: str, strategy: str = "dpor", **more: object) -> Exploration:
     """Walk a stand-in's tree to the end of the strategy."""
-    return explore(ask(scenario, strategy, params=(), **{"schedules": None, **more}), folder)
+    return explore(ask(scenario, strategy, params=(), **{"runs": None, **more}), folder)
 
 
 # -- how much was covered ----------------------------------------------------------------------------------------
@@ -55,7 +57,7 @@ def test_an_exhaustive_walk_that_was_cut_is_unknown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, strategy: str
 ) -> None:
     explorations.two_writers(monkeypatch)
-    result = walk(tmp_path, "two-writers", strategy, exhaustive=True, schedules=3)
+    result = walk(tmp_path, "two-writers", strategy, exhaustive=True, runs=3)
     assert (result.verdict, result.exit_code) == ("UNKNOWN", EXIT_UNKNOWN)
     assert "not walked to its end" in result.unknown_because()
 
@@ -72,7 +74,7 @@ def test_a_program_without_interleavings_is_unknown(
 
 def test_a_real_scenario_without_its_other_actors_is_walked_too(tmp_path: Path) -> None:
     params = (*explorations.SMALL, ("without", "writer,committer,migrator"))
-    result = explore(ask(strategy="dpor", params=params, schedules=3), tmp_path)
+    result = explore(ask(strategy="dpor", params=params, runs=3), tmp_path)
     assert result.tally.runs <= 3
     assert result.verdict == ("PASS" if result.exercised else "UNKNOWN")
 
@@ -114,7 +116,7 @@ def test_a_predicted_deadlock_is_made_to_happen_and_replays(monkeypatch: pytest.
     [predicted], [met] = signatures(result, "lock-order"), signatures(result, "liveness")
     assert result.realised == {predicted: met}
     assert result.replayed == {predicted: (REPLAYS, REPLAYS), met: (REPLAYS, REPLAYS)}
-    record = Path(result.hits[met].folder, "record.jsonl")
+    record = Path(result.hits[met].saved.folder, "record.jsonl")
     assert met in [finding.signature for finding in replay_record(str(record)).findings]
     assert (result.verdict, result.exit_code) == ("FAIL", EXIT_FAIL)
 
@@ -150,7 +152,7 @@ def test_a_run_that_breaks_mmrace_ends_the_walk_with_what_was_known(
 def test_ctrl_c_keeps_what_a_walk_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     explorations.abba(monkeypatch)
     monkeypatch.setattr("mmrace.search.explore.driver.TELL_SECONDS", 0.0)
-    result = explore(ask("abba", "enumerate", params=(), schedules=None), tmp_path, Notes(interrupt_at=2))
+    result = explore(ask("abba", "enumerate", params=(), runs=None), tmp_path, Notes(interrupt_at=2))
     assert (result.interrupted, result.exit_code) == (True, EXIT_INTERRUPTED)
     assert result.tally.runs == 2 and result.hits and not result.replayed
 
@@ -162,25 +164,24 @@ def test_a_record_of_an_earlier_session_that_does_not_replay_is_counted(
     first = walk(tmp_path, "abba", "delay:bound=0")
     [predicted] = signatures(first, "lock-order")
     place = FindingStore(tmp_path / "findings").place(predicted) / "record.jsonl"
-    place.write_text(place.read_text(encoding="utf-8").replace("mmrace-record/2", "mmrace-record/1"), encoding="utf-8")
+    place.write_text(place.read_text(encoding="utf-8").replace(SCHEMA, "mmrace-record/1"), encoding="utf-8")
     again = walk(tmp_path, "abba", "delay:bound=0")
-    assert again.hits[predicted].known
+    assert again.hits[predicted].saved.before
     assert again.replayed[predicted] == (0, REPLAYS)
 
 
 @pytest.mark.parametrize(
     ("more", "needle"),
     [
-        ({"strategy": "dporr"}, "did you mean dpor?"),
-        ({"strategy": "portfoilo"}, "did you mean portfolio?"),
-        ({"strategy": "portfolio:depth=3"}, "no option of portfolio"),
+        ({"strategy": "dporr"}, "did you mean dpor"),
+        ({"strategy": "portfoilo"}, "did you mean portfolio"),
+        ({"strategy": "portfolio:depth=3"}, "an option of portfolio"),
         ({"strategy": "feedback:base=dpor"}, "try: feedback:base=pos"),
         ({"strategy": "feedback:base=poss"}, "did you mean pos"),
         ({"strategy": "feedback:generation=0"}, "1 or more"),
         ({"strategy": "feedback:corpses=1"}, "corpus"),
         ({"strategy": "pct:deep=3"}, "an option of pct out of depth"),
         ({"strategy": "pct:depth=much"}, "a number for depth"),
-        ({"without": ("contents",)}, "did you mean content?"),
         ({"strategy": "pos", "exhaustive": True}, "--strategy dpor"),
         ({"strategy": "dpor", "jobs": 2}, "no --jobs"),
     ],
@@ -190,3 +191,8 @@ def test_a_wrong_ask_is_refused_with_what_to_try(more: dict[str, object], needle
     with pytest.raises(UsageError) as caught:
         checked(ask(**more))  # type: ignore[arg-type]
     assert needle in str(caught.value)
+
+
+def test_a_judge_that_the_program_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean content"):
+        explore(ask(without=("contents",)), tmp_path)

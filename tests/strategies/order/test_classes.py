@@ -10,8 +10,8 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.fiber import Fiber
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.gate import GateEngine
 from mmrace.strategies.dpor import Dpor
 from mmrace.strategies.enumerate import Enumerate
 from mmrace.strategies.order.classes import ClassDigest, Classes
@@ -41,7 +41,7 @@ def digests(main: Callable[[], None]) -> dict[int, int]:
     found: dict[int, int] = defaultdict(int)
     search = Enumerate()
     while (strategy := search.next()) is not None:
-        engine = Fiber(strategy, ncpus=4)
+        engine = FiberEngine(strategy, ncpus=4)
         digest = ClassDigest(engine)
         engine.run(main)
         search.learn(engine)
@@ -54,7 +54,7 @@ def reduced(main: Callable[[], None]) -> int:
     """Return how many classes partial-order reduction finds."""
     search = Dpor()
     while (strategy := search.next()) is not None:
-        engine = Fiber(strategy, ncpus=4)
+        engine = FiberEngine(strategy, ncpus=4)
         engine.run(main)
         search.learn(engine)
     return search.counts.classes
@@ -107,7 +107,7 @@ def test_as_many_numbers_as_classes(actors: tuple[Actor, ...], classes: int) -> 
 
 def test_gate_and_fiber_give_a_run_the_same_number() -> None:
     numbers = set()
-    for make in (Gate, Fiber):
+    for make in (GateEngine, FiberEngine):
         engine: Controlled = make(random_walk(7), ncpus=4)
         digest = ClassDigest(engine)
         engine.run(program(locks, x_twice, reads))

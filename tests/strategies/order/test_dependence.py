@@ -8,9 +8,10 @@ from itertools import product
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime.fiber import Fiber
+from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.strategy import RoundRobin
+from mmrace.scenarios.tables import KERNEL
 from mmrace.strategies.order.dependence import (  # fmt: skip
     COUNT_UP,
     DROP,
@@ -37,7 +38,7 @@ def footprints(deed: Callable[[Box], object], contended: frozenset[int] = frozen
         boxes.append(box())
         deed(boxes[0])
 
-    run = Fiber(RoundRobin(), ncpus=2)
+    run = FiberEngine(RoundRobin(), ncpus=2)
     watched = Footprints(run, contended, {})
     run.run(main)
     if run.error is not None:
@@ -126,7 +127,7 @@ def test_interrupts_off_takes_the_cpu_from_interrupts_even_where_none_came() -> 
 
 
 def test_notes_that_the_content_oracle_compares_have_a_lane_for_each_block() -> None:
-    watched = Footprints(Fiber(RoundRobin()), frozenset(), {})
+    watched = Footprints(FiberEngine(RoundRobin(), tables=KERNEL), frozenset(), {})
     write, read = watched.note("write-begin", (1, 0, 7)), watched.note("read-end", (1, 0, 7))
     assert write is not None and read is not None
     assert write[0] == read[0] and (write[1], read[1]) == (WRITE, READ)
@@ -156,7 +157,7 @@ def test_cpus_are_crowded_by_tasks_or_by_a_task_and_an_interrupt() -> None:
                 rt.spawn(lambda: None, name=f"t{number}", cpu=cpu)
         rt.join_others()
 
-    run = Fiber(RoundRobin(), ncpus=3)
+    run = FiberEngine(RoundRobin(), ncpus=3)
     watched = Footprints(run, frozenset(), {})
     run.run(main)
     assert watched.crowded(range(5)) == {1}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime.fiber import Fiber
+from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.strategies.order.dependence import COUNT_UP, DROP, GRAB, READ, TAKE, TOUCH, WRITE, Footprint, Footprints
@@ -145,7 +145,7 @@ def test_initials_are_those_whom_nothing_precedes_in_the_other_order() -> None:
 
 def steps_of(family: str, seed: int) -> list[tuple[tuple[object, ...], Footprint]]:
     """Return the steps of a random run of a random program, with their footprints."""
-    run = Fiber(random_walk(seed), ncpus=4, steps_max=2000)
+    run = FiberEngine(random_walk(seed), ncpus=4, steps_max=2000)
     watched = Footprints(run, frozenset(), {})
     run.run(drawn(family, seed))
     if run.error is not None:
@@ -239,7 +239,7 @@ def test_a_program_that_ends_atomic_lets_its_cpu_go() -> None:
                 rt.spawn(ends, name=f"t{number}", cpu=1)
         rt.join_others()
 
-    run = Fiber(RoundRobin(20), ncpus=2)
+    run = FiberEngine(RoundRobin(20), ncpus=2)
     watched = Footprints(run, frozenset((1,)), {})
     run.run(main)
     trace = Trace()

@@ -6,7 +6,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runs.replay import StrictReplay
-from mmrace.runtime.gate import Gate
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import Kind
 from tests.runtime.engines import NCPUS, Outcome, Setup, box, explore, free, gate, walk
 
@@ -165,7 +165,7 @@ def test_a_choice_comes_from_the_tasks_own_stream_under_free() -> None:
 def test_a_replay_repeats_the_choices() -> None:
     first = walk(_chooser, 3)
     strategy = StrictReplay(first.record)
-    engine = Gate(strategy, ncpus=NCPUS)
+    engine = GateEngine(strategy, ncpus=NCPUS)
     engine.run(_chooser)
     strategy.finish()
     assert engine.events == first.record.events

@@ -7,18 +7,17 @@ event that no live task will bring).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.locks import Mutex, SpinLock
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
-from mmrace.runtime.task import Cpu, Task
+from mmrace.runtime.task import Cpu, Gate, Task
 from mmrace.runtime.wait import WaitEntry
 
-PROGRESS = ("round", "workload-end")  # notes of actors that got something done
+PROGRESS = "round"  # the note of a task that got something done; a program may have others
 TRIES_MIN = 16  # times in vain, within a fair share of a run's bound, that tell starvation from bad luck
 _TRIES = frozenset({Kind.TRY, Kind.TEST_AND_SET, Kind.GET_UNLESS_ZERO, Kind.FREEZE})
 _LOOKS = frozenset({Kind.READ, Kind.TEST, Kind.LOAD, Kind.COUNT})
@@ -56,7 +55,7 @@ def _name(holder: object) -> str | None:
     return None if holder is None else str(holder)
 
 
-def standstill(tasks: Iterable[Task]) -> dict[str, Any]:
+def describe(tasks: Iterable[Task]) -> dict[str, Any]:
     """Describe a standstill of the tasks that are not done; plain data for the record's `end`."""
     waiting = [task for task in tasks if not task.done]
     rows = []
@@ -80,23 +79,27 @@ def standstill(tasks: Iterable[Task]) -> dict[str, Any]:
     return {"kind": kind, "tasks": rows, "cycle": cycle, "lost": lost}
 
 
-def bound(tasks: Iterable[Task], recent: Iterable[tuple[Any, ...]], steps: int) -> dict[str, Any]:
+def bound(
+    tasks: Iterable[Task], recent: Iterable[tuple[Any, ...]], steps: int, progress: Collection[str] = ()
+) -> dict[str, Any]:
     """Describe a run that was stopped at its bound, by its `recent` events, in which each task had a fair chance.
 
     A `cycle`, if tasks that did nothing wait for each other in a ring, whatever others do.  If nobody got anywhere: a
     `lost-wakeup`, if somebody sleeps all the while although its condition holds, else a `livelock`.  If somebody did:
     `starvation` of those that only tried, else the run was `cut`.
+
+    Args: progress: kinds of notes that tell progress, beside `PROGRESS`.
     """
-    tasks, recent = list(tasks), list(recent)
+    tasks, recent, progress = list(tasks), list(recent), {PROGRESS, *progress}
     # the end of an I/O, or of work that a task spawned for itself, is no progress: a livelock can have both
     cast = {task.id for task in tasks if task.parent is None or task.parent.parent is None}
     moved = {
         event[0]
         for event in recent
-        if (event[1] == NOTE and event[2] in PROGRESS) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
+        if (event[1] == NOTE and event[2] in progress) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
     }
     acted = {event[0] for event in recent}
-    found = standstill(tasks)
+    found = describe(tasks)
     silent = {task.name for task in tasks if not task.done and task.id not in acted}
     blocked = {task.name for task in tasks if task.gate is not None and task.gate.busy}
     if found["cycle"] and silent & blocked >= set(found["cycle"]):

@@ -9,14 +9,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from mmrace.runtime import live
-from mmrace.runtime.contract import Gate
 from mmrace.runtime.errors import UsageError, Violation
-from mmrace.runtime.kinds import Kind
-from mmrace.runtime.struct import Field, Struct, shared
-from mmrace.runtime.task import Task
+from mmrace.runtime.fields import Field, shared
+from mmrace.runtime.kinds import CHOOSE, JOIN, SPAWN, YIELD
+from mmrace.runtime.struct import Struct
+from mmrace.runtime.task import Gate, Task
 from mmrace.runtime.wait import WaitQueue, wait_event, wait_queue, wake_up_all
-
-_SPAWN, _JOIN, _YIELD, _CHOOSE = int(Kind.SPAWN), int(Kind.JOIN), int(Kind.YIELD), int(Kind.CHOOSE)
 
 
 def current() -> Task:
@@ -38,9 +36,9 @@ def spawn(
     for a device, which is bound to none.  acts_for: I/O tokens whose locks it may release.  daemon: the run does not
     wait for it.  Point: always.
     """
-    engine = live.engine or live.need()
+    engine = live.engine
     own = _own(live.current())
-    code = own.code + _SPAWN
+    code = own.code + SPAWN
     parent = live.point(own, code)
     if name is None:
         name = (parent.name, parent.ordinal("task"))
@@ -61,7 +59,7 @@ def join(task: Task) -> None:
     """Wait until `task` ended.  Point: always (disabled before)."""
     gate = task.exit_gate
     assert gate is not None
-    code = gate.code + _JOIN
+    code = gate.code + JOIN
     me = live.gated(gate, code)
     me.log((me.id, code, task.id, None))
 
@@ -71,10 +69,10 @@ def join_others() -> None:
 
     Under control that is one op; under `free` one for each.
     """
-    engine = live.engine or live.need()
+    engine = live.engine
     me = live.current()
     while (gate := engine.others(me)) is not None:
-        code = gate.code + _JOIN
+        code = gate.code + JOIN
         live.gated(gate, code)
         me.log((me.id, code, gate.owner.id if gate.owner is not None else None, None))
 
@@ -85,7 +83,7 @@ class _FixedOrder:
     __slots__ = ("engine",)
 
     def __enter__(self) -> None:
-        self.engine = live.need()
+        self.engine = live.engine
         self.engine.fix_order(True)
 
     def __exit__(self, *_: object) -> None:
@@ -101,7 +99,7 @@ def schedule() -> None:
     """Give way: a point where any enabled task may run.  Point: always."""
     me = live.current()
     own = _own(me)
-    code = own.code + _YIELD
+    code = own.code + YIELD
     me = live.point(own, code)
     me.log((me.id, code, None, None))
 
@@ -116,10 +114,10 @@ def choose(n: int, what: str = "") -> int:
     """
     if n < 1:
         raise UsageError(expected="choose(n) with n >= 1", got=n, where=what)
-    engine = live.need()
+    engine = live.engine
     me = engine.current()
     own = _own(me)
-    code = own.code + _CHOOSE
+    code = own.code + CHOOSE
     me = live.point(own, code)
     value = engine.choose(me, n)
     me.log((me.id, code, n, value))
@@ -128,12 +126,12 @@ def choose(n: int, what: str = "") -> int:
 
 def note(kind: str, *facts: object) -> None:
     """Put a remark in the record, in its order.  Point: never."""
-    live.engine.note(kind, facts)  # type: ignore[union-attr]
+    live.engine.note(kind, facts)
 
 
 def reached(mark: str) -> None:
     """Count that a rare branch was reached.  Point: never."""
-    marks = live.engine.marks  # type: ignore[union-attr]
+    marks = live.engine.marks
     marks[mark] = marks.get(mark, 0) + 1
 
 

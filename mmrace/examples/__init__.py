@@ -1,0 +1,1 @@
+"""Programs of one's own, each with its bug and its mended twin; the first lines of each say how to explore it."""

@@ -1,0 +1,106 @@
+"""Follow a record strictly: the run of its spec again, op by op, with sites; and judge it again.
+
+Invariant: what comes back did exactly the recorded ops in the recorded order (`replay.StrictReplay`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from mmrace.runs.chosen import Chosen
+from mmrace.runs.judge import judge
+from mmrace.runs.play import play
+from mmrace.runs.profile import NO_FIELD
+from mmrace.runs.program import Makers, Program
+from mmrace.runs.replay import StrictReplay
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.record import REPLAYABLE, Record
+
+
+def follow(program: Program, spec: RunSpec, record: Record) -> Record:
+    """Run strictly along `record`, keeping sites.  Raises NondeterminismError at the first difference."""
+    header = record.header
+    promoted = header.get("promoted")
+    fields = None if promoted is None else frozenset(promoted)
+    chosen = Chosen(StrictReplay(record), fields, header.get("profile"), header.get("corpus"))
+    with play(program, spec, chosen, sites=True) as again:
+        return again.record
+
+
+def with_sites(result: RunResult, makers: Makers) -> Record:
+    """Return the record of a result with sites, which a controlled run that passed has kept none of.
+
+    Raises NondeterminismError if the run does not repeat itself.
+    """
+    record = result.record
+    assert record is not None
+    if result.spec.engine == "free" or record.sites:
+        return record
+    again = follow(makers.program(result.spec), result.spec, record)
+    again.verdict = record.verdict
+    return again
+
+
+def replay_record(path: str, makers: Makers) -> RunResult:
+    """Replay a record strictly and judge it again.
+
+    Raises UsageError for a record that cannot be replayed, NondeterminismError at the first difference.
+    """
+    return replay(Record.read(path), makers)
+
+
+def replay(record: Record, makers: Makers) -> RunResult:
+    """Replay a record that was read; see `replay_record`."""
+    spec = spec_of(record, makers)
+    _refuse_older(record, spec)
+    program = makers.program(spec)
+    began = time.perf_counter()
+    again = follow(program, spec, record)
+    result = judge(program, spec, again, time.perf_counter() - began)
+    result.record = again
+    return result
+
+
+def spec_of(record: Record, makers: Makers) -> RunSpec:
+    """Return the spec of a record's run.  Raises UsageError if it cannot be replayed strictly."""
+    header: dict[str, Any] = record.header
+    if header.get("engine") == "free":
+        raise UsageError(
+            expected="a record of a controlled engine",
+            got="one of engine free",
+            try_="run the same scenario with --engine gate: only its schedules can be followed strictly",
+        )
+    try:
+        kind = header.get("maker", "scenario")
+        name = header["program"] if "program" in header else header["scenario"]
+        given = header.get("given")
+        params = makers.of(kind).given(name, header["params"]) if given is None else tuple(sorted(given.items()))
+        return RunSpec(
+            program=name,
+            params=params,
+            variant=header["variant"],
+            engine=header["engine"],
+            strategy=header["strategy"],
+            noise="off",
+            seed=header["seed"],
+            workload=header["workload"],
+            promote="all" if header.get("promoted") is None else ",".join(header["promoted"]) or NO_FIELD,
+            load=tuple(header.get("load", ())),
+            maker=kind,
+            digest=header.get("digest", ""),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(expected="a header with the run's spec", got=repr(error), where="record header") from error
+
+
+def _refuse_older(record: Record, spec: RunSpec) -> None:
+    """Raise UsageError for a record of an older schema: its ops are not those of the program any more."""
+    if record.schema not in REPLAYABLE:
+        raise UsageError(
+            expected=f"a record of schema {' or '.join(REPLAYABLE)}, whose ops this mmrace repeats",
+            got=f"one that an older mmrace wrote ({record.schema})",
+            where="replay",
+            try_=f"`mmrace show` and the judges still read it; to make such a run anew: {spec.command()}",
+        )

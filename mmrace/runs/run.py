@@ -1,0 +1,45 @@
+"""One run from its spec to its result: played, judged, and if it failed under a controlled engine, proved.
+
+Proved means: run a second time, strictly along its own record, this time keeping sites.  That shows that it can be
+replayed, and makes the record that is saved.  Invariant: what raises is a wrong call or a bug of mmrace (`play.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from mmrace.oracles.general.judgement import Verdict
+from mmrace.runs import engines
+from mmrace.runs.follow import follow
+from mmrace.runs.judge import judge
+from mmrace.runs.play import Play, play
+from mmrace.runs.program import Makers
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.strategy_of import strategy_for
+
+
+def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunResult:
+    """Do one run and judge it.
+
+    Raises UsageError for a spec that names what does not exist, InternalError for a bug of mmrace.
+    """
+    engines.check(spec.engine)
+    program = makers.program(spec)
+    chosen = None if spec.engine == "free" else strategy_for(program, spec)
+    with play(program, spec, chosen) as played:
+        return judged(played, keep_record)
+
+
+def judged(played: Play, keep_record: bool = False, without: Collection[str] = ()) -> RunResult:
+    """Judge a run; if it failed under a controlled engine, do it again along its record first, keeping sites.
+
+    Args: without: names of judges that are switched off.
+    """
+    program, spec = played.program, played.spec
+    result = judge(program, spec, played.record, played.seconds, without)
+    if result.verdict == Verdict.FAIL and spec.engine != "free":
+        # its findings name sites, as those of its replay will
+        return judge(program, spec, follow(program, spec, played.record), result.seconds, without)
+    if result.verdict == Verdict.PASS and not keep_record:
+        result.record = None
+    return result

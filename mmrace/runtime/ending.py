@@ -1,0 +1,78 @@
+"""How a run ends, for every engine: what is put in `end` for an error, a standstill, a bound.
+
+Ends: `finished`; `violation` of a rule; `abort` by an error that is no rule's; `deadlock`; `bound`; `abandoned` by
+whoever searches.  Invariant: the first end counts; what a task raises while it unwinds is no end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mmrace.runtime import sites, standstill
+from mmrace.runtime.errors import UsageError, Violation, of_unwinding
+from mmrace.runtime.release import forget_frames, release
+from mmrace.runtime.tables import Tables
+from mmrace.runtime.task import Cpu, Task
+
+
+class Ending:
+    """The part that all engines share: what they know of a run as a whole, and how it ends.
+
+    Attributes: end: how and why, as the record has it; empty while the run goes on.  error: what the model raised that
+    is no verdict.
+    """
+
+    __slots__ = ("__dict__",)
+    cpus: list[Cpu]
+    tasks: list[Task]
+    objects: list[tuple[int, Any]]
+    tables: Tables
+    end: dict[str, Any]
+    error: BaseException | None = None
+
+    def note(self, kind: str, facts: tuple[object, ...]) -> None:
+        raise NotImplementedError
+
+    def _finish(self, how: str, detail: dict[str, Any]) -> None:
+        """Set the end, unless there is one, and make every task unwind."""
+        raise NotImplementedError
+
+    def cpu(self, number: int) -> Cpu:
+        if not 0 <= number < len(self.cpus):
+            raise UsageError(expected=f"a CPU in 0..{len(self.cpus) - 1}", got=number, where="the model's CPUs")
+        return self.cpus[number]
+
+    def _finished(self) -> None:
+        self._finish("finished", {})
+
+    def _failed(self, task: Task, error: BaseException) -> None:
+        """End the run by what `task`, which calls, raised."""
+        if of_unwinding(error):
+            return
+        if isinstance(error, Violation):
+            facts = {"task": task.name, **error.facts}
+            self.note("violation", (error.oracle, error.rule, facts))
+            at = sites.site_name(task.site)
+            self._finish("violation", {"oracle": error.oracle, "rule": error.rule, "facts": facts, "at": at})
+        else:
+            self.error = self.error or error
+            self._finish("abort", {"task": task.name, "error": repr(error)})
+
+    def _stands_still(self, **more: object) -> None:
+        """End the run: somebody waits, and nobody can go on."""
+        self._finish("deadlock", {**standstill.describe(self.tasks), **more})
+
+    def _passed_bound(self, recent: Iterable[tuple[Any, ...]], steps: int) -> None:
+        """End the run at its bound.  Args: recent: the events in which each task had a fair chance."""
+        self._finish("bound", standstill.bound(self.tasks, recent, steps, self.tables.progress))
+
+    def release(self) -> None:
+        """Let go of the model, whose objects keep each other alive; only names and numbers of them are left.
+
+        For whoever owns the run, when it is over and nobody will look at what objects hold any more: events, masks and
+        lanes can still be read and named.
+        """
+        release(self.objects, self.tasks, self.cpus)
+        if self.error is not None:
+            forget_frames(self.error)

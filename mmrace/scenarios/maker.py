@@ -1,0 +1,114 @@
+"""The maker of the kernel model's programs: a scenario with all its parameters, a variant, a workload.
+
+Invariant: the same names give the same program in every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmrace import history, scenarios
+from mmrace.history.variant import CORRECT, Variant, applied
+from mmrace.oracles.protocol import PROTOCOL
+from mmrace.runs.program import Engine, Program
+from mmrace.runs.spec import Params, RunSpec, Value
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.record import Record
+from mmrace.scenarios import counters
+from mmrace.scenarios.scenario import Scenario, Stage
+from mmrace.scenarios.tables import KERNEL
+from mmrace.scenarios.workload import Workload
+
+ERA = "3.3"
+KIND = "scenario"
+
+
+@dataclass(frozen=True)
+class ScenarioProgram(Program):
+    """One scenario, ready to be played."""
+
+    scenario: Scenario
+    params: dict[str, Value]
+    variant: Variant
+    workload: Workload | None
+    workload_name: str | None
+    judges = PROTOCOL
+    required = frozenset(PROTOCOL)
+    tables = KERNEL
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The scenario's name."""
+        return self.scenario.name
+
+    @property
+    def may_raise(self) -> bool:  # type: ignore[override]
+        """A planted bug may trip over Python itself; that is a crash of the model, and no oracle's finding."""
+        return self.variant is not CORRECT
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What the program is a function of."""
+        return self.name, tuple(sorted(self.params.items())), self.variant.name, self.workload_name
+
+    @property
+    def ncpus(self) -> int:
+        """CPUs of the machine."""
+        return self.scenario.ncpus(self.params)
+
+    @property
+    def steps_max(self) -> int:
+        """Bound of a run in ops."""
+        return self.scenario.steps(self.params, len(self.workload.actions) if self.workload else 0)
+
+    def play(self, engine: Engine) -> dict[str, Any]:
+        """Run on `engine` with the variant's names bound; return the snapshots."""
+        stage = Stage(self.params, self.workload)
+        with applied(self.variant):
+            engine.run(lambda: self.scenario.play(stage))
+        return stage.final
+
+    def header(self) -> dict[str, Any]:
+        """Return the era of the model."""
+        return {"era": ERA}
+
+    def counters(self, record: Record) -> dict[str, int]:
+        """Return what the actors did."""
+        return counters.counters(record)
+
+
+class ScenarioMaker:
+    """Makes scenarios' programs."""
+
+    kind = KIND
+
+    def program(self, spec: RunSpec) -> ScenarioProgram:
+        """Resolve the names of a spec.  Raises UsageError for one that does not exist."""
+        scenario = scenarios.get(spec.program)
+        variant = history.get(spec.variant) if spec.variant else CORRECT
+        workload = Workload.load(spec.workload) if spec.workload else None
+        params = scenario.merged(dict(spec.params))
+        _check_workload(scenario, params, workload)
+        return ScenarioProgram(scenario, params, variant, workload, spec.workload)
+
+    def given(self, name: str, params: Mapping[str, Value]) -> Params:
+        """Return the parameters that differ from the scenario's defaults."""
+        defaults = scenarios.get(name).defaults
+        return tuple(sorted((key, value) for key, value in params.items() if defaults.get(key) != value))
+
+
+def _check_workload(scenario: Scenario, params: dict[str, Value], workload: Workload | None) -> None:
+    if scenario.needs_workload != (workload is not None):
+        raise UsageError(
+            expected=f"{'a' if scenario.needs_workload else 'no'} workload for {scenario.name}",
+            got="none" if workload is None else workload.name,
+            where="--workload",
+        )
+    if workload is not None and int(params["pages"]) < len(workload.pages):
+        raise UsageError(
+            expected=f"pages of at least {len(workload.pages)}, as workload {workload.name} has",
+            got=params["pages"],
+            where="--param",
+        )

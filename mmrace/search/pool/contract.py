@@ -1,0 +1,74 @@
+"""The contract of a pool: whoever makes runs for others, near or far.
+
+Invariant: every job of a submitted batch comes back, as an outcome (`Reported`) or undone (`Ended`, `Lost`); what dies
+costs at most the run that it was making.  Not here: what to do with either (`drive.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.search.pool.messages import Batch, Health, Job, Outcome
+
+RunFunction: TypeAlias = Callable[[RunSpec, bool], RunResult]
+"""Makes one run; the flag asks for the record of one that passed.  It pickles, where runs are made elsewhere."""
+
+
+@dataclass(slots=True)
+class Reported:
+    """Outcomes of jobs, in the order of their batch."""
+
+    outcomes: list[tuple[Job, Outcome]]
+
+
+@dataclass(slots=True)
+class Ended:
+    """A batch is over.  `undone`: jobs that were not reached, because of `until` or of a stop."""
+
+    worker: str
+    batch: Batch
+    undone: list[Job]
+    health: Health
+
+
+@dataclass(slots=True)
+class Lost:
+    """A worker died or hung.  `culprit` is the job it was at (None: it had not begun any); `undone` are the others.
+
+    `in_vain`: it died before it had ended a single run of the batch.
+    """
+
+    worker: str
+    batch: Batch
+    culprit: Job | None
+    undone: list[Job]
+    rule: str
+    how: str
+    in_vain: bool
+
+
+Event: TypeAlias = Reported | Ended | Lost
+
+
+class Pool(Protocol):
+    """Makes batches of runs."""
+
+    @property
+    def free(self) -> int:
+        """How many more batches can be submitted now."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no batch is out."""
+
+    def submit(self, batch: Batch) -> None:
+        """Take a batch.  Raises OSError if whoever should make it cannot be started."""
+
+    def poll(self, timeout: float) -> list[Event]:
+        """Wait up to `timeout` seconds for news; return all there is."""
+
+    def stop(self) -> None:
+        """Let every batch end after the run in progress."""

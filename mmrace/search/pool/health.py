@@ -1,0 +1,25 @@
+"""How this process feels: memory, and threads that no run owns."""
+
+from __future__ import annotations
+
+import resource
+import threading
+
+from mmrace import runtime
+from mmrace.runs import foreign
+from mmrace.search.pool.messages import Health
+
+
+def health() -> Health:
+    """Measure this process.  Threads that the runtime and the watch keep between runs are not stray."""
+    kept = 1 + runtime.pool_size() + foreign.threads()
+    return Health(rss_bytes(), max(0, threading.active_count() - kept))
+
+
+def rss_bytes() -> int:
+    """Return the resident memory of this process; where /proc is missing, its peak."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,86 @@
+"""A pool of nobody else: batches are made in this process, while it is polled.
+
+For programs that cannot travel as text, and for callers that want no processes.  A run that hangs or kills the process
+takes the caller with it.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from mmrace.search.pool.contract import Ended, Event, Reported
+from mmrace.search.pool.health import health
+from mmrace.search.pool.making import Making
+from mmrace.search.pool.messages import Batch, Job, Outcome
+
+NAME = "here"
+
+
+class InlinePool:
+    """One batch at a time.  Use as a context manager, as every pool."""
+
+    def __init__(self, making: Making) -> None:
+        self.making = making
+        self._batch: Batch | None = None
+        self._position = 0
+        self._stopped = False
+
+    def __enter__(self) -> InlinePool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._batch = None
+
+    @property
+    def free(self) -> int:
+        """1 if no batch is out."""
+        return int(self._batch is None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no batch is out."""
+        return self._batch is None
+
+    def submit(self, batch: Batch) -> None:
+        """Take a batch, to be made when polled."""
+        assert self._batch is None, "a batch is out"
+        self._batch, self._position = batch, 0
+
+    def poll(self, timeout: float) -> list[Event]:
+        """Make runs of the batch for about `timeout` seconds."""
+        batch = self._batch
+        if batch is None:
+            return []
+        done: list[tuple[Job, Outcome]] = []
+        until = time.monotonic() + timeout
+        over = False
+        while not over and self._position < len(batch.jobs) and not self._stopped:
+            job = batch.jobs[self._position]
+            self._position += 1  # first: a run that Ctrl-C interrupts is not made again
+            outcome = self.making.make(job, batch.until)
+            done.append((job, outcome))
+            over = ends(batch, outcome)
+            if time.monotonic() >= until:
+                break
+        events: list[Event] = [Reported(done)] if done else []
+        if over or self._stopped or self._position == len(batch.jobs):
+            self._batch = None
+            events.append(Ended(NAME, batch, list(batch.jobs[self._position :]), health()))
+        return events
+
+    def stop(self) -> None:
+        """Make no further run."""
+        self._stopped = True
+
+
+def ends(batch: Batch, outcome: Outcome) -> bool:
+    """Say whether an outcome ends its batch early."""
+    result = outcome.result
+    if result is None:
+        return False
+    if batch.stop_at_failure and result.verdict == "FAIL":
+        return True
+    return batch.until is not None and any(finding.oracle == batch.until for finding in result.findings)

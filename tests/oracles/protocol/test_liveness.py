@@ -1,0 +1,79 @@
+"""The liveness oracle of the kernel model: attempts at an idle page."""
+
+from __future__ import annotations
+
+from mmrace.oracles.protocol import liveness
+from mmrace.oracles.protocol.attempts import ATTEMPTS_MAX
+from mmrace.runtime.kinds import Kind
+from tests.claims.claims import caught, passed
+from tests.oracles.hand import Hand
+
+
+def _hand() -> Hand:
+    return Hand("migrator", "committer", "reader", daemons=("flusher",))
+
+
+def test_liveness_oracle_still_judges_as_the_general_one() -> None:
+    hand = _hand().exit("reader")
+    hand.end = {"how": "bound", "detail": {"kind": "livelock", "tasks": [{"task": "reader", "waits_for": "its CPU"}]}}
+    caught(liveness.judge(hand.record()), "livelock")
+
+
+def _attempts(hand: Hand, times: int, rc: str = "-EAGAIN") -> Hand:
+    for _ in range(times):
+        hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_SYNC")
+        hand.lock("migrator", "page:0").freeze("migrator", "page:0._count", 2, ok=False).unlock("migrator", "page:0")
+        hand.note("migrator", "migrate-end", "page:0", "page:1", "MIGRATE_SYNC", rc, "freeze")
+    return hand
+
+
+def _idle_page() -> Hand:
+    """page:0 as its isolator sees it; bh:1 hangs on it."""
+    hand = _hand().get("reader", "page:0._count", "slot", 1).get("migrator", "page:0._count", "isolation", 2)
+    return hand.write("reader", "bh:1.b_page", "page:0")
+
+
+def test_liveness_oracle_catches_an_idle_page_that_is_refused_for_ever() -> None:
+    finding = caught(liveness.judge(_attempts(_idle_page(), ATTEMPTS_MAX).record()), "idle page refused")
+    assert finding.facts["reasons"] == ["freeze"] * ATTEMPTS_MAX
+
+
+def test_liveness_oracle_catches_a_page_that_its_own_migrator_pins() -> None:
+    """BUGGY: the back-out leaks a reference, and later attempts fail for it."""
+    hand = _idle_page().get("migrator", "page:0._count", "lookup", 3)
+    caught(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()), "idle page refused")
+
+
+def test_liveness_oracle_passes_on_fewer_attempts() -> None:
+    passed(liveness.judge(_attempts(_idle_page(), ATTEMPTS_MAX - 1).record()))
+
+
+def test_liveness_oracle_passes_on_refusals_of_another_kind() -> None:
+    passed(liveness.judge(_attempts(_idle_page(), ATTEMPTS_MAX, "-EBUSY").record()))
+
+
+def test_liveness_oracle_passes_on_attempts_with_a_success_in_between() -> None:
+    hand = _attempts(_attempts(_idle_page(), ATTEMPTS_MAX - 1), 1, "0")
+    passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX - 1).record()))
+
+
+def test_liveness_oracle_passes_on_a_page_that_others_touch() -> None:
+    for path in ("page:0.mapping", "bh:1.b_blocknr"):
+        hand = _attempts(_idle_page(), ATTEMPTS_MAX // 2).op("reader", Kind.READ, path)
+        passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX // 2).record()))
+
+
+def test_liveness_oracle_passes_on_a_page_that_somebody_holds() -> None:
+    pinned = _idle_page().get("reader", "page:0._count", "gup", 3)
+    locked = _idle_page().lock("committer", "bh:1", "BH_Lock", "b_state")
+    written = _idle_page().lock("committer", "page:0", "PG_writeback")
+    journalled = _idle_page().get("migrator", "bh:1.b_count", "jh", 1)
+    in_pagevec = _idle_page().get("migrator", "page:0._count", "pagevec", 3)
+    for hand in (pinned, locked, written, journalled, in_pagevec):
+        passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
+
+
+def test_liveness_oracle_passes_on_a_reference_that_was_renamed_to_a_holders() -> None:
+    hand = _idle_page().get("reader", "page:0._count", "private", 3)
+    hand.note("reader", "rename", hand.lane("page:0", "_count"), "private", "pagevec")
+    passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
