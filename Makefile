@@ -1,12 +1,16 @@
 # Needs python >= 3.11 with its venv module, and make.  Everything else goes into .venv.
 #
 #   make stress       the default campaign (under two minutes once .venv is there)
+#   make quick        half of the tests, in half a minute
 #   make test         the tests
+#   make coverage     the tests, measuring branch coverage against its floor
 #   make check        ruff (lint and format), mypy, the layer check
 #   make wheel-test   build the wheel, install it outside the checkout, run it there
+#   make nightly      all that is slow, two hours at most; goes on where it was stopped
+#                     (PARTS="canaries walks": these only; FRESH=1: also what passed already)
 
 .DEFAULT_GOAL := stress
-.PHONY: stress test check wheel-test clean
+.PHONY: stress quick test coverage check wheel-test nightly clean
 SHELL := /bin/bash
 
 # The first interpreter that is new enough; override with `make PYTHON=...`.
@@ -16,6 +20,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TESTS := $(BIN)/python -m pytest -n auto --dist worksteal
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: expected python >= 3.11 on PATH, found none; try: make PYTHON=/path/to/python3" >&2; exit 2; }
@@ -33,14 +38,24 @@ $(VENV)/.stamp-develop: pyproject.toml | $(BIN)/python
 stress: $(VENV)/.stamp-run
 	$(BIN)/mmrace stress
 
+quick: $(VENV)/.stamp-develop
+	$(TESTS) -m "not slow"
+
 test: $(VENV)/.stamp-develop
-	$(BIN)/python -m pytest
+	$(TESTS)
+
+coverage: $(VENV)/.stamp-develop
+	$(TESTS) --cov --cov-report=term
+	$(BIN)/python tools/coverage_floor.py
 
 check: $(VENV)/.stamp-develop
 	$(BIN)/ruff check mmrace tests tools stress
 	$(BIN)/ruff format --check --quiet mmrace tests tools stress
 	$(BIN)/mypy
 	$(BIN)/python tools/check_layers.py
+
+nightly: $(VENV)/.stamp-develop
+	$(BIN)/python stress/nightly.py $(if $(FRESH),--fresh) $(PARTS)
 
 # An empty virtual environment in an empty folder: nothing of the checkout can be imported by accident.
 wheel-test: $(BIN)/python
@@ -53,4 +68,4 @@ wheel-test: $(BIN)/python
 	venv/bin/mmrace stress --runs 40 --seed 1 --no-canaries
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache

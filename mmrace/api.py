@@ -16,8 +16,8 @@ from mmrace.oracles.general.judgement import Finding
 from mmrace.runs import functions
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
-from mmrace.runs.spec import Value
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Value
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.explore.result import Exploration

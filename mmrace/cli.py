@@ -138,7 +138,7 @@ def _known(names: Iterable[str]) -> Catalogue:
     entries = {}
     for name in filter(functions.is_function, names):
         program = functions.FunctionMaker().program(RunSpec(name, maker=functions.KIND))
-        entries[name] = FunctionEntry(name, program.params, program.digest)
+        entries[name] = FunctionEntry(name, functions.declared(name, program.function), program.digest)
     return replace(known, scenarios={**known.scenarios, **entries})
 
 
@@ -339,7 +339,7 @@ def show(record: str, objects: tuple[str, ...], last: int, first: int | None) ->
 @click.argument("kind", type=click.Choice(lists.KINDS), required=False)
 @_loads
 def list_(kind: str | None, load: tuple[str, ...]) -> None:
-    """List scenarios, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
+    """List scenarios, parameters, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
     lists.show_lists(installed.catalogue(), (kind,) if kind else lists.KINDS[:-1], _console())
 
 

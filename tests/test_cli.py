@@ -75,6 +75,7 @@ def test_finding_exits_1_and_says_how_to_repeat_it(command: Command, capsys: pyt
     assert Path(".mmrace/findings/abc123/record.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_missed_canary_exits_1(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("stress", "alpha", "--runs", "2", "--jobs", "1", run=stand_ins.passing) == 1
     assert "MISSED canary planted: 4 runs, no finding of oracle content" in capsys.readouterr().out
@@ -160,6 +161,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_130_with_the_report(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), stand_ins.SCRATCH: str(tmp_path)}
     process = subprocess.Popen(
@@ -231,11 +233,12 @@ def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.Captu
     assert "cut.jsonl" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["scenarios", "canaries", "noise", "strategies", "marks"])
+@pytest.mark.parametrize("kind", ["scenarios", "params", "canaries", "noise", "strategies", "marks"])
 def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert command("list", kind) == 0
     names = {
         "scenarios": "alpha",
+        "params": "pages of the file",
         "canaries": "planted",
         "noise": "louder",
         "strategies": "dpor",
@@ -304,6 +307,7 @@ def test_explore_that_was_to_be_exhaustive_and_was_not_exits_5(
     assert capsys.readouterr().out == "UNKNOWN the tree was not walked to its end\n"
 
 
+@pytest.mark.slow
 def test_a_finding_of_a_walk_says_how_to_walk_there_again(real: Command, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("explore", "async-vs-commit", *SMALL, "--variant", "double-put", "--strategy", "delay:bound=1")
     assert real(*words, "--until-found", "--schedules", "100") == 1
@@ -317,6 +321,7 @@ def test_a_finding_of_a_walk_says_how_to_walk_there_again(real: Command, capsys:
     assert real(*shlex.split(again)[1:]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["gate", "fiber"])
 def test_a_loaded_strategy_is_used_by_run_and_stands_in_its_record(
     real: Command, capsys: pytest.CaptureFixture[str], engine: str
@@ -334,6 +339,7 @@ def test_a_loaded_strategy_is_used_by_run_and_stands_in_its_record(
     assert real("replay", "r.jsonl") == 0  # a strict replay needs no strategy
 
 
+@pytest.mark.slow
 def test_a_loaded_strategy_is_used_by_every_worker(real: Command, capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.py").write_text(LATEST_FIRST.format(name="workers"))
     words = ("explore", "async-vs-commit", *SMALL, "--promote", "all", "--load", "mine.py", "--jobs", "2")

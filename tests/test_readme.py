@@ -37,6 +37,7 @@ def test_readme_shows_commands() -> None:
     assert len(COMMANDS) >= 6
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_command_shown_does_what_the_text_says(tmp_path: Path) -> None:
     for command in COMMANDS:
@@ -53,6 +54,7 @@ def test_every_command_shown_does_what_the_text_says(tmp_path: Path) -> None:
             assert "bh:main:0.b_state.BH_Lock" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_the_variant_the_same_run_passes(tmp_path: Path) -> None:
     command = next(command for command in COMMANDS if command.startswith("mmrace run") and "--variant" in command)
     assert mmrace(command.replace("--variant async-backout", ""), tmp_path).returncode == 0

@@ -23,8 +23,9 @@ from typing import Any
 if not __package__:  # run as a script: the modules beside it are found from the checkout's top
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmrace.scenarios.workload import SCHEMA
 from tools.ktrace import Trace, TraceError, read_trace
-from tools.ktrace_schema import SCHEMA, Workload, check_workload, to_text
+from tools.ktrace_schema import Workload, check_workload, to_text
 from tools.ktrace_select import NEAR_US, Choice, choose
 from tools.ktrace_stories import BUFFERS, Action, Key, Stories, tell
 

@@ -1,13 +1,20 @@
 """Actor committer: kjournald.  Each round it commits the running transaction, if there is one.
 
-The kernel's thread sleeps until its timer or somebody's request; here each round is such a wake-up.
+The kernel's thread sleeps until its timer ends or a task asks for a commit; here each round is such a wake-up.
 """
 
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.jbd import commit
+from mmrace.kernel.jbd.journal import DEFAULT_WBUFSIZE
+from mmrace.runtime.param import Number
+
+WBUF = Number("wbuf", DEFAULT_WBUFSIZE, 1, 64, says="data buffers that a commit locks and then submits in one batch")
+RESCHED = Number("resched", 0, 0, 1, says="1: a commit may be asked to give way with a batch in hand")
+PARAMS = (*LOOP, WBUF, RESCHED)
 
 
 def committer(stage: Stage) -> None:
@@ -27,3 +34,6 @@ def commit_running(stage: Stage) -> bool:
     if running:
         commit.journal_commit_transaction(journal)
     return running
+
+
+ACTOR = Actor("committer", committer, PARAMS)

@@ -1,10 +1,13 @@
-"""Actor fsync: fsync(2) as far as data go.  Each round it writes the file's dirty pages and waits for all writeback."""
+"""Actor fsync: the data half of fsync(2).  Each round it writes the file's dirty pages and waits for all writeback."""
 
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import filemap
+
+PARAMS = LOOP
 
 
 def fsync(stage: Stage) -> None:
@@ -13,3 +16,6 @@ def fsync(stage: Stage) -> None:
         stage.pause()
         filemap.filemap_write_and_wait(stage.mapping)
         rt.note("round", "fsync", i)
+
+
+ACTOR = Actor("fsync", fsync, PARAMS)

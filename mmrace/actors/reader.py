@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import filemap
+from mmrace.runtime.param import Number
+
+READS = Number("reads", 1, 1, 64, says="blocks that the reader reads in one round")
+PARAMS = (*LOOP, READS)
 
 
 def reader(stage: Stage) -> None:
     """Play `rounds` rounds."""
     for i in range(stage.rounds):
         stage.pause()
-        for _ in range(stage.number("reads")):
+        for _ in range(stage.value(READS)):
             read_block(stage, stage.any_block())
         rt.note("round", "reader", i)
 
@@ -26,3 +31,6 @@ def read_block(stage: Stage, block: int) -> list[int] | None:
         return None
     rt.note("read-end", ino, block, tuple(values))
     return values
+
+
+ACTOR = Actor("reader", reader, PARAMS)

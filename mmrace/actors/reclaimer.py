@@ -1,21 +1,25 @@
 """Actor reclaimer: page reclaim.  Each round it shrinks the tail of the inactive list, buffers first.
 
-It plays kswapd at high pressure (it may write) or a direct reclaimer (it may not), as chosen.
+Each round chooses whether it is kswapd at high pressure, which may write, or a direct reclaimer, which may not.
 """
 
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import mmzone, vmscan
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
 
 SCAN = 2
-"""Pages a round, of SWAP_CLUSTER_MAX (32) in the kernel: the scenarios have few."""
+"""Pages to scan in a round: the scenarios have few (SWAP_CLUSTER_MAX, 32, in the kernel)."""
 
 HIGH_PRESSURE = 0
 """The scan priority at which kswapd writes dirty file pages itself."""
+
+
+PARAMS = LOOP
 
 
 def reclaimer(stage: Stage) -> None:
@@ -41,10 +45,13 @@ def scan_control(kswapd: bool) -> vmscan.ScanControl:
 
 
 def shrink_isolated(stage: Stage, pages: list[Page]) -> None:
-    """Reclaim isolated pages as kswapd under pressure, active ones as if they had been aged; put back what stays."""
+    """Reclaim isolated pages as kswapd under pressure, as if active ones had been aged; put back what stays."""
     with_role(True)
     isolated = len(pages)
     for page in pages:
         page_.ClearPageActive(page)
     vmscan.putback_inactive_pages(stage.machine.zone, vmscan.shrink_page_list(pages, scan_control(True)))
     stage.machine.zone.account("NR_ISOLATED", -isolated)
+
+
+ACTOR = Actor("reclaimer", reclaimer, PARAMS)

@@ -1,8 +1,7 @@
-"""The stage: what the actors of one run share.
+"""The stage: what the actors of one run share, and the parameters that several of them read.
 
 Invariant: a stage is set up before the first actor starts and holds only what the model, the parameters and the
-workload say; the version numbers that writers draw are unique and grow.  Not shared state of the model: nothing in
-`kernel/` knows of it.
+workload say; the version numbers that writers draw are unique and grow.  Nothing in `kernel/` knows of the stage.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from mmrace import runtime as rt
+from mmrace.runtime.param import Number, Param, T, Values
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from mmrace.kernel.mm.filemap import AddressSpace
     from mmrace.kernel.mm.mmzone import Machine
 
-Params = dict[str, int | str]
+PAGES = Number("pages", 1, 1, 64, says="pages of the file")
+ROUNDS = Number("rounds", 2, 1, 1000, says="rounds of each actor but the migrator")
+IDLE = Number("idle", 160, 0, 10_000, says="an actor idles for up to so many points before a round")
+LOOP = (ROUNDS, IDLE)
+"""What an actor reads that plays rounds."""
 
 
 class Stage:
@@ -32,18 +36,22 @@ class Stage:
     journal: Journal
     inode: Inode
 
-    def __init__(self, params: Params, workload: Any = None) -> None:
+    def __init__(self, params: Values, workload: Any = None) -> None:
         self.params = params
+        self._values: dict[str, Any] = params  # typed by the declarations
         self.workload = workload
         self.final: dict[str, Any] = {}
         self.done: list[rt.Completion] = []  # of a workload's actions
         self._versions = itertools.count(1)
 
-    def number(self, name: str) -> int:
-        """Return a numeric parameter."""
-        value = self.params[name]
-        assert isinstance(value, int)
+    def value(self, param: Param[T]) -> T:
+        """Return the value of a parameter.  Raises KeyError for one that the cast does not declare."""
+        value: T = self._values[param.name]
         return value
+
+    def value_or_default(self, param: Param[T]) -> T:
+        """Return the value of an actor's parameter, or its default where that actor is not in the cast."""
+        return param.value_in(self.params)
 
     @property
     def mapping(self) -> AddressSpace:
@@ -53,31 +61,34 @@ class Stage:
     @property
     def pages(self) -> int:
         """How many pages the file has."""
-        return self.number("pages")
+        return self.value(PAGES)
 
     @property
     def rounds(self) -> int:
         """How many rounds each actor plays."""
-        return self.number("rounds")
+        return self.value(ROUNDS)
 
     def any_index(self) -> int:
         """Choose a page of the file.  Point: if there is more than one."""
         return rt.choose(self.pages, "page") if self.pages > 1 else 0
 
     def any_block(self) -> int:
-        """Choose a block of the file, of those that a page holds.  Point: if there is more than one."""
+        """Choose a page of the file, then a block of that page.  Point: for each choice among more than one."""
         per_page = self.machine.buffers_per_page
         index = self.any_index()
         return index * per_page + (rt.choose(per_page, "buffer") if per_page > 1 else 0)
 
     def pause(self) -> None:
-        """Idle before a round for a chosen number of points below `idle`: real users are idle most of the time, and
-        without it all actors hold the page all the time.  Point: as chosen; never if `idle` is 0."""
-        idle = self.number("idle")
+        """Idle before a round for a chosen number of points below `idle`.
+
+        Real users are idle most of the time; without pauses all actors hold the page all the time.
+        Point: as chosen; never if `idle` is 0.
+        """
+        idle = self.value(IDLE)
         if idle:
             for _ in range(rt.choose(idle, "idle")):
                 rt.schedule()
 
     def next_version(self) -> int:
-        """Draw a number that was never written before, greater than all drawn so far."""
+        """Draw a version number: new, and greater than all drawn so far."""
         return next(self._versions)

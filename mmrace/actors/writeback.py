@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import page_writeback
 from mmrace.kernel.mm.page_writeback import SyncMode, WritebackControl
+
+PARAMS = LOOP
 
 
 def writeback(stage: Stage) -> None:
@@ -20,3 +23,6 @@ def write_range(stage: Stage, mode: SyncMode, first: int, last: int) -> int:
     """Write the dirty pages `first`..`last`; returns what ->writepages did."""
     wbc = WritebackControl(sync_mode=mode, range_start=first, range_end=last)
     return page_writeback.do_writepages(stage.mapping, wbc)
+
+
+ACTOR = Actor("writeback", writeback, PARAMS)

@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mmrace.claims.judges import Claim, Example, Part
-from mmrace.runs.spec import RunSpec
+from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN
-
-Params = tuple[tuple[str, int | str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def applied(variant: Variant) -> Iterator[None]:
     if _applied:
         raise UsageError(expected="no variant applied in this process", got=_applied[0], try_="one at a time")
     saved: list[tuple[Any, str, Any]] = []
-    for place, _ in variant.bind.items():
+    for place in variant.bind:
         path, _, name = place.partition(":")
         try:
             module = importlib.import_module(f"mmrace.kernel.{path}")

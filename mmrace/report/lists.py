@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -10,13 +12,14 @@ from rich.table import Table
 from mmrace.search.catalogue import Catalogue
 from mmrace.strategies import registry
 
-KINDS = ("scenarios", "canaries", "noise", "strategies", "marks")
+KINDS = ("scenarios", "params", "canaries", "noise", "strategies", "marks")
 
 
 def show_lists(known: Catalogue, kinds: tuple[str, ...], console: Console) -> None:
     """Print the tables of `kinds`."""
     tables = {
         "scenarios": _scenarios,
+        "params": _params,
         "canaries": _canaries,
         "noise": _noise,
         "strategies": _strategies,
@@ -36,9 +39,29 @@ def _table(title: str, *columns: str) -> Table:
 def _scenarios(known: Catalogue, console: Console) -> None:
     table = _table("scenarios", "name", "what it does", "parameters (defaults)")
     for name, scenario in sorted(known.scenarios.items()):
-        params = " ".join(f"{key}={value}" for key, value in scenario.defaults.items())
+        params = " ".join(f"{key}={param.default}" for key, param in scenario.params.items())
         table.add_row(escape(name), escape(scenario.title), escape(params))
     console.print(table)
+
+
+def _params(known: Catalogue, console: Console) -> None:
+    table = _table("parameters (--param NAME=VALUE)", "name", "default", "allowed", "what it means", "scenarios")
+    every = {name: param for made in known.scenarios.values() for name, param in made.params.items()}
+    for name, param in sorted(every.items()):
+        having = [key for key, made in sorted(known.scenarios.items()) if name in made.params]
+        lacking = [key for key in sorted(known.scenarios) if key not in having]
+        where = ", ".join(having) if len(lacking) > 1 else f"all but {lacking[0]}" if lacking else "all"
+        cells = name, _defaults(known, name, having), param.allowed, param.says, where
+        table.add_row(*(escape(cell) for cell in cells))
+    console.print(table)
+
+
+def _defaults(known: Catalogue, name: str, having: list[str]) -> str:
+    """Return the default that most scenarios have, and where it is another one."""
+    defaults = {key: str(known.scenarios[key].params[name].default) for key in having}
+    (usual, _), *others = Counter(defaults.values()).most_common()
+    own = [f"{other} in {', '.join(key for key, value in defaults.items() if value == other)}" for other, _ in others]
+    return "; ".join([usual, *own])
 
 
 def _canaries(known: Catalogue, console: Console) -> None:

@@ -142,5 +142,6 @@ def watched(engine: Controlled) -> Iterator[None]:
             _watch.engine = None
     except Interruption:
         pass
-    if _watch.found is not None and _watch.found[0] is engine and main:
-        raise _watch.found[1]
+    found, _watch.found = _watch.found, None  # which knows the engine, and so all that the run made
+    if found is not None and found[0] is engine and main:
+        raise found[1]

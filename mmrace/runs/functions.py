@@ -17,14 +17,16 @@ from typing import Any, TypeAlias
 from mmrace.oracles.general import GENERAL
 from mmrace.runs import loading
 from mmrace.runs.program import Engine, Program
-from mmrace.runs.spec import Params, RunSpec, Value
+from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import AnyParam, Number, Parameters, Text, Value
 from mmrace.runtime.tables import EMPTY
 
 KIND = "function"
 CPUS = 8  # of the machine; a task is on CPU 0 unless its spawn says otherwise
 STEPS_MAX = 100_000  # ops of a run; what takes longer is cut there, and UNKNOWN
 REQUIRED = frozenset({"liveness"})
+SAYS = "an argument of the function"
 
 Function: TypeAlias = Callable[..., object]
 
@@ -74,12 +76,7 @@ class FunctionMaker:
         digest = spec.digest
         if found is None:
             found, digest = load(spec.program, spec.digest)
-        params = defaults_of(spec.program, found)
-        for key, value in spec.params:
-            if key not in params:
-                known = ", ".join(params) or "none"
-                raise UsageError(expected=f"a parameter of {spec.program}: {known}", got=key, where="--param")
-            params[key] = value
+        params = declared(spec.program, found).merged(dict(spec.params))
         return FunctionProgram(spec.program, found, params, digest)
 
     def given(self, name: str, params: Mapping[str, Value]) -> Params:
@@ -133,18 +130,22 @@ def load(name: str, digest: str = "") -> tuple[Function, str]:
     return found, found_digest
 
 
-def defaults_of(name: str, function: Function) -> dict[str, Value]:
-    """Return a function's parameters with their defaults.  Raises UsageError for one that needs an argument."""
-    found: dict[str, Value] = {}
+def declared(name: str, function: Function) -> Parameters:
+    """Return a function's parameters, as their defaults declare them.  Raises UsageError for one without a default."""
+    found: list[AnyParam] = []
     for parameter in inspect.signature(function).parameters.values():
+        default = parameter.default
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        if parameter.kind is parameter.POSITIONAL_ONLY or not isinstance(parameter.default, int | str):
+        if parameter.kind is parameter.POSITIONAL_ONLY or not isinstance(default, int | str):
             raise UsageError(
                 expected="a function whose parameters all have defaults, numbers or texts",
                 got=str(parameter),
                 where=name,
                 try_=f"def {function.__name__}() -> None",
             )
-        found[parameter.name] = parameter.default
-    return found
+        if isinstance(default, str):
+            found.append(Text(parameter.name, default, says=SAYS))
+        else:
+            found.append(Number(parameter.name, default, says=SAYS))
+    return Parameters(name, found)

@@ -22,11 +22,9 @@ from mmrace.runs.foreign import watched
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.errors import InternalError, NondeterminismError, UsageError, Violation
+from mmrace.runtime.crash import ABORT
+from mmrace.runtime.errors import Violation
 from mmrace.runtime.record import Record
-
-NO_RESULT = (UsageError, InternalError, NondeterminismError, KeyboardInterrupt)
-"""Errors that are never the program's, whatever is wrong with it."""
 
 Watch = Callable[[Controlled], object]
 """Called with the engine before the run, to watch it."""
@@ -92,32 +90,30 @@ def play(
     what the strategy says of a run that did not go as it was told.
     """
     engine: Engine
-    watched: object = None
+    seen: object = None
     if chosen is None:
         engine = engines.free(program, spec)
     else:
         engine = engines.controlled(program, spec, chosen.strategy, sites=sites, promoted=chosen.promoted)
-        watched = None if watch is None else watch(engine)
+        seen = None if watch is None else watch(engine)
     try:
-        played = Play(program, spec, engine, chosen, watched)
+        played = Play(program, spec, engine, chosen, seen)
         if chosen is not None:
             chosen.strategy.finish()
         yield played
     finally:
-        if isinstance(engine, Controlled):
-            engine.release()
+        engine.release()
 
 
 def _run(program: Program, engine: Engine) -> dict[str, Any]:
-    """Run the program; a Python exception of one that may raise becomes the end of the run."""
+    """Run the program; raise its exception, unless that is the end of the run (`runtime/crash.py`)."""
     if isinstance(engine, Controlled):
         with watched(engine):
             final = program.play(engine)
     else:
         final = program.play(engine)
     error = engine.error
-    if error is not None and not isinstance(error, Violation):
-        if isinstance(error, NO_RESULT) or not program.may_raise:
-            raise error
-        engine.end = {"how": "crash", "detail": {"error": f"{type(error).__name__}: {error}"}}
+    is_result = program.may_raise and engine.end.get("how") not in (None, ABORT)
+    if error is not None and not (isinstance(error, Violation) or is_result):
+        raise error
     return final

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.runs.spec import Params, RunSpec, Value
+from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.free import FreeEngine
+from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
 from mmrace.runtime.tables import Tables
 

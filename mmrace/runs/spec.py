@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
 from mmrace.strategies import registry
 from mmrace.strategies.feedback import Shown
 
-Value: TypeAlias = int | str
 Params: TypeAlias = tuple[tuple[str, Value], ...]
 """Parameters of a run, sorted by name."""
 

@@ -5,6 +5,16 @@ contract of an engine (`contract.py`).  The engines are in `gate.py`, `fiber.py`
 one runs.
 """
 
+from mmrace.runtime.bit_locks import (
+    bit_lock,
+    bit_trylock,
+    bit_unlock,
+    clear_bit_unlock,
+    hand_over,
+    wait_on_bit,
+    wake_up_bit,
+)
+from mmrace.runtime.bit_spinlocks import bit_spin_lock, bit_spin_trylock, bit_spin_unlock
 from mmrace.runtime.context import (
     irq_enter,
     irq_exit,
@@ -27,22 +37,12 @@ from mmrace.runtime.errors import (
 from mmrace.runtime.fields import Field, ghost, shared
 from mmrace.runtime.flags import (
     FlagWord,
-    bit_lock,
-    bit_spin_lock,
-    bit_spin_trylock,
-    bit_spin_unlock,
-    bit_trylock,
-    bit_unlock,
     clear_bit,
-    clear_bit_unlock,
     flag_word,
-    hand_over,
     set_bit,
     test_and_clear_bit,
     test_and_set_bit,
     test_bit,
-    wait_on_bit,
-    wake_up_bit,
 )
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind, dependent
 from mmrace.runtime.locks import (

@@ -1,11 +1,12 @@
 """The contract of an engine: what primitives ask of it, and what it promises them.
 
 An op is ``task = live.point(obj, code)``, the deed itself in plain Python, then ``task.log((task.id, code, a, b))``.
-Between the two the caller owns `obj`: under control because nobody else runs, under `free` because its guard is held.
-So nothing may block, raise or start another op in between, but for `Violation`, which ends the run.
+Between the two the caller owns `obj`: under control because only one task runs, under `free` because the caller holds
+the guard of `obj`.  So nothing in between may block, start another op, or raise anything but a `Violation`, which ends
+the run.
 
-An op that can be disabled belongs to a `Gate`: `gated` returns when the gate is not busy.  The primitive that makes a
-gate busy or free tells the engine, inside its own op, by `set_busy` / `set_free`.
+An op that can be disabled belongs to a `Gate`: `gated` returns when the gate is not busy.  A primitive that makes a
+gate busy or free tells the engine so inside its op, by `set_busy` or `set_free`.
 
 Point: `point` and `gated` always are one; nothing else in the contract is.
 """
@@ -45,7 +46,7 @@ class Engine(Protocol):
         """Like `point`, for a plain access: the engine may let the task go on without a choice."""
 
     def others(self, task: Task) -> Gate | None:
-        """Return a gate that is busy while some other task lives that is no daemon; None if none does."""
+        """Return a gate that is busy while another task lives, daemons apart; None if there is no such task."""
 
     def fix_order(self, fixed: bool) -> None:
         """From the next op on there is nothing to explore (or there is again); no op, no point."""

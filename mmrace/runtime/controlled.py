@@ -4,11 +4,11 @@ The floor belongs to `self.running`; only the task that has it touches anything 
 Invariant: `len(self.masks)` is the number of ops done or about to be done, `masks[i]` the set of tasks that were
 enabled when op i was picked (bit = task id).
 
-A program may ask for *fixed order* (`fix_order`) where nothing is to be explored, such as set-up: there the running
-task goes on while it can, then the enabled task that was spawned first; the strategy is not asked.
+A program may ask for *fixed order* (`fix_order`) where there is nothing to explore, such as set-up: there the running
+task goes on while it can, then the enabled task that was spawned first, and the strategy is not asked.
 
-A subclass supplies `point` and `gated` (the contract's, with its own way to hand the floor over in their middle: every
-op passes there, and a call more would cost a tenth of it), `_start`, `_begin`.
+A subclass supplies `_start`, `_begin`, and the contract's `point` and `gated`, with its own way to hand the floor over
+in the middle of them: every op passes there, and one more call would cost a tenth of it.
 
 A run's objects refer to each other in rings.  `release` cuts them all, so that a run is freed when its owner lets go
 of it, and not by a garbage collection, which costs as much as a small run.
@@ -41,7 +41,8 @@ class Controlled(Retries, Ending):
     run in ops.  sites: keep the site of every op (costs time; needed for reports).  promoted: the plain fields
     ("Class.field") whose accesses are switch points; None: all of them.  tables: what the program says of its names.
 
-    Attributes that no point reads are not slots: what most runs leave as it is costs a run nothing.
+    Its methods implement `contract.py`; those have their docstrings there.  Attributes that no point reads are not
+    slots: a default that most runs leave alone is in the class and costs a run nothing.
     """
 
     __slots__ = (
@@ -257,9 +258,9 @@ class Controlled(Retries, Ending):
     # -- life and end -----------------------------------------------------------------------------------------------
 
     def run(self, main: Callable[[], object], cpu: int = 0) -> None:
-        """Run `main` as the first task, to the end of every task that is no daemon; then unwind the rest.
+        """Run `main` as the first task until every task has ended, daemons apart; then unwind the rest.
 
-        What came of it is in `end`, `events`, `error` (an exception of the model that is no verdict, or None).
+        The outcome is in `end`, `events` and `error`.
         """
         live.install(self)
         try:
@@ -324,7 +325,7 @@ class Controlled(Retries, Ending):
         return self.pick(self.enabled, task, self.step) if self.contested else self._unasked(task)
 
     def _next(self, task: Task) -> Task | None:
-        """After `task` ended: who gets the floor; None if the run is over."""
+        """After `task` ended: return who gets the floor; None if the run is over."""
         if not self.aborting:
             if self.watching:
                 self._watch()
@@ -348,7 +349,7 @@ class Controlled(Retries, Ending):
         self.stop()
 
     def abandon(self, why: str) -> None:
-        """End the run here: whoever searches has no use for the rest of it.  Raises Abort."""
+        """End the run here, because a search has no use for the rest of it.  Raises Abort."""
         self._finish("abandoned", {"why": why})
         raise Abort
 
@@ -358,8 +359,11 @@ class Controlled(Retries, Ending):
         self.alert_at = -1
         self.watching = []
 
+    def _chooser(self) -> object:
+        return self.strategy
+
     def _lost(self, task: Task, error: BaseException) -> Task | None:
-        """After a bug of the engine itself: never lose the floor; return who has to unwind next."""
+        """After a bug of the engine itself: keep the floor, and return who has to unwind next."""
         self.error = self.error or error
         self.stop()
         task.done = True

@@ -15,7 +15,7 @@ from mmrace.runtime.task import Cpu, Gate, Task
 
 
 class Observer(Protocol):
-    """Who is told, inside the op that does it."""
+    """Is told what events do not say, inside the op that does it."""
 
     def cpu_changed(self, cpu: Cpu) -> None:
         """A CPU began, or ceased, to keep interrupts or its other tasks away."""
@@ -30,14 +30,14 @@ class Observer(Protocol):
         """The memory of an object was given back, but for the fields in `keep`."""
 
     def stopped(self) -> None:
-        """The run is over; who did not end is about to be unwound."""
+        """The run is over; tasks that did not end are about to be unwound."""
 
 
 class Enabled:
     """The part of a controlled engine that says who may run.
 
-    `observer` is told what the events do not say: for searchers, who must know what enables what.  `contested` says
-    that somebody has to be asked who goes next: more than `asked_above` tasks are enabled.
+    `observer` serves searches, which must know what enables what.  `contested`: more than `asked_above` tasks are
+    enabled, so that the strategy has to be asked who goes next.
     """
 
     __slots__ = ("asked_above", "contested", "cpus", "enabled", "mask", "observer")

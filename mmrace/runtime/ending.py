@@ -1,7 +1,8 @@
 """How a run ends, for every engine: what is put in `end` for an error, a standstill, a bound.
 
-Ends: `finished`; `violation` of a rule; `abort` by an error that is no rule's; `deadlock`; `bound`; `abandoned` by
-whoever searches.  Invariant: the first end counts; what a task raises while it unwinds is no end.
+Ends: `finished`; `violation` of a rule; `crash` by an exception of the program, `abort` by one of mmrace; `deadlock`;
+`bound`; `abandoned` by a search.  Invariant: the first end counts; what a task raises while it unwinds does not end
+the run.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mmrace.runtime import sites, standstill
+from mmrace.runtime import crash, sites, standstill
 from mmrace.runtime.errors import UsageError, Violation, of_unwinding
 from mmrace.runtime.release import forget_frames, release
 from mmrace.runtime.tables import Tables
@@ -27,8 +28,8 @@ class Ending:
     cpus: list[Cpu]
     tasks: list[Task]
     objects: list[tuple[int, Any]]
-    tables: Tables
     end: dict[str, Any]
+    tables: Tables
     error: BaseException | None = None
 
     def note(self, kind: str, facts: tuple[object, ...]) -> None:
@@ -42,6 +43,10 @@ class Ending:
         if not 0 <= number < len(self.cpus):
             raise UsageError(expected=f"a CPU in 0..{len(self.cpus) - 1}", got=number, where="the model's CPUs")
         return self.cpus[number]
+
+    def _chooser(self) -> object:
+        """Return the strategy, None if there is none."""
+        return None
 
     def _finished(self) -> None:
         self._finish("finished", {})
@@ -57,7 +62,7 @@ class Ending:
             self._finish("violation", {"oracle": error.oracle, "rule": error.rule, "facts": facts, "at": at})
         else:
             self.error = self.error or error
-            self._finish("abort", {"task": task.name, "error": repr(error)})
+            self._finish(*crash.end_of(task, error, self._chooser()))
 
     def _stands_still(self, **more: object) -> None:
         """End the run: somebody waits, and nobody can go on."""

@@ -1,8 +1,7 @@
 """What can go wrong, each kind with its exit code.
 
 Invariant: the text of an error is built here, from typed fields (expected, got, where, what to try), so that two
-places never word the same mistake differently.  Not here: the explanation of a failure, which `report/` writes
-from a record.
+places word the same mistake alike.  Not here: the explanation of a failure; `report/` writes that from a record.
 """
 
 from __future__ import annotations

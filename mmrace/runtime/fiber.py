@@ -1,10 +1,10 @@
 """Engine `fiber`: greenlets instead of OS threads; the same gate, the same strategy, the same record, faster.
 
 Each task is a greenlet; giving the floor to another is one switch, with no scheduler in between.  The greenlet that
-calls `run` waits for the last one.  Greenlets are kept between runs (to make one and start it costs more than most
-tasks' ops), for each thread its own: a greenlet belongs to the thread that started it.  Invariant: the record is that
-of engine `gate`; an idle greenlet keeps nothing of a run.  Not for model code that blocks in the operating system: it
-would stop every task.
+calls `run` waits for the last one.  Greenlets are kept between runs (to make and start one costs more than most tasks'
+ops), and each thread keeps its own: a greenlet belongs to the thread that started it.  Invariant: the record is the
+same as under engine `gate`; an idle greenlet keeps nothing of a run.  Not for model code that blocks in the operating
+system: that would stop every task.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class FiberEngine(Controlled):
         fiber.parent = self.hub  # gets what a bug of this module throws
 
     def run_task(self, task: Task) -> Task | None:
-        """Run `task`, which got the floor for the first time; return who gets it next, None if the run is over."""
+        """Run `task`, which has the floor for the first time; return the task to go on, None if the run is over."""
         try:
             self._body(task)
             chosen = self._next(task)

@@ -70,7 +70,7 @@ class Part:
         """After a run: cut the rings that a built one is part of.  Asked only of parts with `knots`."""
 
     def outlives(self, lane: int) -> bool:
-        """Say whether the primitive's lane of this number is no part of the struct's memory."""
+        """Say whether the primitive's lane of this number stays when the struct is freed."""
         return False
 
     def lane_names(self, size: int) -> list[str]:
@@ -88,7 +88,11 @@ class PlanRow(NamedTuple):
 
 
 def shared(default: T, benign: str = "") -> Field[T]:
-    """Declare a plain shared field.  `benign` says why reads of it race with writes by intent; "": they must not."""
+    """Declare a plain shared field.
+
+    Args: benign: why reads of it may race with writes; "": they must not.  An array of words says so in its class:
+    ``benign = {field: why}``.  A record carries what was declared.
+    """
     return Field(default, benign)
 
 
@@ -115,7 +119,7 @@ def fset(self, value):
 
 
 def slot(name: str) -> str:
-    """Return where a field's value is kept; never a name of two underscores, which a class body would mangle."""
+    """Return the attribute that stores a field's value.  Never one with two underscores: a class body mangles those."""
     return "v" + name if name.startswith("_") else "_" + name
 
 

@@ -1,12 +1,8 @@
-"""Flag words: single bits, plain read-modify-writes of the whole word, sleeping bit locks, bit spinlocks.
+"""Flag words: single bits, and plain reads and writes of the whole word.
 
 The object of a bit op is the bit.  `load` and `store` read and write every bit and have the word's own lane; a plain
-read-modify-write made of them loses what others set in between, as it does in the kernel.
-
-A sleeping bit lock (PG_locked, BH_Lock) is a bit plus a queue of sleepers.  Unlock is two ops, clear and wake.  The
-bit records no owner; the ghost owner kept here is what "only the holder or its I/O may release it" is judged by.
-Invariant: ghost owners change only inside ops on their bit.  Source: Linux `include/linux/bit_spinlock.h`,
-`kernel/wait.c`, `mm/filemap.c`, v3.3.
+read-modify-write made of them loses what others set in between, as it does in the kernel.  Locks made of a bit are in
+`bit_locks.py` and `bit_spinlocks.py`; what the word keeps for them (queues, gates, ghost owners) is theirs to change.
 """
 
 from __future__ import annotations
@@ -16,22 +12,20 @@ from enum import IntEnum
 from typing import Any
 
 from mmrace.runtime import live
-from mmrace.runtime.context import might_sleep, preempt_off, preempt_on
-from mmrace.runtime.errors import Violation
 from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import CLEAR, LOAD, SET, SHIFT, STORE, TEST, TEST_AND_CLEAR, TEST_AND_SET
-from mmrace.runtime.struct import Struct, joined
-from mmrace.runtime.task import Gate, Guard, Task
-from mmrace.runtime.wait import WaitEntry, WaitQueue, finish_wait, prepare_to_wait, sleep_on, wake_up
+from mmrace.runtime.struct import joined
+from mmrace.runtime.task import Gate, Guard
+from mmrace.runtime.wait import WaitQueue
 
 BITS_MAX = 64  # of a word, as in the kernel
-_MASK_OF = tuple(1 << bit for bit in range(BITS_MAX))
-_TEST_OF, _SET_OF, _CLEAR_OF, _TAS_OF, _TAC_OF = (
+MASK_OF = tuple(1 << bit for bit in range(BITS_MAX))
+_TEST_OF, _SET_OF, CLEAR_OF, TAS_OF, _TAC_OF = (
     tuple(bit + 1 << SHIFT | kind for bit in range(BITS_MAX))
     for kind in (TEST, SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR)
 )
-"""What an op on a bit adds to its word's code.  Tables, because callers pass enum members, with which arithmetic is
-slow."""
+"""What an op on a bit adds to its word's code.  Tables, because callers pass enum members, and arithmetic is slow on
+those."""
 
 UNLOCK = "unlock"  # what the clear of a bit spinlock logs beside its outcome
 LOCK = "lock"
@@ -80,8 +74,8 @@ class FlagWord:
     def queue(self, bit: int) -> WaitQueue:
         """Return the queue of sleepers of a waitable bit.
 
-        In the kernel it is one of a table's, found by the word's address: it outlives the word, and to find it nothing
-        of the word is read.
+        In the kernel the queue is in a table and found by the word's address: it outlives the word, and finding it
+        reads nothing of the word.
         """
         queue = self.queues.get(bit)
         if queue is None:
@@ -116,8 +110,7 @@ class FlagWord:
 
 
 class BitGate(Gate):
-    """The gate of one bit of a word, of which it knows the name only: a run's objects shall not refer to each other in
-    more rings than the kernel's do."""
+    """The gate of one bit.  It keeps the word's name, not the word: that would be a ring of objects."""
 
     __slots__ = ("key", "of")
 
@@ -137,7 +130,7 @@ def test_bit(word: FlagWord, bit: int) -> bool:
     """Return the bit.  Point: always."""
     code = word.code + _TEST_OF[bit]
     task = live.point(word, code)
-    old = word.value & _MASK_OF[bit] != 0
+    old = word.value & MASK_OF[bit] != 0
     task.log((task.id, code, old, None))
     return old
 
@@ -146,7 +139,7 @@ def set_bit(word: FlagWord, bit: int) -> None:
     """Set the bit.  Point: always."""
     code = word.code + _SET_OF[bit]
     task = live.point(word, code)
-    value, mask = word.value, _MASK_OF[bit]
+    value, mask = word.value, MASK_OF[bit]
     old = value & mask != 0
     word.value = value | mask
     task.log((task.id, code, old, None))
@@ -154,9 +147,9 @@ def set_bit(word: FlagWord, bit: int) -> None:
 
 def clear_bit(word: FlagWord, bit: int) -> None:
     """Clear the bit.  Point: always."""
-    code = word.code + _CLEAR_OF[bit]
+    code = word.code + CLEAR_OF[bit]
     task = live.point(word, code)
-    value, mask = word.value, _MASK_OF[bit]
+    value, mask = word.value, MASK_OF[bit]
     old = value & mask != 0
     word.value = value & ~mask
     task.log((task.id, code, old, None))
@@ -164,9 +157,9 @@ def clear_bit(word: FlagWord, bit: int) -> None:
 
 def test_and_set_bit(word: FlagWord, bit: int) -> bool:
     """Set the bit, return what it was.  Point: always."""
-    code = word.code + _TAS_OF[bit]
+    code = word.code + TAS_OF[bit]
     task = live.point(word, code)
-    value, mask = word.value, _MASK_OF[bit]
+    value, mask = word.value, MASK_OF[bit]
     old = value & mask != 0
     word.value = value | mask
     task.log((task.id, code, old, None))
@@ -177,162 +170,11 @@ def test_and_clear_bit(word: FlagWord, bit: int) -> bool:
     """Clear the bit, return what it was.  Point: always."""
     code = word.code + _TAC_OF[bit]
     task = live.point(word, code)
-    value, mask = word.value, _MASK_OF[bit]
+    value, mask = word.value, MASK_OF[bit]
     old = value & mask != 0
     word.value = value & ~mask
     task.log((task.id, code, old, None))
     return old
-
-
-# -- sleeping bit locks ---------------------------------------------------------------------------------------------
-
-
-def bit_trylock(word: FlagWord, bit: int, waits: str | None = None) -> bool:
-    """Try to take a sleeping bit lock; never waits.  `waits` is `LOCK` if the caller will.  Point: always."""
-    code = word.code + _TAS_OF[bit]
-    task = live.point(word, code)
-    value, mask = word.value, _MASK_OF[bit]
-    old = value & mask != 0
-    if not old:
-        word.value = value | mask
-        word.owners[bit] = task
-    task.log((task.id, code, old, waits))
-    return not old
-
-
-def bit_lock(word: FlagWord, bit: int) -> None:
-    """Take a sleeping bit lock, sleeping (exclusively) while it is set.  Raises Violation in atomic context.
-
-    Point: always; more of them when it is contended.
-    """
-    might_sleep()
-    if bit_trylock(word, bit, LOCK):
-        return
-    queue = word.queue(bit)
-    entry: WaitEntry | None = None
-    while True:
-        entry = prepare_to_wait(queue, entry, exclusive=True)
-        _explain(entry, word, bit)
-        if test_bit(word, bit):
-            sleep_on(entry)
-        if bit_trylock(word, bit, LOCK):
-            break
-    finish_wait(entry)
-
-
-def _explain(entry: WaitEntry, word: FlagWord, bit: int) -> None:
-    entry.holds = lambda: not word.peek(bit)
-    entry.holder = lambda: word.owners.get(bit)
-
-
-def wait_on_bit(word: FlagWord, bit: int) -> None:
-    """Sleep until the bit is clear; takes nothing.  Raises Violation in atomic context.  Point: always."""
-    might_sleep()
-    if not test_bit(word, bit):
-        return
-    queue = word.queue(bit)
-    entry: WaitEntry | None = None
-    while True:
-        entry = prepare_to_wait(queue, entry)
-        _explain(entry, word, bit)
-        if not test_bit(word, bit):
-            break
-        sleep_on(entry)
-    finish_wait(entry)
-
-
-def clear_bit_unlock(word: FlagWord, bit: int) -> None:
-    """The first half of an unlock: clear the bit.  Raises Violation if a stranger does it.  Point: always."""
-    code = word.code + _CLEAR_OF[bit]
-    task = live.point(word, code)
-    value, mask = word.value, _MASK_OF[bit]
-    old = value & mask != 0
-    word.value = value & ~mask
-    owner = word.owners.pop(bit, None)
-    task.log((task.id, code, old, None))
-    if owner is not task and owner not in task.acts_for:
-        raise Violation(
-            "lock-discipline",
-            "unlock by a stranger" if owner is not None else "unlock of a lock that nobody holds",
-            object=f"{word}.{word.name_of(bit)}",
-            task=task.name,
-            holder=owner.name if isinstance(owner, Task | Struct) else None,
-        )
-
-
-def wake_up_bit(word: FlagWord, bit: int) -> None:
-    """The second half of an unlock: wake one exclusive sleeper and all others.  Point: always."""
-    wake_up(word.queue(bit))
-
-
-def bit_unlock(word: FlagWord, bit: int) -> None:
-    """Release a sleeping bit lock: clear, then wake.  Raises Violation if a stranger does it.  Point: always, twice."""
-    clear_bit_unlock(word, bit)
-    wake_up_bit(word, bit)
-
-
-def hand_over(word: FlagWord, bit: int, token: object) -> None:
-    """Hand a held sleeping bit lock to the I/O `token`: tasks that act for it may release it.  Point: never."""
-    word.owners[bit] = token
-    live.engine.note("hand-over", (word.bit_code(bit) >> SHIFT, token))
-
-
-# -- bit spinlocks --------------------------------------------------------------------------------------------------
-
-
-def bit_spin_lock(word: FlagWord, bit: int) -> None:
-    """Take a bit spinlock; preemption is off until it is released.  Point: always (disabled while held)."""
-    gate = word.gate(bit)
-    code = gate.code + TEST_AND_SET
-    task = live.gated(gate, code)
-    _bit_taken(word, bit, gate, task)
-    task.log((task.id, code, False, LOCK))
-
-
-def bit_spin_trylock(word: FlagWord, bit: int) -> bool:
-    """Try to take a bit spinlock; never waits.  Point: always."""
-    gate = word.gate(bit)
-    code = gate.code + TEST_AND_SET
-    task = live.point(gate, code)
-    busy = gate.busy
-    if not busy:
-        _bit_taken(word, bit, gate, task)
-    task.log((task.id, code, busy, None))
-    return not busy
-
-
-def _bit_taken(word: FlagWord, bit: int, gate: Gate, task: Task) -> None:
-    preempt_off(task)
-    word.value |= _MASK_OF[bit]
-    gate.owner = task
-    gate.taken_at = task.site
-    task.held.append(gate)
-    if gate.waiters:
-        live.engine.set_busy(gate)
-    else:
-        gate.busy = True
-
-
-def bit_spin_unlock(word: FlagWord, bit: int) -> None:
-    """Release a bit spinlock.  Raises Violation if another task holds it.  Point: always."""
-    gate = word.gate(bit)
-    code = gate.code + CLEAR
-    task = live.point(gate, code)
-    if gate.owner is not task:
-        task.log((task.id, code, gate.busy, None))
-        holder = gate.owner.name if gate.owner else None
-        raise Violation(
-            "lock-discipline", "released by another than its holder", object=str(gate), task=task.name, holder=holder
-        )
-    word.value &= ~_MASK_OF[bit]
-    gate.owner = None
-    task.held.remove(gate)
-    if gate.waiters:
-        live.engine.set_free(gate)
-    else:
-        gate.busy = False
-    preempt_on(task)
-    task.log((task.id, code, True, UNLOCK))
 
 
 # -- declaration ----------------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 An op holds its object's guard from its point to its log, and its CPU's irq lock with it, so that an interrupt begins
 between ops and a CPU's task does not go on while one runs.  While the guard is held the op gets a stamp from one
-counter for the whole run; (stamp, stamp of the object's op before) is kept beside the event, so that a read names the
-write that it saw and the merged record is a linear extension of task order and object order.
+counter for the whole run.  Beside the event the engine keeps that stamp and the one of the op before on the same
+object: so a read names the write that it saw, and the merged record is a linear extension of task order and object
+order.
 
 Lock order inside the engine: a CPU's run lock, its irq lock, the object's guard; none is held while a task is parked.
 Invariant: no task blocks where an abort cannot reach it.
@@ -33,7 +34,7 @@ RETRY_PAUSE_SECONDS = 20e-6
 
 
 class FreeEngine(Watchdog):
-    """The free-running engine.
+    """The free-running engine.  Its methods implement `contract.py`; those have their docstrings there.
 
     Args: noise: what disturbs the run, and what it changes in the process.  seed: of noise and of the tasks' own
     streams.  ncpus: CPUs of the model.  steps_max: bound of a run in ops.  sites: keep the site of every op.
@@ -292,9 +293,9 @@ class FreeEngine(Watchdog):
     # -- life and end -----------------------------------------------------------------------------------------------
 
     def run(self, main: Callable[[], object], cpu: int = 0) -> None:
-        """Run `main` as the first task, to the end of every task that is no daemon; then unwind the rest.
+        """Run `main` as the first task until every task has ended, daemons apart; then unwind the rest.
 
-        What came of it is in `end`, `error` and each task's events.  What noise changed in the process is restored.
+        The outcome is in `end`, `error` and each task's events.  What noise changed in the process is restored.
         """
         live.install(self)
         try:

@@ -88,7 +88,7 @@ class GateEngine(Controlled):
         task.baton = pool.start(partial(self.run_task, task))
 
     def run_task(self, task: Task) -> Any:
-        """Run `task`, which got the floor for the first time; return the lock whose release hands the floor on."""
+        """Run `task`, which has the floor for the first time; return the lock whose release hands the floor on."""
         try:
             self._body(task)
             chosen = self._next(task)

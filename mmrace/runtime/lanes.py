@@ -1,8 +1,8 @@
 """Lanes by name: which field of which object an op's lane is.
 
-Two books answer the same questions: `LiveLanes` from the objects of a run in this process, `TableLanes` from the table
-that a file has.  Invariant: a question costs what it asks for; what is the same for all objects of a class is worked
-out once a class, and a table of every lane is made only if somebody wants it.
+Two classes answer the same questions: `LiveLanes` from the objects of a run in this process, `TableLanes` from the
+table in a file.  Invariant: a question costs what it asks for.  What all objects of a class share is worked out once a
+class, and the table of every lane only on request.
 """
 
 from __future__ import annotations

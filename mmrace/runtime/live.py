@@ -27,7 +27,7 @@ def _no_engine(*_: object) -> NoReturn:
 
 
 class _NoEngine:
-    """What `engine` is outside a run: asking it for anything raises UsageError, but for its observer, which is None."""
+    """What `engine` is outside a run: it has no observer, and asking it for anything else raises UsageError."""
 
     observer = None
 

@@ -1,12 +1,12 @@
 """Spinlocks and mutexes: real `threading` locks with trylock semantics.
 
-A held lock disables its acquire; a try is never disabled, it fails.  The engine says when the lock can be had, then
-it is taken with ``blocking=False`` and must succeed (InternalError otherwise); where all tasks are fibers of one OS
-thread a real lock would tell nothing, and there is none.  Invariant: `raw`, if there is one, is locked exactly while
-`busy`; a spinlock keeps preemption off from success to release, an irq one interrupts too.  Switching them off only at
-success, not while spinning, allows more interleavings and forbids none: whoever holds a spinlock runs.
+A held lock disables its acquire; a try is never disabled, it fails.  Once the engine says that the lock is free, the
+real lock is taken with ``blocking=False`` and that must succeed (InternalError otherwise).  Under `fiber` there is one
+OS thread, so a real lock could detect nothing and none is made.  Invariant: `raw`, if there is one, is locked exactly
+while `busy`; a spinlock keeps preemption off from success to release, an irq one interrupts too.  They go off only at
+success, not while spinning: that allows more interleavings and forbids none, for whoever holds a spinlock runs.
 
-With nobody waiting, busy or free is all that an engine would have to note of a lock, and it is not called.
+An engine is called only if somebody waits; without waiters it has nothing to do but to note busy or free.
 Source: Linux `include/linux/spinlock.h`, `mutex.h`, v3.3.
 """
 
@@ -25,7 +25,7 @@ from mmrace.runtime.task import Gate, Guard, Task
 
 
 class _Lock(Gate):
-    """What spinlock and mutex share: the raw lock and its owner.  `of` is the name of the struct that it is part of."""
+    """What spinlock and mutex share: the raw lock and its owner.  `of` is the name of the struct around it."""
 
     __slots__ = ("key", "of", "raw")
 

@@ -1,11 +1,10 @@
 """Noise for the free-running engine: what makes the operating system's schedule less polite.
 
 Delays of one task are drawn from a stream that is a function of (seed, task name), so the same seed asks for the same
-delays at the same ops of that task; what all tasks share (windows, pauses, moves) comes from one stream of the run, in
-the order in which they get there.  What the operating system makes of it is its own affair.  Constants are those of
-the tools named at them (rr, ThreadSanitizer, KCSAN, rcutorture), scaled from processes that run for minutes to runs
-that last milliseconds where noted.  Invariant: `finish` restores everything that `begin` or a task changed in the
-process.
+delays at the same ops of that task.  What all tasks share (windows, pauses, moves) comes from one stream of the run, in
+the order in which tasks reach it.  The operating system still decides what happens.  Constants are those of the tools
+named beside them (rr, ThreadSanitizer, KCSAN, rcutorture), scaled where noted from processes that run for minutes to
+runs that last milliseconds.  Invariant: `finish` restores everything that `begin` or a task changed in the process.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Per-CPU data: one struct for each CPU.
 
-Invariant: a task reaches only its own CPU's copy through `this_cpu`; it must have preemption or interrupts off while
-it relies on that (Violation otherwise, for the kernel would use another CPU's data).  `of` is for drains that the
-kernel does by running on the other CPU.  Source: Linux `include/linux/percpu.h`, v3.3.
+Invariant: through `this_cpu` a task reaches only its own CPU's copy, and only with preemption or interrupts off
+(Violation otherwise: the kernel would use another CPU's data).  `of` is for drains that the kernel does by running on
+the other CPU.  Source: Linux `include/linux/percpu.h`, v3.3.
 """
 
 from __future__ import annotations

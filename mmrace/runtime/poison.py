@@ -1,8 +1,8 @@
 """Memory that was given back: any op on it is a use after free.
 
-A freed object, and each primitive in it, becomes of a twin class whose accesses raise Violation, so that objects in
-use pay nothing.  Invariant: an object's `dead` is None exactly while its class is no dead twin; a type-stable object
-can be revived.
+A freed object and each primitive in it change to a twin class whose accesses raise Violation, so that objects in use
+pay nothing.  Invariant: an object's `dead` is set exactly while its class is such a twin; a type-stable object can be
+revived.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _field_of(obj: Struct, code: int) -> str:
 
 
 def _outlives(obj: Struct, code: int) -> bool:
-    """Say whether an op is on a lane that is no part of the object's memory (the queue of a bit)."""
+    """Say whether an op is on a lane that stays when the object is freed (the queue of a bit)."""
     lane = (code >> SHIFT) - obj.base
     row = type(obj).row_at(lane)
     return row is not None and row.part is not None and row.part.outlives(lane - row.first)

@@ -20,7 +20,7 @@ _mutex = threading.Lock()
 
 
 class Worker(threading.Thread):
-    """One kept thread, parked on `wake`, a locked lock, while it has nothing to do."""
+    """One kept thread.  While it has nothing to do it is parked on the locked lock `wake`."""
 
     def __init__(self, number: int) -> None:
         super().__init__(name=f"mmrace-{number}", daemon=True)
@@ -37,7 +37,7 @@ class Worker(threading.Thread):
                 return
             then = job()
             del job
-            _idle.append(self)  # before `then`: the next run, which that may begin, finds it here
+            _idle.append(self)  # before `then` is released: that may begin the next run, which finds it here
             if then is not None:
                 then.release()
                 del then
@@ -58,7 +58,7 @@ def _take() -> Worker:
 def start(job: Job) -> Any:
     """Give `job` to a worker; return the locked lock whose release makes the worker begin.
 
-    The job may park itself on that lock, too: it is the worker's own.
+    The job may park on that lock as well: it belongs to the worker.
     """
     worker = _take()
     worker.job = job

@@ -45,7 +45,7 @@ class Refcount:
     def get_unless_zero(self, ref: str) -> bool:
         """Take a reference unless the count is 0 (free, or frozen).  Point: always.
 
-        Below 0, where a put too many has been already, it refuses too; the kernel would count up.
+        Below 0 (there was a put too many) it refuses too; the kernel would count up.
         """
         code = self.code + GET_UNLESS_ZERO
         task = live.point(self, code)
@@ -82,7 +82,7 @@ class Refcount:
         task.log((task.id, code, n, dropped))
 
     def retire(self, *refs: str) -> None:
-        """Note that the named references died with a successful freeze (the object goes away).  Point: never."""
+        """Note that the named references went with a successful freeze (the object goes away).  Point: never."""
         live.engine.note("retire", (self.code >> SHIFT, refs))
 
     def rename(self, old: str, new: str) -> None:

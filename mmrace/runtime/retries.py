@@ -1,7 +1,7 @@
 """Retries under control: a turn that repeats is disabled until something that its last turn read has changed.
 
-The engine's side of `retry.until_changed`, by the rules of `watch.py`.  Tasks that wait for a change are looked after
-at each point, as long as there are any (`alert_at`).
+The engine's side of `retry.until_changed`, by the rules of `watch.py`.  While tasks wait for a change, each point looks
+whether one came (`alert_at`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Retries(Enabled):
         return task
 
     def _watch(self) -> None:
-        """Let those go on for whom something changed since the last look."""
+        """Enable each retry that something changed for since the last look."""
         events = self.events
         for i in range(self.watched, len(events)):
             event = events[i]

@@ -91,7 +91,7 @@ def bound(
     Args: progress: kinds of notes that tell progress, beside `PROGRESS`.
     """
     tasks, recent, progress = list(tasks), list(recent), {PROGRESS, *progress}
-    # the end of an I/O, or of work that a task spawned for itself, is no progress: a livelock can have both
+    # a livelock can have ends of I/O, and of work that a task spawned for itself: those are not progress
     cast = {task.id for task in tasks if task.parent is None or task.parent.parent is None}
     moved = {
         event[0]
@@ -146,7 +146,7 @@ def _in_vain(events: list[tuple[Any, ...]]) -> tuple[int, int]:
         elif kind == Kind.RETRY:
             failed[lane] = a
         elif kind == Kind.QUEUE:
-            failed[lane] = failed.get(lane, -1) + 1  # the first is no try that failed yet
+            failed[lane] = failed.get(lane, -1) + 1  # the first has not failed yet
         elif kind == Kind.DEQUEUE:
             failed.pop(lane, None)
         elif kind in _TRIES:

@@ -6,7 +6,7 @@ shared field, an embedded primitive nor declared `ghost` (a test checks it for a
 
 What an object of a `lazy` class holds is made when it is first touched: most page frames of a run never are.  Until
 then its class is a twin with `__getattr__`.  Objects in use must not have one: CPython then slows down every attribute
-access.  What is freed is of a twin, too (`poison.py`).
+access.  A freed object has a twin class as well (`poison.py`).
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class Struct(metaclass=StructMeta):
             setattr(self, key, part.build(code + (cls.fixed_lanes << SHIFT), guard, self, self.size))
 
     def _touch(self) -> None:
-        """Make what an untouched object holds; from now on it is of its own class."""
+        """Make what an untouched object holds, and give it its own class."""
         self.touched = True
         self.__class__ = type(self).__mro__[1]
         self._fill()
@@ -186,7 +186,7 @@ class Struct(metaclass=StructMeta):
     def plain_lanes(self, base: int, fields: frozenset[str]) -> Iterator[int]:
         """Yield the lanes of those plain fields and words that are named in `fields` ("Class.field").
 
-        Args: base: its first lane, which an object that is being registered does not know yet.
+        Args: base: its first lane; an object that is being registered does not know that yet.
         """
         cls = type(self)
         for row in cls.plan:

@@ -1,7 +1,7 @@
 """Tasks, CPUs, and what tasks wait at: who runs, where, and in what context.
 
-Invariant: all of it but `Task.log` belongs to the task itself or is changed inside an op; none is shared state of the
-model.  Primitives keep the context (held locks, atomic depth, interrupts), and `context.might_sleep` reads it.
+Invariant: everything here but `Task.log` belongs to the task itself or changes inside an op; it is never shared state
+of the model.  Primitives keep the context (held locks, atomic depth, interrupts), and `context.might_sleep` reads it.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Task:
     Attributes for the model: name, cpu (number, None for a device), pf (PF_* flags, task-local), journal_info
     (task-local), rng (its own stream).  The rest is the engine's.
 
-    A run may have many tasks of few ops each: what most of them never use is no slot, and has its first value in the
-    class.  Not by `__getattr__`: CPython pays for one at every access to any attribute.
+    A run may have many tasks of few ops each: attributes that most tasks never set are class-level defaults, not slots.
+    A `__getattr__` would not do: CPython then slows down every attribute access.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""What a task does that is no access: spawn, join, yield, choose, notes and marks.
+"""What a task does beside accesses: spawn, join, yield, choose, notes and marks.
 
 Invariant: everything that can change the order or the outcome of a run goes through here or through a primitive.
 """
@@ -33,8 +33,9 @@ def spawn(
     """Start a task that runs ``fn(*args)``.
 
     Args: name: stable name, or a tuple joined by "."; default: the spawner's name and an ordinal.  cpu: its CPU, None
-    for a device, which is bound to none.  acts_for: I/O tokens whose locks it may release.  daemon: the run does not
-    wait for it.  Point: always.
+    for a device.  acts_for: I/O tokens whose locks it may release.  daemon: the run does not wait for it.
+
+    Point: always.
     """
     engine = live.engine
     own = _own(live.current())
@@ -65,7 +66,7 @@ def join(task: Task) -> None:
 
 
 def join_others() -> None:
-    """Wait until every other task that is no daemon ended, those spawned meanwhile too.  Point: if there is any.
+    """Wait until every other task ended, also those spawned meanwhile; daemons apart.  Point: if there is any.
 
     Under control that is one op; under `free` one for each.
     """
@@ -108,7 +109,7 @@ cond_resched = schedule
 
 
 def choose(n: int, what: str = "") -> int:
-    """Return a value in range(n), 0 being the ordinary one: the task's stream decides under `free`, the strategy else.
+    """Return a value in range(n); 0 is the ordinary one.  Under `free` the task's stream decides, else the strategy.
 
     `what` says what is chosen, for the reader of the code.  Point: always.
     """

@@ -1,9 +1,9 @@
 """Wait queues: queue, test, sleep are three ops; wake is an op of its own, after the change.
 
-A sleeper is enabled by a wake delivered to its queue entry, never because its condition became true; once woken it
-tests again.  Invariant: an entry is on its queue from QUEUE until a wake takes it off (autoremove) or the sleeper
-finishes.  Simplification: a wake on a bit does not look at the bit first (the kernel skips the wake if the bit is set
-again); a woken task tests anyway, so only needless wakes are added.  Source: Linux `kernel/wait.c`, v3.3.
+A wake delivered to its queue entry enables a sleeper; that its condition became true never does.  Once woken, the
+sleeper tests again.  Invariant: an entry is on its queue from QUEUE until a wake takes it off (autoremove) or the
+sleeper finishes.  Simplification: a wake on a bit does not look at the bit first (the kernel skips the wake if the bit
+is set again).  That adds needless wakes only, for a woken task tests anyway.  Source: Linux `kernel/wait.c`, v3.3.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from mmrace.runtime.task import Gate, Guard, Task
 class WaitEntry(Gate):
     """One task's place on one queue; a gate that is busy until a wake comes.
 
-    `holds` says, without an op, whether the condition waited for is true now: used only to tell a lost wake-up from a
-    deadlock when nothing is enabled.  `holder` names who could make it true, if that is known.
+    `holds` says, without an op, whether the condition is true now: it tells a lost wake-up from a deadlock when nothing
+    is enabled.  `holder` names who could make it true, if that is known.
     """
 
     __slots__ = ("exclusive", "holder", "holds", "queue", "task")
@@ -38,7 +38,7 @@ class WaitEntry(Gate):
 
 
 class WaitQueue:
-    """A queue of sleepers.  `of` is the name of the struct that it is part of."""
+    """A queue of sleepers.  `of` is the name of the struct around it."""
 
     __slots__ = ("code", "entries", "guard", "key", "of")
 
@@ -119,10 +119,10 @@ def wait_event(
     holds: Callable[[], bool] | None = None,
     exclusive: bool = False,
 ) -> None:
-    """Sleep on `queue` until `cond`, which does its own ops, returns True.
+    """Sleep on `queue` until `cond` returns True; `cond` does at least one op.
 
     With `before_sleep` and `after_sleep` a lock that protects the condition is dropped for the sleep and taken again;
-    `cond` runs with it held.  `holds` is the same condition without ops, for explanations.  Raises Violation in
+    `cond` runs with that lock held.  `holds` is the same condition without ops, for explanations.  Raises Violation in
     atomic context.  Point: always.
     """
     if before_sleep is None:
@@ -151,7 +151,7 @@ class _QueuePart(Part):
         return WaitQueue(code, guard, owner.name_, self.key)
 
     def untie(self, made: WaitQueue) -> None:
-        made.entries = []  # of sleepers whom the end of the run found there, and who know their queue
+        made.entries = []  # sleepers that the end of the run found there; each knows its queue
 
 
 def wait_queue() -> WaitQueue:

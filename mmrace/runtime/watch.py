@@ -1,7 +1,7 @@
-"""What ends the wait of a retry: which events changed an object, and whether it is one that the last turn looked at.
+"""What ends the wait of a retry: which events change an object, and whether the last turn looked at that object.
 
-The controlled engines' half of `retry.until_changed`.  Invariant: a change that matters is never missed; a change that
-does not may cost a needless turn.
+The rules of `retries.py`.  Invariant: a change that matters is never missed; one that does not may cost a needless
+turn.
 """
 
 from __future__ import annotations

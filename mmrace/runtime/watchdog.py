@@ -1,7 +1,7 @@
 """The watchdog of the free engine: it sees to it that a run ends, and that every thread comes back to the pool.
 
-A standstill is seen at once: `awake` counts the tasks that are not parked.  Whatever else stops (a CPU lock, a bug) is
-seen because there is no progress.  Invariant: nothing here waits without a timeout.
+It sees a standstill at once: `awake` counts the tasks that are not parked.  Anything else that stops (a CPU lock, a
+bug) shows as a lack of progress.  Invariant: nothing here waits without a timeout.
 """
 
 from __future__ import annotations

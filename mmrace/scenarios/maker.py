@@ -13,8 +13,9 @@ from mmrace import history, scenarios
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.program import Engine, Program
-from mmrace.runs.spec import Params, RunSpec, Value
+from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
 from mmrace.scenarios import counters
 from mmrace.scenarios.scenario import Scenario, Stage
@@ -45,7 +46,7 @@ class ScenarioProgram(Program):
 
     @property
     def may_raise(self) -> bool:  # type: ignore[override]
-        """A planted bug may trip over Python itself; that is a crash of the model, and no oracle's finding."""
+        """A planted bug may trip over Python itself; that is a crash of the model, and a finding."""
         return self.variant is not CORRECT
 
     @property
@@ -95,8 +96,7 @@ class ScenarioMaker:
 
     def given(self, name: str, params: Mapping[str, Value]) -> Params:
         """Return the parameters that differ from the scenario's defaults."""
-        defaults = scenarios.get(name).defaults
-        return tuple(sorted((key, value) for key, value in params.items() if defaults.get(key) != value))
+        return tuple(sorted(scenarios.changed(name, params).items()))
 
 
 def _check_workload(scenario: Scenario, params: dict[str, Value], workload: Workload | None) -> None:

@@ -1,9 +1,9 @@
 """Scenario `recorded`: the actors do what a real kernel did, to the same pages, in that order and as close together.
 
-Each kind of action has its actor, which performs its own in the recorded order.  Before an action begins, it waits for
-every earlier one of another actor that had ended more than CLOSE_US before it in the record; those that overlapped or
-followed closely run concurrently here too: these are the meetings that the record is about.  How far the recorded
-order was kept is counted and reported, not assumed.  Not kept: durations, and which CPU did what.
+Each kind of action has an actor, which performs the actions of that kind in the recorded order.  An action waits for
+the earlier ones of other actors that had ended more than CLOSE_US before it began in the record.  Those that overlapped
+it, or ended shortly before, run concurrently with it here too: these meetings are what the record is for.  How far the
+recorded order was kept is counted and reported.  Not kept: durations, and which CPU did what.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from collections.abc import Callable
 
 from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, reclaimer, writeback, writer
+from mmrace.actors.actor import Actor
 from mmrace.actors.stage import Stage
 from mmrace.kernel.mm import swap
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.page_writeback import SyncMode
+from mmrace.runtime.param import AnyParam
+from mmrace.scenarios.scenario import absent
 from mmrace.scenarios.workload import KINDS, Action, Workload
 
 CLOSE_US = 1000
-"""Two actions at most so far apart in the record may swap: a jiffy of the recorded kernel, and well above the cost of
-logging one migration on it."""
-
+"""Two actions may swap if the record has at most so much time between them: a jiffy of the recorded kernel, and well
+above the cost of logging one migration there."""
 
 ACTORS = {
     "writer": "dirty", "committer": "commit", "writeback": "writeback", "migrator": "migrate", "reclaimer": "reclaim",
@@ -98,20 +100,31 @@ DEEDS: dict[str, Callable[[Stage, Action], bool]] = {
     "reclaim": _reclaim,
 }
 
+DEED_PARAMS: dict[str, tuple[AnyParam, ...]] = {
+    "dirty": (writer.METADATA,),
+    "writeback": (),
+    "migrate": (migrator.PASSES, migrator.DIRECT),
+    "commit": (committer.WBUF, committer.RESCHED),
+    "reclaim": (),
+}
+"""Kind of action -> parameters that one such action reads; what an actor reads for its rounds is not among them."""
+
+CAST = tuple(Actor(name, actor(kind), DEED_PARAMS[kind]) for name, kind in ACTORS.items())
+
 
 def announce(stage: Stage) -> None:
-    """Note what was recorded, and make the marks that order the actions; called before the actors start."""
+    """Note what was recorded, and make the completions that order the actions.  Called before the actors start."""
     workload: Workload = stage.workload
     counts = workload.counts()
     for kind in KINDS:
         rt.note("workload-recorded", kind, counts.get(kind, 0))
     stage.done = [rt.Completion(("action", k)) for k in range(len(workload.actions))]
-    absent = {ACTORS[name] for name in str(stage.params["without"]).split(",") if name}
+    left_out = {ACTORS[name] for name in absent(stage.params)}
     for action, done in zip(workload.actions, stage.done, strict=True):
-        if action.do in absent:  # nobody is to wait for what nobody will do
+        if action.do in left_out:  # else others would wait for it for ever
             done.complete()
 
 
 def conclude(stage: Stage) -> None:
-    """Note how many actions the order is to be compared over; called after the actors ended."""
+    """Note how many actions there were, whose order is to be compared.  Called after the actors ended."""
     rt.note("workload-pairs", len(stage.workload.actions))

@@ -1,4 +1,4 @@
-"""A scenario: a named cast, its parameters, the claims that it puts to the test, and the marks it should reach.
+"""A scenario: a named cast on one file, its parameters, and the variations that a campaign goes through.
 
 `play` is a run's main task: it sets the stage up, starts the actors, waits for them and their I/O, takes the quiescent
 snapshot, syncs, and takes the last one.  Invariant: the stage is a function of the parameters only; whatever can differ
@@ -7,140 +7,124 @@ between two runs is a choice at a point.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Params, Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.migrator import BATCH, MIGRATIONS
+from mmrace.actors.reader import READS
+from mmrace.actors.stage import PAGES, ROUNDS, Stage
+from mmrace.actors.writer import BURST
 from mmrace.runtime.errors import UsageError
-from mmrace.scenarios.build import build, sync
+from mmrace.runtime.param import Number, Parameters, Text, Value, Values
+from mmrace.scenarios import build
+from mmrace.scenarios.build import IRQ
 from mmrace.scenarios.snapshot import snapshot
 
-Actor = Callable[[Stage], None]
+__all__ = ["Scenario", "Stage", "absent"]
 
-__all__ = ["Actor", "Scenario", "Stage"]
+CPUS = Number("cpus", 0, 0, 8, says="CPUs, shared in turn; 0: one for each actor")
+WITHOUT = Text("without", "", says="actors to leave out, by comma")
+PARAMS = (CPUS, WITHOUT)
+
+COUNTED = (ROUNDS, BURST, READS, MIGRATIONS, BATCH)
+"""Parameters of actors that bound a run.  Where these actors are not cast, the bound has the default."""
 
 STEPS_SET_UP = 10_000
 STEPS_PER_ROUND = 1_000
-"""Bounds of a run in ops: a round of any actor took at most some hundred in correct runs, set-up and sync a few
+"""Bounds of a run in ops: in correct runs a round of any actor took at most some hundred, set-up and sync a few
 thousand."""
+
+
+def absent(values: Values) -> tuple[str, ...]:
+    """Return the names of the actors that are left out."""
+    return tuple(name for name in WITHOUT.value_in(values).split(",") if name)
 
 
 @dataclass(frozen=True)
 class Scenario:
     """See the module docstring.
 
-    Args: cast: name -> actor.  defaults: every parameter with its default; the type of the default is the type of the
-    parameter.  marks: rare branches that a campaign of this scenario alone should reach.  variations: changes to the
-    defaults that a campaign goes through, the first being none.  before, after: called with the stage around the
-    actors.
+    Args: overrides: defaults of its own.  marks: rare branches that a campaign of this scenario alone should reach.
+    variations: changes to the defaults that a campaign goes through; the first changes nothing.  before, after: called
+    with the stage around the actors.
     """
 
     name: str
     title: str
-    cast: Mapping[str, Actor]
-    defaults: Params
-    claims: tuple[str, ...] = ()
+    cast: tuple[Actor, ...]
+    overrides: Values = field(default_factory=dict)
     marks: tuple[str, ...] = ()
-    variations: tuple[Params, ...] = ({},)
+    variations: tuple[Values, ...] = ({},)
     before: Callable[[Stage], None] | None = None
     after: Callable[[Stage], None] | None = None
     needs_workload: bool = False
     maker = "scenario"
     digest = ""
 
-    def merged(self, params: Mapping[str, int | str]) -> Params:
-        """Return the defaults with `params` over them.  Raises UsageError for an unknown one or a wrong type."""
-        merged = dict(self.defaults)
-        for key, value in params.items():
-            if key not in merged:
-                close = difflib.get_close_matches(key, merged)
-                raise UsageError(
-                    expected=f"a parameter of {self.name}: {', '.join(merged)}",
-                    got=key,
-                    where="--param",
-                    try_=close[0] if close else "",
-                )
-            if isinstance(merged[key], int) and not isinstance(value, int):
-                raise UsageError(expected=f"a number for {key}", got=value, where="--param")
-            low, high = LIMITS.get(key, (0, 0))
-            if key in LIMITS and not (isinstance(value, int) and low <= value <= high):
-                raise UsageError(expected=f"{key} in {low}..{high}", got=value, where="--param")
-            choices = CHOICES.get(key)
-            if choices and value not in choices:
-                raise UsageError(expected=f"{key} out of {', '.join(choices)}", got=value, where="--param")
-            merged[key] = value
+    @cached_property
+    def params(self) -> Parameters:
+        """What a run of this scenario can be told: the parameters of the set-up and of the cast."""
+        of_cast = (param for actor in self.cast for param in actor.params)
+        return Parameters(self.name, (*build.PARAMS, *PARAMS, *of_cast), self.overrides)
+
+    @property
+    def defaults(self) -> Values:
+        """Every parameter with its default."""
+        return self.params.defaults
+
+    def typed(self, texts: Mapping[str, str]) -> Values:
+        """Return parameters that were given as texts.  Raises UsageError."""
+        return self.params.typed(texts)
+
+    def merged(self, values: Mapping[str, Value]) -> Values:
+        """Return the defaults with `values` over them.  Raises UsageError for what is unknown or not allowed."""
+        merged = self.params.merged(values)
         self.playing(merged)
         return merged
 
-    def playing(self, params: Params) -> dict[str, Actor]:
-        """Return the cast less those that the parameter `without` leaves out.  Raises UsageError for a stranger."""
-        without = [name for name in str(params.get("without", "")).split(",") if name]
-        for name in without:
-            if name not in self.cast:
+    def playing(self, values: Values) -> tuple[Actor, ...]:
+        """Return the cast less the actors that are left out.  Raises UsageError for one that is not cast."""
+        names = [actor.name for actor in self.cast]
+        left_out = absent(values)
+        for name in left_out:
+            if name not in names:
                 raise UsageError(
-                    expected=f"actors of {self.name}: {', '.join(self.cast)}", got=name, where="--param without"
+                    expected=f"actors of {self.name}: {', '.join(names)}", got=name, where=f"--param {WITHOUT.name}"
                 )
-        return {name: actor for name, actor in self.cast.items() if name not in without}
+        return tuple(actor for actor in self.cast if actor.name not in left_out)
 
-    def ncpus(self, params: Params) -> int:
-        """Return the number of CPUs: one for each actor unless `cpus` says otherwise (0: that), and an idle one."""
-        cpus = params.get("cpus", 0)
-        actors = cpus if isinstance(cpus, int) and cpus else max(2, len(self.playing(params)))
-        return actors + (params.get("irq") == "idle")
+    def ncpus(self, values: Values) -> int:
+        """Return the number of CPUs: `cpus`, or one for each actor (at least two); with `irq` idle, one more."""
+        cpus = CPUS.value_in(values) or max(2, len(self.playing(values)))
+        return cpus + (IRQ.value_in(values) == "idle")
 
-    def steps(self, params: Params, actions: int = 0) -> int:
+    def steps(self, values: Values, actions: int = 0) -> int:
         """Return the bound of a run in ops.  Args: actions: of the workload, if there is one."""
-        numbers = {key: value for key, value in params.items() if isinstance(value, int)}
-        rounds = numbers["rounds"] * (len(self.cast) + numbers["burst"] + numbers["reads"])
-        rounds += numbers["migrations"] * numbers["batch"]
-        return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + numbers["pages"] * STEPS_PER_ROUND
+        rounds, burst, reads, migrations, batch = (param.value_in(values) for param in COUNTED)
+        rounds = rounds * (len(self.cast) + burst + reads) + migrations * batch
+        return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + PAGES.value_in(values) * STEPS_PER_ROUND
 
     def play(self, stage: Stage) -> None:
-        """Be the main task of one run; what comes before and after the actors' play is not explored."""
+        """Be the main task of one run.  What comes before and after the actors' play has one fixed order."""
         with rt.fixed_order():
-            build(stage, self.ncpus(stage.params))
+            build.build(stage, self.ncpus(stage.params))
             if self.before is not None:
                 self.before(stage)
-            ncpus = stage.machine.ncpus - (stage.params.get("irq") == "idle")
-            for i, (name, actor) in enumerate(self.playing(stage.params).items()):
-                rt.spawn(actor, stage, name=name, cpu=i % ncpus)
+            ncpus = stage.machine.ncpus - (stage.value(IRQ) == "idle")
+            for i, actor in enumerate(self.playing(stage.params)):
+                rt.spawn(actor.play, stage, name=actor.name, cpu=i % ncpus)
         rt.join_others()
         with rt.fixed_order():
             if self.after is not None:
                 self.after(stage)
             self._snapshot(stage, "quiescent")
-            sync(stage)
+            build.sync(stage)
             self._snapshot(stage, "synced")
 
     @staticmethod
     def _snapshot(stage: Stage, when: str) -> None:
         rt.note("snapshot", when)
         stage.final[when] = snapshot(stage)
-
-
-MODES = ("MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC")
-CHOICES: dict[str, tuple[str, ...]] = {"mode": MODES, "irq": ("submitter", "any", "idle")}
-LIMITS: dict[str, tuple[int, int]] = {
-    "pages": (1, 64),
-    "buffers": (1, 8),
-    "words": (1, 8),
-    "rounds": (1, 1000),
-    "migrations": (1, 10_000),
-    "passes": (1, 10),
-    "batch": (1, 32),
-    "cpus": (0, 8),
-    "wbuf": (1, 64),
-    "metadata": (0, 1),
-    "direct": (0, 1),
-    "device": (0, 1),
-    "resched": (0, 1),
-    "errors": (0, 1),
-    "dirtied": (0, 64),
-    "warm": (0, 64),
-    "idle": (0, 10_000),
-    "pagevec": (1, 14),
-    "burst": (1, 64),
-    "reads": (1, 64),
-}

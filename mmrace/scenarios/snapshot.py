@@ -1,7 +1,7 @@
 """A snapshot of the model at rest: plain data for the record, names instead of objects.
 
-Taken between ops, without any; so it is only meaningful when no other task runs.  Invariant: it says what is there, not
-whether that is right.  Its shape is described with the record schema.
+It is read without ops, so it has a meaning only while no other task runs.  Invariant: it says what is there; whether
+that is right, the oracles say.  Its shape is described with the record schema.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ NAMES_KEPT = 4096  # different values of flag words: a scenario has some hundred
 
 @lru_cache(NAMES_KEPT)
 def _names_of(bits: type[IntEnum], value: int) -> tuple[str, ...]:
-    """Name the bits that are set in a value: at rest there are few different ones, the same in every run."""
+    """Name the bits that are set in a value.  At rest few values occur, and the same in every run."""
     return tuple(bit.name for bit in bits if value >> bit & 1)
 
 
 _unused: dict[tuple[int, int], dict[str, Any]] = {}
-"""The row of a page that nobody touched, by pfn and number of words: nine of ten pages, and the same in every run."""
+"""Rows of untouched pages by pfn and number of words: nine of ten pages, and the same in every run."""
 
 
 def _page(page: Page) -> dict[str, Any]:

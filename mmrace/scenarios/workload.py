@@ -1,8 +1,8 @@
 """Recorded workloads: what a real kernel did to which page and buffers, in which order and how close together.
 
-A workload is data (schema ``mmrace-workload/1``, made by ``tools/ktrace_workload.py`` from a kernel log).  Here it is
-loaded and checked; `recorded` in this package plays it.  Invariant: a loaded workload is sorted, its pages are in range
-and every action is of a known kind, or UsageError says what is not.
+A workload is data (schema ``mmrace-workload/1``), which ``tools/ktrace_workload.py`` makes from a kernel log and checks
+by this same reader.  `recorded` in this package plays it.  Invariant: the actions of a loaded workload are sorted, of
+known kinds, and on pages and buffers that exist; anything else is a UsageError.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KINDS = ("dirty", "writeback", "migrate", "commit", "reclaim")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One recorded deed.  Times are microseconds from the first one; page -1 is none (commit)."""
+    """One recorded action.  Times are microseconds from the first one; a commit has no page (-1)."""
 
     do: str
     begin_us: int
@@ -67,17 +67,20 @@ class Workload:
         """Parse a workload's JSON.  Raises UsageError."""
         try:
             data = json.loads(text)
+        except ValueError as error:
+            raise _malformed(error, where) from error
+        return cls.of(data, where)
+
+    @classmethod
+    def of(cls, data: dict[str, Any], where: str) -> Workload:
+        """Make a workload of decoded JSON.  Raises UsageError."""
+        try:
             if data["schema"] != SCHEMA:
                 raise UsageError(expected=SCHEMA, got=data["schema"], where=where, try_="convert the trace again")
             actions = tuple(_action(entry) for entry in data["actions"])
             made = cls(data["name"], data["source"], tuple(int(page["buffers"]) for page in data["pages"]), actions)
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise UsageError(
-                expected=f"a workload ({SCHEMA})",
-                got=f"{type(error).__name__}: {error}",
-                where=where,
-                try_="make it with tools/ktrace_workload.py",
-            ) from error
+            raise _malformed(error, where) from error
         made._check(where)
         return made
 
@@ -108,6 +111,15 @@ class Workload:
     def counts(self) -> dict[str, int]:
         """Return how many actions of each kind there are."""
         return dict(Counter(action.do for action in self.actions))
+
+
+def _malformed(error: Exception, where: str) -> UsageError:
+    return UsageError(
+        expected=f"a workload ({SCHEMA})",
+        got=f"{type(error).__name__}: {error}",
+        where=where,
+        try_="make it with tools/ktrace_workload.py",
+    )
 
 
 def _action(entry: dict[str, Any]) -> Action:

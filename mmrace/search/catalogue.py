@@ -1,7 +1,7 @@
 """What there is to choose from: scenarios, canaries, variants, noise, recorded workloads; and the check of a choice.
 
-Invariant: a name that gets past `pick` exists, and a parameter that gets past `parameters` belongs to every scenario
-that will get it.  Not checked: whether a value makes sense to its scenario; the scenario does that.
+Invariant: a name that gets past `pick` exists, and a parameter that gets past `parameters` is known to every scenario
+that will get it, and allowed there: the scenario says so.
 """
 
 from __future__ import annotations
@@ -12,10 +12,22 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs.spec import Params, Value
+from mmrace.runs.spec import Params
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Parameters, Value
 
 CLOSE_MATCHES_MAX = 3
+
+
+class ParamLike(Protocol):
+    """What a list shows of a parameter."""
+
+    @property
+    def default(self) -> Value: ...
+    @property
+    def allowed(self) -> str: ...
+    @property
+    def says(self) -> str: ...
 
 
 class ScenarioLike(Protocol):
@@ -30,7 +42,7 @@ class ScenarioLike(Protocol):
     @property
     def title(self) -> str: ...
     @property
-    def defaults(self) -> Mapping[str, Value]: ...
+    def params(self) -> Mapping[str, ParamLike]: ...
     @property
     def marks(self) -> Sequence[str]: ...
     @property
@@ -39,6 +51,9 @@ class ScenarioLike(Protocol):
     def needs_workload(self) -> bool: ...
     def merged(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return the defaults with `params` over them.  Raises UsageError."""
+
+    def typed(self, texts: Mapping[str, str]) -> Mapping[str, Value]:
+        """Return parameters that were given as texts.  Raises UsageError."""
 
 
 class CanaryLike(Protocol):
@@ -71,7 +86,7 @@ class FunctionEntry:
     """A function among the scenarios of a catalogue: what somebody asked for by name, beside what is installed."""
 
     name: str
-    defaults: Mapping[str, Value]
+    params: Parameters
     digest: str
     title = "a function"
     maker = "function"
@@ -80,8 +95,12 @@ class FunctionEntry:
     needs_workload = False
 
     def merged(self, params: Mapping[str, Value]) -> Mapping[str, Value]:
-        """Return the defaults with `params` over them."""
-        return {**self.defaults, **params}
+        """Return the defaults with `params` over them.  Raises UsageError."""
+        return self.params.merged(params)
+
+    def typed(self, texts: Mapping[str, str]) -> Mapping[str, Value]:
+        """Return parameters that were given as texts.  Raises UsageError."""
+        return self.params.typed(texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,35 +146,14 @@ def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
 
 
 def parameters(pairs: Iterable[str], scenarios: Sequence[ScenarioLike]) -> Params:
-    """Read ``key=value`` pairs, each known to every one of `scenarios`, typed like the default it replaces.
-
-    Raises UsageError.
-    """
-    found: dict[str, Value] = {}
+    """Read ``key=value`` pairs for `scenarios`, each of which must have all of them.  Raises UsageError."""
+    texts: dict[str, str] = {}
     for pair in pairs:
-        key, equals, text = pair.partition("=")
+        key, equals, texts[key] = pair.partition("=")
         if not equals or not key:
             raise UsageError(expected="KEY=VALUE", got=pair, where="--param", try_="--param pages=2")
-        for scenario in scenarios:
-            if key not in scenario.defaults:
-                known = ", ".join(sorted(scenario.defaults)) or "none"
-                close = difflib.get_close_matches(key, scenario.defaults, n=1)
-                hint = f"did you mean {close[0]}? " if close else ""
-                raise UsageError(
-                    expected=f"a parameter of scenario {scenario.name}", got=key, try_=f"{hint}it has: {known}"
-                )
-            found[key] = _typed(key, text, scenario.defaults[key])
+    found: dict[str, Value] = {}
     for scenario in scenarios:
+        found = dict(scenario.typed(texts))
         scenario.merged(found)
     return tuple(sorted(found.items()))
-
-
-def _typed(key: str, text: str, default: Value) -> Value:
-    if isinstance(default, str):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(
-            expected="a whole number", got=text, where=f"--param {key}", try_=f"--param {key}={default}"
-        ) from None

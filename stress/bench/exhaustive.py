@@ -1,9 +1,10 @@
 """How far DPOR goes on the casts: classes, executions, seconds; to the end where it can, else as far as the time goes.
 
-    python stress/bench/exhaustive.py [--seconds S] [--json FILE] [NAME...]
+    python stress/bench/exhaustive.py [--seconds S] [--json FILE] [--strict] [NAME...]
 
 Each entry of `ENTRIES` is one program with its parameters, printed as the command that repeats it.  Oracles judge each
-class; a finding would be printed.  Not measured: several processes, since a walk is one.
+class; a finding would be printed.  With --strict the exit code is 1 unless each walk passed, to the end where `ENTRIES`
+expects that.  Not measured: several processes, since a walk is one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,15 +100,22 @@ def walk(entry: Entry, seconds: float) -> Exploration:
         return Explorer(ask, MAKERS, Path(folder), Lines()).run()
 
 
-def main() -> None:
-    """Walk and print."""
+def as_expected(entry: Entry, result: Exploration) -> bool:
+    """Say whether a walk found nothing, and whether it came to its end where that is expected."""
+    return not result.hits and (not entry.whole or (result.covered is not None and result.covered.exhausted))
+
+
+def main() -> int:
+    """Walk and print; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(entry.name for entry in ENTRIES))
     parser.add_argument("--seconds", type=float, default=1800.0, help="at most, for each")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a walk did not end as expected")
     options = parser.parse_args()
     os.sched_setaffinity(0, cores()[:1])
     rows = []
+    missed = []
     for entry in ENTRIES:
         if options.names and entry.name not in options.names:
             continue
@@ -114,6 +123,8 @@ def main() -> None:
         print(f"mmrace explore {entry.scenario} --exhaustive {params}", flush=True)
         result = walk(entry, options.seconds)
         assert result.covered is not None
+        if not as_expected(entry, result):
+            missed.append(entry.name)
         rows.append(
             {
                 "name": entry.name,
@@ -139,7 +150,10 @@ def main() -> None:
         print(f"  what happened in them: {happened}", flush=True)
         if options.json:
             options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if missed:
+        print(f"not as expected: {', '.join(missed)}")
+    return 1 if options.strict and missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """How fast each planted bug is found under a controlled engine: schedules and seconds to find, for each strategy.
 
     python stress/bench/hunts.py [--seeds 20] [--seconds 10] [--cap N] [--engine fiber|gate] [--strategies TEXT]...
-                                 [--canaries NAME]... [--cpu] [--json FILE]
+                                 [--canaries NAME]... [--cpu] [--json FILE] [--strict]
 
 A hunt draws the schedules that `mmrace explore --strategy TEXT --seed K` would draw, on the program that the canary
 names for it (`Canary.hunt`), judges each by all oracles, and ends at the first that the canary's own oracle and rule
@@ -11,8 +11,8 @@ What a hunt's strategy needs to know beforehand (which accesses race, the profil
 to each hunt, as each `mmrace explore` would pay it.  Everything is made in this process, on one core.
 
 A systematic strategy walks one tree, whatever the seed: there is one hunt of it, and every run counts, those of no use
-too.  The bar is the portfolio's: every canary in each of 20 seeds within 10 s.  Not measured: the second run of a
-failure, saving it, and shrinking.
+too.  The bar is the portfolio's: every canary in each of 20 seeds within 10 s; with --strict the exit code is 1 where
+it is not met.  Not measured: the second run of a failure, saving it, and shrinking.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import gc
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator
@@ -224,13 +225,17 @@ def _figure(value: float, more: bool, digits: int) -> str:
     return f"{'> ' if more else ''}{value:,.{digits}f}"
 
 
+def meets_bar(cell: Cell) -> bool:
+    """Say whether the portfolio's bar is met, as far as it was measured."""
+    return cell.found == len(cell.hunts) and max(hunt.seconds for hunt in cell.hunts) <= BAR_SECONDS
+
+
 def bar(cell: Cell) -> str:
-    """Say whether the portfolio's bar is met."""
+    """Return the line that says whether the portfolio's bar is met."""
     slowest = max(hunt.seconds for hunt in cell.hunts)
+    word = "met" if meets_bar(cell) else "NOT met"
     if len(cell.hunts) < BAR_SEEDS:
         word = "not measured"
-    else:
-        word = "met" if cell.found == len(cell.hunts) and slowest <= BAR_SECONDS else "NOT met"
     return f"{cell.canary:24}{word}: {cell.found} of {len(cell.hunts)}, slowest {slowest:.2f} s"
 
 
@@ -247,8 +252,8 @@ def table(names: list[str], texts: list[str], engine: str, seeds: int, limits: L
     return cells
 
 
-def main() -> None:
-    """Print the table and the bar; with --json keep the figures too."""
+def main() -> int:
+    """Print the table and the bar, with --json keep the figures too; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=BAR_SEEDS)
     parser.add_argument("--seconds", type=float, default=BAR_SECONDS, help="at most, for each hunt")
@@ -258,6 +263,7 @@ def main() -> None:
     parser.add_argument("--canaries", nargs="+", default=list(canaries()), choices=list(canaries()), metavar="NAME")
     parser.add_argument("--cpu", action="store_true", help="seconds of this process's CPU time, not of the clock")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if the bar is not met")
     options = parser.parse_args()
     load, allowed = os.getloadavg()[0], cores()
     os.sched_setaffinity(0, allowed[:1])
@@ -269,12 +275,13 @@ def main() -> None:
     gc.disable()
     cells = table(options.canaries, options.strategies, options.engine, options.seeds, limits, clock)
     print(f"\nportfolio: each of {BAR_SEEDS} seeds within {BAR_SECONDS:g} s")
-    for cell in cells:
-        if cell.strategy == portfolio.NAME:
-            print(bar(cell))
+    barred = [cell for cell in cells if cell.strategy == portfolio.NAME]
+    for cell in barred:
+        print(bar(cell))
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n", encoding="utf-8")
+    return 1 if options.strict and not all(map(meets_bar, barred)) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

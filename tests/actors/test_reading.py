@@ -6,7 +6,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, reader, reclaimer, writer
-from mmrace.actors.stage import Stage
+from mmrace.actors.stage import PAGES, Stage
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.mm import filemap
 from mmrace.kernel.mm import page as page_
@@ -91,11 +91,17 @@ def test_versions_are_unique_and_grow() -> None:
     assert drawn == sorted(set(drawn)) and drawn[0] > 0
 
 
-def test_a_number_is_a_number() -> None:
+def test_a_value_is_that_of_the_run_and_an_undeclared_parameter_has_none() -> None:
     stage = Stage({"pages": 3, "mode": "MIGRATE_SYNC", "rounds": 4})
-    assert (stage.number("pages"), stage.pages, stage.rounds) == (3, 3, 4)
-    with pytest.raises(AssertionError):
-        stage.number("mode")
+    assert (stage.value(PAGES), stage.value(migrator.MODE)) == (3, "MIGRATE_SYNC")
+    assert (stage.pages, stage.rounds) == (3, 4)
+    with pytest.raises(KeyError, match="reads"):
+        stage.value(reader.READS)
+
+
+def test_the_set_up_has_the_default_where_an_actor_is_not_cast() -> None:
+    assert Stage({"reads": 7}).value_or_default(reader.READS) == 7
+    assert Stage({}).value_or_default(reader.READS) == reader.READS.default
 
 
 @pytest.mark.parametrize(("pages", "buffers", "choices"), [(1, 1, 0), (1, 2, 1), (2, 1, 1), (2, 2, 2)])

@@ -24,6 +24,7 @@ def clock() -> hunts.Clock:
     return lambda: float(next(ticks))
 
 
+@pytest.mark.slow
 def test_each_seed_finds_an_easy_canary_and_has_its_line(
     clock: hunts.Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -44,6 +45,7 @@ def test_the_same_seed_hunts_the_same_schedules(clock: hunts.Clock) -> None:
     assert one == two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["feedback:base=pos,generation=2", "delay", "preemption", "dpor"])
 def test_loops_and_trees_are_walked_run_by_run(text: str, clock: hunts.Clock) -> None:
     canary = canaries()[EASY]

@@ -93,6 +93,7 @@ def test_each_program_has_the_bug_that_it_claims_and_no_other(program: Program) 
     assert (DEADLOCK in outcomes) == (program is PHILOSOPHERS)
 
 
+@pytest.mark.slow
 @by_name
 @by_engine
 def test_walks_have_outcomes_of_the_enumerator_only(program: Program, engine: type[Controlled]) -> None:

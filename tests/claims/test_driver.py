@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmrace import scenarios
 from mmrace.claims import driver, result
 from mmrace.claims.driver import ClaimsRun, counted, parts_for, select, spec_of
 from mmrace.claims.judges import CLAIMS, Claim, Example, Instances, Part
@@ -35,6 +36,12 @@ def test_every_claim_has_its_programs_or_none_and_a_reason() -> None:
     assert {name for names in TESTS.values() for name in names} == set(SETTINGS)
 
 
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.name)
+def test_every_program_has_only_parameters_of_its_scenario(setting: Setting) -> None:
+    scenario = scenarios.get(setting.scenario)
+    assert dict(setting.params).items() <= scenario.merged(dict(setting.params)).items()
+
+
 def test_select_takes_names_in_any_case_and_refuses_others() -> None:
     assert [claim.name for claim in select(["c7", "C3"])] == ["C3", "C7"]
     assert len(select([])) == len(CLAIMS)
@@ -57,6 +64,7 @@ def test_what_a_run_says_of_a_claim_does_not_depend_on_the_other_claims() -> Non
     assert alone.counters["C3.tested"] > 0
 
 
+@pytest.mark.slow
 def test_c7_is_found_false_and_its_witness_repeats(tmp_path: Path) -> None:
     trial = ClaimsRun(select(["C7"]), tmp_path, Options(runs=12))
     result = trial.run()
@@ -73,6 +81,7 @@ def test_c7_is_found_false_and_its_witness_repeats(tmp_path: Path) -> None:
     assert record.sites[witness.example.steps[1]]  # the witness was made again, with sites
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     first = ClaimsRun(select(["C3"]), tmp_path / "one", Options(runs=10, jobs=1)).run()
     again = ClaimsRun(select(["C3"]), tmp_path / "two", Options(runs=10, jobs=2)).run()
@@ -88,6 +97,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TESTS, "C2", ("alone",))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_a_program_that_was_walked_to_its_end_is_exhausted(tmp_path: Path) -> None:
     result = ClaimsRun(select(["C2"]), tmp_path, Options()).run()
@@ -99,6 +109,7 @@ def test_a_program_that_was_walked_to_its_end_is_exhausted(tmp_path: Path) -> No
     assert result.sampled(part) == PartCounts()
 
 
+@pytest.mark.slow
 def test_a_walk_that_was_cut_is_not_exhausted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TESTS, "C3", ("sync-reader",))
     result = ClaimsRun(select(["C3"]), tmp_path, Options(runs=3)).run()
@@ -107,6 +118,7 @@ def test_a_walk_that_was_cut_is_not_exhausted(tmp_path: Path, monkeypatch: pytes
         assert evidence.runs == 3 and not evidence.exhausted
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_a_walked_class_can_be_a_witness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def says_no(record: Record) -> Instances:
@@ -122,6 +134,7 @@ def test_a_walked_class_can_be_a_witness(tmp_path: Path, monkeypatch: pytest.Mon
     assert result.exit_code == EXIT_FAIL
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_a_run_that_did_not_finish_is_a_finding_and_is_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -134,6 +147,7 @@ def test_a_run_that_did_not_finish_is_a_finding_and_is_not_counted(
     assert result.exit_code == EXIT_FAIL
 
 
+@pytest.mark.slow
 def test_a_witness_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "claims").write_text("a file where a folder should be")
     result = ClaimsRun(select(["C0"]), tmp_path, Options(runs=2)).run()

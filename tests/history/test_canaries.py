@@ -53,12 +53,14 @@ def test_its_unmodified_twin_passes(name: str, seed: int) -> None:
     assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(HUNTED))
 def test_the_same_seed_finds_the_same_again(name: str) -> None:
     spec = spec_of(name, HUNTED[name][0])
     same_again(spec, spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(HUNTED))
 def test_gate_and_fiber_find_the_same(name: str) -> None:
     seed = HUNTED[name][0]

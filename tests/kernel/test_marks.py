@@ -6,6 +6,8 @@ import ast
 import importlib
 from pathlib import Path
 
+import pytest
+
 KERNEL = Path(__file__).resolve().parents[2] / "mmrace" / "kernel"
 MARKING = ("reached", "_stop")
 
@@ -37,6 +39,7 @@ def test_marks_in_source_are_listed() -> None:
     assert sorted(in_source() - set(listed())) == []
 
 
+@pytest.mark.slow
 def test_listed_marks_are_in_source() -> None:
     assert sorted(set(listed()) - in_source()) == []
 

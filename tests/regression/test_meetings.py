@@ -68,6 +68,7 @@ def migrate_async(stage: Stage) -> None:
     swap.lru_add_drain_all(stage.machine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [0, 1, 3])
 def test_an_async_back_out_leaves_the_old_page_as_before(noise: str, busy: int) -> None:
     def body(stage: Stage) -> None:
@@ -91,6 +92,7 @@ def test_an_async_back_out_leaves_the_old_page_as_before(noise: str, busy: int) 
     assert cached(played.stage).words.values == [0, 0, 1, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_an_async_back_out_under_readers_loses_no_reference(noise: str) -> None:
     def body(stage: Stage) -> None:
         readers = [rt.spawn(reader.reader, stage, name=f"reader{i}", cpu=2 + i) for i in range(2)]
@@ -112,6 +114,7 @@ def test_an_async_back_out_under_readers_loses_no_reference(noise: str) -> None:
     assert {tuple(words) for *_, words in played.notes("read-end")} == {(0, 0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [MIGRATE_SYNC_LIGHT, MIGRATE_SYNC])
 def test_a_sync_migration_waits_in_its_window_for_journal_io_and_the_data_survive(
     noise: str, mode: MigrateMode
@@ -153,6 +156,7 @@ def test_a_sync_migration_waits_in_its_window_for_journal_io_and_the_data_surviv
     assert_idle(played.stage)
 
 
+@pytest.mark.slow
 def test_a_reader_that_meets_a_frozen_page_reads_the_new_one(noise: str) -> None:
     lock_buffers = migrate.buffer_migrate_lock_buffers
     frozen: list[rt.Completion] = []
@@ -194,6 +198,7 @@ def test_a_reader_that_meets_a_frozen_page_reads_the_new_one(noise: str) -> None
     assert_idle(played.stage)
 
 
+@pytest.mark.slow
 def test_reclaim_and_migration_never_both_win_a_page(noise: str) -> None:
     def body(stage: Stage) -> None:
         writer.write_block(stage, 0)

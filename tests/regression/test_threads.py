@@ -54,6 +54,7 @@ def ends(spec: RunSpec, then: Callable[[str], None]) -> None:
     assert {thread for thread in threading.enumerate() if thread.name != "mmrace.watch"} <= foreign
 
 
+@pytest.mark.slow
 @pytest.mark.repeat(3)
 @pytest.mark.parametrize("noise", PROFILES)
 def test_no_thread_is_left_after_a_free_run(noise: str) -> None:
@@ -69,6 +70,7 @@ def test_no_thread_is_left_after_a_violation_or_a_deadlock(name: str) -> None:
     ends(spec_of(name, HUNTED[name][0]), failed)
 
 
+@pytest.mark.slow
 @pytest.mark.repeat(3)
 @pytest.mark.parametrize("noise", PROFILES)
 def test_no_thread_is_left_after_a_double_put_on_real_threads(noise: str) -> None:

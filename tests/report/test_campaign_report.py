@@ -125,6 +125,7 @@ def test_progress_line_has_every_number() -> None:
     assert "canaries 1 of 1" in shown
 
 
+@pytest.mark.slow
 def test_plain_lines_come_no_more_often_than_asked() -> None:
     now = [0.0]
     shown = console()

@@ -47,10 +47,12 @@ def test_every_scenario_gives_one_record(scenario: str) -> None:
         assert agree(spec) == "PASS", strategy
 
 
+@pytest.mark.slow
 def test_a_recorded_workload_gives_one_record() -> None:
     assert agree(RunSpec("recorded", workload=min(packaged()), strategy="pos", seed=2)) == "PASS"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
 def test_every_canary_gives_one_record(canary: Any) -> None:
     spec = RunSpec(canary.scenario, SMALL, variant=canary.name)

@@ -40,6 +40,7 @@ def kept(spec: RunSpec) -> Record:
     return record
 
 
+@pytest.mark.slow
 def test_profiles_are_equal_in_every_process() -> None:
     program = MAKERS.program(SPEC)
     here = " ".join([*sorted(racing(program)), profile_of(program).digest, profile_of(program, racing(program)).digest])

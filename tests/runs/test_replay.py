@@ -159,6 +159,7 @@ def endless() -> None:
         rt.spawn(spin, cpu=cpu)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("main", "how"), [(abba, "deadlock"), (overshoot, "violation"), (freed, "violation"), (endless, "bound")]
 )

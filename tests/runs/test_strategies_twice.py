@@ -51,6 +51,7 @@ def scenario_of(program: Program) -> None:
     program.scenario.play(Stage(program.params, None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).kind == "sampler"])
 def test_a_sampler_gives_the_same_run_twice(name: str, saved: str) -> None:
     text = name + OPTIONS.get(name, "").format(record=saved)

@@ -1,7 +1,8 @@
 """Every way to run a small program, for the contract tests: what holds must hold on each engine.
 
 `SETUPS` lists them: `gate` and `fiber` with random walks and with fair turns, `free` with every noise profile.  A
-program is a function that plays the main task; an assertion that fails inside a task fails the test.
+program is a function that plays the main task; an assertion that fails inside a task fails the test.  In a quick tier
+one way on each engine is enough.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
+
+import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
@@ -170,8 +173,8 @@ CONTROLLED = (
     _turns(fiber, 3),
 )
 FREE = tuple(_noisy(profile) for profile in PROFILES)
-SETUPS = (*CONTROLLED, *FREE)
 ONE_OF_EACH = (CONTROLLED[0], CONTROLLED[5], FREE[1])
+SETUPS = [pytest.param(setup, marks=[] if setup in ONE_OF_EACH else pytest.mark.slow) for setup in (*CONTROLLED, *FREE)]
 
 
 def until(condition: Callable[[], object]) -> None:

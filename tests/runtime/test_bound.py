@@ -23,6 +23,7 @@ def _ping(notes: bool) -> None:
     rt.join_others()
 
 
+@pytest.mark.slow
 def test_a_run_that_gets_nowhere_after_its_bound_is_a_livelock(run: Setup) -> None:
     outcome = run(lambda: _ping(notes=False), steps_max=STEPS)
     assert (outcome.how, outcome.detail["kind"]) == ("bound", "livelock")

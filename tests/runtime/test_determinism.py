@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
+
 from mmrace import runtime as rt
 from mmrace.runtime.record import Record
 from mmrace.strategies.random_walk import RandomWalk
@@ -87,6 +89,7 @@ def _lines_of_another_process(hash_seed: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_two_processes_with_other_hash_seeds_print_the_same_record() -> None:
     here = list(walk(contended, "hash seeds", sites=True).record.lines())
     assert len(here) > 500

@@ -87,7 +87,7 @@ def _finished(unwound: list[str]) -> None:
 
 
 ENDS = {
-    "violation": _violation, "deadlock": _deadlock, "bound": _bound, "abort": _crash, "finished": _finished,
+    "violation": _violation, "deadlock": _deadlock, "bound": _bound, "crash": _crash, "finished": _finished,
 }  # fmt: skip
 
 
@@ -101,6 +101,7 @@ def test_every_task_that_began_unwinds(run: Setup, how: str) -> None:
     assert len(unwound) == len(set(unwound)) == len(begun)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ENDS)
 def test_threads_are_kept_and_none_is_leaked(run: Setup, how: str) -> None:
     runs = RUNS // 8 if how == "bound" else RUNS  # these take a while to reach it
@@ -183,10 +184,20 @@ def test_what_a_finally_trips_over_while_it_unwinds_is_nobodys_finding(run: Setu
     assert not outcome.notes("violation")
 
 
-def test_the_first_error_of_a_program_is_reported_and_the_run_is_no_verdict(run: Setup) -> None:
+def test_the_first_error_of_a_program_ends_the_run_and_is_told_with_its_place(run: Setup) -> None:
     outcome = run(lambda: _crash([]), raising=False)
     assert isinstance(outcome.engine.error, KeyError)
-    assert outcome.detail == {"task": "main", "error": "KeyError('the end')"}
+    detail = outcome.detail
+    assert detail.pop("line") == _crash.__code__.co_firstlineno + 5
+    assert detail == {
+        "task": "main",
+        "error": "KeyError: 'the end'",
+        "type": "KeyError",
+        "text": "'the end'",
+        "function": "_crash",
+        "file": "test_ends.py",
+        "source": 'raise KeyError("the end")',
+    }
 
 
 def test_the_next_run_starts_from_nothing(run: Setup) -> None:

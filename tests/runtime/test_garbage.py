@@ -140,7 +140,7 @@ PROGRAMS: dict[str, tuple[Program, str]] = {
     "two-locks": (two_locks, "deadlock"),
     "asleep": (asleep_for_ever, "deadlock"),
     "used-after-free": (used_after_free, "violation"),
-    "raised": (raised, "abort"),
+    "raised": (raised, "crash"),
     "for-ever": (for_ever, "bound"),
 }
 

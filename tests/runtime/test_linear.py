@@ -31,6 +31,7 @@ def test_a_controlled_record_is_a_history(controlled: Setup) -> None:
     judged(controlled(contended))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_free_record_is_a_linear_extension(profile: str, seed: int) -> None:

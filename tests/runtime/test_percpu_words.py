@@ -89,7 +89,7 @@ def test_a_word_is_read_and_written_by_one_op_on_its_own_lane(run: Setup) -> Non
 def test_a_word_that_is_not_there_is_an_error_of_the_program(run: Setup) -> None:
     outcome = run(lambda: box(words=2).words.read(2), raising=False)
     assert isinstance(outcome.engine.error, IndexError)
-    assert outcome.how == "abort"
+    assert outcome.how == "crash"
 
 
 def test_a_copy_can_be_torn_and_its_record_shows_it() -> None:

@@ -91,6 +91,7 @@ def used(answer: object, record: Record) -> object:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("sites", [False, True], ids=["no-sites", "sites"])
 def test_live_and_loaded_answer_the_same(path: Path, question: str, sites: bool) -> None:
@@ -99,6 +100,7 @@ def test_live_and_loaded_answer_the_same(path: Path, question: str, sites: bool)
     assert used(ask(live), live) == ask(Record.read(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_live_record_answers_the_same_after_its_table_was_made(question: str) -> None:
     fresh, asked = made(), made()

@@ -65,6 +65,7 @@ def test_every_kind_of_op_is_described_and_no_other() -> None:
     assert sorted(rows) == sorted(kind.name for kind in Kind)
 
 
+@pytest.mark.slow
 def test_every_note_is_described_with_its_facts() -> None:
     rows = table("### Notes")
     seen = set()

@@ -78,6 +78,7 @@ CONDITIONS: dict[str, tuple[Callable[[Box], object], Callable[[Box], object]]] =
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", CONDITIONS)
 def test_no_change_is_missed_wherever_it_comes(run: Setup, what: str) -> None:
     holds, change = CONDITIONS[what]

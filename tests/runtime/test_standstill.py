@@ -198,6 +198,7 @@ def test_an_interrupt_that_spins_for_its_own_cpus_lock_is_a_cycle() -> None:
     assert (found["main"]["waits_for"], found["main"]["held_by"]) == ("its CPU", "device")
 
 
+@pytest.mark.slow
 def test_under_free_the_watchdog_finds_what_waits_for_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "STALL_SECONDS", 0.3)
     outcome = free(interrupted_lock)

@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Params, Stage
+from mmrace import scenarios
+from mmrace.actors.stage import Stage
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.mm import page as page_
 from mmrace.kernel.mm.page import Page
-from mmrace.runs.spec import RunSpec
+from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.noise import Noise
+from mmrace.runtime.param import Value, Values
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.scenarios.build import build
-from mmrace.scenarios.casts import BASE
 from mmrace.scenarios.tables import KERNEL
 
 NCPUS = 4
 STEPS_MAX = 60_000  # ops; no correct program of these tests comes near
 POLLS = 4_000  # turns that `until` waits before it gives up
 
-EXPLICIT: Params = {
-    **BASE,
+EXPLICIT: Values = {
     "pages": 1,
     "buffers": 2,
     "words": 2,
@@ -45,6 +45,8 @@ EXPLICIT: Params = {
     "wbuf": 4,
     "resched": 0,
     "irq": "submitter",
+    "warm": 0,
+    "dirtied": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,
@@ -55,14 +57,15 @@ EXPLICIT: Params = {
 }
 
 
-def spelled_out(**changed: int | str) -> tuple[tuple[str, int | str], ...]:
-    """Return every parameter as a spec has them: EXPLICIT with changes."""
-    return tuple(sorted({**EXPLICIT, **changed}.items()))
+def spelled_out(scenario: str, /, **changed: Value) -> Params:
+    """Return every parameter of a scenario as a spec has them: EXPLICIT with changes."""
+    explicit = {name: EXPLICIT[name] for name in scenarios.get(scenario).params}
+    return tuple(sorted({**explicit, **changed}.items()))
 
 
-def gate_spec(scenario: str, seed: int = 0, variant: str = "", /, **changed: int | str) -> RunSpec:
+def gate_spec(scenario: str, seed: int = 0, variant: str = "", /, **changed: Value) -> RunSpec:
     """Return a run under `gate` by random walk, every parameter spelled out."""
-    return RunSpec(scenario, spelled_out(**changed), variant=variant, engine="gate", seed=seed)
+    return RunSpec(scenario, spelled_out(scenario, **changed), variant=variant, engine="gate", seed=seed)
 
 
 @dataclass(slots=True)
@@ -90,7 +93,7 @@ def play(
     strategy: Strategy | None = None,
     noise: str | None = None,
     seed: int = 0,
-    **changed: int | str,
+    **changed: Value,
 ) -> Played:
     """Build a stage and run `body` on it as the main task, to the end of all that it started.
 

@@ -11,7 +11,7 @@ from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.general.judgement import Verdict
 from mmrace.oracles.protocol import PROTOCOL
-from mmrace.scenarios.build import SPARE_PAGES, sync
+from mmrace.scenarios.build import BUFFERS, SPARE_PAGES, WORDS, sync
 from mmrace.scenarios.snapshot import snapshot
 from tests.scenarios.staged import Played, assert_idle, blocks, cached, on_disk, play, ring
 
@@ -43,18 +43,18 @@ def test_every_buffer_is_mapped_uptodate_and_unused(built: Played) -> None:
     numbers = []
     for index in range(stage.pages):
         made = ring(stage, index)
-        assert len(made) == stage.number("buffers")
+        assert len(made) == stage.value(BUFFERS)
         for place, bh in enumerate(made):
             assert set(bh.b_state.names()) == {"BH_Uptodate", "BH_Mapped"}
             assert bh.b_count.value == 0
-            assert rt.peek(bh, "b_data") == place * stage.number("words")
+            assert rt.peek(bh, "b_data") == place * stage.value(WORDS)
             numbers.append(rt.peek(bh, "b_blocknr"))
     first = stage.inode.i_data
     assert numbers == [first + block for block in blocks(stage)]
 
 
 def test_every_block_holds_version_zero_on_disk(built: Played) -> None:
-    assert all(on_disk(built.stage, block) == [0] * built.stage.number("words") for block in blocks(built.stage))
+    assert all(on_disk(built.stage, block) == [0] * built.stage.value(WORDS) for block in blocks(built.stage))
 
 
 def test_nothing_is_dirty_held_or_under_way(built: Played) -> None:

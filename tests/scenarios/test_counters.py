@@ -100,11 +100,12 @@ def test_a_workload_of_a_run_that_did_not_conclude_has_no_pairs() -> None:
     assert count(note("workload-begin", 0), note("workload-begin", 1)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["gate", "free"])
 @pytest.mark.parametrize("scenario", ["four", "recorded"])
 def test_counts_are_the_same_from_memory_and_from_the_file(tmp_path: Path, scenario: str, engine: str) -> None:
     workload = packaged()[0] if scenario == "recorded" else None
-    params = spelled_out(pages=12, buffers=4) if workload else spelled_out(pages=2)
+    params = spelled_out(scenario, pages=12, buffers=4) if workload else spelled_out(scenario, pages=2)
     result = run_one(RunSpec(scenario, params, engine=engine, seed=2, workload=workload), keep_record=True)
     assert result.record is not None
     result.record.write(tmp_path / "run.jsonl")

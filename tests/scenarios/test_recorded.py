@@ -32,7 +32,7 @@ def before(workload: Workload, j: int, k: int) -> bool:
 
 
 def spec(workload: str, engine: str = "gate", noise: str = "off", **changed: int | str) -> RunSpec:
-    params = spelled_out(**{"pages": 12, "buffers": 4, "words": 2, "pagevec": 4, **changed})
+    params = spelled_out("recorded", **{"pages": 12, "buffers": 4, "words": 2, "pagevec": 4, **changed})
     return RunSpec("recorded", params, engine=engine, noise=noise, seed=5, workload=workload)
 
 
@@ -91,6 +91,7 @@ def test_each_kind_has_a_deed_and_one_actor() -> None:
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", packaged())
 def test_a_run_performs_what_was_recorded_and_keeps_its_order(name: str) -> None:
     result, record = run(spec(name))
@@ -106,6 +107,7 @@ def test_a_run_performs_what_was_recorded_and_keeps_its_order(name: str) -> None
     assert sorted(k for _, k in notes(record, "workload-begin")) == list(range(actions))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["gate", "free"])
 def test_what_was_far_apart_never_swaps(engine: str) -> None:
     name = packaged()[0]
@@ -131,6 +133,7 @@ def test_each_actor_performs_its_own_kind_in_the_recorded_order() -> None:
         assert by_task[actor] == [k for k, action in enumerate(workload.actions) if action.do == kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", PROFILES)
 def test_free_runs_perform_a_workload_in_every_noise(tiny_file: str, noise: str) -> None:
     result, record = run(spec(tiny_file, "free", noise, pages=2, buffers=2, pagevec=1))
@@ -155,6 +158,6 @@ def test_a_dirtying_writes_each_recorded_buffer(tiny_file: str) -> None:
 
 
 def test_a_migration_is_tried_in_the_recorded_mode(tiny_file: str) -> None:
-    _, record = run(spec(tiny_file, pages=2, buffers=2, mode="MIGRATE_SYNC_LIGHT"))
+    _, record = run(spec(tiny_file, pages=2, buffers=2))
     modes = [facts[1] for _, op, kind, facts in record.events if op == NOTE and kind == "migrate-begin"]
     assert set(modes) == {"MIGRATE_ASYNC", "MIGRATE_SYNC"}

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mmrace import scenarios
+from mmrace.actors.stage import Stage
 from mmrace.installed import run_one
+from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.noise import PROFILES
-from mmrace.scenarios.scenario import CHOICES, LIMITS, MODES
+from mmrace.runtime.param import AnyParam, Choice, Number, Values
+from mmrace.runtime.strategy import RoundRobin
+from mmrace.scenarios.build import BORROWED
+from mmrace.scenarios.casts import SCENARIOS
+from mmrace.scenarios.scenario import COUNTED, WITHOUT
 from tests.scenarios.staged import EXPLICIT, gate_spec, spelled_out
+from tests.scenarios.workloads import tiny
 
-NAMES = list(scenarios.scenarios())
+NAMES = [scenario.name for scenario in SCENARIOS]
+MODES = list(MigrateMode.__members__)
 CASTS = [name for name in NAMES if not scenarios.get(name).needs_workload]
+DECLARED = {name: param for scenario in SCENARIOS for name, param in scenario.params.items()}
 GATE_SEEDS = range(8)
 VARIATIONS = [(name, i) for name in CASTS for i in range(len(scenarios.get(name).variations))]
 
@@ -29,6 +41,7 @@ def refused(name: str, **params: int | str) -> UsageError:
 # -- they pass ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CASTS)
 def test_every_cast_passes_under_gate_in_every_mode(name: str, mode: str) -> None:
@@ -37,11 +50,12 @@ def test_every_cast_passes_under_gate_in_every_mode(name: str, mode: str) -> Non
         assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), result.spec.command()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", PROFILES)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CASTS)
 def test_every_cast_passes_free_running_in_every_mode_and_noise(name: str, mode: str, noise: str) -> None:
-    params = spelled_out(mode=mode, pages=2, rounds=1)
+    params = spelled_out(name, mode=mode, pages=2, rounds=1)
     result = run_one(RunSpec(name, params, noise=noise, seed=11))
     assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), result.spec.command()
 
@@ -71,45 +85,77 @@ def test_a_run_does_what_its_parameters_count() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_default_is_within_its_limits_and_choices(name: str) -> None:
+def test_every_default_is_allowed(name: str) -> None:
     scenario = scenarios.get(name)
     assert scenario.merged(scenario.defaults) == scenario.defaults
     assert scenario.merged({}) == scenario.defaults
 
 
-def test_every_number_has_limits_and_every_text_choices() -> None:
-    numbers = {key for key, value in EXPLICIT.items() if isinstance(value, int)}
-    assert set(LIMITS) == numbers
-    assert set(CHOICES) == set(EXPLICIT) - numbers - {"without"}
+@pytest.mark.parametrize("param", DECLARED.values(), ids=lambda param: param.name)
+def test_every_parameter_says_what_its_value_means_and_keeps_its_bounds(param: AnyParam) -> None:
+    assert param.says and not param.says.endswith(".")
+    if isinstance(param, Number):
+        assert param.low is not None and param.high is not None
+        assert param.check(param.low) <= param.default <= param.check(param.high)
+        with pytest.raises(UsageError):
+            param.check(param.high + 1)
+    else:
+        assert isinstance(param, Choice) or param is WITHOUT
 
 
-@pytest.mark.parametrize(("key", "limits"), LIMITS.items())
-def test_limits_are_kept_at_both_ends(key: str, limits: tuple[int, int]) -> None:
-    low, high = limits
-    scenario = scenarios.get("four")
-    assert scenario.merged({key: low})[key] == low
-    assert scenario.merged({key: high})[key] == high
-    for beyond in (low - 1, high + 1):
-        error = refused("four", **{key: beyond})
-        assert error.expected == f"{key} in {low}..{high}" and error.got == beyond
+def test_tests_spell_out_every_parameter() -> None:
+    assert set(DECLARED) == set(EXPLICIT)
 
 
-@pytest.mark.parametrize("value", ["3", "", "many"])
-def test_a_text_is_refused_where_a_number_is_expected(value: str) -> None:
-    assert refused("four", pages=value).expected == "a number for pages"
+def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
+    every = set(EXPLICIT)
+    lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
+    assert lacking == {
+        "async-vs-commit": set(),
+        "sync-vs-commit": set(),
+        "four": set(),
+        "migrate-vs-writeback": {"wbuf", "resched"},
+        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata"},
+        "recorded": {"mode", "rounds", "migrations", "batch", "device", "idle", "burst", "reads"},
+    }
 
 
-@pytest.mark.parametrize(("key", "choices"), CHOICES.items())
-def test_texts_are_taken_out_of_their_choices(key: str, choices: tuple[str, ...]) -> None:
-    scenario = scenarios.get("four")
-    assert [scenario.merged({key: choice})[key] for choice in choices] == list(choices)
-    error = refused("four", **{key: "else"})
-    assert all(choice in error.expected for choice in choices)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_reads_every_parameter_of_its_scenario_and_no_other(name: str) -> None:
+    """What `Stage.value` is asked for, and what is read around the actors, is what is declared."""
+    scenario, read = scenarios.get(name), set()
+
+    class Watched(dict[str, int | str]):
+        def __getitem__(self, key: str) -> int | str:
+            read.add(key)
+            return super().__getitem__(key)
+
+        def get(self, key: str, default: Any = None) -> Any:
+            read.add(key)
+            return super().get(key, default)
+
+    workload = tiny() if scenario.needs_workload else None
+    asked: Values = {"idle": 0, "mode": "MIGRATE_ASYNC"}  # `direct` says nothing to MIGRATE_SYNC
+    values = Watched(scenario.merged({key: value for key, value in asked.items() if key in scenario.params}))
+    engine = FiberEngine(RoundRobin(), ncpus=scenario.ncpus(values), steps_max=scenario.steps(values, 7))
+    engine.run(lambda: scenario.play(Stage(values, workload)))
+    assert engine.error is None and engine.end["how"] == "finished"
+    borrowed = {param.name for param in (*BORROWED, *COUNTED)}
+    assert set(scenario.params) <= read <= set(scenario.params) | borrowed
 
 
-def test_an_unknown_parameter_is_refused_with_a_close_one() -> None:
-    assert refused("four", page=2).try_ == "pages"
-    assert refused("four", zzz=2).try_ == ""
+def test_the_bound_and_the_set_up_count_with_a_default_for_an_actor_that_is_not_cast() -> None:
+    """What they were when every scenario had every parameter, so that runs stay as they were."""
+    scenario = scenarios.get("migrate-vs-reclaim")
+    everything = {param.name: param.default for param in COUNTED} | scenario.merged({"rounds": 7})
+    assert "burst" not in scenario.params
+    assert scenario.steps(everything) == scenario.steps(scenario.merged({"rounds": 7}))
+
+
+@pytest.mark.parametrize("key", ["wbuf", "burst"])
+def test_a_parameter_that_only_others_have_is_refused_with_those_that_there_are(key: str) -> None:
+    error = refused("migrate-vs-reclaim", **{key: 2})
+    assert error.expected.startswith("a parameter of migrate-vs-reclaim: pages, ") and error.got == key
 
 
 def test_merging_leaves_the_defaults_alone() -> None:
@@ -119,14 +165,49 @@ def test_merging_leaves_the_defaults_alone() -> None:
     assert scenario.defaults == before
 
 
+# -- records of older versions, which list the parameters of all scenarios -----------------------------------------
+
+
+def test_of_a_record_only_what_differs_from_the_defaults_is_told() -> None:
+    assert scenarios.changed("four", scenarios.get("four").merged({"pages": 5})) == {"pages": 5}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_of_parameters_that_a_scenario_no_longer_has_are_left_out(name: str) -> None:
+    every: Values = {key: param.default for key, param in DECLARED.items()}
+    for param in (*BORROWED, *COUNTED):
+        every[param.name] = param.default
+    assert scenarios.changed(name, {**every, **scenarios.get(name).merged({"pages": 5})}) == {"pages": 5}
+
+
+def test_what_nobody_reads_is_left_out_whatever_its_value() -> None:
+    recorded: Values = {"idle": 3, "mode": "MIGRATE_SYNC", "migrations": 9}
+    assert scenarios.changed("recorded", recorded) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("migrate-vs-reclaim", "wbuf", 2), ("migrate-vs-reclaim", "burst", 3), ("recorded", "batch", 8)],
+)
+def test_what_the_set_up_or_the_bound_read_is_refused_unless_it_is_the_default(name: str, key: str, value: int) -> None:
+    with pytest.raises(UsageError) as caught:
+        scenarios.changed(name, {key: value})
+    assert caught.value.expected.startswith(f"{key}=") and caught.value.got == value
+
+
+def test_a_parameter_of_no_scenario_is_refused() -> None:
+    assert scenarios.changed("four", {"zzz": 1}) == {"zzz": 1}
+    assert refused("four", zzz=1).got == "zzz"
+
+
 # -- the cast ----------------------------------------------------------------------------------------------------
 
 
 def test_without_leaves_actors_out() -> None:
     scenario = scenarios.get("four")
-    assert list(scenario.playing({"without": "reader,writer"})) == [
-        name for name in scenario.cast if name not in ("reader", "writer")
-    ]
+    assert scenario.playing({"without": "reader,writer"}) == tuple(
+        actor for actor in scenario.cast if actor.name not in ("reader", "writer")
+    )
     assert scenario.playing({"without": ""}) == scenario.cast
     result = run_one(gate_spec("four", without="reader,writer"), keep_record=True)
     assert result.record is not None
@@ -145,7 +226,7 @@ def test_each_actor_has_a_cpu_unless_cpus_says_otherwise() -> None:
     assert scenario.ncpus(scenario.defaults) == count
     assert scenario.ncpus(scenario.merged({"without": "reader,writer"})) == count - 2
     assert scenario.ncpus(scenario.merged({"cpus": 3})) == 3
-    alone = ",".join(list(scenario.cast)[1:])
+    alone = ",".join(actor.name for actor in scenario.cast[1:])
     assert scenario.ncpus(scenario.merged({"without": alone})) == 2  # main and one actor must be able to meet
 
 
@@ -153,7 +234,8 @@ def test_each_actor_has_a_cpu_unless_cpus_says_otherwise() -> None:
 def test_actors_share_cpus_in_turn(cpus: int) -> None:
     result = run_one(gate_spec("four", 2, cpus=cpus), keep_record=True)
     assert result.verdict == "PASS" and result.record is not None
-    actors = [task for task in result.record.tasks if task["name"] in scenarios.get("four").cast]
+    cast = {actor.name for actor in scenarios.get("four").cast}
+    actors = [task for task in result.record.tasks if task["name"] in cast]
     assert [task["cpu"] for task in actors] == [i % cpus for i in range(len(actors))]
 
 
@@ -163,13 +245,6 @@ def test_the_bound_grows_with_what_there_is_to_do() -> None:
     for key in ("rounds", "migrations", "burst", "reads", "pages"):
         more = int(scenario.defaults[key]) * 4
         assert scenario.steps(scenario.merged({key: more})) > least, key
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_a_list_shows_of_a_scenario_is_there(name: str) -> None:
-    info = scenarios.scenarios()[name]
-    assert info.title and info.claims
-    assert info.params == scenarios.get(name).defaults
 
 
 def test_an_unknown_scenario_is_refused_with_a_close_name() -> None:

@@ -6,7 +6,7 @@ import json
 import random
 from typing import Any
 
-from mmrace.scenarios.scenario import MODES
+from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.scenarios.workload import KINDS, SCHEMA, Workload
 
 TINY: dict[str, Any] = {
@@ -56,7 +56,7 @@ def drawn(seed: int, actions: int = 30, pages: int = 4) -> Workload:
         if do == "dirty":
             row["buffers"] = [draw.randrange(2)]
         if do == "migrate":
-            row["mode"] = draw.choice(MODES)
+            row["mode"] = draw.choice(list(MigrateMode.__members__))
         rows.append(row)
     rows.sort(key=lambda row: (row["begin_us"], row["end_us"]))
     return Workload.parse(json.dumps({**TINY, "pages": [{"buffers": 2}] * pages, "actions": rows}), "drawn")

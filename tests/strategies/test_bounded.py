@@ -176,6 +176,7 @@ def test_enumeration_runs_each_interleaving_once(threads: Threads) -> None:
     assert walk.exhausted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "cost"), [(PreemptionBounded, preemptions), (DelayBounded, delays)])
 @EACH
 def test_each_bound_adds_the_schedules_of_that_cost(

@@ -120,6 +120,7 @@ def test_dpor_sees_what_enumeration_sees(name: str) -> None:
         assert seen.runs < every.runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_dpor_sees_what_enumeration_sees_of_random_programs(family: str) -> None:
     pairs, large = compared(family)

@@ -235,6 +235,7 @@ def runs_needed(text: str, seed: int, learning: bool) -> int:
     return min(corpus.start, RUNS_MAX)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["random", "pos"])
 def test_feedback_passes_a_chain_of_rare_orders_sooner_than_its_bare_sampler(text: str) -> None:
     learned = [runs_needed(text, seed, True) for seed in SEEDS]

@@ -38,6 +38,7 @@ LOPSIDED: Plan = ((W(),) * 4, (R(),))
 THREE: Plan = ((W(),) * 2, (R(),) * 2, (W(1),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("plan", [TWO, LOPSIDED, THREE], ids=["3+3", "4+1", "2+2+1"])
 def test_pct_draws_each_order_with_its_exact_chance(plan: Plan, depth: int) -> None:
@@ -54,6 +55,7 @@ BUGS: dict[int, Callable[[Order], bool]] = {
 second op comes directly after t1's first, and that after t0's first."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", BUGS)
 def test_pct_finds_a_bug_of_its_depth_at_least_as_often_as_it_promises(depth: int) -> None:
     n, k = len(TWO), sum(map(len, TWO))
@@ -101,6 +103,7 @@ def test_pct_wastes_no_change_where_only_one_task_is_enabled() -> None:
     assert as_few(found, RUNS, Fraction(1, 2 * k)) > FALSE_ALARM
 
 
+@pytest.mark.slow
 def test_pct_counts_no_choice_as_a_point() -> None:
     """t0 makes many choices before its two writes: a change point that fell on one would be wasted."""
     choices, k = 40, 3

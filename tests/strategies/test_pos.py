@@ -29,11 +29,13 @@ PLANS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_pos_draws_each_order_with_its_exact_chance(plan: Plan) -> None:
     assert as_uneven(orders("pos", plan, RUNS), exact.pos(plan)) > FALSE_ALARM
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lost update", "reads first", "mixed"])
 def test_a_random_walk_is_not_taken_for_pos(name: str) -> None:
     assert as_uneven(orders("random", PLANS[name], RUNS), exact.pos(PLANS[name])) < FALSE_ALARM

@@ -69,6 +69,7 @@ def cycle(lanes: Lanes, tasks: int, held: bool) -> tuple[Want, ...]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", [False, True], ids=["any", "held"])
 @pytest.mark.parametrize("tasks", [2, 3])
 @pytest.mark.parametrize("kind", ["mutex", "bit"])

@@ -17,6 +17,7 @@ TWO: Plan = ((W(),) * 3, (R(),) * 2)
 THREE: Plan = ((W(),) * 2, (R(),) * 2, (W(1),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [1, 3])
 @pytest.mark.parametrize("plan", [TWO, THREE], ids=["3+2", "2+2+1"])
 def test_random_delays_draws_each_order_with_its_exact_chance(plan: Plan, bound: int) -> None:

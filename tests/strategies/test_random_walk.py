@@ -30,6 +30,7 @@ def tasks(n: int) -> list[Task]:
     return [Task(i, f"t{i}", None, None, 0) for i in range(n)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", [TWO_BY_THREE, LOPSIDED, THREE_BY_TWO], ids=["2x3", "5+1", "3x2"])
 def test_random_walk_draws_each_order_with_its_exact_chance(plan: Plan) -> None:
     assert as_uneven(orders("random", plan, RUNS), exact.random_walk(plan)) > FALSE_ALARM

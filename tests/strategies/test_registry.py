@@ -62,7 +62,7 @@ def test_every_file_of_the_folder_that_has_a_strategy_is_registered() -> None:
 
 def test_lists_have_what_stands_around_others_first_and_walks_last() -> None:
     kinds = [strategy.kind for strategy in registry.entries()]
-    assert [kind for kind in dict.fromkeys(kinds)] == ["mix", "loop", "sampler", "walk"]
+    assert list(dict.fromkeys(kinds)) == ["mix", "loop", "sampler", "walk"]
     assert sorted(strategy.name for strategy in registry.entries()) == registry.names()
 
 

@@ -78,6 +78,7 @@ def test_other_draws_give_other_schedules(text: str) -> None:
     assert len({tuple(event[:2] for event in engine.events) for engine in runs}) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", SAMPLERS)
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_each_value_is_chosen_with_equal_chances(text: str, n: int) -> None:

@@ -55,6 +55,7 @@ PLANS: dict[str, Plan] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_surw_draws_every_order_of_the_accesses_with_the_same_chance(plan: Plan) -> None:
     assert as_uneven(on_cell(play(plan), profile_of_cell(plan)), exact.uniform(only(plan))) > FALSE_ALARM
@@ -105,6 +106,7 @@ def test_a_child_takes_its_accesses_from_its_parent() -> None:
     assert as_uneven(on_cell(main, shown), exact.uniform(set(permutations((0, 0, 1, 1))))) > FALSE_ALARM
 
 
+@pytest.mark.slow
 def test_surw_counts_accesses_that_were_done_while_they_were_the_only_ones() -> None:
     alone = 10
 

@@ -22,6 +22,7 @@ THREE_BY_TWO: Plan = ((W(),) * 2, (R(1),) * 2, (W(2),) * 2)
 LOPSIDED: Plan = ((W(),) * 6, (R(),) * 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plan", "count"),
     [(TWO_BY_THREE, factorial(6) // 6**2), (THREE_BY_TWO, factorial(6) // 2**3), (LOPSIDED, 28)],

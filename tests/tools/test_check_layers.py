@@ -117,5 +117,6 @@ def test_empty_root_says_where_to_run(tmp_path: Path) -> None:
     assert "run this from the top of the checkout" in line
 
 
+@pytest.mark.slow
 def test_this_checkout_is_clean() -> None:
     assert check(TOOL.parent.parent) == []

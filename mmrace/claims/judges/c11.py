@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
-from mmrace.claims.judges.scene import GET, GUZ, scene
-from mmrace.runtime.kinds import KIND_MASK, SHIFT
+from mmrace.claims.judges.scene import scene
+from mmrace.runtime.kinds import GET, GET_UNLESS_ZERO, KIND_MASK, SHIFT
 from mmrace.runtime.record import Record
 
 
@@ -48,7 +48,7 @@ def check_reason(record: Record) -> Instances:
         found.test()
         lane, last = seen.count.get(migration.newpage, -1), migration.at.get("unlock new", migration.end)
         for step, task, op, _, count in seen.others(migration.task, migration.at["replace"], last):
-            if op >> SHIFT == lane and op & KIND_MASK in (GET, GUZ) and count:
+            if op >> SHIFT == lane and op & KIND_MASK in (GET, GET_UNLESS_ZERO) and count:
                 who = seen.who(task)
                 title = f"{who} has a reference to {migration.newpage} at once: to move the slot back would be to wait"
                 found.decide(title, step, task=who, count=int(count), **seen.facts(migration))

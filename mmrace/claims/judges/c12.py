@@ -8,8 +8,8 @@ nothing keeps one so long in these casts that a record could show it.
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
-from mmrace.claims.judges.scene import QUEUE, TAS, TEST, scene
-from mmrace.runtime.kinds import KIND_MASK, SHIFT
+from mmrace.claims.judges.scene import scene
+from mmrace.runtime.kinds import KIND_MASK, QUEUE, SHIFT, TEST, TEST_AND_SET
 from mmrace.runtime.record import Record
 
 
@@ -42,7 +42,7 @@ def check_attempt(record: Record) -> Instances:
         met, waited = False, None
         for step, _, op, a, _ in seen.mine(migration.task, migration.begin, migration.end):
             kind, lane = op & KIND_MASK, op >> SHIFT
-            met |= bool(a) and ((kind == TAS and lane in locks) or (kind == TEST and lane in writeback))
+            met |= bool(a) and ((kind == TEST_AND_SET and lane in locks) or (kind == TEST and lane in writeback))
             if kind == QUEUE:
                 name = record.lane_name(lane)
                 if name.removesuffix(".queue").rpartition(".")[2] in ("PG_locked", "PG_writeback", "BH_Lock"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration
-from mmrace.claims.judges.scene import QUEUE, TEST, Scene, scene
-from mmrace.runtime.kinds import KIND_MASK, SHIFT
+from mmrace.claims.judges.scene import Scene, scene
+from mmrace.runtime.kinds import KIND_MASK, QUEUE, SHIFT, TEST
 from mmrace.runtime.record import Record
 
 _TO_BE_WRITTEN = ("dirty", "writeout")

@@ -53,7 +53,7 @@ def _entitled(seen: Scene, buffer: str, task: int, step: int) -> bool:
 def check_mapping(record: Record) -> Instances:
     """Look at each page that was moved with its ring: is it a file's?"""
     seen, found = scene(record), Instances()
-    slots = {lane: name for lane, name in record.lanes("Slot", "page").items()}
+    slots = record.lanes("Slot", "page")
     for migration in seen.migrations:
         if not (migration.succeeded and migration.ring):
             continue

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration
-from mmrace.claims.judges.scene import FREEZE, GET, GUZ, PUT, UNFREEZE, Scene, scene
+from mmrace.claims.judges.scene import Scene, scene
 from mmrace.oracles.general.ledger import Ledger
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT
+from mmrace.runtime.kinds import FREEZE, GET, GET_UNLESS_ZERO, KIND_MASK, NOTE, PUT, SHIFT, UNFREEZE
 from mmrace.runtime.record import Record
 
 
@@ -53,7 +53,7 @@ def _foreign(seen: Scene, migration: Migration) -> tuple[int, int, int, int] | N
             return *held[0], accounted + len(held), accounted
         if op == NOTE or op >> SHIFT != lane:
             continue
-        got = kind == GET or (kind == GUZ and new)
+        got = kind == GET or (kind == GET_UNLESS_ZERO and new)
         if task == migration.task:
             accounted += got - (kind == PUT)
         elif got:
@@ -74,7 +74,7 @@ def check_new(record: Record) -> Instances:
         found.test()
         lane = seen.count.get(migration.newpage, -1)
         for step, task, op, ref, count in seen.others(migration.task, migration.at["replace"], migration.copy[1]):
-            if op >> SHIFT == lane and op & KIND_MASK == GUZ and count:
+            if op >> SHIFT == lane and op & KIND_MASK == GET_UNLESS_ZERO and count:
                 who = seen.who(task)
                 found.decide(
                     f"{who} obtains {migration.newpage} ({ref}) before {migration.page} is copied to it",
@@ -90,7 +90,7 @@ def check_freeze(record: Record) -> Instances:
     freezes = {migration.at["freeze"]: migration for migration in seen.migrations if "freeze" in migration.at}
     pages = {lane: name for name, lane in seen.count.items()}
     ledgers = {name: Ledger(name) for name in seen.count}
-    for step in record.steps(NOTE, GET, PUT, GUZ, FREEZE, UNFREEZE):
+    for step in record.steps(NOTE, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE):
         task, op, a, b = record.events[step]
         if op == NOTE:
             _note(record, ledgers, pages, task, a, b)
@@ -130,7 +130,7 @@ def _note(
 
 
 def _count(ledger: Ledger, kind: int, task: int, a: object, b: object) -> None:
-    if kind == GET or (kind == GUZ and b):
+    if kind == GET or (kind == GET_UNLESS_ZERO and b):
         ledger.add(str(a), task)
     elif kind == PUT:
         ledger.drop(str(a), task)

@@ -8,8 +8,8 @@ enough: what a commit's I/O reads of a file's pages it reads under the lock of t
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
-from mmrace.claims.judges.scene import READ, WRITE, scene
-from mmrace.runtime.kinds import SHIFT
+from mmrace.claims.judges.scene import scene
+from mmrace.runtime.kinds import READ, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration
-from mmrace.claims.judges.scene import TAS, Scene, Submit, scene
-from mmrace.runtime.kinds import KIND_MASK, SHIFT
+from mmrace.claims.judges.scene import Scene, Submit, scene
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, TEST_AND_SET
 from mmrace.runtime.record import Record
 
 
@@ -42,7 +42,7 @@ def _refused(seen: Scene, migration: Migration, lanes: dict[int, tuple[int, int]
     """Count the tries of the commit that found a buffer of the ring locked by the migrator."""
     first, last = min(a for a, _ in lanes.values()), max(b for _, b in lanes.values())
     return sum(
-        op & KIND_MASK == TAS and bool(a) and op >> SHIFT in lanes
+        op & KIND_MASK == TEST_AND_SET and bool(a) and op >> SHIFT in lanes
         and lanes[op >> SHIFT][0] <= step <= lanes[op >> SHIFT][1] and seen.in_commit(task, step)
         for step, task, op, a, _ in seen.others(migration.task, first, last)
     )  # fmt: skip

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration
-from mmrace.claims.judges.scene import TEST, Scene, Submit, scene
-from mmrace.runtime.kinds import KIND_MASK, SHIFT
+from mmrace.claims.judges.scene import Scene, Submit, scene
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, TEST
 from mmrace.runtime.record import Record
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration
-from mmrace.claims.judges.scene import GUZ, PUT, READ, Scene, scene
-from mmrace.runtime.kinds import KIND_MASK, SHIFT
+from mmrace.claims.judges.scene import Scene, scene
+from mmrace.runtime.kinds import GET_UNLESS_ZERO, KIND_MASK, PUT, READ, SHIFT
 from mmrace.runtime.record import Record
 
 
@@ -46,7 +46,7 @@ def check_freeze(record: Record) -> Instances:
             continue
         lane = seen.count.get(migration.page, -1)
         for step, task, op, _, count in seen.others(migration.task, start, migration.over()):
-            if op >> SHIFT != lane or op & KIND_MASK != GUZ:
+            if op >> SHIFT != lane or op & KIND_MASK != GET_UNLESS_ZERO:
                 continue
             found.test()
             if count and _returned(seen, migration, task, step):

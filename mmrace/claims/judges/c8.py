@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
-from mmrace.claims.judges.scene import TAS, scene
+from mmrace.claims.judges.scene import scene
 from mmrace.runtime.flags import LOCK
-from mmrace.runtime.kinds import KIND_MASK, SHIFT
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, TEST_AND_SET
 from mmrace.runtime.record import Record
 
 
@@ -30,7 +30,7 @@ def check_apart(record: Record) -> Instances:
         pages = {page for page in (migration.page, migration.newpage) if page is not None}
         lanes = {seen.page_lock[page] for page in pages if page in seen.page_lock}
         found.test(sum(
-            op & KIND_MASK == TAS and bool(a) and b != LOCK and op >> SHIFT in lanes
+            op & KIND_MASK == TEST_AND_SET and bool(a) and b != LOCK and op >> SHIFT in lanes
             and seen.holds.holder(op >> SHIFT, step) == migration.task
             for step, _, op, a, b in seen.others(migration.task, first, migration.over())
         ))  # fmt: skip

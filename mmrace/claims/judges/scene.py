@@ -15,15 +15,26 @@ from typing import Any
 from mmrace.claims.judges.holds import NEVER, Holds
 from mmrace.claims.judges.migration import Migration
 from mmrace.oracles.general.judgement import Fact
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.kinds import (
+    ACQUIRE,
+    CLEAR,
+    COUNT,
+    FREEZE,
+    KIND_MASK,
+    NOTE,
+    READ,
+    RELEASE,
+    SHIFT,
+    SPAWN,
+    STORE,
+    TEST,
+    TEST_AND_CLEAR,
+    TEST_AND_SET,
+    TRY,
+    UNFREEZE,
+    WRITE,
+)
 from mmrace.runtime.record import Record
-
-READ, WRITE, TEST = int(Kind.READ), int(Kind.WRITE), int(Kind.TEST)
-TAS, CLEAR, TAC, STORE = int(Kind.TEST_AND_SET), int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR), int(Kind.STORE)
-ACQUIRE, TRY, RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
-GET, PUT, GUZ = int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)
-COUNT, FREEZE, UNFREEZE = int(Kind.COUNT), int(Kind.FREEZE), int(Kind.UNFREEZE)
-QUEUE, SLEEP, SPAWN = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.SPAWN)
 
 _BITS = (
     ("Page", "flags", "PG_locked"),
@@ -155,7 +166,7 @@ class Scene:
             what, name = entry
             if kind == WRITE and what in self._at:
                 self._wrote(step, task, what, name, b)
-            elif kind in (TAS, CLEAR, TAC, STORE, ACQUIRE, TRY, RELEASE):
+            elif kind in (TEST_AND_SET, CLEAR, TEST_AND_CLEAR, STORE, ACQUIRE, TRY, RELEASE):
                 self._bit(step, task, kind, op >> SHIFT, what, name, a, b)
             migration = now.get(task)
             if migration is not None:
@@ -209,11 +220,11 @@ class Scene:
             if what == "flags" and not b:
                 self.holds.drop(self.page_lock.get(name, -1), step)
         elif what == "PG_lru":
-            if kind in (CLEAR, TAC) and a:
+            if kind in (CLEAR, TEST_AND_CLEAR) and a:
                 self._isolated[name] = step
-        elif (kind == TAS and not a) or kind == ACQUIRE or (kind == TRY and a):
+        elif (kind == TEST_AND_SET and not a) or kind == ACQUIRE or (kind == TRY and a):
             self.holds.take(lane, step, task)
-        elif kind == RELEASE or (kind in (CLEAR, TAC) and a):
+        elif kind == RELEASE or (kind in (CLEAR, TEST_AND_CLEAR) and a):
             self.holds.drop(lane, step)
             if what == "BH_Lock":
                 for submit in reversed(self.submits):
@@ -239,9 +250,9 @@ class Scene:
         if what == "PG_locked":
             self._page_lock(migration, step, kind, name, a, before)
         elif what == "BH_Lock":
-            if kind == TAS and a:
+            if kind == TEST_AND_SET and a:
                 migration.busy.append((step, name))
-            elif kind == TAS:
+            elif kind == TEST_AND_SET:
                 migration.locked[name] = step
             elif kind == CLEAR and a:
                 migration.unlocked[name] = step
@@ -267,7 +278,7 @@ class Scene:
 
     def _page_lock(self, migration: Migration, step: int, kind: int, name: str, a: object, before: bool) -> None:
         at, old = migration.at, name == migration.page
-        if kind == TAS and not a and before:
+        if kind == TEST_AND_SET and not a and before:
             at["lock old" if old else "lock new"] = step
             if not old:
                 migration.newpage = name

@@ -5,7 +5,16 @@
 
 from __future__ import annotations
 
-from mmrace.oracles.general import bug_on, data_race, liveness, lock_discipline, lock_order, refcount, use_after_free
+from mmrace.oracles.general import (
+    bug_on,
+    data_race,
+    liveness,
+    lock_discipline,
+    lock_order,
+    raised,
+    refcount,
+    use_after_free,
+)
 from mmrace.oracles.general.judgement import Oracle
 
 __all__ = ["GENERAL"]
@@ -18,4 +27,5 @@ GENERAL: dict[str, Oracle] = {
     liveness.NAME: liveness.judge,
     lock_order.NAME: lock_order.judge,
     data_race.NAME: data_race.judge,
+    raised.NAME: raised.judge,
 }

@@ -28,7 +28,35 @@ from mmrace.oracles.general import lock_order
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of, signature
 from mmrace.oracles.general.lock_order import MAIN
 from mmrace.oracles.general.locks import lock_bits
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.kinds import (
+    ACQUIRE,
+    CLEAR,
+    DEQUEUE,
+    EXIT,
+    FREEZE,
+    GET_UNLESS_ZERO,
+    IRQ,
+    JOIN,
+    KIND_MASK,
+    PREEMPT,
+    PUT,
+    QUEUE,
+    READ,
+    RELEASE,
+    SET,
+    SHIFT,
+    SLEEP,
+    SPAWN,
+    STORE,
+    TEST,
+    TEST_AND_CLEAR,
+    TEST_AND_SET,
+    TRY,
+    UNFREEZE,
+    WAKE,
+    WRITE,
+    Kind,
+)
 from mmrace.runtime.record import Record
 
 NAME = "data-race"
@@ -36,15 +64,8 @@ PUBLISHED = ("Completion.done",)
 """The runtime's own field whose write is a release and whose read an acquire: in the kernel it stands under its queue's
 lock.  Programs have others, such as what rcu_assign_pointer writes."""
 
-_READ, _WRITE, _TEST, _STORE = int(Kind.READ), int(Kind.WRITE), int(Kind.TEST), int(Kind.STORE)
-_SET, _CLEAR, _TAS, _TAC = int(Kind.SET), int(Kind.CLEAR), int(Kind.TEST_AND_SET), int(Kind.TEST_AND_CLEAR)
-_ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
-_PUT, _GUZ, _FREEZE, _UNFREEZE = int(Kind.PUT), int(Kind.GET_UNLESS_ZERO), int(Kind.FREEZE), int(Kind.UNFREEZE)
-_QUEUE, _SLEEP, _WAKE, _DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
-_SPAWN, _JOIN, _EXIT = int(Kind.SPAWN), int(Kind.JOIN), int(Kind.EXIT)
-_IRQ, _PREEMPT = int(Kind.IRQ), int(Kind.PREEMPT)
-_BITS = frozenset({_SET, _CLEAR, _TAS, _TAC})
-_OTHERS = frozenset({_SPAWN, _JOIN, _EXIT, _WAKE, _SLEEP, _QUEUE, _DEQUEUE, _STORE})
+_BITS = frozenset({SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR})
+_OTHERS = frozenset({SPAWN, JOIN, EXIT, WAKE, SLEEP, QUEUE, DEQUEUE, STORE})
 
 Clock = list[int]  # by task: how far all of it is known to be over; replaced, never changed
 Access = tuple[int, int, int]  # task, its own time, step
@@ -118,23 +139,23 @@ class _Race:
 
     def other(self, step: int, task: int, lane: int, kind: int, a: object, b: object) -> None:
         """What is rare."""
-        if kind == _SPAWN:
+        if kind == SPAWN:
             assert isinstance(a, int)
             self.spawned(task, a)
-        elif kind == _JOIN:
+        elif kind == JOIN:
             assert a is None or isinstance(a, int)
             self.joined(task, a)
-        elif kind == _EXIT:
+        elif kind == EXIT:
             if task != MAIN:
                 self.meet(MAIN, self.clocks[task])
-        elif kind == _WAKE:
+        elif kind == WAKE:
             if a:
                 self.wake(task, lane, b)
-        elif kind == _SLEEP:
+        elif kind == SLEEP:
             clock = self.woken.pop(task, None)
             if clock is not None:
                 self.meet(task, clock)
-        elif kind == _STORE:
+        elif kind == STORE:
             self.stores.append((lane, task, self.clocks[task], step))
         else:  # QUEUE, DEQUEUE
             self.acquire(task, lane)
@@ -148,7 +169,7 @@ class _Race:
         act = self.acquire if what in ("disable", "enter") else self.release
         if what not in ("enter", "exit"):
             act(task, lane)
-        if kind == _IRQ:
+        if kind == IRQ:
             act(task, ~lane)
 
     # -- accesses --------------------------------------------------------------------------------------------------
@@ -230,7 +251,7 @@ def racing_fields(record: Record) -> frozenset[str]:
 
 def _follow(record: Record, race: _Race) -> int:
     """Check each access; return how many there were."""
-    spawns = record.steps(_SPAWN)
+    spawns = record.steps(SPAWN)
     if not spawns:  # nobody to race with
         return 0
     clocks, wrote, read, bits, locks = race.clocks, race.wrote, race.read, race.bits, race.locks
@@ -239,7 +260,7 @@ def _follow(record: Record, race: _Race) -> int:
     # what came before the first spawn is over for everybody
     for step, (task, op, a, b) in enumerate(islice(record.events, spawns[0], None), spawns[0]):
         kind, lane = op & KIND_MASK, op >> SHIFT
-        if kind == _READ:
+        if kind == READ:
             checked += 1
             if lane in published:
                 acquire(task, lane)
@@ -252,10 +273,10 @@ def _follow(record: Record, race: _Race) -> int:
                 read[lane] = (task, clock[task], step)
             else:
                 race.looked(step, task, lane, clock)
-        elif kind == _TEST:
+        elif kind == TEST:
             if lane in released:
                 acquire(task, lane)
-        elif kind == _WRITE:
+        elif kind == WRITE:
             checked += 1
             clock = clocks[task]
             last = wrote.get(lane)
@@ -267,24 +288,24 @@ def _follow(record: Record, race: _Race) -> int:
             wrote[lane] = (task, clock[task], step)
             if lane in published:
                 release(task, lane)
-        elif kind == _ACQUIRE or (kind == _TRY and a):
+        elif kind == ACQUIRE or (kind == TRY and a):
             acquire(task, lane)
-        elif kind in (_RELEASE, _UNFREEZE):
+        elif kind in (RELEASE, UNFREEZE):
             release(task, lane)
-        elif kind in (_IRQ, _PREEMPT):
+        elif kind in (IRQ, PREEMPT):
             race.cpu(task, lane, kind, a)
         elif kind in _BITS:
-            if kind in (_TAS, _TAC):
-                if a != (kind == _TAC):  # it failed: it changed nothing
+            if kind in (TEST_AND_SET, TEST_AND_CLEAR):
+                if a != (kind == TEST_AND_CLEAR):  # it failed: it changed nothing
                     continue
                 acquire(task, lane)
                 bits.append((lane, task, clocks[task], step))
                 release(task, lane)
                 continue
             bits.append((lane, task, clocks[task], step))
-            if kind == _CLEAR and lane in locks:
+            if kind == CLEAR and lane in locks:
                 release(task, lane)
-        elif kind == _PUT or (b and kind in (_GUZ, _FREEZE)):
+        elif kind == PUT or (b and kind in (GET_UNLESS_ZERO, FREEZE)):
             acquire(task, lane)
             release(task, lane)
         elif kind in _OTHERS:

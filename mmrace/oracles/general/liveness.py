@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.kinds import EXIT, KIND_MASK, QUEUE, SHIFT, SLEEP, WAKE
 from mmrace.runtime.record import Record
 
 NAME = "liveness"
-_QUEUE, _SLEEP, _WAKE, _EXIT = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.EXIT)
 
 
 def judge(record: Record) -> Judgement:
@@ -115,14 +114,14 @@ def _sleeps(record: Record, evidence: Evidence) -> int:
     """Judge each sleep; count the sleeps and the ends of tasks."""
     woken: set[int] = set()
     checked = 0
-    for step in record.steps(_QUEUE, _SLEEP, _WAKE, _EXIT):
+    for step in record.steps(QUEUE, SLEEP, WAKE, EXIT):
         task, op, _, b = record.events[step]
         kind = op & KIND_MASK
-        if kind == _QUEUE:
+        if kind == QUEUE:
             woken.discard(task)
-        elif kind == _WAKE:
+        elif kind == WAKE:
             woken.update(b)
-        elif kind == _SLEEP:
+        elif kind == SLEEP:
             checked += 1
             if task not in woken:
                 who, queue = record.task_name(task), record.lane_name(op >> SHIFT)

@@ -17,17 +17,27 @@ from collections import defaultdict
 from mmrace.oracles.general import violations
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of
 from mmrace.oracles.general.locks import lock_bits
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.kinds import (
+    ACQUIRE,
+    CLEAR,
+    EXIT,
+    IRQ,
+    KIND_MASK,
+    NOTE,
+    QUEUE,
+    RELEASE,
+    SHIFT,
+    STORE,
+    TEST_AND_CLEAR,
+    TEST_AND_SET,
+    TRY,
+)
 from mmrace.runtime.record import Record
 
 NAME = "lock-discipline"
 IO = -1  # holder of a lock that was handed to its I/O
 
-_TAS, _STORE = int(Kind.TEST_AND_SET), int(Kind.STORE)
-_CLEAR, _TAC = int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR)
-_ACQUIRE, _TRY, _RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
-_QUEUE, _EXIT, _IRQ = int(Kind.QUEUE), int(Kind.EXIT), int(Kind.IRQ)
-KINDS = (NOTE, _TAS, _CLEAR, _TAC, _STORE, _ACQUIRE, _TRY, _RELEASE, _QUEUE, _EXIT, _IRQ)
+KINDS = (NOTE, TEST_AND_SET, CLEAR, TEST_AND_CLEAR, STORE, ACQUIRE, TRY, RELEASE, QUEUE, EXIT, IRQ)
 
 
 class Audit:
@@ -56,7 +66,7 @@ class Audit:
     def bit(self, step: int, task: int, lane: int, kind: int, old: bool) -> None:
         """A sleeping bit lock is taken or released."""
         self.checked += 1
-        if kind == _TAS:
+        if kind == TEST_AND_SET:
             if not old:
                 self.holder[lane] = task
         elif old:
@@ -159,29 +169,29 @@ def followed(audit: Audit) -> Judgement:
     for step in record.steps(*KINDS):
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
-        if kind == _RELEASE:
+        if kind == RELEASE:
             if a == "irq":
                 irqs_off[task] -= 1
-        elif kind == _ACQUIRE:
+        elif kind == ACQUIRE:
             if a == "irq":
                 irqs_off[task] += 1
             audit.took(step, task, lane, False)
         elif op == NOTE:
             if a in notes:
                 audit.note(task, a, b)
-        elif kind in (_TAS, _CLEAR, _TAC):
+        elif kind in (TEST_AND_SET, CLEAR, TEST_AND_CLEAR):
             if lane in sleeping:
                 audit.bit(step, task, lane, kind, a)
-            elif kind == _TAS and not a and lane in spinning:
+            elif kind == TEST_AND_SET and not a and lane in spinning:
                 audit.took(step, task, lane, False)
-        elif kind == _TRY:
+        elif kind == TRY:
             if a:
                 audit.took(step, task, lane, True)
-        elif kind == _QUEUE:
+        elif kind == QUEUE:
             audit.queued(step, task, lane)
-        elif kind == _IRQ:
+        elif kind == IRQ:
             audit.irq(task, a)
-        elif kind == _EXIT:
+        elif kind == EXIT:
             audit.exited(step, task, a)
         elif not b:
             audit.zeroed(lane)

@@ -26,7 +26,23 @@ from dataclasses import dataclass, replace
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of
 from mmrace.oracles.general.locks import lock_bits
 from mmrace.runtime.flags import LOCK
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.kinds import (
+    ACQUIRE,
+    CLEAR,
+    EXIT,
+    JOIN,
+    KIND_MASK,
+    NOTE,
+    QUEUE,
+    RELEASE,
+    SHIFT,
+    SPAWN,
+    STORE,
+    TEST,
+    TEST_AND_CLEAR,
+    TEST_AND_SET,
+    TRY,
+)
 from mmrace.runtime.record import Record
 
 NAME = "lock-order"
@@ -35,11 +51,8 @@ LINKS_MAX = 4  # tasks in a ring; longer ones are unknown in the kernel's histor
 MAIN = 0  # the task that sets the stage: it sees every end, and a join of all others is no op if nobody is left
 SEARCH_MAX = 20_000  # links that the search for rings looks at: some 10 ms
 
-_TEST, _TAS, _CLEAR, _TAC = int(Kind.TEST), int(Kind.TEST_AND_SET), int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR)
-_ACQUIRE, _TRY, _RELEASE, _STORE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE), int(Kind.STORE)
-_QUEUE, _SPAWN, _JOIN, _EXIT = int(Kind.QUEUE), int(Kind.SPAWN), int(Kind.JOIN), int(Kind.EXIT)
 _NOTE = NOTE & KIND_MASK
-_WANTED = (_TAS, _CLEAR, _TAC, _ACQUIRE, _TRY, _RELEASE, _STORE, _QUEUE, _SPAWN, _JOIN, _EXIT, _NOTE)
+_WANTED = (TEST_AND_SET, CLEAR, TEST_AND_CLEAR, ACQUIRE, TRY, RELEASE, STORE, QUEUE, SPAWN, JOIN, EXIT, _NOTE)
 
 Clock = list[int]  # by task: up to which of its spawns and joins all of it is over
 
@@ -104,7 +117,7 @@ class _Holding:
         for i in range(step - 1, -1, -1):
             who, op, bit, _ = events[i]
             if who == task and op != NOTE:
-                if bit and op & KIND_MASK in (_TEST, _TAS):  # _TAS: in a record from before the mark
+                if bit and op & KIND_MASK in (TEST, TEST_AND_SET):  # TEST_AND_SET: in a record from before the mark
                     self.wants(step, task, op >> SHIFT, queue)
                 return
 
@@ -134,38 +147,38 @@ class _Holding:
                 break
             task, op, a, b = events[step]
             kind, lane = op & KIND_MASK, op >> SHIFT
-            if kind == _ACQUIRE:
+            if kind == ACQUIRE:
                 checked += 1
                 mine = held[task]
                 if mine:
                     self.wants(step, task, lane)
                 mine[lane] = step
-            elif kind == _RELEASE:
+            elif kind == RELEASE:
                 held[task].pop(lane, None)
-            elif kind == _TAS:
+            elif kind == TEST_AND_SET:
                 if b == LOCK:
                     checked += 1
                     if held[task]:
                         self.wants(step, task, lane)
                 if not a:
                     self.set_bit(step, task, lane)
-            elif kind in (_CLEAR, _TAC):
+            elif kind in (CLEAR, TEST_AND_CLEAR):
                 if a and held[task].pop(lane, None) is None:
                     self.cleared(lane)
-            elif kind == _TRY:
+            elif kind == TRY:
                 if a:
                     held[task][lane] = step
             elif kind == _NOTE:
                 if a == "hand-over":
                     self.cleared(b[0])
-            elif kind == _SPAWN:
+            elif kind == SPAWN:
                 self.spawned(task, a)
-            elif kind == _JOIN:
+            elif kind == JOIN:
                 self.joined(task, a)
-            elif kind == _EXIT:
+            elif kind == EXIT:
                 if task != MAIN:
                     self.joined(MAIN, task)
-            elif kind == _QUEUE:
+            elif kind == QUEUE:
                 if held[task]:
                     self.waits(step, task, lane)
             else:
@@ -216,7 +229,7 @@ def _on_rings(links: list[Link]) -> list[Link]:
 def _took_lock(record: Record, lane: int, step: int) -> bool:
     """Say whether the event at `step` took, or asked for, a lock and not a bit of another use."""
     _, op, _, mark = record.events[step]
-    return op & KIND_MASK in (_ACQUIRE, _TRY) or mark == LOCK or lane in lock_bits(record).lanes
+    return op & KIND_MASK in (ACQUIRE, TRY) or mark == LOCK or lane in lock_bits(record).lanes
 
 
 def _waits_for_lock(record: Record, link: Link) -> bool:
@@ -267,7 +280,7 @@ def _meet(one: Link, other: Link) -> bool:
 def _queue_of(record: Record, lane: int) -> list[int]:
     """Return the lane of a sleeping bit lock's queue, if anybody used it (a file knows no others)."""
     cls, owner, field, bit = record.lane(lane) or ("", "", "", "")
-    used = {record.events[step][1] >> SHIFT for step in record.steps(_QUEUE)}
+    used = {record.events[step][1] >> SHIFT for step in record.steps(QUEUE)}
     return [queue for queue, name in record.queue_lanes(cls, field, bit).items() if name == owner and queue in used]
 
 

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from mmrace.runtime.flags import LOCK, UNLOCK
-from mmrace.runtime.kinds import SHIFT, Kind
+from mmrace.runtime.kinds import CLEAR, SHIFT, TEST_AND_SET
 from mmrace.runtime.record import Record
-
-_TAS, _CLEAR = int(Kind.TEST_AND_SET), int(Kind.CLEAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,8 @@ def lock_bits(record: Record) -> LockBits:
 def _waited_for(record: Record) -> dict[str, bool]:
     """Map each bit that some task was ready to wait for to whether it is dropped as a spinlock."""
     events = record.events
-    waited = {events[step][1] >> SHIFT for step in record.steps(_TAS) if events[step][3] == LOCK}
-    dropped = {events[step][1] >> SHIFT for step in record.steps(_CLEAR) if events[step][3] == UNLOCK}
+    waited = {events[step][1] >> SHIFT for step in record.steps(TEST_AND_SET) if events[step][3] == LOCK}
+    dropped = {events[step][1] >> SHIFT for step in record.steps(CLEAR) if events[step][3] == UNLOCK}
     names: dict[str, bool] = {}
     for lane in sorted(waited):
         cls, _, field, bit = record.lane(lane) or ("", "", "", "")

@@ -13,14 +13,12 @@ from typing import Any
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of
 from mmrace.oracles.general.ledger import NEW, UNNAMED, Ledger
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.kinds import FREEZE, GET, GET_UNLESS_ZERO, KIND_MASK, NOTE, PUT, SHIFT, UNFREEZE
 from mmrace.runtime.record import Record
 
 NAME = "refcount"
 
-_GET, _PUT, _GUZ = int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)
-_FREEZE, _UNFREEZE = int(Kind.FREEZE), int(Kind.UNFREEZE)
-KINDS = (_GET, _PUT, _GUZ, _FREEZE, _UNFREEZE)
+KINDS = (GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE)
 
 
 class Audit:
@@ -62,10 +60,10 @@ class Audit:
         if ledger.total:
             return
         before = 0
-        if kind == _FREEZE:
+        if kind == FREEZE:
             before = a if b and isinstance(a, int) else 0
-        elif kind != _UNFREEZE and isinstance(b, int):
-            before = b + 1 if kind == _PUT else b - 1
+        elif kind != UNFREEZE and isinstance(b, int):
+            before = b + 1 if kind == PUT else b - 1
         for _ in range(before):
             ledger.add(UNNAMED, -1)
 
@@ -220,14 +218,14 @@ def followed(audit: Audit) -> Judgement:
         checked += 1
         if not ledger.seen:
             audit.begin(ledger, kind, a, b)
-        if kind == _GET:
+        if kind == GET:
             audit.got(ledger, step, task, a, b)
-        elif kind == _PUT:
+        elif kind == PUT:
             audit.put(ledger, step, task, a, b)
-        elif kind == _GUZ:
+        elif kind == GET_UNLESS_ZERO:
             if b:
                 audit.got(ledger, step, task, a, b)
-        elif kind == _FREEZE:
+        elif kind == FREEZE:
             if b:
                 audit.freeze(ledger, step, task, a)
         else:

@@ -6,7 +6,7 @@ the protocol, and gives one judgement.  Not here: content of metadata after a cr
 
 from __future__ import annotations
 
-from mmrace.oracles.general import bug_on, data_race, lock_order, use_after_free
+from mmrace.oracles.general import bug_on, data_race, lock_order, raised, use_after_free
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import content, dirty, liveness, lock_discipline, refcount, slot
 
@@ -23,4 +23,5 @@ PROTOCOL: dict[str, Oracle] = {
     liveness.NAME: liveness.judge,
     lock_order.NAME: lock_order.judge,
     data_race.NAME: data_race.judge,
+    raised.NAME: raised.judge,
 }

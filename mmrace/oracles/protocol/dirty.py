@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
-from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.kinds import CLEAR, KIND_MASK, SET, SHIFT, STORE, TEST_AND_CLEAR, TEST_AND_SET, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "dirty"
 ZERO_AT_REST = ("NR_WRITEBACK", "NR_ISOLATED")
-_WRITE, _STORE = int(Kind.WRITE), int(Kind.STORE)
-_SETS = (int(Kind.SET), int(Kind.TEST_AND_SET))
-_CLEARS = (int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR))
+_SETS = (SET, TEST_AND_SET)
+_CLEARS = (CLEAR, TEST_AND_CLEAR)
 
 
 def judge(record: Record) -> Judgement:
@@ -41,10 +40,10 @@ def judge(record: Record) -> Judgement:
         who = record.task_name(task)
         evidence.add(rule, f"{text} ({who})", (*names, who), step=step, task=who, objects=list(names))
 
-    for step in record.steps(_WRITE, *_SETS, *_CLEARS, _STORE):
+    for step in record.steps(WRITE, *_SETS, *_CLEARS, STORE):
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
-        if kind == _WRITE:
+        if kind == WRITE:
             if lane in slots:
                 old, new = record.name(a), record.name(b)
                 if isinstance(old, str) and isinstance(new, str):
@@ -55,7 +54,7 @@ def judge(record: Record) -> Judgement:
                         caught("move during writeback", text, (old, slots[lane]), step, task)
             elif b is None and lane in mappings:
                 moving.pop(mappings[lane], None)
-        elif kind == _STORE:
+        elif kind == STORE:
             if not b and lane in words:  # a page is freed with a plain store of 0
                 page = words[lane]
                 locked.discard(page)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol import pointers
 from mmrace.oracles.protocol.snapshot import snapshots, unfinished
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SET, SHIFT, STORE, TEST_AND_CLEAR, TEST_AND_SET, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "slot"
@@ -26,8 +26,7 @@ FIELDS = (
     (_B_PAGE, "BufferHead", "b_page"),
     (_B_NEXT, "BufferHead", "b_this_page"),
 )
-_WRITE, _TAS, _STORE = int(Kind.WRITE), int(Kind.TEST_AND_SET), int(Kind.STORE)
-KINDS = (NOTE, _WRITE, _TAS, int(Kind.SET), int(Kind.CLEAR), int(Kind.TEST_AND_CLEAR), _STORE)
+KINDS = (NOTE, WRITE, TEST_AND_SET, SET, CLEAR, TEST_AND_CLEAR, STORE)
 
 
 class _Move:
@@ -189,7 +188,7 @@ def judge(record: Record) -> Judgement:
             if a in NOTES:
                 audit.note(step, task, a, b)
             continue
-        if kind == _WRITE:
+        if kind == WRITE:
             entry = watch.get(op >> SHIFT)
             if entry is not None:
                 audit.write(step, task, *entry, b)
@@ -197,10 +196,10 @@ def judge(record: Record) -> Judgement:
         owner = locks.get(op >> SHIFT)
         if owner is None:
             continue
-        if kind == _TAS:
+        if kind == TEST_AND_SET:
             if not a:
                 locked[owner] = task
-        elif kind != _STORE or not b:  # a page is freed with a plain store of 0
+        elif kind != STORE or not b:  # a page is freed with a plain store of 0
             locked.pop(owner, None)
     for snap in snapshots(record):
         audit.checked += pointers.check(snap, audit.evidence)

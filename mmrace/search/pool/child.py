@@ -9,7 +9,6 @@ gate that moves between cores takes two to three times as long).
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import time
@@ -50,7 +49,6 @@ def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
             if batch is None:
                 return
             _serve(orders.making, batch, connection, pulse)
-            gc.collect()  # a run's model is one knot of cycles: let go of it here, not at a moment of its own choice
             connection.send(("end", health()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone: nobody is left to tell

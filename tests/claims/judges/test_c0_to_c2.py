@@ -86,6 +86,7 @@ def test_c1_is_refuted_by_runs_of_planted_bugs(variant: str, scenario: str, name
     first_decided(c1.CLAIM, name, records(scenario, BUSY, variant, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["async-vs-commit", "sync-vs-commit", "migrate-vs-writeback"])
 def test_c1_and_c2_hold_in_runs_of_the_correct_protocol(scenario: str) -> None:
     for claim, name in ((c1.CLAIM, "C1"), (c1.CLAIM, "C1+"), (c2.CLAIM, "C2")):

@@ -90,6 +90,7 @@ def test_c3_and_c7_hold_where_nobody_looks_pages_up() -> None:
         assert found.tested and not found.times, found
 
 
+@pytest.mark.slow
 def test_what_is_true_instead_of_c3_and_c7_holds_in_runs_with_lookups() -> None:
     for claim, name in ((c3.CLAIM, "C3+"), (c7.CLAIM, "C7+")):
         found = summed(claim, name, records("sync-vs-commit", LOOKUPS, seeds=30))

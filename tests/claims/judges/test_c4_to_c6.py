@@ -66,6 +66,7 @@ def test_c4_plus_is_refuted_by_io_that_reads_without_its_buffers_lock() -> None:
     decided(c4.CLAIM, "C4+", hand.word("io.1", Kind.READ, "page:0", 0), "though bh:1 is not locked")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "holds"), [("C4", True), ("C4+", True), ("C4b", False), ("C4c", False)])
 def test_c4_in_runs(name: str, holds: bool) -> None:
     found = summed(c4.CLAIM, name, records("sync-vs-commit", LOGGED, seeds=12))
@@ -116,6 +117,7 @@ def test_c5_the_other_way_round_is_refuted_by_a_copy_under_io() -> None:
     decided(c5.CLAIM, "C5r", hand, "migrator copies page:0 while bh:1 is being written by committer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["async-vs-commit", "sync-vs-commit"])
 @pytest.mark.parametrize("name", ["C5", "C5r"])
 def test_c5_holds_in_runs_that_meet(scenario: str, name: str) -> None:
@@ -177,6 +179,7 @@ def test_c6_reason_holds_for_a_migrator_that_tried_a_buffer_lock() -> None:
     undecided(c6.CLAIM, "C6s", hand, tested=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("claim", "name", "holds"), [(c6.CLAIM, p, p != "C6s") for p in ("C6", "C6p", "C6s")])
 def test_c6_in_runs(claim: Claim, name: str, holds: bool) -> None:
     played = records("migrate-vs-writeback", WRITTEN, seeds=12)

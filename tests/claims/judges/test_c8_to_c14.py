@@ -70,6 +70,7 @@ def test_c9_is_refuted_by_a_section_that_walks_the_moved_ring(path: str) -> None
     decided(c9.CLAIM, "C9", migration(after={"thaw": _section(reads)}), f"touches {path}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("claim", "name"), [("C8", "C8"), ("C8", "C8x"), ("C9", "C9"), ("C11", "C11")])
 def test_c8_c9_and_c11_hold_in_runs_with_reclaim(claim: str, name: str) -> None:
     found = summed(CLAIMS[claim], name, records("migrate-vs-reclaim", RECLAIM, seeds=40))
@@ -135,6 +136,7 @@ def test_c12_attempt_is_refuted_by_a_wait_for_the_page_lock() -> None:
     decided(c12.CLAIM, "C12+", hand, "waits for page:0.flags.PG_locked")
 
 
+@pytest.mark.slow
 def test_c12_holds_in_runs_that_meet() -> None:
     for name in ("C12", "C12+"):
         found = summed(c12.CLAIM, name, records("async-vs-commit", PAIR, seeds=12))
@@ -172,6 +174,7 @@ def test_c13_other_half_is_shown_by_a_sleep_for_a_buffer() -> None:
     undecided(c13.CLAIM, "C13b", migration(LIGHT, {"lock old": sleeps}), tested=1)
 
 
+@pytest.mark.slow
 def test_c13_in_runs() -> None:
     writeback = records("migrate-vs-writeback", {**WRITTEN, "mode": LIGHT}, seeds=20)
     found = summed(c13.CLAIM, "C13", writeback)
@@ -208,6 +211,7 @@ def test_c14_mapping_holds_for_a_file_and_is_refuted_by_a_device() -> None:
     decided(c14.CLAIM, "C14m", hand, "moves page:0 of slot:bdev:0 with its ring")
 
 
+@pytest.mark.slow
 def test_c14_holds_in_runs_that_meet() -> None:
     for name in ("C14", "C14m"):
         found = summed(c14.CLAIM, name, records("sync-vs-commit", PAIR, seeds=20))

@@ -45,6 +45,7 @@ def test_ios_end_in_any_order() -> None:
     assert len(firsts) == 2
 
 
+@pytest.mark.slow
 def test_transfer_can_be_torn_by_a_writer() -> None:
     """Somebody who changes the page under I/O without a lock gets a block of both versions on disk, for some seed.
 

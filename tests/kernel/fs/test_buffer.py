@@ -208,6 +208,7 @@ def test_buffer_after_free_is_poisoned() -> None:
 # -- whole pages -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("buffers", [1, 2, 4])
 def test_page_write_and_read_back(seed: int, buffers: int) -> None:

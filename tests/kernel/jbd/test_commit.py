@@ -426,6 +426,7 @@ REACHED_BY_RIVALS = (
 )
 
 
+@pytest.mark.slow
 def test_rivals_leave_data_on_disk_and_reach_the_rare_branches() -> None:
     marks: Counter[str] = Counter()
     for seed in range(60):

@@ -98,6 +98,7 @@ def committing(bench: Bench) -> bool:
     return rt.peek(bench.journal, "j_committing_transaction") is not None
 
 
+@pytest.mark.slow
 def test_write_access_waits_while_the_log_copy_is_under_way() -> None:
     def body(bench: Bench) -> None:
         held, committer = hold_commit(bench)

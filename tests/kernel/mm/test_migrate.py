@@ -472,6 +472,7 @@ def test_sync_fallback_writes_a_dirty_page_and_moves_it_later(seed: int) -> None
 # -- together ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(20))
 def test_writer_reader_flusher_reclaimer_and_migrator_together(seed: int, mode: MigrateMode) -> None:

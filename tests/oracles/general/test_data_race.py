@@ -435,6 +435,7 @@ def test_race_oracle_catches_a_live_plain_store_that_loses_a_bit(tmp_path: Path)
     caught(judgement, STORE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["async-vs-commit", "migrate-vs-writeback", "migrate-vs-reclaim", "four"])
 def test_race_oracle_passes_on_the_protocol(scenario: str) -> None:
     for seed in range(3):

@@ -16,6 +16,7 @@ from pathlib import Path
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import InternalError, NondeterminismError, UsageError
+from mmrace.runtime.param import Number, Parameters, Text
 from mmrace.runtime.record import Record
 from mmrace.search.catalogue import Catalogue
 
@@ -23,11 +24,16 @@ SCRATCH = "MMRACE_TEST_SCRATCH"
 """Folder in which stand-ins leave word of what they did."""
 
 
+PARAMS = Parameters(
+    "a stand-in", (Number("pages", 1, 1, 9, says="pages of the file"), Text("mode", "sync", says="how it migrates"))
+)
+
+
 @dataclass(frozen=True)
 class StandInScenario:
     name: str
     title: str = "a stand-in"
-    defaults: Mapping[str, int | str] = field(default_factory=lambda: {"pages": 1, "mode": "sync"})
+    params: Parameters = field(default_factory=lambda: PARAMS)
     marks: tuple[str, ...] = ("seen", "never seen")
     variations: tuple[Mapping[str, int | str], ...] = ({},)
     needs_workload: bool = False
@@ -35,7 +41,10 @@ class StandInScenario:
     digest: str = ""
 
     def merged(self, params: Mapping[str, int | str]) -> Mapping[str, int | str]:
-        return {**self.defaults, **params}
+        return self.params.merged(params)
+
+    def typed(self, texts: Mapping[str, str]) -> Mapping[str, int | str]:
+        return self.params.typed(texts)
 
 
 @dataclass(frozen=True)

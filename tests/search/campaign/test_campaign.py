@@ -169,7 +169,7 @@ def test_wrong_request_is_refused_with_what_to_try(request_: Request, needle: st
 
 
 @pytest.mark.parametrize(
-    ("pair", "needle"), [("pages", "KEY=VALUE"), ("page=3", "did you mean pages?"), ("pages=two", "a whole number")]
+    ("pair", "needle"), [("pages", "KEY=VALUE"), ("page=3", "did you mean pages?"), ("pages=two", "a number in 1..9")]
 )
 def test_wrong_parameter_is_refused_with_what_to_try(pair: str, needle: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -195,6 +195,7 @@ def test_passing_campaign_counts_every_run_once(campaign: RunCampaign, tmp_path:
     assert all(life.growth(result.seconds)[2] > 0 for life in result.workers.values())
 
 
+@pytest.mark.slow
 def test_runs_made_do_not_depend_on_jobs(campaign: RunCampaign, tmp_path: Path) -> None:
     campaign(stand_ins.passing, Request(runs=30, jobs=1))
     first = runs_made(tmp_path)
@@ -202,6 +203,7 @@ def test_runs_made_do_not_depend_on_jobs(campaign: RunCampaign, tmp_path: Path) 
     assert runs_made(tmp_path) == first
 
 
+@pytest.mark.slow
 def test_canary_is_found_after_the_same_runs_whatever_the_jobs(campaign: RunCampaign) -> None:
     known = stand_in_catalogue(StandInCanary("first"), StandInCanary("second"))
     watcher = Watcher()
@@ -229,6 +231,7 @@ def test_failing_twin_is_a_finding_of_the_correct_protocol(campaign: RunCampaign
     assert result.exit_code == 1
 
 
+@pytest.mark.slow
 def test_record_of_a_canary_is_kept_on_request_only(campaign: RunCampaign, tmp_path: Path) -> None:
     known = stand_in_catalogue(StandInCanary("c"))
     request = Request(("alpha",), runs=1, jobs=1)
@@ -238,6 +241,7 @@ def test_record_of_a_canary_is_kept_on_request_only(campaign: RunCampaign, tmp_p
     assert [path.name for path in (tmp_path / ".mmrace" / "canaries" / "c").iterdir()] == ["abc123"]
 
 
+@pytest.mark.slow
 def test_finding_is_kept_once_and_further_hits_are_counted(campaign: RunCampaign, tmp_path: Path) -> None:
     watcher = Watcher()
     result = campaign(stand_ins.failing, Request(("alpha",), runs=12, jobs=2), watcher=watcher)
@@ -250,6 +254,7 @@ def test_finding_is_kept_once_and_further_hits_are_counted(campaign: RunCampaign
     assert len((folder / "hits.jsonl").read_text().splitlines()) == 11
 
 
+@pytest.mark.slow
 def test_nothing_judged_is_unknown(campaign: RunCampaign) -> None:
     result = campaign(stand_ins.unknowing, Request(("alpha",), runs=5, jobs=1))
     assert (result.verdict, result.exit_code) == ("UNKNOWN", 5)
@@ -282,6 +287,7 @@ def test_thread_left_behind_is_a_finding(campaign: RunCampaign) -> None:
 # -- surviving
 
 
+@pytest.mark.slow
 def test_killed_worker_loses_nothing(campaign: RunCampaign, tmp_path: Path) -> None:
     request = Request(("alpha",), runs=40, jobs=2, engine="free", seed=3)
     result = campaign(stand_ins.killed_once, request)
@@ -300,6 +306,7 @@ def test_killed_worker_loses_nothing(campaign: RunCampaign, tmp_path: Path) -> N
     assert result.exit_code == 1
 
 
+@pytest.mark.slow
 def test_run_that_no_worker_survives_is_given_up_and_the_rest_is_run(campaign: RunCampaign, tmp_path: Path) -> None:
     result = campaign(stand_ins.killed_always, Request(("alpha",), runs=40, jobs=2, engine="free", seed=3))
     deadly = {path.name.rpartition("-")[2] for path in tmp_path.glob("death-*")}
@@ -308,6 +315,7 @@ def test_run_that_no_worker_survives_is_given_up_and_the_rest_is_run(campaign: R
     assert result.total().runs == 40 - len(deadly)
 
 
+@pytest.mark.slow
 def test_death_during_a_canary_does_not_cost_the_canary(campaign: RunCampaign) -> None:
     known = stand_in_catalogue(StandInCanary("c", cap_runs=64))
     result = campaign(stand_ins.killed_always, Request(("alpha",), runs=1, jobs=1, seed=3), known)
@@ -315,6 +323,7 @@ def test_death_during_a_canary_does_not_cost_the_canary(campaign: RunCampaign) -
     assert (trial.tried, trial.twin_runs, trial.missed) == (64, 64, True)
 
 
+@pytest.mark.slow
 def test_hung_worker_is_ended_and_reported(campaign: RunCampaign, tmp_path: Path) -> None:
     result = campaign(stand_ins.hanging, Request(("alpha",), runs=12, jobs=1, engine="free", seed=3), hang_seconds=1.0)
     hung = list(tmp_path.glob("hang-*"))
@@ -324,6 +333,7 @@ def test_hung_worker_is_ended_and_reported(campaign: RunCampaign, tmp_path: Path
     assert {hit.finding.rule for hit in result.hits.values()} == {"worker hung"}
 
 
+@pytest.mark.slow
 def test_worker_that_cannot_begin_ends_the_campaign_as_a_bug(
     campaign: RunCampaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.actors.stage import Stage
+from mmrace.actors.actor import Actor
+from mmrace.actors.migrator import MIGRATIONS
+from mmrace.actors.stage import LOOP, Stage
 from mmrace.installed import MAKERS
 from mmrace.scenarios import casts
 from mmrace.scenarios.scenario import Scenario
@@ -26,7 +28,7 @@ from tests.runtime.engines import Box, box
 SMALL = (("buffers", 1), ("idle", 0), ("migrations", 1), ("rounds", 1), ("words", 1))
 """The shortest run of a real scenario: some 1,000 ops, of which half are set-up and sync."""
 
-Actor = Callable[[Box], object]
+Deed = Callable[[Box], object]
 
 
 class Notes:
@@ -72,26 +74,25 @@ def explore(what: Ask, folder: Path, observer: Notes | None = None) -> Explorati
     return Explorer(what, MAKERS, folder, observer or Notes()).run()
 
 
-def stand_in(patch: pytest.MonkeyPatch, name: str, **cast: Actor) -> None:
+def stand_in(patch: pytest.MonkeyPatch, name: str, **cast: Deed) -> None:
     """Put a scenario in the list whose actors share one box, made during set-up."""
     made: list[Box] = []
 
     def before(stage: Stage) -> None:
         made[:] = [box()]
 
-    def playing(actor: Actor) -> Callable[[Stage], None]:
-        return lambda stage: (actor(made[0]), None)[1]
+    def playing(deed: Deed) -> Callable[[Stage], None]:
+        return lambda stage: (deed(made[0]), None)[1]
 
-    scenario = Scenario(
-        name, "a stand-in", {role: playing(actor) for role, actor in cast.items()}, {**casts.BASE}, before=before
-    )
+    actors = tuple(Actor(role, playing(deed), (*LOOP, MIGRATIONS)) for role, deed in cast.items())
+    scenario = Scenario(name, "a stand-in", actors, before=before)
     patch.setattr(casts, "SCENARIOS", (*casts.SCENARIOS, scenario))
 
 
 def two_writers(patch: pytest.MonkeyPatch) -> None:
     """Two actors that each write one field twice: six orders, each a class of its own."""
 
-    def write(number: int) -> Actor:
+    def write(number: int) -> Deed:
         def body(shared: Box) -> None:
             for _ in range(2):
                 rt.spin_lock(shared.spin)

@@ -49,6 +49,7 @@ def stood_in(what: Ask, folder: Path, run: Run, observer: Notes | None = None) -
 # -- what a schedule is a function of ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_schedules_are_the_same_whatever_the_number_of_workers(tmp_path: Path) -> None:
     what: dict[str, Any] = {"strategy": "portfolio", "runs": SCHEDULES, "variant": "double-put"}
     one, two = (Watching(ask(jobs=jobs, **what), MAKERS, tmp_path / str(jobs), Notes()) for jobs in (1, 2))
@@ -80,6 +81,7 @@ def test_another_seed_draws_other_schedules() -> None:
     assert one != two and drawn(specs[0]).digest == one
 
 
+@pytest.mark.slow
 def test_generations_are_the_same_whatever_the_number_of_workers(tmp_path: Path) -> None:
     what: dict[str, Any] = {"strategy": "feedback:generation=6", "runs": 15, "seed": 3}
     one, two = (Watching(ask(jobs=jobs, **what), MAKERS, tmp_path / str(jobs), Notes()) for jobs in (1, 2))
@@ -134,6 +136,7 @@ def fragile_feedback(spec: RunSpec, keep_record: bool) -> RunResult:
     return result
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_run_and_is_a_finding(tmp_path: Path) -> None:
     what = ask(strategy="pos", runs=40, jobs=2)
     result, made = stood_in(what, tmp_path, fragile)
@@ -145,6 +148,7 @@ def test_a_killed_worker_costs_its_run_and_is_a_finding(tmp_path: Path) -> None:
     assert result.exit_code == EXIT_FAIL
 
 
+@pytest.mark.slow
 def test_a_killed_worker_does_not_end_its_generation(tmp_path: Path) -> None:
     what = ask(strategy="feedback:generation=4", runs=8)
     result, made = stood_in(what, tmp_path, fragile_feedback)
@@ -152,6 +156,7 @@ def test_a_killed_worker_does_not_end_its_generation(tmp_path: Path) -> None:
     assert result.deaths == 2
 
 
+@pytest.mark.slow
 def test_workers_that_die_again_and_again_end_the_exploration_as_a_bug(tmp_path: Path) -> None:
     result, _ = stood_in(ask(runs=40), tmp_path, deadly)
     assert result.deaths == IN_VAIN_MAX
@@ -159,6 +164,7 @@ def test_workers_that_die_again_and_again_end_the_exploration_as_a_bug(tmp_path:
     assert f"{IN_VAIN_MAX} workers in a row died" in result.troubles[0].text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["pos", "feedback"])
 def test_ctrl_c_keeps_what_was_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str) -> None:
     monkeypatch.setattr("mmrace.search.explore.driver.TELL_SECONDS", 0.0)
@@ -182,6 +188,7 @@ def test_a_run_that_breaks_mmrace_is_a_trouble_and_ends_the_search(tmp_path: Pat
     assert "nobody expected this" in result.troubles[0].text
 
 
+@pytest.mark.slow
 def test_until_found_stops_at_the_first_finding(tmp_path: Path) -> None:
     what = ask(variant="double-put", runs=200, until_found=True)
     observer = Notes()

@@ -30,6 +30,7 @@ def walk(folder: Path, scenario: str, strategy: str = "dpor", **more: object) ->
 # -- how much was covered ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["dpor", "enumerate"])
 def test_an_exhaustive_walk_passes_and_says_that_it_saw_every_class(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, strategy: str
@@ -109,6 +110,7 @@ def signatures(result: Exploration, oracle: str) -> list[str]:
     return [signature for signature, hit in result.hits.items() if hit.finding.oracle == oracle]
 
 
+@pytest.mark.slow
 def test_a_predicted_deadlock_is_made_to_happen_and_replays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     explorations.abba(monkeypatch)
     result = walk(tmp_path, "abba", "delay:bound=0")  # one schedule, in which nothing happens

@@ -1,0 +1,18 @@
+"""What a scenario knows of an actor: its name, what its task runs, and the parameters that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmrace.actors.stage import Stage
+from mmrace.runtime.param import AnyParam
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One actor.  Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads."""
+
+    name: str
+    play: Callable[[Stage], object]
+    params: tuple[AnyParam, ...] = ()

@@ -1,0 +1,166 @@
+"""The exception oracle: what leaves a task is a finding, if it is the program's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmrace import runtime as rt
+from mmrace.oracles.general import raised
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import RoundRobin
+from tests.claims.claims import caught, passed, unknown
+from tests.oracles.hand import Hand
+from tests.runtime.engines import ONE_OF_EACH, Outcome, Setup, gate
+
+HERE = Path(__file__).name
+ENGINES = pytest.mark.parametrize("run", ONE_OF_EACH, ids=lambda setup: setup.name)
+
+
+def _asserts(total: int) -> None:
+    """BUGGY: it is not two."""
+    assert total == 2, f"total is {total}"
+
+
+def _beside(deed: Callable[[], object]) -> Callable[[], None]:
+    """Make a program whose task "worker" does the deed."""
+
+    def main() -> None:
+        rt.spawn(deed, name="worker", cpu=1)
+        rt.join_others()
+
+    return main
+
+
+def _finding(outcome: Outcome, rule: str) -> Finding:
+    assert outcome.how == "crash", outcome.record.end
+    return caught(raised.judge(outcome.record), rule)
+
+
+@ENGINES
+def test_exception_oracle_catches_an_assert_that_fails(run: Setup) -> None:
+    finding = _finding(run(_beside(lambda: _asserts(1)), raising=False), "AssertionError")
+    facts = finding.facts
+    assert (facts["task"], facts["function"], facts["file"]) == ("worker", "_asserts", HERE)
+    assert str(facts["text"]).startswith("total is 1")
+    assert facts["source"] == 'assert total == 2, f"total is {total}"'
+    assert finding.title.startswith("AssertionError: total is 1")
+    assert f"(worker, in _asserts, {HERE}:{facts['line']})" in finding.title
+
+
+@ENGINES
+def test_exception_oracle_passes_on_what_the_program_catches(run: Setup) -> None:
+    def caught_inside() -> None:
+        try:
+            _asserts(1)
+        except AssertionError:
+            rt.schedule()
+
+    passed(raised.judge(run(_beside(caught_inside)).record))
+
+
+def test_exception_oracle_catches_an_assert_of_the_main_task() -> None:
+    assert _finding(gate(lambda: _asserts(1), raising=False), "AssertionError").facts["task"] == "main"
+
+
+def test_the_same_bug_has_one_signature_whatever_its_text_and_another_function_another() -> None:
+    wrong = [gate(_beside(partial(_asserts, total)), raising=False) for total in (1, 3)]
+    one, two = (_finding(outcome, "AssertionError") for outcome in wrong)
+    assert one.signature == two.signature
+    assert one.title != two.title
+    other = _finding(gate(_beside(_another), raising=False), "AssertionError")
+    assert other.signature != one.signature
+
+
+def _another() -> None:
+    """BUGGY: always."""
+    raise AssertionError("total is 1")
+
+
+def test_an_exception_that_a_library_or_the_runtime_raised_is_told_where_the_program_called_it() -> None:
+    for deed, rule in ((_parses, "JSONDecodeError"), (_misuses, "TypeError")):
+        finding = _finding(gate(_beside(deed), raising=False), rule)
+        assert (finding.facts["function"], finding.facts["file"]) == (deed.__name__, HERE)
+
+
+def _parses() -> object:
+    """BUGGY: that is no JSON."""
+    return json.loads("{")
+
+
+def _misuses() -> object:
+    """BUGGY: no such argument."""
+    return rt.choose("two")  # type: ignore[arg-type]
+
+
+def test_an_assert_without_text_is_told_by_its_source() -> None:
+    def bare() -> None:
+        n = 1
+        if n != 2:
+            raise AssertionError
+
+    finding = _finding(gate(_beside(bare), raising=False), "AssertionError")
+    assert finding.title.startswith("AssertionError: raise AssertionError (worker, in ")
+
+
+def test_an_address_in_the_text_is_masked_and_a_long_text_cut() -> None:
+    def main() -> None:
+        raise ValueError(f"{object()!r} {'x' * 1000}")
+
+    text = str(_finding(gate(main, raising=False), "ValueError").facts["text"])
+    assert "object at 0x...>" in text
+    assert len(text) == 300
+
+
+class _Stumbles(RoundRobin):
+    """BUGGY: a strategy that cannot choose."""
+
+    def pick(self, enabled: list[Any], running: Any, step: int) -> Any:
+        if step > 5:
+            raise KeyError("a strategy's mistake")
+        return super().pick(enabled, running, step)
+
+
+def test_what_a_strategy_or_mmrace_raises_is_no_finding_of_the_program() -> None:
+    wrong = [
+        gate(_two_turns, _Stumbles(), raising=False),
+        gate(_beside(lambda: rt.choose(0)), raising=False),
+        gate(_beside(_interrupted), raising=False),
+    ]
+    for outcome in wrong:
+        assert outcome.how == "abort", outcome.record.end
+        assert not raised.judge(outcome.record).findings
+        assert outcome.engine.error is not None
+
+
+def _two_turns() -> None:
+    for cpu in (1, 2):
+        rt.spawn(lambda: [rt.schedule() for _ in range(9)], cpu=cpu)
+
+
+def _interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def test_exception_oracle_judges_a_record_from_a_file_alike(tmp_path: Path) -> None:
+    record = gate(_beside(lambda: _asserts(1)), raising=False).record
+    record.write(tmp_path / "run.jsonl")
+    assert raised.judge(Record.read(tmp_path / "run.jsonl")) == raised.judge(record)
+
+
+def test_exception_oracle_reads_what_older_records_say_of_a_crash() -> None:
+    hand = Hand("writer").op("writer", rt.Kind.BEGIN, "cpu:0.tasks")
+    hand.end = {"how": "crash", "detail": {"error": "KeyError: 'a: b'"}}
+    finding = caught(raised.judge(hand.record()), "KeyError")
+    assert (finding.title, finding.facts["text"]) == ("KeyError: 'a: b'", "'a: b'")
+
+
+def test_exception_oracle_does_not_know_of_a_record_without_tasks() -> None:
+    assert raised.judge(Hand().record()).nothing_to_check
+    assert unknown(raised.judge(Hand().record()))

@@ -1,0 +1,43 @@
+"""What there is to choose from, as tables."""
+
+from __future__ import annotations
+
+import io
+import re
+
+from rich.console import Console
+
+from mmrace.report.lists import show_lists
+from mmrace.runtime.param import Choice, Number, Parameters
+from mmrace.search.catalogue import Catalogue
+from tests.search.campaign.stand_ins import StandInScenario
+
+DEPTH = Number("depth", 2, 1, 5, says="how deep it goes")
+MODE = Choice("mode", "slow", ("slow", "fast"), says="how it moves")
+WIDTH = Number("width", 1, 0, 1, says="1: wide")
+
+
+def shown(kind: str, **scenarios: Parameters) -> list[list[str]]:
+    """Return the cells of a table, row by row."""
+    made = {name: StandInScenario(name, params=params) for name, params in scenarios.items()}
+    out = io.StringIO()
+    show_lists(Catalogue(scenarios=made), (kind,), Console(file=out, width=200))
+    return [re.split(r" {2,}", line.strip()) for line in out.getvalue().splitlines()]
+
+
+def test_a_parameter_is_told_with_its_meaning_its_defaults_and_who_has_it() -> None:
+    rows = shown(
+        "params",
+        one=Parameters("one", (DEPTH, MODE)),
+        three=Parameters("three", (DEPTH, MODE, WIDTH), {"depth": 4}),
+        two=Parameters("two", (DEPTH,)),
+    )
+    assert ["depth", "2; 4 in three", "1..5", "how deep it goes", "all"] in rows
+    assert ["mode", "slow", "slow, fast", "how it moves", "all but two"] in rows
+    assert ["width", "1", "0..1", "1: wide", "three"] in rows
+
+
+def test_a_scenario_is_told_with_the_parameters_that_it_has() -> None:
+    rows = shown("scenarios", one=Parameters("one", (DEPTH, MODE), {"depth": 3}), two=Parameters("two", (MODE,)))
+    assert ["one", "a stand-in", "depth=3 mode=slow"] in rows
+    assert ["two", "a stand-in", "mode=slow"] in rows
