@@ -5,7 +5,8 @@
 Rules, each with a reason:
 
 * A folder imports only the folders below it, and only the third-party packages listed for it (`LAYERS`).  Imports for
-  type checking count: a type from above is knowledge of what is above.
+  type checking count: a type from above is knowledge of what is above.  So the general half imports no name of the
+  kernel model.
 * No import cycle between files, except inside `kernel/`, whose files call each other as the kernel's do.  Imports for
   type checking count here too: files that know each other's types can only be read together.
 * Inside `kernel/`, modules import modules, never names: a variant rebinds functions and classes in the namespace of
@@ -40,32 +41,38 @@ def _layer(below: str = "", packages: str = "") -> Layer:
     return Layer(frozenset(below.split()), frozenset(packages.split()))
 
 
+_JUDGES = "oracles oracles/general oracles/protocol"
+_ONE_RUN = "runtime strategies oracles/general runs"
+_SEARCH = "search search/pool search/explore search/campaign"
+_ALL = f"runtime strategies kernel actors {_JUDGES} scenarios history runs {_SEARCH}"
 LAYERS: dict[str, Layer] = {
     "runtime": _layer("", "greenlet"),
     "strategies": _layer("runtime"),
     "kernel": _layer("runtime"),
     "actors": _layer("runtime kernel"),
-    "oracles": _layer("runtime kernel"),
-    "runs": _layer("runtime strategies oracles"),
-    "search": _layer("runtime strategies oracles runs", "loguru"),
-    "history": _layer("runtime kernel actors oracles"),
-    "scenarios": _layer("runtime strategies kernel actors oracles runs history"),
-    "claims": _layer("runtime strategies kernel actors oracles scenarios history runs search", "loguru"),
-    "report": _layer("runtime strategies oracles scenarios history runs search claims", "rich loguru"),
-    "cli": _layer(
-        "runtime strategies kernel actors oracles scenarios history runs search claims report installed",
-        "click rich loguru",
-    ),
-    "pytest_plugin": _layer(
-        "runtime strategies kernel actors oracles scenarios history runs search report", "pytest loguru"
-    ),
-    "installed": _layer("runtime strategies kernel actors oracles scenarios history runs search"),
-    "api": _layer("runtime oracles runs search installed"),
+    "oracles": _layer(),
+    "oracles/general": _layer("runtime"),
+    "oracles/protocol": _layer("runtime oracles/general"),
+    "runs": _layer("runtime strategies oracles/general"),
+    "search/pool": _layer(_ONE_RUN, "loguru"),
+    "search": _layer(f"{_ONE_RUN} search/pool", "loguru"),
+    "search/explore": _layer(f"{_ONE_RUN} search search/pool", "loguru"),
+    "search/campaign": _layer(f"{_ONE_RUN} search search/pool", "loguru"),
+    "history": _layer("runtime kernel actors oracles/general"),
+    "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history"),
+    "claims": _layer(_ALL, "loguru"),
+    "report": _layer(f"runtime strategies {_JUDGES} scenarios history runs {_SEARCH} claims", "rich loguru"),
+    "cli": _layer(f"{_ALL} claims report installed", "click rich loguru"),
+    "pytest_plugin": _layer(f"{_ALL} report", "pytest loguru"),
+    "installed": _layer(_ALL),
+    "api": _layer(f"runtime oracles/general runs {_SEARCH} installed"),
     "examples": _layer("runtime"),
     "__main__": _layer("cli"),
     "__init__": _layer("api"),
 }
-"""Folders, and files beside them, of the package.  `report` is made from records and results only: no model in it."""
+"""Folders, and files beside them, of the package; a folder inside one may be a layer of its own, and a name in a list
+stands for one layer.  The general half (`runtime`, `strategies`, `oracles/general`, `runs`, `search`) sees neither
+the model nor the judges that know it.  `report` is made from records and results only: no model in it."""
 
 FORBIDDEN_IN_KERNEL = frozenset({"bug", "bugs", "buggy", "canary", "era", "mutant", "variant", "variants"})
 KERNEL_SPELLING = frozenset({"bug_on", "warn_on"})
@@ -91,12 +98,18 @@ class Source:
 
     @property
     def layer(self) -> str:
-        """The folder below the package, or the file's own name beside the folders."""
-        parts = self.module.split(".")
-        return parts[1] if len(parts) > 1 else "__init__"
+        """The folder that is a layer, the innermost one if there are several, or the file's own name beside them."""
+        return layer_of(self.module)
 
 
 Sources = dict[str, Source]
+
+
+def layer_of(module: str) -> str:
+    """Return the layer of a module: the longest path below the package that is one, else the first part of it."""
+    parts = module.split(".")[1:]
+    paths = ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((path for path in paths if path in LAYERS), paths[-1] if paths else "__init__")
 
 
 def read(root: Path) -> Sources:
@@ -153,8 +166,7 @@ def check_folders(source: Source, sources: Sources) -> Iterator[str]:
     for item in imports(source, sources):
         parts = item.target.split(".")
         if parts[0] == PACKAGE:
-            folder = parts[1] if len(parts) > 1 else "__init__"
-            if folder not in layer.below | {source.layer, "__init__"}:
+            if layer_of(item.target) not in layer.below | {source.layer, "__init__"}:
                 yield (
                     f"{source.path}:{item.line}: {source.layer} imports {item.target}; imports run downwards only: "
                     f"move what both need below {source.layer}, or pass it in as an argument"

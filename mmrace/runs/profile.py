@@ -121,6 +121,6 @@ def promoted_fields(program: Program, text: str) -> frozenset[str] | None:
     for field in fields:
         if not field.replace(".", "").isidentifier() or field.count(".") != 1:
             raise UsageError(
-                expected="all, racing, none, or fields", got=text, where="--promote", try_="Slot.page,Page.words"
+                expected="all, racing, none, or fields", got=text, where="--promote", try_="Box.x,Box.array"
             )
     return fields

@@ -1,4 +1,4 @@
-"""Sleeping bit locks (PG_locked, BH_Lock): a bit of a flag word plus a queue of sleepers.
+"""Sleeping bit locks, as of pages and buffers: a bit of a flag word plus a queue of sleepers.
 
 Unlock is two ops, clear and wake.  The bit records no owner; the word's ghost owner is what "only the holder or its
 I/O may release it" is judged by.  Invariant: ghost owners change only inside ops on their bit.  Source: Linux

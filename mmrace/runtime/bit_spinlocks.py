@@ -1,4 +1,4 @@
-"""Bit spinlocks (BH_State): a bit of a flag word that its takers spin on, with preemption off while it is held.
+"""Bit spinlocks: a bit of a flag word that its takers spin on, with preemption off while it is held.
 
 Source: Linux `include/linux/bit_spinlock.h`, v3.3.
 """

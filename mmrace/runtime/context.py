@@ -105,7 +105,7 @@ def preempt_enable() -> None:
 def rcu_read_lock() -> None:
     """Begin a read section: what it reads was published in place, and it must not sleep.  Point: never.
 
-    Nothing in these casts waits for a grace period (pages are type-stable), so a section is context only.
+    Nothing waits for a grace period, so a section is context only.
     """
     live.current().rcu += 1
 

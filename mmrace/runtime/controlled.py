@@ -143,6 +143,8 @@ class Controlled(Retries, Ending):
         self.log((self.running.id, NOTE, kind, facts))
 
     def others(self, task: Task) -> Gate | None:
+        if self.observer is not None:
+            self.observer.counted()
         if self.alive <= (not task.daemon):
             return None
         assert task.exit_gate is not None

@@ -29,6 +29,9 @@ class Observer(Protocol):
     def freed(self, obj: Struct, keep: tuple[str, ...]) -> None:
         """The memory of an object was given back, but for the fields in `keep`."""
 
+    def counted(self) -> None:
+        """A task looked whether any other lives that the run waits for."""
+
     def stopped(self) -> None:
         """The run is over; tasks that did not end are about to be unwound."""
 

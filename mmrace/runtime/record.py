@@ -164,7 +164,7 @@ class Record:
         return self._lanes.lane(number)
 
     def lane_name(self, lane: int) -> str:
-        """Name a lane: "page:0.flags.PG_locked"."""
+        """Name a lane: "box:0.state.LOCKED"."""
         found = self._lanes.lane(lane)
         if found is None:
             return f"lane:{lane}"

@@ -1,7 +1,7 @@
 """The retry construct: a loop that repeats because nothing changed.
 
 ``for _ in until_changed():`` runs its first turn at once; a further turn is disabled until an object that the last
-turn read was written by another task since (under `free` it spins with a pause).  So a lookup against a frozen page
+turn read was written by another task since (under `free` it spins with a pause).  So a lookup against a frozen count
 costs one turn per change instead of one per instruction, and a retry that nobody can end is a deadlock, not a livelock.
 Invariant: the loop body leaves by return or break; it holds no lock at the end of a turn.
 """

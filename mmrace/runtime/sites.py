@@ -1,7 +1,7 @@
 """Sites: where in the model an op stands, by names that survive edits of other functions.
 
 A site is the function that does the op, the name that it calls or accesses there, and the ordinal of that name among
-its like in the function: ``migrate_page_move_mapping:freeze`` or ``lock_page:bit_lock#2``; never a line number.
+its like in the function: ``update:bit_lock`` or ``update:x#2``; never a line number.
 While a run goes on only code objects and instruction offsets are kept; names are made when somebody reads them.
 Invariant: the same source gives the same site names on every Python version that has instruction positions (3.11+).
 """

@@ -23,6 +23,7 @@ class SteeredRun(Protocol):
     events: list[Any]
     objects: list[tuple[int, Any]]
     order_fixed: bool
+    windows: list[int]
     tables: Tables
     end: dict[str, Any]
     observer: Any

@@ -2,9 +2,9 @@
 
 A class declares its fields (`fields.py`); reading or writing a plain one *is* the op.  Each field has its own lanes,
 so the object of an op is "this field of this object".  Invariant: a Struct has no mutable slot that is neither a
-shared field, an embedded primitive nor declared `ghost` (a test checks it for all of `kernel/`).
+shared field, an embedded primitive nor declared `ghost` (a test checks it for the kernel model).
 
-What an object of a `lazy` class holds is made when it is first touched: most page frames of a run never are.  Until
+What an object of a `lazy` class holds is made when it is first touched: most page frames never are.  Until
 then its class is a twin with `__getattr__`.  Objects in use must not have one: CPython then slows down every attribute
 access.  A freed object has a twin class as well (`poison.py`).
 """
@@ -228,6 +228,6 @@ def peek(obj: Struct, field: str) -> Any:
 
 
 def fresh(kind: str) -> tuple[str, str, int]:
-    """Name an object made at run time, by the current task and its ordinal: "jh:committer:3"."""
+    """Name an object made at run time, by the current task and its ordinal: "box:writer:3"."""
     task = live.current()
     return (kind, task.name, task.ordinal(kind))

@@ -71,8 +71,8 @@ class Cpu(Gate):
 class Task:
     """A thread of control under the runtime: an OS thread, or a fiber.
 
-    Attributes for the model: name, cpu (number, None for a device), pf (PF_* flags, task-local), journal_info
-    (task-local), rng (its own stream).  The rest is the engine's.
+    Attributes for the program: name, cpu (number, None for a device), rng (its own stream); pf (flags) and info (any
+    value), which only the task itself uses.  The rest is the engine's.
 
     A run may have many tasks of few ops each: attributes that most tasks never set are class-level defaults, not slots.
     A `__getattr__` would not do: CPython then slows down every attribute access.
@@ -84,7 +84,7 @@ class Task:
         "rcu", "ready", "seed", "site", "stalled",
     )  # fmt: skip
     pf = 0
-    journal_info: Any = None
+    info: Any = None
     rng_: random.Random | None = None
     # `free` only
     parked = False

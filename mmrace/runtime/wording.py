@@ -24,7 +24,7 @@ def same_event(event: Event, want: Event) -> bool:
 
 
 def op_text(op: int, record: Record) -> str:
-    """Show an op: "READ page:0.mapping"."""
+    """Show an op: "READ box:0.x"."""
     return f"{Kind(op & KIND_MASK).name} {record.lane_name(op >> SHIFT)}"
 
 

@@ -1,7 +1,7 @@
 """Word-wise data: an array whose words are objects of their own.
 
-Page data, disk blocks and the slots of a page tree: each word is read and written by one op, so a copy has a point
-between any two words.  Invariant: one op touches one word.
+Data, disk blocks, the slots of a tree: each word is read and written by one op, so a copy has a point between any two
+words.  Invariant: one op touches one word.
 """
 
 from __future__ import annotations

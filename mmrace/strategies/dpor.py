@@ -1,19 +1,31 @@
 """Strategy `dpor`: source-DPOR with sleep sets; every class of interleavings once, and an end.
 
 A depth-first search over the explored part of a program.  A node is the state before one step; it remembers who was
-enabled, whom the races ask for (`wanted`), who was tried (`done`), who sleeps and with which footprint.  After each run
-the races of its new steps put tasks that could begin the other order on the nodes where they would have to.  A
-`choose` is a step with a branch for each of its values.
+enabled, whom the races ask for (`wanted`), who was tried (`done`), and who sleeps with which footprint.  After each run
+the races of its new steps put a task that can begin the other order on the node where it has to begin.  A `choose` is
+a step with a branch for each of its values.
 
-A run in which all enabled tasks sleep is abandoned: it would repeat a class; the races of its steps are looked at all
-the same.  If a CPU turns out to be contended (an interrupt came where tasks live, or several tasks do) that the
-footprints so far took no notice of, the search starts again.  A step that ends the run, by a violation or because only
-daemons are left, keeps all others from going on: whoever could is tried before it.
+A run in which all enabled tasks sleep is abandoned, for it can only repeat a class.  Its races count all the same.
 
-Not explored: fixed order, what follows `steps_max`, which of several uses of the same freed memory comes first (the
-first one ends the run), the end of a program in which daemons spawn tasks that are none.
+What a run kept from being done counts too:
 
-Invariant: while it goes on, the run's prefix is the stack; a prefix that does not repeat itself is a
+* A task that waits when the run ends races with the step that keeps it waiting, in an abandoned run as well.  The
+  sleepers stand for runs in which they come first.  Those need not show the waiting task before the one that holds what
+  it waits for: a sleeper's step may have ended them, or have kept the same task waiting.
+* A step that ends the run is dependent on all steps that others could have done in its place, so all others are tried
+  there.  For a violation that is enough, as it is the whole outcome: a step of another task that changes nothing for it
+  may as well come before it, so each violation is met in a longest run.
+* Where daemons are, the last exit ends the run before they are done, and how far they got is part of the outcome.  So
+  their steps and the exit meet on a lane of their own.  A standstill cuts nobody off: the daemons had their turn.  If a
+  daemon spawns a task that is waited for, that puts off the end, and a join of all others.
+
+If a CPU turns out to be contended (an interrupt came where tasks live, or several tasks do) and the footprints so far
+took no notice of that, the search starts again.
+
+Not explored: fixed order; what follows `steps_max`; which of several uses of the same freed memory comes first (the
+first one ends the run).
+
+Invariant: as long as the search goes on, the next run's prefix is the stack; a prefix that does not repeat itself is a
 NondeterminismError.  Source: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014, algorithm 1.
 """
 
@@ -28,10 +40,13 @@ from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Registered, Standing
-from mmrace.strategies.order.dependence import END_LANE, READ, WRITE, Footprint, Footprints, independent
-from mmrace.strategies.order.partial_order import Race, Trace
+from mmrace.strategies.order.daemons import against_daemons, of_daemon
+from mmrace.strategies.order.dependence import Footprint, Footprints, independent
+from mmrace.strategies.order.partial_order import PartialOrder, Race
 
 _FRAME = frozenset(map(int, (Kind.BEGIN, Kind.JOIN, Kind.EXIT)))
+CUT_OFF = frozenset(("violation", "finished"))
+"""Ends of runs in which others could have gone on: after a violation all others, after the last exit the daemons."""
 RESTARTS_MAX = 64  # contended CPUs are discovered one or more a restart; no machine of the model has as many
 
 
@@ -70,7 +85,7 @@ class Counts:
 class Dpor(BaseStrategy):
     """The search; a `Systematic`, and the strategy of its own runs.
 
-    Attributes: counts; exhausted: nothing is left; trace: the last run as a partial order.
+    Attributes: counts; exhausted: nothing is left; order: the last run as a partial order.
     """
 
     asked_when_alone = True
@@ -78,10 +93,11 @@ class Dpor(BaseStrategy):
     def __init__(self) -> None:
         self.counts = Counts()
         self.exhausted = False
-        self.trace = Trace()
+        self.order = PartialOrder()
         self._nodes: list[Node] = []
         self._replayed = 0  # nodes whose choice is given
         self._depth = 0
+        self._asleep_at_end = 0  # who could go on when the run was abandoned
         self._contended: frozenset[int] = frozenset()
         self._notes: dict[tuple[Any, Any], int] = {}
         self._engine: SteeredRun = None  # type: ignore[assignment]
@@ -93,7 +109,7 @@ class Dpor(BaseStrategy):
         """Return itself, set for the next run; None when nothing is left."""
         if self.exhausted:
             return None
-        self._depth = 0
+        self._depth = self._asleep_at_end = 0
         return self
 
     def standing(self) -> Standing:
@@ -119,15 +135,17 @@ class Dpor(BaseStrategy):
         if not new <= self._contended:
             self._restart(frozenset(new) | self._contended)
             return
-        self.trace.daemons = {task.id for task in engine.tasks if task.daemon}
+        self.order.daemons = {task.id for task in engine.tasks if task.daemon}
+        self.order.born = {task.id for task in engine.tasks if not task.daemon and of_daemon(task)}
         self._analyse(engine)
         if not abandoned:
             counts.classes += 1
         self._back()
 
     def _playing(self) -> set[int]:
-        """Return who did, or still had to do, something in the explored part; the main task only if it did more than
-        begin, wait for others and end (where daemons are, its end is something).
+        """Return the tasks that did something in the explored part, or still had to.
+
+        To begin, wait for others and end is nothing for the main task, unless its end cuts off daemons.
         """
         frame = _FRAME if not any(task.daemon for task in self._engine.tasks) else frozenset()
         playing = {node.chosen for node in self._nodes if node.chosen or node.pending & KIND_MASK not in frame}
@@ -139,14 +157,14 @@ class Dpor(BaseStrategy):
             raise UsageError(expected="a program with a fixed set of CPUs", got=sorted(contended), where="dpor")
         self._contended = contended
         self.counts = Counts(restarts=self.counts.restarts + 1)
-        self.trace = Trace()
+        self.order = PartialOrder()
         self._nodes = []
         self._replayed = 0
 
     # -- strategy ---------------------------------------------------------------------------------------------------
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return the task of the stack, below it any that is awake: the running one if it can."""
+        """Return the task that the stack names; below the stack one that is awake, the running task if it can go on."""
         depth = self._depth
         self._depth = depth + 1
         engine = self._engine
@@ -169,6 +187,7 @@ class Dpor(BaseStrategy):
                 awake = [task for task in enabled if task.id not in sleep]
                 if not awake:
                     self._depth = depth
+                    self._asleep_at_end = mask
                     engine.abandon("all enabled tasks sleep")
                 chosen = min(awake, key=_by_id)
             node.chosen = chosen.id
@@ -186,7 +205,7 @@ class Dpor(BaseStrategy):
         return node.value
 
     def _asleep(self, depth: int) -> dict[int, Footprint]:
-        """Return who of the node before still sleeps after its step."""
+        """Return the tasks that slept at the node before and still sleep after its step."""
         if not depth:
             return {}
         before = self._nodes[depth - 1]
@@ -200,10 +219,10 @@ class Dpor(BaseStrategy):
     # -- analysis ---------------------------------------------------------------------------------------------------
 
     def _footprint(self, depth: int, events: list[Any], end: int) -> Footprint:
-        """Return the footprint of the step of a node: its event, and the notes after it up to `end`."""
+        """Return the footprint of a node's step: its event, and the notes after it up to `end`."""
         node = self._nodes[depth]
         place = node.event
-        made: Footprint = [(END_LANE, READ)] if self._engine.tasks[node.chosen].daemon else []
+        made = against_daemons(self._engine, place, node.step) if self.order.daemons else []
         if place < end and events[place][1] != NOTE:
             made += self._footprints.of(events[place], node.step, node.gated)
             place += 1
@@ -218,31 +237,27 @@ class Dpor(BaseStrategy):
         return made
 
     def _analyse(self, engine: Controlled) -> None:
+        """Ask for the other order of each race of the run's new steps, and of what the run kept from being done."""
         events = engine.events
-        nodes, trace = self._nodes, self.trace
-        window_end = len(events)
-        for depth in range(len(trace), len(nodes)):
+        how = engine.end.get("how")
+        nodes, order = self._nodes, self.order
+        for depth in range(len(order), len(nodes)):
             node = nodes[depth]
-            end = nodes[depth + 1].event if depth + 1 < len(nodes) else window_end
+            last = depth + 1 == len(nodes)
             if node.event >= len(events) or events[node.event][1] == NOTE:
                 break  # the op raised before it was done
-            footprint = self._footprint(depth, events, end)
-            if depth == len(nodes) - 1 and self._cuts(engine):
-                footprint.append((END_LANE, WRITE))
-            for race in trace.add(events[node.event], footprint):
+            footprint = self._footprint(depth, events, len(events) if last else nodes[depth + 1].event)
+            for race in order.add(events[node.event], footprint):
                 self._ask(race)
-        if engine.end.get("how") != "abandoned":
-            for number, footprint in self._footprints.left:
-                for race in trace.would_race(number, [*footprint, (END_LANE, READ)]):
+        if nodes and how in CUT_OFF:
+            nodes[-1].wanted |= nodes[-1].enabled
+        for number, footprint in self._footprints.left:
+            if not self._asleep_at_end >> number & 1:
+                for race in order.would_race(number, footprint):
                     self._ask(race)
 
-    @staticmethod
-    def _cuts(engine: Controlled) -> bool:
-        """Say whether the run's last step kept others from going on: they are to be tried before it too."""
-        return engine.end.get("how") == "violation" or any(task.daemon for task in engine.tasks)
-
     def _ask(self, race: Race) -> None:
-        """See to it that a task that can begin the other order is tried at the node of the race's first step."""
+        """Make sure that a task that can begin the other order is tried at the node of the race's first step."""
         node = self._nodes[race.first]
         bits = 0
         for task in race.initials:
@@ -257,11 +272,11 @@ class Dpor(BaseStrategy):
 
     def _back(self) -> None:
         """Go to the deepest node with a branch left; without one the search is over."""
-        nodes, trace = self._nodes, self.trace
+        nodes, order = self._nodes, self.order
         while nodes:
             node = nodes[-1]
             depth = len(nodes) - 1
-            met = trace.footprint[depth] if depth < len(trace) else []
+            met = order.footprint[depth] if depth < len(order) else []
             if node.value + 1 < node.n:
                 node.value += 1
                 node.branches = node.branches + met
@@ -278,7 +293,7 @@ class Dpor(BaseStrategy):
                 break
             nodes.pop()
         self._replayed = len(nodes)
-        trace.cut(max(0, len(nodes) - 1))
+        order.cut(max(0, len(nodes) - 1))
         if not nodes:
             self.exhausted = True
 

@@ -47,7 +47,7 @@ def parse_wants(text: str) -> tuple[Want, ...]:
                 expected="TASK@LANE or TASK@LANE/HELD, joined by +",
                 got=part,
                 where="postpone",
-                try_="cycle=migrator@40/12+committer@12/40",
+                try_="cycle=writer@40/12+reader@12/40",
             )
         task, lane, held = match.groups()
         wants.append(Want(task, int(lane), None if held is None else int(held)))

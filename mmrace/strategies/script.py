@@ -1,6 +1,6 @@
 """Strategy `script`: a schedule that a person wrote down, clause by clause.
 
-    migrator until page_freeze_refs:freeze; committer until blocked; rest fair
+    writer until update:bit_lock; reader until blocked; rest fair
 
 A script is clauses, separated by ";", then perhaps one for the rest:
 
@@ -38,7 +38,7 @@ _WITHOUT_SITE = (int(Kind.BEGIN), int(Kind.EXIT))
 _NAME = r"(?:<\w+>|[^\W\d]\w*)"
 _SITE = re.compile(rf"(?:{_NAME} > )?{_NAME}(?::{_NAME}(?:#\d+)?)?")
 _FORMS = "TASK until SITE, TASK until SITE*N, TASK until blocked, TASK until end, TASK for N, rest fair, rest TASK TASK"
-EXAMPLE = "migrator until page_freeze_refs:freeze; committer until blocked; rest fair"
+EXAMPLE = "writer until update:bit_lock; reader until blocked; rest fair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _clause(text: str, number: int) -> Clause:
             expected="blocked, end or a site: function:name, function:name#k or caller > function:name#k",
             got=site,
             where=where,
-            try_=f"{task} until migrate_page:lock_page, a name as records and findings have it",
+            try_=f"{task} until update:bit_lock, a name as records and findings have it",
         )
     return Clause(text, task, "site", _count(visit, where, f"{task} until {site}*2") if star else 1, site)
 

@@ -13,10 +13,25 @@ from pytest import MonkeyPatch
 
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.task import Task
+from mmrace.strategies import dpor
 from mmrace.strategies.dpor import Dpor
-from mmrace.strategies.order import dependence, partial_order
-from mmrace.strategies.order.dependence import COUNT_UP, LINE_UP, TAKE, WRITE, Footprint, Footprints
-from mmrace.strategies.order.partial_order import Race, Trace
+from mmrace.strategies.order import daemons, dependence, partial_order
+from mmrace.strategies.order.dependence import (  # fmt: skip
+    ALIVE_LANE,
+    ALONE,
+    BIRTH,
+    COUNT_UP,
+    DROP,
+    END_LANE,
+    LINE_UP,
+    READ,
+    TAKE,
+    WRITE,
+    Footprint,
+    Footprints,
+)
+from mmrace.strategies.order.partial_order import PartialOrder, Race
 
 Patch = Callable[[MonkeyPatch], None]
 
@@ -38,14 +53,27 @@ def _no_op(cls: type, name: str, result: object = None) -> Patch:
 
 
 def _without_pre_clock(to: MonkeyPatch) -> None:
-    meet = Trace._meet
+    meet = PartialOrder._meet
 
     def patched(history: Any, number: int, mode: int, candidates: list[tuple[int, bool]], edges: list[int]) -> None:
         found: list[tuple[int, bool]] = []
         meet(history, number, mode, found, edges)
         candidates.extend((step, False) for step, _ in found)
 
-    to.setattr(Trace, "_meet", staticmethod(patched))
+    to.setattr(PartialOrder, "_meet", staticmethod(patched))
+
+
+def _only_the_holder_releases(to: MonkeyPatch) -> None:
+    meet = PartialOrder._meet
+
+    def patched(history: Any, number: int, mode: int, candidates: list[tuple[int, bool]], edges: list[int]) -> None:
+        found: list[tuple[int, bool]] = []
+        meet(history, number, mode, found, edges)
+        taker = {step: task for step, _, task in history}
+        releaser = next((task for _, mode_, task in reversed(history) if mode_ == DROP), None)
+        candidates.extend((step, waited) for step, waited in found if not waited or taker[step] == releaser)
+
+    to.setattr(PartialOrder, "_meet", staticmethod(patched))
 
 
 def _blocked_runs_ask_for_nothing(to: MonkeyPatch) -> None:
@@ -106,19 +134,19 @@ def _queue_met_by_nobody(to: MonkeyPatch) -> None:
 
 
 def _everybody_is_waited_for(to: MonkeyPatch) -> None:
-    add = Trace.add
+    add = PartialOrder.add
 
-    def patched(self: Trace, event: tuple[Any, ...], footprint: Footprint) -> list[Race]:
+    def patched(self: PartialOrder, event: tuple[Any, ...], footprint: Footprint) -> list[Race]:
         self.daemons = set()
         return add(self, event, footprint)
 
-    to.setattr(Trace, "add", patched)
+    to.setattr(PartialOrder, "add", patched)
 
 
 def _any_wake_will_do(to: MonkeyPatch) -> None:
-    before = Trace._before
+    before = PartialOrder._before
 
-    def patched(self: Trace, number: int, op: int, a: Any) -> int:
+    def patched(self: PartialOrder, number: int, op: int, a: Any) -> int:
         clock = before(self, number, op, a)
         if op >= 0 and op & KIND_MASK == Kind.SLEEP:
             for (kind, task, _), steps in self._edges.items():
@@ -126,7 +154,7 @@ def _any_wake_will_do(to: MonkeyPatch) -> None:
                     clock |= self.clock[steps[-1]]
         return clock
 
-    to.setattr(Trace, "_before", patched)
+    to.setattr(PartialOrder, "_before", patched)
 
 
 def _main_aside(to: MonkeyPatch) -> None:
@@ -134,14 +162,41 @@ def _main_aside(to: MonkeyPatch) -> None:
     to.setattr(Dpor, "_playing", lambda self: playing(self) - {0})
 
 
-def _nobody_is_kept_waiting(engine: Controlled) -> bool:
-    return False
+def _nobody_waits_when_abandoned(to: MonkeyPatch) -> None:
+    analyse = Dpor._analyse
+
+    def patched(self: Dpor, engine: Controlled) -> None:
+        if engine.end["how"] == "abandoned":
+            self._footprints.left = []
+        analyse(self, engine)
+
+    to.setattr(Dpor, "_analyse", patched)
+
+
+def _no_birth_is_waited_out(to: MonkeyPatch) -> None:
+    pending = Footprints.pending
+
+    def patched(self: Footprints, task: Task) -> Footprint:
+        return [lane for lane in pending(self, task) if lane != (ALIVE_LANE, ALONE)]
+
+    to.setattr(Footprints, "pending", patched)
+
+
+def _without(met: tuple[int, int]) -> Patch:
+    """Let no step meet this because of daemons."""
+
+    def patch(to: MonkeyPatch) -> None:
+        made = daemons.against_daemons
+        to.setattr(dpor, "against_daemons", lambda *args: [lane for lane in made(*args) if lane != met])
+
+    return patch
 
 
 TAKEN_OUT: dict[str, Patch] = {
     "acquire races with the acquire before, on the clock before the release": _without_pre_clock,
-    "who waits at the end races with who holds": _no_op(Trace, "would_race", []),
-    "a try since does not hide the holder": _no_op(Trace, "_held", False),
+    "a lock is free again whoever released it": _only_the_holder_releases,
+    "who waits at the end races with who holds": _no_op(PartialOrder, "would_race", []),
+    "a try since does not hide the holder": _no_op(PartialOrder, "_held", False),
     "a try is no acquire": _mode(Kind.TRY, TAKE),
     "a try that failed reads": _mode(Kind.TRY, WRITE),
     "gets commute": _mode(Kind.GET, WRITE),
@@ -166,8 +221,14 @@ TAKEN_OUT: dict[str, Patch] = {
     "a CPU is exclusive": _no_op(Footprints, "crowded", set()),
     "notes are compared": lambda to: to.setattr(
         dependence, "MODES", dict.fromkeys(dependence.MODES, dependence.READ)),
-    "the end of a run meets what it cuts off": lambda to: to.setattr(
-        Dpor, "_cuts", staticmethod(_nobody_is_kept_waiting)),
+    "who waits when a run is abandoned races with who holds": _nobody_waits_when_abandoned,
+    "others are tried before the step that ends the run": lambda to: to.setattr(dpor, "CUT_OFF", frozenset()),
+    "the end of a run meets what daemons did": _without((END_LANE, READ)),
+    "fixed order behind a step cuts daemons off": _without((END_LANE, WRITE)),
+    "a daemon's child delays who waits for all": _without((ALIVE_LANE, BIRTH)),
+    "and what would have been the end": _without((ALIVE_LANE, ALONE)),
+    "to look who lives is a step's doing": _no_op(Footprints, "counted"),
+    "who waits for all in vain could have gone on before a birth": _no_birth_is_waited_out,
     "daemons are not waited for": _everybody_is_waited_for,
     "the main task counts on its CPU": _main_aside,
 }  # fmt: skip

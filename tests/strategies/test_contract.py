@@ -69,7 +69,7 @@ def test_a_strategy_is_asked_when_it_says_so_and_takes_the_ordinary_value(alone:
     strategy = First()
     strategy.asked_when_alone, strategy.asked_in_fixed_order = alone, fixed
     outcome = fiber(two_tasks, strategy)
-    [(went, back)] = [tuple(strategy.runs[0].windows)]  # type: ignore[attr-defined]
+    [(went, back)] = [tuple(strategy.runs[0].windows)]
     alone_asked = [names for names in strategy.sets if len(names) == 1]
     assert bool(alone_asked) == alone
     assert any(went <= step < back for step in strategy.asked) == (alone and fixed)

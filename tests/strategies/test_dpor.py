@@ -7,29 +7,21 @@ abandoned because all enabled tasks slept, and the schedules of the enumeration 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
-from zlib import crc32
 
 import pytest
 
-from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.gate import GateEngine
 from mmrace.strategies.dpor import Dpor
 from mmrace.strategies.enumerate import Enumerate
-from mmrace.strategies.order.classes import ClassDigest
-from tests.strategies.dpor_programs import (  # fmt: skip
-    AT_ONCE,
-    FAMILIES,
-    PROGRAMS,
-    PROGRAMS_BEYOND,
-    Drawn,
-    Seen,
-    drawn,
-    enumerated,
-    explore,
-    schedules_about,
-)
+from tests.strategies.dpor_digests import Digests
+from tests.strategies.dpor_drawn import FAMILIES, Drawn, drawn
+from tests.strategies.dpor_families import daemons
+from tests.strategies.dpor_families.listed import AT_ONCE, PROGRAMS
+from tests.strategies.dpor_families.waits import PROGRAMS_BEYOND
+from tests.strategies.dpor_grammar import FRAME, Framed
+from tests.strategies.dpor_programs import Seen, enumerated, explore, schedules_about
 from tests.strategies.dpor_rules import TAKEN_OUT
+from tests.strategies.order.shapes import Shape, shape
 
 SEEDS = 8  # random programs a family
 OPS_MAX = 3  # of each task, so that most can be enumerated
@@ -42,6 +34,7 @@ FOUR = "Wx || Wz;Wy || if Rz: if Ry==0: Rx"
 
 LOSES = {
     "acquire races with the acquire before, on the clock before the release": "ABBA",
+    "a lock is free again whoever released it": "lock, write || release when written || lock",
     "who waits at the end races with who holds": "mutex held for ever || mutex",
     "a try since does not hide the holder": "mutex held for ever, child tries",
     "a try is no acquire": "lock, write, unlock || try",
@@ -51,7 +44,7 @@ LOSES = {
     "an unfreeze is seen": "freeze || get || put",
     "a get unless zero is seen": "put, get || get unless zero",
     "a plain store touches all bits": "lost waiters bit",
-    "a store inside a bit spinlock does not hide who took it": "bit spinlock around a plain store",
+    "a store inside a bit spinlock does not hide who took it": "bit spinlock || plain store inside and outside",
     "queue and wake meet": "lost wake-up",
     "a wake meets who queues": "wait event",
     "exclusive sleepers stand in order": "exclusive sleepers, one wake for the first",
@@ -64,7 +57,14 @@ LOSES = {
     "a CPU is exclusive": "interrupt takes a lock held on its CPU",
     "the main task counts on its CPU": "shared CPU, main releases",
     "notes are compared": "notes",
-    "the end of a run meets what it cuts off": "bug || write, write",
+    "who waits when a run is abandoned races with who holds": "bug || mutex twice || mutex, write",
+    "others are tried before the step that ends the run": "bug || write, write",
+    "the end of a run meets what daemons did": "daemon || task",
+    "fixed order behind a step cuts daemons off": "daemon, main reads in fixed order",
+    "a daemon's child delays who waits for all": "daemon spawns, main joins and reads",
+    "and what would have been the end": "daemon spawns, main does not join",
+    "to look who lives is a step's doing": "daemon spawns, main works, joins and reads",
+    "who waits for all in vain could have gone on before a birth": "daemon spawns, main waits for it in vain",
     "daemons are not waited for": "daemon, main reads after join",
 }
 """Rule -> a program of which an outcome is lost without it."""
@@ -153,41 +153,6 @@ def test_a_retry_is_let_go_by_a_store_to_what_it_looked_at_only() -> None:
 # -- no more than complete ---------------------------------------------------------------------------------------------
 
 
-class Both:
-    """Tells two observers."""
-
-    def __init__(self, *observers: Any) -> None:
-        self.observers = observers
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what tells both."""
-
-        def tell(*args: object) -> None:
-            for observer in self.observers:
-                getattr(observer, name)(*args)
-
-        return tell
-
-
-class Digests:
-    """Takes the class digest of every run that ended of its own."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[Controlled, ClassDigest]] = []
-
-    def watch(self, run: Controlled) -> None:
-        """Watch one more run, beside who watches it already."""
-        before = run.observer
-        digest = ClassDigest(run)
-        if before is not None:
-            run.observer = Both(before, digest.footprints)
-        self.taken.append((run, digest))
-
-    def values(self) -> list[int]:
-        """Return the digests."""
-        return [digest.value() for run, digest in self.taken if run.end["how"] != "abandoned"]
-
-
 CPUS_APART = [
     name for name in PROGRAMS
     if not any(word in name for word in ("CPU", "interrupt", "daemon", "free ", "frees", "bug")) and name not in AT_ONCE
@@ -204,19 +169,27 @@ def test_each_class_is_executed_once(name: str) -> None:
     assert set(mine.values()) == set(every.values())
 
 
+@pytest.mark.parametrize("name", daemons.CLASSES)
+def test_each_class_is_executed_once_where_daemons_are(name: str) -> None:
+    mine, every = Digests(), Digests()
+    explore(PROGRAMS[name], Dpor(), watch=mine.watch)
+    explore(PROGRAMS[name], Framed(FRAME), watch=every.watch)
+    assert len(mine.values()) == len(set(mine.values()))
+    assert set(mine.values()) == set(every.values())
+
+
 @pytest.mark.parametrize("name", CPUS_APART)
-def test_the_trace_tells_the_same_classes_apart(name: str) -> None:
+def test_each_partial_order_is_executed_once(name: str) -> None:
     search = Dpor()
-    taken: list[int] = []
+    taken: list[Shape] = []
     back = search._back
 
-    def digested() -> None:
-        run = search._engine
-        if run.end["how"] != "abandoned":
-            taken.append(search.trace.digest({task.id: crc32(task.name.encode()) for task in run.tasks}))
+    def shaped() -> None:
+        if search._engine.end["how"] != "abandoned":
+            taken.append(shape(search.order))
         back()
 
-    search._back = digested  # type: ignore[method-assign]
+    search._back = shaped  # type: ignore[method-assign]
     explore(PROGRAMS[name], search)
     assert len(set(taken)) == len(taken) == search.counts.classes
 

@@ -231,21 +231,21 @@ def test_a_deadlock_that_was_scripted_is_a_deadlock() -> None:
 @pytest.mark.parametrize(
     ("text", "where", "expected", "try_"),
     [
-        ("", "script", "a script", "migrator until"),
-        (" ; ", "script", "a script", "migrator until"),
-        ("a", "script clause 1", "one of: TASK until SITE", "migrator until"),
+        ("", "script", "a script", "writer until"),
+        (" ; ", "script", "a script", "writer until"),
+        ("a", "script clause 1", "one of: TASK until SITE", "writer until"),
         ("a until", "script clause 1", "one of: TASK until SITE", "a until"),
         ("a for 1; a untill end", "script clause 2", "one of: TASK until SITE", "a until end"),
         ("a for x", "script clause 1", "a number, 1 or more", "a for 3"),
         ("a for 0", "script clause 1", "a number, 1 or more", "a for 3"),
         ("a until f:x*", "script clause 1", "a number, 1 or more", "a until f:x*2"),
         ("a until f:x*0", "script clause 1", "a number, 1 or more", "a until f:x*2"),
-        ("a until migrate.py:120", "script clause 1", "a site: function:name", "a until migrate_page:lock_page"),
-        ("a until f:120", "script clause 1", "a site: function:name", "a until migrate_page:lock_page"),
-        ("a until blocked now", "script clause 1", "a site: function:name", "a until migrate_page:lock_page"),
+        ("a until migrate.py:120", "script clause 1", "a site: function:name", "a until update:bit_lock"),
+        ("a until f:120", "script clause 1", "a site: function:name", "a until update:bit_lock"),
+        ("a until blocked now", "script clause 1", "a site: function:name", "a until update:bit_lock"),
         ("rest fair; a for 1", "script clause 1", "rest as the last clause", "move it to the end"),
         ("a for 1; rest", "script clause 2", "rest fair, or rest and tasks", "rest fair"),
-        ("a for 1;; b for 1", "script clause 2", "one of: TASK until SITE", "migrator until"),
+        ("a for 1;; b for 1", "script clause 2", "one of: TASK until SITE", "writer until"),
     ],
 )
 def test_a_text_that_is_no_script_is_refused_with_what_to_try(text: str, where: str, expected: str, try_: str) -> None:

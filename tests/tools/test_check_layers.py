@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.check_layers import check
+from tests.test_general_half import GENERAL
+from tools.check_layers import LAYERS, check, layer_of
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "check_layers.py"
 
@@ -49,7 +50,20 @@ def test_clean_tree_passes(tree: Tree) -> None:
     ("name", "text", "needle"),
     [
         ("runtime/task.py", "x = 1\nimport mmrace.kernel.mm\n", "task.py:2: runtime imports mmrace.kernel.mm"),
-        ("oracles/content.py", "import mmrace.actors.writer\n", "oracles imports mmrace.actors.writer"),
+        ("oracles/protocol/x.py", "import mmrace.actors.writer\n", "oracles/protocol imports mmrace.actors.writer"),
+        (
+            "oracles/general/x.py",
+            "import mmrace.oracles.protocol.slot\n",
+            "general imports mmrace.oracles.protocol.slot",
+        ),
+        ("oracles/__init__.py", "import mmrace.oracles.protocol.slot\n", "oracles imports mmrace.oracles.protocol"),
+        ("runs/x.py", "import mmrace.oracles.protocol\n", "runs imports mmrace.oracles.protocol"),
+        (
+            "search/pool/x.py",
+            "import mmrace.search.explore.driver\n",
+            "search/pool imports mmrace.search.explore.driver",
+        ),
+        ("search/explore/x.py", "import mmrace.search.campaign.plan\n", "explore imports mmrace.search.campaign.plan"),
         ("search/text.py", "from mmrace.report import tables\n", "search imports mmrace.report"),
         ("search/text.py", "def f():\n    from mmrace import cli\n", "text.py:2: search imports mmrace.cli"),
         ("report/x.py", "from mmrace.kernel.mm import page\n", "report imports mmrace.kernel.mm.page"),
@@ -66,6 +80,21 @@ def test_breach_is_caught_and_located(tree: Tree, name: str, text: str, needle: 
     found = check(tree({**GOOD, name: text}))
     assert len(found) == 1
     assert needle in found[0]
+
+
+def test_the_general_half_may_import_nothing_of_the_model() -> None:
+    model = {"kernel", "actors", "scenarios", "history", "oracles/protocol"}
+    for room in GENERAL:
+        layer = layer_of(f"mmrace.{room.replace('/', '.')}.x")
+        assert layer not in LAYERS or not LAYERS[layer].below & model, room
+
+
+def test_the_innermost_layer_is_the_one_of_a_file() -> None:
+    assert layer_of("mmrace.oracles.general.ledger") == "oracles/general"
+    assert layer_of("mmrace.oracles") == "oracles"
+    assert layer_of("mmrace.kernel.mm.page") == "kernel"
+    assert layer_of("mmrace.nowhere.x") == "nowhere"
+    assert layer_of("mmrace") == "__init__"
 
 
 def test_import_cycle_between_files_is_caught_once(tree: Tree) -> None:

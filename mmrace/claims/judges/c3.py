@@ -9,12 +9,10 @@ What readers obtain through the slot meanwhile, the new page, is a part of its o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration
 from mmrace.claims.judges.scene import Scene, scene
-from mmrace.oracles.general.ledger import Ledger
+from mmrace.oracles.general.ledger import Ledgers
 from mmrace.runtime.kinds import FREEZE, GET, GET_UNLESS_ZERO, KIND_MASK, NOTE, PUT, SHIFT, UNFREEZE
 from mmrace.runtime.record import Record
 
@@ -88,54 +86,18 @@ def check_freeze(record: Record) -> Instances:
     """Replay the names of the references to every page; at each freeze of a migration look at who there is."""
     seen, found = scene(record), Instances()
     freezes = {migration.at["freeze"]: migration for migration in seen.migrations if "freeze" in migration.at}
-    pages = {lane: name for name, lane in seen.count.items()}
-    ledgers = {name: Ledger(name) for name in seen.count}
+    ledgers = Ledgers(record, {lane: name for name, lane in seen.count.items()})
     for step in record.steps(NOTE, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE):
-        task, op, a, b = record.events[step]
-        if op == NOTE:
-            _note(record, ledgers, pages, task, a, b)
-            continue
-        page = pages.get(op >> SHIFT)
-        if page is None:
-            continue
-        _count(ledgers[page], op & KIND_MASK, task, a, b)
-        migration = freezes.get(step)
-        if migration is not None:
+        ledger, migration = ledgers.take(record.events[step]), freezes.get(step)
+        if ledger is not None and migration is not None:
             found.test()
-            owners = ledgers[page].owners()
+            owners = ledger.owners()
             allowed = ["isolation", "private", "slot"] if migration.ring else ["isolation", "slot"]
             if owners != allowed:
-                who = seen.who(task)
-                title = f"{who} freezes {page} though it is held as {', '.join(owners)}"
+                who = seen.who(migration.task)
+                title = f"{who} freezes {ledger.name} though it is held as {', '.join(owners)}"
                 found.decide(title, step, owners=list(owners), **seen.facts(migration))
     return found
-
-
-def _note(
-    record: Record, ledgers: dict[str, Ledger], pages: dict[int, str], task: int, kind: object, facts: Sequence[object]
-) -> None:
-    if kind == "page-free":
-        ledger = ledgers.get(str(record.name(facts[0])))
-        if ledger is not None:
-            ledger.restart()
-    elif kind in ("rename", "retire") and isinstance(facts[0], int) and facts[0] in pages:
-        ledger = ledgers[pages[facts[0]]]
-        if kind == "rename":
-            if ledger.drop(str(facts[1]), task):
-                ledger.add(str(facts[2]), task)
-        else:
-            assert isinstance(facts[1], tuple | list)
-            for ref in facts[1]:
-                ledger.drop(str(ref), task)
-
-
-def _count(ledger: Ledger, kind: int, task: int, a: object, b: object) -> None:
-    if kind == GET or (kind == GET_UNLESS_ZERO and b):
-        ledger.add(str(a), task)
-    elif kind == PUT:
-        ledger.drop(str(a), task)
-    elif kind == UNFREEZE and b is not None:
-        ledger.drop(str(b), task)
 
 
 CLAIM = Claim("C3", (

@@ -15,6 +15,7 @@ from typing import Any
 from mmrace.claims.judges.holds import NEVER, Holds
 from mmrace.claims.judges.migration import Migration
 from mmrace.oracles.general.judgement import Fact
+from mmrace.oracles.protocol.ring import ring_of
 from mmrace.runtime.kinds import (
     ACQUIRE,
     CLEAR,
@@ -233,12 +234,7 @@ class Scene:
                         break
 
     def _ring(self, page: str) -> tuple[str, ...]:
-        found: list[str] = []
-        name = self._at["private"].get(page)
-        while name is not None and name not in found:
-            found.append(name)
-            name = self._at["b_this_page"].get(name)
-        return tuple(found)
+        return ring_of(page, self._at["private"], self._at["b_this_page"])
 
     # -- the migrator's own ops -------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ def EXT3_JOURNAL(inode: Inode) -> Journal:
 
 def ext3_journal_current_handle() -> Handle | None:
     """Return the handle that this task has open. Source: include/linux/ext3_jbd.h, v3.3."""
-    return cast("Handle | None", rt.current().journal_info)
+    return transaction.journal_current_handle()
 
 
 def ext3_journal_start(inode: Inode, nblocks: int) -> Handle:

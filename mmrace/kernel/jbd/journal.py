@@ -383,7 +383,7 @@ def journal_force_commit(journal: Journal) -> int:
     """
     rt.spin_lock(journal.j_state_lock)
     transaction_ = journal.j_running_transaction
-    if transaction_ is not None and rt.current().journal_info is None:
+    if transaction_ is not None and transaction.journal_current_handle() is None:
         __log_start_commit(journal, transaction_.t_tid)
     else:
         transaction_ = journal.j_committing_transaction

@@ -171,17 +171,22 @@ def start_this_handle(journal: Journal, handle: Handle) -> None:
     rt.spin_unlock(journal.j_state_lock)
 
 
+def journal_current_handle() -> Handle | None:
+    """Return the handle that this task has open: `current->journal_info`. Source: include/linux/jbd.h, v3.3."""
+    return cast("Handle | None", rt.current().info)
+
+
 def journal_start(journal: Journal, nblocks: int) -> Handle:
     """Open a handle with `nblocks` credits, or nest in the task's own; sleeps for a closing transaction.
 
     Source: fs/jbd/transaction.c, v3.3.
     """
-    handle = cast("Handle | None", rt.current().journal_info)
+    handle = journal_current_handle()
     if handle is not None:
         handle.h_ref += 1
         return handle
     handle = Handle(nblocks)
-    rt.current().journal_info = handle
+    rt.current().info = handle
     start_this_handle(journal, handle)
     return handle
 
@@ -196,7 +201,7 @@ def journal_stop(handle: Handle) -> None:
         return
     transaction = handle_transaction(handle)
     journal = transaction.t_journal
-    rt.current().journal_info = None
+    rt.current().info = None
     rt.spin_lock(journal.j_state_lock)
     rt.spin_lock(transaction.t_handle_lock)
     transaction.t_outstanding_credits = transaction.t_outstanding_credits - handle.h_buffer_credits

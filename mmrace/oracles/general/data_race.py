@@ -24,8 +24,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from mmrace.oracles.general import lock_order
-from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of, signature
+from mmrace.oracles.general import race_report
+from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.general.lock_order import MAIN
 from mmrace.oracles.general.locks import lock_bits
 from mmrace.runtime.kinds import (
@@ -55,7 +55,6 @@ from mmrace.runtime.kinds import (
     UNFREEZE,
     WAKE,
     WRITE,
-    Kind,
 )
 from mmrace.runtime.record import Record
 
@@ -129,6 +128,18 @@ class _Race:
         for other in ended:
             self.meet(task, self.clocks[other])
 
+    def bit(self, step: int, task: int, lane: int, kind: int, old: object) -> None:
+        """A bit is set or cleared; a test-and-set or test-and-clear that fails changes nothing, else is a barrier."""
+        if kind in (TEST_AND_SET, TEST_AND_CLEAR):
+            if old == (kind == TEST_AND_CLEAR):
+                self.acquire(task, lane)
+                self.bits.append((lane, task, self.clocks[task], step))
+                self.release(task, lane)
+            return
+        self.bits.append((lane, task, self.clocks[task], step))
+        if kind == CLEAR and lane in self.locks:
+            self.release(task, lane)
+
     def wake(self, task: int, lane: int, sleepers: object) -> None:
         """A wake that finds somebody takes the queue's lock; one of an empty queue may look without it."""
         assert isinstance(sleepers, tuple | list)
@@ -200,7 +211,7 @@ class _Race:
         if benign is None:
             self.benign[lane] = benign = lane in self.published or _benign(self.record, lane)
         if not (reads and benign):
-            _report(self.record, self.evidence, "race", first, second)
+            race_report.add(self.record, self.evidence, "race", first, second)
 
     def conclude(self, checked: int) -> Judgement:
         self.judge_stores()
@@ -219,7 +230,9 @@ class _Race:
         for word, change in changes:
             for store in words.get(word, ()):
                 if not _ordered(store, change) and (change[0] != store[0] or change[3] > store[3]):
-                    _report(self.record, self.evidence, "plain store over a bit", *sorted((store[3], change[3])))
+                    race_report.add(
+                        self.record, self.evidence, "plain store over a bit", *sorted((store[3], change[3]))
+                    )
 
 
 def _ordered(one: Change, other: Change) -> bool:
@@ -254,7 +267,7 @@ def _follow(record: Record, race: _Race) -> int:
     spawns = record.steps(SPAWN)
     if not spawns:  # nobody to race with
         return 0
-    clocks, wrote, read, bits, locks = race.clocks, race.wrote, race.read, race.bits, race.locks
+    clocks, wrote, read = race.clocks, race.wrote, race.read
     acquire, release, released, published = race.acquire, race.release, race.released, race.published
     checked = 0
     # what came before the first spawn is over for everybody
@@ -295,83 +308,10 @@ def _follow(record: Record, race: _Race) -> int:
         elif kind in (IRQ, PREEMPT):
             race.cpu(task, lane, kind, a)
         elif kind in _BITS:
-            if kind in (TEST_AND_SET, TEST_AND_CLEAR):
-                if a != (kind == TEST_AND_CLEAR):  # it failed: it changed nothing
-                    continue
-                acquire(task, lane)
-                bits.append((lane, task, clocks[task], step))
-                release(task, lane)
-                continue
-            bits.append((lane, task, clocks[task], step))
-            if kind == CLEAR and lane in locks:
-                release(task, lane)
+            race.bit(step, task, lane, kind, a)
         elif kind == PUT or (b and kind in (GET_UNLESS_ZERO, FREEZE)):
             acquire(task, lane)
             release(task, lane)
         elif kind in _OTHERS:
             race.other(step, task, lane, kind, a, b)
     return checked
-
-
-# -- the finding -------------------------------------------------------------------------------------------------------
-
-
-def _report(record: Record, evidence: Evidence, rule: str, first: int, second: int) -> None:
-    """Tell a race with both sides; of each pair of code points only the first."""
-    name = record.lane_name(record.events[first][1] >> SHIFT)
-    points = [name, _point(record, first), _point(record, second)]
-    if signature(NAME, rule, points) in evidence.findings:
-        evidence.add(rule, "", points)
-        return
-    sides = [_side(record, first), _side(record, second)]
-    said = " and ".join(f"{side['task']} {_DEEDS[str(side['op'])]}{_at(side['site'])}" for side in sides)
-    evidence.add(
-        rule,
-        f"{name}: {said}, in no order",
-        points,
-        object=name,
-        sides=sides,
-        step=second,
-    )
-
-
-_DEEDS = {
-    "READ": "reads it",
-    "WRITE": "writes it",
-    "STORE": "stores it whole",
-    "SET": "sets a bit",
-    "CLEAR": "clears a bit",
-    "TEST_AND_SET": "sets a bit",
-    "TEST_AND_CLEAR": "clears a bit",
-}
-
-
-def _at(site: Fact) -> str:
-    return f" at {site}" if site else ""
-
-
-def _point(record: Record, step: int) -> str:
-    task, op, _, _ = record.events[step]
-    site = record.sites[step] if record.sites else None
-    return f"{kind_of(record.task_name(task))} {Kind(op & KIND_MASK).name} {site or ''}"
-
-
-def _side(record: Record, step: int) -> dict[str, Fact]:
-    """Tell one access.  `old` and `new` are the word before and after; of a read only `new`, of a bit only `old`."""
-    task, op, a, b = record.events[step]
-    kind = Kind(op & KIND_MASK)
-    old, new = (None, a) if kind is Kind.READ else (a, b)
-    return {
-        "task": record.task_name(task),
-        "op": kind.name,
-        "object": record.lane_name(op >> SHIFT),
-        "step": step,
-        "site": record.sites[step] if record.sites else None,
-        "old": _fact(record.name(old)),
-        "new": _fact(record.name(new)),
-        "locks": list(lock_order.held_at(record, step)),
-    }
-
-
-def _fact(value: object) -> Fact:
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmrace.oracles.general.ledger import Ledger
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.oracles.general.ledger import Ledgers
+from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SET, SHIFT, TEST_AND_CLEAR, TEST_AND_SET, WRITE
 from mmrace.runtime.record import Record
 
 ATTEMPTS_MAX = 10  # passes of migrate_pages in 3.3
@@ -65,8 +65,9 @@ def is_idle(record: Record, series: Series) -> bool:
         if op != NOTE and task != series.task and op >> SHIFT in lanes:
             return False
     held = {lane for lane, (_, sub) in lanes.items() if sub in LOCK_BITS}
-    counts = {lane: Ledger(field) for lane, (field, _) in lanes.items() if field in COUNTS}
-    return not _held_by_others(record, series, held, counts)
+    # all under the page's name: when the page is freed, nothing of its buffers counts any more
+    counts = {lane: series.page for lane, (field, _) in lanes.items() if field in COUNTS}
+    return not _held_by_others(record, series, held, Ledgers(record, counts))
 
 
 def _buffers(record: Record, series: Series) -> set[str]:
@@ -74,57 +75,27 @@ def _buffers(record: Record, series: Series) -> set[str]:
     return {
         b_page[op >> SHIFT]
         for _, op, _, new in record.events[: series.last]
-        if op != NOTE and op & KIND_MASK == Kind.WRITE and op >> SHIFT in b_page and record.name(new) == series.page
+        if op != NOTE and op & KIND_MASK == WRITE and op >> SHIFT in b_page and record.name(new) == series.page
     }
 
 
-def _held_by_others(record: Record, series: Series, bits: set[int], counts: dict[int, Ledger]) -> bool:
+def _held_by_others(record: Record, series: Series, bits: set[int], ledgers: Ledgers) -> bool:
     taken: dict[int, int] = {}
-    for task, op, a, b in record.events[: series.last]:
-        if op == NOTE:
-            _note(record, series, counts, task, a, b)
+    for event in record.events[: series.last]:
+        ledgers.take(event)
+        task, op, _, _ = event
+        if op == NOTE or op >> SHIFT not in bits:
             continue
-        lane, kind = op >> SHIFT, op & KIND_MASK
-        if lane in bits:
-            if kind in (Kind.TEST_AND_SET, Kind.SET):
-                taken.setdefault(lane, task)
-            elif kind in (Kind.CLEAR, Kind.TEST_AND_CLEAR):
-                taken.pop(lane, None)
-        ledger = counts.get(lane)
-        if ledger is None:
-            continue
-        if kind == Kind.GET or (kind == Kind.GET_UNLESS_ZERO and b):
-            ledger.add(a, task)
-        elif kind == Kind.PUT:
-            ledger.drop(a, task)
-        elif kind == Kind.UNFREEZE and b is not None:
-            ledger.drop(b, task)
+        kind = op & KIND_MASK
+        if kind in (TEST_AND_SET, SET):
+            taken.setdefault(op >> SHIFT, task)
+        elif kind in (CLEAR, TEST_AND_CLEAR):
+            taken.pop(op >> SHIFT, None)
     if any(task != series.task for task in taken.values()):
         return True
     return any(
         ref not in ACCOUNTED and (holder != series.task or ref not in OWN)
-        for ledger in counts.values()
+        for ledger in ledgers.by_lane.values()
         for ref, holders in ledger.holders.items()
         for holder in holders
     )
-
-
-def _note(
-    record: Record,
-    series: Series,
-    counts: dict[int, Ledger],
-    task: int,
-    kind: object,
-    facts: tuple[object, ...],
-) -> None:
-    if kind == "page-free" and record.name(facts[0]) == series.page:
-        for ledger in counts.values():
-            ledger.restart()
-    elif kind in ("retire", "rename") and isinstance(facts[0], int) and facts[0] in counts:
-        ledger = counts[facts[0]]
-        if kind == "rename":
-            if ledger.drop(str(facts[1]), task):
-                ledger.add(str(facts[2]), task)
-        elif isinstance(facts[1], tuple | list):
-            for ref in facts[1]:
-                ledger.drop(str(ref), task)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol import pointers
+from mmrace.oracles.protocol.ring import ring_of
 from mmrace.oracles.protocol.snapshot import snapshots, unfinished
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SET, SHIFT, STORE, TEST_AND_CLEAR, TEST_AND_SET, WRITE
 from mmrace.runtime.record import Record
@@ -90,14 +91,9 @@ class _Audit:
         elif table == _MAPPING and name is None and move is not None and move.page == owner:
             move.cleared = True
 
-    def ring(self, page: str) -> list[str]:
+    def ring(self, page: str) -> tuple[str, ...]:
         """Return the buffers on the page's ring."""
-        found: list[str] = []
-        name = self.tables[_PRIVATE].get(page)
-        while isinstance(name, str) and name not in found:
-            found.append(name)
-            name = self.tables[_B_NEXT].get(name)
-        return found
+        return ring_of(page, self.tables[_PRIVATE], self.tables[_B_NEXT])
 
     def rests(self, page: str, task: int, since: int) -> bool:
         """Say whether a page may be judged: not freed since that step, and in nobody else's hands."""

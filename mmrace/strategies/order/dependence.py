@@ -34,13 +34,18 @@ TOUCH = 4  # any op of a task of a CPU, as far as others may keep the CPU from i
 TAKE = 5  # a lock that its op waits for was taken
 DROP = 6  # and released
 GRAB = 7  # taken by a try, which waits for nothing
+BIRTH = 8  # a daemon spawned a task that is waited for
+ALONE = 9  # somebody looked whether such tasks live, or waits until none does
 
 END_LANE = -999
-"""Met by the step that ends a run and by all that it keeps from being done."""
+"""Where the step after which daemons come too late meets what they did in time."""
 
 Footprint = list[tuple[int, int]]
 
-SELF_COMMUTING = (True, False, True, True, True, False, False, False)
+ALIVE_LANE = -998
+"""Where a task that waits for all others meets the births that daemons decide."""
+
+SELF_COMMUTING = (True, False, True, True, True, False, False, False, True, True)
 
 LANE_NOTES = frozenset({"rename", "retire", "hand-over"})
 """Notes that change what the oracles, or the ghost owner of a lock, make of one lane: (lane, ...)."""
@@ -172,6 +177,10 @@ class Footprints:
             for i in range(obj.size):
                 self._effect(obj.base + cls.fixed_lanes + i, WRITE)
 
+    def counted(self) -> None:
+        """A task looked whether any other lives that the run waits for."""
+        self._effect(ALIVE_LANE, ALONE)
+
     def stopped(self) -> None:
         """The run is over; who did not end is about to be unwound."""
         self.left = [(task.id, self.pending(task)) for task in self.engine.tasks if not task.done]
@@ -238,6 +247,8 @@ class Footprints:
             made = [(lane, TAKE)]
         elif kind == Kind.QUEUE:
             made = [(lane, WRITE)]
+        elif kind == Kind.JOIN:
+            made = [(ALIVE_LANE, ALONE)]  # also a join of one task: that asks for an order too many at most
         elif mode is None:
             made = self._special(kind, lane, None)
         else:

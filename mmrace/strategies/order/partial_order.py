@@ -1,23 +1,25 @@
 """One run as a partial order: happens-before over its steps, and the races that could be taken the other way round.
 
-`Trace` grows step by step and can be cut back to a prefix, so that a depth-first search analyses only what is new.
-A clock is a number with one bit for each step that happens before (and the step's own), so that joining is `|` and
-asking is a shift.
+`PartialOrder` grows step by step and can be cut back to a prefix, so that a depth-first search analyses only what is
+new.  A clock is a number with one bit for each step that happens before (and the step's own), so that joining is `|`
+and asking is a shift.
 
 Edges that no schedule can turn (spawn to begin, exit to join, a wake to the sleep that it ends, a release to the
-acquire that waited) are no races.  A waiting acquire races with the acquire before it, judged on its clock without the
-edge from the release; the pair release and acquire does not.  Invariant: `clock[i]` has bit k exactly if k = i or step
-k happens before step i.  Source: Abdulla et al., Optimal dynamic partial order reduction, POPL 2014 (source sets).
+acquire that waited) are no races.  A waiting acquire races with the acquire before it, whichever task released, and is
+judged on its clock without the edge from the release; the pair release and acquire does not race.
+
+Invariant: `clock[i]` has bit k exactly if k = i or step k happens before step i.  Source: Abdulla et al., Optimal
+dynamic partial order reduction, POPL 2014 (source sets).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
-from mmrace.strategies.order.dependence import DROP, GRAB, READ, TAKE, TOUCH, WRITE, Footprint, commute
+from mmrace.strategies.order.dependence import ALONE, BIRTH, DROP, GRAB, TAKE, TOUCH, WRITE, Footprint, commute
 
 _BEGIN, _JOIN, _SLEEP = int(Kind.BEGIN), int(Kind.JOIN), int(Kind.SLEEP)
 _SPAWN, _EXIT, _WAKE = int(Kind.SPAWN), int(Kind.EXIT), int(Kind.WAKE)
@@ -32,7 +34,7 @@ class Race(NamedTuple):
     initials: tuple[int, ...]
 
 
-class Trace:
+class PartialOrder:
     """The steps of one run, in order."""
 
     def __init__(self) -> None:
@@ -44,6 +46,8 @@ class Trace:
         """lane -> (step, mode, task), in order."""
         self.daemons: set[int] = set()
         """Ids of tasks whose end nobody waits for."""
+        self.born: set[int] = set()
+        """Ids of tasks that are waited for, but were spawned by a daemon or by a task of one."""
         self._edges: dict[tuple[int, int, int], list[int]] = {}
         """(kind, task id, lane) -> steps that let that task go on, or its end; source of edges that are no races."""
         self._undo: list[list[tuple[int, int, int]]] = []
@@ -66,13 +70,14 @@ class Trace:
         """Append a step; return its races with earlier ones, latest first."""
         number, op, a, _ = event
         before = self._before(number, op, a)
-        clock, races = self._look(number, footprint, before)
+        edges = self._ends(self.born) if op & KIND_MASK == _JOIN and a is None and self.born else []
+        clock, races = self._look(number, footprint, before, edges)
         self._keep(event, footprint, clock)
         return races
 
     def would_race(self, number: int, footprint: Footprint) -> list[Race]:
         """Return the races of an op that was announced and not done."""
-        return self._look(number, footprint, self._before(number, -1, None), waiting=True)[1]
+        return self._look(number, footprint, self._before(number, -1, None), [], waiting=True)[1]
 
     # -- edges ------------------------------------------------------------------------------------------------------
 
@@ -92,9 +97,8 @@ class Trace:
             source = self._edges.get((_WAKE, number, op >> SHIFT))
         elif kind == _JOIN:
             if a is None:
-                for (what, task, _), steps in self._edges.items():
-                    if what == _EXIT and steps and task not in self.daemons:
-                        clock |= self.clock[steps[-1]]
+                for step in self._ends(set(self.of_task) - self.daemons - self.born):
+                    clock |= self.clock[step]
                 return clock
             source = self._edges.get((_EXIT, a, 0))
         else:
@@ -102,6 +106,11 @@ class Trace:
         if source:
             clock |= self.clock[source[-1]]
         return clock
+
+    def _ends(self, tasks: Iterable[int]) -> list[int]:
+        """Return the last steps of those of `tasks` that ended."""
+        ends = (self._edges.get((_EXIT, task, 0)) for task in tasks)
+        return [steps[-1] for steps in ends if steps]
 
     def _keep(self, event: tuple[Any, ...], footprint: Footprint, clock: int) -> None:
         number, op, a, b = event
@@ -130,13 +139,15 @@ class Trace:
 
     # -- races ------------------------------------------------------------------------------------------------------
 
-    def _look(self, number: int, footprint: Footprint, before: int, waiting: bool = False) -> tuple[int, list[Race]]:
+    def _look(
+        self, number: int, footprint: Footprint, before: int, edges: list[int], waiting: bool = False
+    ) -> tuple[int, list[Race]]:
         """Return the clock that a step with this footprint gets (without its own bit), and its races.
 
-        Args: waiting: it was not done, so what it waits for may be held still.
+        Args: edges: steps that it follows, and would not have to if others had come later.  waiting: it was not done,
+        so what it waits for may be held still.
         """
         candidates: list[tuple[int, bool]] = []
-        edges: list[int] = []
         for lane, mode in footprint:
             history = self.lanes.get(lane)
             if history and (len(history) > 1 or history[0][2] != number):
@@ -194,21 +205,27 @@ class Trace:
         edges: list[int],
     ) -> None:
         """Collect from one lane's past what a step in `mode` depends on: (step, judged without the lock's edge)."""
+        if mode == ALONE:  # before each of the births, who waits for all others could have gone on
+            candidates.extend((step, True) for step, mode_, number_ in history if mode_ == BIRTH and number_ != number)
+            return
         waits = mode in (TAKE, TOUCH)
-        held = -1  # the task in whose critical section we are, going backwards
+        held = False  # going backwards, we are where the lock was held
         for step, mode_, number_ in reversed(history):
-            if held >= 0:
-                if number_ == held and mode_ in (TAKE, GRAB):
-                    if held != number:
+            if held:
+                # What looked at the lock meanwhile is skipped: our op was disabled then.  The nearest step that took
+                # it is the one whose hold the release ended, whichever task released: nobody else could take it
+                # between the two.  To look for a step of the releasing task would pass it by.
+                if mode_ in (TAKE, GRAB):
+                    if number_ != number:
                         candidates.append((step, True))
                     return
-                continue  # what looked at the held lock: our op was disabled then
+                continue
             if commute(mode_, mode):
                 continue
             if mode_ == DROP and waits:
                 if number_ != number:
                     edges.append(step)
-                held = number_
+                held = True
                 continue
             if number_ != number:
                 candidates.append((step, False))
@@ -234,39 +251,3 @@ class Trace:
         if number not in self.of_task and not before >> first + 1:
             found.append(number)
         return tuple(found)
-
-    # -- classes ----------------------------------------------------------------------------------------------------
-
-    def digest(self, names: dict[int, int]) -> int:
-        """Return a number that is the same for runs that differ in the order of independent steps only.
-
-        Args: names: task id -> a number that depends on its creation path alone.
-        """
-        return _digest(self, names)
-
-
-def _digest(trace: Trace, names: dict[int, int]) -> int:
-    ordinal: dict[int, int] = {}
-    value: list[int] = []
-    total = 0
-    for step, number in enumerate(trace.task):
-        k = ordinal[number] = ordinal.get(number, 0) + 1
-        past = 0
-        for before in _direct(trace, step):
-            past ^= value[before]
-        mine = hash((names[number], k, past))
-        value.append(mine)
-        total = (total + mine) & 0xFFFF_FFFF_FFFF_FFFF
-    return total
-
-
-def _direct(trace: Trace, step: int) -> Iterator[int]:
-    """Yield the steps that happen before `step` with nothing in between."""
-    left = trace.clock[step] & ~(1 << step)
-    while left:
-        top = left.bit_length() - 1
-        yield top
-        left &= ~trace.clock[top]
-
-
-__all__ = ["READ", "Race", "Trace"]

@@ -94,7 +94,7 @@ def test_write_of_part_of_a_block_reads_the_rest_first() -> None:
 def test_write_whose_read_fails_closes_its_handle_and_releases_the_page() -> None:
     def body(bench: Bench) -> None:
         assert filemap.generic_perform_write(bench.inode.i_mapping, 1, [9]) < 0
-        assert rt.current().journal_info is None
+        assert transaction.journal_current_handle() is None
         page = bench.page(0)
         assert not page.flags.peek(page_.PG_locked)
         bench.commit()

@@ -13,6 +13,9 @@ from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.scenarios.tables import KERNEL
 from mmrace.strategies.order.dependence import (  # fmt: skip
+    ALIVE_LANE,
+    ALONE,
+    BIRTH,
     COUNT_UP,
     DROP,
     GRAB,
@@ -59,10 +62,10 @@ def modes(deed: Callable[[Box], object]) -> list[int]:
 
 
 def test_only_like_reads_and_counters_commute() -> None:
-    every = (READ, WRITE, COUNT_UP, LINE_UP, TOUCH, TAKE, DROP, GRAB)
+    every = (READ, WRITE, COUNT_UP, LINE_UP, TOUCH, TAKE, DROP, GRAB, BIRTH, ALONE)
     assert len(SELF_COMMUTING) == len(every)
     commuting = {(a, b) for a, b in product(every, every) if commute(a, b)}
-    assert commuting == {(mode, mode) for mode in (READ, COUNT_UP, LINE_UP, TOUCH)}
+    assert commuting == {(mode, mode) for mode in (READ, COUNT_UP, LINE_UP, TOUCH, BIRTH, ALONE)}
 
 
 def test_footprints_are_independent_if_they_meet_in_modes_that_commute() -> None:
@@ -148,6 +151,11 @@ def test_a_retry_meets_what_its_last_turn_looked_at() -> None:
     retried = next(made for kind, made in found if kind == Kind.RETRY)
     read = next(made for kind, made in found if kind == Kind.READ)
     assert retried == read
+
+
+def test_who_looks_whether_others_live_meets_births() -> None:
+    made = footprints(lambda b: (setattr(b, "x", 1), rt.join_others()))
+    assert made == [(Kind.WRITE, [(0, WRITE), (ALIVE_LANE, ALONE)])]
 
 
 def test_cpus_are_crowded_by_tasks_or_by_a_task_and_an_interrupt() -> None:
