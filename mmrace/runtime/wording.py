@@ -1,7 +1,7 @@
 """Ops, events and sets of tasks in words, the same from a live record and from a file.
 
 Invariant: objects and tasks are shown by name, never by number or address, so that two records of the same run read
-alike.  `same_event` says what two of them must share to be the same.
+alike; both fields of an outcome are shown.  `same_event` says what two events must share to be the same.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from typing import Any
 
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Event, Record
+
+ARROW = "➜"
+_LOOKS = (Kind.READ, Kind.TEST, Kind.COUNT, Kind.LOAD)
+_BITS = (Kind.SET, Kind.CLEAR, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR)
 
 
 def plain(value: Any) -> Any:
@@ -24,16 +28,45 @@ def same_event(event: Event, want: Event) -> bool:
 
 
 def op_text(op: int, record: Record) -> str:
-    """Show an op: "READ box:0.x"."""
-    return f"{Kind(op & KIND_MASK).name} {record.lane_name(op >> SHIFT)}"
+    """Show an op: "read page:0.mapping"."""
+    return f"{Kind(op & KIND_MASK).name.lower()} {record.lane_name(op >> SHIFT)}"
+
+
+def outcome_text(kind: Kind, a: object, b: object) -> str:
+    """Show what an op did: looks as `➜ value`, writes as `= new (was old)`, tries by their success."""
+    if kind in _LOOKS:
+        return f"{ARROW} {a}"
+    if kind in (Kind.WRITE, Kind.STORE):
+        return f"= {b} (was {a})"
+    if kind in _BITS:
+        return ("was set" if a else "was clear") + (f" ({b})" if b is not None else "")
+    if kind in (Kind.GET, Kind.PUT):
+        return f"{a} {ARROW} {b}"
+    if kind == Kind.GET_UNLESS_ZERO:
+        return f"{a} {ARROW} {b}" if b else f"{a}: refused, count is 0"
+    if kind == Kind.FREEZE:
+        return f"{a} {ARROW} 0" if b else f"refused, count is not {a}"
+    if kind == Kind.UNFREEZE:
+        return f"= {a}" + (f", {b} dropped" if b else "")
+    if kind == Kind.TRY:
+        return "taken" if a else "busy"
+    if kind == Kind.CHOOSE:
+        return f"{b} out of {a}"
+    return " ".join(str(part) for part in (a, b) if part is not None)
+
+
+def deed_text(event: Event, record: Record) -> str:
+    """Show what an event says of its task: "read page:0.mapping ➜ inode:1", or "-- round writer 3" for a note."""
+    _, op, a, b = event
+    if op == NOTE:
+        return " ".join(["--", str(a), *(str(plain(fact)) for fact in b)])
+    return f"{op_text(op, record)} {outcome_text(Kind(op & KIND_MASK), plain(a), plain(b))}".rstrip()
 
 
 def event_text(event: Event, record: Record) -> str:
-    """Show an event with its task and outcome."""
+    """Show an event with its task: "migrator: read page:0.mapping ➜ inode:1"."""
     name = record.task_name(event[0]) if event[0] < len(record.tasks) else f"task {event[0]}"
-    outcome = ", ".join(str(plain(value)) for value in event[2:4] if value is not None)
-    what = "NOTE" if event[1] == NOTE else op_text(event[1], record)
-    return f"{name}: {what}" + (f" -> {outcome}" if outcome else "")
+    return f"{name}: {deed_text(event, record)}"
 
 
 def enabled_text(mask: int, record: Record) -> str:

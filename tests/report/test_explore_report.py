@@ -154,3 +154,31 @@ def test_a_line_of_a_walk_tells_what_was_abandoned() -> None:
     result = made()
     result.covered = Covered(blocked=7)
     assert "7 abandoned" in explore.line(result)
+
+
+FUNCTION = Ask("bank.py:main", maker="function", strategy="dpor", jobs=1)
+
+
+def test_a_function_has_no_variant_and_nothing_that_is_counted() -> None:
+    lines = shown(made(ask=FUNCTION)).splitlines()
+    assert lines[0] == "function bank.py:main, parameters (defaults)"
+    assert not any(line.startswith("what happened") for line in lines)
+
+
+def test_a_scenario_says_when_nothing_happened_and_a_function_says_what_did() -> None:
+    assert "what happened: nothing that is counted" in shown(made())
+    counting = made(ask=FUNCTION)
+    counting.tally.counters["rounds"] = 3
+    assert "what happened: rounds 3" in shown(counting)
+
+
+def test_a_finding_of_a_function_is_repeated_by_its_record_first(tmp_path: Path) -> None:
+    (tmp_path / "record.jsonl").touch()
+    result = found(made(ask=FUNCTION), str(tmp_path))
+    result.hits["abc123"].spec = FUNCTION.spec("dpor", 1)
+    result.covered = Covered()
+    lines = shown(result).splitlines()
+    assert "function: bank.py:main" in lines and not any(line.startswith("variant") for line in lines)
+    repeats = [line for line in lines if line.startswith("repeat: ")]
+    assert repeats[0] == f"repeat: mmrace replay {tmp_path / 'record.jsonl'}"
+    assert repeats[1].startswith("repeat: mmrace explore bank.py:main --until-found --exhaustive")

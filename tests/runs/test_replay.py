@@ -188,15 +188,15 @@ def diverges(changed: Program, record: Record | None = None) -> rt.Nondeterminis
 
 def test_another_op_is_a_divergence_that_shows_both() -> None:
     error = diverges(program(other=True))
-    assert "READ counter:0.x" in error.expected
+    assert "read counter:0.x" in error.expected
     assert error.got.startswith("worker")
-    assert "about to READ counter:0.y" in error.got
+    assert "about to read counter:0.y" in error.got
 
 
 def test_another_outcome_is_a_divergence_at_the_op_that_had_it() -> None:
     error = diverges(program(start=5))
-    assert error.expected.endswith("READ counter:0.x -> 0")
-    assert error.got.endswith("READ counter:0.x -> 5")
+    assert error.expected.endswith("read counter:0.x ➜ 0")
+    assert error.got.endswith("read counter:0.x ➜ 5")
 
 
 def test_another_outcome_of_the_last_op_of_a_run_is_a_divergence() -> None:
@@ -210,8 +210,8 @@ def test_another_outcome_of_the_last_op_of_a_run_is_a_divergence() -> None:
         return body
 
     error = diverges(main(2), record_of(main(1)))
-    assert error.expected == "main: WRITE counter:0.y -> 0, 1"
-    assert error.got == "main: WRITE counter:0.y -> 0, 2"
+    assert error.expected == "main: write counter:0.y = 1 (was 0)"
+    assert error.got == "main: write counter:0.y = 2 (was 0)"
 
 
 def test_another_range_of_a_choice_is_a_divergence() -> None:
@@ -254,7 +254,7 @@ def test_the_new_runs_objects_go_by_their_own_names() -> None:
     record = record_of(main("counter"))
     record.events[1] = (0, record.events[1][1] + (1 << SHIFT), None, None)
     error = diverges(main("other"), record)
-    assert (error.expected, error.got) == ("main: READ counter:0.y", "main about to READ other:0.x")
+    assert (error.expected, error.got) == ("main: read counter:0.y ➜ None", "main about to read other:0.x")
 
 
 def test_a_recorded_task_that_is_not_enabled_is_a_divergence() -> None:
@@ -270,8 +270,8 @@ def test_a_recorded_task_that_is_not_enabled_is_a_divergence() -> None:
 def test_a_longer_run_is_a_divergence_at_its_first_op_too_many() -> None:
     record = record_of(program(workers=1, locked=False))
     longer = diverges(program(workers=1, locked=False, rounds=4), record)
-    assert "EXIT" in longer.expected
-    assert "CHOOSE" in longer.got or "READ" in longer.got
+    assert "exit" in longer.expected
+    assert "choose" in longer.got or "read" in longer.got
 
 
 def test_a_run_that_goes_on_where_the_record_ends_is_a_divergence() -> None:
@@ -287,7 +287,7 @@ def test_a_run_that_goes_on_where_the_record_ends_is_a_divergence() -> None:
 def test_a_shorter_run_is_a_divergence() -> None:
     record = record_of(program(workers=1, locked=False))
     shorter = diverges(program(workers=1, locked=False, rounds=2), record)
-    assert "EXIT" in shorter.got
+    assert "exit" in shorter.got
 
 
 def test_a_run_that_ends_where_the_record_goes_on_is_a_divergence() -> None:
@@ -301,7 +301,7 @@ def test_a_run_that_ends_where_the_record_goes_on_is_a_divergence() -> None:
         return body
 
     error = diverges(main(True), record_of(main(False)))
-    assert (error.step, error.expected, error.got) == (2, "main: YIELD main", "the end of the run")
+    assert (error.step, error.expected, error.got) == (2, "main: yield main", "the end of the run")
 
 
 def test_notes_are_no_ops_and_do_not_matter() -> None:
@@ -352,8 +352,8 @@ def test_another_object_in_the_same_lane_is_a_divergence_by_its_name(loaded: boo
         record = Record.read(tmp_path / "run.jsonl")
     follow(record, named("counter:1"))
     error = diverges(named("counter:2"), record)
-    assert (error.step, error.expected) == (3, "main: WRITE counter:1.y -> 0, 1")
-    assert error.got == "main about to WRITE counter:2.y"
+    assert (error.step, error.expected) == (3, "main: write counter:1.y = 1 (was 0)")
+    assert error.got == "main about to write counter:2.y"
 
 
 def test_a_step_at_which_one_task_only_is_enabled_is_checked_before_it_is_done() -> None:
@@ -371,4 +371,8 @@ def test_a_step_at_which_one_task_only_is_enabled_is_checked_before_it_is_done()
     record = record_of(main(False))
     assert all(mask == 1 for mask in record.masks)
     error = diverges(main(True), record)
-    assert (error.step, error.expected, error.got) == (1, "main: WRITE counter:0.x -> 0, 1", "main about to YIELD main")
+    assert (error.step, error.expected, error.got) == (
+        1,
+        "main: write counter:0.x = 1 (was 0)",
+        "main about to yield main",
+    )

@@ -89,7 +89,7 @@ def test_an_outcome_from_outside_is_found_at_its_op() -> None:
 
     error = differs(counted(main))
     assert (error.step, error.expected, error.got) == (
-        2, "main: WRITE box:0.x -> 0, 0", "main: WRITE box:0.x -> 0, 1"
+        2, "main: write box:0.x = 0 (was 0)", "main: write box:0.x = 1 (was 0)"
     )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_a_random_stream_outside_the_runtime_is_found() -> None:
     def work(number: int) -> None:
         box(number).x = stream.randrange(1000)
 
-    assert "WRITE box:" in differs(workers(work)).expected
+    assert "write box:" in differs(workers(work)).expected
 
 
 def test_the_order_of_ids_is_found() -> None:
@@ -120,7 +120,7 @@ def test_another_object_in_the_same_lane_is_found_by_its_name() -> None:
         other.y = one.x = 0
 
     error = differs(counted(main))
-    assert (error.expected, error.got) == ("main: WRITE box:1.y -> 0, 0", "main: WRITE box:0.y -> 0, 0")
+    assert (error.expected, error.got) == ("main: write box:1.y = 0 (was 0)", "main: write box:0.y = 0 (was 0)")
 
 
 def test_another_enabled_set_is_found_before_another_task_runs() -> None:
@@ -140,7 +140,7 @@ def test_another_enabled_set_is_found_before_another_task_runs() -> None:
 
 def test_another_note_is_found_though_it_is_no_op() -> None:
     error = differs(counted(lambda run: rt.note("run", run)))
-    assert (error.expected, error.got) == ("main: NOTE -> run, [0]", "main: NOTE -> run, [1]")
+    assert (error.expected, error.got) == ("main: -- run 0", "main: -- run 1")
 
 
 def test_a_longer_run_is_found_at_its_first_op_too_many() -> None:
@@ -150,8 +150,8 @@ def test_a_longer_run_is_found_at_its_first_op_too_many() -> None:
         rt.bug_on(not run, "early")
 
     error = differs(counted(main))
-    assert "NOTE -> violation" in error.expected
-    assert error.got == "main: EXIT main -> []"
+    assert "-- violation" in error.expected
+    assert error.got == "main: exit main []"
 
 
 def test_another_end_of_the_same_ops_is_found() -> None:
@@ -163,7 +163,7 @@ def test_another_end_of_the_same_ops_is_found() -> None:
     with pytest.raises(rt.NondeterminismError, match=r"the end .*finished.*the end .*bound"):
         compare(first, second)
     second.events = first.events[:-1]
-    with pytest.raises(rt.NondeterminismError, match=r"the record has main: EXIT main.*the end of the run"):
+    with pytest.raises(rt.NondeterminismError, match=r"the record has main: exit main.*the end of the run"):
         compare(first, second)
     first.masks = [*first.masks[:3], first.masks[3] ^ 4, *first.masks[4:]]
     with pytest.raises(rt.NondeterminismError, match=r"the record has enabled \{.*this run has enabled \{") as caught:
@@ -198,4 +198,4 @@ def test_running_again_finds_a_program_that_changed() -> None:
     engine.run(main)
     with pytest.raises(rt.NondeterminismError) as caught:
         run_again(Record.of_run(engine, {}, {}), fiber, main)
-    assert (caught.value.expected, caught.value.got) == ("main: READ box:0.x -> 0", "main about to READ box:1.x")
+    assert (caught.value.expected, caught.value.got) == ("main: read box:0.x ➜ 0", "main about to read box:1.x")

@@ -392,7 +392,7 @@ def test_the_divergence_is_told_to_whoever_learns_too() -> None:
     with pytest.raises(rt.NondeterminismError) as caught:
         while (strategy := walk.next()) is not None:
             walk.learn(fiber(main, strategy, raising=False).engine)  # type: ignore[arg-type]
-    assert "WRITE box:0." in str(caught.value)
+    assert "write box:0." in str(caught.value)
 
 
 def test_a_schedule_has_to_be_learned_before_the_next_one() -> None:
