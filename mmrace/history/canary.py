@@ -1,13 +1,14 @@
 """Canaries: planted bugs that every campaign must find, or its own verdict is worth nothing.
 
-Each names where it is to be found, by which oracle, and how often it was (``stress/bench/canaries.py``).  The cap in
-runs follows from that: p is half of the lower end of the 99 % Wilson interval of the measured rate (half, because
+Each names where to look for it, and the oracle that must see it.  How often that oracle did was measured (`rates.py`),
+and the cap in runs follows: p is half of the lower end of the 99 % Wilson interval of the measured rate (half, because
 another machine interleaves threads otherwise, and a change of the model moves schedules), and a search of that many
-runs misses it with probability below MISS.  Found means by the oracle named, never by a stray Python exception; the
-unmodified twin must pass the same runs.
+runs misses the canary with probability below MISS.  Found means by the oracle named, never by a stray Python exception;
+the unmodified twin must pass the same runs.
 
-There are two places, since threads that run freely and schedules that are chosen have different needs: the first meet
-only in long runs with pauses, the second pay for each op and want the shortest run that has the bug in it.
+There are two places to look, since threads that run freely and schedules that are chosen have different needs: free
+threads meet only in long runs with pauses; a chosen schedule pays for each op, and the shortest run that has the bug in
+it is the best.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from mmrace.history import rates
+from mmrace.history.rates import Rate
 from mmrace.history.variant import Variant
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Value
 
 MISS = 1e-6
 """Accepted chance that a campaign misses one canary by bad luck."""
@@ -27,24 +32,31 @@ Z99 = 2.576
 """Normal quantile of a two-sided 99 % interval."""
 
 
+_SHORTEST: Mapping[str, Value] = {
+    "idle": 0, "pages": 1, "words": 1, "rounds": 1, "migrations": 1, "passes": 1, "batch": 1,
+}  # fmt: skip
+
+
+def shortest(**others: Value) -> dict[str, Value]:
+    """Return parameters of a run that is as short as its actors can make it, but for those given."""
+    return {**_SHORTEST, **others}
+
+
 @dataclass(frozen=True)
 class Canary:
     """One planted bug: where to look for it and who must see it.
 
-    Args: params, noise: of runs under `free`.  measured: (hits, runs) there.  hunt: what a controlled engine gets over
-    `params`.  measured_hunt: (hits, runs) there, under the portfolio.  rule: of the oracle, the rule that this bug
-    breaks; "": any.
+    Args: oracle, rule: who must see it, and the rule of that oracle which the bug breaks ("": any of them).  params,
+    noise: of runs under `free`.  hunt: what a controlled engine gets over `params`.
     """
 
     variant: Variant
     scenario: str
     oracle: str
-    measured: tuple[int, int]
-    noise: str = "gentle"
-    params: Mapping[str, int | str] = field(default_factory=dict)
-    hunt: Mapping[str, int | str] = field(default_factory=dict)
-    measured_hunt: tuple[int, int] = (0, 0)
     rule: str = ""
+    noise: str = "gentle"
+    params: Mapping[str, Value] = field(default_factory=dict)
+    hunt: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -61,24 +73,32 @@ class Canary:
         """Where the idea comes from."""
         return self.variant.source
 
-    @property
-    def cap_runs(self) -> int:
-        """Runs under `free` within which it is found but for a chance of MISS."""
-        return self.cap_under("free")
+    def rate_under(self, engine: str) -> Rate:
+        """Return how often it was found under an engine; 0 of 0 if that was never measured."""
+        return rates.measured().get(self.name, {}).get(rates.place_of(engine), Rate(0, 0))
 
     def cap_under(self, engine: str) -> int:
         """Return the runs under an engine within which it is found but for a chance of MISS.
 
-        Under a controlled engine, runs of the portfolio.  Raises ValueError if it was never measured there.
+        Under a controlled engine these are runs of the portfolio.  Raises UsageError if it was never found there.
         """
-        return cap(SAFETY * wilson_low(*(self.measured if engine == "free" else self.measured_hunt)))
+        rate = self.rate_under(engine)
+        if not rate.hits:
+            raise UsageError(
+                expected=f"a canary whose hit rate was measured under {engine}",
+                got=f"{rate.hits} hits in {rate.runs} runs",
+                where=f"canary {self.name}",
+                try_=f"python stress/bench/canaries.py --canary {self.name} --write, and if that finds nothing either, "
+                "another place to look; meanwhile --no-canaries",
+            )
+        return cap(SAFETY * wilson_low(*rate))
 
-    def params_under(self, engine: str) -> dict[str, int | str]:
+    def params_under(self, engine: str) -> dict[str, Value]:
         """Return the parameters of its runs under an engine."""
         return dict(self.params) if engine == "free" else {**self.params, **self.hunt}
 
     def caught_in(self, findings: Iterable[Finding]) -> bool:
-        """Say whether its own oracle caught it, by its own rule if it names one."""
+        """Say whether its own oracle caught it, by its own rule if the canary names one."""
         return any(finding.oracle == self.oracle and self.rule in ("", finding.rule) for finding in findings)
 
 
@@ -93,7 +113,6 @@ def wilson_low(hits: int, runs: int) -> float:
 
 
 def cap(hit_rate: float) -> int:
-    """Return the least n with (1 - hit_rate)^n < MISS.  Args: hit_rate: in (0, 1).  Raises ValueError."""
-    if not 0 < hit_rate < 1:
-        raise ValueError(f"expected a hit rate in (0, 1), got {hit_rate}: such a canary needs another cast")
+    """Return the least n with (1 - hit_rate)^n < MISS.  Args: hit_rate: in (0, 1)."""
+    assert 0 < hit_rate < 1, hit_rate
     return math.ceil(math.log(MISS) / math.log1p(-hit_rate))

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmrace.report.terminal import say, table
-from mmrace.search.catalogue import Catalogue
+from mmrace.runtime.errors import UsageError
+from mmrace.search.catalogue import CanaryLike, Catalogue
 
 KINDS = ("scenarios", "params", "canaries", "noise", "strategies", "marks")
 
@@ -58,10 +59,17 @@ def _defaults(known: Catalogue, name: str, having: list[str]) -> str:
 def _canaries(known: Catalogue, console: Console) -> None:
     shown = table("canaries (planted bugs)", "name", "what is broken", "scenario", "oracle", "cap")
     for name, canary in sorted(known.canaries.items()):
-        shown.add_row(
-            escape(name), escape(canary.title), escape(canary.scenario), escape(canary.oracle), str(canary.cap_runs)
-        )
+        cells = name, canary.title, canary.scenario, canary.oracle, _cap(canary)
+        shown.add_row(*(escape(cell) for cell in cells))
     console.print(shown)
+
+
+def _cap(canary: CanaryLike) -> str:
+    """Write within how many free runs a canary must be found."""
+    try:
+        return str(canary.cap_under("free"))
+    except UsageError:
+        return "not measured"
 
 
 def _noise(known: Catalogue, console: Console) -> None:

@@ -69,14 +69,12 @@ class CanaryLike(Protocol):
     @property
     def noise(self) -> str: ...
     @property
-    def cap_runs(self) -> int: ...
-    @property
     def oracle(self) -> str: ...
     def params_under(self, engine: str) -> Mapping[str, Value]:
         """Return the parameters of its runs under an engine."""
 
     def cap_under(self, engine: str) -> int:
-        """Return the runs under an engine within which it must be found."""
+        """Return the runs under an engine within which it must be found.  Raises UsageError if nobody measured that."""
 
     def caught_in(self, findings: Iterable[Finding]) -> bool:
         """Say whether it was caught as it is meant to be."""

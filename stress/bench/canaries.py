@@ -1,14 +1,18 @@
 """How fast each canary is found: hit rates, and runs and seconds to find.
 
-    python stress/bench/canaries.py [--runs N] [--seeds K] [--jobs J] [--canary NAME]... [--controlled] [--json]
+    python stress/bench/canaries.py [--runs N] [--seeds K] [--jobs J] [--canary NAME]... [--controlled]
+                                    [--json] [--write]
 
 Two tables.  The first gives, for each canary, the share of N runs in which its oracle caught it, under `free` with each
 noise profile, and under `fiber` with the portfolio, each in the place that the canary names for the engine; and the
 share of the runs of the unmodified twin under `fiber` that did not pass, which must be 0.  The second starts K searches
 from different seeds, with the canary's own noise and under `fiber`, each of at most its cap of runs, and gives how many
 found it (k of K) and the medians of runs and seconds over all K, searches that did not find it counting as the cap and
-beyond ("censored"): never a mean of successes only.  What `mmrace/history/canaries/` has as measured comes from the
-first table; --controlled leaves `free` out: what it measures moves with the machine, the rest with the code only.
+beyond ("censored"): never a mean of successes only.  A canary without a rate has no cap, and no searches.
+
+--controlled leaves `free` out: what that measures moves with the machine, the rest with the code only.  --write puts
+the rates of the first table into `mmrace/history/canaries/rates.json`, from which the caps follow; of a canary that is
+not named, or a place that was left out, the file keeps what it has.
 """
 
 from __future__ import annotations
@@ -20,8 +24,10 @@ import statistics
 import time
 from typing import Any
 
+from mmrace.history import rates as stored
 from mmrace.history.canaries import canaries
 from mmrace.history.canary import wilson_low
+from mmrace.history.rates import Rate
 from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.noise import PROFILES
@@ -74,7 +80,8 @@ def measure(names: list[str], runs: int, seeds: int, jobs: int, free: bool) -> d
     for name in names:
         canary = canaries()[name]
         for engine, noise in [("free", canary.noise)] * free + [("fiber", "off")]:
-            hunts += [(name, engine, noise, 10_000 * (k + 1), canary.cap_under(engine)) for k in range(seeds)]
+            if canary.rate_under(engine).hits:
+                hunts += [(name, engine, noise, 10_000 * (k + 1), canary.cap_under(engine)) for k in range(seeds)]
     figures: dict[str, Any] = {name: {"rates": {}, "hunts": {}} for name in names}
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=8) as pool:
         for (name, engine, noise, _, count), hits, seconds in pool.imap_unordered(rate, rates):
@@ -116,8 +123,19 @@ def show(figures: dict[str, Any]) -> None:
             )
 
 
+def with_measured(rates: stored.Rates, figures: dict[str, Any]) -> stored.Rates:
+    """Return rates with those that were measured put in."""
+    new = {name: dict(places) for name, places in rates.items()}
+    for name, row in figures.items():
+        for place, column in (("free", canaries()[name].noise), ("controlled", "fiber")):
+            if column in row["rates"]:
+                cell = row["rates"][column]
+                new.setdefault(name, {})[place] = Rate(cell["hits"], cell["runs"])
+    return new
+
+
 def main() -> None:
-    """Measure and print, or with --json print the figures."""
+    """Measure and print, or with --json print the figures; with --write keep the rates."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=20)
@@ -125,6 +143,7 @@ def main() -> None:
     parser.add_argument("--canary", action="append", choices=sorted(canaries()))
     parser.add_argument("--controlled", action="store_true", help="nothing under `free`")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", action="store_true", help="put the rates into the data file of the canaries")
     options = parser.parse_args()
     names = options.canary or list(canaries())
     figures = measure(names, options.runs, options.seeds, options.jobs, not options.controlled)
@@ -132,6 +151,8 @@ def main() -> None:
         print(json.dumps(figures, indent=1))
     else:
         show(figures)
+    if options.write:
+        stored.write(with_measured(stored.measured(), figures), stored.FILE)
 
 
 if __name__ == "__main__":

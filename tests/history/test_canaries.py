@@ -7,14 +7,18 @@ import inspect
 import math
 import pkgutil
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import mmrace.kernel
 from mmrace import history, scenarios
+from mmrace.history import canaries as canaries_
+from mmrace.history import rates
 from mmrace.history.canaries import CANARIES, canaries
-from mmrace.history.canary import MISS, SAFETY, Z99, Canary, cap, wilson_low
+from mmrace.history.canary import MISS, SAFETY, Z99, Canary, cap, shortest, wilson_low
+from mmrace.history.variant import Variant
 from mmrace.installed import run_one
 from mmrace.oracles.general.judgement import Finding
 from mmrace.oracles.protocol import PROTOCOL
@@ -84,7 +88,8 @@ def test_a_canary_names_an_oracle_a_scenario_its_parameters_and_noise(canary: Ca
     assert scenarios.get(canary.scenario).merged(canary.params_under("fiber"))
     assert canary.noise in PROFILES
     assert canary.title and canary.source
-    for hits, runs in (canary.measured, canary.measured_hunt):
+    for engine in ("free", "fiber"):
+        hits, runs = canary.rate_under(engine)
         assert 0 < hits <= runs
 
 
@@ -125,10 +130,10 @@ def test_what_a_canary_binds_takes_the_same_arguments(name: str, place: str) -> 
 def test_an_unknown_variant_is_refused_with_a_close_name() -> None:
     with pytest.raises(UsageError) as caught:
         history.get("double-putt")
-    assert caught.value.try_ == "double-put"
+    assert "did you mean double-put or" in caught.value.try_
     with pytest.raises(UsageError) as caught:
         history.get("zzz")
-    assert caught.value.try_ == "mmrace list"
+    assert caught.value.try_ == "`mmrace list canaries` shows all of them"
 
 
 # -- caps --------------------------------------------------------------------------------------------------------
@@ -162,15 +167,43 @@ def test_a_lower_bound_rises_with_the_number_of_runs() -> None:
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
 def test_a_canary_s_caps_follow_from_what_was_measured(canary: Canary) -> None:
-    assert canary.cap_runs == canary.cap_under("free") == cap(SAFETY * wilson_low(*canary.measured))
-    assert canary.cap_under("fiber") == cap(SAFETY * wilson_low(*canary.measured_hunt))
+    for engine, place in (("free", "free"), ("gate", "controlled"), ("fiber", "controlled")):
+        assert canary.cap_under(engine) == cap(SAFETY * wilson_low(*rates.measured()[canary.name][place]))
 
 
-def test_a_canary_that_was_never_measured_under_an_engine_has_no_cap_there() -> None:
-    canary = replace(CANARIES[0], measured_hunt=(0, 0))
-    assert canary.cap_runs
-    with pytest.raises(ValueError, match="hit rate"):
-        canary.cap_under("gate")
+def test_rates_are_kept_of_canaries_that_there_are() -> None:
+    assert set(rates.measured()) == set(canaries())
+
+
+@pytest.mark.parametrize(("rate", "text"), [(None, "0 hits in 0 runs"), (rates.Rate(0, 200), "0 hits in 200 runs")])
+def test_a_canary_that_was_never_found_has_no_cap_and_says_how_to_measure_it(
+    monkeypatch: pytest.MonkeyPatch, rate: rates.Rate | None, text: str
+) -> None:
+    new = Canary(Variant("new", "a test's"), "four", "content")
+    known = {"new": {"free": rates.Rate(5, 10), **({"controlled": rate} if rate else {})}}
+    monkeypatch.setattr(rates, "measured", lambda: known)
+    assert new.cap_under("free") > 0
+    with pytest.raises(UsageError, match=text) as caught:
+        new.cap_under("gate")
+    assert "stress/bench/canaries.py --canary new --write" in caught.value.try_
+
+
+def test_rates_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "rates.json"
+    rates.write(rates.measured(), path)
+    assert path.read_bytes() == rates.FILE.read_bytes()
+    rates.write({"b": {"free": rates.Rate(1, 2)}, "a": {}}, path)
+    assert rates.read(path) == {"a": {}, "b": {"free": (1, 2)}}
+
+
+def test_every_file_of_the_folder_is_a_canary_found_by_itself() -> None:
+    files = {path.stem.replace("_", "-") for path in Path(canaries_.__path__[0]).glob("[!_]*.py")}
+    assert set(canaries()) == files
+
+
+def test_a_hunt_is_as_short_as_its_actors_can_make_it_but_for_what_is_given() -> None:
+    assert shortest()["rounds"] == 1
+    assert shortest(rounds=3, mode="MIGRATE_SYNC") == {**shortest(), "rounds": 3, "mode": "MIGRATE_SYNC"}
 
 
 # -- whose finding it is -----------------------------------------------------------------------------------------

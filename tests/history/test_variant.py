@@ -90,7 +90,7 @@ def test_a_bound_function_is_what_the_model_calls(monkeypatch: pytest.MonkeyPatc
         seen.append(page)
         original(newpage, page)  # type: ignore[arg-type]
 
-    canary = Canary(Variant("watch", "", {PLACE: watched}), "async-vs-commit", "content", (1, 1))
+    canary = Canary(Variant("watch", "", {PLACE: watched}), "async-vs-commit", "content")
     monkeypatch.setattr(history, "CANARIES", (canary,))
     result = run_one(gate_spec("async-vs-commit", 1, "watch", migrations=6))
     assert result.verdict == "PASS"

@@ -10,7 +10,7 @@ from rich.console import Console
 from mmrace.report.lists import show_lists
 from mmrace.runtime.param import Choice, Number, Parameters
 from mmrace.search.catalogue import Catalogue
-from tests.search.campaign.stand_ins import StandInScenario
+from tests.search.campaign.stand_ins import StandInCanary, StandInScenario
 
 DEPTH = Number("depth", 2, 1, 5, says="how deep it goes")
 MODE = Choice("mode", "slow", ("slow", "fast"), says="how it moves")
@@ -41,3 +41,12 @@ def test_a_scenario_is_told_with_the_parameters_that_it_has() -> None:
     rows = shown("scenarios", one=Parameters("one", (DEPTH, MODE), {"depth": 3}), two=Parameters("two", (MODE,)))
     assert ["one", "a stand-in", "depth=3 mode=slow"] in rows
     assert ["two", "a stand-in", "mode=slow"] in rows
+
+
+def test_a_canary_is_told_with_its_cap_or_that_it_was_never_measured() -> None:
+    known = Catalogue(scenarios={}, canaries={c.name: c for c in (StandInCanary("a"), StandInCanary("b", cap_runs=0))})
+    out = io.StringIO()
+    show_lists(known, ("canaries",), Console(file=out, width=200))
+    rows = [re.split(r" {2,}", line.strip()) for line in out.getvalue().splitlines()]
+    assert ["a", "a planted bug", "alpha", "content", "10"] in rows
+    assert ["b", "a planted bug", "alpha", "content", "not measured"] in rows

@@ -218,7 +218,7 @@ def _buggy(*_: object) -> None:
 def test_an_exception_in_a_planted_bug_is_a_crash_and_a_finding(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str, engine: str
 ) -> None:
-    canary = Canary(Variant("stumble", "BUGGY", {place: _buggy}), "async-vs-commit", "content", (1, 1))
+    canary = Canary(Variant("stumble", "BUGGY", {place: _buggy}), "async-vs-commit", "content")
     monkeypatch.setattr(history, "CANARIES", (canary,))
     result = run_one(replace(gate_spec("async-vs-commit", 93, "stumble", **SHORT), engine=engine))
     assert (result.verdict, [(f.oracle, f.rule) for f in result.findings]) == ("FAIL", [("exception", "KeyError")])

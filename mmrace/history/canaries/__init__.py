@@ -1,31 +1,23 @@
-"""The planted bugs, one a file; each file shows its whole difference to the correct protocol."""
+"""The planted bugs, one a file; each file shows its whole difference to the correct protocol, as `CANARY`.
 
-from mmrace.history.canaries import (
-    async_backout,
-    async_locks_after_thaw,
-    commit_no_flush,
-    copy_after_unlock,
-    double_put,
-    forgotten_wake,
-    lost_get,
-    lost_put,
-    no_freeze,
-    unlock_by_stranger,
-)
+A file in this folder is found by itself.  Invariant: `CANARIES` has the canary of every file, sorted by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
 from mmrace.history.canary import Canary
 
-CANARIES: tuple[Canary, ...] = (
-    double_put.CANARY,
-    lost_get.CANARY,
-    lost_put.CANARY,
-    forgotten_wake.CANARY,
-    unlock_by_stranger.CANARY,
-    copy_after_unlock.CANARY,
-    async_backout.CANARY,
-    async_locks_after_thaw.CANARY,
-    no_freeze.CANARY,
-    commit_no_flush.CANARY,
-)
+
+def _canary_of(module: str) -> Canary:
+    canary = importlib.import_module(f"{__name__}.{module}").CANARY
+    assert isinstance(canary, Canary), module
+    return canary
+
+
+CANARIES: tuple[Canary, ...] = tuple(_canary_of(info.name) for info in pkgutil.iter_modules(__path__))
 
 
 def canaries() -> dict[str, Canary]:

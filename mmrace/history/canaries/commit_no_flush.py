@@ -5,7 +5,7 @@ Without the flush before the sleep each can hold what the other wants.
 """
 
 from mmrace import runtime as rt
-from mmrace.history.canary import Canary
+from mmrace.history.canary import Canary, shortest
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
@@ -27,33 +27,12 @@ CANARY = Canary(
         source="deadlock avoidance of the global lock order",
     ),
     scenario="sync-vs-commit",
-    params={
-        "buffers": 4,
-        "pages": 2,
-        "words": 1,
-        "rounds": 6,
-        "burst": 4,
-        "wbuf": 16,
-        "migrations": 8,
-        "idle": 100,
-        "direct": 0,
-        "without": "reader",
-    },
-    noise="stutter",
     oracle="liveness",
     rule="cycle",
-    measured=(15, 120),
-    hunt={
-        "idle": 0,
-        "pages": 1,
-        "buffers": 8,
-        "rounds": 2,
-        "burst": 3,
-        "migrations": 4,
-        "passes": 5,
-        "batch": 1,
-        "resched": 1,
-        "mode": "MIGRATE_SYNC",
+    noise="stutter",
+    params={
+        "buffers": 4, "pages": 2, "words": 1, "rounds": 6, "burst": 4, "wbuf": 16, "migrations": 8,
+        "idle": 100, "direct": 0, "without": "reader",
     },
-    measured_hunt=(15, 240),
-)
+    hunt=shortest(buffers=8, rounds=2, burst=3, migrations=4, passes=5, resched=1, mode="MIGRATE_SYNC"),
+)  # fmt: skip

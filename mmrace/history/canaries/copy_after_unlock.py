@@ -4,7 +4,7 @@ The ring hangs on the new page already, so kjournald that gets a buffer lock in 
 held before the copy.
 """
 
-from mmrace.history.canary import Canary
+from mmrace.history.canary import Canary, shortest
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.fs import AddressSpace
@@ -46,33 +46,11 @@ CANARY = Canary(
         source="claim: the copy runs under page lock and buffer locks",
     ),
     scenario="sync-vs-commit",
-    params={
-        "words": 8,
-        "buffers": 8,
-        "pages": 2,
-        "rounds": 6,
-        "burst": 3,
-        "wbuf": 1,
-        "migrations": 12,
-        "idle": 100,
-        "direct": 0,
-        "without": "reader",
-    },
-    noise="gentle",
     oracle="content",
     rule="stale after sync",
-    measured=(24, 120),
-    hunt={
-        "idle": 0,
-        "pages": 1,
-        "words": 1,
-        "rounds": 1,
-        "migrations": 1,
-        "passes": 1,
-        "batch": 1,
-        "dirtied": 8,
-        "mode": "MIGRATE_SYNC",
-        "without": "writer,reader",
+    params={
+        "words": 8, "buffers": 8, "pages": 2, "rounds": 6, "burst": 3, "wbuf": 1, "migrations": 12,
+        "idle": 100, "direct": 0, "without": "reader",
     },
-    measured_hunt=(22, 240),
-)
+    hunt=shortest(dirtied=8, mode="MIGRATE_SYNC", without="writer,reader"),
+)  # fmt: skip

@@ -5,7 +5,7 @@ kjournald behind the migrator; or kjournald waiting for its own data.
 """
 
 from mmrace import runtime as rt
-from mmrace.history.canary import Canary
+from mmrace.history.canary import Canary, shortest
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 
@@ -23,10 +23,7 @@ CANARY = Canary(
         source="the rule that unlock is two steps, clear and wake",
     ),
     scenario="sync-vs-commit",
-    noise="gentle",
     oracle="liveness",
     rule="lost-wakeup",
-    measured=(112, 120),
-    hunt={"idle": 0, "rounds": 1, "migrations": 1, "words": 1, "passes": 1, "batch": 1},
-    measured_hunt=(210, 240),
+    hunt=shortest(),
 )

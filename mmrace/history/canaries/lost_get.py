@@ -1,6 +1,6 @@
 """BUGGY: buffers are locked for migration without the reference that migration drops when it unlocks them."""
 
-from mmrace.history.canary import Canary
+from mmrace.history.canary import Canary, shortest
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
@@ -31,7 +31,5 @@ CANARY = Canary(
     scenario="async-vs-commit",
     oracle="refcount",
     rule="put without reference",
-    measured=(119, 120),
-    hunt={"idle": 0, "rounds": 1, "migrations": 2, "words": 1, "passes": 1, "batch": 1},
-    measured_hunt=(119, 240),
+    hunt=shortest(migrations=2),
 )

@@ -1,6 +1,6 @@
 """BUGGY: the old page's private reference is not dropped when its ring moves: the page is never freed."""
 
-from mmrace.history.canary import Canary
+from mmrace.history.canary import Canary, shortest
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.fs import AddressSpace
@@ -30,7 +30,5 @@ CANARY = Canary(
     scenario="async-vs-commit",
     oracle="refcount",
     rule="leaked reference",
-    measured=(118, 120),
-    hunt={"idle": 0, "rounds": 1, "migrations": 2, "words": 1, "passes": 1, "batch": 1},
-    measured_hunt=(118, 240),
+    hunt=shortest(migrations=2),
 )

@@ -4,7 +4,7 @@ A lockless lookup that takes its reference between the test and the store loses 
 the migration expected, and the lookup's put later drops somebody else's reference.
 """
 
-from mmrace.history.canary import Canary
+from mmrace.history.canary import Canary, shortest
 from mmrace.history.variant import Variant
 from mmrace.kernel.mm.mm import page_count
 from mmrace.kernel.mm.mm_types import Page
@@ -23,21 +23,8 @@ CANARY = Canary(
         source="known-bad variant of the freeze protocol",
     ),
     scenario="async-vs-commit",
-    params={"rounds": 8, "reads": 2, "migrations": 16, "idle": 60},
-    noise="gentle",
     oracle="refcount",
     rule="lost get",
-    measured=(20, 120),
-    hunt={
-        "idle": 0,
-        "pages": 1,
-        "words": 1,
-        "rounds": 1,
-        "migrations": 3,
-        "passes": 2,
-        "batch": 1,
-        "reads": 20,
-        "without": "writer,committer",
-    },
-    measured_hunt=(25, 240),
+    params={"rounds": 8, "reads": 2, "migrations": 16, "idle": 60},
+    hunt=shortest(migrations=3, passes=2, reads=20, without="writer,committer"),
 )

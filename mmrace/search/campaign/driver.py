@@ -69,8 +69,8 @@ class Campaign(Source):
         self.store = FindingStore(folder / "findings", text)
         self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None)
         self.main = MainSequence(request, known)
-        trials = [CanaryTrial(request, known.canaries[name]) for name in sorted(known.canaries)]
-        self.trials = {trial.canary.name: trial for trial in trials} if request.canaries else {}
+        canaries = [known.canaries[name] for name in sorted(known.canaries)] if request.canaries else []
+        self.trials = {canary.name: CanaryTrial(request, canary) for canary in canaries}
         marks = tuple(sorted(known.expected_marks(request.scenarios)))
         self.result = CampaignResult(request, trials=list(self.trials.values()), marks_known=marks)
         self.pace = Pace()

@@ -55,13 +55,15 @@ class StandInCanary:
     scenario: str = "alpha"
     params: Mapping[str, int | str] = field(default_factory=dict)
     noise: str = "off"
-    cap_runs: int = 10
+    cap_runs: int = 10  # 0: never measured
     oracle: str = "content"
 
     def params_under(self, engine: str) -> Mapping[str, int | str]:
         return self.params
 
     def cap_under(self, engine: str) -> int:
+        if not self.cap_runs:
+            raise UsageError(expected="a rate", got="none", try_="measure it")
         return self.cap_runs
 
     def caught_in(self, findings: Iterable[Finding]) -> bool:

@@ -222,6 +222,13 @@ def test_canary_that_only_another_oracle_catches_is_missed(campaign: RunCampaign
     assert (result.verdict, result.exit_code) == ("FAIL", 1)
 
 
+def test_canary_that_was_never_measured_is_refused_unless_canaries_are_left_out(campaign: RunCampaign) -> None:
+    known = stand_in_catalogue(StandInCanary("new", cap_runs=0))
+    with pytest.raises(UsageError, match="measure it"):
+        campaign(stand_ins.passing, Request(("alpha",), runs=1, jobs=1), known)
+    assert campaign(stand_ins.passing, Request(("alpha",), runs=1, jobs=1, canaries=False), known).verdict == "PASS"
+
+
 def test_failing_twin_is_a_finding_of_the_correct_protocol(campaign: RunCampaign) -> None:
     known = stand_in_catalogue(StandInCanary("c"))
     result = campaign(stand_ins.failing, Request(("alpha",), runs=1, jobs=1), known)

@@ -1,0 +1,49 @@
+"""How often each canary is found: hits in so many runs, as ``stress/bench/canaries.py --write`` measured them.
+
+One data file, `canaries/rates.json`: canary -> place -> [hits, runs].  The places are "free" (threads that run freely,
+with the canary's own noise) and "controlled" (schedules that the portfolio draws, with its parameters for a hunt).
+Invariant: what is written is read back the same, one canary a line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+FILE = Path(__file__).parent / "canaries" / "rates.json"
+
+
+class Rate(NamedTuple):
+    """A rate as it was measured."""
+
+    hits: int
+    runs: int
+
+
+Rates: TypeAlias = Mapping[str, Mapping[str, Rate]]
+
+
+def place_of(engine: str) -> str:
+    """Return the place that an engine is measured in."""
+    return "free" if engine == "free" else "controlled"
+
+
+@cache
+def measured() -> Rates:
+    """Return all rates of the data file."""
+    return read(FILE)
+
+
+def read(path: Path) -> Rates:
+    """Read a file of rates."""
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    return {name: {place: Rate(*pair) for place, pair in rates.items()} for name, rates in plain.items()}
+
+
+def write(rates: Rates, path: Path) -> None:
+    """Write a file of rates, sorted by name."""
+    lines = (f"  {json.dumps(name)}: {json.dumps(rates[name])}" for name in sorted(rates))
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
