@@ -135,8 +135,8 @@ class Dpor(BaseStrategy):
         if not new <= self._contended:
             self._restart(frozenset(new) | self._contended)
             return
-        self.order.daemons = {task.id for task in engine.tasks if task.daemon}
-        self.order.born = {task.id for task in engine.tasks if not task.daemon and of_daemon(task)}
+        self.order.daemons = daemons = {task.id for task in engine.tasks if task.daemon}
+        self.order.born = {task.id for task in engine.tasks if daemons and not task.daemon and of_daemon(task)}
         self._analyse(engine)
         if not abandoned:
             counts.classes += 1
