@@ -21,6 +21,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS := $(BIN)/python -m pytest -n auto --dist worksteal
+QUICK := -m "not slow"
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: expected python >= 3.11 on PATH, found none; try: make PYTHON=/path/to/python3" >&2; exit 2; }
@@ -39,14 +40,14 @@ stress: $(VENV)/.stamp-run
 	$(BIN)/mmrace stress
 
 quick: $(VENV)/.stamp-develop
-	$(TESTS) -m "not slow"
+	$(TESTS) $(QUICK)
 
 test: $(VENV)/.stamp-develop
 	$(TESTS)
 
 # Without the tests of Ctrl-C: coverage drops whatever is raised while it looks up the fiber that it is in.
 coverage: $(VENV)/.stamp-develop
-	$(TESTS) -m "not slow" -k "not ctrl_c" --cov --cov-report=term
+	$(TESTS) $(QUICK) -k "not ctrl_c" --cov --cov-report=term
 	$(BIN)/python tools/coverage_floor.py
 
 check: $(VENV)/.stamp-develop

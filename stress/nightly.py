@@ -55,13 +55,14 @@ class Done:
 WHOLE_WALKS = ("async-1", "sync-1", "reclaim-1", "writeback-1")  # a quarter of an hour together
 
 PARTS = (
-    Part("slow", 25, ((*TESTS, "-m", "slow"),)),
-    Part("canaries", 20, tuple((*STRESS, "--engine", engine, "--runs", "60") for engine in ("free", "gate", "fiber"))),
-    Part("repeat", 10, ((*TESTS, "-k", "free or real_threads", "--count", "10", "tests/runtime", "tests/kernel"),)),
-    Part("four", 12, ((*STRESS, "four", "--for", "10m", "--no-canaries"),)),
-    Part("walks", 33, (("stress/bench/exhaustive.py", "--seconds", "1500", "--strict", *WHOLE_WALKS),)),
-    Part("hunts", 15, (("stress/bench/hunts.py", "--strategies", "portfolio", "--cpu", "--strict"),)),
-    Part("classes", 5, (("stress/bench/classes.py", "--schedules", "2000", "--seconds", "0"),)),
+    Part("slow", 8, ((*TESTS, "-m", "slow"),)),
+    Part("grammar", 25, (("-m", "tests.strategies.whole_grammar"),)),
+    Part("canaries", 12, tuple((*STRESS, "--engine", engine, "--runs", "60") for engine in ("free", "gate", "fiber"))),
+    Part("repeat", 8, ((*TESTS, "-k", "free or real_threads", "--count", "10", "tests/runtime", "tests/kernel"),)),
+    Part("four", 11, ((*STRESS, "four", "--for", "10m", "--no-canaries"),)),
+    Part("walks", 25, (("stress/bench/exhaustive.py", "--seconds", "1500", "--strict", *WHOLE_WALKS),)),
+    Part("hunts", 12, (("stress/bench/hunts.py", "--strategies", "portfolio", "--cpu", "--strict"),)),
+    Part("classes", 4, (("stress/bench/classes.py", "--schedules", "2000", "--seconds", "0"),)),
 )
 
 

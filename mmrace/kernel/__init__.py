@@ -1,6 +1,13 @@
 """The protocol under test: a model of Linux v3.3 laid out as the kernel tree is.
 
-Keeps: function names, order of steps and locks of the kernel; all shared state is touched through `mmrace.runtime`.
-Modules import modules, never names, so that a variant can rebind any function or factory here for a run.
-Does not check: anything beyond the kernel's own BUG_ON conditions; oracles judge the record from outside.
+Invariant: function names, order of steps and locks are the kernel's; all shared state is touched through
+`mmrace.runtime`.  A file has its kernel file's name and holds that file's functions:
+
+* A header that has structs or flag bits is a file here too (`mm/mm_types`, `mm/page_flags`, `fs/fs`, `jbd/jbd`, ...).
+  Files of functions call each other in circles, as the kernel's do; a header is in no circle.
+* The inlines of a header that serves one .c file are in that file: those of pagemap.h in `mm/filemap`.
+* Without a kernel file of that name: `fs/buffer_page` (half of fs/buffer.c) and `block/device` (the model's disk).
+
+Modules import modules, never names, so that a variant can rebind any function or factory here for a run.  Not checked:
+anything beyond the kernel's own BUG_ON conditions; oracles judge the record from outside.
 """

@@ -1,7 +1,7 @@
 """What the accessors of single flag bits share: their names.
 
 The kernel generates them by macros (PAGEFLAG, BUFFER_FNS); `page_flags` and `buffer_head` do it with closures.
-Keeps: each accessor is called, in a report, what the kernel code calls it. Does not check: nothing; it only names.
+Invariant: each accessor is called, in a report, what the kernel code calls it.
 Source: include/linux/page-flags.h, buffer_head.h, v3.3.
 """
 

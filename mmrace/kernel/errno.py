@@ -1,6 +1,6 @@
 """Error numbers as the kernel returns them: negative ints.
 
-Keeps: the Linux values, whatever the host is. Does not check: nothing; it only names.
+Invariant: the Linux values, whatever the host is.
 Source: include/asm-generic/errno-base.h, v3.3.
 """
 

@@ -1,6 +1,6 @@
 """A header of the kernel model can be read without the code that works on its structs: it is in no circle of imports.
 
-Circles are for the model's .c files, which call each other as the kernel's do. Imports for type checking do not count:
+Circles are for the model's .c files, which call each other as the kernel's do.  Imports for type checking do not count:
 structs point at each other.
 """
 

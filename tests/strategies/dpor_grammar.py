@@ -18,6 +18,7 @@ from mmrace.runtime.task import Task
 from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.contract import Systematic
 from mmrace.strategies.dpor import Dpor
+from mmrace.strategies.order.daemons import of_daemon
 from tests.strategies.dpor_digests import Digests
 from tests.strategies.dpor_programs import AtOnce, Seen, explore
 from tests.strategies.open_lock import Room, room
@@ -92,7 +93,7 @@ class Sentence:
 
 
 class FrameAtOnce(AtOnce):
-    """Does some ops at once: not those of a daemon, and not main's end, which may cut off a daemon."""
+    """Does some ops at once; none of daemons and their children, and not the end of main, which may cut off daemons."""
 
     def __init__(self, inner: Any, kinds: frozenset[Kind]) -> None:
         super().__init__(inner)
@@ -102,7 +103,7 @@ class FrameAtOnce(AtOnce):
         """Return a task that is about to do such an op, else the inner strategy's."""
         for task in enabled:
             kind = task.pending & KIND_MASK
-            if kind in self.kinds and not task.daemon and (task.id or kind != Kind.EXIT):
+            if kind in self.kinds and not (task.daemon or of_daemon(task)) and (task.id or kind != Kind.EXIT):
                 return task
         chosen: Task = self.inner.pick(enabled, running, step)
         return chosen

@@ -173,7 +173,7 @@ GRAMMARS: dict[str, Grammar] = {
     "children of daemons": Grammar(
         {"write": _write, "read": _read},
         daemons={"spawn": _spawn, "spawn sleeper": _spawn_sleeper, "spawn and join": _spawn_and_join, "write": _write},
-        at_once=BEGINS,
+        at_once=BEGINS | {Kind.EXIT},
         whole=(1, 2),
         classes=False,
     ),

@@ -43,8 +43,7 @@ def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: 
         return rc
     if not migrate.buffer_migrate_lock_buffers(head, mode):
         move_back(mapping, newpage, page)  # if that fails a warning is all that is left
-        page.migrate_reason = "buffer-lock"
-        return -Errno.EAGAIN
+        return migrate.Refusal(-Errno.EAGAIN, "buffer-lock")
     _move_ring(newpage, page, head)
     migrate.migrate_page_copy(newpage, page)
     for bh in buffer.ring(head):

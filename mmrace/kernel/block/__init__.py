@@ -1,4 +1,5 @@
 """The block device: where bios go, and where completions come from.
 
-Keeps: no page reference is ever taken for an I/O. Does not check: request merging, plugging, elevators.
+Invariant: no page reference is ever taken for an I/O.
+Not modelled: request merging, plugging, elevators.
 """

@@ -1,10 +1,11 @@
 """The block device: blocks, transfers word by word, and the interrupt that ends each.
 
-A bio names a page and an offset and holds no reference to the page: a transfer from or to a page that was freed is a
-use after free. Every bio is served by a task of its own, bound to no CPU, so that I/Os end in any order.
-Keeps: a completion runs in irq context of one CPU and calls bi_end_io exactly once.
-Does not check: request merging, plugging, a volatile write cache (a flush has nothing to do here: what was
-transferred is durable; which of the writes in flight survive a crash is judged from the record).
+The device is the model's own: no kernel file holds it.  `Bio` and `submit_bio` are the kernel's.  A bio names a page
+and an offset and holds no reference to the page: a transfer from or to a page that was freed is a use after free.
+Every bio is served by a task of its own, bound to no CPU, so that I/Os end in any order.
+Invariant: a completion runs in irq context of one CPU and calls bi_end_io exactly once.
+Not modelled: request merging, plugging, a volatile write cache (a flush has nothing to do here: what was transferred is
+durable; which of the writes in flight survive a crash is judged from the record).
 Source: block/blk-core.c, include/linux/bio.h, fs.h, v3.3.
 """
 
@@ -70,9 +71,9 @@ class Blocks(dict[int, DiskBlock]):
 class BlockDevice(rt.Struct):
     """A disk: its blocks, numbered through, and how it behaves in this scenario.
 
-    Settings (ghosts, constant in a run): nr_blocks; regions: what the blocks are called; errors: transfers may fail,
-    by choice; irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number;
-    bdev_try_to_free_page: how a mounted file system wants pages of the device's own mapping to be stripped.
+    Settings (ghosts, constant in a run): nr_blocks; regions: what the blocks are called; errors: transfers may fail, by
+    choice; irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number; bdev_try_to_free_page:
+    how a mounted file system wants pages of the device's own mapping to be stripped.
     """
 
     machine: Machine = rt.ghost(_LATER)
@@ -95,11 +96,14 @@ class BlockDevice(rt.Struct):
         self.nr_blocks = self.nr_blocks or NR_BLOCKS
 
     def block(self, blocknr: int) -> DiskBlock:
-        """Return a block. Point: never."""
+        """Return a block.  Point: never."""
         return self.blocks[blocknr]
 
     def where(self, blocknr: int) -> tuple[int | str, int]:
-        """Say whose block a block number is: (key of the region, block within it), else ("disk", it). Point: never."""
+        """Say whose block a number is: (key of the region, block within the region), or ("disk", the number).
+
+        Point: never.
+        """
         for region in self.regions:
             if region.first <= blocknr < region.first + region.blocks:
                 return region.key, blocknr - region.first
@@ -126,7 +130,7 @@ def new_block_device(
 
 @dataclass(frozen=True, slots=True)
 class Bio:
-    """One I/O of one block, as built at submission. Source: include/linux/bio.h, v3.3."""
+    """One I/O of one block, as built at submission.  Source: include/linux/bio.h, v3.3."""
 
     bi_bdev: BlockDevice
     bi_sector: int
@@ -138,10 +142,10 @@ class Bio:
 
 
 def submit_bio(rw: int, bio: Bio) -> None:
-    """Give an I/O to the device, which takes no reference to the page. Source: block/blk-core.c, v3.3.
+    """Give an I/O to the device, which takes no reference to the page.  Source: block/blk-core.c, v3.3.
 
-    The task that serves it acts for the buffer, whose lock was handed over, and for the page, whose lock was too if
-    this is one of its asynchronous reads. Point: always.
+    The task that serves the I/O acts for the buffer, whose lock was handed over, and for the page: an asynchronous read
+    was handed the page lock too.  Point: always.
     """
     submitter = rt.current().cpu
     rt.spawn(

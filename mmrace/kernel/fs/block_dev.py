@@ -1,7 +1,7 @@
 """The block device seen as a file: the mapping that metadata and the log live in.
 
-Keeps: block b of the device is block b of its inode; no ->migratepage (it got one only in 2018).
-Does not check: opening, claiming, partitions.
+Invariant: block b of the device is block b of its inode; no ->migratepage (it got one only in 2018).
+Not modelled: opening, claiming, partitions.
 Source: fs/block_dev.c, v3.3.
 """
 
@@ -25,7 +25,10 @@ MARKS: tuple[tuple[str, str], ...] = ()
 
 
 def bdget(device: BlockDevice) -> Inode:
-    """Make the device's inode and set `bd_inode`. Called when the scenario is set up. Source: fs/block_dev.c, v3.3."""
+    """Make the device's inode and set `bd_inode`.  Called when the scenario is set up.
+
+    Source: fs/block_dev.c, v3.3.
+    """
     inode = Inode(device, "bdev", device.nr_blocks * device.machine.words_per_buffer, device.nr_blocks)
     inode.i_mapping = inode_.new_mapping(inode, device.machine, def_blk_aops(), None)
     device.bd_inode = inode
@@ -38,7 +41,7 @@ def I_BDEV(inode: Inode) -> BlockDevice:
 
 
 def def_blk_aops() -> AddressSpaceOperations:
-    """Return the operations of a block device's pages, as they are bound now. Source: fs/block_dev.c, v3.3."""
+    """Return the operations of a block device's pages, as they are bound now.  Source: fs/block_dev.c, v3.3."""
     return fs.AddressSpaceOperations(
         readpage=blkdev_readpage,
         writepage=blkdev_writepage,
@@ -47,7 +50,7 @@ def def_blk_aops() -> AddressSpaceOperations:
 
 
 def blkdev_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> int:
-    """Map a block of the device to itself; -EIO beyond its end. Source: fs/block_dev.c, v3.3."""
+    """Map a block of the device to itself; -EIO beyond its end.  Source: fs/block_dev.c, v3.3."""
     if iblock >= inode.i_blocks:
         return -Errno.EIO
     buffer.map_bh(bh, I_BDEV(inode), iblock)
@@ -55,17 +58,17 @@ def blkdev_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) ->
 
 
 def blkdev_readpage(page: Page) -> int:
-    """Read a page of the device; it is unlocked when the I/O is done. Source: fs/block_dev.c, v3.3."""
+    """Read a page of the device; it is unlocked when the I/O is done.  Source: fs/block_dev.c, v3.3."""
     return buffer_page.block_read_full_page(page, blkdev_get_block)
 
 
 def blkdev_writepage(page: Page, wbc: WritebackControl) -> int:
-    """Write a page of the device; unlocks it. Source: fs/block_dev.c, v3.3."""
+    """Write a page of the device; unlocks it.  Source: fs/block_dev.c, v3.3."""
     return buffer_page.block_write_full_page(page, blkdev_get_block, wbc)
 
 
 def blkdev_releasepage(page: Page) -> bool:
-    """Try to strip the page, the way that the mounted file system wants it. Source: fs/block_dev.c, v3.3."""
+    """Try to strip the page, the way that the mounted file system wants it.  Source: fs/block_dev.c, v3.3."""
     mapping = page.mapping
     assert mapping is not None
     bdev_try_to_free_page = I_BDEV(mapping.host).bdev_try_to_free_page

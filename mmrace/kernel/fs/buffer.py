@@ -1,10 +1,10 @@
 """The buffer layer: rings of buffers on pages, their locks, I/O of one buffer, and the block-device cache.
 
-The half of fs/buffer.c that reads and writes whole pages is in `buffer_page`.
-Keeps: `b_page` of a ring member changes only under the page locks and BH_Lock; a ring is freed only under the page
-lock, checked and detached under private_lock; `submit_bh` only with BH_Lock, which then belongs to the I/O.
-Does not check: association lists and `mark_buffer_dirty_inode` (ext3 does not use them), `nobh_*`, direct I/O.
-A `b_count` reference has a name: "io" is the one that an end handler drops, "lru" that of a per-CPU buffer LRU.
+The kernel's file would be too long in one piece even here: its functions on whole pages are in `buffer_page`.
+Invariant: `b_page` of a ring member changes only under the page locks and BH_Lock; a ring is freed only under the page
+lock, checked and detached under private_lock; `submit_bh` only with BH_Lock, which then belongs to the I/O.  A
+`b_count` reference has a name: "io" is the one that an end handler drops, "lru" that of a per-CPU buffer LRU.
+Not modelled: association lists and `mark_buffer_dirty_inode` (ext3 does not use them), `nobh_*`, direct I/O.
 Source: fs/buffer.c, include/linux/buffer_head.h, v3.3.
 """
 
@@ -47,44 +47,44 @@ MARKS = (
 
 
 def get_bh(bh: BufferHead, ref: str = "lookup") -> None:
-    """Take the reference `ref`: the buffer will not be freed. Source: include/linux/buffer_head.h, v3.3."""
+    """Take the reference `ref`: the buffer will not be freed.  Source: include/linux/buffer_head.h, v3.3."""
     bh.b_count.get(ref)
 
 
 def put_bh(bh: BufferHead, ref: str = "lookup") -> None:
-    """Drop the reference `ref`. Nothing is freed by it. Source: include/linux/buffer_head.h, v3.3."""
+    """Drop the reference `ref`.  Nothing is freed by it.  Source: include/linux/buffer_head.h, v3.3."""
     bh.b_count.put(ref)
 
 
 def __brelse(bh: BufferHead, ref: str = "lookup") -> None:
-    """Drop the reference `ref`; BUG (the kernel warns) if there is none. Source: fs/buffer.c, v3.3."""
+    """Drop the reference `ref`; BUG (the kernel warns) if there is none.  Source: fs/buffer.c, v3.3."""
     rt.bug_on(bh.b_count.read() <= 0, "brelse: buffer has no reference", bh=bh)
     put_bh(bh, ref)
 
 
 def brelse(bh: BufferHead | None, ref: str = "lookup") -> None:
-    """Drop the reference `ref`, if there is a buffer at all. Source: include/linux/buffer_head.h, v3.3."""
+    """Drop the reference `ref`, if there is a buffer at all.  Source: include/linux/buffer_head.h, v3.3."""
     if bh is not None:
         __brelse(bh, ref)
 
 
 def lock_buffer(bh: BufferHead) -> None:
-    """Take the buffer lock, sleeping if need be. Source: include/linux/buffer_head.h, v3.3."""
+    """Take the buffer lock, sleeping if need be.  Source: include/linux/buffer_head.h, v3.3."""
     rt.bit_lock(bh.b_state, BufferState.BH_Lock)
 
 
 def trylock_buffer(bh: BufferHead) -> bool:
-    """Try the buffer lock without sleeping. Source: include/linux/buffer_head.h, v3.3."""
+    """Try the buffer lock without sleeping.  Source: include/linux/buffer_head.h, v3.3."""
     return rt.bit_trylock(bh.b_state, BufferState.BH_Lock)
 
 
 def unlock_buffer(bh: BufferHead) -> None:
-    """Release the buffer lock: clear, then wake. Source: fs/buffer.c, v3.3."""
+    """Release the buffer lock: clear, then wake.  Source: fs/buffer.c, v3.3."""
     rt.bit_unlock(bh.b_state, BufferState.BH_Lock)
 
 
 def wait_on_buffer(bh: BufferHead) -> None:
-    """Sleep until the buffer is unlocked; takes nothing. Source: include/linux/buffer_head.h, v3.3."""
+    """Sleep until the buffer is unlocked; takes nothing.  Source: include/linux/buffer_head.h, v3.3."""
     rt.wait_on_bit(bh.b_state, BufferState.BH_Lock)
 
 
@@ -92,19 +92,19 @@ def wait_on_buffer(bh: BufferHead) -> None:
 
 
 def alloc_buffer_head(name: object, b_size: int) -> BufferHead:
-    """Allocate a buffer of `b_size` words. Source: fs/buffer.c, v3.3."""
+    """Allocate a buffer of `b_size` words.  Source: fs/buffer.c, v3.3."""
     return BufferHead(name, b_size)
 
 
 def free_buffer_head(bh: BufferHead) -> None:
-    """Free a buffer: any later touch is a use after free. Source: fs/buffer.c, v3.3."""
+    """Free a buffer: any later touch is a use after free.  Source: fs/buffer.c, v3.3."""
     rt.poison(bh)
 
 
 def ring(head: BufferHead) -> Iterator[BufferHead]:
     """Yield each buffer of a ring once, from `head` on, by b_this_page.
 
-    The link is read after the buffer was used, as the kernel's do-while does. BUG on a ring that was taken apart.
+    The link is read after the buffer was used, as the kernel's do-while does.  BUG on a ring that was taken apart.
     """
     bh: BufferHead | None = head
     while True:
@@ -117,18 +117,18 @@ def ring(head: BufferHead) -> Iterator[BufferHead]:
 
 
 def set_bh_page(bh: BufferHead, page: Page, offset: int) -> None:
-    """Point a buffer at a page: two stores, no lock. Source: fs/buffer.c, v3.3."""
+    """Point a buffer at a page: two stores, no lock.  Source: fs/buffer.c, v3.3."""
     bh.b_page = page
     bh.b_data = offset
 
 
 def bh_offset(bh: BufferHead) -> int:
-    """Return the buffer's first word in its page. Source: include/linux/buffer_head.h, v3.3."""
+    """Return the buffer's first word in its page.  Source: include/linux/buffer_head.h, v3.3."""
     return bh.b_data
 
 
 def map_bh(bh: BufferHead, bdev: BlockDevice, block: int) -> None:
-    """Say which block of the device the buffer is. Source: include/linux/buffer_head.h, v3.3."""
+    """Say which block of the device the buffer is.  Source: include/linux/buffer_head.h, v3.3."""
     buffer_head.set_buffer_mapped(bh)
     bh.b_bdev = bdev
     bh.b_blocknr = block
@@ -137,7 +137,7 @@ def map_bh(bh: BufferHead, bdev: BlockDevice, block: int) -> None:
 def alloc_page_buffers(page: Page) -> BufferHead:
     """Allocate one buffer a block of the page, chained but not yet a ring; returns the first.
 
-    Built from the last one on, as the kernel does. Source: fs/buffer.c, v3.3.
+    Built from the last one on, as the kernel does.  Source: fs/buffer.c, v3.3.
     """
     machine = mmzone.page_machine(page)
     head: BufferHead | None = None
@@ -151,7 +151,7 @@ def alloc_page_buffers(page: Page) -> BufferHead:
 
 
 def _close_ring(head: BufferHead) -> list[BufferHead]:
-    """Make a ring of a chain that nobody else can see; returns its members in order."""
+    """Make a ring of a chain that nobody else can see yet; returns its members in order."""
     members = [head]
     while (following := members[-1].b_this_page) is not None:
         members.append(following)
@@ -165,7 +165,7 @@ def page_has_buffers(page: Page) -> bool:
 
 
 def page_buffers(page: Page) -> BufferHead:
-    """Return the head of the page's ring. BUG if PG_private is clear. Source: include/linux/buffer_head.h, v3.3."""
+    """Return the head of the page's ring.  BUG if PG_private is clear.  Source: include/linux/buffer_head.h, v3.3."""
     rt.bug_on(not page_flags.PagePrivate(page), "page_buffers: page has no buffers", page=page)
     head = page.private
     rt.bug_on(head is None, "page_buffers: PG_private with an empty private", page=page)
@@ -174,23 +174,23 @@ def page_buffers(page: Page) -> BufferHead:
 
 
 def attach_page_buffers(page: Page, head: BufferHead) -> None:
-    """Hang a ring on a page, which counts as the reference "private". Source: include/linux/buffer_head.h, v3.3."""
+    """Hang a ring on a page, which counts as the reference "private".  Source: include/linux/buffer_head.h, v3.3."""
     mm.get_page(page, "private")
     page_flags.SetPagePrivate(page)
     page.private = head
 
 
 def __clear_page_buffers(page: Page) -> None:
-    """Take the ring off a page and drop the reference "private". Source: fs/buffer.c, v3.3."""
+    """Take the ring off a page and drop the reference "private".  Source: fs/buffer.c, v3.3."""
     page_flags.ClearPagePrivate(page)
     page.private = None
     swap.put_page(page, "private")
 
 
 def create_empty_buffers(page: Page, dirty: bool = False, uptodate: bool = False) -> None:
-    """Give a page without buffers a ring that inherits its dirty and uptodate bits. Needs the page lock.
+    """Give a page without buffers a ring that inherits its dirty and uptodate bits.  Needs the page lock.
 
-    Args: dirty, uptodate: bits that each buffer is born with. Source: fs/buffer.c, v3.3.
+    Args: dirty, uptodate: bits that each buffer is born with.  Source: fs/buffer.c, v3.3.
     """
     head = alloc_page_buffers(page)
     for bh in _close_ring(head):
@@ -212,14 +212,14 @@ def create_empty_buffers(page: Page, dirty: bool = False, uptodate: bool = False
 
 
 def buffer_busy(bh: BufferHead) -> bool:
-    """Say whether a buffer is referenced, dirty or locked. Source: fs/buffer.c, v3.3."""
+    """Say whether a buffer is referenced, dirty or locked.  Source: fs/buffer.c, v3.3."""
     return bh.b_count.read() != 0 or buffer_head.buffer_dirty(bh) or buffer_head.buffer_locked(bh)
 
 
 def drop_buffers(page: Page) -> BufferHead | None:
     """Detach the ring if none of it is busy; returns its head for the caller to free, or None.
 
-    Needs the page lock, and private_lock unless the page has no mapping. Source: fs/buffer.c, v3.3.
+    Needs the page lock, and private_lock unless the page has no mapping.  Source: fs/buffer.c, v3.3.
     """
     head = page_buffers(page)
     for bh in ring(head):
@@ -235,7 +235,7 @@ def drop_buffers(page: Page) -> BufferHead | None:
 
 
 def try_to_free_buffers(page: Page) -> bool:
-    """Strip a page of its ring if nobody uses it; returns whether it did. Never sleeps. BUG if not locked.
+    """Strip a page of its ring if nobody uses it; returns whether it did.  Never sleeps.  BUG if not locked.
 
     With the ring a PG_dirty that no buffer stands for is cancelled, in the same private_lock section.
     Source: fs/buffer.c, v3.3.
@@ -264,7 +264,7 @@ def try_to_free_buffers(page: Page) -> bool:
 
 
 def __set_page_dirty(page: Page, mapping: AddressSpace) -> None:
-    """Account and tag a page whose dirty bit was just set. Source: fs/buffer.c, v3.3."""
+    """Account and tag a page whose dirty bit was just set.  Source: fs/buffer.c, v3.3."""
     rt.spin_lock_irq(mapping.tree_lock)
     if page.mapping is not None:  # else truncation was first
         page_writeback.account_page_dirtied(page)
@@ -277,7 +277,7 @@ def __set_page_dirty(page: Page, mapping: AddressSpace) -> None:
 
 
 def __set_page_dirty_buffers(page: Page) -> bool:
-    """Dirty a page and each of its buffers; returns whether the page was clean. Needs no page lock.
+    """Dirty a page and each of its buffers; returns whether the page was clean.  Needs no page lock.
 
     Source: fs/buffer.c, v3.3.
     """
@@ -296,7 +296,7 @@ def __set_page_dirty_buffers(page: Page) -> bool:
 
 
 def mark_buffer_dirty(bh: BufferHead) -> None:
-    """Dirty a buffer, then the page that b_page names at that moment. Takes no page, private or buffer lock.
+    """Dirty a buffer, then the page that b_page names at that moment.  Takes no page, private or buffer lock.
 
     Source: fs/buffer.c, v3.3.
     """
@@ -320,7 +320,7 @@ def mark_buffer_dirty(bh: BufferHead) -> None:
 def submit_bh(rw: int, bh: BufferHead) -> None:
     """Start the I/O of a locked buffer, from where b_page and b_data point now; b_end_io is called when it ends.
 
-    The buffer lock belongs to the I/O from here on. No page reference is taken. Source: fs/buffer.c, v3.3.
+    The buffer lock belongs to the I/O from here on.  No page reference is taken.  Source: fs/buffer.c, v3.3.
     """
     rt.bug_on(not buffer_head.buffer_locked(bh), "submit_bh: buffer is not locked", bh=bh)
     rt.bug_on(not buffer_head.buffer_mapped(bh), "submit_bh: buffer is not mapped", bh=bh)
@@ -337,7 +337,7 @@ def submit_bh(rw: int, bh: BufferHead) -> None:
 
 
 def end_bio_bh_io_sync(bio: Bio, error: int) -> None:
-    """Pass a bio's end to its buffer. Irq context. Source: fs/buffer.c, v3.3."""
+    """Pass a bio's end to its buffer.  Irq context.  Source: fs/buffer.c, v3.3."""
     bh = bio.bi_private
     end_io = bh.b_end_io
     assert end_io is not None
@@ -345,7 +345,7 @@ def end_bio_bh_io_sync(bio: Bio, error: int) -> None:
 
 
 def __end_buffer_read_notouch(bh: BufferHead, uptodate: bool) -> None:
-    """Record the outcome of a read and unlock. Source: fs/buffer.c, v3.3."""
+    """Record the outcome of a read and unlock.  Source: fs/buffer.c, v3.3."""
     if uptodate:
         buffer_head.set_buffer_uptodate(bh)
     else:
@@ -355,13 +355,13 @@ def __end_buffer_read_notouch(bh: BufferHead, uptodate: bool) -> None:
 
 
 def end_buffer_read_sync(bh: BufferHead, uptodate: bool) -> None:
-    """End a read that somebody may wait for; drops the reference "io". Irq context. Source: fs/buffer.c, v3.3."""
+    """End a read that somebody may wait for; drops the reference "io".  Irq context.  Source: fs/buffer.c, v3.3."""
     __end_buffer_read_notouch(bh, uptodate)
     put_bh(bh, "io")
 
 
 def end_buffer_write_sync(bh: BufferHead, uptodate: bool) -> None:
-    """End a write that somebody may wait for; drops the reference "io". Irq context. Source: fs/buffer.c, v3.3."""
+    """End a write that somebody may wait for; drops the reference "io".  Irq context.  Source: fs/buffer.c, v3.3."""
     if uptodate:
         buffer_head.set_buffer_uptodate(bh)
     else:
@@ -373,7 +373,7 @@ def end_buffer_write_sync(bh: BufferHead, uptodate: bool) -> None:
 
 
 def ll_rw_block(rw: int, bhs: Sequence[BufferHead]) -> None:
-    """Start the I/O of each buffer that is free and needs it; a locked one is skipped silently. Does not sleep.
+    """Start the I/O of each buffer that is free and needs it; a locked one is skipped silently.  Does not sleep.
 
     Source: fs/buffer.c, v3.3.
     """
@@ -396,7 +396,7 @@ def ll_rw_block(rw: int, bhs: Sequence[BufferHead]) -> None:
 
 
 def write_dirty_buffer(bh: BufferHead, rw: int = device.WRITE) -> None:
-    """Start writing a buffer if it is dirty; sleeps for its lock. Source: fs/buffer.c, v3.3."""
+    """Start writing a buffer if it is dirty; sleeps for its lock.  Source: fs/buffer.c, v3.3."""
     lock_buffer(bh)
     if not buffer_head.test_clear_buffer_dirty(bh):
         unlock_buffer(bh)
@@ -407,7 +407,7 @@ def write_dirty_buffer(bh: BufferHead, rw: int = device.WRITE) -> None:
 
 
 def sync_dirty_buffer(bh: BufferHead, rw: int = device.WRITE_SYNC) -> int:
-    """Write a buffer if it is dirty and wait; 0 or -EIO. Needs a reference. Source: fs/buffer.c, v3.3."""
+    """Write a buffer if it is dirty and wait; 0 or -EIO.  Needs a reference.  Source: fs/buffer.c, v3.3."""
     rt.bug_on(bh.b_count.read() < 1, "sync_dirty_buffer: buffer has no reference", bh=bh)
     lock_buffer(bh)
     if not buffer_head.test_clear_buffer_dirty(bh):
@@ -424,7 +424,7 @@ def sync_dirty_buffer(bh: BufferHead, rw: int = device.WRITE_SYNC) -> int:
 
 
 def __find_get_block_slow(bdev: BlockDevice, block: int, ref: str) -> BufferHead | None:
-    """Find a buffer of the device in its mapping; takes the reference `ref`. No page lock: private_lock only.
+    """Find a buffer of the device in its mapping; takes the reference `ref`.  No page lock: private_lock only.
 
     Source: fs/buffer.c, v3.3.
     """
@@ -448,7 +448,7 @@ def __find_get_block_slow(bdev: BlockDevice, block: int, ref: str) -> BufferHead
 
 
 def lookup_bh_lru(bdev: BlockDevice, block: int, ref: str) -> BufferHead | None:
-    """Look into this CPU's LRU; a hit moves to the front and gets the reference `ref`. Source: fs/buffer.c, v3.3."""
+    """Look into this CPU's LRU; a hit moves to the front and gets the reference `ref`.  Source: fs/buffer.c, v3.3."""
     rt.local_irq_disable()
     cpu = bdev.machine.percpu.this_cpu()
     bhs = cpu.bh_lru
@@ -466,7 +466,7 @@ def lookup_bh_lru(bdev: BlockDevice, block: int, ref: str) -> BufferHead | None:
 
 
 def bh_lru_install(bh: BufferHead, bdev: BlockDevice) -> None:
-    """Put a buffer at the front of this CPU's LRU, which holds the reference "lru". Source: fs/buffer.c, v3.3."""
+    """Put a buffer at the front of this CPU's LRU, which holds the reference "lru".  Source: fs/buffer.c, v3.3."""
     evictee = None
     rt.local_irq_disable()
     cpu = bdev.machine.percpu.this_cpu()
@@ -486,7 +486,7 @@ def bh_lru_install(bh: BufferHead, bdev: BlockDevice) -> None:
 
 
 def __find_get_block(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead | None:
-    """Find a cached buffer of the device; takes the reference `ref`. Does not sleep. Source: fs/buffer.c, v3.3."""
+    """Find a cached buffer of the device; takes the reference `ref`.  Does not sleep.  Source: fs/buffer.c, v3.3."""
     bh = lookup_bh_lru(bdev, block, ref)
     if bh is None:
         bh = __find_get_block_slow(bdev, block, ref)
@@ -498,14 +498,14 @@ def __find_get_block(bdev: BlockDevice, block: int, ref: str = "lookup") -> Buff
 
 
 def touch_buffer(bh: BufferHead) -> None:
-    """Say that the buffer's page was used. Needs a reference. Source: include/linux/buffer_head.h, v3.3."""
+    """Say that the buffer's page was used.  Needs a reference.  Source: include/linux/buffer_head.h, v3.3."""
     page = bh.b_page
     assert page is not None
     swap.mark_page_accessed(page)
 
 
 def init_page_buffers(page: Page, bdev: BlockDevice, block: int) -> None:
-    """Map each unmapped buffer of a device page, the first one being `block`. Needs private_lock.
+    """Map each unmapped buffer of a device page, the first one being `block`.  Needs private_lock.
 
     Source: fs/buffer.c, v3.3.
     """
@@ -522,7 +522,7 @@ def init_page_buffers(page: Page, bdev: BlockDevice, block: int) -> None:
 
 
 def grow_dev_page(bdev: BlockDevice, block: int, index: int) -> Page | None:
-    """Make sure that page `index` of the device is cached and has buffers; returns it locked. Sleeps.
+    """Make sure that page `index` of the device is cached and has buffers; returns it locked.  Sleeps.
 
     Source: fs/buffer.c, v3.3.
     """
@@ -544,7 +544,7 @@ def grow_dev_page(bdev: BlockDevice, block: int, index: int) -> Page | None:
 
 
 def grow_buffers(bdev: BlockDevice, block: int) -> bool:
-    """Cache the page of a block; False when memory is out. Sleeps. Source: fs/buffer.c, v3.3."""
+    """Cache the page of a block; False when memory is out.  Sleeps.  Source: fs/buffer.c, v3.3."""
     blocks = bdev.machine.buffers_per_page
     index = block // blocks
     page = grow_dev_page(bdev, index * blocks, index)
@@ -556,7 +556,7 @@ def grow_buffers(bdev: BlockDevice, block: int) -> bool:
 
 
 def __getblk(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead:
-    """Return the buffer of a block, cached now if it was not; takes the reference `ref`. Sleeps. Never fails.
+    """Return the buffer of a block, cached now if it was not; takes the reference `ref`.  Sleeps.  Never fails.
 
     Where the kernel would free memory and try again, this tries again once something that it saw has changed.
     Source: fs/buffer.c, v3.3.
@@ -577,7 +577,7 @@ def __getblk(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead:
 
 
 def __bread(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead | None:
-    """Return the buffer of a block, read if need be; None on a read error. Sleeps. Source: fs/buffer.c, v3.3."""
+    """Return the buffer of a block, read if need be; None on a read error.  Sleeps.  Source: fs/buffer.c, v3.3."""
     bh = __getblk(bdev, block, ref)
     if buffer_head.buffer_uptodate(bh):
         return bh
@@ -596,7 +596,7 @@ def __bread(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead | 
 
 
 def invalidate_bh_lru(machine: Machine) -> None:
-    """Drop every reference of this CPU's LRU. Source: fs/buffer.c, v3.3."""
+    """Drop every reference of this CPU's LRU.  Source: fs/buffer.c, v3.3."""
     rt.local_irq_disable()
     cpu = machine.percpu.this_cpu()
     bhs = cpu.bh_lru
@@ -607,14 +607,14 @@ def invalidate_bh_lru(machine: Machine) -> None:
 
 
 def invalidate_bh_lrus(machine: Machine) -> None:
-    """Drop every CPU's LRU, by running on each of them. Sleeps. Source: fs/buffer.c, v3.3."""
+    """Drop every CPU's LRU, by running on each of them.  Sleeps.  Source: fs/buffer.c, v3.3."""
     works = [rt.spawn(invalidate_bh_lru, machine, cpu=cpu) for cpu in range(machine.ncpus)]
     for work in works:
         rt.join(work)
 
 
 def unmap_underlying_metadata(bdev: BlockDevice, block: int) -> None:
-    """Forget a cached metadata buffer of a block that now belongs to a file. Sleeps. Source: fs/buffer.c, v3.3."""
+    """Forget a cached metadata buffer of a block that now belongs to a file.  Sleeps.  Source: fs/buffer.c, v3.3."""
     old_bh = __find_get_block_slow(bdev, block, "lookup")
     if old_bh is not None:
         buffer_head.clear_buffer_dirty(old_bh)

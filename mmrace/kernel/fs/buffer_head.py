@@ -1,7 +1,7 @@
 """`struct buffer_head`, the bits of its state word, and their accessors.
 
-Keeps: `b_page` and `b_data` are two fields stored one after the other; jbd's private bits live in the same word.
-Does not check: the association lists (`b_assoc_*`), which ext3 does not use.
+Invariant: `b_page` and `b_data` are two fields stored one after the other; jbd's private bits live in the same word.
+Not modelled: the association lists (`b_assoc_*`), which ext3 does not use.
 Source: include/linux/buffer_head.h, jbd.h, v3.3.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class BufferState(IntEnum):
-    """Bits of `bh.b_state`; from BH_JBD on they are jbd's. BH_Unshadow is only an address to sleep on."""
+    """Bits of `bh.b_state`; from BH_JBD on they are jbd's.  BH_Unshadow is only an address to sleep on."""
 
     BH_Uptodate = 0
     BH_Dirty = 1
@@ -56,7 +56,7 @@ _LATER: Any = None  # a ghost that is set before it is first read
 class BufferHead(rt.Struct):
     """One block of a page: what the ring hangs together by, and what I/O is submitted with.
 
-    `b_data` is the offset of the block's first word in its page, `b_size` its number of words. `b_end_io` is a ghost
+    `b_data` is the offset of the block's first word in its page, `b_size` its number of words.  `b_end_io` is a ghost
     (a function has no place in a record); it is written and read only by whoever holds BH_Lock or by its I/O.
     """
 

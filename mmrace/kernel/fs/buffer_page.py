@@ -1,9 +1,10 @@
 """The buffer layer's page I/O: reading, writing, dirtying and invalidating whole pages through their rings.
 
-The other half of fs/buffer.c is in `buffer`.
-Keeps: PG_writeback is set before the page is unlocked and until the last buffer's write ended; a page under read
+This is the page half of fs/buffer.c, which would be too long in one piece; the other half is in `buffer`.  The kernel
+has no file of this name.
+Invariant: PG_writeback is set before the page is unlocked and until the last buffer's write ended; a page under read
 stays locked until the last buffer's read ended.
-Does not check: delayed allocation and holes (every block of a file exists).
+Not modelled: delayed allocation and holes (every block of a file exists).
 Source: fs/buffer.c, v3.3.
 """
 
@@ -42,7 +43,7 @@ MARKS = (
 
 
 def end_buffer_async_read(bh: BufferHead, uptodate: bool) -> None:
-    """End one read of a page; the last one marks the page uptodate and unlocks it. Source: fs/buffer.c, v3.3."""
+    """End one read of a page; the last one marks the page uptodate and unlocks it.  Source: fs/buffer.c, v3.3."""
     page = bh.b_page
     assert page is not None
     if uptodate:
@@ -76,7 +77,7 @@ def end_buffer_async_read(bh: BufferHead, uptodate: bool) -> None:
 
 
 def end_buffer_async_write(bh: BufferHead, uptodate: bool) -> None:
-    """End one write of a page; the last one ends the page's writeback. Source: fs/buffer.c, v3.3."""
+    """End one write of a page; the last one ends the page's writeback.  Source: fs/buffer.c, v3.3."""
     page = bh.b_page
     assert page is not None
     if uptodate:
@@ -108,18 +109,18 @@ def end_buffer_async_write(bh: BufferHead, uptodate: bool) -> None:
 
 
 def mark_buffer_async_read(bh: BufferHead) -> None:
-    """Make a locked buffer's I/O one of a page read. Source: fs/buffer.c, v3.3."""
+    """Make a locked buffer's I/O one of a page read.  Source: fs/buffer.c, v3.3."""
     bh.b_end_io = end_buffer_async_read
     buffer_head.set_buffer_async_read(bh)
 
 
 def mark_buffer_async_write(bh: BufferHead) -> None:
-    """Make a locked buffer's I/O one of a page writeback. Source: fs/buffer.c, v3.3."""
+    """Make a locked buffer's I/O one of a page writeback.  Source: fs/buffer.c, v3.3."""
     mark_buffer_async_write_endio(bh, end_buffer_async_write)
 
 
 def mark_buffer_async_write_endio(bh: BufferHead, handler: EndIo) -> None:
-    """Make a locked buffer's I/O one of a page writeback that ends with `handler`. Source: fs/buffer.c, v3.3."""
+    """Make a locked buffer's I/O one of a page writeback that ends with `handler`.  Source: fs/buffer.c, v3.3."""
     bh.b_end_io = handler
     buffer_head.set_buffer_async_write(bh)
 
@@ -130,9 +131,9 @@ def mark_buffer_async_write_endio(bh: BufferHead, handler: EndIo) -> None:
 def __block_write_full_page(
     inode: Inode, page: Page, get_block: GetBlock | None, wbc: WritebackControl, handler: EndIo
 ) -> int:
-    """Write the dirty buffers of a locked page whose dirty bit the caller took; unlocks the page. May sleep.
+    """Write the dirty buffers of a locked page whose dirty bit the caller took; unlocks the page.  May sleep.
 
-    The writes hold no buffer reference: PG_writeback keeps the ring. Returns 0 or an error of `get_block`.
+    The writes hold no buffer reference: PG_writeback keeps the ring.  Returns 0 or an error of `get_block`.
     Source: fs/buffer.c, v3.3.
     """
     rt.bug_on(not page_flags.PageLocked(page), "__block_write_full_page: page is not locked", page=page)
@@ -168,7 +169,7 @@ def __block_write_full_page(
 
 
 def _map_dirty_buffers(inode: Inode, page: Page, head: BufferHead, get_block: GetBlock | None) -> int:
-    """Map each dirty buffer that has no block yet; those beyond the file's end become clean. May sleep."""
+    """Map each dirty buffer that has no block yet; those beyond the file's end become clean.  May sleep."""
     machine = mmzone.page_machine(page)
     last_block = (inode.i_size - 1) // machine.words_per_buffer
     block = mm.page_index(page) * machine.buffers_per_page
@@ -197,7 +198,7 @@ def _forget_metadata(bh: BufferHead) -> None:
 
 
 def _submit_async_writes(head: BufferHead) -> int:
-    """Submit what is marked; the ring stays walkable, for PG_writeback keeps it. Returns how many."""
+    """Submit the buffers that are marked; returns how many.  PG_writeback keeps the ring meanwhile."""
     nr_underway = 0
     bh = head
     while True:
@@ -212,7 +213,7 @@ def _submit_async_writes(head: BufferHead) -> int:
 
 
 def _recover_write(page: Page, head: BufferHead, handler: EndIo, error: int) -> int:
-    """After an error of get_block: write what is mapped all the same, then fail. Unlocks the page."""
+    """Write the mapped buffers in spite of get_block's error, then return that error.  Unlocks the page."""
     rt.reached("block_write_full_page: recover")
     for bh in buffer.ring(head):
         if buffer_head.buffer_mapped(bh) and buffer_head.buffer_dirty(bh) and not buffer_head.buffer_delay(bh):
@@ -240,7 +241,7 @@ def _recover_write(page: Page, head: BufferHead, handler: EndIo, error: int) -> 
 
 
 def block_write_full_page(page: Page, get_block: GetBlock | None, wbc: WritebackControl) -> int:
-    """Write a locked page, as ->writepage; unlocks it. Source: fs/buffer.c, v3.3."""
+    """Write a locked page, as ->writepage; unlocks it.  Source: fs/buffer.c, v3.3."""
     return block_write_full_page_endio(page, get_block, wbc, end_buffer_async_write)
 
 
@@ -270,7 +271,7 @@ def block_write_full_page_endio(page: Page, get_block: GetBlock | None, wbc: Wri
 
 
 def block_read_full_page(page: Page, get_block: GetBlock) -> int:
-    """Read what a locked page lacks, as ->readpage; it is unlocked when the last read ended. May sleep.
+    """Read what a locked page lacks, as ->readpage; it is unlocked when the last read ended.  May sleep.
 
     Source: fs/buffer.c, v3.3.
     """
@@ -339,7 +340,7 @@ def _buffers_to_read(inode: Inode, page: Page, get_block: GetBlock) -> list[Buff
 
 
 def block_is_partially_uptodate(page: Page, from_: int, count: int) -> bool:
-    """Say whether the buffers that hold words from_..from_+count-1 are uptodate. Needs the page lock.
+    """Say whether the buffers that hold words from_..from_+count-1 are uptodate.  Needs the page lock.
 
     Source: fs/buffer.c, v3.3.
     """
@@ -360,9 +361,9 @@ def block_is_partially_uptodate(page: Page, from_: int, count: int) -> bool:
 
 
 def __block_write_begin(page: Page, pos: int, count: int, get_block: GetBlock) -> int:
-    """Prepare a locked page for a write of `count` words at word `pos` of the file; 0 or an error. May sleep.
+    """Prepare a locked page for a write of `count` words at word `pos` of the file; 0 or an error.  May sleep.
 
-    Blocks that are written only in part and are not uptodate are read first. Source: fs/buffer.c, v3.3.
+    Blocks that are written only in part and are not uptodate are read first.  Source: fs/buffer.c, v3.3.
     """
     mapping = page.mapping
     assert mapping is not None
@@ -436,7 +437,7 @@ def _prepare_block(
 
 
 def page_zero_new_buffers(page: Page, from_: int, to: int) -> None:
-    """Zero the new blocks of a write that failed, so that nothing stale is shown. Source: fs/buffer.c, v3.3."""
+    """Zero the new blocks of a write that failed, so that nothing stale is shown.  Source: fs/buffer.c, v3.3."""
     rt.bug_on(not page_flags.PageLocked(page), "page_zero_new_buffers: page is not locked", page=page)
     if not buffer.page_has_buffers(page):
         return
@@ -452,7 +453,7 @@ def page_zero_new_buffers(page: Page, from_: int, to: int) -> None:
 
 
 def __block_commit_write(page: Page, from_: int, to: int) -> int:
-    """Mark the blocks of a finished write uptodate and dirty, and the page uptodate if all are. Needs the page lock.
+    """Mark the blocks of a finished write uptodate and dirty, and the page uptodate if all are.  Needs the page lock.
 
     Source: fs/buffer.c, v3.3.
     """
@@ -472,7 +473,7 @@ def __block_commit_write(page: Page, from_: int, to: int) -> int:
 
 
 def block_write_begin(mapping: AddressSpace, pos: int, count: int, get_block: GetBlock) -> tuple[int, Page | None]:
-    """Lock and prepare the page of a write: (0, page) or (error, None). Source: fs/buffer.c, v3.3."""
+    """Lock and prepare the page of a write: (0, page) or (error, None).  Source: fs/buffer.c, v3.3."""
     page = filemap.grab_cache_page_write_begin(mapping, pos // mapping.machine.words_per_page)
     if page is None:
         return -Errno.ENOMEM, None
@@ -485,7 +486,10 @@ def block_write_begin(mapping: AddressSpace, pos: int, count: int, get_block: Ge
 
 
 def block_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, page: Page) -> int:
-    """Commit the blocks of a write of which `copied` words were stored; returns `copied`. Source: fs/buffer.c, v3.3."""
+    """Commit the blocks of a write of which `copied` words were stored; returns `copied`.
+
+    Source: fs/buffer.c, v3.3.
+    """
     start = pos % mapping.machine.words_per_page
     if copied < count:
         # A short copy into a block that is not uptodate counts as nothing.
@@ -497,7 +501,7 @@ def block_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, pa
 
 
 def generic_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, page: Page) -> int:
-    """Commit a write, grow the file if it went beyond its end, unlock and release. Source: fs/buffer.c, v3.3."""
+    """Commit a write, grow the file if it went beyond its end, unlock and release.  Source: fs/buffer.c, v3.3."""
     copied = block_write_end(mapping, pos, count, copied, page)
     fs.i_size_extend(mapping.host, pos + copied)
     filemap.unlock_page(page)
@@ -509,7 +513,7 @@ def generic_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, 
 
 
 def discard_buffer(bh: BufferHead) -> None:
-    """Make a buffer mean nothing. Needs the page lock; sleeps for the buffer lock. Source: fs/buffer.c, v3.3."""
+    """Make a buffer mean nothing.  Needs the page lock; sleeps for the buffer lock.  Source: fs/buffer.c, v3.3."""
     buffer.lock_buffer(bh)
     buffer_head.clear_buffer_dirty(bh)
     bh.b_bdev = None
@@ -522,7 +526,7 @@ def discard_buffer(bh: BufferHead) -> None:
 
 
 def block_invalidatepage(page: Page, offset: int) -> None:
-    """Discard the buffers from word `offset` on; for a whole page try to strip them too. Needs the page lock.
+    """Discard the buffers from word `offset` on; for a whole page try to strip them too.  Needs the page lock.
 
     Source: fs/buffer.c, v3.3.
     """

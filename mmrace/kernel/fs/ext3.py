@@ -1,9 +1,9 @@
 """ext3 on top of page cache and journal: write, writepage, readpage, releasepage, in three data modes.
 
-Invariant: a handle is opened with the page lock held and never the other way round; in ordered mode every
-buffer that a write dirtied is filed for the transaction before its handle closes.
-Not modelled: block allocation (a file's blocks are laid out when it is made, a buffer of it is mapped on
-demand), orphans, truncate beyond invalidatepage, quotas, extended attributes, fsync.
+Invariant: a handle is opened with the page lock held and never the other way round; in ordered mode every buffer that a
+write dirtied is filed for the transaction before its handle closes.
+Not modelled: block allocation (a file's blocks are laid out when it is made, a buffer of it is mapped on demand),
+orphans, truncate beyond invalidatepage, quotas, extended attributes, fsync.
 Source: fs/ext3/inode.c, fs/ext3/super.c, v3.3.
 """
 
@@ -56,11 +56,11 @@ class DataMode(Enum):
 
 
 class Ext3:
-    """A mounted ext3: where things are on its device, and its settings. Nothing in it changes during a run.
+    """A mounted ext3: where things are on its device, and its settings.  Nothing in it changes during a run.
 
-    Layout: `inodes` inode blocks from block 0 on, the log, the files' data. Inode i has inode block i % inodes.
+    Layout: `inodes` inode blocks from block 0 on, the log, the files' data.  Inode i has inode block i % inodes.
     Args: data: "ordered", "writeback" or "journal"; metadata: every write changes its inode's block through the
-    journal; the other settings are the journal's (see `Journal`). Source: fs/ext3/super.c, v3.3.
+    journal; the other settings are the journal's (see `Journal`).  Source: fs/ext3/super.c, v3.3.
     """
 
     __slots__ = ("bdev", "data", "inodes", "journal", "machine", "metadata", "next_block")
@@ -87,7 +87,7 @@ class Ext3:
 
 
 def ext3_iget(sbi: Ext3, ino: int, blocks: int) -> Inode:
-    """Make inode `ino` of `blocks` blocks, laid out one after the other. For set-up.
+    """Make inode `ino` of `blocks` blocks, laid out one after the other.  For set-up.
 
     Source: fs/ext3/inode.c, v3.3.
     """
@@ -98,7 +98,7 @@ def ext3_iget(sbi: Ext3, ino: int, blocks: int) -> Inode:
 
 
 def ext3_set_aops(sbi: Ext3) -> AddressSpaceOperations:
-    """Choose the operations of a file's mapping by data mode. Source: fs/ext3/inode.c, v3.3."""
+    """Choose the operations of a file's mapping by data mode.  Source: fs/ext3/inode.c, v3.3."""
     match sbi.data:
         case DataMode.ORDERED:
             return ext3_ordered_aops()
@@ -109,12 +109,12 @@ def ext3_set_aops(sbi: Ext3) -> AddressSpaceOperations:
 
 
 def EXT3_SB(inode: Inode) -> Ext3:
-    """Return the file system of an inode. Source: include/linux/ext3_fs.h, v3.3."""
+    """Return the file system of an inode.  Source: include/linux/ext3_fs.h, v3.3."""
     return cast(Ext3, inode.i_sb)
 
 
 def EXT3_JOURNAL(inode: Inode) -> Journal:
-    """Return the journal of an inode. Source: include/linux/ext3_jbd.h, v3.3."""
+    """Return the journal of an inode.  Source: include/linux/ext3_jbd.h, v3.3."""
     return EXT3_SB(inode).journal
 
 
@@ -122,22 +122,22 @@ def EXT3_JOURNAL(inode: Inode) -> Journal:
 
 
 def ext3_journal_current_handle() -> Handle | None:
-    """Return the handle that this task has open. Source: include/linux/ext3_jbd.h, v3.3."""
+    """Return the handle that this task has open.  Source: include/linux/ext3_jbd.h, v3.3."""
     return transaction.journal_current_handle()
 
 
 def ext3_journal_start(inode: Inode, nblocks: int) -> Handle:
-    """Open a handle; sleeps while the running transaction closes. Source: include/linux/ext3_jbd.h, v3.3."""
+    """Open a handle; sleeps while the running transaction closes.  Source: include/linux/ext3_jbd.h, v3.3."""
     return transaction.journal_start(EXT3_JOURNAL(inode), nblocks)
 
 
 def ext3_journal_stop(handle: Handle) -> None:
-    """Close a handle. Source: include/linux/ext3_jbd.h, v3.3."""
+    """Close a handle.  Source: include/linux/ext3_jbd.h, v3.3."""
     transaction.journal_stop(handle)
 
 
 def ext3_writepage_trans_blocks(inode: Inode) -> int:
-    """Say how many credits writing one page can need. Source: fs/ext3/inode.c, v3.3."""
+    """Say how many credits writing one page can need.  Source: fs/ext3/inode.c, v3.3."""
     sbi = EXT3_SB(inode)
     return EXT3_TRANS_BLOCKS + (sbi.machine.buffers_per_page if sbi.data is DataMode.JOURNAL else 0)
 
@@ -146,7 +146,7 @@ def ext3_writepage_trans_blocks(inode: Inode) -> int:
 
 
 def ext3_get_inode_loc(inode: Inode) -> BufferHead | None:
-    """Return the buffer of the inode's block, read and counted; None on a read error. Sleeps.
+    """Return the buffer of the inode's block, read and counted; None on a read error.  Sleeps.
 
     Source: fs/ext3/inode.c, v3.3.
     """
@@ -158,8 +158,8 @@ def ext3_get_inode_loc(inode: Inode) -> BufferHead | None:
 def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
     """Store the inode in its block and file the block.
 
-    Sleeps on the buffer lock, which keeps others out of the block. What is stored is the number of this
-    change, in every word: a torn block shows. Source: fs/ext3/inode.c, v3.3.
+    Sleeps on the buffer lock, which keeps others out of the block.  What is stored is the number of this change, in
+    every word: a torn block shows.  Source: fs/ext3/inode.c, v3.3.
     """
     buffer.lock_buffer(bh)
     page, offset = jbd.data_page(bh), bh.b_data
@@ -171,7 +171,7 @@ def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
 
 
 def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
-    """Change the inode's block in this transaction. Sleeps. Source: fs/ext3/inode.c, v3.3."""
+    """Change the inode's block in this transaction.  Sleeps.  Source: fs/ext3/inode.c, v3.3."""
     rt.reached("ext3: inode block changed")
     bh = ext3_get_inode_loc(inode)
     if bh is None:
@@ -186,7 +186,7 @@ def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
 
 
 def ext3_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> int:
-    """Map a buffer to its block on the device; all blocks of a file exist. Source: fs/ext3/inode.c, v3.3."""
+    """Map a buffer to its block on the device; all blocks of a file exist.  Source: fs/ext3/inode.c, v3.3."""
     buffer.map_bh(bh, EXT3_SB(inode).bdev, inode.i_data + iblock)
     return 0
 
@@ -196,7 +196,7 @@ def walk_page_buffers(
 ) -> int:
     """Call `fn` on each buffer of a ring that overlaps words [from_, to); stop at its first non-zero return.
 
-    Walks by b_this_page from `head`, whatever page the ring hangs on. Source: fs/ext3/inode.c, v3.3.
+    Walks by b_this_page from `head`, whatever page the ring hangs on.  Source: fs/ext3/inode.c, v3.3.
     """
     block_start = 0
     for bh in buffer.ring(head):
@@ -210,24 +210,24 @@ def walk_page_buffers(
 
 
 def bget_one(handle: Handle | None, bh: BufferHead) -> int:
-    """Count a buffer. Source: fs/ext3/inode.c, v3.3."""
+    """Count a buffer.  Source: fs/ext3/inode.c, v3.3."""
     buffer.get_bh(bh, "ext3")
     return 0
 
 
 def bput_one(handle: Handle | None, bh: BufferHead) -> int:
-    """Undo `bget_one`. Source: fs/ext3/inode.c, v3.3."""
+    """Undo `bget_one`.  Source: fs/ext3/inode.c, v3.3."""
     buffer.put_bh(bh, "ext3")
     return 0
 
 
 def buffer_unmapped(handle: Handle | None, bh: BufferHead) -> int:
-    """Say whether a buffer has no block. Source: fs/ext3/inode.c, v3.3."""
+    """Say whether a buffer has no block.  Source: fs/ext3/inode.c, v3.3."""
     return int(not buffer_head.buffer_mapped(bh))
 
 
 def journal_dirty_data_fn(handle: Handle | None, bh: BufferHead) -> int:
-    """File a mapped, uptodate buffer as ordered data. May sleep. Source: fs/ext3/inode.c, v3.3."""
+    """File a mapped, uptodate buffer as ordered data.  May sleep.  Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
     if buffer_head.buffer_mapped(bh) and buffer_head.buffer_uptodate(bh):
         return transaction.journal_dirty_data(handle, bh)
@@ -235,7 +235,7 @@ def journal_dirty_data_fn(handle: Handle | None, bh: BufferHead) -> int:
 
 
 def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
-    """Take write access to a data buffer that is journalled. Sleeps. Source: fs/ext3/inode.c, v3.3."""
+    """Take write access to a data buffer that is journalled.  Sleeps.  Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
     if buffer_head.buffer_mapped(bh):
         transaction.journal_get_write_access(handle, bh)
@@ -243,7 +243,7 @@ def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
 
 
 def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
-    """File a data buffer as metadata, in data=journal mode. Source: fs/ext3/inode.c, v3.3."""
+    """File a data buffer as metadata, in data=journal mode.  Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
     if not buffer_head.buffer_mapped(bh):
         return 0
@@ -256,10 +256,9 @@ def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
 
 
 def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int, Page | None]:
-    """Lock the page of a write, open a handle under that lock, read what the write does not cover. Sleeps.
+    """Lock the page of a write, open a handle under that lock, read what the write does not cover.  Sleeps.
 
-    Returns (0, locked page) with the handle left open, or (negative errno, None). Source: fs/ext3/inode.c,
-    v3.3.
+    Returns (0, locked page) with the handle left open, or (negative errno, None).  Source: fs/ext3/inode.c, v3.3.
     """
     inode = mapping.host
     index, from_ = divmod(pos, mapping.machine.words_per_page)
@@ -282,7 +281,7 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
 
 
 def update_file_sizes(handle: Handle, inode: Inode, pos: int, copied: int) -> None:
-    """Account a write in the inode: with `metadata` that changes its block. Source: fs/ext3/inode.c, v3.3."""
+    """Account a write in the inode: with `metadata` that changes its block.  Source: fs/ext3/inode.c, v3.3."""
     fs.i_size_extend(inode, pos + copied)
     if EXT3_SB(inode).metadata:
         ext3_mark_inode_dirty(handle, inode)
@@ -313,7 +312,7 @@ def ext3_ordered_write_end(mapping: AddressSpace, pos: int, length: int, copied:
 
 
 def ext3_writeback_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
-    """End a write: buffers dirty, no order kept with the transaction. Source: fs/ext3/inode.c, v3.3."""
+    """End a write: buffers dirty, no order kept with the transaction.  Source: fs/ext3/inode.c, v3.3."""
     handle = current_handle()
     copied = buffer_page.block_write_end(mapping, pos, length, copied, page)
     update_file_sizes(handle, mapping.host, pos, copied)
@@ -321,7 +320,7 @@ def ext3_writeback_write_end(mapping: AddressSpace, pos: int, length: int, copie
 
 
 def ext3_journalled_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
-    """End a write: buffers filed as metadata of the transaction. Source: fs/ext3/inode.c, v3.3."""
+    """End a write: buffers filed as metadata of the transaction.  Source: fs/ext3/inode.c, v3.3."""
     handle = current_handle()
     words_per_page = mapping.machine.words_per_page
     from_ = pos % words_per_page
@@ -353,12 +352,10 @@ def refuse_writepage(page: Page, wbc: WritebackControl) -> int:
 
 
 def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
-    """Write a page; if some buffer has no block yet, within a handle, and file the buffers as ordered data
-    after.
+    """Write a page; if some buffer has no block yet, within a handle, and file the buffers as ordered data after.
 
-    Needs the page lock, which it releases. When the buffers are filed the page may be unlocked, written,
-    migrated or truncated already: only the counts on the buffers keep the ring. Source: fs/ext3/inode.c,
-    v3.3.
+    Needs the page lock, which it releases.  When the buffers are filed the page may be unlocked, written, migrated or
+    truncated already: only the counts on the buffers keep the ring.  Source: fs/ext3/inode.c, v3.3.
     """
     mapping = page.mapping
     assert mapping is not None
@@ -385,7 +382,7 @@ def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
 
 
 def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
-    """Write a page; within a handle if some buffer has no block yet. Needs the page lock, which it releases.
+    """Write a page; within a handle if some buffer has no block yet.  Needs the page lock, which it releases.
 
     Source: fs/ext3/inode.c, v3.3.
     """
@@ -409,7 +406,7 @@ def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
 def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     """Write a page whose data is journalled: through the journal if PG_checked, else as any other.
 
-    Needs the page lock, which it releases. Source: fs/ext3/inode.c, v3.3.
+    Needs the page lock, which it releases.  Source: fs/ext3/inode.c, v3.3.
     """
     mapping = page.mapping
     assert mapping is not None
@@ -437,7 +434,7 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
 
 
 def ext3_readpage(page: Page) -> int:
-    """Start reading a page. Needs the page lock, which the end of the I/O releases.
+    """Start reading a page.  Needs the page lock, which the end of the I/O releases.
 
     Source: fs/ext3/inode.c, v3.3.
     """
@@ -445,7 +442,7 @@ def ext3_readpage(page: Page) -> int:
 
 
 def ext3_invalidatepage(page: Page, offset: int) -> None:
-    """Truncate a page's buffers from word `offset` on. Needs the page lock; sleeps.
+    """Truncate a page's buffers from word `offset` on.  Needs the page lock; sleeps.
 
     Source: fs/ext3/inode.c, v3.3.
     """
@@ -457,7 +454,7 @@ def ext3_invalidatepage(page: Page, offset: int) -> None:
 
 
 def ext3_releasepage(page: Page) -> bool:
-    """Strip a page of its buffers if the journal lets them go. Needs the page lock.
+    """Strip a page of its buffers if the journal lets them go.  Needs the page lock.
 
     Source: fs/ext3/inode.c, v3.3.
     """
@@ -478,7 +475,7 @@ def ext3_journalled_set_page_dirty(page: Page) -> bool:
 
 
 def bdev_try_to_free_page(sbi: Ext3, page: Page) -> bool:
-    """Strip a page of the device's own mapping of its buffers, journal heads included. Needs the page lock.
+    """Strip a page of the device's own mapping of its buffers, journal heads included.  Needs the page lock.
 
     Source: fs/ext3/super.c, v3.3.
     """
@@ -492,7 +489,7 @@ def bdev_try_to_free_page(sbi: Ext3, page: Page) -> bool:
 
 
 def ext3_ordered_aops() -> AddressSpaceOperations:
-    """Return the operations of a file in data=ordered mode. Source: fs/ext3/inode.c, v3.3."""
+    """Return the operations of a file in data=ordered mode.  Source: fs/ext3/inode.c, v3.3."""
     return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
         writepage=ext3_ordered_writepage,
@@ -506,7 +503,7 @@ def ext3_ordered_aops() -> AddressSpaceOperations:
 
 
 def ext3_writeback_aops() -> AddressSpaceOperations:
-    """Return the operations of a file in data=writeback mode. Source: fs/ext3/inode.c, v3.3."""
+    """Return the operations of a file in data=writeback mode.  Source: fs/ext3/inode.c, v3.3."""
     return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
         writepage=ext3_writeback_writepage,
@@ -520,7 +517,7 @@ def ext3_writeback_aops() -> AddressSpaceOperations:
 
 
 def ext3_journalled_aops() -> AddressSpaceOperations:
-    """Return the operations of a file in data=journal mode: no migratepage. Source: fs/ext3/inode.c, v3.3."""
+    """Return the operations of a file in data=journal mode: no migratepage.  Source: fs/ext3/inode.c, v3.3."""
     return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
         writepage=ext3_journalled_writepage,

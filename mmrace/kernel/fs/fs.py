@@ -1,7 +1,7 @@
 """Inodes and their mappings: the structs that file systems and page cache share.
 
-Keeps: an inode's blocks are one run on its device: file block b is block i_data + b.
-Does not check: allocation of blocks, links, times, the inode's own writeback (only I_DIRTY_PAGES is kept).
+Invariant: an inode's blocks are one run on its device: file block b is block i_data + b.
+Not modelled: allocation of blocks, links, times, the inode's own writeback (only I_DIRTY_PAGES is kept).
 Source: include/linux/fs.h, v3.3 (the flags of a mapping: pagemap.h).
 """
 
@@ -28,7 +28,7 @@ _LATER: Any = None  # a ghost that the constructor, or the set-up, sets at once
 
 
 class AddressSpaceFlags(IntEnum):
-    """Bits of `mapping.flags`. Source: include/linux/pagemap.h, v3.3."""
+    """Bits of `mapping.flags`.  Source: include/linux/pagemap.h, v3.3."""
 
     AS_EIO = 0
     AS_ENOSPC = 1
@@ -40,11 +40,11 @@ AS_ENOSPC = AddressSpaceFlags.AS_ENOSPC
 
 @dataclass(frozen=True, slots=True)
 class AddressSpaceOperations:
-    """A file system's operations on its pages; None means that it has none. The struct file argument is left out.
+    """A file system's operations on its pages; one that it lacks is None.  The struct file argument is left out.
 
     write_begin(mapping, pos, len) returns (0, locked page with a reference "lookup") or (negative errno, None);
-    write_end(mapping, pos, len, copied, page) unlocks and releases it and returns what was copied, or an error.
-    pos and len count words of the file. Source: include/linux/fs.h, v3.3.
+    write_end(mapping, pos, len, copied, page) unlocks and releases it and returns what was copied, or an error.  pos
+    and len count words of the file.  Source: include/linux/fs.h, v3.3.
     """
 
     readpage: Callable[[Page], int] | None = None
@@ -84,7 +84,7 @@ class AddressSpace(rt.Struct):
 
 
 class InodeState(IntEnum):
-    """Bits of `inode.i_state`. Source: include/linux/fs.h, v3.3."""
+    """Bits of `inode.i_state`.  Source: include/linux/fs.h, v3.3."""
 
     I_DIRTY_SYNC = 0
     I_DIRTY_DATASYNC = 1
@@ -92,7 +92,7 @@ class InodeState(IntEnum):
 
 
 class Inode(rt.Struct):
-    """A file, or a block device seen as one. `i_size` counts words; `i_data` is its first block on the device."""
+    """A file, or a block device seen as one.  `i_size` counts words; `i_data` is its first block on the device."""
 
     i_mutex = rt.mutex()
     i_lock = rt.spinlock()
@@ -109,6 +109,6 @@ class Inode(rt.Struct):
 
 
 def i_size_extend(inode: Inode, size: int) -> None:
-    """Make the file at least `size` words long. Needs i_mutex. Source: include/linux/fs.h (i_size_write), v3.3."""
+    """Make the file at least `size` words long.  Needs i_mutex.  Source: include/linux/fs.h (i_size_write), v3.3."""
     if size > inode.i_size:
         inode.i_size = size

@@ -1,7 +1,7 @@
 """Writeback of one inode: its dirty state, and the flusher's way with its pages.
 
-Keeps: I_DIRTY_PAGES is cleared before the pages are walked, so that a page dirtied meanwhile sets it again.
-Does not check: lists of dirty inodes, the flusher's own pace, the write of the inode itself.
+Invariant: I_DIRTY_PAGES is cleared before the pages are walked, so that a page dirtied meanwhile sets it again.
+Not modelled: lists of dirty inodes, the flusher's own pace, the write of the inode itself.
 Source: fs/fs-writeback.c, v3.3.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def __mark_inode_dirty(inode: Inode, flag: InodeState) -> None:
-    """Say that the inode has something to write. Any context but irq. Source: fs/fs-writeback.c, v3.3."""
+    """Say that the inode has something to write.  Any context but irq.  Source: fs/fs-writeback.c, v3.3."""
     if rt.test_bit(inode.i_state, flag):
         return
     rt.spin_lock(inode.i_lock)
@@ -29,8 +29,8 @@ def __mark_inode_dirty(inode: Inode, flag: InodeState) -> None:
 def writeback_single_inode(inode: Inode, wbc: page_writeback.WritebackControl) -> int:
     """Write an inode's dirty pages, the flusher's way; returns 0 or the first error.
 
-    I_DIRTY_PAGES goes before the walk and comes back if pages are still tagged after it. Waits for what was written
-    only if wbc says WB_SYNC_ALL. Source: fs/fs-writeback.c, v3.3.
+    I_DIRTY_PAGES goes before the walk and comes back if pages are still tagged after it.  Waits for what was written
+    only if wbc says WB_SYNC_ALL.  Source: fs/fs-writeback.c, v3.3.
     """
     rt.spin_lock(inode.i_lock)
     rt.clear_bit(inode.i_state, InodeState.I_DIRTY_PAGES)

@@ -1,7 +1,7 @@
 """Inodes and mappings, made when the scenario is set up.
 
-Keeps: a mapping is known to its machine from the moment it is made.
-Does not check: the inode cache, eviction.
+Invariant: a mapping is known to its machine from the moment it is made.
+Not modelled: the inode cache, eviction.
 Source: fs/inode.c, v3.3.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def new_inode(sb: object, ino: int, machine: Machine, a_ops: AddressSpaceOperations, blocks: int) -> Inode:
-    """Make the inode of a file of `blocks` blocks, all of which exist. Called when the scenario is set up.
+    """Make the inode of a file of `blocks` blocks, all of which exist.  Called when the scenario is set up.
 
     The file system sets `i_data`.
     """
@@ -28,7 +28,7 @@ def new_inode(sb: object, ino: int, machine: Machine, a_ops: AddressSpaceOperati
 
 
 def new_mapping(host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> AddressSpace:
-    """Make the mapping of an inode, with `nr_slots` slots (None: any number). Called when the scenario is set up."""
+    """Make the mapping of an inode, with `nr_slots` slots (None: any number).  Called when the scenario is set up."""
     mapping = AddressSpace(host, machine, a_ops, nr_slots)
     machine.mappings.append(mapping)
     return mapping

@@ -1,8 +1,8 @@
 """Checkpoint lists: committed metadata that has not reached its home block yet.
 
-Invariant: a buffer on a checkpoint list has b_cp_transaction set and one count of its journal head for it; a
-finished transaction goes away with its last checkpoint buffer. All of it under j_list_lock.
-Not here yet: log_do_checkpoint, which writes the buffers home to win back log space.
+Invariant: a buffer on a checkpoint list has b_cp_transaction set and one count of its journal head for it; a finished
+transaction goes away with its last checkpoint buffer.  All of it under j_list_lock.
+Not modelled: log_do_checkpoint (writing the buffers home to win back log space).
 Source: fs/jbd/checkpoint.c, v3.3.
 """
 
@@ -30,7 +30,7 @@ MARKS: tuple[tuple[str, str], ...] = (
 
 
 def __buffer_unlink(jh: JournalHead, transaction: Transaction) -> None:
-    """Take a buffer off its checkpoint list. Needs j_list_lock. Source: fs/jbd/checkpoint.c, v3.3."""
+    """Take a buffer off its checkpoint list.  Needs j_list_lock.  Source: fs/jbd/checkpoint.c, v3.3."""
     waiting = transaction.t_checkpoint_list
     if jh in waiting:
         transaction.t_checkpoint_list = tuple(other for other in waiting if other is not jh)
@@ -43,7 +43,7 @@ def __buffer_unlink(jh: JournalHead, transaction: Transaction) -> None:
 def __try_to_free_cp_buf(jh: JournalHead) -> int:
     """Take a written buffer off its checkpoint list: 0 kept, 1 removed, 2 its transaction dropped too.
 
-    Needs BH_State, which it releases, and j_list_lock. Source: fs/jbd/checkpoint.c, v3.3.
+    Needs BH_State, which it releases, and j_list_lock.  Source: fs/jbd/checkpoint.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
     if jh.b_jlist != JList.BJ_None or buffer_head.buffer_locked(bh) or buffer_head.buffer_dirty(bh):
@@ -82,7 +82,7 @@ def journal_clean_one_cp_list(jhs: tuple[JournalHead, ...]) -> tuple[int, bool]:
 
 
 def __journal_clean_checkpoint_list(journal: Journal) -> int:
-    """Free the written buffers of all checkpoint lists; returns how many. Needs j_list_lock.
+    """Free the written buffers of all checkpoint lists; returns how many.  Needs j_list_lock.
 
     Source: fs/jbd/checkpoint.c, v3.3.
     """
@@ -100,7 +100,7 @@ def __journal_clean_checkpoint_list(journal: Journal) -> int:
 def __journal_remove_checkpoint(jh: JournalHead) -> int:
     """Take a buffer off its checkpoint list, with that list's count; 1 if its transaction went too.
 
-    Needs j_list_lock and, for its own sake, a count on the buffer. Source: fs/jbd/checkpoint.c, v3.3.
+    Needs j_list_lock and, for its own sake, a count on the buffer.  Source: fs/jbd/checkpoint.c, v3.3.
     """
     transaction = jh.b_cp_transaction
     if transaction is None:
@@ -121,7 +121,7 @@ def __journal_remove_checkpoint(jh: JournalHead) -> int:
 
 
 def __journal_insert_checkpoint(jh: JournalHead, transaction: Transaction) -> None:
-    """Put a committed buffer on a checkpoint list, which counts its journal head. Needs j_list_lock.
+    """Put a committed buffer on a checkpoint list, which counts its journal head.  Needs j_list_lock.
 
     Source: fs/jbd/checkpoint.c, v3.3.
     """
@@ -135,7 +135,7 @@ def __journal_insert_checkpoint(jh: JournalHead, transaction: Transaction) -> No
 
 
 def __journal_drop_transaction(journal: Journal, transaction: Transaction) -> None:
-    """Free a finished transaction. Needs j_list_lock; any list left is a BUG.
+    """Free a finished transaction.  Needs j_list_lock; any list left is a BUG.
 
     Source: fs/jbd/checkpoint.c, v3.3.
     """

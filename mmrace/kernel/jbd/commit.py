@@ -1,9 +1,9 @@
 """The commit of a transaction: ordered data first, then metadata to the log, then the commit block.
 
-Invariant: no metadata of a transaction is in the log with its commit block before the transaction's ordered
-data was written. Ordered data buffers are locked for their I/O, and seen by nothing but that lock: no page
-lock, no PG_writeback, no page reference. Before it sleeps on a buffer lock the commit submits the batch of
-locked buffers that it holds; else it deadlocks against anyone who takes buffer locks in another order.
+Invariant: no metadata of a transaction is in the log with its commit block before the transaction's ordered data was
+written.  Ordered data buffers are locked for their I/O, and seen by nothing but that lock: no page lock, no
+PG_writeback, no page reference.  Before it sleeps on a buffer lock the commit submits the batch of locked buffers that
+it holds; else it deadlocks against anyone who takes buffer locks in another order.
 Not modelled: revoke records, plugging, aborts, statistics.
 Source: fs/jbd/commit.c, v3.3.
 """
@@ -61,7 +61,7 @@ MARKS: tuple[tuple[str, str], ...] = (
 
 
 def journal_end_buffer_io_sync(bh: BufferHead, uptodate: bool) -> None:
-    """Finish log I/O: note success, unlock. Irq context. Source: fs/jbd/commit.c, v3.3."""
+    """Finish log I/O: note success, unlock.  Irq context.  Source: fs/jbd/commit.c, v3.3."""
     if uptodate:
         buffer_head.set_buffer_uptodate(bh)
     else:
@@ -70,7 +70,7 @@ def journal_end_buffer_io_sync(bh: BufferHead, uptodate: bool) -> None:
 
 
 def release_buffer_page(bh: BufferHead) -> None:
-    """Drop the commit's count on a buffer; strip the page too if truncate left it to us. Needs j_list_lock.
+    """Drop the commit's count on a buffer; strip the page too if truncate left it to us.  Needs j_list_lock.
 
     The page is reached through b_page with no reference: the lock is tried before one is taken.
     Source: fs/jbd/commit.c, v3.3.
@@ -96,7 +96,7 @@ def release_buffer_page(bh: BufferHead) -> None:
 def release_data_buffer(bh: BufferHead) -> None:
     """Drop the commit's count on a data buffer; finish its truncation if that was left to us.
 
-    Needs j_list_lock. Source: fs/jbd/commit.c, v3.3.
+    Needs j_list_lock.  Source: fs/jbd/commit.c, v3.3.
     """
     if jbd.buffer_freed(bh):
         rt.reached("commit: freed data buffer released")
@@ -121,7 +121,7 @@ def inverted_lock(journal: Journal, bh: BufferHead) -> bool:
 def still_on(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, jlist: JList) -> bool:
     """Say whether the buffer is where it was before j_list_lock was dropped; `jh` may be freed if it is not.
 
-    Needs BH_State and j_list_lock. The order of the tests keeps a freed journal head from being read.
+    Needs BH_State and j_list_lock.  The order of the tests keeps a freed journal head from being read.
     """
     return jbd.buffer_jbd(bh) and jbd.bh2jh(bh) is jh and jh.b_transaction is commit_transaction and jh.b_jlist == jlist
 
@@ -130,7 +130,7 @@ def still_on(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, j
 
 
 def journal_commit_transaction(journal: Journal) -> int:
-    """Commit the running transaction; returns its tid. Sleeps. Source: fs/jbd/commit.c, v3.3."""
+    """Commit the running transaction; returns its tid.  Sleeps.  Source: fs/jbd/commit.c, v3.3."""
     commit_transaction = lock_down(journal)
     tid = commit_transaction.t_tid
     flush(journal, commit_transaction)
@@ -151,7 +151,7 @@ def journal_commit_transaction(journal: Journal) -> int:
 
 
 def set_state(journal: Journal, commit_transaction: Transaction, old: TState, new: TState) -> None:
-    """Move the transaction on by one state. Takes j_state_lock."""
+    """Move the transaction on by one state.  Takes j_state_lock."""
     rt.spin_lock(journal.j_state_lock)
     rt.bug_on(commit_transaction.t_state != old, "transaction in the wrong state", expected=old, wanted=new)
     commit_transaction.t_state = new
@@ -161,7 +161,7 @@ def set_state(journal: Journal, commit_transaction: Transaction, old: TState, ne
 def lock_down(journal: Journal) -> Transaction:
     """Close the running transaction to new handles and wait for the open ones.
 
-    Returns with j_state_lock held. Source: journal_commit_transaction, phase 0, in fs/jbd/commit.c, v3.3.
+    Returns with j_state_lock held.  Source: journal_commit_transaction, phase 0, in fs/jbd/commit.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     commit_transaction = journal.j_running_transaction
@@ -198,8 +198,7 @@ def lock_down(journal: Journal) -> Transaction:
 def flush(journal: Journal, commit_transaction: Transaction) -> None:
     """Sort out reserved buffers, clean old checkpoint lists, publish as committing, let handles start again.
 
-    Needs j_state_lock, which it releases. Source: journal_commit_transaction, phases 0 and 1,
-    fs/jbd/commit.c, v3.3.
+    Needs j_state_lock, which it releases.  Source: journal_commit_transaction, phases 0 and 1, fs/jbd/commit.c, v3.3.
     """
     while reserved := commit_transaction.t_reserved_list:
         rt.reached("commit: reserved buffer refiled")
@@ -237,8 +236,8 @@ def journal_do_submit_data(wbuf: list[BufferHead]) -> None:
 def wait_for_buffer_lock(journal: Journal, bh: BufferHead, wbuf: list[BufferHead]) -> None:
     """Take a buffer lock that somebody holds: list lock dropped, batch submitted, only then sleep.
 
-    Needs j_list_lock, taken again. The flush is what keeps us from sleeping while we hold locks that nobody
-    but us would ever release. Source: journal_submit_data_buffers in fs/jbd/commit.c, v3.3.
+    Needs j_list_lock, taken again.  The flush is what keeps us from sleeping while we hold locks that nobody but us
+    would ever release.  Source: journal_submit_data_buffers in fs/jbd/commit.c, v3.3.
     """
     rt.reached("commit: buffer lock busy, batch flushed")
     if wbuf:
@@ -266,7 +265,7 @@ def journal_submit_data_buffers(journal: Journal, commit_transaction: Transactio
 
 
 def submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: list[BufferHead]) -> tuple[bool, int]:
-    """Walk BJ_SyncData from its head: (start over, 0 or -EIO). Needs j_list_lock, which it releases.
+    """Walk BJ_SyncData from its head: (start over, 0 or -EIO).  Needs j_list_lock, which it releases.
 
     Source: journal_submit_data_buffers in fs/jbd/commit.c, v3.3.
     """
@@ -314,7 +313,7 @@ def submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: li
 def settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool) -> int:
     """Settle a data buffer that needs no write: BJ_Locked if another has it locked, else unfiled; 0 or -EIO.
 
-    Needs BH_State, which it releases, and j_list_lock. `locked`: we hold the buffer lock; it is released.
+    Needs BH_State, which it releases, and j_list_lock.  `locked`: we hold the buffer lock; it is released.
     Source: journal_submit_data_buffers in fs/jbd/commit.c, v3.3.
     """
     if not locked and buffer_head.buffer_locked(bh):
@@ -378,8 +377,8 @@ def wait_locked_list(journal: Journal, commit_transaction: Transaction) -> int:
 def mark_write_error(journal: Journal, bh: BufferHead) -> None:
     """Mark page and mapping of a data buffer whose write failed.
 
-    Needs j_list_lock, dropped if the page is locked. b_page is read anew at each use and nothing but b_count
-    is held: whoever moves the buffer to another page meanwhile makes us unlock a page that we never locked.
+    Needs j_list_lock, dropped if the page is locked.  b_page is read anew at each use and nothing but b_count is held:
+    whoever moves the buffer to another page meanwhile makes us unlock a page that we never locked.
     Source: journal_commit_transaction, fs/jbd/commit.c, v3.3.
     """
     rt.reached("locked-list: write error")
@@ -449,7 +448,7 @@ def start_descriptor(journal: Journal, commit_transaction: Transaction) -> Buffe
 
 
 def write_descriptor(bh: BufferHead, tid: int, tags: tuple[tuple[int, int], ...]) -> None:
-    """Store header and tags in a descriptor; the kernel does it tag by tag, nobody else looks meanwhile."""
+    """Store header and tags in a descriptor; the kernel does so tag by tag, but nobody else looks meanwhile."""
     journal_.write_words(bh, (jbd.JFS_MAGIC_NUMBER, jbd.log_header(jbd.JFS_DESCRIPTOR_BLOCK, tid, tags)))
 
 
@@ -537,7 +536,7 @@ def wait_for_ctlbuf(journal: Journal, commit_transaction: Transaction) -> int:
 def journal_write_commit_record(journal: Journal, commit_transaction: Transaction) -> None:
     """Write the commit block and wait: everything else of the transaction is on disk by now.
 
-    With j_barrier it is a flush-and-FUA write. Source: fs/jbd/commit.c, v3.3.
+    With j_barrier it is a flush-and-FUA write.  Source: fs/jbd/commit.c, v3.3.
     """
     descriptor = journal_.journal_get_descriptor_buffer(journal)
     bh = jbd.jh2bh(descriptor)
@@ -555,7 +554,7 @@ def journal_write_commit_record(journal: Journal, commit_transaction: Transactio
 def drop_copies(jh: JournalHead) -> None:
     """Free the copies kept of a buffer; a frozen copy becomes the committed one if there was one.
 
-    Needs BH_State. Source: journal_commit_transaction, phase 7, in fs/jbd/commit.c, v3.3.
+    Needs BH_State.  Source: journal_commit_transaction, phase 7, in fs/jbd/commit.c, v3.3.
     """
     committed, frozen = jh.b_committed_data, jh.b_frozen_data
     if committed is not None:
@@ -570,9 +569,9 @@ def drop_copies(jh: JournalHead) -> None:
 
 
 def forget_buffer(journal: Journal, commit_transaction: Transaction, jh: JournalHead) -> None:
-    """Take one buffer off BJ_Forget: to the checkpoint list if dirty, then to its next transaction or none.
+    """Take one buffer off BJ_Forget: to the checkpoint list if dirty, then refile it.
 
-    Returns with j_list_lock held. Source: journal_commit_transaction, phase 7, in fs/jbd/commit.c, v3.3.
+    Returns with j_list_lock held.  Source: journal_commit_transaction, phase 7, in fs/jbd/commit.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
     # our own count: the journal head may go, and its count on the buffer with it
@@ -626,7 +625,7 @@ def process_forget(journal: Journal, commit_transaction: Transaction) -> None:
 
 
 def finish(journal: Journal, commit_transaction: Transaction) -> None:
-    """End the transaction: it goes away, or waits for its checkpoint. Needs both locks, which it releases.
+    """End the transaction: it goes away, or waits for its checkpoint.  Needs both locks, which it releases.
 
     Source: journal_commit_transaction, phase 8, in fs/jbd/commit.c, v3.3.
     """

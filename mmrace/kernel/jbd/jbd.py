@@ -1,8 +1,8 @@
 """What jbd's headers give to all its files: its structs, list names, bit locks of a buffer, log format.
 
-Invariant: a buffer's membership in a transaction changes only under its BH_State and the journal's
-j_list_lock; its journal head comes and goes only under BH_JournalHead.
-Not checked here: that callers hold them.
+Invariant: a buffer's membership in a transaction changes only under its BH_State and the journal's j_list_lock; its
+journal head comes and goes only under BH_JournalHead.
+Not checked: that callers hold them.
 Source: include/linux/jbd.h, include/linux/journal-head.h, v3.3.
 """
 
@@ -68,7 +68,7 @@ class TState(IntEnum):
 class JournalHead(rt.Struct):
     """What the journal knows about one buffer; lives while somebody counts it in b_jcount.
 
-    b_jcount is a plain number: BH_JournalHead alone keeps it right. The transaction that owns the buffer, the
+    b_jcount is a plain number: BH_JournalHead alone keeps it right.  The transaction that owns the buffer, the
     checkpoint list it is on and each caller between add or grab and put count one each.
     """
 
@@ -93,11 +93,11 @@ LIST_FIELDS = (
     "", "t_sync_datalist", "t_buffers", "t_forget", "t_iobuf_list", "t_shadow_list", "t_log_list", "t_reserved_list",
     "t_locked_list",
 )  # fmt: skip
-"""The field of Transaction that holds each `JList`, by its number; none for BJ_None."""
+"""The field of Transaction that holds each `JList`, by its number.  BJ_None has none."""
 
 
 class Transaction(rt.Struct):
-    """One compound transaction.  t_tid and t_journal never change; counters are under t_handle_lock."""
+    """One compound transaction. t_tid and t_journal never change; counters are under t_handle_lock."""
 
     t_state: rt.Field[TState] = rt.shared(TState.T_RUNNING)
     t_handle_lock = rt.spinlock()
@@ -137,9 +137,8 @@ class Handle:
 class Journal(rt.Struct):
     """A journal on log blocks [first, first + blocks) of its device.
 
-    Settings (ghosts, constant in a run): j_wbufsize; j_tags_max; j_max_transaction_buffers; j_barrier: the
-    commit block is a flush-and-FUA write; resched: the commit may find need_resched while it collects data
-    buffers.
+    Settings (ghosts, constant in a run): j_wbufsize; j_tags_max; j_max_transaction_buffers; j_barrier: the commit block
+    is a flush-and-FUA write; resched: the commit may find need_resched while it collects data buffers.
     """
 
     j_state_lock = rt.spinlock()
@@ -185,7 +184,7 @@ class FrozenData(rt.Struct):
 
 
 def jh2bh(jh: JournalHead) -> BufferHead:
-    """Return the buffer of a journal head. Source: include/linux/jbd.h, v3.3."""
+    """Return the buffer of a journal head.  Source: include/linux/jbd.h, v3.3."""
     bh = jh.b_bh
     rt.bug_on(bh is None, "journal head without a buffer", jh=jh)
     assert bh is not None
@@ -193,7 +192,7 @@ def jh2bh(jh: JournalHead) -> BufferHead:
 
 
 def bh2jh(bh: BufferHead) -> JournalHead | None:
-    """Return what b_private holds: the journal head if BH_JBD is set. Source: include/linux/jbd.h, v3.3."""
+    """Return what b_private holds: the journal head if BH_JBD is set.  Source: include/linux/jbd.h, v3.3."""
     return bh.b_private
 
 
@@ -201,27 +200,27 @@ def bh2jh(bh: BufferHead) -> JournalHead | None:
 
 
 def jbd_lock_bh_state(bh: BufferHead) -> None:
-    """Take BH_State, which guards what a journal head says. Source: include/linux/jbd_common.h, v3.3."""
+    """Take BH_State, which guards what a journal head says.  Source: include/linux/jbd_common.h, v3.3."""
     rt.bit_spin_lock(bh.b_state, BufferState.BH_State)
 
 
 def jbd_trylock_bh_state(bh: BufferHead) -> bool:
-    """Try to take BH_State: the only way under j_list_lock. Source: include/linux/jbd_common.h, v3.3."""
+    """Try to take BH_State: the only way under j_list_lock.  Source: include/linux/jbd_common.h, v3.3."""
     return rt.bit_spin_trylock(bh.b_state, BufferState.BH_State)
 
 
 def jbd_unlock_bh_state(bh: BufferHead) -> None:
-    """Release BH_State. Source: include/linux/jbd_common.h, v3.3."""
+    """Release BH_State.  Source: include/linux/jbd_common.h, v3.3."""
     rt.bit_spin_unlock(bh.b_state, BufferState.BH_State)
 
 
 def jbd_lock_bh_journal_head(bh: BufferHead) -> None:
-    """Take BH_JournalHead, innermost of jbd's locks. Source: include/linux/jbd_common.h, v3.3."""
+    """Take BH_JournalHead, innermost of jbd's locks.  Source: include/linux/jbd_common.h, v3.3."""
     rt.bit_spin_lock(bh.b_state, BufferState.BH_JournalHead)
 
 
 def jbd_unlock_bh_journal_head(bh: BufferHead) -> None:
-    """Release BH_JournalHead. Source: include/linux/jbd_common.h, v3.3."""
+    """Release BH_JournalHead.  Source: include/linux/jbd_common.h, v3.3."""
     rt.bit_spin_unlock(bh.b_state, BufferState.BH_JournalHead)
 
 
@@ -229,52 +228,52 @@ def jbd_unlock_bh_journal_head(bh: BufferHead) -> None:
 
 
 def buffer_jbd(bh: BufferHead) -> bool:
-    """Say whether a journal head is attached. Source: include/linux/jbd.h, v3.3."""
+    """Say whether a journal head is attached.  Source: include/linux/jbd.h, v3.3."""
     return rt.test_bit(bh.b_state, BufferState.BH_JBD)
 
 
 def buffer_jbddirty(bh: BufferHead) -> bool:
-    """Say whether the journal owns the dirtiness of the buffer. Source: include/linux/jbd.h, v3.3."""
+    """Say whether the journal owns the dirtiness of the buffer.  Source: include/linux/jbd.h, v3.3."""
     return rt.test_bit(bh.b_state, BufferState.BH_JBDDirty)
 
 
 def set_buffer_jbddirty(bh: BufferHead) -> None:
-    """Mark dirty for the journal only: nobody else writes it home. Source: include/linux/jbd.h, v3.3."""
+    """Mark dirty for the journal only: nobody else writes it home.  Source: include/linux/jbd.h, v3.3."""
     rt.set_bit(bh.b_state, BufferState.BH_JBDDirty)
 
 
 def clear_buffer_jbddirty(bh: BufferHead) -> None:
-    """Forget the journal's dirty mark. Source: include/linux/jbd.h, v3.3."""
+    """Clear the journal's dirty mark.  Source: include/linux/jbd.h, v3.3."""
     rt.clear_bit(bh.b_state, BufferState.BH_JBDDirty)
 
 
 def test_clear_buffer_jbddirty(bh: BufferHead) -> bool:
-    """Clear the journal's dirty mark and say whether it was set. Source: include/linux/jbd.h, v3.3."""
+    """Clear the journal's dirty mark and say whether it was set.  Source: include/linux/jbd.h, v3.3."""
     return rt.test_and_clear_bit(bh.b_state, BufferState.BH_JBDDirty)
 
 
 def buffer_freed(bh: BufferHead) -> bool:
-    """Say whether the block was truncated while a commit needed it. Source: include/linux/jbd.h, v3.3."""
+    """Say whether the block was truncated while a commit needed it.  Source: include/linux/jbd.h, v3.3."""
     return rt.test_bit(bh.b_state, BufferState.BH_Freed)
 
 
 def set_buffer_freed(bh: BufferHead) -> None:
-    """Leave the rest of a truncation to the commit. Source: include/linux/jbd.h, v3.3."""
+    """Leave the rest of a truncation to the commit.  Source: include/linux/jbd.h, v3.3."""
     rt.set_bit(bh.b_state, BufferState.BH_Freed)
 
 
 def clear_buffer_freed(bh: BufferHead) -> None:
-    """The commit takes over. Source: include/linux/jbd.h, v3.3."""
+    """Say that the commit has taken the truncation over.  Source: include/linux/jbd.h, v3.3."""
     rt.clear_bit(bh.b_state, BufferState.BH_Freed)
 
 
 def set_buffer_jwrite(bh: BufferHead) -> None:
-    """Mark a buffer that the running commit writes to the log. Source: include/linux/jbd.h, v3.3."""
+    """Mark a buffer that the running commit writes to the log.  Source: include/linux/jbd.h, v3.3."""
     rt.set_bit(bh.b_state, BufferState.BH_JWrite)
 
 
 def clear_buffer_jwrite(bh: BufferHead) -> None:
-    """Undo `set_buffer_jwrite`. Source: include/linux/jbd.h, v3.3."""
+    """Undo `set_buffer_jwrite`.  Source: include/linux/jbd.h, v3.3."""
     rt.clear_bit(bh.b_state, BufferState.BH_JWrite)
 
 
@@ -285,7 +284,7 @@ def log_header(blocktype: int, sequence: int, tags: tuple[tuple[int, int], ...] 
     """Pack header and tags of a log block into the word after the magic; 0 is never the result.
 
     The kernel's block holds bytes and ours a few words of any size, so one word carries it all.
-    Args: tags: (home block, flags) of each copy that follows. Source: include/linux/jbd.h, v3.3.
+    Args: tags: (home block, flags) of each copy that follows.  Source: include/linux/jbd.h, v3.3.
     """
     word = len(tags)
     for number, (block, flags) in enumerate(tags):
@@ -309,7 +308,7 @@ def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
 
 
 def data_page(bh: BufferHead) -> Page:
-    """Return the page that holds the buffer's data now, as the kernel follows b_data. Point: always."""
+    """Return the page that holds the buffer's data now, as the kernel follows b_data.  Point: always."""
     page = bh.b_page
     rt.bug_on(page is None, "data of a buffer without a page", bh=bh)
     assert page is not None
@@ -317,11 +316,11 @@ def data_page(bh: BufferHead) -> Page:
 
 
 def jbd_alloc(journal: Journal, size: int) -> Page:
-    """Allocate memory for a copy of `size` words. May sleep. Source: include/linux/jbd.h, v3.3."""
+    """Allocate memory for a copy of `size` words.  May sleep.  Source: include/linux/jbd.h, v3.3."""
     rt.might_sleep()
     return cast("Page", FrozenData(rt.fresh("frozen"), words=size))
 
 
 def jbd_free(data: Page) -> None:
-    """Free what `jbd_alloc` gave. Source: include/linux/jbd.h, v3.3."""
+    """Free what `jbd_alloc` gave.  Source: include/linux/jbd.h, v3.3."""
     rt.poison(data)

@@ -1,8 +1,7 @@
 """The journal itself: journal heads, log blocks, the copy that goes to the log, kjournald and its requests.
 
-Invariant: BH_JBD is set exactly while b_private is a journal head, and the buffer is counted once for it;
-b_jcount is the number of those who count on the head, and the last one detaches it. All of that under
-BH_JournalHead.
+Invariant: BH_JBD is set exactly while b_private is a journal head, and the buffer is counted once for it; b_jcount is
+the number of those who count on the head, and the last one detaches it.  All of that under BH_JournalHead.
 Not modelled: superblock updates, aborts, log space that comes back (running out is a BUG with a clear text).
 Source: fs/jbd/journal.c, v3.3.
 """
@@ -36,7 +35,7 @@ MARKS: tuple[tuple[str, str], ...] = (
 
 
 def journal_init_dev(dev: BlockDevice, first: int, blocks: int, **settings: object) -> Journal:
-    """Make the journal that lives on `blocks` blocks of `dev` from `first` on. For set-up.
+    """Make the journal that lives on `blocks` blocks of `dev` from `first` on.  For set-up.
 
     Source: fs/jbd/journal.c, v3.3.
     """
@@ -47,20 +46,20 @@ def journal_init_dev(dev: BlockDevice, first: int, blocks: int, **settings: obje
 
 
 def journal_alloc_journal_head() -> JournalHead:
-    """Allocate a journal head. May sleep. Source: fs/jbd/journal.c, v3.3."""
+    """Allocate a journal head.  May sleep.  Source: fs/jbd/journal.c, v3.3."""
     rt.might_sleep()
     return JournalHead(rt.fresh("jh"))
 
 
 def journal_free_journal_head(jh: JournalHead) -> None:
-    """Free a journal head: any later touch is a use after free. Source: fs/jbd/journal.c, v3.3."""
+    """Free a journal head: any later touch is a use after free.  Source: fs/jbd/journal.c, v3.3."""
     rt.poison(jh)
 
 
 def journal_add_journal_head(bh: BufferHead) -> JournalHead:
-    """Return the buffer's journal head, attached now if need be, with one count more. May sleep.
+    """Return the buffer's journal head, attached now if need be, with one count more.  May sleep.
 
-    Needs a count on the buffer, or its page in a mapping. Source: fs/jbd/journal.c, v3.3.
+    Needs a count on the buffer, or its page in a mapping.  Source: fs/jbd/journal.c, v3.3.
     """
     new_jh: JournalHead | None = None
     while True:
@@ -92,7 +91,7 @@ def journal_add_journal_head(bh: BufferHead) -> JournalHead:
 
 
 def journal_grab_journal_head(bh: BufferHead) -> JournalHead | None:
-    """Return the buffer's journal head with one count more, or None if there is none. Never sleeps.
+    """Return the buffer's journal head with one count more, or None if there is none.  Never sleeps.
 
     Source: fs/jbd/journal.c, v3.3.
     """
@@ -107,7 +106,7 @@ def journal_grab_journal_head(bh: BufferHead) -> JournalHead | None:
 
 
 def __journal_remove_journal_head(bh: BufferHead) -> None:
-    """Detach and free a journal head that nobody counts on. Needs BH_JournalHead.
+    """Detach and free a journal head that nobody counts on.  Needs BH_JournalHead.
 
     Source: fs/jbd/journal.c, v3.3.
     """
@@ -127,7 +126,7 @@ def __journal_remove_journal_head(bh: BufferHead) -> None:
 
 
 def journal_put_journal_head(jh: JournalHead) -> None:
-    """Drop one count; the last detaches and frees the head and drops its count on the buffer. Never sleeps.
+    """Drop one count; the last detaches and frees the head and drops its count on the buffer.  Never sleeps.
 
     Source: fs/jbd/journal.c, v3.3.
     """
@@ -150,7 +149,7 @@ def journal_put_journal_head(jh: JournalHead) -> None:
 def check_log_space(journal: Journal) -> None:
     """Stop where the kernel would checkpoint: that the log gets free space again is not modelled.
 
-    Needs j_state_lock. Source: __log_wait_for_space in fs/jbd/checkpoint.c, v3.3.
+    Needs j_state_lock.  Source: __log_wait_for_space in fs/jbd/checkpoint.c, v3.3.
     """
     needed = journal.j_max_transaction_buffers
     free = journal.j_free
@@ -173,14 +172,14 @@ def journal_next_log_block(journal: Journal) -> int:
 
 
 def write_words(bh: BufferHead, values: tuple[int, ...]) -> None:
-    """Store the first words of a buffer, zeroing the rest. Needs whatever keeps its page."""
+    """Store the first words of a buffer, zeroing the rest.  Needs whatever keeps its page."""
     page, offset = jbd.data_page(bh), bh.b_data
     for i in range(bh.b_size):
         page.words.write(offset + i, values[i] if i < len(values) else 0)
 
 
 def journal_get_descriptor_buffer(journal: Journal) -> JournalHead:
-    """Return a zeroed buffer on the next log block, with a count on it and on its journal head. Sleeps.
+    """Return a zeroed buffer on the next log block, with a count on it and on its journal head.  Sleeps.
 
     Source: fs/jbd/journal.c, v3.3.
     """
@@ -194,9 +193,9 @@ def journal_get_descriptor_buffer(journal: Journal) -> JournalHead:
 
 
 def copy_out(bh_in: BufferHead, jh_in: JournalHead, data: Page) -> None:
-    """Copy a buffer's live data, word by word, and make that its frozen copy. Needs BH_State of `bh_in`.
+    """Copy a buffer's live data, word by word, and make that its frozen copy.  Needs BH_State of `bh_in`.
 
-    Part of journal_write_metadata_buffer. Source: fs/jbd/journal.c, v3.3.
+    Part of journal_write_metadata_buffer.  Source: fs/jbd/journal.c, v3.3.
     """
     jh_in.b_frozen_data = data
     page, offset = jbd.data_page(bh_in), bh_in.b_data
@@ -205,11 +204,11 @@ def copy_out(bh_in: BufferHead, jh_in: JournalHead, data: Page) -> None:
 
 
 def choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -> tuple[Page, int, bool]:
-    """Choose what the log write reads: (page, offset, escaped). Takes BH_State of `bh_in` and keeps it.
+    """Choose what the log write reads: (page, offset, escaped).  Takes BH_State of `bh_in` and keeps it.
 
-    May sleep. The frozen copy if there is one, else the live page, whatever b_page is now; a block that
-    begins with the magic is copied out. BH_Lock is not taken. Part of journal_write_metadata_buffer. Source:
-    fs/jbd/journal.c, v3.3.
+    May sleep.  The frozen copy if there is one, else the live page, whatever b_page is now; a block that begins with
+    the magic is copied out.  BH_Lock is not taken.  Part of journal_write_metadata_buffer.  Source: fs/jbd/journal.c,
+    v3.3.
     """
     jbd.jbd_lock_bh_state(bh_in)
     while True:
@@ -242,9 +241,9 @@ def journal_write_metadata_buffer(
 ) -> tuple[JournalHead, int]:
     """Make the temporary buffer that copies `jh_in`'s data to a log block; returns (its head, tag flags).
 
-    The temporary buffer is on no page's ring: log I/O reads the page through an alias that the ring does not
-    contain. Leaves the original on BJ_Shadow and the temporary one, counted once, on BJ_IO. Sleeps. Source:
-    fs/jbd/journal.c, v3.3.
+    The temporary buffer is on no page's ring: log I/O reads the page through an alias that the ring does not contain.
+    Leaves the original on BJ_Shadow and the temporary one, counted once, on BJ_IO.  Sleeps.  Source: fs/jbd/journal.c,
+    v3.3.
     """
     journal = commit_transaction.t_journal
     bh_in = jbd.jh2bh(jh_in)
@@ -270,7 +269,7 @@ def journal_write_metadata_buffer(
 
 
 def __log_start_commit(journal: Journal, target: int) -> bool:
-    """Ask for the commit of transaction `target` if it is the running one. Needs j_state_lock.
+    """Ask for the commit of transaction `target` if it is the running one.  Needs j_state_lock.
 
     Source: fs/jbd/journal.c, v3.3.
     """
@@ -285,7 +284,7 @@ def __log_start_commit(journal: Journal, target: int) -> bool:
 
 
 def log_start_commit(journal: Journal, tid: int) -> bool:
-    """Ask for a commit, lock included; True if this made the request. Source: fs/jbd/journal.c, v3.3."""
+    """Ask for a commit, lock included; True if this made the request.  Source: fs/jbd/journal.c, v3.3."""
     rt.spin_lock(journal.j_state_lock)
     asked = __log_start_commit(journal, tid)
     rt.spin_unlock(journal.j_state_lock)
@@ -293,7 +292,7 @@ def log_start_commit(journal: Journal, tid: int) -> bool:
 
 
 def log_wait_commit(journal: Journal, tid: int) -> None:
-    """Sleep until transaction `tid` is committed. Source: fs/jbd/journal.c, v3.3."""
+    """Sleep until transaction `tid` is committed.  Source: fs/jbd/journal.c, v3.3."""
     rt.spin_lock(journal.j_state_lock)
     while tid > journal.j_commit_sequence:
         rt.reached("log_wait_commit: slept")
@@ -329,7 +328,7 @@ def journal_force_commit(journal: Journal) -> int:
 
 
 def kjournald(journal: Journal) -> None:
-    """The journal's thread: commit when asked, for ever. Runs as a daemon. Source: fs/jbd/journal.c, v3.3."""
+    """The journal's thread: commit when asked, for ever.  Runs as a daemon.  Source: fs/jbd/journal.c, v3.3."""
     rt.spin_lock(journal.j_state_lock)
     while True:
         if journal.j_commit_sequence != journal.j_commit_request:

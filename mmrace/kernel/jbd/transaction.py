@@ -1,8 +1,8 @@
 """Handles, transactions, and the lists that hold a transaction's buffers.
 
-Invariant: a buffer is on at most one list of one transaction, b_transaction and b_jlist say which, and the
-owner counts one in b_jcount; all that changes under BH_State and j_list_lock only. Lists are tuples, oldest
-first; what the kernel calls the tail of a list is the last one.
+Invariant: a buffer is on at most one list of one transaction, b_transaction and b_jlist say which, and the owner counts
+one in b_jcount; all that changes under BH_State and j_list_lock only.  Lists are tuples, oldest first; what the kernel
+calls the tail of a list is the last one.
 Not modelled: revoke records, aborted journals, undo access, barriers of handles (journal_lock_updates).
 Source: fs/jbd/transaction.c, v3.3.
 """
@@ -64,7 +64,7 @@ def handle_transaction(handle: jbd.Handle) -> Transaction:
 
 
 def get_transaction(journal: Journal) -> Transaction:
-    """Make the next transaction and let it run. Needs j_state_lock. Source: fs/jbd/transaction.c, v3.3."""
+    """Make the next transaction and let it run.  Needs j_state_lock.  Source: fs/jbd/transaction.c, v3.3."""
     tid = journal.j_transaction_sequence
     journal.j_transaction_sequence = tid + 1
     transaction = Transaction(journal, tid)
@@ -74,9 +74,9 @@ def get_transaction(journal: Journal) -> Transaction:
 
 
 def wait_transaction_locked(journal: Journal, request: int | None) -> None:
-    """Sleep until the running transaction is none that is closing. Needs j_state_lock, dropped for the sleep.
+    """Sleep while the running transaction is closing.  Needs j_state_lock, dropped for the sleep.
 
-    Args: request: a transaction that must go away too (it is full), or None.
+    Args: request: tid of a full transaction: sleep while it is the running one, too.
     """
 
     def open_again() -> bool:
@@ -95,7 +95,7 @@ def wait_transaction_locked(journal: Journal, request: int | None) -> None:
 def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
     """Join the running transaction, starting one if there is none; sleeps while it is T_LOCKED or full.
 
-    Needs nothing held; may be called under a page lock. Source: fs/jbd/transaction.c, v3.3.
+    Needs nothing held; may be called under a page lock.  Source: fs/jbd/transaction.c, v3.3.
     """
     nblocks = handle.h_buffer_credits
     rt.bug_on(nblocks > journal.j_max_transaction_buffers, "handle wants too many credits", credits=nblocks)
@@ -148,7 +148,7 @@ def journal_start(journal: Journal, nblocks: int) -> jbd.Handle:
 def journal_stop(handle: jbd.Handle) -> None:
     """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits.
 
-    Needs no spinlock; may be called under a page lock. Source: fs/jbd/transaction.c, v3.3.
+    Needs no spinlock; may be called under a page lock.  Source: fs/jbd/transaction.c, v3.3.
     """
     handle.h_ref -= 1
     if handle.h_ref > 0:
@@ -181,7 +181,7 @@ def journal_stop(handle: jbd.Handle) -> None:
 
 
 def wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
-    """Sleep until the log has its copy of the buffer. Needs a count on jh. Source: fs/jbd/transaction.c, v3.3."""
+    """Sleep until the log has its copy of the buffer.  Needs a count on jh.  Source: fs/jbd/transaction.c, v3.3."""
     rt.reached("get_write_access: waited for the log copy")
     rt.wait_event(
         bh.b_state.queue(BufferState.BH_Unshadow),
@@ -191,9 +191,9 @@ def wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
 
 
 def copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
-    """Copy the buffer's data, word by word, through b_page as it is now. Needs BH_State only: not BH_Lock.
+    """Copy the buffer's data, word by word, through b_page as it is now.  Needs BH_State only: not BH_Lock.
 
-    Part of do_get_write_access. Source: fs/jbd/transaction.c, v3.3.
+    Part of do_get_write_access.  Source: fs/jbd/transaction.c, v3.3.
     """
     source = jbd.data_page(bh)
     offset = bh.b_data
@@ -204,8 +204,7 @@ def copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
 def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -> None:
     """Reserve a buffer for the handle's transaction; the committing one, if it owns the buffer, keeps a copy.
 
-    Sleeps on the buffer lock, on a log write of the buffer, and to allocate. Source: fs/jbd/transaction.c,
-    v3.3.
+    Sleeps on the buffer lock, on a log write of the buffer, and to allocate.  Source: fs/jbd/transaction.c, v3.3.
     """
     transaction = handle_transaction(handle)
     journal = transaction.t_journal
@@ -259,16 +258,19 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
 
 
 def journal_get_write_access(handle: jbd.Handle, bh: BufferHead) -> None:
-    """Announce a change of a metadata buffer that the caller counts. May sleep. Source: fs/jbd/transaction.c, v3.3."""
+    """Announce a change of a metadata buffer that the caller counts.  May sleep.
+
+    Source: fs/jbd/transaction.c, v3.3.
+    """
     jh = journal_.journal_add_journal_head(bh)
     do_get_write_access(handle, jh, False)
     journal_.journal_put_journal_head(jh)
 
 
 def journal_dirty_metadata(handle: jbd.Handle, bh: BufferHead) -> None:
-    """File a changed metadata buffer on the handle's transaction. Needs write access taken before.
+    """File a changed metadata buffer on the handle's transaction.  Needs write access taken before.
 
-    Never sleeps. Source: fs/jbd/transaction.c, v3.3.
+    Never sleeps.  Source: fs/jbd/transaction.c, v3.3.
     """
     transaction = handle_transaction(handle)
     journal = transaction.t_journal
@@ -303,8 +305,8 @@ def journal_dirty_metadata(handle: jbd.Handle, bh: BufferHead) -> None:
 def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     """File a data buffer for writing before the handle's transaction commits; 0 or -EIO.
 
-    May sleep: data of the committing transaction that is still dirty is written out first. Called under the
-    page lock by write_end, without it by ordered writepage. Source: fs/jbd/transaction.c, v3.3.
+    May sleep: data of the committing transaction that is still dirty is written out first.  Called under the page lock
+    by write_end, without it by ordered writepage.  Source: fs/jbd/transaction.c, v3.3.
     """
     transaction = handle_transaction(handle)
     journal = transaction.t_journal
@@ -327,7 +329,7 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
 def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -> tuple[bool, int]:
     """Put a mapped buffer on BJ_SyncData of `transaction`: (an extra count on bh was taken, 0 or -EIO).
 
-    Needs BH_State and j_list_lock; both may be dropped and taken again. The middle of journal_dirty_data.
+    Needs BH_State and j_list_lock; both may be dropped and taken again.  The middle of journal_dirty_data.
     Source: fs/jbd/transaction.c, v3.3.
     """
     owner = jh.b_transaction
@@ -369,8 +371,8 @@ def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) ->
 def write_out_committing_data(journal: Journal, bh: BufferHead) -> None:
     """Write out a buffer for the committing transaction, and wait; leaves one more count on the buffer.
 
-    Needs BH_State and j_list_lock, dropped for the write. Part of journal_dirty_data. Source:
-    fs/jbd/transaction.c, v3.3.
+    Needs BH_State and j_list_lock, dropped for the write.  Part of journal_dirty_data.  Source: fs/jbd/transaction.c,
+    v3.3.
     """
     rt.reached("dirty_data: committing data still dirty")
     buffer.get_bh(bh, "journal")
@@ -385,13 +387,13 @@ def write_out_committing_data(journal: Journal, bh: BufferHead) -> None:
 
 
 def __blist_add_buffer(transaction: Transaction, field: str, jh: JournalHead) -> None:
-    """Append to a list. Needs j_list_lock. Source: fs/jbd/transaction.c, v3.3."""
+    """Append to a list.  Needs j_list_lock.  Source: fs/jbd/transaction.c, v3.3."""
     jhs: tuple[JournalHead, ...] = getattr(transaction, field)
     setattr(transaction, field, (*jhs, jh))
 
 
 def __blist_del_buffer(transaction: Transaction, field: str, jh: JournalHead) -> None:
-    """Take off a list. Needs j_list_lock. Source: fs/jbd/transaction.c, v3.3."""
+    """Take off a list.  Needs j_list_lock.  Source: fs/jbd/transaction.c, v3.3."""
     jhs: tuple[JournalHead, ...] = getattr(transaction, field)
     rt.bug_on(jh not in jhs, "buffer is not on the list that b_jlist names", jh=jh, list=field)
     setattr(transaction, field, tuple(other for other in jhs if other is not jh))
@@ -400,7 +402,7 @@ def __blist_del_buffer(transaction: Transaction, field: str, jh: JournalHead) ->
 def __journal_temp_unlink_buffer(jh: JournalHead) -> None:
     """Take a buffer off its list, keeping its transaction; a journal-dirty buffer becomes plainly dirty.
 
-    Needs BH_State and j_list_lock.  mark_buffer_dirty below takes neither page lock nor buffer lock.
+    Needs BH_State and j_list_lock. mark_buffer_dirty below takes neither page lock nor buffer lock.
     Source: fs/jbd/transaction.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
@@ -419,7 +421,7 @@ def __journal_temp_unlink_buffer(jh: JournalHead) -> None:
 def __journal_unfile_buffer(jh: JournalHead) -> None:
     """Take a buffer away from its transaction, and that one's count from the journal head (may free it).
 
-    Needs BH_State, j_list_lock and a count on the buffer itself. Source: fs/jbd/transaction.c, v3.3.
+    Needs BH_State, j_list_lock and a count on the buffer itself.  Source: fs/jbd/transaction.c, v3.3.
     """
     __journal_temp_unlink_buffer(jh)
     jh.b_transaction = None
@@ -427,7 +429,7 @@ def __journal_unfile_buffer(jh: JournalHead) -> None:
 
 
 def journal_unfile_buffer(journal: Journal, jh: JournalHead) -> None:
-    """Take a buffer away from its transaction, locks included. Source: fs/jbd/transaction.c, v3.3."""
+    """Take a buffer away from its transaction, locks included.  Source: fs/jbd/transaction.c, v3.3."""
     bh = jbd.jh2bh(jh)
     buffer.get_bh(bh, "journal")
     jbd.jbd_lock_bh_state(bh)
@@ -441,8 +443,8 @@ def journal_unfile_buffer(journal: Journal, jh: JournalHead) -> None:
 def __journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JList) -> None:
     """Put a buffer on a list of a transaction; the transaction counts the journal head if it is new there.
 
-    Needs BH_State and j_list_lock. Keeps JBDDirty across the move; a plain dirty bit on metadata is taken
-    over. Source: fs/jbd/transaction.c, v3.3.
+    Needs BH_State and j_list_lock.  Keeps JBDDirty across the move; a plain dirty bit on metadata is taken over.
+    Source: fs/jbd/transaction.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
     owner = jh.b_transaction
@@ -468,7 +470,7 @@ def __journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JLis
 
 
 def journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JList) -> None:
-    """Put a buffer on a list of a transaction, locks included. Source: fs/jbd/transaction.c, v3.3."""
+    """Put a buffer on a list of a transaction, locks included.  Source: fs/jbd/transaction.c, v3.3."""
     bh = jbd.jh2bh(jh)
     journal = transaction.t_journal
     jbd.jbd_lock_bh_state(bh)
@@ -479,9 +481,9 @@ def journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JList)
 
 
 def __journal_refile_buffer(jh: JournalHead) -> None:
-    """Move a buffer from the committing transaction to the one that waits for it, or to none.
+    """Move a buffer from the committing transaction to its next one; without a next one, unfile it.
 
-    Needs BH_State, j_list_lock and a count on the buffer. Source: fs/jbd/transaction.c, v3.3.
+    Needs BH_State, j_list_lock and a count on the buffer.  Source: fs/jbd/transaction.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
     next_transaction = jh.b_next_transaction
@@ -505,7 +507,7 @@ def __journal_refile_buffer(jh: JournalHead) -> None:
 
 
 def journal_refile_buffer(journal: Journal, jh: JournalHead) -> None:
-    """Refile a buffer, locks included. Source: fs/jbd/transaction.c, v3.3."""
+    """Refile a buffer, locks included.  Source: fs/jbd/transaction.c, v3.3."""
     bh = jbd.jh2bh(jh)
     buffer.get_bh(bh, "journal")
     jbd.jbd_lock_bh_state(bh)
@@ -522,7 +524,7 @@ def journal_refile_buffer(journal: Journal, jh: JournalHead) -> None:
 def __journal_try_to_free_buffer(journal: Journal, bh: BufferHead, jh: JournalHead) -> None:
     """Take a written buffer away from its transaction or checkpoint list, if nothing else holds it.
 
-    Needs BH_State, the page lock, and a count on jh. Source: fs/jbd/transaction.c, v3.3.
+    Needs BH_State, the page lock, and a count on jh.  Source: fs/jbd/transaction.c, v3.3.
     """
     if buffer_head.buffer_locked(bh) or buffer_head.buffer_dirty(bh):
         rt.reached("try_to_free_buffers: buffer locked or dirty")
@@ -542,7 +544,7 @@ def __journal_try_to_free_buffer(journal: Journal, bh: BufferHead, jh: JournalHe
 
 
 def journal_try_to_free_buffers(journal: Journal, page: Page) -> bool:
-    """Strip a page of its buffers if the journal is done with all of them. Needs the page lock; never sleeps.
+    """Strip a page of its buffers if the journal is done with all of them.  Needs the page lock; never sleeps.
 
     Source: fs/jbd/transaction.c, v3.3.
     """
@@ -564,7 +566,7 @@ def journal_try_to_free_buffers(journal: Journal, page: Page) -> bool:
 def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
     """Drop a truncated buffer from a transaction; False if it must stay for its checkpoint (on BJ_Forget).
 
-    Needs BH_State and j_list_lock. Source: fs/jbd/transaction.c, v3.3.
+    Needs BH_State and j_list_lock.  Source: fs/jbd/transaction.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
     if jh.b_cp_transaction is not None:
@@ -580,8 +582,7 @@ def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
 def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> tuple[bool, bool]:
     """Truncate a buffer that is on a checkpoint list at most: (may be freed, may be unmapped now).
 
-    Needs j_state_lock, BH_State and j_list_lock. Part of journal_unmap_buffer. Source: fs/jbd/transaction.c,
-    v3.3.
+    Needs j_state_lock, BH_State and j_list_lock.  Part of journal_unmap_buffer.  Source: fs/jbd/transaction.c, v3.3.
     """
     if jh.b_cp_transaction is None or not buffer_head.buffer_dirty(bh):
         return True, True
@@ -598,9 +599,9 @@ def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> t
 
 
 def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
-    """Truncate one buffer: forget it, or leave it to the commit with BH_Freed set; says if it may be freed.
+    """Truncate one buffer: forget it, or set BH_Freed and leave it to the commit; says whether it may be freed.
 
-    Needs the page lock and the buffer lock. Source: fs/jbd/transaction.c, v3.3.
+    Needs the page lock and the buffer lock.  Source: fs/jbd/transaction.c, v3.3.
     """
     may_free = True
     if jbd.buffer_jbd(bh):
@@ -642,7 +643,7 @@ def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
 def journal_invalidatepage(journal: Journal, page: Page, offset: int) -> None:
     """Truncate the buffers of a page from word `offset` on; a whole page loses its buffers if it can.
 
-    Needs the page lock; sleeps on buffer locks. Source: fs/jbd/transaction.c, v3.3.
+    Needs the page lock; sleeps on buffer locks.  Source: fs/jbd/transaction.c, v3.3.
     """
     rt.bug_on(not page_flags.PageLocked(page), "journal_invalidatepage on an unlocked page", page=page)
     if not buffer.page_has_buffers(page):

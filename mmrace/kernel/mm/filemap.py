@@ -1,8 +1,8 @@
 """The page cache: the page lock, the freeze and the lookups that it keeps out, buffered read and write.
 
-Keeps: a slot is changed only under tree_lock; `page.mapping` is stable while the page is locked; whoever sleeps for
+Invariant: a slot is changed only under tree_lock; `page.mapping` is stable while the page is locked; whoever sleeps for
 the page lock holds a reference.
-Does not check: readahead, direct I/O, mmap (nothing is mapped in this cast).
+Not modelled: readahead, direct I/O, mmap (nothing is mapped in this cast).
 Source: mm/filemap.c, include/linux/pagemap.h, v3.3.
 """
 
@@ -35,7 +35,7 @@ MARKS = (
 
 
 def mapping_set_error(mapping: AddressSpace, error: int) -> None:
-    """Remember a write error for the next fsync. Source: include/linux/pagemap.h, v3.3."""
+    """Remember a write error for the next fsync.  Source: include/linux/pagemap.h, v3.3."""
     if error:
         rt.set_bit(mapping.flags, fs.AS_ENOSPC if error == -Errno.ENOSPC else fs.AS_EIO)
 
@@ -44,43 +44,43 @@ def mapping_set_error(mapping: AddressSpace, error: int) -> None:
 
 
 def lock_page(page: Page) -> None:
-    """Take the page lock, sleeping if need be. Needs a reference. Source: include/linux/pagemap.h, v3.3."""
+    """Take the page lock, sleeping if need be.  Needs a reference.  Source: include/linux/pagemap.h, v3.3."""
     rt.bit_lock(page.flags, page_flags.PG_locked)
 
 
 def trylock_page(page: Page) -> bool:
-    """Try the page lock without sleeping. Source: include/linux/pagemap.h, v3.3."""
+    """Try the page lock without sleeping.  Source: include/linux/pagemap.h, v3.3."""
     return rt.bit_trylock(page.flags, page_flags.PG_locked)
 
 
 def unlock_page(page: Page) -> None:
-    """Release the page lock: clear, then wake. Source: mm/filemap.c, v3.3."""
+    """Release the page lock: clear, then wake.  Source: mm/filemap.c, v3.3."""
     rt.bit_unlock(page.flags, page_flags.PG_locked)
 
 
 def __set_page_locked(page: Page) -> None:
-    """Lock a page that nobody else can see. The kernel stores plainly; an uncontended trylock is the same here."""
+    """Lock a page that nobody else can see.  The kernel stores plainly; an uncontended trylock is the same here."""
     locked = trylock_page(page)
     rt.bug_on(not locked, "__set_page_locked: page is locked", page=page)
 
 
 def __clear_page_locked(page: Page) -> None:
-    """Unlock a page that nobody else can see: no wake, for nobody can sleep on it. Source: pagemap.h, v3.3."""
+    """Unlock a page that nobody else can see: no wake, for nobody can sleep on it.  Source: pagemap.h, v3.3."""
     rt.clear_bit_unlock(page.flags, page_flags.PG_locked)
 
 
 def wait_on_page_locked(page: Page) -> None:
-    """Sleep until the page is unlocked; takes nothing. Needs a reference. Source: pagemap.h, v3.3."""
+    """Sleep until the page is unlocked; takes nothing.  Needs a reference.  Source: pagemap.h, v3.3."""
     rt.wait_on_bit(page.flags, page_flags.PG_locked)
 
 
 def wait_on_page_writeback(page: Page) -> None:
-    """Sleep until PG_writeback is clear; takes nothing. Source: include/linux/pagemap.h, v3.3."""
+    """Sleep until PG_writeback is clear; takes nothing.  Source: include/linux/pagemap.h, v3.3."""
     rt.wait_on_bit(page.flags, page_flags.PG_writeback)
 
 
 def end_page_writeback(page: Page) -> None:
-    """End the page's writeback and wake who waits for it. Any context. Source: mm/filemap.c, v3.3."""
+    """End the page's writeback and wake who waits for it.  Any context.  Source: mm/filemap.c, v3.3."""
     if page_flags.TestClearPageReclaim(page):
         swap.rotate_reclaimable_page(page)
     was_writeback = page_writeback.test_clear_page_writeback(page)
@@ -94,7 +94,7 @@ def end_page_writeback(page: Page) -> None:
 def page_cache_get_speculative(page: Page, ref: str) -> bool:
     """Take a reference on a page found without a lock; False means: look the slot up again.
 
-    Needs rcu_read_lock. Source: include/linux/pagemap.h, v3.3.
+    Needs rcu_read_lock.  Source: include/linux/pagemap.h, v3.3.
     """
     return mm.get_page_unless_zero(page, ref)
 
@@ -102,13 +102,13 @@ def page_cache_get_speculative(page: Page, ref: str) -> bool:
 def page_freeze_refs(page: Page, count: int) -> bool:
     """Swap the count from exactly `count` to 0; True means that only accounted references existed.
 
-    Needs tree_lock, irqs off. Source: include/linux/pagemap.h, v3.3.
+    Needs tree_lock, irqs off.  Source: include/linux/pagemap.h, v3.3.
     """
     return page._count.freeze(count)
 
 
 def page_unfreeze_refs(page: Page, count: int, dropped: str | None = None) -> None:
-    """Thaw: store `count` plainly. Legal only at 0 and for count > 0; `dropped` names a reference that ends here."""
+    """Thaw: store `count` plainly.  Legal only at 0 and for count > 0; `dropped` names a reference that ends here."""
     rt.bug_on(count == 0, "page_unfreeze_refs: thaw to zero", page=page)
     page._count.unfreeze(count, dropped=dropped)
 
@@ -117,7 +117,7 @@ def page_unfreeze_refs(page: Page, count: int, dropped: str | None = None) -> No
 
 
 def _get_slot_page(slot: radix_tree.Slot, ref: str) -> Page | None:
-    """The three steps of a lookup: read the slot, get unless zero, read the slot again. Needs rcu_read_lock."""
+    """The three steps of a lookup: read the slot, get unless zero, read the slot again.  Needs rcu_read_lock."""
     for _ in rt.until_changed():
         page = radix_tree.radix_tree_deref_slot(slot)
         if page is None:
@@ -134,9 +134,9 @@ def _get_slot_page(slot: radix_tree.Slot, ref: str) -> Page | None:
 
 
 def find_get_page(mapping: AddressSpace, offset: int, ref: str = "lookup") -> Page | None:
-    """Find the page at `offset` and take the reference `ref`; None if there is none. Never takes tree_lock.
+    """Find the page at `offset` and take the reference `ref`; None if there is none.  Never takes tree_lock.
 
-    Against a frozen page it looks again until the count thaws or the slot changes. Source: mm/filemap.c, v3.3.
+    Against a frozen page it looks again until the count thaws or the slot changes.  Source: mm/filemap.c, v3.3.
     """
     slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, offset)
     if slot is None:
@@ -173,7 +173,7 @@ def _get_slots(slots: list[radix_tree.Slot], ref: str) -> list[Page]:
 
 
 def find_get_pages(mapping: AddressSpace, start: int, nr_pages: int, ref: str = "lookup") -> list[Page]:
-    """Gang lookup: up to `nr_pages` pages from index `start` on, each with a reference. Source: mm/filemap.c, v3.3."""
+    """Gang lookup: up to `nr_pages` pages from index `start` on, each with a reference.  Source: mm/filemap.c, v3.3."""
     rt.rcu_read_lock()
     pages = _get_slots(radix_tree.radix_tree_gang_lookup_slot(mapping.page_tree, start, nr_pages), ref)
     rt.rcu_read_unlock()
@@ -185,7 +185,7 @@ def find_get_pages_tag(
 ) -> tuple[list[Page], int]:
     """Gang lookup by tag: (up to `nr_pages` pages with a reference each, index to go on from).
 
-    Tags are read first and slots after, without a lock: a page may have lost its tag. Source: mm/filemap.c, v3.3.
+    Tags are read first and slots after, without a lock: a page may have lost its tag.  Source: mm/filemap.c, v3.3.
     """
     rt.rcu_read_lock()
     pages = _get_slots(radix_tree.radix_tree_gang_lookup_tag_slot(mapping.page_tree, index, nr_pages, tag), ref)
@@ -199,7 +199,7 @@ def find_get_pages_tag(
 
 
 def page_cache_alloc(mapping: AddressSpace) -> Page | None:
-    """Allocate a page for the mapping; its reference is named "lookup", as if found. Source: pagemap.h, v3.3."""
+    """Allocate a page for the mapping; its reference is named "lookup", as if found.  Source: pagemap.h, v3.3."""
     page = page_alloc.alloc_page(mapping.machine)
     if page is not None:
         page._count.rename("new", "lookup")
@@ -207,7 +207,7 @@ def page_cache_alloc(mapping: AddressSpace) -> Page | None:
 
 
 def add_to_page_cache_locked(page: Page, mapping: AddressSpace, offset: int) -> int:
-    """Put a locked page into an empty slot; -EEXIST if it is taken. Takes the "slot" reference.
+    """Put a locked page into an empty slot; -EEXIST if it is taken.  Takes the "slot" reference.
 
     Source: mm/filemap.c, v3.3.
     """
@@ -230,7 +230,7 @@ def add_to_page_cache_locked(page: Page, mapping: AddressSpace, offset: int) -> 
 
 
 def add_to_page_cache(page: Page, mapping: AddressSpace, offset: int) -> int:
-    """Lock a new page and put it into the cache; unlocked again on failure. Source: pagemap.h, v3.3."""
+    """Lock a new page and put it into the cache; unlocked again on failure.  Source: pagemap.h, v3.3."""
     __set_page_locked(page)
     error = add_to_page_cache_locked(page, mapping, offset)
     if error:
@@ -239,7 +239,7 @@ def add_to_page_cache(page: Page, mapping: AddressSpace, offset: int) -> int:
 
 
 def add_to_page_cache_lru(page: Page, mapping: AddressSpace, offset: int) -> int:
-    """Put a new page into the cache, locked, and on its way to the LRU. Source: mm/filemap.c, v3.3."""
+    """Put a new page into the cache, locked, and on its way to the LRU.  Source: mm/filemap.c, v3.3."""
     error = add_to_page_cache(page, mapping, offset)
     if not error:
         swap.lru_cache_add_file(page)
@@ -247,7 +247,7 @@ def add_to_page_cache_lru(page: Page, mapping: AddressSpace, offset: int) -> int
 
 
 def __delete_from_page_cache(page: Page) -> None:
-    """Empty the page's slot. Needs the page lock and tree_lock; the caller drops the "slot" reference.
+    """Empty the page's slot.  Needs the page lock and tree_lock; the caller drops the "slot" reference.
 
     Source: mm/filemap.c, v3.3.
     """
@@ -264,7 +264,7 @@ def __delete_from_page_cache(page: Page) -> None:
 
 
 def delete_from_page_cache(page: Page) -> None:
-    """Remove a locked page from the cache and drop the "slot" reference. Source: mm/filemap.c, v3.3."""
+    """Remove a locked page from the cache and drop the "slot" reference.  Source: mm/filemap.c, v3.3."""
     mapping = page.mapping
     rt.bug_on(not page_flags.PageLocked(page), "delete_from_page_cache: page is not locked", page=page)
     assert mapping is not None
@@ -295,7 +295,7 @@ def find_or_create_page(mapping: AddressSpace, index: int) -> Page | None:
 def grab_cache_page_write_begin(mapping: AddressSpace, index: int) -> Page | None:
     """Find or add the page at `index` for a write: as `find_or_create_page`, and not under writeback.
 
-    Waits for writeback with the page lock held. Source: mm/filemap.c, v3.3.
+    Waits for writeback with the page lock held.  Source: mm/filemap.c, v3.3.
     """
     page = find_or_create_page(mapping, index)
     if page is not None:
@@ -304,7 +304,7 @@ def grab_cache_page_write_begin(mapping: AddressSpace, index: int) -> Page | Non
 
 
 def try_to_release_page(page: Page) -> bool:
-    """Try to strip the page's private data, by ->releasepage or try_to_free_buffers. Needs the page lock.
+    """Try to strip the page's private data, by ->releasepage or try_to_free_buffers.  Needs the page lock.
 
     Source: mm/filemap.c, v3.3.
     """
@@ -325,7 +325,7 @@ def do_generic_file_read(mapping: AddressSpace, pos: int, count: int) -> list[in
 
     Returns them, or a negative errno.
 
-    The copy is made with a reference and without the page lock. Source: mm/filemap.c, v3.3.
+    The copy is made with a reference and without the page lock.  Source: mm/filemap.c, v3.3.
     """
     words_per_page = mapping.machine.words_per_page
     index, offset = divmod(pos, words_per_page)
@@ -409,7 +409,7 @@ def _readpage(mapping: AddressSpace, page: Page) -> int:
 def generic_perform_write(mapping: AddressSpace, pos: int, values: Sequence[int]) -> int:
     """Write words from word `pos` of the file on; returns how many were written, or a negative errno if none was.
 
-    Needs i_mutex. The page is locked from write_begin to write_end. Source: mm/filemap.c, v3.3.
+    Needs i_mutex.  The page is locked from write_begin to write_end.  Source: mm/filemap.c, v3.3.
     """
     write_begin, write_end = mapping.a_ops.write_begin, mapping.a_ops.write_end
     assert write_begin is not None and write_end is not None
@@ -439,13 +439,13 @@ def generic_perform_write(mapping: AddressSpace, pos: int, values: Sequence[int]
 
 
 def filemap_fdatawrite(mapping: AddressSpace) -> int:
-    """Start writing every dirty page, waiting for those already under writeback. Source: mm/filemap.c, v3.3."""
+    """Start writing every dirty page, waiting for those already under writeback.  Source: mm/filemap.c, v3.3."""
     wbc = page_writeback.WritebackControl(sync_mode=page_writeback.WB_SYNC_ALL)
     return page_writeback.do_writepages(mapping, wbc)
 
 
 def filemap_fdatawait(mapping: AddressSpace) -> int:
-    """Wait until no page is under writeback; -EIO if a write failed since last time. Source: mm/filemap.c, v3.3."""
+    """Wait until no page is under writeback; -EIO if a write failed since last time.  Source: mm/filemap.c, v3.3."""
     ret = 0
     index = 0
     while True:
@@ -466,7 +466,7 @@ def filemap_fdatawait(mapping: AddressSpace) -> int:
 
 
 def filemap_write_and_wait(mapping: AddressSpace) -> int:
-    """Write every dirty page and wait for it; 0 or a negative errno. Source: mm/filemap.c, v3.3."""
+    """Write every dirty page and wait for it; 0 or a negative errno.  Source: mm/filemap.c, v3.3."""
     error = 0
     if mapping.nrpages:
         error = filemap_fdatawrite(mapping)

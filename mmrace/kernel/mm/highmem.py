@@ -1,7 +1,7 @@
 """The data of a page, word by word.
 
-Keeps: there is a point before each word, so that a half-finished copy can be seen.
-Does not check: mapping a page into kernel addresses (`kmap`), which the model has no need of.
+Invariant: there is a point before each word, so that a half-finished copy can be seen.
+Not modelled: mapping a page into kernel addresses (`kmap`).
 Source: include/linux/highmem.h, v3.3.
 """
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def copy_highpage(to: Page, from_: Page) -> None:
-    """Copy the data of a page word by word, with a point before each word. Source: include/linux/highmem.h, v3.3."""
+    """Copy the data of a page word by word, with a point before each word.  Source: include/linux/highmem.h, v3.3."""
     for i in range(len(from_.words)):
         to.words.write(i, from_.words.read(i))
 
 
 def zero_user_segment(page: Page, start: int, end: int) -> None:
-    """Zero the words start..end-1 of a page. Source: include/linux/highmem.h, v3.3."""
+    """Zero the words start..end-1 of a page.  Source: include/linux/highmem.h, v3.3."""
     for i in range(start, end):
         page.words.write(i, 0)

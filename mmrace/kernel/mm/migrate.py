@@ -3,10 +3,10 @@
 The order of a successful move of a page with buffers: lock both pages, unmap, freeze the old page's count under
 tree_lock, (ASYNC: trylock the buffers,) replace the slot, thaw, (else: lock the buffers, sleeping,) move the ring, copy
 data and flags, unlock buffers, new page, old page.
-Keeps: in MIGRATE_ASYNC nothing here waits for a page lock, a buffer lock or writeback; after a failure the old page is
-as it was. `page.mapping` of the old page is cleared at the end of the copy, as in v3.3 (3.4 moved that).
-Does not check: anonymous pages, KSM, huge pages, swap cache, memory cgroups: the cast has none, and where the kernel
-tests for them the test would always be false.
+Invariant: in MIGRATE_ASYNC nothing here waits for a page lock, a buffer lock or writeback; after a failure the old page
+is as it was.  `page.mapping` of the old page is cleared at the end of the copy, as in v3.3 (3.4 moved that).
+Not modelled: anonymous pages, KSM, huge pages, swap cache, memory cgroups: where the kernel tests for one of them, the
+test would always be false here.
 Source: mm/migrate.c, v3.3.
 """
 
@@ -61,7 +61,7 @@ FORCE_AFTER = 2
 
 
 class MigrateMode(IntEnum):
-    """How much a migration may block. Source: include/linux/migrate_mode.h, v3.3."""
+    """How much a migration may block.  Source: include/linux/migrate_mode.h, v3.3."""
 
     MIGRATE_ASYNC = 0
     MIGRATE_SYNC_LIGHT = 1
@@ -75,27 +75,39 @@ MIGRATE_SYNC = MigrateMode.MIGRATE_SYNC
 GetNewPage = Callable[["Page", object], "Page | None"]
 
 
-def _stop(page: Page, reason: str, mark: str) -> None:
-    """Note why this migration stopped, for the "migrate-end" note. Point: never."""
-    page.migrate_reason = reason
+class Refusal(int):
+    """A return code that knows why the page was not moved: `reason` is for the "migrate-end" note alone."""
+
+    reason: str
+
+    def __new__(cls, rc: int, reason: str) -> Refusal:
+        """Make the code `rc` with its reason."""
+        refusal = super().__new__(cls, rc)
+        refusal.reason = reason
+        return refusal
+
+
+def _stop(rc: int, reason: str, mark: str) -> int:
+    """Return `rc` with the reason why this migration stops here.  Point: never."""
     rt.reached(mark)
+    return Refusal(rc, reason)
 
 
 # -- preparation -------------------------------------------------------------------------------------------------
 
 
 def migrate_prep(machine: Machine) -> None:
-    """Flush every CPU's pagevecs, whose references would keep pages from moving. Sleeps. Source: migrate.c, v3.3."""
+    """Flush every CPU's pagevecs, whose references would keep pages from moving.  Sleeps.  Source: migrate.c, v3.3."""
     swap.lru_add_drain_all(machine)
 
 
 def migrate_prep_local(machine: Machine) -> None:
-    """Flush this CPU's pagevecs: what compaction does. Does not sleep. Source: mm/migrate.c, v3.3."""
+    """Flush this CPU's pagevecs: what compaction does.  Does not sleep.  Source: mm/migrate.c, v3.3."""
     swap.lru_add_drain(machine)
 
 
 def putback_lru_pages(pages: list[Page]) -> None:
-    """Give back what migrate_pages left on its list, and empty the list. Source: mm/migrate.c, v3.3."""
+    """Give back what migrate_pages left on its list, and empty the list.  Source: mm/migrate.c, v3.3."""
     while pages:
         page = pages.pop(0)
         page.zone.account("NR_ISOLATED", -1)
@@ -141,17 +153,16 @@ def _unlock_buffers_before(head: BufferHead, failed_bh: BufferHead) -> None:
 def migrate_page_move_mapping(
     mapping: AddressSpace | None, newpage: Page, page: Page, head: BufferHead | None, mode: MigrateMode
 ) -> int:
-    """Put newpage into the slot of page: 0 or -EAGAIN, then nothing has changed. Does not sleep.
+    """Put newpage into the slot of page: 0 or -EAGAIN, then nothing has changed.  Does not sleep.
 
-    Needs both page locks, the page unmapped, newpage's mapping and index set. The references that may exist are the
+    Needs both page locks, the page unmapped, newpage's mapping and index set.  The references that may exist are the
     slot's, the isolator's and the private data's; the freeze proves that there are no others, and keeps lookups out
-    until the slot shows newpage. In ASYNC with buffers returns with every buffer of `head` locked.
+    until the slot shows newpage.  In ASYNC with buffers returns with every buffer of `head` locked.
     Source: mm/migrate.c, v3.3.
     """
     if mapping is None:
         if mm.page_count(page) != 1:
-            _stop(page, "refcount", "migrate: refcount too high")
-            return -Errno.EAGAIN
+            return _stop(-Errno.EAGAIN, "refcount", "migrate: refcount too high")
         return 0
     rt.spin_lock_irq(mapping.tree_lock)
     slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, mm.page_index(page))
@@ -159,19 +170,16 @@ def migrate_page_move_mapping(
     expected_count = 2 + page_flags.page_has_private(page)
     if mm.page_count(page) != expected_count or radix_tree.radix_tree_deref_slot_protected(slot) is not page:
         rt.spin_unlock_irq(mapping.tree_lock)
-        _stop(page, "refcount", "migrate: refcount too high")
-        return -Errno.EAGAIN
+        return _stop(-Errno.EAGAIN, "refcount", "migrate: refcount too high")
     if not filemap.page_freeze_refs(page, expected_count):
         rt.spin_unlock_irq(mapping.tree_lock)
-        _stop(page, "freeze", "migrate: freeze lost")
-        return -Errno.EAGAIN
+        return _stop(-Errno.EAGAIN, "freeze", "migrate: freeze lost")
     # What can fail must come before the slot moves: once the count has thawed, a lookup that came too late may hold it
     # up for a moment, and moving the slot back could mean to wait, which ASYNC must not.
     if mode == MIGRATE_ASYNC and head is not None and not buffer_migrate_lock_buffers(head, mode):
         filemap.page_unfreeze_refs(page, expected_count)
         rt.spin_unlock_irq(mapping.tree_lock)
-        _stop(page, "buffer-lock", "async back-out")
-        return -Errno.EAGAIN
+        return _stop(-Errno.EAGAIN, "buffer-lock", "async back-out")
     mm.get_page(newpage, "slot")
     radix_tree.radix_tree_replace_slot(slot, newpage)
     # The slot's reference to the old page ends with this store.
@@ -186,9 +194,9 @@ def migrate_page_move_mapping(
 
 
 def migrate_page_copy(newpage: Page, page: Page) -> None:
-    """Copy data, then flags and dirtiness, then cut the old page off its mapping. Needs both page locks.
+    """Copy data, then flags and dirtiness, then cut the old page off its mapping.  Needs both page locks.
 
-    PG_reclaim and PG_readahead are not copied. Source: mm/migrate.c, v3.3.
+    PG_reclaim and PG_readahead are not copied.  Source: mm/migrate.c, v3.3.
     """
     highmem.copy_highpage(newpage, page)
     if page_flags.PageError(page):
@@ -224,7 +232,7 @@ def migrate_page_copy(newpage: Page, page: Page) -> None:
 
 
 def migrate_page(mapping: AddressSpace | None, newpage: Page, page: Page, mode: MigrateMode) -> int:
-    """Move a page that has no buffers: 0 or -EAGAIN. Needs both page locks. Source: mm/migrate.c, v3.3."""
+    """Move a page that has no buffers: 0 or -EAGAIN.  Needs both page locks.  Source: mm/migrate.c, v3.3."""
     rt.bug_on(page_flags.PageWriteback(page), "migrate_page: page is under writeback", page=page)
     rc = migrate_page_move_mapping(mapping, newpage, page, None, mode)
     if rc:
@@ -234,10 +242,10 @@ def migrate_page(mapping: AddressSpace | None, newpage: Page, page: Page, mode: 
 
 
 def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
-    """Move a page with its ring of buffers: 0 or -EAGAIN. Needs both page locks; sleeps for buffers unless ASYNC.
+    """Move a page with its ring of buffers: 0 or -EAGAIN.  Needs both page locks; sleeps for buffers unless ASYNC.
 
     Usable only if the file system guarantees that nobody else works on the page through other references: it takes no
-    private_lock and never looks at b_count. Source: mm/migrate.c, v3.3.
+    private_lock and never looks at b_count.  Source: mm/migrate.c, v3.3.
     """
     if not buffer.page_has_buffers(page):
         return migrate_page(mapping, newpage, page, mode)
@@ -264,27 +272,23 @@ def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: 
 
 
 def writeout(mapping: AddressSpace, page: Page) -> int:
-    """Write a dirty page that cannot be moved dirty; never 0: -EAGAIN for another try later, else an error. Sleeps.
+    """Write a dirty page that cannot be moved dirty; never 0: -EAGAIN for another try later, else an error.  Sleeps.
 
-    Needs the page lock, which ->writepage drops and this takes again. Source: mm/migrate.c, v3.3.
+    Needs the page lock: ->writepage drops it, and this function takes it again.  Source: mm/migrate.c, v3.3.
     """
     wbc = page_writeback.WritebackControl(sync_mode=page_writeback.WB_SYNC_NONE, nr_to_write=1, for_reclaim=True)
     if mapping.a_ops.writepage is None:
-        _stop(page, "writeout", "writeout: no writepage")
-        return -Errno.EINVAL
+        return _stop(-Errno.EINVAL, "writeout", "writeout: no writepage")
     if not page_writeback.clear_page_dirty_for_io(page):
-        _stop(page, "writeout", "writeout: already clean")
-        return -Errno.EAGAIN
+        return _stop(-Errno.EAGAIN, "writeout", "writeout: already clean")
     # The page may be unlocked by ->writepage: its users must be able to get at it, not at a migration entry.
     rmap.remove_migration_ptes(page, page)
     rc = mapping.a_ops.writepage(page, wbc)
     if rc != fs.AOP_WRITEPAGE_ACTIVATE:
         filemap.lock_page(page)
     if rc < 0:
-        _stop(page, "writeout", "writeout: error")
-        return -Errno.EIO
-    _stop(page, "writeout", "writeout: written")
-    return -Errno.EAGAIN
+        return _stop(-Errno.EIO, "writeout", "writeout: error")
+    return _stop(-Errno.EAGAIN, "writeout", "writeout: written")
 
 
 def fallback_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
@@ -294,12 +298,10 @@ def fallback_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode
     """
     if page_flags.PageDirty(page):
         if mode != MIGRATE_SYNC:
-            _stop(page, "dirty", "fallback: dirty, mode may not write")
-            return -Errno.EBUSY
+            return _stop(-Errno.EBUSY, "dirty", "fallback: dirty, mode may not write")
         return writeout(mapping, page)
     if page_flags.page_has_private(page) and not filemap.try_to_release_page(page):
-        _stop(page, "releasepage", "fallback: releasepage failed")
-        return -Errno.EAGAIN
+        return _stop(-Errno.EAGAIN, "releasepage", "fallback: releasepage failed")
     return migrate_page(mapping, newpage, page, mode)
 
 
@@ -332,29 +334,28 @@ def move_to_new_page(newpage: Page, page: Page, remap_swapcache: bool, mode: Mig
     return rc
 
 
-def _lock_source(page: Page, force: bool, mode: MigrateMode) -> bool:
-    """Lock the page to be moved; False: busy, and this pass, mode or task may not sleep for it."""
+def _lock_source(page: Page, force: bool, mode: MigrateMode) -> int:
+    """Lock the page to be moved: 0, or -EAGAIN if it is locked and this pass, mode or task may not sleep for it."""
     if filemap.trylock_page(page):
-        return True
+        return 0
     if not force or mode == MIGRATE_ASYNC:
-        _stop(page, "page-lock", "migrate: source page lock busy")
-        return False
+        return _stop(-Errno.EAGAIN, "page-lock", "migrate: source page lock busy")
     # A direct compactor may itself hold, further up, the lock of a page of the same unsubmitted readahead bio.
     if rt.current().pf & mmzone.PF_MEMALLOC:
-        _stop(page, "page-lock", "migrate: PF_MEMALLOC may not lock")
-        return False
+        return _stop(-Errno.EAGAIN, "page-lock", "migrate: PF_MEMALLOC may not lock")
     rt.reached("migrate: slept for the page lock")
     filemap.lock_page(page)
-    return True
+    return 0
 
 
 def __unmap_and_move(page: Page, newpage: Page, force: bool, offlining: bool, mode: MigrateMode) -> int:
-    """Lock, wait or refuse, unmap and move one page: 0 or a negative errno. Source: mm/migrate.c, v3.3.
+    """Lock, wait or refuse, unmap and move one page: 0 or a negative errno.  Source: mm/migrate.c, v3.3.
 
     `offlining` matters to KSM pages only.
     """
-    if not _lock_source(page, force, mode):
-        return -Errno.EAGAIN
+    rc = _lock_source(page, force, mode)
+    if rc:
+        return rc
     rc = _unmap_and_move_locked(page, newpage, force, mode)
     filemap.unlock_page(page)
     return rc
@@ -364,24 +365,21 @@ def _unmap_and_move_locked(page: Page, newpage: Page, force: bool, mode: Migrate
     """The part of __unmap_and_move that runs under the page lock."""
     if page_flags.PageWriteback(page):
         if mode != MIGRATE_SYNC:
-            _stop(page, "writeback", "migrate: under writeback, busy")
-            return -Errno.EBUSY
+            return _stop(-Errno.EBUSY, "writeback", "migrate: under writeback, busy")
         if not force:
-            _stop(page, "writeback", "migrate: under writeback, retry")
-            return -Errno.EAGAIN
+            return _stop(-Errno.EAGAIN, "writeback", "migrate: under writeback, retry")
         rt.reached("migrate: waited for writeback")
         filemap.wait_on_page_writeback(page)
     if page.mapping is None:
         if page_flags.page_has_private(page):
             # An orphan of truncation: without its buffers it is free, which the next pass finds out.
-            _stop(page, "truncated", "migrate: truncated")
+            rc = _stop(-Errno.EAGAIN, "truncated", "migrate: truncated")
             buffer.try_to_free_buffers(page)
-            return -Errno.EAGAIN
+            return rc
     else:
         rmap.try_to_unmap(page)
-    rc: int = -Errno.EAGAIN
     if mm.page_mapped(page):
-        _stop(page, "mapped", "migrate: mapped")
+        rc = _stop(-Errno.EAGAIN, "mapped", "migrate: mapped")
     else:
         rc = move_to_new_page(newpage, page, True, mode)
     if rc:
@@ -400,11 +398,10 @@ def unmap_and_move(
 ) -> int:
     """Get a target and move one page: 0, -EAGAIN (the page stays on `from_`), -ENOMEM, or a permanent failure.
 
-    Unless -EAGAIN or -ENOMEM the page is taken off `from_` and put back: on success that frees it. The target is put
-    back always: on failure it dies when its pagevec is flushed. Source: mm/migrate.c, v3.3.
+    Unless -EAGAIN or -ENOMEM the page is taken off `from_` and put back: on success that frees it.  The target is put
+    back always: on failure it dies when its pagevec is flushed.  Source: mm/migrate.c, v3.3.
     """
     rt.note("migrate-begin", page, mode.name)
-    page.migrate_reason = "moved"
     newpage = get_new_page(page, private)
     if newpage is None:
         rt.reached("migrate: no target page")
@@ -412,11 +409,11 @@ def unmap_and_move(
         return -Errno.ENOMEM
     newpage._count.rename("new", "isolation")
     if mm.page_count(page) == 1:
-        _stop(page, "freed", "migrate: freed meanwhile")
-        rc = 0
+        rc = _stop(0, "freed", "migrate: freed meanwhile")
     else:
         rc = __unmap_and_move(page, newpage, force, offlining, mode)
-    rt.note("migrate-end", page, newpage, mode.name, errno.errno_name(rc), page.migrate_reason)
+    reason = rc.reason if isinstance(rc, Refusal) else "moved"
+    rt.note("migrate-end", page, newpage, mode.name, errno.errno_name(rc), reason)
     if rc != -Errno.EAGAIN:
         from_.remove(page)
         page.zone.account("NR_ISOLATED", -1)
@@ -438,9 +435,9 @@ def migrate_pages(
 ) -> int:
     """Move isolated pages: 0 if all moved, else how many did not, or -ENOMEM.
 
-    Unless 0 the caller gives back what is left on `from_` with putback_lru_pages. Args: get_new_page(page, private)
+    Unless 0 the caller gives back what is left on `from_` with putback_lru_pages.  Args: get_new_page(page, private)
     returns a page with one reference "new", or None; passes: rounds over the pages that said -EAGAIN, forced from the
-    fourth on. Source: mm/migrate.c, v3.3.
+    fourth on.  Source: mm/migrate.c, v3.3.
     """
     task = rt.current()
     swapwrite = task.pf & mmzone.PF_SWAPWRITE

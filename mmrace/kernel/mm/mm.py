@@ -1,7 +1,7 @@
 """What every file of mm/ asks of a page: its count, its mapping and its place in it.
 
-Keeps: every change of a count names the reference that it makes or drops.
-Does not check: who holds which reference (the ledger oracle does, from the names).
+Invariant: every change of a count names the reference that it makes or drops.
+Not checked: who holds which reference (the ledger oracle does, from the names).
 Source: include/linux/mm.h, v3.3.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def get_page(page: Page, ref: str) -> None:
-    """Take the reference `ref`. Needs one already held. Source: include/linux/mm.h, v3.3."""
+    """Take the reference `ref`.  Needs one already held.  Source: include/linux/mm.h, v3.3."""
     page._count.get(ref)
 
 
@@ -48,7 +48,7 @@ def page_mapping(page: Page) -> AddressSpace | None:
 
 
 def page_index(page: Page) -> int:
-    """Read the page's slot index. Needs a page that is or was in a mapping."""
+    """Read the page's slot index.  Needs a page that is or was in a mapping."""
     index = page.index
     rt.bug_on(index is None, "page_index: page has no index", page=page)
     assert index is not None
@@ -56,5 +56,5 @@ def page_index(page: Page) -> int:
 
 
 def page_mapped(page: Page) -> bool:
-    """Say whether a pte maps the page. Nothing maps pages in this cast, but the question is still one read."""
+    """Say whether a pte maps the page.  Nothing maps pages in this cast, but the question is still one read."""
     return page._mapcount > 0

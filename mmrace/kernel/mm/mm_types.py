@@ -1,8 +1,8 @@
-"""`struct page`: one page frame, whoever uses it.
+"""`struct page`: one page frame.
 
-Keeps: a struct page is type-stable: its count, its flags and its map count may be touched at any time, all other
+Invariant: a struct page is type-stable: its count, its flags and its map count may be touched at any time, all other
 fields only while the page is allocated.
-Does not check: who holds which reference (the ledger oracle does, from the names).
+Not checked: who holds which reference (the ledger oracle does, from the names).
 Source: include/linux/mm_types.h, v3.3.
 """
 
@@ -22,7 +22,7 @@ _LATER: Any = None  # a ghost that the constructor, or the machine, sets at once
 
 
 class Page(rt.Struct):
-    """One page frame. Made once per pfn; freed and allocated again under the same pfn with a new generation."""
+    """One page frame.  Made once per pfn; freed and allocated again under the same pfn with a new generation."""
 
     flags = rt.flag_word(PageFlags, waitable=(PageFlags.PG_locked, PageFlags.PG_writeback))
     _count = rt.refcount()
@@ -38,8 +38,6 @@ class Page(rt.Struct):
     pfn = rt.ghost(0)
     generation = rt.ghost(0)
     zone: Zone = rt.ghost(_LATER)
-    # Why the migration of this page last stopped; written by its isolator alone, for the "migrate-end" note.
-    migrate_reason = rt.ghost("")
 
     def __init__(self, pfn: int, nr_words: int) -> None:
         super().__init__(("page", pfn), words=nr_words)
@@ -51,7 +49,7 @@ TYPE_STABLE = ("_count", "flags", "_mapcount")
 
 
 def new_page(pfn: int, nr_words: int) -> Page:
-    """Make the struct page of `pfn`, free. Called when the machine is built, never later."""
+    """Make the struct page of `pfn`, free.  Called when the machine is built, never later."""
     page = Page(pfn, nr_words)
     rt.poison(page, keep=TYPE_STABLE)
     return page

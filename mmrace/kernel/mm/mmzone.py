@@ -1,7 +1,7 @@
 """The zone, the per-CPU state and the machine: the root from which all of the model is reached.
 
-Keeps: no module of the kernel has mutable globals; everything hangs off a `Machine`.
-Does not check: several zones or nodes (there is one), watermarks, per-CPU free lists.
+Invariant: no module of the kernel has mutable globals; everything hangs off a `Machine`.
+Not modelled: several zones or nodes (there is one), watermarks, per-CPU free lists.
 Source: include/linux/mmzone.h, sched.h, v3.3.
 """
 
@@ -69,7 +69,7 @@ class Zone(rt.Struct):
         self.vm_stat_guard = threading.Lock()
 
     def account(self, name: str, delta: int) -> None:
-        """Add `delta` to a statistic. Point: never.
+        """Add `delta` to a statistic.  Point: never.
 
         Statistics are ghosts: no kernel path here decides by them, so they need not be scheduling points; the guard
         only keeps real threads of the `free` engine from losing an update, and is never held across a point.
@@ -95,10 +95,10 @@ class PerCpuState(rt.Struct):
 
 
 class Machine:
-    """Everything that one run of the model has: memory, CPUs, devices, mappings. Built before any task runs.
+    """Everything that one run of the model has: memory, CPUs, devices, mappings.  Built before any task runs.
 
-    Args: ncpus; nr_pages: page frames, all free at first; buffers_per_page: blocks in a page (>= 1);
-    words_per_buffer: words of data in a block (>= 1, two show a torn block); pagevec_size: entries before a drain.
+    Args: ncpus; nr_pages: page frames, all free at first; buffers_per_page: blocks in a page (>= 1); words_per_buffer:
+    words of data in a block (>= 1, two show a torn block); pagevec_size: entries before a drain.
     """
 
     __slots__ = (
@@ -134,5 +134,5 @@ class Machine:
 
 
 def page_machine(page: Page) -> Machine:
-    """Return the machine that the page belongs to. Point: never."""
+    """Return the machine that the page belongs to.  Point: never."""
     return page.zone.machine

@@ -1,8 +1,8 @@
 """The page allocator: one free list, under the zone lock.
 
-Keeps: a page on the free list has count 0, no mapping and none of the flags that say that somebody works on it.
-Does not check: orders above 0, watermarks, per-CPU lists; an empty list is -ENOMEM to the caller, where the kernel
-would reclaim or compact: in this cast reclaim and compaction are actors of their own.
+Invariant: a page on the free list has count 0, no mapping and no flag of a page in use.
+Not modelled: orders above 0, watermarks, per-CPU lists; an empty list is -ENOMEM to the caller, where the kernel would
+reclaim or compact: in this cast reclaim and compaction are actors of their own.
 Source: mm/page_alloc.c, v3.3.
 """
 
@@ -23,8 +23,8 @@ MARKS = (("alloc: no free page", "the allocator found the free list empty"),)
 def alloc_page(machine: Machine) -> Page | None:
     """Allocate one page with a single reference named "new"; None when memory is out.
 
-    The data words still hold what the last owner left there. The last page freed is the first one used again, as
-    with the kernel's hot per-CPU pages. Source: mm/page_alloc.c, v3.3.
+    The data words still hold what the last owner left there.  The last page freed is the first one used again, as with
+    the kernel's hot per-CPU pages.  Source: mm/page_alloc.c, v3.3.
     """
     zone = machine.zone
     rt.spin_lock_irqsave(zone.lock)
@@ -41,7 +41,7 @@ def alloc_page(machine: Machine) -> Page | None:
 
 
 def prep_new_page(page: Page) -> None:
-    """Make a page from the free list usable: new generation, count 1. BUG if somebody touched it while it was free.
+    """Make a page from the free list usable: new generation, count 1.  BUG if somebody touched it while it was free.
 
     The kernel stores the count plainly; a named get from 0 is the same, since nobody else may write it at 0.
     """
@@ -68,7 +68,7 @@ def free_pages_check(page: Page) -> None:
 
 
 def free_hot_cold_page(page: Page) -> None:
-    """Give a page with count 0 back to the free list. Any context. Source: mm/page_alloc.c, v3.3."""
+    """Give a page with count 0 back to the free list.  Any context.  Source: mm/page_alloc.c, v3.3."""
     free_pages_check(page)
     zone = page.zone
     rt.spin_lock_irqsave(zone.lock)

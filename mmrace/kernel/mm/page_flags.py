@@ -1,7 +1,7 @@
 """The flags of a page: the bits of `page.flags`, and one accessor for each thing that is done to one of them.
 
-Keeps: each accessor is one atomic op on one bit.
-Does not check: that the caller may touch the bit; the functions that call these say what they need held.
+Invariant: each accessor is one atomic op on one bit.
+Not checked: that the caller may touch the bit; the functions that call these say what they need held.
 Source: include/linux/page-flags.h, v3.3.
 """
 
@@ -146,5 +146,5 @@ bitops.name_accessors(globals())
 
 
 def page_has_private(page: Page) -> bool:
-    """Say whether private data hangs on the page; it is worth one reference. Source: page-flags.h, v3.3."""
+    """Say whether private data hangs on the page; it is worth one reference.  Source: page-flags.h, v3.3."""
     return PagePrivate(page)

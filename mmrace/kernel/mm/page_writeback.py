@@ -1,8 +1,8 @@
 """Writeback of the page cache: dirty and writeback bits, tags, accounting, and the walk over a mapping.
 
-Keeps: PG_writeback is set only while the page is locked; the slot's tags change under tree_lock, the page bits beside
-them in the same section; NR_FILE_DIRTY counts pages whose PG_dirty was accounted.
-Does not check: dirty limits and throttling (`balance_dirty_pages`), per-device bandwidth.
+Invariant: PG_writeback is set only while the page is locked; the slot's tags change under tree_lock, the page bits
+beside them in the same section; NR_FILE_DIRTY counts pages whose PG_dirty was accounted.
+Not modelled: dirty limits and throttling (`balance_dirty_pages`), per-device bandwidth.
 Source: mm/page-writeback.c, v3.3.
 """
 
@@ -35,7 +35,7 @@ MARKS = (
 
 
 class SyncMode(IntEnum):
-    """How hard a writeback tries. Source: include/linux/writeback.h, v3.3."""
+    """How hard a writeback tries.  Source: include/linux/writeback.h, v3.3."""
 
     WB_SYNC_NONE = 0
     WB_SYNC_ALL = 1
@@ -50,7 +50,7 @@ LONG_MAX = 2**31 - 1
 
 @dataclass(slots=True)
 class WritebackControl:
-    """What the caller of a writeback wants, and how far it got. Belongs to one task. Source: writeback.h, v3.3."""
+    """What the caller of a writeback wants, and how far it got.  Belongs to one task.  Source: writeback.h, v3.3."""
 
     sync_mode: SyncMode = WB_SYNC_NONE
     nr_to_write: int = LONG_MAX
@@ -65,12 +65,12 @@ class WritebackControl:
 
 
 def account_page_dirtied(page: Page) -> None:
-    """Count a page that became dirty. Needs tree_lock. Point: never."""
+    """Count a page that became dirty.  Needs tree_lock.  Point: never."""
     page.zone.account("NR_FILE_DIRTY", 1)
 
 
 def __set_page_dirty_nobuffers(page: Page) -> bool:
-    """Dirty a page without touching its buffers; returns whether it was clean. Source: mm/page-writeback.c, v3.3."""
+    """Dirty a page without touching its buffers; returns whether it was clean.  Source: mm/page-writeback.c, v3.3."""
     if page_flags.TestSetPageDirty(page):
         return False
     mapping = mm.page_mapping(page)
@@ -91,13 +91,13 @@ def __set_page_dirty_nobuffers(page: Page) -> bool:
 
 
 def redirty_page_for_writepage(wbc: WritebackControl, page: Page) -> bool:
-    """Put back the dirty bit of a page that ->writepage cannot write now. Source: mm/page-writeback.c, v3.3."""
+    """Put back the dirty bit of a page that ->writepage cannot write now.  Source: mm/page-writeback.c, v3.3."""
     wbc.pages_skipped += 1
     return __set_page_dirty_nobuffers(page)
 
 
 def set_page_dirty(page: Page) -> bool:
-    """Dirty a page the way its mapping wants it; returns whether it was clean. Source: mm/page-writeback.c, v3.3."""
+    """Dirty a page the way its mapping wants it; returns whether it was clean.  Source: mm/page-writeback.c, v3.3."""
     mapping = mm.page_mapping(page)
     if mapping is not None:
         page_flags.ClearPageReclaim(page)
@@ -112,8 +112,8 @@ def set_page_dirty(page: Page) -> bool:
 def clear_page_dirty_for_io(page: Page) -> bool:
     """Take the dirty bit of a page that is about to be written; returns whether it was set.
 
-    Needs the page lock. Leaves the DIRTY tag: ->writepage sets PG_writeback or dirties the page again, and both put
-    the tag right. Source: mm/page-writeback.c, v3.3.
+    Needs the page lock.  Leaves the DIRTY tag: ->writepage sets PG_writeback or dirties the page again, and both put
+    the tag right.  Source: mm/page-writeback.c, v3.3.
     """
     mapping = mm.page_mapping(page)
     rt.bug_on(not page_flags.PageLocked(page), "clear_page_dirty_for_io: page is not locked", page=page)
@@ -133,7 +133,7 @@ def clear_page_dirty_for_io(page: Page) -> bool:
 
 
 def test_set_page_writeback(page: Page) -> bool:
-    """Set PG_writeback and put the slot's tags right; returns whether it was set. Needs the page lock.
+    """Set PG_writeback and put the slot's tags right; returns whether it was set.  Needs the page lock.
 
     Source: mm/page-writeback.c, v3.3.
     """
@@ -157,12 +157,12 @@ def test_set_page_writeback(page: Page) -> bool:
 
 
 def set_page_writeback(page: Page) -> None:
-    """Set PG_writeback. Needs the page lock. Source: include/linux/page-flags.h, v3.3."""
+    """Set PG_writeback.  Needs the page lock.  Source: include/linux/page-flags.h, v3.3."""
     test_set_page_writeback(page)
 
 
 def test_clear_page_writeback(page: Page) -> bool:
-    """Clear PG_writeback and the slot's tag; returns whether it was set. Any context; does not wake.
+    """Clear PG_writeback and the slot's tag; returns whether it was set.  Any context; does not wake.
 
     Source: mm/page-writeback.c, v3.3.
     """
@@ -188,7 +188,7 @@ WritePage = Callable[["Page", WritebackControl], int]
 
 
 def tag_pages_for_writeback(mapping: AddressSpace, start: int, end: int) -> None:
-    """Give the TOWRITE tag to what is dirty now, so that an integrity walk ends. Source: page-writeback.c, v3.3."""
+    """Give the TOWRITE tag to what is dirty now, so that an integrity walk ends.  Source: page-writeback.c, v3.3."""
     rt.spin_lock_irq(mapping.tree_lock)
     radix_tree.radix_tree_range_tag_if_tagged(
         mapping.page_tree, start, end, radix_tree.PAGECACHE_TAG_DIRTY, radix_tree.PAGECACHE_TAG_TOWRITE
@@ -200,8 +200,8 @@ def tag_pages_for_writeback(mapping: AddressSpace, start: int, end: int) -> None
 def write_cache_pages(mapping: AddressSpace, wbc: WritebackControl, writepage: WritePage) -> int:
     """Write the dirty pages of a mapping by `writepage`, which unlocks them; 0 or the first error.
 
-    WB_SYNC_ALL writes exactly what was dirty at the start and waits where a page is under writeback; WB_SYNC_NONE
-    skips such pages and stops after `nr_to_write`. Pages stay referenced until their batch is released.
+    WB_SYNC_ALL writes exactly what was dirty at the start and waits where a page is under writeback; WB_SYNC_NONE skips
+    such pages and stops after `nr_to_write`.  Pages stay referenced until their batch is released.
     Source: mm/page-writeback.c, v3.3.
     """
     integrity = wbc.sync_mode == WB_SYNC_ALL or wbc.tagged_writepages
@@ -260,7 +260,7 @@ def _wants_writing(page: Page, mapping: AddressSpace, wbc: WritebackControl) -> 
 
 
 def __writepage(page: Page, wbc: WritebackControl) -> int:
-    """Call the mapping's ->writepage and remember its error there. Source: mm/page-writeback.c, v3.3."""
+    """Call the mapping's ->writepage and remember its error there.  Source: mm/page-writeback.c, v3.3."""
     mapping = page.mapping
     assert mapping is not None
     writepage = mapping.a_ops.writepage
@@ -271,14 +271,14 @@ def __writepage(page: Page, wbc: WritebackControl) -> int:
 
 
 def generic_writepages(mapping: AddressSpace, wbc: WritebackControl) -> int:
-    """Write a mapping page by page through ->writepage. Source: mm/page-writeback.c, v3.3."""
+    """Write a mapping page by page through ->writepage.  Source: mm/page-writeback.c, v3.3."""
     if mapping.a_ops.writepage is None:
         return 0
     return write_cache_pages(mapping, wbc, __writepage)
 
 
 def do_writepages(mapping: AddressSpace, wbc: WritebackControl) -> int:
-    """Write a mapping by ->writepages, or page by page. Source: mm/page-writeback.c, v3.3."""
+    """Write a mapping by ->writepages, or page by page.  Source: mm/page-writeback.c, v3.3."""
     if wbc.nr_to_write <= 0:
         return 0
     if mapping.a_ops.writepages is not None:
@@ -287,7 +287,7 @@ def do_writepages(mapping: AddressSpace, wbc: WritebackControl) -> int:
 
 
 def write_one_page(page: Page, wait: bool) -> int:
-    """Write one locked page, which this unlocks, and wait for it if asked. Source: mm/page-writeback.c, v3.3."""
+    """Write one locked page and unlock it; wait for the write if asked.  Source: mm/page-writeback.c, v3.3."""
     mapping = page.mapping
     rt.bug_on(not page_flags.PageLocked(page), "write_one_page: page is not locked", page=page)
     assert mapping is not None and mapping.a_ops.writepage is not None

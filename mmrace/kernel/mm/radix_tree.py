@@ -1,9 +1,9 @@
 """The page cache's tree: slots and tags, changed in place.
 
-Keeps: tags belong to the slot and survive the replacement of what the slot holds. Modifiers hold the mapping's
+Invariant: tags belong to the slot and survive the replacement of what the slot holds.  Modifiers hold the mapping's
 tree_lock; readers hold nothing but rcu_read_lock.
-Does not check: height and nodes: each slot is an object of its own, so that two lookups of different indexes do not
-meet; interior nodes would only add read-read pairs.
+Not modelled: height and nodes: each slot is an object of its own, so that two lookups of different indexes do not meet;
+interior nodes would only add read-read pairs.
 Source: lib/radix-tree.c, v3.3.
 """
 
@@ -22,7 +22,7 @@ MARKS: tuple[tuple[str, str], ...] = ()
 
 
 class PageCacheTag(IntEnum):
-    """Tags of a slot. Source: include/linux/fs.h, v3.3."""
+    """Tags of a slot.  Source: include/linux/fs.h, v3.3."""
 
     PAGECACHE_TAG_DIRTY = 0
     PAGECACHE_TAG_WRITEBACK = 1
@@ -50,7 +50,7 @@ class Slot(rt.Struct):
 class RadixTreeRoot:
     """The slots of one mapping.
 
-    A file's are all there from the start. A device's (nr_slots None) are made when they are first asked for, since
+    A file's are all there from the start.  A device's (nr_slots None) are made when they are first asked for, since
     most blocks of a device never are: a gang lookup there passes over slots that nobody ever looked at.
     """
 
@@ -63,19 +63,19 @@ class RadixTreeRoot:
 
     @property
     def slots(self) -> list[Slot]:
-        """The slots that were made, by index (see `Slot.index`: a device's have gaps). Point: never."""
+        """The slots that were made, by index (see `Slot.index`: a device's have gaps).  Point: never."""
         made = list(self.made.values())  # a copy: under `free` another one may be made meanwhile
         if self.nr_slots is None:
             made.sort(key=lambda slot: slot.index)
         return made
 
     def slots_from(self, first: int) -> list[Slot]:
-        """Return the slots from index `first` on, by index. Point: never."""
+        """Return the slots from index `first` on, by index.  Point: never."""
         return [slot for slot in self.slots if slot.index >= first]
 
 
 def radix_tree_lookup_slot(root: RadixTreeRoot, index: int) -> Slot | None:
-    """Find the slot of `index`; None beyond the end. Point: never (the path to a slot does not change)."""
+    """Find the slot of `index`; None beyond the end.  Point: never (the path to a slot does not change)."""
     slot = root.made.get(index)
     if slot is None and root.nr_slots is None:
         # setdefault: under `free` two tasks may come at once, and both must get the same slot.
@@ -84,7 +84,7 @@ def radix_tree_lookup_slot(root: RadixTreeRoot, index: int) -> Slot | None:
 
 
 def radix_tree_deref_slot(slot: Slot) -> Page | None:
-    """Read what a slot shows. Needs rcu_read_lock."""
+    """Read what a slot shows.  Needs rcu_read_lock."""
     return slot.page
 
 
@@ -94,12 +94,12 @@ def radix_tree_deref_slot_protected(slot: Slot) -> Page | None:
 
 
 def radix_tree_replace_slot(slot: Slot, page: Page) -> None:
-    """Publish another page in a slot in use; tags are untouched. Needs tree_lock."""
+    """Publish another page in a slot in use; tags are untouched.  Needs tree_lock."""
     slot.page = page
 
 
 def radix_tree_insert(root: RadixTreeRoot, index: int, page: Page) -> int:
-    """Fill an empty slot; -EEXIST if it is in use. Needs tree_lock."""
+    """Fill an empty slot; -EEXIST if it is in use.  Needs tree_lock."""
     slot = _slot(root, index)
     if slot.page is not None:
         return -Errno.EEXIST
@@ -108,7 +108,7 @@ def radix_tree_insert(root: RadixTreeRoot, index: int, page: Page) -> int:
 
 
 def radix_tree_delete(root: RadixTreeRoot, index: int) -> Page | None:
-    """Empty a slot and clear its tags; returns what it held. Needs tree_lock."""
+    """Empty a slot and clear its tags; returns what it held.  Needs tree_lock."""
     slot = _slot(root, index)
     page = slot.page
     for tag in PageCacheTag:
@@ -119,12 +119,12 @@ def radix_tree_delete(root: RadixTreeRoot, index: int) -> Page | None:
 
 
 def radix_tree_tag_set(root: RadixTreeRoot, index: int, tag: PageCacheTag) -> None:
-    """Tag a slot. Needs tree_lock."""
+    """Tag a slot.  Needs tree_lock."""
     rt.set_bit(_slot(root, index).tags, tag)
 
 
 def radix_tree_tag_clear(root: RadixTreeRoot, index: int, tag: PageCacheTag) -> None:
-    """Clear a tag of a slot. Needs tree_lock."""
+    """Clear a tag of a slot.  Needs tree_lock."""
     rt.clear_bit(_slot(root, index).tags, tag)
 
 
@@ -139,7 +139,7 @@ def radix_tree_tagged(root: RadixTreeRoot, tag: PageCacheTag) -> bool:
 
 
 def radix_tree_gang_lookup_slot(root: RadixTreeRoot, first: int, max_items: int) -> list[Slot]:
-    """Collect up to `max_items` slots in use from index `first` on. Needs rcu_read_lock."""
+    """Collect up to `max_items` slots in use from index `first` on.  Needs rcu_read_lock."""
     found: list[Slot] = []
     for slot in root.slots_from(first):
         if slot.page is not None:
@@ -150,7 +150,7 @@ def radix_tree_gang_lookup_slot(root: RadixTreeRoot, first: int, max_items: int)
 
 
 def radix_tree_gang_lookup_tag_slot(root: RadixTreeRoot, first: int, max_items: int, tag: PageCacheTag) -> list[Slot]:
-    """Collect up to `max_items` slots with the tag from index `first` on. Needs rcu_read_lock."""
+    """Collect up to `max_items` slots with the tag from index `first` on.  Needs rcu_read_lock."""
     found: list[Slot] = []
     for slot in root.slots_from(first):
         if rt.test_bit(slot.tags, tag):
@@ -163,7 +163,7 @@ def radix_tree_gang_lookup_tag_slot(root: RadixTreeRoot, first: int, max_items: 
 def radix_tree_range_tag_if_tagged(
     root: RadixTreeRoot, first: int, last: int, iftag: PageCacheTag, settag: PageCacheTag
 ) -> int:
-    """Give `settag` to the slots first..last that have `iftag`; returns how many. Needs tree_lock."""
+    """Give `settag` to the slots first..last that have `iftag`; returns how many.  Needs tree_lock."""
     tagged = 0
     for slot in root.slots_from(first):
         if slot.index > last:

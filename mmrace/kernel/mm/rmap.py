@@ -1,9 +1,10 @@
 """The page-table side of a page, as far as an unmapped page shows it.
 
-No page of this cast is ever mapped: `mapping.i_mmap` is empty and `_mapcount` stays 0. So these functions take the
+No page of this cast is ever mapped: `mapping.i_mmap` is empty and `_mapcount` stays 0.  So these functions take the
 locks that the kernel takes, walk nothing and find nothing; they are here because taking i_mmap_mutex under the page
 lock is part of the protocol (it can sleep even in MIGRATE_ASYNC), and so that a variant has a place to map pages.
-Keeps: i_mmap_mutex is taken inside the page lock. Does not check: ptes, migration entries, anonymous pages.
+Invariant: i_mmap_mutex is taken inside the page lock.
+Not modelled: ptes, migration entries, anonymous pages.
 Source: mm/rmap.c, mm/migrate.c, v3.3.
 """
 
@@ -22,16 +23,16 @@ MARKS: tuple[tuple[str, str], ...] = ()
 
 
 class SwapResult(IntEnum):
-    """What try_to_unmap says. Source: include/linux/rmap.h, v3.3."""
+    """What try_to_unmap says.  Source: include/linux/rmap.h, v3.3."""
 
     SWAP_SUCCESS = 0
     SWAP_AGAIN = 1
 
 
 def try_to_unmap(page: Page) -> SwapResult:
-    """Unmap the page everywhere, leaving migration entries. Needs the page lock; sleeps on i_mmap_mutex.
+    """Unmap the page everywhere, leaving migration entries.  Needs the page lock; sleeps on i_mmap_mutex.
 
-    Here the walk over i_mmap finds nothing. Source: mm/rmap.c (try_to_unmap_file), v3.3.
+    Here the walk over i_mmap finds nothing.  Source: mm/rmap.c (try_to_unmap_file), v3.3.
     """
     rt.bug_on(not page_flags.PageLocked(page), "try_to_unmap: page is not locked", page=page)
     mapping = page.mapping
@@ -43,9 +44,9 @@ def try_to_unmap(page: Page) -> SwapResult:
 
 
 def page_mkclean(page: Page) -> bool:
-    """Write-protect the page's ptes and say whether one was dirty. Needs the page lock. Never true here.
+    """Write-protect the page's ptes and say whether one was dirty.  Needs the page lock.  Never true here.
 
-    An unmapped page costs one read, as in the kernel. Source: mm/rmap.c, v3.3.
+    An unmapped page costs one read, as in the kernel.  Source: mm/rmap.c, v3.3.
     """
     rt.bug_on(not page_flags.PageLocked(page), "page_mkclean: page is not locked", page=page)
     rt.bug_on(mm.page_mapped(page), "page_mkclean: nothing maps pages in this cast", page=page)
@@ -53,9 +54,9 @@ def page_mkclean(page: Page) -> bool:
 
 
 def remove_migration_ptes(old: Page, new: Page) -> None:
-    """Turn migration entries for `old` into ptes for `new`. Needs both page locks; sleeps on i_mmap_mutex.
+    """Turn migration entries for `old` into ptes for `new`.  Needs both page locks; sleeps on i_mmap_mutex.
 
-    The walk goes by the mapping of `new` and finds nothing here. Source: mm/migrate.c, mm/rmap.c (rmap_walk), v3.3.
+    The walk goes by the mapping of `new` and finds nothing here.  Source: mm/migrate.c, mm/rmap.c (rmap_walk), v3.3.
     """
     rt.bug_on(not page_flags.PageLocked(new), "rmap_walk: page is not locked", page=new)
     mapping = new.mapping

@@ -1,8 +1,8 @@
 """LRU lists and the per-CPU pagevecs in front of them.
 
-Keeps: each entry of a per-CPU pagevec holds one reference named "pagevec"; PG_lru is set and cleared under lru_lock
+Invariant: each entry of a per-CPU pagevec holds one reference named "pagevec"; PG_lru is set and cleared under lru_lock
 only; a page is on exactly one list while PG_lru is set.
-Does not check: the deactivate pagevec (`invalidate_mapping_pages` alone feeds it, and nothing here calls that).
+Not modelled: the deactivate pagevec (`invalidate_mapping_pages` alone feeds it, and nothing here calls that).
 Source: mm/swap.c, include/linux/pagevec.h, mm_inline.h, v3.3.
 """
 
@@ -29,7 +29,7 @@ MARKS = (
 
 
 def add_page_to_lru_list(zone: Zone, page: Page, lru: LruList) -> None:
-    """Put a page at the head of a list. Needs lru_lock. Source: include/linux/mm_inline.h, v3.3."""
+    """Put a page at the head of a list.  Needs lru_lock.  Source: include/linux/mm_inline.h, v3.3."""
     if lru == mmzone.LRU_ACTIVE_FILE:
         zone.active_list = (page, *zone.active_list)
     elif lru == mmzone.LRU_INACTIVE_FILE:
@@ -39,7 +39,7 @@ def add_page_to_lru_list(zone: Zone, page: Page, lru: LruList) -> None:
 
 
 def del_page_from_lru_list(zone: Zone, page: Page, lru: LruList) -> None:
-    """Take a page off a list; BUG if it is not there. Needs lru_lock. Source: include/linux/mm_inline.h, v3.3."""
+    """Take a page off a list; BUG if it is not there.  Needs lru_lock.  Source: include/linux/mm_inline.h, v3.3."""
     if lru == mmzone.LRU_ACTIVE_FILE:
         zone.active_list = _without(zone.active_list, page)
     elif lru == mmzone.LRU_INACTIVE_FILE:
@@ -54,19 +54,19 @@ def _without(pages: tuple[Page, ...], page: Page) -> tuple[Page, ...]:
 
 
 def page_is_file_cache(page: Page) -> bool:
-    """Say whether the page belongs to the file LRUs. Source: include/linux/mm_inline.h, v3.3."""
+    """Say whether the page belongs to the file LRUs.  Source: include/linux/mm_inline.h, v3.3."""
     return not page_flags.PageSwapBacked(page)
 
 
 def page_lru(page: Page) -> LruList:
-    """Say which list the page belongs on. Source: include/linux/mm_inline.h, v3.3."""
+    """Say which list the page belongs on.  Source: include/linux/mm_inline.h, v3.3."""
     if page_flags.PageUnevictable(page):
         return mmzone.LRU_UNEVICTABLE
     return mmzone.LRU_ACTIVE_FILE if page_flags.PageActive(page) else mmzone.LRU_INACTIVE_FILE
 
 
 def page_off_lru(page: Page) -> LruList:
-    """Say which list the page is on and clear the bits that say so. Needs lru_lock. Source: mm_inline.h, v3.3."""
+    """Say which list the page is on and clear the bits that say so.  Needs lru_lock.  Source: mm_inline.h, v3.3."""
     if page_flags.PageUnevictable(page):
         page_flags.ClearPageUnevictable(page)
         return mmzone.LRU_UNEVICTABLE
@@ -80,7 +80,7 @@ def page_off_lru(page: Page) -> LruList:
 
 
 def __page_cache_release(page: Page) -> None:
-    """Take a page with count 0 off its LRU list, if it is on one. Any context. Source: mm/swap.c, v3.3."""
+    """Take a page with count 0 off its LRU list, if it is on one.  Any context.  Source: mm/swap.c, v3.3."""
     if page_flags.PageLRU(page):
         rt.reached("put: last reference on the LRU")
         zone = page.zone
@@ -92,7 +92,7 @@ def __page_cache_release(page: Page) -> None:
 
 
 def __put_single_page(page: Page) -> None:
-    """Free a page whose last reference just went away. Any context. Source: mm/swap.c, v3.3."""
+    """Free a page whose last reference just went away.  Any context.  Source: mm/swap.c, v3.3."""
     __page_cache_release(page)
     page_alloc.free_hot_cold_page(page)
 
@@ -100,14 +100,14 @@ def __put_single_page(page: Page) -> None:
 def put_page(page: Page, ref: str) -> None:
     """Drop the reference `ref`; the last put takes the page off its LRU and frees it.
 
-    Usable in any context: the free path takes irq-safe locks only. Source: mm/swap.c, v3.3.
+    Usable in any context: the free path takes irq-safe locks only.  Source: mm/swap.c, v3.3.
     """
     if mm.put_page_testzero(page, ref):
         __put_single_page(page)
 
 
 def release_pages(pages: list[Page] | tuple[Page, ...], ref: str) -> None:
-    """Drop the reference `ref` of each page; frees those for which it was the last. Source: mm/swap.c, v3.3."""
+    """Drop the reference `ref` of each page; frees those for which it was the last.  Source: mm/swap.c, v3.3."""
     for page in pages:
         put_page(page, ref)
 
@@ -125,7 +125,7 @@ def pagevec_release(machine: Machine, pages: list[Page], ref: str = "lookup") ->
 
 
 def __lru_cache_add(page: Page, lru: LruList) -> None:
-    """Queue a page for a list on this CPU; the pagevec takes a reference of its own. Source: mm/swap.c, v3.3."""
+    """Queue a page for a list on this CPU; the pagevec takes a reference of its own.  Source: mm/swap.c, v3.3."""
     machine = mmzone.page_machine(page)
     rt.preempt_disable()
     cpu = machine.percpu.this_cpu()
@@ -145,7 +145,7 @@ def __lru_cache_add(page: Page, lru: LruList) -> None:
 
 
 def lru_cache_add_lru(page: Page, lru: LruList) -> None:
-    """Queue a page for the list `lru`, whatever list it came from. Needs a reference. Source: mm/swap.c, v3.3."""
+    """Queue a page for the list `lru`, whatever list it came from.  Needs a reference.  Source: mm/swap.c, v3.3."""
     if page_flags.PageActive(page):
         rt.bug_on(page_flags.PageUnevictable(page), "lru_cache_add_lru: active and unevictable", page=page)
         page_flags.ClearPageActive(page)
@@ -156,12 +156,12 @@ def lru_cache_add_lru(page: Page, lru: LruList) -> None:
 
 
 def lru_cache_add_file(page: Page) -> None:
-    """Queue a new page-cache page for the inactive list. Source: include/linux/swap.h, v3.3."""
+    """Queue a new page-cache page for the inactive list.  Source: include/linux/swap.h, v3.3."""
     __lru_cache_add(page, mmzone.LRU_INACTIVE_FILE)
 
 
 def __pagevec_lru_add(pages: tuple[Page, ...], lru: LruList) -> None:
-    """Move pages from a pagevec to a list, then drop the pagevec's references. Source: mm/swap.c, v3.3."""
+    """Move pages from a pagevec to a list, then drop the pagevec's references.  Source: mm/swap.c, v3.3."""
     if not pages:
         return
     zone = pages[0].zone
@@ -179,7 +179,7 @@ def __pagevec_lru_add(pages: tuple[Page, ...], lru: LruList) -> None:
 def rotate_reclaimable_page(page: Page) -> None:
     """Queue a page for the tail of the inactive list: its writeback ended, so it can be reclaimed at once.
 
-    Any context; called from irq. Source: mm/swap.c, v3.3.
+    Any context; called from irq.  Source: mm/swap.c, v3.3.
     """
     if page_flags.PageLocked(page) or page_flags.PageDirty(page) or page_flags.PageActive(page):
         return
@@ -198,7 +198,7 @@ def rotate_reclaimable_page(page: Page) -> None:
 
 
 def pagevec_move_tail(pages: tuple[Page, ...]) -> None:
-    """Move pages to the tail of the inactive list, then drop the pagevec's references. Source: mm/swap.c, v3.3."""
+    """Move pages to the tail of the inactive list, then drop the pagevec's references.  Source: mm/swap.c, v3.3."""
     if not pages:
         return
     zone = pages[0].zone
@@ -211,7 +211,7 @@ def pagevec_move_tail(pages: tuple[Page, ...]) -> None:
 
 
 def activate_page(page: Page) -> None:
-    """Queue a page for the active list, if it is on the inactive one. Source: mm/swap.c, v3.3."""
+    """Queue a page for the active list, if it is on the inactive one.  Source: mm/swap.c, v3.3."""
     if not page_flags.PageLRU(page) or page_flags.PageActive(page) or page_flags.PageUnevictable(page):
         return
     machine = mmzone.page_machine(page)
@@ -227,7 +227,7 @@ def activate_page(page: Page) -> None:
 
 
 def __pagevec_activate(pages: tuple[Page, ...]) -> None:
-    """Move pages from the inactive list to the active one. Source: mm/swap.c (__activate_page), v3.3."""
+    """Move pages from the inactive list to the active one.  Source: mm/swap.c (__activate_page), v3.3."""
     if not pages:
         return
     zone = pages[0].zone
@@ -242,7 +242,7 @@ def __pagevec_activate(pages: tuple[Page, ...]) -> None:
 
 
 def mark_page_accessed(page: Page) -> None:
-    """Say that the page was used: first referenced, then active. Source: mm/swap.c, v3.3."""
+    """Say that the page was used: first referenced, then active.  Source: mm/swap.c, v3.3."""
     if not page_flags.PageReferenced(page):
         page_flags.SetPageReferenced(page)
         return
@@ -255,14 +255,14 @@ def mark_page_accessed(page: Page) -> None:
 
 
 def lru_add_drain(machine: Machine) -> None:
-    """Flush the pagevecs of this CPU. Does not sleep. Source: mm/swap.c, v3.3."""
+    """Flush the pagevecs of this CPU.  Does not sleep.  Source: mm/swap.c, v3.3."""
     rt.preempt_disable()
     drain_cpu_pagevecs(machine)
     rt.preempt_enable()
 
 
 def drain_cpu_pagevecs(machine: Machine) -> None:
-    """Flush the pagevecs of this CPU. Needs preemption off. Source: mm/swap.c, v3.3."""
+    """Flush the pagevecs of this CPU.  Needs preemption off.  Source: mm/swap.c, v3.3."""
     cpu = machine.percpu.this_cpu()
     for lru in (mmzone.LRU_INACTIVE_FILE, mmzone.LRU_ACTIVE_FILE):
         if lru == mmzone.LRU_ACTIVE_FILE:
@@ -288,7 +288,7 @@ def drain_cpu_pagevecs(machine: Machine) -> None:
 
 
 def lru_add_drain_all(machine: Machine) -> None:
-    """Flush the pagevecs of every CPU: schedule the drain on each of them and wait. Sleeps.
+    """Flush the pagevecs of every CPU: schedule the drain on each of them and wait.  Sleeps.
 
     A pagevec belongs to its CPU, whose tasks touch it with preemption off and no lock, so the drain has to run there.
     Source: mm/swap.c (schedule_on_each_cpu), v3.3.
@@ -302,6 +302,6 @@ def lru_add_drain_all(machine: Machine) -> None:
 def pagevec_strip(pages: list[Page]) -> int:
     """Try to strip the buffers off a batch of pages, skipping busy ones; returns how many were stripped.
 
-    Needs a reference to each page. Source: mm/swap.c, v3.3.
+    Needs a reference to each page.  Source: mm/swap.c, v3.3.
     """
     return sum(vmscan.strip_page(page) for page in pages)

@@ -1,7 +1,7 @@
 """Truncation of the page cache.
 
-Keeps: a page leaves the cache only locked and not under writeback; its dirty accounting is given back first.
-Does not check: partial words, unmapping (nothing is mapped), cleancache.
+Invariant: a page leaves the cache only locked and not under writeback; its dirty accounting is given back first.
+Not modelled: partial words, unmapping (nothing is mapped), cleancache.
 Source: mm/truncate.c, v3.3.
 """
 
@@ -27,7 +27,7 @@ MARKS = (
 
 
 def cancel_dirty_page(page: Page) -> None:
-    """Clear the dirty bit of a page that will not be written, and give its accounting back. Source: truncate.c, v3.3.
+    """Clear the dirty bit of a page that will not be written, and give its accounting back.  Source: truncate.c, v3.3.
 
     Needs the page lock, or private_lock where buffers are being dropped.
     """
@@ -39,7 +39,7 @@ def cancel_dirty_page(page: Page) -> None:
 
 
 def do_invalidatepage(page: Page, offset: int) -> None:
-    """Drop the page's private data from word `offset` on. Needs the page lock. Source: mm/truncate.c, v3.3."""
+    """Drop the page's private data from word `offset` on.  Needs the page lock.  Source: mm/truncate.c, v3.3."""
     mapping = page.mapping
     assert mapping is not None
     if mapping.a_ops.invalidatepage is not None:
@@ -49,7 +49,7 @@ def do_invalidatepage(page: Page, offset: int) -> None:
 
 
 def truncate_complete_page(mapping: AddressSpace, page: Page) -> int:
-    """Remove a locked page from its mapping; -EIO if it is another's by now. Source: mm/truncate.c, v3.3."""
+    """Remove a locked page from its mapping; -EIO if it is another's by now.  Source: mm/truncate.c, v3.3."""
     if page.mapping is not mapping:
         rt.reached("truncate: page moved")
         return -Errno.EIO
@@ -62,14 +62,14 @@ def truncate_complete_page(mapping: AddressSpace, page: Page) -> int:
 
 
 def truncate_inode_page(mapping: AddressSpace, page: Page) -> int:
-    """Unmap (nothing is mapped) and remove a locked page. Source: mm/truncate.c, v3.3."""
+    """Unmap (nothing is mapped) and remove a locked page.  Source: mm/truncate.c, v3.3."""
     return truncate_complete_page(mapping, page)
 
 
 def truncate_inode_pages(mapping: AddressSpace, start: int) -> None:
-    """Remove every page from index `start` on: first those that are free, then all, waiting for each. Sleeps.
+    """Remove every page from index `start` on: first those that are free, then all, waiting for each.  Sleeps.
 
-    Holds a reference to each page of a batch throughout. Needs i_mutex. Source: mm/truncate.c, v3.3.
+    Holds a reference to each page of a batch throughout.  Needs i_mutex.  Source: mm/truncate.c, v3.3.
     """
     index = start
     while True:

@@ -1,8 +1,8 @@
 """Reclaim: isolation from the LRU, putback, and the shrinking of a list of pages.
 
-Keeps: PG_lru is cleared under lru_lock by exactly one isolator, after it took a reference; a page leaves the page
+Invariant: PG_lru is cleared under lru_lock by exactly one isolator, after it took a reference; a page leaves the page
 cache only through the freeze of exactly the references that reclaim accounts for.
-Does not check: anonymous pages and swap, lumpy reclaim, watermarks, scan balance, memory cgroups.
+Not modelled: anonymous pages and swap, lumpy reclaim, watermarks, scan balance, memory cgroups.
 Source: mm/vmscan.c, v3.3.
 """
 
@@ -43,7 +43,7 @@ MARKS = (
 
 
 class IsolateMode(IntFlag):
-    """What an isolation takes. Source: include/linux/mmzone.h, v3.3."""
+    """What an isolation takes.  Source: include/linux/mmzone.h, v3.3."""
 
     ISOLATE_INACTIVE = 1
     ISOLATE_ACTIVE = 2
@@ -64,9 +64,9 @@ DEF_PRIORITY = 12
 
 @dataclass(slots=True)
 class ScanControl:
-    """What one reclaim may do, and how far it got. Belongs to one task. Source: mm/vmscan.c, v3.3.
+    """What one reclaim may do, and how far it got.  Belongs to one task.  Source: mm/vmscan.c, v3.3.
 
-    may_enter_fs stands for the GFP mask (__GFP_FS). buffer_heads_over_limit makes active pages lose their buffers.
+    may_enter_fs stands for the GFP mask (__GFP_FS).  buffer_heads_over_limit makes active pages lose their buffers.
     """
 
     priority: int = DEF_PRIORITY
@@ -78,7 +78,7 @@ class ScanControl:
 
 
 class Pageout(IntEnum):
-    """What `pageout` made of a page. Source: mm/vmscan.c, v3.3."""
+    """What `pageout` made of a page.  Source: mm/vmscan.c, v3.3."""
 
     PAGE_KEEP = 0
     PAGE_ACTIVATE = 1
@@ -90,10 +90,10 @@ class Pageout(IntEnum):
 
 
 def __isolate_lru_page(page: Page, mode: IsolateMode) -> int:
-    """Try to take a page off the LRU for `mode`: 0, -EINVAL or -EBUSY. Needs lru_lock; the caller unlinks it.
+    """Try to take a page off the LRU for `mode`: 0, -EINVAL or -EBUSY.  Needs lru_lock; the caller unlinks it.
 
-    The dirty and writeback tests are peeks without the page lock. The reference "isolation" is taken before PG_lru is
-    cleared: the release of a page relies on that order. Source: mm/vmscan.c, v3.3.
+    The dirty and writeback tests are peeks without the page lock.  The reference "isolation" is taken before PG_lru is
+    cleared: the release of a page relies on that order.  Source: mm/vmscan.c, v3.3.
     """
     if not page_flags.PageLRU(page):
         rt.reached("isolate: not on the LRU")
@@ -128,7 +128,7 @@ def _dirty_page_will_do(page: Page, mode: IsolateMode) -> bool:
 
 
 def isolate_lru_pages(zone: Zone, lru: LruList, nr_to_scan: int, mode: IsolateMode) -> list[Page]:
-    """Isolate up to `nr_to_scan` pages from the tail of a list; busy ones go to its head. Needs lru_lock.
+    """Isolate up to `nr_to_scan` pages from the tail of a list; busy ones go to its head.  Needs lru_lock.
 
     Source: mm/vmscan.c, v3.3.
     """
@@ -148,7 +148,7 @@ def isolate_lru_pages(zone: Zone, lru: LruList, nr_to_scan: int, mode: IsolateMo
 
 
 def isolate_lru_page(page: Page) -> int:
-    """Take a page that the caller holds a reference to off the LRU: 0 or -EBUSY. Takes "isolation".
+    """Take a page that the caller holds a reference to off the LRU: 0 or -EBUSY.  Takes "isolation".
 
     Source: mm/vmscan.c, v3.3.
     """
@@ -169,12 +169,12 @@ def isolate_lru_page(page: Page) -> int:
 
 
 def page_evictable(page: Page) -> bool:
-    """Say whether the page may be reclaimed at all. Source: mm/vmscan.c, v3.3."""
+    """Say whether the page may be reclaimed at all.  Source: mm/vmscan.c, v3.3."""
     return not page_flags.PageMlocked(page)
 
 
 def putback_lru_page(page: Page) -> None:
-    """Give an isolated page back to the LRU and drop "isolation", which frees it if nobody else has it.
+    """Give an isolated page back to the LRU and drop "isolation"; the last reference frees the page.
 
     An evictable page goes into a per-CPU pagevec, with a reference of its own; PG_lru comes when that is flushed.
     Source: mm/vmscan.c, v3.3.
@@ -197,7 +197,7 @@ def putback_lru_page(page: Page) -> None:
 
 
 def add_page_to_unevictable_list(page: Page) -> None:
-    """Put a page straight on the unevictable list. Source: mm/swap.c, v3.3."""
+    """Put a page straight on the unevictable list.  Source: mm/swap.c, v3.3."""
     zone = page.zone
     rt.spin_lock_irq(zone.lru_lock)
     page_flags.SetPageUnevictable(page)
@@ -210,12 +210,12 @@ def add_page_to_unevictable_list(page: Page) -> None:
 
 
 def is_page_cache_freeable(page: Page) -> bool:
-    """Say whether only the slot, the isolator and private data hold the page. Source: mm/vmscan.c, v3.3."""
+    """Say whether only the slot, the isolator and private data hold the page.  Source: mm/vmscan.c, v3.3."""
     return mm.page_count(page) - page_flags.page_has_private(page) == 2
 
 
 def handle_write_error(mapping: AddressSpace, page: Page, error: int) -> None:
-    """Remember a reclaim write's error in the mapping, if the page still is in it. Sleeps. Source: vmscan.c, v3.3."""
+    """Remember a reclaim write's error in the mapping, if the page still is in it.  Sleeps.  Source: vmscan.c, v3.3."""
     filemap.lock_page(page)
     if mm.page_mapping(page) is mapping:
         filemap.mapping_set_error(mapping, error)
@@ -223,7 +223,7 @@ def handle_write_error(mapping: AddressSpace, page: Page, error: int) -> None:
 
 
 def pageout(page: Page, mapping: AddressSpace | None) -> Pageout:
-    """Write a locked dirty page for reclaim. PAGE_SUCCESS: ->writepage took it and unlocked it.
+    """Write a locked dirty page for reclaim.  PAGE_SUCCESS: ->writepage took it and unlocked it.
 
     Source: mm/vmscan.c, v3.3.
     """
@@ -260,8 +260,8 @@ def pageout(page: Page, mapping: AddressSpace | None) -> Pageout:
 def __remove_mapping(mapping: AddressSpace, page: Page) -> bool:
     """Remove a locked, clean, unused page from its mapping; on success its count is 0 and the caller frees it.
 
-    Freezes exactly the slot's and the isolator's references: private data must be gone. The same idiom as migration's,
-    so the two can never both win. Source: mm/vmscan.c, v3.3.
+    Freezes exactly the slot's and the isolator's references: private data must be gone.  The same idiom as migration's,
+    so the two can never both win.  Source: mm/vmscan.c, v3.3.
     """
     rt.bug_on(not page_flags.PageLocked(page), "__remove_mapping: page is not locked", page=page)
     rt.bug_on(mapping is not mm.page_mapping(page), "__remove_mapping: another mapping", page=page)
@@ -297,7 +297,7 @@ class PageFate(IntEnum):
 
 
 def shrink_page_list(page_list: list[Page], sc: ScanControl) -> list[Page]:
-    """Try to free isolated pages; returns those that stay, for the caller to put back. Adds to sc.nr_reclaimed.
+    """Try to free isolated pages; returns those that stay, for the caller to put back.  Adds to sc.nr_reclaimed.
 
     Source: mm/vmscan.c, v3.3.
     """
@@ -333,7 +333,7 @@ def shrink_page_list(page_list: list[Page], sc: ScanControl) -> list[Page]:
 
 
 def shrink_page(page: Page, sc: ScanControl) -> tuple[PageFate, str]:
-    """Reclaim one locked, isolated page as far as it goes: the body of shrink_page_list. Returns (fate, reason).
+    """Reclaim one locked, isolated page as far as it goes: the body of shrink_page_list.  Returns (fate, reason).
 
     FREED: count 0 and unlocked, the caller frees it; GONE: freed by somebody else; KEEP: not locked any more.
     Source: mm/vmscan.c, v3.3.
@@ -360,7 +360,7 @@ def shrink_page(page: Page, sc: ScanControl) -> tuple[PageFate, str]:
 
 
 def shrink_dirty_page(page: Page, mapping: AddressSpace | None, referenced: bool, sc: ScanControl) -> PageFate | None:
-    """Write a dirty page if this reclaimer may; None: it is clean now and locked. Source: mm/vmscan.c, v3.3."""
+    """Write a dirty page if this reclaimer may; None: it is clean now and locked.  Source: mm/vmscan.c, v3.3."""
     kswapd = bool(rt.current().pf & mmzone.PF_KSWAPD)
     if swap.page_is_file_cache(page) and (not kswapd or sc.priority >= DEF_PRIORITY - 2):
         # Only kswapd under pressure writes; the flusher is to find it, and its completion to rotate it.
@@ -389,7 +389,7 @@ def shrink_dirty_page(page: Page, mapping: AddressSpace | None, referenced: bool
 
 
 def shrink_clean_page(page: Page, mapping: AddressSpace | None) -> tuple[PageFate, str]:
-    """Strip a clean, locked page and remove it from the cache. Source: mm/vmscan.c, v3.3."""
+    """Strip a clean, locked page and remove it from the cache.  Source: mm/vmscan.c, v3.3."""
     if page_flags.page_has_private(page):
         if not filemap.try_to_release_page(page):
             rt.reached("reclaim: releasepage failed")
@@ -398,7 +398,7 @@ def shrink_clean_page(page: Page, mapping: AddressSpace | None) -> tuple[PageFat
             filemap.unlock_page(page)
             if mm.put_page_testzero(page, "isolation"):
                 return PageFate.FREED, "orphan"
-            # Somebody looked at it for a moment and will free it with his put.
+            # Somebody looked at the page for a moment: that put frees it.
             rt.reached("reclaim: freed by another")
             return PageFate.GONE, "orphan"
     if mapping is None or not __remove_mapping(mapping, page):
@@ -412,7 +412,7 @@ def shrink_clean_page(page: Page, mapping: AddressSpace | None) -> tuple[PageFat
 
 
 def shrink_inactive_list(machine: Machine, nr_to_scan: int, sc: ScanControl) -> int:
-    """Reclaim from the tail of the inactive list; returns how many pages were freed. Source: mm/vmscan.c, v3.3."""
+    """Reclaim from the tail of the inactive list; returns how many pages were freed.  Source: mm/vmscan.c, v3.3."""
     zone = machine.zone
     swap.lru_add_drain(machine)
     rt.spin_lock_irq(zone.lru_lock)
@@ -428,7 +428,7 @@ def shrink_inactive_list(machine: Machine, nr_to_scan: int, sc: ScanControl) -> 
 
 
 def putback_inactive_pages(zone: Zone, page_list: list[Page]) -> None:
-    """Put what reclaim kept straight back on the lists and drop "isolation". Source: mm/vmscan.c, v3.3."""
+    """Put what reclaim kept straight back on the lists and drop "isolation".  Source: mm/vmscan.c, v3.3."""
     back: list[Page] = []
     rt.spin_lock_irq(zone.lru_lock)
     for page in page_list:
@@ -478,7 +478,7 @@ def shrink_active_list(machine: Machine, nr_to_scan: int, sc: ScanControl) -> No
 def strip_page(page: Page) -> bool:
     """Try to strip a page of its private data if its lock is free; returns whether it was stripped.
 
-    What pagevec_strip and shrink_active_list share. Needs a reference. Source: mm/swap.c, mm/vmscan.c, v3.3.
+    What pagevec_strip and shrink_active_list share.  Needs a reference.  Source: mm/swap.c, mm/vmscan.c, v3.3.
     """
     if not page_flags.page_has_private(page):
         return False

@@ -376,7 +376,7 @@ def test_bread_reports_a_read_error() -> None:
 
 @pytest.mark.parametrize("seed", range(15))
 def test_getblk_against_reclaim_of_the_page(seed: int) -> None:
-    """R20: the lookup's count comes first and the strip fails, or the buffers are gone first and are made again."""
+    """The lookup's count comes first and the strip fails, or the buffers are gone first and are made again."""
 
     def body(bench: Bench) -> None:
         def getter() -> None:

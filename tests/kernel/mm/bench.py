@@ -1,7 +1,7 @@
 """A bench for tests of mm, buffers and the device: one machine, one disk, one file of a plain file system, no journal.
 
-The file system is the smallest that uses the buffer layer: a file's blocks are mapped one to one, pages are written
-and migrated with their buffers. Invariant: a test body runs as the first task of a fresh model.
+The file system is the smallest that uses the buffer layer: a file's blocks are mapped one to one, pages are written and
+migrated with their buffers.  Invariant: a test body runs as the first task of a fresh model.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def run(
     ends: str = "finished",
     **options: Any,
 ) -> Outcome:
-    """Run `body` on a fresh bench under `gate`; asserts how the run ended. Options: those of `Bench`."""
+    """Run `body` on a fresh bench under `gate`; asserts how the run ended.  Options: those of `Bench`."""
     kept: list[Bench] = []
 
     def main() -> None:

@@ -68,7 +68,7 @@ def test_lookup_gets_the_new_page_when_the_slot_is_replaced_under_it() -> None:
 
 
 def test_lookup_drops_a_page_that_left_the_slot_before_its_get(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R3: the get comes after the thaw and succeeds on the old page; the recheck sees the new one."""
+    """The get comes after the thaw and succeeds on the old page; the recheck sees the new one."""
     get = filemap.page_cache_get_speculative
     first = [True]
 

@@ -229,7 +229,7 @@ def test_async_isolation_takes_a_dirty_page_that_can_be_migrated() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_one_isolator_wins(seed: int) -> None:
-    """R26."""
+    """PG_lru is cleared under lru_lock, by one of them."""
 
     def body(bench: Bench) -> None:
         page = bench.fill(0, DATA)
