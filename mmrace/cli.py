@@ -28,7 +28,7 @@ from mmrace.report import events, lists, progress, single
 from mmrace.report import explore as explore_report
 from mmrace.report.finding import summary_text
 from mmrace.report.terminal import Lines
-from mmrace.runs import functions, loading, strategy_of
+from mmrace.runs import functions, loading
 from mmrace.runs.follow import with_sites
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import (
@@ -50,7 +50,7 @@ from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.options import Options
 from mmrace.search.pool.cores import cores
-from mmrace.strategies.registry import is_systematic
+from mmrace.strategies import registry
 
 EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 FOLDER = ".mmrace"
@@ -172,7 +172,7 @@ def stress(
     """
     if log_file is not None:
         _log_to(log_file)
-    strategy_of.check(options["strategy"])
+    registry.check(options["strategy"])
     known = _known(scenarios)
     only_functions = bool(scenarios) and all(map(functions.is_function, scenarios))
     canaries = not no_canaries and not only_functions  # they are planted in the kernel model
@@ -205,7 +205,7 @@ def _log_to(path: str) -> None:
 @_program
 def run(program: str, params: tuple[str, ...], record_file: str | None, **options: Any) -> None:
     """Do one run of PROGRAM, a scenario or FILE.py:main, and print its verdict."""
-    strategy_of.check(options["strategy"])
+    registry.check(options["strategy"])
     known = _known([program])
     request = checked(known, Request((program,), runs=1, jobs=1, **options), params)
     entry = known.scenarios[program]
@@ -263,8 +263,8 @@ def explore(
     mmrace explore my_program.py:main --exhaustive
     """
     text = strategy or ("dpor" if exhaustive else "portfolio")
-    strategy_of.check(text, systematic=True)
-    systematic = is_systematic(text)
+    registry.check(text, systematic=True)
+    systematic = registry.is_systematic(text)
     if not exhaustive and options["runs"] is None and options["seconds"] is None:
         options["seconds"] = EXPLORE_SECONDS
     known = _known([program])

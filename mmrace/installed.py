@@ -8,13 +8,14 @@ from __future__ import annotations
 from functools import partial
 
 from mmrace.history import canaries
-from mmrace.runs import follow, run, strategy_of
+from mmrace.runs import follow, run
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
 from mmrace.runtime import noise
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import ScenarioMaker
 from mmrace.search.catalogue import Catalogue
+from mmrace.strategies import registry
 
 MAKERS = Makers(ScenarioMaker(), FunctionMaker())
 
@@ -36,7 +37,7 @@ def catalogue() -> Catalogue:
         canaries=canaries.canaries(),
         noise={name: profile.title for name, profile in noise.PROFILES.items()},
         workloads=tuple(workload.packaged()),
-        strategies=tuple(strategy_of.listed()),
+        strategies=tuple(registry.entries()),
         marks=marks.declared(),
         excused=marks.EXCUSED,
     )

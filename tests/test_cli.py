@@ -16,7 +16,6 @@ import pytest
 from mmrace import __version__, cli, installed
 from mmrace.installed import MAKERS
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs import strategy_of
 from mmrace.runs.follow import spec_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
@@ -131,8 +130,8 @@ def test_log_is_json_lines_of_the_campaign(command: Command) -> None:
         (("replay", "missing.jsonl"), "a readable record file"),
         (("list", "everything"), "'scenarios'"),
         (("explore", "gamma"), "a known scenario"),
-        (("explore", "alpha", "--strategy", "dporr"), "did you mean dpor?"),
-        (("explore", "alpha", "--strategy", "pos:depth=1"), "options of pos: none"),
+        (("explore", "alpha", "--strategy", "dporr"), "did you mean dpor"),
+        (("explore", "alpha", "--strategy", "pos:depth=1"), "an option of pos"),
         (("explore", "alpha", "--exhaustive", "--strategy", "pos"), "--strategy dpor"),
         (("explore", "alpha", "--exhaustive", "--jobs", "2"), "no --jobs"),
         (("explore", "alpha", "--engine", "free"), "'gate', 'fiber'"),
@@ -252,7 +251,7 @@ def test_list_shows_every_strategy_with_its_options(command: Command, capsys: py
     assert command("list", "strategies") == 0
     out = capsys.readouterr().out
     rows = {line.split()[0]: line for line in out.splitlines() if line[1:2].isalpha()}
-    assert set(registry.names()) | set(strategy_of.OUTER) <= set(rows)
+    assert set(registry.names()) <= set(rows)
     assert "bound=2" in rows["preemption"] and "base=pos" in rows["feedback"]
     assert " walk " in rows["dpor"] and " sampler " in rows["pct"]
 
@@ -262,22 +261,16 @@ def test_list_shows_every_strategy_with_its_options(command: Command, capsys: py
 
 SMALL = tuple(word for pair in explorations.SMALL for word in ("--param", f"{pair[0]}={pair[1]}"))
 LATEST_FIRST = """
-from mmrace.strategies.registry import Known, register
+from mmrace.runtime.strategy import BaseStrategy
+from mmrace.strategies.contract import Registered, Unprofiled
 
-class Latest:
-    every_step = fixed_too = False
-    profiled = False
-
-    def strategy(self, draw, profile):
-        return self
-
+class Latest(BaseStrategy):
     def pick(self, enabled, running, step):
         return max(enabled, key=lambda task: task.id)
 
-    def choose(self, task, n, step):
-        return 0
-
-register(Known("latest-of-{name}", "the youngest task first", lambda options: Latest(), {{"unused": 0}}))
+STRATEGY = Registered(
+    "latest-of-{name}", "the youngest task first", lambda options: Unprofiled(lambda draw: Latest()), {{"unused": 0}}
+)
 """
 
 
@@ -285,7 +278,7 @@ register(Known("latest-of-{name}", "the youngest task first", lambda options: La
 def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command line over what is installed, in an empty folder; return the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "_known", dict(registry._known))
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     monkeypatch.setattr(cli, "_pin", lambda engine: None)
 
     def go(*words: str) -> int:
@@ -361,9 +354,10 @@ def test_a_loaded_strategy_is_used_by_every_worker(real: Command, capsys: pytest
         ("\n\n1 / 0\n", "broken.py, line 3"),
         ("import nothing_of_that_name", "nothing_of_that_name"),
         ("raise SystemExit(3)", "SystemExit: 3"),
-        ("from mmrace.strategies.registry import Known, register\nregister(Known('pos', '', None))", "not taken"),
+        (LATEST_FIRST.replace("latest-of-{name}", "pos").format(), "not taken"),
+        ("STRATEGY = 'pos'", "STRATEGY = Registered("),
     ],
-    ids=["syntax", "line", "import", "exit", "name"],
+    ids=["syntax", "line", "import", "exit", "name", "type"],
 )
 def test_a_file_that_cannot_be_loaded_is_a_wrong_call(
     real: Command, capsys: pytest.CaptureFixture[str], text: str, needle: str
@@ -371,7 +365,7 @@ def test_a_file_that_cannot_be_loaded_is_a_wrong_call(
     Path("broken.py").write_text(text)
     assert real("list", "strategies", "--load", "broken.py") == 2
     err = capsys.readouterr().err
-    assert needle in err and "broken.py" in err and "register(Known(" in err
+    assert needle in err and "broken.py" in err and "Registered(name, title, make)" in err
 
 
 def test_version(command: Command, capsys: pytest.CaptureFixture[str]) -> None:

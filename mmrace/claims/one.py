@@ -14,7 +14,7 @@ from mmrace.claims.result import CUT
 from mmrace.runs.play import Play, play
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runs.strategy_of import choose
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.record import Record
 from mmrace.scenarios.maker import ScenarioMaker
 
@@ -27,7 +27,7 @@ FINISHED = "finished"
 def play_one(spec: RunSpec) -> Iterator[Play]:
     """Draw one schedule and play it, for the length of the block."""
     program = MAKERS.program(spec)
-    with play(program, spec, choose(program, spec)) as played:
+    with play(program, spec, strategy_for(program, spec)) as played:
         yield played
 
 

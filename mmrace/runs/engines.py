@@ -41,22 +41,17 @@ def controlled(
     sites: bool = False,
     promoted: frozenset[str] | None = None,
 ) -> Controlled:
-    """Return a controlled engine for one run, attached to its strategy if that asks for it."""
+    """Return a controlled engine for one run."""
     check(spec.engine)
-    needs_sites = getattr(strategy, "needs_sites", False)
-    engine = CONTROLLED[spec.engine](
+    return CONTROLLED[spec.engine](
         strategy,
         seed=spec.seed,
         ncpus=program.ncpus,
         steps_max=program.steps_max,
-        sites=sites or needs_sites,
-        promoted=None if needs_sites else promoted,
+        sites=sites,
+        promoted=promoted,
         tables=program.tables,
     )
-    attach = getattr(strategy, "attach", None)
-    if attach is not None:
-        attach(engine)
-    return engine
 
 
 __all__ = ["CONTROLLED", "ENGINES", "Engine", "check", "controlled", "free"]

@@ -23,12 +23,9 @@ def follow(program: Program, spec: RunSpec, record: Record) -> Record:
     """Run strictly along `record`, keeping sites.  Raises NondeterminismError at the first difference."""
     header = record.header
     promoted = header.get("promoted")
-    strategy = StrictReplay(record)
-    chosen = Chosen(
-        strategy, None if promoted is None else frozenset(promoted), header.get("profile"), header.get("corpus")
-    )
+    fields = None if promoted is None else frozenset(promoted)
+    chosen = Chosen(StrictReplay(record), fields, header.get("profile"), header.get("corpus"))
     with play(program, spec, chosen, sites=True) as again:
-        strategy.finish()
         return again.record
 
 

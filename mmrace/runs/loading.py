@@ -1,8 +1,9 @@
 """Python files of a user's own: those that hold a program, and those that register strategies (``--load``).
 
 A worker process starts afresh: the files are named in each spec and loaded there too.  Invariant: a file is executed
-once a process, and its digest is that of what was executed, whatever stands on disk by now.  Not here: what a file
-registers (`strategies/registry.py`); a strict replay needs none of that.
+once a process, and its digest is that of what was executed, whatever stands on disk by now.  The ``STRATEGY`` of a file
+named by ``--load`` is registered, as those of mmrace are; the file may call `registry.register` for more.  A strict
+replay needs no strategy.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from types import ModuleType
 from typing import Any
 
 from mmrace.runtime.errors import MmraceError, UsageError
+from mmrace.strategies import registry
 
 NAME = "mmrace_loaded_"
 DIGEST_HEX = 16
 
-_STRATEGIES = "a file that calls mmrace.strategies.registry.register(Known(name, title, make))"
+_STRATEGIES = "a file with STRATEGY = mmrace.strategies.contract.Registered(name, title, make)"
 _PROGRAM = "mmrace explore FILE.py:main, where main() is a function on mmrace.runtime"
 
 
 def load(paths: Iterable[str]) -> None:
-    """Execute these files, if that was not done yet.  Raises UsageError for one that is missing or fails."""
+    """Execute these files and register their strategies, once.  Raises UsageError for one that is missing or fails."""
     for path in paths:
-        _execute(Path(path), "--load", _STRATEGIES)
+        registry.register_of(_execute(Path(path), "--load", _STRATEGIES), where=f"--load {path}")
 
 
 def module_of(place: str) -> tuple[Any, str]:

@@ -86,7 +86,8 @@ def play(
     """Play one schedule, and hand it out until the block ends.
 
     Args: chosen: the strategy, None under `free`.  sites: keep the site of every op.  Raises what the program raised,
-    if that is no result: UsageError, InternalError, and from a program that may not raise anything but Violation.
+    if that is no result: UsageError, InternalError, and from a program that may not raise anything but Violation; and
+    what the strategy says of a run that did not go as it was told.
     """
     engine: Engine
     seen: object = None
@@ -96,7 +97,10 @@ def play(
         engine = engines.controlled(program, spec, chosen.strategy, sites=sites, promoted=chosen.promoted)
         seen = None if watch is None else watch(engine)
     try:
-        yield Play(program, spec, engine, chosen, seen)
+        played = Play(program, spec, engine, chosen, seen)
+        if chosen is not None:
+            chosen.strategy.finish()
+        yield played
     finally:
         engine.release()
 

@@ -23,8 +23,8 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
-from mmrace.strategies.contract import Lane, Profile
-from mmrace.strategies.random_walk import RandomWalkSampler
+from mmrace.strategies.contract import LaneUse, Profile
+from mmrace.strategies.random_walk import RandomWalk
 
 NO_FIELD = "none"
 """What `--promote` calls no field at all."""
@@ -39,7 +39,7 @@ _racing: dict[tuple[Any, ...], frozenset[str]] = {}
 
 def _walks(program: Program, runs: int, promoted: frozenset[str] | None) -> Iterator[Play]:
     for i in range(runs):
-        chosen = Chosen(RandomWalkSampler().strategy(random.Random(i).random, None), promoted)
+        chosen = Chosen(RandomWalk(random.Random(i).random), promoted)
         spec = RunSpec(program.name, engine="fiber", strategy="random", seed=i)
         with play(program, spec, chosen) as played:
             yield played
@@ -88,7 +88,7 @@ def measure(engine: Controlled) -> Profile:
             parents[names[a]] = name
     points = sum(1 for mask in engine.masks[first:end] if mask & (mask - 1))
     used = {
-        lane: Lane(tuple(sorted(by_task)), by_task.total(), writes[lane], dict(sorted(by_task.items())))
+        lane: LaneUse(tuple(sorted(by_task)), by_task.total(), writes[lane], dict(sorted(by_task.items())))
         for lane, by_task in sorted(lanes.items())
     }
     shares = [(lane, use.writes, use.by_task) for lane, use in used.items()]

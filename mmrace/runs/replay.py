@@ -10,34 +10,34 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import NondeterminismError
 from mmrace.runtime.kinds import NOTE, SHIFT
 from mmrace.runtime.lanes import LiveLanes
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.runtime.wording import enabled_text, event_text, op_text, same_event
 
 
-class StrictReplay:
-    """Follows `record`, made by a controlled engine.  Call `attach` before the run and `finish` after it."""
+class StrictReplay(BaseStrategy):
+    """Follows `record`, made by a controlled engine.  Call `finish` after the run."""
 
-    every_step = True
-    fixed_too = True
+    asked_when_alone = True
+    asked_in_fixed_order = True
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.events = [event for event in record.events if event[1] != NOTE]
-        self.engine: Controlled | None = None
+        self.engine: SteeredRun | None = None
         self.error: NondeterminismError | None = None
         self._seen = 0  # events of the new run looked at, notes included
         self._checked = 0  # ops compared
         self._lanes = LiveLanes(())
         self._same_lanes: set[int] = set()  # lanes that have the same name here and in the record
 
-    def attach(self, engine: Controlled) -> None:
-        """Watch the events of `engine`."""
-        self.engine = engine
+    def attach(self, run: SteeredRun) -> None:
+        """Watch the events of `run`."""
+        self.engine = run
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the recorded task.  Raises NondeterminismError at the first difference."""

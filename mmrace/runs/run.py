@@ -15,8 +15,7 @@ from mmrace.runs.judge import judge
 from mmrace.runs.play import Play, play
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runs.strategy_of import choose
-from mmrace.runtime.errors import UsageError
+from mmrace.runs.strategy_of import strategy_for
 
 
 def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunResult:
@@ -26,22 +25,9 @@ def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunR
     """
     engines.check(spec.engine)
     program = makers.program(spec)
-    chosen = None if spec.engine == "free" else choose(program, spec)
+    chosen = None if spec.engine == "free" else strategy_for(program, spec)
     with play(program, spec, chosen) as played:
-        all_reached(played)
         return judged(played, keep_record)
-
-
-def all_reached(played: Play) -> None:
-    """Raise UsageError if the strategy is a script of which some clause was not reached."""
-    unreached = getattr(played.chosen and played.chosen.strategy, "unreached", None)
-    if unreached:
-        raise UsageError(
-            expected="a script whose clauses are all reached",
-            got="; ".join(unreached),
-            where="script",
-            try_="name sites as `mmrace show` prints them",
-        )
 
 
 def judged(played: Play, keep_record: bool = False, without: Collection[str] = ()) -> RunResult:

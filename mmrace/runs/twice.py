@@ -41,7 +41,6 @@ def run_again(record: Record, make_engine: Callable[[Strategy], Controlled], mai
     """
     strategy = StrictReplay(record)
     engine = make_engine(strategy)
-    strategy.attach(engine)
     engine.run(main)
     strategy.finish()
     compare(record, Record.of_run(engine, {}, {}))

@@ -66,6 +66,8 @@ class Controlled(Retries, Ending):
         tables: Tables = EMPTY,
     ) -> None:
         super().__init__(steps_max)
+        if strategy.needs_sites:
+            sites, promoted = True, None
         self.strategy = strategy
         self.seed = seed
         self.with_sites = sites
@@ -85,7 +87,7 @@ class Controlled(Retries, Ending):
         self.log: Callable[[tuple[Any, ...]], None] = self.events.append
         self.order_fixed = False
         self.pick: Callable[[list[Task], Task, int], Task] = strategy.pick
-        self.asked_above = 0 if strategy.every_step else 1
+        self.asked_above = 0 if strategy.asked_when_alone else 1
         self._alone: list[tuple[Task, Gate]] = []  # free when its task is the only one that the run waits for
         if promoted is not None:
             self.promoted_lanes = set()
@@ -97,6 +99,7 @@ class Controlled(Retries, Ending):
         for number in range(ncpus):  # theirs are the first lanes
             self.objects.append((number, f"cpu:{number}"))
             self.cpus.append(Cpu(number, number << SHIFT, None))
+        strategy.attach(self)
 
     @property
     def step(self) -> int:
@@ -129,7 +132,7 @@ class Controlled(Retries, Ending):
         return base
 
     def choose(self, task: Task, n: int) -> int:
-        if self.order_fixed and not self.strategy.fixed_too:
+        if self.order_fixed and not self.strategy.asked_in_fixed_order:
             return 0
         value = self.strategy.choose(task, n, self.step)
         if not 0 <= value < n:
@@ -196,10 +199,10 @@ class Controlled(Retries, Ending):
         """Settle from how many enabled tasks on the strategy chooses among them."""
         strategy = self.strategy
         self.pick = strategy.pick
-        if self.order_fixed and not strategy.fixed_too:
+        if self.order_fixed and not strategy.asked_in_fixed_order:
             self.asked_above = _NEVER
         else:
-            self.asked_above = 0 if strategy.every_step else 1
+            self.asked_above = 0 if strategy.asked_when_alone else 1
         self.contested = len(self.enabled) > self.asked_above
 
     def _unasked(self, task: Task) -> Task:

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import Params
-from mmrace.runs.strategy_of import Listed
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.param import Parameters, Value
+from mmrace.strategies.contract import Registered
 
 CLOSE_MATCHES_MAX = 3
 
@@ -114,7 +114,7 @@ class Catalogue:
     canaries: Mapping[str, CanaryLike] = field(default_factory=dict)
     noise: Mapping[str, str] = field(default_factory=lambda: {"off": "no delays"})
     workloads: tuple[str, ...] = ()
-    strategies: tuple[Listed, ...] = ()
+    strategies: tuple[Registered, ...] = ()
     marks: Mapping[str, str] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
 

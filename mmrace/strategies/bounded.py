@@ -1,19 +1,16 @@
-"""Strategies `delay`, `preemption` and `enumerate`: depth first through the tree of schedules, cheapest ones first.
+"""The walk of `preemption`, `delay` and `enumerate`: depth first through the tree of schedules, cheapest ones first.
 
 Every schedule is a run from the start: along the stack of choices made before, then by each node's first choice.  A
 choice costs what it takes away from the default schedule; bound 0, 1, 2, ... limits the total.  The order at a node is
-round-robin by creation from the running task on, so that the default schedule never preempts.
+round-robin by creation from the running task on, so that the default schedule never preempts.  What a choice costs is
+up to the subclass, each in its own file.
 
-* preemption: 1 if the running task could have gone on, else 0 (CHESS, OSDI 2008).
-* delay: the number of enabled tasks that are skipped in that order (Emmi et al., POPL 2011).
-* enumerate: nothing costs anything, so that bound 0 is every interleaving, without any reduction: the yardstick.
+A task about to YIELD gives its turn away, so it stands last in the order: to switch there is free, to stay costs 1
+(delay: the others that are skipped).  To forbid staying, as CHESS does, would lose schedules for good.  A value of
+`choose` costs 0 if it is the ordinary one (0), else 1: free values would multiply the schedules of bound 0.
 
-Decided here: a task about to YIELD gives its turn away, so it stands last in the order: to switch there is free, to
-stay costs 1 (delay: the others that are skipped).  To forbid staying, as CHESS does, would lose schedules for good.
-A value of `choose` costs 0 if it is the ordinary one (0), else 1: free values would multiply the schedules of bound 0.
-
-Invariant: a schedule is `new` at exactly one bound, its cost; when `next` says None and `exhausted` is true, every
-schedule was run.  What is not explored: fixed order, accesses that are not promoted, and what follows `steps_max`.
+Invariant: a schedule is `new` at exactly one bound, its cost; when `next` returns None and `exhausted` is true, every
+schedule was run.  Not explored: fixed order, accesses that are not promoted, and what follows `steps_max`.
 """
 
 from __future__ import annotations
@@ -26,10 +23,12 @@ from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import InternalError, NondeterminismError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
 from mmrace.runtime.wording import op_text
+from mmrace.strategies.contract import Standing
 
-_YIELD = int(Kind.YIELD)
+YIELD = int(Kind.YIELD)
 
 Choice = tuple[int, int]
 """(position in the enabled list, or value of `choose`; its cost)."""
@@ -48,16 +47,13 @@ class _Node:
         self.at = 0
 
 
-class Walk:
+class Walk(BaseStrategy):
     """The walk; a subclass says what each choice costs.
 
     Args: bound_max: last bound to explore.
     Attributes: bound: the one being explored.  new: bound -> schedules of that cost that were run.  runs: all runs,
-    repeated ones too.  last_is_new: whether the last learned run counts.  exhausted: nothing is left at any bound.
+    repeated ones too.  last_is_new: whether the last learned run counts.  exhausted: the tree is done at every bound.
     """
-
-    every_step = False
-    fixed_too = False
 
     def __init__(self, bound_max: int) -> None:
         self.bound_max = bound_max
@@ -74,18 +70,18 @@ class Walk:
         self._waits = False  # a run was handed out and not learned
         self._error: NondeterminismError | None = None
 
-    def _order(self, enabled: list[Task], running: Task) -> Sequence[Choice]:
+    def order(self, enabled: list[Task], running: Task) -> Sequence[Choice]:
         """Return every position in `enabled` with its cost; one of cost 0 comes first."""
         raise NotImplementedError
 
-    def _values(self, n: int) -> Sequence[Choice]:
+    def values(self, n: int) -> Sequence[Choice]:
         """Return every value in range(n) with its cost."""
         return [(value, min(value, 1)) for value in range(n)]
 
     # -- the tree ---------------------------------------------------------------------------------------------------
 
     def next(self) -> Walk | None:
-        """Return the strategy of the next run (this object); None when the last bound is done or nothing is left."""
+        """Return the strategy of the next run (this object); None after the last bound, or when the tree is done."""
         if self._waits:
             raise InternalError("a systematic search was asked for a schedule before it learned of the last one")
         if self.exhausted or (self.runs and not self._advance() and not self._deepen()):
@@ -102,14 +98,18 @@ class Walk:
             raise self._error
         if self._depth < self._prefix:
             node = self._nodes[self._depth]
-            self._error = NondeterminismError(node.step, _shown(node.ids, node.ops, engine), "the end of the run")
+            self._error = NondeterminismError(node.step, _describe(node.ids, node.ops, engine), "the end of the run")
             raise self._error
         self.runs += 1
         self.last_is_new = self._spent == self.bound
         self.new[self.bound] += self.last_is_new
 
+    def standing(self) -> Standing:
+        """Say how far the walk got."""
+        return Standing(self.exhausted, new=self.last_is_new, bound=self.bound)
+
     def _advance(self) -> bool:
-        """Go to the next leaf within the bound; False if there is none."""
+        """Go to the next leaf within the bound; return False after the last one."""
         nodes = self._nodes
         while nodes:
             nodes[-1].at += 1
@@ -119,7 +119,7 @@ class Walk:
         return False
 
     def _deepen(self) -> bool:
-        """Begin the next bound; False if nothing is left for it or it is beyond the last."""
+        """Begin the next bound; return False after the last one, or when the tree is done."""
         self.exhausted = not self._pruned
         if self.exhausted or self.bound >= self.bound_max:
             return False
@@ -137,7 +137,7 @@ class Walk:
         if self._depth < self._prefix:
             node = self._again(step, ids, ops)
         else:
-            node = self._grow(_Node(step, ids, ops, self._order(enabled, running)))
+            node = self._grow(_Node(step, ids, ops, self.order(enabled, running)))
         return enabled[self._take(node)]
 
     def choose(self, task: Task, n: int, step: int) -> int:
@@ -146,7 +146,7 @@ class Walk:
         if self._depth < self._prefix:
             node = self._again(step, ids, ops)
         else:
-            node = self._grow(_Node(step, ids, ops, self._values(n)))
+            node = self._grow(_Node(step, ids, ops, self.values(n)))
         return self._take(node)
 
     def _again(self, step: int, ids: list[int], ops: list[int]) -> _Node:
@@ -172,56 +172,20 @@ class Walk:
 
     def _diverge(self, node: _Node, step: int, ids: list[int], ops: list[int]) -> NoReturn:
         engine = live.engine
-        expected, got = _shown(node.ids, node.ops, engine), _shown(ids, ops, engine)
+        expected, got = _describe(node.ids, node.ops, engine), _describe(ids, ops, engine)
         if node.step != step:
             expected, got = f"at step {node.step} {expected}", f"at step {step} {got}"
         self._error = NondeterminismError(node.step, expected, got)
         raise self._error
 
 
-class PreemptionBounded(Walk):
-    """Bounds how often a task is taken off that could have gone on."""
-
-    def __init__(self, bound: int = 2) -> None:
-        super().__init__(bound)
-
-    def _order(self, enabled: list[Task], running: Task) -> Sequence[Choice]:
-        if not running.on:
-            return [(position, 0) for position in _round(enabled, running)]
-        stays = running.pending & KIND_MASK != _YIELD
-        return [(position, int((enabled[position] is running) != stays)) for position in _round(enabled, running)]
-
-
-class DelayBounded(Walk):
-    """Bounds how many enabled tasks are passed over."""
-
-    def __init__(self, bound: int = 3) -> None:
-        super().__init__(bound)
-
-    def _order(self, enabled: list[Task], running: Task) -> Sequence[Choice]:
-        return [(position, cost) for cost, position in enumerate(_round(enabled, running))]
-
-
-class Enumerate(Walk):
-    """Every interleaving and every value, each exactly once."""
-
-    def __init__(self) -> None:
-        super().__init__(0)
-
-    def _order(self, enabled: list[Task], running: Task) -> Sequence[Choice]:
-        return self._values(len(enabled))
-
-    def _values(self, n: int) -> Sequence[Choice]:
-        return [(value, 0) for value in range(n)]
-
-
-def _round(enabled: list[Task], running: Task) -> list[int]:
+def in_turn(enabled: list[Task], running: Task) -> list[int]:
     """Return the positions in round-robin order from the running task on, or from behind it if it yields."""
-    first = running.id + (running.pending & KIND_MASK == _YIELD)
+    first = running.id + (running.pending & KIND_MASK == YIELD)
     return sorted(range(len(enabled)), key=lambda position: (enabled[position].id < first, enabled[position].id))
 
 
-def _shown(ids: list[int], ops: list[int], engine: object) -> str:
+def _describe(ids: list[int], ops: list[int], engine: object) -> str:
     record = Record.of_run(engine, {}, {})
     if len(ops) > len(ids):
         return f"{record.task_name(ids[0])}: a choice out of {ops[1]}"

@@ -37,7 +37,9 @@ from typing import Any
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Registered, Standing
 from mmrace.strategies.order.daemons import against_daemons, of_daemon
 from mmrace.strategies.order.dependence import Footprint, Footprints, independent
 from mmrace.strategies.order.partial_order import PartialOrder, Race
@@ -80,14 +82,13 @@ class Counts:
     steps: int = 0
 
 
-class Dpor:
+class Dpor(BaseStrategy):
     """The search; a `Systematic`, and the strategy of its own runs.
 
     Attributes: counts; exhausted: nothing is left; order: the last run as a partial order.
     """
 
-    every_step = True
-    fixed_too = False
+    asked_when_alone = True
 
     def __init__(self) -> None:
         self.counts = Counts()
@@ -99,7 +100,7 @@ class Dpor:
         self._asleep_at_end = 0  # who could go on when the run was abandoned
         self._contended: frozenset[int] = frozenset()
         self._notes: dict[tuple[Any, Any], int] = {}
-        self._engine: Controlled = None  # type: ignore[assignment]
+        self._engine: SteeredRun = None  # type: ignore[assignment]
         self._footprints: Footprints = None  # type: ignore[assignment]
 
     # -- systematic -------------------------------------------------------------------------------------------------
@@ -111,10 +112,14 @@ class Dpor:
         self._depth = self._asleep_at_end = 0
         return self
 
-    def attach(self, engine: Controlled) -> None:
-        """Take the engine of the run that begins."""
-        self._engine = engine
-        self._footprints = Footprints(engine, self._contended, self._notes)
+    def standing(self) -> Standing:
+        """Say how far the search got."""
+        return Standing(self.exhausted, restarts=self.counts.restarts, reduced=True)
+
+    def attach(self, run: SteeredRun) -> None:
+        """Take the run that begins."""
+        self._engine = run
+        self._footprints = Footprints(run, self._contended, self._notes)
 
     def learn(self, engine: Controlled) -> None:
         """Analyse the run and go back to the deepest node that has something left."""
@@ -130,8 +135,8 @@ class Dpor:
         if not new <= self._contended:
             self._restart(frozenset(new) | self._contended)
             return
-        self.order.daemons = {task.id for task in engine.tasks if task.daemon}
-        self.order.born = {task.id for task in engine.tasks if not task.daemon and of_daemon(task)}
+        self.order.daemons = daemons = {task.id for task in engine.tasks if task.daemon}
+        self.order.born = {task.id for task in engine.tasks if daemons and not task.daemon and of_daemon(task)}
         self._analyse(engine)
         if not abandoned:
             counts.classes += 1
@@ -295,3 +300,8 @@ class Dpor:
 
 def _by_id(task: Task) -> int:
     return task.id
+
+
+STRATEGY = Registered(
+    "dpor", "every class of interleavings once: source-DPOR with sleep sets", lambda _: Dpor(), kind="walk"
+)

@@ -1,24 +1,23 @@
-"""Feedback: an outer loop over any sampler that mutates the draws of runs which showed something new.
+"""Strategy `feedback`: an outer loop over any sampler that mutates the draws of runs which showed something new.
 
-A run is known by its draws.  What it showed is a set of fingerprints, one for each lane that two tasks touched: which
-tasks, and who came directly after whom.  A run that showed a new one becomes a parent; its children play its draws
-again with a few changed.  It pays where a bug needs a chain of rare orders, each of which opens the next.
+A run is known by its draws.  What a run showed is a set of fingerprints, one for each lane that two tasks touched:
+which tasks, and who came directly after whom.  A run that showed a new fingerprint becomes a parent; its children play
+its draws again with a few changed.  Feedback pays where a bug needs a chain of rare orders, each opening the next.
 
 Schedules are made in generations: a `Corpus` is fixed for one, and `grow` makes the next from its results.
 Invariant: a schedule is a function of (seed, index, corpus), and a corpus of the results in index order; how many
 workers there were, and when they finished, changes nothing.  Not here: how long a generation is (the planner's).
 
-Source: Fray (OOPSLA 2025), FEST mode and its hand-off coverage; SEARCH.md, section 6.
+Source: Fray (OOPSLA 2025), FEST mode and its hand-off coverage.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -28,13 +27,15 @@ from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
+from mmrace.strategies.contract import Options, Registered
+from mmrace.strategies.text import WHERE, StrategyText
 
+NAME = "feedback"
 CHILDREN = 16  # of a parent in its turn
 MUTATIONS = 5  # draws of a child that differ: few enough to keep most of what the parent did
-PARENTS_MAX = 1024  # the oldest of those that had most turns goes first; what it showed stays known
+PARENTS_MAX = 1024  # beyond it, parents with most children are dropped, oldest first; what they showed stays known
 FINGERPRINT_BYTES = 8
 GENERATION = 64  # schedules between two corpora: short enough to follow a chain, long enough for many workers
-OPTIONS: dict[str, int | str] = {"base": "pos", "generation": GENERATION, "corpus": "", "index": 0}
 
 Coverage = frozenset[str]
 
@@ -48,7 +49,7 @@ class Shown:
 
 
 NOTHING = Shown((), frozenset())
-"""What a run showed of which nothing is left, since its worker died."""
+"""What a run showed whose worker died: its draws are lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +74,23 @@ class Corpus:
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
-        """Places of the parents in the order of their turns: who had fewest children first, of those the newest."""
+        """Places of the parents in the order of their turns: fewest children first, then newest first."""
         return tuple(sorted(range(len(self.parents)), key=lambda i: (self.parents[i].children, -i)))
 
     def parent_of(self, index: int) -> int | None:
-        """Return the place of the parent of schedule `index`; None if there is none."""
+        """Return the place of the parent of schedule `index`; None while there are no parents."""
         if not self.parents:
             return None
         return self.turns[(index - self.start) // CHILDREN % len(self.turns)]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the corpus as JSON values."""
         parents = [{"draws": list(p.draws), "new": sorted(p.new), "children": p.children} for p in self.parents]
         return {"parents": parents, "seen": sorted(self.seen), "start": self.start}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Corpus:
-        """Read what `to_json` gave.  Raises UsageError."""
+        """Read what `to_json` returned.  Raises UsageError."""
         try:
             parents = tuple(
                 Parent(tuple(map(float, parent["draws"])), frozenset(parent["new"]), parent["children"])
@@ -101,7 +102,7 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of it, kept in the header of every record whose schedule came from it."""
+        """The sha256 of the corpus, kept in the header of every record whose schedule came from it."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
 
@@ -136,7 +137,7 @@ def stream(seed: object, index: int, corpus: Corpus) -> Tape:
 def grow(corpus: Corpus, results: Iterable[Shown]) -> Corpus:
     """Return the next generation's corpus.
 
-    Args: results: of the schedules start, start + 1, ..., in the order of their index, none left out.
+    Args: results: of all schedules start, start + 1, ..., in the order of their index.
     """
     counts = [parent.children for parent in corpus.parents]
     seen = set(corpus.seen)
@@ -152,10 +153,10 @@ def grow(corpus: Corpus, results: Iterable[Shown]) -> Corpus:
             kept.append(Parent(shown.draws, new))
         index += 1
     old = [Parent(p.draws, p.new, n) for p, n in zip(corpus.parents, counts, strict=True)]
-    return Corpus(_bounded([*old, *kept]), frozenset(seen), index)
+    return Corpus(_drop_oldest([*old, *kept]), frozenset(seen), index)
 
 
-def _bounded(parents: list[Parent]) -> tuple[Parent, ...]:
+def _drop_oldest(parents: list[Parent]) -> tuple[Parent, ...]:
     excess = len(parents) - PARENTS_MAX
     if excess > 0:
         by_turns = sorted(range(len(parents)), key=lambda i: (-parents[i].children, i))
@@ -197,28 +198,6 @@ def _hash(*parts: object) -> str:
     return hashlib.blake2b(repr(parts).encode(), digest_size=FINGERPRINT_BYTES).hexdigest()
 
 
-def options_of(text: str) -> dict[str, int | str]:
-    """Read ``feedback:base=pos,generation=64,corpus=FILE,index=N``.  Raises UsageError."""
-    options = dict(OPTIONS)
-    for pair in filter(None, text.partition(":")[2].split(",")):
-        key, equals, value = pair.partition("=")
-        if not equals or key not in options:
-            close = difflib.get_close_matches(key, OPTIONS)
-            raise UsageError(
-                expected=f"options of feedback: {', '.join(OPTIONS)}",
-                got=pair,
-                where="--strategy",
-                try_=" or ".join(close),
-            )
-        if isinstance(OPTIONS[key], int) and not value.isdecimal():
-            raise UsageError(expected=f"a number for {key}", got=value, where="--strategy")
-        options[key] = int(value) if isinstance(OPTIONS[key], int) else value
-    if not options["generation"]:
-        try_ = f"feedback:generation={GENERATION}"
-        raise UsageError(expected="a generation of 1 or more schedules", got=0, where="--strategy", try_=try_)
-    return options
-
-
 @lru_cache(maxsize=4)
 def corpus_of(path: str) -> Corpus:
     """Read a corpus; "" is the empty one.  Raises UsageError."""
@@ -232,7 +211,60 @@ def corpus_of(path: str) -> Corpus:
         ) from error
 
 
-def shown(tape: Tape, engine: Controlled, record: Record) -> Shown:
+def collect(tape: Tape, engine: Controlled, record: Record) -> Shown:
     """Return what a run showed."""
     names = [task.name for task in engine.tasks]
     return Shown(tuple(tape.drawn), fingerprint(engine.events, names, record.lane_name))
+
+
+# -- as it was asked for --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """The options of feedback; an `OuterLoop`.
+
+    Attributes: base: text of the sampler.  generation: schedules between two corpora.  corpus: a file; "" is the empty
+    corpus.  index: of one schedule in its exploration.
+    """
+
+    base: str = "pos"
+    generation: int = GENERATION
+    corpus: str = ""
+    index: int = 0
+
+    @classmethod
+    def of(cls, options: Options) -> Feedback:
+        """Read complete options.  Raises UsageError."""
+        generation = int(options["generation"])
+        if generation < 1:
+            try_ = f"{NAME}:generation={GENERATION}"
+            raise UsageError(expected="a generation of 1 or more schedules", got=generation, where=WHERE, try_=try_)
+        index = int(options["index"])
+        if index < 0:
+            raise UsageError(expected="an index of 0 or more", got=index, where=WHERE, try_=f"{NAME}:index=0")
+        return cls(str(options["base"]), generation, str(options["corpus"]), index)
+
+    @classmethod
+    def parse(cls, text: str) -> Feedback:
+        """Read the text of a strategy that is known to be feedback.  Raises UsageError."""
+        return cls.of(StrategyText.of(text).options(OPTIONS))
+
+    def text(self) -> str:
+        """Return the text of one schedule's strategy: what its draws depend on."""
+        return f"{NAME}:base={self.base},corpus={self.corpus},index={self.index}"
+
+
+def is_feedback(text: str) -> bool:
+    """Say whether the text of a strategy asks for feedback."""
+    return StrategyText.of(text).name == NAME
+
+
+OPTIONS: Options = asdict(Feedback())
+STRATEGY = Registered(
+    NAME,
+    "the sampler `base`, its draws mutated where a run showed a new hand-off",
+    Feedback.of,
+    OPTIONS,
+    kind="loop",
+)

@@ -2,10 +2,10 @@
 
 A schedule is described by where it left the default one: "after its kth op at SITE, TASK gave way to TO".  By default
 the running task goes on while it can, then the oldest task that can (the same as in fixed order, so that set-up needs
-no description).  What no longer exists is passed over, never an error: a kept schedule survives edits of the code.
+no description).  Turning points that no longer exist are skipped: a kept schedule survives edits of the code.
 
-The op that was *done* is named, not the one that was announced: a task that was preempted and never ran again, as in
-most failures, did not do the one that it announced.
+A turning point names the op that was *done*, not the one that was announced: in most failures some task was preempted
+and never ran again, so it did not do the op that it had announced.
 
 Invariant: on the program that made the record, `Guided(preemptions_of(record), choices_of(record))` does the same ops
 in the same order.  Needs an engine that keeps sites and takes every plain access for a point.
@@ -20,10 +20,11 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.record import Event, Record
 from mmrace.runtime.sites import site_name
+from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Options, Registered, Unprofiled
 
-_NOWHERE = (int(Kind.BEGIN), int(Kind.EXIT))
+_WITHOUT_SITE = (int(Kind.BEGIN), int(Kind.EXIT))
 _UNKNOWN = "?"  # an op of the runtime's own, outside any model code
 
 Place = tuple[str, str, int]
@@ -42,7 +43,7 @@ class Preemption:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The `visit`th `choose` of `task` at `site` gives `value`; those that give 0 need no description."""
+    """The `visit`th `choose` of `task` at `site` gives `value`; 0 is the default."""
 
     task: str
     site: str
@@ -91,17 +92,17 @@ def _places(record: Record) -> Iterator[tuple[Event, Place]]:
 
 def _label(op: int, site: str | None) -> str:
     kind = op & KIND_MASK
-    return Kind(kind).name if kind in _NOWHERE else site or _UNKNOWN
+    return Kind(kind).name if kind in _WITHOUT_SITE else site or _UNKNOWN
 
 
-class Guided:
+class Guided(BaseStrategy):
     """Follows preemptions for one run.
 
-    Attributes: followed: those that were.  The rest did not come up, or named a task that could not go on.
+    Attributes: followed: preemptions that were done.  The others did not come up, or named a task that had to wait.
     """
 
-    every_step = True
-    fixed_too = True
+    asked_when_alone = True
+    asked_in_fixed_order = True
     needs_sites = True
 
     def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = ()) -> None:
@@ -137,23 +138,19 @@ class Guided:
         return None
 
 
-class Guide:
-    """The sampler of one described schedule: every schedule is the same."""
+def sampler(options: Options) -> Unprofiled:
+    """Make the sampler of one schedule.  Option: record: the file of a record.  Raises UsageError."""
+    path = str(options["record"])
+    if not path:
+        raise UsageError(expected="guided:record=FILE", got="no file", where="--strategy guided")
+    record = Record.read(path)
+    preemptions, values = preemptions_of(record), choices_of(record)
+    return Unprofiled(lambda _: Guided(preemptions, values))
 
-    profiled = False
 
-    def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = ()) -> None:
-        self.preemptions = preemptions
-        self.values = values
-
-    @classmethod
-    def of_file(cls, path: str) -> Guide:
-        """Make one from a record file.  Raises UsageError."""
-        if not path:
-            raise UsageError(expected="guided:record=FILE", got="no file", where="--strategy guided")
-        record = Record.read(path)
-        return cls(preemptions_of(record), choices_of(record))
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Guided:
-        """Return the strategy of one run."""
-        return Guided(self.preemptions, self.values)
+STRATEGY = Registered(
+    "guided",
+    "the turning points of a saved record, as far as they still exist; one schedule only",
+    sampler,
+    {"record": ""},
+)

@@ -2,8 +2,8 @@
 
 Invariant: the task that runs has the highest priority of the enabled ones.  A bug of depth d (d - 1 ordering
 constraints beyond "who starts") in a program of n tasks and k points is found with chance >= 1 / (n * k**(d - 1)).
-Points are counted only where at least two tasks are enabled: elsewhere a change would be wasted; nor is a CHOOSE
-counted, which concerns nobody else.
+Points are counted only where at least two tasks are enabled: elsewhere a change would be wasted.  A CHOOSE is not
+counted either: no other task depends on it.
 
 Source: Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010.  The
 paper has no yields: a task that arrives at one falls below everybody, or its spinning would never end.
@@ -14,14 +14,14 @@ from __future__ import annotations
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Options, Profile, Profiled, Registered
 
 DEPTH_MAX = 10  # of a drawn depth; deeper bugs than that are beyond the guarantee anyway
 _YIELD, _CHOOSE = int(Kind.YIELD), int(Kind.CHOOSE)
 
 
 class _Priorities(dict[Task, float]):
-    """Gives a task its first priority when it is met: a uniformly random place among the first priorities."""
+    """Priorities by task; a new task gets a uniformly random place among the first priorities."""
 
     __slots__ = ("_draw",)
 
@@ -34,26 +34,24 @@ class _Priorities(dict[Task, float]):
         return value
 
 
-class Pct:
+class Pct(Drawing):
     """Priorities of one run.
 
     Args: draw: the stream of the run.  depth: d >= 1.  points: k, the points of a run.
     """
 
-    __slots__ = ("_changes", "_count", "_draw", "_low", "_next", "_priority")
-    every_step = False
-    fixed_too = False
+    __slots__ = ("_changes", "_count", "_low", "_next", "_priority")
 
     def __init__(self, draw: Draw, depth: int, points: int) -> None:
+        super().__init__(draw)
         k = max(1, points)
-        # (point, i), latest first; -i is the priority of whoever is demoted there, so the order of demotions is no
-        # order of priorities: the paper needs that
+        # (point, i), latest first; whoever is demoted there gets priority -i, so that a later demotion can be to a
+        # higher priority than an earlier one, as in the paper
         self._changes = sorted(((1 + int(draw() * k), i) for i in range(1, depth)), reverse=True)
         self._next = self._changes[-1][0] if self._changes else 0
         self._count = 0
         self._low = -float(depth)
         self._priority = _Priorities(draw)
-        self._draw = draw
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the enabled task of the highest priority, after the change that is due here."""
@@ -82,31 +80,25 @@ class Pct:
         return best
 
     def _change(self, enabled: list[Task]) -> None:
-        """Demote whoever would run; one more for each further change that fell on the same point."""
+        """Demote the task that would run, then the next, for each change that falls on this point."""
         changes = self._changes
         while changes and changes[-1][0] == self._count:
             self._priority[self._highest(enabled)] = -float(changes.pop()[1])
         self._next = changes[-1][0] if changes else 0
 
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
+
+def sampler(options: Options) -> Profiled:
+    """Make the sampler.  Option: depth: d; 0: drawn from 1..DEPTH_MAX for each schedule.  Raises UsageError."""
+    depth = int(options["depth"])
+    if depth < 0:
+        raise UsageError(expected="a depth >= 1, or 0 for drawn ones", got=depth, where="pct:depth")
+
+    def strategy(draw: Draw, profile: Profile) -> Pct:
+        return Pct(draw, depth or 1 + int(draw() * DEPTH_MAX), profile.points)
+
+    return Profiled(strategy)
 
 
-class PctSampler:
-    """Draws PCT schedules.
-
-    Args: depth: d, or 0 for one drawn uniformly from 1..DEPTH_MAX for each schedule.  Raises UsageError if negative.
-    """
-
-    profiled = True
-
-    def __init__(self, depth: int = 0) -> None:
-        if depth < 0:
-            raise UsageError(expected="a depth >= 1, or 0 for drawn ones", got=depth, where="pct:depth")
-        self.depth = depth
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Pct:
-        """Return the strategy of one run; k is the profile's number of points."""
-        assert profile is not None
-        return Pct(draw, self.depth or 1 + int(draw() * DEPTH_MAX), profile.points)
+STRATEGY = Registered(
+    "pct", "random priorities with depth - 1 changes; depth 0: drawn for each schedule", sampler, {"depth": 0}
+)

@@ -1,11 +1,11 @@
 """Strategy `postpone`: make a predicted lock-order cycle happen (after DeadlockFuzzer, PLDI 2009).
 
-Each task of the cycle is known by the lock that it wants while it holds another.  It is postponed when it is about to
-take that lock, until all of them stand there: each then holds what the next one wants.  Everything else, and everybody
-afterwards, walks at random.  If nobody but postponed tasks can go on, a random one of them passes once.
+Each task of the cycle wants one lock while it holds another.  A task that is about to take the lock that it wants is
+postponed, until all tasks of the cycle stand there: each then holds what the next one wants.  Other ops, and all ops
+after that, are picked at random.  If only postponed tasks can go on, a random one of them passes once.
 
-Invariant: the same draws give the same schedule; where one task can be taken nothing is drawn.  A cycle is known by
-lanes, so its locks have to be made where the order is fixed.  Not known: whether a bit lock was taken or only tried.
+Invariant: the same draws give the same schedule; a draw is made only where there is a choice.  A cycle names lanes, so
+its locks must be made where the order is fixed.  Not known: whether a bit lock was taken or only tried.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mmrace.runtime import live
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.strategy import SteeredRun
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Options, Registered, Unprofiled
 
 _TAKES = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.SLEEP)))
 _HOLDS = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.TRY)))
@@ -27,7 +27,7 @@ _WANT = re.compile(r"([^@\s]+)@(\d+)(?:/(\d+))?")
 
 
 class Want(NamedTuple):
-    """`task` is to be postponed before it takes `lane`, if given only while it holds `held`.
+    """Postpone `task` before it takes `lane`; only while it holds `held`, if that is given.
 
     A sleeping bit lock has two lanes, its bit and its queue: one Want for each.
     """
@@ -54,38 +54,38 @@ def parse_wants(text: str) -> tuple[Want, ...]:
     return tuple(wants)
 
 
-class Postpone:
+class Postpone(Drawing):
     """Postpones the tasks of one cycle for one run.
 
     Args: wants: see `Want`; pairs (task, lane) will do.
     """
 
-    every_step = True
-    fixed_too = False
+    asked_when_alone = True
 
     def __init__(self, wants: Sequence[tuple[str, int] | Want], draw: Draw) -> None:
         self._wants: dict[str, list[Want]] = {}
         for want in wants:
             self._wants.setdefault(want[0], []).append(Want(*want))
-        self._draw = draw
+        super().__init__(draw)
         self._held: dict[str, set[int]] = {name: set() for name in self._wants}
         self._watched = {want.held for each in self._wants.values() for want in each}
         self._met = False
+        self._tasks: Sequence[Task] = ()
+
+    def attach(self, run: SteeredRun) -> None:
+        """Take the list of the run's tasks, which grows with the run."""
+        self._tasks = run.tasks
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return any task that is not postponed, if there is one."""
+        """Return a random task that is not postponed; if all are, a random one of them."""
         if not self._met:
             self._met = self._all_there()
         free = enabled if self._met else [task for task in enabled if not self._there(task)]
-        task = self._any(free or enabled)
+        task = self._pick_any(free or enabled)
         self._follow(task)
         return task
 
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n)."""
-        return int(self._draw() * n)
-
-    def _any(self, tasks: list[Task]) -> Task:
+    def _pick_any(self, tasks: list[Task]) -> Task:
         return tasks[int(self._draw() * len(tasks))] if len(tasks) > 1 else tasks[0]
 
     def _there(self, task: Task) -> bool:
@@ -96,10 +96,10 @@ class Postpone:
         return any(want.lane == lane and (want.held is None or want.held in held) for want in wants)
 
     def _all_there(self) -> bool:
-        return {task.name for task in live.engine.tasks if self._there(task)} == self._wants.keys()
+        return {task.name for task in self._tasks if self._there(task)} == self._wants.keys()
 
     def _follow(self, task: Task) -> None:
-        """Note what a task of the cycle takes and drops by the op that it does now."""
+        """Note which lock a task of the cycle takes or drops by its pending op."""
         lane, kind = task.pending >> SHIFT, task.pending & KIND_MASK
         if lane in self._watched and task.name in self._held:
             if kind in _HOLDS:
@@ -108,14 +108,12 @@ class Postpone:
                 self._held[task.name].discard(lane)
 
 
-class Postponing:
-    """The sampler of schedules that head for one cycle."""
+def sampler(options: Options) -> Unprofiled:
+    """Make the sampler.  Option: cycle: see `parse_wants`.  Raises UsageError."""
+    wants = parse_wants(str(options["cycle"]))
+    return Unprofiled(lambda draw: Postpone(wants, draw))
 
-    profiled = False
 
-    def __init__(self, wants: Sequence[tuple[str, int] | Want]) -> None:
-        self.wants = tuple(wants)
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Postpone:
-        """Return the strategy of one run."""
-        return Postpone(self.wants, draw)
+STRATEGY = Registered(
+    "postpone", "random walk that heads for a cycle of locks, TASK@LANE/HELD+TASK@LANE/HELD", sampler, {"cycle": ""}
+)

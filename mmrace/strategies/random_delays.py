@@ -1,10 +1,10 @@
 """Strategy `random-delays`: fair order without preemption, but for a few delays at random points.
 
-A task runs until it blocks, yields or ends; then the next by id, cyclically, has its turn.  A delay skips the one
-that would run.  Invariant: a schedule has at most `bound` delays, their number drawn from 1..bound, each at a
-uniformly random point: the sampled form of the bounded search.
+A task runs until it blocks, yields or ends; then the next by id, cyclically, has its turn.  A delay skips the task
+that would run.  Invariant: a schedule has at most `bound` delays: their number is drawn from 1..bound, the point of
+each uniformly.  `delay.py` enumerates what is sampled here.
 
-Source: Emmi, Qadeer, Rakamaric, "Delay-bounded scheduling", POPL 2011 (which enumerates the delays).
+Source: Emmi, Qadeer, Rakamaric, "Delay-bounded scheduling", POPL 2011.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from __future__ import annotations
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Options, Profile, Profiled, Registered
 
-BOUND = 3  # most known bugs need fewer; see SEARCH.md, section 0
+BOUND = 3  # most bugs that are known need one or two delays
 _YIELD = int(Kind.YIELD)
 
 
-def after(enabled: list[Task], task: Task) -> Task:
+def next_after(enabled: list[Task], task: Task) -> Task:
     """Return the next enabled task by id, cyclically."""
     number = task.id
     first = best = None
@@ -32,54 +32,46 @@ def after(enabled: list[Task], task: Task) -> Task:
     return found
 
 
-class RandomDelays:
+class RandomDelays(Drawing):
     """Delays of one run.
 
     Args: draw: the stream of the run.  delays: how many.  points: the points of a run.
     """
 
-    __slots__ = ("_count", "_delays", "_draw", "_next")
-    every_step = False
-    fixed_too = False
+    __slots__ = ("_count", "_delays", "_next")
 
     def __init__(self, draw: Draw, delays: int, points: int) -> None:
+        super().__init__(draw)
         k = max(1, points)
         self._delays = sorted((1 + int(draw() * k) for _ in range(delays)), reverse=True)
         self._next = self._delays[-1] if delays else 0
         self._count = 0
-        self._draw = draw
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return the running task while it can, else the next; the one after for each delay that is due."""
-        task = running if running.on and running.pending & KIND_MASK != _YIELD else after(enabled, running)
+        """Return the running task while it can go on, else the next one; skip one task for each delay that is due."""
+        task = running if running.on and running.pending & KIND_MASK != _YIELD else next_after(enabled, running)
         if len(enabled) == 1:
             return task
         self._count += 1
         while self._count == self._next:
-            task = after(enabled, task)
+            task = next_after(enabled, task)
             self._delays.pop()
             self._next = self._delays[-1] if self._delays else 0
         return task
 
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
+
+def sampler(options: Options) -> Profiled:
+    """Make the sampler.  Option: bound: most delays of a schedule.  Raises UsageError."""
+    bound = int(options["bound"])
+    if bound < 1:
+        raise UsageError(expected="a bound >= 1", got=bound, where="random-delays:bound")
+
+    def strategy(draw: Draw, profile: Profile) -> RandomDelays:
+        return RandomDelays(draw, 1 + int(draw() * bound), profile.points)
+
+    return Profiled(strategy)
 
 
-class RandomDelaysSampler:
-    """Draws delay-bounded schedules.
-
-    Args: bound: most delays of a schedule.  Raises UsageError if it is not positive.
-    """
-
-    profiled = True
-
-    def __init__(self, bound: int = BOUND) -> None:
-        if bound < 1:
-            raise UsageError(expected="a bound >= 1", got=bound, where="random-delays:bound")
-        self.bound = bound
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> RandomDelays:
-        """Return the strategy of one run; delays fall on the profile's number of points."""
-        assert profile is not None
-        return RandomDelays(draw, 1 + int(draw() * self.bound), profile.points)
+STRATEGY = Registered(
+    "random-delays", "turns without preemption, but for up to `bound` random delays", sampler, {"bound": BOUND}
+)

@@ -7,37 +7,18 @@ a task with many ops before its race is rarely through them when the other is at
 from __future__ import annotations
 
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Drawing, Registered, Unprofiled
 
 
-class RandomWalk:
-    """Uniform choice among the enabled tasks.
+class RandomWalk(Drawing):
+    """Uniform choice among the enabled tasks."""
 
-    Args: draw: the stream of the run.
-    """
-
-    __slots__ = ("_draw",)
-    every_step = False
-    fixed_too = False
-
-    def __init__(self, draw: Draw) -> None:
-        self._draw = draw
+    __slots__ = ()
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return one of `enabled`."""
         n = len(enabled)
         return enabled[int(self._draw() * n)] if n > 1 else enabled[0]
 
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
 
-
-class RandomWalkSampler:
-    """Draws random walks."""
-
-    profiled = False
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> RandomWalk:
-        """Return the strategy of one run."""
-        return RandomWalk(draw)
+STRATEGY = Registered("random", "random walk: any enabled task, equal chances", lambda _: Unprofiled(RandomWalk))

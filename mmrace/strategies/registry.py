@@ -1,180 +1,130 @@
-"""Strategies by name: ``pos``, or with options ``pct:depth=3``.
+"""Strategies by name: every file of this folder that has a ``STRATEGY``, and what users register.
 
-`register` adds one; the names that come with mmrace are registered at the end of this file.  Invariant: a text that
-`parse` accepts names a registered strategy and only options that it has.
+Invariant: a text that `parse` accepts names a registered strategy and only options that it has.  Strategies must not
+import this file: it imports them.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+from typing import cast, get_args
 
-from mmrace.runtime.errors import UsageError
-from mmrace.strategies.bounded import DelayBounded, Enumerate, PreemptionBounded
-from mmrace.strategies.contract import Sampler, Systematic
-from mmrace.strategies.dpor import Dpor
-from mmrace.strategies.guided import Guide
-from mmrace.strategies.pct import PctSampler
-from mmrace.strategies.pos import PosSampler
-from mmrace.strategies.postpone import Postponing, parse_wants
-from mmrace.strategies.random_delays import BOUND, RandomDelaysSampler
-from mmrace.strategies.random_walk import RandomWalkSampler
-from mmrace.strategies.round_robin import RoundRobinSampler
-from mmrace.strategies.script import Scripted
-from mmrace.strategies.surw import SurwSampler
-from mmrace.strategies.urw import UrwSampler
+from mmrace import strategies
+from mmrace.runtime.errors import UsageError, unknown
+from mmrace.strategies.contract import Kind, Mix, Options, OuterLoop, Registered, Sampler, Systematic
+from mmrace.strategies.text import WHERE, StrategyText
 
-Options = Mapping[str, int | str]
+NAME = "STRATEGY"
+"""What a file calls the strategy that it registers."""
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_registered: dict[str, Registered] = {}
 
 
-@dataclass(frozen=True)
-class Known:
-    """One registered strategy.
-
-    Args: name, title.  make: options (complete) -> the sampler or the systematic search.  options: defaults; an int
-    default makes it a number.  systematic: `make` returns a `Systematic`.
-    """
-
-    name: str
-    title: str
-    make: Callable[[Options], Sampler | Systematic]
-    options: Options = field(default_factory=dict)
-    systematic: bool = False
+def register(strategy: Registered, where: str = "register") -> None:
+    """Make a strategy known by its name.  Raises UsageError if another one has the name."""
+    if _registered.setdefault(strategy.name, strategy) is not strategy:
+        try_ = f"{NAME} = Registered(name, title, make) with another name"
+        raise UsageError(expected="a name that is not taken", got=strategy.name, where=where, try_=try_)
 
 
-_known: dict[str, Known] = {}
-
-
-def register(strategy: Known) -> None:
-    """Make a strategy known by its name.  Raises UsageError if the name is taken."""
-    if strategy.name in _known:
-        raise UsageError(expected="a name that is not taken", got=strategy.name, where="register")
-    _known[strategy.name] = strategy
+def register_of(module: ModuleType, where: str) -> None:
+    """Register what a module calls `STRATEGY`, if it has one.  Raises UsageError."""
+    strategy = vars(module).get(NAME)
+    if strategy is None:
+        return
+    if not isinstance(strategy, Registered):
+        raise UsageError(expected=f"{NAME} = Registered(name, title, make)", got=strategy, where=where)
+    register(strategy, where)
 
 
 def names() -> list[str]:
     """Return the names of all registered strategies."""
-    return sorted(_known)
+    return sorted(_registered)
 
 
-def get(name: str) -> Known:
+def entries() -> list[Registered]:
+    """Return all registered strategies, those around others first, then samplers, then walks."""
+    return sorted(_registered.values(), key=lambda strategy: (_KINDS.index(strategy.kind), strategy.name))
+
+
+def get(name: str) -> Registered:
     """Return a registered strategy.  Raises UsageError that names the closest ones."""
-    if name not in _known:
-        close = difflib.get_close_matches(name, _known)
-        raise UsageError(
-            expected=f"a strategy out of {', '.join(names())}", got=name, where="--strategy", try_=" or ".join(close)
-        )
-    return _known[name]
+    if name not in _registered:
+        raise unknown("a strategy", name, names(), where=WHERE, try_="`mmrace list strategies` shows all of them")
+    return _registered[name]
+
+
+def kind_of(text: str) -> Kind | None:
+    """Return the kind of the strategy that a text names; None for an unknown name, as an old record may have."""
+    strategy = _registered.get(StrategyText.of(text).name)
+    return None if strategy is None else strategy.kind
 
 
 def is_systematic(text: str) -> bool:
-    """Say whether a text names a walk through a tree.  An unknown name, as an old record may have, is none."""
-    known = _known.get(text.partition(":")[0])
-    return known is not None and known.systematic
+    """Say whether a text names a walk through a tree; False for an unknown name, as an old record may have."""
+    return kind_of(text) == "walk"
 
 
-def parse(text: str) -> tuple[Known, dict[str, int | str]]:
-    """Read ``name`` or ``name:key=value,key=value``; return the strategy and its complete options.
-
-    Raises UsageError.
-    """
-    name, _, rest = text.partition(":")
-    strategy = get(name)
-    options = dict(strategy.options)
-    for pair in filter(None, rest.split(",")):
-        key, equals, value = pair.partition("=")
-        if not equals or key not in options:
-            known = ", ".join(options) or "none"
-            raise UsageError(expected=f"options of {name}: {known}", got=pair, where="--strategy")
-        if isinstance(options[key], int):
-            if not value.lstrip("-").isdigit():
-                raise UsageError(expected=f"a number for {key}", got=value, where="--strategy")
-            options[key] = int(value)
-        else:
-            options[key] = value
-    return strategy, options
+def parse(text: str) -> tuple[Registered, Options]:
+    """Read a text; return the strategy and its complete options.  Raises UsageError."""
+    parts = StrategyText.of(text)
+    strategy = get(parts.name)
+    return strategy, parts.options(strategy.options)
 
 
-# Samplers.  Their modules must not import this one.
-register(Known("random", "random walk: any enabled task, equal chances", lambda _: RandomWalkSampler()))
-register(Known("pos", "partial-order sampling", lambda _: PosSampler()))
-register(Known("urw", "uniform random walk, by what each task still has to do", lambda _: UrwSampler()))
-register(Known("surw", "uniform orders of the accesses to one drawn lane", lambda _: SurwSampler()))
-register(
-    Known(
-        "pct",
-        "random priorities with depth - 1 changes; depth 0: drawn for each schedule",
-        lambda options: PctSampler(int(options["depth"])),
-        {"depth": 0},
-    )
-)
-register(
-    Known(
-        "random-delays",
-        "turns without preemption, but for up to `bound` random delays",
-        lambda options: RandomDelaysSampler(int(options["bound"])),
-        {"bound": BOUND},
-    )
-)
-register(
-    Known(
-        "round-robin",
-        "fair turns of `turn` ops; one schedule only",
-        lambda options: RoundRobinSampler(int(options["turn"])),
-        {"turn": 1},
-    )
-)
-register(
-    Known(
-        "script",
-        "a schedule that a person wrote; one schedule only",
-        lambda options: Scripted(str(options["text"])),
-        {"text": ""},
-    )
-)
-register(
-    Known(
-        "guided",
-        "the turning points of a saved record, as far as they still exist; one schedule only",
-        lambda options: Guide.of_file(str(options["record"])),
-        {"record": ""},
-    )
-)
-register(
-    Known(
-        "postpone",
-        "random walk that heads for a cycle of locks, TASK@LANE/HELD+TASK@LANE/HELD",
-        lambda options: Postponing(parse_wants(str(options["cycle"]))),
-        {"cycle": ""},
-    )
-)
+def sampler(text: str, try_: str = "mmrace explore, which walks the whole tree") -> Sampler:
+    """Make the sampler that a text names.  Raises UsageError, also for a strategy of another kind."""
+    strategy, options = parse(text)
+    if strategy.kind != "sampler":
+        raise UsageError(expected="a strategy that draws single schedules", got=text, where=WHERE, try_=try_)
+    return cast("Sampler", strategy.make(options))
 
-# Systematic searches.
-register(
-    Known(
-        "preemption",
-        "every schedule with up to `bound` preemptions, fewest first",
-        lambda options: PreemptionBounded(int(options["bound"])),
-        {"bound": 2},
-        systematic=True,
-    )
-)
-register(
-    Known(
-        "delay",
-        "every schedule with up to `bound` delays against turns without preemption, fewest first",
-        lambda options: DelayBounded(int(options["bound"])),
-        {"bound": 3},
-        systematic=True,
-    )
-)
-register(
-    Known(
-        "dpor",
-        "every class of interleavings once: source-DPOR with sleep sets",
-        lambda _: Dpor(),
-        systematic=True,
-    )
-)
-register(Known("enumerate", "every interleaving, without any reduction", lambda _: Enumerate(), systematic=True))
+
+def walk(text: str) -> Systematic:
+    """Make the systematic search that a text names.  Raises UsageError, also for a strategy of another kind."""
+    strategy, options = parse(text)
+    if strategy.kind != "walk":
+        raise UsageError(expected="a strategy that walks a tree", got=text, where=WHERE, try_="dpor")
+    return cast("Systematic", strategy.make(options))
+
+
+def member_by_turn(text: str, turn: int) -> str:
+    """Return the text of one of many schedules: a mix gives its members in turn, any other text stays."""
+    return _member(text, turn)
+
+
+def member_by_seed(text: str, seed: int) -> str:
+    """Return the text of a run that stands alone, without a turn: its seed takes the member of a mix."""
+    return _member(text, seed)
+
+
+def _member(text: str, index: int) -> str:
+    if kind_of(text) != "mix":
+        return text
+    strategy, options = parse(text)
+    return cast("Mix", strategy.make(options)).member(index)
+
+
+def check(text: str, *, systematic: bool = False) -> None:
+    """Raise UsageError for a text that names nothing, has wrong options, or asks for a walk if not `systematic`."""
+    strategy, options = parse(text)
+    if strategy.kind == "walk" and systematic:
+        walk(text)
+    elif strategy.kind == "loop":
+        sampler(cast("OuterLoop", strategy.make(options)).base, try_=f"{strategy.name}:base=pos")
+    elif strategy.kind != "mix":
+        sampler(text)
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.iter_modules(package.__path__):
+        if not found.ispkg:
+            yield importlib.import_module(f"{package.__name__}.{found.name}")
+
+
+for _module in _modules(strategies):
+    register_of(_module, _module.__name__)

@@ -1,25 +1,21 @@
 """Strategy `round-robin`: fair turns of a fixed number of ops; no search at all.
 
-Invariant: draws nothing, so that every schedule of a scenario is the same; for smoke tests and as a reference run.
+Invariant: draws nothing, so that every schedule of a program is the same; for smoke tests and as a reference run.
 """
 
 from __future__ import annotations
 
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.strategy import RoundRobin
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Options, Registered, Unprofiled
 
 
-class RoundRobinSampler:
-    """Hands out the fair strategy.
+def sampler(options: Options) -> Unprofiled:
+    """Make the sampler.  Option: turn: ops that a task does before the next one's turn.  Raises UsageError."""
+    turn = int(options["turn"])
+    if turn < 1:
+        raise UsageError(expected="a turn >= 1", got=turn, where="round-robin:turn")
+    return Unprofiled(lambda _: RoundRobin(turn))
 
-    Args: turn: ops that a task does before the next one's turn, >= 1.
-    """
 
-    profiled = False
-
-    def __init__(self, turn: int = 1) -> None:
-        self.turn = turn
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> RoundRobin:
-        """Return the strategy of one run."""
-        return RoundRobin(self.turn)
+STRATEGY = Registered("round-robin", "fair turns of `turn` ops; one schedule only", sampler, {"turn": 1})

@@ -15,11 +15,9 @@ A script is clauses, separated by ";", then perhaps one for the rest:
 SITE is a name as records and findings have it: ``function:name#k``; ``caller > function:name#k`` if only that caller is
 meant.  There is no line number in it.  Where a program fixes the order (set-up) the script is not asked.
 
-A task that was not spawned yet is waited for: the oldest task that can go on does.  A clause that cannot be met (its
+While the task of a clause is not spawned yet, the oldest task that can go on does.  A clause that cannot be met (its
 task has to wait, or ended, before it got there) is given up and the next one begins; `unreached` says which and why.
-`choose` gives the ordinary value.  Invariant: nothing is drawn: a script on a program gives one schedule.
-
-Needs an engine that keeps sites and takes every plain access for a point.
+`choose` gives the ordinary value.  Invariant: a script on a program gives one schedule.
 """
 
 from __future__ import annotations
@@ -29,15 +27,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmrace.runtime import live
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.sites import site_name
-from mmrace.runtime.strategy import RoundRobin
+from mmrace.runtime.strategy import BaseStrategy, RoundRobin, SteeredRun
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Options, Registered, Unprofiled
 
-_NOWHERE = (int(Kind.BEGIN), int(Kind.EXIT))
+_WITHOUT_SITE = (int(Kind.BEGIN), int(Kind.EXIT))
 _NAME = r"(?:<\w+>|[^\W\d]\w*)"
 _SITE = re.compile(rf"(?:{_NAME} > )?{_NAME}(?::{_NAME}(?:#\d+)?)?")
 _FORMS = "TASK until SITE, TASK until SITE*N, TASK until blocked, TASK until end, TASK for N, rest fair, rest TASK TASK"
@@ -56,7 +53,7 @@ class Clause:
 
 
 def parse_script(text: str) -> tuple[list[Clause], list[str]]:
-    """Read a script: its clauses, and the tasks that go first in the rest (none: in fair turns).  Raises UsageError."""
+    """Read a script: its clauses, and the tasks that go first in the rest ([]: fair turns).  Raises UsageError."""
     parts = [part.strip() for part in text.strip().rstrip(";").split(";")]
     rest: list[str] = []
     if re.fullmatch(r"rest\b.*", parts[-1]):
@@ -110,14 +107,13 @@ def _where(number: int) -> str:
     return f"script clause {number}"
 
 
-class Script:
-    """Follows a script for one run.  Raises UsageError for a text that is none.
+class Script(BaseStrategy):
+    """Follows a script for one run.  Raises UsageError for a text that is not a script.
 
     Attributes: unreached: one line for each clause that was given up, or that the run's end left; empty if all is well.
     """
 
-    every_step = True
-    fixed_too = False
+    asked_when_alone = True
     needs_sites = True
 
     def __init__(self, text: str) -> None:
@@ -128,10 +124,22 @@ class Script:
         self._given_up: list[str] = []
         self._fair = RoundRobin()
 
+    def attach(self, run: SteeredRun) -> None:
+        """Take the list of the run's tasks, which grows with the run."""
+        self._tasks = run.tasks
+
+    def finish(self) -> None:
+        """Raise UsageError if some clause was not reached."""
+        if self.unreached:
+            raise UsageError(
+                expected="a script whose clauses are all reached",
+                got="; ".join(self.unreached),
+                where="script",
+                try_="name sites as `mmrace show` prints them",
+            )
+
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return the task of the clause, or of the rest.  Raises UsageError if the engine keeps no sites."""
-        if not self._tasks:
-            self._begin()
+        """Return the task of the clause, or of the rest."""
         while self._at < len(self.clauses):
             clause = self.clauses[self._at]
             task = self._find(clause.task)
@@ -146,16 +154,6 @@ class Script:
                 self._count += clause.what == "ops"
                 return task
         return self._of_rest(enabled, running, step)
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return the ordinary value."""
-        return 0
-
-    def _begin(self) -> None:
-        engine = live.engine
-        self._tasks = engine.tasks
-        if not getattr(engine, "with_sites", True):
-            raise UsageError(expected="an engine that keeps sites", got="none", where="script", try_="sites=True")
 
     def _next(self) -> None:
         self._at += 1
@@ -223,21 +221,17 @@ def _ended(task: Task) -> bool:
 
 
 def _stands_at(task: Task, site: str) -> bool:
-    if task.pending & KIND_MASK in _NOWHERE:
+    if task.pending & KIND_MASK in _WITHOUT_SITE:
         return False
     name = site_name(task.site)
     return name is not None and site in (name, name.rpartition(" > ")[2])
 
 
-class Scripted:
-    """The sampler of one script: every schedule is the same.  Raises UsageError for a text that is none."""
+def sampler(options: Options) -> Unprofiled:
+    """Make the sampler of one schedule.  Option: text: the script.  Raises UsageError."""
+    text = str(options["text"])
+    parse_script(text)
+    return Unprofiled(lambda _: Script(text))
 
-    profiled = False
 
-    def __init__(self, text: str) -> None:
-        parse_script(text)
-        self.text = text
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Script:
-        """Return the strategy of one run."""
-        return Script(self.text)
+STRATEGY = Registered("script", "a schedule that a person wrote; one schedule only", sampler, {"text": ""})

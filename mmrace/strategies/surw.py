@@ -1,11 +1,11 @@
 """Strategy `surw`: uniform over the orders of the accesses to one lane, drawn for each schedule.
 
-Which task does the next access is decided first (`_intend`, by the accesses that each still has to do); until it has,
-other tasks that come to an access of theirs are held.  Invariant: if nothing blocks and every run does the accesses of
-the profile, all orders of the lane's accesses are equally likely, whatever else the tasks do.
+First the task that does the next access is drawn (`_intend`), weighed by the accesses that each task still has to do.
+Until that task did it, other tasks that come to an access are held.  Invariant: if no task blocks and every run does
+the accesses of the profile, all orders of the lane's accesses are equally likely, whatever else the tasks do.
 
-The lane is drawn among those that two tasks touch and one writes, by the number of accesses.  It is taken as the
-engine sees it: a flag word's LOAD and STORE are no accesses of its bits.
+The lane is drawn among those that two tasks touch and one writes, weighed by the number of accesses.  Lanes are the
+engine's: LOAD and STORE of a flag word do not count as accesses of its bits.
 
 Source: Zhao et al., "Selectively Uniform Concurrency Testing", ASPLOS 2025, section 4 and artefact.
 """
@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile, Profiled, Registered
 from mmrace.strategies.urw import subtrees
 
 VALVE_STEPS = 1024
-"""After so many ops all priorities are drawn anew: a task that spins cannot keep one with a low priority waiting."""
+"""After so many ops all priorities are drawn anew, or a task that spins could keep another waiting for ever."""
 NO_LANE = -1
 _NONE = -1.0  # below every draw
 
@@ -43,7 +43,7 @@ def accesses_of(lane: int, profile: Profile) -> dict[str, float]:
 
 
 class _Priorities(dict[Task, float]):
-    """Says that a task is met, before it has a priority."""
+    """Priorities by task; tells `meet` of a new task, which has none yet."""
 
     __slots__ = ("_meet",)
 
@@ -56,19 +56,18 @@ class _Priorities(dict[Task, float]):
         return _NONE
 
 
-class Surw:
+class Surw(Drawing):
     """Weights and priorities of one run.
 
     Args: draw: the stream of the run.  profile: what a run does.
     """
 
-    __slots__ = ("_draw", "_held", "_intend", "_lane", "_parents", "_priority", "_valve", "_weights", "_whole")
-    every_step = True
+    __slots__ = ("_held", "_intend", "_lane", "_parents", "_priority", "_valve", "_weights", "_whole")
+    asked_when_alone = True
     """An access that was done while it was the only enabled op has to be counted too."""
-    fixed_too = False
 
     def __init__(self, draw: Draw, profile: Profile) -> None:
-        self._draw = draw
+        super().__init__(draw)
         self._lane = draw_lane(draw, profile)
         self._parents = profile.parents
         self._whole = subtrees(accesses_of(self._lane, profile), profile.parents)
@@ -97,7 +96,7 @@ class Surw:
                 if value > highest and not task.bit & held:
                     highest = value
                     best = task
-            if best is None:  # whoever should come next cannot: it is blocked, or has no access left
+            if best is None:  # the task that should come next is blocked, or has no access left
                 self._held = 0
                 self._intend = None
             elif best.pending >> SHIFT != self._lane or self._admit(best, enabled):
@@ -105,11 +104,11 @@ class Surw:
                 return best
 
     def _admit(self, task: Task, enabled: list[Task]) -> bool:
-        """Let a task at an access of the lane do it if it is its turn; else hold it."""
+        """Return whether a task may do its access of the lane now; hold the task if another one has to come first."""
         weights = self._weights
         weights[task] = max(1.0, weights[task])
         if self._intend is None:
-            self._intend = self._drawn(enabled)
+            self._intend = self._draw_task(enabled)
         if task is not self._intend:
             self._held |= task.bit
             return False
@@ -118,7 +117,7 @@ class Surw:
         self._held = 0
         return True
 
-    def _drawn(self, enabled: list[Task]) -> Task:
+    def _draw_task(self, enabled: list[Task]) -> Task:
         weights = self._weights
         rest = self._draw() * sum(weights[task] for task in enabled)
         drawn = enabled[0]
@@ -131,7 +130,7 @@ class Surw:
         return drawn
 
     def _meet(self, task: Task) -> None:
-        """Weigh a new task; its parent had its accesses until now, and perhaps the next turn for it."""
+        """Weigh a new task.  Until now its parent stood for it, perhaps in the next turn too."""
         weights = self._weights
         name = task.name
         weight = weights[task] = self._whole.get(name, 0.0)
@@ -145,17 +144,5 @@ class Surw:
             self._intend = task
         weights[parent] = max(0.0, before - weight)
 
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
 
-
-class SurwSampler:
-    """Draws selectively uniform random walks."""
-
-    profiled = True
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Surw:
-        """Return the strategy of one run."""
-        assert profile is not None
-        return Surw(draw, profile)
+STRATEGY = Registered("surw", "uniform orders of the accesses to one drawn lane", lambda _: Profiled(Surw))

@@ -1,8 +1,8 @@
 """Strategy `urw`: a random walk that weighs each task by the ops that it and its children still have to do.
 
-Invariant: if nothing blocks and every run does the ops of the profile, all interleavings are equally likely.
-Elsewhere it is a heuristic: a task that does more than its profile said goes on with weight 1.  A CHOOSE is done at
-once and not counted: it concerns nobody else, and `Profile.ops` should leave it out.
+Invariant: if no task blocks and every run does the ops of the profile, all interleavings are equally likely.  In other
+programs the weights are a heuristic: a task that does more than its profile said goes on with weight 1.  A CHOOSE is
+done at once and not counted, in `Profile.ops` neither: no other task depends on it.
 
 Source: Zhao et al., "Selectively Uniform Concurrency Testing", ASPLOS 2025, section 3.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Profile
+from mmrace.strategies.contract import Draw, Drawing, Profile, Profiled, Registered
 
 _CHOOSE = int(Kind.CHOOSE)
 
@@ -30,7 +30,7 @@ def subtrees(own: Mapping[str, float], parents: Mapping[str, str]) -> dict[str, 
 
 
 class _Weights(dict[Task, float]):
-    """Weighs a task when it is met, and takes that from its parent, who had it until then."""
+    """Weights by task.  A new task's weight is taken from its parent, which stood for both."""
 
     __slots__ = ("_parents", "_whole")
 
@@ -48,19 +48,18 @@ class _Weights(dict[Task, float]):
         return weight
 
 
-class Urw:
+class Urw(Drawing):
     """Weights of one run.
 
     Args: draw: the stream of the run.  profile: what a run does.
     """
 
-    __slots__ = ("_draw", "_weights")
-    every_step = True
+    __slots__ = ("_weights",)
+    asked_when_alone = True
     """An op that was done while it was the only one has to be counted too."""
-    fixed_too = False
 
     def __init__(self, draw: Draw, profile: Profile) -> None:
-        self._draw = draw
+        super().__init__(draw)
         self._weights = _Weights(profile)
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
@@ -74,7 +73,7 @@ class Urw:
             for task in enabled:
                 total += weights[task]
             if len(weights) == met:
-                break  # else: a new task took weight from one that was added up already
+                break  # a new task takes weight from its parent, which may be in the sum already: add up again
         best = enabled[0]
         if len(enabled) > 1:
             rest = self._draw() * total
@@ -87,17 +86,5 @@ class Urw:
             weights[best] = left - 1.0
         return best
 
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return a value in range(n), each with equal chances."""
-        return int(self._draw() * n)
 
-
-class UrwSampler:
-    """Draws uniform random walks."""
-
-    profiled = True
-
-    def strategy(self, draw: Draw, profile: Profile | None) -> Urw:
-        """Return the strategy of one run."""
-        assert profile is not None
-        return Urw(draw, profile)
+STRATEGY = Registered("urw", "uniform random walk, by what each task still has to do", lambda _: Profiled(Urw))

@@ -20,15 +20,15 @@ from mmrace.installed import MAKERS
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.play import Play, play
 from mmrace.runs.spec import RunSpec, derive
-from mmrace.runs.strategy_of import choose
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.controlled import Controlled
 from mmrace.search.explore.walk import Walk
 from mmrace.search.pool.cores import cores
-from mmrace.strategies import portfolio
+from mmrace.strategies import registry
 from mmrace.strategies.dpor import Dpor
-from mmrace.strategies.feedback import Corpus, Shown, grow, shown, stream
+from mmrace.strategies.feedback import Corpus, Shown, collect, grow, stream
 from mmrace.strategies.order.classes import ClassDigest, Classes
-from mmrace.strategies.pos import PosSampler
+from mmrace.strategies.pos import Pos
 
 SCENARIO = "async-vs-commit"  # the program that `exhaustive.py` calls async-1
 PARAMS: tuple[tuple[str, int | str], ...] = (
@@ -50,10 +50,10 @@ def sample(strategy: str, schedules: int) -> tuple[Classes, float]:
     classes = Classes()
     began = time.perf_counter()
     for i in range(schedules):
-        text = portfolio.resolve(strategy, i)
+        text = registry.member_by_turn(strategy, i)
         spec = RunSpec(SCENARIO, PARAMS, engine="fiber", strategy=text, seed=derive(SEED, "schedule", i))
         program = MAKERS.program(spec)
-        with play(program, spec, choose(program, spec), watch=ClassDigest) as played:
+        with play(program, spec, strategy_for(program, spec), watch=ClassDigest) as played:
             classes.add(_digest(played))
     return classes, time.perf_counter() - began
 
@@ -69,10 +69,10 @@ def feed(schedules: int) -> tuple[Classes, float]:
         results: list[Shown] = []
         for index in range(corpus.start, corpus.start + GENERATION):
             tape = stream(SEED, index, corpus)
-            with play(program, spec, Chosen(PosSampler().strategy(tape, None)), watch=ClassDigest) as played:
+            with play(program, spec, Chosen(Pos(tape)), watch=ClassDigest) as played:
                 classes.add(_digest(played))
                 assert isinstance(played.engine, Controlled)
-                results.append(shown(tape, played.engine, played.record))
+                results.append(collect(tape, played.engine, played.record))
         corpus = grow(corpus, results)
     return classes, time.perf_counter() - began
 

@@ -54,10 +54,11 @@ from mmrace.runtime.fields import FIELD_FILE
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
 from mmrace.scenarios.build import build
 from mmrace.scenarios.tables import KERNEL
-from mmrace.strategies.random_walk import RandomWalkSampler
+from mmrace.strategies.random_walk import RandomWalk
 
 BARS = {
     "gate, a switch / lock ping-pong": 1.5,
@@ -87,20 +88,13 @@ Figures = dict[str, list[float]]
 # -- points ---------------------------------------------------------------------------------------------------------
 
 
-class Alternate:
+class Alternate(BaseStrategy):
     """A strategy for two tasks: the other one, at every point."""
-
-    every_step = False
-    fixed_too = False
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the enabled task that does not run."""
         first = enabled[0]
         return enabled[1] if running is first else first
-
-    def choose(self, task: Task, n: int, step: int) -> int:
-        """Return the ordinary value."""
-        return 0
 
 
 class Stay(Alternate):
@@ -197,7 +191,7 @@ def whole(seed: int) -> tuple[Controlled, Stage]:
     """Do one run; return its engine and stage."""
     scenario = scenarios.get(SCENARIO)
     params = scenario.merged(PARAMS)
-    strategy = RandomWalkSampler().strategy(random.Random(seed).random, None)
+    strategy = RandomWalk(random.Random(seed).random)
     ncpus, steps_max = scenario.ncpus(params), scenario.steps(params)
     engine = FiberEngine(strategy, seed=seed, ncpus=ncpus, steps_max=steps_max, tables=KERNEL)
     stage = Stage(params)

@@ -36,20 +36,19 @@ from mmrace.history.canaries import canaries
 from mmrace.history.canary import Canary
 from mmrace.installed import MAKERS
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs import strategy_of
 from mmrace.runs.judge import judge
 from mmrace.runs.play import play
 from mmrace.runs.profile import profile_of, racing
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec, derive
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.controlled import Controlled
 from mmrace.search.explore.generations import Loop
 from mmrace.search.explore.one import visited
 from mmrace.search.explore.walk import Walk
 from mmrace.search.pool.cores import cores
 from mmrace.strategies import portfolio, registry
-from mmrace.strategies.contract import Systematic
-from mmrace.strategies.feedback import NOTHING, Shown, shown
+from mmrace.strategies.feedback import NOTHING, Shown, collect, is_feedback
 
 STRATEGIES = (
     "portfolio", "random", "pos", "surw", "urw", "pct", "random-delays", "feedback:base=pos",
@@ -115,8 +114,8 @@ def spec_of(canary: Canary, text: str, engine: str, seed: int) -> RunSpec:
 
 def is_systematic(text: str) -> bool:
     """Say whether a text asks for a walk of a tree.  Raises UsageError for an unknown one."""
-    strategy_of.check(text, systematic=True)
-    return text.partition(":")[0] not in strategy_of.OUTER and registry.parse(text)[0].systematic
+    registry.check(text, systematic=True)
+    return registry.is_systematic(text)
 
 
 def runs_of(first: RunSpec) -> Runs:
@@ -124,12 +123,12 @@ def runs_of(first: RunSpec) -> Runs:
     program = MAKERS.program(first)
     if is_systematic(first.strategy):
         return _walk(program, first)
-    return _generations(program, first) if strategy_of.is_feedback(first.strategy) else _samples(program, first)
+    return _generations(program, first) if is_feedback(first.strategy) else _samples(program, first)
 
 
 def _samples(program: Program, first: RunSpec) -> Runs:
     for index in count():
-        text, seed = portfolio.resolve(first.strategy, index), derive(first.seed, "schedule", index)
+        text, seed = registry.member_by_turn(first.strategy, index), derive(first.seed, "schedule", index)
         yield _draw(program, replace(first, strategy=text, seed=seed)).findings
 
 
@@ -146,12 +145,12 @@ def _generations(program: Program, first: RunSpec) -> Runs:
 
 
 def _draw(program: Program, spec: RunSpec) -> RunResult:
-    chosen = strategy_of.choose(program, spec)
+    chosen = strategy_for(program, spec)
     with play(program, spec, chosen) as played:
         result = judge(program, spec, played.record, 0.0)
         if chosen.tape is not None:
             assert isinstance(played.engine, Controlled)
-            result.shown = shown(chosen.tape, played.engine, played.record)
+            result.shown = collect(chosen.tape, played.engine, played.record)
     result.record = None
     return result
 
@@ -164,9 +163,7 @@ class _Every:
 
 
 def _walk(program: Program, first: RunSpec) -> Runs:
-    strategy, options = registry.parse(first.strategy)
-    search: Systematic = strategy.make(options)  # type: ignore[assignment]
-    for visit in Walk(program, first, search):
+    for visit in Walk(program, first, registry.walk(first.strategy)):
         yield visited(visit, (), _Every()).findings if visit.counts else []
 
 

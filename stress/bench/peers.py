@@ -36,7 +36,7 @@ from typing import Any, Protocol
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.strategy import Strategy
-from mmrace.strategies.random_walk import RandomWalkSampler
+from mmrace.strategies.random_walk import RandomWalk
 from stress.bench.programs import (
     ABANDONED,
     DEADLOCK,
@@ -114,7 +114,7 @@ def engines() -> dict[str, type[Controlled]]:
 
 def walker(seed: int) -> Strategy:
     """Return a random walk, a function of its seed."""
-    return RandomWalkSampler().strategy(random.Random(seed).random, None)
+    return RandomWalk(random.Random(seed).random)
 
 
 class Mmrace:
@@ -133,8 +133,6 @@ class Mmrace:
 
     def _once(self, program: Program, strategy: Strategy, seed: int) -> tuple[Outcome, Controlled]:
         engine = self.engine(strategy, seed=seed, ncpus=len(program.workers), steps_max=STEPS_MAX)
-        if (attach := getattr(strategy, "attach", None)) is not None:
-            attach(engine)
         return play(program, engine), engine
 
     def sample(self, program: Program, schedules: int, seed: int) -> int:

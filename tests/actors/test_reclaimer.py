@@ -11,6 +11,7 @@ from mmrace.actors import migrator, reclaimer, writer
 from mmrace.actors.stage import Stage
 from mmrace.kernel.mm import mm, mmzone, page_flags, swap, vmscan
 from mmrace.kernel.mm.mm_types import Page
+from mmrace.runtime.strategy import BaseStrategy
 from tests.scenarios.staged import cached, is_dirty, on_disk, play
 
 
@@ -19,11 +20,8 @@ def isolated(stage: Stage) -> int:
     return stage.machine.zone.vm_stat["NR_ISOLATED"]
 
 
-class Chosen:
+class Chosen(BaseStrategy):
     """Fair turns; every choice has one value."""
-
-    every_step = False
-    fixed_too = False
 
     def __init__(self, value: int) -> None:
         self.value = value

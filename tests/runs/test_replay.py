@@ -42,7 +42,6 @@ def follow(record: Record, main: Program, **options: object) -> Controlled:
     """Run a program strictly along a record.  Raises NondeterminismError at the first difference."""
     strategy = StrictReplay(record)
     engine = GateEngine(strategy, ncpus=4, **options)  # type: ignore[arg-type]
-    strategy.attach(engine)
     engine.run(main)
     strategy.finish()
     if engine.error is not None:

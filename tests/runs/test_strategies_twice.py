@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from mmrace.installed import MAKERS, run_one
-from mmrace.runs import engines, strategy_of
+from mmrace.runs import engines
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunSpec
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runs.twice import run_again, run_twice
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.record import Record
@@ -51,7 +52,7 @@ def scenario_of(program: Program) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in registry.names() if not registry.get(name).systematic])
+@pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).kind == "sampler"])
 def test_a_sampler_gives_the_same_run_twice(name: str, saved: str) -> None:
     text = name + OPTIONS.get(name, "").format(record=saved)
     for seed in range(RUNS):
@@ -59,16 +60,15 @@ def test_a_sampler_gives_the_same_run_twice(name: str, saved: str) -> None:
         program = MAKERS.program(spec)
 
         def make(program: Program = program, spec: RunSpec = spec) -> Controlled:
-            return engines.controlled(program, spec, strategy_of.choose(program, spec).strategy)
+            return engines.controlled(program, spec, strategy_for(program, spec).strategy)
 
         engine = run_twice(make, lambda program=program: scenario_of(program))  # type: ignore[misc]
         assert engine.error is None and engine.end["how"] == "finished"
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).systematic])
+@pytest.mark.parametrize("name", [name for name in registry.names() if registry.get(name).kind == "walk"])
 def test_a_walk_gives_runs_that_can_be_run_again(name: str) -> None:
-    strategy, options = registry.parse(name)
-    search = strategy.make(options)
+    search = registry.walk(name)
     spec = spec_of(name, 0)
     program = MAKERS.program(spec)
 
@@ -76,11 +76,11 @@ def test_a_walk_gives_runs_that_can_be_run_again(name: str) -> None:
         scenario_of(program)
 
     for _ in range(RUNS):
-        chosen = search.next()  # type: ignore[union-attr]
+        chosen = search.next()
         assert chosen is not None
         engine = engines.controlled(program, spec, chosen)
         engine.run(main)
-        search.learn(engine)  # type: ignore[union-attr]
+        search.learn(engine)
         record = Record.of_run(engine, {}, {})
         run_again(record, lambda strategy: engines.controlled(program, spec, strategy), main)
 
@@ -96,5 +96,6 @@ def test_a_feedback_schedule_is_the_same_twice(tmp_path: Path) -> None:
 
 
 def test_every_strategy_that_must_be_told_something_is() -> None:
-    told = {name for name in registry.names() if "" in registry.get(name).options.values()}
+    samplers = [strategy for strategy in registry.entries() if strategy.kind == "sampler"]
+    told = {strategy.name for strategy in samplers if "" in strategy.options.values()}
     assert told == set(OPTIONS)

@@ -16,7 +16,7 @@ from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
 from mmrace.runtime.task import Task
-from mmrace.strategies.bounded import PreemptionBounded
+from mmrace.strategies.preemption import PreemptionBounded
 from mmrace.strategies.random_walk import RandomWalk
 from tests.runtime.engines import Program, box, random_walk
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmrace import runtime as rt
+from mmrace.runtime.strategy import BaseStrategy
 from tests.runtime.engines import Setup, box, free, gate, until
 
 STEPS = 300
@@ -36,15 +37,9 @@ def test_a_run_that_gets_somewhere_after_its_bound_is_cut(run: Setup) -> None:
 
 
 def test_a_run_is_given_a_fair_chance_behind_its_bound() -> None:
-    class Unfair:
-        every_step = False
-        fixed_too = False
-
+    class Unfair(BaseStrategy):
         def pick(self, enabled: list[rt.Task], running: rt.Task, step: int) -> rt.Task:
             return next((task for task in enabled if task.name == "spinner"), enabled[0])
-
-        def choose(self, task: rt.Task, n: int, step: int) -> int:
-            return 0
 
     def main() -> None:
         shared = box()

@@ -63,7 +63,7 @@ def test_there_is_one_mask_for_each_op_and_the_task_that_did_it_is_in_it(control
 
 def test_a_mask_is_the_set_of_tasks_that_the_strategy_was_shown() -> None:
     class Noting(RandomWalk):
-        every_step = True
+        asked_when_alone = True
         shown: ClassVar[list[int]] = []
 
         def pick(self, enabled: list[rt.Task], running: rt.Task, step: int) -> rt.Task:

@@ -166,7 +166,6 @@ def test_a_replay_repeats_the_choices() -> None:
     first = walk(_chooser, 3)
     strategy = StrictReplay(first.record)
     engine = GateEngine(strategy, ncpus=NCPUS)
-    strategy.attach(engine)
     engine.run(_chooser)
     strategy.finish()
     assert engine.events == first.record.events

@@ -15,9 +15,9 @@ from typing import Any
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
-from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.contract import Systematic
 from mmrace.strategies.dpor import Dpor
+from mmrace.strategies.enumerate import Enumerate
 from mmrace.strategies.order.daemons import of_daemon
 from tests.strategies.dpor_digests import Digests
 from tests.strategies.dpor_programs import AtOnce, Seen, explore
@@ -116,6 +116,7 @@ class Framed:
         self.kinds = kinds
         self.walk = Enumerate()
         self.learn = self.walk.learn
+        self.standing = self.walk.standing
 
     def next(self) -> FrameAtOnce | None:
         """Return the strategy of the next run."""

@@ -19,11 +19,11 @@ from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.tables import READ, WRITE, Tables
 from mmrace.runtime.task import Task
-from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.contract import Systematic
-from mmrace.strategies.dpor import Dpor
+from mmrace.strategies.enumerate import Enumerate
 from tests.runtime.engines import Box, Program, box
 from tests.strategies.open_lock import Room
 
@@ -39,15 +39,20 @@ End = tuple[object, ...]  # how, kind of deadlock, oracle, violated rule
 Outcome = tuple[End, object, object, object]  # end, final state, what each task saw, what the content oracle says
 
 
-class AtOnce:
+class AtOnce(BaseStrategy):
     """Does begin and exit at once, without asking: a yardstick for programs whose every schedule is too much."""
-
-    every_step = False
-    fixed_too = False
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.choose = inner.choose
+
+    def attach(self, run: SteeredRun) -> None:
+        """Pass the run on."""
+        self.inner.attach(run)
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return the inner strategy's value."""
+        value: int = self.inner.choose(task, n, step)
+        return value
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return a task that begins or ends, else the inner strategy's."""
@@ -92,8 +97,6 @@ def explore(
             seen.done = True
             break
         run = engine(AtOnce(strategy) if at_once else strategy, ncpus=NCPUS, steps_max=STEPS_MAX, tables=TABLES)
-        if isinstance(search, Dpor):
-            search.attach(run)
         if watch is not None:
             watch(run)
         run.run(main)

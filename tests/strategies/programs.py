@@ -16,10 +16,10 @@ from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
-from mmrace.runtime.strategy import Strategy
+from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
 from mmrace.runtime.task import Task
-from mmrace.strategies.contract import Draw, Lane, Profile, Sampler
-from mmrace.strategies.registry import parse
+from mmrace.strategies import registry
+from mmrace.strategies.contract import Draw, LaneUse, Profile, Sampler
 
 Op = tuple[int, bool]
 Plan = tuple[tuple[Op, ...], ...]
@@ -54,31 +54,35 @@ def W(cell: int = 0) -> Op:
     return cell, True
 
 
-class Trimmed:
+class Trimmed(BaseStrategy):
     """Asks a strategy about ops of the program's own only, and as an engine would."""
 
-    every_step = True
-    fixed_too = False
+    asked_when_alone = True
 
     def __init__(self, inner: Strategy) -> None:
         self.inner = inner
-        self.choose = inner.choose
+
+    def attach(self, run: SteeredRun) -> None:
+        """Pass the run on."""
+        self.inner.attach(run)
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return the inner strategy's value."""
+        return self.inner.choose(task, n, step)
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return a task at an op of the frame, else the strategy's."""
         for task in enabled:
             if task.pending & KIND_MASK in FRAME:
                 return task
-        if len(enabled) == 1 and not self.inner.every_step:
+        if len(enabled) == 1 and not self.inner.asked_when_alone:
             return enabled[0]
         return self.inner.pick(enabled, running, step)
 
 
 def sampler(text: str) -> Sampler:
     """Make a sampler by the text of the command line."""
-    known, options = parse(text)
-    made: Any = known.make(options)
-    return made  # type: ignore[no-any-return]
+    return registry.sampler(text)
 
 
 def stream(*seed: object) -> Draw:
@@ -141,7 +145,7 @@ def profile_of(plan: Plan, points: int | None = None) -> Profile:
 
 
 def profile(
-    ops: dict[str, int], parents: dict[str, str] | None = None, points: int = 0, lanes: dict[int, Lane] | None = None
+    ops: dict[str, int], parents: dict[str, str] | None = None, points: int = 0, lanes: dict[int, LaneUse] | None = None
 ) -> Profile:
     """Make a profile."""
     return Profile(ops, parents or {}, points, lanes or {}, "digest")

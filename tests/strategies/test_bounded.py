@@ -15,15 +15,19 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.runtime.errors import InternalError
 from mmrace.runtime.kinds import KIND_MASK, Kind
-from mmrace.strategies.bounded import DelayBounded, Enumerate, PreemptionBounded, Walk
-from mmrace.strategies.registry import parse
+from mmrace.strategies import preemption, registry
+from mmrace.strategies.bounded import Walk
+from mmrace.strategies.contract import Systematic
+from mmrace.strategies.delay import DelayBounded
+from mmrace.strategies.enumerate import Enumerate
+from mmrace.strategies.preemption import PreemptionBounded
 from tests.runtime.engines import Box, Outcome, Program, box, fiber
 
 ALL = 1000  # a bound that no program here needs
 RUNS_MAX = 100_000
 
 
-def runs(walk: Walk, main: Program, **options: Any) -> Iterator[Outcome]:
+def runs(walk: Systematic, main: Program, **options: Any) -> Iterator[Outcome]:
     """Run a program along each schedule of a walk."""
     for _ in range(RUNS_MAX):
         strategy = walk.next()
@@ -349,12 +353,12 @@ def another_task(shared: Box, drawn: float) -> None:
 
 
 @pytest.mark.parametrize("change", [another_op, another_length, another_range, another_task])
-@pytest.mark.parametrize("make", [Enumerate, PreemptionBounded, DelayBounded])
+@pytest.mark.parametrize("text", ["enumerate", "preemption", "delay"])
 def test_a_run_that_leaves_its_path_is_an_error_with_both_sides(
-    make: Callable[[], Walk], change: Callable[[Box, float], object]
+    text: str, change: Callable[[Box, float], object]
 ) -> None:
     with pytest.raises(rt.NondeterminismError) as caught:
-        for _ in runs(make(), wild(change)):
+        for _ in runs(registry.walk(text), wild(change)):
             pass
     assert "worker" in caught.value.expected
     assert caught.value.expected != caught.value.got
@@ -388,7 +392,7 @@ def test_a_run_that_ends_on_its_path_is_an_error() -> None:
 
 
 def test_the_divergence_is_told_to_whoever_learns_too() -> None:
-    walk, main = PreemptionBounded(), wild(another_op)
+    walk, main = PreemptionBounded(preemption.BOUND), wild(another_op)
     with pytest.raises(rt.NondeterminismError) as caught:
         while (strategy := walk.next()) is not None:
             walk.learn(fiber(main, strategy, raising=False).engine)  # type: ignore[arg-type]
@@ -413,8 +417,6 @@ def test_a_schedule_has_to_be_learned_before_the_next_one() -> None:
     ],
 )
 def test_they_are_known_by_name(text: str, kind: type[Walk], bound: int) -> None:
-    known, options = parse(text)
-    made = known.make(options)
-    assert known.systematic
-    assert type(made) is kind
+    made = registry.walk(text)
+    assert registry.is_systematic(text) and type(made) is kind
     assert made.bound_max == bound

@@ -11,8 +11,8 @@ from functools import cache
 import pytest
 
 from mmrace.runtime.gate import GateEngine
-from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.dpor import Dpor
+from mmrace.strategies.enumerate import Enumerate
 from tests.strategies.dpor_digests import Digests
 from tests.strategies.dpor_drawn import FAMILIES, Drawn, drawn
 from tests.strategies.dpor_families import daemons

@@ -71,7 +71,7 @@ ONE = Corpus((Parent(DRAWS, frozenset({"a"})),), frozenset({"a"}), 0)
 TAIL = 50
 
 
-def drawn(seed: object, index: int, corpus: Corpus, n: int = len(DRAWS) + TAIL) -> list[float]:
+def draws_of(seed: object, index: int, corpus: Corpus, n: int = len(DRAWS) + TAIL) -> list[float]:
     """Return the first draws of a stream."""
     tape = stream(seed, index, corpus)
     values = [tape() for _ in range(n)]
@@ -81,12 +81,12 @@ def drawn(seed: object, index: int, corpus: Corpus, n: int = len(DRAWS) + TAIL) 
 
 def test_a_stream_is_a_function_of_seed_index_and_corpus() -> None:
     for corpus in (Corpus(), ONE):
-        assert drawn(1, 2, corpus) == drawn(1, 2, corpus)
-        assert drawn(1, 2, corpus) != drawn(1, 3, corpus) != drawn(2, 3, corpus)
+        assert draws_of(1, 2, corpus) == draws_of(1, 2, corpus)
+        assert draws_of(1, 2, corpus) != draws_of(1, 3, corpus) != draws_of(2, 3, corpus)
 
 
 def test_an_empty_corpus_gives_fresh_draws() -> None:
-    values = [value for index in range(20) for value in drawn(1, index, Corpus())]
+    values = [value for index in range(20) for value in draws_of(1, index, Corpus())]
     assert len(set(values)) == len(values)
     assert all(0 <= value < 1 for value in values)
 
@@ -94,7 +94,7 @@ def test_an_empty_corpus_gives_fresh_draws() -> None:
 def test_a_child_differs_from_its_parent_in_few_draws_and_goes_on_with_fresh_ones() -> None:
     tails = set()
     for index in range(100):
-        values = drawn(1, index, ONE)
+        values = draws_of(1, index, ONE)
         changed = [i for i, draw in enumerate(DRAWS) if values[i] != draw]
         assert 1 <= len(changed) <= MUTATIONS
         tails.add(tuple(values[len(DRAWS) :]))
@@ -119,7 +119,7 @@ def test_a_child_plays_its_parent_up_to_the_first_changed_draw() -> None:
 def test_mutations_fall_anywhere() -> None:
     places: Counter[int] = Counter()
     for index in range(400):
-        values = drawn(1, index, ONE, len(DRAWS))
+        values = draws_of(1, index, ONE, len(DRAWS))
         places.update(10 * i // len(DRAWS) for i, draw in enumerate(DRAWS) if values[i] != draw)
     assert set(places) == set(range(10))
     assert max(places.values()) < 2 * min(places.values())
@@ -128,25 +128,25 @@ def test_mutations_fall_anywhere() -> None:
 # -- growing --------------------------------------------------------------------------------------------------------
 
 
-def shown(*coverage: str) -> Shown:
-    """Make a result; its draws tell them apart."""
+def result(*coverage: str) -> Shown:
+    """Make what a run showed; the draws differ with it."""
     return Shown(tuple(map(float, map(len, coverage))), frozenset(coverage))
 
 
 def test_a_run_is_kept_if_it_showed_something_new() -> None:
-    first = grow(Corpus(), [shown("a"), shown("a"), shown("a", "bb"), shown()])
+    first = grow(Corpus(), [result("a"), result("a"), result("a", "bb"), result()])
     assert [parent.new for parent in first.parents] == [{"a"}, {"bb"}]
     assert first.seen == {"a", "bb"} and first.start == 4
-    second = grow(first, [shown("bb"), shown("ccc", "a")])
+    second = grow(first, [result("bb"), result("ccc", "a")])
     assert [parent.new for parent in second.parents] == [{"a"}, {"bb"}, {"ccc"}]
     assert second.start == 6
 
 
 def test_each_parent_has_its_children_in_a_row_and_who_had_fewest_comes_next() -> None:
-    corpus = grow(Corpus(), [shown("a"), shown("bb"), shown("ccc")])
+    corpus = grow(Corpus(), [result("a"), result("bb"), result("ccc")])
     turns = [corpus.parent_of(corpus.start + i) for i in range(4 * CHILDREN)]
     assert turns == [*[2] * CHILDREN, *[1] * CHILDREN, *[0] * CHILDREN, *[2] * CHILDREN]
-    after = grow(corpus, [shown() for _ in range(CHILDREN)])
+    after = grow(corpus, [result() for _ in range(CHILDREN)])
     assert [parent.children for parent in after.parents] == [0, 0, CHILDREN]
     assert after.parent_of(after.start) == 1
 
@@ -155,20 +155,20 @@ def test_a_corpus_is_bounded_and_forgets_no_coverage(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(feedback, "PARENTS_MAX", 5)
     corpus = Corpus()
     for generation in range(4):
-        corpus = grow(corpus, [shown(f"{generation}/{i}") for i in range(4)])
+        corpus = grow(corpus, [result(f"{generation}/{i}") for i in range(4)])
     assert len(corpus.parents) == 5 and len(corpus.seen) == 16
     assert {"3/0", "3/1", "3/2", "3/3"} <= {name for parent in corpus.parents for name in parent.new}
 
 
 def test_a_corpus_survives_json_with_its_digest() -> None:
-    corpus = grow(ONE, [Shown(DRAWS[:7], frozenset({"x", "y"})), shown("a")])
+    corpus = grow(ONE, [Shown(DRAWS[:7], frozenset({"x", "y"})), result("a")])
     again = Corpus.from_json(json.loads(json.dumps(corpus.to_json())))
     assert again == corpus and again.digest == corpus.digest
-    assert drawn(1, 5, again) == drawn(1, 5, corpus)
+    assert draws_of(1, 5, again) == draws_of(1, 5, corpus)
 
 
 def test_the_digest_tells_corpora_apart() -> None:
-    made = [Corpus(), ONE, grow(ONE, []), grow(ONE, [shown()]), grow(ONE, [shown("b")])]
+    made = [Corpus(), ONE, grow(ONE, []), grow(ONE, [result()]), grow(ONE, [result("b")])]
     assert len({corpus.digest for corpus in made}) == 4  # nothing grown is nothing changed
     assert all(len(corpus.digest) == 64 for corpus in made)
 

@@ -10,7 +10,7 @@ from mmrace import runtime as rt
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.strategies.guided import Guided, Preemption, Value, choices_of, preemptions_of
-from mmrace.strategies.registry import parse
+from mmrace.strategies.registry import sampler
 from tests.runtime.engines import Box, Outcome, Program, box, fiber, random_walk, walk
 
 
@@ -50,7 +50,7 @@ def program(edited: bool = False, renamed: bool = False) -> Program:
     return main
 
 
-def guided_by(record: Record, main: Program) -> tuple[Outcome, Guided]:
+def follow(record: Record, main: Program) -> tuple[Outcome, Guided]:
     """Run a program guided by a record."""
     guided = Guided(preemptions_of(record), choices_of(record))
     return fiber(main, guided, sites=True), guided
@@ -59,7 +59,7 @@ def guided_by(record: Record, main: Program) -> tuple[Outcome, Guided]:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_program_that_made_the_record_does_the_same_again(seed: int) -> None:
     record = walk(program(), seed, on=fiber, sites=True).record
-    outcome, guided = guided_by(record, program())
+    outcome, guided = follow(record, program())
     assert outcome.record.events == record.events
     assert outcome.record.masks == record.masks
     assert guided.followed == preemptions_of(record)
@@ -107,7 +107,7 @@ def test_a_failure_fails_again_also_if_a_task_never_did_what_it_announced(main: 
     failed = [record for record in records if record.end["how"] == how]
     assert failed
     for record in failed:
-        outcome, _ = guided_by(record, main)
+        outcome, _ = follow(record, main)
         assert outcome.record.events == record.events
         assert outcome.how == how
 
@@ -124,7 +124,7 @@ def test_one_turning_point_says_it_all() -> None:
 def test_an_edited_program_is_guided_as_far_as_it_goes_and_ends(seed: int) -> None:
     record = walk(program(), seed, on=fiber, sites=True).record
     for changed in (program(edited=True), program(renamed=True), program(edited=True, renamed=True)):
-        outcome, guided = guided_by(record, changed)
+        outcome, guided = follow(record, changed)
         assert outcome.how == "finished"
         assert set(guided.followed) <= set(preemptions_of(record))
 
@@ -150,7 +150,7 @@ def test_a_preemption_survives_an_edit_elsewhere() -> None:
 
     outcomes = [walk(main(False), seed, on=fiber, sites=True) for seed in range(100)]
     record = next(outcome.record for outcome in outcomes if outcome.notes("sum") == [(1,)])
-    outcome, _ = guided_by(record, main(True))
+    outcome, _ = follow(record, main(True))
     assert outcome.notes("sum") == [(1,)]
 
 
@@ -183,6 +183,5 @@ def test_a_file_guides_like_the_record_and_the_strategy_is_known_by_name(tmp_pat
     loaded = Record.read(tmp_path / "run.jsonl")
     assert preemptions_of(loaded) == preemptions_of(record)
     assert choices_of(loaded) == choices_of(record)
-    known, options = parse(f"guided:record={tmp_path / 'run.jsonl'}")
-    strategy = known.make(options).strategy(lambda: 0.0, None)  # type: ignore[union-attr]
+    strategy = sampler(f"guided:record={tmp_path / 'run.jsonl'}").strategy(lambda: 0.0, None)
     assert fiber(program(), strategy, sites=True).record.events == record.events

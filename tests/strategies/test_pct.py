@@ -11,7 +11,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.errors import UsageError
-from mmrace.strategies.pct import DEPTH_MAX, Pct, PctSampler
+from mmrace.strategies.pct import DEPTH_MAX, Pct
 from tests.strategies import exact
 from tests.strategies.chances import FALSE_ALARM, as_few, as_uneven
 from tests.strategies.programs import (
@@ -98,7 +98,7 @@ def test_pct_wastes_no_change_where_only_one_task_is_enabled() -> None:
     alone, k = 40, 3  # points: with two tasks of two ops each, three at most
     found = 0
     for seed in range(RUNS):
-        strategy = PctSampler(2).strategy(stream("late", seed), profile({}, points=k))
+        strategy = sampler("pct:depth=2").strategy(stream("late", seed), profile({}, points=k))
         found += order_of(run(late_race(alone), strategy))[alone:] == (0, 1, 1, 0)
     assert as_few(found, RUNS, Fraction(1, 2 * k)) > FALSE_ALARM
 
@@ -126,7 +126,7 @@ def test_pct_counts_no_choice_as_a_point() -> None:
 
     found = 0
     for seed in range(RUNS):
-        strategy = PctSampler(2).strategy(stream("choices", seed), profile({}, points=k))
+        strategy = sampler("pct:depth=2").strategy(stream("choices", seed), profile({}, points=k))
         found += order_of(run(main, strategy))[choices:] == (0, 1, 1, 0)
     assert as_few(found, RUNS, Fraction(1, 2 * k)) > FALSE_ALARM
 
@@ -154,7 +154,7 @@ def test_pct_lets_no_spinner_starve_the_task_that_it_waits_for(spinners: int) ->
         rt.spawn(worker, name=f"t{spinners}")
 
     for seed in range(200):
-        strategy = PctSampler(3).strategy(stream("spin", seed), profile({}, points=work))
+        strategy = sampler("pct:depth=3").strategy(stream("spin", seed), profile({}, points=work))
         engine = run(main, strategy)
         assert engine.end["how"] == "finished"
         # each demotion of the worker lets every spinner go round once or twice before all are below it again
@@ -185,7 +185,7 @@ def test_pct_puts_a_new_task_at_a_uniformly_random_place() -> None:
     }
     counts: Counter[Order] = Counter()
     for seed in range(RUNS):
-        counts[order_of(run(main, PctSampler(1).strategy(stream("new", seed), profile({}))))] += 1
+        counts[order_of(run(main, sampler("pct:depth=1").strategy(stream("new", seed), profile({}))))] += 1
     assert as_uneven(counts, expected) > FALSE_ALARM
 
 
@@ -199,7 +199,7 @@ def test_pct_draws_its_depth_uniformly_unless_it_is_given() -> None:
             drawn.append(source())
             return drawn[-1]
 
-        PctSampler().strategy(draw, profile_of(TWO))
+        sampler("pct").strategy(draw, profile_of(TWO))
         counts[len(drawn)] += 1  # the depth, and depth - 1 changes
     expected = dict.fromkeys(range(1, DEPTH_MAX + 1), Fraction(1, DEPTH_MAX))
     assert as_uneven(counts, expected) > FALSE_ALARM
@@ -224,7 +224,7 @@ def test_a_negative_depth_is_refused() -> None:
 
 def first_runs(draw: Callable[[], float]) -> list[Order]:
     """Return the orders of 12 runs of three tasks with d = 1: each of six orders is as likely."""
-    return [order_of(run(play(((W(),),) * 3), PctSampler(1).strategy(draw, profile({})))) for _ in range(12)]
+    return [order_of(run(play(((W(),),) * 3), sampler("pct:depth=1").strategy(draw, profile({})))) for _ in range(12)]
 
 
 def test_unseeded_pct_is_not_deterministic() -> None:

@@ -9,8 +9,6 @@ from fractions import Fraction
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime.kinds import SHIFT, Kind, dependent
-from mmrace.strategies.pos import WORD_BITS, racing
 from tests.strategies import exact
 from tests.strategies.chances import FALSE_ALARM, as_uneven
 from tests.strategies.programs import Order, Plan, R, W, cells, order_of, orders, run, sampler, stream
@@ -99,34 +97,6 @@ def test_pos_uses_up_the_number_of_an_op_done_while_it_was_the_only_one() -> Non
     # t1's unlock may be followed by its own write or by t0's lock: both numbers are fresh
     assert sum(counts.values()) > 200
     assert as_uneven(counts, {True: Fraction(1, 2), False: Fraction(1, 2)}) > FALSE_ALARM
-
-
-def op(lane: int, kind: Kind) -> int:
-    """Make an op code."""
-    return lane << SHIFT | kind
-
-
-@pytest.mark.parametrize("bit", [Kind.SET, Kind.CLEAR, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR])
-@pytest.mark.parametrize("whole", [Kind.LOAD, Kind.STORE])
-def test_a_plain_access_of_a_flag_word_races_with_a_change_of_any_bit(whole: Kind, bit: Kind) -> None:
-    for distance in (1, 7, WORD_BITS):
-        assert racing(op(100, whole), op(100 + distance, bit))
-        assert racing(op(100 + distance, bit), op(100, whole))
-    assert not racing(op(100, whole), op(99, bit))
-    assert not racing(op(100, whole), op(101 + WORD_BITS, bit))
-
-
-def test_a_store_races_with_a_test_of_a_bit_and_a_load_does_not() -> None:
-    assert racing(op(5, Kind.STORE), op(6, Kind.TEST))
-    assert not racing(op(5, Kind.LOAD), op(6, Kind.TEST))
-
-
-def test_racing_is_the_engines_relation_for_everything_but_words() -> None:
-    kinds = [kind for kind in Kind if kind not in (Kind.LOAD, Kind.STORE)]
-    for a in kinds:
-        for b in kinds:
-            for lane in (3, 4):
-                assert racing(op(3, a), op(lane, b)) == dependent(op(3, a), op(lane, b))
 
 
 class Bits(IntEnum):

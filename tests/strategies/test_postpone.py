@@ -10,8 +10,8 @@ from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import SHIFT
-from mmrace.strategies.postpone import Postpone, Postponing, Want, parse_wants
-from mmrace.strategies.registry import parse
+from mmrace.strategies.postpone import Postpone, Want, parse_wants
+from mmrace.strategies.registry import sampler
 from tests.runtime.engines import Box, Flag, Outcome, Program, box, explore, fiber
 
 RUNS = 100
@@ -55,9 +55,9 @@ def rare(kind: str, lanes: Lanes, tasks: int = 2) -> Program:
     return main
 
 
-def postponed(main: Program, wants: tuple[Want, ...], seed: object) -> Outcome:
+def postpone(main: Program, wants: tuple[Want, ...], seed: object) -> Outcome:
     """Run a program that heads for a cycle."""
-    return fiber(main, Postponing(wants).strategy(random.Random(str(seed)).random, None))
+    return fiber(main, Postpone(wants, random.Random(str(seed)).random))
 
 
 def cycle(lanes: Lanes, tasks: int, held: bool) -> tuple[Want, ...]:
@@ -80,7 +80,7 @@ def test_a_cycle_that_random_walks_hardly_ever_meet_is_met_in_every_run(kind: st
     assert blind < RUNS // 10
     wants = cycle(lanes, tasks, held)
     for seed in range(RUNS):
-        assert postponed(main, wants, seed).how == "deadlock"
+        assert postpone(main, wants, seed).how == "deadlock"
 
 
 def harmless(lanes: Lanes) -> Program:
@@ -113,7 +113,7 @@ def test_a_wrong_prediction_does_no_harm(held: bool) -> None:
     main = harmless(lanes)
     fiber(main)
     for seed in range(RUNS):
-        assert postponed(main, cycle(lanes, 2, held), seed).how == "finished"
+        assert postpone(main, cycle(lanes, 2, held), seed).how == "finished"
 
 
 def test_with_the_held_lock_named_a_task_is_not_postponed_elsewhere() -> None:
@@ -145,7 +145,7 @@ def test_with_the_held_lock_named_a_task_is_not_postponed_elsewhere() -> None:
     exact = [Want("t0", lanes["lock1"], lanes["lock0"]), Want("t1", lanes["lock0"], lanes["lock1"])]
     loose = [want._replace(held=None) for want in exact]
     exactly, loosely = (
-        sum(postponed(main, tuple(wants), seed).how == "deadlock" for seed in range(RUNS)) for wants in (exact, loose)
+        sum(postpone(main, tuple(wants), seed).how == "deadlock" for seed in range(RUNS)) for wants in (exact, loose)
     )
     assert exactly > RUNS // 3 > RUNS // 10 > loosely
 
@@ -156,7 +156,7 @@ def test_a_task_that_never_comes_keeps_nobody_for_ever() -> None:
     fiber(main)
     for seed in range(RUNS):
         wants = (Want("t0", lanes["lock1"]), Want("nobody", lanes["lock0"]))
-        assert postponed(main, wants, seed).how == "finished"
+        assert postpone(main, wants, seed).how == "finished"
 
 
 def test_the_same_draws_give_the_same_schedule() -> None:
@@ -165,7 +165,7 @@ def test_the_same_draws_give_the_same_schedule() -> None:
     fiber(main)
     engines: list[Controlled] = []
     for seed in (1, 1, 2):
-        engine = postponed(main, cycle(lanes, 2, True), seed).engine
+        engine = postpone(main, cycle(lanes, 2, True), seed).engine
         assert isinstance(engine, Controlled)
         engines.append(engine)
     assert engines[0].events == engines[1].events != engines[2].events
@@ -175,7 +175,7 @@ def test_values_are_drawn() -> None:
     def main() -> None:
         rt.note("value", rt.choose(4))
 
-    drawn = {postponed(main, (), seed).notes("value")[0][0] for seed in range(RUNS)}
+    drawn = {postpone(main, (), seed).notes("value")[0][0] for seed in range(RUNS)}
     assert drawn == {0, 1, 2, 3}
 
 
@@ -189,10 +189,13 @@ def test_pairs_will_do() -> None:
 
 def test_a_cycle_is_written_in_the_strategys_options() -> None:
     assert parse_wants("a@40/12+b.0@12") == (Want("a", 40, 12), Want("b.0", 12))
-    known, options = parse("postpone:cycle=a@40/12+b@12/40")
-    made = known.make(options)
-    assert isinstance(made, Postponing)
-    assert made.wants == (Want("a", 40, 12), Want("b", 12, 40))
+    lanes: Lanes = {}
+    main = rare("mutex", lanes)
+    fiber(main)
+    made = sampler(f"postpone:cycle=t0@{lanes['lock1']}/{lanes['lock0']}+t1@{lanes['lock0']}/{lanes['lock1']}")
+    assert fiber(main, made.strategy(random.Random(1).random, None)).how == "deadlock"
+    with pytest.raises(UsageError, match="TASK@LANE/HELD"):
+        sampler("postpone")
 
 
 @pytest.mark.parametrize("text", ["", "a", "a@", "a@x", "@3", "a@3/", "a@3++b@4"])

@@ -10,7 +10,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.runtime.gate import GateEngine
 from mmrace.strategies import registry
-from mmrace.strategies.contract import Lane, Profile
+from mmrace.strategies.contract import LaneUse, Profile
 from mmrace.strategies.feedback import Corpus, Tape
 from mmrace.strategies.feedback import stream as tape
 from mmrace.strategies.portfolio import MEMBERS, member
@@ -42,11 +42,11 @@ def busy() -> None:
         rt.spawn(body, number, name=f"t{number}", cpu=None)
 
 
-def shown() -> Profile:
+def profile_of_busy() -> Profile:
     """About what a profiled run of `busy` shows."""
     ops = {"main": 5, **{f"t{i}": 23 for i in range(3)}, **{f"t{i}.0": 4 for i in range(3)}}
     parents = {name: "main" if "." not in name else name[:2] for name in ops if name != "main"}
-    lanes = {lane_of_cell(cell): Lane(("t0", "t1", "t2"), 6, 6, {"t0": 2, "t1": 2, "t2": 2}) for cell in range(2)}
+    lanes = {lane_of_cell(cell): LaneUse(("t0", "t1", "t2"), 6, 6, {"t0": 2, "t1": 2, "t2": 2}) for cell in range(2)}
     return profile(ops, parents, 60, lanes)
 
 
@@ -54,10 +54,10 @@ def shown() -> Profile:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_same_draws_give_the_same_schedule(text: str, seed: int) -> None:
     made, first = sampler(text), tape(seed, 0, Corpus())
-    one = run(busy, made.strategy(first, shown()), trimmed=False)
+    one = run(busy, made.strategy(first, profile_of_busy()), trimmed=False)
     # exactly the draws of the first run: one more would raise StopIteration
     again = Tape(iter(first.drawn))
-    two = run(busy, made.strategy(again, shown()), trimmed=False)
+    two = run(busy, made.strategy(again, profile_of_busy()), trimmed=False)
     assert one.events == two.events and one.masks == two.masks
     assert again.drawn == first.drawn
 
@@ -65,16 +65,16 @@ def test_the_same_draws_give_the_same_schedule(text: str, seed: int) -> None:
 @pytest.mark.parametrize("text", SAMPLERS)
 def test_engines_of_either_sort_see_the_same_schedule(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = sampler(text)
-    one = run(busy, made.strategy(stream(1), shown()), trimmed=False)
+    one = run(busy, made.strategy(stream(1), profile_of_busy()), trimmed=False)
     monkeypatch.setattr(programs, "ENGINE", GateEngine)
-    two = run(busy, made.strategy(stream(1), shown()), trimmed=False)
+    two = run(busy, made.strategy(stream(1), profile_of_busy()), trimmed=False)
     assert one.events == two.events
 
 
 @pytest.mark.parametrize("text", SAMPLERS)
 def test_other_draws_give_other_schedules(text: str) -> None:
     made = sampler(text)
-    runs = (run(busy, made.strategy(stream(seed), shown()), trimmed=False) for seed in range(20))
+    runs = (run(busy, made.strategy(stream(seed), profile_of_busy()), trimmed=False) for seed in range(20))
     assert len({tuple(event[:2] for event in engine.events) for engine in runs}) > 1
 
 
@@ -88,7 +88,7 @@ def test_each_value_is_chosen_with_equal_chances(text: str, n: int) -> None:
     values: list[int] = []
     made = sampler(text)
     for seed in range(RUNS // 4):
-        run(main, made.strategy(stream(seed), shown()))
+        run(main, made.strategy(stream(seed), profile_of_busy()))
     expected = dict.fromkeys(range(n), Fraction(1, n))
     assert as_uneven(Counter(values), expected) > FALSE_ALARM
 
@@ -111,8 +111,8 @@ def test_the_portfolio_takes_turns_over_registered_samplers() -> None:
     assert [member(index) for index in range(2 * len(MEMBERS))] == [*MEMBERS, *MEMBERS]
     for text in MEMBERS:
         strategy, options = registry.parse(text)
-        assert not strategy.systematic
-        assert sampler(text).strategy(stream(0), shown()) is not None
+        assert strategy.kind == "sampler"
+        assert sampler(text).strategy(stream(0), profile_of_busy()) is not None
         assert options == dict(strategy.options)
 
 

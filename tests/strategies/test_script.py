@@ -6,7 +6,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import Kind
-from mmrace.strategies.registry import parse
+from mmrace.strategies import registry
 from mmrace.strategies.script import Script, parse_script
 from tests.runtime.engines import Box, Outcome, Program, box, fiber
 
@@ -257,21 +257,30 @@ def test_a_text_that_is_no_script_is_refused_with_what_to_try(text: str, where: 
     assert try_ in error.try_
 
 
-def test_an_engine_without_sites_is_refused() -> None:
-    with pytest.raises(rt.UsageError, match=r"keeps sites.*sites=True"):
-        follow(lost_update, "one for 1", sites=False)
+def test_an_engine_keeps_sites_for_a_script_unasked() -> None:
+    outcome, script = follow(lost_update, LOST[0], sites=False)
+    assert outcome.notes("sum") == [(1,)]
+    assert script.unreached == []
+    assert any(outcome.record.sites)
+
+
+def test_a_script_that_was_not_reached_is_a_usage_error_after_the_run() -> None:
+    for text in LOST:
+        follow(lost_update, text)[1].finish()
+    _, script = follow(lost_update, "zzz until end")
+    with pytest.raises(rt.UsageError, match=r"script clause 1, 'zzz until end', was never reached"):
+        script.finish()
 
 
 def test_a_script_is_known_by_name_and_needs_no_stream() -> None:
-    known, options = parse("script:text=one for 2; two until end; rest two one")
 
     def never() -> float:
         raise AssertionError("drawn")
 
-    script = known.make(options).strategy(never, None)  # type: ignore[union-attr]
+    script = registry.sampler("script:text=one for 2; two until end; rest two one").strategy(never, None)
     assert fiber(lost_update, script, sites=True).notes("sum") == [(1,)]
     with pytest.raises(rt.UsageError, match="script"):
-        known.make({"text": ""})
+        registry.sampler("script")
 
 
 def test_the_parts_of_a_script() -> None:

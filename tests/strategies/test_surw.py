@@ -10,8 +10,8 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import NOTE, SHIFT
-from mmrace.strategies.contract import Lane, Profile
-from mmrace.strategies.surw import NO_LANE, SurwSampler, draw_lane
+from mmrace.strategies.contract import LaneUse, Profile
+from mmrace.strategies.surw import NO_LANE, Surw, draw_lane
 from tests.strategies import exact
 from tests.strategies.chances import FALSE_ALARM, as_uneven
 from tests.strategies.programs import Order, Plan, Program, R, W, cells, lane_of_cell, play, profile, run, stream
@@ -25,18 +25,18 @@ def on_cell(main: Program, shown: Profile, runs: int = RUNS) -> Counter[Order]:
     lane = lane_of_cell(0)
     counts: Counter[Order] = Counter()
     for seed in range(runs):
-        engine = run(main, SurwSampler().strategy(stream("surw", seed), shown))
+        engine = run(main, Surw(stream("surw", seed), shown))
         assert engine.end["how"] == "finished"
         numbers = [event[0] for event in engine.events if event[1] != NOTE and event[1] >> SHIFT == lane]
         counts[tuple(int(engine.tasks[number].name[1:]) for number in numbers)] += 1
     return counts
 
 
-def shown_of(plan: Plan) -> Profile:
+def profile_of_cell(plan: Plan) -> Profile:
     """Profile a plan: only cell 0 is interesting."""
     by_task = {f"t{i}": sum(cell == 0 for cell, _ in ops) for i, ops in enumerate(plan)}
     accesses = sum(by_task.values())
-    lane = Lane(tuple(task for task, n in by_task.items() if n), accesses, accesses, by_task)
+    lane = LaneUse(tuple(task for task, n in by_task.items() if n), accesses, accesses, by_task)
     return profile({f"t{i}": len(ops) for i, ops in enumerate(plan)}, lanes={lane_of_cell(0): lane})
 
 
@@ -58,7 +58,7 @@ PLANS: dict[str, Plan] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_surw_draws_every_order_of_the_accesses_with_the_same_chance(plan: Plan) -> None:
-    assert as_uneven(on_cell(play(plan), shown_of(plan)), exact.uniform(only(plan))) > FALSE_ALARM
+    assert as_uneven(on_cell(play(plan), profile_of_cell(plan)), exact.uniform(only(plan))) > FALSE_ALARM
 
 
 def test_an_intended_parent_hands_its_turn_on_to_its_child() -> None:
@@ -80,7 +80,7 @@ def test_an_intended_parent_hands_its_turn_on_to_its_child() -> None:
         rt.spawn(parent, name="t0")
         rt.spawn(words.write, 0, 3, name="t1")
 
-    lane = Lane(("t1", "t2"), 3, 3, {"t1": 1, "t2": 2})
+    lane = LaneUse(("t1", "t2"), 3, 3, {"t1": 1, "t2": 2})
     shown = profile({"t0": 4, "t1": 1, "t2": 2}, {"t2": "t0"}, lanes={lane_of_cell(0): lane})
     expected = exact.uniform(set(permutations((1, 2, 2))))
     assert as_uneven(on_cell(main, shown), expected) > FALSE_ALARM
@@ -101,7 +101,7 @@ def test_a_child_takes_its_accesses_from_its_parent() -> None:
 
         rt.spawn(parent, name="t0")
 
-    lane = Lane(("t0", "t1"), 4, 4, {"t0": 2, "t1": 2})
+    lane = LaneUse(("t0", "t1"), 4, 4, {"t0": 2, "t1": 2})
     shown = profile({"t0": 2, "t1": 2}, {"t1": "t0"}, lanes={lane_of_cell(0): lane})
     assert as_uneven(on_cell(main, shown), exact.uniform(set(permutations((0, 0, 1, 1))))) > FALSE_ALARM
 
@@ -130,7 +130,7 @@ def test_surw_counts_accesses_that_were_done_while_they_were_the_only_ones() -> 
 
         rt.spawn(first, name="t0")
 
-    lane = Lane(("t0", "t1"), alone + 4, alone + 4, {"t0": alone + 2, "t1": 2})
+    lane = LaneUse(("t0", "t1"), alone + 4, alone + 4, {"t0": alone + 2, "t1": 2})
     counts = on_cell(main, profile({}, lanes={lane_of_cell(0): lane}))
     expected = exact.uniform((0,) * alone + order for order in set(permutations((0, 0, 1, 1))))
     assert as_uneven(counts, expected) > FALSE_ALARM
@@ -151,7 +151,7 @@ def test_surw_goes_on_when_the_task_whose_turn_it_is_is_blocked() -> None:
             rt.spawn(body, name=f"t{number}")
 
     by_task = dict.fromkeys(("t0", "t1", "t2"), 2)
-    shown = profile({}, lanes={lane_of_cell(0): Lane(tuple(by_task), 6, 6, by_task)})
+    shown = profile({}, lanes={lane_of_cell(0): LaneUse(tuple(by_task), 6, 6, by_task)})
     counts = on_cell(main, shown, 500)
     assert set(counts) == {(a, a, b, b, c, c) for a, b, c in permutations(range(3))}
 
@@ -166,7 +166,7 @@ class Locked(rt.Struct):
 def test_surw_goes_on_past_its_profile(known: int) -> None:
     plan: Plan = ((W(), W()), (W(), W()))
     by_task = {"t0": known, "t1": known}
-    shown = profile({}, lanes={lane_of_cell(0): Lane(("t0", "t1"), 4, 4, by_task)})
+    shown = profile({}, lanes={lane_of_cell(0): LaneUse(("t0", "t1"), 4, 4, by_task)})
     assert set(on_cell(play(plan), shown, 500)) == set(only(plan))
 
 
@@ -177,10 +177,10 @@ def grid(n: int) -> Iterator[float]:
 
 def test_the_lane_is_drawn_by_accesses_among_shared_and_written_ones() -> None:
     lanes = {
-        10: Lane(("a",), 100, 100, {"a": 100}),  # one task
-        11: Lane(("a", "b"), 100, 0, {"a": 50, "b": 50}),  # only read
-        12: Lane(("a", "b"), 3, 1, {"a": 2, "b": 1}),
-        13: Lane(("a", "b", "c"), 7, 7, {"a": 5, "b": 1, "c": 1}),
+        10: LaneUse(("a",), 100, 100, {"a": 100}),  # one task
+        11: LaneUse(("a", "b"), 100, 0, {"a": 50, "b": 50}),  # only read
+        12: LaneUse(("a", "b"), 3, 1, {"a": 2, "b": 1}),
+        13: LaneUse(("a", "b", "c"), 7, 7, {"a": 5, "b": 1, "c": 1}),
     }
     counts = Counter(draw_lane(lambda x=x: x, profile({}, lanes=lanes)) for x in grid(100))  # type: ignore[misc]
     assert counts == {12: 30, 13: 70}

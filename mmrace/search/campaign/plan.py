@@ -10,7 +10,7 @@ from __future__ import annotations
 from mmrace.runs.spec import RunSpec, derive
 from mmrace.search.campaign.request import Request
 from mmrace.search.catalogue import CanaryLike, Catalogue
-from mmrace.strategies.portfolio import member, resolve
+from mmrace.strategies import portfolio, registry
 
 GATE_EVERY = 4
 """Without `--engine`, one round of the scenarios in this many runs under `gate`: free noise finds what nobody
@@ -67,7 +67,7 @@ def main_spec(request: Request, known: Catalogue, index: int) -> RunSpec:
         params=tuple(sorted({**variation, **dict(request.params)}.items())),
         variant=request.variant,
         engine=engine,
-        strategy=resolve(request.strategy, turn),
+        strategy=registry.member_by_turn(request.strategy, turn),
         noise=noise,
         seed=derive(request.seed, "run", index),
         workload=workload,
@@ -84,7 +84,7 @@ def canary_spec(request: Request, canary: CanaryLike, attempt: int, *, planted: 
         params=tuple(sorted(canary.params_under(request.engine or "free").items())),
         variant=canary.name if planted else "",
         engine=request.engine or "free",
-        strategy=member(attempt),  # its cap was measured under the portfolio
+        strategy=portfolio.member(attempt),  # its cap was measured under the portfolio
         noise=canary.noise,
         seed=derive(request.seed, "canary", canary.name, attempt),
         workload=None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from mmrace.runs import strategy_of
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import pick
@@ -50,7 +49,7 @@ class Ask(Options):
 
 def checked(ask: Ask) -> Ask:
     """Return the ask, if its parts fit together.  Raises UsageError."""
-    strategy_of.check(ask.strategy, systematic=True)
+    registry.check(ask.strategy, systematic=True)
     if ask.exhaustive and not ask.systematic:
         raise UsageError(
             expected="a strategy that knows its end", got=ask.strategy, where="--exhaustive", try_="--strategy dpor"

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from mmrace.runs import loading, strategy_of
+from mmrace.runs import loading
 from mmrace.runs.profile import NO_FIELD, promoted_fields
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunSpec, derive
@@ -39,10 +39,10 @@ from mmrace.search.pool.making import Making, trouble
 from mmrace.search.pool.messages import Batch, Job, Outcome
 from mmrace.search.pool.parent import ProcessPool
 from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, accused, hits_of
-from mmrace.strategies import portfolio, registry
-from mmrace.strategies.contract import Systematic
-from mmrace.strategies.feedback import NOTHING, Shown
+from mmrace.strategies import registry
+from mmrace.strategies.feedback import NOTHING, Shown, is_feedback
 from mmrace.strategies.order.classes import Classes
+from mmrace.strategies.text import StrategyText
 
 TELL_SECONDS = 0.25
 
@@ -146,7 +146,7 @@ class Explorer:
         if run.digest is not None:
             new = run.digest not in result.classes.seen
             result.classes.add(run.digest)
-            name = job.spec.strategy.partition(":")[0]
+            name = StrategyText.of(job.spec.strategy).name
             counts = result.by_strategy.setdefault(name, [0, 0])
             counts[0] += 1
             counts[1] += new
@@ -172,7 +172,7 @@ class Explorer:
     def spec(self, index: int) -> RunSpec:
         """Return the spec of schedule `index`."""
         ask = self.ask
-        return ask.spec(portfolio.resolve(ask.strategy, index), derive(ask.seed, "schedule", index))
+        return ask.spec(registry.member_by_turn(ask.strategy, index), derive(ask.seed, "schedule", index))
 
     def pool(self) -> AbstractContextManager[Pool]:
         """Return who draws schedules: processes, or for 0 jobs this process."""
@@ -187,7 +187,7 @@ class Explorer:
             self.result.promoted = tuple(sorted(fields))
             self.ask = ask = replace(ask, promote=",".join(self.result.promoted) or NO_FIELD)
         with self.pool() as pool:
-            if strategy_of.is_feedback(ask.strategy):
+            if is_feedback(ask.strategy):
                 self._generations(pool)
             else:
                 indices = count() if ask.runs is None else range(ask.runs)
@@ -208,8 +208,7 @@ class Explorer:
 
     def _walk(self) -> None:
         """Walk a tree of schedules in this process."""
-        strategy, options = registry.parse(self.ask.strategy)
-        search: Systematic = strategy.make(options)  # type: ignore[assignment]
+        search = registry.walk(self.ask.strategy)
         result = self.result
         covered = result.covered = Covered()
         spec = self.ask.spec(self.ask.strategy, self.ask.seed)

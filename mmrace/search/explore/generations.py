@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
-from mmrace.strategies.feedback import Shown, corpus_of, grow, options_of
+from mmrace.strategies.feedback import Feedback, Shown, corpus_of, grow
 
 
 class Loop:
@@ -24,20 +25,18 @@ class Loop:
 
     def __init__(self, text: str, make_spec: Callable[[str], RunSpec], folder: Path) -> None:
         self._make_spec = make_spec
-        options = options_of(text)
-        self._base, self._size = str(options["base"]), int(options["generation"])
+        self._feedback = Feedback.parse(text)
         self._folder = folder / "explore"
-        self._path = str(options["corpus"])
-        self.corpus = corpus_of(self._path)
+        self.corpus = corpus_of(self._feedback.corpus)
 
     def indices(self, schedules: int | None) -> range:
         """Return the schedules of the generation, up to the number asked for."""
-        start = self.corpus.start
-        return range(start, start + self._size if schedules is None else min(schedules, start + self._size))
+        start, stop = self.corpus.start, self.corpus.start + self._feedback.generation
+        return range(start, stop if schedules is None else min(schedules, stop))
 
     def spec(self, index: int) -> RunSpec:
         """Return the spec of one schedule of the generation."""
-        return self._make_spec(f"feedback:base={self._base},corpus={self._path},index={index}")
+        return self._make_spec(replace(self._feedback, index=index).text())
 
     def learn(self, results: Sequence[Shown]) -> None:
         """Make the next generation's corpus.
@@ -55,4 +54,4 @@ class Loop:
             raise UsageError(
                 expected="a folder for the corpus that can be written", got=str(error), where="--dir"
             ) from error
-        self._path = str(path)
+        self._feedback = replace(self._feedback, corpus=str(path))

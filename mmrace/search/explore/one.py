@@ -13,12 +13,12 @@ from mmrace.runs.follow import follow
 from mmrace.runs.judge import judge
 from mmrace.runs.play import Play, play
 from mmrace.runs.program import Makers
-from mmrace.runs.run import all_reached, judged
+from mmrace.runs.run import judged
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runs.strategy_of import choose
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.controlled import Controlled
 from mmrace.search.explore.walk import Visit
-from mmrace.strategies.feedback import shown
+from mmrace.strategies.feedback import collect
 from mmrace.strategies.order.classes import ClassDigest
 
 
@@ -26,16 +26,15 @@ def explored(spec: RunSpec, keep_record: bool = False, *, makers: Makers, withou
     """Draw one schedule, run it, judge it.  Args: without: judges that are switched off."""
     began = time.perf_counter()
     program = makers.program(spec)
-    chosen = choose(program, spec)
+    chosen = strategy_for(program, spec)
     with play(program, spec, chosen, watch=ClassDigest) as played:
-        all_reached(played)
         result = judged(played, keep_record, without)
         assert isinstance(played.watched, ClassDigest)
         result.digest = played.watched.value()
         result.exercised = exercised(played)
         result.profile = chosen.profile
         if chosen.tape is not None:
-            result.shown = shown(chosen.tape, _controlled(played), played.record)
+            result.shown = collect(chosen.tape, _controlled(played), played.record)
     result.seconds = time.perf_counter() - began
     return result
 

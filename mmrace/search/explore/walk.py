@@ -18,34 +18,6 @@ from mmrace.strategies.order.classes import ClassDigest
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a systematic search got, as far as it says.
-
-    Attributes: exhausted: nothing is left at any bound.  new: its last run counts; if not, it repeated one.  bound: the
-    one that it walks, of an iterative search.  restarts: how often it began again and forgot what it had met.
-    reduced: each run that counts is a class of its own.
-    """
-
-    exhausted: bool
-    new: bool
-    bound: int | None
-    restarts: int
-    reduced: bool
-
-
-def standing(search: Systematic) -> Standing:
-    """Ask a search for what not every one has; one that says nothing counts every run, and its end is the tree's."""
-    counts = getattr(search, "counts", None)
-    return Standing(
-        exhausted=getattr(search, "exhausted", True),
-        new=getattr(search, "last_is_new", True),
-        bound=getattr(search, "bound", None),
-        restarts=getattr(counts, "restarts", 0),
-        reduced=counts is not None,
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Visit:
     """One run of a walk; valid until the next one.
 
@@ -65,21 +37,21 @@ class Walk:
 
     def __init__(self, program: Program, spec: RunSpec, search: Systematic) -> None:
         self.program, self.spec, self.search = program, spec, search
-        self.standing = standing(search)
+        self.standing = search.standing()
 
     def __iter__(self) -> Iterator[Visit]:
         search = self.search
         while True:
-            restarts = standing(search).restarts
+            restarts = search.standing().restarts
             strategy = search.next()
-            self.standing = now = standing(search)
+            self.standing = now = search.standing()
             if strategy is None:
                 return
             watch = None if now.reduced else ClassDigest
             with play(self.program, self.spec, Chosen(strategy), watch=watch) as played:
                 assert isinstance(played.engine, Controlled)
                 search.learn(played.engine)
-                after = standing(search)
+                after = search.standing()
                 counts = played.how != "abandoned" and after.new
                 digest = played.watched if isinstance(played.watched, ClassDigest) else None
                 yield Visit(played, counts, after.restarts != restarts, digest)

@@ -10,13 +10,13 @@ last one in one order of independent exits, and not in another, is no fault: one
 
 from __future__ import annotations
 
-from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.strategy import SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.order.dependence import ALIVE_LANE, ALONE, BIRTH, END_LANE, READ, WRITE, Footprint
 
 
-def against_daemons(run: Controlled, place: int, step: int) -> Footprint:
+def against_daemons(run: SteeredRun, place: int, step: int) -> Footprint:
     """Return what a step meets because of daemons.  Args: place: of its event among the run's; step: its number."""
     tasks, events = run.tasks, run.events
     number, op, a, _ = events[place]

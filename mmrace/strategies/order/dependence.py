@@ -19,9 +19,9 @@ from operator import itemgetter
 from typing import Any
 
 from mmrace.runtime import tables
-from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.flags import UNLOCK
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
+from mmrace.runtime.strategy import SteeredRun
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Cpu, Task
 from mmrace.runtime.watch import part_at, word_at
@@ -117,7 +117,7 @@ class Footprints:
     given to notes, which a search keeps from run to run.
     """
 
-    def __init__(self, engine: Controlled, contended: frozenset[int], notes: dict[tuple[Any, Any], int]) -> None:
+    def __init__(self, engine: SteeredRun, contended: frozenset[int], notes: dict[tuple[Any, Any], int]) -> None:
         self.engine = engine
         self.contended = contended
         self.notes = notes

@@ -21,6 +21,7 @@ from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
 
 FILE_BLOCKS = 8
@@ -30,11 +31,8 @@ POLLS = 4000
 """Turns that `until` waits before it gives up: more ops than any of these runs needs for one step."""
 
 
-class Shuffle:
+class Shuffle(BaseStrategy):
     """A strategy that picks at random; values come from `values`, 0 when they run out."""
-
-    every_step = False
-    fixed_too = False
 
     def __init__(self, seed: int, values: Iterator[int]) -> None:
         self.random = random.Random(seed)

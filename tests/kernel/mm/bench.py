@@ -24,6 +24,7 @@ from mmrace.kernel.mm.page_writeback import WritebackControl
 from mmrace.runtime import live
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
 
 FILE_BLOCKS = 8
@@ -199,14 +200,11 @@ def marked(name: str) -> bool:
     return bool(live.engine.marks.get(name))
 
 
-class Shuffle:
+class Shuffle(BaseStrategy):
     """A strategy that picks at random; values come from `values`, 0 when they run out.
 
     Args: stay: how likely the running task goes on, over a fair pick.
     """
-
-    every_step = False
-    fixed_too = False
 
     def __init__(self, seed: int, values: Sequence[int], stay: float) -> None:
         self.random = random.Random(seed)

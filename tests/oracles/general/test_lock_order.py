@@ -19,6 +19,7 @@ from mmrace.runtime.flags import LOCK
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import BaseStrategy
 from tests.oracles.hand import Hand
 from tests.oracles.verdicts import caught, passed, unknown
 
@@ -288,17 +289,11 @@ LOCKS: dict[str, Locks] = {
 }
 
 
-class _FirstFirst:
+class _FirstFirst(BaseStrategy):
     """Runs each task to its end before the next one: nothing ever meets."""
-
-    every_step = False
-    fixed_too = False
 
     def pick(self, enabled: list[rt.Task], running: rt.Task, step: int) -> rt.Task:
         return running if running.on else min(enabled, key=lambda task: task.id)
-
-    def choose(self, task: rt.Task, n: int, step: int) -> int:
-        return 0
 
 
 def _judged(main: Callable[[], object], tmp_path: Path) -> Judgement:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs import strategy_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import InternalError, NondeterminismError, UsageError
 from mmrace.runtime.param import Number, Parameters, Text
 from mmrace.runtime.record import Record
 from mmrace.search.catalogue import Catalogue
+from mmrace.strategies import registry
 
 SCRATCH = "MMRACE_TEST_SCRATCH"
 """Folder in which stand-ins leave word of what they did."""
@@ -77,7 +77,7 @@ def stand_in_catalogue(*canaries: StandInCanary, workloads: tuple[str, ...] = ()
         canaries={canary.name: canary for canary in canaries},
         noise={"off": "no delays", "loud": "delays", "louder": "more delays"},
         workloads=workloads,
-        strategies=tuple(strategy_of.listed()),
+        strategies=tuple(registry.entries()),
     )
 
 

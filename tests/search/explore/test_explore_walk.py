@@ -13,8 +13,8 @@ from mmrace.runtime.record import SCHEMA
 from mmrace.search.explore import realise
 from mmrace.search.explore.ask import checked
 from mmrace.search.explore.result import REPLAYS, Exploration
-from mmrace.search.explore.walk import standing
 from mmrace.strategies import registry
+from mmrace.strategies.contract import Registered
 from mmrace.strategies.dpor import Dpor
 from tests.search.explore import explorations
 from tests.search.explore.explorations import Notes, ask, explore
@@ -94,20 +94,12 @@ def test_classes_from_before_a_restart_are_forgotten(monkeypatch: pytest.MonkeyP
 
     explorations.two_writers(monkeypatch)
     search = Restarting()
-    monkeypatch.setitem(registry._known, "again", registry.Known("again", "", lambda _: search, systematic=True))
+    again = Registered("again", "", lambda _: search, kind="walk")
+    monkeypatch.setitem(registry._registered, "again", again)
     result = walk(tmp_path, "two-writers", "again", exhaustive=True)
     assert search.counts.restarts == 1
     assert result.classes.distinct == search.counts.classes == ORDERS
     assert result.tally.runs == 2 + ORDERS
-
-
-def test_a_search_that_says_nothing_of_itself_counts_every_run() -> None:
-    class Plain:
-        def next(self) -> None: ...
-        def learn(self, engine: object) -> None: ...
-
-    now = standing(Plain())
-    assert (now.exhausted, now.new, now.bound, now.restarts, now.reduced) == (True, True, None, 0, False)
 
 
 # -- predicted deadlocks -----------------------------------------------------------------------------------------
@@ -183,14 +175,14 @@ def test_a_record_of_an_earlier_session_that_does_not_replay_is_counted(
 @pytest.mark.parametrize(
     ("more", "needle"),
     [
-        ({"strategy": "dporr"}, "did you mean dpor?"),
-        ({"strategy": "portfoilo"}, "did you mean portfolio?"),
-        ({"strategy": "portfolio:depth=3"}, "no options of portfolio"),
+        ({"strategy": "dporr"}, "did you mean dpor"),
+        ({"strategy": "portfoilo"}, "did you mean portfolio"),
+        ({"strategy": "portfolio:depth=3"}, "an option of portfolio"),
         ({"strategy": "feedback:base=dpor"}, "try: feedback:base=pos"),
         ({"strategy": "feedback:base=poss"}, "did you mean pos"),
         ({"strategy": "feedback:generation=0"}, "1 or more"),
         ({"strategy": "feedback:corpses=1"}, "corpus"),
-        ({"strategy": "pct:deep=3"}, "options of pct: depth"),
+        ({"strategy": "pct:deep=3"}, "an option of pct out of depth"),
         ({"strategy": "pct:depth=much"}, "a number for depth"),
         ({"strategy": "pos", "exhaustive": True}, "--strategy dpor"),
         ({"strategy": "dpor", "jobs": 2}, "no --jobs"),

@@ -12,8 +12,8 @@ from mmrace import runtime as rt
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.gate import GateEngine
-from mmrace.strategies.bounded import Enumerate
 from mmrace.strategies.dpor import Dpor
+from mmrace.strategies.enumerate import Enumerate
 from mmrace.strategies.order.classes import ClassDigest, Classes
 from mmrace.strategies.order.dependence import READ, TAKE, WRITE
 from tests.runtime.engines import Box, box, random_walk
@@ -55,7 +55,6 @@ def reduced(main: Callable[[], None]) -> int:
     search = Dpor()
     while (strategy := search.next()) is not None:
         engine = FiberEngine(strategy, ncpus=4)
-        search.attach(engine)
         engine.run(main)
         search.learn(engine)
     return search.counts.classes
