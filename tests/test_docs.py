@@ -111,7 +111,8 @@ def is_target(words: list[str]) -> bool:
 def is_script(words: list[str]) -> bool:
     if words[0] == "-m":
         return words[1] == "pytest" or (ROOT / (words[1].replace(".", "/") + ".py")).exists()
-    return (ROOT / words[0]).exists()
+    options = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--help"]
+    return (ROOT / words[0]).exists() and all(f'"{option}"' in read(words[0]) for option in options)
 
 
 EXISTS: dict[str, Callable[[list[str]], bool]] = {"mmrace": is_command, "make": is_target, "python": is_script}
