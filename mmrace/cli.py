@@ -44,7 +44,7 @@ from mmrace.runtime.errors import (
 from mmrace.runtime.record import Record
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
-from mmrace.search.campaign.request import Request, checked
+from mmrace.search.campaign.request import Request, complete
 from mmrace.search.catalogue import Catalogue, FunctionEntry
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
@@ -176,7 +176,7 @@ def stress(
     known = _known(scenarios)
     only_functions = bool(scenarios) and all(map(functions.is_function, scenarios))
     canaries = not no_canaries and not only_functions  # they are planted in the kernel model
-    request = checked(known, Request(scenarios, jobs=jobs or 0, canaries=canaries, **options), params)
+    request = complete(known, Request(scenarios, jobs=jobs or 0, canaries=canaries, **options), params)
     if request.workload is not None:
         Workload.load(request.workload)
     console = _console()
@@ -207,7 +207,7 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     """Do one run of PROGRAM, a scenario or FILE.py:main, and print its verdict."""
     registry.check(options["strategy"])
     known = _known([program])
-    request = checked(known, Request((program,), runs=1, jobs=1, **options), params)
+    request = complete(known, Request((program,), runs=1, jobs=1, **options), params)
     entry = known.scenarios[program]
     spec = RunSpec(program, **{**options, "params": request.params}, maker=entry.maker, digest=entry.digest)
     _pin(spec.engine)
@@ -268,7 +268,7 @@ def explore(
     if not exhaustive and options["runs"] is None and options["seconds"] is None:
         options["seconds"] = EXPLORE_SECONDS
     known = _known([program])
-    typed = checked(
+    typed = complete(
         known, Request((program,), runs=1, variant=options["variant"], workload=options["workload"]), params
     )
     entry = known.scenarios[program]

@@ -39,7 +39,7 @@ def ask_one(spec: RunSpec, keep_record: bool = False, *, names: tuple[str, ...])
     with play_one(spec) as played:
         record = played.record
     result = RunResult(spec, "PASS", ops=len(record.events), record=record if keep_record else None)
-    how = unfinished(record)
+    how = why_unfinished(record)
     if how:
         result.verdict, result.unknown = "UNKNOWN", {"claims": how}
         return result
@@ -49,7 +49,7 @@ def ask_one(spec: RunSpec, keep_record: bool = False, *, names: tuple[str, ...])
     return result
 
 
-def unfinished(record: Record) -> str:
+def why_unfinished(record: Record) -> str:
     """Say how a run ended that did not finish: `CUT`, or what was wrong with it; "" for one that finished."""
     how, detail = str(record.end.get("how")), record.end.get("detail", {})
     if how == FINISHED:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mmrace.claims.judges import Part, check_parts
-from mmrace.claims.one import MAKERS, unfinished
+from mmrace.claims.one import MAKERS, why_unfinished
 from mmrace.claims.programs import WALK, Setting, parts_for, spec_of
 from mmrace.claims.result import ClaimsResult, PartCounts
 from mmrace.runs.spec import RunSpec
@@ -70,7 +70,7 @@ class Walking:
         self, setting: Setting, spec: RunSpec, record: Record, index: int, counts: dict[str, PartCounts]
     ) -> bool:
         """Count one class; return whether it says anything."""
-        how = unfinished(record)
+        how = why_unfinished(record)
         if how:
             self.result.add_unfinished(spec, how)
             return False

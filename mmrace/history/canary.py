@@ -75,7 +75,7 @@ class Canary:
 
     def rate_under(self, engine: str) -> Rate:
         """Return how often it was found under an engine; 0 of 0 if that was never measured."""
-        return rates.measured().get(self.name, {}).get(rates.place_of(engine), Rate(0, 0))
+        return rates.load().get(self.name, {}).get(rates.place_of(engine), Rate(0, 0))
 
     def cap_under(self, engine: str) -> int:
         """Return the runs under an engine within which it is found but for a chance of MISS.

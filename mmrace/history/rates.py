@@ -32,7 +32,7 @@ def place_of(engine: str) -> str:
 
 
 @cache
-def measured() -> Rates:
+def load() -> Rates:
     """Return all rates of the data file."""
     return read(FILE)
 

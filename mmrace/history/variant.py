@@ -39,7 +39,7 @@ CORRECT = Variant("", "era 3.3, correct")
 def applied(variant: Variant) -> Iterator[None]:
     """Bind a variant's names for the length of the block.
 
-    Raises UsageError if another variant is applied or a name does not exist in the model (a variant never adds one).
+    Raises UsageError if another variant is applied, or if the model lacks a name: a variant adds none.
     """
     if _applied:
         raise UsageError(expected="no variant applied in this process", got=_applied[0], try_="one at a time")

@@ -16,7 +16,7 @@ from mmrace.report.terminal import (
     conclude,
     finding_line,
     say,
-    styled,
+    style,
     table,
 )
 from mmrace.search.campaign.result import CampaignResult
@@ -69,7 +69,7 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
         say(console, f"unknown in {runs(times)} because of {reason}")
 
 
-def refused(tally: Tally) -> dict[str, int]:
+def refusals_by_reason(tally: Tally) -> dict[str, int]:
     """Return the refused migrations by reason, most frequent first."""
     prefix = "migrations.refused."
     return {key.removeprefix(prefix): n for key, n in tally.counters.most_common() if key.startswith(prefix)}
@@ -77,7 +77,7 @@ def refused(tally: Tally) -> dict[str, int]:
 
 def refusals(tally: Tally) -> str:
     """Write the refused migrations by reason."""
-    return ", ".join(f"{reason} {count(n)}" for reason, n in refused(tally).items()) or "-"
+    return ", ".join(f"{reason} {count(n)}" for reason, n in refusals_by_reason(tally).items()) or "-"
 
 
 def _canaries(result: CampaignResult, console: Console) -> None:
@@ -89,7 +89,7 @@ def _canaries(result: CampaignResult, console: Console) -> None:
         if trial.found_after is not None:
             found = runs(trial.found_after)
         elif trial.missed:
-            found = styled("FAIL", "MISSED")
+            found = style("FAIL", "MISSED")
         else:
             found = f"not in {trial.tried} yet"
         others = ", ".join(f"{oracle} {n}" for oracle, n in sorted(trial.others.items())) or "-"
@@ -156,7 +156,7 @@ def _findings(result: CampaignResult, console: Console) -> None:
 
 
 def finding_text(hit: Hit) -> str:
-    """Write a finding: where it was saved, or else all of it, so that nothing is lost with the disk."""
+    """Write a finding: where it was saved, or else all of it, so that a full disk loses nothing."""
     lines = [finding_line(hit)]
     lines.append(f"  oracle {hit.finding.oracle}: {hit.finding.rule}; seen in {runs(hit.times)}")
     if hit.saved.folder:

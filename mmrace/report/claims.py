@@ -15,7 +15,7 @@ from mmrace.claims.judges import Part
 from mmrace.claims.programs import SETTINGS, repeat_command
 from mmrace.claims.result import ClaimsResult, Witness
 from mmrace.report.numbers import count, duration, runs
-from mmrace.report.terminal import TROUBLES_SHOWN_MAX, say, styled, table
+from mmrace.report.terminal import TROUBLES_SHOWN_MAX, say, style, table
 
 WIDTHS = (5, 42, 25, 0)  # in characters; 0: what is left
 FAILURES_SHOWN_MAX = 5
@@ -49,7 +49,7 @@ def _table(result: ClaimsResult) -> Table:
         for part in claim.parts:
             verdict, evidence = verdict_of(result, part), evidence_of(result, part)
             word = "BROKEN" if part in result.broken else result.verdict(part)
-            shown.add_row(part.name, escape(part.says), styled(word, verdict), escape(evidence))
+            shown.add_row(part.name, escape(part.says), style(word, verdict), escape(evidence))
         if not claim.parts:
             shown.add_row(claim.name, escape(claim.says), "not tested yet", escape(claim.untested))
         elif claim.untested:

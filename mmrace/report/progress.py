@@ -1,6 +1,6 @@
 """A campaign while it runs: a live table on a terminal, a plain line every few seconds elsewhere.
 
-Invariant: both show the same numbers; neither slows the campaign (a refresh a quarter of a second, a line every five).
+Invariant: both show the same numbers; neither slows the campaign (four refreshes a second, or a line in five seconds).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from mmrace.report.campaign import refusals
 from mmrace.report.numbers import count, duration, runs
-from mmrace.report.terminal import Lines, finding_line, say, styled
+from mmrace.report.terminal import Lines, finding_line, say, style
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sources import CanaryTrial
 from mmrace.search.totals import Hit
@@ -32,16 +32,16 @@ class Silent:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to undo."""
+        """Undo nothing."""
 
     def progress(self, result: CampaignResult) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def found(self, hit: Hit) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def canary(self, trial: CanaryTrial) -> None:
-        """Nothing."""
+        """Show nothing."""
 
 
 class CampaignLines(Lines[CampaignResult], Silent):
@@ -83,7 +83,7 @@ class Display(Silent):
     def found(self, hit: Hit) -> None:
         """Print above the table."""
         word, _, rest = finding_line(hit).partition("  ")
-        self.console.print(f"{styled('FAIL', word)}  {escape(rest)}", highlight=False)
+        self.console.print(f"{style('FAIL', word)}  {escape(rest)}", highlight=False)
 
     def canary(self, trial: CanaryTrial) -> None:
         """Print above the table."""
@@ -91,7 +91,7 @@ class Display(Silent):
 
 
 def facts(result: CampaignResult) -> list[tuple[str, str]]:
-    """Return what progress consists of, by name."""
+    """Return the figures of progress, by name."""
     total = result.total()
     rate = total.ops / result.seconds if result.seconds else 0.0
     asked = result.request

@@ -40,14 +40,14 @@ def say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def styled(verdict: str, text: str = "") -> str:
+def style(verdict: str, text: str = "") -> str:
     """Return markup for a text, the verdict's own word by default, in the style of a verdict."""
     return f"[{STYLES.get(verdict, OTHER_STYLE)}]{escape(text or verdict)}[/]"
 
 
 def conclude(console: Console, verdict: str, text: str = "") -> None:
     """Print the last line of a report: the verdict, and what it rests on."""
-    console.print(f"{styled(verdict)}{escape(text)}", highlight=False, soft_wrap=True)
+    console.print(f"{style(verdict)}{escape(text)}", highlight=False, soft_wrap=True)
 
 
 def table(title: str, *columns: str, numbers: bool = False) -> Table:

@@ -30,9 +30,10 @@ def follow(program: Program, spec: RunSpec, record: Record) -> Record:
 
 
 def with_sites(result: RunResult, makers: Makers) -> Record:
-    """Return the record of a result with sites, which a controlled run that passed has kept none of.
+    """Return the record of a result, with sites.
 
-    Raises NondeterminismError if the run does not repeat itself.
+    A controlled run that passed kept none; it is run again along its record.  Raises NondeterminismError if the run
+    does not repeat itself.
     """
     record = result.record
     assert record is not None

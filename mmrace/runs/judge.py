@@ -1,6 +1,6 @@
 """Ask a program's judges for their verdict on a record, and put it there.
 
-Invariant: a run that was cut at its bound is never PASS, and one that crashed never anything but FAIL.
+Invariant: a run that was cut at its bound is never PASS, and a run that crashed is always FAIL.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Profiles: what a program does, from a few runs with fixed seeds, for strategies that weigh by it.
 
-Profiled runs are random walks; the longest that finished tells the counts, since one that ended early would bias them.
-The same runs tell which plain accesses race (`racing`): only those need be switch points for samplers.  Invariant: a
-profile is a function of the program alone, so that every worker makes the same one; its digest stands in the header of
-each record whose strategy used it.
+Profiled runs are random walks.  The counts are those of the longest run that finished: a run that ended early would
+bias them.  More such runs tell which plain accesses race (`racing`): only those need be switch points for samplers.
+Invariant: a profile is a function of the program alone, so that every worker makes the same one; its digest stands in
+the header of each record whose strategy used the profile.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from mmrace.strategies.contract import LaneUse, Profile
 from mmrace.strategies.random_walk import RandomWalk
 
 NO_FIELD = "none"
-"""What `--promote` calls no field at all."""
+"""The word of `--promote` for no field at all."""
 RUNS = 3  # of which the longest is taken; a run seldom ends early
 RACING_RUNS = 24
-"""Runs that look for racing accesses: a field whose race all of them miss is no switch point, and still recorded,
-clocked and reported when a later run shows it."""
+"""Runs that look for racing accesses.  A field whose race they miss is no switch point; if a later run shows the race,
+it is found and reported all the same."""
 
 _profiles: dict[tuple[Any, ...], Profile] = {}
 _racing: dict[tuple[Any, ...], frozenset[str]] = {}
@@ -51,7 +51,7 @@ def _engine(played: Play) -> Controlled:
 
 
 def profile_of(program: Program, promoted: frozenset[str] | None = None) -> Profile:
-    """Return the program's profile; made once in a process.  Args: promoted: as the runs to come have it."""
+    """Return the program's profile, made once in a process.  Args: promoted: switch points of the runs to come."""
     key = (*program.key, promoted)
     made = _profiles.get(key)
     if made is None:
@@ -62,7 +62,7 @@ def profile_of(program: Program, promoted: frozenset[str] | None = None) -> Prof
 
 
 def measure(engine: Controlled) -> Profile:
-    """Return what a finished run did in its explored part, as far as a strategy was asked for it."""
+    """Return what a finished run did in its explored part, at the points where a strategy was asked."""
     first, end = engine.explored()
     unasked = engine.promoted is not None
     ops: Counter[str] = Counter()

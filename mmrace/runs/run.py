@@ -27,10 +27,10 @@ def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunR
     program = makers.program(spec)
     chosen = None if spec.engine == "free" else strategy_for(program, spec)
     with play(program, spec, chosen) as played:
-        return judged(played, keep_record)
+        return judge_play(played, keep_record)
 
 
-def judged(played: Play, keep_record: bool = False, without: Collection[str] = ()) -> RunResult:
+def judge_play(played: Play, keep_record: bool = False, without: Collection[str] = ()) -> RunResult:
     """Judge a run; if it failed under a controlled engine, do it again along its record first, keeping sites.
 
     Args: without: names of judges that are switched off.

@@ -27,11 +27,11 @@ SEED_BITS = 48  # short enough to type, wide enough that no campaign meets a see
 class RunSpec:
     """One run.
 
-    A program travels as text: `program` is its name, `maker` who makes it of that name (`program.Makers`), `params` are
-    sorted pairs of what differs from its defaults, `digest` the hash of the file that it comes from ("": it comes with
-    mmrace).  `variant` "" is the program as it stands; `workload` None is no workload.  `promote`: which plain accesses
-    are switch points under a controlled engine: "all", "racing", or fields by name.  `load`: Python files of the user's
-    own, executed first.
+    A program travels as text.  Args: program: its name.  maker: who makes programs of that name (`program.Makers`).
+    params: sorted pairs, of parameters that differ from the program's defaults.  digest: hash of the program's file, ""
+    if the program comes with mmrace.  variant: "" for the program as it stands.  workload: a file or name, or None.
+    promote: which plain accesses are switch points under a controlled engine: "all", "racing", or fields by name.
+    load: Python files of the user's own, executed first.
     """
 
     program: str
@@ -75,7 +75,8 @@ class RunSpec:
 class RunResult:
     """What came of one run.
 
-    `record` is there if the run did not pass, or if it was asked for; what follows it, in an exploration only.
+    Attributes: record: of a run that did not pass, or if it was asked for.  digest (of the class), exercised (at some
+    point two tasks could go on), profile, shown: of runs of an exploration only.
     """
 
     spec: RunSpec
@@ -88,7 +89,7 @@ class RunResult:
     marks: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     record: Record | None = None
-    digest: int | None = None  # of its class, if that was asked for
+    digest: int | None = None
     exercised: bool = False
     profile: str | None = None
     shown: Shown | None = None

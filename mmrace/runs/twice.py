@@ -2,8 +2,8 @@
 
 A program or strategy that looks at the order of a set, at `id()`, at the clock or at a random stream of its own makes
 records that nobody can replay.  Two runs that should be equal are compared here event by event, notes too, with the set
-of enabled tasks at each op, and then in how they ended.  Objects are compared by name.  Invariant: two runs that pass
-have records that are written alike, but for what the caller puts in the header and the final state.
+of enabled tasks at each op, and then in how they ended.  Objects are compared by name.  Invariant: the records
+of two runs that pass are written alike, but for the header and the final state, which callers make.
 """
 
 from __future__ import annotations

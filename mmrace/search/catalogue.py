@@ -1,7 +1,7 @@
 """What there is to choose from: scenarios, canaries, noise, recorded workloads, strategies; and the check of a choice.
 
-Invariant: a name that gets past `pick` exists, and a parameter that gets past `parameters` is known to every scenario
-that will get it, and allowed there: the scenario says so.
+Invariant: a name that `pick` returned exists; every scenario that gets the parameters that `parameters` returned knows
+them, and allows their values.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ class FunctionEntry:
 class Catalogue:
     """All names that a campaign may use.
 
-    `noise` maps profile to title; the first one is the quietest.  `workloads` are those that come with the package.
-    `marks` maps each rare branch of the model to its meaning, `excused` those that need not be reached to the reason.
+    `noise`: profile -> title, the quietest first.  `workloads`: those that come with the package.  `marks`: rare branch
+    of the model -> meaning.  `excused`: mark that need not be reached -> reason.
     """
 
     scenarios: Mapping[str, ScenarioLike]
@@ -119,7 +119,7 @@ class Catalogue:
     excused: Mapping[str, str] = field(default_factory=dict)
 
     def expected_marks(self, scenarios: Iterable[str]) -> set[str]:
-        """Return the marks that a campaign should reach: those of its scenarios; if it has all, the whole model's."""
+        """Return the marks that a campaign over these scenarios should reach; over all of them, the whole model's."""
         chosen = set(scenarios)
         marks = {mark for name in chosen for mark in self.scenarios[name].marks}
         if chosen == set(self.scenarios):
@@ -146,7 +146,7 @@ def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
 
 
 def parameters(pairs: Iterable[str], scenarios: Sequence[ScenarioLike]) -> Params:
-    """Read ``key=value`` pairs for `scenarios`, each of which must have all of them.  Raises UsageError."""
+    """Read ``key=value`` pairs.  Raises UsageError if one of `scenarios` lacks a key, or refuses a value."""
     texts: dict[str, str] = {}
     for pair in pairs:
         key, equals, texts[key] = pair.partition("=")

@@ -1,7 +1,7 @@
-"""The options that everything shares which makes many runs: campaigns, explorations, claims.
+"""The options that campaigns, explorations and claims share: all of them make many runs.
 
-One definition and one set of defaults; each request adds what only it has.  Invariant: `RunSpec`s of a request take
-what they share with it from here.
+One definition and one set of defaults; each request adds its own.  Invariant: what a `RunSpec` shares with its request
+is named here.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from mmrace.runs.spec import Params
 class Options:
     """What is asked of many runs.
 
-    Args: seed: run i depends on it and i alone.  seconds, runs: how long, how many at most; None: not bounded by it.
-    jobs: worker processes, 0: one for each core.  engine, noise None: all in turn.  strategy: who goes next under a
-    controlled engine.  params, variant, workload, load: of the programs (`RunSpec`).  promote: says nothing to a walk,
-    which switches at every plain access.  without: judges that are switched off.  until_found: stop at the first
+    Args: seed: run i depends on seed and i alone.  seconds, runs: how long, how many at most; None for no such bound.
+    jobs: worker processes; 0 for one on each core.  engine, noise: None for all in turn.  strategy: who goes next under
+    a controlled engine.  params, variant, workload, load: of the programs (`RunSpec`).  promote: for drawn schedules; a
+    walk switches at every plain access.  without: judges that are switched off.  until_found: stop at the first
     finding.
     """
 

@@ -103,7 +103,7 @@ class Hits(dict[str, Hit]):
 
 
 def hits_of(job: Job, outcome: Outcome) -> list[Hit]:
-    """Return the findings of a run; a failure that no judge speaks for is one of the harness."""
+    """Return the findings of a run; for a failure without any, one of the harness."""
     result = outcome.result
     if result is None or result.verdict != "FAIL":
         return []
@@ -111,8 +111,8 @@ def hits_of(job: Job, outcome: Outcome) -> list[Hit]:
     return [Hit(finding, job.spec, job.role, job.index, outcome.saved) for finding in findings]
 
 
-def accused(job: Job, lost: Lost, store: FindingStore) -> Hit:
-    """Return, and keep, the finding that a worker died or hung at a run."""
+def hit_of_lost(job: Job, lost: Lost, store: FindingStore) -> Hit:
+    """Keep and return the finding that a worker died or hung during a run."""
     spec = job.spec
     title = f"{lost.rule}: the process {lost.how} during a run of {spec.program}"
     finding = harness_finding(lost.rule, title, spec, worker=lost.worker, how=lost.how)
@@ -129,7 +129,7 @@ class Trouble:
 
 
 def exit_code(verdict: str, troubles: Iterable[Trouble], interrupted: bool) -> int:
-    """Return the exit code of what was asked for as a whole: a campaign, an exploration."""
+    """Return the exit code of a campaign or an exploration as a whole."""
     codes = {trouble.exit_code for trouble in troubles}
     if interrupted:
         return EXIT_INTERRUPTED

@@ -152,7 +152,7 @@ def main() -> None:
     else:
         show(figures)
     if options.write:
-        stored.write(with_measured(stored.measured(), figures), stored.FILE)
+        stored.write(with_measured(stored.load(), figures), stored.FILE)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ from mmrace.runs.spec import RunResult, RunSpec, derive
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.controlled import Controlled
 from mmrace.search.explore.generations import Loop
-from mmrace.search.explore.one import visited
+from mmrace.search.explore.one import judge_visit
 from mmrace.search.explore.walk import Walk
 from mmrace.search.pool.cores import cores
 from mmrace.strategies import portfolio, registry
@@ -164,7 +164,7 @@ class _Every:
 
 def _walk(program: Program, first: RunSpec) -> Runs:
     for visit in Walk(program, first, registry.walk(first.strategy)):
-        yield visited(visit, (), _Every()).findings if visit.counts else []
+        yield judge_visit(visit, (), _Every()).findings if visit.counts else []
 
 
 # -- hunting --------------------------------------------------------------------------------------------------------

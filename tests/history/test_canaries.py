@@ -168,11 +168,11 @@ def test_a_lower_bound_rises_with_the_number_of_runs() -> None:
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
 def test_a_canary_s_caps_follow_from_what_was_measured(canary: Canary) -> None:
     for engine, place in (("free", "free"), ("gate", "controlled"), ("fiber", "controlled")):
-        assert canary.cap_under(engine) == cap(SAFETY * wilson_low(*rates.measured()[canary.name][place]))
+        assert canary.cap_under(engine) == cap(SAFETY * wilson_low(*rates.load()[canary.name][place]))
 
 
 def test_rates_are_kept_of_canaries_that_there_are() -> None:
-    assert set(rates.measured()) == set(canaries())
+    assert set(rates.load()) == set(canaries())
 
 
 @pytest.mark.parametrize(("rate", "text"), [(None, "0 hits in 0 runs"), (rates.Rate(0, 200), "0 hits in 200 runs")])
@@ -181,7 +181,7 @@ def test_a_canary_that_was_never_found_has_no_cap_and_says_how_to_measure_it(
 ) -> None:
     new = Canary(Variant("new", "a test's"), "four", "content")
     known = {"new": {"free": rates.Rate(5, 10), **({"controlled": rate} if rate else {})}}
-    monkeypatch.setattr(rates, "measured", lambda: known)
+    monkeypatch.setattr(rates, "load", lambda: known)
     assert new.cap_under("free") > 0
     with pytest.raises(UsageError, match=text) as caught:
         new.cap_under("gate")
@@ -190,7 +190,7 @@ def test_a_canary_that_was_never_found_has_no_cap_and_says_how_to_measure_it(
 
 def test_rates_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "rates.json"
-    rates.write(rates.measured(), path)
+    rates.write(rates.load(), path)
     assert path.read_bytes() == rates.FILE.read_bytes()
     rates.write({"b": {"free": rates.Rate(1, 2)}, "a": {}}, path)
     assert rates.read(path) == {"a": {}, "b": {"free": (1, 2)}}

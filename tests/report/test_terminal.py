@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmrace.oracles.general.judgement import Finding
-from mmrace.report.terminal import STYLES, Lines, conclude, say, styled, table
+from mmrace.report.terminal import STYLES, Lines, conclude, say, style, table
 from mmrace.runs.spec import RunSpec
 from mmrace.search.totals import Hit
 from tests.report.test_campaign_report import console, text
@@ -45,9 +45,9 @@ def test_a_report_ends_with_the_verdict_and_what_it_rests_on() -> None:
 
 
 def test_every_verdict_has_its_style_and_other_words_have_one_too() -> None:
-    assert styled("PASS") == f"[{STYLES['PASS']}]PASS[/]"
-    assert styled("BROKEN", "BROKEN: [x]") == f"[{STYLES['BROKEN']}]BROKEN: \\[x][/]"
-    assert styled("not tested yet").endswith("]not tested yet[/]")
+    assert style("PASS") == f"[{STYLES['PASS']}]PASS[/]"
+    assert style("BROKEN", "BROKEN: [x]") == f"[{STYLES['BROKEN']}]BROKEN: \\[x][/]"
+    assert style("not tested yet").endswith("]not tested yet[/]")
 
 
 def test_a_table_of_numbers_has_them_on_the_right() -> None:

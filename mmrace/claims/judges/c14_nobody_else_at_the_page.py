@@ -75,4 +75,4 @@ CLAIM = Claim("C14", (
         "C14m", "no page of a block device is moved with its ring",
         "the slot is one of a file's; instance: a page moved with its ring", check_mapping,
     ),
-), untested="the commit after a write error, and data=journal: not in these programs")  # fmt: skip
+), untested="the commit after a write error (R14), and data=journal: not in these programs")  # fmt: skip

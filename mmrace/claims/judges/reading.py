@@ -121,7 +121,7 @@ class Reading:
             self.attempts.begin(task, str(Record.name(page)), str(mode), step, len(self.record.events))
         elif kind == "migrate-end":
             _, newpage, _, rc, reason, *_ = facts
-            self.attempts.end(task, _named(newpage), str(rc), str(reason), step)
+            self.attempts.end(task, _name_of(newpage), str(rc), str(reason), step)
         elif kind == "commit-begin" and task != MAIN:
             self._committing[task] = step
         elif kind == "commit-end" and task != MAIN:
@@ -177,7 +177,7 @@ class Reading:
         self.holds.drop(op.lane, op.step)
 
     def _write_private(self, op: Op, owner: str) -> None:
-        new = _named(op.new)
+        new = _name_of(op.new)
         old = self.pointers.write(Watched.page_private, owner, new)
         if old is not None and new is None and op.task != MAIN:
             attempt = self.attempts.now.get(op.task)
@@ -192,7 +192,7 @@ def _writes(pointer: Watched) -> Effect:
     """Return the effect of a write of this pointer."""
 
     def write(reading: Reading, op: Op, owner: str) -> None:
-        reading.pointers.write(pointer, owner, _named(op.new))
+        reading.pointers.write(pointer, owner, _name_of(op.new))
 
     return write
 
@@ -236,7 +236,7 @@ def _meanings(record: Record, words: dict[int, tuple[str, int]]) -> dict[int, _M
     return found
 
 
-def _named(value: object) -> str | None:
+def _name_of(value: object) -> str | None:
     """Return the name of what a pointer shows, None if it shows no object."""
     name = Record.name(value)
     return name if isinstance(name, str) else None

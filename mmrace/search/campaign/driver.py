@@ -26,10 +26,10 @@ from mmrace.search.pool.drive import Pace, Source, drive
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch, Job, Outcome
 from mmrace.search.pool.parent import HANG_SECONDS, ProcessPool
-from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, accused, hits_of
+from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hit_of_lost, hits_of
 
 CANARY_SHARE = 0.5
-"""Canaries begin no batch after this part of the time: what is left is for the protocol itself."""
+"""Canaries begin no batch after this part of the time; the rest is for the protocol itself."""
 
 
 class Observer(Protocol):
@@ -119,7 +119,7 @@ class Campaign(Source):
         return self.main.next_batch(self.pace.size(self.main.peek_engine()))
 
     def worker(self, event: Ended) -> None:
-        """Note how a worker feels."""
+        """Note a worker's memory and threads."""
         self.result.workers.setdefault(event.worker, WorkerLife()).add(self._now(), event.health)
 
     def take(self, job: Job, outcome: Outcome) -> None:
@@ -137,14 +137,14 @@ class Campaign(Source):
             trial.take(job, result)
             if job.role == "canary":
                 if not trial.planted:
-                    self._settled(trial)
+                    self._settle(trial)
                 return
         self.result.count(job, result)
         for hit in hits_of(job, outcome):
             self._hit(hit)
 
     def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
-        """Note a run that could not be made; after a wrong call the next one would be as wrong."""
+        """Note a run that could not be made; stop after a wrong call, for the next run would be as wrong."""
         if len(self.result.troubles) < TROUBLES_MAX:
             self.result.troubles.append(Trouble(exit_code, text, spec))
         logger.bind(event="trouble", exit_code=exit_code, command=spec.command()).error("{}", text)
@@ -165,7 +165,7 @@ class Campaign(Source):
         """A worker died or hung: if that was during a run it is a finding."""
         self.result.deaths += 1
         if lost.culprit is not None:
-            self._hit(accused(lost.culprit, lost, self.store))
+            self._hit(hit_of_lost(lost.culprit, lost, self.store))
 
     def give_up(self, job: Job) -> None:
         """Do without a run that no worker survives."""
@@ -175,7 +175,7 @@ class Campaign(Source):
 
     # -- what is told -----------------------------------------------------------------------------------------------
 
-    def _settled(self, trial: CanaryTrial) -> None:
+    def _settle(self, trial: CanaryTrial) -> None:
         level = "WARNING" if trial.missed else "INFO"
         how = "missed" if trial.missed else f"found by {trial.canary.oracle}"
         logger.bind(event="canary", canary=trial.canary.name, runs=trial.tried).log(

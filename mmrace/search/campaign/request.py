@@ -1,6 +1,6 @@
 """What somebody asks of a campaign, and the check of it against what there is.
 
-Invariant: a request that `checked` returned names only what exists, and says how long to run in exactly one way.
+Invariant: a request that `complete` returned names only what exists, and says how long to run in exactly one way.
 Not checked: whether a workload file can be read; its first run says so.
 """
 
@@ -31,7 +31,7 @@ class Request(Options):
     keep_canaries: bool = False
 
 
-def checked(known: Catalogue, request: Request, params: Iterable[str] = ()) -> Request:
+def complete(known: Catalogue, request: Request, params: Iterable[str] = ()) -> Request:
     """Return the request, completed.  `params` are ``key=value`` texts.  Raises UsageError."""
     scenarios = _scenarios(known, request.scenarios, request.workload)
     if request.noise is not None:

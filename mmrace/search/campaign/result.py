@@ -1,7 +1,7 @@
 """What a campaign has to show: counts per scenario, findings, canaries, workers; and its verdict and exit code.
 
-Invariant: everything the final table prints is here, as numbers and names; sums only, so that the order in which
-outcomes come back does not matter.  Not here: text; `report/` makes it.
+Invariant: everything that the final table prints is here, as numbers and names; sums only, so that the order in which
+outcomes come back does not matter.  Not here: text, which `report/` makes.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ class CampaignResult:
 
     @property
     def verdict(self) -> str:
-        """PASS, FAIL or UNKNOWN; the word for a campaign that could not be made is UNKNOWN as well."""
+        """PASS, FAIL or UNKNOWN; UNKNOWN too for a campaign that could not be made."""
         if self.hits or any(trial.missed for trial in self.trials):
             return "FAIL"
         return "UNKNOWN" if self.troubles or self.interrupted or self.unknown_because() else "PASS"
 
     @property
     def exit_code(self) -> int:
-        """The exit code.  Ctrl-C and a wrong call say so whatever was found; a finding goes before the rest."""
+        """The exit code: of Ctrl-C or a wrong call, whatever was found; then of a finding; then of the rest."""
         return exit_code(self.verdict, self.troubles, self.interrupted)

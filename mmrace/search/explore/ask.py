@@ -47,7 +47,7 @@ class Ask(Options):
         )
 
 
-def checked(ask: Ask) -> Ask:
+def check(ask: Ask) -> Ask:
     """Return the ask, if its parts fit together.  Raises UsageError."""
     registry.check(ask.strategy, systematic=True)
     if ask.exhaustive and not ask.systematic:

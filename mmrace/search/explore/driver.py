@@ -27,9 +27,9 @@ from mmrace.runs.spec import RunSpec, derive
 from mmrace.runs.store import FindingStore, Saved, Text
 from mmrace.runtime.errors import UsageError
 from mmrace.search.explore import replays
-from mmrace.search.explore.ask import Ask, check_judges, checked
+from mmrace.search.explore.ask import Ask, check, check_judges
 from mmrace.search.explore.generations import Loop
-from mmrace.search.explore.one import explored, visited
+from mmrace.search.explore.one import explore_one, judge_visit
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.explore.walk import Walk
 from mmrace.search.pool.contract import Lost, Pool
@@ -38,7 +38,7 @@ from mmrace.search.pool.inline import InlinePool
 from mmrace.search.pool.making import Making, trouble
 from mmrace.search.pool.messages import Batch, Job, Outcome
 from mmrace.search.pool.parent import ProcessPool
-from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, accused, hits_of
+from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hit_of_lost, hits_of
 from mmrace.strategies import registry
 from mmrace.strategies.feedback import NOTHING, Shown, is_feedback
 from mmrace.strategies.order.classes import Classes
@@ -76,7 +76,7 @@ class Explorer:
     ) -> None:
         loading.load(ask.load)
         self.makers, self.folder, self.observer, self.clock = makers, folder, observer, clock
-        self.ask = checked(ask)
+        self.ask = check(ask)
         self.program = makers.program(ask.spec(ask.strategy, ask.seed))
         check_judges(ask.without, self.program.judges)
         self.result = Exploration(ask)
@@ -105,7 +105,7 @@ class Explorer:
         return result
 
     def _prove(self) -> None:
-        """Prove what was found; what breaks in that is a trouble, and costs nothing that is known."""
+        """Prove what was found; a proof that breaks is a trouble, and what is known stays."""
         try:
             replays.prove(self.result, self.store, self.makers, self.hit)
         except UsageError:
@@ -176,7 +176,7 @@ class Explorer:
 
     def pool(self) -> AbstractContextManager[Pool]:
         """Return who draws schedules: processes, or for 0 jobs this process."""
-        run = partial(explored, makers=self.makers, without=self.ask.without)
+        run = partial(explore_one, makers=self.makers, without=self.ask.without)
         making = Making(run, self.store)
         return ProcessPool(self.ask.jobs, making) if self.ask.jobs else InlinePool(making)
 
@@ -225,13 +225,13 @@ class Explorer:
                     covered.blocked += 1
                     self.tell()
                     continue
-                run = visited(visit, self.ask.without, result.hits)
+                run = judge_visit(visit, self.ask.without, result.hits)
             except UsageError:
                 raise
             except Exception as error:
                 self.trouble(*trouble(error), spec)
                 return
-            if visit.restarted:  # the classes so far were told apart by too little; this run comes again too
+            if visit.restarted:  # the classes so far were walked with too few dependences, and come again
                 result.classes = Classes()
             elif walk.standing.reduced:
                 run.digest = result.classes.runs
@@ -280,7 +280,7 @@ class Draws(Source):
         """A worker died or hung: if that was during a run it is a finding."""
         self.explorer.result.deaths += 1
         if lost.culprit is not None:
-            self.explorer.hit(accused(lost.culprit, lost, self.explorer.store))
+            self.explorer.hit(hit_of_lost(lost.culprit, lost, self.explorer.store))
 
     def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
         """Note it."""

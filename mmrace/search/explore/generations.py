@@ -20,7 +20,7 @@ from mmrace.strategies.feedback import Feedback, Shown, corpus_of, grow
 class Loop:
     """The generations of one exploration.
 
-    Args: text: of the strategy.  make_spec: gives the spec of a run with another one.  folder: where corpora go.
+    Args: text: of the strategy.  make_spec: text of a strategy -> spec of a run.  folder: where corpora go.
     """
 
     def __init__(self, text: str, make_spec: Callable[[str], RunSpec], folder: Path) -> None:
@@ -41,7 +41,7 @@ class Loop:
     def learn(self, results: Sequence[Shown]) -> None:
         """Make the next generation's corpus.
 
-        Args: results: of the generation, by index, none left out.  Raises UsageError if it cannot be written.
+        Args: results: of every schedule of the generation, by index.  Raises UsageError if the file cannot be written.
         """
         self.corpus = grow(self.corpus, results)
         path = self._folder / f"corpus-{self.corpus.digest[:16]}.json"

@@ -1,6 +1,6 @@
 """One run of an exploration: with the class that it belongs to, and what feedback wants to know.
 
-Invariant: what a run costs more here is the class's number; a record is kept only for a failure.
+Invariant: an exploration adds to the cost of a run the number of its class only; a record is kept only of a failure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mmrace.runs.follow import follow
 from mmrace.runs.judge import judge
 from mmrace.runs.play import Play, play
 from mmrace.runs.program import Makers
-from mmrace.runs.run import judged
+from mmrace.runs.run import judge_play
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.controlled import Controlled
@@ -22,16 +22,18 @@ from mmrace.strategies.feedback import collect
 from mmrace.strategies.order.classes import ClassDigest
 
 
-def explored(spec: RunSpec, keep_record: bool = False, *, makers: Makers, without: Collection[str] = ()) -> RunResult:
+def explore_one(
+    spec: RunSpec, keep_record: bool = False, *, makers: Makers, without: Collection[str] = ()
+) -> RunResult:
     """Draw one schedule, run it, judge it.  Args: without: judges that are switched off."""
     began = time.perf_counter()
     program = makers.program(spec)
     chosen = strategy_for(program, spec)
     with play(program, spec, chosen, watch=ClassDigest) as played:
-        result = judged(played, keep_record, without)
+        result = judge_play(played, keep_record, without)
         assert isinstance(played.watched, ClassDigest)
         result.digest = played.watched.value()
-        result.exercised = exercised(played)
+        result.exercised = had_choice(played)
         result.profile = chosen.profile
         if chosen.tape is not None:
             result.shown = collect(chosen.tape, _controlled(played), played.record)
@@ -39,7 +41,7 @@ def explored(spec: RunSpec, keep_record: bool = False, *, makers: Makers, withou
     return result
 
 
-def visited(visit: Visit, without: Collection[str], kept: Container[str]) -> RunResult:
+def judge_visit(visit: Visit, without: Collection[str], kept: Container[str]) -> RunResult:
     """Judge one run of a walk.
 
     Args: kept: signatures whose record is kept already; only a new one is run again, with sites.
@@ -56,12 +58,12 @@ def visited(visit: Visit, without: Collection[str], kept: Container[str]) -> Run
         result.verdict = str(Verdict.UNKNOWN)
         result.unknown["search"] = "the run passed its bound: what follows it was not searched"
     result.digest = None if visit.digest is None else visit.digest.value()
-    result.exercised = exercised(played)
+    result.exercised = had_choice(played)
     result.seconds = played.seconds + time.perf_counter() - began
     return result
 
 
-def exercised(played: Play) -> bool:
+def had_choice(played: Play) -> bool:
     """Say whether two tasks could go on at some point of the explored part."""
     engine = _controlled(played)
     first, end = engine.explored()

@@ -15,8 +15,8 @@ from mmrace.runs.spec import RunResult, derive
 from mmrace.search.explore.ask import Ask
 
 RUNS_MAX = 100
-"""Schedules that try to meet a predicted cycle.  A cycle that data or another lock rule out is never met; one that can
-happen is met in a few, since its tasks wait for each other at the right place."""
+"""Schedules that try to meet a predicted cycle.  Data or another lock may rule the cycle out, and it is never met; else
+a few schedules suffice, since its tasks wait for each other at the right place."""
 
 
 def cycle_of(finding: Finding) -> str:

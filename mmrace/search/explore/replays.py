@@ -1,8 +1,7 @@
 """After an exploration: replay the record of each finding, and look for the deadlocks that were only predicted.
 
-Invariant: a record is replayed as it stands on disk, `REPLAYS` times, whatever the findings that it is kept for; one
-that does not repeat its finding is counted, never an error of the exploration.  Not here: how a deadlock is looked for
-(`realise.py`).
+Invariant: each saved record is replayed from disk `REPLAYS` times; a replay that does not repeat its finding is
+counted, and never fails the exploration.  Not here: how a deadlock is looked for (`realise.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from mmrace.search.totals import Hit
 
 
 def prove(result: Exploration, store: FindingStore, makers: Makers, hit: Callable[[Hit], None]) -> None:
-    """Put into `result` what replays and searches for deadlocks gave.  Args: hit: takes a finding that they made."""
+    """Put into `result` what replays and searches for deadlocks gave.  Args: hit: takes what they newly found."""
     for signature, found in list(result.hits.items()):
         cycle = realise.cycle_of(found.finding)
         if cycle:

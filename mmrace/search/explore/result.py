@@ -1,7 +1,7 @@
 """What came of an exploration: schedules, classes, findings, and a verdict.
 
-Invariant: everything that is shown is here, as numbers and names.  PASS says how much was covered; UNKNOWN says that
-nothing was; a tree walked to its end, without a run that could not be judged, is exhaustive.  Not here: text.
+Invariant: everything that is shown is here, as numbers and names.  An exploration is exhaustive if its tree was walked
+to the end and every run could be judged.  Not here: text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_c
 from mmrace.strategies.order.classes import Classes
 
 REPLAYS = 5
-"""Strict replays of each finding's record: each is a proof; some more show that nothing but the record decides."""
+"""Strict replays of each finding's record.  One is a proof; more show that the record alone decides."""
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Covered:
     exhausted: bool = False
     blocked: int = 0
     bound: int | None = None
-    """Of an iterative search: the last bound that was walked to its end; None: none, or no such search."""
+    """The last bound that an iterative search walked to its end; None before the first, and for other searches."""
 
 
 @dataclass(slots=True)

@@ -21,9 +21,9 @@ from mmrace.strategies.order.classes import ClassDigest
 class Visit:
     """One run of a walk; valid until the next one.
 
-    Attributes: counts: the search had use for it; otherwise it was given up on the way, or repeated another.
-    restarted: all runs before it were walked knowing too little, and come again.  digest: of its class, None if each
-    run that counts is a class of its own.
+    Attributes: counts: whether the search had use for the run; if not, the run was given up on the way, or repeated
+    another.  restarted: whether all runs before this one come again, having been walked with too few dependences.
+    digest: of the run's class; None if each run that counts is a class of its own.
     """
 
     played: Play

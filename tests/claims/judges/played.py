@@ -24,7 +24,7 @@ def records(scenario: str, params: Mapping[str, int | str], variant: str = "", s
             yield played.record
 
 
-def first_decided(name: str, found: Iterator[Record]) -> tuple[Record, Instances]:
+def find_deciding(name: str, found: Iterator[Record]) -> tuple[Record, Instances]:
     """Return the first record that decides a part, and what it says; fail if there is none."""
     for record in found:
         instances = check_parts(record, [part(name)])[name]
@@ -33,7 +33,7 @@ def first_decided(name: str, found: Iterator[Record]) -> tuple[Record, Instances
     raise AssertionError(f"no run decides {name}")
 
 
-def summed(name: str, found: Iterator[Record]) -> Instances:
+def sum_over(name: str, found: Iterator[Record]) -> Instances:
     """Return the sum over records; the first example is kept."""
     total = Instances()
     for record in found:

@@ -187,14 +187,14 @@ def part(name: str) -> Part:
     return next(part for claim in CLAIMS.values() for part in claim.parts if part.name == name)
 
 
-def asked(name: str, hand: Hand) -> Instances:
+def ask(name: str, hand: Hand) -> Instances:
     """Ask one part about a record."""
     return check_parts(hand.record(), [part(name)])[name]
 
 
-def decided(name: str, hand: Hand, *words: str, tested: int = 1) -> Instances:
+def assert_decided(name: str, hand: Hand, *words: str, tested: int = 1) -> Instances:
     """Assert that the record has so many instances, and that an example with these words decides the part."""
-    found = asked(name, hand)
+    found = ask(name, hand)
     assert found.tested == tested, found
     assert found.times == 1 and found.example is not None, found
     assert all(word in found.example.title for word in words), found.example.title
@@ -202,7 +202,7 @@ def decided(name: str, hand: Hand, *words: str, tested: int = 1) -> Instances:
     return found
 
 
-def undecided(name: str, hand: Hand, tested: int) -> None:
+def assert_undecided(name: str, hand: Hand, tested: int) -> None:
     """Assert that the record has so many instances and that none decides the part."""
-    found = asked(name, hand)
+    found = ask(name, hand)
     assert (found.tested, found.times, found.example) == (tested, 0, None), found

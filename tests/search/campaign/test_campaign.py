@@ -13,12 +13,12 @@ from types import ModuleType
 
 import pytest
 
-from mmrace.report.campaign import refused
+from mmrace.report.campaign import refusals_by_reason
 from mmrace.runs.spec import RunResult
 from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.plan import GATE_EVERY, canary_spec, main_spec
-from mmrace.search.campaign.request import Request, checked
+from mmrace.search.campaign.request import Request, complete
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
 from mmrace.search.catalogue import Catalogue
@@ -66,7 +66,7 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCampaign:
     ) -> CampaignResult:
         known = known or stand_in_catalogue()
         made = Campaign(
-            checked(known, request), known, run, tmp_path / ".mmrace", watcher or Watcher(), hang_seconds=hang_seconds
+            complete(known, request), known, run, tmp_path / ".mmrace", watcher or Watcher(), hang_seconds=hang_seconds
         )
         return made.run()
 
@@ -91,7 +91,7 @@ def planned(request: Request, sizes: list[int], known: Catalogue) -> list[Job]:
 
 def test_run_i_depends_on_seed_and_i_only() -> None:
     known = stand_in_catalogue(workloads=("real",))
-    request = checked(known, Request(seed=7, runs=100, jobs=1))
+    request = complete(known, Request(seed=7, runs=100, jobs=1))
     one = planned(request, [1], known)
     many = planned(replace(request, jobs=5), [7, 3, 50], known)
     assert one == many
@@ -101,13 +101,13 @@ def test_run_i_depends_on_seed_and_i_only() -> None:
 
 def test_another_seed_gives_other_runs() -> None:
     known = stand_in_catalogue()
-    first, second = (main_spec(checked(known, Request(seed=seed, runs=1)), known, 0) for seed in (1, 2))
+    first, second = (main_spec(complete(known, Request(seed=seed, runs=1)), known, 0) for seed in (1, 2))
     assert first.seed != second.seed
 
 
 def test_default_plan_meets_every_scenario_under_every_noise_and_under_gate() -> None:
     known = stand_in_catalogue(workloads=("real",))
-    request = checked(known, Request(runs=1))
+    request = complete(known, Request(runs=1))
     specs = [main_spec(request, known, i) for i in range(3 * len(known.noise) * GATE_EVERY)]
     free = {(spec.program, spec.noise) for spec in specs if spec.engine == "free"}
     assert free == {(scenario, noise) for scenario in known.scenarios for noise in known.noise}
@@ -118,7 +118,7 @@ def test_default_plan_meets_every_scenario_under_every_noise_and_under_gate() ->
 
 def test_jobs_given_back_are_handed_out_first_and_unchanged() -> None:
     known = stand_in_catalogue()
-    sequence = MainSequence(checked(known, Request(runs=10, engine="free")), known)
+    sequence = MainSequence(complete(known, Request(runs=10, engine="free")), known)
     batch = sequence.next_batch(4)
     assert batch is not None
     sequence.give_back(batch.jobs[1:])
@@ -164,7 +164,7 @@ def test_trial_is_concluded_after_as_many_twin_runs() -> None:
 )
 def test_wrong_request_is_refused_with_what_to_try(request_: Request, needle: str) -> None:
     with pytest.raises(UsageError) as caught:
-        checked(stand_in_catalogue(), request_)
+        complete(stand_in_catalogue(), request_)
     assert needle in str(caught.value)
 
 
@@ -173,7 +173,7 @@ def test_wrong_request_is_refused_with_what_to_try(request_: Request, needle: st
 )
 def test_wrong_parameter_is_refused_with_what_to_try(pair: str, needle: str) -> None:
     with pytest.raises(UsageError) as caught:
-        checked(stand_in_catalogue(), Request(), [pair])
+        complete(stand_in_catalogue(), Request(), [pair])
     assert needle in str(caught.value)
 
 
@@ -186,7 +186,7 @@ def test_passing_campaign_counts_every_run_once(campaign: RunCampaign, tmp_path:
     assert (result.verdict, result.exit_code) == ("PASS", 0)
     total = result.total()
     assert (total.runs, total.ops) == (40, 400)
-    assert refused(total) == {"page-lock": 40}
+    assert refusals_by_reason(total) == {"page-lock": 40}
     assert result.marks_missed() == ["never seen"]
     assert len(runs_made(tmp_path)) == 40
     played = result.workloads["real"].counters

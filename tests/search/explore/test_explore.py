@@ -17,7 +17,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, UsageError
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.generations import Loop
-from mmrace.search.explore.one import explored
+from mmrace.search.explore.one import explore_one
 from mmrace.search.explore.result import REPLAYS, Exploration
 from mmrace.search.pool.drive import IN_VAIN_MAX
 from mmrace.search.pool.making import Making
@@ -26,7 +26,7 @@ from mmrace.strategies.feedback import Shown
 from tests.search.campaign import stand_ins
 from tests.search.explore.explorations import Notes, Watching, ask, explore
 
-drawn = partial(explored, makers=MAKERS)
+drawn = partial(explore_one, makers=MAKERS)
 SCHEDULES = 12  # two of each member of the portfolio
 Run = Callable[[RunSpec, bool], RunResult]
 

@@ -11,7 +11,7 @@ from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN, UsageError
 from mmrace.runtime.record import SCHEMA
 from mmrace.search.explore import realise
-from mmrace.search.explore.ask import checked
+from mmrace.search.explore.ask import check
 from mmrace.search.explore.result import REPLAYS, Exploration
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Registered
@@ -191,7 +191,7 @@ def test_a_record_of_an_earlier_session_that_does_not_replay_is_counted(
 )
 def test_a_wrong_ask_is_refused_with_what_to_try(more: dict[str, object], needle: str) -> None:
     with pytest.raises(UsageError) as caught:
-        checked(ask(**more))  # type: ignore[arg-type]
+        check(ask(**more))  # type: ignore[arg-type]
     assert needle in str(caught.value)
 
 

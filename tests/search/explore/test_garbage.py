@@ -6,7 +6,7 @@ import pytest
 
 from mmrace.installed import MAKERS
 from mmrace.runs.spec import RunSpec
-from mmrace.search.explore.one import explored, visited
+from mmrace.search.explore.one import explore_one, judge_visit
 from mmrace.search.explore.walk import Walk
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Systematic
@@ -24,7 +24,7 @@ def walk(text: str) -> None:
     steps = 0
     for visit in Walk(MAKERS.program(SPEC), SPEC, search):
         if visit.counts:
-            visited(visit, (), ())
+            judge_visit(visit, (), ())
         steps += 1
         if steps == STEPS:
             break
@@ -38,5 +38,5 @@ def test_a_walk_leaves_no_garbage(text: str) -> None:
 
 
 def test_a_drawn_schedule_with_its_class_leaves_no_garbage() -> None:
-    explored(SPEC, makers=MAKERS)
-    assert garbage(lambda: explored(SPEC, makers=MAKERS)) == 0
+    explore_one(SPEC, makers=MAKERS)
+    assert garbage(lambda: explore_one(SPEC, makers=MAKERS)) == 0
