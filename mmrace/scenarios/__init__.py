@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Value, Values
 from mmrace.scenarios.build import BORROWED
 from mmrace.scenarios.casts import all_scenarios
@@ -18,10 +17,7 @@ def get(name: str) -> Scenario:
     """Return a scenario.  Raises UsageError with close names if there is none."""
     known = {made.name: made for made in all_scenarios()}
     if name not in known:
-        close = difflib.get_close_matches(name, known)
-        raise UsageError(
-            expected=f"a scenario out of {', '.join(known)}", got=name, try_=" or ".join(close) or "mmrace list"
-        )
+        raise unknown("a scenario", name, known, try_="`mmrace list scenarios` shows all of them")
     return known[name]
 
 

@@ -6,18 +6,18 @@ them, and allows their values.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import Params
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Parameters, Value
 from mmrace.strategies.contract import Registered
 
-CLOSE_MATCHES_MAX = 3
+LISTS = {"scenario": "scenarios", "canary": "canaries", "variant": "canaries", "noise": "noise"}
+"""Kind of name -> the list of `mmrace list` that has it."""
 
 
 class ParamLike(Protocol):
@@ -137,11 +137,13 @@ def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     names = sorted(known)
     if name in names:
         return name
-    close = difflib.get_close_matches(name, names, n=CLOSE_MATCHES_MAX, cutoff=0.5)
-    plural = "canaries" if kind in ("canary", "variant") else kind if kind == "noise" else f"{kind}s"
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    raise UsageError(
-        expected=f"a known {kind}", got=name, where=where, try_=f"{hint}`mmrace list {plural}` shows all of them"
+    listed = LISTS.get(kind)
+    raise unknown(
+        kind if kind == "noise" else f"a {kind}",
+        name,
+        names,
+        where=where,
+        try_=f"`mmrace list {listed}` shows all of them" if listed else "",
     )
 
 

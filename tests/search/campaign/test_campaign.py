@@ -155,7 +155,7 @@ def test_trial_is_concluded_after_as_many_twin_runs() -> None:
     [
         (Request(("alhpa",)), "did you mean alpha?"),
         (Request(noise="lout"), "did you mean loud"),
-        (Request(variant="nothing"), "a known variant"),
+        (Request(variant="nothing"), "the name of a variant"),
         (Request(runs=3, seconds=3.0), "expected --for or --runs"),
         (Request(("alpha",), workload="real"), "without scenario names, or with: played"),
         (Request(("played",)), "--workload FILE"),
