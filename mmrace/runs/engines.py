@@ -24,13 +24,15 @@ def check(name: str) -> None:
 
 def free(program: Program, spec: RunSpec) -> FreeEngine:
     """Return a free-running engine for one run."""
-    return FreeEngine(
+    engine = FreeEngine(
         Noise(spec.noise, spec.seed),
         seed=spec.seed,
         ncpus=program.ncpus,
         steps_max=program.steps_max,
         tables=program.tables,
     )
+    engine.spread = program.spread
+    return engine
 
 
 def controlled(
@@ -53,6 +55,8 @@ def controlled(
         promoted=None if needs_sites else promoted,
         tables=program.tables,
     )
+    if program.spread:
+        engine.spread = True
     attach = getattr(strategy, "attach", None)
     if attach is not None:
         attach(engine)
