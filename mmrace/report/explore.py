@@ -26,6 +26,9 @@ def line(result: Exploration) -> str:
         parts.append(f"unseen: the next schedule is new with a chance of {result.classes.unseen_mass():.2f}")
     elif result.covered.blocked:
         parts.append(f"{count(result.covered.blocked)} abandoned")
+    unknown = result.tally.verdicts["UNKNOWN"]
+    if unknown:
+        parts.append(f"{count(unknown)} could not be judged")
     parts.append(f"{count(len(result.hits))} findings")
     return f"{duration(result.seconds)}: " + "; ".join(parts)
 

@@ -24,13 +24,15 @@ def check(name: str) -> None:
 
 def free(program: Program, spec: RunSpec) -> FreeEngine:
     """Return a free-running engine for one run."""
-    return FreeEngine(
+    engine = FreeEngine(
         Noise(spec.noise, spec.seed),
         seed=spec.seed,
         ncpus=program.ncpus,
         steps_max=program.steps_max,
         tables=program.tables,
     )
+    engine.spread = program.spread
+    return engine
 
 
 def controlled(
@@ -43,7 +45,7 @@ def controlled(
 ) -> Controlled:
     """Return a controlled engine for one run."""
     check(spec.engine)
-    return CONTROLLED[spec.engine](
+    engine = CONTROLLED[spec.engine](
         strategy,
         seed=spec.seed,
         ncpus=program.ncpus,
@@ -52,6 +54,9 @@ def controlled(
         promoted=promoted,
         tables=program.tables,
     )
+    if program.spread:
+        engine.spread = True
+    return engine
 
 
 __all__ = ["CONTROLLED", "ENGINES", "Engine", "check", "controlled", "free"]

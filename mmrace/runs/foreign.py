@@ -1,10 +1,12 @@
 """Notice a run that does no op: a task blocks, or computes without end, where the runtime cannot see it.
 
 A controlled run has one task at a time; one that calls `time.sleep`, takes a plain `threading.Lock` or reads a socket
-stops them all, and no schedule goes on.  A watching thread looks at the run's step once a second; when it has not moved
-for `PATIENCE_CHECKS` looks, the watch takes the stack of whoever should be moving and interrupts the run, which ends as
-`ForeignCall`.  Invariant: an op costs nothing here.  Not here: engine `free`, which has a watchdog of its own; and runs
-outside the process's main thread, which Python cannot interrupt: there the stack is written to stderr.
+stops them all, and no schedule goes on.  A watching thread looks at the run once a second; when it has not moved for
+`PATIENCE_CHECKS` looks, the watch takes the stack of whoever should be moving and interrupts the run, which ends as
+`ForeignCall`; the process can go on (`runtime/leftover.py`).  Invariant: an op costs nothing here.  A task is a thread
+that can be left behind, but for engine `fiber`: there it is interrupted, and what swallows every exception, or runs
+outside the process's main thread, the only one that Python can interrupt, is told on stderr.  Not noticed: what
+computes in C and does not let other threads run.
 """
 
 from __future__ import annotations
@@ -15,18 +17,24 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
-from mmrace.runtime.controlled import Controlled
+from mmrace.runs.program import Engine
+from mmrace.runtime import pool
 from mmrace.runtime.errors import EXIT_UNKNOWN, MmraceError
+from mmrace.runtime.free import FreeEngine
+from mmrace.runtime.gate import GateEngine
+from mmrace.runtime.leftover import GivenUp
+from mmrace.runtime.sites import RUNTIME_FILES
+from mmrace.runtime.task import Task
 
 CHECK_SECONDS = 1.0
 PATIENCE_CHECKS = 5
 """Looks, not seconds: a process that was suspended has not been looked at meanwhile."""
-SIGNAL = signal.SIGURG  # ignored where nobody handles it, and used by nobody
+SIGNAL = signal.SIGURG  # ignored where nobody handles it, and hardly ever used
 FRAMES_MAX = 12
-_WAITING = ("runtime/gate.py", "runtime/pool.py", "threading.py")
-"""Where a thread's innermost frame is while the thread waits for its turn."""
+STACKS_MAX = 3  # of tasks that block at once, under `free`
 
 
 class ForeignCall(MmraceError):
@@ -43,19 +51,24 @@ class ForeignCall(MmraceError):
         )
 
 
-class Interruption(BaseException):
-    """Thrown into the thread that makes the run; no `except Exception` of the program stops it."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A run that does not move, and who should."""
+
+    engine: Engine
+    given_up: GivenUp
+    error: ForeignCall
 
 
 class _Watch:
     """The watching thread, and the run that it looks at."""
 
     def __init__(self) -> None:
-        self.engine: Controlled | None = None
+        self.engine: Engine | None = None
         self.thread: threading.Thread | None = None
         self.runner = 0  # ident of the thread that makes the run
         self.interruptible = False
-        self.found: tuple[Controlled, ForeignCall] | None = None
+        self.found: _Found | None = None
         self.begun = threading.Event()
 
     def start(self) -> None:
@@ -66,45 +79,60 @@ class _Watch:
         self.begun.set()
 
     def _look(self) -> None:
-        seen: tuple[Controlled | None, int] = (None, 0)
+        seen: tuple[Engine | None, int] = (None, 0)
         looks = 0
         pause = threading.Event()
         while True:
             self.begun.wait()
             pause.wait(CHECK_SECONDS)
             engine = self.engine
-            now = (engine, 0 if engine is None else engine.step)
+            now = (engine, 0 if engine is None else engine.progress())
             looks = looks + 1 if engine is not None and now == seen else 0
+            seen = now
             if engine is None:
                 self.begun.clear()
-            elif looks >= PATIENCE_CHECKS and self.found is None:
-                self._interrupt(engine)
-            seen = now
+                if self.engine is not None:  # begun since
+                    self.begun.set()
+            elif looks and looks % PATIENCE_CHECKS == 0:
+                self._interrupt(engine, now[1], told=looks // PATIENCE_CHECKS)
 
-    def _interrupt(self, engine: Controlled) -> None:
-        error = ForeignCall(engine.running.name, self._stack())
-        self.found = engine, error
+    def _interrupt(self, engine: Engine, progress: int, told: int) -> None:
+        """Interrupt a run; say so on stderr if that cannot be, or was in vain.  Args: told: how often it was found."""
+        stuck = self._stuck(engine)
+        if not stuck:
+            return
+        tasks = tuple(stuck)
+        error = ForeignCall(", ".join(task.name for task in tasks), "\n".join(map(_stack, stuck.values())))
+        self.found = _Found(engine, GivenUp(tasks, progress), error)
+        if isinstance(engine, FreeEngine | GateEngine):
+            engine.give_up(self.found.given_up)
+            return
+        if told == 1 + self.interruptible:
+            sys.stderr.write(f"mmrace: {error}\nmmrace: it cannot be interrupted; end the process if it stays there\n")
         if self.interruptible:
             signal.pthread_kill(self.runner, SIGNAL)
-        else:
-            sys.stderr.write(f"mmrace: {error}\n")
 
-    def _stack(self) -> str:
-        """Return the stack of the thread that should be moving."""
+    def _stuck(self, engine: Engine) -> dict[Task, FrameType]:
+        """Return the tasks that should be moving, and where they are."""
+        if isinstance(engine, FreeEngine):
+            movers = engine.movers()
+        elif isinstance(engine, GateEngine):
+            movers = {pool.ident_of(engine.running.baton) or 0: engine.running}
+        else:
+            movers = {self.runner: engine.running}
         frames = sys._current_frames()
-        watch = threading.get_ident()
-        mine = frames.get(self.runner)
-        if isinstance(self.engine, Controlled) and self.engine.real_threads:
-            names = {thread.ident: thread.name for thread in threading.enumerate()}
-            busy = [
-                frame
-                for ident, frame in frames.items()
-                if ident not in (watch, self.runner)
-                and names.get(ident, "").startswith("mmrace-")
-                and not frame.f_code.co_filename.replace("\\", "/").endswith(_WAITING[:2])
-            ]
-            mine = busy[0] if busy else mine
-        return "".join(traceback.format_stack(mine)[-FRAMES_MAX:]).rstrip() if mine is not None else "(gone)"
+        found = {task: frames[ident] for ident, task in movers.items() if ident in frames}
+        if isinstance(engine, FreeEngine):  # others wait for a lock that one of these has
+            found = {task: frame for task, frame in found.items() if frame.f_code.co_filename not in RUNTIME_FILES}
+        return dict(list(found.items())[:STACKS_MAX])
+
+
+def _stack(frame: FrameType) -> str:
+    """Return the stack of a task as text, from the program's own outermost frame on."""
+    frames = traceback.extract_stack(frame)
+    runtime = [i for i, summary in enumerate(frames) if summary.filename in RUNTIME_FILES]
+    inside = frames[runtime[-1] + 1 :] if runtime else frames
+    return "".join(traceback.format_list((inside or frames)[-FRAMES_MAX:])).rstrip()
 
 
 _watch = _Watch()
@@ -116,13 +144,16 @@ def threads() -> int:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    """Interrupt the run that the watch has found; it runs in the main thread, between two instructions of it."""
-    if _watch.found is not None and _watch.found[0] is _watch.engine:
-        raise Interruption
+    """Give up the run that the watch has found; it runs in the main thread, between two instructions of it."""
+    found = _watch.found
+    if found is not None and found.engine is _watch.engine:
+        if found.engine.progress() == found.given_up.progress:
+            raise found.given_up
+        _watch.found = None  # it moved after all
 
 
 @contextmanager
-def watched(engine: Controlled) -> Iterator[None]:
+def watched(engine: Engine) -> Iterator[None]:
     """Watch a run for the length of the block.  Raises ForeignCall if it stopped doing ops."""
     main = threading.current_thread() is threading.main_thread()
     if _watch.engine is not None:  # a run inside another thread's run: the first one is watched
@@ -135,13 +166,14 @@ def watched(engine: Controlled) -> Iterator[None]:
     _watch.found = None
     _watch.engine = engine
     _watch.start()
+    given_up = False
     try:
         try:
             yield
         finally:
             _watch.engine = None
-    except Interruption:
-        pass
+    except GivenUp:
+        given_up = True
     found, _watch.found = _watch.found, None  # which knows the engine, and so all that the run made
-    if found is not None and found[0] is engine and main:
-        raise found[1]
+    if found is not None and found.engine is engine and (given_up or (main and not engine.real_threads)):
+        raise found.error

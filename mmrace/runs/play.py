@@ -107,7 +107,7 @@ def play(
 
 def _run(program: Program, engine: Engine) -> dict[str, Any]:
     """Run the program; raise its exception, unless that is the end of the run (`runtime/crash.py`)."""
-    if isinstance(engine, Controlled):
+    if program.may_raise or isinstance(engine, Controlled):  # free runs of mmrace's own programs have a watchdog
         with watched(engine):
             final = program.play(engine)
     else:

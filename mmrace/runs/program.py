@@ -28,7 +28,8 @@ class Program(Protocol):
     Attributes: name: as a spec spells it.  params: complete.  key: equal for programs that do the same.  ncpus: CPUs of
     the machine.  steps_max: bound of a run in ops.  judges: by name, in the order in which they are asked.  required:
     those of them that must have found something to check.  may_raise: a Python exception out of a task is a result;
-    otherwise it is a bug of mmrace.  tables: what it says of its own names.
+    otherwise it is a bug of mmrace.  spread: a task whose spawn names no CPU gets one in turn.  tables: what it says of
+    its own names.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Program(Protocol):
     judges: Mapping[str, Oracle]
     required: frozenset[str]
     may_raise: bool
+    spread: bool = False
     tables: Tables
 
     @property
@@ -51,6 +53,10 @@ class Program(Protocol):
     def header(self) -> dict[str, Any]:
         """Return what the record's header says of the program beyond its text."""
         return {}
+
+    def advice(self) -> str:
+        """Say what to do about a run that passes its bound."""
+        return "bound its loops, or let them wait for a change (until_changed, wait_event)"
 
     def counters(self, record: Record) -> dict[str, int]:
         """Return what a run did, counted in the program's own terms."""

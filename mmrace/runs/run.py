@@ -16,6 +16,7 @@ from mmrace.runs.play import Play, play
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.strategy_of import strategy_for
+from mmrace.runtime.crash import repeats
 
 
 def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunResult:
@@ -37,7 +38,7 @@ def judge_play(played: Play, keep_record: bool = False, without: Collection[str]
     """
     program, spec = played.program, played.spec
     result = judge(program, spec, played.record, played.seconds, without)
-    if result.verdict == Verdict.FAIL and spec.engine != "free":
+    if result.verdict == Verdict.FAIL and spec.engine != "free" and repeats(played.record.end):
         # its findings name sites, as those of its replay will
         return judge(program, spec, follow(program, spec, played.record), result.seconds, without)
     if result.verdict == Verdict.PASS and not keep_record:

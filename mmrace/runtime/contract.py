@@ -60,6 +60,9 @@ class Engine(Protocol):
     def cpu(self, number: int) -> Cpu:
         """Return CPU `number`.  Raises UsageError if the model has no such CPU."""
 
+    def home(self, number: int) -> Cpu:
+        """Return the CPU of task `number`, whose spawn names none."""
+
     def current(self) -> Task:
         """Return the task that calls."""
 

@@ -106,6 +106,10 @@ class Controlled(Retries, Ending):
         """Number of the op done last or about to be done."""
         return len(self.masks) - 1
 
+    def progress(self) -> int:
+        """Return a number that every op changes."""
+        return len(self.masks)
+
     # -- contract ---------------------------------------------------------------------------------------------------
 
     def point(self, obj: object, code: int) -> Task:
@@ -285,7 +289,9 @@ class Controlled(Retries, Ending):
                 if self.with_sites:
                     self.sites.append(None)
                 self.log((task.id, task.exit_gate.code + BEGIN, None, None))
-                task.fn(*task.args)
+                returned = task.fn(*task.args)
+                if returned is not None:
+                    self._returned(task, returned)
                 self._exit(task)
         except Abort:
             pass

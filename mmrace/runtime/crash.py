@@ -2,8 +2,9 @@
 
 An exception of the program ends the run as "crash": a result, like a broken rule.  One of mmrace's own ends it as
 "abort": what mmrace raises on purpose, what a strategy raised that the task was asking, an assertion of the runtime.
-Invariant: the same schedule tells the same, so addresses in the text are masked.  Not checked: whether the program
-meant the exception; a task that expects one catches it.
+Invariant: the same schedule tells the same, so addresses in the text are masked; how deep the stack gets is no part of
+a schedule, and `repeats` says so.  Not checked: whether the program meant the exception; a task that expects one
+catches it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import linecache
 import os
 import re
 import traceback
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
@@ -41,10 +43,17 @@ def end_of(task: Task, error: BaseException, strategy: object = None) -> tuple[s
     return CRASH, {**told, **_where(places)}
 
 
+def repeats(end: Mapping[str, Any]) -> bool:
+    """Say whether the same schedule ends in the same way: not where the stack was full, which others fill too."""
+    return end.get("how") != CRASH or end.get("detail", {}).get("type") != RecursionError.__name__
+
+
 def _is_harness(error: BaseException, places: list[Place], strategy_module: str) -> bool:
     if isinstance(error, MmraceError | KeyboardInterrupt) or not places:
         return True
-    names = [str(frame.f_globals.get("__name__", "")) for frame, _ in places]
+    if isinstance(error, RecursionError):  # wherever the stack was full
+        return False
+    names = [_module(frame) for frame, _ in places]
     if any(name.startswith(ASKED) or name == strategy_module != "builtins" for name in names):
         return True
     return isinstance(error, AssertionError) and _is_runtime(places[-1])
@@ -66,4 +75,9 @@ def _where(places: list[Place]) -> dict[str, Any]:
 
 
 def _is_runtime(place: Place) -> bool:
-    return place[0].f_code.co_filename in RUNTIME_FILES
+    frame = place[0]
+    return frame.f_code.co_filename in RUNTIME_FILES or _module(frame).startswith(ASKED)
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

@@ -7,11 +7,12 @@ the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
 from typing import Any
 
 from mmrace.runtime import crash, sites, standstill
 from mmrace.runtime.errors import UsageError, Violation, of_unwinding
+from mmrace.runtime.leftover import GivenUp
 from mmrace.runtime.release import forget_frames, release
 from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Cpu, Task
@@ -21,7 +22,8 @@ class Ending:
     """The part that all engines share: what they know of a run as a whole, and how it ends.
 
     Attributes: end: how and why, as the record has it; empty while the run goes on.  error: what the model raised that
-    is no verdict.
+    is no verdict.  spread: a task whose spawn names no CPU gets one in turn, rather than the first.
+    given_up: set from another thread, if the run does nothing any more.
     """
 
     __slots__ = ("__dict__",)
@@ -31,6 +33,8 @@ class Ending:
     end: dict[str, Any]
     tables: Tables
     error: BaseException | None = None
+    spread = False
+    given_up: GivenUp | None = None
 
     def note(self, kind: str, facts: tuple[object, ...]) -> None:
         raise NotImplementedError
@@ -44,9 +48,25 @@ class Ending:
             raise UsageError(expected=f"a CPU in 0..{len(self.cpus) - 1}", got=number, where="the model's CPUs")
         return self.cpus[number]
 
+    def home(self, number: int) -> Cpu:
+        cpus = self.cpus
+        return cpus[number % len(cpus) if self.spread else 0]
+
     def _chooser(self) -> object:
         """Return the strategy, None if there is none."""
         return None
+
+    def _returned(self, task: Task, value: object) -> None:
+        """Take what a task's function returned, if that is something.  Raises UsageError if it did not run at all."""
+        if isinstance(value, Coroutine | Generator | AsyncGenerator):
+            if isinstance(value, Coroutine):
+                value.close()  # or Python complains of it, too
+            raise UsageError(
+                expected="a task's function to run to its end when it is called",
+                got=f"a {type(value).__name__}: it is async, or has a `yield`",
+                where=f"task {task.name}",
+                try_="a plain function, which waits by mmrace.runtime",
+            )
 
     def _finished(self) -> None:
         self._finish("finished", {})

@@ -81,7 +81,10 @@ class NondeterminismError(MmraceError):
 
     def __init__(self, step: int, expected: str, got: str) -> None:
         self.step, self.expected, self.got = step, expected, got
-        super().__init__(f"replay diverged at step {step}: the record has {expected}; this run has {got}")
+        super().__init__(
+            f"replay diverged at step {step}: the record has {expected}; this run has {got}; what decided that is not "
+            "in the schedule: a random number, a clock, an id, the order of a set?"
+        )
 
 
 class InternalError(MmraceError):

@@ -23,6 +23,7 @@ from typing import Any
 from mmrace.runtime import live, pool, sites
 from mmrace.runtime.errors import Abort, InternalError, Violation
 from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
+from mmrace.runtime.leftover import GivenUp
 from mmrace.runtime.noise import Noise
 from mmrace.runtime.poison import check_alive
 from mmrace.runtime.tables import EMPTY, Tables
@@ -306,9 +307,25 @@ class FreeEngine(Watchdog):
                 self._watch()
             finally:
                 self._unwind()
+            if self.given_up is not None and not self.end:
+                raise self.given_up
         finally:
             self.noise.finish()
             live.remove()
+
+    def movers(self) -> dict[int, Task]:
+        """Return who could do an op now, by ident of the thread."""
+        return {ident: task for ident, task in list(self.by_ident.items()) if not (task.parked or task.done)}
+
+    def give_up(self, why: GivenUp) -> None:
+        """From another thread: end the run without these tasks, which do nothing."""
+        with self.state:  # before any of them can end
+            self.given_up = why
+        for ident, task in self.movers().items():
+            if task in why.tasks:
+                pool.leave(ident)
+                task.done = True
+        self.still.set()
 
     def _thread(self, task: Task) -> None:
         self.by_ident[get_ident()] = task
@@ -323,7 +340,9 @@ class FreeEngine(Watchdog):
                 self.point(task.exit_gate, code)
                 task.site = None  # nowhere in the model
                 task.log((task.id, code, None, None))
-                task.fn(*task.args)
+                returned = task.fn(*task.args)
+                if returned is not None:
+                    self._returned(task, returned)
                 self._exit(task)
         except Abort:
             pass
@@ -355,7 +374,7 @@ class FreeEngine(Watchdog):
             self.awake -= 1
             if not task.daemon:
                 self.alive -= 1
-            if self.alive == 0:
+            if self.alive == 0 and self.given_up is None:
                 self.end = self.end or {"how": "finished", "detail": {}}
             if self.awake == 0 or self.alive == 0 or self.aborting:
                 self.still.set()

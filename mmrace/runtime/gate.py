@@ -7,6 +7,7 @@ of the run is between two points.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from mmrace.runtime import pool
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import Abort, InternalError
+from mmrace.runtime.leftover import GivenUp
 from mmrace.runtime.task import Gate, Task
 
 UNWIND_SECONDS = 60.0
@@ -91,6 +93,8 @@ class GateEngine(Controlled):
         """Run `task`, which has the floor for the first time; return the lock whose release hands the floor on."""
         try:
             self._body(task)
+            if task.left:
+                return None
             chosen = self._next(task)
         except BaseException as error:  # a bug of the engine
             chosen = self._lost(task, error)
@@ -107,6 +111,38 @@ class GateEngine(Controlled):
             self._over.acquire()
         except KeyboardInterrupt:
             self.stop()
-            if not all(task.done for task in self.tasks) and not self._over.acquire(timeout=UNWIND_SECONDS):
+            if not (self.given_up or self._unwound()):
                 raise InternalError("a task did not reach a point after Ctrl-C") from None
+            if self.given_up is not None:
+                self._leave(self.given_up)
             raise
+        if self.given_up is not None:
+            self.stop()
+            self._leave(self.given_up)
+            raise self.given_up
+
+    def give_up(self, why: GivenUp) -> None:
+        """From another thread: end the run without the task that has the floor and does nothing."""
+        self.given_up = why
+        with contextlib.suppress(RuntimeError):  # the run is over
+            self._over.release()
+
+    def _unwound(self) -> bool:
+        """Wait until every task has unwound; say whether that came about."""
+        return all(task.done for task in self.tasks) or self._over.acquire(timeout=UNWIND_SECONDS)
+
+    def _leave(self, given_up: GivenUp) -> None:
+        """Leave the task behind that has the floor; unwind the others."""
+        stuck = self.running
+        if stuck not in given_up.tasks or len(self.masks) != given_up.progress:  # it came back meanwhile
+            self._unwound()
+            return
+        ident = pool.ident_of(stuck.baton)
+        if ident is not None:
+            pool.leave(ident)
+        stuck.done = stuck.left = True
+        other = self._left()
+        if other is not None:
+            self.running = other
+            other.baton.release()
+            self._over.acquire(timeout=UNWIND_SECONDS)

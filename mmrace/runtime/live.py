@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.leftover import guarded
 
 if TYPE_CHECKING:
     from mmrace.runtime.contract import Engine
@@ -54,7 +55,8 @@ def install(new: Engine) -> None:
         raise UsageError(
             expected="no engine running in this process", got=type(engine).__name__, try_="one run at a time"
         )
-    engine, point, gated, access, current = new, new.point, new.gated, new.access, new.current
+    engine = new
+    point, gated, access, current = guarded(new.point, new.gated, new.access, new.current)
     real_threads = new.real_threads
 
 

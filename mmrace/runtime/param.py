@@ -99,6 +99,36 @@ class Number(Param[int]):
             raise self.refusal(text) from None
 
 
+TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Flag(Param[int]):
+    """True or false."""
+
+    @property
+    def allowed(self) -> str:
+        """Both."""
+        return "true, false"
+
+    @property
+    def wanted(self) -> str:
+        """Both, in words."""
+        return "true or false"
+
+    def check(self, value: object) -> bool:
+        """Return the truth value.  Raises UsageError for anything but one, 0 and 1."""
+        if isinstance(value, int) and value in (0, 1):
+            return bool(value)
+        raise self.refusal(value)
+
+    def read(self, text: str) -> bool:
+        """Return the truth value that a text stands for, in either case.  Raises UsageError."""
+        if text.lower() in TRUTH:
+            return TRUTH[text.lower()]
+        raise self.refusal(text)
+
+
 @dataclass(frozen=True)
 class Text(Param[str]):
     """Any text.  What it may name, the reader checks."""

@@ -2,7 +2,7 @@
 
 A run needs a thread for each of its tasks, a device completion included; starting one costs more than most runs' ops.
 Invariant: a worker is either idle in the pool or runs one job; a job's exceptions are the job's own business (engines
-catch all), and a worker that is asked to stop has ended.
+catch all), and a worker that is asked to stop has ended.  One that is left behind (`leftover.py`) ends with its job.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any
+
+from mmrace.runtime import leftover
 
 Job = Callable[[], Any]
 """What a worker does.  It returns a lock that the worker is to release when it is idle again, or None."""
@@ -27,6 +29,7 @@ class Worker(threading.Thread):
         self.wake = threading.Lock()
         self.wake.acquire()
         self.job: Job | None = None
+        self.left = False
 
     def run(self) -> None:
         """Do jobs until told to stop."""
@@ -37,6 +40,12 @@ class Worker(threading.Thread):
                 return
             then = job()
             del job
+            if self.left:
+                leftover.back()
+                _all.remove(self)
+                if then is not None:
+                    then.release()
+                return
             _idle.append(self)  # before `then` is released: that may begin the next run, which finds it here
             if then is not None:
                 then.release()
@@ -68,6 +77,19 @@ def start(job: Job) -> Any:
 def submit(job: Job) -> None:
     """Run `job` on an idle worker, or on a new one."""
     start(job).release()
+
+
+def ident_of(wake: Any) -> int | None:
+    """Return the ident of the worker that has this lock."""
+    return next((worker.ident for worker in list(_all) if worker.wake is wake), None)
+
+
+def leave(ident: int) -> None:
+    """Leave a busy worker behind: it does no further job."""
+    for worker in _all:
+        if worker.ident == ident:
+            worker.left = True
+            leftover.leave(ident)
 
 
 def pool_size() -> int:

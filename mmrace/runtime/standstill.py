@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, WRITE, Kind
 from mmrace.runtime.locks import Mutex, SpinLock
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
@@ -88,15 +88,17 @@ def bound(
     `lost-wakeup`, if somebody sleeps all the while although its condition holds, else a `livelock`.  If somebody did:
     `starvation` of those that only tried, else the run was `cut`.
 
-    Args: progress: kinds of notes that tell progress, beside `PROGRESS`.
+    Args: progress: kinds of notes that tell progress, beside `PROGRESS`.  Of a program that has none, a new value that
+    somebody wrote tells it, and nothing tells starvation: who looks and waits may wait for just that.
     """
-    tasks, recent, progress = list(tasks), list(recent), {PROGRESS, *progress}
+    tasks, recent, notes = list(tasks), list(recent), {PROGRESS, *progress}
+    tells = bool(progress) or any(event[1] == NOTE and event[2] == PROGRESS for event in recent)
     # a livelock can have ends of I/O, and of work that a task spawned for itself: those are not progress
     cast = {task.id for task in tasks if task.parent is None or task.parent.parent is None}
     moved = {
         event[0]
         for event in recent
-        if (event[1] == NOTE and event[2] in progress) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
+        if (event[1] == NOTE and event[2] in notes) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
     }
     acted = {event[0] for event in recent}
     found = describe(tasks)
@@ -104,13 +106,29 @@ def bound(
     blocked = {task.name for task in tasks if task.gate is not None and task.gate.busy}
     if found["cycle"] and silent & blocked >= set(found["cycle"]):
         return {**found, "kind": "cycle", "steps": steps}
-    if not moved:
+    if not moved and (tells or not _news(recent)):
         kind = "lost-wakeup" if silent & set(found["lost"]) else "livelock"
         return {**found, "kind": kind, "steps": steps}
     rows = _starved([task for task in tasks if task.id in cast - moved and not (task.done or task.daemon)], recent)
-    if rows:
+    if rows and tells:
         return {"kind": "starvation", "steps": steps, "tasks": rows, "starved": [row["task"] for row in rows]}
     return {"kind": "cut", "steps": steps, "tasks": []}
+
+
+def _news(recent: list[tuple[Any, ...]]) -> bool:
+    """Say whether some task wrote, in the later half of what it did, a value that it wrote not in the earlier half.
+
+    Those that only flip what they flipped before make no progress.
+    """
+    by_task: dict[int, list[tuple[int, str]]] = {}
+    for task, op, _, new in recent:
+        if op != NOTE and op & KIND_MASK == WRITE:
+            by_task.setdefault(task, []).append((op, repr(new)))
+    for writes in by_task.values():
+        half = len(writes) // 2
+        if set(writes[half:]) - set(writes[:half]):
+            return True
+    return False
 
 
 def _starved(tasks: list[Task], recent: list[tuple[Any, ...]]) -> list[dict[str, Any]]:

@@ -86,6 +86,7 @@ class Task:
     pf = 0
     info: Any = None
     rng_: random.Random | None = None
+    left = False  # left behind (`leftover.py`)
     # `free` only
     parked = False
     has_run = False  # holds its CPU's run lock, irq lock

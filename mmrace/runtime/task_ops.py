@@ -16,6 +16,8 @@ from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Gate, Task
 from mmrace.runtime.wait import WaitQueue, wait_event, wait_queue, wake_up_all
 
+ITS_OWN = -1  # as a task's CPU: the engine says which
+
 
 def current() -> Task:
     """Return the task that calls.  Point: never."""
@@ -26,14 +28,16 @@ def spawn(
     fn: Callable[..., object],
     *args: object,
     name: object = None,
-    cpu: int | None = 0,
+    cpu: int | None = ITS_OWN,
     acts_for: tuple[object, ...] = (),
     daemon: bool = False,
 ) -> Task:
     """Start a task that runs ``fn(*args)``.
 
     Args: name: stable name, or a tuple joined by "."; default: the spawner's name and an ordinal.  cpu: its CPU, None
-    for a device.  acts_for: I/O tokens whose locks it may release.  daemon: the run does not wait for it.
+    for a device; default: CPU 0, or in a program that is a function one of its own, while there are any, so that who
+    holds a spinlock keeps nobody off but those who want it.  acts_for: I/O tokens whose locks it may release.  daemon:
+    the run does not wait for it.
 
     Point: always.
     """
@@ -43,7 +47,9 @@ def spawn(
     parent = live.point(own, code)
     if name is None:
         name = (parent.name, parent.ordinal("task"))
-    task = Task(len(engine.tasks), name, None if cpu is None else engine.cpu(cpu), parent, parent.seed)
+    number = len(engine.tasks)
+    home = None if cpu is None else engine.home(number) if cpu == ITS_OWN else engine.cpu(cpu)
+    task = Task(number, name, home, parent, parent.seed)
     task.daemon = daemon
     task.acts_for = acts_for
     engine.spawn(fn, args, task)

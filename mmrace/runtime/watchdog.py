@@ -36,21 +36,22 @@ class Watchdog(Ending):
         self.still = threading.Event()  # something for the watchdog
         self.bounded_at: dict[Task, int] = {}  # when the bound was seen: where each task's events ended
 
-    def _progress(self) -> int:
+    def progress(self) -> int:
+        """Return a number that every op changes."""
         return sum(len(task.events) for task in self.tasks)
 
     def _watch(self) -> None:
         """Wait for the end of the run; see to it that there is one."""
         seen, since = -1, time.monotonic()
-        while not self.end:
+        while not (self.end or self.given_up):
             self.still.wait(timeout=WATCH_SECONDS)
             self.still.clear()
             with self.state:
-                stuck = self.awake == 0 and self.alive > 0 and not self.end
+                stuck = self.awake == 0 and self.alive > 0 and not (self.end or self.given_up)
             if stuck:
                 self._stands_still()
                 return
-            progress = self._progress()
+            progress = self.progress()
             if progress > self.steps_max:
                 self._bound(progress)
             if progress != seen:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.strategy import BaseStrategy
-from tests.runtime.engines import Setup, box, free, gate, until
+from tests.runtime.engines import Box, Setup, box, free, gate, until
 
 STEPS = 300
 
@@ -34,6 +36,41 @@ def test_a_run_that_gets_nowhere_after_its_bound_is_a_livelock(run: Setup) -> No
 def test_a_run_that_gets_somewhere_after_its_bound_is_cut(run: Setup) -> None:
     outcome = run(lambda: _ping(notes=True), steps_max=STEPS)
     assert (outcome.how, outcome.detail["kind"]) == ("bound", "cut")
+
+
+def _counts(shared: Box) -> None:
+    for _ in range(1_000_000):
+        shared.x += 1
+
+
+def _flips(shared: Box) -> None:
+    for turn in range(1_000_000):
+        shared.y = turn % 2
+
+
+def _polls(shared: Box) -> None:
+    while not shared.words.read(0):
+        rt.schedule()
+
+
+@pytest.mark.parametrize(
+    ("deeds", "kind"),
+    [([_counts], "cut"), ([_counts, _polls], "cut"), ([_flips], "livelock"), ([_flips, _polls], "livelock")],
+    ids=["counts", "counts while another waits", "flips", "flips while another waits"],
+)
+def test_a_program_that_tells_no_progress_makes_some_while_it_writes_what_is_new(
+    controlled: Setup, deeds: list[Callable[[Box], None]], kind: str
+) -> None:
+    """It may come to an end that it has not reached: the bound alone is never a finding."""
+
+    def main() -> None:
+        shared = box()
+        for deed in deeds:
+            rt.spawn(deed, shared)
+        rt.join_others()
+
+    outcome = controlled(main, steps_max=STEPS)
+    assert (outcome.how, outcome.detail["kind"]) == ("bound", kind)
 
 
 def test_a_run_is_given_a_fair_chance_behind_its_bound() -> None:

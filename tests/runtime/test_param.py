@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mmrace.runtime.errors import InternalError, UsageError
-from mmrace.runtime.param import AnyParam, Choice, Number, Parameters, Text
+from mmrace.runtime.param import AnyParam, Choice, Flag, Number, Parameters, Text
 
 DEPTH = Number("depth", 2, 1, 5, says="how deep")
 MODE = Choice("mode", "slow", ("slow", "fast"), says="how it moves")
+FAIR = Flag("fair", True, says="whether")
 NAMES = Text("names", "", says="who")
 MADE = Parameters("mine", (DEPTH, NAMES, DEPTH), {"depth": 3})
 
@@ -61,6 +62,15 @@ def test_texts_are_taken_out_of_their_choices() -> None:
 def test_a_text_may_be_any_but_no_number() -> None:
     assert NAMES.read("reader,writer") == "reader,writer"
     assert refused(NAMES, 3).expected == "a text"
+
+
+def test_a_truth_value_is_read_in_words_or_numbers() -> None:
+    for text, value in {"true": True, "False": False, "yes": True, "NO": False, "1": True, "0": False}.items():
+        assert FAIR.read(text) is value
+    assert (FAIR.check(0), FAIR.check(True)) == (False, True)
+    assert refused(FAIR, "perhaps").expected == "true or false"
+    assert refused(FAIR, "true").got == "true", "a text is read, and only where it is one"
+    assert refused(FAIR, 2).got == 2
 
 
 def test_another_default_keeps_the_rest_and_must_be_allowed() -> None:

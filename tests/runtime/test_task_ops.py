@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from mmrace import runtime as rt
 from mmrace.runs.replay import StrictReplay
+from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import Kind
-from tests.runtime.engines import NCPUS, Outcome, Setup, box, explore, free, gate, walk
+from mmrace.runtime.noise import Noise
+from mmrace.runtime.strategy import RoundRobin
+from tests.runtime.engines import NCPUS, Outcome, Setup, box, explore, finish, free, gate, walk
 
 
 def names(outcome: Outcome) -> list[str]:
@@ -128,6 +134,43 @@ def test_only_the_tasks_of_a_cpu_that_exists_can_be_spawned(run: Setup) -> None:
     outcome = run(main, raising=False)
     assert isinstance(outcome.engine.error, rt.UsageError)
     assert outcome.how == "abort"
+
+
+@pytest.mark.parametrize(("spread", "cpus"), [(False, [0, 0, 0, 0, 2]), (True, [0, 1, 2, 0, 2])])
+@pytest.mark.parametrize("kind", [GateEngine, FiberEngine, FreeEngine])
+def test_a_task_whose_spawn_names_no_cpu_is_on_the_first_or_on_the_next(
+    kind: type[GateEngine | FiberEngine | FreeEngine], spread: bool, cpus: list[int]
+) -> None:
+    def main() -> None:
+        for _ in range(3):
+            rt.spawn(rt.schedule)
+        rt.spawn(rt.schedule, cpu=2)
+        rt.join_others()
+
+    engine = FreeEngine(Noise("off", 0), ncpus=3) if kind is FreeEngine else kind(RoundRobin(), ncpus=3)  # type: ignore[arg-type]
+    engine.spread = spread
+    assert [task["cpu"] for task in finish(engine, main).record.tasks] == cpus
+
+
+async def _awaits() -> None:
+    """BUGGY: nobody awaits it."""
+
+
+def _yields() -> Iterator[int]:
+    """BUGGY: nobody iterates over it."""
+    yield 1
+
+
+@pytest.mark.parametrize("function", [_awaits, _yields])
+def test_a_function_that_does_not_run_when_it_is_called_is_a_usage_error(
+    run: Setup, function: Callable[[], object]
+) -> None:
+    def main() -> None:
+        rt.spawn(function, name="lazy")
+        rt.join_others()
+
+    with pytest.raises(rt.UsageError, match="task lazy"):
+        run(main)
 
 
 def test_schedule_is_an_op_and_a_point() -> None:

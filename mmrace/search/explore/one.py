@@ -17,6 +17,7 @@ from mmrace.runs.run import judge_play
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.crash import repeats
 from mmrace.search.explore.walk import Visit
 from mmrace.strategies.feedback import collect
 from mmrace.strategies.order.classes import ClassDigest
@@ -51,12 +52,14 @@ def judge_visit(visit: Visit, without: Collection[str], kept: Container[str]) ->
     program, spec = played.program, played.spec
     result = judge(program, spec, played.record, 0.0, without)
     if result.verdict == Verdict.FAIL and any(finding.signature not in kept for finding in result.findings):
-        result = judge(program, spec, follow(program, spec, played.record), 0.0, without)
+        if repeats(played.record.end):
+            result = judge(program, spec, follow(program, spec, played.record), 0.0, without)
     else:
         result.record = None
-    if _controlled(played).bounded_at is not None and result.verdict == Verdict.PASS:
+    if _controlled(played).bounded_at is not None and result.verdict != Verdict.FAIL:
         result.verdict = str(Verdict.UNKNOWN)
-        result.unknown["search"] = "the run passed its bound: what follows it was not searched"
+        bound = f"the run passed its bound of {program.steps_max} ops: what follows it was not searched"
+        result.unknown["search"] = f"{bound}; {program.advice()}"
     result.digest = None if visit.digest is None else visit.digest.value()
     result.exercised = had_choice(played)
     result.seconds = played.seconds + time.perf_counter() - began

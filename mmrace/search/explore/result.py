@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mmrace.oracles.general.judgement import NOTHING
 from mmrace.search.explore.ask import Ask
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
 from mmrace.strategies.order.classes import Classes
@@ -63,10 +64,17 @@ class Exploration:
         if not self.exercised:
             return "no interleaving was exercised: no run had two tasks that could go on at once"
         if unknown > UNKNOWN_SHARE_MAX * runs:
-            return f"{unknown} of {runs} runs could not be judged"
+            return f"{unknown} of {runs} runs could not be judged{self._told()}"
         if self.ask.exhaustive and not self.exhaustive:
-            return "the tree was not walked to its end" if not unknown else f"{unknown} runs could not be judged"
+            if not unknown:
+                return "the tree was not walked to its end"
+            return f"{unknown} run{'' if unknown == 1 else 's'} could not be judged{self._told()}"
         return ""
+
+    def _told(self) -> str:
+        """Return why runs could not be judged, as far as their judges say: the reason that most of them have."""
+        reasons = [text for text, _ in self.tally.unknown.most_common() if not text.endswith(NOTHING)]
+        return f" ({reasons[0]})" if reasons else ""
 
     @property
     def verdict(self) -> str:

@@ -13,11 +13,12 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.oracles.general import raised
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runtime import crash
 from mmrace.runtime.record import Record
-from mmrace.runtime.strategy import RoundRobin
+from mmrace.runtime.strategy import RoundRobin, Strategy
 from tests.oracles.hand import Hand
 from tests.oracles.verdicts import caught, passed, unknown
-from tests.runtime.engines import ONE_OF_EACH, Outcome, Setup, gate
+from tests.runtime.engines import ONE_OF_EACH, Outcome, Setup, gate, random_walk
 
 HERE = Path(__file__).name
 ENGINES = pytest.mark.parametrize("run", ONE_OF_EACH, ids=lambda setup: setup.name)
@@ -116,6 +117,21 @@ def test_an_address_in_the_text_is_masked_and_a_long_text_cut() -> None:
     text = str(_finding(gate(main, raising=False), "ValueError").facts["text"])
     assert "object at 0x...>" in text
     assert len(text) == 300
+
+
+def _recurses() -> None:
+    """BUGGY: there is no end to it."""
+    rt.schedule()
+    _recurses()
+
+
+@pytest.mark.parametrize("strategy", [None, random_walk(1)], ids=["runtime", "strategy"])
+def test_a_stack_that_is_full_is_told_where_the_program_stood_whoever_filled_it_up(strategy: Strategy | None) -> None:
+    outcome = gate(_beside(_recurses), strategy, raising=False)
+    finding = _finding(outcome, "RecursionError")
+    assert finding.facts["file"] == HERE
+    assert not crash.repeats(outcome.record.end), "a replay has other frames on its stack"
+    assert crash.repeats(gate(_beside(lambda: _asserts(1)), raising=False).record.end)
 
 
 class _Stumbles(RoundRobin):
