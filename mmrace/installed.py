@@ -5,10 +5,15 @@ Here the two halves meet: what runs programs, and the kernel model that is one k
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 
 from mmrace.history import canaries
+from mmrace.history.canary import Canary
+from mmrace.oracles.general import GENERAL
+from mmrace.oracles.general.judgement import Oracle
+from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs import follow, run
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
@@ -17,7 +22,7 @@ from mmrace.runtime import noise
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import ScenarioMaker
-from mmrace.search.catalogue import Catalogue
+from mmrace.search.catalogue import Catalogue, OracleEntry, pick
 from mmrace.strategies import registry
 
 MAKERS = Makers(ScenarioMaker(), FunctionMaker())
@@ -41,13 +46,31 @@ def replay_record(path: str) -> RunResult:
 
 
 def catalogue() -> Catalogue:
-    """Return what this installation has."""
+    """Return what this installation has.  Raises UsageError if a canary names a judge that the kernel model lacks."""
     return Catalogue(
         scenarios={made.name: made for made in casts.all_scenarios()},
-        canaries=canaries.canaries(),
+        canaries={name: _judged(canary) for name, canary in canaries.canaries().items()},
         noise={name: profile.title for name, profile in noise.PROFILES.items()},
         workloads=tuple(workload.packaged()),
         strategies=tuple(registry.entries()),
         marks=marks.declared(),
         excused=marks.EXCUSED,
+        oracles=_oracles(),
     )
+
+
+def _judged(canary: Canary) -> Canary:
+    pick("judge", canary.oracle, PROTOCOL, f"canary {canary.name}")
+    return canary
+
+
+def _oracles() -> tuple[OracleEntry, ...]:
+    """Return every judge by name; where a general judge and one of the protocol share a name, both."""
+    seats = {judge: (name, "general") for name, judge in GENERAL.items()}
+    seats |= {judge: (name, "protocol") for name, judge in PROTOCOL.items() if judge not in seats}
+    return tuple(sorted(OracleEntry(name, bench, _title(judge)) for judge, (name, bench) in seats.items()))
+
+
+def _title(judge: Oracle) -> str:
+    """Return the first line of the docstring of a judge's module."""
+    return (sys.modules[judge.__module__].__doc__ or "").partition("\n")[0]

@@ -233,7 +233,7 @@ def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.Captu
     assert "cut.jsonl" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["scenarios", "params", "canaries", "noise", "strategies", "marks"])
+@pytest.mark.parametrize("kind", ["scenarios", "params", "canaries", "noise", "strategies", "oracles", "marks"])
 def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert command("list", kind) == 0
     names = {
@@ -242,6 +242,7 @@ def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixtur
         "canaries": "planted",
         "noise": "louder",
         "strategies": "dpor",
+        "oracles": "judges of a record",
         "marks": "never seen",
     }
     assert names[kind] in capsys.readouterr().out

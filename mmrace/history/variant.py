@@ -8,12 +8,14 @@ Invariant: one variant at a time in a process, and the namespaces are as before 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+import pkgutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmrace.runtime.errors import UsageError
+from mmrace import kernel
+from mmrace.runtime.errors import UsageError, unknown
 
 _applied: list[str] = []
 
@@ -49,19 +51,9 @@ def applied(variant: Variant) -> Iterator[None]:
         try:
             module = importlib.import_module(f"mmrace.kernel.{path}")
         except ModuleNotFoundError as error:
-            raise UsageError(
-                expected="a module of mmrace.kernel",
-                got=path,
-                where=f"variant {variant.name!r}",
-                try_="the model was changed: adapt the variant",
-            ) from error
+            raise _absent(variant, "a module of mmrace.kernel", path, _modules()) from error
         if name not in vars(module):
-            raise UsageError(
-                expected=f"a name in mmrace.kernel.{path}",
-                got=name,
-                where=f"variant {variant.name!r}",
-                try_="the model was changed: adapt the variant",
-            )
+            raise _absent(variant, f"something in mmrace.kernel.{path}", name, vars(module))
         saved.append((module, name, vars(module)[name]))
     _applied.append(variant.name)
     try:
@@ -72,3 +64,16 @@ def applied(variant: Variant) -> Iterator[None]:
         for module, name, old in saved:
             setattr(module, name, old)
         _applied.pop()
+
+
+def _modules() -> list[str]:
+    """Return the modules of the kernel model, as a variant names them."""
+    prefix = f"{kernel.__name__}."
+    return [info.name.removeprefix(prefix) for info in pkgutil.walk_packages(kernel.__path__, prefix)]
+
+
+def _absent(variant: Variant, kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a place that the model lacks."""
+    names = [other for other in known if not other.startswith("__")]
+    hint = "is it spelt as the model spells it? If the model was changed, adapt the variant"
+    return unknown(kind, name, names, where=f"variant {variant.name!r}", try_=hint)

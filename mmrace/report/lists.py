@@ -11,7 +11,9 @@ from mmrace.report.terminal import say, table
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import CanaryLike, Catalogue
 
-KINDS = ("scenarios", "params", "canaries", "noise", "strategies", "marks")
+KINDS = ("scenarios", "params", "canaries", "noise", "strategies", "oracles", "marks")
+OF = {"general": "any program", "protocol": "the kernel model"}
+"""Bench -> whose runs its judges judge."""
 
 
 def show_lists(known: Catalogue, kinds: tuple[str, ...], console: Console) -> None:
@@ -22,6 +24,7 @@ def show_lists(known: Catalogue, kinds: tuple[str, ...], console: Console) -> No
         "canaries": _canaries,
         "noise": _noise,
         "strategies": _strategies,
+        "oracles": _oracles,
         "marks": _marks,
     }
     for kind in kinds:
@@ -89,6 +92,14 @@ def _strategies(known: Catalogue, console: Console) -> None:
         console,
         "A sampler, mix or loop draws schedules; a walk goes through all of them, under `mmrace explore` only.",
     )
+
+
+def _oracles(known: Catalogue, console: Console) -> None:
+    shown = table("oracles (judges of a record)", "name", "of", "what it holds a run to")
+    for judge in known.oracles:
+        shown.add_row(escape(judge.name), OF[judge.bench], escape(judge.title))
+    console.print(shown)
+    say(console, "A judge of the kernel model extends the general one of its name, and sits in its place there.")
 
 
 def _marks(known: Catalogue, console: Console) -> None:

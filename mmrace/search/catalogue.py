@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import Params
@@ -16,7 +16,9 @@ from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Parameters, Value
 from mmrace.strategies.contract import Registered
 
-LISTS = {"scenario": "scenarios", "canary": "canaries", "variant": "canaries", "noise": "noise"}
+LISTS = {
+    "scenario": "scenarios", "canary": "canaries", "variant": "canaries", "noise": "noise", "judge": "oracles",
+}  # fmt: skip
 """Kind of name -> the list of `mmrace list` that has it."""
 
 
@@ -102,6 +104,14 @@ class FunctionEntry:
         return self.params.typed(texts)
 
 
+class OracleEntry(NamedTuple):
+    """What a list shows of a judge; `bench`: "general" or "protocol"."""
+
+    name: str
+    bench: str
+    title: str
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """All names that a campaign may use.
@@ -117,6 +127,7 @@ class Catalogue:
     strategies: tuple[Registered, ...] = ()
     marks: Mapping[str, str] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
+    oracles: tuple[OracleEntry, ...] = ()
 
     def expected_marks(self, scenarios: Iterable[str]) -> set[str]:
         """Return the marks that a campaign over these scenarios should reach; over all of them, the whole model's."""

@@ -1,7 +1,7 @@
 """Strategy `random`: at each point any enabled task, with equal chances; the baseline that others must beat.
 
-Invariant: a function of the draws alone; where only one task is enabled nothing is drawn.  Weak on lopsided programs:
-a task with many ops before its race is rarely through them when the other is at its own.
+Invariant: a function of the draws alone; where only one task is enabled it is not asked, and nothing is drawn.  Weak on
+lopsided programs: a task with many ops before its race is rarely through them when the other is at its own.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ class RandomWalk(Drawing):
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return one of `enabled`."""
-        n = len(enabled)
-        return enabled[int(self._draw() * n)] if n > 1 else enabled[0]
+        return enabled[int(self._draw() * len(enabled))]
 
 
 STRATEGY = Registered("random", "random walk: any enabled task, equal chances", lambda _: Unprofiled(RandomWalk))

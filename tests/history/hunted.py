@@ -1,8 +1,8 @@
 """Where each planted bug was found: seeds of the portfolio under `fiber`, with the canary's own parameters for a hunt.
 
 ``python -m tests.history.hunted [--write] [NAME]...`` searches again and prints the seeds, least ops first; with
---write it puts them into this file.  Needed after a change of the model, of the cast, of a canary or of a strategy that
-moves schedules.
+--write it puts them into this file, those of a new bug into a line of their own.  Needed for a new bug, and after a
+change of the model, of the cast, of a canary or of a strategy that moves schedules.
 """
 
 from __future__ import annotations
@@ -56,8 +56,10 @@ def search(name: str) -> list[tuple[int, int]]:
 
 
 def written(source: str, name: str, seeds: tuple[int, ...]) -> str:
-    """Return the source of this file with other seeds of a planted bug."""
-    return re.sub(rf'^    "{name}": \(.*\),$', f'    "{name}": {seeds},', source, flags=re.MULTILINE)
+    """Return the source of this file with other seeds of a planted bug; a new one's come last."""
+    line = f'    "{name}": {seeds},\n'
+    other, known = re.subn(rf'^    "{name}": \(.*\),\n', line, source, flags=re.MULTILINE)
+    return other if known else re.sub(r"^(HUNTED: .*?)^}$", rf"\g<1>{line}}}", source, flags=re.MULTILINE | re.DOTALL)
 
 
 def main(words: list[str]) -> None:

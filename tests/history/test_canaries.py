@@ -9,6 +9,7 @@ import pkgutil
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -19,12 +20,13 @@ from mmrace.history import rates
 from mmrace.history.canaries import CANARIES, canaries
 from mmrace.history.canary import MISS, SAFETY, Z99, Canary, cap, shortest, wilson_low
 from mmrace.history.variant import Variant
-from mmrace.installed import run_one
+from mmrace.installed import catalogue, run_one
 from mmrace.oracles.general.judgement import Finding
 from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.noise import PROFILES
+from tests.history import hunted
 from tests.history.hunted import HUNTED, spec_of, twin_of
 
 FOUND = [(name, seed) for name, seeds in HUNTED.items() for seed in seeds]
@@ -40,6 +42,24 @@ def kernel_modules() -> list[ModuleType]:
 def test_every_canary_was_hunted() -> None:
     assert list(HUNTED) and set(HUNTED) == set(canaries())
     assert all(HUNTED.values()), "python -m tests.history.hunted --write"
+
+
+def test_seeds_of_a_hunt_take_the_place_of_the_old_ones_or_get_a_line_of_their_own() -> None:
+    source = Path(hunted.__file__).read_text(encoding="utf-8")
+    first, *_, last = HUNTED
+    for name in (first, last, "quite-new"):
+        again: dict[str, Any] = {"__name__": "again"}
+        exec(compile(hunted.written(source, name, (7, 8)), "again", "exec", dont_inherit=True), again)
+        assert again["HUNTED"] == {**HUNTED, name: (7, 8)} and list(again["HUNTED"])[: len(HUNTED)] == list(HUNTED)
+    assert hunted.written(source, first, HUNTED[first]) == source
+
+
+def test_a_canary_whose_oracle_is_no_judge_is_refused_with_the_close_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    typo = Canary(Variant("typo", "a test's"), "four", "livness")
+    monkeypatch.setattr(canaries_, "CANARIES", (typo,))
+    with pytest.raises(UsageError, match="canary typo") as caught:
+        catalogue()
+    assert "liveness" in caught.value.try_ and "mmrace list oracles" in caught.value.try_
 
 
 @pytest.mark.parametrize(("name", "seed"), FOUND)

@@ -63,6 +63,15 @@ def test_a_name_that_is_not_in_the_model_is_refused_and_nothing_is_bound(place: 
         pass
 
 
+@pytest.mark.parametrize(
+    ("place", "close"), [("mm.migrate:migrate_pagecopy", "migrate_page_copy"), ("mm.migrat:migrate_page", "mm.migrate")]
+)
+def test_a_name_that_is_misspelt_is_told_the_close_ones(place: str, close: str) -> None:
+    with pytest.raises(UsageError) as caught, applied(one(place)):
+        raise AssertionError("not reached")
+    assert f"did you mean {close}" in caught.value.try_ and "spelt" in caught.value.try_
+
+
 def test_two_at_once_are_refused_and_the_first_stays() -> None:
     before, other = migrate.migrate_page_copy, buffer.unlock_buffer
     with applied(one()):

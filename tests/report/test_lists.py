@@ -7,6 +7,9 @@ import re
 
 from rich.console import Console
 
+from mmrace.installed import catalogue
+from mmrace.oracles.general import GENERAL, bug_on
+from mmrace.oracles.protocol import PROTOCOL, liveness
 from mmrace.report.lists import show_lists
 from mmrace.runtime.param import Choice, Number, Parameters
 from mmrace.search.catalogue import Catalogue
@@ -50,3 +53,15 @@ def test_a_canary_is_told_with_its_cap_or_that_it_was_never_measured() -> None:
     rows = [re.split(r" {2,}", line.strip()) for line in out.getvalue().splitlines()]
     assert ["a", "a planted bug", "alpha", "content", "10"] in rows
     assert ["b", "a planted bug", "alpha", "content", "not measured"] in rows
+
+
+def test_every_judge_is_told_with_whose_runs_it_judges_and_the_first_line_of_its_module() -> None:
+    out = io.StringIO()
+    show_lists(catalogue(), ("oracles",), Console(file=out, width=200))
+    rows = [re.split(r" {2,}", line.strip()) for line in out.getvalue().splitlines()]
+    for name in GENERAL:
+        assert any(row[:2] == [name, "any program"] for row in rows), name
+    for name in PROTOCOL.keys() - GENERAL.keys():
+        assert any(row[:2] == [name, "the kernel model"] for row in rows), name
+    assert ["liveness", "the kernel model", (liveness.__doc__ or "").splitlines()[0]] in rows
+    assert ["bug-on", "any program", (bug_on.__doc__ or "").splitlines()[0]] in rows

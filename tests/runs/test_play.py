@@ -34,6 +34,10 @@ page, while the commit waits for a handle and for a buffer."""
 VERSION_1, VERSION_2 = GOLDEN.with_name("record-v1.jsonl"), GOLDEN.with_name("record-v2.jsonl")
 """Records that were written under schemas 1 and 2, as they were; nobody writes such files any more."""
 
+ANEW = (
+    f"if the change is meant: MMRACE_GOLDEN=write python -m pytest {Path(__file__).relative_to(ROOT)} -k event_by_event"
+)
+
 FAILING = gate_spec("async-vs-commit", 3, "double-put", **SHORT)
 STEPS_CUT = 4_000  # ops: far less than the run that is to be cut, and its last quarter shows progress
 COMMITTER_IN_COMMIT = "jbd.commit:journal_commit_transaction"
@@ -107,9 +111,9 @@ def test_the_golden_run_gives_the_golden_record_event_by_event() -> None:
     golden = Record.read(GOLDEN)
     got = [json.loads(json.dumps(event)) for event in record.plain()]
     for step, (want, event) in enumerate(zip(golden.plain(), got, strict=False)):
-        assert want == event, f"event {step}: MMRACE_GOLDEN=write writes the record anew, if the change is meant"
-    assert len(golden.events) == len(got)
-    assert written(golden)[1:] == written(record)[1:]
+        assert want == event, f"event {step}: {ANEW}"
+    assert len(golden.events) == len(got), ANEW
+    assert written(golden)[1:] == written(record)[1:], ANEW
     assert GOLDEN.stat().st_size < 300_000  # bytes that a repository bears
 
 
@@ -273,9 +277,14 @@ def test_a_record_of_the_free_engine_is_not_replayed(tmp_path: Path) -> None:
         replay_record(str(tmp_path / "free.jsonl"))
 
 
-@pytest.mark.parametrize("key", ["scenario", "params", "variant", "seed", "workload", "strategy"])
-def test_a_record_without_the_spec_of_its_run_is_not_replayed(tmp_path: Path, key: str) -> None:
-    header, *rest = GOLDEN.read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [(GOLDEN, key) for key in ("program", "engine", "variant", "seed", "workload", "strategy")]
+    + [(VERSION_2, key) for key in ("scenario", "params")],
+    ids=lambda value: value.stem if isinstance(value, Path) else value,
+)
+def test_a_record_without_the_spec_of_its_run_is_not_replayed(tmp_path: Path, path: Path, key: str) -> None:
+    header, *rest = path.read_text(encoding="utf-8").splitlines()
     less = {name: value for name, value in json.loads(header).items() if name != key}
     (tmp_path / "less.jsonl").write_text("\n".join([json.dumps(less), *rest]), encoding="utf-8")
     with pytest.raises(UsageError, match="a header with the run's spec"):
