@@ -141,7 +141,7 @@ class _Driver:
             else:
                 self.source.give_up(culprit)
         self.source.give_back(event.batch, undone)
-        if self.in_vain >= IN_VAIN_MAX:
+        if self.in_vain >= IN_VAIN_MAX and not self.stopped:
             text = f"{self.in_vain} workers in a row died before they ended a run; the last one {event.how}"
             self.fail(text, event.batch)
 

@@ -23,7 +23,8 @@ class InlinePool:
     def __init__(self, making: Making) -> None:
         self.making = making
         self._batch: Batch | None = None
-        self._position = 0
+        self._done: list[tuple[Job, Outcome]] = []
+        self._told = 0  # of those
         self._stopped = False
 
     def __enter__(self) -> InlinePool:
@@ -47,28 +48,32 @@ class InlinePool:
     def submit(self, batch: Batch) -> None:
         """Take a batch, to be made when polled."""
         assert self._batch is None, "a batch is out"
-        self._batch, self._position = batch, 0
+        self._batch, self._done, self._told = batch, [], 0
 
     def poll(self, timeout: float) -> list[Event]:
-        """Make runs of the batch for about `timeout` seconds."""
+        """Make runs of the batch for about `timeout` seconds.
+
+        A run that Ctrl-C interrupts is not made; what was made before it comes with the next call.
+        """
         batch = self._batch
         if batch is None:
             return []
-        done: list[tuple[Job, Outcome]] = []
         until = time.monotonic() + timeout
         over = False
-        while not over and self._position < len(batch.jobs) and not self._stopped:
-            job = batch.jobs[self._position]
-            self._position += 1  # first: a run that Ctrl-C interrupts is not made again
+        while not over and len(self._done) < len(batch.jobs) and not self._stopped:
+            job = batch.jobs[len(self._done)]
             outcome = self.making.make(job, batch.until)
-            done.append((job, outcome))
+            self._done.append((job, outcome))
             over = ends(batch, outcome)
             if time.monotonic() >= until:
                 break
-        events: list[Event] = [Reported(done)] if done else []
-        if over or self._stopped or self._position == len(batch.jobs):
+        events: list[Event] = []
+        if len(self._done) > self._told:
+            events.append(Reported(self._done[self._told :]))
+            self._told = len(self._done)
+        if over or self._stopped or self._told == len(batch.jobs):
             self._batch = None
-            events.append(Ended(NAME, batch, list(batch.jobs[self._position :]), health()))
+            events.append(Ended(NAME, batch, list(batch.jobs[self._told :]), health()))
         return events
 
     def stop(self) -> None:

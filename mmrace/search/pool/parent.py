@@ -10,13 +10,14 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection as connection_
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from types import TracebackType
+from types import ModuleType, TracebackType
 
 from mmrace.search.pool.child import NO_POSITION, POSITION, STOP, TURNS, Orders, Pulse, work
 from mmrace.search.pool.contract import Ended, Event, Lost, Reported
@@ -49,7 +50,7 @@ class Process:
             target=work, args=(orders, theirs, self.pulse), name=f"mmrace worker {self.name}", daemon=True
         )
         os.environ.setdefault("MALLOC_ARENA_MAX", MALLOC_ARENAS)
-        with _interrupts_held():
+        with _interrupts_held(), _without_main():
             self.process.start()
         theirs.close()
         self._turns = -1
@@ -125,6 +126,20 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Start a process that does not import the parent's main module: it needs none of it.
+
+    A script that explores at its top level would explore again in each worker, and start workers there.
+    """
+    mine = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = mine
 
 
 class ProcessPool:
