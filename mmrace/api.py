@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from loguru import logger
+
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs import functions
+from mmrace.runs import functions, loading, named
+from mmrace.runs.engines import CONTROLLED
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import EXIT_USAGE, UsageError
 from mmrace.runtime.param import Value
+from mmrace.search.catalogue import pick
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.explore.result import Exploration
 from mmrace.search.totals import Hit
+
+logger.disable("mmrace")  # a library says nothing unless it is asked: logger.enable("mmrace")
 
 SECONDS = 10.0
 """How long an exploration lasts that is told neither a number of schedules nor to walk to the end."""
@@ -45,6 +51,14 @@ class Explored:
     records: Mapping[str, Path]
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during an exploration.  `so_far`: what that came to until then."""
+
+    def __init__(self, so_far: Explored) -> None:
+        self.so_far = so_far
+        super().__init__()
+
+
 def explore(
     program: Callable[..., object] | str,
     *,
@@ -56,18 +70,28 @@ def explore(
     seed: int = 1,
     params: Mapping[str, Value] | None = None,
     variant: str = "",
-    without: tuple[str, ...] = (),
+    without: Iterable[str] = (),
     until_found: bool = False,
     jobs: int = 0,
     folder: str | os.PathLike[str] | None = None,
 ) -> Explored:
     """Explore the interleavings of a program, one task at a time; judge each run.
 
-    Args: schedules, seconds: how many, how long; neither: `SECONDS`, or with `exhaustive` until the end.  strategy: as
-    ``mmrace list strategies`` has them; default: a mix, or with `exhaustive` dpor.  params: a function's own
-    parameters, or a scenario's.  jobs: worker processes, 0: this one.  folder: where the records of findings go; None:
-    nowhere.  Raises UsageError for a wrong call.
+    Args: program: a function; the name of one, ``FILE.py:main`` or ``package.module:main``; or a scenario's name.
+    schedules, seconds: how many, how long; neither: `SECONDS`, or with `exhaustive` until the end.  strategy: as
+    ``mmrace list strategies`` has them; default: a mix, or with `exhaustive` dpor.  engine: fiber or gate.  params: a
+    function's own parameters, or a scenario's.  variant: a planted bug, of a scenario.  without: judges to switch off.
+    until_found: stop at the first finding.  jobs: worker processes, 0: this one.  folder: where the records of findings
+    go; None: nowhere.
+
+    Raises UsageError for a wrong call, Interrupted on Ctrl-C.
     """
+    _refuse_while_loading()
+    judges = (without,) if isinstance(without, str) else tuple(without)
+    numbers = {"schedules": (schedules, 1), "seconds": (seconds, 0), "seed": (seed, 0), "jobs": (jobs, 0)}
+    for name, (value, low) in numbers.items():
+        _check_number(name, value, low)
+    pick("engine", engine, CONTROLLED, where="explore")
     text = strategy or ("dpor" if exhaustive else "portfolio")
     if schedules is None and seconds is None and not exhaustive:
         seconds = SECONDS
@@ -85,13 +109,34 @@ def explore(
         jobs=jobs,
         params=tuple(sorted((params or {}).items())),
         variant=variant,
-        without=without,
+        without=judges,
         until_found=until_found,
     )
     if folder is not None:
         return _explored(Explorer(ask, makers, Path(folder), _Silent()).run(), kept=True)
     with tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
         return _explored(Explorer(ask, makers, Path(scratch), _Silent()).run(), kept=False)
+
+
+def _refuse_while_loading() -> None:
+    place = loading.executing()
+    if place:
+        raise UsageError(
+            expected="no exploration while a file is loaded: it is loaded in each process that runs its functions",
+            got=f"one at the top level of {place}",
+            where="explore",
+            try_='if __name__ == "__main__": mmrace.explore(main)',
+        )
+
+
+def _check_number(name: str, value: object, low: int) -> None:
+    """Raise UsageError for what is no number, or too small a one; seconds may be a fraction, above 0."""
+    kinds = (int, float) if name == "seconds" else int
+    if value is None and name in ("schedules", "seconds"):
+        return
+    if isinstance(value, bool) or not isinstance(value, kinds) or value < low or (name == "seconds" and not value):
+        wanted = "more than 0" if name == "seconds" else f"a whole number, {low} or more"
+        raise UsageError(expected=wanted, got=value, where=f"explore({name}=)", try_=f"{name}=10")
 
 
 class _Silent:
@@ -104,38 +149,52 @@ class _Silent:
         """Do nothing."""
 
 
-def _resolved(program: Callable[..., object] | str, jobs: int) -> tuple[str, str, str, Makers]:
+def _resolved(program: object, jobs: int) -> tuple[str, str, str, Makers]:
     """Return a program's name, kind and digest, and who makes it.  Raises UsageError."""
-    if callable(program):
-        name, digest = functions.named(program)
+    if not isinstance(program, str) and not callable(program):
+        raise UsageError(
+            expected="a function, the name of one, or a scenario's name",
+            got=program,
+            where="explore",
+            try_='mmrace.explore(main), or mmrace.explore("FILE.py:main")',
+        )
+    if not isinstance(program, str):
+        name, digest = named.name_of(program)
         if jobs and not digest:
             raise UsageError(
-                expected="a function of a file's top level, which other processes can load",
+                expected="a function at the top level of a file, which other processes can load by its name",
                 got=name,
-                where="explore",
+                where="explore(jobs=)",
                 try_="jobs=0, which explores in this process",
             )
         return name, functions.KIND, digest, Makers(FunctionMaker({} if jobs else {name: program}))
-    if functions.is_function(program):
-        return program, functions.KIND, functions.load(program)[1], Makers(FunctionMaker())
+    named.refuse_file(program)
+    if named.is_function(program):
+        return program, functions.KIND, named.load(program)[1], Makers(FunctionMaker())
     from mmrace.installed import MAKERS  # noqa: PLC0415  (the kernel model, which a function has no use for)
 
     return program, "scenario", "", MAKERS
 
 
 def _explored(result: Exploration, *, kept: bool) -> Explored:
+    wrong = [trouble.text for trouble in result.troubles if trouble.exit_code == EXIT_USAGE]
+    if wrong and not result.tally.runs:
+        raise UsageError(expected="a program that can be run", got=wrong[0], where=f"explore, {result.ask.program}")
     records = {}
     for signature, hit in result.hits.items():
         record = Path(hit.saved.folder, "record.jsonl")
         if kept and hit.saved.folder and record.exists():
             records[signature] = record
-    because = "; ".join([trouble.text for trouble in result.troubles] or [result.unknown_because()])
-    return Explored(
+    because = [trouble.text for trouble in result.troubles] or [result.unknown_because()]
+    explored = Explored(
         verdict=result.verdict,
-        because=because if result.verdict == "UNKNOWN" else "",
+        because="; ".join(filter(None, because)) if result.verdict == "UNKNOWN" else "",
         findings=tuple(hit.finding for hit in result.hits.values()),
         schedules=result.tally.runs,
         classes=result.classes.distinct,
         exhaustive=result.exhaustive,
         records=records,
     )
+    if result.interrupted:
+        raise Interrupted(explored)
+    return explored

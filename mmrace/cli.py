@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -26,7 +26,7 @@ from mmrace.report import claims as claims_report
 from mmrace.report import events, lists, progress, single
 from mmrace.report import explore as explore_report
 from mmrace.report.finding import summary_text
-from mmrace.runs import functions, loading, strategy_of
+from mmrace.runs import functions, loading, named, strategy_of
 from mmrace.runs.follow import with_sites
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import (
@@ -78,6 +78,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 def cli(verbose: bool) -> None:
     """Race the page-migration protocol of Linux v3.3 against itself, and judge what happens."""
     logger.remove()
+    logger.enable("mmrace")
     logger.add(_stderr, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
 
 
@@ -132,13 +133,19 @@ _many = _options(
 )
 
 
-def _known(names: Iterable[str]) -> Catalogue:
-    """Return the catalogue of this installation, with the functions among `names`.  Raises UsageError."""
+def _known(names: Collection[str], options: Mapping[str, Any]) -> Catalogue:
+    """Return the catalogue of this installation, with the functions among `names`.
+
+    Raises UsageError, also for options that no function has.
+    """
     known = installed.catalogue()
     entries = {}
-    for name in filter(functions.is_function, names):
-        program = functions.FunctionMaker().program(RunSpec(name, maker=functions.KIND))
-        entries[name] = FunctionEntry(name, functions.declared(name, program.function), program.digest)
+    for name in names:
+        named.refuse_file(name)
+    for name in filter(named.is_function, names):
+        spec = RunSpec(name, maker=functions.KIND, variant=options["variant"], workload=options["workload"])
+        program = functions.FunctionMaker().program(spec)
+        entries[name] = FunctionEntry(name, named.declared(name, program.function), program.digest)
     return replace(known, scenarios={**known.scenarios, **entries})
 
 
@@ -171,8 +178,8 @@ def stress(
     if log_file is not None:
         _log_to(log_file)
     strategy_of.check(options["strategy"])
-    known = _known(scenarios)
-    only_functions = bool(scenarios) and all(map(functions.is_function, scenarios))
+    known = _known(scenarios, options)
+    only_functions = bool(scenarios) and all(map(named.is_function, scenarios))
     canaries = not no_canaries and not only_functions  # they are planted in the kernel model
     request = checked(known, Request(scenarios, jobs=jobs or 0, canaries=canaries, **options), params)
     if request.workload is not None:
@@ -204,7 +211,7 @@ def _log_to(path: str) -> None:
 def run(program: str, params: tuple[str, ...], record_file: str | None, **options: Any) -> None:
     """Do one run of PROGRAM, a scenario or FILE.py:main, and print its verdict."""
     strategy_of.check(options["strategy"])
-    known = _known([program])
+    known = _known([program], options)
     request = checked(known, Request((program,), runs=1, jobs=1, **options), params)
     entry = known.scenarios[program]
     spec = RunSpec(program, **{**options, "params": request.params}, maker=entry.maker, digest=entry.digest)
@@ -265,7 +272,7 @@ def explore(
     systematic = is_systematic(text)
     if not exhaustive and options["runs"] is None and options["seconds"] is None:
         options["seconds"] = EXPLORE_SECONDS
-    known = _known([program])
+    known = _known([program], options)
     typed = checked(
         known, Request((program,), runs=1, variant=options["variant"], workload=options["workload"]), params
     )
@@ -319,7 +326,7 @@ def replay(record: str) -> None:
     """Follow RECORD strictly, op by op, and judge it again."""
     recorded = Record.read(record)
     _pin("gate")
-    result = installed.replay(recorded)
+    result = installed.replay(recorded, record)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
     single.show_replay(result, signatures, _console())
     sys.exit(EXIT_OF[result.verdict])

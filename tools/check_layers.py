@@ -65,7 +65,7 @@ LAYERS: dict[str, Layer] = {
     "cli": _layer(f"{_ALL} claims report installed", "click rich loguru"),
     "pytest_plugin": _layer(f"{_ALL} report", "pytest loguru"),
     "installed": _layer(_ALL),
-    "api": _layer(f"runtime oracles/general runs {_SEARCH} installed"),
+    "api": _layer(f"runtime oracles/general runs {_SEARCH} installed", "loguru"),
     "examples": _layer("runtime"),
     "__main__": _layer("cli"),
     "__init__": _layer("api"),

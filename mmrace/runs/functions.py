@@ -8,32 +8,29 @@ replay, is what was loaded where the spec was made.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any
 
 from mmrace.oracles.general import GENERAL
 from mmrace.runs import loading
+from mmrace.runs.named import Function, declared, load, runnable
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.param import AnyParam, Number, Parameters, Text, Value
+from mmrace.runtime.param import Value
 from mmrace.runtime.tables import EMPTY
+from mmrace.strategies import registry
 
 KIND = "function"
-CPUS = 8  # of the machine; a task is on CPU 0 unless its spawn says otherwise
+CPUS = 16  # of the machine; each task has one of its own, as long as there are any
 STEPS_MAX = 100_000  # ops of a run; what takes longer is cut there, and UNKNOWN
+WALK_STEPS_MAX = 10_000  # of a run of a walk: its time grows with their square, and this many are a second
+BOUND = "steps_max"
+"""An argument of this name is the bound of a run, in place of both."""
 REQUIRED = frozenset({"liveness"})
-SAYS = "an argument of the function"
-
-Function: TypeAlias = Callable[..., object]
-
-
-def is_function(name: str) -> bool:
-    """Say whether the name of a program is that of a function."""
-    return ":" in name
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,8 @@ class FunctionProgram(Program):
     required = REQUIRED
     may_raise = True
     ncpus = CPUS
-    steps_max = STEPS_MAX
+    spread = True
+    steps_max: int = STEPS_MAX
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -58,94 +56,78 @@ class FunctionProgram(Program):
 
     def play(self, engine: Engine) -> dict[str, Any]:
         """Run on `engine`; a function leaves no final state."""
-        engine.run(lambda: self.function(**self.params))
+        engine.run(partial(self.function, **self.params))
         return {}
+
+    def advice(self) -> str:
+        """Say what to do about a run that passes its bound."""
+        return f"{super().advice()}, or raise the bound by an argument: def main({BOUND}: int = {10 * self.steps_max})"
 
 
 @dataclass(frozen=True)
 class FunctionMaker:
-    """Makes functions' programs.  `here`: functions of this process by name; they go before what a name loads."""
+    """Makes functions' programs.
+
+    Attributes: here: functions of this process by name; they go before what a name loads.  folders: where a relative
+    file is looked for, if it is not in the current one.
+    """
 
     here: Mapping[str, Function] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    _made: dict[tuple[object, ...], FunctionProgram] = field(default_factory=dict, repr=False, compare=False)
     kind = KIND
 
     def program(self, spec: RunSpec) -> FunctionProgram:
         """Load the function of a spec.  Raises UsageError if it is missing, was changed, or needs arguments."""
-        self._refuse(spec)
+        walks = spec.engine != "free" and registry.is_systematic(spec.strategy)
+        key = (spec.program, spec.params, spec.digest, spec.variant, spec.workload, walks)
+        made = self._made.get(key)
+        if made is None:
+            made = self._resolved(spec, WALK_STEPS_MAX if walks else STEPS_MAX)
+            if spec.digest:  # without one a spec means the files as they are now
+                self._made[key] = made
+        return made
+
+    def _resolved(self, spec: RunSpec, steps_max: int) -> FunctionProgram:
+        for what, value in (("--variant", spec.variant), ("--workload", spec.workload)):
+            if value:
+                raise UsageError(
+                    expected=f"no {what}: a function has none",
+                    got=value,
+                    where=f"program {spec.program}",
+                    try_="its arguments: --param KEY=VALUE",
+                )
         found = self.here.get(spec.program)
-        digest = spec.digest
         if found is None:
-            found, digest = load(spec.program, spec.digest)
+            found, digest = load(self._placed(spec.program), spec.digest)
+        else:
+            found, digest = runnable(spec.program, found), spec.digest
         params = declared(spec.program, found).merged(dict(spec.params))
-        return FunctionProgram(spec.program, found, params, digest)
+        return FunctionProgram(spec.program, found, params, digest, _bound(params, steps_max))
+
+    def _placed(self, name: str) -> str:
+        """Return a name whose file is there, if it can be found."""
+        place, _, attribute = name.rpartition(":")
+        if loading.is_file(place) and not os.path.isfile(place):
+            for folder in self.folders:
+                file = os.path.join(folder, place)
+                if os.path.isfile(file):
+                    return f"{file}:{attribute}"
+        return name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return FunctionMaker, (self.here, self.folders)
 
     def given(self, name: str, params: Mapping[str, Value]) -> Params:
         """Return all parameters: what a function's defaults are now need not be what they were."""
         return tuple(sorted(params.items()))
 
-    @staticmethod
-    def _refuse(spec: RunSpec) -> None:
-        """Raise UsageError for what only a scenario of the kernel model has."""
-        for what, value in (("--variant", spec.variant), ("--workload", spec.workload)):
-            if value:
-                raise UsageError(expected=f"no {what} for a function", got=value, where=spec.program)
 
-
-def named(function: Function) -> tuple[str, str]:
-    """Return the name of a function of this process, and the digest of its file.
-
-    The digest is "" if other processes cannot load the function by its name: it was made inside another one, or it has
-    no file.
-    """
-    code = getattr(function, "__code__", None)
-    path = Path(code.co_filename) if code is not None else Path()
-    qualname = getattr(function, "__qualname__", type(function).__name__)
-    if not path.is_file():
-        return f"{getattr(function, '__module__', '?')}:{qualname}", ""
-    here = Path.cwd()
-    place = path.relative_to(here) if path.is_relative_to(here) else path
-    return f"{place}:{qualname}", loading.digest_of(path) if "<" not in qualname else ""
-
-
-def load(name: str, digest: str = "") -> tuple[Function, str]:
-    """Return the function of this name, and the digest of its file.
-
-    Args: digest: of the file that is meant; "": whatever is there.  Raises UsageError.
-    """
-    place, _, attribute = name.rpartition(":")
-    module, found_digest = loading.module_of(place)
-    if digest and digest != found_digest:
+def _bound(params: Mapping[str, Value], otherwise: int) -> int:
+    """Return the bound of a run in ops.  Raises UsageError."""
+    given = params.get(BOUND, otherwise)
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
         raise UsageError(
-            expected=f"{place} as it was when this run was made (sha256 {digest})",
-            got=f"another one ({found_digest})",
-            where=name,
-            try_="bring the file back, or follow the old record as far as it goes: --strategy guided:record=FILE",
+            expected="a number of ops, 1 or more", got=given, where=f"--param {BOUND}", try_=f"--param {BOUND}=1000"
         )
-    found = module
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        names = [key for key, value in vars(module).items() if inspect.isfunction(value) and not key.startswith("_")]
-        raise UsageError(expected=f"a function in {place}: {', '.join(names) or 'it has none'}", got=attribute)
-    return found, found_digest
-
-
-def declared(name: str, function: Function) -> Parameters:
-    """Return a function's parameters, as their defaults declare them.  Raises UsageError for one without a default."""
-    found: list[AnyParam] = []
-    for parameter in inspect.signature(function).parameters.values():
-        default = parameter.default
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        if parameter.kind is parameter.POSITIONAL_ONLY or not isinstance(default, int | str):
-            raise UsageError(
-                expected="a function whose parameters all have defaults, numbers or texts",
-                got=str(parameter),
-                where=name,
-                try_=f"def {function.__name__}() -> None",
-            )
-        if isinstance(default, str):
-            found.append(Text(parameter.name, default, says=SAYS))
-        else:
-            found.append(Number(parameter.name, default, says=SAYS))
-    return Parameters(name, found)
+    return given

@@ -1,95 +1,205 @@
 """Python files of a user's own: those that hold a program, and those that register strategies (``--load``).
 
-A worker process starts afresh: the files are named in each spec and loaded there too.  Invariant: a file is executed
-once a process, and its digest is that of what was executed, whatever stands on disk by now.  Not here: what a file
-registers (`strategies/registry.py`); a strict replay needs none of that.
+A worker process starts afresh: the files are named in each spec and loaded there too.  Invariant: the digest that comes
+with a program is that of what was executed, whatever stands on disk by now; whoever asks for the program as it stands
+gets it executed anew if it changed.  Not here: which files a digest is of (`sources.py`), and what a file registers
+(`strategies/registry.py`); a strict replay needs none of that.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
+import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
+from mmrace.runs import sources
 from mmrace.runtime.errors import MmraceError, UsageError
 
 NAME = "mmrace_loaded_"
-DIGEST_HEX = 16
-
+PROGRAM = "mmrace explore FILE.py:main, where main() is a function on mmrace.runtime"
 _STRATEGIES = "a file that calls mmrace.strategies.registry.register(Known(name, title, make))"
-_PROGRAM = "mmrace explore FILE.py:main, where main() is a function on mmrace.runtime"
 
 
 def load(paths: Iterable[str]) -> None:
     """Execute these files, if that was not done yet.  Raises UsageError for one that is missing or fails."""
-    for path in paths:
-        _execute(Path(path), "--load", _STRATEGIES)
+    for path in map(Path, paths):
+        if _name_of(path) not in _loaded:
+            _of_file(path, "", "--load", _STRATEGIES)
 
 
-def module_of(place: str) -> tuple[Any, str]:
-    """Return the module of a file (``FILE.py``) or of a dotted name, and its file's digest.  Raises UsageError."""
-    if place.endswith(".py"):
-        module = _execute(Path(place), "program", _PROGRAM)
-        return module, _digests[module.__name__]
-    try:
-        module = importlib.import_module(place)
-    except Exception as error:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A module that was executed, and the digest of its files as they were then."""
+
+    module: ModuleType
+    digest: str
+
+
+_loaded: dict[str, Loaded] = {}
+"""By place, as a program's name has it; those of files also by the name of the module."""
+
+_executing: list[str] = []
+
+
+def executing() -> str:
+    """Return the place of the file that is being loaded, "" if none is: what it does now, every process does."""
+    return _executing[-1] if _executing else ""
+
+
+def module_of(place: str, digest: str = "") -> Loaded:
+    """Return the module of a file (``FILE.py``) or of a dotted name.
+
+    Args: digest: of the files that are meant; "": as they are now.  Raises UsageError if there are no such files.
+    """
+    known = _loaded.get(place)
+    if known is None or not digest or known.digest != digest:
+        known = _of_file(Path(place), digest, "program", PROGRAM) if is_file(place) else _of_name(place, digest)
+        _loaded[place] = known
+    return known
+
+
+def is_file(place: str) -> bool:
+    """Say whether a place is a file's, rather than a dotted name."""
+    return place.endswith(".py")
+
+
+def _of_file(path: Path, digest: str, where: str, try_: str) -> Loaded:
+    _check_file(path, where, try_)
+    name, files = _name_of(path), sources.of_file(path)
+    now = _checked(str(path), digest, sources.digest_of(files))
+    known = _loaded.get(name)
+    if known is not None and known.digest == now:
+        return known
+    if known is not None:  # it, or a helper of its own, has changed
+        for helper in files.keys() - sources.strangers(files).keys():
+            sys.modules.pop(helper, None)
+    module = _execute(path, files[""][1], where, try_)
+    for helper, origin in sources.strangers(files).items():
         raise UsageError(
-            expected="a module that can be imported", got=f"{type(error).__name__}: {error}", where=place, try_=_PROGRAM
-        ) from error
-    if place not in _digests:
-        _digests[place] = _digest(Path(module.__file__).read_bytes()) if module.__file__ else ""
-    return module, _digests[place]
+            expected=f"module {helper} from beside {path}",
+            got=origin,
+            where=f"{where} {path}",
+            try_="another name for it: a process imports only one module of a name",
+        )
+    known = _loaded[name] = Loaded(module, now)
+    return known
 
 
-_digests: dict[str, str] = {}
-"""Name of a loaded module -> hash of its file."""
+def _of_name(place: str, digest: str) -> Loaded:
+    here = os.getcwd()
+    if not {here, ""} & set(sys.path):
+        sys.path.append(here)
+    with _reported(place, None, f"module {place}", PROGRAM):
+        module = importlib.import_module(place)
+    file = getattr(module, "__file__", None)
+    if file is None or not is_file(file):
+        raise UsageError(expected="a module with a Python file", got=place, where="program", try_=PROGRAM)
+    now = _checked(place, digest, sources.digest_of(sources.of_module(place, Path(file))))
+    if place in _loaded and _loaded[place].digest != now:
+        raise UsageError(
+            expected=f"{place} as it was when this process imported it",
+            got="another one: its files have changed since",
+            where=f"program {place}",
+            try_="a new process, or the file's name: that is executed anew",
+        )
+    return Loaded(module, now)
 
 
-def digest_of(path: Path) -> str:
-    """Return the hash of a file as it is now.  Raises OSError."""
-    return _digest(path.read_bytes())
+def digest_now(place: str, path: Path) -> str:
+    """Return the digest of the program in a file, or of the module of a dotted name, as it stands on disk."""
+    return sources.digest_of(sources.of_file(path) if is_file(place) else sources.of_module(place, path))
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:DIGEST_HEX]
+def _checked(place: str, digest: str, now: str) -> str:
+    """Return the digest of what is there now.  Raises UsageError if it is not what is meant."""
+    if digest and digest != now:
+        raise UsageError(
+            expected=f"{place} as it was when this run was made (digest {digest})",
+            got=f"another one ({now}); it, or a file that it imports from beside it, has changed",
+            where=f"program {place}",
+            try_="bring the files back, or follow the old record as far as it goes: --strategy guided:record=FILE",
+        )
+    return now
 
 
-def _execute(path: Path, where: str, try_: str) -> ModuleType:
-    name = NAME + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    if name in sys.modules:
-        return sys.modules[name]
+# -- executing -----------------------------------------------------------------------------------------------------
+
+
+def _check_file(path: Path, where: str, try_: str) -> None:
     if not path.is_file() or path.suffix != ".py":
-        raise UsageError(expected="a Python file (.py) that exists", got=str(path), where=where, try_=try_)
-    _digests[name] = _digest(path.read_bytes())
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        got = f"{path}, which is not there (looked for from {os.getcwd()})" if not path.exists() else str(path)
+        raise UsageError(expected="a Python file (.py) that exists", got=got, where=where, try_=try_)
+
+
+def _name_of(path: Path) -> str:
+    return NAME + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+
+
+def _execute(path: Path, content: bytes, where: str, try_: str) -> ModuleType:
+    """Execute `content` as a module of its own: not what a cache of compiled files has, which can be older."""
+    name, file = _name_of(path), str(path.resolve())
+    spec = spec_from_file_location(name, file)
+    assert spec is not None
+    module = sys.modules[name] = module_from_spec(spec)
     folder = str(path.resolve().parent)
     if folder not in sys.path:  # what the file imports beside itself, now or when it runs
         sys.path.append(folder)
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        with _reported(str(path), file, f"{where} {path}", try_):
+            exec(compile(content, file, "exec", dont_inherit=True), module.__dict__)
+    except BaseException:
         del sys.modules[name]
-        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {error}"
-        raise UsageError(
-            expected="a Python file that can be executed",
-            got=text,
-            where=f"{where} {path}{_line(path, error)}",
-            try_=try_,
-        ) from error
+        raise
     return module
 
 
-def _line(path: Path, error: BaseException) -> str:
-    """Return the line of the file that was last executed."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
-    return f", line {lines[-1]}" if lines else ""
+@contextmanager
+def _reported(place: str, file: str | None, where: str, try_: str) -> Iterator[None]:
+    """Raise as UsageError whatever a user's file raises, but for Ctrl-C.  Args: file: None: any."""
+    _executing.append(place)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        where += _line(error, file)
+        if isinstance(error, UsageError):
+            raise UsageError(expected=error.expected, got=error.got, where=where, try_=error.try_ or try_) from error
+        if file is not None and isinstance(error, ImportError) and "relative import" in str(error):
+            try_ = _by_module(Path(file))
+        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {error}"
+        raise UsageError(expected="a Python file that can be executed", got=text, where=where, try_=try_) from error
+    finally:
+        _executing.pop()
+
+
+def _by_module(path: Path) -> str:
+    """Say how to load a file that stands in a package."""
+    top = path.parent
+    while (top / "__init__.py").is_file():
+        top = top.parent
+    return f"its name as a module, from {top}: {'.'.join(path.relative_to(top).with_suffix('').parts)}:main"
+
+
+def _line(error: BaseException, file: str | None) -> str:
+    """Return the line at which a file failed; of any file, with its name."""
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+    own = [place for place in places if place[0] == file] if file else [p for p in places if _is_users(p[0])]
+    if not own:
+        return ""
+    name, line = own[-1]
+    return f", line {line}" if file else f", {os.path.basename(name)}, line {line}"
+
+
+def _is_users(file: str) -> bool:
+    return not file.startswith("<") and file not in (__file__, importlib.__file__)

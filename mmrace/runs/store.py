@@ -7,7 +7,8 @@
                          hits.jsonl     further runs with this signature, up to a bound
 
 Invariant: a folder under its final name is complete and on disk: it is written under another name, synced, renamed.
-Whoever cannot write gets the reason and the summary back; nothing is lost silently.  Not here: prose about a failure.
+One that a user's program left before its files changed gives way: its record cannot be replayed any more.  Whoever
+cannot write gets the reason and the summary back; nothing is lost silently.  Not here: prose about a failure.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class FindingStore:
 
     def __init__(self, folder: Path, text: Text | None = None) -> None:
         self.folder, self.text = folder, text
+        self._current: set[Path] = set()  # folders that were looked at
 
     def save(self, result: RunResult) -> Saved:
         """Keep a failed run, or count it as a further hit if all its signatures have a folder.  Raises nothing."""
@@ -104,7 +106,7 @@ class FindingStore:
         names = [finding.signature for finding in findings] or [f"unnamed-{spec.seed}"]
         facts = summary(spec, verdict, findings, ops, switches)
         for final in map(self.place, names):
-            if final.exists():
+            if final.exists() and not self._outdated(final, spec):
                 continue
             self.folder.mkdir(parents=True, exist_ok=True)
             if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX:
@@ -121,6 +123,9 @@ class FindingStore:
         temporary = self.folder / f".part-{os.getpid()}-{next(_counter)}"
         try:
             self._write(temporary, final, spec, record, facts, findings)
+            if final.exists() and self._outdated(final, spec):
+                with contextlib.suppress(FileNotFoundError):  # another worker was first
+                    os.rename(final, self.folder / f"{temporary.name}.old")
             try:
                 os.rename(temporary, final)
             except OSError:
@@ -129,9 +134,23 @@ class FindingStore:
                 return False
             _sync_folder(self.folder)
         finally:
-            if temporary.exists():
-                shutil.rmtree(temporary, ignore_errors=True)
+            for folder in (temporary, self.folder / f"{temporary.name}.old"):
+                if folder.exists():
+                    shutil.rmtree(folder, ignore_errors=True)
         return True
+
+    def _outdated(self, final: Path, spec: RunSpec) -> bool:
+        """Say whether a folder is of a user's program, and not of this one as it is now."""
+        if not spec.digest or final in self._current:
+            return False
+        try:
+            kept = json.loads((final / "summary.json").read_text(encoding="utf-8"))["spec"]
+            outdated = (kept["program"], kept["digest"]) != (spec.program, spec.digest)
+        except (OSError, ValueError, KeyError, TypeError):  # of an older mmrace, or another worker is just replacing it
+            outdated = False
+        if not outdated:
+            self._current.add(final)
+        return outdated
 
     def _write(
         self,

@@ -92,7 +92,9 @@ class Hits(dict[str, Hit]):
             old.times += 1
             if not old.saved.folder and new.saved.folder:
                 old.saved = new.saved
-            elif old.saved.before and not new.saved.before:  # one of the workers may have been the first
+            elif (
+                old.saved.before and new.saved.folder and not new.saved.before
+            ):  # one of the workers may have been the first
                 old.saved = replace(old.saved, before=False)
             return False
         if len(self) >= HITS_MAX:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,33 @@ def test_folder_has_all_that_repeats_the_run(tmp_path: Path) -> None:
     assert (facts["schema"], facts["spec"]["seed"], facts["findings"][0]["signature"]) == ("mmrace-finding/1", 77, "s1")
     assert "title s1 [s1]" in (folder / "summary.txt").read_text()
     assert Record.read(folder / "record.jsonl").header["seed"] == 77
+
+
+MINE = RunSpec("mine.py:main", engine="gate", maker="function", digest="0123", seed=1)
+
+
+@pytest.mark.parametrize("now", [replace(MINE, digest="4567"), replace(MINE, program="mine.py:other")])
+def test_what_a_program_left_before_its_file_changed_gives_way(tmp_path: Path, now: RunSpec) -> None:
+    FindingStore(tmp_path).save(failed("s1", spec=MINE))
+    assert not FindingStore(tmp_path).save(failed("s1", spec=now)).before
+    spec = json.loads((tmp_path / "s1" / "summary.json").read_text())["spec"]
+    assert (spec["program"], spec["digest"]) == (now.program, now.digest)
+    assert [path.name for path in tmp_path.iterdir()] == ["s1"]
+
+
+@pytest.mark.parametrize("spec", [MINE, SPEC, replace(SPEC, program="beta")])
+def test_what_the_same_program_or_another_scenario_left_stays(tmp_path: Path, spec: RunSpec) -> None:
+    first = MINE if spec is MINE else SPEC
+    FindingStore(tmp_path).save(failed("s1", spec=first))
+    assert FindingStore(tmp_path).save(failed("s1", spec=replace(spec, seed=99))).before
+    assert (tmp_path / "s1" / "seed").read_text() == f"{first.seed}\n"
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"spec": null}'])
+def test_a_folder_that_cannot_be_understood_stays(tmp_path: Path, damage: str) -> None:
+    FindingStore(tmp_path).save(failed("s1", spec=MINE))
+    (tmp_path / "s1" / "summary.json").write_text(damage)
+    assert FindingStore(tmp_path).save(failed("s1", spec=replace(MINE, digest="4567"))).before
 
 
 def test_free_run_offers_no_strict_replay(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from mmrace.runs import strategy_of
 from mmrace.runs.spec import RunSpec
-from mmrace.runtime.errors import UsageError
-from mmrace.search.catalogue import pick
+from mmrace.runtime.errors import UsageError, unknown
 from mmrace.search.options import Options
 from mmrace.strategies import registry
 
@@ -65,4 +64,5 @@ def checked(ask: Ask) -> Ask:
 def check_judges(without: Iterable[str], judges: Collection[str]) -> None:
     """Raise UsageError if a judge that is to be switched off is none of `judges`."""
     for name in without:
-        pick("judge", name, judges, where="--without")
+        if name not in judges:
+            raise unknown("a judge", name, judges, where="--without")

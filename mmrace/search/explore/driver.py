@@ -25,7 +25,7 @@ from mmrace.runs.profile import NO_FIELD, promoted_fields
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunSpec, derive
 from mmrace.runs.store import FindingStore, Saved, Text
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import MmraceError, UsageError
 from mmrace.search.explore import replays
 from mmrace.search.explore.ask import Ask, check_judges, checked
 from mmrace.search.explore.generations import Loop
@@ -100,6 +100,8 @@ class Explorer:
         except UsageError as error:
             if not result.tally.runs:
                 raise
+            self.trouble(error.exit_code, str(error))
+        except MmraceError as error:  # of a run that was made to see what the program does
             self.trouble(error.exit_code, str(error))
         logger.bind(event="end", verdict=result.verdict, runs=result.tally.runs).info("exploration ends")
         return result
