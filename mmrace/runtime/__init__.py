@@ -6,7 +6,7 @@ one runs.
 
 What there is for a program, by topic; before a colon stands what a `Struct` declares, after it what is called on that:
 
-* State: `Struct` with `shared` (fields), `words` (words of data), `ghost` (no shared state).  `peek`: look without an op.
+* State: `Struct` with `shared` (fields), `words` (words of data), `ghost` (not shared); `peek`: look without an op.
   `PerCpu`; `fresh`: a name for an object.  `poison`, `revive`: free one, and use it again.
 * Bits: `flag_word`: `set_bit`, `clear_bit`, `test_bit`, `test_and_set_bit`, `test_and_clear_bit`.
 * Locks: `mutex`: `mutex_lock`, `mutex_trylock`, `mutex_unlock`.  `spinlock`, `irq_spinlock`: `spin_lock`,
