@@ -65,7 +65,8 @@ wheel-test: $(BIN)/python
 	"$$away/venv/bin/python" -m pip --disable-pip-version-check --quiet install "$$away"/mmrace-*.whl; \
 	cd "$$away"; \
 	venv/bin/mmrace list; \
-	venv/bin/mmrace stress --runs 40 --seed 1 --no-canaries
+	venv/bin/mmrace stress --runs 40 --seed 1 --no-canaries; \
+	venv/bin/mmrace explore mmrace.examples.lost_update:mended --exhaustive
 
 clean:
 	rm -rf $(VENV) dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache

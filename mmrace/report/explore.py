@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmrace.report.campaign import HITS_SHOWN_MAX, STYLES, TROUBLES_SHOWN_MAX
-from mmrace.report.finding import summary_text
+from mmrace.report.finding import SCENARIO, summary_text
 from mmrace.report.numbers import count, duration
 from mmrace.search.explore.result import Exploration
 from mmrace.search.totals import Hit
@@ -53,6 +53,9 @@ def line(result: Exploration) -> str:
         parts.append(f"unseen: the next schedule is new with a chance of {result.classes.unseen_mass():.2f}")
     elif result.covered.blocked:
         parts.append(f"{count(result.covered.blocked)} abandoned")
+    unknown = result.tally.verdicts["UNKNOWN"]
+    if unknown:
+        parts.append(f"{count(unknown)} could not be judged")
     parts.append(f"{count(len(result.hits))} findings")
     return f"{duration(result.seconds)}: " + "; ".join(parts)
 
@@ -71,7 +74,8 @@ def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
 def _coverage(result: Exploration, console: Console) -> None:
     ask, tally, classes = result.ask, result.tally, result.classes
     params = " ".join(f"{key}={value}" for key, value in ask.params) or "(defaults)"
-    _print(console, f"scenario {ask.program}, parameters {params}, variant {ask.variant or '(correct, era 3.3)'}")
+    variant = f", variant {ask.variant or '(correct, era 3.3)'}" if ask.maker == SCENARIO else ""
+    _print(console, f"{ask.maker} {ask.program}, parameters {params}{variant}")
     rate = tally.runs / result.seconds if result.seconds else 0.0
     _print(
         console,
@@ -80,7 +84,8 @@ def _coverage(result: Exploration, console: Console) -> None:
         f"{duration(result.seconds)}, {count(rate)} schedules/s",
     )
     happened = ", ".join(f"{key} {count(n)}" for key, n in sorted(tally.counters.items()) if n)
-    _print(console, f"what happened: {happened or 'nothing that is counted'}")
+    if happened or ask.maker == SCENARIO:
+        _print(console, f"what happened: {happened or 'nothing that is counted'}")
     if result.promoted is not None:
         _print(console, f"plain accesses that are switch points: {', '.join(result.promoted) or 'none races'}")
     if result.covered is not None:

@@ -61,12 +61,21 @@ def python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def imports_restored() -> Iterator[None]:
-    """Forget afterwards what the block imports, and where it looks for modules."""
-    path, modules = list(sys.path), dict(sys.modules)
+def imports_restored(folder: Path) -> Iterator[None]:
+    """Forget afterwards what the block imports from a folder, and where it looks for modules."""
+    path = list(sys.path)
     try:
         yield
     finally:
         sys.path[:] = path
-        for name in sys.modules.keys() - modules.keys():
-            del sys.modules[name]
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None)).startswith(str(folder.resolve())):
+                del sys.modules[name]
+
+
+def script(name: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a Python file as a script."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, name, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )

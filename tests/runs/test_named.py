@@ -15,8 +15,8 @@ from tests.runs.program_files import GOOD, imports_restored, write
 
 
 @pytest.fixture(autouse=True)
-def _afresh() -> Iterator[None]:
-    with imports_restored():
+def _afresh(tmp_path: Path) -> Iterator[None]:
+    with imports_restored(tmp_path):
         yield
 
 

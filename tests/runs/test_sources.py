@@ -96,7 +96,7 @@ def test_a_relative_import_outside_any_package_leads_nowhere(tmp_path: Path) -> 
 def test_modules_of_other_folders_are_strangers(project: Path, tmp_path: Path) -> None:
     elsewhere = write(tmp_path / "elsewhere" / "near.py", "")
     files = sources.of_file(project / "main.py")
-    with imports_restored():
+    with imports_restored(tmp_path):
         sys.path.insert(0, str(project))
         __import__("far")
         assert sources.strangers(files) == {}

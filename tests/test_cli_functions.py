@@ -1,0 +1,277 @@
+"""The command line over functions: what a user types, what it says, and the exit code."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mmrace import cli
+from mmrace.runs import foreign
+from tests.runs import program_files
+from tests.runs.program_files import GOOD, HEAD, RACY, imports_restored, write
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+Command = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def mmrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    """Run the command line in a folder with a right and a wrong program; return the exit code."""
+    write(tmp_path / "good.py", GOOD)
+    write(tmp_path / "racy.py", RACY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_pin", lambda engine: None)
+
+    def go(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["mmrace", *words])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code
+
+    with imports_restored(tmp_path):
+        yield go
+
+
+def repeats(out: str) -> list[list[str]]:
+    """Return the commands to paste, without the first word, each once."""
+    lines = dict.fromkeys(line for line in out.splitlines() if line.startswith("repeat: mmrace "))
+    return [shlex.split(line)[2:] for line in lines]
+
+
+# -- a right program
+
+
+def test_a_right_program_passes_and_exits_0(mmrace: Command, capsys: Captured) -> None:
+    assert mmrace("explore", "good.py:main", "--exhaustive") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("function good.py:main, parameters (defaults)\n")
+    assert out.splitlines()[-1] == "PASS exhaustive: all 2 classes of interleavings"
+    assert "variant" not in out and "what happened" not in out, "a function has none"
+
+
+@pytest.mark.parametrize("engine", ["fiber", "gate", "free"])
+def test_one_run_of_it_passes(mmrace: Command, capsys: Captured, engine: str) -> None:
+    assert mmrace("run", "good.py:main", "--engine", engine, "--param", "tasks=3") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "PASS"
+
+
+@pytest.mark.slow
+def test_a_campaign_over_it_passes_beside_a_scenario(mmrace: Command, capsys: Captured) -> None:
+    assert mmrace("stress", "good.py:main", "--runs", "20", "--jobs", "1") == 0
+    assert "PASS  20 runs" in capsys.readouterr().out
+    assert mmrace("stress", "good.py:main", "async-vs-commit", "--runs", "4", "--jobs", "1", "--no-canaries") == 0
+
+
+def test_nothing_to_interleave_is_unknown(mmrace: Command, capsys: Captured) -> None:
+    assert mmrace("explore", "good.py:main", "--param", "tasks=1", "--exhaustive", "--quiet") == 5
+    assert "no run had two tasks that could go on" in capsys.readouterr().out
+
+
+# -- a wrong one
+
+
+@pytest.mark.slow
+def test_a_finding_exits_1_and_every_command_that_it_shows_repeats_it(mmrace: Command, capsys: Captured) -> None:
+    assert mmrace("explore", "racy.py:main", "--schedules", "30", "--jobs", "1") == 1
+    out = capsys.readouterr().out
+    assert "oracle: data-race" in out and "oracle: exception" in out
+    assert "assert box.x == tasks" in out
+    commands = repeats(out)
+    assert {words[0] for words in commands} == {"replay", "run"}
+    for words in commands:
+        assert mmrace(*words) == 1, words
+        assert "FAIL" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_finding_of_a_walk_is_walked_to_again(mmrace: Command, capsys: Captured) -> None:
+    assert mmrace("explore", "racy.py:main", "--exhaustive", "--param", "tasks=3", "--until-found") == 1
+    for words in repeats(capsys.readouterr().out):
+        assert mmrace(*words) == 1, words
+
+
+def test_a_record_says_what_was_run_and_can_be_shown(mmrace: Command, capsys: Captured) -> None:
+    assert mmrace("run", "racy.py:main", "--engine", "gate", "--record", "r.jsonl") == 1
+    assert mmrace("show", "r.jsonl") == 0
+    assert "main:spawn" in capsys.readouterr().out, "and not the lambda that called it"
+
+
+# -- replays, when files are not where they were
+
+
+@pytest.fixture
+def recorded(mmrace: Command, tmp_path: Path) -> Path:
+    """The record of a finding, kept below the folder of its program."""
+    assert mmrace("run", "racy.py:main", "--engine", "gate", "--record", "r.jsonl") == 1
+    return write(tmp_path / "kept" / "deep" / "r.jsonl", (tmp_path / "r.jsonl").read_text())
+
+
+def replayed(record: Path, cwd: Path) -> tuple[int, str]:
+    """Replay in a process that has loaded nothing yet; return the exit code and what it says."""
+    done = program_files.mmrace("replay", str(record), cwd=cwd)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_record_is_replayed_from_any_folder(recorded: Path, tmp_path: Path) -> None:
+    for folder in (tmp_path, recorded.parent, Path("/")):
+        code, text = replayed(recorded, folder)
+        assert (code, "every op as recorded; the same findings" in text) == (1, True), text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "needle"),
+    [
+        (lambda path: path.write_text(path.read_text() + "\n"), "racy.py as it was when this run was made"),
+        (Path.unlink, "racy.py, which is not there"),
+        (lambda path: path.write_text("def main(:\n"), "racy.py as it was when this run was made"),
+    ],
+    ids=["changed", "missing", "broken"],
+)
+def test_a_record_whose_file_is_another_one_is_a_wrong_call(
+    recorded: Path, tmp_path: Path, change: Callable[[Path], object], needle: str
+) -> None:
+    change(tmp_path / "racy.py")
+    code, text = replayed(recorded, tmp_path)
+    assert code == 2 and needle in text
+
+
+def test_a_record_of_another_version_can_still_be_followed_as_a_guide(
+    mmrace: Command, recorded: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    write(tmp_path / "racy.py", RACY + "\n# changed\n")
+    assert mmrace("run", "racy.py:main", "--engine", "fiber", "--strategy", f"guided:record={recorded}") == 1
+    assert "FAIL" in capsys.readouterr().out
+
+
+def test_after_an_edit_the_kept_record_is_that_of_the_file_as_it_is(
+    mmrace: Command, tmp_path: Path, capsys: Captured
+) -> None:
+    explore = ("explore", "racy.py:main", "--strategy", "dpor", "--schedules", "3")
+    assert mmrace(*explore) == 1
+    write(tmp_path / "racy.py", RACY + "\n# changed\n")
+    capsys.readouterr()
+    assert mmrace(*explore) == 1
+    out = capsys.readouterr().out
+    assert "replayed 5 of 5" in out and "replayed 0" not in out
+
+
+# -- what is told before anything is run
+
+
+WRONG = {
+    "no such file": ("explore nosuch.py:main", "nosuch.py, which is not there"),
+    "no such function": ("explore good.py:man", "did you mean main?"),
+    "a file only": ("explore good.py", "try: good.py:main"),
+    "a file only, in a run": ("run racy.py", "try: racy.py:main"),
+    "a file only, in a campaign": ("stress good.py", "try: good.py:main"),
+    "no such scenario": ("explore good", "expected a known scenario"),
+    "a variant": ("explore good.py:main --variant double-put", "expected no --variant: a function has none"),
+    "a variant, in a campaign": ("stress good.py:main --variant double-put", "expected no --variant"),
+    "a workload": ("run good.py:main --workload x", "expected no --workload: a function has none"),
+    "a workload, in a campaign": ("stress good.py:main --workload x", "expected no --workload"),
+    "no such parameter": ("run good.py:main --param task=2", "did you mean tasks?"),
+    "no number": ("run good.py:main --param tasks=two", "expected a whole number, got 'two'; try: --param tasks=2"),
+    "no judge": ("explore good.py:main --without nosuch", "expected a judge out of refcount"),
+}
+
+
+@pytest.mark.parametrize(("line", "needle"), WRONG.values(), ids=WRONG)
+def test_a_wrong_call_exits_2_with_what_to_try(mmrace: Command, capsys: Captured, line: str, needle: str) -> None:
+    assert mmrace(*line.split()) == 2
+    captured = capsys.readouterr()
+    assert needle in captured.err
+    assert captured.out == ""
+
+
+def test_a_file_that_fails_exits_2_with_its_line(mmrace: Command, capsys: Captured, tmp_path: Path) -> None:
+    write(tmp_path / "broken.py", f"{HEAD}raise ValueError('boom')\n")
+    assert mmrace("explore", "broken.py:main") == 2
+    assert f"program broken.py, line {len(HEAD.splitlines()) + 1}: " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_module_in_the_current_folder_is_found_as_the_console_script_finds_it(tmp_path: Path) -> None:
+    write(tmp_path / "mine" / "__init__.py", "")
+    write(tmp_path / "mine" / "prog.py", GOOD.replace("from mmrace import runtime as rt", "from .deps import rt"))
+    write(tmp_path / "mine" / "deps.py", "from mmrace import runtime as rt\n")
+    done = program_files.mmrace("explore", "mine.prog:main", "--schedules", "4", "--jobs", "1", cwd=tmp_path)
+    assert done.stdout.splitlines()[-1].startswith("PASS"), done.stderr
+
+
+# -- what goes wrong in a run
+
+
+BLOCKED = f"""{HEAD}
+import threading
+
+def blocks(box):
+    add(box)
+    threading.Event().wait()
+
+def main():
+    box = Box("box")
+    rt.spawn(blocks, box, name="blocker")
+    rt.spawn(add, box)
+    rt.join_others()
+"""
+
+
+@pytest.mark.parametrize("words", [("run", "--engine", "fiber"), ("run", "--engine", "gate"), ("run",), ("explore",)])
+def test_a_call_that_blocks_exits_5_with_its_stack(
+    mmrace: Command, capsys: Captured, tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "CHECK_SECONDS", 0.02)
+    write(tmp_path / "blocked.py", BLOCKED)
+    assert mmrace(words[0], "blocked.py:main", *words[1:]) == 5
+    text = "".join(capsys.readouterr())
+    assert "task blocker did no op" in text and "in blocks" in text
+
+
+@pytest.mark.slow
+def test_a_call_that_blocks_in_a_worker_is_told_too(mmrace: Command, capsys: Captured, tmp_path: Path) -> None:
+    """Nothing is drawn before: no field is looked for, so that only the worker runs it."""
+    write(tmp_path / "blocked.py", BLOCKED)
+    words = ("--jobs", "1", "--promote", "all", "--strategy", "random")
+    assert mmrace("explore", "blocked.py:main", "--engine", "gate", *words) == 5
+    out = capsys.readouterr().out
+    assert "trouble: UNKNOWN: task blocker did no op for 5 s" in out and "in blocks" in out
+
+
+def test_a_walk_of_a_program_that_polls_says_what_to_do(mmrace: Command, capsys: Captured) -> None:
+    program = f"{PROGRAMS / 'spins.py'}"
+    assert mmrace("explore", f"{program}:main", "--exhaustive") == 5
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("UNKNOWN ") and "passed its bound of 1000 ops" in last and "until_changed" in last
+    assert mmrace("explore", f"{program}:mended", "--exhaustive") == 0
+
+
+# -- programs on which walks and samplers once failed
+
+
+FOUND = {
+    "daemon_tries.py:main": "oracle: liveness",
+    "late_change.py:main": "oracle: bug-on",
+    "rare_race.py:main": "oracle: data-race",
+}
+
+
+@pytest.mark.parametrize(("program", "oracle"), FOUND.items(), ids=FOUND)
+def test_a_walk_finds_what_is_hard_to_find(mmrace: Command, capsys: Captured, program: str, oracle: str) -> None:
+    assert mmrace("explore", str(PROGRAMS / program), "--exhaustive") == 1
+    assert oracle in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("second", ["tries", "chooses"])
+def test_a_walk_comes_to_its_end_beside_a_daemon(mmrace: Command, capsys: Captured, second: str) -> None:
+    program = f"{PROGRAMS / 'daemon_tries.py'}:mended"
+    assert mmrace("explore", program, "--exhaustive", "--param", f"second={second}", "--quiet") == 0
+    assert "PASS exhaustive: all" in capsys.readouterr().out
