@@ -160,11 +160,10 @@ def test_parameters_are_those_of_the_function() -> None:
     assert mmrace.explore(adding, exhaustive=True, params={"tasks": 3}).classes == 6
 
 
-@pytest.mark.parametrize("given", [{"schedules": 3}, {"schedules": 3, "strategy": "dpor"}, {"seconds": 0.05}])
+@pytest.mark.parametrize("given", [{"schedules": 3}, {"schedules": 3, "strategy": "dpor"}])
 def test_an_exploration_lasts_as_long_as_it_is_told(given: dict[str, Any]) -> None:
     explored = mmrace.explore(partial(adding, tasks=4), **given)
-    assert (explored.schedules, explored.exhaustive) == (given.get("schedules", explored.schedules), False)
-    assert explored.schedules > 0
+    assert (explored.schedules, explored.exhaustive) == (3, False)
 
 
 def test_it_stops_at_the_first_finding_if_that_is_all_that_is_asked() -> None:

@@ -1,7 +1,7 @@
 """A bounded queue whose producers and consumers wait in one line, where each change wakes one of them: the wrong one.
 
 mmrace explore mmrace/examples/bounded_queue.py:main --until-found       # BUGGY: ends in FAIL
-mmrace explore mmrace/examples/bounded_queue.py:mended --schedules 500
+mmrace explore mmrace/examples/bounded_queue.py:mended --exhaustive
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A lost update: two tasks add one to a balance that each has read before the other writes.
 
-mmrace explore mmrace/examples/lost_update.py:main            # BUGGY: ends in FAIL
+mmrace explore mmrace/examples/lost_update.py:main --until-found     # BUGGY: ends in FAIL
 mmrace explore mmrace/examples/lost_update.py:mended --exhaustive
 """
 

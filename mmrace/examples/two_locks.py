@@ -1,6 +1,6 @@
 """Two locks, taken in either order: a deadlock in few schedules, predicted from any.
 
-mmrace explore mmrace/examples/two_locks.py:main              # BUGGY: ends in FAIL
+mmrace explore mmrace/examples/two_locks.py:main --until-found       # BUGGY: ends in FAIL
 mmrace explore mmrace/examples/two_locks.py:mended --exhaustive
 """
 

@@ -41,6 +41,11 @@ def chooses(box: Box) -> None:
     rt.mutex_unlock(box.lock)
 
 
+def sleeps(box: Box) -> None:
+    """Wait for what never comes."""
+    rt.wait_event(box.never, lambda: False)
+
+
 def keeps(box: Box) -> None:
     """BUGGY: copy x, and keep the lock."""
     rt.mutex_lock(box.lock)
@@ -52,7 +57,7 @@ SECOND = {"tries": tries, "chooses": chooses, "keeps": keeps}
 
 def _play(second: str) -> None:
     box = Box("box")
-    rt.spawn(rt.sleep_on, box.never, daemon=True)
+    rt.spawn(sleeps, box, daemon=True)
     for deed in (sets, SECOND[second], sets):
         rt.spawn(deed, box)
     rt.join_others()

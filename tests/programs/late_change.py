@@ -1,4 +1,4 @@
-"""A change late in a long task: a sampler with few places for it hardly ever meets it, a walk in its second class."""
+"""A change late in a long task: a sampler that has few places for it hardly ever meets it, a walk does at once."""
 
 from __future__ import annotations
 
