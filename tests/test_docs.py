@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
+from mmrace import runtime as rt
 from mmrace.claims.judges import CLAIMS
 from mmrace.cli import cli
 from mmrace.installed import catalogue
@@ -122,6 +123,11 @@ def test_the_tour_has_ten_files() -> None:
     steps = re.findall(r"^(\d+)\. `([\w./]+)`", read("mmrace/TOUR.md"), re.M)
     assert [int(number) for number, _ in steps] == list(range(1, TOUR_FILES + 1))
     assert len({path for _, path in steps}) == TOUR_FILES
+
+
+def test_the_runtime_tells_by_topic_every_call_that_it_has() -> None:
+    calls = {name for name in rt.__all__ if name.islower()}
+    assert calls - set(re.findall(r"`(\w+)`", rt.__doc__ or "")) == set()
 
 
 def test_each_word_has_one_entry() -> None:

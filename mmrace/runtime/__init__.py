@@ -3,6 +3,24 @@
 ``from mmrace import runtime as rt`` is all that the kernel model needs.  Each primitive is written once, on the
 contract of an engine (`contract.py`).  The engines are in `gate.py`, `fiber.py` and `free.py`; `live.py` says which
 one runs.
+
+What there is for a program, by topic; before a colon stands what a `Struct` declares, after it what is called on that:
+
+* State: `Struct` with `shared` (fields), `words` (words of data), `ghost` (not shared); `peek`: look without an op.
+  `PerCpu`; `fresh`: a name for an object.  `poison`, `revive`: free one, and use it again.
+* Bits: `flag_word`: `set_bit`, `clear_bit`, `test_bit`, `test_and_set_bit`, `test_and_clear_bit`.
+* Locks: `mutex`: `mutex_lock`, `mutex_trylock`, `mutex_unlock`.  `spinlock`, `irq_spinlock`: `spin_lock`,
+  `spin_trylock`, `spin_unlock`, `spin_lock_irq`, `spin_unlock_irq`, `spin_lock_irqsave`, `spin_unlock_irqrestore`.
+* Locks in a bit of a `flag_word`: sleeping ones `bit_lock`, `bit_trylock`, `bit_unlock` (or `clear_bit_unlock`, then
+  `wake_up_bit`), `wait_on_bit`, `hand_over`; spinning ones `bit_spin_lock`, `bit_spin_trylock`, `bit_spin_unlock`.
+* Waiting: `wait_queue`: `wait_event`, `wake_up`, `wake_up_all`, or `prepare_to_wait`, `sleep_on`, `finish_wait`.
+  `Completion`.  `until_changed`: retry when something changed.
+* Reference counts: `refcount`: methods `get`, `put`, `get_unless_zero`, `freeze`, `unfreeze`, ... (`refcount.py`).
+* Tasks: `spawn`, `join`, `join_others`, `current`; `schedule`, `cond_resched`: let others run; `choose`: a value that
+  the strategy draws; `fixed_order`: nothing is explored inside.
+* Context: `preempt_disable`, `preempt_enable`; `local_irq_disable`, `local_irq_enable`; `irq_enter`, `irq_exit`;
+  `rcu_read_lock`, `rcu_read_unlock`; `might_sleep`.
+* For judges and reports: `bug_on`, `note`, `reached`; op codes and `dependent`.  For tests: `pool_size`.
 """
 
 from mmrace.runtime.bit_locks import (

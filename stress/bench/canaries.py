@@ -137,12 +137,16 @@ def with_measured(rates: stored.Rates, figures: dict[str, Any]) -> stored.Rates:
 def main() -> None:
     """Measure and print, or with --json print the figures; with --write keep the rates."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--canary", action="append", choices=sorted(canaries()))
+    parser.add_argument("--runs", type=int, default=200, help="runs that a rate is measured by (%(default)s)")
+    parser.add_argument(
+        "--seeds", type=int, default=20, help="searches from different seeds for the second table (%(default)s)"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
+    parser.add_argument(
+        "--canary", action="append", choices=sorted(canaries()), help="this one; may be given again (all)"
+    )
     parser.add_argument("--controlled", action="store_true", help="nothing under `free`")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON, not as tables")
     parser.add_argument("--write", action="store_true", help="put the rates into the data file of the canaries")
     options = parser.parse_args()
     names = options.canary or list(canaries())

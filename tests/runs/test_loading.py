@@ -1,4 +1,4 @@
-"""A user's files: executed as they stand, told with their line when they fail, known by the digest of them all."""
+"""A user's files: executed as they stand, told with their line when they fail, and known by a digest of all of them."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_a_file_without_a_function_is_refused_with_those_that_it_has(file: Path)
 
 
 def test_a_file_without_any_function_says_what_one_is(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"main.. is a function on mmrace\.runtime"):
+    with pytest.raises(UsageError, match=r"main\(\) is a function on mmrace\.runtime"):
         named.refuse_file(str(write(tmp_path / "empty.py", "x = 1\n")))
 
 
