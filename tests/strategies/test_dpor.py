@@ -29,6 +29,7 @@ SCHEDULES_MAX = 400
 GUESS_MAX = 20 * SCHEDULES_MAX  # the estimate knows nothing of locks
 RUNS_OUT = 2000  # a rule less may mean no end
 BLOCKED_SHARE = 10  # at most one execution in so many is abandoned
+LARGE = {"daemon || mutex kept || mutex"}  # thousands of schedules; not for a quick tier
 
 FOUR = "Wx || Wz;Wy || if Rz: if Ry==0: Rx"
 
@@ -111,7 +112,9 @@ def compared(family: str) -> tuple[list[tuple[Drawn, Seen, Seen]], int]:
 # -- complete ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in PROGRAMS]
+)
 def test_dpor_sees_what_enumeration_sees(name: str) -> None:
     every, (seen, search) = full(name), reduced(name)
     assert every.done and seen.done and search.exhausted
