@@ -204,7 +204,7 @@ def test_replay_compares_its_findings_with_the_record(
     assert result.record is not None
     result.record.verdict = {"findings": [{"signature": "abc123"}] if recorded else []}
     result.record.write("r.jsonl")
-    monkeypatch.setattr(installed, "replay", lambda record, path: result)
+    monkeypatch.setattr(installed, "replay", lambda *_: result)
     monkeypatch.setattr(cores, "pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 1
     assert verdict in capsys.readouterr().out
@@ -213,7 +213,7 @@ def test_replay_compares_its_findings_with_the_record(
 def test_diverging_replay_exits_3(
     command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverge(record: Record, path: str) -> RunResult:
+    def diverge(*_: object) -> RunResult:
         raise NondeterminismError(4, "READ a", "WRITE a")
 
     record_of(RunSpec("alpha", engine="gate")).write("r.jsonl")

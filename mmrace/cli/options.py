@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import click
 
 from mmrace import installed
-from mmrace.runs import functions, loading, named
-from mmrace.runs.spec import RunSpec
+from mmrace.runs import functions, named
+from mmrace.runs.spec import LoadedFile, RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import Catalogue, FunctionEntry
 
@@ -34,10 +34,9 @@ def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     return float(match[1]) * SECONDS_OF[match[2]]
 
 
-def load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Load the files before anything names what they register."""
-    loading.load(value)
-    return value
+def load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[LoadedFile, ...]:
+    """Load the files before anything names what they add."""
+    return installed.MAKERS.load(map(LoadedFile, value))
 
 
 def options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -57,7 +56,7 @@ loads = click.option(
     metavar="FILE",
     callback=load,
     is_eager=True,
-    help="A Python file that registers strategies; loaded first, here and in each worker.",
+    help="A Python file with a scenario, a planted bug, a judge or a strategy; loaded first, in each process.",
 )
 program = options(
     click.option("--variant", default="", help="A planted bug instead of the correct protocol."),

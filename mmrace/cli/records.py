@@ -7,8 +7,10 @@ import sys
 import click
 
 from mmrace import installed
+from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.report import events, single
+from mmrace.runs.spec import LoadedFile
 from mmrace.runtime.errors import EXIT_OF
 from mmrace.runtime.record import Record
 from mmrace.search.pool import cores
@@ -16,11 +18,12 @@ from mmrace.search.pool import cores
 
 @click.command()
 @click.argument("record", type=click.Path(dir_okay=False))
-def replay(record: str) -> None:
+@shared.loads
+def replay(record: str, load: tuple[LoadedFile, ...]) -> None:
     """Follow RECORD strictly, op by op, and judge it again."""
     recorded = Record.read(record)
     cores.pin("gate")
-    result = installed.replay(recorded, record)
+    result = installed.replay(recorded, record, load)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
     single.show_replay(result, signatures, terminal.console())
     sys.exit(EXIT_OF[result.verdict])

@@ -64,6 +64,8 @@ def _canaries(known: Catalogue, console: Console) -> None:
     for name, canary in sorted(known.canaries.items()):
         cells = name, canary.title, canary.scenario, canary.oracle, _cap(canary)
         shown.add_row(*(escape(cell) for cell in cells))
+    for name, title in sorted(known.own_variants.items()):
+        shown.add_row(escape(name), escape(title), "any", "any", "not looked for")
     console.print(shown)
 
 

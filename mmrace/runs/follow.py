@@ -6,6 +6,7 @@ Invariant: what comes back did exactly the recorded ops in the recorded order (`
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from mmrace.runs.chosen import Chosen
@@ -14,7 +15,7 @@ from mmrace.runs.play import play
 from mmrace.runs.profile import NO_FIELD
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.replay import StrictReplay
-from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
 
@@ -52,10 +53,15 @@ def replay_record(path: str, makers: Makers) -> RunResult:
     return replay(Record.read(path), makers)
 
 
-def replay(record: Record, makers: Makers) -> RunResult:
-    """Replay a record that was read; see `replay_record`."""
+def replay(record: Record, makers: Makers, load: tuple[LoadedFile, ...] = ()) -> RunResult:
+    """Replay a record that was read; see `replay_record`.
+
+    Of the files that the run loaded, a replay needs those that added more than strategies.  Args: load: further files.
+    """
     spec = spec_of(record, makers)
     _refuse_older(record, spec)
+    files = [file for file in spec.load if file.digest]
+    spec = replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
     program = makers.program(spec)
     began = time.perf_counter()
     again = follow(program, spec, record)
@@ -88,7 +94,7 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
             seed=header["seed"],
             workload=header["workload"],
             promote="all" if header.get("promoted") is None else ",".join(header["promoted"]) or NO_FIELD,
-            load=tuple(header.get("load", ())),
+            load=tuple(LoadedFile(path, header.get("loaded", {}).get(path, "")) for path in header.get("load", ())),
             maker=kind,
             digest=header.get("digest", ""),
         )

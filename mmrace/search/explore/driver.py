@@ -20,7 +20,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from mmrace.runs import loading
+from mmrace.runs.judge import judges_of
 from mmrace.runs.profile import NO_FIELD, promoted_fields
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunSpec, derive
@@ -74,11 +74,12 @@ class Explorer:
         text: Text | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        loading.load(ask.load)
+        makers.load(ask.load)
         self.makers, self.folder, self.observer, self.clock = makers, folder, observer, clock
         self.ask = check(ask)
-        self.program = makers.program(ask.spec(ask.strategy, ask.seed))
-        check_judges(ask.without, self.program.judges)
+        spec = ask.spec(ask.strategy, ask.seed)
+        self.program = makers.program(spec)
+        check_judges(ask.without, judges_of(self.program, spec))
         self.result = Exploration(ask)
         self.store = FindingStore(folder / "findings", text)
         self._began = self._told = clock()
