@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mmrace.version import VERSION
+
 if TYPE_CHECKING:
     from mmrace.api import Explored, explore
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["Explored", "explore"]
 
 

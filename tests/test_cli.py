@@ -315,7 +315,9 @@ def test_a_finding_of_a_walk_says_how_to_walk_there_again(real: Command, capsys:
     assert real(*words, "--until-found", "--schedules", "100") == 1
     out = capsys.readouterr().out
     assert last_line(out).startswith("FAIL ") and "replayed 5 of 5" in out
-    [replay] = {line.removeprefix("repeat: ") for line in out.splitlines() if line.startswith("repeat: mmrace replay")}
+    replay, *_ = (
+        line.removeprefix("repeat: ") for line in out.splitlines() if line.startswith("repeat: mmrace replay")
+    )
     [again] = {line.removeprefix("repeat: ") for line in out.splitlines() if line.startswith("repeat: mmrace explore")}
     assert real(*shlex.split(replay)[1:]) == 1
     assert "the same findings as recorded" in capsys.readouterr().out

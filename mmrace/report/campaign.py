@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from mmrace.report.finding import summary_text
+from mmrace.report.finding import commands_of, known_text, summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
@@ -160,10 +160,9 @@ def finding_text(hit: Hit) -> str:
     lines = [finding_line(hit)]
     lines.append(f"  oracle {hit.finding.oracle}: {hit.finding.rule}; seen in {runs(hit.times)}")
     if hit.saved.folder:
-        lines.append(
-            f"  saved in {hit.saved.folder}" + (" (a folder that was there already)" if hit.saved.before else "")
-        )
-        lines.append(f"  repeat: {hit.spec.command()}")
+        how = "kept in {}, by an earlier run: this is one more hit" if hit.saved.before else "saved in {}"
+        lines.append(f"  {known_text(hit.saved)}; {how.format(hit.saved.folder)}")
+        lines += [f"  repeat: {command}" for command in commands_of(hit.spec, hit.saved)]
     else:
         if hit.saved.error:
             lines.append(f"  COULD NOT BE SAVED: {hit.saved.error}; this is all of it:")

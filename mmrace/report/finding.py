@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs import kept
 from mmrace.runs.spec import RunSpec
+from mmrace.runs.store import Saved
 
 SCENARIO = "scenario"
 """The maker of the kernel model's programs: the only ones that have variants, and counters of what happened."""
@@ -16,6 +20,21 @@ CORRECT = "(correct, era 3.3)"
 def variant_text(maker: str, variant: str) -> str:
     """Name the variant of a program; "" for a program that has none."""
     return variant or (CORRECT if maker == SCENARIO else "")
+
+
+def commands_of(spec: RunSpec, saved: Saved) -> list[str]:
+    """Return the commands that have a finding again: the replay of the record that its folder has, and the run."""
+    record, engine = Path(saved.folder, kept.RECORD), spec.engine
+    if saved.before:
+        old = kept.read(record.parent)
+        engine = old.engine if old is not None else "free"
+    replays = saved.folder and record.exists() and engine != "free"
+    return [*([shlex.join(["mmrace", "replay", str(record)])] if replays else []), spec.command()]
+
+
+def known_text(saved: Saved) -> str:
+    """Say whether a finding is known or new."""
+    return f"known since {saved.since}" if saved.since else "new"
 
 
 def summary_text(spec: RunSpec, verdict: str, findings: Sequence[Finding], commands: Sequence[str]) -> str:

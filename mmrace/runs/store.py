@@ -2,13 +2,14 @@
 
     <folder>/<signature>/record.jsonl   the record (absent if there is none: a worker died)
                          seed           the run's seed
-                         command.txt    commands to paste: the strict replay (gate), and the run itself
-                         summary.json   facts: findings, spec, counts;  summary.txt the same for the eye
+                         command.txt    commands to paste: the strict replay (of a controlled run), and the run itself
+                         summary.json   facts: findings, spec, date, version;  summary.txt the same for the eye
                          hits.jsonl     further runs with this signature, up to a bound
 
-Invariant: a folder under its final name is complete and on disk: it is written under another name, synced, renamed.
-One that a user's program left before its files changed gives way: its record cannot be replayed any more.  Whoever
-cannot write gets the reason and the summary back; nothing is lost silently.  Not here: prose about a failure.
+Invariant: a folder under its final name is complete and on disk: it is written under another name, synced, renamed; and
+it is of its own signature, whatever else its run broke.  What cannot be repeated gives way to what can (`kept.py`), and
+is a hit from then on.  Whoever cannot write gets the reason and the summary back; nothing is lost silently.  Not here:
+prose about a failure.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ import itertools
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs import kept
+from mmrace.runs.kept import Kept
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runtime.record import Record
+from mmrace.version import VERSION
 
 SCHEMA = "mmrace-finding/1"
 HITS_BYTES_MAX = 256 * 1024  # some thousand hits: enough for a rate, bounded for a soak
@@ -43,11 +48,20 @@ _counter = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What became of a finding: its folder, whether the folder was there before, or why it could not be written."""
+    """What became of a finding.
+
+    Attributes: folder: of its signature.  before: what the folder keeps is an earlier run.  since: the date from which
+    on it is known, "" for a new one.  error: why it could not be written.
+    """
 
     folder: str = ""
     before: bool = False
+    since: str = ""
     error: str = ""
+
+
+Saves: TypeAlias = dict[str, Saved]
+"""By signature."""
 
 
 def harness_finding(rule: str, title: str, spec: RunSpec | None, **facts: int | str) -> Finding:
@@ -57,12 +71,19 @@ def harness_finding(rule: str, title: str, spec: RunSpec | None, **facts: int | 
     return Finding(HARNESS, rule, title, {**facts, "times": 1}, digest)
 
 
+def unexplained(spec: RunSpec) -> Finding:
+    """Return the finding of a run that failed without one."""
+    return harness_finding("crash", "a run failed without a finding", spec)
+
+
 def summary(
-    spec: RunSpec, verdict: str, findings: Sequence[Finding], ops: int = 0, switches: int = 0
+    spec: RunSpec, verdict: str, findings: Sequence[Finding], ops: int = 0, switches: int = 0, *, date: str = ""
 ) -> dict[str, object]:
     """Return the facts of a failed run as JSON data."""
     return {
         "schema": SCHEMA,
+        "mmrace": VERSION,
+        "date": date,
         "verdict": verdict,
         "findings": [asdict(finding) for finding in findings],
         "spec": asdict(spec),
@@ -80,52 +101,56 @@ class FindingStore:
 
     def __init__(self, folder: Path, text: Text | None = None) -> None:
         self.folder, self.text = folder, text
-        self._current: set[Path] = set()  # folders that were looked at
 
-    def save(self, result: RunResult) -> Saved:
-        """Keep a failed run, or count it as a further hit if all its signatures have a folder.  Raises nothing."""
-        try:
-            return self._save(result.spec, result.verdict, result.findings, result.record, result.ops, result.switches)
-        except OSError as error:
-            return Saved(error=f"{type(error).__name__}: {error}")
+    def save(self, result: RunResult) -> Saves:
+        """Keep a failed run under each of its findings; where one is kept already, count a hit.  Raises nothing."""
+        findings = result.findings or [unexplained(result.spec)]
+        return {finding.signature: self._save(result, finding) for finding in findings}
 
     def save_finding(self, spec: RunSpec, finding: Finding) -> Saved:
         """Keep a finding that has no record.  Raises nothing."""
-        try:
-            return self._save(spec, "FAIL", [finding], None, 0, 0)
-        except OSError as error:
-            return Saved(error=f"{type(error).__name__}: {error}")
+        return self._save(RunResult(spec, "FAIL", [finding]), finding)
 
     def place(self, name: str) -> Path:
         """Return the folder of a signature."""
         return self.folder / (re.sub(r"[^\w.-]", "_", name).lstrip(".") or "unnamed")
 
-    def _save(
-        self, spec: RunSpec, verdict: str, findings: Sequence[Finding], record: Record | None, ops: int, switches: int
-    ) -> Saved:
-        names = [finding.signature for finding in findings] or [f"unnamed-{spec.seed}"]
-        facts = summary(spec, verdict, findings, ops, switches)
-        for final in map(self.place, names):
-            if final.exists() and not self._outdated(final, spec):
-                continue
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX:
-                return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
-            if self._make(final, spec, record, facts, findings):
-                return Saved(str(final))
-        self._hit(self.place(names[0]), spec)
-        return Saved(str(self.place(names[0])), before=True)
-
-    def _make(
-        self, final: Path, spec: RunSpec, record: Record | None, facts: dict[str, object], findings: Sequence[Finding]
-    ) -> bool:
-        """Make one finding's folder; False if another worker was first."""
-        temporary = self.folder / f".part-{os.getpid()}-{next(_counter)}"
+    def _save(self, result: RunResult, finding: Finding) -> Saved:
+        final = self.place(finding.signature)
         try:
-            self._write(temporary, final, spec, record, facts, findings)
-            if final.exists() and self._outdated(final, spec):
+            there, old = self._there(final, result)
+            if there:
+                self._hit(final, result.spec)
+                return Saved(str(final), before=True, since=old.since if old else kept.UNDATED)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX and not final.exists():
+                return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
+            if self._make(final, result, finding, old):
+                return Saved(str(final), since=old.since if old else "")
+            self._hit(final, result.spec)
+            return Saved(str(final), before=True, since=_now())
+        except OSError as error:
+            return Saved(error=f"{type(error).__name__}: {error}")
+
+    def _there(self, final: Path, result: RunResult) -> tuple[bool, Kept | None]:
+        """Say whether a folder stays as it is; and return what it keeps, if that is of the same program."""
+        if not final.exists():
+            return False, None
+        old = kept.read(final)
+        if old is None:
+            return True, None
+        stays = not kept.gives_way(old, result.spec, result.record is not None)
+        return stays, None if kept.of_another_program(old, result.spec) else old
+
+    def _make(self, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> bool:
+        """Make one finding's folder; False if another worker was first.  Args: old: what it replaces and goes on."""
+        temporary = self.folder / f".part-{os.getpid()}-{next(_counter)}"
+        replaced = self.folder / f"{temporary.name}.old"
+        try:
+            self._write(temporary, final, result, finding, old)
+            if final.exists() and not self._there(final, result)[0]:
                 with contextlib.suppress(FileNotFoundError):  # another worker was first
-                    os.rename(final, self.folder / f"{temporary.name}.old")
+                    os.rename(final, replaced)
             try:
                 os.rename(temporary, final)
             except OSError:
@@ -134,46 +159,34 @@ class FindingStore:
                 return False
             _sync_folder(self.folder)
         finally:
-            for folder in (temporary, self.folder / f"{temporary.name}.old"):
+            for folder in (temporary, replaced):
                 if folder.exists():
                     shutil.rmtree(folder, ignore_errors=True)
         return True
 
-    def _outdated(self, final: Path, spec: RunSpec) -> bool:
-        """Say whether a folder is of a user's program, and not of this one as it is now."""
-        if not spec.digest or final in self._current:
-            return False
-        try:
-            kept = json.loads((final / "summary.json").read_text(encoding="utf-8"))["spec"]
-            outdated = (kept["program"], kept["digest"]) != (spec.program, spec.digest)
-        except (OSError, ValueError, KeyError, TypeError):  # of an older mmrace, or another worker is just replacing it
-            outdated = False
-        if not outdated:
-            self._current.add(final)
-        return outdated
-
-    def _write(
-        self,
-        folder: Path,
-        final: Path,
-        spec: RunSpec,
-        record: Record | None,
-        facts: dict[str, object],
-        findings: Sequence[Finding],
-    ) -> None:
+    def _write(self, folder: Path, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> None:
         folder.mkdir()
+        spec = result.spec
         commands = [spec.command()]
-        if record is not None:
-            record.write(folder / "record.jsonl")
+        if result.record is not None:
+            result.record.write(folder / kept.RECORD)
             if spec.engine != "free":
-                commands.insert(0, f"mmrace replay {final / 'record.jsonl'}")
+                commands.insert(0, shlex.join(["mmrace", "replay", str(final / kept.RECORD)]))
+        others = [other for other in result.findings if other.signature != finding.signature]
+        findings, date = [finding, *others], _now()
+        facts = summary(spec, result.verdict, findings, result.ops, result.switches, date=date)
+        facts["since"] = old.since if old else date
         texts = {
             "seed": f"{spec.seed}\n",
             "command.txt": "".join(f"{command}\n" for command in commands),
-            "summary.json": json.dumps(facts, indent=1, default=str) + "\n",
+            kept.SUMMARY: json.dumps(facts, indent=1, default=str) + "\n",
         }
         if self.text is not None:
-            texts["summary.txt"] = self.text(spec, str(facts["verdict"]), findings, commands)
+            texts["summary.txt"] = self.text(spec, result.verdict, findings, commands)
+        if old is not None:
+            with contextlib.suppress(FileNotFoundError):
+                texts[kept.HITS] = (final / kept.HITS).read_text(encoding="utf-8")
+            texts[kept.HITS] = texts.get(kept.HITS, "") + _hit_line(old.seed, old.command)
         for name, text in texts.items():
             with open(folder / name, "w", encoding="utf-8") as out:
                 out.write(text)
@@ -184,16 +197,24 @@ class FindingStore:
     @staticmethod
     def _hit(folder: Path, spec: RunSpec) -> None:
         """Count a further hit: one line, written at once so that several workers' lines do not mix."""
-        path = folder / "hits.jsonl"
+        path = folder / kept.HITS
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_size > HITS_BYTES_MAX:
                 return
-        line = json.dumps({"seed": spec.seed, "command": spec.command()}) + "\n"
+        line = _hit_line(spec.seed, spec.command())
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
+
+
+def _hit_line(seed: int, command: str) -> str:
+    return json.dumps({"seed": seed, "command": command}) + "\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,7 +24,7 @@ from mmrace.runs.judge import judges_of
 from mmrace.runs.profile import NO_FIELD, promoted_fields
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunSpec, derive
-from mmrace.runs.store import FindingStore, Saved, Text
+from mmrace.runs.store import FindingStore, Text
 from mmrace.runtime.errors import MmraceError, UsageError
 from mmrace.search.explore import replays
 from mmrace.search.explore.ask import Ask, check, check_judges
@@ -238,7 +238,7 @@ class Explorer:
                 result.classes = Classes()
             elif walk.standing.reduced:
                 run.digest = result.classes.runs
-            saved = self.store.save(run) if run.record is not None and run.verdict == "FAIL" else Saved()
+            saved = self.store.save(run) if run.record is not None and run.verdict == "FAIL" else {}
             self.take(Job("main", "", result.tally.runs, spec), Outcome(run, saved))
             self.tell()
 
