@@ -86,7 +86,7 @@ class Selection:
             raise UsageError(expected=f"an event, 0 to {events - 1}", got=begin, where=where)
         at = next((i for i, step in enumerate(found) if step >= begin), len(found))
         if self.around is not None:
-            return found[max(0, at - int(last * BEFORE)) :][:last]
+            return found[max(0, min(at - int(last * BEFORE), len(found) - 1)) :][:last]
         if at == len(found):
             raise UsageError(expected="events of the record", got=f"none from {begin} on", where=where)
         return found[at:][:last]

@@ -56,6 +56,7 @@ def steps(**wanted: object) -> list[int]:
         ({"around": 3, "last": 4}, [0, 1, 2, 3]),
         ({"around": 5, "last": 4, "tasks": ["main"]}, [0, 5, 6]),
         ({"around": 0, "last": 2}, [0, 1]),
+        ({"around": 6, "last": 1, "tasks": ["writer"]}, [2]),
     ],
 )
 def test_what_is_wanted_is_found(wanted: dict[str, object], found: list[int]) -> None:
