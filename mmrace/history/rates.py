@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from mmrace.runtime import files
+
 FILE = Path(__file__).parent / "canaries" / "rates.json"
 
 
@@ -46,4 +48,4 @@ def read(path: Path) -> Rates:
 def write(rates: Rates, path: Path) -> None:
     """Write a file of rates, sorted by name."""
     lines = (f"  {json.dumps(name)}: {json.dumps(rates[name])}" for name in sorted(rates))
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    files.write_whole(path, ["{\n", ",\n".join(lines), "\n}\n"])

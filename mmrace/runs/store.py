@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runtime import files
 from mmrace.runtime.record import Record
 
 SCHEMA = "mmrace-finding/1"
@@ -37,8 +37,6 @@ HARNESS = "harness"
 
 Text: TypeAlias = Callable[[RunSpec, str, Sequence[Finding], Sequence[str]], str]
 """(spec, verdict, findings, commands to paste) -> a failed run for the eye."""
-
-_counter = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ class FindingStore:
         self, final: Path, spec: RunSpec, record: Record | None, facts: dict[str, object], findings: Sequence[Finding]
     ) -> bool:
         """Make one finding's folder; False if another worker was first."""
-        temporary = self.folder / f".part-{os.getpid()}-{next(_counter)}"
+        temporary = self.folder / files.temporary_name()
         try:
             self._write(temporary, final, spec, record, facts, findings)
             if final.exists() and self._outdated(final, spec):
@@ -175,10 +173,7 @@ class FindingStore:
         if self.text is not None:
             texts["summary.txt"] = self.text(spec, str(facts["verdict"]), findings, commands)
         for name, text in texts.items():
-            with open(folder / name, "w", encoding="utf-8") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
+            files.write_whole(folder / name, [text])
         _sync_folder(folder)
 
     @staticmethod
@@ -186,14 +181,9 @@ class FindingStore:
         """Count a further hit: one line, written at once so that several workers' lines do not mix."""
         path = folder / "hits.jsonl"
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_size > HITS_BYTES_MAX:
+            if path.lstat().st_size > HITS_BYTES_MAX:
                 return
-        line = json.dumps({"seed": spec.seed, "command": spec.command()}) + "\n"
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        files.append_line(path, json.dumps({"seed": spec.seed, "command": spec.command()}))
 
 
 def _sync_folder(folder: Path) -> None:

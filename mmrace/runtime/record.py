@@ -9,7 +9,6 @@ to do.  Not here: meaning; oracles judge, `report/` explains.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes
@@ -211,20 +211,8 @@ class Record:
     # -- disk -------------------------------------------------------------------------------------------------------
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the record as JSON lines, atomically (a temporary file beside it, then a rename).  Raises OSError."""
-        target = Path(path)
-        temporary = target.with_name(target.name + ".part")
-        try:
-            with open(temporary, "w", encoding="utf-8") as out:
-                for line in self.lines():
-                    out.write(line + "\n")
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(temporary, target)
-        except BaseException:  # Ctrl-C too
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+        """Write the record as JSON lines, whole or not at all (`files.write_whole`).  Raises OSError."""
+        files.write_whole(path, (f"{line}\n" for line in self.lines()))
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the file."""
