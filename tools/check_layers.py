@@ -46,7 +46,7 @@ _ONE_RUN = "runtime strategies oracles/general runs"
 _SEARCH = "search search/pool search/explore search/campaign"
 _ALL = f"runtime strategies kernel actors {_JUDGES} scenarios history runs {_SEARCH}"
 LAYERS: dict[str, Layer] = {
-    "runtime": _layer("", "greenlet"),
+    "runtime": _layer("", "greenlet msgspec"),
     "strategies": _layer("runtime"),
     "kernel": _layer("runtime"),
     "actors": _layer("runtime kernel"),
