@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from mmrace.runtime import files
+from mmrace.runtime.decoding import Count, decode
+from mmrace.runtime.files import MIB
 
 FILE = Path(__file__).parent / "canaries" / "rates.json"
 
@@ -21,8 +23,8 @@ FILE = Path(__file__).parent / "canaries" / "rates.json"
 class Rate(NamedTuple):
     """A rate as it was measured."""
 
-    hits: int
-    runs: int
+    hits: Count
+    runs: Count
 
 
 Rates: TypeAlias = Mapping[str, Mapping[str, Rate]]
@@ -40,9 +42,10 @@ def load() -> Rates:
 
 
 def read(path: Path) -> Rates:
-    """Read a file of rates."""
-    plain = json.loads(path.read_text(encoding="utf-8"))
-    return {name: {place: Rate(*pair) for place, pair in rates.items()} for name, rates in plain.items()}
+    """Read a file of rates.  Raises UsageError."""
+    try_ = "stress/bench/canaries.py --write, which measures them"
+    content = files.read_whole(path, MIB, what="a file of rates", try_=try_)
+    return decode(content, dict[str, dict[str, Rate]], what="rates", where=str(path), try_=try_)
 
 
 def write(rates: Rates, path: Path) -> None:

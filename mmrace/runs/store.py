@@ -22,11 +22,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime import files
+from mmrace.runtime.decoding import decode
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 
 SCHEMA = "mmrace-finding/1"
@@ -34,6 +36,20 @@ HITS_BYTES_MAX = 256 * 1024  # some thousand hits: enough for a rate, bounded fo
 FOLDERS_MAX = 200  # a model that breaks in more ways than that needs no further examples
 HARNESS = "harness"
 """The oracle that speaks when no other can: a worker died, hung, or left threads behind."""
+
+SUMMARY_BYTES_MAX = 16 * files.MIB  # of many findings with long facts
+
+
+class _Spec(TypedDict):
+    program: str
+    digest: str
+
+
+class _Summary(TypedDict):
+    """What is asked of the summary of a finding that was kept."""
+
+    spec: _Spec
+
 
 Text: TypeAlias = Callable[[RunSpec, str, Sequence[Finding], Sequence[str]], str]
 """(spec, verdict, findings, commands to paste) -> a failed run for the eye."""
@@ -142,9 +158,11 @@ class FindingStore:
         if not spec.digest or final in self._current:
             return False
         try:
-            kept = json.loads((final / "summary.json").read_text(encoding="utf-8"))["spec"]
+            path = final / "summary.json"
+            content = files.read_whole(path, SUMMARY_BYTES_MAX, what="a summary", try_="remove the folder")
+            kept = decode(content, _Summary, what="a summary", where=str(path), try_="remove the folder")["spec"]
             outdated = (kept["program"], kept["digest"]) != (spec.program, spec.digest)
-        except (OSError, ValueError, KeyError, TypeError):  # of an older mmrace, or another worker is just replacing it
+        except UsageError:  # of an older mmrace, or another worker is just replacing it
             outdated = False
         if not outdated:
             self._current.add(final)
