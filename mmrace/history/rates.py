@@ -44,7 +44,7 @@ def load() -> Rates:
 def read(path: Path) -> Rates:
     """Read a file of rates.  Raises UsageError."""
     try_ = "stress/bench/canaries.py --write, which measures them"
-    content = files.read_whole(path, MIB, what="a file of rates", try_=try_)
+    content = files.read_whole(path, MIB, what="file of rates", try_=try_)
     return decode(content, dict[str, dict[str, Rate]], what="rates", where=str(path), try_=try_)
 
 

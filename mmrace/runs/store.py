@@ -30,6 +30,7 @@ from mmrace.runtime import files
 from mmrace.runtime.decoding import decode
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
+from mmrace.runtime.visible import visible
 
 SCHEMA = "mmrace-finding/1"
 HITS_BYTES_MAX = 256 * 1024  # some thousand hits: enough for a rate, bounded for a soak
@@ -159,7 +160,7 @@ class FindingStore:
             return False
         try:
             path = final / "summary.json"
-            content = files.read_whole(path, SUMMARY_BYTES_MAX, what="a summary", try_="remove the folder")
+            content = files.read_whole(path, SUMMARY_BYTES_MAX, what="summary", try_="remove the folder")
             kept = decode(content, _Summary, what="a summary", where=str(path), try_="remove the folder")["spec"]
             outdated = (kept["program"], kept["digest"]) != (spec.program, spec.digest)
         except UsageError:  # of an older mmrace, or another worker is just replacing it
@@ -189,7 +190,7 @@ class FindingStore:
             "summary.json": json.dumps(facts, indent=1, default=str) + "\n",
         }
         if self.text is not None:
-            texts["summary.txt"] = self.text(spec, str(facts["verdict"]), findings, commands)
+            texts["summary.txt"] = visible(self.text(spec, str(facts["verdict"]), findings, commands))
         for name, text in texts.items():
             files.write_whole(folder / name, [text])
         _sync_folder(folder)

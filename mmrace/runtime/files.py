@@ -170,7 +170,7 @@ def _error(number: int, path: Name) -> OSError:
 def read_whole(path: Name, bytes_max: int, *, what: str, try_: str, stream: bool = False) -> bytes:
     """Read a file of at most `bytes_max` bytes.
 
-    Args: what: it should be: "a record file".  stream: a FIFO, a pipe or a device will do too, for a person named it.
+    Args: what: it should be: "record file".  stream: a FIFO, a pipe or a device will do too, for a person named it.
     Raises UsageError, whatever stands there instead.
     """
     where = os.fspath(path)
@@ -180,10 +180,10 @@ def read_whole(path: Name, bytes_max: int, *, what: str, try_: str, stream: bool
             while len(content) <= bytes_max and (chunk := file.read(CHUNK_BYTES)):
                 content += chunk
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise UsageError(expected=f"{what} that can be read", got=str(error), where=where, try_=try_) from error
+        raise UsageError(expected=f"a readable {what}", got=str(error), where=where, try_=try_) from error
     if len(content) > bytes_max:
         raise UsageError(
-            expected=f"{what} of at most {bytes_max / MIB:g} MiB", got="a larger one", where=where, try_=try_
+            expected=f"a {what} of at most {bytes_max / MIB:g} MiB", got="a larger one", where=where, try_=try_
         )
     return bytes(content)
 

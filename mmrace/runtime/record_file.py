@@ -180,7 +180,7 @@ def read(path: Name, *, stream: bool) -> RecordFile:
     """Read a record file.  Raises UsageError that names the file, the line, and what is wrong there."""
     where = str(path)
     try_ = "the path that the run printed"
-    content = files.read_whole(path, BYTES_MAX, what="a record file", try_=try_, stream=stream)
+    content = files.read_whole(path, BYTES_MAX, what="record file", try_=try_, stream=stream)
     first, last = content.find(b"\n"), content.rfind(b"\n", 0, -1)
     if first < 0 or last < first:
         first = last = len(content)

@@ -76,7 +76,7 @@ class Workload:
     def load(cls, where: str) -> Workload:
         """Load a workload by name (package data) or path.  Raises UsageError if there is none or it is malformed."""
         if Path(where).suffix == ".json" or os.path.exists(where):
-            content = files.read_whole(where, BYTES_MAX, what="a workload file", try_=TRY)
+            content = files.read_whole(where, BYTES_MAX, what="workload file", try_=TRY)
         elif where in packaged():
             content = (resources.files("mmrace.scenarios") / "data" / f"{where}.json").read_bytes()
         else:

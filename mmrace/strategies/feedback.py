@@ -213,7 +213,7 @@ def corpus_of(path: str) -> Corpus:
     """Read a corpus; "" is the empty one.  Raises UsageError."""
     if not path:
         return Corpus()
-    content = files.read_whole(path, BYTES_MAX, what="a corpus file", try_=TRY)
+    content = files.read_whole(path, BYTES_MAX, what="corpus file", try_=TRY)
     return Corpus(**decode(content, _File, what="a corpus", where=path, try_=TRY))
 
 

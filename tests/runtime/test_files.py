@@ -42,7 +42,7 @@ def device(path: Path, number: int) -> Path:
 
 
 def read(path: Path, bytes_max: int = 100, *, stream: bool = False) -> bytes:
-    return read_whole(path, bytes_max, what="a file", try_="another", stream=stream)
+    return read_whole(path, bytes_max, what="file", try_="another", stream=stream)
 
 
 def refused(path: Path, bytes_max: int = 100, *, stream: bool = False) -> str:
