@@ -6,6 +6,7 @@ Invariant: everything comes from the `Exploration`; the verdict line is always t
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -56,11 +57,21 @@ def _coverage(result: Exploration, console: Console) -> None:
     if happened or ask.maker == SCENARIO:
         say(console, f"what happened: {happened or 'nothing that is counted'}")
     if result.promoted is not None:
-        say(console, f"plain accesses that are switch points: {', '.join(result.promoted) or 'none races'}")
+        say(console, f"plain accesses that are switch points: {_promoted(result, result.promoted)}")
     if result.covered is not None:
         _tree(result, result.covered, console)
     else:
         _classes(result, console)
+
+
+def _promoted(result: Exploration, fields: Sequence[str]) -> str:
+    """Name the switch points, and say since when those are that had to be looked for."""
+    if result.since:
+        groups = [f"{', '.join(found)} (from schedule {count(index)} on)" for index, found in result.since.items()]
+        text = "; ".join(groups)
+    else:
+        text = ", ".join(fields) or "none is known to race"
+    return f"{text}; all accesses in {count(result.looks)} schedules that looked for races" if result.looks else text
 
 
 def _processes(jobs: int) -> str:

@@ -6,6 +6,7 @@ to the end and every run could be judged.  Not here: text.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import NOTHING
@@ -43,6 +44,11 @@ class Exploration:
     by_strategy: dict[str, list[int]] = field(default_factory=dict)
     """strategy -> [schedules, classes that it was the first to meet]."""
     promoted: tuple[str, ...] | None = None
+    """Plain fields that are switch points, but for looks; None: all are."""
+    since: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """schedule -> fields that are switch points from it on, where they had to be looked for."""
+    looks: int = 0
+    """Schedules that were to look for them."""
     profile: str | None = None
     exercised: bool = False
     """Whether some run had a point at which two tasks could go on."""
@@ -50,6 +56,11 @@ class Exploration:
     deaths: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+
+    def take_promoted(self, fields: Collection[str] | None, since: Mapping[int, tuple[str, ...]] | None = None) -> None:
+        """Note which plain fields are switch points now."""
+        self.promoted = None if fields is None else tuple(sorted(fields))
+        self.since = dict(since or {})
 
     @property
     def exhaustive(self) -> bool:
