@@ -13,7 +13,7 @@ from rich.console import Console
 
 from mmrace.report.finding import SCENARIO, summary_text, variant_text
 from mmrace.report.numbers import count, duration
-from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, say
+from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, say, say_lost
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit
 
@@ -39,6 +39,7 @@ def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
     if not quiet:
         _coverage(result, console)
     _findings(result, console)
+    say_lost(console, result.losses, result.given_up)
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
         say(console, f"trouble: {trouble.text}")
     conclude(console, result.verdict, f" {_because(result)}")

@@ -7,7 +7,7 @@ broken, so that its commands can be copied.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from rich import box
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmrace.runs.spec import RunSpec
 from mmrace.search.totals import Hit
 
 HITS_SHOWN_MAX = 20
@@ -48,6 +49,15 @@ def style(verdict: str, text: str = "") -> str:
 def conclude(console: Console, verdict: str, text: str = "") -> None:
     """Print the last line of a report: the verdict, and what it rests on."""
     console.print(f"{style(verdict)}{escape(text)}", highlight=False, soft_wrap=True)
+
+
+def say_lost(console: Console, losses: Mapping[str, int], given_up: Iterable[RunSpec]) -> None:
+    """Say how workers were lost, and which runs none of them survived; nothing if none was."""
+    if losses:
+        hows = "; ".join(f"{how} ({times})" for how, times in losses.items())
+        say(console, f"workers lost: {sum(losses.values())}, their runs were made again: {hows}")
+    for spec in given_up:
+        say(console, f"given up, no worker survived it: {spec.command()}")
 
 
 def table(title: str, *columns: str, numbers: bool = False) -> Table:

@@ -324,10 +324,18 @@ class Draws(Source):
             self.left += len(undone)
 
     def buried(self, lost: Lost) -> None:
-        """A worker died or hung: if that was during a run it is a finding."""
-        self.explorer.result.deaths += 1
-        if lost.culprit is not None:
+        """A worker died or hung: if that was during a run, and not from outside, it is a finding."""
+        self.explorer.result.losses[lost.told] += 1
+        if lost.culprit is not None and not lost.outside:
             self.explorer.hit(hit_of_lost(lost.culprit, lost, self.explorer.store))
+
+    def unstarted(self, why: str) -> None:
+        """Note that a worker could not be started."""
+        self.explorer.result.losses[why] += 1
+
+    def give_up(self, job: Job) -> None:
+        """Do without a schedule that no worker survives."""
+        self.explorer.result.given_up.append(job.spec)
 
     def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
         """Note it."""

@@ -6,10 +6,12 @@ to the end and every run could be judged.  Not here: text.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import NOTHING
+from mmrace.runs.spec import RunSpec
 from mmrace.search.explore.ask import Ask
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
 from mmrace.strategies.order.classes import Classes
@@ -53,7 +55,10 @@ class Exploration:
     exercised: bool = False
     """Whether some run had a point at which two tasks could go on."""
     troubles: list[Trouble] = field(default_factory=list)
-    deaths: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
+    """Workers that were lost: how -> how many."""
+    given_up: list[RunSpec] = field(default_factory=list)
+    """Schedules that no worker survived."""
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -69,7 +74,7 @@ class Exploration:
 
     def unknown_because(self) -> str:
         """Say why an exploration without a finding proves nothing; "" if it proves something."""
-        runs, unknown = self.tally.runs, self.tally.verdicts["UNKNOWN"]
+        runs, unknown = self.tally.runs, self.tally.verdicts["UNKNOWN"] + len(self.given_up)
         if not runs:
             return "no schedule was run"
         if not self.exercised:
