@@ -26,7 +26,7 @@ from mmrace.search.pool import cores
 def replay(record: str, load: tuple[LoadedFile, ...]) -> None:
     """Follow RECORD, a file or the folder of a finding, strictly, op by op, and judge it again."""
     record = _file(record)
-    recorded = Record.read(record)
+    recorded = Record.read(record, stream=True)
     cores.pin("gate")
     result = installed.replay(recorded, record, load)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
@@ -49,7 +49,7 @@ def show(record: str, **selection: Any) -> None:
 
     RECORD is a file, or the folder of a finding. Unless told where to look, it shows the events around the finding.
     """
-    events.show_record(Record.read(_file(record)), Selection(**selection), terminal.console())
+    events.show_record(Record.read(_file(record), stream=True), Selection(**selection), terminal.console())
 
 
 def _file(record: str) -> str:

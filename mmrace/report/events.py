@@ -19,6 +19,7 @@ from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import LAST, Selection, last_explored, steps_named
+from mmrace.runtime.visible import one_line
 from mmrace.runtime.wording import deed_text
 
 MARK = "*"
@@ -87,12 +88,8 @@ def rows(record: Record, steps: Collection[int], named: Collection[int]) -> Iter
     for step in steps:
         event = record.events[step]
         site = (sites[step] or "") if step < len(sites) else ""
-        yield (
-            f"{MARK} {step}" if step in named else str(step),
-            record.task_name(event[0]),
-            deed_text(event, record),
-            site,
-        )
+        number = f"{MARK} {step}" if step in named else str(step)
+        yield number, one_line(record.task_name(event[0])), deed_text(event, record), one_line(site)
 
 
 def _events(record: Record, steps: Collection[int], named: Collection[int], console: Console) -> None:

@@ -6,19 +6,41 @@ not, and one of a user's files that changed since cannot.  Invariant: what canno
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict
 
 from mmrace.runs.spec import RunSpec
+from mmrace.runtime import files
+from mmrace.runtime.decoding import decode
+from mmrace.runtime.errors import UsageError
 from mmrace.version import VERSION
 
 SUMMARY = "summary.json"
 RECORD = "record.jsonl"
 HITS = "hits.jsonl"
 UNDATED = "an unknown date"  # of what an older mmrace kept, or is damaged
+
+
+SUMMARY_BYTES_MAX = 16 * files.MIB  # of many findings with long facts
+
+
+class _Spec(TypedDict, total=False):
+    program: Required[str]
+    digest: Required[str]
+    engine: Required[str]
+    seed: Required[int]
+    load: list[tuple[str, str]]
+
+
+class _Summary(TypedDict, total=False):
+    """What is asked of the summary of a kept finding; an older one has no date and no version."""
+
+    spec: Required[_Spec]
+    command: Required[str]
+    since: str
+    mmrace: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +54,41 @@ class Kept:
     since: str
     version: str
     engine: str
-    files: tuple[object, ...]
+    files: tuple[str, ...]
     seed: int
     command: str
     recorded: bool
 
 
-def files_of(spec: Mapping[str, Any] | RunSpec) -> tuple[object, ...]:
+def _files(program: str, digest: str, load: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Return what a run had of a user's own; empty if it had nothing."""
-    if isinstance(spec, RunSpec):
-        spec = {"program": spec.program, "digest": spec.digest, "load": spec.load}
-    digests = [digest for _, digest in spec.get("load", ())]
-    return (spec["program"], spec["digest"], *digests) if spec["digest"] or digests else ()
+    digests = [loaded for _, loaded in load]
+    return (program, digest, *digests) if digest or digests else ()
+
+
+def files_of(spec: RunSpec) -> tuple[str, ...]:
+    """Return the digests of what a run had of a user's own, with its program's name; empty if it had nothing."""
+    return _files(spec.program, spec.digest, spec.load)
 
 
 def read(folder: Path) -> Kept | None:
     """Return what a folder keeps; None if that is damaged, or another process is just replacing it."""
+    path = folder / SUMMARY
     try:
-        facts = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-        spec = facts["spec"]
-        return Kept(
-            since=str(facts.get("since") or UNDATED),
-            version=str(facts.get("mmrace", "")),
-            engine=str(spec["engine"]),
-            files=files_of(spec),
-            seed=int(spec["seed"]),
-            command=str(facts["command"]),
-            recorded=(folder / RECORD).is_file(),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = files.read_whole(path, SUMMARY_BYTES_MAX, what="summary", try_="remove the folder")
+        facts = decode(content, _Summary, what="a summary", where=str(path), try_="remove the folder")
+    except UsageError:
         return None
+    spec = facts["spec"]
+    return Kept(
+        since=facts.get("since", UNDATED),
+        version=facts.get("mmrace", ""),
+        engine=spec["engine"],
+        files=_files(spec["program"], spec["digest"], spec.get("load", ())),
+        seed=spec["seed"],
+        command=facts["command"],
+        recorded=(folder / RECORD).is_file(),
+    )
 
 
 def of_another_program(kept: Kept, spec: RunSpec) -> bool:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -32,6 +31,9 @@ from mmrace.oracles.general.judgement import Finding
 from mmrace.runs import kept
 from mmrace.runs.kept import Kept
 from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runtime import files
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.visible import visible
 from mmrace.version import VERSION
 
 SCHEMA = "mmrace-finding/1"
@@ -42,8 +44,6 @@ HARNESS = "harness"
 
 Text: TypeAlias = Callable[[RunSpec, str, Sequence[Finding], Sequence[str]], str]
 """(spec, verdict, findings, commands to paste) -> a failed run for the eye."""
-
-_counter = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class FindingStore:
 
     def _make(self, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> bool:
         """Make one finding's folder; False if another worker was first.  Args: old: what it replaces and goes on."""
-        temporary = self.folder / f".part-{os.getpid()}-{next(_counter)}"
+        temporary = self.folder / files.temporary_name()
         replaced = self.folder / f"{temporary.name}.old"
         try:
             self._write(temporary, final, result, finding, old)
@@ -182,16 +182,14 @@ class FindingStore:
             kept.SUMMARY: json.dumps(facts, indent=1, default=str) + "\n",
         }
         if self.text is not None:
-            texts["summary.txt"] = self.text(spec, result.verdict, findings, commands)
+            texts["summary.txt"] = visible(self.text(spec, result.verdict, findings, commands))
         if old is not None:
-            with contextlib.suppress(FileNotFoundError):
-                texts[kept.HITS] = (final / kept.HITS).read_text(encoding="utf-8")
-            texts[kept.HITS] = texts.get(kept.HITS, "") + _hit_line(old.seed, old.command)
+            with contextlib.suppress(UsageError):  # there were none
+                content = files.read_whole(final / kept.HITS, 2 * HITS_BYTES_MAX, what="file of hits", try_="")
+                texts[kept.HITS] = content.decode(errors="replace")
+            texts[kept.HITS] = texts.get(kept.HITS, "") + _hit_line(old.seed, old.command) + "\n"
         for name, text in texts.items():
-            with open(folder / name, "w", encoding="utf-8") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
+            files.write_whole(folder / name, [text])
         _sync_folder(folder)
 
     @staticmethod
@@ -199,18 +197,13 @@ class FindingStore:
         """Count a further hit: one line, written at once so that several workers' lines do not mix."""
         path = folder / kept.HITS
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_size > HITS_BYTES_MAX:
+            if path.lstat().st_size > HITS_BYTES_MAX:
                 return
-        line = _hit_line(spec.seed, spec.command())
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        files.append_line(path, _hit_line(spec.seed, spec.command()))
 
 
 def _hit_line(seed: int, command: str) -> str:
-    return json.dumps({"seed": seed, "command": command}) + "\n"
+    return json.dumps({"seed": seed, "command": command})
 
 
 def _now() -> str:

@@ -17,7 +17,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts
 from mmrace.strategies import registry
-from tests.runs.program_files import GOOD, imports_restored, write
+from tests.runs.program_files import GOOD, additions_forgotten, imports_restored, write
 from tests.search.explore.explorations import SMALL
 
 STRATEGY = """
@@ -69,14 +69,7 @@ def judge(record):
 @pytest.fixture(autouse=True)
 def _afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget afterwards what a test registers."""
-    for module, name in (
-        (registry, "_registered"),
-        (casts, "_registered"),
-        (history, "_registered"),
-        (registrations, "_added"),
-        (registrations, "_digests"),
-    ):
-        monkeypatch.setattr(module, name, dict(vars(module)[name]))
+    additions_forgotten(monkeypatch)
     monkeypatch.chdir(tmp_path)
     with imports_restored(tmp_path):
         yield
