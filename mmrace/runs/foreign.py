@@ -29,6 +29,7 @@ from mmrace.runtime.leftover import GivenUp
 from mmrace.runtime.sites import RUNTIME_FILES
 from mmrace.runtime.task import Task
 from mmrace.runtime.threads import start as start_thread
+from mmrace.runtime.visible import visible
 
 CHECK_SECONDS = 1.0
 PATIENCE_CHECKS = 5
@@ -110,7 +111,8 @@ class _Watch:
             engine.give_up(self.found.given_up)
             return
         if told == 1 + self.interruptible:
-            sys.stderr.write(f"mmrace: {error}\nmmrace: it cannot be interrupted; end the process if it stays there\n")
+            end = "it cannot be interrupted; end the process if it stays there"
+            sys.stderr.write(visible(f"mmrace: {error}\nmmrace: {end}\n"))
         if self.interruptible:
             signal.pthread_kill(self.runner, SIGNAL)
 

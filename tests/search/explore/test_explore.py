@@ -103,7 +103,7 @@ def test_a_schedule_of_a_generation_is_drawn_again_from_its_corpus(tmp_path: Pat
 
 
 def test_a_corpus_that_cannot_be_read_or_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a corpus file"):
+    with pytest.raises(UsageError, match="corpus file"):
         Loop(f"feedback:corpus={tmp_path / 'none.json'}", lambda text: ask().spec(text, 5), tmp_path)
     (tmp_path / "explore").write_text("in the way")
     with pytest.raises(UsageError, match="can be written"):
