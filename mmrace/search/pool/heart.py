@@ -21,7 +21,7 @@ Pulse: TypeAlias = MutableSequence[int]
 TURNS, POSITION, STOP, OPS = 0, 1, 2, 3
 
 NAME = "mmrace.heart"
-BEAT_SECONDS = 1.0  # a small part of what a run may take without an op
+BEAT_SECONDS = 0.5  # a small part of what a run may take without an op
 
 
 class Heart:

@@ -20,13 +20,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType, TracebackType
 
+from mmrace.runtime.silence import Silence
 from mmrace.search.pool.child import NO_POSITION, Orders, work
 from mmrace.search.pool.contract import Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
 from mmrace.search.pool.heart import OPS, POSITION, STOP, TURNS, Pulse
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch
-from mmrace.search.pool.silence import Silence
 
 HANG_SECONDS = 120.0
 """A run that does no op for so long is hung: the free engine's own watchdog, and the one for what blocks outside the

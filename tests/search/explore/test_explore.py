@@ -149,6 +149,18 @@ def test_a_worker_that_crashes_twice_costs_its_run_and_is_a_finding(tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_a_worker_that_somebody_ends_costs_no_schedule_and_is_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(stand_ins.SCRATCH, str(tmp_path))
+    result, made = stood_in(ask(strategy="pos", runs=40, jobs=2), tmp_path, stand_ins.ended_once)
+    ended = len(list(tmp_path.glob("death-*")))
+    assert ended and result.losses == {"was ended by SIGKILL during a run, from outside": ended}
+    assert set(made.seen) == set(range(40))
+    assert (result.hits, result.given_up, result.troubles) == ({}, [], [])
+
+
+@pytest.mark.slow
 def test_a_worker_that_crashes_does_not_end_its_generation(tmp_path: Path) -> None:
     what = ask(strategy="feedback:generation=4", runs=8)
     result, made = stood_in(what, tmp_path, fragile_feedback)
