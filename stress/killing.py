@@ -119,7 +119,7 @@ class Disturbed(Explorer):
     def __init__(self, ask: Ask, folder: Path, moments: Sequence[Moment]) -> None:
         super().__init__(ask, MAKERS, folder, Nobody())
         self.seen: dict[int, tuple[int | None, str]] = {}
-        run = partial(explore_one, makers=MAKERS, naming=self.promotion.learning)
+        run = partial(explore_one, makers=MAKERS, naming=self.sampling.promotion.learning)
         self.workers = KillingPool(ask.jobs, Making(run, self.store), moments, ask.seed)
 
     def pool(self) -> KillingPool:
