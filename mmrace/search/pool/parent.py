@@ -102,17 +102,20 @@ class Process:
     def lost(self, rule: str) -> Lost:
         """Bury the process: nothing more can come from it."""
         batch, self.batch = self.batch, None
+        if rule == DIED:  # its pipe may be closed before it is gone, and how it went is its own to say
+            self.process.join(JOIN_SECONDS)
+        died = not self.process.is_alive()
         self.process.kill()
         self.process.join(JOIN_SECONDS)
         self.connection.close()
         code = self.process.exitcode
-        how = "hung and was ended" if rule != DIED else ending.told(code)
+        how = ending.told(code) if died else "hung and was ended"
         jobs = list(batch.jobs) if batch else []
         position = self.pulse[POSITION]
         culprit = jobs[position] if self.reported <= position < len(jobs) else None
         undone = [job for job in jobs[self.reported :] if job is not culprit]
         in_vain = not self.reported and position <= 0
-        outside = rule == DIED and ending.from_outside(code)
+        outside = died and ending.from_outside(code)
         return Lost(self.name, batch or Batch(()), culprit, undone, rule, how, in_vain, outside)
 
 

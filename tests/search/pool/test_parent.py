@@ -16,7 +16,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime import silence
 from mmrace.search.pool import parent
-from mmrace.search.pool.drive import drive
+from mmrace.search.pool.drive import ATTEMPTS_MAX, drive
 from mmrace.search.pool.heart import OPS
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch
@@ -40,6 +40,11 @@ def stops(spec: RunSpec, keep_record: bool) -> RunResult:
         path.write_text(str(os.getpid()))
         os.kill(os.getpid(), signal.SIGSTOP)
     return RunResult(spec, "PASS")
+
+
+def leaves(spec: RunSpec, keep_record: bool) -> RunResult:
+    """BUGGY: end this process in the midst of a run."""
+    raise SystemExit(3)
 
 
 def made(pool: ProcessPool, count: int) -> Notes:
@@ -73,6 +78,14 @@ def test_where_one_worker_of_two_cannot_be_started_the_other_makes_all_runs(
     [why] = source.unstarted_because
     assert why.startswith("could not be started: ") and os.strerror(errno.EAGAIN) in why
     assert workers.places == 1
+
+
+@pytest.mark.slow
+def test_a_worker_that_goes_of_itself_is_not_taken_for_one_that_somebody_ended(tmp_path: Path) -> None:
+    """Its pipe is closed some time before the process has ended."""
+    source = made(pool(tmp_path, leaves), 1)
+    assert source.given_up == jobs(1)
+    assert [lost.told for lost in source.losses] == ["ended with exit code 3 during a run"] * ATTEMPTS_MAX
 
 
 @pytest.mark.slow
