@@ -32,7 +32,8 @@ TEXTS = (
     "[/]", "[link=http://x]", ":bomb:", "\r", "\t", "A" * 70_000, "../" * 2000, "a/" * 3000, "/", ".", "é中",
     "NOTE", "READ", "CHOOSE", "main", "-1", "1", "PASS", "FAIL", "UNKNOWN", "free", "gate", "fiber", "dpor",
     "portfolio", "pos:depth=1", "guided:record=x", "feedback:corpus=x", "script:text=x until y", "recorded",
-    "async-vs-commit", "sys:exit", "os:abort", "function", "scenario", "mmrace-record/1", "mmrace-record/2", "mmrace-workload/1", "double-put",
+    "async-vs-commit", "sys:exit", "os:abort", "function", "scenario", "mmrace-record/1", "mmrace-record/2",
+    "mmrace-workload/1", "double-put",
 )  # fmt: skip
 
 
