@@ -16,6 +16,7 @@ from mmrace.report.terminal import (
     conclude,
     finding_line,
     say,
+    say_lost,
     style,
     table,
 )
@@ -35,6 +36,7 @@ def show(result: CampaignResult, console: Console, *, quiet: bool = False) -> No
         _marks(result, console)
         _workers(result, console)
     _findings(result, console)
+    say_lost(console, result.losses, result.given_up)
     _troubles(result, console)
     _verdict(result, console)
 
@@ -142,8 +144,6 @@ def _workers(result: CampaignResult, console: Console) -> None:
         growth = f"{(end - then) / 1024 / 1024:+.1f} MiB"
         shown.add_row(escape(name), duration(when), size(then), size(end), growth, str(life.stray_threads))
     console.print(shown)
-    if result.deaths:
-        say(console, f"workers lost and replaced: {result.deaths}")
 
 
 def _findings(result: CampaignResult, console: Console) -> None:
@@ -179,8 +179,6 @@ def _troubles(result: CampaignResult, console: Console) -> None:
     rest = len(result.troubles) - TROUBLES_SHOWN_MAX
     if rest > 0:
         say(console, f"and {rest} more runs in trouble")
-    for spec in result.given_up:
-        say(console, f"given up after its worker was lost twice: {spec.command()}")
 
 
 def _verdict(result: CampaignResult, console: Console) -> None:

@@ -7,7 +7,7 @@ obey in it is shown instead (`Screen`); a line is never broken, so that its comm
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from rich import box
@@ -17,6 +17,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.visible import visible
 from mmrace.search.totals import Hit
 
@@ -51,6 +52,15 @@ def style(verdict: str, text: str = "") -> str:
 def conclude(console: Console, verdict: str, text: str = "") -> None:
     """Print the last line of a report: the verdict, and what it rests on."""
     console.print(f"{style(verdict)}{escape(text)}", highlight=False, soft_wrap=True)
+
+
+def say_lost(console: Console, losses: Mapping[str, int], given_up: Iterable[RunSpec]) -> None:
+    """Say how workers were lost, and which runs none of them survived; nothing if none was."""
+    if losses:
+        hows = "; ".join(f"{how} ({times})" for how, times in losses.items())
+        say(console, f"workers lost: {sum(losses.values())}, their runs were made again: {hows}")
+    for spec in given_up:
+        say(console, f"given up, no worker survived it: {spec.command()}")
 
 
 def table(title: str, *columns: str, numbers: bool = False) -> Table:
