@@ -39,7 +39,7 @@ def replay(record: Record, path: str = "", load: tuple[LoadedFile, ...] = ()) ->
     load: files that were loaded, beside those of the record.
     """
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
-    makers = Makers(ScenarioMaker(), FunctionMaker(folders=folders), folders=folders)
+    makers = Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True), folders=folders)
     return follow.replay(record, makers, load)
 
 

@@ -27,10 +27,12 @@ def replay(record: str, load: tuple[LoadedFile, ...]) -> None:
     """Follow RECORD, a file or the folder of a finding, strictly, op by op, and judge it again."""
     record = _file(record)
     recorded = Record.read(record, stream=True)
+    console = terminal.console()
+    single.tell_executed(recorded.header, console)
     cores.pin("gate")
     result = installed.replay(recorded, record, load)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
-    single.show_replay(result, signatures, terminal.console())
+    single.show_replay(result, signatures, console)
     sys.exit(EXIT_OF[result.verdict])
 
 

@@ -79,7 +79,7 @@ def of_file(path: Path, digest: str, where: str, try_: str) -> Loaded:
     Args: digest: of the files that are meant; "": as they are now.  where: what asks for it.  try_: for one that fails.
     Raises UsageError.
     """
-    _check_file(path, where, try_)
+    check_file(path, where, try_)
     name, files = _name_of(path), sources.of_file(path)
     now = _checked(str(path), digest, sources.digest_of(files), where)
     known = _loaded.get(name)
@@ -140,9 +140,10 @@ def _checked(place: str, digest: str, now: str, where: str) -> str:
 # -- executing -----------------------------------------------------------------------------------------------------
 
 
-def _check_file(path: Path, where: str, try_: str) -> None:
-    if not path.is_file() or path.suffix != ".py":
-        got = f"{path}, which is not there (looked for from {os.getcwd()})" if not path.exists() else str(path)
+def check_file(path: Path, where: str, try_: str) -> None:
+    """Raise UsageError for the path of anything but a Python file.  Args: where: what asks for it."""
+    if not os.path.isfile(path) or path.suffix != ".py":
+        got = f"{path}, which is not there (looked for from {os.getcwd()})" if not os.path.exists(path) else str(path)
         raise UsageError(expected="a Python file (.py) that exists", got=got, where=where, try_=try_)
 
 

@@ -108,7 +108,9 @@ def _load(file: LoadedFile, takers: tuple[Taker, ...], folders: tuple[str, ...])
     if file.digest in _added:
         return file.digest
     path = Path(loading.placed(file.path, folders))
-    resolved, hint = path.resolve(), _hint(takers)
+    hint = _hint(takers)
+    loading.check_file(path, OPTION, hint)
+    resolved = path.resolve()
     before = _digests.get(resolved)
     if before is not None and not file.digest:
         return before  # what this process has is what a file without a digest means

@@ -201,6 +201,20 @@ def test_a_changed_file_is_no_file_of_the_record(monkeypatch: pytest.MonkeyPatch
     assert "has changed" in str(caught.value.got)
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "nosuch.py", "x" * 5000 + ".py", "\0.py", ""])
+def test_a_record_that_names_what_is_no_file_is_a_wrong_call(path: str) -> None:
+    record = recorded(RunSpec("async-vs-commit", SMALL, engine="fiber"))
+    record.header |= {"load": [path], "loaded": {path: "0123"}}
+    with pytest.raises(UsageError, match="a Python file"):
+        replay(record, "r.jsonl")
+
+
+def test_a_file_that_a_record_names_without_its_digest_is_not_executed() -> None:
+    record = recorded(RunSpec("async-vs-commit", SMALL, engine="fiber"))
+    record.header["load"] = [str(write(Path("hostile.py"), "raise SystemExit\n"))]
+    assert replay(record, "r.jsonl").verdict == "PASS"
+
+
 def test_a_file_is_found_beside_or_above_its_record_or_where_the_caller_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
