@@ -24,7 +24,7 @@ from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
-from mmrace.strategies import registry
+from mmrace.strategies import registry, script
 
 MAKERS = Makers(ScenarioMaker(), FunctionMaker())
 
@@ -59,6 +59,7 @@ def catalogue() -> Catalogue:
         marks=marks.declared(),
         excused=marks.EXCUSED,
         oracles=_oracles(),
+        grammar={**script.GRAMMAR, "SITE": script.SITE, "example": f'--strategy "script:text={script.EXAMPLE}"'},
         own_variants={name: variant.title for name, variant in history.own().items()},
     )
 

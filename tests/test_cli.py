@@ -16,6 +16,7 @@ import pytest
 from mmrace import __version__, cli, installed
 from mmrace.installed import MAKERS
 from mmrace.oracles.general.judgement import Finding
+from mmrace.report.lists import KINDS
 from mmrace.runs.follow import spec_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
@@ -234,7 +235,7 @@ def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.Captu
     assert "cut.jsonl" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["scenarios", "params", "canaries", "noise", "strategies", "oracles", "marks"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert command("list", kind) == 0
     names = {
@@ -243,7 +244,9 @@ def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixtur
         "canaries": "planted",
         "noise": "louder",
         "strategies": "dpor",
+        "script": "how far the task goes",
         "oracles": "judges of a record",
+        "claims": "C10",
         "marks": "never seen",
     }
     assert names[kind] in capsys.readouterr().out

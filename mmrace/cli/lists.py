@@ -15,5 +15,5 @@ from mmrace.runs.spec import LoadedFile
 @click.argument("kind", type=click.Choice(lists.KINDS), required=False)
 @shared.loads
 def list_(kind: str | None, load: tuple[LoadedFile, ...]) -> None:
-    """List scenarios, parameters, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
+    """List what there is of a KIND, with what it means; without KIND, of all but the marks."""
     lists.show_lists(installed.catalogue(), (kind,) if kind else lists.KINDS[:-1], terminal.console())

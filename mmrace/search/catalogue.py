@@ -118,7 +118,7 @@ class Catalogue:
 
     `noise`: profile -> title, the quietest first.  `workloads`: those that come with the package.  `marks`: rare branch
     of the model -> meaning.  `excused`: mark that need not be reached -> reason.  `own_variants`: of a user's files ->
-    title; a campaign does not look for them by itself.
+    title; a campaign does not look for them by itself.  `grammar`: of a script: form or word -> meaning.
     """
 
     scenarios: Mapping[str, ScenarioLike]
@@ -130,6 +130,7 @@ class Catalogue:
     excused: Mapping[str, str] = field(default_factory=dict)
     oracles: tuple[OracleEntry, ...] = ()
     own_variants: Mapping[str, str] = field(default_factory=dict)
+    grammar: Mapping[str, str] = field(default_factory=dict)
 
     def expected_marks(self, scenarios: Iterable[str]) -> set[str]:
         """Return the marks that a campaign over these scenarios should reach; over all of them, the whole model's."""
