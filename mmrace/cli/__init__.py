@@ -1,5 +1,39 @@
-"""The command line: one file a command, and what they share."""
+"""The command line: one file a command, and what they share.
 
-from mmrace.cli.group import cli, main
+Invariant: whoever asks to stop while the rest is still being imported has his answer at once, without a traceback; so
+next to nothing is imported here.
+"""
 
-__all__ = ["cli", "main"]
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from mmrace.runs import stops
+from mmrace.runtime.errors import EXIT_SIGNALLED
+
+
+def main() -> NoReturn:
+    """Run the command line; end with its exit code."""
+    atexit.register(_end_without_a_word)
+    with stops.handled(at_once=_leave):
+        from mmrace.cli.group import run_command  # noqa: PLC0415
+
+        stops.begin()
+        code = run_command()
+    sys.exit(code)
+
+
+def _leave(number: int) -> NoReturn:
+    """End now: nothing was begun yet."""
+    os.write(2, b"interrupted\n")
+    os._exit(EXIT_SIGNALLED + number)
+
+
+def _end_without_a_word() -> None:
+    """All is told: let Ctrl-C end what is left of the process, rather than raise in it."""
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -15,7 +15,7 @@ from mmrace.cli import terminal
 from mmrace.report import campaign as campaign_report
 from mmrace.report import progress
 from mmrace.report.finding import summary_text
-from mmrace.runs import named
+from mmrace.runs import named, stops
 from mmrace.runtime.errors import UsageError
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
@@ -59,10 +59,11 @@ def stress(
     if request.workload is not None:
         Workload.load(request.workload)
     console = terminal.console()
-    with progress.observer(console, quiet=quiet) as observer:
-        campaign = Campaign(request, known, installed.run_one, Path(folder), observer, text=summary_text)
-        result = campaign.run()
-    campaign_report.show(result, console, quiet=quiet)
+    with stops.held():
+        with progress.observer(console, quiet=quiet) as observer:
+            campaign = Campaign(request, known, installed.run_one, Path(folder), observer, text=summary_text)
+            result = campaign.run()
+        campaign_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
 
 

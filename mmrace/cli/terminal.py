@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+import click
 from rich.console import Console
 
 PLAIN_WIDTH = 120  # where there is no terminal to ask
+WIDTH_MIN = 20  # narrower than the longest names nothing can be read
+HEIGHT = 25  # of what has none
 
 
 def console() -> Console:
-    """Return a console on stdout."""
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(width=width)
+    """Return a console on stdout, as wide as COLUMNS says; else as the terminal is, or `PLAIN_WIDTH`."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return Console(width=max(WIDTH_MIN, int(columns)), height=HEIGHT)
+    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH, height=HEIGHT)
 
 
 def log(message: str) -> None:
     """Write a line of the log to stderr."""
-    sys.stderr.write(message)  # looked up each time: a live display puts itself in between
+    if sys.stderr is not None:
+        sys.stderr.write(message)  # looked up each time: a live display puts itself in between
+
+
+def complain(message: str) -> None:
+    """Write a line of its own to stderr."""
+    click.echo(message, err=True)

@@ -15,6 +15,7 @@ from mmrace.report.terminal import (
     TROUBLES_SHOWN_MAX,
     conclude,
     finding_line,
+    interrupted,
     say,
     style,
     table,
@@ -193,7 +194,7 @@ def _verdict(result: CampaignResult, console: Console) -> None:
         for reason in result.unknown_because():
             say(console, f"unknown: {reason}")
     if result.interrupted:
-        say(console, "interrupted; this is what was known by then")
+        say(console, f"{interrupted(result.interrupted)}; this is what was known by then")
     found = sum(trial.found_after is not None for trial in result.trials)
     parts = [runs(total.runs), f"{count(total.ops)} ops", duration(result.seconds)]
     if result.trials:

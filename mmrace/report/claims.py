@@ -15,7 +15,7 @@ from mmrace.claims.judges import Part
 from mmrace.claims.programs import SETTINGS, repeat_command
 from mmrace.claims.result import ClaimsResult, Witness
 from mmrace.report.numbers import count, duration, runs
-from mmrace.report.terminal import TROUBLES_SHOWN_MAX, say, style, table
+from mmrace.report.terminal import TROUBLES_SHOWN_MAX, interrupted, say, style, table
 
 WIDTHS = (5, 42, 25, 0)  # in characters; 0: what is left
 FAILURES_SHOWN_MAX = 5
@@ -147,4 +147,4 @@ def _last(result: ClaimsResult) -> str:
     if result.cut:
         text += f"; {runs(result.cut)} cut and not counted"
     text += f"  (seed {result.seed}, {runs(result.runs)}, {duration(result.seconds)})"
-    return f"interrupted; {text}" if result.interrupted else text
+    return f"{interrupted(result.interrupted)}; {text}" if result.interrupted else text

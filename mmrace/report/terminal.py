@@ -6,6 +6,7 @@ broken, so that its commands can be copied.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -48,6 +49,11 @@ def style(verdict: str, text: str = "") -> str:
 def conclude(console: Console, verdict: str, text: str = "") -> None:
     """Print the last line of a report: the verdict, and what it rests on."""
     console.print(f"{style(verdict)}{escape(text)}", highlight=False, soft_wrap=True)
+
+
+def interrupted(number: int) -> str:
+    """Say what ended it early.  Args: number: of the signal."""
+    return "interrupted" if number == signal.SIGINT else f"interrupted by {signal.Signals(number).name}"
 
 
 def table(title: str, *columns: str, numbers: bool = False) -> Table:

@@ -97,7 +97,7 @@ def test_report_is_as_recorded(name: str, make: Callable[[], CampaignResult]) ->
 
 def test_interrupted_campaign_says_so() -> None:
     shown, result = console(), passed()
-    result.interrupted = True
+    result.interrupted = 2
     show(result, shown, quiet=True)
     assert "interrupted" in text(shown)
     assert text(shown).splitlines()[-1].startswith("UNKNOWN")

@@ -49,7 +49,7 @@ class Exploration:
     troubles: list[Trouble] = field(default_factory=list)
     deaths: int = 0
     seconds: float = 0.0
-    interrupted: bool = False
+    interrupted: int = 0
 
     @property
     def exhaustive(self) -> bool:
