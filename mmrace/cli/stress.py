@@ -12,6 +12,7 @@ from loguru import logger
 from mmrace import installed
 from mmrace.cli import options as shared
 from mmrace.cli import terminal
+from mmrace.cli.logfile import LogFile
 from mmrace.report import campaign as campaign_report
 from mmrace.report import progress
 from mmrace.report.finding import summary_text
@@ -69,6 +70,7 @@ def stress(
 
 def _log_to(path: str) -> None:
     try:
-        logger.add(path, level="INFO", serialize=True)
+        log = LogFile(path)
     except OSError as error:
         raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error
+    logger.add(log, level="INFO", serialize=True)
