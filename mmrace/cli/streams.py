@@ -17,13 +17,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from mmrace.runs import stops
 from mmrace.runtime.errors import UsageError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 OUT, ERR = 1, 2
 
@@ -35,7 +31,7 @@ class Stream(io.FileIO):
         super().__init__(number, "w", closefd=False)
         self.usable, self.broken = True, False
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: bytes | memoryview, /) -> int:  # type: ignore[override]
         """Write; or do with the data what is to be done instead."""
         if self.usable:
             try:
@@ -97,7 +93,7 @@ def _fill_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
-def _text(raw: Stream, like: io.TextIOWrapper) -> io.TextIOWrapper:
+def _text(raw: io.RawIOBase, like: io.TextIOWrapper) -> io.TextIOWrapper:
     """Return a text stream that writes as `like` does."""
     plain = os.environ.get("LC_ALL") in ("C", "POSIX") and not {"PYTHONIOENCODING", "PYTHONUTF8"} & os.environ.keys()
     strict = plain or like.errors in (None, "strict")

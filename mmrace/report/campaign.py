@@ -8,6 +8,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
+from mmrace.report.columns import print_table
 from mmrace.report.finding import summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
@@ -64,7 +65,7 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
             count(tally.counters["migrations.moved"]),
             refusals(tally),
         )
-    console.print(shown)
+    print_table(console, shown)
     unknown = result.total().unknown
     for reason, times in unknown.most_common(UNKNOWNS_SHOWN):
         say(console, f"unknown in {runs(times)} because of {reason}")
@@ -98,7 +99,7 @@ def _canaries(result: CampaignResult, console: Console) -> None:
         shown.add_row(
             escape(trial.canary.name), escape(trial.canary.oracle), found, count(trial.cap_runs), twin, others
         )
-    console.print(shown)
+    print_table(console, shown)
 
 
 def _workloads(result: CampaignResult, console: Console) -> None:
@@ -114,7 +115,7 @@ def _workloads(result: CampaignResult, console: Console) -> None:
                 shown.add_row(action, count(counters[key]), count(performed), share(performed, counters[key]))
         kept, pairs = counters["workload.pairs_kept"], counters["workload.pairs"]
         shown.add_row("pairs in recorded order", count(pairs), count(kept), share(kept, pairs))
-        console.print(shown)
+        print_table(console, shown)
 
 
 def _marks(result: CampaignResult, console: Console) -> None:
@@ -142,7 +143,7 @@ def _workers(result: CampaignResult, console: Console) -> None:
         when, then, end = life.growth(result.seconds)
         growth = f"{(end - then) / 1024 / 1024:+.1f} MiB"
         shown.add_row(name, duration(when), size(then), size(end), growth, str(life.stray_threads))
-    console.print(shown)
+    print_table(console, shown)
     if result.deaths:
         say(console, f"workers lost and replaced: {result.deaths}")
 

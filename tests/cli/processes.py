@@ -9,46 +9,46 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 from tests.search.campaign import stand_ins
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 TALKATIVE = """
-import sys
+import errno, multiprocessing.process, os, sys
 from mmrace import cli
-if "--bare" in sys.argv:
-    sys.argv.remove("--bare")
-else:
-    from mmrace.report import terminal
-    from mmrace.search.explore import driver
-    terminal.LINE_SECONDS = driver.TELL_SECONDS = 0.0
-    stand_in = sys.argv.pop(1)
-    if stand_in != "real":
-        from mmrace import installed
-        from tests.search.campaign import stand_ins
-        known = stand_ins.stand_in_catalogue(stand_ins.StandInCanary("planted"))
-        installed.catalogue, installed.run_one = lambda: known, stand_ins.__dict__[stand_in]
+from mmrace.report import terminal
+from mmrace.search.explore import driver
+terminal.LINE_SECONDS = driver.TELL_SECONDS = 0.0
+stand_in = sys.argv.pop(1)
+if stand_in != "real":
+    from mmrace import installed
+    from tests.search.campaign import stand_ins
+    known = stand_ins.stand_in_catalogue(stand_ins.StandInCanary("planted"))
+    installed.catalogue, installed.run_one = lambda: known, stand_ins.__dict__[stand_in]
+if "MMRACE_TEST_NO_PROCESSES" in os.environ:
+    def refuse(process):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    multiprocessing.process.BaseProcess.start = refuse
 sys.argv[0] = "mmrace"
 cli.main()
 """
-"""Its first argument is the stand-in that makes runs, or `real`; `--bare`: nothing is put in, nothing is changed."""
+"""Its first argument is the stand-in that makes runs, or `real`."""
 
 
 def start(
     *words: str,
     cwd: Path,
     environment: Mapping[str, str] | None = None,
-    before: Callable[[], None] | None = None,
-    stdout: int | IO[str] = subprocess.PIPE,
+    before: str = "",
+    stdout: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
-    """Start it as the head of a process group of its own."""
+    """Start it as the head of a process group of its own.  Args: before: what a shell does before it becomes it."""
     settings = {"PYTHONPATH": str(ROOT), stand_ins.SCRATCH: str(cwd), **(environment or {})}
     return subprocess.Popen(
-        [sys.executable, "-c", TALKATIVE, *words],
+        ["sh", "-c", f'{before}\nexec "$@"', "sh", sys.executable, "-c", TALKATIVE, *words],
         cwd=cwd,
         env={**os.environ, **settings},
         stdin=subprocess.DEVNULL,
@@ -56,7 +56,6 @@ def start(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=before,
     )
 
 

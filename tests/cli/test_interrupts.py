@@ -68,7 +68,7 @@ def test_workers_end_with_a_parent_that_was_killed_though_they_are_in_the_middle
 
 @pytest.mark.slow
 def test_nohup_keeps_sighup_away_and_sigterm_still_ends_it(tmp_path: Path) -> None:
-    process = start(*LONG["stress"], cwd=tmp_path, before=lambda: _ignore(signal.SIGHUP))
+    process = start(*LONG["stress"], cwd=tmp_path, before="trap '' HUP")
     lines(process, 2)
     os.killpg(process.pid, signal.SIGHUP)
     lines(process, 3)
@@ -82,14 +82,10 @@ def test_nohup_keeps_sighup_away_and_sigterm_still_ends_it(tmp_path: Path) -> No
 def test_a_background_job_of_a_script_can_be_stopped_though_its_shell_ignores_ctrl_c_for_it(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    process = start(*LONG["stress"], cwd=tmp_path, before=lambda: _ignore(signal.SIGINT))
+    process = start(*LONG["stress"], cwd=tmp_path, before="trap '' INT")
     lines(process, 2)
     process.send_signal(number)
     assert ended(process)[0] == 128 + number
-
-
-def _ignore(number: int) -> None:
-    signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.mark.slow
@@ -102,7 +98,9 @@ def test_make_stress_that_is_ended_takes_mmrace_along_report_and_all(group: bool
     tools.mkdir(parents=True)
     os.symlink(sys.executable, tools / "python")
     mmrace = tools / "mmrace"
-    mmrace.write_text(f'#!{sys.executable}\nimport sys\nsys.path.insert(0, "{ROOT}")\nfrom mmrace.cli import main\nmain()\n')
+    mmrace.write_text(
+        f'#!{sys.executable}\nimport sys\nsys.path.insert(0, "{ROOT}")\nfrom mmrace.cli import main\nmain()\n'
+    )
     mmrace.chmod(0o755)
     (tmp_path / ".venv" / ".stamp-run").touch()
     process = subprocess.Popen(

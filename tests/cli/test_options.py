@@ -25,7 +25,9 @@ def test_durations_are_sums_of_days_hours_minutes_and_seconds(text: str, seconds
     assert duration(CONTEXT, PARAM, text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0", "0h0m", "-5s", "30m8h", "1h30", "5w", "1e9", "9" * 400, "1h1h", "٣s "])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "0", "0h0m", "-5s", "30m8h", "1h30", "5w", "1e9", "9" * 400, "1h1h", "٣s "]
+)
 def test_what_is_no_duration_is_refused_with_what_to_try(text: str) -> None:
     with pytest.raises(UsageError, match="8h30m"):
         duration(CONTEXT, PARAM, text)
