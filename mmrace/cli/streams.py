@@ -3,11 +3,12 @@
 stdout that nobody reads any more (`mmrace ... | head`) is a wish to stop, as SIGPIPE would be: what was found is kept,
 nothing more is printed, and the exit code is 141.  stdout that is full or broken is told on stderr, where the rest of
 the text goes, the verdict included; the work goes on, and the exit code is that of a wrong call.  What stderr does not
-take is lost.  Invariant: no write raises, whatever is printed where; what an encoding lacks is written as an escape.
+take is lost.  Invariant: no write raises, whatever is printed where; what an encoding lacks is written in ASCII, or as an escape.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import io
@@ -20,8 +21,12 @@ from contextlib import contextmanager
 
 from mmrace.runs import stops
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.wording import ARROW
 
 OUT, ERR = 1, 2
+SPELLING = "mmrace.spelling"
+"""How what an encoding lacks is written."""
+SPELLED = {ARROW: "->"}
 
 
 class Stream(io.FileIO):
@@ -58,6 +63,15 @@ class Stream(io.FileIO):
 def _tell(data: bytes) -> None:
     with contextlib.suppress(OSError):
         os.write(ERR, data)
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in SPELLED:
+        return SPELLED[error.object[error.start]], error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error(SPELLING, _spell)
 
 
 @contextmanager
@@ -100,6 +114,6 @@ def _text(raw: io.RawIOBase, like: io.TextIOWrapper) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding="ascii" if plain else like.encoding,  # Python takes the locale C for UTF-8; its terminal does not
-        errors="backslashreplace" if strict else like.errors,
+        errors=SPELLING if strict else like.errors,
         line_buffering=raw.fileno() == ERR or like.isatty(),
     )
