@@ -3,7 +3,8 @@
 stdout that nobody reads any more (`mmrace ... | head`) is a wish to stop, as SIGPIPE would be: what was found is kept,
 nothing more is printed, and the exit code is 141.  stdout that is full or broken is told on stderr, where the rest of
 the text goes, the verdict included; the work goes on, and the exit code is that of a wrong call.  What stderr does not
-take is lost.  Invariant: no write raises, whatever is printed where; what an encoding lacks is written in ASCII, or as an escape.
+take is lost.  Invariant: no write raises, whatever is printed where; what an encoding lacks is written in ASCII, or as
+an escape.
 """
 
 from __future__ import annotations

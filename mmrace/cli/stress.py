@@ -17,6 +17,7 @@ from mmrace.report import campaign as campaign_report
 from mmrace.report import progress
 from mmrace.report.finding import summary_text
 from mmrace.runs import named, stops
+from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
@@ -70,6 +71,7 @@ def stress(
 
 def _log_to(path: str) -> None:
     try:
+        files.check_growing(path)
         log = LogFile(path)
     except OSError as error:
         raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error

@@ -22,6 +22,7 @@ STRESS = ("stress", "alpha", "--runs", "2", "--jobs", "1", "--no-canaries")
 EXPLORE = ("explore", "async-vs-commit", "--variant", "double-put", "--schedules", "20", "--jobs", "1")
 SMALL_EXPLORE = ("explore", "async-vs-commit", "--schedules", "4", "--jobs", "2", "--param", "idle=0")
 ESCAPE = "\x1b"
+BAR = "\\|"  # inside a table
 
 
 class Ended(NamedTuple):
@@ -167,16 +168,16 @@ CONDITIONS = (
         for stand_in, words in (("real", ("list",)), ("passing", STRESS))
     ),
     Condition(
-        "no descriptors", SMALL_EXPLORE, 4, before="ulimit -n 8",
-        out="could not be started: [Errno 24] Too many open files",
+        "no descriptors", SMALL_EXPLORE, 5, before="ulimit -n 8",
+        err="could not be started: [Errno 24] Too many open files", out="UNKNOWN ",
     ),
     Condition(
-        "no processes", SMALL_EXPLORE, 4, environment={"MMRACE_TEST_NO_PROCESSES": "1"},
-        out="could not be started: [Errno 11] Resource temporarily unavailable",
+        "no processes", SMALL_EXPLORE, 5, environment={"MMRACE_TEST_NO_PROCESSES": "1"},
+        err="[Errno 11] Resource temporarily unavailable", out="UNKNOWN ",
     ),
     Condition(
-        "no processes", STRESS, 4, "passing", environment={"MMRACE_TEST_NO_PROCESSES": "1"},
-        out="could not be started: [Errno 11] Resource temporarily unavailable",
+        "no processes", STRESS, 5, "passing", environment={"MMRACE_TEST_NO_PROCESSES": "1"},
+        err="[Errno 11] Resource temporarily unavailable", out="UNKNOWN ",
     ),
 )  # fmt: skip
 
@@ -191,8 +192,13 @@ def main() -> int:
             breaches = condition.breaches(ended, Path(folder))
         bad += bool(breaches)
         said = next((line for line in ended.err.splitlines() if "mmrace" in line), "") or _last(ended.err)
-        words = "; ".join(filter(None, [said.strip()[:110], f"last line `{_last(ended.out)[:100]}`", *breaches]))
-        print(f"| {condition.name} | `{' '.join(condition.words)}` | {ended.code} | {words} |", flush=True)
+        last = _last(ended.out) or _last(ended.err)
+        told = [said.strip()] if said.strip() != last else []
+        words = "; ".join([*told, f"last line `{last[:120]}`", *breaches]).replace(ESCAPE, "ESC").replace("|", BAR)
+        print(
+            f"| {condition.name.replace('|', BAR)} | `{' '.join(condition.words)}` | {ended.code} | {words} |",
+            flush=True,
+        )
     return 1 if bad else 0
 
 
