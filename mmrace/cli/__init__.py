@@ -13,7 +13,8 @@ import sys
 from typing import NoReturn
 
 from mmrace.runs import stops
-from mmrace.runtime.errors import EXIT_SIGNALLED
+
+EXIT_SIGNALLED = 128  # as `runtime/errors.py` has it, which is not imported yet
 
 
 def main() -> NoReturn:

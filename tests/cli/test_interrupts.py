@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import random
 import shutil
 import signal
@@ -114,6 +116,22 @@ def test_make_stress_that_is_ended_takes_mmrace_along_report_and_all(group: bool
     _, out, err = ended(process)
     assert "interrupted by SIGTERM; this is what was known by then" in out
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_display_that_is_ended_gives_the_terminal_its_cursor_back(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = start(*LONG["stress"], cwd=tmp_path, stdout=theirs, environment={"TERM": "xterm"})
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # nobody has the other end any more
+        while piece := os.read(ours, 4096):
+            if b"runs" in piece and b"runs" not in shown:
+                process.terminate()
+            shown += piece
+    os.close(ours)
+    assert ended(process)[0] == 143
+    assert b"interrupted by SIGTERM" in shown.rpartition(b"\x1b[?25h")[2]
 
 
 EARLY = """
