@@ -6,9 +6,7 @@ next to nothing is imported here.
 
 from __future__ import annotations
 
-import atexit
 import os
-import signal
 import sys
 from typing import NoReturn
 
@@ -19,7 +17,6 @@ EXIT_SIGNALLED = 128  # as `runtime/errors.py` has it, which is not imported yet
 
 def main() -> NoReturn:
     """Run the command line; end with its exit code."""
-    atexit.register(_end_without_a_word)
     with stops.handled(at_once=_leave):
         from mmrace.cli.group import run_command  # noqa: PLC0415
 
@@ -32,9 +29,3 @@ def _leave(number: int) -> NoReturn:
     """End now: nothing was begun yet."""
     os.write(2, b"interrupted\n")
     os._exit(EXIT_SIGNALLED + number)
-
-
-def _end_without_a_word() -> None:
-    """All is told: let Ctrl-C end what is left of the process, rather than raise in it."""
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -135,15 +135,14 @@ def test_a_display_that_is_ended_gives_the_terminal_its_cursor_back(tmp_path: Pa
 
 
 EARLY = """
-import os, sys
+import os, runpy, sys
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == {name!r}:
             os.kill(os.getpid(), {number})
 sys.meta_path.insert(0, Finder())
 sys.argv = ["mmrace", "stress"]
-from mmrace.cli import main
-main()
+runpy.run_module("mmrace", run_name="__main__")
 """
 
 
@@ -157,6 +156,14 @@ def test_a_signal_during_the_imports_ends_it_without_a_traceback(
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "interrupted\n")
+
+
+def test_ctrl_c_before_anything_can_take_it_has_no_traceback_either(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY.format(name="mmrace.cli", number=int(signal.SIGINT))],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_signals_that_end_a_command_are_those_that_are_tested() -> None:
