@@ -1,7 +1,7 @@
 """The process `mmrace`, installed or as ``python -m mmrace``.
 
-Invariant: Ctrl-C has no traceback from here on: it ends the process without a word until `mmrace.cli` is there and takes
-it, and again when that is done.
+Invariant: Ctrl-C has no traceback from here on: it ends the process without a word until `mmrace.cli` is there and
+takes it, and again when that is done.
 """
 
 import signal

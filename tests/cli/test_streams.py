@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from mmrace.cli.streams import SPELLING
+from mmrace.runs.output import SPELLING
 from tests.cli.processes import ROOT
+from tests.runs.program_files import GOOD
 
 
 def test_what_ascii_lacks_is_spelled_or_escaped() -> None:
@@ -40,3 +42,29 @@ def test_a_full_stderr_changes_no_exit_code(tmp_path: Path) -> None:
             env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, b"")
+
+
+PRINTING = GOOD.replace("    box.x = box.x + 1", "    print('µ' * 10_000, flush=True)\n    box.x = box.x + 1")
+EXPLORE = ("explore", "printing.py:main", "--schedules", "20", "--jobs", "2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("device", "setting", "code"),
+    [("/dev/null", {"PYTHONIOENCODING": "ascii"}, 0), ("/dev/full", {}, 2), ("", {}, 128 + signal.SIGPIPE)],
+    ids=["ASCII", "full", "closed"],
+)
+def test_a_program_that_prints_in_a_worker_has_no_bug_by_what_stdout_is(
+    device: str, setting: dict[str, str], code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "printing.py").write_text(PRINTING)
+    reads, writes = os.pipe()
+    os.close(reads)
+    stdout = os.open(device, os.O_WRONLY) if device else writes
+    done = subprocess.run(
+        [sys.executable, "-m", "mmrace", *EXPLORE], cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **setting}, check=False,
+    )  # fmt: skip
+    os.close(writes)
+    assert (done.returncode, "FINDING" in done.stderr) == (code, False)
+    assert not (tmp_path / ".mmrace" / "findings").exists()

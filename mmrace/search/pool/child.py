@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from mmrace.runs import stops
+from mmrace.runs import output, stops
 from mmrace.search.pool.health import health
 from mmrace.search.pool.heart import POSITION, STOP, TURNS, Heart, Pulse
 from mmrace.search.pool.inline import ends
@@ -46,6 +46,7 @@ def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
         signal.signal(number, signal.SIG_IGN)
     if not _end_with_parent():
         return
+    output.own()
     if orders.core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {orders.core})
     Heart(pulse).start()
