@@ -7,13 +7,15 @@ which events (`runtime/selection.py`) and the words of one (`runtime/wording.py`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmrace.report.columns import fit
 from mmrace.report.finding import variant_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
@@ -24,6 +26,9 @@ from mmrace.runtime.wording import deed_text
 
 MARK = "*"
 """Stands before the events that the finding names."""
+
+Row: TypeAlias = tuple[str, str, str, str]
+"""Event, task, what, site."""
 
 
 def show_record(record: Record, selection: Selection, console: Console) -> None:
@@ -82,8 +87,8 @@ def _verdict(record: Record, console: Console) -> None:
     console.print()
 
 
-def rows(record: Record, steps: Collection[int], named: Collection[int]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (event, task, what, site) of events."""
+def rows(record: Record, steps: Collection[int], named: Collection[int]) -> Iterator[Row]:
+    """Yield the rows of events."""
     sites = record.sites
     for step in steps:
         event = record.events[step]
@@ -93,13 +98,36 @@ def rows(record: Record, steps: Collection[int], named: Collection[int]) -> Iter
 
 
 def _events(record: Record, steps: Collection[int], named: Collection[int], console: Console) -> None:
+    """Print events, a column for each task that has any; where these do not fit, one for all of them."""
     shown = list(rows(record, steps, named))
+    layouts = [layout(shown, beside) for layout in (_columns, _one_column) for beside in (True, False)]
+    console.print(next((made for made in layouts if fit(console, made)), layouts[-1]))
+
+
+def _columns(shown: Sequence[Row], beside: bool) -> Table:
+    """A column for each task.  Args: beside: the site has one, too; else it stands below the op."""
     tasks = list(dict.fromkeys(task for _, task, _, _ in shown))
+    table = _table("event", *tasks, *["where"] * beside)
+    for number, task, what, site in shown:
+        cells = [_op(what, site, beside) if task == column else "" for column in tasks]
+        table.add_row(*map(escape, [number, *cells, *[site] * beside]))
+    return table
+
+
+def _one_column(shown: Sequence[Row], beside: bool) -> Table:
+    """One column for the ops of all tasks."""
+    table = _table("event", "task", "op", *["where"] * beside)
+    for number, task, what, site in shown:
+        table.add_row(*map(escape, [number, task, _op(what, site, beside), *[site] * beside]))
+    return table
+
+
+def _op(what: str, site: str, beside: bool) -> str:
+    return what if beside or not site else f"{what}\nat {site}"
+
+
+def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, show_edge=False)
-    table.add_column("event", justify="right")
-    for task in tasks:
-        table.add_column(escape(task), overflow="fold")
-    table.add_column("where", overflow="fold")
-    for step, task, what, site in shown:
-        table.add_row(step, *(escape(what) if task == column else "" for column in tasks), escape(site))
-    console.print(table)
+    for column in columns:
+        table.add_column(escape(column), overflow="fold", justify="right" if column == "event" else "left")
+    return table

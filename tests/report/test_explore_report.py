@@ -102,7 +102,7 @@ def test_an_exploration_that_proves_nothing_says_why() -> None:
 
 def test_an_interrupted_one_and_one_that_broke_say_so() -> None:
     result = made()
-    result.interrupted = True
+    result.interrupted = 2
     assert last(result) == "UNKNOWN interrupted"
     result = made()
     result.troubles.append(Trouble(EXIT_INTERNAL, "mmrace bug: [red]no markup[/]", ASK.spec("pos", 1)))

@@ -59,7 +59,7 @@ class CampaignResult:
     given_up: list[RunSpec] = field(default_factory=list)
     marks_known: tuple[str, ...] = ()
     seconds: float = 0.0
-    interrupted: bool = False
+    interrupted: int = 0
 
     def count(self, job: Job, result: RunResult) -> None:
         """Add a run of the unmodified protocol, or of the variant that the caller asked for."""

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from loguru import logger
 
+from mmrace.runs import stops
 from mmrace.runs.judge import judges_of
 from mmrace.runs.profile import promoted_fields
 from mmrace.runs.program import Makers
@@ -94,8 +95,8 @@ class Explorer:
                 self._sample()
             self.now()
             self._prove()
-        except KeyboardInterrupt:
-            result.interrupted = True
+        except KeyboardInterrupt as error:
+            result.interrupted = stops.number_of(error)
             self.now()
         except UsageError as error:
             if not result.tally.runs:
@@ -109,7 +110,8 @@ class Explorer:
     def _prove(self) -> None:
         """Prove what was found; a proof that breaks is a trouble, and what is known stays."""
         try:
-            replays.prove(self.result, self.store, self.makers, self.hit)
+            with stops.interruptible():
+                replays.prove(self.result, self.store, self.makers, self.hit)
         except UsageError:
             raise
         except Exception as error:
@@ -199,7 +201,8 @@ class Explorer:
         visits = iter(walk)
         while not self.over() and (self.ask.runs is None or result.tally.runs < self.ask.runs):
             try:
-                visit = next(visits, None)
+                with stops.interruptible():
+                    visit = next(visits, None)
                 if visit is None:
                     covered.exhausted, covered.bound = walk.standing.exhausted, walk.standing.bound
                     return

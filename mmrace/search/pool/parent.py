@@ -19,6 +19,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import ModuleType, TracebackType
 
+from mmrace.runs import stops
 from mmrace.runtime.silence import Silence
 from mmrace.search.pool import ending
 from mmrace.search.pool.child import NO_POSITION, Orders, work
@@ -125,13 +126,14 @@ HUNG = "worker hung"
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Start a process with SIGINT blocked, so that Ctrl-C cannot hit it before it ignores the signal itself.
+    """Start a process with what asks to stop blocked, so that it is not hit before it ignores these signals itself.
 
-    The resource tracker is started first: on its first start it unblocks signals.
+    The resource tracker is started first, since that unblocks signals; it keeps SIGHUP blocked.
     """
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops.NUMBERS)
     try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, stops.NUMBERS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
