@@ -159,6 +159,8 @@ class FindingStore:
                 return False
             _sync_folder(self.folder)
         finally:
+            if old is not None and replaced.exists():
+                _hand_on(replaced, final, old)
             for folder in (temporary, replaced):
                 if folder.exists():
                     shutil.rmtree(folder, ignore_errors=True)
@@ -183,11 +185,6 @@ class FindingStore:
         }
         if self.text is not None:
             texts["summary.txt"] = visible(self.text(spec, result.verdict, findings, commands))
-        if old is not None:
-            with contextlib.suppress(UsageError):  # there were none
-                content = files.read_whole(final / kept.HITS, 2 * HITS_BYTES_MAX, what="file of hits", try_="")
-                texts[kept.HITS] = content.decode(errors="replace")
-            texts[kept.HITS] = texts.get(kept.HITS, "") + _hit_line(old.seed, old.command) + "\n"
         for name, text in texts.items():
             files.write_whole(folder / name, [text])
         _sync_folder(folder)
@@ -200,6 +197,17 @@ class FindingStore:
             if path.lstat().st_size > HITS_BYTES_MAX:
                 return
         files.append_line(path, _hit_line(spec.seed, spec.command()))
+
+
+def _hand_on(replaced: Path, final: Path, old: Kept) -> None:
+    """Count what a folder has, which gave way, as hits of the one in its place.  Called when no more can come to it."""
+    lines: list[str] = []
+    with contextlib.suppress(UsageError):  # there are none
+        content = files.read_whole(replaced / kept.HITS, 2 * HITS_BYTES_MAX, what="file of hits", try_="")
+        lines = content.decode(errors="replace").splitlines()
+    with contextlib.suppress(OSError):  # a full disk: the finding itself is kept
+        for line in [*lines, _hit_line(old.seed, old.command)]:
+            files.append_line(final / kept.HITS, line)
 
 
 def _hit_line(seed: int, command: str) -> str:
