@@ -64,7 +64,7 @@ PARTS = (
     Part("four", 11, ((*STRESS, "four", "--for", "10m", "--no-canaries"),)),
     Part("walks", 25, (("stress/bench/exhaustive.py", "--seconds", "1500", "--strict", *WHOLE_WALKS),)),
     Part("hunts", 12, (("stress/bench/hunts.py", "--strategies", "portfolio", "--cpu", "--strict"),)),
-    Part("signals", 8, (("stress/interrupting.py",),)),
+    Part("signals", 12, (("stress/interrupting.py",),)),
     Part("classes", 4, (("stress/bench/classes.py", "--schedules", "2000", "--seconds", "0"),)),
 )
 
