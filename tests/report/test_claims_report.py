@@ -53,6 +53,7 @@ def test_report_of_claims() -> None:
     made = result()
     made.failures.append(Failure(spec_of(SETTINGS["sync"], 1, 9), "deadlock: cycle"))
     made.troubles.append("mmrace bug: [a line] of it")
+    made.losses["was ended by SIGKILL during a run, from outside"] = 2
     show(made, shown)
     compare("claims.txt", text(shown))
 
