@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace.runtime.errors import SHOWN_MAX, NondeterminismError, UsageError, unknown
+from mmrace.runtime.errors import LISTED_MAX, SHOWN_MAX, NondeterminismError, UsageError, unknown
 from mmrace.runtime.noise import Noise
 
 MANY = [f"name-{i}" for i in range(LISTED_MAX + 1)]
