@@ -10,6 +10,7 @@ from mmrace.report.finding import SCENARIO, summary_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import conclude, say
 from mmrace.runs.spec import RunResult
+from mmrace.runtime.strategy import Followed
 
 
 def show_run(result: RunResult, console: Console, *, record: str = "", remark: str = "") -> None:
@@ -21,6 +22,8 @@ def show_run(result: RunResult, console: Console, *, record: str = "", remark: s
     if result.findings:
         text = summary_text(result.spec, result.verdict, result.findings, [result.spec.command()])
         say(console, text.rstrip("\n"))
+    for line in followed_lines(result.followed, result.spec.strategy):
+        say(console, line)
     for oracle, reason in sorted(result.unknown.items()):
         say(console, f"unknown to {oracle}: {reason}")
     if record:
@@ -28,6 +31,14 @@ def show_run(result: RunResult, console: Console, *, record: str = "", remark: s
     if remark:
         say(console, remark)
     conclude(console, result.verdict)
+
+
+def followed_lines(followed: Followed | None, strategy: str) -> list[str]:
+    """Say how much of the schedule that its strategy was given a run was."""
+    if followed is None:
+        return []
+    name = strategy.partition(":")[0]
+    return [f"{name} followed {count(followed.done)} of {count(followed.of)} {followed.what}", *followed.left]
 
 
 def show_replay(result: RunResult, recorded: Sequence[str], console: Console) -> None:

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from mmrace.runs.chosen import Chosen
-from mmrace.runs.judge import judge
+from mmrace.runs.judge import followed_in, judge
 from mmrace.runs.play import play
 from mmrace.runs.profile import NO_FIELD
 from mmrace.runs.program import Makers, Program
@@ -24,7 +24,9 @@ def follow(program: Program, spec: RunSpec, record: Record) -> Record:
     header = record.header
     promoted = header.get("promoted")
     fields = None if promoted is None else frozenset(promoted)
-    chosen = Chosen(StrictReplay(record), fields, header.get("profile"), header.get("corpus"))
+    chosen = Chosen(
+        StrictReplay(record), fields, header.get("profile"), header.get("corpus"), followed=followed_in(record)
+    )
     with play(program, spec, chosen, sites=True) as again:
         return again.record
 

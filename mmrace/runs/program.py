@@ -54,6 +54,10 @@ class Program(Protocol):
         """Return what the record's header says of the program beyond its text."""
         return {}
 
+    def empty(self) -> str:
+        """Say why a run plays nobody, "" if it plays somebody."""
+        return ""
+
     def advice(self) -> str:
         """Say what to do about a run that passes its bound."""
         return "bound its loops, or let them wait for a change (until_changed, wait_event)"

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import Followed
 from mmrace.strategies import registry
 from mmrace.strategies.feedback import Shown
 
@@ -75,7 +76,8 @@ class RunSpec:
 class RunResult:
     """What came of one run.
 
-    Attributes: record: of a run that did not pass, or if it was asked for.  digest (of the class), exercised (at some
+    Attributes: record: of a run that did not pass, or if it was asked for.  followed: how much of the schedule that its
+    strategy was given it was, if that was given one.  digest (of the class), exercised (at some
     point two tasks could go on), profile, shown: of runs of an exploration only.
     """
 
@@ -93,6 +95,7 @@ class RunResult:
     exercised: bool = False
     profile: str | None = None
     shown: Shown | None = None
+    followed: Followed | None = None
 
 
 def derive(seed: int, *names: object) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import NOTHING
+from mmrace.runtime.strategy import Followed
 from mmrace.search.explore.ask import Ask
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
 from mmrace.strategies.order.classes import Classes
@@ -44,6 +45,8 @@ class Exploration:
     """strategy -> [schedules, classes that it was the first to meet]."""
     promoted: tuple[str, ...] | None = None
     profile: str | None = None
+    followed: Followed | None = None
+    """How much of the schedule that its strategy was given the last run was."""
     exercised: bool = False
     """Whether some run had a point at which two tasks could go on."""
     troubles: list[Trouble] = field(default_factory=list)
