@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mmrace.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from mmrace.api import Explored, explore
 
-__version__ = "0.1.0"
 __all__ = ["Explored", "explore"]
 
 

@@ -10,6 +10,7 @@ from mmrace.report.finding import SCENARIO, summary_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import conclude, say
 from mmrace.runs.spec import RunResult
+from mmrace.runtime.errors import DIFFERENCES_SHOWN
 from mmrace.runtime.strategy import Followed
 
 
@@ -46,7 +47,9 @@ def show_replay(result: RunResult, recorded: Sequence[str], console: Console) ->
     found = [finding.signature for finding in result.findings]
     if sorted(found) == sorted(recorded):
         remark = "the same findings as recorded" if found else "no finding, as recorded"
+        if result.rejudged:
+            remark = f"judged otherwise: {'; '.join(result.rejudged[:DIFFERENCES_SHOWN])}"
     else:
         was, now = (", ".join(names) or "nothing" for names in (recorded, found))
         remark = f"judged otherwise: recorded {was}, now {now}; the oracles have changed"
-    show_run(result, console, remark=f"replay: every op as recorded; {remark}")
+    show_run(result, console, remark="\n".join([*result.told, f"replay: every op as recorded; {remark}"]))

@@ -1,6 +1,9 @@
 """Follow a record strictly: the run of its spec again, op by op, with sites; and judge it again.
 
-Invariant: what comes back did exactly the recorded ops in the recorded order (`replay.StrictReplay`).
+A replay also compares what the record says beside its ops (`differences.py`), and asks the strategy and the seed that
+it names once more, whether they choose this run.  Invariant: what comes back did exactly the recorded ops in the
+recorded order (`replay.StrictReplay`).  Not asked again: a walk, whose runs depend on the ones before, and a strategy
+of a file that nobody loaded.
 """
 
 from __future__ import annotations
@@ -9,13 +12,15 @@ import time
 from typing import Any
 
 from mmrace.runs.chosen import Chosen
+from mmrace.runs.differences import OF_VERSION, differences, is_of_another_version, of_verdicts
+from mmrace.runs.drawn import draw_again
 from mmrace.runs.judge import followed_in, judge
 from mmrace.runs.play import play
 from mmrace.runs.profile import NO_FIELD
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
 
 
@@ -49,20 +54,35 @@ def with_sites(result: RunResult, makers: Makers) -> Record:
 def replay_record(path: str, makers: Makers) -> RunResult:
     """Replay a record strictly and judge it again.
 
-    Raises UsageError for a record that cannot be replayed, NondeterminismError at the first difference.
+    Raises UsageError for a record that cannot be replayed, NondeterminismError if anything is not as recorded.
     """
     return replay(Record.read(path), makers)
 
 
-def replay(record: Record, makers: Makers) -> RunResult:
-    """Replay a record that was read; see `replay_record`."""
+def replay(record: Record, makers: Makers, *, draw: bool = False) -> RunResult:
+    """Replay a record that was read; see `replay_record`.
+
+    Args: draw: ask the strategy and the seed again too, which takes as long as the replay does.
+    """
     spec = spec_of(record, makers)
     _refuse_older(record, spec)
     program = makers.program(spec)
     began = time.perf_counter()
     again = follow(program, spec, record)
-    result = judge(program, spec, again, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    found, told = differences(record, again), []
+    if draw:
+        more, why = draw_again(program, spec, record)
+        found += more
+        told += [why] if why else []
+    excused = OF_VERSION if is_of_another_version(record) else frozenset()
+    hard = [str(difference) for difference in found if difference.subject not in excused]
+    if hard:
+        raise NotAsRecorded(hard)
+    result = judge(program, spec, again, seconds)
     result.record = again
+    result.told = [*told, *(f"not as recorded, of another version: {difference}" for difference in found)]
+    result.rejudged = list(map(str, of_verdicts(record, again)))
     return result
 
 

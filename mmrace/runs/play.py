@@ -26,6 +26,7 @@ from mmrace.runtime.crash import ABORT
 from mmrace.runtime.errors import UsageError, Violation
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import Followed
+from mmrace.version import __version__
 
 Watch = Callable[[Controlled], object]
 """Called with the engine before the run, to watch it."""
@@ -70,7 +71,7 @@ class Play:
         return {
             "maker": spec.maker,
             "program": spec.program,
-            "digest": spec.digest,
+            "digest": program.digest,
             "params": dict(program.params),
             "given": dict(spec.params),
             "variant": spec.variant,
@@ -87,7 +88,7 @@ class Play:
             "profile": None if chosen is None else chosen.profile,
             "corpus": None if chosen is None else chosen.corpus,
             "followed": None if followed is None else followed._asdict(),
-            "host": {"python": sys.version.split()[0], "machine": platform.machine()},
+            "host": {"python": sys.version.split()[0], "machine": platform.machine(), "mmrace": __version__},
         }
 
 

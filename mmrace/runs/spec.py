@@ -77,8 +77,9 @@ class RunResult:
     """What came of one run.
 
     Attributes: record: of a run that did not pass, or if it was asked for.  followed: how much of the schedule that its
-    strategy was given it was, if that was given one.  digest (of the class), exercised (at some
-    point two tasks could go on), profile, shown: of runs of an exploration only.
+    strategy was given it was, if that was given one.  told, rejudged: of a replay: what could not be compared or differs
+    because another version made the record; how the verdict differs.  digest (of the class), exercised (at some point
+    two tasks could go on), profile, shown: of runs of an exploration only.
     """
 
     spec: RunSpec
@@ -96,6 +97,8 @@ class RunResult:
     profile: str | None = None
     shown: Shown | None = None
     followed: Followed | None = None
+    told: list[str] = field(default_factory=list)
+    rejudged: list[str] = field(default_factory=list)
 
 
 def derive(seed: int, *names: object) -> int:
