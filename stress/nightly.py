@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from mmrace.runtime import files
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".mmrace" / "nightly"
 SOURCES = ("mmrace", "stress", "tests", "tools", "pyproject.toml")
@@ -129,15 +131,14 @@ class Night:
 
     def _save(self) -> None:
         state = {"tree": self.tree, "parts": {name: asdict(done) for name, done in self.done.items()}}
-        written = self._state.with_suffix(".new")
-        written.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        written.replace(self._state)
+        files.write_whole(self._state, [json.dumps(state, indent=1), "\n"])
 
     # -- one part ---------------------------------------------------------------------------------------------------
 
     def _do(self, part: Part) -> Done:
         began, code = time.monotonic(), None
-        with self._log(part).open("w", encoding="utf-8") as log:
+        self._log(part).unlink(missing_ok=True)
+        with files.create(self._log(part)) as log:
             for command in part.commands:
                 print(f"$ python {' '.join(command)}", file=log, flush=True)
                 code = _ended(command, log, began + 60 * part.minutes - time.monotonic())

@@ -6,6 +6,7 @@ code only.  Not here: how the schedules are made.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from mmrace.claims.judges import Claim, Example, Part
@@ -68,6 +69,10 @@ class ClaimsResult:
     witnesses: dict[str, Witness] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+    trouble_codes: set[int] = field(default_factory=set)
+    losses: Counter[str] = field(default_factory=Counter)
+    """Workers that were lost: how -> how many."""
+    given_up: list[RunSpec] = field(default_factory=list)
     runs: int = 0
     cut: int = 0
     seconds: float = 0.0
@@ -136,7 +141,7 @@ class ClaimsResult:
         if self.broken or self.failures:
             return EXIT_FAIL
         if self.troubles:
-            return EXIT_INTERNAL
+            return EXIT_UNKNOWN if self.trouble_codes == {EXIT_UNKNOWN} else EXIT_INTERNAL
         unshown = any(self.verdict(part) == "not shown" for claim in self.claims for part in claim.parts)
         unproven = any(w.error or w.replayed < w.tried for w in self.witnesses.values())
         return EXIT_UNKNOWN if self.without_instance or unshown or unproven else EXIT_PASS

@@ -22,6 +22,7 @@ from mmrace.cli.records import replay, show
 from mmrace.cli.run import run
 from mmrace.cli.stress import stress
 from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_USAGE, MmraceError
+from mmrace.runtime.visible import visible
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -50,12 +51,12 @@ def main() -> NoReturn:
         click.echo("interrupted", err=True)
         code = EXIT_INTERRUPTED
     except MmraceError as error:
-        click.echo(f"mmrace: {error}", err=True)
+        click.echo(visible(f"mmrace: {error}"), err=True)
         code = error.exit_code
     except BrokenPipeError:  # the reader went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more at its exit
         code = EXIT_INTERNAL
     except Exception:
-        click.echo(f"mmrace bug:\n{traceback.format_exc()}", err=True)
+        click.echo(visible(f"mmrace bug:\n{traceback.format_exc()}"), err=True)
         code = EXIT_INTERNAL
     sys.exit(code)

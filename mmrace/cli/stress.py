@@ -16,6 +16,7 @@ from mmrace.report import campaign as campaign_report
 from mmrace.report import progress
 from mmrace.report.finding import summary_text
 from mmrace.runs import named
+from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
@@ -69,6 +70,7 @@ def stress(
 
 def _log_to(path: str) -> None:
     try:
+        files.check_growing(path)
         logger.add(path, level="INFO", serialize=True)
     except OSError as error:
         raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error

@@ -15,7 +15,7 @@ from mmrace.claims.judges import Part
 from mmrace.claims.programs import SETTINGS, repeat_command
 from mmrace.claims.result import ClaimsResult, Witness
 from mmrace.report.numbers import count, duration, runs
-from mmrace.report.terminal import TROUBLES_SHOWN_MAX, say, style, table
+from mmrace.report.terminal import TROUBLES_SHOWN_MAX, say, say_lost, style, table
 
 WIDTHS = (5, 42, 25, 0)  # in characters; 0: what is left
 FAILURES_SHOWN_MAX = 5
@@ -35,6 +35,7 @@ def show(result: ClaimsResult, console: Console, *, quiet: bool = False) -> None
         _programs(result, console)
     for failure in result.failures[:FAILURES_SHOWN_MAX]:
         say(console, f"A RUN FAILED ({failure.how}); repeat: {repeat_command(failure.spec)}")
+    say_lost(console, result.losses, result.given_up)
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
         say(console, f"trouble: {trouble}")
     say(console, _last(result))

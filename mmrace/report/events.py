@@ -15,6 +15,7 @@ from rich.table import Table
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import NOTE, SHIFT
 from mmrace.runtime.record import Record
+from mmrace.runtime.visible import one_line
 from mmrace.runtime.wording import deed_text, plain
 
 
@@ -34,7 +35,7 @@ def rows(
         name = " ".join(str(plain(fact)) for fact in facts) if op == NOTE else record.lane_name(op >> SHIFT)
         if not wanted or any(part in name for part in wanted):
             site = (sites[i] or "") if i < len(sites) else ""
-            found.append((i, record.task_name(task), deed_text(event, record), site))
+            found.append((i, one_line(record.task_name(task)), deed_text(event, record), one_line(site)))
     if first is not None:
         found = [row for row in found if row[0] >= first][:last]
     yield from found[-last:] if last else found

@@ -59,6 +59,7 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float, witho
         unknown=unknown,
         record=record,
         followed=followed,
+        raced=frozenset().union(*(judgement.raced for judgement in judgements)),
     )
 
 

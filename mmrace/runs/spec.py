@@ -76,10 +76,11 @@ class RunSpec:
 class RunResult:
     """What came of one run.
 
-    Attributes: record: of a run that did not pass, or if it was asked for.  followed: how much of the schedule that its
-    strategy was given it was, if that was given one.  told, rejudged: of a replay: what could not be compared or differs
-    because another version made the record; how the verdict differs.  digest (of the class), exercised (at some point
-    two tasks could go on), profile, shown: of runs of an exploration only.
+    Attributes: record: of a run that did not pass, or if it was asked for.  raced: plain fields that race, as far as
+    the data race judge was asked.  followed: how much of the schedule that its strategy was given it was, if that was
+    given one.  told, rejudged: of a replay: what could not be compared or differs because another version made the
+    record; how the verdict differs.  digest (of the class), exercised (at some point two tasks could go on), profile,
+    shown: of runs of an exploration only.
     """
 
     spec: RunSpec
@@ -92,6 +93,7 @@ class RunResult:
     marks: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     record: Record | None = None
+    raced: frozenset[str] = frozenset()
     digest: int | None = None
     exercised: bool = False
     profile: str | None = None

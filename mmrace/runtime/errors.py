@@ -106,6 +106,22 @@ class NotAsRecorded(NondeterminismError):
         Exception.__init__(self, "\n".join([head, *lines]))
 
 
+class MachineError(MmraceError):
+    """The machine gave out: it has no thread, or process, for a run.  Nothing can be said of the program.
+
+    Args: what: there is none of.  cause: as the system puts it.
+    """
+
+    exit_code = EXIT_UNKNOWN
+
+    def __init__(self, what: str, cause: str) -> None:
+        self.what, self.cause = what, cause
+        super().__init__(
+            f"UNKNOWN: the machine has no {what} left: {cause}; try: fewer --jobs, fewer tasks, or a higher limit "
+            "(ulimit -u, the pids of the container)"
+        )
+
+
 class InternalError(MmraceError):
     """A bug of mmrace itself."""
 

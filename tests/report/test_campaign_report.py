@@ -84,7 +84,9 @@ def failed() -> CampaignResult:
     result.hits.add(Hit(other, SPEC, "main", 4, Saved(error="OSError: [Errno 28] No space left on device")))
     result.troubles.append(Trouble(4, "mmrace bug: a lock that was free could not be taken", SPEC))
     result.given_up.append(SPEC)
-    result.deaths = 2
+    result.losses.update(
+        {"ended with exit code 3 during a run": 2, "was ended by SIGKILL during a run, from outside": 1}
+    )
     return result
 
 

@@ -61,6 +61,16 @@ def test_a_sampled_exploration_says_what_it_saw_and_what_is_left() -> None:
     assert last(made()) == "PASS over 100 schedules, 55 classes; not exhaustive"
 
 
+def test_switch_points_that_had_to_be_looked_for_are_told_with_the_schedule_that_had_them_first() -> None:
+    result = made()
+    result.since, result.looks = {4: ("Page.words", "Slot.page"), 1024: ("Box.x",)}, 24
+    known = "Page.words, Slot.page (from schedule 4 on); Box.x (from schedule 1,024 on)"
+    assert f"switch points: {known}; all accesses in 24 schedules that looked for races" in shown(result)
+    result = made()
+    result.promoted, result.looks = (), 4
+    assert "switch points: none is known to race; all accesses in 4 schedules that looked for races" in shown(result)
+
+
 @pytest.mark.parametrize(
     ("covered", "line"),
     [

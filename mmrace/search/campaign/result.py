@@ -6,6 +6,7 @@ outcomes come back does not matter.  Not here: text, which `report/` makes.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from mmrace.runs.spec import RunResult, RunSpec
@@ -53,7 +54,8 @@ class CampaignResult:
     hits: Hits = field(default_factory=Hits)
     troubles: list[Trouble] = field(default_factory=list)
     workers: dict[str, WorkerLife] = field(default_factory=dict)
-    deaths: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
+    """Workers that were lost: how -> how many."""
     given_up: list[RunSpec] = field(default_factory=list)
     marks_known: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -1,16 +1,17 @@
 """Explore one program: draw schedules in a pool, or walk its tree here; count classes, keep findings.
 
-Schedule i of a sampling strategy is a function of (seed, i, profile), whatever `--jobs` says; under feedback, of (seed,
-i, corpus), and a generation waits for the one before.  A systematic search depends on its own last run and is made in
-this process.  At the end each finding's record is replayed strictly, and for each predicted deadlock a search tries to
-make it happen (`replays.py`).  Invariant: Ctrl-C, a dead worker and a run that breaks mmrace end with everything known
-so far in the result.
+Schedule i of a sampling strategy is a function of (seed, i, profile, switch points), whatever `--jobs` says; under
+feedback, of a corpus too.  Switch points (`promotion.py`) and corpora (`generations.py`) come from the generation of
+schedules before, which is waited for.  A systematic search depends on its own last run and is made in this process.
+At the end each finding's record is replayed strictly, and for each predicted deadlock a search tries to make it happen
+(`replays.py`).  Invariant: Ctrl-C, a dead worker and a run that breaks mmrace end with everything known so far in the
+result.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from typing import Protocol
 from loguru import logger
 
 from mmrace.runs import loading
-from mmrace.runs.profile import NO_FIELD, promoted_fields
+from mmrace.runs.profile import promoted_fields
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunSpec, derive
 from mmrace.runs.store import FindingStore, Saved, Text
@@ -30,6 +31,7 @@ from mmrace.search.explore import replays
 from mmrace.search.explore.ask import Ask, check, check_judges
 from mmrace.search.explore.generations import Loop
 from mmrace.search.explore.one import explore_one, judge_visit
+from mmrace.search.explore.promotion import LOOK, Promotion
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.explore.walk import Walk
 from mmrace.search.pool.contract import Lost, Pool
@@ -80,6 +82,11 @@ class Explorer:
         self.program = makers.program(ask.spec(ask.strategy, ask.seed))
         check_judges(ask.without, self.program.judges)
         self.result = Exploration(ask)
+        self.promotion = Promotion(ask)
+        if not ask.systematic:
+            learning = self.promotion.learning
+            self.result.take_promoted(() if learning else promoted_fields(self.program, ask.promote))
+        self.pace = Pace()
         self.store = FindingStore(folder / "findings", text)
         self._began = self._told = clock()
 
@@ -143,6 +150,8 @@ class Explorer:
             self.trouble(*outcome.trouble, job.spec)
             return
         result.tally.add(run)
+        result.looks += self.promotion.is_look(job.index)
+        self.promotion.name(run.raced)
         result.exercised |= run.exercised
         result.profile = result.profile or run.profile
         result.followed = run.followed or result.followed
@@ -173,39 +182,52 @@ class Explorer:
     # -- sampling ---------------------------------------------------------------------------------------------------
 
     def spec(self, index: int) -> RunSpec:
-        """Return the spec of schedule `index`."""
-        ask = self.ask
-        return ask.spec(registry.member_by_turn(ask.strategy, index), derive(ask.seed, "schedule", index))
+        """Return the spec of schedule `index`, whose generation has begun; under feedback, of its look only."""
+        ask, promotion = self.ask, self.promotion
+        seed = derive(ask.seed, "schedule", index)
+        if promotion.is_look(index):
+            return replace(ask.spec(LOOK, seed), promote="all")
+        return self._drawn(registry.member_by_turn(ask.strategy, promotion.turn(index)), seed)
+
+    def _drawn(self, strategy: str, seed: int) -> RunSpec:
+        """Return the spec of a schedule that is no look."""
+        spec = self.ask.spec(strategy, seed)
+        return replace(spec, promote=self.promotion.text) if self.promotion.learning else spec
 
     def pool(self) -> AbstractContextManager[Pool]:
         """Return who draws schedules: processes, or for 0 jobs this process."""
-        run = partial(explore_one, makers=self.makers, without=self.ask.without)
+        run = partial(explore_one, makers=self.makers, without=self.ask.without, naming=self.promotion.learning)
         making = Making(run, self.store)
         return ProcessPool(self.ask.jobs, making) if self.ask.jobs else InlinePool(making)
 
     def _sample(self) -> None:
-        ask = self.ask
-        fields = promoted_fields(self.program, ask.promote)
-        if fields is not None:  # named from here on, so that no worker has to find them again
-            self.result.promoted = tuple(sorted(fields))
-            self.ask = ask = replace(ask, promote=",".join(self.result.promoted) or NO_FIELD)
+        """Draw schedules, generation after generation, each from what the ones before showed."""
+        runs, promotion = self.ask.runs, self.promotion
+        loop = Loop(self.ask.strategy, self._of_loop, self.folder) if is_feedback(self.ask.strategy) else None
+        shown: dict[int, Shown] = {}
+        start = 0
         with self.pool() as pool:
-            if is_feedback(ask.strategy):
-                self._generations(pool)
-            else:
-                indices = count() if ask.runs is None else range(ask.runs)
-                drive(pool, Draws(self, (Job("main", "", i, self.spec(i)) for i in indices)))
+            while runs is None or start < runs:
+                turns = None if loop is None else loop.indices(None if runs is None else promotion.turn(runs))
+                ends = [runs, promotion.end(start), None if turns is None else promotion.index_of(turns.stop)]
+                stop = min((end for end in ends if end is not None), default=None)
+                drive(pool, Draws(self, start, stop, loop, shown))
+                if stop is None or self.over() or self.result.troubles:
+                    return
+                if stop == promotion.end(start):
+                    self._promote(stop)
+                if loop is not None and turns and promotion.turn(stop) == turns.stop:
+                    loop.learn([shown.pop(turn, NOTHING) for turn in turns])
+                start = stop
 
-    def _generations(self, pool: Pool) -> None:
-        """Sample generation after generation, each from what the one before showed."""
-        ask = self.ask
-        loop = Loop(ask.strategy, lambda text: ask.spec(text, ask.seed), self.folder)
-        while indices := loop.indices(ask.runs):
-            draws = Draws(self, (Job("main", "", i, loop.spec(i)) for i in indices))
-            drive(pool, draws)
-            if self.over() or self.result.troubles:
-                return
-            loop.learn([draws.shown.get(index, NOTHING) for index in indices])
+    def _of_loop(self, strategy: str) -> RunSpec:
+        """Return the spec of a schedule whose seed is in its strategy's text."""
+        return self._drawn(strategy, self.ask.seed)
+
+    def _promote(self, index: int) -> None:
+        """Go on with the switch points that the schedules before `index` showed."""
+        self.promotion.learn(index)
+        self.result.take_promoted(self.promotion.fields, self.promotion.since)
 
     # -- walking ----------------------------------------------------------------------------------------------------
 
@@ -244,13 +266,25 @@ class Explorer:
 
 
 class Draws(Source):
-    """Schedules that are drawn, as a source of runs.  `shown`: what each showed, under feedback."""
+    """Schedules that are drawn, as a source of runs: those from `start` on, before `stop` if that is not None.
 
-    def __init__(self, explorer: Explorer, jobs: Iterator[Job]) -> None:
-        self.explorer = explorer
-        self.queue = Queue(jobs)
-        self.pace = Pace()
-        self.shown: dict[int, Shown] = {}
+    Args: loop: of feedback, which makes their specs; None: the exploration does.  shown: takes what each showed, by its
+    turn.
+    """
+
+    def __init__(
+        self, explorer: Explorer, start: int, stop: int | None, loop: Loop | None, shown: dict[int, Shown]
+    ) -> None:
+        self.explorer, self.loop, self.shown = explorer, loop, shown
+        self.left = None if stop is None else stop - start
+        indices = count(start) if stop is None else range(start, stop)
+        self.queue = Queue(Job("main", "", index, self._spec(index)) for index in indices)
+
+    def _spec(self, index: int) -> RunSpec:
+        promotion = self.explorer.promotion
+        if self.loop is None or promotion.is_look(index):
+            return self.explorer.spec(index)
+        return self.loop.spec(promotion.turn(index))
 
     def over(self) -> bool:
         """Say whether the exploration is over."""
@@ -264,26 +298,45 @@ class Draws(Source):
         """Return the next schedules; none after a trouble."""
         if self.explorer.result.troubles:
             return None
-        jobs = self.queue.next(self.pace.size())
+        jobs = self.queue.next(self._size())
+        if self.left is not None:
+            self.left -= len(jobs)
         return Batch(tuple(jobs), stop_at_failure=self.explorer.ask.until_found) if jobs else None
+
+    def _size(self) -> int:
+        """Return how many schedules to hand out: towards the end few, so that all workers come to it at once."""
+        size = self.explorer.pace.size()
+        if self.left is None:
+            return size
+        return max(1, min(size, self.left // (2 * max(1, self.explorer.ask.jobs))))
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Count a schedule."""
         if outcome.result is not None:
-            self.pace.took(outcome.result.seconds)
+            self.explorer.pace.took(outcome.result.seconds)
             if outcome.result.shown is not None:
-                self.shown[job.index] = outcome.result.shown
+                self.shown[self.explorer.promotion.turn(job.index)] = outcome.result.shown
         self.explorer.take(job, outcome)
 
     def give_back(self, batch: Batch, undone: list[Job]) -> None:
         """Hand undone schedules out again, first."""
         self.queue.give_back(undone)
+        if self.left is not None:
+            self.left += len(undone)
 
     def buried(self, lost: Lost) -> None:
-        """A worker died or hung: if that was during a run it is a finding."""
-        self.explorer.result.deaths += 1
-        if lost.culprit is not None:
+        """A worker died or hung: if that was during a run, and not from outside, it is a finding."""
+        self.explorer.result.losses[lost.told] += 1
+        if lost.culprit is not None and not lost.outside:
             self.explorer.hit(hit_of_lost(lost.culprit, lost, self.explorer.store))
+
+    def unstarted(self, why: str) -> None:
+        """Note that a worker could not be started."""
+        self.explorer.result.losses[why] += 1
+
+    def give_up(self, job: Job) -> None:
+        """Do without a schedule that no worker survives."""
+        self.explorer.result.given_up.append(job.spec)
 
     def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
         """Note it."""

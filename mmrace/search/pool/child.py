@@ -1,8 +1,8 @@
 """The worker's side: one process that makes runs, one after the other, and tells what came of them.
 
 Messages to the parent: ("done", [(position, Outcome)]), ("end", Health), and nothing else.  Passed runs wait and go
-out together; a failed one goes at once.  Which run is being made is told by a shared number, not by a message: it
-costs nothing, and it is still there when the worker is not.
+out together; a failed one goes at once.  Which run is being made, and how far it is, is told by shared numbers
+(`heart.py`), not by messages: it costs nothing, and they are still there when the worker is not.
 Invariant: a worker of a controlled engine is pinned to one core before its first thread exists (threads inherit it; a
 gate that moves between cores takes two to three times as long).
 """
@@ -12,19 +12,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import MutableSequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TypeAlias
 
 from mmrace.search.pool.health import health
+from mmrace.search.pool.heart import POSITION, STOP, TURNS, Heart, Pulse
 from mmrace.search.pool.inline import ends
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch, Outcome
 
-Pulse: TypeAlias = MutableSequence[int]
-"""Shared with the parent: [turns begun, position in the batch, asked to stop]."""
-TURNS, POSITION, STOP = 0, 1, 2
 NO_POSITION = -1
 
 FLUSH_SECONDS = 0.25  # the parent's view is never older; at thousands of runs a second it is some hundred messages less
@@ -43,6 +39,7 @@ def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     if orders.core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {orders.core})
+    Heart(pulse).start()
     try:
         while True:
             batch: Batch | None = connection.recv()
