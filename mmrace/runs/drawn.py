@@ -26,10 +26,10 @@ OF_A_WALK: Mapping[str, object] = dict.fromkeys((*CHOSEN, "promoted"))
 """What they are for a walk, which needs none of them and takes every plain access for a point."""
 
 
-def draw_again(program: Program, spec: RunSpec, record: Record) -> tuple[list[Difference], str]:
+def draw_again(program: Program, spec: RunSpec, record: Record, again: Record) -> tuple[list[Difference], str]:
     """Return what differs if the run is drawn afresh, and why it was not drawn, "" if it was.
 
-    Raises UsageError for a strategy that does not exist.
+    Args: again: the strict replay of `record`.  Raises UsageError for a strategy that does not exist.
     """
     missing = [path for path in spec.load if not loading.is_loaded(path)]
     if missing:
@@ -45,7 +45,7 @@ def draw_again(program: Program, spec: RunSpec, record: Record) -> tuple[list[Di
     with play(program, spec, chosen) as played:
         drawn = played.record
     found = _of_header(record, {key: drawn.header[key] for key in CHOSEN})
-    other = next(of_events(record, drawn), None)
+    other = next(of_events(again, drawn), None)
     if other is not None:
         text = f"{spec.strategy} with seed {spec.seed} makes another run, with {other.now} there"
         found.append(Difference("strategy and seed", f"{other.recorded} as {other.what}", text))

@@ -72,7 +72,7 @@ def replay(record: Record, makers: Makers, *, draw: bool = False) -> RunResult:
     seconds = time.perf_counter() - began
     found, told = differences(record, again), []
     if draw:
-        more, why = draw_again(program, spec, record)
+        more, why = draw_again(program, spec, record, again)
         found += more
         told += [why] if why else []
     excused = OF_VERSION if is_of_another_version(record) else frozenset()
@@ -99,6 +99,8 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
         kind = header.get("maker", "scenario")
         name = header["program"] if "program" in header else header["scenario"]
         given = header.get("given")
+        if header["strategy"] is None:
+            raise TypeError(f"no strategy under {header['engine']}")
         params = makers.of(kind).given(name, header["params"]) if given is None else tuple(sorted(given.items()))
         return RunSpec(
             program=name,
