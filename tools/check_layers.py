@@ -64,7 +64,7 @@ LAYERS: dict[str, Layer] = {
     "report": _layer(f"runtime oracles/general runs {_SEARCH} claims", "rich"),
     "cli": _layer(f"{_ALL} claims report installed", "click rich loguru"),
     "pytest_plugin": _layer(f"{_ALL} report", "pytest loguru"),
-    "installed": _layer(_ALL),
+    "installed": _layer(f"{_ALL} claims"),
     "api": _layer(f"runtime oracles/general runs {_SEARCH} installed", "loguru"),
     "examples": _layer("runtime"),
     "__main__": _layer("cli"),

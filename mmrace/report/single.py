@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from mmrace.oracles.general.judgement import Fact
 from mmrace.report.finding import SCENARIO, summary_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import conclude, say
@@ -42,6 +43,17 @@ def followed_lines(followed: Followed | None, strategy: str) -> list[str]:
     return [f"{name} followed {count(followed.done)} of {count(followed.of)} {followed.what}", *followed.left]
 
 
+def claim_lines(claim: Mapping[str, Fact] | None) -> list[str]:
+    """Say what a witness says of its claim, judged again."""
+    if claim is None:
+        return []
+    steps = claim["steps"]
+    assert isinstance(steps, list)
+    at = f" (steps {', '.join(map(str, steps))})" if steps else ""
+    title = f": {claim['title']}{at}" if claim["title"] else ""
+    return [f"claim {claim['part']}, judged again on this run: {claim['verdict']}{title}"]
+
+
 def show_replay(result: RunResult, recorded: Sequence[str], console: Console) -> None:
     """Print whether a replay found what its record has.  `recorded`: the signatures in the record."""
     found = [finding.signature for finding in result.findings]
@@ -52,4 +64,5 @@ def show_replay(result: RunResult, recorded: Sequence[str], console: Console) ->
     else:
         was, now = (", ".join(names) or "nothing" for names in (recorded, found))
         remark = f"judged otherwise: recorded {was}, now {now}; the oracles have changed"
-    show_run(result, console, remark="\n".join([*result.told, f"replay: every op as recorded; {remark}"]))
+    told = [*claim_lines(result.claim), *result.told]
+    show_run(result, console, remark="\n".join([*told, f"replay: every op as recorded; {remark}"]))

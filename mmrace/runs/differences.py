@@ -81,6 +81,8 @@ def of_verdicts(recorded: Record, now: Record) -> Iterator[Difference]:
         if all(isinstance(side, dict) for side in checked):
             both = checked[0].keys() & checked[1].keys()
             before["checked"], after["checked"] = ({name: side[name] for name in both} for side in checked)
+        if "claim" not in after:  # nobody here judges claims
+            before.pop("claim", None)
         yield from between("verdict", before, {key: value for key, value in after.items() if key in before})
 
 

@@ -9,8 +9,10 @@ of a file that nobody loaded.
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
+from mmrace.oracles.general.judgement import Fact
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.differences import OF_VERSION, differences, is_of_another_version, of_verdicts
 from mmrace.runs.drawn import draw_again
@@ -22,6 +24,9 @@ from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
+
+JudgeClaim: TypeAlias = Callable[[Record, str], Mapping[str, Fact]]
+"""(record, name of a part of a claim) -> what the record says of it."""
 
 
 def follow(program: Program, spec: RunSpec, record: Record) -> Record:
@@ -59,10 +64,11 @@ def replay_record(path: str, makers: Makers) -> RunResult:
     return replay(Record.read(path), makers)
 
 
-def replay(record: Record, makers: Makers, *, draw: bool = False) -> RunResult:
+def replay(record: Record, makers: Makers, *, draw: bool = False, judge_claim: JudgeClaim | None = None) -> RunResult:
     """Replay a record that was read; see `replay_record`.
 
-    Args: draw: ask the strategy and the seed again too, which takes as long as the replay does.
+    Args: draw: ask strategy and seed again too, which takes as long as the replay.  judge_claim: who judges
+    the claim that a witness is of, as its header says.
     """
     spec = spec_of(record, makers)
     _refuse_older(record, spec)
@@ -82,6 +88,10 @@ def replay(record: Record, makers: Makers, *, draw: bool = False) -> RunResult:
     result = judge(program, spec, again, seconds)
     result.record = again
     result.told = [*told, *(f"not as recorded, of another version: {difference}" for difference in found)]
+    claim = record.header.get("claim")
+    if claim is not None and judge_claim is not None:
+        result.claim = again.verdict["claim"] = judge_claim(again, claim)
+        again.header["claim"] = claim
     result.rejudged = list(map(str, of_verdicts(record, again)))
     return result
 
