@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from mmrace import cli, installed
+from mmrace.examples import two_locks
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import record_file
-from mmrace.runtime.errors import EXIT_NONDETERMINISM, EXIT_PASS, EXIT_USAGE
+from mmrace.runtime.errors import EXIT_FAIL, EXIT_NONDETERMINISM, EXIT_PASS, EXIT_UNKNOWN, EXIT_USAGE
 from mmrace.runtime.record import Record
+from mmrace.search.pool import cores
 from tests.runtime.test_files import NULL, ZERO, device
 
 RUN = ("run", "async-vs-commit", "--engine", "fiber", "--param", "idle=0", "--param", "rounds=1", "--record")
@@ -30,6 +32,7 @@ Command = Callable[..., int]
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command line in an empty folder; return the exit code."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cores, "pin", lambda engine: None)
 
     def go(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["mmrace", *words])
@@ -171,6 +174,28 @@ def test_a_record_is_read_from_a_pipe(command: Command, capsys: pytest.CaptureFi
 def _pour(descriptor: int, content: bytes) -> None:
     with open(descriptor, "wb") as out:
         out.write(content)
+
+
+def test_a_record_without_the_digest_of_its_program_has_nothing_executed(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("evil.py").write_text("open('executed', 'w')\ndef main(): pass\n")
+
+    def change(lines: list[Any]) -> None:
+        lines[0].update(maker="function", program=str(Path("evil.py").resolve()) + ":main", digest="", given={})
+
+    recorded(Path("x"), change)
+    assert command("replay", "x") == EXIT_USAGE
+    assert "digest" in capsys.readouterr().err
+    assert not Path("executed").exists()
+
+
+def test_replay_says_which_file_it_executes(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    program = f"{two_locks.__file__}:main"
+    assert command("run", program, "--engine", "fiber", "--record", "x") in (EXIT_PASS, EXIT_FAIL, EXIT_UNKNOWN)
+    capsys.readouterr()
+    command("replay", "x")
+    assert capsys.readouterr().out.startswith(f"program {program} (digest ")
 
 
 def test_a_header_makes_nobody_read_a_workload_that_the_scenario_does_not_take(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from mmrace.claims.judges import Claim, Example, Part
 from mmrace.claims.programs import SETTINGS, Setting
 from mmrace.runs.spec import RunSpec
-from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN
+from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_PASS, EXIT_SIGNALLED, EXIT_UNKNOWN
 
 CUT = "cut"
 """How a run ended that reached its bound."""
@@ -61,7 +61,10 @@ class Failure:
 
 @dataclass(slots=True)
 class ClaimsResult:
-    """What came of one call of the command.  `evidence`: part -> program -> what its schedules say."""
+    """What came of one call of the command.
+
+    `evidence`: part -> program -> what its schedules say.  `interrupted`: the signal that ended it, 0 if none did.
+    """
 
     claims: tuple[Claim, ...]
     seed: int
@@ -76,7 +79,7 @@ class ClaimsResult:
     runs: int = 0
     cut: int = 0
     seconds: float = 0.0
-    interrupted: bool = False
+    interrupted: int = 0
 
     def add_unfinished(self, spec: RunSpec, how: str) -> None:
         """Count a run that ended other than by finishing; unless it was cut, it failed."""
@@ -137,7 +140,7 @@ class ClaimsResult:
     def exit_code(self) -> int:
         """The exit code: of Ctrl-C, a broken part or failed run, trouble, something unknown, or PASS, in this order."""
         if self.interrupted:
-            return EXIT_INTERRUPTED
+            return EXIT_SIGNALLED + self.interrupted
         if self.broken or self.failures:
             return EXIT_FAIL
         if self.troubles:

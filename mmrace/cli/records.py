@@ -19,10 +19,12 @@ from mmrace.search.pool import cores
 def replay(record: str) -> None:
     """Follow RECORD strictly, op by op, and judge it again."""
     recorded = Record.read(record, stream=True)
+    console = terminal.console()
+    single.tell_executed(recorded.header, console)
     cores.pin("gate")
     result = installed.replay(recorded, record)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
-    single.show_replay(result, signatures, terminal.console())
+    single.show_replay(result, signatures, console)
     sys.exit(EXIT_OF[result.verdict])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
+from mmrace.report.columns import print_table
 from mmrace.report.finding import again_text, summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
@@ -15,6 +16,7 @@ from mmrace.report.terminal import (
     TROUBLES_SHOWN_MAX,
     conclude,
     finding_line,
+    interrupted,
     say,
     say_lost,
     style,
@@ -65,7 +67,7 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
             count(tally.counters["migrations.moved"]),
             escape(refusals(tally)),
         )
-    console.print(shown)
+    print_table(console, shown)
     unknown = result.total().unknown
     for reason, times in unknown.most_common(UNKNOWNS_SHOWN):
         say(console, f"unknown in {runs(times)} because of {reason}")
@@ -99,7 +101,7 @@ def _canaries(result: CampaignResult, console: Console) -> None:
         shown.add_row(
             escape(trial.canary.name), escape(trial.canary.oracle), found, count(trial.cap_runs), twin, escape(others)
         )
-    console.print(shown)
+    print_table(console, shown)
 
 
 def _workloads(result: CampaignResult, console: Console) -> None:
@@ -115,7 +117,7 @@ def _workloads(result: CampaignResult, console: Console) -> None:
                 shown.add_row(escape(action), count(counters[key]), count(performed), share(performed, counters[key]))
         kept, pairs = counters["workload.pairs_kept"], counters["workload.pairs"]
         shown.add_row("pairs in recorded order", count(pairs), count(kept), share(kept, pairs))
-        console.print(shown)
+        print_table(console, shown)
 
 
 def _marks(result: CampaignResult, console: Console) -> None:
@@ -143,7 +145,7 @@ def _workers(result: CampaignResult, console: Console) -> None:
         when, then, end = life.growth(result.seconds)
         growth = f"{(end - then) / 1024 / 1024:+.1f} MiB"
         shown.add_row(escape(name), duration(when), size(then), size(end), growth, str(life.stray_threads))
-    console.print(shown)
+    print_table(console, shown)
 
 
 def _findings(result: CampaignResult, console: Console) -> None:
@@ -196,7 +198,7 @@ def _verdict(result: CampaignResult, console: Console) -> None:
         for reason in result.unknown_because():
             say(console, f"unknown: {reason}")
     if result.interrupted:
-        say(console, "interrupted; this is what was known by then")
+        say(console, f"{interrupted(result.interrupted)}; this is what was known by then")
     found = sum(trial.found_after is not None for trial in result.trials)
     parts = [runs(total.runs), f"{count(total.ops)} ops", duration(result.seconds)]
     if result.trials:

@@ -14,7 +14,7 @@ from rich.console import Console
 from mmrace.report.finding import SCENARIO, summary_text, variant_text
 from mmrace.report.numbers import count, duration
 from mmrace.report.single import followed_lines
-from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, say, say_lost
+from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, interrupted, say, say_lost
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit
 
@@ -141,10 +141,11 @@ def _because(result: Exploration) -> str:
 
 def _covers(result: Exploration) -> str:
     if result.hits:
-        return f"{count(len(result.hits))} distinct finding{'' if len(result.hits) == 1 else 's'}"
+        found = f"{count(len(result.hits))} distinct finding{'' if len(result.hits) == 1 else 's'}"
+        return f"{found}; {interrupted(result.interrupted)}" if result.interrupted else found
     why = result.unknown_because()
     if result.interrupted:
-        return "interrupted" + (f"; {why}" if why else "")
+        return interrupted(result.interrupted) + (f"; {why}" if why else "")
     if result.troubles:
         return f"{count(len(result.troubles))} runs could not be made"
     if why:

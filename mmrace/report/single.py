@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -52,6 +53,13 @@ def claim_lines(claim: Mapping[str, Fact] | None) -> list[str]:
     at = f" (steps {', '.join(map(str, steps))})" if steps else ""
     title = f": {claim['title']}{at}" if claim["title"] else ""
     return [f"claim {claim['part']}, judged again on this run: {claim['verdict']}{title}"]
+
+
+def tell_executed(header: Mapping[str, Any], console: Console) -> None:
+    """Print which file of a user's a replay is about to execute, if any, before that happens."""
+    program, digest = header.get("program"), header.get("digest")
+    if program and digest:
+        say(console, f"program {program} (digest {digest})")
 
 
 def show_replay(result: RunResult, recorded: Sequence[str], console: Console) -> None:

@@ -6,6 +6,7 @@ obey in it is shown instead (`Screen`); a line is never broken, so that its comm
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -52,6 +53,11 @@ def style(verdict: str, text: str = "") -> str:
 def conclude(console: Console, verdict: str, text: str = "") -> None:
     """Print the last line of a report: the verdict, and what it rests on."""
     console.print(f"{style(verdict)}{escape(text)}", highlight=False, soft_wrap=True)
+
+
+def interrupted(number: int) -> str:
+    """Say what ended it early.  Args: number: of the signal."""
+    return "interrupted" if number == signal.SIGINT else f"interrupted by {signal.Signals(number).name}"
 
 
 def say_lost(console: Console, losses: Mapping[str, int], given_up: Iterable[RunSpec]) -> None:

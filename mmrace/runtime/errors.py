@@ -16,6 +16,8 @@ EXIT_NONDETERMINISM = 3
 EXIT_INTERNAL = 4
 EXIT_UNKNOWN = 5
 EXIT_INTERRUPTED = 130
+EXIT_SIGNALLED = 128
+"""Added to the number of the signal that ended it: 130 after Ctrl-C, 143 after SIGTERM, 141 if nobody reads stdout."""
 EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 """Exit code of each verdict."""
 

@@ -102,7 +102,7 @@ def test_an_exploration_that_proves_nothing_says_why() -> None:
 
 def test_an_interrupted_one_and_one_that_broke_say_so() -> None:
     result = made()
-    result.interrupted = True
+    result.interrupted = 2
     assert last(result) == "UNKNOWN interrupted"
     result = made()
     result.troubles.append(Trouble(EXIT_INTERNAL, "mmrace bug: [red]no markup[/]", ASK.spec("pos", 1)))
@@ -143,6 +143,22 @@ def test_a_prediction_says_what_became_of_it(met: str, text: str) -> None:
     result = found(made())
     result.realised["abc123"] = met
     assert text in shown(result)
+
+
+def test_lost_workers_are_told_with_how_and_when_and_what_none_survived() -> None:
+    result = made()
+    result.losses.update({"was ended by SIGKILL during a run, from outside": 2, "hung and was ended during a run": 1})
+    result.given_up.append(result.ask.spec("pos", 7))
+    text = shown(result, quiet=True)
+    assert "workers lost: 3, their runs were made again: was ended by SIGKILL during a run, from outside (2); " in text
+    assert "given up, no worker survived it: mmrace run alpha --engine fiber --seed 7" in text
+    assert last(result).startswith("PASS")
+
+
+def test_an_exploration_that_lost_many_schedules_proves_nothing() -> None:
+    result = made()
+    result.given_up += [result.ask.spec("pos", seed) for seed in range(10)]
+    assert last(result) == "UNKNOWN 10 of 100 runs could not be judged"
 
 
 def test_quiet_prints_findings_and_the_verdict_only() -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from loguru import logger
 
+from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore, Text, harness_finding
 from mmrace.runtime.errors import EXIT_USAGE
@@ -84,8 +85,8 @@ class Campaign(Source):
         with self.pool() as pool:
             try:
                 drive(pool, self)
-            except KeyboardInterrupt:
-                self.result.interrupted = True
+            except KeyboardInterrupt as error:
+                self.result.interrupted = stops.number_of(error)
             self._now()
         self._judge_threads()
         result = self.result

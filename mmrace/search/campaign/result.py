@@ -59,7 +59,7 @@ class CampaignResult:
     given_up: list[RunSpec] = field(default_factory=list)
     marks_known: tuple[str, ...] = ()
     seconds: float = 0.0
-    interrupted: bool = False
+    interrupted: int = 0
 
     def count(self, job: Job, result: RunResult) -> None:
         """Add a run of the unmodified protocol, or of the variant that the caller asked for."""
@@ -103,8 +103,10 @@ class CampaignResult:
             tally = self.scenarios.get(name, Tally())
             if not tally.runs:
                 reasons.append(f"{name}: no run")
-            elif tally.verdicts["UNKNOWN"] > UNKNOWN_SHARE_MAX * tally.runs:
-                reasons.append(f"{name}: {tally.verdicts['UNKNOWN']} of {tally.runs} runs could not be judged")
+                continue
+            unknown = tally.verdicts["UNKNOWN"] + sum(spec.program == name for spec in self.given_up)
+            if unknown > UNKNOWN_SHARE_MAX * tally.runs:
+                reasons.append(f"{name}: {unknown} of {tally.runs} runs could not be judged")
         reasons += [
             f"canary {trial.canary.name}: {trial.tried} of {trial.cap_runs} runs made, not found yet"
             for trial in self.trials

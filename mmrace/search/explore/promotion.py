@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmrace.runs.profile import RACING, promote_text
+from mmrace.runtime.errors import MmraceError
 from mmrace.search.explore.ask import Ask
 from mmrace.strategies import registry
 
@@ -81,4 +82,9 @@ def _switches_everywhere(strategy: str) -> bool:
     if registry.kind_of(strategy) != "sampler":
         return False
     sampler = registry.sampler(strategy)
-    return not sampler.profiled and sampler.strategy(lambda: 0.0, None).needs_sites
+    try:
+        return not sampler.profiled and sampler.strategy(lambda: 0.0, None).needs_sites
+    except MmraceError:
+        raise
+    except Exception:  # of a user's own: its first run says what is wrong with it
+        return False

@@ -63,7 +63,7 @@ class Exploration:
     given_up: list[RunSpec] = field(default_factory=list)
     """Schedules that no worker survived."""
     seconds: float = 0.0
-    interrupted: bool = False
+    interrupted: int = 0
 
     def take_promoted(self, fields: Collection[str] | None, since: Mapping[int, tuple[str, ...]] | None = None) -> None:
         """Note which plain fields are switch points now."""

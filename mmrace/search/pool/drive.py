@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from loguru import logger
 
+from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_UNKNOWN, MachineError
 from mmrace.search.pool.contract import Ended, Event, Lost, Pool
@@ -68,8 +69,8 @@ class Source:
 def drive(pool: Pool, source: Source) -> None:
     """Have a source's runs made until it has no more, or is over.
 
-    Ctrl-C lets the runs in progress end, takes what they give, and goes on as KeyboardInterrupt; a second one drops
-    them.
+    Ctrl-C, or another wish to stop (`runs/stops.py`), lets the runs in progress end, takes what they give, and goes on
+    as KeyboardInterrupt; a second one drops them.
     """
     driver = _Driver(pool, source)
     try:
@@ -95,6 +96,7 @@ class _Driver:
     def loop(self) -> None:
         pool, source = self.pool, self.source
         while True:
+            stops.check()
             if self.stopped or source.over():
                 pool.stop()
             else:

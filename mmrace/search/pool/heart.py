@@ -20,7 +20,8 @@ Pulse: TypeAlias = MutableSequence[int]
 """Shared with the parent: [turns begun, position in the batch, asked to stop, ops of the run in progress]."""
 TURNS, POSITION, STOP, OPS = 0, 1, 2, 3
 
-BEAT_SECONDS = 1.0  # a small part of what a run may take without an op
+NAME = "mmrace.heart"
+BEAT_SECONDS = 0.5  # a small part of what a run may take without an op
 
 
 class Heart:
@@ -45,9 +46,6 @@ class Heart:
         while True:
             self.beat()
             pause.wait(BEAT_SECONDS)
-
-
-NAME = "mmrace.heart"
 
 
 def beating() -> int:

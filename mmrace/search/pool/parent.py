@@ -17,16 +17,17 @@ from contextlib import contextmanager
 from multiprocessing import connection as connection_
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import ModuleType, TracebackType
 
+from mmrace.runs import stops
+from mmrace.runtime.silence import Silence
+from mmrace.search.pool import ending
 from mmrace.search.pool.child import NO_POSITION, Orders, work
 from mmrace.search.pool.contract import Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
 from mmrace.search.pool.heart import OPS, POSITION, STOP, TURNS, Pulse
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch
-from mmrace.search.pool.silence import Silence
 
 HANG_SECONDS = 120.0
 """A run that does no op for so long is hung: the free engine's own watchdog, and the one for what blocks outside the
@@ -94,7 +95,7 @@ class Process:
         silent = self._silence.look(now, (turns, self.pulse[OPS]))
         if silent <= (limit if turns else max(limit, BOOT_SECONDS)):
             return False
-        if _is_stopped(self.process.pid):
+        if ending.is_stopped(self.process.pid):
             self._silence.forgive()
             return False
         return True
@@ -102,55 +103,37 @@ class Process:
     def lost(self, rule: str) -> Lost:
         """Bury the process: nothing more can come from it."""
         batch, self.batch = self.batch, None
+        if rule == DIED:  # its pipe may be closed before it is gone, and how it went is its own to say
+            self.process.join(JOIN_SECONDS)
+        died = not self.process.is_alive()
         self.process.kill()
         self.process.join(JOIN_SECONDS)
         self.connection.close()
         code = self.process.exitcode
-        how = "hung and was ended" if rule != DIED else _exit(code)
+        how = ending.told(code) if died else "hung and was ended"
         jobs = list(batch.jobs) if batch else []
         position = self.pulse[POSITION]
         culprit = jobs[position] if self.reported <= position < len(jobs) else None
         undone = [job for job in jobs[self.reported :] if job is not culprit]
         in_vain = not self.reported and position <= 0
-        outside = rule == DIED and code is not None and code < 0 and -code not in CRASHES
+        outside = died and ending.from_outside(code)
         return Lost(self.name, batch or Batch(()), culprit, undone, rule, how, in_vain, outside)
 
 
 DIED = "worker died"
 HUNG = "worker hung"
-CRASHES = frozenset(
-    {
-        signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP,
-    }
-)  # fmt: skip
-"""Signals by which a process ends of itself; by any other, somebody else ends it."""
-
-
-def _is_stopped(pid: int | None) -> bool:
-    """Say whether a process is stopped (Ctrl-Z, a debugger), and so cannot move; False where nobody can tell."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] in ("T", "t")
-
-
-def _exit(code: int | None) -> str:
-    if code is not None and code < 0:
-        with contextlib.suppress(ValueError):
-            return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Start a process with SIGINT blocked, so that Ctrl-C cannot hit it before it ignores the signal itself.
+    """Start a process with what asks to stop blocked, so that it is not hit before it ignores these signals itself.
 
-    The resource tracker is started first: on its first start it unblocks signals.
+    The resource tracker is started first, since that unblocks signals; it keeps SIGHUP blocked.
     """
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops.NUMBERS)
     try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, stops.NUMBERS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -171,6 +171,13 @@ def endless(spec: RunSpec, keep_record: bool) -> RunResult:
     return passing(spec, keep_record)
 
 
+def stuck(spec: RunSpec, keep_record: bool) -> RunResult:
+    """BUGGY: say so, and compute for ever."""
+    os.write(1, b"stuck\n")
+    while True:
+        pass
+
+
 def misused(spec: RunSpec, keep_record: bool) -> RunResult:
     """Refuse the spec."""
     raise UsageError(expected="a workload that exists", got=spec.workload, where="--workload")

@@ -103,7 +103,7 @@ def test_a_schedule_of_a_generation_is_drawn_again_from_its_corpus(tmp_path: Pat
 
 
 def test_a_corpus_that_cannot_be_read_or_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a corpus file"):
+    with pytest.raises(UsageError, match="corpus file"):
         Loop(f"feedback:corpus={tmp_path / 'none.json'}", lambda text: ask().spec(text, 5), tmp_path)
     (tmp_path / "explore").write_text("in the way")
     with pytest.raises(UsageError, match="can be written"):
@@ -146,6 +146,18 @@ def test_a_worker_that_crashes_twice_costs_its_run_and_is_a_finding(tmp_path: Pa
     assert result.losses.total() == 2 * len(doomed)  # each is tried once more
     assert {hit.finding.oracle for hit in result.hits.values()} == {"harness"}
     assert result.exit_code == EXIT_FAIL
+
+
+@pytest.mark.slow
+def test_a_worker_that_somebody_ends_costs_no_schedule_and_is_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(stand_ins.SCRATCH, str(tmp_path))
+    result, made = stood_in(ask(strategy="pos", runs=40, jobs=2), tmp_path, stand_ins.ended_once)
+    ended = len(list(tmp_path.glob("death-*")))
+    assert ended and result.losses == {"was ended by SIGKILL during a run, from outside": ended}
+    assert set(made.seen) == set(range(40))
+    assert (result.hits, result.given_up, result.troubles) == ({}, [], [])
 
 
 @pytest.mark.slow

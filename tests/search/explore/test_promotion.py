@@ -88,6 +88,7 @@ def test_nothing_is_looked_for_where_switch_points_are_settled(strategy: str, pr
 # -- in an exploration -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_field_whose_race_few_runs_show_becomes_a_switch_point_and_its_bug_is_found(tmp_path: Path) -> None:
     """BUG once: 24 walks missed the race, and no schedule of thousands could switch there, though many showed it."""
     made = explorer(rare_race.main, tmp_path, runs=RARE_MAX, without=("data-race",), until_found=True)

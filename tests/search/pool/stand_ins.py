@@ -115,7 +115,7 @@ class Notes(Source):
         self.troubles: list[tuple[int, str]] = []
         self.given_up: list[Job] = []
         self.unstarted_because: list[str] = []
-        self.lost = 0
+        self.losses: list[Lost] = []
         self.told = 0
 
     def next_batch(self) -> Batch | None:
@@ -132,7 +132,12 @@ class Notes(Source):
         self.troubles.append((exit_code, text))
 
     def buried(self, lost: Lost) -> None:
-        self.lost += 1
+        self.losses.append(lost)
+
+    @property
+    def lost(self) -> int:
+        """How many workers were lost."""
+        return len(self.losses)
 
     def unstarted(self, why: str) -> None:
         self.unstarted_because.append(why)

@@ -1,7 +1,7 @@
-"""For how long a worker has shown no progress, by somebody who looks at it now and then.
+"""For how long somebody has shown no progress: a run, its tasks, a worker; as seen by who looks now and then.
 
 Time counts only while somebody looks: between two looks at most `STEP_SECONDS_MAX` of it.  So neither a clock that
-jumps nor a process that was stopped and let go makes a worker silent.  Invariant: what moves is never silent, however
+jumps nor a process that was stopped and let go makes anybody silent.  Invariant: what moves is never silent, however
 long it takes.
 """
 
@@ -11,7 +11,7 @@ STEP_SECONDS_MAX = 1.0  # some times what lies between two polls of the loop tha
 
 
 class Silence:
-    """The silence of one worker.  `seconds`: how long it has lasted."""
+    """One silence.  Args: now: when the looking begins.  `seconds`: how long it has lasted."""
 
     def __init__(self, now: float) -> None:
         self.seconds = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmrace.search.pool.silence import STEP_SECONDS_MAX, Silence
+from mmrace.runtime.silence import STEP_SECONDS_MAX, Silence
 
 
 def test_what_does_not_move_is_silent_for_as_long_as_somebody_looks() -> None:
