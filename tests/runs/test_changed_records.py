@@ -135,6 +135,62 @@ def test_no_changed_field_passes_as_recorded(record: Record, tmp_path: Path) -> 
     assert passed == []
 
 
+# -- what was not changed --------------------------------------------------------------------------------------------
+
+ENDS = """
+from mmrace import runtime as rt
+
+class Box(rt.Struct):
+    x = rt.shared(0)
+    one, other = rt.mutex(), rt.mutex()
+
+def both(first, second):
+    rt.mutex_lock(first)
+    rt.mutex_lock(second)
+    rt.mutex_unlock(second)
+    rt.mutex_unlock(first)
+
+def falls(box):
+    rt.schedule()
+    [][box.x]
+
+def bugs(box):
+    rt.bug_on(box.x == 0, "nothing there", box=box)
+
+def spins(box):
+    while not box.x:
+        rt.schedule()
+
+def adds(box):
+    while True:
+        box.x += 1
+
+def main(how="deadlock", steps_max=400):
+    box = Box("box")
+    pairs = {"deadlock": [(both, box.one, box.other), (both, box.other, box.one)], "cut": [(adds, box)] * 2}
+    others = {"crash": falls, "violation": bugs, "livelock": spins}
+    for body, *given in pairs.get(how) or [(others[how], box)] * 2:
+        rt.spawn(body, *given)
+"""
+
+
+@pytest.mark.parametrize("engine", ["gate", "fiber"])
+@pytest.mark.parametrize("how", ["deadlock", "crash", "violation", "livelock", "cut"])
+def test_whatever_way_a_run_ended_its_record_is_replayed_as_recorded(how: str, engine: str, tmp_path: Path) -> None:
+    spec = RunSpec(f"{write(tmp_path / 'ends.py', ENDS)}:main", (("how", how),), maker="function", engine=engine)
+    for seed in range(100):
+        record = run_one(replace(spec, seed=seed), keep_record=True).record
+        assert record is not None
+        if how in (record.end["how"], record.end["detail"].get("kind")):
+            break
+    else:
+        raise AssertionError(f"no run ended as {how}")
+    for kept in record, with_sites(run_one(replace(spec, seed=seed), keep_record=True), MAKERS):
+        kept.write(tmp_path / "run.jsonl")
+        result = replay_record(str(tmp_path / "run.jsonl"))
+        assert (result.told, result.rejudged) == ([], [])
+
+
 # -- what is said ----------------------------------------------------------------------------------------------------
 
 
