@@ -24,6 +24,7 @@ EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 CLOSE_MAX = 3  # names that are proposed for an unknown one
 CLOSE_LIKENESS = 0.5  # from 0 to 1: a shorter name has a wrong letter or two in it and is still proposed
 SHOWN_MAX = 2000  # characters of a value in a message: a terminal full
+DIFFERENCES_SHOWN = 8  # between a record and its replay
 LISTED_MAX = 12  # names that still fit into a message
 
 
@@ -96,6 +97,22 @@ class NondeterminismError(MmraceError):
             "what decided that is not "
             "in the schedule: a random number, a clock, an id, the order of a set?"
         )
+
+
+class NotAsRecorded(NondeterminismError):
+    """A replay did every op as recorded, and what the record says beside them is not so.
+
+    Args: differences: a line each.
+    """
+
+    def __init__(self, differences: Iterable[str]) -> None:
+        self.differences = tuple(differences)
+        self.step, self.expected, self.got = -1, "", ""
+        lines = [f"  {line}" for line in self.differences[:DIFFERENCES_SHOWN]]
+        if len(self.differences) > DIFFERENCES_SHOWN:
+            lines.append(f"  and {len(self.differences) - DIFFERENCES_SHOWN} more")
+        head = "the replay did every op as recorded, but the record was changed, or its program was:"
+        Exception.__init__(self, "\n".join([head, *lines]))
 
 
 class MachineError(MmraceError):

@@ -6,12 +6,21 @@ sees pending ops and tasks, never the model, and answers with a task that it was
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Task
 
 FAIR_SHARE = 4  # after the bound, a run goes on round-robin for bound / FAIR_SHARE more ops
+
+
+class Followed(NamedTuple):
+    """How much of what it was told a strategy did.  `left`: a line for each part that was left, where it knows why."""
+
+    done: int
+    of: int
+    what: str
+    left: tuple[str, ...] = ()
 
 
 class SteeredRun(Protocol):
@@ -59,7 +68,13 @@ class Strategy(Protocol):
         """Return a value in range(n); 0 is the ordinary one."""
 
     def finish(self) -> None:
-        """Check, after the run, that it went as the strategy was told.  Raises UsageError, NondeterminismError."""
+        """Check, after the run, that it went as the strategy was told.
+
+        Raises NondeterminismError; UsageError, which a run that failed leaves unsaid (`runs/run.py`).
+        """
+
+    def followed(self) -> Followed | None:
+        """Return, after the run, how much of a given schedule it was; None if the strategy was given none."""
 
 
 class BaseStrategy:
@@ -79,6 +94,10 @@ class BaseStrategy:
 
     def finish(self) -> None:
         """Have nothing to check."""
+
+    def followed(self) -> Followed | None:
+        """Have no schedule that was given."""
+        return None
 
 
 class RoundRobin(BaseStrategy):
