@@ -4,8 +4,12 @@ First the task that does the next access is drawn (`_intend`), weighed by the ac
 Until that task did it, other tasks that come to an access are held.  Invariant: if no task blocks and every run does
 the accesses of the profile, all orders of the lane's accesses are equally likely, whatever else the tasks do.
 
-The lane is drawn among those that two tasks touch and one writes, weighed by the number of accesses.  Lanes are the
-engine's: LOAD and STORE of a flag word do not count as accesses of its bits.
+The lane is drawn among those that two tasks touch in either order and one writes, weighed by the number of accesses
+that count.  A release or a sleep does not: it comes when its own acquire, or the wake, was (`LaneUse.forced`).  Lanes
+are the engine's: LOAD and STORE of a flag word do not count as accesses of its bits.
+
+A task that yields waits for what others do.  So its turn is over, nobody is held for it, and all priorities are drawn
+anew: one that is low would let it go round many times.  The same is done after each `VALVE_STEPS`.
 
 Source: Zhao et al., "Selectively Uniform Concurrency Testing", ASPLOS 2025, section 4 and artefact.
 """
@@ -14,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mmrace.runtime.kinds import SHIFT
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, YIELD
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Drawing, Profile, Profiled, Registered
 from mmrace.strategies.urw import subtrees
 
 VALVE_STEPS = 1024
-"""After so many ops all priorities are drawn anew, or a task that spins could keep another waiting for ever."""
+"""After so many ops all is drawn anew, or a task that spins could keep another waiting for ever."""
 NO_LANE = -1
 _NONE = -1.0  # below every draw
 
@@ -62,13 +66,15 @@ class Surw(Drawing):
     Args: draw: the stream of the run.  profile: what a run does.
     """
 
-    __slots__ = ("_held", "_intend", "_lane", "_parents", "_priority", "_valve", "_weights", "_whole")
+    __slots__ = ("_forced", "_held", "_intend", "_lane", "_parents", "_priority", "_valve", "_weights", "_whole")
+    asked_of_life = False
     asked_when_alone = True
     """An access that was done while it was the only enabled op has to be counted too."""
 
     def __init__(self, draw: Draw, profile: Profile) -> None:
         super().__init__(draw)
         self._lane = draw_lane(draw, profile)
+        self._forced = profile.lanes[self._lane].forced if self._lane in profile.lanes else 0
         self._parents = profile.parents
         self._whole = subtrees(accesses_of(self._lane, profile), profile.parents)
         self._weights: dict[Task, float] = {}
@@ -81,10 +87,15 @@ class Surw(Drawing):
         """Return the task of the highest priority that is not held."""
         priority = self._priority
         draw = self._draw
-        if step >= self._valve:
-            self._valve = step + VALVE_STEPS
+        yields = running.pending & KIND_MASK == YIELD
+        if yields or step >= self._valve:
             for task in priority:
                 priority[task] = _NONE
+            if step >= self._valve:
+                self._valve = step + VALVE_STEPS
+                self._let_go()
+            elif running is self._intend:
+                self._let_go()
         while True:
             held = self._held
             best = None
@@ -97,11 +108,19 @@ class Surw(Drawing):
                     highest = value
                     best = task
             if best is None:  # the task that should come next is blocked, or has no access left
-                self._held = 0
-                self._intend = None
-            elif best.pending >> SHIFT != self._lane or self._admit(best, enabled):
+                self._let_go()
+            elif (
+                best.pending >> SHIFT != self._lane
+                or self._forced >> (best.pending & KIND_MASK) & 1
+                or self._admit(best, enabled)
+            ):
                 priority[best] = _NONE
                 return best
+
+    def _let_go(self) -> None:
+        """Hold nobody, and have it drawn anew whose turn it is."""
+        self._held = 0
+        self._intend = None
 
     def _admit(self, task: Task, enabled: list[Task]) -> bool:
         """Return whether a task may do its access of the lane now; hold the task if another one has to come first."""
@@ -113,15 +132,15 @@ class Surw(Drawing):
             self._held |= task.bit
             return False
         weights[task] -= 1.0
-        self._intend = None
-        self._held = 0
+        self._let_go()
         return True
 
     def _draw_task(self, enabled: list[Task]) -> Task:
         weights = self._weights
-        rest = self._draw() * sum(weights[task] for task in enabled)
-        drawn = enabled[0]
-        for task in enabled:
+        able = [task for task in enabled if task.pending & KIND_MASK != YIELD] or enabled
+        rest = self._draw() * sum(weights[task] for task in able)
+        drawn = able[0]
+        for task in able:
             if weights[task]:
                 drawn = task
                 rest -= weights[task]
