@@ -21,6 +21,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import NondeterminismError
 from mmrace.runtime.record import Record
+from mmrace.search.pool import cores
 from mmrace.strategies import registry
 from tests.search.campaign import stand_ins
 from tests.search.campaign.stand_ins import StandInCanary, record_of, stand_in_catalogue
@@ -204,7 +205,7 @@ def test_replay_compares_its_findings_with_the_record(
     result.record.verdict = {"findings": [{"signature": "abc123"}] if recorded else []}
     result.record.write("r.jsonl")
     monkeypatch.setattr(installed, "replay", lambda record, path: result)
-    monkeypatch.setattr(cli, "_pin", lambda engine: None)
+    monkeypatch.setattr(cores, "pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 1
     assert verdict in capsys.readouterr().out
 
@@ -217,7 +218,7 @@ def test_diverging_replay_exits_3(
 
     record_of(RunSpec("alpha", engine="gate")).write("r.jsonl")
     monkeypatch.setattr(installed, "replay", diverge)
-    monkeypatch.setattr(cli, "_pin", lambda engine: None)
+    monkeypatch.setattr(cores, "pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 3
     assert "step 4" in capsys.readouterr().err
 
@@ -280,7 +281,7 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command line over what is installed, in an empty folder; return the exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
-    monkeypatch.setattr(cli, "_pin", lambda engine: None)
+    monkeypatch.setattr(cores, "pin", lambda engine: None)
 
     def go(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["mmrace", *words])

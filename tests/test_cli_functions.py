@@ -11,6 +11,7 @@ import pytest
 
 from mmrace import cli
 from mmrace.runs import foreign
+from mmrace.search.pool import cores
 from tests.runs import program_files
 from tests.runs.program_files import GOOD, HEAD, RACY, imports_restored, write
 
@@ -26,7 +27,7 @@ def mmrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]
     write(tmp_path / "good.py", GOOD)
     write(tmp_path / "racy.py", RACY)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "_pin", lambda engine: None)
+    monkeypatch.setattr(cores, "pin", lambda engine: None)
 
     def go(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["mmrace", *words])

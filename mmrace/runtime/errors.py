@@ -16,6 +16,8 @@ EXIT_NONDETERMINISM = 3
 EXIT_INTERNAL = 4
 EXIT_UNKNOWN = 5
 EXIT_INTERRUPTED = 130
+EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
+"""Exit code of each verdict."""
 
 CLOSE_MAX = 3  # names that are proposed for an unknown one
 CLOSE_LIKENESS = 0.5  # from 0 to 1: a shorter name has a wrong letter or two in it and is still proposed

@@ -14,6 +14,7 @@ import pytest
 import mmrace
 from mmrace import cli
 from mmrace.examples import bounded_queue, lost_update, two_locks
+from mmrace.search.pool import cores
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = [lost_update, two_locks, bounded_queue]
@@ -50,7 +51,7 @@ def test_the_commands_of_its_first_lines_do_what_they_say(
     commands = re.findall(r"^mmrace (.*?)(?:  +# (.*))?$", inspect.getdoc(module) or "", re.M)
     assert len(commands) == 2
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(cli, "_pin", lambda engine: None)
+    monkeypatch.setattr(cores, "pin", lambda engine: None)
     for command, remark in commands:
         monkeypatch.setattr(sys, "argv", ["mmrace", *shlex.split(command), "--dir", str(tmp_path), "--jobs", "1"])
         with pytest.raises(SystemExit) as caught:

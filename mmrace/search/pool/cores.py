@@ -1,4 +1,4 @@
-"""The cores that this process may use."""
+"""The cores that this process may use, and keeping to one of them."""
 
 from __future__ import annotations
 
@@ -10,3 +10,9 @@ def cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def pin(engine: str) -> None:
+    """Keep a controlled run on one core: its threads hand over, and never run at once."""
+    if engine != "free" and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores()[:1])

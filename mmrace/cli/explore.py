@@ -1,0 +1,89 @@
+"""`mmrace explore`: many schedules of one program."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmrace import installed
+from mmrace.cli import options as shared
+from mmrace.cli import terminal
+from mmrace.report import explore as explore_report
+from mmrace.report.finding import summary_text
+from mmrace.report.terminal import Lines
+from mmrace.search.campaign.request import Request, complete
+from mmrace.search.explore.ask import Ask
+from mmrace.search.explore.driver import Explorer
+from mmrace.search.pool import cores
+from mmrace.strategies import registry
+
+EXPLORE_SECONDS = 10.0
+
+
+@click.command()
+@click.argument("program")
+@click.option("--strategy", metavar="NAME[:KEY=VALUE,...]", help="Default portfolio, or dpor; see `mmrace list`.")
+@click.option("--schedules", "runs", type=click.IntRange(1), help="How many schedules; default: 10s of them.")
+@click.option("--exhaustive", is_flag=True, help="Walk the whole tree; UNKNOWN if that was cut short.")
+@click.option("--until-found", is_flag=True, help="Stop at the first finding.")
+@shared.seed
+@click.option(
+    "--engine", type=shared.controlled, default="fiber", show_default=True, help="Greenlets, or real threads."
+)
+@click.option("--promote", default="racing", show_default=True, help="Plain fields to switch at: all, racing, a list.")
+@click.option("--without", multiple=True, metavar="JUDGE", help="Switch a judge off.")
+@shared.program
+@shared.many
+def explore(
+    program: str,
+    strategy: str | None,
+    exhaustive: bool,
+    jobs: int | None,
+    params: tuple[str, ...],
+    quiet: bool,
+    folder: str,
+    **options: Any,
+) -> None:
+    """Explore the interleavings of PROGRAM, one task at a time: judge each run, count their classes.
+
+    PROGRAM is a scenario, or FILE.py:main, a function on mmrace.runtime. Most strategies draw schedules, in worker
+    processes, until the time is up. The systematic ones (dpor, preemption, delay, enumerate) walk the tree of all
+    schedules in this process, and know when nothing is left.
+
+    \b
+    mmrace explore async-vs-commit --for 60s
+    mmrace explore async-vs-commit --variant double-put --until-found
+    mmrace explore migrate-vs-reclaim --param without=migrator --strategy preemption:bound=1
+    mmrace explore migrate-vs-reclaim --param without=migrator --exhaustive
+    mmrace explore my_program.py:main --exhaustive
+    """
+    text = strategy or ("dpor" if exhaustive else "portfolio")
+    registry.check(text, systematic=True)
+    systematic = registry.is_systematic(text)
+    if not exhaustive and options["runs"] is None and options["seconds"] is None:
+        options["seconds"] = EXPLORE_SECONDS
+    known = shared.known([program], options)
+    typed = complete(
+        known, Request((program,), runs=1, variant=options["variant"], workload=options["workload"]), params
+    )
+    entry = known.scenarios[program]
+    ask = Ask(
+        program,
+        maker=entry.maker,
+        digest=entry.digest,
+        exhaustive=exhaustive,
+        strategy=text,
+        jobs=jobs or (1 if systematic else len(cores.cores())),
+        **{**options, "params": typed.params},
+    )
+    console = terminal.console()
+    observer = Lines(console, explore_report.line, quiet=quiet)
+    explorer = Explorer(ask, installed.MAKERS, Path(folder), observer, text=summary_text)
+    if systematic:
+        cores.pin(options["engine"])
+    result = explorer.run()
+    explore_report.show(result, console, quiet=quiet)
+    sys.exit(result.exit_code)

@@ -1,0 +1,18 @@
+"""`mmrace list`: what there is."""
+
+from __future__ import annotations
+
+import click
+
+from mmrace import installed
+from mmrace.cli import options as shared
+from mmrace.cli import terminal
+from mmrace.report import lists
+
+
+@click.command(name="list")
+@click.argument("kind", type=click.Choice(lists.KINDS), required=False)
+@shared.loads
+def list_(kind: str | None, load: tuple[str, ...]) -> None:
+    """List scenarios, parameters, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
+    lists.show_lists(installed.catalogue(), (kind,) if kind else lists.KINDS[:-1], terminal.console())

@@ -1,0 +1,92 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import click
+
+from mmrace import installed
+from mmrace.runs import functions, loading, named
+from mmrace.runs.spec import RunSpec
+from mmrace.runtime.errors import UsageError
+from mmrace.search.catalogue import Catalogue, FunctionEntry
+
+FOLDER = ".mmrace"
+SECONDS_OF = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+Command: TypeAlias = Callable[..., Any]
+
+engine = click.Choice(["free", "gate", "fiber"])
+controlled = click.Choice(["gate", "fiber"])
+
+
+def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Return seconds for 90, 60s, 10m or 2h."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", value)
+    if match is None or float(match[1]) <= 0:
+        raise UsageError(expected="a duration", got=value, where="--for", try_="60s, 10m or 2h")
+    return float(match[1]) * SECONDS_OF[match[2]]
+
+
+def load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Load the files before anything names what they register."""
+    loading.load(value)
+    return value
+
+
+def options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that adds these options, in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+loads = click.option(
+    "--load",
+    multiple=True,
+    metavar="FILE",
+    callback=load,
+    is_eager=True,
+    help="A Python file that registers strategies; loaded first, here and in each worker.",
+)
+program = options(
+    click.option("--variant", default="", help="A planted bug instead of the correct protocol."),
+    click.option("--workload", help="A recorded workload: a file, or a name."),
+    click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the program."),
+    loads,
+)
+seed = click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Run i depends on this and i only."
+)
+many = options(
+    click.option("--for", "seconds", metavar="TIME", callback=duration, help="How long: 60s, 10m, 2h."),
+    click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default."),
+    click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
+    click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go."),
+)
+
+
+def known(names: Collection[str], options: Mapping[str, Any]) -> Catalogue:
+    """Return the catalogue of this installation, with the functions among `names`.
+
+    Raises UsageError, also for options that no function has.
+    """
+    known = installed.catalogue()
+    entries = {}
+    for name in names:
+        named.refuse_file(name)
+    for name in filter(named.is_function, names):
+        spec = RunSpec(name, maker=functions.KIND, variant=options["variant"], workload=options["workload"])
+        program = functions.FunctionMaker().program(spec)
+        entries[name] = FunctionEntry(name, named.declared(name, program.function), program.digest)
+    return replace(known, scenarios={**known.scenarios, **entries})

@@ -1,0 +1,46 @@
+"""`mmrace run`: one run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from mmrace import installed
+from mmrace.cli import options as shared
+from mmrace.cli import terminal
+from mmrace.report import single
+from mmrace.runs.follow import with_sites
+from mmrace.runs.spec import RunSpec
+from mmrace.runtime.errors import EXIT_OF, UsageError
+from mmrace.search.campaign.request import Request, complete
+from mmrace.search.pool import cores
+from mmrace.strategies import registry
+
+
+@click.command()
+@click.argument("program")
+@shared.seed
+@click.option("--noise", default="off", show_default=True, help="Noise profile, under free.")
+@click.option("--engine", type=shared.engine, default="free", show_default=True)
+@click.option("--strategy", default="random", show_default=True, help="Who goes next under gate and fiber.")
+@click.option("--promote", default="all", show_default=True, help="Plain fields to switch at: all, racing, a list.")
+@click.option("--record", "record_file", type=click.Path(dir_okay=False), help="Write the record to this file.")
+@shared.program
+def run(program: str, params: tuple[str, ...], record_file: str | None, **options: Any) -> None:
+    """Do one run of PROGRAM, a scenario or FILE.py:main, and print its verdict."""
+    registry.check(options["strategy"])
+    known = shared.known([program], options)
+    request = complete(known, Request((program,), runs=1, jobs=1, **options), params)
+    entry = known.scenarios[program]
+    spec = RunSpec(program, **{**options, "params": request.params}, maker=entry.maker, digest=entry.digest)
+    cores.pin(spec.engine)
+    result = installed.run_one(spec, record_file is not None)
+    if record_file is not None and result.record is not None:
+        try:
+            with_sites(result, installed.MAKERS).write(record_file)
+        except OSError as error:
+            raise UsageError(expected="a record file that can be written", got=str(error), where="--record") from error
+    single.show_run(result, terminal.console(), record=record_file or "")
+    sys.exit(EXIT_OF[result.verdict])

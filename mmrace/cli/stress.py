@@ -1,0 +1,73 @@
+"""`mmrace stress`: a campaign."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from loguru import logger
+
+from mmrace import installed
+from mmrace.cli import options as shared
+from mmrace.cli import terminal
+from mmrace.report import campaign as campaign_report
+from mmrace.report import progress
+from mmrace.report.finding import summary_text
+from mmrace.runs import named
+from mmrace.runtime.errors import UsageError
+from mmrace.scenarios.workload import Workload
+from mmrace.search.campaign.driver import Campaign
+from mmrace.search.campaign.request import Request, complete
+from mmrace.strategies import registry
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1)
+@click.option("--runs", type=click.IntRange(1), help="How many runs, instead of how long.")
+@shared.seed
+@click.option("--noise", help="One noise profile instead of all in turn.")
+@click.option("--engine", type=shared.engine, help="One engine instead of a mix.")
+@click.option("--strategy", default="portfolio", show_default=True, help="Who goes next under gate and fiber.")
+@click.option("--log", "log_file", type=click.Path(dir_okay=False), help="Log as JSON lines to this file.")
+@click.option("--no-canaries", is_flag=True, help="Do not look for the planted bugs first.")
+@click.option("--keep-canaries", is_flag=True, help="Keep the record that caught each planted bug.")
+@shared.program
+@shared.many
+def stress(
+    scenarios: tuple[str, ...],
+    params: tuple[str, ...],
+    jobs: int | None,
+    log_file: str | None,
+    no_canaries: bool,
+    quiet: bool,
+    folder: str,
+    **options: Any,
+) -> None:
+    """Run a campaign over SCENARIOS; without any, the default campaign over all of them.
+
+    A function on mmrace.runtime is a scenario too: FILE.py:main.
+    """
+    if log_file is not None:
+        _log_to(log_file)
+    registry.check(options["strategy"])
+    known = shared.known(scenarios, options)
+    only_functions = bool(scenarios) and all(map(named.is_function, scenarios))
+    canaries = not no_canaries and not only_functions  # they are planted in the kernel model
+    request = complete(known, Request(scenarios, jobs=jobs or 0, canaries=canaries, **options), params)
+    if request.workload is not None:
+        Workload.load(request.workload)
+    console = terminal.console()
+    with progress.observer(console, quiet=quiet) as observer:
+        campaign = Campaign(request, known, installed.run_one, Path(folder), observer, text=summary_text)
+        result = campaign.run()
+    campaign_report.show(result, console, quiet=quiet)
+    sys.exit(result.exit_code)
+
+
+def _log_to(path: str) -> None:
+    try:
+        logger.add(path, level="INFO", serialize=True)
+    except OSError as error:
+        raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error
