@@ -1,8 +1,8 @@
 """Strategy `portfolio`: no strategy wins everywhere, so schedules take turns over several, the best one most often.
 
-Every other schedule is SURW's, which shows most bugs of small programs far more often than the rest do; the turns
-between are shared by those that are good where it is not.  So the default's chance to show a bug is about half of the
-best one's at the least where that is SURW.  Random walk has no turn: what it shows, URW shows as often.
+Two of three schedules are SURW's, which shows most bugs of small programs more often than the rest do; those that are
+good where it is not share the turns between.  So the default's chance to show a bug is at least two thirds of the best
+one's where that is SURW.  Random walk and URW have no turn: half of SURW's schedules go on as URW does.
 
 Invariant: schedule i is one of the member `member(i)`, whoever makes it, and is sampled as if that member had been
 asked for.  The default of a campaign.
@@ -15,10 +15,9 @@ from collections import Counter
 from mmrace.strategies.contract import Registered
 
 NAME = "portfolio"
-_BETWEEN = ("urw", "pct", "urw", "random-delays", "urw", "pct", "urw", "pos")
-"""URW finds what needs many short turns, in long programs above all; PCT and delays what needs one task held back for
-long; POS reaches most classes."""
-TURNS = tuple(text for between in _BETWEEN for text in ("surw", between))
+_BETWEEN = ("random-delays", "pct", "random-delays", "pos", "random-delays")
+"""Delays and PCT find what needs one task held back for long; POS reaches most classes."""
+TURNS = (*(text for between in _BETWEEN for text in ("surw", "surw", between)), "surw")
 """Texts as on the command line, by turn."""
 MEMBERS = tuple(dict.fromkeys(TURNS))
 

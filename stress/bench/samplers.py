@@ -34,7 +34,7 @@ from mmrace.search.pool.cores import cores
 from mmrace.strategies import portfolio, registry
 
 FOLDER = Path(__file__).parent / "classics"
-STRATEGIES = (portfolio.NAME, "pos", "surw", "pct", "urw", "random", "random-delays")
+STRATEGIES = (portfolio.NAME, "surw", "random-delays", "pct", "pos", "urw", "random")
 CHUNK = 500  # schedules of one job: seconds at most
 Z95 = NormalDist().inv_cdf(0.975)
 

@@ -10,7 +10,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import KIND_MASK, OF_LIFE
-from mmrace.runtime.strategy import BaseStrategy, Strategy
+from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
 from mmrace.runtime.task import Task
 from mmrace.strategies import registry
 from mmrace.strategies.contract import LaneUse, Profile
@@ -136,6 +136,10 @@ class Watching(BaseStrategy):
         """Return the inner strategy's task."""
         self.of_life.append(any(OF_LIFE >> (task.pending & KIND_MASK) & 1 for task in enabled))
         return self.inner.pick(enabled, running, step)
+
+    def attach(self, run: SteeredRun) -> None:
+        """Pass the run on."""
+        self.inner.attach(run)
 
     def choose(self, task: Task, n: int, step: int) -> int:
         """Return the inner strategy's value."""
