@@ -38,7 +38,7 @@ $(VENV)/.stamp-develop: pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/.stamp-run
 
 stress: $(VENV)/.stamp-run
-	$(BIN)/mmrace stress
+	exec $(BIN)/mmrace stress
 
 quick: $(VENV)/.stamp-develop
 	$(TESTS) $(QUICK)

@@ -7,7 +7,7 @@ imported when it is first asked for, so that `import mmrace.runtime` imports the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # as `typing` has it, whose import takes longer than all else before Ctrl-C is taken
 
 if TYPE_CHECKING:
     from mmrace.api import Explored, explore

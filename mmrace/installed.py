@@ -37,7 +37,7 @@ def replay(record: Record, path: str = "") -> RunResult:
     Args: path: of its file; a program whose relative name leads nowhere from here is looked for beside and above it.
     """
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
-    return follow.replay(record, Makers(ScenarioMaker(), FunctionMaker(folders=folders)))
+    return follow.replay(record, Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True)))
 
 
 def replay_record(path: str) -> RunResult:

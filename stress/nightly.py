@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from mmrace.runtime import files
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".mmrace" / "nightly"
 SOURCES = ("mmrace", "stress", "tests", "tools", "pyproject.toml")
@@ -60,8 +62,11 @@ PARTS = (
     Part("canaries", 12, tuple((*STRESS, "--engine", engine, "--runs", "60") for engine in ("free", "gate", "fiber"))),
     Part("repeat", 8, ((*TESTS, "-k", "free or real_threads", "--count", "10", "tests/runtime", "tests/kernel"),)),
     Part("four", 11, ((*STRESS, "four", "--for", "10m", "--no-canaries"),)),
-    Part("walks", 25, (("stress/bench/exhaustive.py", "--seconds", "1500", "--strict", *WHOLE_WALKS),)),
+    Part("walks", 20, (("stress/bench/exhaustive.py", "--seconds", "1150", "--strict", *WHOLE_WALKS),)),
     Part("hunts", 12, (("stress/bench/hunts.py", "--strategies", "portfolio", "--cpu", "--strict"),)),
+    Part("killing", 5, (("stress/killing.py",), ("stress/killing.py", "--seed", "2", "--jobs", "3"))),
+    Part("fuzz", 10, (("-m", "stress.fuzz"),)),
+    Part("signals", 5, (("stress/interrupting.py",),)),
     Part("classes", 4, (("stress/bench/classes.py", "--schedules", "2000", "--seconds", "0"),)),
 )
 
@@ -129,15 +134,14 @@ class Night:
 
     def _save(self) -> None:
         state = {"tree": self.tree, "parts": {name: asdict(done) for name, done in self.done.items()}}
-        written = self._state.with_suffix(".new")
-        written.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        written.replace(self._state)
+        files.write_whole(self._state, [json.dumps(state, indent=1), "\n"])
 
     # -- one part ---------------------------------------------------------------------------------------------------
 
     def _do(self, part: Part) -> Done:
         began, code = time.monotonic(), None
-        with self._log(part).open("w", encoding="utf-8") as log:
+        self._log(part).unlink(missing_ok=True)
+        with files.create(self._log(part)) as log:
             for command in part.commands:
                 print(f"$ python {' '.join(command)}", file=log, flush=True)
                 code = _ended(command, log, began + 60 * part.minutes - time.monotonic())

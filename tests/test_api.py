@@ -281,6 +281,25 @@ def test_ctrl_c_is_raised_with_what_is_known_so_far(strategy: str, engine: str) 
     assert so_far.schedules > 0
 
 
+def test_the_handlers_of_the_host_program_are_left_alone() -> None:
+    seen: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, frame: seen.append(number)) for number in numbers}
+
+    def racy() -> None:
+        if not seen:
+            signal.raise_signal(signal.SIGTERM)
+        lost_update.main()
+
+    try:
+        assert mmrace.explore(racy, schedules=4).schedules == 4
+        signal.raise_signal(signal.SIGHUP)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert seen == [signal.SIGTERM, signal.SIGHUP]
+
+
 # -- processes of their own
 
 

@@ -121,7 +121,7 @@ def test_log_is_json_lines_of_the_campaign(command: Command) -> None:
         (("stress", "--noise", "lout"), "did you mean loud"),
         (("stress", "--variant", "plantd"), "did you mean planted?"),
         (("stress", "--param", "page=2"), "did you mean pages?"),
-        (("stress", "--for", "soon"), "60s, 10m or 2h"),
+        (("stress", "--for", "soon"), "60s, 10m, 8h30m or 1d"),
         (("stress", "--for", "1s", "--runs", "1"), "--for or --runs"),
         (("stress", "--engine", "petrol"), "'free', 'gate'"),
         (("stress", "--engine", "gate", "--noise", "loud"), "no noise under gate"),

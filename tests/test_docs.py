@@ -20,7 +20,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.claims.judges import CLAIMS
-from mmrace.cli import cli
+from mmrace.cli.group import cli
 from mmrace.installed import catalogue
 from mmrace.oracles.protocol import PROTOCOL
 

@@ -11,6 +11,7 @@ as a part of a dotted name, but for those of `OWN_WORDS`.
 from __future__ import annotations
 
 import ast
+import errno
 import inspect
 import re
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ GENERAL = (
 """The rooms of the general half, those to come too."""
 
 OWN_WORDS = {
+    "finish": "a method of a strategy",
     "generation": "an option of strategy feedback",
     "host": "a key of a record's header, and `machine` in it",
     "index": "an option of strategy feedback",
@@ -70,7 +72,8 @@ def is_telling(name: str) -> bool:
     return any(mark.isupper() or mark in "_-" for mark in name.strip("_"))
 
 
-NAMES = frozenset(_names())
+NAMES = frozenset(_names()) - {*errno.errorcode.values()}
+"""The names of errors are those of the machine that mmrace runs on, too."""
 TELLING = frozenset(name for name in NAMES if is_telling(name))
 PLAIN = frozenset(name.strip("_") for name in NAMES - TELLING)
 

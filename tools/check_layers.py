@@ -46,8 +46,8 @@ _ONE_RUN = "runtime strategies oracles/general runs"
 _SEARCH = "search search/pool search/explore search/campaign"
 _ALL = f"runtime strategies kernel actors {_JUDGES} scenarios history runs {_SEARCH}"
 LAYERS: dict[str, Layer] = {
-    "runtime": _layer("", "greenlet"),
-    "strategies": _layer("runtime"),
+    "runtime": _layer("", "greenlet msgspec"),
+    "strategies": _layer("runtime", "msgspec"),
     "kernel": _layer("runtime"),
     "actors": _layer("runtime kernel"),
     "oracles": _layer(),
@@ -59,7 +59,7 @@ LAYERS: dict[str, Layer] = {
     "search/explore": _layer(f"{_ONE_RUN} search search/pool", "loguru"),
     "search/campaign": _layer(f"{_ONE_RUN} search search/pool", "loguru"),
     "history": _layer("runtime kernel actors oracles/general"),
-    "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history"),
+    "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history", "msgspec"),
     "claims": _layer(_ALL, "loguru"),
     "report": _layer(f"runtime oracles/general runs {_SEARCH} claims", "rich"),
     "cli": _layer(f"{_ALL} claims report installed", "click rich loguru"),

@@ -23,6 +23,7 @@ from typing import Any
 if not __package__:  # run as a script: the modules beside it are found from the checkout's top
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmrace.runtime import files
 from mmrace.scenarios.workload import SCHEMA
 from tools.ktrace import Trace, TraceError, read_trace
 from tools.ktrace_schema import Workload, check_workload, to_text
@@ -202,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TraceError as error:
         print(f"ktrace_workload.py: {error}", file=sys.stderr)
         return 1
-    args.output.write_text(to_text(workload), encoding="utf-8")
+    files.write_whole(args.output, [to_text(workload)])
     print(report)
     return 0
 

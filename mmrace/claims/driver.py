@@ -17,6 +17,7 @@ from mmrace.claims.result import ClaimsResult
 from mmrace.claims.sampling import Sampling
 from mmrace.claims.walking import Walking
 from mmrace.claims.witnesses import keep_witnesses
+from mmrace.runs import stops
 from mmrace.runs.store import FindingStore
 from mmrace.search.options import Options
 
@@ -55,12 +56,13 @@ class ClaimsRun:
         try:
             sampling.run(FindingStore(self.folder / "findings"))
             walking.walk_all([s for s in settings if not s.schedules], SAMPLING_SHARE)
-        except KeyboardInterrupt:
-            self.result.interrupted = True
+        except KeyboardInterrupt as error:
+            self.result.interrupted = stops.number_of(error)
         try:
-            keep_witnesses(self.result, walking.deciding, self.folder / "claims", self.now)
-        except KeyboardInterrupt:
-            self.result.interrupted = True
+            with stops.interruptible():
+                keep_witnesses(self.result, walking.deciding, self.folder / "claims", self.now)
+        except KeyboardInterrupt as error:
+            self.result.interrupted = stops.number_of(error)
         self.result.seconds = self.clock() - self._began
         return self.result
 

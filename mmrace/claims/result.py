@@ -6,12 +6,13 @@ code only.  Not here: how the schedules are made.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from mmrace.claims.judges import Claim, Example, Part
 from mmrace.claims.programs import SETTINGS, Setting
 from mmrace.runs.spec import RunSpec
-from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN
+from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_PASS, EXIT_SIGNALLED, EXIT_UNKNOWN
 
 CUT = "cut"
 """How a run ended that reached its bound."""
@@ -60,7 +61,10 @@ class Failure:
 
 @dataclass(slots=True)
 class ClaimsResult:
-    """What came of one call of the command.  `evidence`: part -> program -> what its schedules say."""
+    """What came of one call of the command.
+
+    `evidence`: part -> program -> what its schedules say.  `interrupted`: the signal that ended it, 0 if none did.
+    """
 
     claims: tuple[Claim, ...]
     seed: int
@@ -68,10 +72,14 @@ class ClaimsResult:
     witnesses: dict[str, Witness] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+    trouble_codes: set[int] = field(default_factory=set)
+    losses: Counter[str] = field(default_factory=Counter)
+    """Workers that were lost: how -> how many."""
+    given_up: list[RunSpec] = field(default_factory=list)
     runs: int = 0
     cut: int = 0
     seconds: float = 0.0
-    interrupted: bool = False
+    interrupted: int = 0
 
     def add_unfinished(self, spec: RunSpec, how: str) -> None:
         """Count a run that ended other than by finishing; unless it was cut, it failed."""
@@ -132,11 +140,11 @@ class ClaimsResult:
     def exit_code(self) -> int:
         """The exit code: of Ctrl-C, a broken part or failed run, trouble, something unknown, or PASS, in this order."""
         if self.interrupted:
-            return EXIT_INTERRUPTED
+            return EXIT_SIGNALLED + self.interrupted
         if self.broken or self.failures:
             return EXIT_FAIL
         if self.troubles:
-            return EXIT_INTERNAL
+            return EXIT_UNKNOWN if self.trouble_codes == {EXIT_UNKNOWN} else EXIT_INTERNAL
         unshown = any(self.verdict(part) == "not shown" for claim in self.claims for part in claim.parts)
         unproven = any(w.error or w.replayed < w.tried for w in self.witnesses.values())
         return EXIT_UNKNOWN if self.without_instance or unshown or unproven else EXIT_PASS

@@ -69,13 +69,23 @@ class Sampling(Source):
         self.queue.give_back(undone)
 
     def buried(self, lost: Lost) -> None:
-        """A worker died or hung: a run during which that happened failed."""
-        if lost.culprit is not None:
+        """A worker died or hung: a run during which that happened failed, unless it came from outside."""
+        self.result.losses[lost.told] += 1
+        if lost.culprit is not None and not lost.outside:
             self.result.failures.append(Failure(lost.culprit.spec, f"{lost.rule}: the process {lost.how}"))
+
+    def unstarted(self, why: str) -> None:
+        """Note that a worker could not be started."""
+        self.result.losses[why] += 1
+
+    def give_up(self, job: Job) -> None:
+        """Do without a schedule that no worker survives."""
+        self.result.given_up.append(job.spec)
 
     def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
         """Note that runs cannot be made."""
         self.result.troubles.append(text)
+        self.result.trouble_codes.add(exit_code)
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Count what a schedule says of each part."""
@@ -83,7 +93,7 @@ class Sampling(Source):
         result.runs += 1
         if run is None:
             assert outcome.trouble is not None
-            result.troubles.append(outcome.trouble[1])
+            self.trouble(*outcome.trouble, job.spec)
         elif run.verdict != "PASS":
             result.add_unfinished(job.spec, run.unknown["claims"])
         else:

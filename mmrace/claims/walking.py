@@ -11,6 +11,7 @@ from mmrace.claims.judges import Part, check_parts
 from mmrace.claims.one import MAKERS, why_unfinished
 from mmrace.claims.programs import WALK, Setting, parts_for, spec_of
 from mmrace.claims.result import ClaimsResult, PartCounts
+from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.record import Record
 from mmrace.search.explore.walk import Walk
@@ -46,7 +47,8 @@ class Walking:
         complete = True
         visits = iter(Walk(MAKERS.program(spec), spec, search))
         while not self.late(share) and (self.options.runs is None or index < self.options.runs):
-            visit = next(visits, None)
+            with stops.interruptible():
+                visit = next(visits, None)
             if visit is None:
                 for found in counts.values():
                     found.exhausted = complete

@@ -1,5 +1,31 @@
-"""The command line: one file a command, and what they share."""
+"""The command line: one file a command, and what they share.
 
-from mmrace.cli.group import cli, main
+Invariant: whoever asks to stop while the rest is still being imported has his answer at once, without a traceback; so
+next to nothing is imported here.
+"""
 
-__all__ = ["cli", "main"]
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from mmrace.runs import stops
+
+EXIT_SIGNALLED = 128  # as `runtime/errors.py` has it, which is not imported yet
+
+
+def main() -> NoReturn:
+    """Run the command line; end with its exit code."""
+    with stops.handled(at_once=_leave):
+        from mmrace.cli.group import run_command  # noqa: PLC0415
+
+        stops.begin()
+        code = run_command()
+    sys.exit(code)
+
+
+def _leave(number: int) -> NoReturn:
+    """End now: nothing was begun yet."""
+    os.write(2, b"interrupted\n")
+    os._exit(EXIT_SIGNALLED + number)

@@ -13,6 +13,7 @@ from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.report import claims as claims_report
 from mmrace.report.terminal import Lines
+from mmrace.runs import stops
 from mmrace.search.options import Options
 
 
@@ -36,6 +37,7 @@ def claims(
     options = Options(seed=seed, runs=schedules, seconds=seconds, jobs=jobs or 0)
     lines = Lines(console, claims_report.line, quiet=quiet)
     trial = ClaimsRun(chosen, Path(folder), options, tell=lines.progress)
-    result = trial.run()
-    claims_report.show(result, console, quiet=quiet)
+    with stops.held():
+        result = trial.run()
+        claims_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)

@@ -14,6 +14,7 @@ from mmrace.cli import terminal
 from mmrace.report import explore as explore_report
 from mmrace.report.finding import summary_text
 from mmrace.report.terminal import Lines
+from mmrace.runs import stops
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
@@ -84,6 +85,7 @@ def explore(
     explorer = Explorer(ask, installed.MAKERS, Path(folder), observer, text=summary_text)
     if systematic:
         cores.pin(options["engine"])
-    result = explorer.run()
-    explore_report.show(result, console, quiet=quiet)
+    with stops.held():
+        result = explorer.run()
+        explore_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)

@@ -5,23 +5,23 @@ Invariant: every way out has the exit code of `runtime/errors.py`; loguru gets i
 
 from __future__ import annotations
 
-import os
-import sys
+import signal
 import traceback
-from typing import NoReturn
 
 import click
 from loguru import logger
 
 from mmrace import __version__
-from mmrace.cli import terminal
+from mmrace.cli import streams, terminal
 from mmrace.cli.claims import claims
 from mmrace.cli.explore import explore
 from mmrace.cli.lists import list_
 from mmrace.cli.records import replay, show
 from mmrace.cli.run import run
 from mmrace.cli.stress import stress
-from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_USAGE, MmraceError
+from mmrace.report.terminal import interrupted
+from mmrace.runs import stops
+from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_PASS, EXIT_SIGNALLED, EXIT_USAGE, MmraceError, UsageError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -38,24 +38,42 @@ for _command in (stress, explore, claims, run, replay, show, list_):
     cli.add_command(_command)
 
 
-def main() -> NoReturn:
-    """Run the command line; turn every error into its exit code."""
+def run_command() -> int:
+    """Run the command that the words of this process name; return the exit code."""
     try:
-        cli.main(standalone_mode=False)
-        code = EXIT_PASS
+        with streams.guarded() as stdout:
+            code = _run()
+            if stops.asked() and code != EXIT_SIGNALLED + stops.asked():  # it came when all was done, or got lost
+                code = _interrupted()
+    except UsageError as error:
+        terminal.complain(f"mmrace: {error}")
+        return error.exit_code
+    return EXIT_USAGE if stdout.broken and code < EXIT_SIGNALLED else code
+
+
+def _run() -> int:
+    """Run the command; turn every error into its exit code."""
+    try:
+        code: object = cli.main(standalone_mode=False)
+    except SystemExit as ended:
+        code = ended.code
     except click.ClickException as error:
         error.show()
         code = EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        code = EXIT_INTERRUPTED
+        code = _interrupted()
     except MmraceError as error:
-        click.echo(f"mmrace: {error}", err=True)
+        terminal.complain(f"mmrace: {error}")
         code = error.exit_code
-    except BrokenPipeError:  # the reader went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more at its exit
-        code = EXIT_INTERNAL
     except Exception:
-        click.echo(f"mmrace bug:\n{traceback.format_exc()}", err=True)
+        terminal.complain(f"mmrace bug:\n{traceback.format_exc()}")
         code = EXIT_INTERNAL
-    sys.exit(code)
+    return code if isinstance(code, int) else EXIT_PASS
+
+
+def _interrupted() -> int:
+    """Say what ended the command, as far as anybody reads it; return its exit code."""
+    number = stops.asked() or signal.SIGINT
+    if number != signal.SIGPIPE:
+        terminal.complain(interrupted(number))
+    return EXIT_SIGNALLED + number

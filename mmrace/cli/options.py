@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
+import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
@@ -16,7 +19,9 @@ from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import Catalogue, FunctionEntry
 
 FOLDER = ".mmrace"
-SECONDS_OF = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+SECONDS_OF = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?){unit})?" for unit in SECONDS_OF))
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 Command: TypeAlias = Callable[..., Any]
 
@@ -25,13 +30,29 @@ controlled = click.Choice(["gate", "fiber"])
 
 
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """Return seconds for 90, 60s, 10m or 2h."""
+    """Return seconds for 90, 60s, 10m, 8h30m or 1d."""
     if value is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", value)
-    if match is None or float(match[1]) <= 0:
-        raise UsageError(expected="a duration", got=value, where="--for", try_="60s, 10m or 2h")
-    return float(match[1]) * SECONDS_OF[match[2]]
+    match = DURATION.fullmatch(value if not NUMBER.fullmatch(value) else f"{value}s")
+    parts = match.groupdict(default="0") if match else {}
+    seconds = sum(float(number) * SECONDS_OF[unit] for unit, number in parts.items())
+    if not 0 < seconds < math.inf:
+        raise UsageError(expected="a duration", got=value, where="--for", try_="60s, 10m, 8h30m or 1d")
+    return seconds
+
+
+def folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Try to write where findings will go, before any is made: into the folder, or into what it will be made in."""
+    findings = Path(value, "findings").absolute()
+    try:
+        there = next(place for place in (findings, *findings.parents) if place.exists())
+        with tempfile.TemporaryDirectory(dir=there) as trial:
+            Path(trial, "trial").write_bytes(b"x")
+    except OSError as error:
+        raise UsageError(
+            expected="a folder that can be written", got=value, where=f"--dir: {error.strerror}", try_="--dir FOLDER"
+        ) from error
+    return value
 
 
 def load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,10 +90,10 @@ seed = click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="Run i depends on this and i only."
 )
 many = options(
-    click.option("--for", "seconds", metavar="TIME", callback=duration, help="How long: 60s, 10m, 2h."),
+    click.option("--for", "seconds", metavar="TIME", callback=duration, help="How long: 60s, 10m, 8h30m, 1d."),
     click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default."),
     click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
-    click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where findings go."),
+    click.option("--dir", "folder", default=FOLDER, callback=folder, show_default=True, help="Where findings go."),
 )
 
 

@@ -18,11 +18,13 @@ from mmrace.search.pool import cores
 @click.argument("record", type=click.Path(dir_okay=False))
 def replay(record: str) -> None:
     """Follow RECORD strictly, op by op, and judge it again."""
-    recorded = Record.read(record)
+    recorded = Record.read(record, stream=True)
+    console = terminal.console()
+    single.tell_executed(recorded.header, console)
     cores.pin("gate")
     result = installed.replay(recorded, record)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
-    single.show_replay(result, signatures, terminal.console())
+    single.show_replay(result, signatures, console)
     sys.exit(EXIT_OF[result.verdict])
 
 
@@ -33,4 +35,4 @@ def replay(record: str) -> None:
 @click.option("--from", "first", type=click.IntRange(0), help="So many events from this one on instead.")
 def show(record: str, objects: tuple[str, ...], last: int, first: int | None) -> None:
     """Print the events of RECORD, a column for each task."""
-    events.show_events(Record.read(record), objects, last, terminal.console(), first)
+    events.show_events(Record.read(record, stream=True), objects, last, terminal.console(), first)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,6 +15,7 @@ from mmrace.cli import terminal
 from mmrace.report import single
 from mmrace.runs.follow import with_sites
 from mmrace.runs.spec import RunSpec
+from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.pool import cores
@@ -35,12 +38,22 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     request = complete(known, Request((program,), runs=1, jobs=1, **options), params)
     entry = known.scenarios[program]
     spec = RunSpec(program, **{**options, "params": request.params}, maker=entry.maker, digest=entry.digest)
+    with _writing():
+        if record_file is not None:
+            files.check_writable(record_file)
     cores.pin(spec.engine)
     result = installed.run_one(spec, record_file is not None)
     if record_file is not None and result.record is not None:
-        try:
-            with_sites(result, installed.MAKERS).write(record_file)
-        except OSError as error:
-            raise UsageError(expected="a record file that can be written", got=str(error), where="--record") from error
+        record = with_sites(result, installed.MAKERS)
+        with _writing():
+            record.write(record_file)
     single.show_run(result, terminal.console(), record=record_file or "")
     sys.exit(EXIT_OF[result.verdict])
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(expected="a record file that can be written", got=str(error), where="--record") from error

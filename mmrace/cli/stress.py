@@ -12,10 +12,12 @@ from loguru import logger
 from mmrace import installed
 from mmrace.cli import options as shared
 from mmrace.cli import terminal
+from mmrace.cli.logfile import LogFile
 from mmrace.report import campaign as campaign_report
 from mmrace.report import progress
 from mmrace.report.finding import summary_text
-from mmrace.runs import named
+from mmrace.runs import named, stops
+from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
@@ -59,15 +61,18 @@ def stress(
     if request.workload is not None:
         Workload.load(request.workload)
     console = terminal.console()
-    with progress.observer(console, quiet=quiet) as observer:
-        campaign = Campaign(request, known, installed.run_one, Path(folder), observer, text=summary_text)
-        result = campaign.run()
-    campaign_report.show(result, console, quiet=quiet)
+    with stops.held():
+        with progress.observer(console, quiet=quiet) as observer:
+            campaign = Campaign(request, known, installed.run_one, Path(folder), observer, text=summary_text)
+            result = campaign.run()
+        campaign_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
 
 
 def _log_to(path: str) -> None:
     try:
-        logger.add(path, level="INFO", serialize=True)
+        files.check_growing(path)
+        log = LogFile(path)
     except OSError as error:
         raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error
+    logger.add(log, level="INFO", serialize=True)

@@ -13,14 +13,18 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from mmrace.runtime import files
+from mmrace.runtime.decoding import Count, decode
+from mmrace.runtime.files import MIB
+
 FILE = Path(__file__).parent / "canaries" / "rates.json"
 
 
 class Rate(NamedTuple):
     """A rate as it was measured."""
 
-    hits: int
-    runs: int
+    hits: Count
+    runs: Count
 
 
 Rates: TypeAlias = Mapping[str, Mapping[str, Rate]]
@@ -38,12 +42,13 @@ def load() -> Rates:
 
 
 def read(path: Path) -> Rates:
-    """Read a file of rates."""
-    plain = json.loads(path.read_text(encoding="utf-8"))
-    return {name: {place: Rate(*pair) for place, pair in rates.items()} for name, rates in plain.items()}
+    """Read a file of rates.  Raises UsageError."""
+    try_ = "stress/bench/canaries.py --write, which measures them"
+    content = files.read_whole(path, MIB, what="file of rates", try_=try_)
+    return decode(content, dict[str, dict[str, Rate]], what="rates", where=str(path), try_=try_)
 
 
 def write(rates: Rates, path: Path) -> None:
     """Write a file of rates, sorted by name."""
     lines = (f"  {json.dumps(name)}: {json.dumps(rates[name])}" for name in sorted(rates))
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    files.write_whole(path, ["{\n", ",\n".join(lines), "\n}\n"])

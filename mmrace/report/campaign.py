@@ -8,6 +8,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
+from mmrace.report.columns import print_table
 from mmrace.report.finding import summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
@@ -15,7 +16,9 @@ from mmrace.report.terminal import (
     TROUBLES_SHOWN_MAX,
     conclude,
     finding_line,
+    interrupted,
     say,
+    say_lost,
     style,
     table,
 )
@@ -35,6 +38,7 @@ def show(result: CampaignResult, console: Console, *, quiet: bool = False) -> No
         _marks(result, console)
         _workers(result, console)
     _findings(result, console)
+    say_lost(console, result.losses, result.given_up)
     _troubles(result, console)
     _verdict(result, console)
 
@@ -61,9 +65,9 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
             count(verdicts["UNKNOWN"]),
             count(tally.counters["migrations.tried"]),
             count(tally.counters["migrations.moved"]),
-            refusals(tally),
+            escape(refusals(tally)),
         )
-    console.print(shown)
+    print_table(console, shown)
     unknown = result.total().unknown
     for reason, times in unknown.most_common(UNKNOWNS_SHOWN):
         say(console, f"unknown in {runs(times)} because of {reason}")
@@ -95,9 +99,9 @@ def _canaries(result: CampaignResult, console: Console) -> None:
         others = ", ".join(f"{oracle} {n}" for oracle, n in sorted(trial.others.items())) or "-"
         twin = f"{trial.twin_runs - trial.twin_failed} of {trial.twin_runs}"
         shown.add_row(
-            escape(trial.canary.name), escape(trial.canary.oracle), found, count(trial.cap_runs), twin, others
+            escape(trial.canary.name), escape(trial.canary.oracle), found, count(trial.cap_runs), twin, escape(others)
         )
-    console.print(shown)
+    print_table(console, shown)
 
 
 def _workloads(result: CampaignResult, console: Console) -> None:
@@ -110,10 +114,10 @@ def _workloads(result: CampaignResult, console: Console) -> None:
             if key.startswith(prefix) and key.endswith(suffix):
                 action = key.removeprefix(prefix).removesuffix(suffix)
                 performed = counters[f"{prefix}{action}.performed"]
-                shown.add_row(action, count(counters[key]), count(performed), share(performed, counters[key]))
+                shown.add_row(escape(action), count(counters[key]), count(performed), share(performed, counters[key]))
         kept, pairs = counters["workload.pairs_kept"], counters["workload.pairs"]
         shown.add_row("pairs in recorded order", count(pairs), count(kept), share(kept, pairs))
-        console.print(shown)
+        print_table(console, shown)
 
 
 def _marks(result: CampaignResult, console: Console) -> None:
@@ -140,10 +144,8 @@ def _workers(result: CampaignResult, console: Console) -> None:
         life = result.workers[name]
         when, then, end = life.growth(result.seconds)
         growth = f"{(end - then) / 1024 / 1024:+.1f} MiB"
-        shown.add_row(name, duration(when), size(then), size(end), growth, str(life.stray_threads))
-    console.print(shown)
-    if result.deaths:
-        say(console, f"workers lost and replaced: {result.deaths}")
+        shown.add_row(escape(name), duration(when), size(then), size(end), growth, str(life.stray_threads))
+    print_table(console, shown)
 
 
 def _findings(result: CampaignResult, console: Console) -> None:
@@ -179,8 +181,6 @@ def _troubles(result: CampaignResult, console: Console) -> None:
     rest = len(result.troubles) - TROUBLES_SHOWN_MAX
     if rest > 0:
         say(console, f"and {rest} more runs in trouble")
-    for spec in result.given_up:
-        say(console, f"given up after its worker was lost twice: {spec.command()}")
 
 
 def _verdict(result: CampaignResult, console: Console) -> None:
@@ -193,7 +193,7 @@ def _verdict(result: CampaignResult, console: Console) -> None:
         for reason in result.unknown_because():
             say(console, f"unknown: {reason}")
     if result.interrupted:
-        say(console, "interrupted; this is what was known by then")
+        say(console, f"{interrupted(result.interrupted)}; this is what was known by then")
     found = sum(trial.found_after is not None for trial in result.trials)
     parts = [runs(total.runs), f"{count(total.ops)} ops", duration(result.seconds)]
     if result.trials:

@@ -14,10 +14,10 @@ from rich.table import Table
 from mmrace.claims.judges import Part
 from mmrace.claims.programs import SETTINGS, repeat_command
 from mmrace.claims.result import ClaimsResult, Witness
+from mmrace.report.columns import print_table
 from mmrace.report.numbers import count, duration, runs
-from mmrace.report.terminal import TROUBLES_SHOWN_MAX, say, style, table
+from mmrace.report.terminal import TROUBLES_SHOWN_MAX, interrupted, say, say_lost, style, table
 
-WIDTHS = (5, 42, 25, 0)  # in characters; 0: what is left
 FAILURES_SHOWN_MAX = 5
 
 
@@ -28,13 +28,14 @@ def line(result: ClaimsResult) -> str:
 
 def show(result: ClaimsResult, console: Console, *, quiet: bool = False) -> None:
     """Print table, witnesses, programs and the last line; `quiet`: no programs."""
-    console.print(_table(result))
+    print_table(console, _table(result))
     for name, witness in result.witnesses.items():
         _witness(name, witness, result, console)
     if not quiet:
         _programs(result, console)
     for failure in result.failures[:FAILURES_SHOWN_MAX]:
         say(console, f"A RUN FAILED ({failure.how}); repeat: {repeat_command(failure.spec)}")
+    say_lost(console, result.losses, result.given_up)
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
         say(console, f"trouble: {trouble}")
     say(console, _last(result))
@@ -42,9 +43,6 @@ def show(result: ClaimsResult, console: Console, *, quiet: bool = False) -> None
 
 def _table(result: ClaimsResult) -> Table:
     shown = table("claims of exclusion", "claim", "in short", "verdict", "evidence")
-    shown.expand = True
-    for column, width in zip(shown.columns, WIDTHS, strict=True):
-        column.width, column.ratio = (width, None) if width else (None, 1)
     for claim in result.claims:
         for part in claim.parts:
             verdict, evidence = verdict_of(result, part), evidence_of(result, part)
@@ -147,4 +145,4 @@ def _last(result: ClaimsResult) -> str:
     if result.cut:
         text += f"; {runs(result.cut)} cut and not counted"
     text += f"  (seed {result.seed}, {runs(result.runs)}, {duration(result.seconds)})"
-    return f"interrupted; {text}" if result.interrupted else text
+    return f"{interrupted(result.interrupted)}; {text}" if result.interrupted else text

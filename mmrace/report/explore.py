@@ -6,13 +6,14 @@ Invariant: everything comes from the `Exploration`; the verdict line is always t
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from mmrace.report.finding import SCENARIO, summary_text, variant_text
 from mmrace.report.numbers import count, duration
-from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, say
+from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, interrupted, say, say_lost
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit
 
@@ -38,6 +39,7 @@ def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
     if not quiet:
         _coverage(result, console)
     _findings(result, console)
+    say_lost(console, result.losses, result.given_up)
     for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
         say(console, f"trouble: {trouble.text}")
     conclude(console, result.verdict, f" {_because(result)}")
@@ -56,11 +58,21 @@ def _coverage(result: Exploration, console: Console) -> None:
     if happened or ask.maker == SCENARIO:
         say(console, f"what happened: {happened or 'nothing that is counted'}")
     if result.promoted is not None:
-        say(console, f"plain accesses that are switch points: {', '.join(result.promoted) or 'none races'}")
+        say(console, f"plain accesses that are switch points: {_promoted(result, result.promoted)}")
     if result.covered is not None:
         _tree(result, result.covered, console)
     else:
         _classes(result, console)
+
+
+def _promoted(result: Exploration, fields: Sequence[str]) -> str:
+    """Name the switch points, and say since when those are that had to be looked for."""
+    if result.since:
+        groups = [f"{', '.join(found)} (from schedule {count(index)} on)" for index, found in result.since.items()]
+        text = "; ".join(groups)
+    else:
+        text = ", ".join(fields) or "none is known to race"
+    return f"{text}; all accesses in {count(result.looks)} schedules that looked for races" if result.looks else text
 
 
 def _processes(jobs: int) -> str:
@@ -126,10 +138,11 @@ def _because(result: Exploration) -> str:
 
 def _covers(result: Exploration) -> str:
     if result.hits:
-        return f"{count(len(result.hits))} distinct finding{'' if len(result.hits) == 1 else 's'}"
+        found = f"{count(len(result.hits))} distinct finding{'' if len(result.hits) == 1 else 's'}"
+        return f"{found}; {interrupted(result.interrupted)}" if result.interrupted else found
     why = result.unknown_because()
     if result.interrupted:
-        return "interrupted" + (f"; {why}" if why else "")
+        return interrupted(result.interrupted) + (f"; {why}" if why else "")
     if result.troubles:
         return f"{count(len(result.troubles))} runs could not be made"
     if why:

@@ -7,6 +7,7 @@ from collections import Counter
 from rich.console import Console
 from rich.markup import escape
 
+from mmrace.report.columns import print_table
 from mmrace.report.terminal import say, table
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import CanaryLike, Catalogue
@@ -36,7 +37,7 @@ def _scenarios(known: Catalogue, console: Console) -> None:
     for name, scenario in sorted(known.scenarios.items()):
         params = " ".join(f"{key}={param.default}" for key, param in scenario.params.items())
         shown.add_row(escape(name), escape(scenario.title), escape(params))
-    console.print(shown)
+    print_table(console, shown)
 
 
 def _params(known: Catalogue, console: Console) -> None:
@@ -48,7 +49,7 @@ def _params(known: Catalogue, console: Console) -> None:
         where = ", ".join(having) if len(lacking) > 1 else f"all but {lacking[0]}" if lacking else "all"
         cells = name, _defaults(known, name, having), param.allowed, param.says, where
         shown.add_row(*(escape(cell) for cell in cells))
-    console.print(shown)
+    print_table(console, shown)
 
 
 def _defaults(known: Catalogue, name: str, having: list[str]) -> str:
@@ -64,7 +65,7 @@ def _canaries(known: Catalogue, console: Console) -> None:
     for name, canary in sorted(known.canaries.items()):
         cells = name, canary.title, canary.scenario, canary.oracle, _cap(canary)
         shown.add_row(*(escape(cell) for cell in cells))
-    console.print(shown)
+    print_table(console, shown)
 
 
 def _cap(canary: CanaryLike) -> str:
@@ -79,15 +80,15 @@ def _noise(known: Catalogue, console: Console) -> None:
     shown = table("noise profiles (engine free)", "name", "what it does")
     for name, title in known.noise.items():
         shown.add_row(escape(name), escape(title))
-    console.print(shown)
+    print_table(console, shown)
 
 
 def _strategies(known: Catalogue, console: Console) -> None:
     shown = table("strategies (engines gate and fiber)", "name", "kind", "what it does", "options (defaults)")
     for listed in known.strategies:
-        options = ",".join(f"{key}={value}" for key, value in listed.options.items())
+        options = " ".join(f"{key}={value}" for key, value in listed.options.items())
         shown.add_row(escape(listed.name), listed.kind, escape(listed.title), escape(options))
-    console.print(shown)
+    print_table(console, shown)
     say(
         console,
         "A sampler, mix or loop draws schedules; a walk goes through all of them, under `mmrace explore` only.",
@@ -98,7 +99,7 @@ def _oracles(known: Catalogue, console: Console) -> None:
     shown = table("oracles (judges of a record)", "name", "of", "what it holds a run to")
     for judge in known.oracles:
         shown.add_row(escape(judge.name), OF[judge.bench], escape(judge.title))
-    console.print(shown)
+    print_table(console, shown)
     say(console, "A judge of the kernel model extends the general one of its name, and sits in its place there.")
 
 
@@ -107,4 +108,4 @@ def _marks(known: Catalogue, console: Console) -> None:
     own = {mark: f"see scenario {name}" for name, made in sorted(known.scenarios.items()) for mark in made.marks}
     for mark, meaning in sorted({**own, **known.marks}.items()):
         shown.add_row(escape(mark), escape(meaning), escape(known.excused.get(mark, "")))
-    console.print(shown)
+    print_table(console, shown)

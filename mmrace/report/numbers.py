@@ -7,6 +7,7 @@ from __future__ import annotations
 
 KIB = 1024
 MINUTE_S = 60
+HOUR_S = 3600
 
 
 def count(number: float) -> str:
@@ -30,8 +31,11 @@ def size(number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write seconds, or minutes and seconds."""
+    """Write seconds, or minutes and seconds, or from an hour on hours and minutes."""
     if seconds < MINUTE_S:
         return f"{seconds:.1f} s"
+    if seconds >= HOUR_S:
+        hours, rest = divmod(round(seconds / MINUTE_S), MINUTE_S)
+        return f"{hours} h {rest:02d} min"
     minutes, rest = divmod(round(seconds), MINUTE_S)
     return f"{minutes} min {rest:02d} s"

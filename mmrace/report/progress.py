@@ -1,4 +1,4 @@
-"""A campaign while it runs: a live table on a terminal, a plain line every few seconds elsewhere.
+"""A campaign while it runs: a live table on a terminal that can redraw, a plain line every few seconds elsewhere.
 
 Invariant: both show the same numbers; neither slows the campaign (four refreshes a second, or a line in five seconds).
 """
@@ -132,4 +132,5 @@ def observer(console: Console, *, quiet: bool) -> Silent:
     """Return the observer that suits the console."""
     if quiet:
         return Silent()
-    return Display(console) if console.is_terminal else CampaignLines(console)
+    redraws = console.is_terminal and not console.is_dumb_terminal
+    return Display(console) if redraws else CampaignLines(console)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -28,6 +29,13 @@ def show_run(result: RunResult, console: Console, *, record: str = "", remark: s
     if remark:
         say(console, remark)
     conclude(console, result.verdict)
+
+
+def tell_executed(header: Mapping[str, Any], console: Console) -> None:
+    """Print which file of a user's a replay is about to execute, if any, before that happens."""
+    program, digest = header.get("program"), header.get("digest")
+    if program and digest:
+        say(console, f"program {program} (digest {digest})")
 
 
 def show_replay(result: RunResult, recorded: Sequence[str], console: Console) -> None:

@@ -1,20 +1,25 @@
 """What all reports share: how a line, a table, a verdict and a command look, and lines of progress.
 
-Invariant: what comes from a run (names, titles, reasons) is printed as it is, never read as markup; a line is never
-broken, so that its commands can be copied.
+Invariant: what comes from a run or a file (names, titles, reasons) is never read as markup, and what a terminal would
+obey in it is shown instead (`Screen`); a line is never broken, so that its commands can be copied.
 """
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
+from mmrace.runs.spec import RunSpec
+from mmrace.runtime.visible import visible
 from mmrace.search.totals import Hit
 
 HITS_SHOWN_MAX = 20
@@ -50,6 +55,20 @@ def conclude(console: Console, verdict: str, text: str = "") -> None:
     console.print(f"{style(verdict)}{escape(text)}", highlight=False, soft_wrap=True)
 
 
+def interrupted(number: int) -> str:
+    """Say what ended it early.  Args: number: of the signal."""
+    return "interrupted" if number == signal.SIGINT else f"interrupted by {signal.Signals(number).name}"
+
+
+def say_lost(console: Console, losses: Mapping[str, int], given_up: Iterable[RunSpec]) -> None:
+    """Say how workers were lost, and which runs none of them survived; nothing if none was."""
+    if losses:
+        hows = "; ".join(f"{how} ({times})" for how, times in losses.items())
+        say(console, f"workers lost: {sum(losses.values())}, their runs were made again: {hows}")
+    for spec in given_up:
+        say(console, f"given up, no worker survived it: {spec.command()}")
+
+
 def table(title: str, *columns: str, numbers: bool = False) -> Table:
     """Make an empty table.  Args: numbers: set all columns but the first to the right."""
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -61,6 +80,19 @@ def table(title: str, *columns: str, numbers: bool = False) -> Table:
 def finding_line(hit: Hit) -> str:
     """Name a finding."""
     return f"FINDING {hit.finding.signature}  {hit.finding.title}"
+
+
+class Screen(Console):
+    """The console that all reports are printed on: its text has no control characters but those of its own styles."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Make text of a string, with or without markup, that is visible before anybody measures it."""
+        return super().render_str(visible(text), **how)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render as any console does, all text made visible, wherever it comes from."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 class Lines(Generic[Result]):

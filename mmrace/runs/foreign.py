@@ -28,6 +28,8 @@ from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.leftover import GivenUp
 from mmrace.runtime.sites import RUNTIME_FILES
 from mmrace.runtime.task import Task
+from mmrace.runtime.threads import start as start_thread
+from mmrace.runtime.visible import visible
 
 CHECK_SECONDS = 1.0
 PATIENCE_CHECKS = 5
@@ -72,10 +74,11 @@ class _Watch:
         self.begun = threading.Event()
 
     def start(self) -> None:
-        """Start the thread, once a process."""
+        """Start the thread, once a process.  Raises MachineError."""
         if self.thread is None:
-            self.thread = threading.Thread(target=self._look, name="mmrace.watch", daemon=True)
-            self.thread.start()
+            thread = threading.Thread(target=self._look, name="mmrace.watch", daemon=True)
+            start_thread(thread)
+            self.thread = thread
         self.begun.set()
 
     def _look(self) -> None:
@@ -108,7 +111,8 @@ class _Watch:
             engine.give_up(self.found.given_up)
             return
         if told == 1 + self.interruptible:
-            sys.stderr.write(f"mmrace: {error}\nmmrace: it cannot be interrupted; end the process if it stays there\n")
+            end = "it cannot be interrupted; end the process if it stays there"
+            sys.stderr.write(visible(f"mmrace: {error}\nmmrace: {end}\n"))
         if self.interruptible:
             signal.pthread_kill(self.runner, SIGNAL)
 
@@ -154,7 +158,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def watched(engine: Engine) -> Iterator[None]:
-    """Watch a run for the length of the block.  Raises ForeignCall if it stopped doing ops."""
+    """Watch a run for the length of the block.  Raises ForeignCall if it stopped doing ops, MachineError."""
     main = threading.current_thread() is threading.main_thread()
     if _watch.engine is not None:  # a run inside another thread's run: the first one is watched
         yield
@@ -165,10 +169,10 @@ def watched(engine: Engine) -> Iterator[None]:
     _watch.runner = threading.get_ident()
     _watch.found = None
     _watch.engine = engine
-    _watch.start()
     given_up = False
     try:
         try:
+            _watch.start()
             yield
         finally:
             _watch.engine = None

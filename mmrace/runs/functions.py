@@ -69,11 +69,13 @@ class FunctionMaker:
     """Makes functions' programs.
 
     Attributes: here: functions of this process by name; they go before what a name loads.  folders: where a relative
-    file is looked for, if it is not in the current one.
+    file is looked for, if it is not in the current one.  pinned: load nothing without the digest of its files, as for a
+    record, which must not have a file executed that is not the one of its run.
     """
 
     here: Mapping[str, Function] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
+    pinned: bool = False
     _made: dict[tuple[object, ...], FunctionProgram] = field(default_factory=dict, repr=False, compare=False)
     kind = KIND
 
@@ -99,11 +101,21 @@ class FunctionMaker:
                 )
         found = self.here.get(spec.program)
         if found is None:
+            self._check_pinned(spec)
             found, digest = load(self._placed(spec.program), spec.digest)
         else:
             found, digest = runnable(spec.program, found), spec.digest
         params = declared(spec.program, found).merged(dict(spec.params))
         return FunctionProgram(spec.program, found, params, digest, _bound(params, steps_max))
+
+    def _check_pinned(self, spec: RunSpec) -> None:
+        if self.pinned and not spec.digest:
+            raise UsageError(
+                expected="a record with the digest of its program's files",
+                got="one without, by which any file could be executed",
+                where=f"program {spec.program}",
+                try_="mmrace run, which makes such a record",
+            )
 
     def _placed(self, name: str) -> str:
         """Return a name whose file is there, if it can be found."""
@@ -116,7 +128,7 @@ class FunctionMaker:
         return name
 
     def __reduce__(self) -> tuple[object, ...]:
-        return FunctionMaker, (self.here, self.folders)
+        return FunctionMaker, (self.here, self.folders, self.pinned)
 
     def given(self, name: str, params: Mapping[str, Value]) -> Params:
         """Return all parameters: what a function's defaults are now need not be what they were."""

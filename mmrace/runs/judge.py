@@ -46,4 +46,5 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float, witho
         marks=record.marks,
         unknown={j.oracle: j.reason for j in judgements if j.verdict == Verdict.UNKNOWN},
         record=record,
+        raced=frozenset().union(*(judgement.raced for judgement in judgements)),
     )

@@ -135,8 +135,8 @@ def _checked(place: str, digest: str, now: str) -> str:
 
 
 def _check_file(path: Path, where: str, try_: str) -> None:
-    if not path.is_file() or path.suffix != ".py":
-        got = f"{path}, which is not there (looked for from {os.getcwd()})" if not path.exists() else str(path)
+    if not os.path.isfile(path) or path.suffix != ".py":
+        got = f"{path}, which is not there (looked for from {os.getcwd()})" if not os.path.exists(path) else str(path)
         raise UsageError(expected="a Python file (.py) that exists", got=got, where=where, try_=try_)
 
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -32,8 +32,8 @@ from mmrace.strategies.contract import LaneUse, Profile
 from mmrace.strategies.pct import Pct
 from mmrace.strategies.random_walk import RandomWalk
 
-NO_FIELD = "none"
-"""The word of `--promote` for no field at all."""
+RACING, NO_FIELD = "racing", "none"
+"""The words of `--promote` for the fields that race, and for no field at all."""
 RUNS = 3  # of each sort; of the walks the longest is taken, since a run seldom ends early
 RACING_RUNS = 24
 """Runs that look for racing accesses.  A field whose race they miss is no switch point; if a later run shows the race,
@@ -144,6 +144,11 @@ def racing(program: Program) -> frozenset[str]:
     return made
 
 
+def promote_text(fields: Iterable[str]) -> str:
+    """Return the text of `--promote` that names just these fields."""
+    return ",".join(sorted(fields)) or NO_FIELD
+
+
 def promoted_fields(program: Program, text: str) -> frozenset[str] | None:
     """Return the plain fields that are switch points: None for "all"; those that race for "racing"; or those listed.
 
@@ -151,7 +156,7 @@ def promoted_fields(program: Program, text: str) -> frozenset[str] | None:
     """
     if text == "all":
         return None
-    if text == "racing":
+    if text == RACING:
         return racing(program)
     fields = frozenset(text.split(",")) - {NO_FIELD}
     for field in fields:

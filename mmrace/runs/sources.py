@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mmrace.runtime import files
+
 DIGEST_HEX = 16
+BYTES_MAX = 16 * files.MIB
 OTHERS = frozenset({*sys.stdlib_module_names, "mmrace"})
 """Packages that a name means wherever the program lies: its folder comes last on the path."""
 
@@ -23,12 +27,12 @@ Files = dict[str, tuple[Path, bytes]]
 
 
 def of_file(path: Path) -> Files:
-    """Return the files of the program in a file, by module name; its own name is "".  Raises OSError."""
+    """Return the files of the program in a file, by module name; its own name is "".  Raises UsageError."""
     return _closure("", path, path.parent, "")
 
 
 def of_module(name: str, path: Path) -> Files:
-    """Return the files of the program in an importable module: those of its outermost package.  Raises OSError."""
+    """Return the files of the program in an importable module: those of its outermost package.  Raises UsageError."""
     parts = name.split(".")
     above = len(parts) if path.name == "__init__.py" else len(parts) - 1
     return _closure(name, path, path.parents[above], parts[0])
@@ -45,7 +49,7 @@ def digest_of(files: Files) -> str:
 
 def _closure(name: str, path: Path, root: Path, package: str) -> Files:
     """Follow imports below `root`.  Args: package: follow them only there; "": wherever they lead."""
-    found: Files = {name: (path, path.read_bytes())}
+    found: Files = {name: (path, _content(path))}
     left = [name]
     while left:
         importer = left.pop()
@@ -57,16 +61,22 @@ def _closure(name: str, path: Path, root: Path, package: str) -> Files:
                 continue
             beside = _file(root, wanted)
             if beside is not None and beside != path:
-                found[wanted] = beside, beside.read_bytes()
+                found[wanted] = beside, _content(beside)
                 left.append(wanted)
     return found
+
+
+def _content(path: Path) -> bytes:
+    return files.read_whole(
+        path, BYTES_MAX, what="Python file", try_="a smaller one: no source of a person's is so long"
+    )
 
 
 def _file(root: Path, name: str) -> Path | None:
     """Return the file of a module below `root`, if there is one."""
     place = root.joinpath(*name.split("."))
     candidates = (place / "__init__.py", place.with_name(place.name + ".py"))
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)
 
 
 def _imports(content: bytes, importer: str, is_package: bool) -> Iterator[str]:

@@ -75,8 +75,9 @@ class RunSpec:
 class RunResult:
     """What came of one run.
 
-    Attributes: record: of a run that did not pass, or if it was asked for.  digest (of the class), exercised (at some
-    point two tasks could go on), profile, shown: of runs of an exploration only.
+    Attributes: record: of a run that did not pass, or if it was asked for.  raced: plain fields that race, as far as
+    the data race judge was asked.  digest (of the class), exercised (at some point two tasks could go on), profile,
+    shown: of runs of an exploration only.
     """
 
     spec: RunSpec
@@ -89,6 +90,7 @@ class RunResult:
     marks: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     record: Record | None = None
+    raced: frozenset[str] = frozenset()
     digest: int | None = None
     exercised: bool = False
     profile: str | None = None

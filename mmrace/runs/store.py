@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -23,11 +22,15 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runtime import files
+from mmrace.runtime.decoding import decode
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
+from mmrace.runtime.visible import visible
 
 SCHEMA = "mmrace-finding/1"
 HITS_BYTES_MAX = 256 * 1024  # some thousand hits: enough for a rate, bounded for a soak
@@ -35,10 +38,22 @@ FOLDERS_MAX = 200  # a model that breaks in more ways than that needs no further
 HARNESS = "harness"
 """The oracle that speaks when no other can: a worker died, hung, or left threads behind."""
 
+SUMMARY_BYTES_MAX = 16 * files.MIB  # of many findings with long facts
+
+
+class _Spec(TypedDict):
+    program: str
+    digest: str
+
+
+class _Summary(TypedDict):
+    """What is asked of the summary of a finding that was kept."""
+
+    spec: _Spec
+
+
 Text: TypeAlias = Callable[[RunSpec, str, Sequence[Finding], Sequence[str]], str]
 """(spec, verdict, findings, commands to paste) -> a failed run for the eye."""
-
-_counter = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +135,7 @@ class FindingStore:
         self, final: Path, spec: RunSpec, record: Record | None, facts: dict[str, object], findings: Sequence[Finding]
     ) -> bool:
         """Make one finding's folder; False if another worker was first."""
-        temporary = self.folder / f".part-{os.getpid()}-{next(_counter)}"
+        temporary = self.folder / files.temporary_name()
         try:
             self._write(temporary, final, spec, record, facts, findings)
             if final.exists() and self._outdated(final, spec):
@@ -144,9 +159,11 @@ class FindingStore:
         if not spec.digest or final in self._current:
             return False
         try:
-            kept = json.loads((final / "summary.json").read_text(encoding="utf-8"))["spec"]
+            path = final / "summary.json"
+            content = files.read_whole(path, SUMMARY_BYTES_MAX, what="summary", try_="remove the folder")
+            kept = decode(content, _Summary, what="a summary", where=str(path), try_="remove the folder")["spec"]
             outdated = (kept["program"], kept["digest"]) != (spec.program, spec.digest)
-        except (OSError, ValueError, KeyError, TypeError):  # of an older mmrace, or another worker is just replacing it
+        except UsageError:  # of an older mmrace, or another worker is just replacing it
             outdated = False
         if not outdated:
             self._current.add(final)
@@ -173,12 +190,9 @@ class FindingStore:
             "summary.json": json.dumps(facts, indent=1, default=str) + "\n",
         }
         if self.text is not None:
-            texts["summary.txt"] = self.text(spec, str(facts["verdict"]), findings, commands)
+            texts["summary.txt"] = visible(self.text(spec, str(facts["verdict"]), findings, commands))
         for name, text in texts.items():
-            with open(folder / name, "w", encoding="utf-8") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
+            files.write_whole(folder / name, [text])
         _sync_folder(folder)
 
     @staticmethod
@@ -186,14 +200,9 @@ class FindingStore:
         """Count a further hit: one line, written at once so that several workers' lines do not mix."""
         path = folder / "hits.jsonl"
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_size > HITS_BYTES_MAX:
+            if path.lstat().st_size > HITS_BYTES_MAX:
                 return
-        line = json.dumps({"seed": spec.seed, "command": spec.command()}) + "\n"
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        files.append_line(path, json.dumps({"seed": spec.seed, "command": spec.command()}))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -176,6 +176,7 @@ class Controlled(Retries, Ending):
     def spawn(self, fn: Callable[..., object], args: tuple[object, ...], task: Task) -> None:
         task.fn = fn
         task.args = args
+        self._start(task)  # first: there may be no thread left, and then there is no task
         task.log = self.log
         lane = self.lanes
         self.lanes = lane + 1
@@ -190,7 +191,6 @@ class Controlled(Retries, Ending):
             self.alive += 1
         if task.cpu_ is not None:
             self._move_in(task, task.cpu_)
-        self._start(task)
         self._maybe_on(task)
 
     def irq_enter(self, cpu: Cpu, code: int) -> Task:

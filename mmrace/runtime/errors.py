@@ -16,6 +16,8 @@ EXIT_NONDETERMINISM = 3
 EXIT_INTERNAL = 4
 EXIT_UNKNOWN = 5
 EXIT_INTERRUPTED = 130
+EXIT_SIGNALLED = 128
+"""Added to the number of the signal that ended it: 130 after Ctrl-C, 143 after SIGTERM, 141 if nobody reads stdout."""
 EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 """Exit code of each verdict."""
 
@@ -86,6 +88,22 @@ class NondeterminismError(MmraceError):
         super().__init__(
             f"replay diverged at step {step}: the record has {expected}; this run has {got}; what decided that is not "
             "in the schedule: a random number, a clock, an id, the order of a set?"
+        )
+
+
+class MachineError(MmraceError):
+    """The machine gave out: it has no thread, or process, for a run.  Nothing can be said of the program.
+
+    Args: what: there is none of.  cause: as the system puts it.
+    """
+
+    exit_code = EXIT_UNKNOWN
+
+    def __init__(self, what: str, cause: str) -> None:
+        self.what, self.cause = what, cause
+        super().__init__(
+            f"UNKNOWN: the machine has no {what} left: {cause}; try: fewer --jobs, fewer tasks, or a higher limit "
+            "(ulimit -u, the pids of the container)"
         )
 
 

@@ -168,6 +168,7 @@ class FreeEngine(Watchdog):
 
     def spawn(self, fn: Callable[..., object], args: tuple[object, ...], task: Task) -> None:
         task.fn, task.args = fn, args
+        begin = pool.start(partial(self._thread, task))  # first: there may be no thread left, and then there is no task
         gate = Gate(self.alloc(task, 1) << SHIFT, self.new_guard())
         gate.busy = True
         gate.owner = task
@@ -185,7 +186,7 @@ class FreeEngine(Watchdog):
             if task.cpu_ is not None:
                 task.cpu_.tasks.append(task)
         task.noise = self.noise.for_task(task)
-        pool.submit(partial(self._thread, task))
+        begin.release()
 
     # -- ops --------------------------------------------------------------------------------------------------------
 

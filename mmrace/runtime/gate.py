@@ -18,7 +18,7 @@ from mmrace.runtime.errors import Abort, InternalError
 from mmrace.runtime.leftover import GivenUp
 from mmrace.runtime.task import Gate, Task
 
-UNWIND_SECONDS = 60.0
+UNWIND_LOOKS = 60  # of a second each, so that a process that was stopped meanwhile has not waited
 
 
 class GateEngine(Controlled):
@@ -129,7 +129,10 @@ class GateEngine(Controlled):
 
     def _unwound(self) -> bool:
         """Wait until every task has unwound; say whether that came about."""
-        return all(task.done for task in self.tasks) or self._over.acquire(timeout=UNWIND_SECONDS)
+        return all(task.done for task in self.tasks) or self._comes_over()
+
+    def _comes_over(self) -> bool:
+        return any(self._over.acquire(timeout=1.0) for _ in range(UNWIND_LOOKS))
 
     def _leave(self, given_up: GivenUp) -> None:
         """Leave the task behind that has the floor; unwind the others."""
@@ -145,4 +148,4 @@ class GateEngine(Controlled):
         if other is not None:
             self.running = other
             other.baton.release()
-            self._over.acquire(timeout=UNWIND_SECONDS)
+            self._comes_over()

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from mmrace.runtime import leftover
+from mmrace.runtime import leftover, threads
 
 Job = Callable[[], Any]
 """What a worker does.  It returns a lock that the worker is to release when it is idle again, or None."""
@@ -53,30 +53,25 @@ class Worker(threading.Thread):
 
 
 def _take() -> Worker:
-    """Return an idle worker, or a new one."""
+    """Return an idle worker, or a new one.  Raises MachineError."""
     try:
         return _idle.pop()
     except IndexError:
         with _mutex:
             worker = Worker(len(_all))
+            threads.start(worker)
             _all.append(worker)
-        worker.start()
         return worker
 
 
 def start(job: Job) -> Any:
     """Give `job` to a worker; return the locked lock whose release makes the worker begin.
 
-    The job may park on that lock as well: it belongs to the worker.
+    The job may park on that lock as well: it belongs to the worker.  Raises MachineError if there is no worker.
     """
     worker = _take()
     worker.job = job
     return worker.wake
-
-
-def submit(job: Job) -> None:
-    """Run `job` on an idle worker, or on a new one."""
-    start(job).release()
 
 
 def ident_of(wake: Any) -> int | None:

@@ -9,33 +9,26 @@ to do.  Not here: meaning; oracles judge, `report/` explains.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import chain
-from pathlib import Path
+from math import isfinite
 from typing import Any
 
+from mmrace.runtime import files, record_file
+from mmrace.runtime.decoding import malformed
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes
+from mmrace.runtime.record_file import AGAIN, NOTES_ON_LANES, READABLE, REPLAYABLE, SCHEMA, WITHOUT_TABLES, Event, Stamp
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.tables import EMPTY, Tables, of_schema_2
 from mmrace.runtime.task import Site, Task
 
-SCHEMA = "mmrace-record/3"
-REPLAYABLE = ("mmrace-record/2", SCHEMA)
-"""The schemas whose ops are those that programs do now, so that a strict replay can follow them."""
-READABLE = ("mmrace-record/1", *REPLAYABLE)
-"""Every schema that was ever written; what changed is in RECORD.md."""
-WITHOUT_TABLES = ("mmrace-record/1", "mmrace-record/2")
-"""The schemas whose headers carry no tables: the reader supplies those of the time."""
-
-Event = tuple[Any, ...]
-Stamp = tuple[int, int]  # number of an op under `free`, and of the op before it on the same object (0: none)
+__all__ = ["READABLE", "REPLAYABLE", "SCHEMA", "WITHOUT_TABLES", "Event", "Record", "Stamp"]
 
 
 class Record:
@@ -196,8 +189,8 @@ class Record:
         if isinstance(value, (tuple, list)):
             return [Record.name(part) for part in value]
         if isinstance(value, dict):
-            return {str(key): Record.name(part) for key, part in value.items()}
-        return value
+            return {_writable(str(key)): Record.name(part) for key, part in value.items()}
+        return value if value is None or type(value) is bool else _writable(value)
 
     def plain(self) -> Iterator[list[Any]]:
         """Yield each event as it is written: [task, kind, lane or None, a, b] with names for objects."""
@@ -211,25 +204,13 @@ class Record:
     # -- disk -------------------------------------------------------------------------------------------------------
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the record as JSON lines, atomically (a temporary file beside it, then a rename).  Raises OSError."""
-        target = Path(path)
-        temporary = target.with_name(target.name + ".part")
-        try:
-            with open(temporary, "w", encoding="utf-8") as out:
-                for line in self.lines():
-                    out.write(line + "\n")
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(temporary, target)
-        except BaseException:  # Ctrl-C too
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+        """Write the record as JSON lines, whole or not at all (`files.write_whole`).  Raises OSError."""
+        files.write_whole(path, (f"{line}\n" for line in self.lines()))
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the file."""
         used = sorted({op >> SHIFT for _, op, _, _ in self.events if op != NOTE} | self._noted_lanes())
-        header = {**self.header, "schema": self.schema}
+        header = {**self.name(self.header), "schema": self.schema}
         if self.schema not in WITHOUT_TABLES:
             header.setdefault("tables", self.tables.plain())
         header |= {
@@ -249,91 +230,48 @@ class Record:
         yield _dump({**{key: self.name(value) for key, value in tail.items()}, "events": len(self.events)})
 
     def _noted_lanes(self) -> set[int]:
-        return {
-            facts[0]
-            for _, op, kind, facts in self.events
-            if op == NOTE and kind in ("retire", "rename", "hand-over") and facts
-        }
+        return {facts[0] for _, op, kind, facts in self.events if op == NOTE and kind in NOTES_ON_LANES and facts}
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Record:
-        """Read a record file.  Raises UsageError if it is missing, cut, changed or of an unknown schema."""
-        where = str(path)
-        try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(
-                expected="a readable record file", got=str(error), where=where, try_="the path that the run printed"
-            ) from error
-        parts: list[Any] = []
-        try:
-            parts.extend(json.loads(line) for line in lines)
-            header, body, tail = parts[0], parts[1:-1], parts[-1]
-            schema = header["schema"]
-        except (ValueError, IndexError, TypeError, KeyError) as error:
-            raise UsageError(
-                expected=f"a record ({SCHEMA}), JSON lines",
-                got=f"line {min(len(parts) + 1, len(lines))}: {type(error).__name__}: {error}" if lines else "nothing",
-                where=where,
-                try_="save it again: a record has a header, one event a line and a verdict",
-            ) from error
-        if schema not in READABLE:
-            raise UsageError(
-                expected=f"a schema out of {', '.join(READABLE)}",
-                got=schema,
-                where=where,
-                try_="read it with the mmrace that wrote it",
-            )
-        if not isinstance(tail, dict) or tail.get("events") != len(body):
-            raise UsageError(
-                expected=f"{len(body)} events and a verdict line that says so",
-                got="a file that was cut or changed",
-                where=where,
-                try_="copy it again from where it was saved",
-            )
-        try:
-            return cls._of_lines(header, body, tail)
-        except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
-            raise UsageError(
-                expected="events as the schema says",
-                got=f"{type(error).__name__}: {error}",
-                where=where,
-                try_="copy it again from where it was saved",
-            ) from error
+    def read(cls, path: str | os.PathLike[str], *, stream: bool = False) -> Record:
+        """Read a record file.  Raises UsageError if it is missing, cut, changed or of an unknown schema.
 
-    @classmethod
-    def _of_lines(cls, header: dict[str, Any], body: list[list[Any]], tail: dict[str, Any]) -> Record:
-        events: list[Event] = []
-        masks: list[int] = []
-        stamps: list[Stamp] = []
-        sites: list[str | None] = []
-        for task, kind, lane, a, b, site, order in body:
-            events.append((task, NOTE if kind == "NOTE" else lane << SHIFT | Kind[kind], a, b))
-            sites.append(site)
-            if isinstance(order, list):
-                number, before = order
-                stamps.append((number, before))
-            elif order is not None:
-                masks.append(order)
-        table = {int(lane): tuple(entry) for lane, entry in header.pop("lanes").items()}
+        Args: stream: a FIFO or a pipe will do too, for a person named it.
+        """
+        found = record_file.read(path, stream=stream)
+        tail = found.tail
         record = cls(
-            header,
-            events,
-            table=table,
-            tasks=header.pop("tasks"),
-            sites=sites if any(sites) else [],
-            masks=masks,
-            stamps=stamps,
+            found.header,
+            found.events,
+            table=found.table,
+            tasks=found.tasks,
+            sites=found.sites,
+            masks=found.masks,
+            stamps=found.stamps,
             end=tail["end"],
             final=tail["final"],
             marks=tail["marks"],
         )
         record.verdict = tail["verdict"]
-        _ = record.tables  # refused here if they have another shape
+        try:
+            _ = record.tables  # refused here if they have another shape
+        except (TypeError, UsageError) as error:
+            where = f"{os.fspath(path)}, line 1: tables"
+            raise malformed(error, what="tables as RECORD.md has them", where=where, try_=AGAIN) from error
         return record
 
 
 _NAMED = (Struct, Task, Enum)
+INT_MAX = 1 << 4096  # Python itself writes numbers of up to 4,300 digits only
+
+
+def _writable(value: Any) -> Any:
+    """Return what a file can hold and every reader takes: text for a number that is none or has no bound."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, int):
+        return value if -INT_MAX < value < INT_MAX else hex(value)
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def _dump(value: object) -> str:

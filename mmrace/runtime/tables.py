@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
+
+import msgspec
 
 from mmrace.runtime.errors import UsageError
 
@@ -75,16 +77,10 @@ class Tables:
 
         Raises TypeError for a value of another shape.
         """
-        if not isinstance(plain, Mapping):
-            raise TypeError(f"tables are {type(plain).__name__}")
-        values: dict[str, Any] = {}
-        for row in dataclasses.fields(cls):
-            if row.name in plain:
-                value = plain[row.name]
-                if not isinstance(value, (list, tuple) if row.default == () else Mapping):
-                    raise TypeError(f"table {row.name} is {type(value).__name__}")
-                values[row.name] = _frozen(value)
-        return cls(**values)
+        try:
+            return msgspec.convert(plain, cls, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise TypeError(str(error)) from error
 
     def with_benign(self, benign: Mapping[str, str]) -> Tables:
         """Return them with further reads that may race."""
@@ -104,9 +100,3 @@ def _plain(value: Mapping[str, str | Names] | Names) -> dict[str, str | list[str
     if isinstance(value, tuple):
         return list(value)
     return {key: part if isinstance(part, str) else list(part) for key, part in sorted(value.items())}
-
-
-def _frozen(value: Mapping[Any, Any] | Iterable[Any]) -> Mapping[str, str | Names] | Names:
-    if isinstance(value, Mapping):
-        return {str(key): part if isinstance(part, str) else tuple(map(str, part)) for key, part in value.items()}
-    return tuple(map(str, value))

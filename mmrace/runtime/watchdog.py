@@ -12,12 +12,13 @@ import time
 
 from mmrace.runtime.ending import Ending
 from mmrace.runtime.errors import InternalError
+from mmrace.runtime.silence import Silence
 from mmrace.runtime.strategy import FAIR_SHARE
 from mmrace.runtime.task import Task
 
 WATCH_SECONDS = 0.25  # how often the watchdog looks for progress and the bound; a standstill wakes it at once
 STALL_SECONDS = 20.0  # without any op for so long: no progress (noise delays are far below)
-UNWIND_SECONDS = 60.0
+UNWIND_SECONDS = 60.0  # in which not one more task has unwound
 UNWIND_POLL_SECONDS = 0.005  # how often a thread that parked meanwhile is told again
 
 
@@ -42,7 +43,7 @@ class Watchdog(Ending):
 
     def _watch(self) -> None:
         """Wait for the end of the run; see to it that there is one."""
-        seen, since = -1, time.monotonic()
+        silence = Silence(time.monotonic())
         while not (self.end or self.given_up):
             self.still.wait(timeout=WATCH_SECONDS)
             self.still.clear()
@@ -54,9 +55,7 @@ class Watchdog(Ending):
             progress = self.progress()
             if progress > self.steps_max:
                 self._bound(progress)
-            if progress != seen:
-                seen, since = progress, time.monotonic()
-            elif self.recording and time.monotonic() - since > STALL_SECONDS:
+            if silence.look(time.monotonic(), progress) > STALL_SECONDS and self.recording:
                 self._stands_still(stalled_s=STALL_SECONDS)
 
     def _bound(self, progress: int) -> None:
@@ -70,12 +69,12 @@ class Watchdog(Ending):
     def _unwind(self) -> None:
         """Make every thread of the run return to the pool.  Raises InternalError naming those that do not."""
         self.aborting = True
-        deadline = time.monotonic() + UNWIND_SECONDS
+        silence = Silence(time.monotonic())
         while True:
             left = [task for task in list(self.tasks) if not task.done]
             if not left:
                 return
-            if time.monotonic() > deadline:
+            if silence.look(time.monotonic(), len(left)) > UNWIND_SECONDS:
                 names = ", ".join(task.name for task in left)
                 raise InternalError(f"these tasks did not unwind: {names}")
             for task in left:

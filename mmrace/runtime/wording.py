@@ -1,7 +1,8 @@
 """Ops, events and sets of tasks in words, the same from a live record and from a file.
 
 Invariant: objects and tasks are shown by name, never by number or address, so that two records of the same run read
-alike; both fields of an outcome are shown.  `same_event` says what two events must share to be the same.
+alike; both fields of an outcome are shown; a text stays on one line, whatever a name has in it.
+`same_event` says what two events must share to be the same.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Event, Record
+from mmrace.runtime.visible import one_line
 
 ARROW = "➜"
 _LOOKS = (Kind.READ, Kind.TEST, Kind.COUNT, Kind.LOAD)
@@ -29,7 +31,7 @@ def same_event(event: Event, want: Event) -> bool:
 
 def op_text(op: int, record: Record) -> str:
     """Show an op: "read page:0.mapping"."""
-    return f"{Kind(op & KIND_MASK).name.lower()} {record.lane_name(op >> SHIFT)}"
+    return one_line(f"{Kind(op & KIND_MASK).name.lower()} {record.lane_name(op >> SHIFT)}")
 
 
 def outcome_text(kind: Kind, a: object, b: object) -> str:
@@ -59,18 +61,18 @@ def deed_text(event: Event, record: Record) -> str:
     """Show what an event says of its task: "read page:0.mapping ➜ inode:1", or "-- round writer 3" for a note."""
     _, op, a, b = event
     if op == NOTE:
-        return " ".join(["--", str(a), *(str(plain(fact)) for fact in b)])
-    return f"{op_text(op, record)} {outcome_text(Kind(op & KIND_MASK), plain(a), plain(b))}".rstrip()
+        return one_line(" ".join(["--", str(a), *(str(plain(fact)) for fact in b)]))
+    return one_line(f"{op_text(op, record)} {outcome_text(Kind(op & KIND_MASK), plain(a), plain(b))}".rstrip())
 
 
 def event_text(event: Event, record: Record) -> str:
     """Show an event with its task: "migrator: read page:0.mapping ➜ inode:1"."""
     name = record.task_name(event[0]) if event[0] < len(record.tasks) else f"task {event[0]}"
-    return f"{name}: {deed_text(event, record)}"
+    return f"{one_line(name)}: {deed_text(event, record)}"
 
 
 def enabled_text(mask: int, record: Record) -> str:
     """Show a set of enabled tasks."""
     known = {int(task["id"]): str(task["name"]) for task in record.tasks}
     names = [known.get(i, f"task {i}") for i in range(mask.bit_length()) if mask >> i & 1]
-    return "enabled {" + ", ".join(names) + "}"
+    return one_line("enabled {" + ", ".join(names) + "}")

@@ -89,9 +89,9 @@ class ScenarioMaker:
         """Resolve the names of a spec.  Raises UsageError for one that does not exist."""
         scenario = scenarios.get(spec.program)
         variant = history.get(spec.variant) if spec.variant else CORRECT
-        workload = Workload.load(spec.workload) if spec.workload else None
+        workload = _workload(scenario, spec.workload)
         params = scenario.merged(dict(spec.params))
-        _check_workload(scenario, params, workload)
+        _check_pages(params, workload)
         return ScenarioProgram(scenario, params, variant, workload, spec.workload)
 
     def given(self, name: str, params: Mapping[str, Value]) -> Params:
@@ -99,13 +99,18 @@ class ScenarioMaker:
         return tuple(sorted(scenarios.changed(name, params).items()))
 
 
-def _check_workload(scenario: Scenario, params: dict[str, Value], workload: Workload | None) -> None:
-    if scenario.needs_workload != (workload is not None):
+def _workload(scenario: Scenario, name: str | None) -> Workload | None:
+    """Load the workload of a scenario that performs one; of another, no file is looked at.  Raises UsageError."""
+    if scenario.needs_workload != bool(name):
         raise UsageError(
             expected=f"{'a' if scenario.needs_workload else 'no'} workload for {scenario.name}",
-            got="none" if workload is None else workload.name,
+            got=name or "none",
             where="--workload",
         )
+    return Workload.load(name) if name else None
+
+
+def _check_pages(params: dict[str, Value], workload: Workload | None) -> None:
     if workload is not None and int(params["pages"]) < len(workload.pages):
         raise UsageError(
             expected=f"pages of at least {len(workload.pages)}, as workload {workload.name} has",

@@ -2,24 +2,36 @@
 
 A workload is data (schema ``mmrace-workload/1``), which ``tools/ktrace_workload.py`` makes from a kernel log and checks
 by this same reader.  `recorded` in this package plays it.  Invariant: the actions of a loaded workload are sorted, of
-known kinds, and on pages and buffers that exist; anything else is a UsageError.
+known kinds, on pages and buffers that exist, and not more than a run can do in seconds; anything else is a UsageError.
 """
 
 from __future__ import annotations
 
-import json
+import os
 from bisect import bisect_left, insort
 from collections import Counter
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from mmrace.kernel.mm.migrate import MigrateMode
+from mmrace.runtime import files
+from mmrace.runtime.decoding import Count, converted, decode
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.files import MIB
 
 SCHEMA = "mmrace-workload/1"
 KINDS = ("dirty", "writeback", "migrate", "commit", "reclaim")
+WHAT = f"a workload ({SCHEMA})"
+TRY = "make it with tools/ktrace_workload.py"
+
+BYTES_MAX = MIB
+ACTIONS_MAX = 2_000  # twenty times those that come with the package; a run of so many takes seconds
+PAGES_MAX = 64  # as many as a scenario's file may have
+BUFFERS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +39,28 @@ class Action:
     """One recorded action.  Times are microseconds from the first one; a commit has no page (-1)."""
 
     do: str
-    begin_us: int
-    end_us: int
+    begin_us: Count
+    end_us: Count
     page: int = -1
-    buffers: tuple[int, ...] = ()
+    buffers: Annotated[tuple[int, ...], Meta(max_length=BUFFERS_MAX)] = ()
     mode: str = ""
     outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    buffers: Annotated[int, Meta(ge=1, le=BUFFERS_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What a file must have; what else it has is for people."""
+
+    schema: str
+    name: str
+    source: dict[str, Any]
+    pages: Annotated[tuple[_Page, ...], Meta(max_length=PAGES_MAX)]
+    actions: Annotated[tuple[Action, ...], Meta(max_length=ACTIONS_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +75,28 @@ class Workload:
     @classmethod
     def load(cls, where: str) -> Workload:
         """Load a workload by name (package data) or path.  Raises UsageError if there is none or it is malformed."""
-        path = Path(where)
-        if path.suffix != ".json" and not path.exists():
-            entry = resources.files("mmrace.scenarios") / "data" / f"{where}.json"
-            if not entry.is_file():
-                raise UsageError(
-                    expected=f"a workload file, or a name out of {', '.join(packaged())}", got=where, where="--workload"
-                )
-            text = entry.read_text(encoding="utf-8")
+        if Path(where).suffix == ".json" or os.path.exists(where):
+            content = files.read_whole(where, BYTES_MAX, what="workload file", try_=TRY)
+        elif where in packaged():
+            content = (resources.files("mmrace.scenarios") / "data" / f"{where}.json").read_bytes()
         else:
-            try:
-                text = path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(expected="a readable workload file", got=str(error), where=where) from error
-        return cls.parse(text, where)
+            raise UsageError(
+                expected=f"a workload file, or a name out of {', '.join(packaged())}", got=where, where="--workload"
+            )
+        return cls.parse(content, where)
 
     @classmethod
-    def parse(cls, text: str, where: str) -> Workload:
+    def parse(cls, content: bytes, where: str) -> Workload:
         """Parse a workload's JSON.  Raises UsageError."""
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise _malformed(error, where) from error
-        return cls.of(data, where)
+        return cls.of(decode(content, dict[str, Any], what=WHAT, where=where, try_=TRY), where)
 
     @classmethod
     def of(cls, data: dict[str, Any], where: str) -> Workload:
         """Make a workload of decoded JSON.  Raises UsageError."""
-        try:
-            if data["schema"] != SCHEMA:
-                raise UsageError(expected=SCHEMA, got=data["schema"], where=where, try_="convert the trace again")
-            actions = tuple(_action(entry) for entry in data["actions"])
-            made = cls(data["name"], data["source"], tuple(int(page["buffers"]) for page in data["pages"]), actions)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise _malformed(error, where) from error
+        if data.get("schema", SCHEMA) != SCHEMA:
+            raise UsageError(expected=SCHEMA, got=data["schema"], where=where, try_="convert the trace again")
+        file = converted(data, _File, what=WHAT, where=where, try_=TRY)
+        made = cls(file.name, file.source, tuple(page.buffers for page in file.pages), file.actions)
         made._check(where)
         return made
 
@@ -111,27 +127,6 @@ class Workload:
     def counts(self) -> dict[str, int]:
         """Return how many actions of each kind there are."""
         return dict(Counter(action.do for action in self.actions))
-
-
-def _malformed(error: Exception, where: str) -> UsageError:
-    return UsageError(
-        expected=f"a workload ({SCHEMA})",
-        got=f"{type(error).__name__}: {error}",
-        where=where,
-        try_="make it with tools/ktrace_workload.py",
-    )
-
-
-def _action(entry: dict[str, Any]) -> Action:
-    return Action(
-        do=entry["do"],
-        begin_us=int(entry["begin_us"]),
-        end_us=int(entry["end_us"]),
-        page=int(entry.get("page", -1)),
-        buffers=tuple(int(b) for b in entry.get("buffers", ())),
-        mode=str(entry.get("mode", "")),
-        outcome=str(entry.get("outcome", "")),
-    )
 
 
 def packaged() -> list[str]:

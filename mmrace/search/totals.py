@@ -15,9 +15,9 @@ from mmrace.runs.store import FindingStore, Saved, harness_finding
 from mmrace.runtime.errors import (
     EXIT_FAIL,
     EXIT_INTERNAL,
-    EXIT_INTERRUPTED,
     EXIT_NONDETERMINISM,
     EXIT_PASS,
+    EXIT_SIGNALLED,
     EXIT_UNKNOWN,
     EXIT_USAGE,
 )
@@ -130,11 +130,14 @@ class Trouble:
     spec: RunSpec
 
 
-def exit_code(verdict: str, troubles: Iterable[Trouble], interrupted: bool) -> int:
-    """Return the exit code of a campaign or an exploration as a whole."""
+def exit_code(verdict: str, troubles: Iterable[Trouble], interrupted: int) -> int:
+    """Return the exit code of a campaign or an exploration as a whole.
+
+    Args: interrupted: number of the signal that ended it, 0 if none did.
+    """
     codes = {trouble.exit_code for trouble in troubles}
     if interrupted:
-        return EXIT_INTERRUPTED
+        return EXIT_SIGNALLED + interrupted
     if EXIT_USAGE in codes:
         return EXIT_USAGE
     if verdict == "FAIL":

@@ -20,11 +20,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias, TypedDict
 
+from msgspec import Meta
+
+from mmrace.runtime import files
 from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.decoding import Count, converted, decode
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.files import MIB
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
 from mmrace.strategies.contract import Options, Registered
@@ -37,7 +41,12 @@ PARENTS_MAX = 1024  # beyond it, parents with most children are dropped, oldest 
 FINGERPRINT_BYTES = 8
 GENERATION = 64  # schedules between two corpora: short enough to follow a chain, long enough for many workers
 
+BYTES_MAX = 256 * MIB  # parents without end of runs without end have more; those of any scenario have a tenth of it
+TRY = "explore again: that writes one"
+
 Coverage = frozenset[str]
+Drawn: TypeAlias = Annotated[float, Meta(ge=0, lt=1)]
+"""A number that was drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +65,17 @@ NOTHING = Shown((), frozenset())
 class Parent:
     """A kept run.  `new`: what it was the first to show.  `children`: how many it had."""
 
-    draws: tuple[float, ...]
+    draws: tuple[Drawn, ...]
     new: Coverage
-    children: int = 0
+    children: Count = 0
+
+
+class _File(TypedDict):
+    """A corpus as its file has it, all of it."""
+
+    parents: Annotated[tuple[Parent, ...], Meta(max_length=PARENTS_MAX)]
+    seen: Coverage
+    start: Count
 
 
 @dataclass(frozen=True)
@@ -91,14 +108,7 @@ class Corpus:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Corpus:
         """Read what `to_json` returned.  Raises UsageError."""
-        try:
-            parents = tuple(
-                Parent(tuple(map(float, parent["draws"])), frozenset(parent["new"]), parent["children"])
-                for parent in data["parents"]
-            )
-            return cls(parents, frozenset(data["seen"]), data["start"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(expected="a corpus", got=repr(error), where="feedback", try_="start a new one") from error
+        return cls(**converted(data, _File, what="a corpus", where=NAME, try_=TRY))
 
     @cached_property
     def digest(self) -> str:
@@ -203,12 +213,8 @@ def corpus_of(path: str) -> Corpus:
     """Read a corpus; "" is the empty one.  Raises UsageError."""
     if not path:
         return Corpus()
-    try:
-        return Corpus.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            expected="a corpus file", got=str(error), where="--strategy feedback", try_="explore again: it writes one"
-        ) from error
+    content = files.read_whole(path, BYTES_MAX, what="corpus file", try_=TRY)
+    return Corpus(**decode(content, _File, what="a corpus", where=path, try_=TRY))
 
 
 def collect(tape: Tape, engine: Controlled, record: Record) -> Shown:

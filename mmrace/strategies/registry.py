@@ -14,6 +14,7 @@ from typing import cast, get_args
 
 from mmrace import strategies
 from mmrace.runtime.errors import UsageError, unknown
+from mmrace.strategies import users
 from mmrace.strategies.contract import Kind, Mix, Options, OuterLoop, Registered, Sampler, Systematic
 from mmrace.strategies.text import WHERE, StrategyText
 
@@ -81,7 +82,8 @@ def sampler(text: str, try_: str = "mmrace explore, which walks the whole tree")
     strategy, options = parse(text)
     if strategy.kind != "sampler":
         raise UsageError(expected="a strategy that draws single schedules", got=text, where=WHERE, try_=try_)
-    return cast("Sampler", strategy.make(options))
+    made = cast("Sampler", _made(strategy, options))
+    return made if strategy.name in _OWN else users.WatchedSampler(made)
 
 
 def walk(text: str) -> Systematic:
@@ -89,7 +91,8 @@ def walk(text: str) -> Systematic:
     strategy, options = parse(text)
     if strategy.kind != "walk":
         raise UsageError(expected="a strategy that walks a tree", got=text, where=WHERE, try_="dpor")
-    return cast("Systematic", strategy.make(options))
+    made = cast("Systematic", _made(strategy, options))
+    return made if strategy.name in _OWN else users.WatchedWalk(made)
 
 
 def member_by_turn(text: str, turn: int) -> str:
@@ -106,7 +109,8 @@ def _member(text: str, index: int) -> str:
     if kind_of(text) != "mix":
         return text
     strategy, options = parse(text)
-    return cast("Mix", strategy.make(options)).member(index)
+    with users.told(strategy.make, "", "the text of a strategy"):
+        return cast("Mix", strategy.make(options)).member(index)
 
 
 def check(text: str, *, systematic: bool = False) -> None:
@@ -120,6 +124,14 @@ def check(text: str, *, systematic: bool = False) -> None:
         sampler(text)
 
 
+def _made(strategy: Registered, options: Options) -> object:
+    """Return what a strategy makes of its options.  Raises UsageError, whatever a user's own raises."""
+    if strategy.name in _OWN:
+        return strategy.make(options)
+    with users.told(strategy.make, "", f"strategy {strategy.name} to be made of its options"):
+        return strategy.make(options)
+
+
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
     for found in pkgutil.iter_modules(package.__path__):
         if not found.ispkg:
@@ -128,3 +140,5 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
 
 for _module in _modules(strategies):
     register_of(_module, _module.__name__)
+_OWN = frozenset(_registered)
+"""The strategies of mmrace's own: what they do wrong is a bug."""

@@ -21,6 +21,7 @@ from mmrace.runs.chosen import Chosen
 from mmrace.runs.play import Play, play
 from mmrace.runs.spec import RunSpec, derive
 from mmrace.runs.strategy_of import strategy_for
+from mmrace.runtime import files
 from mmrace.runtime.controlled import Controlled
 from mmrace.search.explore.walk import Walk
 from mmrace.search.pool.cores import cores
@@ -130,7 +131,7 @@ def main() -> None:
             flush=True,
         )
         if options.json:
-            options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            files.write_whole(options.json, [json.dumps(rows, indent=1), "\n"])
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ from mmrace.actors.stage import Stage
 from mmrace.oracles.general import data_race, lock_order
 from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.protocol import PROTOCOL
-from mmrace.runtime import live
+from mmrace.runtime import files, live
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.fields import FIELD_FILE
@@ -449,7 +449,7 @@ def main() -> None:
     figures = measure(options.rounds)
     show(figures)
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        files.write_whole(options.json, [json.dumps(figures, indent=1), "\n"])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmrace.installed import MAKERS
+from mmrace.runtime import files
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.explore.result import Exploration
@@ -149,7 +150,7 @@ def main() -> int:
         happened = ", ".join(f"{key} {n:,}" for key, n in sorted(result.tally.counters.items()) if n)
         print(f"  what happened in them: {happened}", flush=True)
         if options.json:
-            options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            files.write_whole(options.json, [json.dumps(rows, indent=1), "\n"])
     if missed:
         print(f"not as expected: {', '.join(missed)}")
     return 1 if options.strict and missed else 0

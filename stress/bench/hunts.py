@@ -42,6 +42,7 @@ from mmrace.runs.profile import profile_of, racing
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec, derive
 from mmrace.runs.strategy_of import strategy_for
+from mmrace.runtime import files
 from mmrace.runtime.controlled import Controlled
 from mmrace.search.explore.generations import Loop
 from mmrace.search.explore.one import judge_visit
@@ -279,7 +280,7 @@ def main() -> int:
     for cell in barred:
         print(bar(cell))
     if options.json is not None:
-        options.json.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n", encoding="utf-8")
+        files.write_whole(options.json, [json.dumps([asdict(cell) for cell in cells], indent=1), "\n"])
     return 1 if options.strict and not all(map(meets_bar, barred)) else 0
 
 

@@ -33,6 +33,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mmrace.runtime import files
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.strategy import Strategy
@@ -629,7 +630,9 @@ def main() -> None:
         show(results[-1])
     show_bars(results)
     if options.json is not None:
-        options.json.write_text(json.dumps([asdict(result) for result in results], indent=1, default=_plain) + "\n")
+        files.write_whole(
+            options.json, [json.dumps([asdict(result) for result in results], indent=1, default=_plain), "\n"]
+        )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from mmrace.installed import MAKERS
+from mmrace.runtime import files
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.explore.result import Exploration
@@ -110,7 +111,7 @@ def main() -> None:
     share = statistics.median(row["share"] for row in rows)
     print(f"share of what two bare processes reach: {share:.2f}, bar {BAR}: {'met' if share >= BAR else 'NOT met'}")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        files.write_whole(options.json, [json.dumps(rows, indent=1), "\n"])
 
 
 if __name__ == "__main__":

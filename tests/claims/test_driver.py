@@ -203,7 +203,7 @@ def test_a_failed_run_goes_before_trouble_and_trouble_before_ignorance() -> None
     assert result.exit_code == EXIT_INTERNAL
     result.failures.append(Failure(spec_of(ALONE, 1, 0), "deadlock: cycle"))
     assert result.exit_code == EXIT_FAIL
-    result.interrupted = True
+    result.interrupted = 2
     assert result.exit_code == EXIT_INTERRUPTED
 
 

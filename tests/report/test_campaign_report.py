@@ -13,7 +13,7 @@ from rich.console import Console
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report.campaign import finding_text, show
 from mmrace.report.numbers import count, duration, share, size
-from mmrace.report.progress import CampaignLines, canary_line, line, observer
+from mmrace.report.progress import CampaignLines, Display, canary_line, line, observer
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import Saved
 from mmrace.search.campaign.request import Request
@@ -84,7 +84,9 @@ def failed() -> CampaignResult:
     result.hits.add(Hit(other, SPEC, "main", 4, Saved(error="OSError: [Errno 28] No space left on device")))
     result.troubles.append(Trouble(4, "mmrace bug: a lock that was free could not be taken", SPEC))
     result.given_up.append(SPEC)
-    result.deaths = 2
+    result.losses.update(
+        {"ended with exit code 3 during a run": 2, "was ended by SIGKILL during a run, from outside": 1}
+    )
     return result
 
 
@@ -95,9 +97,21 @@ def test_report_is_as_recorded(name: str, make: Callable[[], CampaignResult]) ->
     compare(name, text(shown))
 
 
+@pytest.mark.parametrize(("term", "kind"), [("dumb", CampaignLines), ("xterm", Display)])
+def test_a_terminal_that_cannot_redraw_has_lines(term: str, kind: type) -> None:
+    assert type(observer(Console(force_terminal=True, _environ={"TERM": term}), quiet=False)) is kind
+
+
+def test_a_campaign_that_sigterm_ended_says_so() -> None:
+    result, shown = passed(), console()
+    result.interrupted = 15
+    show(result, shown)
+    assert "interrupted by SIGTERM; this is what was known by then" in text(shown)
+
+
 def test_interrupted_campaign_says_so() -> None:
     shown, result = console(), passed()
-    result.interrupted = True
+    result.interrupted = 2
     show(result, shown, quiet=True)
     assert "interrupted" in text(shown)
     assert text(shown).splitlines()[-1].startswith("UNKNOWN")
@@ -153,4 +167,5 @@ def test_missed_canary_is_named() -> None:
 
 def test_numbers_read_well() -> None:
     assert (count(1234567), share(1, 8), share(0, 0)) == ("1,234,567", "12.5 %", "-")
+    assert [duration(seconds) for seconds in (3600, 30600, 86399.9)] == ["1 h 00 min", "8 h 30 min", "24 h 00 min"]
     assert (size(3 << 19), duration(59.94), duration(61.2)) == ("1.5 MiB", "59.9 s", "1 min 01 s")

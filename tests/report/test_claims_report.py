@@ -53,6 +53,7 @@ def test_report_of_claims() -> None:
     made = result()
     made.failures.append(Failure(spec_of(SETTINGS["sync"], 1, 9), "deadlock: cycle"))
     made.troubles.append("mmrace bug: [a line] of it")
+    made.losses["was ended by SIGKILL during a run, from outside"] = 2
     show(made, shown)
     compare("claims.txt", text(shown))
 
@@ -60,7 +61,7 @@ def test_report_of_claims() -> None:
 def test_report_of_claims_fits_the_width_and_ends_with_its_summary() -> None:
     shown = console()
     made = result()
-    made.interrupted = True
+    made.interrupted = 2
     show(made, shown, quiet=True)
     lines = text(shown).splitlines()
     assert lines[-1].startswith("interrupted; 5 claims in 9 parts: ")

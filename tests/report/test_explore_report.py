@@ -61,6 +61,16 @@ def test_a_sampled_exploration_says_what_it_saw_and_what_is_left() -> None:
     assert last(made()) == "PASS over 100 schedules, 55 classes; not exhaustive"
 
 
+def test_switch_points_that_had_to_be_looked_for_are_told_with_the_schedule_that_had_them_first() -> None:
+    result = made()
+    result.since, result.looks = {4: ("Page.words", "Slot.page"), 1024: ("Box.x",)}, 24
+    known = "Page.words, Slot.page (from schedule 4 on); Box.x (from schedule 1,024 on)"
+    assert f"switch points: {known}; all accesses in 24 schedules that looked for races" in shown(result)
+    result = made()
+    result.promoted, result.looks = (), 4
+    assert "switch points: none is known to race; all accesses in 4 schedules that looked for races" in shown(result)
+
+
 @pytest.mark.parametrize(
     ("covered", "line"),
     [
@@ -92,7 +102,7 @@ def test_an_exploration_that_proves_nothing_says_why() -> None:
 
 def test_an_interrupted_one_and_one_that_broke_say_so() -> None:
     result = made()
-    result.interrupted = True
+    result.interrupted = 2
     assert last(result) == "UNKNOWN interrupted"
     result = made()
     result.troubles.append(Trouble(EXIT_INTERNAL, "mmrace bug: [red]no markup[/]", ASK.spec("pos", 1)))
@@ -133,6 +143,22 @@ def test_a_prediction_says_what_became_of_it(met: str, text: str) -> None:
     result = found(made())
     result.realised["abc123"] = met
     assert text in shown(result)
+
+
+def test_lost_workers_are_told_with_how_and_when_and_what_none_survived() -> None:
+    result = made()
+    result.losses.update({"was ended by SIGKILL during a run, from outside": 2, "hung and was ended during a run": 1})
+    result.given_up.append(result.ask.spec("pos", 7))
+    text = shown(result, quiet=True)
+    assert "workers lost: 3, their runs were made again: was ended by SIGKILL during a run, from outside (2); " in text
+    assert "given up, no worker survived it: mmrace run alpha --engine fiber --seed 7" in text
+    assert last(result).startswith("PASS")
+
+
+def test_an_exploration_that_lost_many_schedules_proves_nothing() -> None:
+    result = made()
+    result.given_up += [result.ask.spec("pos", seed) for seed in range(10)]
+    assert last(result) == "UNKNOWN 10 of 100 runs could not be judged"
 
 
 def test_quiet_prints_findings_and_the_verdict_only() -> None:

@@ -18,7 +18,7 @@ from mmrace.runs.functions import KIND, FunctionMaker
 from mmrace.runs.program import Makers
 from mmrace.runs.run import run_one
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runtime.errors import EXIT_UNKNOWN
+from mmrace.runtime.errors import EXIT_UNKNOWN, MachineError
 from mmrace.search.pool.health import health
 from tests.runtime.engines import Box, box
 
@@ -224,3 +224,17 @@ def test_ctrl_c_during_a_blocking_call_is_ctrl_c(engine: str, go: threading.Even
 
     with pytest.raises(KeyboardInterrupt):
         made(blocks, engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_run_that_nobody_can_watch_for_want_of_threads_says_so(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(foreign, "_watch", foreign._Watch())
+        patch.setattr(threading.Thread, "start", full)
+        with pytest.raises(MachineError, match="can't start new thread"):
+            made(lambda: None, engine)
+        assert foreign._watch.engine is None
+    assert made(lambda: None, engine).verdict == "PASS"

@@ -159,3 +159,23 @@ def test_harness_findings_of_one_kind_share_a_signature() -> None:
 def test_summary_ends_in_the_command() -> None:
     text = summary_text(SPEC, "FAIL", failed("s1").findings, [SPEC.command()])
     assert text.splitlines()[-1] == f"repeat: {SPEC.command()}"
+
+
+@pytest.mark.parametrize("summary", ["", "[" * 100_000, "{}", '{"spec": {"program": 7, "digest": []}}', None])
+def test_a_summary_that_cannot_be_read_leaves_the_finding_where_it_is(tmp_path: Path, summary: str | None) -> None:
+    FindingStore(tmp_path).save(failed("s1", spec=MINE))
+    path = tmp_path / "s1" / "summary.json"
+    path.unlink()
+    if summary is None:
+        os.mkfifo(path)
+    else:
+        path.write_text(summary)
+    assert FindingStore(tmp_path).save(failed("s1", spec=replace(MINE, digest="4567"))).before
+
+
+def test_a_hit_is_not_written_through_a_link(tmp_path: Path) -> None:
+    FindingStore(tmp_path / "kept").save(failed("s1"))
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "kept" / "s1" / "hits.jsonl").symlink_to(tmp_path / "victim")
+    assert FindingStore(tmp_path / "kept").save(failed("s1")).error
+    assert (tmp_path / "victim").read_text() == "precious"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.runtime import record as record_module
+from mmrace.runtime import files
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.record import READABLE, SCHEMA, Record
 from tests.runtime.contended import contended
@@ -230,10 +230,10 @@ def test_a_disk_that_fills_up_while_lines_are_written_leaves_no_part(
                 _full()
             return super().write(text)
 
-    def opened(name: Path, mode: str, encoding: str) -> Filling:
-        return Filling(io.FileIO(name, mode), encoding)
+    def opened(name: int, mode: str, encoding: str, errors: str) -> Filling:
+        return Filling(io.FileIO(name, mode), encoding, errors)
 
-    monkeypatch.setattr(record_module, "open", opened, raising=False)
+    monkeypatch.setattr(files, "open", opened, raising=False)
     with pytest.raises(OSError, match="No space left"):
         made().write(path)
     assert os.listdir(path.parent) == []

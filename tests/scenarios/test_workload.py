@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 
 from mmrace.runtime.errors import UsageError
-from mmrace.scenarios.workload import KINDS, SCHEMA, Action, Workload, order_kept, packaged
+from mmrace.scenarios import workload
+from mmrace.scenarios.workload import ACTIONS_MAX, KINDS, PAGES_MAX, SCHEMA, Action, Workload, order_kept, packaged
 from tests.scenarios.workloads import TINY, changed, tiny
 
 
 def refused(text: str) -> UsageError:
     with pytest.raises(UsageError) as caught:
-        Workload.parse(text, "a test")
+        Workload.parse(text.encode(), "a test")
     assert caught.value.where.startswith("a test")
     return caught.value
 
@@ -26,10 +28,10 @@ def refused(text: str) -> UsageError:
 
 @pytest.mark.parametrize("name", packaged())
 def test_packaged_workloads_load_by_name(name: str) -> None:
-    workload = Workload.load(name)
-    assert workload.name == name and workload.source
-    assert set(workload.counts()) <= set(KINDS)
-    assert sum(workload.counts().values()) == len(workload.actions)
+    loaded = Workload.load(name)
+    assert loaded.name == name and loaded.source
+    assert set(loaded.counts()) <= set(KINDS)
+    assert sum(loaded.counts().values()) == len(loaded.actions)
 
 
 def test_a_workload_loads_by_path_as_by_text(tmp_path: Path) -> None:
@@ -42,12 +44,12 @@ def test_a_workload_loads_by_path_as_by_text(tmp_path: Path) -> None:
 
 
 def test_what_is_loaded_is_what_is_written() -> None:
-    workload = tiny()
-    assert workload.pages == (2, 2)
-    assert workload.actions[0] == Action("dirty", 0, 5, page=0, buffers=(0, 1))
-    assert workload.actions[2] == Action("commit", 2000, 2600)
-    assert workload.actions[5].mode == "MIGRATE_SYNC"
-    assert workload.counts() == {"dirty": 2, "migrate": 2, "commit": 1, "writeback": 1, "reclaim": 1}
+    made = tiny()
+    assert made.pages == (2, 2)
+    assert made.actions[0] == Action("dirty", 0, 5, page=0, buffers=(0, 1))
+    assert made.actions[2] == Action("commit", 2000, 2600)
+    assert made.actions[5].mode == "MIGRATE_SYNC"
+    assert made.counts() == {"dirty": 2, "migrate": 2, "commit": 1, "writeback": 1, "reclaim": 1}
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
@@ -62,7 +64,23 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> Non
     (tmp_path / "latin1.json").write_bytes(b'{"name": "caf\xe9"}')
     with pytest.raises(UsageError) as caught:
         Workload.load(str(tmp_path / name))
-    assert caught.value.expected == "a readable workload file"
+    assert caught.value.where == str(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".json", "a\0b", "a\0b.json", "../../data/ext3-k61"])
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        Workload.load(name)
+
+
+def test_a_fifo_and_a_file_beyond_the_limit_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "fifo.json")
+    (tmp_path / "large.json").write_text(json.dumps(TINY))
+    monkeypatch.setattr(workload, "BYTES_MAX", 100)
+    for name in ("fifo.json", "large.json"):
+        with pytest.raises(UsageError) as caught:
+            Workload.load(str(tmp_path / name))
+        assert "regular" in str(caught.value) or "larger" in str(caught.value)
 
 
 # -- malformed ---------------------------------------------------------------------------------------------------
@@ -71,30 +89,38 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        ("", "JSONDecodeError"),
-        ("{", "JSONDecodeError"),
-        ("[]", "TypeError"),
-        ("3", "TypeError"),
-        ("{}", "KeyError: 'schema'"),
-        (changed({"actions": None}), "KeyError: 'actions'"),
-        (changed({"pages": None}), "KeyError: 'pages'"),
-        (changed({"name": None}), "KeyError: 'name'"),
-        (changed({"source": None}), "KeyError: 'source'"),
-        (changed({"actions": 5}), "TypeError"),
-        (changed({"pages": [3]}), "TypeError"),
-        (changed({"pages": [{}]}), "KeyError: 'buffers'"),
-        (changed({"pages": [{"buffers": "two"}]}), "ValueError"),
-        (changed(action=(0, {"do": None})), "KeyError: 'do'"),
-        (changed(action=(0, {"begin_us": None})), "KeyError: 'begin_us'"),
-        (changed(action=(0, {"end_us": "soon"})), "ValueError"),
-        (changed(action=(0, {"page": [1]})), "TypeError"),
-        (changed(action=(0, {"buffers": 1})), "TypeError"),
-        (changed(action=(0, {"buffers": ["first"]})), "ValueError"),
+        ("", "truncated"),
+        ("{", "truncated"),
+        ("[]", "got `array`"),
+        ("3", "got `int`"),
+        ("{}", "missing required field `schema`"),
+        (changed({"actions": None}), "missing required field `actions`"),
+        (changed({"pages": None}), "missing required field `pages`"),
+        (changed({"name": None}), "missing required field `name`"),
+        (changed({"source": None}), "missing required field `source`"),
+        (changed({"actions": 5}), "$.actions"),
+        (changed({"pages": [3]}), "$.pages[0]"),
+        (changed({"pages": [{}]}), "missing required field `buffers` - at `$.pages[0]`"),
+        (changed({"pages": [{"buffers": "two"}]}), "$.pages[0].buffers"),
+        (changed({"pages": [{"buffers": 10**30}]}), "$.pages[0].buffers"),
+        (changed({"pages": [{"buffers": 0}]}), "$.pages[0].buffers"),
+        (changed(action=(0, {"do": None})), "missing required field `do` - at `$.actions[0]`"),
+        (changed(action=(0, {"begin_us": None})), "missing required field `begin_us` - at `$.actions[0]`"),
+        (changed(action=(0, {"begin_us": -1})), "$.actions[0].begin_us"),
+        (changed(action=(0, {"end_us": 10**30})), "$.actions[0].end_us"),
+        (changed(action=(0, {"end_us": "soon"})), "$.actions[0].end_us"),
+        (changed(action=(0, {"page": [1]})), "$.actions[0].page"),
+        (changed(action=(0, {"buffers": 1})), "$.actions[0].buffers"),
+        (changed(action=(0, {"buffers": ["first"]})), "$.actions[0].buffers[0]"),
+        (changed({"pages": [{"buffers": 2}] * (PAGES_MAX + 1)}), "$.pages"),
+        (changed({"actions": [TINY["actions"][0]] * (ACTIONS_MAX + 1)}), "$.actions"),
+        ('{"source": ' + "[" * 100_000 + "]" * 100_000 + "}", "recursion"),
+        ('{"schema": NaN}', "invalid character"),
     ],
 )
 def test_what_is_no_workload_is_refused_with_its_error(text: str, got: str) -> None:
     error = refused(text)
-    assert str(error.got).startswith(got) and SCHEMA in error.expected
+    assert got in str(error.got) and SCHEMA in error.expected
     assert "ktrace_workload" in error.try_
 
 
@@ -108,7 +134,6 @@ def test_another_schema_is_refused() -> None:
     [
         (0, {"do": "truncate"}, "unknown deed 'truncate'"),
         (3, {"end_us": 2099}, "ends before it begins"),
-        (0, {"begin_us": -1}, "out of order"),
         (4, {"begin_us": 2050}, "out of order"),
         (1, {"page": 2}, "page 2 of 2"),
         (1, {"page": -1}, "page -1 of 2"),

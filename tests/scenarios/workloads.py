@@ -40,7 +40,7 @@ def changed(top: dict[str, Any] | None = None, action: tuple[int, dict[str, Any]
 
 def tiny() -> Workload:
     """Return TINY, loaded."""
-    return Workload.parse(json.dumps(TINY), "tiny")
+    return Workload.parse(json.dumps(TINY).encode(), "tiny")
 
 
 def drawn(seed: int, actions: int = 30, pages: int = 4) -> Workload:
@@ -59,4 +59,4 @@ def drawn(seed: int, actions: int = 30, pages: int = 4) -> Workload:
             row["mode"] = draw.choice(list(MigrateMode.__members__))
         rows.append(row)
     rows.sort(key=lambda row: (row["begin_us"], row["end_us"]))
-    return Workload.parse(json.dumps({**TINY, "pages": [{"buffers": 2}] * pages, "actions": rows}), "drawn")
+    return Workload.parse(json.dumps({**TINY, "pages": [{"buffers": 2}] * pages, "actions": rows}).encode(), "drawn")

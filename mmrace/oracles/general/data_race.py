@@ -215,7 +215,15 @@ class _Race:
 
     def conclude(self, checked: int) -> Judgement:
         self.judge_stores()
-        return self.evidence.judgement(checked)
+        judgement = self.evidence.judgement(checked)
+        judgement.raced = tuple(sorted(self.fields()))
+        return judgement
+
+    def fields(self) -> frozenset[str]:
+        """Return the plain fields with accesses that nothing orders, benign or not, and the published ones in use."""
+        published = self.published & (self.wrote.keys() | self.read.keys())
+        lanes = map(self.record.lane, self.raced | published)
+        return frozenset(f"{lane[0]}.{lane[2]}" for lane in lanes if lane)
 
     def judge_stores(self) -> None:
         """Look at each plain store of a flag word beside the changes of its bits, and other stores."""
@@ -255,11 +263,7 @@ def racing_fields(record: Record) -> frozenset[str]:
     """Return the plain fields ("Class.field") with accesses that nothing orders, benign or published ones too."""
     race = _Race(record)
     _follow(record, race)
-    found = set()
-    for lane in race.raced | race.published:
-        cls, _, field, _ = record.lane(lane) or ("", "", "", "")
-        found.add(f"{cls}.{field}")
-    return frozenset(found)
+    return race.fields()
 
 
 def _follow(record: Record, race: _Race) -> int:

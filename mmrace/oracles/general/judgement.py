@@ -55,7 +55,8 @@ class Judgement:
     """The verdict of one oracle on one record.
 
     Args: checked: how many things were compared or replayed; 0 means UNKNOWN.  reason: why it is UNKNOWN, or
-    what part of the record could not be judged; `NOTHING` if there was nothing to check.
+    what part of the record could not be judged; `NOTHING` if there was nothing to check.  raced: of the data race
+    judge, the plain fields ("Class.field") with accesses that nothing orders, benign or published ones too.
     """
 
     oracle: str
@@ -63,6 +64,7 @@ class Judgement:
     checked: int
     findings: list[Finding] = field(default_factory=list)
     reason: str = ""
+    raced: tuple[str, ...] = ()
 
     @property
     def nothing_to_check(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from loguru import logger
 
+from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore, Text, harness_finding
 from mmrace.runtime.errors import EXIT_USAGE
@@ -81,16 +82,20 @@ class Campaign(Source):
         """Run to the end, or to Ctrl-C; return what came of it."""
         self._began = self.clock()
         logger.bind(event="begin", seed=self.request.seed, jobs=self.request.jobs).info("campaign begins")
-        with ProcessPool(self.request.jobs, self.making, hang_seconds=self.hang_seconds) as pool:
+        with self.pool() as pool:
             try:
                 drive(pool, self)
-            except KeyboardInterrupt:
-                self.result.interrupted = True
+            except KeyboardInterrupt as error:
+                self.result.interrupted = stops.number_of(error)
             self._now()
         self._judge_threads()
         result = self.result
         logger.bind(event="end", verdict=result.verdict, runs=result.total().runs).info("campaign ends")
         return result
+
+    def pool(self) -> ProcessPool:
+        """Return who makes its runs."""
+        return ProcessPool(self.request.jobs, self.making, hang_seconds=self.hang_seconds, clock=self.clock)
 
     def _now(self) -> float:
         self.result.seconds = self.clock() - self._began
@@ -162,10 +167,14 @@ class Campaign(Source):
             self.trials[first.source].release()
 
     def buried(self, lost: Lost) -> None:
-        """A worker died or hung: if that was during a run it is a finding."""
-        self.result.deaths += 1
-        if lost.culprit is not None:
+        """A worker died or hung: if that was during a run, and not from outside, it is a finding."""
+        self.result.losses[lost.told] += 1
+        if lost.culprit is not None and not lost.outside:
             self._hit(hit_of_lost(lost.culprit, lost, self.store))
+
+    def unstarted(self, why: str) -> None:
+        """Note that a worker could not be started."""
+        self.result.losses[why] += 1
 
     def give_up(self, job: Job) -> None:
         """Do without a run that no worker survives."""

@@ -6,6 +6,7 @@ outcomes come back does not matter.  Not here: text, which `report/` makes.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from mmrace.runs.spec import RunResult, RunSpec
@@ -53,11 +54,12 @@ class CampaignResult:
     hits: Hits = field(default_factory=Hits)
     troubles: list[Trouble] = field(default_factory=list)
     workers: dict[str, WorkerLife] = field(default_factory=dict)
-    deaths: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
+    """Workers that were lost: how -> how many."""
     given_up: list[RunSpec] = field(default_factory=list)
     marks_known: tuple[str, ...] = ()
     seconds: float = 0.0
-    interrupted: bool = False
+    interrupted: int = 0
 
     def count(self, job: Job, result: RunResult) -> None:
         """Add a run of the unmodified protocol, or of the variant that the caller asked for."""
@@ -96,8 +98,10 @@ class CampaignResult:
             tally = self.scenarios.get(name, Tally())
             if not tally.runs:
                 reasons.append(f"{name}: no run")
-            elif tally.verdicts["UNKNOWN"] > UNKNOWN_SHARE_MAX * tally.runs:
-                reasons.append(f"{name}: {tally.verdicts['UNKNOWN']} of {tally.runs} runs could not be judged")
+                continue
+            unknown = tally.verdicts["UNKNOWN"] + sum(spec.program == name for spec in self.given_up)
+            if unknown > UNKNOWN_SHARE_MAX * tally.runs:
+                reasons.append(f"{name}: {unknown} of {tally.runs} runs could not be judged")
         reasons += [
             f"canary {trial.canary.name}: {trial.tried} of {trial.cap_runs} runs made, not found yet"
             for trial in self.trials

@@ -1,46 +1,41 @@
 """Explore one program: draw schedules in a pool, or walk its tree here; count classes, keep findings.
 
-Schedule i of a sampling strategy is a function of (seed, i, profile), whatever `--jobs` says; under feedback, of (seed,
-i, corpus), and a generation waits for the one before.  A systematic search depends on its own last run and is made in
-this process.  At the end each finding's record is replayed strictly, and for each predicted deadlock a search tries to
-make it happen (`replays.py`).  Invariant: Ctrl-C, a dead worker and a run that breaks mmrace end with everything known
-so far in the result.
+Here: what all explorations do, and the walk of a systematic search, which depends on its own last run and is made in
+this process; schedules are drawn by `sampling.py`.  At the end each finding's record is replayed strictly, and for each
+predicted deadlock a search tries to make it happen (`replays.py`).  Invariant: Ctrl-C, a dead worker and a run that
+breaks mmrace end with everything known so far in the result.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Protocol
 
 from loguru import logger
 
-from mmrace.runs import loading
-from mmrace.runs.profile import NO_FIELD, promoted_fields
+from mmrace.runs import loading, stops
+from mmrace.runs.profile import promoted_fields
 from mmrace.runs.program import Makers
-from mmrace.runs.spec import RunSpec, derive
+from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore, Saved, Text
 from mmrace.runtime.errors import MmraceError, UsageError
 from mmrace.search.explore import replays
 from mmrace.search.explore.ask import Ask, check, check_judges
-from mmrace.search.explore.generations import Loop
 from mmrace.search.explore.one import explore_one, judge_visit
 from mmrace.search.explore.result import Covered, Exploration
+from mmrace.search.explore.sampling import Sampling
 from mmrace.search.explore.walk import Walk
-from mmrace.search.pool.contract import Lost, Pool
-from mmrace.search.pool.drive import Pace, Queue, Source, drive
+from mmrace.search.pool.contract import Pool
 from mmrace.search.pool.inline import InlinePool
 from mmrace.search.pool.making import Making, trouble
-from mmrace.search.pool.messages import Batch, Job, Outcome
+from mmrace.search.pool.messages import Job, Outcome
 from mmrace.search.pool.parent import ProcessPool
-from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hit_of_lost, hits_of
+from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hits_of
 from mmrace.strategies import registry
-from mmrace.strategies.feedback import NOTHING, Shown, is_feedback
 from mmrace.strategies.order.classes import Classes
 from mmrace.strategies.text import StrategyText
 
@@ -80,6 +75,10 @@ class Explorer:
         self.program = makers.program(ask.spec(ask.strategy, ask.seed))
         check_judges(ask.without, self.program.judges)
         self.result = Exploration(ask)
+        self.sampling = Sampling(ask, self)
+        if not ask.systematic:
+            learning = self.sampling.promotion.learning
+            self.result.take_promoted(() if learning else promoted_fields(self.program, ask.promote))
         self.store = FindingStore(folder / "findings", text)
         self._began = self._told = clock()
 
@@ -94,8 +93,8 @@ class Explorer:
                 self._sample()
             self.now()
             self._prove()
-        except KeyboardInterrupt:
-            result.interrupted = True
+        except KeyboardInterrupt as error:
+            result.interrupted = stops.number_of(error)
             self.now()
         except UsageError as error:
             if not result.tally.runs:
@@ -109,7 +108,8 @@ class Explorer:
     def _prove(self) -> None:
         """Prove what was found; a proof that breaks is a trouble, and what is known stays."""
         try:
-            replays.prove(self.result, self.store, self.makers, self.hit)
+            with stops.interruptible():
+                replays.prove(self.result, self.store, self.makers, self.hit)
         except UsageError:
             raise
         except Exception as error:
@@ -143,6 +143,7 @@ class Explorer:
             self.trouble(*outcome.trouble, job.spec)
             return
         result.tally.add(run)
+        self.sampling.learn(job, run)
         result.exercised |= run.exercised
         result.profile = result.profile or run.profile
         if run.digest is not None:
@@ -172,39 +173,19 @@ class Explorer:
     # -- sampling ---------------------------------------------------------------------------------------------------
 
     def spec(self, index: int) -> RunSpec:
-        """Return the spec of schedule `index`."""
-        ask = self.ask
-        return ask.spec(registry.member_by_turn(ask.strategy, index), derive(ask.seed, "schedule", index))
+        """Return the spec of schedule `index`, as long as that depends on no corpus."""
+        return self.sampling.spec(index)
 
     def pool(self) -> AbstractContextManager[Pool]:
         """Return who draws schedules: processes, or for 0 jobs this process."""
-        run = partial(explore_one, makers=self.makers, without=self.ask.without)
+        learning = self.sampling.promotion.learning
+        run = partial(explore_one, makers=self.makers, without=self.ask.without, naming=learning)
         making = Making(run, self.store)
         return ProcessPool(self.ask.jobs, making) if self.ask.jobs else InlinePool(making)
 
     def _sample(self) -> None:
-        ask = self.ask
-        fields = promoted_fields(self.program, ask.promote)
-        if fields is not None:  # named from here on, so that no worker has to find them again
-            self.result.promoted = tuple(sorted(fields))
-            self.ask = ask = replace(ask, promote=",".join(self.result.promoted) or NO_FIELD)
         with self.pool() as pool:
-            if is_feedback(ask.strategy):
-                self._generations(pool)
-            else:
-                indices = count() if ask.runs is None else range(ask.runs)
-                drive(pool, Draws(self, (Job("main", "", i, self.spec(i)) for i in indices)))
-
-    def _generations(self, pool: Pool) -> None:
-        """Sample generation after generation, each from what the one before showed."""
-        ask = self.ask
-        loop = Loop(ask.strategy, lambda text: ask.spec(text, ask.seed), self.folder)
-        while indices := loop.indices(ask.runs):
-            draws = Draws(self, (Job("main", "", i, loop.spec(i)) for i in indices))
-            drive(pool, draws)
-            if self.over() or self.result.troubles:
-                return
-            loop.learn([draws.shown.get(index, NOTHING) for index in indices])
+            self.sampling.draw(pool)
 
     # -- walking ----------------------------------------------------------------------------------------------------
 
@@ -218,7 +199,8 @@ class Explorer:
         visits = iter(walk)
         while not self.over() and (self.ask.runs is None or result.tally.runs < self.ask.runs):
             try:
-                visit = next(visits, None)
+                with stops.interruptible():
+                    visit = next(visits, None)
                 if visit is None:
                     covered.exhausted, covered.bound = walk.standing.exhausted, walk.standing.bound
                     return
@@ -240,50 +222,3 @@ class Explorer:
             saved = self.store.save(run) if run.record is not None and run.verdict == "FAIL" else Saved()
             self.take(Job("main", "", result.tally.runs, spec), Outcome(run, saved))
             self.tell()
-
-
-class Draws(Source):
-    """Schedules that are drawn, as a source of runs.  `shown`: what each showed, under feedback."""
-
-    def __init__(self, explorer: Explorer, jobs: Iterator[Job]) -> None:
-        self.explorer = explorer
-        self.queue = Queue(jobs)
-        self.pace = Pace()
-        self.shown: dict[int, Shown] = {}
-
-    def over(self) -> bool:
-        """Say whether the exploration is over."""
-        return self.explorer.over()
-
-    def tell(self) -> None:
-        """Tell its observer."""
-        self.explorer.tell()
-
-    def next_batch(self) -> Batch | None:
-        """Return the next schedules; none after a trouble."""
-        if self.explorer.result.troubles:
-            return None
-        jobs = self.queue.next(self.pace.size())
-        return Batch(tuple(jobs), stop_at_failure=self.explorer.ask.until_found) if jobs else None
-
-    def take(self, job: Job, outcome: Outcome) -> None:
-        """Count a schedule."""
-        if outcome.result is not None:
-            self.pace.took(outcome.result.seconds)
-            if outcome.result.shown is not None:
-                self.shown[job.index] = outcome.result.shown
-        self.explorer.take(job, outcome)
-
-    def give_back(self, batch: Batch, undone: list[Job]) -> None:
-        """Hand undone schedules out again, first."""
-        self.queue.give_back(undone)
-
-    def buried(self, lost: Lost) -> None:
-        """A worker died or hung: if that was during a run it is a finding."""
-        self.explorer.result.deaths += 1
-        if lost.culprit is not None:
-            self.explorer.hit(hit_of_lost(lost.culprit, lost, self.explorer.store))
-
-    def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
-        """Note it."""
-        self.explorer.trouble(exit_code, text, spec)

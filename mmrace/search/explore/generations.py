@@ -7,12 +7,12 @@ corpus file is written once, whole, under a name that has its digest.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mmrace.runs.spec import RunSpec
+from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.strategies.feedback import Feedback, Shown, corpus_of, grow
 
@@ -45,11 +45,9 @@ class Loop:
         """
         self.corpus = grow(self.corpus, results)
         path = self._folder / f"corpus-{self.corpus.digest[:16]}.json"
-        part = path.with_suffix(".part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(self.corpus.to_json()), encoding="utf-8")
-            os.replace(part, path)
+            files.write_whole(path, [json.dumps(self.corpus.to_json())])
         except OSError as error:
             raise UsageError(
                 expected="a folder for the corpus that can be written", got=str(error), where="--dir"

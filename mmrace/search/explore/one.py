@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Container
 
+from mmrace.oracles.general import data_race
 from mmrace.oracles.general.judgement import Verdict
 from mmrace.runs.follow import follow
 from mmrace.runs.judge import judge
@@ -24,9 +25,12 @@ from mmrace.strategies.order.classes import ClassDigest
 
 
 def explore_one(
-    spec: RunSpec, keep_record: bool = False, *, makers: Makers, without: Collection[str] = ()
+    spec: RunSpec, keep_record: bool = False, *, makers: Makers, without: Collection[str] = (), naming: bool = False
 ) -> RunResult:
-    """Draw one schedule, run it, judge it.  Args: without: judges that are switched off."""
+    """Draw one schedule, run it, judge it.
+
+    Args: without: judges that are switched off.  naming: tell which plain fields race and are no switch points.
+    """
     began = time.perf_counter()
     program = makers.program(spec)
     chosen = strategy_for(program, spec)
@@ -38,8 +42,16 @@ def explore_one(
         result.profile = chosen.profile
         if chosen.tape is not None:
             result.shown = collect(chosen.tape, _controlled(played), played.record)
+        result.raced = _raced(result, played, without) - (chosen.promoted or frozenset()) if naming else frozenset()
     result.seconds = time.perf_counter() - began
     return result
+
+
+def _raced(result: RunResult, played: Play, without: Collection[str]) -> frozenset[str]:
+    """Return the fields that race, whether or not their judge was asked."""
+    if data_race.NAME in played.program.judges and data_race.NAME not in without:
+        return result.raced
+    return data_race.racing_fields(played.record)
 
 
 def judge_visit(visit: Visit, without: Collection[str], kept: Container[str]) -> RunResult:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mmrace.runs.follow import replay_record
+from mmrace.runs.profile import promote_text
 from mmrace.runs.program import Makers
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import MmraceError
@@ -38,7 +40,8 @@ def prove(result: Exploration, store: FindingStore, makers: Makers, hit: Callabl
 
 def _realise(result: Exploration, store: FindingStore, makers: Makers, cycle: str, hit: Callable[[Hit], None]) -> str:
     """Return the signature of the deadlock that a search met, "" if it met none."""
-    met = realise.search(result.ask, makers, cycle)
+    ask = result.ask if result.promoted is None else replace(result.ask, promote=promote_text(result.promoted))
+    met = realise.search(ask, makers, cycle)
     if met is None:
         return ""
     finding = next(finding for finding in met.findings if realise.is_deadlock(finding))

@@ -6,9 +6,12 @@ to the end and every run could be judged.  Not here: text.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import NOTHING
+from mmrace.runs.spec import RunSpec
 from mmrace.search.explore.ask import Ask
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
 from mmrace.strategies.order.classes import Classes
@@ -43,13 +46,26 @@ class Exploration:
     by_strategy: dict[str, list[int]] = field(default_factory=dict)
     """strategy -> [schedules, classes that it was the first to meet]."""
     promoted: tuple[str, ...] | None = None
+    """Plain fields that are switch points, but for looks; None: all are."""
+    since: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """schedule -> fields that are switch points from it on, where they had to be looked for."""
+    looks: int = 0
+    """Schedules that were to look for them."""
     profile: str | None = None
     exercised: bool = False
     """Whether some run had a point at which two tasks could go on."""
     troubles: list[Trouble] = field(default_factory=list)
-    deaths: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
+    """Workers that were lost: how -> how many."""
+    given_up: list[RunSpec] = field(default_factory=list)
+    """Schedules that no worker survived."""
     seconds: float = 0.0
-    interrupted: bool = False
+    interrupted: int = 0
+
+    def take_promoted(self, fields: Collection[str] | None, since: Mapping[int, tuple[str, ...]] | None = None) -> None:
+        """Note which plain fields are switch points now."""
+        self.promoted = None if fields is None else tuple(sorted(fields))
+        self.since = dict(since or {})
 
     @property
     def exhaustive(self) -> bool:
@@ -58,7 +74,7 @@ class Exploration:
 
     def unknown_because(self) -> str:
         """Say why an exploration without a finding proves nothing; "" if it proves something."""
-        runs, unknown = self.tally.runs, self.tally.verdicts["UNKNOWN"]
+        runs, unknown = self.tally.runs, self.tally.verdicts["UNKNOWN"] + len(self.given_up)
         if not runs:
             return "no schedule was run"
         if not self.exercised:

@@ -1,31 +1,33 @@
 """The worker's side: one process that makes runs, one after the other, and tells what came of them.
 
 Messages to the parent: ("done", [(position, Outcome)]), ("end", Health), and nothing else.  Passed runs wait and go
-out together; a failed one goes at once.  Which run is being made is told by a shared number, not by a message: it
-costs nothing, and it is still there when the worker is not.
+out together; a failed one goes at once.  Which run is being made, and how far it is, is told by shared numbers
+(`heart.py`), not by messages: it costs nothing, and they are still there when the worker is not.
 Invariant: a worker of a controlled engine is pinned to one core before its first thread exists (threads inherit it; a
 gate that moves between cores takes two to three times as long).
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import multiprocessing
 import os
 import signal
 import time
-from collections.abc import MutableSequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TypeAlias
 
+from mmrace.runs import output, stops
 from mmrace.search.pool.health import health
+from mmrace.search.pool.heart import POSITION, STOP, TURNS, Heart, Pulse
 from mmrace.search.pool.inline import ends
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch, Outcome
 
-Pulse: TypeAlias = MutableSequence[int]
-"""Shared with the parent: [turns begun, position in the batch, asked to stop]."""
-TURNS, POSITION, STOP = 0, 1, 2
 NO_POSITION = -1
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 FLUSH_SECONDS = 0.25  # the parent's view is never older; at thousands of runs a second it is some hundred messages less
 
@@ -40,9 +42,14 @@ class Orders:
 
 def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
     """Serve batches until the parent says None or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    for number in stops.NUMBERS:  # they reach the whole group; the parent decides
+        signal.signal(number, signal.SIG_IGN)
+    if not _end_with_parent():
+        return
+    output.own()
     if orders.core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {orders.core})
+    Heart(pulse).start()
     try:
         while True:
             batch: Batch | None = connection.recv()
@@ -52,6 +59,14 @@ def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
             connection.send(("end", health()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone: nobody is left to tell
+
+
+def _end_with_parent() -> bool:
+    """Have this process killed when its parent has ended, even during a run; return whether there is a parent."""
+    with contextlib.suppress(OSError, AttributeError):  # a C library without prctl
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    parent = multiprocessing.parent_process()
+    return parent is None or parent.is_alive()
 
 
 def _serve(making: Making, batch: Batch, connection: Connection, pulse: Pulse) -> None:

@@ -38,7 +38,8 @@ class Ended:
 class Lost:
     """A worker died or hung.  `culprit` is the job it was at (None: it had not begun any); `undone` are the others.
 
-    `in_vain`: it died before it had ended a single run of the batch.
+    `in_vain`: it died before it had ended a single run of the batch.  `outside`: somebody else ended it, a person, or
+    the machine for want of memory; that says nothing of the run.
     """
 
     worker: str
@@ -48,6 +49,13 @@ class Lost:
     rule: str
     how: str
     in_vain: bool
+    outside: bool = False
+
+    @property
+    def told(self) -> str:
+        """Say what happened, and when."""
+        when = "before it began a run" if self.culprit is None else "during a run"
+        return f"{self.how} {when}" + (", from outside" if self.outside else "")
 
 
 Event: TypeAlias = Reported | Ended | Lost
@@ -55,6 +63,10 @@ Event: TypeAlias = Reported | Ended | Lost
 
 class Pool(Protocol):
     """Makes batches of runs."""
+
+    @property
+    def places(self) -> int:
+        """How many batches can be out at once; fewer once a worker could not be started, 0 if none can."""
 
     @property
     def free(self) -> int:
@@ -65,7 +77,7 @@ class Pool(Protocol):
         """Whether no batch is out."""
 
     def submit(self, batch: Batch) -> None:
-        """Take a batch.  Raises OSError if whoever should make it cannot be started."""
+        """Take a batch.  Raises OSError if whoever should make it cannot be started; there is one place less then."""
 
     def poll(self, timeout: float) -> list[Event]:
         """Wait up to `timeout` seconds for news; return all there is."""

@@ -1,8 +1,9 @@
 """The one loop over a pool: hand out a source's batches, take what comes back, bury who died.
 
 Invariant: every job that a source handed out comes back to it once: taken with its outcome, given back undone, or given
-up.  A run whose worker died is made once more; if that worker dies too it is given up.  Workers that die again and
-again before they end a single run end it all: then it is not the runs.
+up.  A run whose worker died is made once more, or twice if somebody else ended it; if no worker survives it, it is
+given up.  Workers that die again and again before they end a single run end it all: then it is not the runs.  So
+does a pool that cannot start any; with some, it goes on.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from collections.abc import Iterator
 
 from loguru import logger
 
+from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
-from mmrace.runtime.errors import EXIT_INTERNAL
+from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_UNKNOWN, MachineError
 from mmrace.search.pool.contract import Ended, Event, Lost, Pool
 from mmrace.search.pool.messages import Batch, Job, Outcome
 
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 10.0  # for the runs in progress when everything is to stop
 ATTEMPTS_MAX = 2  # a run whose worker died is tried once more
+ATTEMPTS_OUTSIDE_MAX = 3  # and once again if somebody else ended it; but it may be what needs all the memory
 IN_VAIN_MAX = 4  # workers in a row that died before they ended a run
 
 
@@ -46,6 +49,9 @@ class Source:
     def buried(self, lost: Lost) -> None:
         """A worker died or hung; what it leaves is given back after this."""
 
+    def unstarted(self, why: str) -> None:
+        """A worker could not be started; others go on."""
+
     def give_up(self, job: Job) -> None:
         """No worker survives this run; it is not made."""
 
@@ -63,8 +69,8 @@ class Source:
 def drive(pool: Pool, source: Source) -> None:
     """Have a source's runs made until it has no more, or is over.
 
-    Ctrl-C lets the runs in progress end, takes what they give, and goes on as KeyboardInterrupt; a second one drops
-    them.
+    Ctrl-C, or another wish to stop (`runs/stops.py`), lets the runs in progress end, takes what they give, and goes on
+    as KeyboardInterrupt; a second one drops them.
     """
     driver = _Driver(pool, source)
     try:
@@ -90,6 +96,7 @@ class _Driver:
     def loop(self) -> None:
         pool, source = self.pool, self.source
         while True:
+            stops.check()
             if self.stopped or source.over():
                 pool.stop()
             else:
@@ -114,7 +121,11 @@ class _Driver:
             self.pool.submit(batch)
         except OSError as error:  # no more processes, memory, or room for what they share: the rest still counts
             self.source.give_back(batch, list(batch.jobs))
-            self.fail(f"a worker could not be started: {error}", batch)
+            logger.bind(event="worker-unstarted").error("a worker could not be started: {}", error)
+            self.source.unstarted(f"could not be started: {error}")
+            if not self.pool.places:
+                machine = MachineError("process for a worker", str(error))
+                self.fail(machine.exit_code, str(machine), batch)
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Ended):
@@ -136,18 +147,22 @@ class _Driver:
         if culprit is not None:
             key = (culprit.role, culprit.source, culprit.index)
             self.deaths[key] += 1
-            if self.deaths[key] < ATTEMPTS_MAX:
+            if self.deaths[key] < (ATTEMPTS_OUTSIDE_MAX if event.outside else ATTEMPTS_MAX):
                 undone = [culprit, *undone]
             else:
                 self.source.give_up(culprit)
         self.source.give_back(event.batch, undone)
         if self.in_vain >= IN_VAIN_MAX and not self.stopped:
             text = f"{self.in_vain} workers in a row died before they ended a run; the last one {event.how}"
-            self.fail(text, event.batch)
+            if event.outside:
+                text += " from outside: by a person, or for want of memory (fewer --jobs need less)"
+                self.fail(EXIT_UNKNOWN, f"UNKNOWN: {text}", event.batch)
+            else:
+                self.fail(EXIT_INTERNAL, f"mmrace bug: {text}", event.batch)
 
-    def fail(self, text: str, batch: Batch) -> None:
+    def fail(self, exit_code: int, text: str, batch: Batch) -> None:
         self.stopped = True
-        self.source.trouble(EXIT_INTERNAL, f"mmrace bug: {text}", batch.jobs[0].spec)
+        self.source.trouble(exit_code, text, batch.jobs[0].spec)
 
 
 class Pace:

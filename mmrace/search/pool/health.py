@@ -7,12 +7,13 @@ import threading
 
 from mmrace import runtime
 from mmrace.runs import foreign
+from mmrace.search.pool import heart
 from mmrace.search.pool.messages import Health
 
 
 def health() -> Health:
-    """Measure this process.  Threads that the runtime and the watch keep between runs are not stray."""
-    kept = 1 + runtime.pool_size() + foreign.threads()
+    """Measure this process.  Threads that the runtime, the watch and the heart keep between runs are not stray."""
+    kept = 1 + runtime.pool_size() + foreign.threads() + heart.beating()
     return Health(rss_bytes(), max(0, threading.active_count() - kept))
 
 

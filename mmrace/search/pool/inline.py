@@ -36,6 +36,11 @@ class InlinePool:
         self._batch = None
 
     @property
+    def places(self) -> int:
+        """This process."""
+        return 1
+
+    @property
     def free(self) -> int:
         """1 if no batch is out."""
         return int(self._batch is None)

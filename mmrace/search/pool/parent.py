@@ -12,22 +12,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection as connection_
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import ModuleType, TracebackType
 
-from mmrace.search.pool.child import NO_POSITION, POSITION, STOP, TURNS, Orders, Pulse, work
+from mmrace.runs import stops
+from mmrace.runtime.silence import Silence
+from mmrace.search.pool import ending
+from mmrace.search.pool.child import NO_POSITION, Orders, work
 from mmrace.search.pool.contract import Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
+from mmrace.search.pool.heart import OPS, POSITION, STOP, TURNS, Pulse
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch
 
 HANG_SECONDS = 120.0
-"""A run without an end after that long is hung: runs take milliseconds, and the free engine's own watchdog speaks
-within seconds."""
+"""A run that does no op for so long is hung: the free engine's own watchdog, and the one for what blocks outside the
+runtime, speak within seconds, and a run is judged within one or two."""
 BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
 JOIN_SECONDS = 5.0
 MALLOC_ARENAS = "1"
@@ -45,21 +49,25 @@ class Process:
         self.batch: Batch | None = None
         self.reported = 0
         self.connection, theirs = _context.Pipe()
-        self.pulse: Pulse = _context.RawArray("q", [0, NO_POSITION, 0])
+        self.pulse: Pulse = _context.RawArray("q", [0, NO_POSITION, 0, 0])
         self.process = _context.Process(
             target=work, args=(orders, theirs, self.pulse), name=f"mmrace worker {self.name}", daemon=True
         )
         os.environ.setdefault("MALLOC_ARENA_MAX", MALLOC_ARENAS)
-        with _interrupts_held(), _without_main():
-            self.process.start()
-        theirs.close()
-        self._turns = -1
-        self._since = 0.0
+        try:
+            with _interrupts_held(), _without_main():
+                self.process.start()
+        except OSError:
+            self.connection.close()
+            raise
+        finally:
+            theirs.close()
+        self._silence = Silence(0.0)
 
-    def submit(self, batch: Batch) -> None:
+    def submit(self, batch: Batch, now: float) -> None:
         """Send a batch.  A worker that died meanwhile is found out by the next poll."""
         self.batch, self.reported = batch, 0
-        self._turns, self._since = -1, time.monotonic()
+        self._silence = Silence(now)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(batch)
 
@@ -80,49 +88,52 @@ class Process:
             raise EOFError from error
 
     def hangs(self, now: float, limit: float) -> bool:
-        """Whether the run in progress has lasted longer than `limit` seconds."""
+        """Whether the run in progress has done no op for longer than `limit` seconds."""
         if self.batch is None:
             return False
         turns = self.pulse[TURNS]
-        if turns != self._turns:
-            self._turns, self._since = turns, now
-        return now - self._since > (limit if turns else max(limit, BOOT_SECONDS))
+        silent = self._silence.look(now, (turns, self.pulse[OPS]))
+        if silent <= (limit if turns else max(limit, BOOT_SECONDS)):
+            return False
+        if ending.is_stopped(self.process.pid):
+            self._silence.forgive()
+            return False
+        return True
 
     def lost(self, rule: str) -> Lost:
         """Bury the process: nothing more can come from it."""
         batch, self.batch = self.batch, None
+        if rule == DIED:  # its pipe may be closed before it is gone, and how it went is its own to say
+            self.process.join(JOIN_SECONDS)
+        died = not self.process.is_alive()
         self.process.kill()
         self.process.join(JOIN_SECONDS)
         self.connection.close()
         code = self.process.exitcode
-        how = "hung and was ended" if rule != DIED else _exit(code)
+        how = ending.told(code) if died else "hung and was ended"
         jobs = list(batch.jobs) if batch else []
         position = self.pulse[POSITION]
         culprit = jobs[position] if self.reported <= position < len(jobs) else None
         undone = [job for job in jobs[self.reported :] if job is not culprit]
-        return Lost(self.name, batch or Batch(()), culprit, undone, rule, how, not self.reported and position <= 0)
+        in_vain = not self.reported and position <= 0
+        outside = died and ending.from_outside(code)
+        return Lost(self.name, batch or Batch(()), culprit, undone, rule, how, in_vain, outside)
 
 
 DIED = "worker died"
 HUNG = "worker hung"
 
 
-def _exit(code: int | None) -> str:
-    if code is not None and code < 0:
-        with contextlib.suppress(ValueError):
-            return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"
-
-
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Start a process with SIGINT blocked, so that Ctrl-C cannot hit it before it ignores the signal itself.
+    """Start a process with what asks to stop blocked, so that it is not hit before it ignores these signals itself.
 
-    The resource tracker is started first: on its first start it unblocks signals.
+    The resource tracker is started first, since that unblocks signals; it keeps SIGHUP blocked.
     """
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops.NUMBERS)
     try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, stops.NUMBERS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -143,10 +154,21 @@ def _without_main() -> Iterator[None]:
 
 
 class ProcessPool:
-    """Worker processes of this machine.  Use as a context manager: on exit every process has ended."""
+    """Worker processes of this machine.  Use as a context manager: on exit every process has ended.
 
-    def __init__(self, jobs: int, making: Making, *, hang_seconds: float = HANG_SECONDS) -> None:
-        self.jobs, self.making, self.hang_seconds = jobs, making, hang_seconds
+    A slot whose process cannot be started is not used any more.
+    """
+
+    def __init__(
+        self,
+        jobs: int,
+        making: Making,
+        *,
+        hang_seconds: float = HANG_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.making, self.hang_seconds, self.clock = making, hang_seconds, clock
+        self._slots = list(range(jobs))
         self._cores = cores()
         self._processes: dict[tuple[int, str], Process] = {}
         self._started: dict[tuple[int, str], int] = {}
@@ -160,9 +182,14 @@ class ProcessPool:
         self.close()
 
     @property
+    def places(self) -> int:
+        """How many slots there are."""
+        return len(self._slots)
+
+    @property
     def free(self) -> int:
         """How many slots have nothing to do."""
-        return self.jobs - len(self._busy())
+        return len(self._slots) - len(self._busy())
 
     @property
     def idle(self) -> bool:
@@ -172,16 +199,21 @@ class ProcessPool:
     def submit(self, batch: Batch) -> None:
         """Give a batch to a free slot.  Raises OSError if its process cannot be started."""
         busy = {process.slot for process in self._busy()}
-        slot = next(slot for slot in range(self.jobs) if slot not in busy)
+        slot = next(slot for slot in self._slots if slot not in busy)
         engine = batch.engine
         key = (slot, engine)
         process = self._processes.get(key)
         if process is None:
             core = self._cores[slot % len(self._cores)] if engine != "free" else None
             ordinal = self._started.get(key, 0)
-            process = self._processes[key] = Process(slot, engine, ordinal, Orders(self.making, core))
+            try:
+                process = Process(slot, engine, ordinal, Orders(self.making, core))
+            except OSError:
+                self._slots.remove(slot)
+                raise
+            self._processes[key] = process
             self._started[key] = ordinal + 1
-        process.submit(batch)
+        process.submit(batch, self.clock())
 
     def poll(self, timeout: float) -> list[Event]:
         """Wait up to `timeout` seconds for news; return all there is."""
@@ -189,7 +221,7 @@ class ProcessPool:
         sources: list[Connection | int] = [process.connection for process in busy]
         if sources:
             connection_.wait([*sources, *(process.process.sentinel for process in busy)], timeout)
-        now = time.monotonic()
+        now = self.clock()
         events: list[Event] = []
         for process in busy:
             dead = not process.process.is_alive()  # asked first: what it sent before it died is read below

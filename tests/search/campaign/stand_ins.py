@@ -137,7 +137,14 @@ def unknowing(spec: RunSpec, keep_record: bool) -> RunResult:
 
 
 def killed_once(spec: RunSpec, keep_record: bool) -> RunResult:
-    """BUGGY: the process ends by SIGKILL the first time that an eighth of the specs is run."""
+    """BUGGY: the process crashes the first time that an eighth of the specs is run."""
+    if spec.seed % 8 == 0 and note(spec, "death") == 1:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return passing(spec, keep_record)
+
+
+def ended_once(spec: RunSpec, keep_record: bool) -> RunResult:
+    """Be ended as the machine does for want of memory, the first time that an eighth of the specs is run."""
     if spec.seed % 8 == 0 and note(spec, "death") == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return passing(spec, keep_record)
@@ -147,7 +154,7 @@ def killed_always(spec: RunSpec, keep_record: bool) -> RunResult:
     """BUGGY: some specs never survive."""
     if spec.seed % 8 == 0:
         note(spec, "death")
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGSEGV)
     return passing(spec, keep_record)
 
 
@@ -162,6 +169,13 @@ def endless(spec: RunSpec, keep_record: bool) -> RunResult:
     """Say that the first run has begun, and pass for ever after."""
     Path(os.environ[SCRATCH], "begun").touch()
     return passing(spec, keep_record)
+
+
+def stuck(spec: RunSpec, keep_record: bool) -> RunResult:
+    """BUGGY: say so, and compute for ever."""
+    os.write(1, b"stuck\n")
+    while True:
+        pass
 
 
 def misused(spec: RunSpec, keep_record: bool) -> RunResult:

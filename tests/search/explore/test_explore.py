@@ -103,7 +103,7 @@ def test_a_schedule_of_a_generation_is_drawn_again_from_its_corpus(tmp_path: Pat
 
 
 def test_a_corpus_that_cannot_be_read_or_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a corpus file"):
+    with pytest.raises(UsageError, match="corpus file"):
         Loop(f"feedback:corpus={tmp_path / 'none.json'}", lambda text: ask().spec(text, 5), tmp_path)
     (tmp_path / "explore").write_text("in the way")
     with pytest.raises(UsageError, match="can be written"):
@@ -114,52 +114,64 @@ def test_a_corpus_that_cannot_be_read_or_written_is_refused(tmp_path: Path) -> N
 
 
 def fragile(spec: RunSpec, keep_record: bool) -> RunResult:
-    """BUGGY: one schedule kills its process."""
+    """BUGGY: some schedules crash their process."""
     if spec.seed % 16 == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGSEGV)
     return stand_ins.passing(spec, keep_record)
 
 
 def deadly(spec: RunSpec, keep_record: bool) -> RunResult:
-    """BUGGY: every schedule kills its process."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    """BUGGY: every schedule crashes its process."""
+    os.kill(os.getpid(), signal.SIGSEGV)
     raise AssertionError("still here")
 
 
 def fragile_feedback(spec: RunSpec, keep_record: bool) -> RunResult:
-    """BUGGY: schedule 2 kills its process; the others show something."""
+    """BUGGY: schedule 2 crashes its process; the others show something."""
     index = int(spec.strategy.rpartition("=")[2])
     if index == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGSEGV)
     result = stand_ins.passing(spec, keep_record)
     result.shown = Shown((0.25,), frozenset({str(index)}))
     return result
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_its_run_and_is_a_finding(tmp_path: Path) -> None:
+def test_a_worker_that_crashes_twice_costs_its_run_and_is_a_finding(tmp_path: Path) -> None:
     what = ask(strategy="pos", runs=40, jobs=2)
     result, made = stood_in(what, tmp_path, fragile)
     doomed = {i for i in range(40) if made.spec(i).seed % 16 == 0}
     assert doomed
     assert set(made.seen) == set(range(40)) - doomed
-    assert result.deaths == 2 * len(doomed)  # each is tried once more
+    assert result.losses.total() == 2 * len(doomed)  # each is tried once more
     assert {hit.finding.oracle for hit in result.hits.values()} == {"harness"}
     assert result.exit_code == EXIT_FAIL
 
 
 @pytest.mark.slow
-def test_a_killed_worker_does_not_end_its_generation(tmp_path: Path) -> None:
+def test_a_worker_that_somebody_ends_costs_no_schedule_and_is_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(stand_ins.SCRATCH, str(tmp_path))
+    result, made = stood_in(ask(strategy="pos", runs=40, jobs=2), tmp_path, stand_ins.ended_once)
+    ended = len(list(tmp_path.glob("death-*")))
+    assert ended and result.losses == {"was ended by SIGKILL during a run, from outside": ended}
+    assert set(made.seen) == set(range(40))
+    assert (result.hits, result.given_up, result.troubles) == ({}, [], [])
+
+
+@pytest.mark.slow
+def test_a_worker_that_crashes_does_not_end_its_generation(tmp_path: Path) -> None:
     what = ask(strategy="feedback:generation=4", runs=8)
     result, made = stood_in(what, tmp_path, fragile_feedback)
     assert set(made.seen) == set(range(8)) - {2}
-    assert result.deaths == 2
+    assert result.losses.total() == 2
 
 
 @pytest.mark.slow
 def test_workers_that_die_again_and_again_end_the_exploration_as_a_bug(tmp_path: Path) -> None:
     result, _ = stood_in(ask(runs=40), tmp_path, deadly)
-    assert result.deaths == IN_VAIN_MAX
+    assert result.losses.total() == IN_VAIN_MAX
     assert [trouble.exit_code for trouble in result.troubles] == [EXIT_INTERNAL]
     assert f"{IN_VAIN_MAX} workers in a row died" in result.troubles[0].text
 

@@ -155,7 +155,7 @@ def test_ctrl_c_keeps_what_a_walk_found(monkeypatch: pytest.MonkeyPatch, tmp_pat
     explorations.abba(monkeypatch)
     monkeypatch.setattr("mmrace.search.explore.driver.TELL_SECONDS", 0.0)
     result = explore(ask("abba", "enumerate", params=(), runs=None), tmp_path, Notes(interrupt_at=2))
-    assert (result.interrupted, result.exit_code) == (True, EXIT_INTERRUPTED)
+    assert (result.interrupted, result.exit_code) == (2, EXIT_INTERRUPTED)
     assert result.tally.runs == 2 and result.hits and not result.replayed
 
 

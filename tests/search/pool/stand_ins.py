@@ -30,6 +30,8 @@ class ScriptedPool:
     Attributes: batches: all that were submitted.  stops: how often it was told to stop.
     """
 
+    places = 1
+
     def __init__(self, *turns: Turn) -> None:
         self.turns = list(turns)
         self.batches: list[Batch] = []
@@ -79,7 +81,7 @@ def ended_after(count: int) -> Turn:
     return turn
 
 
-def died_at(position: int | None) -> Turn:
+def died_at(position: int | None, *, outside: bool = False) -> Turn:
     """The worker died at the run of this position, or before it had begun any."""
 
     def turn(pool: ScriptedPool) -> list[Event]:
@@ -87,7 +89,7 @@ def died_at(position: int | None) -> Turn:
         done = batch.jobs[: position or 0]
         culprit = None if position is None else batch.jobs[position]
         undone = [job for job in batch.jobs[len(done) :] if job is not culprit]
-        lost = Lost("w", batch, culprit, undone, "worker died", "was ended by SIGKILL", not done)
+        lost = Lost("w", batch, culprit, undone, "worker died", "was ended by SIGKILL", not done, outside)
         return [*([Reported([(job, outcome(job)) for job in done])] if done else []), lost]
 
     return turn
@@ -112,7 +114,8 @@ class Notes(Source):
         self.taken: list[Job] = []
         self.troubles: list[tuple[int, str]] = []
         self.given_up: list[Job] = []
-        self.lost = 0
+        self.unstarted_because: list[str] = []
+        self.losses: list[Lost] = []
         self.told = 0
 
     def next_batch(self) -> Batch | None:
@@ -129,7 +132,15 @@ class Notes(Source):
         self.troubles.append((exit_code, text))
 
     def buried(self, lost: Lost) -> None:
-        self.lost += 1
+        self.losses.append(lost)
+
+    @property
+    def lost(self) -> int:
+        """How many workers were lost."""
+        return len(self.losses)
+
+    def unstarted(self, why: str) -> None:
+        self.unstarted_because.append(why)
 
     def give_up(self, job: Job) -> None:
         self.given_up.append(job)

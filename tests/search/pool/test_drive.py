@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace.runtime.errors import EXIT_INTERNAL
+from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_UNKNOWN
 from mmrace.search.pool import drive as drive_
-from mmrace.search.pool.drive import IN_VAIN_MAX, Pace, Queue, drive
-from mmrace.search.pool.messages import Batch
+from mmrace.search.pool.contract import Lost
+from mmrace.search.pool.drive import ATTEMPTS_OUTSIDE_MAX, IN_VAIN_MAX, Pace, Queue, drive
+from mmrace.search.pool.messages import Batch, Job
 from tests.search.pool.stand_ins import (
     Notes,
     ScriptedPool,
@@ -82,6 +83,7 @@ class Full(ScriptedPool):
 
     def submit(self, batch: Batch) -> None:
         if self.batches:
+            self.places = 0
             raise OSError("no more processes")
         super().submit(batch)
 
@@ -92,7 +94,68 @@ def test_a_batch_that_nobody_can_be_started_for_ends_it_and_costs_nothing_that_i
     drive(pool, source)
     assert source.taken == made[:2]
     assert list(source.left()) == made[2:]
-    assert source.troubles == [(EXIT_INTERNAL, "mmrace bug: a worker could not be started: no more processes")]
+    [(code, text)] = source.troubles
+    assert code == EXIT_UNKNOWN and "the machine has no process for a worker left: no more processes" in text
+
+
+class Short(ScriptedPool):
+    """A pool of two places, of which the second cannot be filled."""
+
+    places = 2
+
+    @property
+    def free(self) -> int:
+        return self.places - (self.out is not None)
+
+    def submit(self, batch: Batch) -> None:
+        if self.out is not None:
+            self.places = 1
+            raise OSError("no more processes")
+        super().submit(batch)
+
+
+def test_a_worker_that_cannot_be_started_is_told_and_the_others_go_on() -> None:
+    made = jobs(6)
+    source = Notes(made, size=2)
+    drive(Short(), source)
+    assert source.taken == made
+    assert (source.unstarted_because, source.troubles) == (["could not be started: no more processes"], [])
+
+
+def test_a_run_whose_worker_was_ended_from_outside_is_made_again_and_again_but_not_for_ever() -> None:
+    made = jobs(4)
+    for times, given_up in [(ATTEMPTS_OUTSIDE_MAX - 1, []), (ATTEMPTS_OUTSIDE_MAX, [made[2]])]:
+        source = Notes(made)
+        drive(ScriptedPool(died_at(2, outside=True), *[died_at(0, outside=True)] * (times - 1)), source)
+        assert source.given_up == given_up
+        assert source.taken == [job for job in made if job not in given_up]
+        assert (source.lost, source.troubles) == (times, [])
+
+
+def test_workers_that_somebody_ends_again_and_again_are_no_bug_of_mmrace() -> None:
+    source = Notes(jobs(9), size=3)
+    drive(ScriptedPool(*[died_at(None, outside=True)] * 9), source)
+    assert source.lost == IN_VAIN_MAX
+    [(code, text)] = source.troubles
+    assert code == EXIT_UNKNOWN and "from outside" in text and "bug" not in text
+
+
+@pytest.mark.parametrize(
+    ("culprit", "outside", "told"),
+    [
+        (True, True, "was ended by SIGKILL during a run, from outside"),
+        (True, False, "was ended by SIGKILL during a run"),
+        (False, False, "was ended by SIGKILL before it began a run"),
+    ],
+)
+def test_a_loss_says_how_and_when(culprit: bool, outside: bool, told: str) -> None:
+    [lost] = died_at(0 if culprit else None, outside=outside)(submitted(ScriptedPool(), jobs(1)))
+    assert isinstance(lost, Lost) and lost.told == told
+
+
+def submitted(pool: ScriptedPool, made: list[Job]) -> ScriptedPool:
+    pool.submit(Batch(tuple(made)))
+    return pool
 
 
 # -- the end

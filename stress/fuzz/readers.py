@@ -1,0 +1,114 @@
+"""Who reads a file, and whether he did what he promised: an exit code, no traceback, nothing that steers a terminal.
+
+Every reader is the command line, in this process, on a file of the name that is given; the finding's folder has the
+store of findings.  Invariant: what is called a breach is one whatever the file holds.  Allowed are 2 (no such file), 3
+(the replay left the record), and the verdict's own code where the file is valid; then the last line has its word.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmrace import cli
+from mmrace.history import rates
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import FindingStore
+from mmrace.runtime.errors import EXIT_NONDETERMINISM, EXIT_OF, EXIT_PASS, EXIT_USAGE, UsageError
+from mmrace.runtime.visible import visible
+
+WORD_OF = {code: word for word, code in EXIT_OF.items()}
+FINDING = Finding("content", "rule", "title", {}, "abc123")
+RUN = ("--engine", "fiber", "--param", "idle=0", "--param", "rounds=1")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of one reading.  `breach`: which promise was broken, "" if none was."""
+
+    reader: str
+    code: int
+    breach: str
+    out: str
+
+
+Reader = Callable[[Path], Told]
+
+
+def command(name: str, *words: str, judged: bool = True) -> Reader:
+    """Return the reader that is this command; "FILE" stands for the file.  Args: judged: it ends in a verdict."""
+
+    def read(path: Path) -> Told:
+        code, out = call([word.replace("FILE", str(path)) for word in words])
+        breach = _breach(code, out)
+        if not breach and code not in (EXIT_USAGE, EXIT_NONDETERMINISM):
+            last = out.rstrip().rpartition("\n")[2]
+            if judged and last.split(" ")[0] != WORD_OF.get(code):
+                breach = f"exit code {code} under the last line {last!r}"
+            elif not judged and code != EXIT_PASS:
+                breach = f"exit code {code} where nothing is judged"
+        return Told(name, code, breach, out)
+
+    return read
+
+
+def call(words: Sequence[str]) -> tuple[int, str]:
+    """Call the command line in this process; return its exit code and all that it printed."""
+    out, before = io.StringIO(), sys.argv
+    sys.argv = ["mmrace", *words]
+    try:
+        with redirect_stdout(out), redirect_stderr(out):
+            cli.main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else -1
+    finally:
+        sys.argv = before
+    return code, out.getvalue()
+
+
+def _breach(code: int, out: str) -> str:
+    if visible(out) != out:
+        return "what it printed steers a terminal"
+    if "Traceback (most recent call last)" in out or "mmrace bug" in out:
+        return "a traceback"
+    return "" if code in (EXIT_USAGE, EXIT_NONDETERMINISM, *WORD_OF) else f"exit code {code}"
+
+
+def kept(path: Path) -> Told:
+    """Save a finding where a folder with this summary has its name already."""
+    folder = path.with_name("findings")
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / FINDING.signature).mkdir(parents=True)
+    shutil.copyfile(path, folder / FINDING.signature / "summary.json")
+    spec = RunSpec("mine.py:main", engine="gate", maker="function", digest="0123", seed=1)
+    saved = FindingStore(folder).save(RunResult(spec, "FAIL", [FINDING]))
+    return Told("finding kept", EXIT_PASS, "" if saved.folder else f"not saved: {saved.error}", "")
+
+
+def measured(path: Path) -> Told:
+    """Read rates of canaries."""
+    try:
+        rates.read(path)
+    except UsageError as error:
+        return Told("rates", EXIT_USAGE, "", str(error))
+    return Told("rates", EXIT_PASS, "", "")
+
+
+READERS: dict[str, tuple[Reader, ...]] = {
+    "record": (
+        command("show", "show", "FILE", "--last", "200", judged=False),
+        command("replay", "replay", "FILE"),
+        command("guided", "run", "async-vs-commit", *RUN, "--strategy", "guided:record=FILE"),
+    ),
+    "workload": (command("workload", "run", "recorded", "--engine", "fiber", "--workload", "FILE"),),
+    "corpus": (command("corpus", "run", "async-vs-commit", *RUN, "--strategy", "feedback:corpus=FILE,index=1"),),
+    "summary": (kept,),
+    "rates": (measured,),
+}
+"""Format -> its readers."""

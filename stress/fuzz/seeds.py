@@ -1,0 +1,82 @@
+"""The real files that mutants are made of, written by mmrace itself; and things that it would be wrong to read."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from mmrace.examples import lost_update, two_locks
+from mmrace.history import rates
+from mmrace.installed import MAKERS, run_one
+from mmrace.runs import store
+from mmrace.runs.follow import with_sites
+from mmrace.runs.functions import FunctionMaker
+from mmrace.runs.spec import RunSpec
+from mmrace.scenarios import workload
+from mmrace.strategies.feedback import Corpus, Shown, grow
+
+SMALL = (("buffers", 1), ("idle", 0), ("migrations", 1), ("rounds", 1), ("words", 1))
+WORKLOAD = {
+    "schema": workload.SCHEMA,
+    "name": "tiny",
+    "source": {"trace": "none"},
+    "pages": [{"page": 0, "buffers": 2}, {"page": 1, "buffers": 2}],
+    "actions": [
+        {"do": "dirty", "begin_us": 0, "end_us": 5, "page": 0, "buffers": [0, 1]},
+        {"do": "migrate", "begin_us": 10, "end_us": 40, "page": 1, "mode": "MIGRATE_ASYNC", "outcome": "moved"},
+        {"do": "commit", "begin_us": 2000, "end_us": 2600, "pages": [0]},
+        {"do": "writeback", "begin_us": 2100, "end_us": 2200, "page": 0},
+        {"do": "reclaim", "begin_us": 9000, "end_us": 9001, "page": 0, "outcome": "kept"},
+    ],
+}
+
+
+@cache
+def seeds() -> dict[str, list[bytes]]:
+    """Return real files by their format."""
+    corpus = grow(Corpus(), [Shown((0.25, 0.0, 0.999) * 9, frozenset({"a", "b"})), Shown((0.5,), frozenset({"c"}))])
+    failed = RunSpec("mine.py:main", engine="gate", maker="function", digest="4567", seed=1)
+    return {
+        "record": list(_records()),
+        "workload": [json.dumps(WORKLOAD, indent=1).encode()],
+        "corpus": [json.dumps(corpus.to_json()).encode()],
+        "summary": [json.dumps(store.summary(failed, "FAIL", []), indent=1).encode()],
+        "rates": [rates.FILE.read_bytes()],
+    }
+
+
+def _records() -> Iterable[bytes]:
+    """Yield records of every engine, of functions and of the kernel model, that passed and that failed."""
+    for module, seed in ((lost_update, 1), (lost_update, 5), (two_locks, 1)):
+        spec = RunSpec(f"{module.__file__}:main", maker="function", engine="fiber", seed=seed)
+        spec = replace(spec, digest=FunctionMaker().program(spec).digest)
+        for engine in ("fiber", "gate", "free"):
+            yield _written(replace(spec, engine=engine, strategy="pos"))
+    yield _written(RunSpec("async-vs-commit", SMALL, engine="fiber", seed=1, strategy="pos"))
+    yield _written(RunSpec("async-vs-commit", (*SMALL, ("errors", 1)), "async-backout", "fiber", "pos", seed=2))
+
+
+def _written(spec: RunSpec) -> bytes:
+    record = with_sites(run_one(spec, keep_record=True), MAKERS)
+    return "".join(f"{line}\n" for line in record.lines()).encode()
+
+
+def traps(folder: Path) -> list[str]:
+    """Make what a file must not make anybody read: FIFOs, a device without end, a folder; return their paths."""
+    made = []
+    for name in ("fifo", "fifo.json", "fifo.py"):
+        os.mkfifo(folder / name)
+        made.append(str(folder / name))
+    made += [f"{folder}/fifo.py:main", str(folder)]
+    for name in ("zero", "zero.json"):
+        try:
+            os.mknod(folder / name, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+        except PermissionError:
+            continue
+        made.append(str(folder / name))
+    return made

@@ -1,0 +1,159 @@
+"""The parent's side of real workers: who cannot begin, who does not move, and who could not."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmrace import runtime as rt
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import FindingStore
+from mmrace.runtime import silence
+from mmrace.search.pool import parent
+from mmrace.search.pool.drive import ATTEMPTS_MAX, drive
+from mmrace.search.pool.heart import OPS
+from mmrace.search.pool.making import Making
+from mmrace.search.pool.messages import Batch
+from mmrace.search.pool.parent import ProcessPool
+from tests.runtime.engines import fiber
+from tests.search.campaign import stand_ins
+from tests.search.pool.stand_ins import Notes, jobs
+
+PID, BEGUN, ENOUGH = "pid", "begun", "enough"  # files
+BEATS = 3
+
+
+def passes(spec: RunSpec, keep_record: bool) -> RunResult:
+    return RunResult(spec, "PASS")
+
+
+def stops(spec: RunSpec, keep_record: bool) -> RunResult:
+    """Stop this process in the midst of a run, as Ctrl-Z does, once it has said which it is."""
+    path = Path(os.environ[stand_ins.SCRATCH], PID)
+    if spec.seed == 1 and not path.exists():
+        path.write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return RunResult(spec, "PASS")
+
+
+def leaves(spec: RunSpec, keep_record: bool) -> RunResult:
+    """BUGGY: end this process in the midst of a run."""
+    raise SystemExit(3)
+
+
+def made(pool: ProcessPool, count: int) -> Notes:
+    """Have so many runs made, two a batch."""
+    source = Notes(jobs(count), size=2)
+    with pool:
+        drive(pool, source)
+    return source
+
+
+def pool(tmp_path: Path, run: Callable[[RunSpec, bool], RunResult], count: int = 1, **more: object) -> ProcessPool:
+    return ProcessPool(count, Making(run, FindingStore(tmp_path / "findings")), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_where_one_worker_of_two_cannot_be_started_the_other_makes_all_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BUG once: all ended there, as a bug of mmrace."""
+    process = parent.Process
+
+    def begin(slot: int, *others: object) -> parent.Process:
+        if slot == 1:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return process(slot, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parent, "Process", begin)
+    workers = pool(tmp_path, passes, 2)
+    source = made(workers, 9)
+    assert len(source.taken) == 9 and not source.troubles
+    [why] = source.unstarted_because
+    assert why.startswith("could not be started: ") and os.strerror(errno.EAGAIN) in why
+    assert workers.places == 1
+
+
+@pytest.mark.slow
+def test_a_worker_that_goes_of_itself_is_not_taken_for_one_that_somebody_ended(tmp_path: Path) -> None:
+    """Its pipe is closed some time before the process has ended."""
+    source = made(pool(tmp_path, leaves), 1)
+    assert source.given_up == jobs(1)
+    assert [lost.told for lost in source.losses] == ["ended with exit code 3 during a run"] * ATTEMPTS_MAX
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_stopped_and_let_go_is_not_hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock goes on by a second each time that it is read; the worker is let go after hundreds of those."""
+    monkeypatch.setenv(stand_ins.SCRATCH, str(tmp_path))
+    monkeypatch.setattr(parent, "BOOT_SECONDS", 1e6)
+    monkeypatch.setattr("mmrace.search.pool.drive.POLL_SECONDS", 0.001)
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1.0
+        if (tmp_path / PID).exists():
+            now.append(0.0)  # a look at a worker that is stopped
+            if len(now) > 300:
+                with contextlib.suppress(ProcessLookupError, ValueError):
+                    os.kill(int((tmp_path / PID).read_text()), signal.SIGCONT)
+        return now[0]
+
+    source = made(pool(tmp_path, stops, hang_seconds=20.0, clock=clock), 4)
+    assert (len(source.taken), source.lost) == (4, 0)
+
+
+@pytest.mark.parametrize(("ops", "hung"), [(1, False), (0, True)])
+def test_a_run_is_hung_by_its_ops_however_long_it_takes(tmp_path: Path, ops: int, hung: bool) -> None:
+    """BUG once: a run of more than two minutes was."""
+    with pool(tmp_path, passes) as workers:
+        workers.submit(Batch(tuple(jobs(1))))
+        [process] = workers._processes.values()
+        process.pulse = [1, 0, 0, 0]  # what it shows
+        looks = []
+        for second in range(600):
+            process.pulse[OPS] += ops
+            looks.append(process.hangs(float(second), 120.0))
+        assert any(looks) is hung
+
+
+def long(spec: RunSpec, keep_record: bool) -> RunResult:
+    """Go on doing ops until the parent has looked often enough."""
+    folder = Path(os.environ[stand_ins.SCRATCH])
+    (folder / BEGUN).touch()
+
+    def main() -> None:
+        while not (folder / ENOUGH).exists():
+            rt.schedule()
+
+    assert fiber(main, steps_max=10**9).how == "finished"
+    return RunResult(spec, "PASS")
+
+
+@pytest.mark.slow
+def test_a_worker_whose_run_goes_on_and_on_is_not_hung_since_its_ops_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock goes on by ten seconds each time that the worker's heart has beaten; hung is who is silent for two."""
+    monkeypatch.setenv(stand_ins.SCRATCH, str(tmp_path))
+    monkeypatch.setattr(silence, "STEP_SECONDS_MAX", 10.0)
+    monkeypatch.setattr("mmrace.search.pool.drive.POLL_SECONDS", 0.01)
+    told: set[int] = set()
+
+    def clock() -> float:
+        if (tmp_path / BEGUN).exists():
+            told.update(process.pulse[OPS] for process in workers._processes.values())
+            if len(told) > BEATS:
+                (tmp_path / ENOUGH).touch()
+        return 10.0 * len(told)
+
+    workers = pool(tmp_path, long, hang_seconds=20.0, clock=clock)
+    source = made(workers, 1)
+    assert (len(source.taken), source.lost) == (1, 0)
+    assert 10.0 * len(told) > 20.0
