@@ -55,6 +55,8 @@ class Strategy(Protocol):
     """Whether to ask where only one task is enabled too."""
     asked_in_fixed_order: bool
     """Whether to ask where the program fixes the order too (a strict replay must see every step)."""
+    asked_of_life: bool
+    """Whether to ask while an op of `OF_LIFE` is pending too; else that is done at once."""
     needs_sites: bool
     """Whether it knows ops by their site.  Its engine keeps sites then, and every plain access is a point."""
 
@@ -83,6 +85,7 @@ class BaseStrategy:
     __slots__ = ()
     asked_when_alone = False
     asked_in_fixed_order = False
+    asked_of_life = True
     needs_sites = False
 
     def attach(self, run: SteeredRun) -> None:
