@@ -9,6 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from mmrace.claims.judges import judge_claim
 from mmrace.history import canaries
 from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
@@ -37,7 +38,8 @@ def replay(record: Record, path: str = "") -> RunResult:
     Args: path: of its file; a program whose relative name leads nowhere from here is looked for beside and above it.
     """
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
-    return follow.replay(record, Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True)))
+    makers = Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True))
+    return follow.replay(record, makers, draw=True, judge_claim=judge_claim)
 
 
 def replay_record(path: str) -> RunResult:

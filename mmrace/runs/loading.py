@@ -36,6 +36,11 @@ def load(paths: Iterable[str]) -> None:
             registry.register_of(_of_file(path, "", "--load", _STRATEGIES).module, where=f"--load {path}")
 
 
+def is_loaded(path: str) -> bool:
+    """Say whether a file was executed."""
+    return _name_of(Path(path)) in _loaded
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A module that was executed, and the digest of its files as they were then."""

@@ -20,9 +20,9 @@ SEARCHED = 240  # seeds that a search tries: the rarest of them is found in some
 KEPT = 3  # of those that found it
 
 HUNTED: dict[str, tuple[int, ...]] = {
-    "double-put": (103, 156, 157),
-    "lost-get": (156, 193, 18),
-    "lost-put": (103, 162, 9),
+    "double-put": (14, 107, 98),
+    "lost-get": (155, 171, 213),
+    "lost-put": (149, 107, 34),
     "forgotten-wake": (215, 59, 173),
     "unlock-by-stranger": (222, 205, 72),
     "copy-after-unlock": (12, 42, 54),
