@@ -9,22 +9,23 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from mmrace import history
 from mmrace.claims.judges import judge_claim
 from mmrace.history import canaries
 from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import PROTOCOL
-from mmrace.runs import follow, run
+from mmrace.runs import follow, registrations, run
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
-from mmrace.runs.spec import RunResult
+from mmrace.runs.spec import LoadedFile, RunResult
 from mmrace.runtime import noise
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
-from mmrace.strategies import registry
+from mmrace.strategies import registry, script
 
 MAKERS = Makers(ScenarioMaker(), FunctionMaker())
 
@@ -32,14 +33,15 @@ run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
 
 
-def replay(record: Record, path: str = "") -> RunResult:
+def replay(record: Record, path: str = "", load: tuple[LoadedFile, ...] = ()) -> RunResult:
     """Replay a record that was read; see `runs.follow.replay`.
 
-    Args: path: of its file; a program whose relative name leads nowhere from here is looked for beside and above it.
+    Args: path: of its file; what has a relative name that leads nowhere from here is looked for beside and above it.
+    load: files that were loaded, beside those of the record.
     """
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
-    makers = Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True))
-    return follow.replay(record, makers, draw=True, judge_claim=judge_claim)
+    makers = Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True), folders=folders)
+    return follow.replay(record, makers, load, draw=True, judge_claim=judge_claim)
 
 
 def replay_record(path: str) -> RunResult:
@@ -58,6 +60,8 @@ def catalogue() -> Catalogue:
         marks=marks.declared(),
         excused=marks.EXCUSED,
         oracles=_oracles(),
+        grammar={**script.GRAMMAR, "SITE": script.SITE, "example": f'--strategy "script:text={script.EXAMPLE}"'},
+        own_variants={name: variant.title for name, variant in history.own().items()},
     )
 
 
@@ -70,9 +74,12 @@ def _oracles() -> tuple[OracleEntry, ...]:
     """Return every judge by name; where a general judge and one of the protocol share a name, both."""
     seats = {judge: (name, "general") for name, judge in GENERAL.items()}
     seats |= {judge: (name, "protocol") for name, judge in PROTOCOL.items() if judge not in seats}
-    return tuple(sorted(OracleEntry(name, bench, _title(judge)) for judge, (name, bench) in seats.items()))
+    found = [OracleEntry(name, bench, _title(judge)) for judge, (name, bench) in seats.items()]
+    own = [OracleEntry(name, "general", _title(judge)) for name, judge in registrations.every_judge().items()]
+    return tuple(sorted([*found, *own]))
 
 
 def _title(judge: Oracle) -> str:
     """Return the first line of the docstring of a judge's module."""
-    return (sys.modules[judge.__module__].__doc__ or "").partition("\n")[0]
+    inner = judge.judge if isinstance(judge, registrations.UsersJudge) else judge
+    return (sys.modules[inner.__module__].__doc__ or "").partition("\n")[0]

@@ -16,6 +16,7 @@ import pytest
 from mmrace import __version__, cli, installed
 from mmrace.installed import MAKERS
 from mmrace.oracles.general.judgement import Finding
+from mmrace.report.lists import KINDS
 from mmrace.runs.follow import spec_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
@@ -210,7 +211,7 @@ def test_replay_compares_its_findings_with_the_record(
     assert result.record is not None
     result.record.verdict = {"findings": [{"signature": "abc123"}] if recorded else []}
     result.record.write("r.jsonl")
-    monkeypatch.setattr(installed, "replay", lambda record, path: result)
+    monkeypatch.setattr(installed, "replay", lambda *_: result)
     monkeypatch.setattr(cores, "pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 1
     assert verdict in capsys.readouterr().out
@@ -219,7 +220,7 @@ def test_replay_compares_its_findings_with_the_record(
 def test_diverging_replay_exits_3(
     command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverge(record: Record, path: str) -> RunResult:
+    def diverge(*_: object) -> RunResult:
         raise NondeterminismError(4, "READ a", "WRITE a")
 
     record_of(RunSpec("alpha", engine="gate")).write("r.jsonl")
@@ -240,7 +241,7 @@ def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.Captu
     assert "cut.jsonl" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["scenarios", "params", "canaries", "noise", "strategies", "oracles", "marks"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert command("list", kind) == 0
     names = {
@@ -249,7 +250,9 @@ def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixtur
         "canaries": "planted",
         "noise": "louder",
         "strategies": "dpor",
+        "script": "how far the task goes",
         "oracles": "judges of a record",
+        "claims": "C10",
         "marks": "never seen",
     }
     assert names[kind] in capsys.readouterr().out
@@ -321,7 +324,9 @@ def test_a_finding_of_a_walk_says_how_to_walk_there_again(real: Command, capsys:
     assert real(*words, "--until-found", "--schedules", "100") == 1
     out = capsys.readouterr().out
     assert last_line(out).startswith("FAIL ") and "replayed 5 of 5" in out
-    [replay] = {line.removeprefix("repeat: ") for line in out.splitlines() if line.startswith("repeat: mmrace replay")}
+    replay, *_ = (
+        line.removeprefix("repeat: ") for line in out.splitlines() if line.startswith("repeat: mmrace replay")
+    )
     [again] = {line.removeprefix("repeat: ") for line in out.splitlines() if line.startswith("repeat: mmrace explore")}
     assert real(*shlex.split(replay)[1:]) == 1
     assert "the same findings as recorded" in capsys.readouterr().out

@@ -168,7 +168,7 @@ def test_a_record_is_read_from_a_pipe(command: Command, capsys: pytest.CaptureFi
     assert command("show", f"/dev/fd/{read}") == EXIT_PASS
     writer.join()
     os.close(read)
-    assert "snapshot" in capsys.readouterr().out
+    assert "scenario async-vs-commit" in capsys.readouterr().out
 
 
 def _pour(descriptor: int, content: bytes) -> None:

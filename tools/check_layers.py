@@ -53,7 +53,7 @@ LAYERS: dict[str, Layer] = {
     "oracles": _layer(),
     "oracles/general": _layer("runtime"),
     "oracles/protocol": _layer("runtime oracles/general"),
-    "runs": _layer("runtime strategies oracles/general"),
+    "runs": _layer("runtime strategies oracles/general version"),
     "search/pool": _layer(_ONE_RUN, "loguru"),
     "search": _layer(f"{_ONE_RUN} search/pool", "loguru"),
     "search/explore": _layer(f"{_ONE_RUN} search search/pool", "loguru"),
@@ -68,8 +68,8 @@ LAYERS: dict[str, Layer] = {
     "api": _layer(f"runtime oracles/general runs {_SEARCH} installed", "loguru"),
     "examples": _layer("runtime"),
     "__main__": _layer("cli"),
-    "__init__": _layer("api"),
     "version": _layer(),
+    "__init__": _layer("api version"),
 }
 """Folders, and files beside them, of the package; a folder inside one may be a layer of its own, and a name in a list
 stands for one layer.  The general half (`runtime`, `strategies`, `oracles/general`, `runs`, `search`) sees neither

@@ -8,11 +8,12 @@ from mmrace import installed
 from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.report import lists
+from mmrace.runs.spec import LoadedFile
 
 
 @click.command(name="list")
 @click.argument("kind", type=click.Choice(lists.KINDS), required=False)
 @shared.loads
-def list_(kind: str | None, load: tuple[str, ...]) -> None:
-    """List scenarios, parameters, canaries, noise profiles, strategies or marks; without KIND, all but the marks."""
+def list_(kind: str | None, load: tuple[LoadedFile, ...]) -> None:
+    """List what there is of a KIND, with what it means; without KIND, of all but the marks."""
     lists.show_lists(installed.catalogue(), (kind,) if kind else lists.KINDS[:-1], terminal.console())

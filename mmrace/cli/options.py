@@ -14,8 +14,8 @@ import click
 from click.core import ParameterSource
 
 from mmrace import installed
-from mmrace.runs import functions, loading, named
-from mmrace.runs.spec import RunSpec
+from mmrace.runs import functions, named
+from mmrace.runs.spec import LoadedFile, RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import Catalogue, FunctionEntry
 
@@ -56,10 +56,9 @@ def folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
-def load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Load the files before anything names what they register."""
-    loading.load(value)
-    return value
+def load(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[LoadedFile, ...]:
+    """Load the files before anything names what they add."""
+    return installed.MAKERS.load(map(LoadedFile, value))
 
 
 def options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -79,7 +78,7 @@ loads = click.option(
     metavar="FILE",
     callback=load,
     is_eager=True,
-    help="A Python file that registers strategies; loaded first, here and in each worker.",
+    help="A Python file with a scenario, a planted bug, a judge or a strategy; loaded first, in each process.",
 )
 program = options(
     click.option("--variant", default="", help="A planted bug instead of the correct protocol."),

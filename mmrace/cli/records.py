@@ -2,37 +2,68 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Any
 
 import click
 
 from mmrace import installed
+from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.report import events, single
-from mmrace.runtime.errors import EXIT_OF
+from mmrace.runs.kept import RECORD
+from mmrace.runs.spec import LoadedFile
+from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.runtime.record import Record
+from mmrace.runtime.selection import LAST, Selection
 from mmrace.search.pool import cores
 
 
 @click.command()
-@click.argument("record", type=click.Path(dir_okay=False))
-def replay(record: str) -> None:
-    """Follow RECORD strictly, op by op, and judge it again."""
+@click.argument("record", type=click.Path())
+@shared.loads
+def replay(record: str, load: tuple[LoadedFile, ...]) -> None:
+    """Follow RECORD, a file or the folder of a finding, strictly, op by op, and judge it again."""
+    record = _file(record)
     recorded = Record.read(record, stream=True)
     console = terminal.console()
     single.tell_executed(recorded.header, console)
     cores.pin("gate")
-    result = installed.replay(recorded, record)
+    result = installed.replay(recorded, record, load)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
     single.show_replay(result, signatures, console)
     sys.exit(EXIT_OF[result.verdict])
 
 
 @click.command()
-@click.argument("record", type=click.Path(dir_okay=False))
+@click.argument("record", type=click.Path())
+@click.option("--task", "tasks", multiple=True, metavar="NAME", help="Only events of tasks so named: writer, 'io.*'.")
+@click.option(
+    "--kind", "kinds", multiple=True, metavar="KIND", help="Only ops of a kind, or notes: test_and_set, note."
+)
 @click.option("--object", "objects", multiple=True, metavar="PART", help="Only events of objects so named.")
-@click.option("--last", type=click.IntRange(1), default=40, show_default=True, help="So many events from the end.")
-@click.option("--from", "first", type=click.IntRange(0), help="So many events from this one on instead.")
-def show(record: str, objects: tuple[str, ...], last: int, first: int | None) -> None:
-    """Print the events of RECORD, a column for each task."""
-    events.show_events(Record.read(record, stream=True), objects, last, terminal.console(), first)
+@click.option("--around", type=click.IntRange(0), metavar="EVENT", help="The events around this one.")
+@click.option("--from", "first", type=click.IntRange(0), metavar="EVENT", help="The events from this one on.")
+@click.option("--last", type=click.IntRange(1), help=f"So many, else {LAST}; without --around and --from from the end.")
+def show(record: str, **selection: Any) -> None:
+    """Print what RECORD says: what was run, how it ended, what was found; then events, a column for each task.
+
+    RECORD is a file, or the folder of a finding. Unless told where to look, it shows the events around the finding.
+    """
+    events.show_record(Record.read(_file(record), stream=True), Selection(**selection), terminal.console())
+
+
+def _file(record: str) -> str:
+    """Return the file of a record that is named by itself, or by the folder of its finding.  Raises UsageError."""
+    if not os.path.isdir(record):
+        return record
+    file = os.path.join(record, RECORD)
+    if not os.path.isfile(file):
+        raise UsageError(
+            expected="a record, or the folder of a finding that has one",
+            got=f"{record}, which has no {RECORD}",
+            where="RECORD",
+            try_="summary.txt in the folder of a finding, if it is one: its worker died",
+        )
+    return file

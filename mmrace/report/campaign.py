@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmrace.report.columns import print_table
-from mmrace.report.finding import again_text, summary_text
+from mmrace.report.finding import again_text, commands_of, known_text, summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
@@ -165,10 +165,9 @@ def finding_text(hit: Hit, like: int = 0) -> str:
     lines, again = [finding_line(hit)], again_text(hit.spec, hit.times, like)
     lines.append(f"  oracle {hit.finding.oracle}: {hit.finding.rule}; seen in {runs(hit.times)}")
     if hit.saved.folder:
-        lines.append(
-            f"  saved in {hit.saved.folder}" + (" (a folder that was there already)" if hit.saved.before else "")
-        )
-        lines.append(f"  repeat: {hit.spec.command()}")
+        how = "kept in {}, by an earlier run: this is one more hit" if hit.saved.before else "saved in {}"
+        lines.append(f"  {known_text(hit.saved)}; {how.format(hit.saved.folder)}")
+        lines += [f"  repeat: {command}" for command in commands_of(hit.spec, hit.saved)]
         if again:
             lines.append(f"    {again}")
     else:

@@ -1,12 +1,14 @@
-"""The events of a record as text: one line an op, a column a task, time downwards.
+"""A record as text: what was run, how it ended and what was found; then events, one line an op, a column a task.
 
-Works from the record alone.  Ops on objects that nobody asked about can be left out; what is shown is never reordered.
-Not here: the words of an event (`runtime/wording.py`); minimal schedules, causal orderings.
+Works from the record alone.  Unless somebody says which events, those around the finding are shown, and of a run
+without one, the last at which a strategy was asked: not the final sync.  What is shown is never reordered.  Not here:
+which events (`runtime/selection.py`) and the words of one (`runtime/wording.py`); minimal schedules, causal orderings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from rich.console import Console
@@ -14,67 +16,109 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.report.columns import fit
-from mmrace.runtime.errors import UsageError
-from mmrace.runtime.kinds import NOTE, SHIFT
+from mmrace.report.finding import variant_text
+from mmrace.report.numbers import count
+from mmrace.report.terminal import say, style
 from mmrace.runtime.record import Record
+from mmrace.runtime.selection import LAST, Selection, last_explored, steps_named
 from mmrace.runtime.visible import one_line
-from mmrace.runtime.wording import deed_text, plain
+from mmrace.runtime.wording import deed_text
 
-Row: TypeAlias = tuple[int, str, str, str]
-"""Index, task, what, site."""
+MARK = "*"
+"""Stands before the events that the finding names."""
+
+Row: TypeAlias = tuple[str, str, str, str]
+"""Event, task, what, site."""
 
 
-def rows(record: Record, objects: Iterable[str], last: int | None, first: int | None = None) -> Iterator[Row]:
-    """Yield (index, task, what, site) of the wanted events.
+def show_record(record: Record, selection: Selection, console: Console) -> None:
+    """Print what was run and what was found, then the wanted events.  Raises UsageError for a wrong selection."""
+    named = steps_named(record)
+    steps = chosen(record, selection, named)
+    _header(record, console)
+    _verdict(record, console)
+    _events(record, steps, {*named}, console)
+    total = len(record.events)
+    marked = f"; {MARK} the finding's own" if {*steps} & {*named} else ""
+    part = f"{count(len(steps))} of {count(total)} events, {steps[0]} to {steps[-1]}{marked}"
+    say(console, f"{part}; others by --around, --from, --last, --task, --kind, --object")
 
-    Args: objects: parts of object names, any of which must occur in an op's object or a note's facts; empty: all
-    events.  last: only so many, from the end; with `first`, so many from that event on.
-    """
-    wanted = list(objects)
+
+def chosen(record: Record, selection: Selection, named: Collection[int]) -> list[int]:
+    """Return the wanted events; unless it says where, those around the ones that the finding names, without idling."""
+    if selection.placed:
+        return selection.steps(record)
+    selection = replace(selection, idle=bool(selection.tasks or selection.kinds or selection.objects))
+    if not named:
+        end = last_explored(record)
+        if end is None:
+            return selection.steps(record)
+        found = replace(selection, last=len(record.events)).steps(record)
+        return ([step for step in found if step <= end] or found)[-LAST:]
+    found = replace(selection, around=max(named)).steps(record)
+    every = {*replace(selection, last=len(record.events)).steps(record)}
+    return sorted({*found, *(step for step in named if step in every)})
+
+
+def _header(record: Record, console: Console) -> None:
+    header = record.header
+    maker, name = header.get("maker", "scenario"), header.get("program", header.get("scenario", "a program"))
+    given = header.get("given", header.get("params")) or {}
+    params = " ".join(f"{key}={value}" for key, value in sorted(given.items())) or "(defaults)"
+    variant = variant_text(maker, header.get("variant", ""))
+    say(console, f"{maker} {name}, parameters {params}" + (f", variant {variant}" if variant else ""))
+    engine = header.get("engine", "unknown")
+    chooser = ("noise", header.get("noise")) if engine == "free" else ("strategy", header.get("strategy"))
+    how = f"engine {engine}, {chooser[0]} {chooser[1]}, seed {header.get('seed')}"
+    files = header.get("load") or []
+    say(console, how + (f", files {', '.join(map(str, files))}" if files else ""))
+    end = record.end.get("how", "unknown")
+    say(console, f"{count(len(record.events))} events of {count(len(record.tasks))} tasks; end: {end}")
+
+
+def _verdict(record: Record, console: Console) -> None:
+    verdict = str(record.verdict.get("verdict", "not judged"))
+    console.print(style(verdict), highlight=False)
+    for finding in record.verdict.get("findings", ()):
+        step = finding.get("facts", {}).get("step")
+        where = f", at event {step}" if isinstance(step, int) else ""
+        say(console, f"FINDING {finding['signature']}  {finding.get('title', '')}")
+        say(console, f"  oracle {finding.get('oracle', 'unknown')}: {finding.get('rule', 'unknown')}{where}")
+    console.print()
+
+
+def rows(record: Record, steps: Collection[int], named: Collection[int]) -> Iterator[Row]:
+    """Yield the rows of events."""
     sites = record.sites
-    found: list[Row] = []
-    for i, event in enumerate(record.events):
-        task, op, _, facts = event
-        name = " ".join(str(plain(fact)) for fact in facts) if op == NOTE else record.lane_name(op >> SHIFT)
-        if not wanted or any(part in name for part in wanted):
-            site = (sites[i] or "") if i < len(sites) else ""
-            found.append((i, one_line(record.task_name(task)), deed_text(event, record), one_line(site)))
-    if first is not None:
-        found = [row for row in found if row[0] >= first][:last]
-    yield from found[-last:] if last else found
+    for step in steps:
+        event = record.events[step]
+        site = (sites[step] or "") if step < len(sites) else ""
+        number = f"{MARK} {step}" if step in named else str(step)
+        yield number, one_line(record.task_name(event[0])), deed_text(event, record), one_line(site)
 
 
-def show_events(
-    record: Record, objects: Iterable[str], last: int | None, console: Console, first: int | None = None
-) -> None:
-    """Print the wanted events, a column for each task that has any; where these do not fit, one for all of them."""
-    chosen = list(rows(record, objects, last, first))
-    if not chosen:
-        raise UsageError(
-            expected="events of the record",
-            got=", ".join(objects) or (f"none from {first} on" if first is not None else "a record without events"),
-            where="--object, --from",
-            try_="a part of a name that `mmrace show` prints without --object",
-        )
-    layouts = [layout(chosen, beside) for layout in (_columns, _one_column) for beside in (True, False)]
+def _events(record: Record, steps: Collection[int], named: Collection[int], console: Console) -> None:
+    """Print events, a column for each task that has any; where these do not fit, one for all of them."""
+    shown = list(rows(record, steps, named))
+    layouts = [layout(shown, beside) for layout in (_columns, _one_column) for beside in (True, False)]
     console.print(next((made for made in layouts if fit(console, made)), layouts[-1]))
 
 
-def _columns(chosen: Sequence[Row], beside: bool) -> Table:
+def _columns(shown: Sequence[Row], beside: bool) -> Table:
     """A column for each task.  Args: beside: the site has one, too; else it stands below the op."""
-    tasks = list(dict.fromkeys(task for _, task, _, _ in chosen))
+    tasks = list(dict.fromkeys(task for _, task, _, _ in shown))
     table = _table("event", *tasks, *["where"] * beside)
-    for i, task, what, site in chosen:
+    for number, task, what, site in shown:
         cells = [_op(what, site, beside) if task == column else "" for column in tasks]
-        table.add_row(*map(escape, [str(i), *cells, *[site] * beside]))
+        table.add_row(*map(escape, [number, *cells, *[site] * beside]))
     return table
 
 
-def _one_column(chosen: Sequence[Row], beside: bool) -> Table:
+def _one_column(shown: Sequence[Row], beside: bool) -> Table:
     """One column for the ops of all tasks."""
     table = _table("event", "task", "op", *["where"] * beside)
-    for i, task, what, site in chosen:
-        table.add_row(*map(escape, [str(i), task, _op(what, site, beside), *[site] * beside]))
+    for number, task, what, site in shown:
+        table.add_row(*map(escape, [number, task, _op(what, site, beside), *[site] * beside]))
     return table
 
 

@@ -5,13 +5,11 @@ Invariant: everything comes from the `Exploration`; the verdict line is always t
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
-from mmrace.report.finding import SCENARIO, summary_text, variant_text
+from mmrace.report.finding import SCENARIO, commands_of, known_text, summary_text, variant_text
 from mmrace.report.numbers import count, duration
 from mmrace.report.single import followed_lines
 from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, interrupted, say, say_lost
@@ -105,13 +103,11 @@ def _classes(result: Exploration, console: Console) -> None:
 
 def _findings(result: Exploration, console: Console) -> None:
     for signature, hit in list(result.hits.items())[:HITS_SHOWN_MAX]:
-        commands = [hit.spec.command()]
-        record = Path(hit.saved.folder, "record.jsonl")
-        if hit.saved.folder and record.exists():
-            commands.insert(0, shlex.join(["mmrace", "replay", str(record)]))
+        broken = result.replayed.get(signature, (1, 1))[0] == 0
+        commands = [hit.spec.command()] if broken else commands_of(hit.spec, hit.saved)
         say(console, summary_text(hit.spec, "FAIL", [hit.finding], commands).rstrip())
         times = f"seen in {count(hit.times)} of {count(result.tally.runs)} schedules"
-        say(console, times + _proof(result, signature, hit))
+        say(console, f"{known_text(hit.saved)}; {times}{_proof(result, signature, hit)}")
         if hit.saved.error:
             say(console, f"NOT SAVED: {hit.saved.error}")
     left = len(result.hits) - HITS_SHOWN_MAX

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs import kept
 from mmrace.runs.spec import RunSpec
+from mmrace.runs.store import Saved
 
 SCENARIO = "scenario"
 """The maker of the kernel model's programs: the only ones that have variants, and counters of what happened."""
@@ -29,6 +33,21 @@ def again_text(spec: RunSpec, times: int = 0, runs: int = 0) -> str:
         f"hit rate about {times / runs:.2g} ({times} of {runs} runs of {spec.program})" if runs else "hit rate unknown"
     )
     return f"that is another run, since engine free never runs twice alike: {rate}"
+
+
+def commands_of(spec: RunSpec, saved: Saved) -> list[str]:
+    """Return the commands that have a finding again: the replay of the record that its folder has, and the run."""
+    record, engine = Path(saved.folder, kept.RECORD), spec.engine
+    if saved.before:
+        old = kept.read(record.parent)
+        engine = old.engine if old is not None else "free"
+    replays = saved.folder and record.exists() and engine != "free"
+    return [*([shlex.join(["mmrace", "replay", str(record)])] if replays else []), spec.command()]
+
+
+def known_text(saved: Saved) -> str:
+    """Say whether a finding is known or new."""
+    return f"known since {saved.since}" if saved.since else "new"
 
 
 def summary_text(

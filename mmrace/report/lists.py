@@ -7,12 +7,13 @@ from collections import Counter
 from rich.console import Console
 from rich.markup import escape
 
+from mmrace.claims.judges import CLAIMS
 from mmrace.report.columns import print_table
 from mmrace.report.terminal import say, table
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import CanaryLike, Catalogue
 
-KINDS = ("scenarios", "params", "canaries", "noise", "strategies", "oracles", "marks")
+KINDS = ("scenarios", "params", "canaries", "noise", "strategies", "script", "oracles", "claims", "marks")
 OF = {"general": "any program", "protocol": "the kernel model"}
 """Bench -> whose runs its judges judge."""
 
@@ -25,7 +26,9 @@ def show_lists(known: Catalogue, kinds: tuple[str, ...], console: Console) -> No
         "canaries": _canaries,
         "noise": _noise,
         "strategies": _strategies,
+        "script": _script,
         "oracles": _oracles,
+        "claims": _claims,
         "marks": _marks,
     }
     for kind in kinds:
@@ -65,6 +68,8 @@ def _canaries(known: Catalogue, console: Console) -> None:
     for name, canary in sorted(known.canaries.items()):
         cells = name, canary.title, canary.scenario, canary.oracle, _cap(canary)
         shown.add_row(*(escape(cell) for cell in cells))
+    for name, title in sorted(known.own_variants.items()):
+        shown.add_row(escape(name), escape(title), "any", "any", "not looked for")
     print_table(console, shown)
 
 
@@ -95,8 +100,24 @@ def _strategies(known: Catalogue, console: Console) -> None:
     )
 
 
+def _script(known: Catalogue, console: Console) -> None:
+    shown = table('script: clauses, separated by ";" (--strategy script:text=...)', "clause", "how far the task goes")
+    for form, meaning in known.grammar.items():
+        shown.add_row(escape(form), escape(meaning))
+    print_table(console, shown)
+
+
+def _claims(known: Catalogue, console: Console) -> None:
+    shown = table("claims (mmrace claims NAME)", "name", "what it says")
+    for claim in CLAIMS.values():
+        for name, says in [(part.name, part.says) for part in claim.parts] or [(claim.name, claim.says)]:
+            shown.add_row(escape(name), escape(says))
+    print_table(console, shown)
+    say(console, "Of a claim in several parts, `mmrace claims` takes the name before the suffix.")
+
+
 def _oracles(known: Catalogue, console: Console) -> None:
-    shown = table("oracles (judges of a record)", "name", "of", "what it holds a run to")
+    shown = table("oracles: judges of a record (--without NAME)", "name", "of", "what it holds a run to")
     for judge in known.oracles:
         shown.add_row(escape(judge.name), OF[judge.bench], escape(judge.title))
     print_table(console, shown)

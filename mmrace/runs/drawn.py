@@ -29,9 +29,10 @@ OF_A_WALK: Mapping[str, object] = dict.fromkeys((*CHOSEN, "promoted"))
 def draw_again(program: Program, spec: RunSpec, record: Record, again: Record) -> tuple[list[Difference], str]:
     """Return what differs if the run is drawn afresh, and why it was not drawn, "" if it was.
 
-    Args: again: the strict replay of `record`.  Raises UsageError for a strategy that does not exist.
+    Args: spec: as the record has it, with all files that the run loaded.  again: the strict replay of `record`.
+    Raises UsageError for a strategy that does not exist.
     """
-    missing = [path for path in spec.load if not loading.is_loaded(path)]
+    missing = [file.path for file in spec.load if not loading.is_loaded(file.path)]
     if missing:
         return [], f"not checked: strategy and seed, for want of --load {' --load '.join(missing)}"
     registry.parse(spec.strategy)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from mmrace.oracles.general.judgement import Fact
@@ -21,7 +22,7 @@ from mmrace.runs.play import play
 from mmrace.runs.profile import NO_FIELD
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.replay import StrictReplay
-from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runtime.errors import NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
 
@@ -64,21 +65,33 @@ def replay_record(path: str, makers: Makers) -> RunResult:
     return replay(Record.read(path), makers)
 
 
-def replay(record: Record, makers: Makers, *, draw: bool = False, judge_claim: JudgeClaim | None = None) -> RunResult:
+def replay(
+    record: Record,
+    makers: Makers,
+    load: tuple[LoadedFile, ...] = (),
+    *,
+    draw: bool = False,
+    judge_claim: JudgeClaim | None = None,
+) -> RunResult:
     """Replay a record that was read; see `replay_record`.
 
-    Args: draw: ask strategy and seed again too, which takes as long as the replay.  judge_claim: who judges
-    the claim that a witness is of, as its header says.
+    Of the files that the run loaded, a replay needs those that added more than strategies.
+
+    Args: load: further files.  draw: ask strategy and seed again too, which takes as long as the replay.  judge_claim:
+    who judges the claim that a witness is of, as its header says.
     """
     spec = spec_of(record, makers)
     _refuse_older(record, spec)
+    recorded = spec
+    files = [file for file in spec.load if file.digest]
+    spec = replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
     program = makers.program(spec)
     began = time.perf_counter()
     again = follow(program, spec, record)
     seconds = time.perf_counter() - began
     found, told = differences(record, again), []
     if draw:
-        more, why = draw_again(program, spec, record, again)
+        more, why = draw_again(program, recorded, record, again)
         found += more
         told += [why] if why else []
     excused = OF_VERSION if is_of_another_version(record) else frozenset()
@@ -122,7 +135,7 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
             seed=header["seed"],
             workload=header["workload"],
             promote="all" if header.get("promoted") is None else ",".join(header["promoted"]) or NO_FIELD,
-            load=tuple(header.get("load", ())),
+            load=tuple(LoadedFile(path, header.get("loaded", {}).get(path, "")) for path in header.get("load", ())),
             maker=kind,
             digest=header.get("digest", ""),
         )

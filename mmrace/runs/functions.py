@@ -8,7 +8,6 @@ replay, is what was loaded where the spec was made.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -78,6 +77,8 @@ class FunctionMaker:
     pinned: bool = False
     _made: dict[tuple[object, ...], FunctionProgram] = field(default_factory=dict, repr=False, compare=False)
     kind = KIND
+    judges = GENERAL
+    takes = ()
 
     def program(self, spec: RunSpec) -> FunctionProgram:
         """Load the function of a spec.  Raises UsageError if it is missing, was changed, or needs arguments."""
@@ -120,12 +121,7 @@ class FunctionMaker:
     def _placed(self, name: str) -> str:
         """Return a name whose file is there, if it can be found."""
         place, _, attribute = name.rpartition(":")
-        if loading.is_file(place) and not os.path.isfile(place):
-            for folder in self.folders:
-                file = os.path.join(folder, place)
-                if os.path.isfile(file):
-                    return f"{file}:{attribute}"
-        return name
+        return f"{loading.placed(place, self.folders)}:{attribute}" if loading.is_file(place) else name
 
     def __reduce__(self) -> tuple[object, ...]:
         return FunctionMaker, (self.here, self.folders, self.pinned)

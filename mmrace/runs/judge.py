@@ -1,4 +1,4 @@
-"""Ask a program's judges for their verdict on a record, and put it there.
+"""Ask a program's judges, and those of loaded files, for their verdict on a record, and put it there.
 
 Invariant: a run that was cut at its bound is never PASS, nor is one that played nobody, or followed nothing of the
 schedule that it was given; and a run that crashed is always FAIL.
@@ -6,10 +6,11 @@ schedule that it was given; and a run that crashed is always FAIL.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from mmrace.oracles.general.bench import judge_all, overall
-from mmrace.oracles.general.judgement import Verdict
+from mmrace.oracles.general.judgement import Oracle, Verdict
+from mmrace.runs import registrations
 from mmrace.runs.counters import ops_and_switches
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec
@@ -20,9 +21,14 @@ EVERY = "every judge"
 """Who does not know, where the run itself proves nothing."""
 
 
+def judges_of(program: Program, spec: RunSpec) -> Mapping[str, Oracle]:
+    """Return who judges a run, by name."""
+    return {**program.judges, **registrations.judges(spec.load)}
+
+
 def judge(program: Program, spec: RunSpec, record: Record, seconds: float, without: Collection[str] = ()) -> RunResult:
     """Judge a run.  Args: without: names of judges that are switched off."""
-    bench = {name: oracle for name, oracle in program.judges.items() if name not in without}
+    bench = {name: oracle for name, oracle in judges_of(program, spec).items() if name not in without}
     judgements = judge_all(record, bench)
     verdict = overall(judgements, program.required - frozenset(without))
     how = record.end.get("how")

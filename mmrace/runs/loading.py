@@ -1,9 +1,9 @@
-"""Python files of a user's own: those that hold a program, and those that register strategies (``--load``).
+"""Python files of a user's own, executed: those that hold a program, and those that add to what there is (``--load``).
 
 A worker process starts afresh: the files are named in each spec and loaded there too.  Invariant: the digest that comes
-with a program is that of what was executed, whatever stands on disk by now; whoever asks for the program as it stands
-gets it executed anew if it changed.  Not here: which files a digest is of (`sources.py`), and what a file registers
-(`strategies/registry.py`), by its ``STRATEGY`` or by a call of its own; a strict replay needs none of that.
+with a module is that of what was executed, whatever stands on disk by now; whoever asks for the program as it stands
+gets it executed anew if it changed.  Not here: which files a digest is of (`sources.py`), and what a file adds
+(`registrations.py`).
 """
 
 from __future__ import annotations
@@ -22,18 +22,9 @@ from types import ModuleType
 
 from mmrace.runs import sources
 from mmrace.runtime.errors import MmraceError, UsageError
-from mmrace.strategies import registry
 
 NAME = "mmrace_loaded_"
 PROGRAM = "mmrace explore FILE.py:main, where main() is a function on mmrace.runtime"
-_STRATEGIES = "a file with STRATEGY = mmrace.strategies.contract.Registered(name, title, make)"
-
-
-def load(paths: Iterable[str]) -> None:
-    """Execute these files and register their strategies, once.  Raises UsageError for one that is missing or fails."""
-    for path in map(Path, paths):
-        if _name_of(path) not in _loaded:
-            registry.register_of(_of_file(path, "", "--load", _STRATEGIES).module, where=f"--load {path}")
 
 
 def is_loaded(path: str) -> bool:
@@ -67,7 +58,7 @@ def module_of(place: str, digest: str = "") -> Loaded:
     """
     known = _loaded.get(place)
     if known is None or not digest or known.digest != digest:
-        known = _of_file(Path(place), digest, "program", PROGRAM) if is_file(place) else _of_name(place, digest)
+        known = of_file(Path(place), digest, "program", PROGRAM) if is_file(place) else _of_name(place, digest)
         _loaded[place] = known
     return known
 
@@ -77,10 +68,25 @@ def is_file(place: str) -> bool:
     return place.endswith(".py")
 
 
-def _of_file(path: Path, digest: str, where: str, try_: str) -> Loaded:
-    _check_file(path, where, try_)
+def placed(path: str, folders: Iterable[str]) -> str:
+    """Return the path of a file as it is found from here, or else in the first of `folders` that has it."""
+    if not os.path.isfile(path):
+        for folder in folders:
+            file = os.path.join(folder, path)
+            if os.path.isfile(file):
+                return file
+    return path
+
+
+def of_file(path: Path, digest: str, where: str, try_: str) -> Loaded:
+    """Return the module of a file.
+
+    Args: digest: of the files that are meant; "": as they are now.  where: what asks for it.  try_: for one that fails.
+    Raises UsageError.
+    """
+    check_file(path, where, try_)
     name, files = _name_of(path), sources.of_file(path)
-    now = _checked(str(path), digest, sources.digest_of(files))
+    now = _checked(str(path), digest, sources.digest_of(files), where)
     known = _loaded.get(name)
     if known is not None and known.digest == now:
         return known
@@ -103,12 +109,12 @@ def _of_name(place: str, digest: str) -> Loaded:
     here = os.getcwd()
     if not {here, ""} & set(sys.path):
         sys.path.append(here)
-    with _reported(place, None, f"module {place}", PROGRAM):
+    with reported(place, None, f"module {place}", PROGRAM):
         module = importlib.import_module(place)
     file = getattr(module, "__file__", None)
     if file is None or not is_file(file):
         raise UsageError(expected="a module with a Python file", got=place, where="program", try_=PROGRAM)
-    now = _checked(place, digest, sources.digest_of(sources.of_module(place, Path(file))))
+    now = _checked(place, digest, sources.digest_of(sources.of_module(place, Path(file))), "program")
     if place in _loaded and _loaded[place].digest != now:
         raise UsageError(
             expected=f"{place} as it was when this process imported it",
@@ -124,13 +130,13 @@ def digest_now(place: str, path: Path) -> str:
     return sources.digest_of(sources.of_file(path) if is_file(place) else sources.of_module(place, path))
 
 
-def _checked(place: str, digest: str, now: str) -> str:
+def _checked(place: str, digest: str, now: str, where: str) -> str:
     """Return the digest of what is there now.  Raises UsageError if it is not what is meant."""
     if digest and digest != now:
         raise UsageError(
             expected=f"{place} as it was when this run was made (digest {digest})",
             got=f"another one ({now}); it, or a file that it imports from beside it, has changed",
-            where=f"program {place}",
+            where=f"{where} {place}",
             try_="bring the files back, or follow the old record as far as it goes: --strategy guided:record=FILE",
         )
     return now
@@ -139,7 +145,8 @@ def _checked(place: str, digest: str, now: str) -> str:
 # -- executing -----------------------------------------------------------------------------------------------------
 
 
-def _check_file(path: Path, where: str, try_: str) -> None:
+def check_file(path: Path, where: str, try_: str) -> None:
+    """Raise UsageError for the path of anything but a Python file.  Args: where: what asks for it."""
     if not os.path.isfile(path) or path.suffix != ".py":
         got = f"{path}, which is not there (looked for from {os.getcwd()})" if not os.path.exists(path) else str(path)
         raise UsageError(expected="a Python file (.py) that exists", got=got, where=where, try_=try_)
@@ -154,12 +161,14 @@ def _execute(path: Path, content: bytes, where: str, try_: str) -> ModuleType:
     name, file = _name_of(path), str(path.resolve())
     spec = spec_from_file_location(name, file)
     assert spec is not None
+    if any(Path(place).resolve() == path.resolve() for place in _executing):
+        raise UsageError(expected="a file that does not load itself", got=str(path), where=where, try_=try_)
     module = sys.modules[name] = module_from_spec(spec)
     folder = str(path.resolve().parent)
     if folder not in sys.path:  # what the file imports beside itself, now or when it runs
         sys.path.append(folder)
     try:
-        with _reported(str(path), file, f"{where} {path}", try_):
+        with reported(str(path), file, f"{where} {path}", try_):
             exec(compile(content, file, "exec", dont_inherit=True), module.__dict__)
     except BaseException:
         del sys.modules[name]
@@ -168,7 +177,7 @@ def _execute(path: Path, content: bytes, where: str, try_: str) -> ModuleType:
 
 
 @contextmanager
-def _reported(place: str, file: str | None, where: str, try_: str) -> Iterator[None]:
+def reported(place: str, file: str | None, where: str, try_: str) -> Iterator[None]:
     """Raise as UsageError whatever a user's file raises, but for Ctrl-C.  Args: file: None: any."""
     _executing.append(place)
     try:
@@ -176,7 +185,7 @@ def _reported(place: str, file: str | None, where: str, try_: str) -> Iterator[N
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        where += _line(error, file)
+        where += line_of(error, file)
         if isinstance(error, UsageError):
             raise UsageError(expected=error.expected, got=error.got, where=where, try_=error.try_ or try_) from error
         if file is not None and isinstance(error, ImportError) and "relative import" in str(error):
@@ -195,7 +204,7 @@ def _by_module(path: Path) -> str:
     return f"its name as a module, from {top}: {'.'.join(path.relative_to(top).with_suffix('').parts)}:main"
 
 
-def _line(error: BaseException, file: str | None) -> str:
+def line_of(error: BaseException, file: str | None) -> str:
     """Return the line at which a file failed; of any file, with its name."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from mmrace.runs import engines
+from mmrace.runs import engines, registrations
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.foreign import watched
 from mmrace.runs.program import Engine, Program
@@ -78,7 +78,8 @@ class Play:
             **program.header(),
             "engine": spec.engine,
             "strategy": None if engine is None else spec.strategy,
-            "load": list(spec.load),
+            "load": [file.path for file in spec.load],
+            "loaded": registrations.needed(spec.load),
             "noise": spec.noise if engine is None else None,
             "seed": spec.seed,
             "workload": spec.workload,

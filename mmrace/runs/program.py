@@ -1,17 +1,18 @@
 """What is run, resolved: the contract of a program, and who makes programs from their names.
 
 A program travels as text (`RunSpec`: maker, name, parameters, hash of its file); each process makes the object anew
-(`Makers.program`).  Invariant: a program is a function of those parts of a spec; who chooses, and the seed, are the
-engine's.  Not here: any program.  Makers are handed in by whoever starts runs.
+(`Makers.program`), and loads first what the spec says.  Invariant: a program is a function of those parts of a spec;
+who chooses, and the seed, are the engine's.  Not here: any program.  Makers are handed in by whoever starts runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.runs.spec import Params, RunSpec
+from mmrace.runs import registrations
+from mmrace.runs.spec import LoadedFile, Params, RunSpec
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.free import FreeEngine
@@ -68,7 +69,7 @@ class Program(Protocol):
         return {}
 
 
-class Maker(Protocol):
+class Maker(registrations.Taker, Protocol):
     """Makes programs of one kind from their names."""
 
     @property
@@ -82,10 +83,18 @@ class Maker(Protocol):
 
 
 class Makers:
-    """The makers that a front door knows, by kind.  Pickles, so that workers get them too."""
+    """The makers that a front door knows, by kind.  Pickles, so that workers get them too.
 
-    def __init__(self, *makers: Maker) -> None:
+    Args: folders: where a relative file to load is looked for, if it is not in the current one.
+    """
+
+    def __init__(self, *makers: Maker, folders: Iterable[str] = ()) -> None:
         self._makers = {maker.kind: maker for maker in makers}
+        self._folders = tuple(folders)
+
+    def load(self, files: Iterable[LoadedFile]) -> tuple[LoadedFile, ...]:
+        """Load and register files, once; return them with their digests.  Raises UsageError."""
+        return registrations.load(files, self._makers.values(), self._folders)
 
     def of(self, kind: str) -> Maker:
         """Return the maker of a kind.  Raises UsageError."""
@@ -95,6 +104,7 @@ class Makers:
 
     def program(self, spec: RunSpec) -> Program:
         """Make the program of a spec.  Raises UsageError."""
+        self.load(spec.load)
         return self.of(spec.maker).program(spec)
 
 

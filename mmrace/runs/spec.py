@@ -10,7 +10,7 @@ import hashlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from mmrace.oracles.general.judgement import Fact, Finding
 from mmrace.runtime.param import Value
@@ -25,6 +25,16 @@ Params: TypeAlias = tuple[tuple[str, Value], ...]
 SEED_BITS = 48  # short enough to type, wide enough that no campaign meets a seed twice
 
 
+class LoadedFile(NamedTuple):
+    """A file of the user's own that adds to what there is (`registrations.py`).
+
+    `digest`: of it and what it imports from beside it; "": as it is now.
+    """
+
+    path: str
+    digest: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class RunSpec:
     """One run.
@@ -33,7 +43,7 @@ class RunSpec:
     params: sorted pairs, of parameters that differ from the program's defaults.  digest: hash of the program's file, ""
     if the program comes with mmrace.  variant: "" for the program as it stands.  workload: a file or name, or None.
     promote: which plain accesses are switch points under a controlled engine: "all", "racing", or fields by name.
-    load: Python files of the user's own, executed first.
+    load: Python files of the user's own, loaded first.
     """
 
     program: str
@@ -45,7 +55,7 @@ class RunSpec:
     seed: int = 0
     workload: str | None = None
     promote: str = "all"
-    load: tuple[str, ...] = ()
+    load: tuple[LoadedFile, ...] = ()
     maker: str = "scenario"
     digest: str = ""
 
@@ -56,8 +66,8 @@ class RunSpec:
         else:
             words = ["mmrace", "run", self.program]
         words += ["--engine", self.engine, "--seed", str(self.seed)]
-        for path in self.load:
-            words += ["--load", path]
+        for file in self.load:
+            words += ["--load", file.path]
         if self.engine == "free":
             words += ["--noise", self.noise]
         else:

@@ -2,13 +2,14 @@
 
     <folder>/<signature>/record.jsonl   the record (absent if there is none: a worker died)
                          seed           the run's seed
-                         command.txt    commands to paste: the strict replay (gate), and the run itself
-                         summary.json   facts: findings, spec, counts;  summary.txt the same for the eye
+                         command.txt    commands to paste: the strict replay (of a controlled run), and the run itself
+                         summary.json   facts: findings, spec, date, version;  summary.txt the same for the eye
                          hits.jsonl     further runs with this signature, up to a bound
 
-Invariant: a folder under its final name is complete and on disk: it is written under another name, synced, renamed.
-One that a user's program left before its files changed gives way: its record cannot be replayed any more.  Whoever
-cannot write gets the reason and the summary back; nothing is lost silently.  Not here: prose about a failure.
+Invariant: a folder under its final name is complete and on disk: it is written under another name, synced, renamed; and
+it is of its own signature, whatever else its run broke.  What cannot be repeated gives way to what can (`kept.py`), and
+is a hit from then on.  Whoever cannot write gets the reason and the summary back; nothing is lost silently.  Not here:
+prose about a failure.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias, TypedDict
+from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs import kept
+from mmrace.runs.kept import Kept
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime import files
-from mmrace.runtime.decoding import decode
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.record import Record
 from mmrace.runtime.visible import visible
+from mmrace.version import __version__
 
 SCHEMA = "mmrace-finding/1"
 HITS_BYTES_MAX = 256 * 1024  # some thousand hits: enough for a rate, bounded for a soak
@@ -38,31 +42,26 @@ FOLDERS_MAX = 200  # a model that breaks in more ways than that needs no further
 HARNESS = "harness"
 """The oracle that speaks when no other can: a worker died, hung, or left threads behind."""
 
-SUMMARY_BYTES_MAX = 16 * files.MIB  # of many findings with long facts
-
-
-class _Spec(TypedDict):
-    program: str
-    digest: str
-
-
-class _Summary(TypedDict):
-    """What is asked of the summary of a finding that was kept."""
-
-    spec: _Spec
-
-
 Text: TypeAlias = Callable[[RunSpec, str, Sequence[Finding], Sequence[str]], str]
 """(spec, verdict, findings, commands to paste) -> a failed run for the eye."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What became of a finding: its folder, whether the folder was there before, or why it could not be written."""
+    """What became of a finding.
+
+    Attributes: folder: of its signature.  before: what the folder keeps is an earlier run.  since: the date from which
+    on it is known, "" for a new one.  error: why it could not be written.
+    """
 
     folder: str = ""
     before: bool = False
+    since: str = ""
     error: str = ""
+
+
+Saves: TypeAlias = dict[str, Saved]
+"""By signature."""
 
 
 def harness_finding(rule: str, title: str, spec: RunSpec | None, **facts: int | str) -> Finding:
@@ -72,12 +71,19 @@ def harness_finding(rule: str, title: str, spec: RunSpec | None, **facts: int | 
     return Finding(HARNESS, rule, title, {**facts, "times": 1}, digest)
 
 
+def unexplained(spec: RunSpec) -> Finding:
+    """Return the finding of a run that failed without one."""
+    return harness_finding("crash", "a run failed without a finding", spec)
+
+
 def summary(
-    spec: RunSpec, verdict: str, findings: Sequence[Finding], ops: int = 0, switches: int = 0
+    spec: RunSpec, verdict: str, findings: Sequence[Finding], ops: int = 0, switches: int = 0, *, date: str = ""
 ) -> dict[str, object]:
     """Return the facts of a failed run as JSON data."""
     return {
         "schema": SCHEMA,
+        "mmrace": __version__,
+        "date": date,
         "verdict": verdict,
         "findings": [asdict(finding) for finding in findings],
         "spec": asdict(spec),
@@ -95,52 +101,56 @@ class FindingStore:
 
     def __init__(self, folder: Path, text: Text | None = None) -> None:
         self.folder, self.text = folder, text
-        self._current: set[Path] = set()  # folders that were looked at
 
-    def save(self, result: RunResult) -> Saved:
-        """Keep a failed run, or count it as a further hit if all its signatures have a folder.  Raises nothing."""
-        try:
-            return self._save(result.spec, result.verdict, result.findings, result.record, result.ops, result.switches)
-        except OSError as error:
-            return Saved(error=f"{type(error).__name__}: {error}")
+    def save(self, result: RunResult) -> Saves:
+        """Keep a failed run under each of its findings; where one is kept already, count a hit.  Raises nothing."""
+        findings = result.findings or [unexplained(result.spec)]
+        return {finding.signature: self._save(result, finding) for finding in findings}
 
     def save_finding(self, spec: RunSpec, finding: Finding) -> Saved:
         """Keep a finding that has no record.  Raises nothing."""
-        try:
-            return self._save(spec, "FAIL", [finding], None, 0, 0)
-        except OSError as error:
-            return Saved(error=f"{type(error).__name__}: {error}")
+        return self._save(RunResult(spec, "FAIL", [finding]), finding)
 
     def place(self, name: str) -> Path:
         """Return the folder of a signature."""
         return self.folder / (re.sub(r"[^\w.-]", "_", name).lstrip(".") or "unnamed")
 
-    def _save(
-        self, spec: RunSpec, verdict: str, findings: Sequence[Finding], record: Record | None, ops: int, switches: int
-    ) -> Saved:
-        names = [finding.signature for finding in findings] or [f"unnamed-{spec.seed}"]
-        facts = summary(spec, verdict, findings, ops, switches)
-        for final in map(self.place, names):
-            if final.exists() and not self._outdated(final, spec):
-                continue
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX:
-                return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
-            if self._make(final, spec, record, facts, findings):
-                return Saved(str(final))
-        self._hit(self.place(names[0]), spec)
-        return Saved(str(self.place(names[0])), before=True)
-
-    def _make(
-        self, final: Path, spec: RunSpec, record: Record | None, facts: dict[str, object], findings: Sequence[Finding]
-    ) -> bool:
-        """Make one finding's folder; False if another worker was first."""
-        temporary = self.folder / files.temporary_name()
+    def _save(self, result: RunResult, finding: Finding) -> Saved:
+        final = self.place(finding.signature)
         try:
-            self._write(temporary, final, spec, record, facts, findings)
-            if final.exists() and self._outdated(final, spec):
+            there, old = self._there(final, result)
+            if there:
+                self._hit(final, result.spec)
+                return Saved(str(final), before=True, since=old.since if old else kept.UNDATED)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX and not final.exists():
+                return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
+            if self._make(final, result, finding, old):
+                return Saved(str(final), since=old.since if old else "")
+            self._hit(final, result.spec)
+            return Saved(str(final), before=True, since=_now())
+        except OSError as error:
+            return Saved(error=f"{type(error).__name__}: {error}")
+
+    def _there(self, final: Path, result: RunResult) -> tuple[bool, Kept | None]:
+        """Say whether a folder stays as it is; and return what it keeps, if that is of the same program."""
+        if not final.exists():
+            return False, None
+        old = kept.read(final)
+        if old is None:
+            return True, None
+        stays = not kept.gives_way(old, result.spec, result.record is not None)
+        return stays, None if kept.of_another_program(old, result.spec) else old
+
+    def _make(self, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> bool:
+        """Make one finding's folder; False if another worker was first.  Args: old: what it replaces and goes on."""
+        temporary = self.folder / files.temporary_name()
+        replaced = self.folder / f"{temporary.name}.old"
+        try:
+            self._write(temporary, final, result, finding, old)
+            if final.exists() and not self._there(final, result)[0]:
                 with contextlib.suppress(FileNotFoundError):  # another worker was first
-                    os.rename(final, self.folder / f"{temporary.name}.old")
+                    os.rename(final, replaced)
             try:
                 os.rename(temporary, final)
             except OSError:
@@ -149,48 +159,35 @@ class FindingStore:
                 return False
             _sync_folder(self.folder)
         finally:
-            for folder in (temporary, self.folder / f"{temporary.name}.old"):
+            for folder in (temporary, replaced):
                 if folder.exists():
                     shutil.rmtree(folder, ignore_errors=True)
         return True
 
-    def _outdated(self, final: Path, spec: RunSpec) -> bool:
-        """Say whether a folder is of a user's program, and not of this one as it is now."""
-        if not spec.digest or final in self._current:
-            return False
-        try:
-            path = final / "summary.json"
-            content = files.read_whole(path, SUMMARY_BYTES_MAX, what="summary", try_="remove the folder")
-            kept = decode(content, _Summary, what="a summary", where=str(path), try_="remove the folder")["spec"]
-            outdated = (kept["program"], kept["digest"]) != (spec.program, spec.digest)
-        except UsageError:  # of an older mmrace, or another worker is just replacing it
-            outdated = False
-        if not outdated:
-            self._current.add(final)
-        return outdated
-
-    def _write(
-        self,
-        folder: Path,
-        final: Path,
-        spec: RunSpec,
-        record: Record | None,
-        facts: dict[str, object],
-        findings: Sequence[Finding],
-    ) -> None:
+    def _write(self, folder: Path, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> None:
         folder.mkdir()
+        spec = result.spec
         commands = [spec.command()]
-        if record is not None:
-            record.write(folder / "record.jsonl")
+        if result.record is not None:
+            result.record.write(folder / kept.RECORD)
             if spec.engine != "free":
-                commands.insert(0, f"mmrace replay {final / 'record.jsonl'}")
+                commands.insert(0, shlex.join(["mmrace", "replay", str(final / kept.RECORD)]))
+        others = [other for other in result.findings if other.signature != finding.signature]
+        findings, date = [finding, *others], _now()
+        facts = summary(spec, result.verdict, findings, result.ops, result.switches, date=date)
+        facts["since"] = old.since if old else date
         texts = {
             "seed": f"{spec.seed}\n",
             "command.txt": "".join(f"{command}\n" for command in commands),
-            "summary.json": json.dumps(facts, indent=1, default=str) + "\n",
+            kept.SUMMARY: json.dumps(facts, indent=1, default=str) + "\n",
         }
         if self.text is not None:
-            texts["summary.txt"] = visible(self.text(spec, str(facts["verdict"]), findings, commands))
+            texts["summary.txt"] = visible(self.text(spec, result.verdict, findings, commands))
+        if old is not None:
+            with contextlib.suppress(UsageError):  # there were none
+                content = files.read_whole(final / kept.HITS, 2 * HITS_BYTES_MAX, what="file of hits", try_="")
+                texts[kept.HITS] = content.decode(errors="replace")
+            texts[kept.HITS] = texts.get(kept.HITS, "") + _hit_line(old.seed, old.command) + "\n"
         for name, text in texts.items():
             files.write_whole(folder / name, [text])
         _sync_folder(folder)
@@ -198,11 +195,19 @@ class FindingStore:
     @staticmethod
     def _hit(folder: Path, spec: RunSpec) -> None:
         """Count a further hit: one line, written at once so that several workers' lines do not mix."""
-        path = folder / "hits.jsonl"
+        path = folder / kept.HITS
         with contextlib.suppress(FileNotFoundError):
             if path.lstat().st_size > HITS_BYTES_MAX:
                 return
-        files.append_line(path, json.dumps({"seed": spec.seed, "command": spec.command()}))
+        files.append_line(path, _hit_line(spec.seed, spec.command()))
+
+
+def _hit_line(seed: int, command: str) -> str:
+    return json.dumps({"seed": seed, "command": command})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _sync_folder(folder: Path) -> None:

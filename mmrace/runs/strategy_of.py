@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 
-from mmrace.runs import loading
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.profile import profile_of, promoted_fields
 from mmrace.runs.program import Program
@@ -19,7 +18,6 @@ from mmrace.strategies.feedback import Corpus, Feedback, Tape, corpus_of, is_fee
 
 def strategy_for(program: Program, spec: RunSpec) -> Chosen:
     """Return the strategy of one run that is drawn.  Raises UsageError."""
-    loading.load(spec.load)
     text = registry.member_by_seed(spec.strategy, spec.seed)
     draw: Draw = random.Random(spec.seed).random
     corpus: Corpus | None = None

@@ -86,6 +86,7 @@ class _Header(TypedDict, total=False):
     engine: Literal["gate", "fiber", "free"]
     strategy: str | None
     load: list[str]
+    loaded: dict[str, str]
     noise: str | None
     seed: int
     workload: str | None

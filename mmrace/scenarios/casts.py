@@ -1,6 +1,7 @@
-"""The casts: who meets whom.  Each scenario is one cast on one file.
+"""The casts: who meets whom.  Each scenario is one cast on one file; files of a user's own register theirs.
 
-`mmrace list params` tells what the parameters mean.
+`mmrace list params` tells what the parameters mean.  Invariant: a registered scenario has a name of its own, and
+parameters that can be declared together.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmrace.actors import committer, fsync, migrator, reader, reclaimer, writeback, writer
+from mmrace.runs.registrations import check_name
 from mmrace.scenarios import recorded
 from mmrace.scenarios.scenario import Scenario
 
@@ -85,6 +87,22 @@ SCENARIOS: tuple[Scenario, ...] = (
 )
 
 
+_registered: dict[str, Scenario] = {}
+
+
+def register(scenario: Scenario, where: str) -> None:
+    """Make a scenario known by its name.  Raises UsageError if the name is taken, or the scenario makes no sense."""
+    check_name("scenario", scenario.name, (made.name for made in all_scenarios()), where)
+    for variation in scenario.variations:
+        scenario.merged(variation)
+    _registered[scenario.name] = scenario
+
+
+def is_registered(scenario: Scenario) -> bool:
+    """Say whether a scenario is a user's own."""
+    return scenario.name in _registered
+
+
 def all_scenarios() -> Iterable[Scenario]:
     """Yield every scenario."""
-    return SCENARIOS
+    return (*SCENARIOS, *_registered.values())

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmrace import history, scenarios
+from mmrace.history.canary import Canary
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.program import Engine, Program
+from mmrace.runs.registrations import Kind
 from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
-from mmrace.scenarios import counters
+from mmrace.scenarios import casts, counters
 from mmrace.scenarios.scenario import Scenario, Stage
 from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
@@ -46,8 +48,8 @@ class ScenarioProgram(Program):
 
     @property
     def may_raise(self) -> bool:  # type: ignore[override]
-        """A planted bug may trip over Python itself; that is a crash of the model, and a finding."""
-        return self.variant is not CORRECT
+        """A planted bug, or an actor of a user's own, may trip over Python itself: a crash that is a finding."""
+        return self.variant is not CORRECT or casts.is_registered(self.scenario)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -86,10 +88,20 @@ class ScenarioProgram(Program):
         return counters.counters(record)
 
 
+def _register_canary(canary: Canary, where: str) -> None:
+    history.register(canary.variant, where)
+
+
 class ScenarioMaker:
-    """Makes scenarios' programs."""
+    """Makes scenarios' programs.  From a user's files it takes scenarios, and variants; of a canary its variant."""
 
     kind = KIND
+    judges = PROTOCOL
+    takes = (
+        Kind("SCENARIO", Scenario, "Scenario(name, title, cast)", casts.register, several="SCENARIOS"),
+        Kind("VARIANT", Variant, "Variant(name, title, bind)", history.register),
+        Kind("CANARY", Canary, "Canary(variant, scenario, oracle)", _register_canary),
+    )
 
     def program(self, spec: RunSpec) -> ScenarioProgram:
         """Resolve the names of a spec.  Raises UsageError for one that does not exist."""

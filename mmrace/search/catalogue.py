@@ -117,7 +117,8 @@ class Catalogue:
     """All names that a campaign may use.
 
     `noise`: profile -> title, the quietest first.  `workloads`: those that come with the package.  `marks`: rare branch
-    of the model -> meaning.  `excused`: mark that need not be reached -> reason.
+    of the model -> meaning.  `excused`: mark that need not be reached -> reason.  `own_variants`: of a user's files ->
+    title; a campaign does not look for them by itself.  `grammar`: of a script: form or word -> meaning.
     """
 
     scenarios: Mapping[str, ScenarioLike]
@@ -128,6 +129,8 @@ class Catalogue:
     marks: Mapping[str, str] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
     oracles: tuple[OracleEntry, ...] = ()
+    own_variants: Mapping[str, str] = field(default_factory=dict)
+    grammar: Mapping[str, str] = field(default_factory=dict)
 
     def expected_marks(self, scenarios: Iterable[str]) -> set[str]:
         """Return the marks that a campaign over these scenarios should reach; over all of them, the whole model's."""
@@ -140,7 +143,7 @@ class Catalogue:
     @property
     def variants(self) -> tuple[str, ...]:
         """The names that `--variant` knows."""
-        return tuple(self.canaries)
+        return *self.canaries, *self.own_variants
 
 
 def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:

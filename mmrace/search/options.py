@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmrace.runs.spec import Params
+from mmrace.runs.spec import LoadedFile, Params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,5 +34,5 @@ class Options:
     workload: str | None = None
     promote: str = "racing"
     without: tuple[str, ...] = ()
-    load: tuple[str, ...] = ()
+    load: tuple[LoadedFile, ...] = ()
     until_found: bool = False

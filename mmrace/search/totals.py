@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runs.store import FindingStore, Saved, harness_finding
+from mmrace.runs.store import FindingStore, Saved, harness_finding, unexplained
 from mmrace.runtime.errors import (
     EXIT_FAIL,
     EXIT_INTERNAL,
@@ -95,7 +95,7 @@ class Hits(dict[str, Hit]):
             elif (
                 old.saved.before and new.saved.folder and not new.saved.before
             ):  # one of the workers may have been the first
-                old.saved = replace(old.saved, before=False)
+                old.saved = new.saved
             return False
         if len(self) >= HITS_MAX:
             self.dropped += 1
@@ -109,8 +109,9 @@ def hits_of(job: Job, outcome: Outcome) -> list[Hit]:
     result = outcome.result
     if result is None or result.verdict != "FAIL":
         return []
-    findings = result.findings or [harness_finding("crash", "a run failed without a finding", job.spec)]
-    return [Hit(finding, job.spec, job.role, job.index, outcome.saved) for finding in findings]
+    findings = result.findings or [unexplained(job.spec)]
+    saved = outcome.saved
+    return [Hit(finding, job.spec, job.role, job.index, saved.get(finding.signature, Saved())) for finding in findings]
 
 
 def hit_of_lost(job: Job, lost: Lost, store: FindingStore) -> Hit:

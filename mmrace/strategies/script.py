@@ -2,18 +2,8 @@
 
     writer until update:bit_lock; reader until blocked; rest fair
 
-A script is clauses, separated by ";", then perhaps one for the rest:
-
-    TASK until SITE       until it stands before an op at SITE: that op is not done
-    TASK until SITE*N     the Nth op at SITE since the clause began; the one it stands before then counts
-    TASK until blocked    as far as it gets alone: until it has to wait or has ended
-    TASK until end        until it has ended
-    TASK for N            N ops
-    rest fair             one op each in turn, by creation; this is the default
-    rest TASK TASK        the first one named here that can go on; nobody else until all of them have to wait
-
-SITE is a name as records and findings have it: ``function:name#k``; ``caller > function:name#k`` if only that caller is
-meant.  There is no line number in it.  Where a program fixes the order (set-up) the script is not asked.
+A script is clauses, separated by ";", then perhaps one for the rest: `GRAMMAR` has the forms.  Where a program fixes
+the order (set-up) the script is not asked.
 
 While the task of a clause is not spawned yet, the oldest task that can go on does.  A clause that cannot be met (its
 task has to wait, or ended, before it got there) is given up and the next one begins; `unreached` says which and why.
@@ -37,7 +27,17 @@ from mmrace.strategies.contract import Options, Registered, Unprofiled
 _WITHOUT_SITE = (int(Kind.BEGIN), int(Kind.EXIT))
 _NAME = r"(?:<\w+>|[^\W\d]\w*)"
 _SITE = re.compile(rf"(?:{_NAME} > )?{_NAME}(?::{_NAME}(?:#\d+)?)?")
-_FORMS = "TASK until SITE, TASK until SITE*N, TASK until blocked, TASK until end, TASK for N, rest fair, rest TASK TASK"
+GRAMMAR = {
+    "TASK until SITE": "until it stands before an op at SITE: that op is not done",
+    "TASK until SITE*N": "the Nth op at SITE since the clause began; the one it stands before then counts",
+    "TASK until blocked": "as far as it gets alone: until it has to wait or has ended",
+    "TASK until end": "until it has ended",
+    "TASK for N": "N ops",
+    "rest fair": "one op each in turn, by creation; this is the default",
+    "rest TASK TASK": "the first one named here that can go on; nobody else until all of them have to wait",
+}
+"""Form of a clause -> how far its task goes."""
+SITE = "function:name#k, or caller > function:name#k: as records and findings name it, without a line number"
 EXAMPLE = "writer until update:bit_lock; reader until blocked; rest fair"
 
 
@@ -78,7 +78,7 @@ def _clause(text: str, number: int) -> Clause:
     if len(words) < 3 or words[1] not in ("until", "for"):
         close = difflib.get_close_matches(words[1], ["until", "for"], 1) if len(words) > 1 else []
         try_ = " ".join([words[0], *close, *words[2:]]) if close else EXAMPLE
-        raise UsageError(expected=f"one of: {_FORMS}", got=text, where=where, try_=try_)
+        raise UsageError(expected=f"one of: {', '.join(GRAMMAR)}", got=text, where=where, try_=try_)
     task, verb, goal = words
     if verb == "for":
         return Clause(text, task, "ops", _count(goal, where, f"{task} for 3"))

@@ -103,7 +103,7 @@ def keep(path: Path) -> None:
     (folder / FINDING.signature).mkdir(parents=True)
     shutil.copyfile(path, folder / FINDING.signature / "summary.json")
     spec = RunSpec("mine.py:main", engine="gate", maker="function", digest="0123", seed=1)
-    saved = FindingStore(folder).save(RunResult(spec, "FAIL", [FINDING]))
+    saved = FindingStore(folder).save(RunResult(spec, "FAIL", [FINDING]))[FINDING.signature]
     if not saved.folder:
         raise RuntimeError(saved.error)
 

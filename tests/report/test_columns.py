@@ -14,11 +14,12 @@ from mmrace import installed
 from mmrace.report import campaign as campaign_report
 from mmrace.report import claims as claims_report
 from mmrace.report.columns import print_table
-from mmrace.report.events import show_events
+from mmrace.report.events import show_record
 from mmrace.report.lists import KINDS, show_lists
 from mmrace.report.terminal import table
 from mmrace.runs.follow import with_sites
 from mmrace.runs.spec import RunSpec
+from mmrace.runtime.selection import Selection
 from tests.report.test_campaign_report import passed
 from tests.report.test_claims_report import result as claims_result
 
@@ -40,7 +41,7 @@ def words(text: str) -> set[str]:
 def some_record(console: Console) -> None:
     spec = RunSpec("async-vs-commit", engine="fiber", seed=5, params=(("migrations", 2), ("idle", 0)))
     result = with_sites(installed.run_one(spec, True), installed.MAKERS)
-    show_events(result, [], 60, console)
+    show_record(result, Selection(last=60), console)
 
 
 def some_list(kind: str, console: Console) -> None:

@@ -7,12 +7,14 @@ import re
 
 from rich.console import Console
 
+from mmrace.claims.judges import CLAIMS
 from mmrace.installed import catalogue
 from mmrace.oracles.general import GENERAL, bug_on
 from mmrace.oracles.protocol import PROTOCOL, liveness
 from mmrace.report.lists import show_lists
 from mmrace.runtime.param import Choice, Number, Parameters
 from mmrace.search.catalogue import Catalogue
+from mmrace.strategies import script
 from tests.search.campaign.stand_ins import StandInCanary, StandInScenario
 
 DEPTH = Number("depth", 2, 1, 5, says="how deep it goes")
@@ -65,3 +67,37 @@ def test_every_judge_is_told_with_whose_runs_it_judges_and_the_first_line_of_its
         assert any(row[:2] == [name, "the kernel model"] for row in rows), name
     assert ["liveness", "the kernel model", (liveness.__doc__ or "").splitlines()[0]] in rows
     assert ["bug-on", "any program", (bug_on.__doc__ or "").splitlines()[0]] in rows
+
+
+def listed(kind: str) -> list[list[str]]:
+    out = io.StringIO()
+    show_lists(catalogue(), (kind,), Console(file=out, width=200))
+    return [re.split(r" {2,}", line.strip()) for line in out.getvalue().splitlines()]
+
+
+def test_every_claim_and_each_of_its_parts_is_told_in_its_words() -> None:
+    rows = listed("claims")
+    for claim in CLAIMS.values():
+        for name, says in [(part.name, part.says) for part in claim.parts] or [(claim.name, claim.says)]:
+            assert any(row[0] == name and row[-1] in says for row in rows), name
+
+
+def test_every_form_of_a_script_is_told_and_is_one_that_the_reader_takes() -> None:
+    rows = {row[0]: row[-1] for row in listed("script")}
+    assert {*script.GRAMMAR, "SITE", "example"} <= rows.keys()
+    for form in script.GRAMMAR:
+        text = form.replace("SITE", "update:bit_lock").replace("N", "2").replace("TASK", "writer")
+        clauses, rest = script.parse_script(text)
+        assert clauses or rest or form == "rest fair"
+    assert script.EXAMPLE in rows["example"]
+
+
+def test_every_name_that_without_takes_is_told() -> None:
+    assert {*GENERAL, *PROTOCOL} <= {row[0] for row in listed("oracles")}
+    assert "--without NAME" in " ".join(listed("oracles")[0])
+
+
+def test_every_parameter_of_every_scenario_has_a_meaning() -> None:
+    every = {name: param for made in catalogue().scenarios.values() for name, param in made.params.items()}
+    assert {name for name, param in every.items() if not param.says} == set()
+    assert every.keys() <= {row[0] for row in listed("params")}

@@ -9,6 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from mmrace import history
+from mmrace.runs import registrations
+from mmrace.scenarios import casts
+from mmrace.strategies import registry
+
 ROOT = Path(__file__).resolve().parents[2]
 
 HEAD = """
@@ -58,6 +65,18 @@ def python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def additions_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget after the test what the files that it loads add."""
+    for module, name in (
+        (registry, "_registered"),
+        (casts, "_registered"),
+        (history, "_registered"),
+        (registrations, "_added"),
+        (registrations, "_digests"),
+    ):
+        monkeypatch.setattr(module, name, dict(vars(module)[name]))
 
 
 @contextmanager

@@ -5,17 +5,21 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report.finding import summary_text
+from mmrace.runs import kept
 from mmrace.runs import store as store_
-from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runs.store import FindingStore, harness_finding
+from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
+from mmrace.runs.store import FindingStore, Saved, harness_finding
 from mmrace.runtime.record import Record
+from mmrace.version import __version__
 from tests.search.campaign.stand_ins import record_of
 
 SPEC = RunSpec("alpha", (("pages", 2),), "", "gate", "random", "off", 77)
@@ -26,8 +30,13 @@ def failed(*signatures: str, spec: RunSpec = SPEC) -> RunResult:
     return RunResult(spec, "FAIL", found, ops=5, record=record_of(spec))
 
 
+def saved_of(store: FindingStore, *signatures: str, spec: RunSpec = SPEC) -> Saved:
+    """Save a failed run; return what became of its last finding."""
+    return store.save(failed(*signatures, spec=spec))[signatures[-1]]
+
+
 def test_folder_has_all_that_repeats_the_run(tmp_path: Path) -> None:
-    saved = FindingStore(tmp_path, summary_text).save(failed("s1"))
+    saved = saved_of(FindingStore(tmp_path, summary_text), "s1")
     folder = tmp_path / "s1"
     assert (saved.folder, saved.before, saved.error) == (str(folder), False, "")
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -53,7 +62,8 @@ MINE = RunSpec("mine.py:main", engine="gate", maker="function", digest="0123", s
 @pytest.mark.parametrize("now", [replace(MINE, digest="4567"), replace(MINE, program="mine.py:other")])
 def test_what_a_program_left_before_its_file_changed_gives_way(tmp_path: Path, now: RunSpec) -> None:
     FindingStore(tmp_path).save(failed("s1", spec=MINE))
-    assert not FindingStore(tmp_path).save(failed("s1", spec=now)).before
+    saved = saved_of(FindingStore(tmp_path), "s1", spec=now)
+    assert (saved.before, saved.since) == (False, "")
     spec = json.loads((tmp_path / "s1" / "summary.json").read_text())["spec"]
     assert (spec["program"], spec["digest"]) == (now.program, now.digest)
     assert [path.name for path in tmp_path.iterdir()] == ["s1"]
@@ -63,7 +73,7 @@ def test_what_a_program_left_before_its_file_changed_gives_way(tmp_path: Path, n
 def test_what_the_same_program_or_another_scenario_left_stays(tmp_path: Path, spec: RunSpec) -> None:
     first = MINE if spec is MINE else SPEC
     FindingStore(tmp_path).save(failed("s1", spec=first))
-    assert FindingStore(tmp_path).save(failed("s1", spec=replace(spec, seed=99))).before
+    assert saved_of(FindingStore(tmp_path), "s1", spec=replace(spec, seed=99)).before
     assert (tmp_path / "s1" / "seed").read_text() == f"{first.seed}\n"
 
 
@@ -71,7 +81,7 @@ def test_what_the_same_program_or_another_scenario_left_stays(tmp_path: Path, sp
 def test_a_folder_that_cannot_be_understood_stays(tmp_path: Path, damage: str) -> None:
     FindingStore(tmp_path).save(failed("s1", spec=MINE))
     (tmp_path / "s1" / "summary.json").write_text(damage)
-    assert FindingStore(tmp_path).save(failed("s1", spec=replace(MINE, digest="4567"))).before
+    assert saved_of(FindingStore(tmp_path), "s1", spec=replace(MINE, digest="4567")).before
 
 
 def test_free_run_offers_no_strict_replay(tmp_path: Path) -> None:
@@ -79,11 +89,85 @@ def test_free_run_offers_no_strict_replay(tmp_path: Path) -> None:
     assert "replay" not in (tmp_path / "s1" / "command.txt").read_text()
 
 
-def test_second_signature_of_a_known_run_gets_its_own_folder(tmp_path: Path) -> None:
+def test_every_finding_of_a_run_has_its_own_folder_whatever_is_known_of_the_others(tmp_path: Path) -> None:
+    store = FindingStore(tmp_path, summary_text)
+    store.save(failed("s1"))
+    saves = store.save(failed("s1", "s2", "s3"))
+    assert {name: (saved.folder, saved.before) for name, saved in saves.items()} == {
+        "s1": (str(tmp_path / "s1"), True),
+        "s2": (str(tmp_path / "s2"), False),
+        "s3": (str(tmp_path / "s3"), False),
+    }
+    for name in ("s2", "s3"):
+        folder = tmp_path / name
+        assert str(folder / "record.jsonl") in (folder / "command.txt").read_text()
+        assert json.loads((folder / "summary.json").read_text())["findings"][0]["signature"] == name
+        assert (folder / "record.jsonl").is_file()
+    assert all(saved.before for saved in store.save(failed("s1", "s2", "s3")).values())
+
+
+def test_a_run_without_a_finding_is_kept_too(tmp_path: Path) -> None:
+    [(name, saved)] = FindingStore(tmp_path).save(failed()).items()
+    assert saved.folder == str(tmp_path / name) and (tmp_path / name / "record.jsonl").is_file()
+
+
+FREE = replace(SPEC, engine="free", seed=3)
+
+
+def test_a_controlled_record_takes_the_place_of_a_free_one_which_stays_as_a_hit(tmp_path: Path) -> None:
+    store = FindingStore(tmp_path)
+    store.save(failed("s1", spec=FREE))
+    store.save(failed("s1", spec=replace(FREE, seed=4)))
+    since = json.loads((tmp_path / "s1" / "summary.json").read_text())["since"]
+    saved = saved_of(store, "s1")
+    assert (saved.before, saved.since, saved.error) == (False, since, "")
+    assert (tmp_path / "s1" / "command.txt").read_text().startswith("mmrace replay ")
+    assert Record.read(tmp_path / "s1" / "record.jsonl").header["engine"] == "gate"
+    facts = json.loads((tmp_path / "s1" / "summary.json").read_text())
+    assert (facts["since"], facts["spec"]["seed"]) == (since, 77)
+    hits = [json.loads(line) for line in (tmp_path / "s1" / "hits.jsonl").read_text().splitlines()]
+    assert [hit["seed"] for hit in hits] == [4, 3] and hits[1]["command"] == FREE.command()
+    assert [path.name for path in tmp_path.iterdir()] == ["s1"]
+
+
+def test_a_free_record_never_takes_the_place_of_a_controlled_one(tmp_path: Path) -> None:
     store = FindingStore(tmp_path)
     store.save(failed("s1"))
-    assert store.save(failed("s1", "s2")).folder == str(tmp_path / "s2")
-    assert store.save(failed("s1", "s2")).before
+    assert saved_of(store, "s1", spec=FREE).before
+    assert "mmrace replay" in (tmp_path / "s1" / "command.txt").read_text()
+
+
+def test_a_finding_says_when_it_was_kept_and_by_which_mmrace(tmp_path: Path) -> None:
+    FindingStore(tmp_path).save(failed("s1"))
+    facts = json.loads((tmp_path / "s1" / "summary.json").read_text())
+    assert facts["mmrace"] == __version__ and facts["date"] == facts["since"]
+    assert datetime.fromisoformat(facts["date"]).tzinfo is UTC
+
+
+@pytest.mark.parametrize(("spec", "stays"), [(SPEC, False), (FREE, True)], ids=["controlled", "free"])
+def test_what_another_mmrace_kept_gives_way_to_a_record_that_can_be_replayed(
+    tmp_path: Path, spec: RunSpec, stays: bool
+) -> None:
+    FindingStore(tmp_path).save(failed("s1"))
+    path = tmp_path / "s1" / "summary.json"
+    facts = json.loads(path.read_text())
+    del facts["mmrace"], facts["date"], facts["since"]
+    path.write_text(json.dumps(facts))
+    saved = saved_of(FindingStore(tmp_path), "s1", spec=spec)
+    assert (saved.before, saved.since) == (stays, kept.UNDATED)
+
+
+def test_a_finding_of_files_of_ones_own_gives_way_when_they_changed(tmp_path: Path) -> None:
+    specs = [replace(SPEC, load=(LoadedFile("judge.py", digest),)) for digest in ("0123", "0123", "4567")]
+    saves = [saved_of(FindingStore(tmp_path), "s1", spec=spec) for spec in specs]
+    assert [saved.before for saved in saves] == [False, True, False]
+
+
+def test_commands_are_words_of_a_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder; of mine"
+    FindingStore(folder).save(failed("s1"))
+    replay = (folder / "s1" / "command.txt").read_text().splitlines()[0]
+    assert shlex.split(replay) == ["mmrace", "replay", str(folder / "s1" / "record.jsonl")]
 
 
 def test_a_run_that_loses_the_race_for_one_signature_is_saved_under_its_other(
@@ -98,8 +182,8 @@ def test_a_run_that_loses_the_race_for_one_signature_is_saved_under_its_other(
         real(source, target)
 
     monkeypatch.setattr(os, "rename", late)
-    saved = FindingStore(tmp_path).save(failed("s1", "s2"))
-    assert (saved.folder, saved.before) == (str(tmp_path / "s2"), False)
+    saves = FindingStore(tmp_path).save(failed("s1", "s2"))
+    assert saves["s1"].before and (saves["s2"].folder, saves["s2"].before) == (str(tmp_path / "s2"), False)
     assert str(tmp_path / "s2") in (tmp_path / "s2" / "command.txt").read_text()
 
 
@@ -116,8 +200,8 @@ def test_further_hits_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_number_of_folders_is_bounded_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_, "FOLDERS_MAX", 2)
     store = FindingStore(tmp_path)
-    assert [store.save(failed(name)).error for name in ("a", "b")] == ["", ""]
-    assert "2 findings are kept already" in store.save(failed("c")).error
+    assert [saved_of(store, name).error for name in ("a", "b")] == ["", ""]
+    assert "2 findings are kept already" in saved_of(store, "c").error
 
 
 def test_full_disk_leaves_no_half_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +209,7 @@ def test_full_disk_leaves_no_half_folder(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    saved = FindingStore(tmp_path / "store").save(failed("s1"))
+    saved = saved_of(FindingStore(tmp_path / "store"), "s1")
     assert "No space left on device" in saved.error
     assert saved.folder == ""
     assert list((tmp_path / "store").iterdir()) == []
@@ -141,7 +225,7 @@ def test_loser_of_a_race_counts_a_hit(tmp_path: Path, monkeypatch: pytest.Monkey
         real(source, target)
 
     monkeypatch.setattr(os, "rename", late)
-    assert store.save(failed("s1")).before
+    assert saved_of(store, "s1").before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s1"]
     assert len((tmp_path / "s1" / "hits.jsonl").read_text().splitlines()) == 1
 
@@ -170,12 +254,12 @@ def test_a_summary_that_cannot_be_read_leaves_the_finding_where_it_is(tmp_path: 
         os.mkfifo(path)
     else:
         path.write_text(summary)
-    assert FindingStore(tmp_path).save(failed("s1", spec=replace(MINE, digest="4567"))).before
+    assert saved_of(FindingStore(tmp_path), "s1", spec=replace(MINE, digest="4567")).before
 
 
 def test_a_hit_is_not_written_through_a_link(tmp_path: Path) -> None:
     FindingStore(tmp_path / "kept").save(failed("s1"))
     (tmp_path / "victim").write_text("precious")
     (tmp_path / "kept" / "s1" / "hits.jsonl").symlink_to(tmp_path / "victim")
-    assert FindingStore(tmp_path / "kept").save(failed("s1")).error
+    assert saved_of(FindingStore(tmp_path / "kept"), "s1").error
     assert (tmp_path / "victim").read_text() == "precious"

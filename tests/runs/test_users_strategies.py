@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from mmrace.installed import MAKERS, run_one
-from mmrace.runs import loading
-from mmrace.runs.spec import RunSpec
+from mmrace.runs.spec import LoadedFile, RunSpec
 from mmrace.runtime.errors import InternalError, UsageError
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.search.explore.walk import Walk
 from mmrace.strategies import registry, users
 from mmrace.strategies.contract import Registered, Unprofiled
+from tests.runs.program_files import additions_forgotten
 from tests.search.explore.explorations import SMALL
 
 HEAD = """
@@ -59,14 +59,16 @@ WRONG_RUN = {
 @pytest.fixture
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what the test registers."""
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    additions_forgotten(monkeypatch)
 
 
 def refused(path: Path, text: str, line: int | None, got: str, engine: str) -> None:
     """Assert that a run under a user's strategy is his error, at a line of his file."""
     path.write_text(text)
-    loading.load([str(path)])
-    spec = RunSpec("async-vs-commit", (*SMALL, ("errors", 1)), strategy="mine", load=(str(path),), engine=engine)
+    MAKERS.load([LoadedFile(str(path))])
+    spec = RunSpec(
+        "async-vs-commit", (*SMALL, ("errors", 1)), strategy="mine", load=(LoadedFile(str(path)),), engine=engine
+    )
     with pytest.raises(UsageError) as caught:
         run_one(spec)
     assert got in str(caught.value)
@@ -104,9 +106,9 @@ def test_what_a_users_sampler_does_wrong_is_his_error(tmp_path: Path, wrong: str
     text, got = WRONG_SAMPLER[wrong]
     path = tmp_path / "mine.py"
     path.write_text(HEAD + PICK + text)
-    loading.load([str(path)])
+    MAKERS.load([LoadedFile(str(path))])
     with pytest.raises(UsageError, match=got):
-        run_one(RunSpec("async-vs-commit", SMALL, strategy="mine", load=(str(path),), engine="fiber"))
+        run_one(RunSpec("async-vs-commit", SMALL, strategy="mine", load=(LoadedFile(str(path)),), engine="fiber"))
 
 
 WALK = """
@@ -130,7 +132,7 @@ WRONG_WALK = {
 
 def explore(path: Path) -> int:
     """Walk; return how many runs there were."""
-    spec = RunSpec("async-vs-commit", SMALL, strategy="mine", load=(str(path),), engine="fiber")
+    spec = RunSpec("async-vs-commit", SMALL, strategy="mine", load=(LoadedFile(str(path)),), engine="fiber")
     return sum(1 for _ in Walk(MAKERS.program(spec), spec, registry.walk("mine")))
 
 
@@ -138,7 +140,7 @@ def explore(path: Path) -> int:
 def test_a_users_walk_is_walked(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(HEAD + PICK + WALK)
-    loading.load([str(path)])
+    MAKERS.load([LoadedFile(str(path))])
     assert explore(path) == 3
 
 
@@ -148,7 +150,7 @@ def test_what_a_users_walk_does_wrong_is_his_error(tmp_path: Path, wrong: str) -
     old, new, got = WRONG_WALK[wrong]
     path = tmp_path / "mine.py"
     path.write_text(HEAD + PICK + WALK.replace(old, new))
-    loading.load([str(path)])
+    MAKERS.load([LoadedFile(str(path))])
     with pytest.raises(UsageError, match=got):
         explore(path)
 
@@ -177,7 +179,7 @@ def test_a_program_that_swallows_every_exception_hides_no_wrong_strategy(tmp_pat
     (tmp_path / "program.py").write_text(SWALLOWS)
     path = tmp_path / "mine.py"
     path.write_text(HEAD + "    def pick(self, enabled, running, step):\n        return enabled[9]\n" + TAIL)
-    loading.load([str(path)])
+    MAKERS.load([LoadedFile(str(path))])
     with pytest.raises(UsageError, match="IndexError"):
         run_one(RunSpec(f"{tmp_path}/program.py:main", maker="function", engine="fiber", strategy="mine"))
 

@@ -17,11 +17,12 @@ from typing import Protocol
 
 from loguru import logger
 
-from mmrace.runs import loading, stops
+from mmrace.runs import stops
+from mmrace.runs.judge import judges_of
 from mmrace.runs.profile import promoted_fields
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunSpec
-from mmrace.runs.store import FindingStore, Saved, Text
+from mmrace.runs.store import FindingStore, Text
 from mmrace.runtime.errors import MmraceError, UsageError
 from mmrace.search.explore import replays
 from mmrace.search.explore.ask import Ask, check, check_judges
@@ -69,11 +70,12 @@ class Explorer:
         text: Text | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        loading.load(ask.load)
+        makers.load(ask.load)
         self.makers, self.folder, self.observer, self.clock = makers, folder, observer, clock
         self.ask = check(ask)
-        self.program = makers.program(ask.spec(ask.strategy, ask.seed))
-        check_judges(ask.without, self.program.judges)
+        spec = ask.spec(ask.strategy, ask.seed)
+        self.program = makers.program(spec)
+        check_judges(ask.without, judges_of(self.program, spec))
         self.result = Exploration(ask)
         self.sampling = Sampling(ask, self)
         if not ask.systematic:
@@ -220,6 +222,6 @@ class Explorer:
                 result.classes = Classes()
             elif walk.standing.reduced:
                 run.digest = result.classes.runs
-            saved = self.store.save(run) if run.record is not None and run.verdict == "FAIL" else Saved()
+            saved = self.store.save(run) if run.record is not None and run.verdict == "FAIL" else {}
             self.take(Job("main", "", result.tally.runs, spec), Outcome(run, saved))
             self.tell()

@@ -46,7 +46,7 @@ def _realise(result: Exploration, store: FindingStore, makers: Makers, cycle: st
         return ""
     finding = next(finding for finding in met.findings if realise.is_deadlock(finding))
     if finding.signature not in result.hits:
-        hit(Hit(finding, met.spec, "main", 0, store.save(met)))
+        hit(Hit(finding, met.spec, "main", 0, store.save(met)[finding.signature]))
     return finding.signature
 
 

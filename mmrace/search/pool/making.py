@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmrace.runs.spec import RunResult
-from mmrace.runs.store import FindingStore, Saved
+from mmrace.runs.store import FindingStore, Saves
 from mmrace.runtime.errors import EXIT_INTERNAL, MmraceError
 from mmrace.search.pool.contract import RunFunction
 from mmrace.search.pool.messages import Job, Outcome
@@ -35,16 +35,16 @@ class Making:
             result = self.run(job.spec, False)
         except Exception as error:
             return Outcome(None, trouble=trouble(error))
-        saved = self._keep(job, until, result) if result.verdict == "FAIL" else Saved()
+        saved = self._keep(job, until, result) if result.verdict == "FAIL" else {}
         return Outcome(replace(result, record=None), saved)
 
-    def _keep(self, job: Job, until: str | None, result: RunResult) -> Saved:
+    def _keep(self, job: Job, until: str | None, result: RunResult) -> Saves:
         """Save a finding; of a planted bug the one it was planted for, if that was asked for."""
         if job.role != "canary":
             return self.store.save(result)
         if self.canaries is not None and any(finding.oracle == until for finding in result.findings):
             return FindingStore(self.canaries / job.source, self.store.text).save(result)
-        return Saved()
+        return {}
 
 
 def trouble(error: Exception) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runs.store import Saved
+from mmrace.runs.store import Saves
 
 Role: TypeAlias = Literal["main", "canary", "twin"]
 
@@ -45,12 +45,12 @@ class Batch:
 class Outcome:
     """What is left of a run when its record has been let go.
 
-    Attributes: result: without record; None if the run could not be made.  saved: what became of its finding.
+    Attributes: result: without record; None if the run could not be made.  saved: what became of its findings.
     trouble: why it could not be made (exit code, text).
     """
 
     result: RunResult | None
-    saved: Saved = field(default_factory=Saved)
+    saved: Saves = field(default_factory=dict)
     trouble: tuple[int, str] | None = None
 
 

@@ -1,0 +1,105 @@
+"""What stands in the folder of a finding that was kept, and whether a new run has something better to put there.
+
+A folder is of use as long as its record repeats its finding: one of engine `free` never does, one of another mmrace may
+not, and one of a user's files that changed since cannot.  Invariant: what cannot be understood is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Required, TypedDict
+
+from mmrace.runs.spec import RunSpec
+from mmrace.runtime import files
+from mmrace.runtime.decoding import decode
+from mmrace.runtime.errors import UsageError
+from mmrace.version import __version__
+
+SUMMARY = "summary.json"
+RECORD = "record.jsonl"
+HITS = "hits.jsonl"
+UNDATED = "an unknown date"  # of what an older mmrace kept, or is damaged
+
+
+SUMMARY_BYTES_MAX = 16 * files.MIB  # of many findings with long facts
+
+
+class _Spec(TypedDict, total=False):
+    program: Required[str]
+    digest: Required[str]
+    engine: Required[str]
+    seed: Required[int]
+    load: list[tuple[str, str]]
+
+
+class _Summary(TypedDict, total=False):
+    """What is asked of the summary of a kept finding; an older one has no date and no version."""
+
+    spec: Required[_Spec]
+    command: Required[str]
+    since: str
+    mmrace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept finding.
+
+    Attributes: since: the date of its first run.  version: of the mmrace that kept it.  files: digests of the user's
+    files that its program came from, with the program's name.  seed, command: of its run.  recorded: it has a record.
+    """
+
+    since: str
+    version: str
+    engine: str
+    files: tuple[str, ...]
+    seed: int
+    command: str
+    recorded: bool
+
+
+def _files(program: str, digest: str, load: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return what a run had of a user's own; empty if it had nothing."""
+    digests = [loaded for _, loaded in load]
+    return (program, digest, *digests) if digest or digests else ()
+
+
+def files_of(spec: RunSpec) -> tuple[str, ...]:
+    """Return the digests of what a run had of a user's own, with its program's name; empty if it had nothing."""
+    return _files(spec.program, spec.digest, spec.load)
+
+
+def read(folder: Path) -> Kept | None:
+    """Return what a folder keeps; None if that is damaged, or another process is just replacing it."""
+    path = folder / SUMMARY
+    try:
+        content = files.read_whole(path, SUMMARY_BYTES_MAX, what="summary", try_="remove the folder")
+        facts = decode(content, _Summary, what="a summary", where=str(path), try_="remove the folder")
+    except UsageError:
+        return None
+    spec = facts["spec"]
+    return Kept(
+        since=facts.get("since", UNDATED),
+        version=facts.get("mmrace", ""),
+        engine=spec["engine"],
+        files=_files(spec["program"], spec["digest"], spec.get("load", ())),
+        seed=spec["seed"],
+        command=facts["command"],
+        recorded=(folder / RECORD).is_file(),
+    )
+
+
+def of_another_program(kept: Kept, spec: RunSpec) -> bool:
+    """Say whether a folder is of a user's files, and not of these as they are now."""
+    return bool(files_of(spec)) and kept.files != files_of(spec)
+
+
+def gives_way(kept: Kept, spec: RunSpec, recorded: bool) -> bool:
+    """Say whether a new run replaces what is kept.  Args: recorded: the new run has a record."""
+    if of_another_program(kept, spec):
+        return True
+    if spec.engine == "free":
+        return kept.engine == "free" and kept.version != __version__
+    return recorded and (kept.engine == "free" or kept.version != __version__ or not kept.recorded)

@@ -1,0 +1,228 @@
+"""What a user's own files add to what there is (``--load``): strategies, judges, and what makers make programs of.
+
+A file ends as one of mmrace's own does, with a value under a name that says what it is: ``STRATEGY``, or what a maker
+takes (`Kind`); a file of a judge has ``NAME`` and ``judge``.  Invariant: a file is registered once in a process, and
+whatever it registers has a name that nothing else has; what a spec's files add is a function of their digests.  Not
+here: how a file is executed (`loading.py`).
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from mmrace.oracles.general.judgement import Judgement, Oracle
+from mmrace.runs import loading
+from mmrace.runs.spec import LoadedFile
+from mmrace.runtime.errors import MmraceError, UsageError
+from mmrace.runtime.record import Record
+from mmrace.strategies import registry
+from mmrace.strategies.contract import Registered
+
+OPTION = "--load"
+JUDGE, JUDGE_NAME = "judge", "NAME"
+"""What the file of a judge calls its function, and its name."""
+NAMES = re.compile(r"[A-Za-z][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Something that a file can add.
+
+    Args: name: what the file calls it; several: what it calls a tuple of them.  type, how: what it is, and how it is
+    made, for who has it wrong.  register: makes it known, given where it stands; raises UsageError.  replayed: whether
+    a replay needs it.
+    """
+
+    name: str
+    type: type
+    how: str
+    register: Callable[[Any, str], None]
+    several: str = ""
+    replayed: bool = True
+
+
+class Taker(Protocol):
+    """A maker of programs, as far as it takes part.  `judges`: those that it has already, by name."""
+
+    @property
+    def judges(self) -> Mapping[str, Oracle]: ...
+    @property
+    def takes(self) -> tuple[Kind, ...]: ...
+
+
+STRATEGY = Kind(registry.NAME, Registered, "Registered(name, title, make)", registry.register, replayed=False)
+
+
+@dataclass(slots=True)
+class Addition:
+    """What one file added.  `replayed`: whether a replay needs it."""
+
+    digest: str
+    judges: dict[str, Oracle] = field(default_factory=dict)
+    replayed: bool = False
+
+
+_added: dict[str, Addition] = {}
+"""By digest: the same file at another place is the same."""
+_digests: dict[Path, str] = {}
+
+
+def load(files: Iterable[LoadedFile], takers: Iterable[Taker], folders: Iterable[str] = ()) -> tuple[LoadedFile, ...]:
+    """Load and register files, each once; return them with the digests that they have.
+
+    Args: folders: where a relative path is looked for, if it leads nowhere from here.  Raises UsageError for a file
+    that is missing, fails, is not the one that is meant, or adds nothing.
+    """
+    takers, folders = tuple(takers), tuple(folders)
+    return tuple(LoadedFile(file.path, _load(file, takers, folders)) for file in files)
+
+
+def judges(files: Iterable[LoadedFile]) -> dict[str, Oracle]:
+    """Return the judges that files which were loaded have added, by name."""
+    return {name: judge for file in files for name, judge in _addition(file).judges.items()}
+
+
+def every_judge() -> dict[str, Oracle]:
+    """Return the judges that any file added in this process."""
+    return {name: judge for addition in _added.values() for name, judge in addition.judges.items()}
+
+
+def needed(files: Iterable[LoadedFile]) -> dict[str, str]:
+    """Return those of the loaded files that a replay needs, with their digests."""
+    found = {file.path: _addition(file) for file in files}
+    return {path: addition.digest for path, addition in found.items() if addition.replayed}
+
+
+def _addition(file: LoadedFile) -> Addition:
+    return _added[file.digest or _digests[Path(file.path).resolve()]]
+
+
+def _load(file: LoadedFile, takers: tuple[Taker, ...], folders: tuple[str, ...]) -> str:
+    if file.digest in _added:
+        return file.digest
+    path = Path(loading.placed(file.path, folders))
+    hint = _hint(takers)
+    loading.check_file(path, OPTION, hint)
+    resolved = path.resolve()
+    before = _digests.get(resolved)
+    if before is not None and not file.digest:
+        return before  # what this process has is what a file without a digest means
+    known = registry.names()
+    loaded = loading.of_file(path, file.digest, OPTION, hint)
+    by_call = registry.names() != known
+    if before not in (None, loaded.digest):
+        raise UsageError(
+            expected=f"{file.path} as it was when this process loaded it",
+            got="another one: it has changed since",
+            where=f"{OPTION} {file.path}",
+            try_="a new process",
+        )
+    where = f"{OPTION} {file.path}"
+    if loaded.digest not in _added:
+        addition = _register(loaded.module, loaded.digest, takers, where, hint)
+        if addition is None and not by_call:
+            raise UsageError(expected="a file that adds something", got="one that adds nothing", where=where, try_=hint)
+        _added[loaded.digest] = addition or Addition(loaded.digest)
+    _digests[resolved] = loaded.digest
+    return loaded.digest
+
+
+def _hint(takers: tuple[Taker, ...]) -> str:
+    kinds = (*(kind for taker in takers for kind in taker.takes), STRATEGY)
+    forms = [f"{kind.name} = {kind.how}" for kind in kinds]
+    return f"a file that ends with {', '.join(forms)}, or has {JUDGE_NAME} and {JUDGE}(record)"
+
+
+def _register(module: ModuleType, digest: str, takers: tuple[Taker, ...], where: str, hint: str) -> Addition | None:
+    """Register what a module has under the names of the kinds; None if it has nothing.  Raises UsageError."""
+    addition, found = Addition(digest), False
+    file = str(module.__file__)
+    for kind in (*(kind for taker in takers for kind in taker.takes), STRATEGY):
+        for name, value in _values(module, kind):
+            at = where + _line(module, name)
+            if not isinstance(value, kind.type):
+                raise UsageError(expected=f"{name} = {kind.how}", got=value, where=at, try_=hint)
+            with loading.reported(file, file, at, hint):
+                kind.register(value, at)
+            found, addition.replayed = True, addition.replayed or kind.replayed
+    if {JUDGE, JUDGE_NAME} <= vars(module).keys():
+        name = vars(module)[JUDGE_NAME]
+        _check_judge(name, vars(module)[JUDGE], takers, where + _line(module, JUDGE_NAME), hint)
+        addition.judges[name] = UsersJudge(name, vars(module)[JUDGE], file, where)
+        found = addition.replayed = True
+    return addition if found else None
+
+
+def _values(module: ModuleType, kind: Kind) -> Iterator[tuple[str, object]]:
+    """Yield what a module has of a kind, each with the name under which it stands."""
+    if kind.name in vars(module):
+        yield kind.name, vars(module)[kind.name]
+    several = vars(module).get(kind.several, ())
+    for value in several if isinstance(several, tuple | list) else (several,):
+        yield kind.several, value
+
+
+def _line(module: ModuleType, name: str) -> str:
+    """Say in which line a module last gives a name its value, if that can be seen."""
+    text = ""
+    with contextlib.suppress(OSError, SyntaxError, ValueError, RecursionError):
+        for node in ast.parse(Path(str(module.__file__)).read_bytes()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                text = f", line {node.lineno}"
+    return text
+
+
+def check_name(what: str, name: object, taken: Iterable[str], where: str) -> None:
+    """Raise UsageError for what cannot be the name of an addition, or is taken."""
+    if not isinstance(name, str) or not NAMES.fullmatch(name):
+        raise UsageError(expected=f"the name of a {what}: letters, digits and -", got=name, where=where)
+    if name in taken:
+        raise UsageError(expected=f"the name of a {what} that is not taken", got=name, where=where, try_="another name")
+
+
+# -- judges ----------------------------------------------------------------------------------------------------------
+
+
+def _check_judge(name: object, judge: object, takers: tuple[Taker, ...], where: str, hint: str) -> None:
+    check_name("judge", name, {*every_judge(), *(known for taker in takers for known in taker.judges)}, where)
+    if not callable(judge):
+        raise UsageError(expected=f"a function {JUDGE}(record)", got=judge, where=where, try_=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class UsersJudge:
+    """A judge out of a user's file: what it does wrong is its author's to mend, and told with file and line."""
+
+    name: str
+    judge: Oracle
+    file: str
+    where: str
+
+    def __call__(self, record: Record, /) -> Judgement:
+        """Judge a record.  Raises UsageError if the judge raises, or returns something else."""
+        try:
+            judgement: object = self.judge(record)
+        except MmraceError:
+            raise
+        except Exception as error:
+            got, line = f"{type(error).__name__}: {error}", loading.line_of(error, self.file)
+            raise self._wrong(got, line) from error
+        if not isinstance(judgement, Judgement) or judgement.oracle != self.name:
+            raise self._wrong(judgement, "")
+        return judgement
+
+    def _wrong(self, got: object, line: str) -> UsageError:
+        return UsageError(
+            expected=f"a judge {self.name} that returns its Judgement of any record",
+            got=got,
+            where=f"{self.where}{line}",
+            try_="Evidence(NAME).judgement(checked), as in mmrace/oracles/README.md",
+        )

@@ -1,0 +1,144 @@
+"""Which events of a record somebody wants to see: the one grammar for whatever shows a part of a record.
+
+    tasks     names, or patterns such as ``io.*``
+    kinds     of ops, in small letters (``test_and_set``); ``note`` for all notes, or the kind of a note (``round``)
+    objects   parts of names of objects; of a note, of what it tells
+    around, first, last   an event to look around, one to begin at, and how many; else so many from the end
+    idle      whether ops that only let others go on (``yield``) are wanted too
+
+An event is wanted if it has any of the tasks, any of the kinds and any of the objects; an empty list asks for nothing.
+Invariant: what comes back is in the order of the record.  Not here: how it looks (`report/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from mmrace.runtime.errors import UsageError, unknown
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, YIELD, Kind
+from mmrace.runtime.record import Event, Record
+from mmrace.runtime.wording import plain
+
+LAST = 40
+"""How many events are shown unless somebody says otherwise: a screen, with the lines around them."""
+BEFORE = 3 / 4
+"""The part of these that comes before the event that is looked around: what led to it."""
+NOTES = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """See the module docstring."""
+
+    tasks: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    objects: Sequence[str] = ()
+    around: int | None = None
+    first: int | None = None
+    last: int | None = None
+    idle: bool = True
+
+    @property
+    def placed(self) -> bool:
+        """Whether it says where in the record to look."""
+        return (self.around, self.first, self.last) != (None, None, None)
+
+    def steps(self, record: Record) -> list[int]:
+        """Return the wanted events by index.  Raises UsageError for a name that the record lacks."""
+        if self.around is not None and self.first is not None:
+            raise UsageError(
+                expected="an event to look around, or one to begin at", got="both", where="--around, --from"
+            )
+        _check_tasks(self.tasks, record)
+        _check_kinds(self.kinds, record)
+        found = [step for step, event in enumerate(record.events) if self._wants(event, record)]
+        if not found:
+            raise UsageError(
+                expected="events of the record",
+                got=", ".join((*self.tasks, *self.kinds, *self.objects)) or "a record without events",
+                where="--task, --kind, --object",
+                try_="a part of a name that `mmrace show` prints without them",
+            )
+        return self._part(found, len(record.events))
+
+    def _wants(self, event: Event, record: Record) -> bool:
+        task, op, _, facts = event
+        if self.tasks and not any(fnmatchcase(record.task_name(task), name) for name in self.tasks):
+            return False
+        if not self.idle and op != NOTE and op & KIND_MASK == YIELD:
+            return False
+        if self.kinds and not {kind_name(event), NOTES if op == NOTE else ""} & {*self.kinds}:
+            return False
+        if not self.objects:
+            return True
+        name = " ".join(str(plain(fact)) for fact in facts) if op == NOTE else record.lane_name(op >> SHIFT)
+        return any(part in name for part in self.objects)
+
+    def _part(self, found: list[int], events: int) -> list[int]:
+        last = self.last or LAST
+        where = "--around" if self.around is not None else "--from"
+        begin = self.around if self.around is not None else self.first
+        if begin is None:
+            return found[-last:]
+        if not 0 <= begin < events:
+            raise UsageError(expected=f"an event, 0 to {events - 1}", got=begin, where=where)
+        at = next((i for i, step in enumerate(found) if step >= begin), len(found))
+        if self.around is not None:
+            return found[max(0, min(at - int(last * BEFORE), len(found) - 1)) :][:last]
+        if at == len(found):
+            raise UsageError(expected="events of the record", got=f"none from {begin} on", where=where)
+        return found[at:][:last]
+
+
+def kind_name(event: Event) -> str:
+    """Name the kind of an event: of a note its own."""
+    return str(event[2]) if event[1] == NOTE else Kind(event[1] & KIND_MASK).name.lower()
+
+
+def _check_tasks(names: Sequence[str], record: Record) -> None:
+    known = [str(task["name"]) for task in record.tasks]
+    for name in names:
+        if not any(fnmatchcase(task, name) for task in known):
+            raise unknown("a task", name, known, where="--task", try_="a pattern takes several: --task 'io.*'")
+
+
+def _check_kinds(names: Sequence[str], record: Record) -> None:
+    notes = {kind_name(event) for event in record.events if event[1] == NOTE}
+    known = [*(kind.name.lower() for kind in Kind), NOTES, *sorted(notes)]
+    for name in names:
+        if name not in known:
+            raise unknown("a kind of op", name, known, where="--kind", try_=", ".join(known))
+
+
+# -- where a record is looked at first ---------------------------------------------------------------------------------
+
+
+def steps_named(record: Record) -> list[int]:
+    """Return the events that the first finding of a record names, as far as it names any."""
+    for finding in record.verdict.get("findings", ()):
+        found = {min(step, len(record.events) - 1) for step in _steps_in(finding.get("facts", {}))}
+        if found and record.events:
+            return sorted(found)
+    return []
+
+
+def _steps_in(facts: object, name: str = "") -> Iterator[int]:
+    if isinstance(facts, Mapping):
+        for key, value in facts.items():
+            yield from _steps_in(value, str(key))
+    elif isinstance(facts, list | tuple):
+        for value in facts:
+            yield from _steps_in(value, name)
+    elif isinstance(facts, int) and (name in ("step", "steps") or name.endswith("_step")) and facts >= 0:
+        yield facts
+
+
+def last_explored(record: Record) -> int | None:
+    """Return the last event at which a strategy was asked; what follows is in fixed order.  None if nobody can tell."""
+    explored = record.header.get("explored")
+    if not explored:
+        return None
+    ops = [step for step, event in enumerate(record.events) if event[1] != NOTE]
+    return ops[min(explored[1], len(ops)) - 1] if ops and explored[1] > 0 else None

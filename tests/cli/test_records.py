@@ -1,0 +1,56 @@
+"""`mmrace show` and `mmrace replay`: a record by its file or by the folder of its finding, and which events."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.runs.program_files import RACY, mmrace, write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a record of a wrong program."""
+    made = tmp_path_factory.mktemp("records")
+    write(made / "racy.py", RACY)
+    assert mmrace("explore", "racy.py:main", "--schedules", "5", "--jobs", "1", cwd=made).returncode == 1
+    return made
+
+
+def done(folder: Path, *words: str) -> tuple[int, str]:
+    ended = mmrace(*words, cwd=folder)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def finding(folder: Path) -> Path:
+    return sorted((folder / ".mmrace" / "findings").iterdir())[0]
+
+
+@pytest.mark.slow
+def test_the_folder_of_a_finding_stands_for_its_record(folder: Path) -> None:
+    place = finding(folder)
+    code, text = done(folder, "show", str(place))
+    assert (code, text) == done(folder, "show", str(place / "record.jsonl"))
+    assert code == 0 and text.startswith("function racy.py:main") and f"FINDING {place.name}" in text
+    code, text = done(folder, "replay", str(place))
+    assert code == 1 and "the same findings as recorded" in text
+
+
+@pytest.mark.slow
+def test_a_folder_without_a_record_is_a_wrong_call(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(finding(folder), tmp_path / "kept")
+    (tmp_path / "kept" / "record.jsonl").unlink()
+    for command in ("show", "replay"):
+        code, text = done(folder, command, str(tmp_path / "kept"))
+        assert code == 2 and "which has no record.jsonl" in text and "summary.txt" in text
+
+
+@pytest.mark.slow
+def test_events_are_chosen_by_task_kind_object_and_place(folder: Path) -> None:
+    words = ("show", str(finding(folder)), "--task", "main.*", "--kind", "read", "--object", "box", "--around", "9")
+    code, text = done(folder, *words, "--last", "1")
+    assert code == 0 and "read box.x" in text and "1 of" in text.splitlines()[-1], text
+    code, text = done(folder, "show", str(finding(folder)), "--task", "mian.0")
+    assert code == 2 and "did you mean main.0" in text, text

@@ -1,0 +1,44 @@
+"""A finding as text: known or new, and only commands that repeat it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mmrace.oracles.general.judgement import Finding
+from mmrace.report.finding import commands_of, known_text
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import FindingStore, Saved
+from tests.search.campaign.stand_ins import record_of
+
+GATE = RunSpec("alpha", engine="gate", seed=7)
+FREE = replace(GATE, engine="free")
+FINDING = Finding("content", "rule", "title", {}, "s1")
+
+
+def kept(folder: Path, spec: RunSpec) -> Saved:
+    return FindingStore(folder).save(RunResult(spec, "FAIL", [FINDING], record=record_of(spec)))["s1"]
+
+
+def test_a_controlled_finding_is_replayed_and_a_free_one_is_run_again(tmp_path: Path) -> None:
+    replay = f"mmrace replay {tmp_path / 'a' / 's1' / 'record.jsonl'}"
+    assert commands_of(GATE, kept(tmp_path / "a", GATE)) == [replay, GATE.command()]
+    assert commands_of(FREE, kept(tmp_path / "b", FREE)) == [FREE.command()]
+
+
+def test_a_free_finding_whose_folder_has_a_controlled_record_can_be_replayed(tmp_path: Path) -> None:
+    kept(tmp_path, GATE)
+    replay = f"mmrace replay {tmp_path / 's1' / 'record.jsonl'}"
+    assert commands_of(FREE, kept(tmp_path, FREE)) == [replay, FREE.command()]
+
+
+def test_what_was_not_saved_or_is_damaged_is_run_again(tmp_path: Path) -> None:
+    assert commands_of(GATE, Saved(error="full")) == [GATE.command()]
+    kept(tmp_path, GATE)
+    (tmp_path / "s1" / "summary.json").write_text("{")
+    assert commands_of(GATE, kept(tmp_path, GATE)) == [GATE.command()]
+
+
+def test_a_finding_is_new_or_known_since_a_date(tmp_path: Path) -> None:
+    assert known_text(kept(tmp_path, GATE)) == "new"
+    assert known_text(kept(tmp_path, GATE)).startswith("known since 20")
