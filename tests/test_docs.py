@@ -68,7 +68,8 @@ def quoted(text: str) -> list[str]:
 
 def commands(text: str) -> list[str]:
     """Return the commands that a text names: those of its console blocks, and those in backticks."""
-    shown = [line[2:] for block in blocks(text) if block.language == "console" for line in block.text.splitlines()]
+    consoles = [block.text.splitlines() for block in blocks(text) if block.language == "console"]
+    shown = [line[2:] for console in consoles for line in console if line.startswith("$ ")]
     return [*shown, *(word for word in quoted(text) if re.match(r"(mmrace|make|python|\.venv/bin/python) ", word))]
 
 

@@ -19,9 +19,9 @@ from mmrace.runtime.record import WITHOUT_TABLES, Record
 from mmrace.runtime.wording import event_text
 from mmrace.version import __version__
 
-APART = frozenset({"host", "engine", "load"})
-"""Keys of the header that may differ: where it ran, which of two engines that do the same, and which files were there
-for a strategy (`drawn.py`)."""
+APART = frozenset({"host", "engine", "load", "loaded"})
+"""Keys of the header that may differ: where it ran, which of two engines that do the same, and which files were there:
+those of a strategy (`drawn.py`), and of judges that are asked now only; each is compared by its digest when loaded."""
 OF_VERSION = frozenset({"tables", "era", "strategy and seed", "profile", "corpus"})
 """What another version of mmrace may have otherwise for the same ops."""
 SHOWN_CHARACTERS = 160

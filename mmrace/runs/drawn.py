@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmrace.runs import loading
+from mmrace.runs import registrations
 from mmrace.runs.differences import Difference, between, of_events
 from mmrace.runs.play import play
 from mmrace.runs.program import Program
@@ -32,7 +32,7 @@ def draw_again(program: Program, spec: RunSpec, record: Record, again: Record) -
     Args: spec: as the record has it, with all files that the run loaded.  again: the strict replay of `record`.
     Raises UsageError for a strategy that does not exist.
     """
-    missing = [file.path for file in spec.load if not loading.is_loaded(file.path)]
+    missing = [file.path for file in spec.load if not registrations.is_added(file)]
     if missing:
         return [], f"not checked: strategy and seed, for want of --load {' --load '.join(missing)}"
     registry.parse(spec.strategy)

@@ -27,11 +27,6 @@ NAME = "mmrace_loaded_"
 PROGRAM = "mmrace explore FILE.py:main, where main() is a function on mmrace.runtime"
 
 
-def is_loaded(path: str) -> bool:
-    """Say whether a file was executed."""
-    return _name_of(Path(path)) in _loaded
-
-
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A module that was executed, and the digest of its files as they were then."""
