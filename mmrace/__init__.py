@@ -7,14 +7,13 @@ imported when it is first asked for, so that `import mmrace.runtime` imports the
 
 from __future__ import annotations
 
-from mmrace.version import VERSION
+from mmrace.version import __version__ as __version__
 
 TYPE_CHECKING = False  # as `typing` has it, whose import takes longer than all else before Ctrl-C is taken
 
 if TYPE_CHECKING:
     from mmrace.api import Explored, explore
 
-__version__ = VERSION
 __all__ = ["Explored", "explore"]
 
 

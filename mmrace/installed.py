@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from mmrace import history
+from mmrace.claims.judges import judge_claim
 from mmrace.history import canaries
 from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
@@ -40,7 +41,7 @@ def replay(record: Record, path: str = "", load: tuple[LoadedFile, ...] = ()) ->
     """
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
     makers = Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True), folders=folders)
-    return follow.replay(record, makers, load)
+    return follow.replay(record, makers, load, draw=True, judge_claim=judge_claim)
 
 
 def replay_record(path: str) -> RunResult:

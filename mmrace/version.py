@@ -1,3 +1,5 @@
-"""The version of mmrace, for whatever keeps it with what it writes."""
+"""The version of mmrace, by itself: what is run says it in its record, and the package imports what is run."""
 
-VERSION = "0.1.0"
+from __future__ import annotations
+
+__version__ = "0.1.0"

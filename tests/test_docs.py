@@ -68,8 +68,8 @@ def quoted(text: str) -> list[str]:
 
 def commands(text: str) -> list[str]:
     """Return the commands that a text names: those of its console blocks, and those in backticks."""
-    console = [block.text for block in blocks(text) if block.language == "console"]
-    shown = [line[2:] for text in console for line in text.splitlines() if line.startswith("$ ")]
+    consoles = [block.text.splitlines() for block in blocks(text) if block.language == "console"]
+    shown = [line[2:] for console in consoles for line in console if line.startswith("$ ")]
     return [*shown, *(word for word in quoted(text) if re.match(r"(mmrace|make|python|\.venv/bin/python) ", word))]
 
 

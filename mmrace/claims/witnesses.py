@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mmrace.claims.judges import Example, Part, check_parts
+from mmrace.claims.judges import Example, Part, check_parts, judged
 from mmrace.claims.one import MAKERS, play_one
 from mmrace.claims.programs import Setting, spec_of
 from mmrace.claims.result import ClaimsResult, Witness
@@ -49,6 +49,7 @@ def _witness(part: Part, setting: Setting, index: int, seed: int, walked: Record
             walked = played.record
     again = follow(program, spec, walked)
     judge(program, spec, again, 0.0)  # so that a replay of it has a verdict to compare with
+    again.header["claim"], again.verdict["claim"] = part.name, judged(again, part)
     example = check_parts(again, [part])[part.name].example
     if example is None:
         raise InternalError(f"schedule {index} of {setting.name} does not decide {part.name} when made again")

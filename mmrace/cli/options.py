@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
+from click.core import ParameterSource
 
 from mmrace import installed
 from mmrace.runs import functions, named
@@ -94,6 +95,19 @@ many = options(
     click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
     click.option("--dir", "folder", default=FOLDER, callback=folder, show_default=True, help="Where findings go."),
 )
+
+
+def refuse_under_free(engine: str | None) -> None:
+    """Raise UsageError if the call names who chooses, and an engine under which nobody does."""
+    context = click.get_current_context()
+    for name in ("strategy", "promote"):
+        if engine == "free" and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                expected=f"no --{name} under --engine free, where nobody chooses who goes next",
+                got=context.params[name],
+                where=f"--{name}",
+                try_="--engine fiber, or --engine gate",
+            )
 
 
 def known(names: Collection[str], options: Mapping[str, Any]) -> Catalogue:

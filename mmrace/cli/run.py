@@ -33,6 +33,7 @@ from mmrace.strategies import registry
 @shared.program
 def run(program: str, params: tuple[str, ...], record_file: str | None, **options: Any) -> None:
     """Do one run of PROGRAM, a scenario or FILE.py:main, and print its verdict."""
+    shared.refuse_under_free(options["engine"])
     registry.check(options["strategy"])
     known = shared.known([program], options)
     request = complete(known, Request((program,), runs=1, jobs=1, **options), params)

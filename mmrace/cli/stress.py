@@ -53,6 +53,7 @@ def stress(
     """
     if log_file is not None:
         _log_to(log_file)
+    shared.refuse_under_free(options["engine"])
     registry.check(options["strategy"])
     known = shared.known(scenarios, options)
     only_functions = bool(scenarios) and all(map(named.is_function, scenarios))

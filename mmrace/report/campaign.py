@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmrace.report.columns import print_table
-from mmrace.report.finding import commands_of, known_text, summary_text
+from mmrace.report.finding import again_text, commands_of, known_text, summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
@@ -151,24 +151,29 @@ def _workers(result: CampaignResult, console: Console) -> None:
 def _findings(result: CampaignResult, console: Console) -> None:
     hits = list(result.hits.values())
     for hit in hits[:HITS_SHOWN_MAX]:
-        say(console, finding_text(hit))
+        say(console, finding_text(hit, result.runs_like(hit)))
     rest = len(hits) - HITS_SHOWN_MAX + result.hits.dropped
     if rest > 0:
         say(console, f"and {rest} more findings")
 
 
-def finding_text(hit: Hit) -> str:
-    """Write a finding: where it was saved, or else all of it, so that a full disk loses nothing."""
-    lines = [finding_line(hit)]
+def finding_text(hit: Hit, like: int = 0) -> str:
+    """Write a finding: where it was saved, or else all of it, so that a full disk loses nothing.
+
+    Args: like: how many runs there were that could have shown it; 0: not known.
+    """
+    lines, again = [finding_line(hit)], again_text(hit.spec, hit.times, like)
     lines.append(f"  oracle {hit.finding.oracle}: {hit.finding.rule}; seen in {runs(hit.times)}")
     if hit.saved.folder:
         how = "kept in {}, by an earlier run: this is one more hit" if hit.saved.before else "saved in {}"
         lines.append(f"  {known_text(hit.saved)}; {how.format(hit.saved.folder)}")
         lines += [f"  repeat: {command}" for command in commands_of(hit.spec, hit.saved)]
+        if again:
+            lines.append(f"    {again}")
     else:
         if hit.saved.error:
             lines.append(f"  COULD NOT BE SAVED: {hit.saved.error}; this is all of it:")
-        text = summary_text(hit.spec, "FAIL", [hit.finding], [hit.spec.command()])
+        text = summary_text(hit.spec, "FAIL", [hit.finding], [hit.spec.command()], again)
         lines.extend(f"  | {line}" for line in text.splitlines())
     return "\n".join(lines)
 

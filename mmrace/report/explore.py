@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mmrace.report.finding import SCENARIO, commands_of, known_text, summary_text, variant_text
 from mmrace.report.numbers import count, duration
+from mmrace.report.single import followed_lines
 from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, interrupted, say, say_lost
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit
@@ -55,6 +56,8 @@ def _coverage(result: Exploration, console: Console) -> None:
     happened = ", ".join(f"{key} {count(n)}" for key, n in sorted(tally.counters.items()) if n)
     if happened or ask.maker == SCENARIO:
         say(console, f"what happened: {happened or 'nothing that is counted'}")
+    for text in followed_lines(result.followed, ask.strategy):
+        say(console, text)
     if result.promoted is not None:
         say(console, f"plain accesses that are switch points: {_promoted(result, result.promoted)}")
     if result.covered is not None:

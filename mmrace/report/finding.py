@@ -22,6 +22,19 @@ def variant_text(maker: str, variant: str) -> str:
     return variant or (CORRECT if maker == SCENARIO else "")
 
 
+def again_text(spec: RunSpec, times: int = 0, runs: int = 0) -> str:
+    """Say what the command that repeats a run does under `free`, where no run comes twice; "" under control.
+
+    Args: times, runs: how often the finding was seen, in how many runs of the program; 0 runs: nobody counted.
+    """
+    if spec.engine != "free":
+        return ""
+    rate = (
+        f"hit rate about {times / runs:.2g} ({times} of {runs} runs of {spec.program})" if runs else "hit rate unknown"
+    )
+    return f"that is another run, since engine free never runs twice alike: {rate}"
+
+
 def commands_of(spec: RunSpec, saved: Saved) -> list[str]:
     """Return the commands that have a finding again: the replay of the record that its folder has, and the run."""
     record, engine = Path(saved.folder, kept.RECORD), spec.engine
@@ -37,8 +50,13 @@ def known_text(saved: Saved) -> str:
     return f"known since {saved.since}" if saved.since else "new"
 
 
-def summary_text(spec: RunSpec, verdict: str, findings: Sequence[Finding], commands: Sequence[str]) -> str:
-    """Return the facts of a failed run, one a line.  Args: commands: to paste."""
+def summary_text(
+    spec: RunSpec, verdict: str, findings: Sequence[Finding], commands: Sequence[str], again: str = ""
+) -> str:
+    """Return the facts of a failed run, one a line.
+
+    Args: commands: to paste.  again: what the last of them does, if more is known than `again_text` says of any.
+    """
     lines = [f"verdict: {verdict}", f"{spec.maker}: {spec.program}"]
     variant = variant_text(spec.maker, spec.variant)
     if variant:
@@ -49,5 +67,5 @@ def summary_text(spec: RunSpec, verdict: str, findings: Sequence[Finding], comma
         lines += ["", f"{finding.title} [{finding.signature}]"]
         lines += [f"  oracle: {finding.oracle}", f"  rule: {finding.rule}"]
         lines += [f"  {key}: {json.dumps(value, default=str)}" for key, value in finding.facts.items()]
-    lines += ["", *(f"repeat: {command}" for command in commands)]
+    lines += ["", *(f"repeat: {command}" for command in commands), *filter(None, [again or again_text(spec)])]
     return "\n".join(lines) + "\n"

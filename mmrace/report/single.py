@@ -7,10 +7,13 @@ from typing import Any
 
 from rich.console import Console
 
+from mmrace.oracles.general.judgement import Fact
 from mmrace.report.finding import SCENARIO, summary_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import conclude, say
 from mmrace.runs.spec import RunResult
+from mmrace.runtime.errors import DIFFERENCES_SHOWN
+from mmrace.runtime.strategy import Followed
 
 
 def show_run(result: RunResult, console: Console, *, record: str = "", remark: str = "") -> None:
@@ -22,6 +25,8 @@ def show_run(result: RunResult, console: Console, *, record: str = "", remark: s
     if result.findings:
         text = summary_text(result.spec, result.verdict, result.findings, [result.spec.command()])
         say(console, text.rstrip("\n"))
+    for line in followed_lines(result.followed, result.spec.strategy):
+        say(console, line)
     for oracle, reason in sorted(result.unknown.items()):
         say(console, f"unknown to {oracle}: {reason}")
     if record:
@@ -29,6 +34,25 @@ def show_run(result: RunResult, console: Console, *, record: str = "", remark: s
     if remark:
         say(console, remark)
     conclude(console, result.verdict)
+
+
+def followed_lines(followed: Followed | None, strategy: str) -> list[str]:
+    """Say how much of the schedule that its strategy was given a run was."""
+    if followed is None:
+        return []
+    name = strategy.partition(":")[0]
+    return [f"{name} followed {count(followed.done)} of {count(followed.of)} {followed.what}", *followed.left]
+
+
+def claim_lines(claim: Mapping[str, Fact] | None) -> list[str]:
+    """Say what a witness says of its claim, judged again."""
+    if claim is None:
+        return []
+    steps = claim["steps"]
+    assert isinstance(steps, list)
+    at = f" (steps {', '.join(map(str, steps))})" if steps else ""
+    title = f": {claim['title']}{at}" if claim["title"] else ""
+    return [f"claim {claim['part']}, judged again on this run: {claim['verdict']}{title}"]
 
 
 def tell_executed(header: Mapping[str, Any], console: Console) -> None:
@@ -43,7 +67,10 @@ def show_replay(result: RunResult, recorded: Sequence[str], console: Console) ->
     found = [finding.signature for finding in result.findings]
     if sorted(found) == sorted(recorded):
         remark = "the same findings as recorded" if found else "no finding, as recorded"
+        if result.rejudged:
+            remark = f"judged otherwise: {'; '.join(result.rejudged[:DIFFERENCES_SHOWN])}"
     else:
         was, now = (", ".join(names) or "nothing" for names in (recorded, found))
         remark = f"judged otherwise: recorded {was}, now {now}; the oracles have changed"
-    show_run(result, console, remark=f"replay: every op as recorded; {remark}")
+    told = [*claim_lines(result.claim), *result.told]
+    show_run(result, console, remark="\n".join([*told, f"replay: every op as recorded; {remark}"]))

@@ -86,8 +86,11 @@ class Screen(Console):
     """The console that all reports are printed on: its text has no control characters but those of its own styles."""
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """Make text of a string, with or without markup, that is visible before anybody measures it."""
-        return super().render_str(visible(text), **how)
+        """Make text of a string, with or without markup, that is visible before anybody measures it.
+
+        Nothing is highlighted: the patterns for it take minutes on a long name.
+        """
+        return super().render_str(visible(text), **{**how, "highlight": False, "highlighter": None})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as any console does, all text made visible, wherever it comes from."""

@@ -1,23 +1,33 @@
 """Follow a record strictly: the run of its spec again, op by op, with sites; and judge it again.
 
-Invariant: what comes back did exactly the recorded ops in the recorded order (`replay.StrictReplay`).
+A replay also compares what the record says beside its ops (`differences.py`), and asks the strategy and the seed that
+it names once more, whether they choose this run.  Invariant: what comes back did exactly the recorded ops in the
+recorded order (`replay.StrictReplay`).  Not asked again: a walk, whose runs depend on the ones before, and a strategy
+of a file that nobody loaded.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
+from mmrace.oracles.general.judgement import Fact
 from mmrace.runs.chosen import Chosen
-from mmrace.runs.judge import judge
+from mmrace.runs.differences import OF_VERSION, differences, is_of_another_version, of_verdicts
+from mmrace.runs.drawn import draw_again
+from mmrace.runs.judge import followed_in, judge
 from mmrace.runs.play import play
 from mmrace.runs.profile import NO_FIELD
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
+
+JudgeClaim: TypeAlias = Callable[[Record, str], Mapping[str, Fact]]
+"""(record, name of a part of a claim) -> what the record says of it."""
 
 
 def follow(program: Program, spec: RunSpec, record: Record) -> Record:
@@ -25,7 +35,9 @@ def follow(program: Program, spec: RunSpec, record: Record) -> Record:
     header = record.header
     promoted = header.get("promoted")
     fields = None if promoted is None else frozenset(promoted)
-    chosen = Chosen(StrictReplay(record), fields, header.get("profile"), header.get("corpus"))
+    chosen = Chosen(
+        StrictReplay(record), fields, header.get("profile"), header.get("corpus"), followed=followed_in(record)
+    )
     with play(program, spec, chosen, sites=True) as again:
         return again.record
 
@@ -48,25 +60,52 @@ def with_sites(result: RunResult, makers: Makers) -> Record:
 def replay_record(path: str, makers: Makers) -> RunResult:
     """Replay a record strictly and judge it again.
 
-    Raises UsageError for a record that cannot be replayed, NondeterminismError at the first difference.
+    Raises UsageError for a record that cannot be replayed, NondeterminismError if anything is not as recorded.
     """
     return replay(Record.read(path), makers)
 
 
-def replay(record: Record, makers: Makers, load: tuple[LoadedFile, ...] = ()) -> RunResult:
+def replay(
+    record: Record,
+    makers: Makers,
+    load: tuple[LoadedFile, ...] = (),
+    *,
+    draw: bool = False,
+    judge_claim: JudgeClaim | None = None,
+) -> RunResult:
     """Replay a record that was read; see `replay_record`.
 
-    Of the files that the run loaded, a replay needs those that added more than strategies.  Args: load: further files.
+    Of the files that the run loaded, a replay needs those that added more than strategies.
+
+    Args: load: further files.  draw: ask strategy and seed again too, which takes as long as the replay.  judge_claim:
+    who judges the claim that a witness is of, as its header says.
     """
     spec = spec_of(record, makers)
     _refuse_older(record, spec)
+    recorded = spec
     files = [file for file in spec.load if file.digest]
     spec = replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
     program = makers.program(spec)
     began = time.perf_counter()
     again = follow(program, spec, record)
-    result = judge(program, spec, again, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    found, told = differences(record, again), []
+    if draw:
+        more, why = draw_again(program, recorded, record, again)
+        found += more
+        told += [why] if why else []
+    excused = OF_VERSION if is_of_another_version(record) else frozenset()
+    hard = [str(difference) for difference in found if difference.subject not in excused]
+    if hard:
+        raise NotAsRecorded(hard)
+    result = judge(program, spec, again, seconds)
     result.record = again
+    result.told = [*told, *(f"not as recorded, of another version: {difference}" for difference in found)]
+    claim = record.header.get("claim")
+    if claim is not None and judge_claim is not None:
+        result.claim = again.verdict["claim"] = judge_claim(again, claim)
+        again.header["claim"] = claim
+    result.rejudged = list(map(str, of_verdicts(record, again)))
     return result
 
 
@@ -83,6 +122,8 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
         kind = header.get("maker", "scenario")
         name = header["program"] if "program" in header else header["scenario"]
         given = header.get("given")
+        if header["strategy"] is None:
+            raise TypeError(f"no strategy under {header['engine']}")
         params = makers.of(kind).given(name, header["params"]) if given is None else tuple(sorted(given.items()))
         return RunSpec(
             program=name,

@@ -1,6 +1,7 @@
 """Ask a program's judges, and those of loaded files, for their verdict on a record, and put it there.
 
-Invariant: a run that was cut at its bound is never PASS, and a run that crashed is always FAIL.
+Invariant: a run that was cut at its bound is never PASS, nor is one that played nobody, or followed nothing of the
+schedule that it was given; and a run that crashed is always FAIL.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from mmrace.runs.counters import ops_and_switches
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import Followed
+
+EVERY = "every judge"
+"""Who does not know, where the run itself proves nothing."""
 
 
 def judges_of(program: Program, spec: RunSpec) -> Mapping[str, Oracle]:
@@ -29,6 +34,13 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float, witho
     how = record.end.get("how")
     if how == "bound" and record.end["detail"].get("kind") == "cut" and verdict == Verdict.PASS:
         verdict = Verdict.UNKNOWN
+    followed = followed_in(record)
+    unknown = {j.oracle: j.reason for j in judgements if j.verdict == Verdict.UNKNOWN}
+    why = program.empty()
+    if followed is not None and followed.of and not followed.done:
+        why = f"the run followed none of {followed.of} {followed.what}"
+    if why and verdict != Verdict.FAIL:
+        verdict, unknown[EVERY] = Verdict.UNKNOWN, why
     if how == "crash" and verdict != Verdict.FAIL:
         verdict = Verdict.FAIL
     findings = [finding for judgement in judgements for finding in judgement.findings]
@@ -50,7 +62,16 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float, witho
         seconds=seconds,
         counters=program.counters(record),
         marks=record.marks,
-        unknown={j.oracle: j.reason for j in judgements if j.verdict == Verdict.UNKNOWN},
+        unknown=unknown,
         record=record,
+        followed=followed,
         raced=frozenset().union(*(judgement.raced for judgement in judgements)),
     )
+
+
+def followed_in(record: Record) -> Followed | None:
+    """Return what a record's header says of how much of a given schedule the run was."""
+    match record.header.get("followed"):
+        case {"done": int(done), "of": int(of), "what": str(what), "left": [*left]}:
+            return Followed(done, of, what, tuple(map(str, left)))
+    return None

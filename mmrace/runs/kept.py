@@ -15,7 +15,7 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.decoding import decode
 from mmrace.runtime.errors import UsageError
-from mmrace.version import VERSION
+from mmrace.version import __version__
 
 SUMMARY = "summary.json"
 RECORD = "record.jsonl"
@@ -101,5 +101,5 @@ def gives_way(kept: Kept, spec: RunSpec, recorded: bool) -> bool:
     if of_another_program(kept, spec):
         return True
     if spec.engine == "free":
-        return kept.engine == "free" and kept.version != VERSION
-    return recorded and (kept.engine == "free" or kept.version != VERSION or not kept.recorded)
+        return kept.engine == "free" and kept.version != __version__
+    return recorded and (kept.engine == "free" or kept.version != __version__ or not kept.recorded)

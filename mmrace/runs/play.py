@@ -23,8 +23,10 @@ from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.crash import ABORT
-from mmrace.runtime.errors import Violation
+from mmrace.runtime.errors import UsageError, Violation
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import Followed
+from mmrace.version import __version__
 
 Watch = Callable[[Controlled], object]
 """Called with the engine before the run, to watch it."""
@@ -33,14 +35,23 @@ Watch = Callable[[Controlled], object]
 class Play:
     """A schedule that was played.
 
-    Attributes: watched: what `watch` gave.  seconds: how long the engine took.
+    Attributes: watched: what `watch` gave.  seconds: how long the engine took.  unmet: what the strategy says of a run
+    that did not go as it was told; whoever judges the run decides whether that matters.
     """
+
+    unmet: UsageError | None = None
 
     def __init__(self, program: Program, spec: RunSpec, engine: Engine, chosen: Chosen | None, watched: object) -> None:
         self.program, self.spec, self.engine, self.chosen, self.watched = program, spec, engine, chosen, watched
         began = time.perf_counter()
         self.final = _run(program, engine)
         self.seconds = time.perf_counter() - began
+
+    @property
+    def followed(self) -> Followed | None:
+        """How much of the schedule that its strategy was given the run was."""
+        chosen = self.chosen
+        return None if chosen is None else chosen.followed or chosen.strategy.followed()
 
     @property
     def how(self) -> str:
@@ -56,10 +67,11 @@ class Play:
         program, spec, chosen = self.program, self.spec, self.chosen
         engine = None if spec.engine == "free" else self.engine
         promoted = engine.promoted if isinstance(engine, Controlled) else None
+        followed = self.followed
         return {
             "maker": spec.maker,
             "program": spec.program,
-            "digest": spec.digest,
+            "digest": program.digest,
             "params": dict(program.params),
             "given": dict(spec.params),
             "variant": spec.variant,
@@ -76,7 +88,8 @@ class Play:
             "explored": list(engine.explored()) if isinstance(engine, Controlled) else None,
             "profile": None if chosen is None else chosen.profile,
             "corpus": None if chosen is None else chosen.corpus,
-            "host": {"python": sys.version.split()[0], "machine": platform.machine()},
+            "followed": None if followed is None else followed._asdict(),
+            "host": {"python": sys.version.split()[0], "machine": platform.machine(), "mmrace": __version__},
         }
 
 
@@ -88,7 +101,7 @@ def play(
 
     Args: chosen: the strategy, None under `free`.  sites: keep the site of every op.  Raises what the program raised,
     if that is no result: UsageError, InternalError, and from a program that may not raise anything but Violation; and
-    what the strategy says of a run that did not go as it was told.
+    NondeterminismError of a replay.
     """
     engine: Engine
     seen: object = None
@@ -100,7 +113,10 @@ def play(
     try:
         played = Play(program, spec, engine, chosen, seen)
         if chosen is not None:
-            chosen.strategy.finish()
+            try:
+                chosen.strategy.finish()
+            except UsageError as error:
+                played.unmet = error
         yield played
     finally:
         engine.release()

@@ -30,7 +30,7 @@ class Program(Protocol):
     the machine.  steps_max: bound of a run in ops.  judges: by name, in the order in which they are asked.  required:
     those of them that must have found something to check.  may_raise: a Python exception out of a task is a result;
     otherwise it is a bug of mmrace.  spread: a task whose spawn names no CPU gets one in turn.  tables: what it says of
-    its own names.
+    its own names.  digest: hash of the files that it was loaded from, "" if it comes with mmrace.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Program(Protocol):
     may_raise: bool
     spread: bool = False
     tables: Tables
+    digest: str = ""
 
     @property
     def key(self) -> tuple[object, ...]: ...
@@ -54,6 +55,10 @@ class Program(Protocol):
     def header(self) -> dict[str, Any]:
         """Return what the record's header says of the program beyond its text."""
         return {}
+
+    def empty(self) -> str:
+        """Say why a run plays nobody, "" if it plays somebody."""
+        return ""
 
     def advice(self) -> str:
         """Say what to do about a run that passes its bound."""

@@ -100,6 +100,11 @@ def needed(files: Iterable[LoadedFile]) -> dict[str, str]:
     return {path: addition.digest for path, addition in found.items() if addition.replayed}
 
 
+def is_added(file: LoadedFile) -> bool:
+    """Say whether what a file adds is here."""
+    return (file.digest or _digests.get(Path(file.path).resolve(), "")) in _added
+
+
 def _addition(file: LoadedFile) -> Addition:
     return _added[file.digest or _digests[Path(file.path).resolve()]]
 

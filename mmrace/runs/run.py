@@ -34,10 +34,13 @@ def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunR
 def judge_play(played: Play, keep_record: bool = False, without: Collection[str] = ()) -> RunResult:
     """Judge a run; if it failed under a controlled engine, do it again along its record first, keeping sites.
 
-    Args: without: names of judges that are switched off.
+    Args: without: names of judges that are switched off.  Raises UsageError for a run that neither failed nor went as
+    its strategy was told.
     """
     program, spec = played.program, played.spec
     result = judge(program, spec, played.record, played.seconds, without)
+    if played.unmet is not None and result.verdict != Verdict.FAIL:
+        raise played.unmet
     if result.verdict == Verdict.FAIL and spec.engine != "free" and repeats(played.record.end):
         # its findings name sites, as those of its replay will
         return judge(program, spec, follow(program, spec, played.record), result.seconds, without)

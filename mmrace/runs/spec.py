@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from mmrace.oracles.general.judgement import Finding
+from mmrace.oracles.general.judgement import Fact, Finding
 from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
+from mmrace.runtime.strategy import Followed
 from mmrace.strategies import registry
 from mmrace.strategies.feedback import Shown
 
@@ -86,8 +88,10 @@ class RunResult:
     """What came of one run.
 
     Attributes: record: of a run that did not pass, or if it was asked for.  raced: plain fields that race, as far as
-    the data race judge was asked.  digest (of the class), exercised (at some point two tasks could go on), profile,
-    shown: of runs of an exploration only.
+    the data race judge was asked.  followed: how much of the schedule that its strategy was given it was, if that was
+    given one.  told, rejudged: of a replay: what could not be compared or differs because another version made the
+    record; how the verdict differs.  claim: of a replayed witness: what its claim's judge says of it.  digest (of the
+    class), exercised (at some point two tasks could go on), profile, shown: of runs of an exploration only.
     """
 
     spec: RunSpec
@@ -105,6 +109,10 @@ class RunResult:
     exercised: bool = False
     profile: str | None = None
     shown: Shown | None = None
+    followed: Followed | None = None
+    told: list[str] = field(default_factory=list)
+    rejudged: list[str] = field(default_factory=list)
+    claim: Mapping[str, Fact] | None = None
 
 
 def derive(seed: int, *names: object) -> int:

@@ -34,7 +34,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.visible import visible
-from mmrace.version import VERSION
+from mmrace.version import __version__
 
 SCHEMA = "mmrace-finding/1"
 HITS_BYTES_MAX = 256 * 1024  # some thousand hits: enough for a rate, bounded for a soak
@@ -82,7 +82,7 @@ def summary(
     """Return the facts of a failed run as JSON data."""
     return {
         "schema": SCHEMA,
-        "mmrace": VERSION,
+        "mmrace": __version__,
         "date": date,
         "verdict": verdict,
         "findings": [asdict(finding) for finding in findings],

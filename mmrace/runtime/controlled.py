@@ -23,7 +23,7 @@ from typing import Any
 from mmrace.runtime import live, sites
 from mmrace.runtime.ending import Ending
 from mmrace.runtime.errors import Abort, InternalError
-from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
+from mmrace.runtime.kinds import BEGIN, EXIT, KIND_MASK, NOTE, OF_LIFE, SHIFT
 from mmrace.runtime.retries import Retries
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
 from mmrace.runtime.struct import Struct
@@ -52,6 +52,7 @@ class Controlled(Retries, Ending):
     name = "controlled"
     real_threads = True
     bounded_at: int | None = None
+    _interrupted: tuple[Task, int] | None = None  # who ran when an op of somebody's life came first, and its step
     promoted_lanes: set[int]
 
     def __init__(
@@ -86,7 +87,7 @@ class Controlled(Retries, Ending):
         self.running: Task = None  # type: ignore[assignment]
         self.log: Callable[[tuple[Any, ...]], None] = self.events.append
         self.order_fixed = False
-        self.pick: Callable[[list[Task], Task, int], Task] = strategy.pick
+        self.pick: Callable[[list[Task], Task, int], Task] = strategy.pick if strategy.asked_of_life else self._pick
         self.asked_above = 0 if strategy.asked_when_alone else 1
         self._alone: list[tuple[Task, Gate]] = []  # free when its task is the only one that the run waits for
         if promoted is not None:
@@ -202,12 +203,30 @@ class Controlled(Retries, Ending):
     def _ask_strategy(self) -> None:
         """Settle from how many enabled tasks on the strategy chooses among them."""
         strategy = self.strategy
-        self.pick = strategy.pick
+        self.pick = strategy.pick if strategy.asked_of_life else self._pick
         if self.order_fixed and not strategy.asked_in_fixed_order:
             self.asked_above = _NEVER
         else:
             self.asked_above = 0 if strategy.asked_when_alone else 1
         self.contested = len(self.enabled) > self.asked_above
+
+    def _pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Pick for a strategy that is not asked of a task's life: what is pending of that is done first.
+
+        Who runs when the strategy is asked again is whoever ran before that: to begin is not to get the floor.
+        """
+        if self._interrupted is not None:
+            before, since = self._interrupted
+            self._interrupted = None
+            if all(mask & (mask - 1) for mask in self.masks[since + 1 : step]):  # nobody went on alone meanwhile
+                running = before
+        for task in enabled:
+            if OF_LIFE >> (task.pending & KIND_MASK) & 1:
+                if any(other.daemon for other in enabled):
+                    break
+                self._interrupted = running, step
+                return task
+        return self.strategy.pick(enabled, running, step)
 
     def _unasked(self, task: Task) -> Task:
         """Return who goes on where nobody is asked: the running task if it can, else the one spawned first.
@@ -403,6 +422,7 @@ class Controlled(Retries, Ending):
         super().release()
         self.observer = None
         self.strategy, self.pick = _NOBODY, _NOBODY.pick
+        self._interrupted = None
         self._alone = []
         for name in ("point", "gated", "access"):
             self.__dict__.pop(name, None)

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from mmrace.runtime.errors import MmraceError
-from mmrace.runtime.sites import RUNTIME_FILES
+from mmrace.runtime.sites import RUNTIME_FILES, qualified_name
 from mmrace.runtime.task import Task
 
 CRASH, ABORT = "crash", "abort"
@@ -67,7 +67,7 @@ def _where(places: list[Place]) -> dict[str, Any]:
     code = frame.f_code
     source = linecache.getline(code.co_filename, line, frame.f_globals).strip()
     return {
-        "function": code.co_qualname,
+        "function": qualified_name(code),
         "file": os.path.basename(code.co_filename),
         "line": line,
         "source": source,

@@ -23,7 +23,14 @@ EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 
 CLOSE_MAX = 3  # names that are proposed for an unknown one
 CLOSE_LIKENESS = 0.5  # from 0 to 1: a shorter name has a wrong letter or two in it and is still proposed
+SHOWN_MAX = 2000  # characters of a value in a message: a terminal full
+DIFFERENCES_SHOWN = 8  # between a record and its replay
 LISTED_MAX = 12  # names that still fit into a message
+
+
+def _shortened(text: str) -> str:
+    """Return a text that a person can read: a value from a file can be as long as that."""
+    return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}... ({len(text):,} characters)"
 
 
 class MmraceError(Exception):
@@ -39,9 +46,9 @@ class UsageError(MmraceError):
 
     def __init__(self, *, expected: str, got: object, where: str = "", try_: str = "") -> None:
         self.expected, self.got, self.where, self.try_ = expected, got, where, try_
-        text = f"expected {expected}, got {got!r}"
+        text = f"expected {expected}, got {_shortened(repr(got))}"
         if where:
-            text = f"{where}: {text}"
+            text = f"{_shortened(where)}: {text}"
         if try_:
             text += f"; try: {try_}"
         super().__init__(text)
@@ -86,9 +93,26 @@ class NondeterminismError(MmraceError):
     def __init__(self, step: int, expected: str, got: str) -> None:
         self.step, self.expected, self.got = step, expected, got
         super().__init__(
-            f"replay diverged at step {step}: the record has {expected}; this run has {got}; what decided that is not "
+            f"replay diverged at step {step}: the record has {_shortened(expected)}; this run has {_shortened(got)}; "
+            "what decided that is not "
             "in the schedule: a random number, a clock, an id, the order of a set?"
         )
+
+
+class NotAsRecorded(NondeterminismError):
+    """A replay did every op as recorded, and what the record says beside them is not so.
+
+    Args: differences: a line each.
+    """
+
+    def __init__(self, differences: Iterable[str]) -> None:
+        self.differences = tuple(differences)
+        self.step, self.expected, self.got = -1, "", ""
+        lines = [f"  {line}" for line in self.differences[:DIFFERENCES_SHOWN]]
+        if len(self.differences) > DIFFERENCES_SHOWN:
+            lines.append(f"  and {len(self.differences) - DIFFERENCES_SHOWN} more")
+        head = "the replay did every op as recorded, but the record was changed, or its program was:"
+        Exception.__init__(self, "\n".join([head, *lines]))
 
 
 class MachineError(MmraceError):

@@ -64,6 +64,9 @@ QUEUE, SLEEP, WAKE, DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), 
 SPAWN, BEGIN, EXIT, JOIN = int(Kind.SPAWN), int(Kind.BEGIN), int(Kind.EXIT), int(Kind.JOIN)
 YIELD, CHOOSE, RETRY = int(Kind.YIELD), int(Kind.CHOOSE), int(Kind.RETRY)
 IRQ, PREEMPT = int(Kind.IRQ), int(Kind.PREEMPT)
+OF_LIFE = sum(1 << kind for kind in (SPAWN, BEGIN, EXIT, JOIN, CHOOSE))
+"""The kinds that a task has to itself, as a mask: it starts, joins or leaves others, or draws a value.  Whatever is
+pending beside such an op commutes with it, unless a daemon may run: the end of a run does not wait for that."""
 
 
 def dependent(a: int, b: int) -> bool:

@@ -62,6 +62,13 @@ class _Task(TypedDict, total=False):
     daemon: bool
 
 
+class _Followed(TypedDict):
+    done: Count
+    of: Count
+    what: str
+    left: list[str]
+
+
 class _Header(TypedDict, total=False):
     """Keys that others go by.  A record made without a program has only the required ones."""
 
@@ -88,6 +95,8 @@ class _Header(TypedDict, total=False):
     explored: tuple[Count, Count] | None
     profile: str | None
     corpus: str | None
+    followed: _Followed | None
+    claim: str
     host: dict[str, str]
 
 

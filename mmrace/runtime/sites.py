@@ -27,10 +27,13 @@ def _runtime_files() -> frozenset[str]:
 
 RUNTIME_FILES = _runtime_files()
 
-_COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"}) if sys.version_info < (3, 12) else frozenset()
+_COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 """What has a frame of its own up to 3.11 and none later; its ops are said to stand in the function around it."""
-_around: dict[CodeType, CodeType] = {}
-"""For each comprehension that did an op, the function around it."""
+_around: dict[int, tuple[CodeType, CodeType]] = {}
+"""id of a comprehension that did an op -> itself and the function around it.
+
+By id: comprehensions that read alike are equal, whatever file and function they are of.
+"""
 
 
 def here(depth: int = 2) -> Site | None:
@@ -46,12 +49,20 @@ def here(depth: int = 2) -> Site | None:
         return None
     code, back = frame.f_code, frame.f_back
     if code.co_name in _COMPREHENSIONS and (function := _function(back)) is not None:
-        _around[code], back = function.f_code, function.f_back
+        _around[id(code)], back = (code, function.f_code), function.f_back
     if back is not None and back.f_code.co_name in _COMPREHENSIONS:
         back = _function(back)
     if back is None or back.f_code.co_filename in files:
         return (code, frame.f_lasti, None, 0)
     return (code, frame.f_lasti, back.f_code, back.f_lasti)
+
+
+def qualified_name(code: CodeType) -> str:
+    """Return the qualified name of a function, or of the one around a comprehension, the same on every version."""
+    parts = [part for part in code.co_qualname.split(".") if part not in _COMPREHENSIONS]
+    if parts[-1:] == ["<locals>"]:
+        parts.pop()
+    return ".".join(parts) or "<module>"
 
 
 def _function(frame: FrameType | None) -> FrameType | None:
@@ -119,10 +130,10 @@ def _names(code: CodeType) -> dict[tuple[int, int, int, int], str]:
 
 
 @lru_cache(maxsize=8192)
-def _place(code: CodeType, lasti: int) -> str:
+def _place(code: CodeType, lasti: int, function: CodeType) -> str:
+    """Name an offset in `code`, which is `function` or a comprehension in it."""
     positions = list(code.co_positions())
     span = positions[lasti // 2] if 0 <= lasti // 2 < len(positions) else (None,) * 4
-    function = _around.get(code, code)
     name = _names(function).get(span)  # type: ignore[arg-type]
     return f"{function.co_name}:{name}" if name else function.co_name
 
@@ -132,5 +143,5 @@ def site_name(site: Site | None) -> str | None:
     if site is None:
         return None
     code, lasti, caller, _ = site
-    place = _place(code, lasti)
+    place = _place(code, lasti, _around.get(id(code), (code, code))[1])
     return place if caller is None else f"{caller.co_name} > {place}"

@@ -6,12 +6,21 @@ sees pending ops and tasks, never the model, and answers with a task that it was
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Task
 
 FAIR_SHARE = 4  # after the bound, a run goes on round-robin for bound / FAIR_SHARE more ops
+
+
+class Followed(NamedTuple):
+    """How much of what it was told a strategy did.  `left`: a line for each part that was left, where it knows why."""
+
+    done: int
+    of: int
+    what: str
+    left: tuple[str, ...] = ()
 
 
 class SteeredRun(Protocol):
@@ -46,6 +55,8 @@ class Strategy(Protocol):
     """Whether to ask where only one task is enabled too."""
     asked_in_fixed_order: bool
     """Whether to ask where the program fixes the order too (a strict replay must see every step)."""
+    asked_of_life: bool
+    """Whether to ask while an op of `OF_LIFE` is pending too; else that is done at once."""
     needs_sites: bool
     """Whether it knows ops by their site.  Its engine keeps sites then, and every plain access is a point."""
 
@@ -59,7 +70,13 @@ class Strategy(Protocol):
         """Return a value in range(n); 0 is the ordinary one."""
 
     def finish(self) -> None:
-        """Check, after the run, that it went as the strategy was told.  Raises UsageError, NondeterminismError."""
+        """Check, after the run, that it went as the strategy was told.
+
+        Raises NondeterminismError; UsageError, which a run that failed leaves unsaid (`runs/run.py`).
+        """
+
+    def followed(self) -> Followed | None:
+        """Return, after the run, how much of a given schedule it was; None if the strategy was given none."""
 
 
 class BaseStrategy:
@@ -68,6 +85,7 @@ class BaseStrategy:
     __slots__ = ()
     asked_when_alone = False
     asked_in_fixed_order = False
+    asked_of_life = True
     needs_sites = False
 
     def attach(self, run: SteeredRun) -> None:
@@ -79,6 +97,10 @@ class BaseStrategy:
 
     def finish(self) -> None:
         """Have nothing to check."""
+
+    def followed(self) -> Followed | None:
+        """Have no schedule that was given."""
+        return None
 
 
 class RoundRobin(BaseStrategy):

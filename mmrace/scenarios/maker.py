@@ -73,6 +73,12 @@ class ScenarioProgram(Program):
             engine.run(lambda: self.scenario.play(stage))
         return stage.final
 
+    def empty(self) -> str:
+        """Say so if every actor of the cast is left out."""
+        if self.scenario.playing(self.params):
+            return ""
+        return f"no interleaving was exercised: every actor of {self.name} is left out"
+
     def header(self) -> dict[str, Any]:
         """Return the era of the model."""
         return {"era": ERA}

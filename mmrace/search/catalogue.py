@@ -165,9 +165,17 @@ def parameters(pairs: Iterable[str], scenarios: Sequence[ScenarioLike]) -> Param
     """Read ``key=value`` pairs.  Raises UsageError if one of `scenarios` lacks a key, or refuses a value."""
     texts: dict[str, str] = {}
     for pair in pairs:
-        key, equals, texts[key] = pair.partition("=")
+        key, equals, value = pair.partition("=")
         if not equals or not key:
             raise UsageError(expected="KEY=VALUE", got=pair, where="--param", try_="--param pages=2")
+        if key in texts:
+            raise UsageError(
+                expected=f"one value of {key}",
+                got=f"{key}={texts[key]}, {pair}",
+                where="--param",
+                try_=f"--param {pair}",
+            )
+        texts[key] = value
     found: dict[str, Value] = {}
     for scenario in scenarios:
         found = dict(scenario.typed(texts))

@@ -7,7 +7,8 @@ up to the subclass, each in its own file.
 
 A task about to YIELD gives its turn away, so it stands last in the order: to switch there is free, to stay costs 1
 (delay: the others that are skipped).  To forbid staying, as CHESS does, would lose schedules for good.  A value of
-`choose` costs 0 if it is the ordinary one (0), else 1: free values would multiply the schedules of bound 0.
+`choose` costs 0 if it is the ordinary one (0), else 1: free values would multiply the schedules of bound 0.  Where a
+task begins, ends, starts or joins another is no place for a switch: it would give the same run again.
 
 Invariant: a schedule is `new` at exactly one bound, its cost; when `next` returns None and `exhausted` is true, every
 schedule was run.  Not explored: fixed order, accesses that are not promoted, and what follows `steps_max`.
@@ -54,6 +55,8 @@ class Walk(BaseStrategy):
     Attributes: bound: the one being explored.  new: bound -> schedules of that cost that were run.  runs: all runs,
     repeated ones too.  last_is_new: whether the last learned run counts.  exhausted: the tree is done at every bound.
     """
+
+    asked_of_life = False
 
     def __init__(self, bound_max: int) -> None:
         self.bound_max = bound_max

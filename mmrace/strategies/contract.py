@@ -47,22 +47,27 @@ class Drawing(BaseStrategy):
 
 @dataclass(frozen=True, slots=True)
 class LaneUse:
-    """How one lane was used inside the explored part of a profiled run; `by_task`: accesses of each task."""
+    """How one lane was used inside the explored part of a profiled run, by accesses that could come in another order.
+
+    `by_task`: accesses of each task.  `forced`: mask of the kinds that come when they must, and are not counted.
+    """
 
     tasks: tuple[str, ...]
     accesses: int
     writes: int
     by_task: Mapping[str, int]
+    forced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a profiled run did inside its explored part; tasks by name (that is, by creation path).
+    """What profiled runs did inside their explored part; tasks by name (that is, by creation path).
 
     Only ops at which a strategy is asked are counted: `choose` is not, nor a plain access that is no switch point.
 
     Attributes: ops: task -> ops that it did.  parents: task -> its spawner, for tasks spawned inside the explored
-    part only.  points: ops at which at least two tasks were enabled.  lanes: lane (op code >> SHIFT) -> its use.
+    part only.  points: ops beside which another task could have come, of the run that has most; those of a task's life
+    (`OF_LIFE`) are none.  lanes: lane (op code >> SHIFT) -> its use, where two tasks could come in either order.
     digest: hash of all of this, kept in the header of every record whose strategy used it.
     """
 

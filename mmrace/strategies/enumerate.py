@@ -15,6 +15,8 @@ from mmrace.strategies.contract import Registered
 class Enumerate(Walk):
     """The walk through the whole tree."""
 
+    asked_of_life = True
+
     def __init__(self) -> None:
         super().__init__(0)
 

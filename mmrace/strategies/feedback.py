@@ -269,7 +269,7 @@ def is_feedback(text: str) -> bool:
 OPTIONS: Options = asdict(Feedback())
 STRATEGY = Registered(
     NAME,
-    "the sampler `base`, its draws mutated where a run showed a new hand-off",
+    "the sampler `base`, its draws mutated where a run showed a new hand-off; finds no more than `base` alone",
     Feedback.of,
     OPTIONS,
     kind="loop",

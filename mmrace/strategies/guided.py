@@ -7,6 +7,8 @@ no description).  Turning points that no longer exist are skipped: a kept schedu
 A turning point names the op that was *done*, not the one that was announced: in most failures some task was preempted
 and never ran again, so it did not do the op that it had announced.
 
+A value of `choose` other than the ordinary one is a turning point too.
+
 Invariant: on the program that made the record, `Guided(preemptions_of(record), choices_of(record))` does the same ops
 in the same order.  Needs an engine that keeps sites and takes every plain access for a point.
 """
@@ -20,7 +22,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.record import Event, Record
 from mmrace.runtime.sites import site_name
-from mmrace.runtime.strategy import BaseStrategy
+from mmrace.runtime.strategy import BaseStrategy, Followed
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Options, Registered, Unprofiled
 
@@ -98,7 +100,7 @@ def _label(op: int, site: str | None) -> str:
 class Guided(BaseStrategy):
     """Follows preemptions for one run.
 
-    Attributes: followed: preemptions that were done.  The others did not come up, or named a task that had to wait.
+    Attributes: turned: preemptions that were done.  The others did not come up, or named a task that had to wait.
     """
 
     asked_when_alone = True
@@ -110,7 +112,8 @@ class Guided(BaseStrategy):
         self._values = {(value.task, value.site, value.visit): value.value for value in values}
         self._visits: dict[tuple[int, str], int] = {}
         self._after: Place | None = None  # the op done last
-        self.followed: list[Preemption] = []
+        self.turned: list[Preemption] = []
+        self._given = 0  # values
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the task of a preemption that is due, or the default one."""
@@ -126,14 +129,21 @@ class Guided(BaseStrategy):
         """Return the described value if it is in range, else the ordinary one."""
         assert self._after is not None
         value = self._values.get(self._after, 0)
-        return value if value < n else 0
+        if value >= n:
+            return 0
+        self._given += value > 0
+        return value
+
+    def followed(self) -> Followed:
+        """Count the turning points that were met: preemptions, and values other than the ordinary one."""
+        return Followed(len(self.turned) + self._given, len(self._turns) + len(self._values), "turning points")
 
     def _turn(self, enabled: list[Task]) -> Task | None:
         turn = self._turns.get(self._after) if self._after else None
         if turn is not None:
             for task in enabled:
                 if task.name == turn.to:
-                    self.followed.append(turn)
+                    self.turned.append(turn)
                     return task
         return None
 

@@ -2,8 +2,9 @@
 
 Invariant: the task that runs has the highest priority of the enabled ones.  A bug of depth d (d - 1 ordering
 constraints beyond "who starts") in a program of n tasks and k points is found with chance >= 1 / (n * k**(d - 1)).
-Points are counted only where at least two tasks are enabled: elsewhere a change would be wasted.  A CHOOSE is not
-counted either: no other task depends on it.
+Points are counted only where at least two tasks are enabled and none has an op of its life to do: elsewhere a change
+would be wasted.  k is more than any run is known to have: the ops beside which another task could come, whether it was
+there in the profiled runs or not.  No two changes fall on one point: the second would undo the first.
 
 Source: Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010.  The
 paper has no yields: a task that arrives at one falls below everybody, or its spinning would never end.
@@ -16,8 +17,8 @@ from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Drawing, Options, Profile, Profiled, Registered
 
-DEPTH_MAX = 10  # of a drawn depth; deeper bugs than that are beyond the guarantee anyway
-_YIELD, _CHOOSE = int(Kind.YIELD), int(Kind.CHOOSE)
+DEPTH_MIN, DEPTH_MAX = 2, 10  # of a drawn depth: without a change there are few orders; deeper is beyond the guarantee
+_YIELD = int(Kind.YIELD)
 
 
 class _Priorities(dict[Task, float]):
@@ -34,6 +35,17 @@ class _Priorities(dict[Task, float]):
         return value
 
 
+def distinct(draw: Draw, count: int, k: int) -> list[int]:
+    """Return `count` different numbers of 1..k, or all of them if there are no more, each order equally likely."""
+    drawn: list[int] = []
+    for _ in range(min(count, k)):
+        place = 1 + int(draw() * (k - len(drawn)))
+        for other in sorted(drawn):
+            place += place >= other
+        drawn.append(place)
+    return drawn
+
+
 class Pct(Drawing):
     """Priorities of one run.
 
@@ -41,13 +53,14 @@ class Pct(Drawing):
     """
 
     __slots__ = ("_changes", "_count", "_low", "_next", "_priority")
+    asked_of_life = False
 
     def __init__(self, draw: Draw, depth: int, points: int) -> None:
         super().__init__(draw)
-        k = max(1, points)
         # (point, i), latest first; whoever is demoted there gets priority -i, so that a later demotion can be to a
         # higher priority than an earlier one, as in the paper
-        self._changes = sorted(((1 + int(draw() * k), i) for i in range(1, depth)), reverse=True)
+        places = distinct(draw, depth - 1, max(1, points))
+        self._changes = sorted(((place, i) for i, place in enumerate(places, start=1)), reverse=True)
         self._next = self._changes[-1][0] if self._changes else 0
         self._count = 0
         self._low = -float(depth)
@@ -55,17 +68,15 @@ class Pct(Drawing):
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the enabled task of the highest priority, after the change that is due here."""
-        kind = running.pending & KIND_MASK
-        if kind == _YIELD:
+        if running.pending & KIND_MASK == _YIELD:
             self._low -= 1.0
             self._priority[running] = self._low
-        elif kind == _CHOOSE and running.on:
-            return running
         if len(enabled) == 1:
             return enabled[0]
         self._count += 1
         if self._count == self._next:
-            self._change(enabled)
+            self._priority[self._highest(enabled)] = -float(self._changes.pop()[1])
+            self._next = self._changes[-1][0] if self._changes else 0
         return self._highest(enabled)
 
     def _highest(self, enabled: list[Task]) -> Task:
@@ -79,22 +90,20 @@ class Pct(Drawing):
                 best = task
         return best
 
-    def _change(self, enabled: list[Task]) -> None:
-        """Demote the task that would run, then the next, for each change that falls on this point."""
-        changes = self._changes
-        while changes and changes[-1][0] == self._count:
-            self._priority[self._highest(enabled)] = -float(changes.pop()[1])
-        self._next = changes[-1][0] if changes else 0
+
+def drawn_depth(draw: Draw) -> int:
+    """Return a depth, each with equal chances."""
+    return DEPTH_MIN + int(draw() * (DEPTH_MAX - DEPTH_MIN + 1))
 
 
 def sampler(options: Options) -> Profiled:
-    """Make the sampler.  Option: depth: d; 0: drawn from 1..DEPTH_MAX for each schedule.  Raises UsageError."""
+    """Make the sampler.  Option: depth: d; 0: drawn from DEPTH_MIN..DEPTH_MAX for each schedule.  Raises UsageError."""
     depth = int(options["depth"])
     if depth < 0:
         raise UsageError(expected="a depth >= 1, or 0 for drawn ones", got=depth, where="pct:depth")
 
     def strategy(draw: Draw, profile: Profile) -> Pct:
-        return Pct(draw, depth or 1 + int(draw() * DEPTH_MAX), profile.points)
+        return Pct(draw, depth or drawn_depth(draw), profile.points)
 
     return Profiled(strategy)
 

@@ -2,7 +2,8 @@
 
 A task runs until it blocks, yields or ends; then the next by id, cyclically, has its turn.  A delay skips the task
 that would run.  Invariant: a schedule has at most `bound` delays: their number is drawn from 1..bound, the point of
-each uniformly.  `delay.py` enumerates what is sampled here.
+each uniformly.  Unless it is given, the bound grows with the tasks, since it takes a delay to pass each of them over.
+`delay.py` enumerates what is sampled here.
 
 Source: Emmi, Qadeer, Rakamaric, "Delay-bounded scheduling", POPL 2011.
 """
@@ -14,7 +15,7 @@ from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Drawing, Options, Profile, Profiled, Registered
 
-BOUND = 3  # most bugs that are known need one or two delays
+BOUND_MIN = 3  # most bugs that are known need one or two delays, of two tasks or three
 _YIELD = int(Kind.YIELD)
 
 
@@ -39,6 +40,7 @@ class RandomDelays(Drawing):
     """
 
     __slots__ = ("_count", "_delays", "_next")
+    asked_of_life = False
 
     def __init__(self, draw: Draw, delays: int, points: int) -> None:
         super().__init__(draw)
@@ -61,17 +63,21 @@ class RandomDelays(Drawing):
 
 
 def sampler(options: Options) -> Profiled:
-    """Make the sampler.  Option: bound: most delays of a schedule.  Raises UsageError."""
+    """Make the sampler.  Option: bound: of the delays; 0: as many as tasks, 3 at least.  Raises UsageError."""
     bound = int(options["bound"])
-    if bound < 1:
-        raise UsageError(expected="a bound >= 1", got=bound, where="random-delays:bound")
+    if bound < 0:
+        raise UsageError(expected="a bound >= 1, or 0 for one that grows", got=bound, where="random-delays:bound")
 
     def strategy(draw: Draw, profile: Profile) -> RandomDelays:
-        return RandomDelays(draw, 1 + int(draw() * bound), profile.points)
+        most = bound or max(BOUND_MIN, len(profile.ops))
+        return RandomDelays(draw, 1 + int(draw() * most), profile.points)
 
     return Profiled(strategy)
 
 
 STRATEGY = Registered(
-    "random-delays", "turns without preemption, but for up to `bound` random delays", sampler, {"bound": BOUND}
+    "random-delays",
+    "turns without preemption, but for up to `bound` random delays; bound 0: as many as tasks",
+    sampler,
+    {"bound": 0},
 )

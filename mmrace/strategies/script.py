@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.sites import site_name
-from mmrace.runtime.strategy import BaseStrategy, RoundRobin, SteeredRun
+from mmrace.runtime.strategy import BaseStrategy, Followed, RoundRobin, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Options, Registered, Unprofiled
 
@@ -137,6 +137,11 @@ class Script(BaseStrategy):
                 where="script",
                 try_="name sites as `mmrace show` prints them",
             )
+
+    def followed(self) -> Followed:
+        """Count the clauses that were reached."""
+        left = tuple(self.unreached)
+        return Followed(len(self.clauses) - len(left), len(self.clauses), "clauses", left)
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the task of the clause, or of the rest."""

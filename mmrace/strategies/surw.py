@@ -4,25 +4,31 @@ First the task that does the next access is drawn (`_intend`), weighed by the ac
 Until that task did it, other tasks that come to an access are held.  Invariant: if no task blocks and every run does
 the accesses of the profile, all orders of the lane's accesses are equally likely, whatever else the tasks do.
 
-The lane is drawn among those that two tasks touch and one writes, weighed by the number of accesses.  Lanes are the
-engine's: LOAD and STORE of a flag word do not count as accesses of its bits.
+The lane is drawn among those that two tasks touch in either order and one writes, weighed by the number of accesses
+that count.  A release or a sleep does not: it comes when its own acquire, or the wake, was (`LaneUse.forced`).  Lanes
+are the engine's: LOAD and STORE of a flag word do not count as accesses of its bits.
+
+Which of the tasks that are not held goes on, the lane does not say.  Half of the schedules draw priorities, half weigh
+each task by all that it still has to do, as `urw` does: some orders need one, some the other.
+
+A task that yields waits for what others do.  So its turn is over, nobody is held for it, and all priorities are drawn
+anew: one that is low would let it go round many times.  The same is done after each `VALVE_STEPS`.
 
 Source: Zhao et al., "Selectively Uniform Concurrency Testing", ASPLOS 2025, section 4 and artefact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from mmrace.runtime.kinds import SHIFT
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, YIELD
+from mmrace.runtime.strategy import SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Drawing, Profile, Profiled, Registered
-from mmrace.strategies.urw import subtrees
+from mmrace.strategies.urw import Weights, subtrees
 
 VALVE_STEPS = 1024
-"""After so many ops all priorities are drawn anew, or a task that spins could keep another waiting for ever."""
+"""After so many ops all is drawn anew, or a task that spins could keep another waiting for ever."""
+WEIGHED = 0.5  # of the schedules; neither rule shows more than the other over many programs
 NO_LANE = -1
-_NONE = -1.0  # below every draw
 
 
 def draw_lane(draw: Draw, profile: Profile) -> int:
@@ -42,18 +48,33 @@ def accesses_of(lane: int, profile: Profile) -> dict[str, float]:
     return {} if use is None else {task: float(count) for task, count in use.by_task.items()}
 
 
-class _Priorities(dict[Task, float]):
-    """Priorities by task; tells `meet` of a new task, which has none yet."""
+class Priorities(dict[Task, float]):
+    """A random priority for each task's next op; drawn anew when that is done.  Args: draw: the stream of the run."""
 
-    __slots__ = ("_meet",)
+    __slots__ = ("_draw",)
 
-    def __init__(self, meet: Callable[[Task], object]) -> None:
+    def __init__(self, draw: Draw) -> None:
         super().__init__()
-        self._meet = meet
+        self._draw = draw
 
     def __missing__(self, task: Task) -> float:
-        self._meet(task)
-        return _NONE
+        value = self[task] = self._draw()
+        return value
+
+    def best(self, tasks: list[Task]) -> Task:
+        """Return the one of these tasks that has the highest priority."""
+        best = tasks[0]
+        highest = self[best]
+        for task in tasks:
+            value = self[task]
+            if value > highest:
+                highest = value
+                best = task
+        return best
+
+    def done(self, task: Task) -> None:
+        """Use up the priority of a task's op."""
+        self.pop(task, None)
 
 
 class Surw(Drawing):
@@ -62,46 +83,74 @@ class Surw(Drawing):
     Args: draw: the stream of the run.  profile: what a run does.
     """
 
-    __slots__ = ("_held", "_intend", "_lane", "_parents", "_priority", "_valve", "_weights", "_whole")
+    __slots__ = (
+        "_forced",
+        "_held",
+        "_intend",
+        "_lane",
+        "_met",
+        "_others",
+        "_parents",
+        "_tasks",
+        "_valve",
+        "_weights",
+        "_whole",
+    )
+    asked_of_life = False
     asked_when_alone = True
     """An access that was done while it was the only enabled op has to be counted too."""
 
     def __init__(self, draw: Draw, profile: Profile) -> None:
         super().__init__(draw)
+        self._others: Weights | Priorities = Weights(draw, profile) if draw() < WEIGHED else Priorities(draw)
         self._lane = draw_lane(draw, profile)
+        self._forced = profile.lanes[self._lane].forced if self._lane in profile.lanes else 0
         self._parents = profile.parents
         self._whole = subtrees(accesses_of(self._lane, profile), profile.parents)
         self._weights: dict[Task, float] = {}
-        self._priority = _Priorities(self._meet)
         self._intend: Task | None = None
         self._held = 0  # mask of tasks
         self._valve = VALVE_STEPS
+        self._tasks: list[Task] = []
+        self._met = 0  # how many of them
+
+    def attach(self, run: SteeredRun) -> None:
+        """Take the run's tasks."""
+        self._tasks = run.tasks
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Return the task of the highest priority that is not held."""
-        priority = self._priority
-        draw = self._draw
-        if step >= self._valve:
+        """Return a task that is not held, drawn by the rule for other ops."""
+        while self._met < len(self._tasks):
+            self._meet(self._tasks[self._met])
+            self._met += 1
+        others = self._others
+        shut = step < self._valve
+        if not shut:
             self._valve = step + VALVE_STEPS
-            for task in priority:
-                priority[task] = _NONE
+        yields = running.pending & KIND_MASK == YIELD
+        if not shut or (yields and running is self._intend):
+            self._let_go()
+        if (yields or not shut) and isinstance(others, Priorities):
+            others.clear()
         while True:
             held = self._held
-            best = None
-            highest = _NONE
-            for task in enabled:
-                value = priority[task]
-                if value < 0.0:
-                    value = priority[task] = draw()
-                if value > highest and not task.bit & held:
-                    highest = value
-                    best = task
-            if best is None:  # the task that should come next is blocked, or has no access left
-                self._held = 0
-                self._intend = None
-            elif best.pending >> SHIFT != self._lane or self._admit(best, enabled):
-                priority[best] = _NONE
+            free = [task for task in enabled if not task.bit & held] if held else enabled
+            if not free:  # the task that should come next is blocked, or has no access left
+                self._let_go()
+                continue
+            best = others.best(free)
+            if (
+                best.pending >> SHIFT != self._lane
+                or self._forced >> (best.pending & KIND_MASK) & 1
+                or self._admit(best, enabled)
+            ):
+                others.done(best)
                 return best
+
+    def _let_go(self) -> None:
+        """Hold nobody, and have it drawn anew whose turn it is."""
+        self._held = 0
+        self._intend = None
 
     def _admit(self, task: Task, enabled: list[Task]) -> bool:
         """Return whether a task may do its access of the lane now; hold the task if another one has to come first."""
@@ -113,15 +162,15 @@ class Surw(Drawing):
             self._held |= task.bit
             return False
         weights[task] -= 1.0
-        self._intend = None
-        self._held = 0
+        self._let_go()
         return True
 
     def _draw_task(self, enabled: list[Task]) -> Task:
         weights = self._weights
-        rest = self._draw() * sum(weights[task] for task in enabled)
-        drawn = enabled[0]
-        for task in enabled:
+        able = [task for task in enabled if task.pending & KIND_MASK != YIELD] or enabled
+        rest = self._draw() * sum(weights[task] for task in able)
+        drawn = able[0]
+        for task in able:
             if weights[task]:
                 drawn = task
                 rest -= weights[task]
@@ -137,8 +186,6 @@ class Surw(Drawing):
         parent = task.parent
         if parent is None or name not in self._parents:
             return
-        if parent not in weights:
-            self._meet(parent)
         before = weights[parent]
         if self._intend is parent and weight and self._draw() * before < weight:
             self._intend = task

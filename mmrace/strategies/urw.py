@@ -29,13 +29,17 @@ def subtrees(own: Mapping[str, float], parents: Mapping[str, str]) -> dict[str, 
     return whole
 
 
-class _Weights(dict[Task, float]):
-    """Weights by task.  A new task's weight is taken from its parent, which stood for both."""
+class Weights(dict[Task, float]):
+    """Weights by task.  A new task's weight is taken from its parent, which stood for both.
 
-    __slots__ = ("_parents", "_whole")
+    Args: draw: the stream of the run.  profile: what a run does.
+    """
 
-    def __init__(self, profile: Profile) -> None:
+    __slots__ = ("_draw", "_parents", "_whole")
+
+    def __init__(self, draw: Draw, profile: Profile) -> None:
         super().__init__()
+        self._draw = draw
         self._whole = subtrees(profile.ops, profile.parents)
         self._parents = profile.parents
 
@@ -46,6 +50,30 @@ class _Weights(dict[Task, float]):
             self[task.parent] = max(1.0, self[task.parent] - weight)
         self[task] = weight
         return weight
+
+    def best(self, tasks: list[Task]) -> Task:
+        """Return one of these tasks, drawn by weight."""
+        while True:
+            met = len(self)
+            total = 0.0
+            for task in tasks:
+                total += self[task]
+            if len(self) == met:
+                break  # a new task takes weight from its parent, which may be in the sum already: add up again
+        best = tasks[0]
+        if len(tasks) > 1:
+            rest = self._draw() * total
+            for best in tasks:
+                rest -= self[best]
+                if rest < 0.0:
+                    break
+        return best
+
+    def done(self, task: Task) -> None:
+        """Count an op of a task."""
+        left = self[task]
+        if left > 1.0:
+            self[task] = left - 1.0
 
 
 class Urw(Drawing):
@@ -60,30 +88,14 @@ class Urw(Drawing):
 
     def __init__(self, draw: Draw, profile: Profile) -> None:
         super().__init__(draw)
-        self._weights = _Weights(profile)
+        self._weights = Weights(draw, profile)
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return a task, drawn by weight."""
         if running.pending & KIND_MASK == _CHOOSE and running.on:
             return running
-        weights = self._weights
-        while True:
-            met = len(weights)
-            total = 0.0
-            for task in enabled:
-                total += weights[task]
-            if len(weights) == met:
-                break  # a new task takes weight from its parent, which may be in the sum already: add up again
-        best = enabled[0]
-        if len(enabled) > 1:
-            rest = self._draw() * total
-            for best in enabled:
-                rest -= weights[best]
-                if rest < 0.0:
-                    break
-        left = weights[best]
-        if left > 1.0:
-            weights[best] = left - 1.0
+        best = self._weights.best(enabled)
+        self._weights.done(best)
         return best
 
 

@@ -36,9 +36,10 @@ def files(numbers: Iterable[int], seed: int, folder: Path) -> Iterator[tuple[int
     made = {name: Mutator(of_format, seed, hostile) for name, of_format in seeds().items()}
     for i in numbers:
         name = turns[i % len(turns)]
-        path = folder / f"{name}.json"
+        path = folder / f"{name}-{i}.json"  # what was read under a name may be kept
         path.write_bytes(made[name].mutant(i))
         yield i, name, path
+        path.unlink()
 
 
 def fuzz(numbers: Iterable[int], seed: int, folder: Path, keep: Path | None = None) -> Iterator[tuple[Told, float]]:

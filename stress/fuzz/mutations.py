@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 CHANGES_MAX = 4
@@ -96,10 +97,9 @@ class Mutator:
         # the header and the tail have nearly all of the fields
         at = 0 if whole else draw.choice((0, len(lines) - 1, draw.randrange(len(lines))))
         try:
-            document = json.loads(content if whole else lines[at])
-        except (ValueError, RecursionError):
+            changed = _text(self._changed(draw, json.loads(content if whole else lines[at])))
+        except (ValueError, RecursionError):  # it was changed already, and is no JSON any more, or too deep for Python
             return self._bytes(draw, content)
-        changed = _text(self._changed(draw, document))
         if whole:
             return changed
         lines[at] = changed
@@ -113,16 +113,19 @@ class Mutator:
         holder, key = draw.choice(places)
         if draw.random() < 0.3:  # a field that stands high is one of few
             holder, key = draw.choice([place for place in places if place[0] is document] or places)
-        what = draw.randrange(10)
+        alike = [value for other, place in places if type(value := other[place]) is type(holder[key])]
+        what = draw.randrange(16)
         if what == 0:
             del holder[key]
         elif what == 1:
             other, place = draw.choice(places)
-            holder[key], other[place] = other[place], holder[key]
+            holder[key], other[place] = deepcopy(other[place]), deepcopy(holder[key])
         elif what == 2 and isinstance(holder, dict):
             holder[draw.choice(self.texts)] = holder.pop(key)
         elif what == 3 and isinstance(holder, list):
             holder.insert(draw.randrange(len(holder) + 1), self._value(draw, holder[key], document))
+        elif what < 9:  # wrong, and of the right shape
+            holder[key] = deepcopy(draw.choice(alike))  # or it would be inside itself
         else:
             holder[key] = self._value(draw, holder[key], document)
         return document

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from mmrace.history import rates
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
-from mmrace.runtime.errors import EXIT_NONDETERMINISM, EXIT_OF, EXIT_PASS, EXIT_USAGE, UsageError
+from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_NONDETERMINISM, EXIT_OF, EXIT_PASS, EXIT_USAGE, UsageError
 from mmrace.runtime.visible import visible
 
 WORD_OF = {code: word for word, code in EXIT_OF.items()}
@@ -80,7 +81,22 @@ def _breach(code: int, out: str) -> str:
     return "" if code in (EXIT_USAGE, EXIT_NONDETERMINISM, *WORD_OF) else f"exit code {code}"
 
 
-def kept(path: Path) -> Told:
+def function(name: str, read: Callable[[Path], None]) -> Reader:
+    """Return the reader that is a function, which may raise UsageError and nothing else."""
+
+    def told(path: Path) -> Told:
+        try:
+            read(path)
+        except UsageError as error:
+            return Told(name, EXIT_USAGE, "", str(error))
+        except Exception:
+            return Told(name, EXIT_INTERNAL, "a traceback", traceback.format_exc())
+        return Told(name, EXIT_PASS, "", "")
+
+    return told
+
+
+def keep(path: Path) -> None:
     """Save a finding where a folder with this summary has its name already."""
     folder = path.with_name("findings")
     shutil.rmtree(folder, ignore_errors=True)
@@ -88,16 +104,13 @@ def kept(path: Path) -> Told:
     shutil.copyfile(path, folder / FINDING.signature / "summary.json")
     spec = RunSpec("mine.py:main", engine="gate", maker="function", digest="0123", seed=1)
     saved = FindingStore(folder).save(RunResult(spec, "FAIL", [FINDING]))[FINDING.signature]
-    return Told("finding kept", EXIT_PASS, "" if saved.folder else f"not saved: {saved.error}", "")
+    if not saved.folder:
+        raise RuntimeError(saved.error)
 
 
-def measured(path: Path) -> Told:
+def measured(path: Path) -> None:
     """Read rates of canaries."""
-    try:
-        rates.read(path)
-    except UsageError as error:
-        return Told("rates", EXIT_USAGE, "", str(error))
-    return Told("rates", EXIT_PASS, "", "")
+    rates.read(path)
 
 
 READERS: dict[str, tuple[Reader, ...]] = {
@@ -108,7 +121,7 @@ READERS: dict[str, tuple[Reader, ...]] = {
     ),
     "workload": (command("workload", "run", "recorded", "--engine", "fiber", "--workload", "FILE"),),
     "corpus": (command("corpus", "run", "async-vs-commit", *RUN, "--strategy", "feedback:corpus=FILE,index=1"),),
-    "summary": (kept,),
-    "rates": (measured,),
+    "summary": (function("finding kept", keep),),
+    "rates": (function("rates", measured),),
 }
 """Format -> its readers."""

@@ -193,7 +193,7 @@ def main() -> int:
         bad += bool(breaches)
         said = next((line for line in ended.err.splitlines() if "mmrace" in line), "") or _last(ended.err)
         last = _last(ended.out) or _last(ended.err)
-        told = [said.strip()] if said.strip() != last else []
+        told = [said.strip()] if said.strip() not in ("", last) else []
         words = "; ".join([*told, f"last line `{last[:120]}`", *breaches]).replace(ESCAPE, "ESC").replace("|", BAR)
         print(
             f"| {condition.name.replace('|', BAR)} | `{' '.join(condition.words)}` | {ended.code} | {words} |",

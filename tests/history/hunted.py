@@ -20,16 +20,16 @@ SEARCHED = 240  # seeds that a search tries: the rarest of them is found in some
 KEPT = 3  # of those that found it
 
 HUNTED: dict[str, tuple[int, ...]] = {
-    "double-put": (103, 156, 157),
-    "lost-get": (156, 193, 18),
-    "lost-put": (103, 162, 9),
-    "forgotten-wake": (215, 59, 173),
-    "unlock-by-stranger": (222, 205, 72),
-    "copy-after-unlock": (12, 42, 54),
-    "async-backout": (53, 61, 138),
-    "async-locks-after-thaw": (196, 94, 124),
-    "no-freeze": (226, 58, 190),
-    "commit-no-flush": (100, 5, 62),
+    "double-put": (14, 107, 98),
+    "lost-get": (155, 171, 213),
+    "lost-put": (149, 107, 34),
+    "forgotten-wake": (35, 47, 56),
+    "unlock-by-stranger": (185, 31, 95),
+    "copy-after-unlock": (171, 62, 104),
+    "async-backout": (101, 20, 151),
+    "async-locks-after-thaw": (98, 28, 64),
+    "no-freeze": (42, 190, 58),
+    "commit-no-flush": (47, 104, 198),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -169,3 +170,20 @@ def test_numbers_read_well() -> None:
     assert (count(1234567), share(1, 8), share(0, 0)) == ("1,234,567", "12.5 %", "-")
     assert [duration(seconds) for seconds in (3600, 30600, 86399.9)] == ["1 h 00 min", "8 h 30 min", "24 h 00 min"]
     assert (size(3 << 19), duration(59.94), duration(61.2)) == ("1.5 MiB", "59.9 s", "1 min 01 s")
+
+
+def test_a_free_finding_says_that_its_command_makes_another_run_and_how_often_it_hits() -> None:
+    hit = Hit(FINDING, SPEC, "main", 3, Saved("kept/abc"), times=3)
+    lines = finding_text(hit, 80).splitlines()
+    assert lines[-2] == f"  repeat: {SPEC.command()}"
+    assert lines[-1].endswith("engine free never runs twice alike: hit rate about 0.037 (3 of 80 runs of alpha)")
+    assert finding_text(hit).endswith("never runs twice alike: hit rate unknown")
+    controlled = Hit(FINDING, replace(SPEC, engine="gate"), "main", 3, Saved("kept/abc"))
+    assert "another run" not in finding_text(controlled, 80)
+
+
+def test_the_rate_of_a_finding_counts_the_runs_of_its_program() -> None:
+    result = failed()
+    (first, *_) = result.hits.values()
+    assert result.runs_like(first) == result.scenarios[first.spec.program].runs > 0
+    assert result.runs_like(Hit(FINDING, RunSpec("never-run"), "main", 0)) == 0

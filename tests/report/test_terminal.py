@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
+from rich.highlighter import ReprHighlighter
 from rich.markup import escape
 
 from mmrace.report.terminal import Screen, conclude, say, table
@@ -56,3 +57,14 @@ def test_text_for_people_is_printed_as_it_is(text: str) -> None:
     console, out = screen()
     say(console, text)
     assert out.getvalue() == text + "\n"
+
+
+def test_no_pattern_looks_for_what_to_highlight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's patterns take minutes on a name of some ten thousand letters."""
+    monkeypatch.setattr(ReprHighlighter, "highlight", None)
+    console, out = screen(terminal=True)
+    made = table("t", "first")
+    made.add_row("../" * 20_000)
+    console.print(made)
+    console.print("../" * 20_000)
+    assert "../" in out.getvalue()

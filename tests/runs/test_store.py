@@ -19,7 +19,7 @@ from mmrace.runs import store as store_
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runs.store import FindingStore, Saved, harness_finding
 from mmrace.runtime.record import Record
-from mmrace.version import VERSION
+from mmrace.version import __version__
 from tests.search.campaign.stand_ins import record_of
 
 SPEC = RunSpec("alpha", (("pages", 2),), "", "gate", "random", "off", 77)
@@ -130,6 +130,24 @@ def test_a_controlled_record_takes_the_place_of_a_free_one_which_stays_as_a_hit(
     assert [path.name for path in tmp_path.iterdir()] == ["s1"]
 
 
+def test_a_hit_that_comes_while_a_folder_gives_way_is_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FindingStore(tmp_path)
+    store.save(failed("s1", spec=FREE))
+    real = os.rename
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", real)
+        FindingStore(tmp_path).save(failed("s1", spec=replace(FREE, seed=4)))  # another worker's, at the last moment
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    assert not saved_of(store, "s1").before
+    lines = (tmp_path / "s1" / "hits.jsonl").read_text().splitlines()
+    assert [json.loads(line)["seed"] for line in lines] == [4, 3]
+
+
 def test_a_free_record_never_takes_the_place_of_a_controlled_one(tmp_path: Path) -> None:
     store = FindingStore(tmp_path)
     store.save(failed("s1"))
@@ -140,7 +158,7 @@ def test_a_free_record_never_takes_the_place_of_a_controlled_one(tmp_path: Path)
 def test_a_finding_says_when_it_was_kept_and_by_which_mmrace(tmp_path: Path) -> None:
     FindingStore(tmp_path).save(failed("s1"))
     facts = json.loads((tmp_path / "s1" / "summary.json").read_text())
-    assert facts["mmrace"] == VERSION and facts["date"] == facts["since"]
+    assert facts["mmrace"] == __version__ and facts["date"] == facts["since"]
     assert datetime.fromisoformat(facts["date"]).tzinfo is UTC
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace.runtime.errors import LISTED_MAX, UsageError, unknown
+from mmrace.runtime.errors import LISTED_MAX, SHOWN_MAX, NondeterminismError, UsageError, unknown
 from mmrace.runtime.noise import Noise
 
 MANY = [f"name-{i}" for i in range(LISTED_MAX + 1)]
@@ -14,6 +14,14 @@ def test_a_usage_error_says_what_was_expected_what_came_where_and_what_to_try() 
     error = UsageError(expected="a number", got="x", where="--seed", try_="--seed 1")
     assert str(error) == "--seed: expected a number, got 'x'; try: --seed 1"
     assert str(UsageError(expected="a number", got="x")) == "expected a number, got 'x'"
+
+
+def test_a_value_without_end_is_told_in_a_message_that_has_one() -> None:
+    error = UsageError(expected="a number", got="x" * 10**6, where="y" * 10**6)
+    assert len(str(error)) < 3 * SHOWN_MAX
+    assert "(1,000,002 characters)" in str(error)
+    assert (error.got, error.where) == ("x" * 10**6, "y" * 10**6)
+    assert len(str(NondeterminismError(1, "x" * 10**6, "y" * 10**6))) < 3 * SHOWN_MAX
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime import sites
+from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import Kind
+from mmrace.runtime.strategy import RoundRobin
 from tests.runtime.contended import contended
 from tests.runtime.engines import Outcome, Setup, box, free, gate, walk
 
@@ -158,6 +160,45 @@ def test_an_op_in_a_comprehension_stands_in_the_function_around_it(tmp_path: Pat
     assert names_of(load(tmp_path, COMPREHENSIONS)) == [
         "look_at_all:read", inner, outer, condition, outer, condition, outer,
     ]  # fmt: skip
+
+
+FALLING = """
+def fall(page):
+    raise_ = [0][1:]
+    return [[{0: raise_[i] for i in range(1)} for _ in range(1)] for _ in range(1)]
+
+
+def fall_in_lambda(page):
+    return [(lambda: [][0])() for _ in range(1)]
+
+
+def fall_in_class(page):
+    class Inner:
+        found = [[][0] for _ in (1,)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "named"),
+    [
+        ("fall", "fall"),
+        ("fall_in_lambda", "fall_in_lambda.<locals>.<lambda>"),
+        ("fall_in_class", "fall_in_class.<locals>.Inner"),
+    ],
+)
+def test_a_crash_in_a_comprehension_is_one_of_the_function_around_it(function: str, named: str, tmp_path: Path) -> None:
+    model = load(tmp_path, FALLING)
+    engine = GateEngine(RoundRobin())
+    engine.run(lambda: vars(model)[function](box()))
+    assert (engine.end["how"], engine.end["detail"]["function"]) == ("crash", named)
+
+
+def test_comprehensions_that_read_alike_stand_in_their_own_functions(tmp_path: Path) -> None:
+    """Code objects of the same text at the same line are equal, whatever file and function they are of."""
+    source = "def {0}(page):\n    return [page.words.read(i) for i in range(2)]\n\n\ndef play(page):\n    {0}(page)\n"
+    models = [load(tmp_path, source.format(name)) for name in ("look", "peek")]
+    for _ in range(2):
+        assert [names_of(model) for model in models] == [["look:read"] * 2, ["peek:read"] * 2]
 
 
 def test_no_site_is_inside_the_runtime_or_outside_the_model(run: Setup) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from itertools import permutations, product
-from math import factorial
+from math import factorial, perm
 
 from tests.strategies.programs import Op, Order, Plan
 
@@ -75,14 +75,14 @@ def pos(plan: Plan) -> Chances:
 
 
 def pct(plan: Plan, depth: int, k: int) -> Chances:
-    """PCT: every order of first priorities, every tuple of change points; points are counted where two are enabled."""
+    """PCT: every order of first priorities, every tuple of different change points, counted where two are enabled."""
     found: Counter[Order] = Counter()
     n = len(plan)
     for ranks in permutations(range(n)):
-        for changes in product(range(1, k + 1), repeat=depth - 1):
+        for changes in permutations(range(1, k + 1), depth - 1):
             priority = [depth + rank for rank in ranks]
             found[_by_priority(plan, priority, depth, changes)] += 1
-    total = factorial(n) * k ** (depth - 1)
+    total = factorial(n) * perm(k, depth - 1)
     return {order: Fraction(count, total) for order, count in found.items()}
 
 

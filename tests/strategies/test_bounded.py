@@ -14,7 +14,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.errors import InternalError
-from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.kinds import KIND_MASK, OF_LIFE, Kind
 from mmrace.strategies import preemption, registry
 from mmrace.strategies.bounded import Walk
 from mmrace.strategies.contract import Systematic
@@ -94,8 +94,15 @@ def delays(enabled: tuple[int, ...], last: int, yields: bool, picked: int) -> in
     return skipped
 
 
-def count(threads: Threads, cost: Cost, value_cost: int = 1) -> dict[int, int]:
-    """Count the schedules of each cost."""
+LIFE = frozenset({"begin", "exit", "spawn", "join", "choose"})
+
+
+def count(threads: Threads, cost: Cost, value_cost: int = 1, life: bool = True) -> dict[int, int]:
+    """Count the schedules of each cost.
+
+    Args: life: what a task does to its own life is a place to switch like others; else it is done at once where another
+    task could go on too, and whoever ran before that still counts as the last.
+    """
     full = [(("begin", 0), *ops, ("exit", 0)) for ops in threads]
 
     @cache
@@ -112,17 +119,19 @@ def count(threads: Threads, cost: Cost, value_cost: int = 1) -> dict[int, int]:
         if not enabled:
             return Counter({0: 1})
         total: Counter[int] = Counter()
+        first = [] if life or len(enabled) == 1 else [i for i in enabled if full[i][at[i]][0] in LIFE][:1]
         yields = at[last] < len(full[last]) and full[last][at[last]][0] == "yield"
-        for i in enabled:
+        for i in first or enabled:
             name, n = full[i][at[i]]
             holders = list(owners)
             if name == "lock":
                 holders[n] = i
             elif name == "unlock":
                 holders[n] = None
-            after = rest((*at[:i], at[i] + 1, *at[i + 1 :]), tuple(holders), i)
+            after = rest((*at[:i], at[i] + 1, *at[i + 1 :]), tuple(holders), last if first else i)
             for value in range(n if name == "choose" else 1):
-                price = cost(tuple(enabled), last, yields, i) + value_cost * min(value, 1)
+                price = 0 if first else cost(tuple(enabled), last, yields, i)
+                price += value_cost * min(value, 1)
                 for spent, ways in after.items():
                     total[spent + price] += ways
         return total
@@ -184,15 +193,15 @@ def test_each_bound_adds_the_schedules_of_that_cost(
 ) -> None:
     walk = make(ALL)
     new = [schedule_of(outcome) for outcome in runs(walk, program(threads)) if walk.last_is_new]
-    assert walk.new == dict.fromkeys(range(max(walk.new) + 1), 0) | count(threads, cost)
+    assert walk.new == dict.fromkeys(range(max(walk.new) + 1), 0) | count(threads, cost, life=False)
     assert walk.exhausted
     assert len(set(new)) == len(new) == sum(walk.new.values())
 
 
 def test_preemption_counts_are_those_of_words_by_how_often_a_block_is_cut() -> None:
-    """Main does 2 ops behind its spawn, the other task 3: the words of aabbb, behind the spawn as an a."""
+    """Main reads twice behind its spawn, the other task 3 times: the words of aabbb, behind the spawn as an a."""
     walk = PreemptionBounded(ALL)
-    assert len(list(runs(walk, program(((("spawn", 1), READ), (READ,)))))) == walk.runs
+    assert len(list(runs(walk, program(((("spawn", 1), READ, READ), (READ,) * 3))))) == walk.runs
     assert walk.new == Counter(_cuts("a" + word) for word in _words("aabbb")) == {0: 1, 1: 2, 2: 4, 3: 2, 4: 1}
 
 
@@ -212,15 +221,16 @@ def test_delay_bound_0_is_one_schedule_and_no_task_is_preempted_in_it(threads: T
     [outcome] = runs(walk, program(threads))
     assert (walk.new, walk.exhausted) == ({0: 1}, False)
     events, masks = outcome.record.events, outcome.record.masks
-    for step in range(1, len(events)):
-        before = events[step - 1][0]
+    places = [step for step, (_, op, *_) in enumerate(events) if not OF_LIFE >> (op & KIND_MASK) & 1]
+    for last, step in pairwise(places):
+        before = events[last][0]
         if events[step][0] != before and masks[step] >> before & 1:
             assert next(op for task, op, *_ in events[step:] if task == before) & KIND_MASK == Kind.YIELD
 
 
 def test_a_walk_ends_at_its_last_bound_and_says_that_more_is_left() -> None:
     walk = PreemptionBounded(1)
-    assert sum(1 for _ in runs(walk, program(PROGRAMS["three"]))) == walk.runs > sum(walk.new.values())
+    assert sum(1 for _ in runs(walk, program(PROGRAMS["reads"]))) == walk.runs > sum(walk.new.values())
     assert (sorted(walk.new), walk.exhausted, walk.next()) == ([0, 1], False, None)
 
 
@@ -239,6 +249,39 @@ def test_every_combination_of_chosen_values_is_run() -> None:
         found = [outcome.notes("values")[0] for outcome in runs(walk, main) if walk.last_is_new]
         assert sorted(found) == sorted(everything)
     assert walk.new == {0: 1, 1: 3, 2: 2}
+
+
+@pytest.mark.parametrize("make", [PreemptionBounded, DelayBounded])
+def test_a_walk_switches_nowhere_but_where_tasks_can_meet(make: type[Walk]) -> None:
+    """Three tasks of one op each, spawned and joined: as many schedules as orders of those ops."""
+
+    def main() -> None:
+        words = box().words
+        for task in [rt.spawn(words.write, 0, value, cpu=value) for value in (1, 2, 3)]:
+            rt.join(task)
+
+    walk = make(ALL)
+    assert sum(1 for _ in runs(walk, main) if walk.last_is_new) == 6
+    assert walk.exhausted
+
+
+@pytest.mark.parametrize("make", [PreemptionBounded, DelayBounded])
+def test_a_walk_lets_a_daemon_run_before_and_after_the_end(make: type[Walk]) -> None:
+    """The run does not wait for the daemon: it did nothing, one of its writes, or both."""
+
+    def main() -> None:
+        shared = box()
+
+        def idles() -> None:
+            shared.words.write(0, 1)
+            shared.words.write(0, 2)
+
+        rt.spawn(idles, cpu=1, daemon=True)
+        rt.schedule()
+
+    walk = make(ALL)
+    done = {sum(kind == Kind.WRITE for _, kind, *_ in outcome.ops()) for outcome in runs(walk, main)}
+    assert done == {0, 1, 2}
 
 
 def lost_update() -> None:
@@ -320,7 +363,8 @@ def wild(change: Callable[[Box, float], object]) -> Program:
 
         def work() -> None:
             change(shared, draw())
-            shared.y = 1
+            for value in range(3):
+                shared.y = value
 
         for cpu in (1, 2):
             rt.spawn(work, name=f"worker{cpu}", cpu=cpu)

@@ -104,6 +104,11 @@ def test_searches_say_how_far_they_got() -> None:
         for value in (1, 2):
             rt.spawn(shared.words.write, 0, value, cpu=None)
 
+    def longer() -> None:
+        shared = box()
+        for value in (1, 2, 3):
+            rt.spawn(shared.words.write, 0, value, cpu=None)
+
     *under_way, end = walk(Dpor(), main, 100)
     assert under_way and {(now.exhausted, now.new, now.bound, now.reduced) for now in under_way[:-1]} == {
         (False, True, None, True)
@@ -112,7 +117,7 @@ def test_searches_say_how_far_they_got() -> None:
     *under_way, end = walk(Enumerate(), main, 10_000)
     assert under_way and {now.exhausted for now in under_way} == {False}
     assert (end.exhausted, end.bound, end.reduced) == (True, 0, False)
-    found = list(walk(DelayBounded(1), main, 10_000))
+    found = list(walk(DelayBounded(1), longer, 10_000))
     assert [now.bound for now in found] == sorted(now.bound for now in found if now.bound is not None)
     assert (found[-1].exhausted, found[-1].bound) == (False, 1)
     assert False in [now.new for now in found]  # the schedule of bound 0 comes again at bound 1

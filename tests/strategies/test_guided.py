@@ -62,7 +62,7 @@ def test_the_program_that_made_the_record_does_the_same_again(seed: int) -> None
     outcome, guided = follow(record, program())
     assert outcome.record.events == record.events
     assert outcome.record.masks == record.masks
-    assert guided.followed == preemptions_of(record)
+    assert guided.turned == preemptions_of(record)
 
 
 def test_the_default_schedule_has_no_turning_point() -> None:
@@ -126,7 +126,7 @@ def test_an_edited_program_is_guided_as_far_as_it_goes_and_ends(seed: int) -> No
     for changed in (program(edited=True), program(renamed=True), program(edited=True, renamed=True)):
         outcome, guided = follow(record, changed)
         assert outcome.how == "finished"
-        assert set(guided.followed) <= set(preemptions_of(record))
+        assert set(guided.turned) <= set(preemptions_of(record))
 
 
 def test_a_preemption_survives_an_edit_elsewhere() -> None:
@@ -157,7 +157,7 @@ def test_a_preemption_survives_an_edit_elsewhere() -> None:
 def test_a_target_that_cannot_go_on_is_passed_over() -> None:
     guided = Guided([Preemption("a", "both:mutex_lock", 1, "main"), Preemption("a", "BEGIN", 1, "nobody")])
     assert fiber(abba, guided, sites=True).how == "finished"
-    assert guided.followed == []
+    assert guided.turned == []
 
 
 def test_a_value_that_is_out_of_range_is_the_ordinary_one() -> None:

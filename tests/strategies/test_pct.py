@@ -6,12 +6,13 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import permutations, product
 
 import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.errors import UsageError
-from mmrace.strategies.pct import DEPTH_MAX, Pct
+from mmrace.strategies.pct import DEPTH_MAX, distinct
 from tests.strategies import exact
 from tests.strategies.chances import FALSE_ALARM, as_few, as_uneven
 from tests.strategies.programs import (
@@ -25,7 +26,6 @@ from tests.strategies.programs import (
     orders,
     play,
     profile,
-    profile_of,
     run,
     sampler,
     stream,
@@ -127,7 +127,7 @@ def test_pct_counts_no_choice_as_a_point() -> None:
     found = 0
     for seed in range(RUNS):
         strategy = sampler("pct:depth=2").strategy(stream("choices", seed), profile({}, points=k))
-        found += order_of(run(main, strategy))[choices:] == (0, 1, 1, 0)
+        found += order_of(run(main, strategy, trimmed=False))[choices:] == (0, 1, 1, 0)
     assert as_few(found, RUNS, Fraction(1, 2 * k)) > FALSE_ALARM
 
 
@@ -189,7 +189,7 @@ def test_pct_puts_a_new_task_at_a_uniformly_random_place() -> None:
     assert as_uneven(counts, expected) > FALSE_ALARM
 
 
-def test_pct_draws_its_depth_uniformly_unless_it_is_given() -> None:
+def test_pct_draws_its_depth_uniformly_from_two_on_unless_it_is_given() -> None:
     counts: Counter[int] = Counter()
     for seed in range(RUNS):
         drawn: list[float] = []
@@ -199,22 +199,18 @@ def test_pct_draws_its_depth_uniformly_unless_it_is_given() -> None:
             drawn.append(source())
             return drawn[-1]
 
-        sampler("pct").strategy(draw, profile_of(TWO))
+        sampler("pct").strategy(draw, profile({}, points=100))
         counts[len(drawn)] += 1  # the depth, and depth - 1 changes
-    expected = dict.fromkeys(range(1, DEPTH_MAX + 1), Fraction(1, DEPTH_MAX))
+    expected = dict.fromkeys(range(2, DEPTH_MAX + 1), Fraction(1, DEPTH_MAX - 1))
     assert as_uneven(counts, expected) > FALSE_ALARM
 
 
-def test_changes_on_the_same_point_demote_one_task_each() -> None:
-    # both changes on point 2: the first task falls, so does the other, and below it: the first goes on
-    draws = iter((0.5, 0.5, 0.9, 0.1))
-    strategy = Pct(draws.__next__, 3, 2)
-    first, *rest = order_of(run(play(TWO), strategy))
-    assert rest == [first, first, *[1 - first] * 3]
-    # one change only, for comparison
-    draws = iter((0.5, 0.9, 0.1))
-    first, *rest = order_of(run(play(TWO), Pct(draws.__next__, 2, 2)))
-    assert rest == [*[1 - first] * 3, first, first]
+@pytest.mark.parametrize(("count", "k"), [(3, 4), (2, 2), (9, 4)])
+def test_no_two_changes_fall_on_one_point_and_all_orders_of_points_are_as_likely(count: int, k: int) -> None:
+    fewer = min(count, k)
+    sides = [[(i + 0.5) / (k - place) for i in range(k - place)] for place in range(fewer)]
+    drawn = Counter(tuple(distinct(iter(draws).__next__, count, k)) for draws in product(*sides))
+    assert drawn == dict.fromkeys(permutations(range(1, k + 1), fewer), 1)
 
 
 def test_a_negative_depth_is_refused() -> None:

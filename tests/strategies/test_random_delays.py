@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain, repeat
+
 import pytest
 
 from mmrace import runtime as rt
@@ -9,7 +12,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.strategies.random_delays import RandomDelays
 from tests.strategies import exact
 from tests.strategies.chances import FALSE_ALARM, as_uneven
-from tests.strategies.programs import Plan, R, W, cells, order_of, orders, play, run, sampler, stream
+from tests.strategies.programs import Plan, R, W, cells, order_of, orders, play, profile, run, sampler, stream
 
 RUNS = 2000
 
@@ -23,6 +26,19 @@ THREE: Plan = ((W(),) * 2, (R(),) * 2, (W(1),))
 def test_random_delays_draws_each_order_with_its_exact_chance(plan: Plan, bound: int) -> None:
     counts = orders(f"random-delays:bound={bound}", plan, RUNS)
     assert as_uneven(counts, exact.delays(plan, bound, 5)) > FALSE_ALARM
+
+
+@pytest.mark.parametrize(("tasks", "bound"), [(2, 3), (8, 8)])
+def test_the_bound_grows_with_the_tasks_unless_it_is_given(tasks: int, bound: int) -> None:
+    """The number of delays is drawn first, and each takes one draw more."""
+    shown = profile(dict.fromkeys(map("t{}".format, range(tasks)), 5), points=20)
+    counts: Counter[int] = Counter()
+    for place in range(bound):
+        draws = chain([(place + 0.5) / bound], repeat(0.5))
+        drawn: list[float] = []
+        sampler("random-delays").strategy(lambda draws=draws, drawn=drawn: drawn.append(0.5) or next(draws), shown)  # type: ignore[misc]
+        counts[len(drawn) - 1] += 1
+    assert counts == dict.fromkeys(range(1, bound + 1), 1)
 
 
 def test_without_a_delay_nobody_is_preempted() -> None:
@@ -46,4 +62,4 @@ def test_a_yield_gives_the_turn_away() -> None:
 
 def test_a_bound_below_one_is_refused() -> None:
     with pytest.raises(UsageError, match="bound"):
-        sampler("random-delays:bound=0")
+        sampler("random-delays:bound=-1")

@@ -87,7 +87,7 @@ def test_a_text_is_a_name_and_options() -> None:
         ("pct:depth=two", ["a number for depth"]),
         ("pct:depth=-1", ["a depth >= 1"]),
         ("round-robin:turn=0", ["a turn >= 1"]),
-        ("random-delays:bound=0", ["a bound >= 1"]),
+        ("random-delays:bound=-1", ["a bound >= 1"]),
         ("portfolio:depth=3", ["an option of portfolio", "got 'depth'"]),
         ("feedback:corpses=1", ["did you mean corpus?"]),
         ("feedback:index=-1", ["an index of 0 or more"]),
@@ -125,9 +125,9 @@ def test_a_sampler_is_no_walk() -> None:
 
 
 def test_a_mix_gives_its_members_in_turn_or_by_the_seed_of_a_single_run() -> None:
-    assert [registry.member_by_turn("portfolio", turn) for turn in range(3)] == ["pos", "surw", "pct"]
-    seed = 3 + 5 * len(portfolio.MEMBERS)
-    assert registry.member_by_seed("portfolio", seed) == portfolio.MEMBERS[3]
+    assert [registry.member_by_turn("portfolio", turn) for turn in range(3)] == list(portfolio.TURNS[:3])
+    seed = 3 + 5 * len(portfolio.TURNS)
+    assert registry.member_by_seed("portfolio", seed) == portfolio.TURNS[3]
     for text in ("pct:depth=3", "gone:by=1", "dpor"):
         assert registry.member_by_turn(text, 1) == registry.member_by_seed(text, 1) == text
 

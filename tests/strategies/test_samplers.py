@@ -9,11 +9,14 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.gate import GateEngine
+from mmrace.runtime.kinds import KIND_MASK, OF_LIFE
+from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
+from mmrace.runtime.task import Task
 from mmrace.strategies import registry
 from mmrace.strategies.contract import LaneUse, Profile
 from mmrace.strategies.feedback import Corpus, Tape
 from mmrace.strategies.feedback import stream as tape
-from mmrace.strategies.portfolio import MEMBERS, member
+from mmrace.strategies.portfolio import MEMBERS, TURNS, member
 from tests.strategies import programs
 from tests.strategies.chances import FALSE_ALARM, as_uneven
 from tests.strategies.programs import Plan, R, W, cells, lane_of_cell, order_of, play, profile, run, sampler, stream
@@ -108,12 +111,48 @@ def test_round_robin_takes_turns_and_chooses_the_ordinary_value() -> None:
 
 
 def test_the_portfolio_takes_turns_over_registered_samplers() -> None:
-    assert [member(index) for index in range(2 * len(MEMBERS))] == [*MEMBERS, *MEMBERS]
+    assert [member(index) for index in range(2 * len(TURNS))] == [*TURNS, *TURNS]
     for text in MEMBERS:
         strategy, options = registry.parse(text)
         assert strategy.kind == "sampler"
         assert sampler(text).strategy(stream(0), profile_of_busy()) is not None
         assert options == dict(strategy.options)
+
+
+def test_the_portfolio_begins_with_surw_and_gives_it_half_of_its_turns_and_random_walk_none() -> None:
+    assert TURNS[0] == "surw" and 2 * TURNS.count("surw") >= len(TURNS)
+    assert "random" not in TURNS
+
+
+class Watching(BaseStrategy):
+    """Passes everything on, and keeps whether an op of a task's life was pending."""
+
+    def __init__(self, inner: Strategy) -> None:
+        self.inner = inner
+        self.asked_of_life, self.asked_when_alone = inner.asked_of_life, inner.asked_when_alone
+        self.of_life: list[bool] = []
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return the inner strategy's task."""
+        self.of_life.append(any(OF_LIFE >> (task.pending & KIND_MASK) & 1 for task in enabled))
+        return self.inner.pick(enabled, running, step)
+
+    def attach(self, run: SteeredRun) -> None:
+        """Pass the run on."""
+        self.inner.attach(run)
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return the inner strategy's value."""
+        return self.inner.choose(task, n, step)
+
+
+@pytest.mark.parametrize("text", SAMPLERS)
+def test_only_walks_and_pos_and_urw_switch_where_a_task_begins_ends_joins_or_draws_a_value(text: str) -> None:
+    """Nobody can meet such an op; POS and URW weigh all ops."""
+    watching = Watching(sampler(text).strategy(stream("life"), profile_of_busy()))
+    run(busy, watching, trimmed=False)
+    assert watching.of_life
+    assert any(watching.of_life) == (text in ("random", "pos", "urw"))
 
 
 def test_samplers_say_whether_they_need_a_profile() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 
 import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import NOTE, SHIFT
-from mmrace.strategies.contract import LaneUse, Profile
-from mmrace.strategies.surw import NO_LANE, Surw, draw_lane
+from mmrace.runtime.strategy import Strategy
+from mmrace.strategies.contract import Draw, LaneUse, Profile
+from mmrace.strategies.random_walk import RandomWalk
+from mmrace.strategies.surw import NO_LANE, VALVE_STEPS, Surw, draw_lane
 from tests.strategies import exact
 from tests.strategies.chances import FALSE_ALARM, as_uneven
 from tests.strategies.programs import Order, Plan, Program, R, W, cells, lane_of_cell, play, profile, run, stream
@@ -168,6 +170,60 @@ def test_surw_goes_on_past_its_profile(known: int) -> None:
     by_task = {"t0": known, "t1": known}
     shown = profile({}, lanes={lane_of_cell(0): LaneUse(("t0", "t1"), 4, 4, by_task)})
     assert set(on_cell(play(plan), shown, 500)) == set(only(plan))
+
+
+class Flagged(rt.Struct):
+    """A cell, and a flag that a task spins on."""
+
+    x: rt.Field[int] = rt.shared(0)
+    flag: rt.Field[int] = rt.shared(0)
+
+
+def spins(gives_way: bool) -> Program:
+    """t0 spins until t1, which has an access of the same lane to do before, sets the flag."""
+
+    def main() -> None:
+        shared = Flagged("flagged")
+
+        def waits() -> None:
+            while not shared.flag:
+                if gives_way:
+                    rt.schedule()
+            shared.x = 1
+
+        def sets() -> None:
+            shared.x = 2
+            shared.flag = 1
+
+        rt.spawn(waits, name="t0", cpu=None)
+        rt.spawn(sets, name="t1", cpu=None)
+
+    return main
+
+
+def lengths(main: Program, make: Callable[[Draw], Strategy], runs: int) -> list[int]:
+    """Return how many ops each run had."""
+    return [len(run(main, make(stream("spins", seed)), trimmed=False).masks) for seed in range(runs)]
+
+
+def on_x(draw: Draw) -> Surw:
+    """Return SURW on the lane of `x`."""
+    lane = LaneUse(("t0", "t1"), 2, 2, {"t0": 1, "t1": 1})
+    found: list[int] = []
+    run(lambda: found.append(Flagged("flagged").base), RandomWalk(stream(0)))
+    return Surw(draw, profile({}, lanes={found[0]: lane}))
+
+
+def test_nobody_is_held_for_a_task_that_yields() -> None:
+    """A run ends with a chance of a fourth or more each time that t0 yields: 400 ops have one below 1e-9."""
+    ours, walk = lengths(spins(True), on_x, 200), lengths(spins(True), RandomWalk, 200)
+    assert max(ours) < 400
+    assert sum(ours) < 1.5 * sum(walk)
+
+
+def test_nobody_is_held_for_a_task_longer_than_to_the_valve() -> None:
+    """Each valve draws anew whose turn it is: that it is t0 that spins has a chance of one half, 25 times 3e-8."""
+    assert max(lengths(spins(False), on_x, 100)) < 25 * VALVE_STEPS
 
 
 def grid(n: int) -> Iterator[float]:

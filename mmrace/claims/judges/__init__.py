@@ -31,10 +31,14 @@ from mmrace.claims.judges import (
 )
 from mmrace.claims.judges.claim import Check, Claim, Example, Expected, Instances, Part
 from mmrace.claims.judges.scene import scene
+from mmrace.oracles.general.judgement import Fact
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 
-__all__ = ["CLAIMS", "Check", "Claim", "Example", "Expected", "Instances", "Part", "check_parts", "select"]
+__all__ = [
+    "CLAIMS", "Check", "Claim", "Example", "Expected", "Instances", "Part", "check_parts", "judge_claim", "judged",
+    "part_named", "select",
+]  # fmt: skip
 
 CLAIMS: dict[str, Claim] = {
     file.CLAIM.name: file.CLAIM
@@ -65,6 +69,41 @@ def select(names: Sequence[str]) -> tuple[Claim, ...]:
         if name not in CLAIMS:
             raise UsageError(expected=f"a claim out of {', '.join(CLAIMS)}", got=name, where="claims")
     return tuple(claim for name, claim in CLAIMS.items() if name in wanted)
+
+
+def part_named(name: str) -> Part:
+    """Return a part of a claim.  Raises UsageError."""
+    found = next((part for claim in CLAIMS.values() for part in claim.parts if part.name == name), None)
+    if found is None:
+        known = ", ".join(part.name for claim in CLAIMS.values() for part in claim.parts)
+        raise UsageError(expected=f"a part of a claim out of {known}", got=name, where="claim")
+    return found
+
+
+def judged(record: Record, part: Part) -> dict[str, Fact]:
+    """Return what one record says of a part, as JSON values: the verdict on this record alone, and what it rests on."""
+    found = check_parts(record, [part])[part.name]
+    if not found.tested:
+        verdict = "not tested"
+    elif part.exists:
+        verdict = "true" if found.times else "not shown"
+    else:
+        verdict = "false as worded" if found.times else "held"
+    example = found.example
+    return {
+        "part": part.name,
+        "verdict": verdict,
+        "tested": found.tested,
+        "times": found.times,
+        "title": "" if example is None else example.title,
+        "steps": [] if example is None else list(example.steps),
+        "facts": {} if example is None else example.facts,
+    }
+
+
+def judge_claim(record: Record, name: str) -> dict[str, Fact]:
+    """Judge a part of a claim, by its name, on one record; see `judged`.  Raises UsageError for an unknown name."""
+    return judged(record, part_named(name))
 
 
 def check_parts(record: Record, parts: Iterable[Part]) -> dict[str, Instances]:

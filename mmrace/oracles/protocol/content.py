@@ -5,14 +5,15 @@ w ended was acknowledged before the read began.  Rules, per
 word: the version was written to this block (0 is what it held at first); it is not superseded; where no
 write overlapped the read, all words of the block agree.  After sync the disk, and each page that is up to
 date, show a version that nothing superseded, the same in every word.  After a failed write of the device
-nothing is stale: the kernel loses that data, and says so.  Invariant: writes that overlapped each other may
-land in either order. Not checked: data that a page held before it was truncated or freed, metadata blocks,
-the order on the disk.
+nothing is stale or torn: the kernel loses that data, and says so; a transfer that a write(2) met half way may
+have been the last one that worked.  Invariant: writes that overlapped each other may land in either order.
+Not checked: data that a page held before it was truncated or freed, metadata blocks, the order on the disk.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
@@ -28,15 +29,17 @@ _OPEN = 1 << 62  # end of a write that has not been acknowledged
 class Block:
     """The writes to one block of one file, by the steps at which they began and ended."""
 
-    __slots__ = ("begin", "end", "floor", "running")
+    __slots__ = ("begin", "end", "floor", "running", "writer")
 
     def __init__(self) -> None:
+        self.writer: dict[object, str] = {}
         self.begin: dict[object, int] = {0: -1}
         self.end: dict[object, int] = {0: -1}
         self.floor = -1  # the latest begin of an acknowledged write: what ended before it is superseded
         self.running = 0
 
-    def write_began(self, version: object, step: int) -> None:
+    def write_began(self, version: object, step: int, writer: str) -> None:
+        self.writer[version] = writer
         self.begin[version] = step
         self.end[version] = _OPEN
         self.running += 1
@@ -46,9 +49,16 @@ class Block:
         self.running -= 1
         self.floor = max(self.floor, self.begin.get(version, -1))
 
-    def newest(self) -> list[object]:
-        """Return the versions that nothing superseded, oldest first."""
-        return [version for version, end in self.end.items() if end >= self.floor]
+    def allowed(self, floor: int) -> list[object]:
+        """Return the versions that a reader whose floor is `floor` may see, oldest first."""
+        return [version for version, end in self.end.items() if end >= floor]
+
+    def origin(self, version: object) -> str:
+        """Say who wrote a version, and at which steps."""
+        writer, begin, end = self.writer.get(version), self.begin.get(version), self.end.get(version)
+        if writer is None:
+            return "there from the start" if version in self.end else "written by nobody"
+        return f"{writer}, steps {begin} to {end}" if end != _OPEN else f"{writer}, from step {begin} on, not ended"
 
     def fault(self, version: object, floor: int) -> str:
         """Say which rule `version` breaks for a reader whose floor is `floor`, "" if none."""
@@ -70,6 +80,18 @@ class _Reading:
         self.writes = len(block.begin)
 
 
+class _Sight(NamedTuple):
+    """What was seen where.  `medium`: "" for a read; `floor`: what ended before that step is superseded."""
+
+    step: int
+    task: str
+    medium: str
+    where: tuple[str, int]
+    block: Block
+    values: list[object]
+    floor: int
+
+
 class _Audit:
     """One pass over the notes of one record."""
 
@@ -79,6 +101,7 @@ class _Audit:
         self.blocks: dict[tuple[str, int], Block] = {}
         self.readings: dict[tuple[int, str, int], _Reading] = {}
         self.checked = 0
+        self.rest = 0, ""  # step and task of the snapshot that is judged
         self.lossy = bool(record.marks.get(WRITE_ERROR))
 
     def note(self, step: int, task: int, kind: str, ino: str, number: int, rest: tuple[object, ...]) -> None:
@@ -86,7 +109,7 @@ class _Audit:
         if block is None:
             block = self.blocks[ino, number] = Block()
         if kind == "write-begin":
-            block.write_began(rest[0], step)
+            block.write_began(rest[0], step, self.record.task_name(task))
         elif kind == "write-end":
             block.write_ended(rest[0], step)
         elif kind == "read-begin":
@@ -106,44 +129,42 @@ class _Audit:
         values: list[object],
     ) -> None:
         self.checked += len(values)
-        who = self.record.task_name(task)
-        shows = f"read of block {where[1]} of inode {where[0]} shows"
+        floor = -1 if self.lossy else reading.floor
+        seen = _Sight(step, self.record.task_name(task), "", where, block, values, floor)
         for word, value in enumerate(values):
-            rule = block.fault(value, -1 if self.lossy else reading.floor)
+            rule = block.fault(value, floor)
             if rule:
-                text = f"{shows} version {value} in word {word}: {rule}"
-                self.caught(rule, text, where, block, values, who, step=step, since=reading.begin)
+                self.caught(rule, f" in word {word}", seen, since=reading.begin)
                 return
-        quiet = reading.quiet and reading.writes == len(block.begin)
+        quiet = reading.quiet and reading.writes == len(block.begin) and not self.lossy
         if quiet and len(set(values)) > 1:
-            text = f"{shows} {values} though no write overlapped it"
-            self.caught("torn", text, where, block, values, who, step=step, since=reading.begin)
+            self.caught("torn", " though no write overlapped the read", seen, since=reading.begin)
 
-    def caught(
-        self,
-        rule: str,
-        text: str,
-        where: tuple[str, int],
-        block: Block,
-        values: list[object],
-        who: str,
-        **at: int,
-    ) -> None:
-        allowed = [_plain(version) for version in block.newest()]
+    def caught(self, rule: str, how: str, seen: _Sight, **at: int) -> None:
+        """Note a finding that names where it was seen, what was shown by whom, and what was expected from whom."""
+        newest = seen.block.allowed(seen.floor)
+        shown_from, newest_from = _told(seen.block, seen.values), _told(seen.block, newest)
+        what = f"{seen.medium} after sync: block" if seen.medium else f"{seen.task}'s read of block"
         self.evidence.add(
-            rule,
-            text,
-            (who,),
-            inode=where[0],
-            block=where[1],
-            shown=[_plain(value) for value in values],
-            newest=allowed,
-            seen_by=who,
+            f"{rule} after sync" if seen.medium else rule,
+            f"{what} {seen.where[1]} of inode {seen.where[0]} shows {' and '.join(shown_from)}{how}, at step "
+            f"{seen.step}: {rule}; expected {' or '.join(newest_from)}{', in every word' * (rule == 'torn')}",
+            (seen.medium or seen.task,),
+            inode=seen.where[0],
+            block=seen.where[1],
+            step=seen.step,
+            task=seen.task,
+            shown=[_plain(value) for value in seen.values],
+            shown_from=shown_from,
+            newest=[_plain(version) for version in newest],
+            newest_from=newest_from,
+            seen_by=seen.medium or seen.task,
             **at,
         )
 
-    def at_rest(self, snap: Snapshot) -> None:
-        """Judge disk and page cache after sync."""
+    def at_rest(self, snap: Snapshot, step: int, task: str) -> None:
+        """Judge disk and page cache after sync.  Args: step, task: of the note that took the snapshot."""
+        self.rest = step, task
         for ino, blocks in snap.disk.items():
             for number, words in blocks.items():
                 if ino.isdigit():
@@ -166,23 +187,27 @@ class _Audit:
     def resting(self, medium: str, where: tuple[str, int], words: tuple[object, ...]) -> None:
         block = self.blocks.get(where) or Block()
         self.checked += len(words)
-        rules = [block.fault(word, -1 if self.lossy else block.floor) for word in words]
-        rule = next((rule for rule in rules if rule), "torn" if len(set(words)) > 1 else "")
+        floor = -1 if self.lossy else block.floor
+        rules = [block.fault(word, floor) for word in words]
+        torn = "torn" if len(set(words)) > 1 and not self.lossy else ""
+        rule = next((rule for rule in rules if rule), torn)
         if rule:
-            text = f"{medium} after sync: block {where[1]} of inode {where[0]} shows {list(words)}: {rule}"
-            self.caught(f"{rule} after sync", text, where, block, list(words), medium)
+            self.caught(rule, "", _Sight(*self.rest, medium, where, block, list(words), floor))
 
 
 def judge(record: Record) -> Judgement:
     """Judge every read, then the disk and the page cache after sync."""
     audit = _Audit(record)
+    taken = len(record.events), "main"
     for step in record.steps(NOTE):
         task, _, kind, facts = record.events[step]
         if kind in NOTES:
             audit.note(step, task, kind, str(facts[0]), int(facts[1]), facts[2:])
+        elif kind == "snapshot":
+            taken = step, record.task_name(task)
     for snap in snapshots(record):
         if snap.label == "synced":
-            audit.at_rest(snap)
+            audit.at_rest(snap, *taken)
     return audit.evidence.judgement(audit.checked, unfinished(record))
 
 
@@ -191,6 +216,11 @@ def _flat(rest: tuple[object, ...]) -> list[object]:
     if len(rest) == 1 and isinstance(rest[0], tuple | list):
         return list(rest[0])
     return list(rest)
+
+
+def _told(block: Block, versions: list[object]) -> list[str]:
+    """Name versions, each with where it comes from."""
+    return [f"version {version} ({block.origin(version)})" for version in dict.fromkeys(versions)]
 
 
 def _plain(value: object) -> int | str:

@@ -13,7 +13,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.sources import CanaryTrial
 from mmrace.search.pool.messages import Health, Job
-from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
+from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hit, Hits, Tally, Trouble, exit_code
 
 RSS_FIRST_SECONDS = 120.0  # memory is compared from minute two on, when pools and caches are full
 RSS_STEP_SECONDS = 1.0
@@ -77,6 +77,11 @@ class CampaignResult:
         for tally in self.scenarios.values():
             total.merge(tally)
         return total
+
+    def runs_like(self, hit: Hit) -> int:
+        """Return how many runs there were of the program that a finding is of, whatever their engine and noise."""
+        tally = self.twins if hit.role == "twin" else self.scenarios.get(hit.spec.program, Tally())
+        return tally.runs
 
     def marks_reached(self) -> int:
         """Return how many different marks were reached, announced by a scenario or not."""

@@ -148,6 +148,7 @@ class Explorer:
         self.sampling.learn(job, run)
         result.exercised |= run.exercised
         result.profile = result.profile or run.profile
+        result.followed = run.followed or result.followed
         if run.digest is not None:
             new = run.digest not in result.classes.seen
             result.classes.add(run.digest)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import NOTHING
 from mmrace.runs.spec import RunSpec
+from mmrace.runtime.strategy import Followed
 from mmrace.search.explore.ask import Ask
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
 from mmrace.strategies.order.classes import Classes
@@ -52,6 +53,8 @@ class Exploration:
     looks: int = 0
     """Schedules that were to look for them."""
     profile: str | None = None
+    followed: Followed | None = None
+    """How much of the schedule that its strategy was given the last run was."""
     exercised: bool = False
     """Whether some run had a point at which two tasks could go on."""
     troubles: list[Trouble] = field(default_factory=list)

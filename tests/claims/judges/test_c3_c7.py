@@ -13,6 +13,7 @@ from mmrace.runtime.record import Record
 from tests.claims.judges.played import find_deciding, records, sum_over
 from tests.claims.judges.written import Deed, Written, assert_decided, assert_undecided, migration, part
 
+RARE = 800  # seeds: C3 is refuted by one in sixty, so that all of them miss it with a chance below 1e-5 each
 LOOKUPS: dict[str, int | str] = {"idle": 0, "rounds": 6, "migrations": 3, "without": "writer,committer"}
 ALONE: dict[str, int | str] = {"idle": 0, "migrations": 3, "without": "writer,committer,reader"}
 
@@ -79,7 +80,7 @@ def test_c3_at_the_freeze_sees_a_page_that_was_freed_and_used_again() -> None:
 
 def test_c3_and_c7_are_refuted_by_explored_runs_and_by_their_files(tmp_path: Path) -> None:
     for name in ("C3", "C3n", "C7"):
-        record, found = find_deciding(name, records("sync-vs-commit", LOOKUPS))
+        record, found = find_deciding(name, records("sync-vs-commit", LOOKUPS, seeds=RARE))
         record.write(tmp_path / "run.jsonl")
         assert check_parts(Record.read(tmp_path / "run.jsonl"), [part(name)])[name] == found
 

@@ -84,7 +84,7 @@ def test_c9_is_refuted_by_a_section_that_walks_the_moved_ring(path: str) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["C8", "C8x", "C9", "C11"])
 def test_c8_c9_and_c11_hold_in_runs_with_reclaim(name: str) -> None:
-    found = sum_over(name, records("migrate-vs-reclaim", RECLAIM, seeds=40))
+    found = sum_over(name, records("migrate-vs-reclaim", RECLAIM, seeds=120))
     assert found.tested and not found.times, found
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mmrace.installed import run_one
 from mmrace.oracles.protocol import content
+from mmrace.runs.spec import RunSpec
 from tests.oracles.hand import Hand, at_rest, buffer, page, rest, slot
 from tests.oracles.verdicts import caught, passed, unknown
 
@@ -139,6 +141,75 @@ def test_content_oracle_catches_a_stale_page_after_sync() -> None:
 def test_content_oracle_does_not_judge_a_page_that_is_not_uptodate() -> None:
     snap = rest([page("page:0", flags=[], words=[8, 9])], disk={"0": [1, 1]})
     passed(content.judge(at_rest(_written(1), snap).record()))
+
+
+def _torn_on_disk() -> Hand:
+    """Two writes that overlapped each other, and a piece of each on the disk."""
+    hand = _written()
+    hand.note("writer", "write-begin", 5, 0, 1).note("other", "write-begin", 5, 0, 2)
+    hand.note("writer", "write-end", 5, 0, 1).note("other", "write-end", 5, 0, 2)
+    return _end(hand, 1, 2)
+
+
+def test_content_oracle_excuses_a_torn_block_after_a_failed_write() -> None:
+    hand = _torn_on_disk()
+    hand.marks["buffer: write error"] = 1
+    passed(content.judge(hand.record()))
+    caught(content.judge(_torn_on_disk().record()), "torn after sync")
+
+
+def test_content_oracle_excuses_a_torn_read_after_a_failed_write() -> None:
+    """The page was read again from a block whose last transfer failed."""
+    hand = _read(_torn_on_disk(), 1, 2)
+    assert [finding.rule for finding in content.judge(hand.record()).findings] == ["torn", "torn after sync"]
+    hand.marks["buffer: write error"] = 1
+    passed(content.judge(hand.record()))
+
+
+def test_content_oracle_catches_what_nobody_wrote_in_spite_of_a_failed_write() -> None:
+    hand = _end(_read(_written(1), 9, 1), 1, 1)
+    hand.marks["buffer: write error"] = 1
+    caught(content.judge(hand.record()), "never written")
+
+
+def test_a_block_whose_last_transfer_failed_may_stay_torn_in_a_run() -> None:
+    """A commit wrote the block while a write(2) changed it; the write that should have mended that was made to fail."""
+    spec = RunSpec(
+        "async-vs-commit",
+        (("errors", 1), ("idle", 10)),
+        engine="fiber",
+        strategy="urw",
+        seed=109291494060579,
+        promote="BufferHead.b_page,Page.words,Slot.page",
+    )
+    result = run_one(spec, keep_record=True)
+    assert result.record is not None and result.record.marks["buffer: write error"]
+    assert (result.verdict, result.findings) == ("PASS", [])
+    blocks = [words for blocks in result.record.final["synced"]["disk"].values() for words in blocks.values()]
+    assert any(len(set(words)) > 1 for words in blocks)
+
+
+def test_a_content_finding_names_step_task_and_both_sides() -> None:
+    finding = caught(content.judge(_end(_read(_written(1, 2), 1, 1), 2, 2).record()), "stale")
+    assert finding.title == (
+        "reader's read of block 0 of inode 5 shows version 1 (writer, steps 0 to 1) in word 0, at step 5: stale; "
+        "expected version 2 (writer, steps 2 to 3)"
+    )
+    assert (finding.facts["step"], finding.facts["task"]) == (5, "reader")
+    assert finding.facts["shown_from"] == ["version 1 (writer, steps 0 to 1)"]
+    assert finding.facts["newest_from"] == ["version 2 (writer, steps 2 to 3)"]
+
+
+def test_a_content_finding_at_rest_names_the_step_of_the_snapshot() -> None:
+    hand = _torn_on_disk()
+    hand.note("main", "snapshot", "synced")
+    finding = caught(content.judge(hand.record()), "torn after sync")
+    assert finding.title == (
+        "disk after sync: block 0 of inode 5 shows version 1 (writer, steps 0 to 2) and version 2 (other, steps 1 to "
+        "3), at step 4: torn; expected version 1 (writer, steps 0 to 2) or version 2 (other, steps 1 to 3), in every "
+        "word"
+    )
+    assert (finding.facts["step"], finding.facts["task"]) == (4, "main")
 
 
 def test_content_oracle_excuses_old_data_after_a_failed_write() -> None:
