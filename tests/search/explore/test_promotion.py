@@ -17,7 +17,7 @@ from mmrace.runs.run import run_one
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.promotion import EVERY, FIRST, LOOK, LOOKS, Promotion
 from mmrace.search.explore.result import REPLAYS
-from tests.search.explore import rare_race
+from tests.programs import rare_race
 from tests.search.explore.explorations import Notes, Watching
 
 RARE_MAX = 6_000
