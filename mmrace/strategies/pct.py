@@ -16,23 +16,10 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Drawing, Options, Profile, Profiled, Registered
+from mmrace.strategies.priorities import Priorities
 
 DEPTH_MIN, DEPTH_MAX = 2, 10  # of a drawn depth: without a change there are few orders; deeper is beyond the guarantee
 _YIELD = int(Kind.YIELD)
-
-
-class _Priorities(dict[Task, float]):
-    """Priorities by task; a new task gets a uniformly random place among the first priorities."""
-
-    __slots__ = ("_draw",)
-
-    def __init__(self, draw: Draw) -> None:
-        super().__init__()
-        self._draw = draw
-
-    def __missing__(self, task: Task) -> float:
-        value = self[task] = self._draw()
-        return value
 
 
 def distinct(draw: Draw, count: int, k: int) -> list[int]:
@@ -64,7 +51,7 @@ class Pct(Drawing):
         self._next = self._changes[-1][0] if self._changes else 0
         self._count = 0
         self._low = -float(depth)
-        self._priority = _Priorities(draw)
+        self._priority = Priorities(draw)
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the enabled task of the highest priority, after the change that is due here."""
@@ -75,20 +62,9 @@ class Pct(Drawing):
             return enabled[0]
         self._count += 1
         if self._count == self._next:
-            self._priority[self._highest(enabled)] = -float(self._changes.pop()[1])
+            self._priority[self._priority.best(enabled)] = -float(self._changes.pop()[1])
             self._next = self._changes[-1][0] if self._changes else 0
-        return self._highest(enabled)
-
-    def _highest(self, enabled: list[Task]) -> Task:
-        priority = self._priority
-        best = enabled[0]
-        highest = priority[best]
-        for task in enabled:
-            value = priority[task]
-            if value > highest:
-                highest = value
-                best = task
-        return best
+        return self._priority.best(enabled)
 
 
 def drawn_depth(draw: Draw) -> int:

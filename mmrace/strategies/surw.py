@@ -23,6 +23,7 @@ from mmrace.runtime.kinds import KIND_MASK, SHIFT, YIELD
 from mmrace.runtime.strategy import SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Drawing, Profile, Profiled, Registered
+from mmrace.strategies.priorities import Priorities
 from mmrace.strategies.urw import Weights, subtrees
 
 VALVE_STEPS = 1024
@@ -46,35 +47,6 @@ def accesses_of(lane: int, profile: Profile) -> dict[str, float]:
     """Return task -> its accesses to the lane."""
     use = profile.lanes.get(lane)
     return {} if use is None else {task: float(count) for task, count in use.by_task.items()}
-
-
-class Priorities(dict[Task, float]):
-    """A random priority for each task's next op; drawn anew when that is done.  Args: draw: the stream of the run."""
-
-    __slots__ = ("_draw",)
-
-    def __init__(self, draw: Draw) -> None:
-        super().__init__()
-        self._draw = draw
-
-    def __missing__(self, task: Task) -> float:
-        value = self[task] = self._draw()
-        return value
-
-    def best(self, tasks: list[Task]) -> Task:
-        """Return the one of these tasks that has the highest priority."""
-        best = tasks[0]
-        highest = self[best]
-        for task in tasks:
-            value = self[task]
-            if value > highest:
-                highest = value
-                best = task
-        return best
-
-    def done(self, task: Task) -> None:
-        """Use up the priority of a task's op."""
-        self.pop(task, None)
 
 
 class Surw(Drawing):
