@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.report.columns import fit
-from mmrace.report.finding import variant_text
+from mmrace.report.finding import program_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
 from mmrace.runtime.record import Record
@@ -64,9 +64,7 @@ def _header(record: Record, console: Console) -> None:
     header = record.header
     maker, name = header.get("maker", "scenario"), header.get("program", header.get("scenario", "a program"))
     given = header.get("given", header.get("params")) or {}
-    params = " ".join(f"{key}={value}" for key, value in sorted(given.items())) or "(defaults)"
-    variant = variant_text(maker, header.get("variant", ""))
-    say(console, f"{maker} {name}, parameters {params}" + (f", variant {variant}" if variant else ""))
+    say(console, program_text(maker, name, sorted(given.items()), header.get("variant", "")))
     engine = header.get("engine", "unknown")
     chooser = ("noise", header.get("noise")) if engine == "free" else ("strategy", header.get("strategy"))
     how = f"engine {engine}, {chooser[0]} {chooser[1]}, seed {header.get('seed')}"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from mmrace.report.finding import SCENARIO, commands_of, known_text, summary_text, variant_text
+from mmrace.report.finding import SCENARIO, commands_of, known_text, program_text, summary_text
 from mmrace.report.numbers import count, duration
 from mmrace.report.single import followed_lines
 from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, interrupted, say, say_lost
@@ -46,9 +46,7 @@ def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
 
 def _coverage(result: Exploration, console: Console) -> None:
     ask, tally = result.ask, result.tally
-    params = " ".join(f"{key}={value}" for key, value in ask.params) or "(defaults)"
-    variant = variant_text(ask.maker, ask.variant)
-    say(console, f"{ask.maker} {ask.program}, parameters {params}" + (f", variant {variant}" if variant else ""))
+    say(console, program_text(ask.maker, ask.program, ask.params, ask.variant))
     how = f"strategy {ask.strategy}, engine {ask.engine}, seed {ask.seed}, {_processes(ask.jobs)}"
     rate = tally.runs / result.seconds if result.seconds else 0.0
     done = f"{count(tally.runs)} schedules, {count(tally.ops)} ops in {duration(result.seconds)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmrace.oracles.general.judgement import Finding
@@ -20,6 +20,13 @@ CORRECT = "(correct, era 3.3)"
 def variant_text(maker: str, variant: str) -> str:
     """Name the variant of a program; "" for a program that has none."""
     return variant or (CORRECT if maker == SCENARIO else "")
+
+
+def program_text(maker: str, name: str, given: Iterable[tuple[str, object]], variant: str) -> str:
+    """Say on one line what is run.  Args: given: parameters, as far as somebody gave them."""
+    params = " ".join(f"{key}={value}" for key, value in given) or "(defaults)"
+    what = variant_text(maker, variant)
+    return f"{maker} {name}, parameters {params}" + (f", variant {what}" if what else "")
 
 
 def again_text(spec: RunSpec, times: int = 0, runs: int = 0) -> str:

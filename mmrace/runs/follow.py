@@ -19,7 +19,7 @@ from mmrace.runs.differences import OF_VERSION, differences, is_of_another_versi
 from mmrace.runs.drawn import draw_again
 from mmrace.runs.judge import followed_in, judge
 from mmrace.runs.play import play
-from mmrace.runs.profile import NO_FIELD
+from mmrace.runs.profile import promote_text
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
@@ -134,7 +134,7 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
             noise="off",
             seed=header["seed"],
             workload=header["workload"],
-            promote="all" if header.get("promoted") is None else ",".join(header["promoted"]) or NO_FIELD,
+            promote="all" if header.get("promoted") is None else promote_text(header["promoted"]),
             load=tuple(LoadedFile(path, header.get("loaded", {}).get(path, "")) for path in header.get("load", ())),
             maker=kind,
             digest=header.get("digest", ""),
