@@ -78,9 +78,8 @@ class Explorer:
         check_judges(ask.without, judges_of(self.program, spec))
         self.result = Exploration(ask)
         self.sampling = Sampling(ask, self)
-        if not ask.systematic:
-            learning = self.sampling.promotion.learning
-            self.result.take_promoted(() if learning else promoted_fields(self.program, ask.promote))
+        promotion = self.sampling.promotion
+        self.result.take_promoted(() if promotion.learning else promoted_fields(self.program, promotion.text))
         self.store = FindingStore(folder / "findings", text)
         self._began = self._told = clock()
 

@@ -27,20 +27,21 @@ _LAST = EVERY * (LOOKS - FIRST) + FIRST  # no look from here on
 class Promotion:
     """The switch points of one exploration, schedule by schedule.
 
-    Attributes: learning: whether fields are looked for; else all is as it was asked for.  fields: known so far.
-    since: schedule -> fields that are switch points from it on, and were not before.
+    Attributes: learning: whether fields are looked for.  fields: known so far.  since: schedule -> fields that are
+    switch points from it on, and were not before.
     """
 
     def __init__(self, ask: Ask) -> None:
-        self.learning = ask.promote == RACING and not ask.systematic and not _switches_everywhere(ask.strategy)
+        self._settled = "all" if ask.systematic or _switches_everywhere(ask.strategy) else ask.promote
+        self.learning = self._settled == RACING
         self.fields: frozenset[str] = frozenset()
         self.since: dict[int, tuple[str, ...]] = {}
         self._named: set[str] = set()
 
     @property
     def text(self) -> str:
-        """The known fields, as `--promote` takes them."""
-        return promote_text(self.fields)
+        """The switch points of the next schedule that is no look, as `--promote` takes them."""
+        return promote_text(self.fields) if self.learning else self._settled
 
     def is_look(self, index: int) -> bool:
         """Say whether a schedule is a look."""

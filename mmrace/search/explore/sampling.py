@@ -71,8 +71,7 @@ class Sampling:
 
     def _drawn(self, strategy: str, seed: int) -> RunSpec:
         """Return the spec of a schedule that is no look."""
-        spec = self.ask.spec(strategy, seed)
-        return replace(spec, promote=self.promotion.text) if self.promotion.learning else spec
+        return replace(self.ask.spec(strategy, seed), promote=self.promotion.text)
 
     def draw(self, pool: Pool) -> None:
         """Have them made, until there are enough or the exploration is over."""
