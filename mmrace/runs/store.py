@@ -38,6 +38,7 @@ from mmrace.version import __version__
 
 SCHEMA = "mmrace-finding/1"
 HITS_BYTES_MAX = 256 * 1024  # some thousand hits: enough for a rate, bounded for a soak
+ATTEMPTS_MAX = 20  # a folder is replaced once or twice in its life
 FOLDERS_MAX = 200  # a model that breaks in more ways than that needs no further examples
 HARNESS = "harness"
 """The oracle that speaks when no other can: a worker died, hung, or left threads behind."""
@@ -117,20 +118,30 @@ class FindingStore:
 
     def _save(self, result: RunResult, finding: Finding) -> Saved:
         final = self.place(finding.signature)
-        try:
-            there, old = self._there(final, result)
-            if there:
-                self._hit(final, result.spec)
-                return Saved(str(final), before=True, since=old.since if old else kept.UNDATED)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX and not final.exists():
-                return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
-            if self._make(final, result, finding, old):
-                return Saved(str(final), since=old.since if old else "")
+        failure: OSError
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return self._keep(final, result, finding)
+            except FileNotFoundError as error:  # another worker is just replacing the folder
+                failure = error
+            except OSError as error:
+                failure = error
+                break
+        return Saved(error=f"{type(failure).__name__}: {failure}")
+
+    def _keep(self, final: Path, result: RunResult, finding: Finding) -> Saved:
+        """Keep a run, or count a hit.  Raises OSError: FileNotFoundError if the folder went away meanwhile."""
+        there, old = self._there(final, result)
+        if there:
             self._hit(final, result.spec)
-            return Saved(str(final), before=True, since=_now())
-        except OSError as error:
-            return Saved(error=f"{type(error).__name__}: {error}")
+            return Saved(str(final), before=True, since=old.since if old else kept.UNDATED)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX and not final.exists():
+            return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
+        if self._make(final, result, finding, old):
+            return Saved(str(final), since=old.since if old else "")
+        self._hit(final, result.spec)
+        return Saved(str(final), before=True, since=_now())
 
     def _there(self, final: Path, result: RunResult) -> tuple[bool, Kept | None]:
         """Say whether a folder stays as it is; and return what it keeps, if that is of the same program."""
@@ -143,7 +154,7 @@ class FindingStore:
         return stays, None if kept.of_another_program(old, result.spec) else old
 
     def _make(self, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> bool:
-        """Make one finding's folder; False if another worker was first.  Args: old: what it replaces and goes on."""
+        """Make one finding's folder; False if another worker was first.  Args: old: what it goes on with."""
         temporary = self.folder / files.temporary_name()
         replaced = self.folder / f"{temporary.name}.old"
         try:
@@ -154,13 +165,16 @@ class FindingStore:
             try:
                 os.rename(temporary, final)
             except OSError:
-                if not final.is_dir():
-                    raise
-                return False
+                if final.is_dir():
+                    return False
+                if replaced.exists():
+                    os.rename(replaced, final)
+                raise
             _sync_folder(self.folder)
         finally:
-            if old is not None and replaced.exists():
-                _hand_on(replaced, final, old)
+            gone = kept.read(replaced) if replaced.exists() else None  # perhaps another worker's, not `old`
+            if gone is not None and not kept.of_another_program(gone, result.spec):
+                _hand_on(replaced, final, gone)
             for folder in (temporary, replaced):
                 if folder.exists():
                     shutil.rmtree(folder, ignore_errors=True)
@@ -203,7 +217,8 @@ def _hand_on(replaced: Path, final: Path, old: Kept) -> None:
     """Count what a folder has, which gave way, as hits of the one in its place.  Called when no more can come to it."""
     lines: list[str] = []
     with contextlib.suppress(UsageError):  # there are none
-        content = files.read_whole(replaced / kept.HITS, 2 * HITS_BYTES_MAX, what="file of hits", try_="")
+        with files.held(replaced / kept.HITS):  # whoever is about to add one has done so, or comes to `final`
+            content = files.read_whole(replaced / kept.HITS, 2 * HITS_BYTES_MAX, what="file of hits", try_="")
         lines = content.decode(errors="replace").splitlines()
     with contextlib.suppress(OSError):  # a full disk: the finding itself is kept
         for line in [*lines, _hit_line(old.seed, old.command)]:

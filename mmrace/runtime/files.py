@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TextIO, TypeAlias
 
@@ -30,6 +32,7 @@ _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 RANDOM_BYTES = 8  # of a temporary name: nobody guesses it, and no two runs draw the same
 MIB = 1 << 20
+REPLACED_MAX = 100  # times that a file may give way to another while a line waits to be added
 CHUNK_BYTES = MIB  # read at once: what is too long costs no more than that beyond the limit
 
 
@@ -88,12 +91,29 @@ def check_growing(path: Name) -> None:
 
 
 def append_line(path: Name, line: str) -> None:
-    """Add a line at once, so that several writers' lines do not mix; never through a link.  Raises OSError."""
+    """Add a line at once, so that several writers' lines do not mix; never through a link.
+
+    It goes to the file that the name has when it is written, also if the folder is just replaced by another (`held`).
+    Raises OSError: FileNotFoundError while there is no folder.
+    """
+    for _ in range(REPLACED_MAX):
+        with held(path) as descriptor:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(f"not a regular file: {os.fspath(path)!r}")
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                os.write(descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
+                return
+    raise OSError(f"replaced again and again: {os.fspath(path)!r}")
+
+
+@contextmanager
+def held(path: Name) -> Iterator[int]:
+    """Open a file to which lines are added, and let nobody else add one meanwhile.  Raises OSError."""
     descriptor = os.open(path, _APPEND, 0o666)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"not a regular file: {os.fspath(path)!r}")
-        os.write(descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
+        with contextlib.suppress(OSError):  # a file system without such locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
     finally:
         os.close(descriptor)
 

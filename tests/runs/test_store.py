@@ -18,6 +18,7 @@ from mmrace.runs import kept
 from mmrace.runs import store as store_
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runs.store import FindingStore, Saved, harness_finding
+from mmrace.runtime import files
 from mmrace.runtime.record import Record
 from mmrace.version import __version__
 from tests.search.campaign.stand_ins import record_of
@@ -146,6 +147,56 @@ def test_a_hit_that_comes_while_a_folder_gives_way_is_handed_on(
     assert not saved_of(store, "s1").before
     lines = (tmp_path / "s1" / "hits.jsonl").read_text().splitlines()
     assert [json.loads(line)["seed"] for line in lines] == [4, 3]
+
+
+def test_a_folder_that_comes_while_a_better_one_is_made_is_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BUG once: what was not there when the worker looked was thrown away, its hits too."""
+    real = os.fsync
+
+    def late(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", real)
+        for seed in (3, 4):
+            FindingStore(tmp_path).save(failed("s1", spec=replace(FREE, seed=seed)))  # another worker's, in between
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", late)
+    assert not saved_of(FindingStore(tmp_path), "s1").before
+    lines = (tmp_path / "s1" / "hits.jsonl").read_text().splitlines()
+    assert [json.loads(line)["seed"] for line in lines] == [4, 3]
+
+
+def test_a_folder_that_goes_while_a_hit_is_counted_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BUG once: between the two names of a folder that gives way, a hit was an error."""
+    FindingStore(tmp_path).save(failed("s1"))
+    real = files.append_line
+
+    def gone(path: Path, line: str) -> None:
+        monkeypatch.setattr(files, "append_line", real)
+        raise FileNotFoundError(errno.ENOENT, "on its way", str(path))
+
+    monkeypatch.setattr(files, "append_line", gone)
+    saved = saved_of(FindingStore(tmp_path), "s1")
+    assert (saved.before, saved.error) == (True, "")
+    assert len((tmp_path / "s1" / "hits.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_finding_stays_if_a_better_one_cannot_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FindingStore(tmp_path).save(failed("s1", spec=FREE))
+    real = os.rename
+
+    def full(source: Path, target: Path) -> None:
+        if source.name.endswith(".part"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", full)
+    assert "No space left" in saved_of(FindingStore(tmp_path), "s1").error
+    assert (tmp_path / "s1" / "seed").read_text() == f"{FREE.seed}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["s1"]
 
 
 def test_a_free_record_never_takes_the_place_of_a_controlled_one(tmp_path: Path) -> None:
