@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from mmrace.oracles.general.judgement import Judgement, Oracle
 from mmrace.runs import loading
 from mmrace.runs.spec import LoadedFile
-from mmrace.runtime.errors import MmraceError, UsageError
+from mmrace.runtime.errors import FAILURES, MmraceError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Registered
@@ -217,7 +217,7 @@ class UsersJudge:
             judgement: object = self.judge(record)
         except MmraceError:
             raise
-        except Exception as error:
+        except FAILURES as error:
             got, line = f"{type(error).__name__}: {error}", loading.line_of(error, self.file)
             raise self._wrong(got, line) from error
         if not isinstance(judgement, Judgement) or judgement.oracle != self.name:

@@ -21,6 +21,9 @@ EXIT_SIGNALLED = 128
 EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 """Exit code of each verdict."""
 
+FAILURES = (Exception, SystemExit)
+"""What code of a user's own raises when it fails; a sys.exit() in it must not end mmrace, least of all with 0."""
+
 CLOSE_MAX = 3  # names that are proposed for an unknown one
 CLOSE_LIKENESS = 0.5  # from 0 to 1: a shorter name has a wrong letter or two in it and is still proposed
 SHOWN_MAX = 2000  # characters of a value in a message: a terminal full

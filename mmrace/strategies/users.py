@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import Any, NoReturn
 
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.errors import MmraceError, UsageError
+from mmrace.runtime.errors import FAILURES, MmraceError, UsageError
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Profile, Sampler, Standing, Systematic
@@ -34,7 +34,7 @@ def told(made: object, method: str, expected: str) -> Iterator[None]:
         yield
     except MmraceError:
         raise
-    except (Exception, SystemExit) as error:
+    except FAILURES as error:
         _refuse(made, method, expected, f"{type(error).__name__}: {error}", error)
 
 
@@ -88,7 +88,7 @@ class Watched(BaseStrategy):
         """Return what it picks."""
         try:
             chosen = self._pick(enabled, running, step)
-        except (Exception, SystemExit) as error:
+        except FAILURES as error:
             self._wrong("pick", PICKS, None, error)
         for task in enabled:
             if task is chosen:
@@ -100,7 +100,7 @@ class Watched(BaseStrategy):
         expected = f"a number from 0 to {n - 1}"
         try:
             value = self._choose(task, n, step)
-        except (Exception, SystemExit) as error:
+        except FAILURES as error:
             self._wrong("choose", expected, None, error)
         if isinstance(value, int) and 0 <= value < n:
             return value

@@ -274,6 +274,14 @@ def test_a_judge_that_fails_is_its_authors_error_with_its_line() -> None:
     assert caught.value.where == "--load judge.py, line 10" and "KeyError" in str(caught.value.got)
 
 
+def test_a_judge_that_exits_is_refused_and_ends_nothing() -> None:
+    """BUG once: `run` and `replay` ended with its code, 0 even, and nothing was printed."""
+    file = load("judge.py", JUDGE.replace("return evidence.judgement(len(record.tasks))", "raise SystemExit(0)"))
+    with pytest.raises(UsageError) as caught:
+        run_one(RunSpec("async-vs-commit", SMALL, engine="fiber", load=(file,)))
+    assert "SystemExit: 0" in str(caught.value.got) and caught.value.where.startswith("--load judge.py, line ")
+
+
 def test_a_judge_that_returns_something_else_is_refused() -> None:
     file = load("judge.py", JUDGE.replace("return evidence.judgement(len(record.tasks))", "return True"))
     with pytest.raises(UsageError, match="a judge nobody that returns its Judgement"):
