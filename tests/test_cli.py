@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrace import __version__, cli, installed
+from mmrace import __version__, installed
 from mmrace.installed import MAKERS
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report.lists import KINDS
@@ -22,8 +22,8 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import NondeterminismError
 from mmrace.runtime.record import Record
-from mmrace.search.pool import cores
 from mmrace.strategies import registry
+from tests import in_process
 from tests.search.campaign import stand_ins
 from tests.search.campaign.stand_ins import StandInCanary, record_of, stand_in_catalogue
 from tests.search.explore import explorations
@@ -43,12 +43,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
     def go(*words: str, run: Callable[[RunSpec, bool], RunResult] = stand_ins.failing_on_canaries) -> int:
         monkeypatch.setattr(installed, "run_one", run)
-        monkeypatch.setattr(sys, "argv", ["mmrace", *words])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        code = caught.value.code
-        assert isinstance(code, int)
-        return code
+        return in_process.run(monkeypatch, *words)
 
     return go
 
@@ -212,7 +207,6 @@ def test_replay_compares_its_findings_with_the_record(
     result.record.verdict = {"findings": [{"signature": "abc123"}] if recorded else []}
     result.record.write("r.jsonl")
     monkeypatch.setattr(installed, "replay", lambda *_: result)
-    monkeypatch.setattr(cores, "pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 1
     assert verdict in capsys.readouterr().out
 
@@ -225,7 +219,6 @@ def test_diverging_replay_exits_3(
 
     record_of(RunSpec("alpha", engine="gate")).write("r.jsonl")
     monkeypatch.setattr(installed, "replay", diverge)
-    monkeypatch.setattr(cores, "pin", lambda engine: None)
     assert command("replay", "r.jsonl") == 3
     assert "step 4" in capsys.readouterr().err
 
@@ -290,15 +283,9 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command line over what is installed, in an empty folder; return the exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
-    monkeypatch.setattr(cores, "pin", lambda engine: None)
 
     def go(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["mmrace", *words])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        code = caught.value.code
-        assert isinstance(code, int)
-        return code
+        return in_process.run(monkeypatch, *words)
 
     return go
 

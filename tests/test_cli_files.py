@@ -6,7 +6,6 @@ import json
 import os
 import select
 import stat
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from mmrace import cli, installed
+from mmrace import installed
 from mmrace.examples import two_locks
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import record_file
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_NONDETERMINISM, EXIT_PASS, EXIT_UNKNOWN, EXIT_USAGE
 from mmrace.runtime.record import Record
-from mmrace.search.pool import cores
+from tests import in_process
 from tests.runtime.test_files import NULL, ZERO, device
 
 RUN = ("run", "async-vs-commit", "--engine", "fiber", "--param", "idle=0", "--param", "rounds=1", "--record")
@@ -32,14 +31,9 @@ Command = Callable[..., int]
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command line in an empty folder; return the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cores, "pin", lambda engine: None)
 
     def go(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["mmrace", *words])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code
+        return in_process.run(monkeypatch, *words)
 
     return go
 

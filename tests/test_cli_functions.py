@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from mmrace import cli
 from mmrace.runs import foreign
-from mmrace.search.pool import cores
+from tests import in_process
 from tests.runs import program_files
 from tests.runs.program_files import GOOD, HEAD, RACY, imports_restored, write
 
@@ -27,14 +25,9 @@ def mmrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]
     write(tmp_path / "good.py", GOOD)
     write(tmp_path / "racy.py", RACY)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cores, "pin", lambda engine: None)
 
     def go(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["mmrace", *words])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code
+        return in_process.run(monkeypatch, *words)
 
     with imports_restored(tmp_path):
         yield go

@@ -5,16 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import mmrace
-from mmrace import cli
 from mmrace.examples import bounded_queue, lost_update, two_locks
-from mmrace.search.pool import cores
+from tests import in_process
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = [lost_update, two_locks, bounded_queue]
@@ -51,14 +49,11 @@ def test_the_commands_of_its_first_lines_do_what_they_say(
     commands = re.findall(r"^mmrace (.*?)(?:  +# (.*))?$", inspect.getdoc(module) or "", re.M)
     assert len(commands) == 2
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(cores, "pin", lambda engine: None)
     for command, remark in commands:
-        monkeypatch.setattr(sys, "argv", ["mmrace", *shlex.split(command), "--dir", str(tmp_path), "--jobs", "1"])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
+        code = in_process.run(monkeypatch, *shlex.split(command), "--dir", str(tmp_path), "--jobs", "1")
         last = capsys.readouterr().out.splitlines()[-1]
         wanted = (1, "FAIL") if remark == "BUGGY: ends in FAIL" else (0, "PASS")
-        assert (caught.value.code, last.split()[0]) == wanted, command
+        assert (code, last.split()[0]) == wanted, command
 
 
 def test_every_example_is_tested() -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from mmrace import cli
 from mmrace.claims.judges import CLAIMS, Example
 from mmrace.claims.programs import SETTINGS, spec_of
 from mmrace.claims.result import ClaimsResult, Failure, PartCounts, Witness
 from mmrace.report.claims import line, show
 from mmrace.runtime.errors import EXIT_PASS, EXIT_USAGE
+from tests import in_process
 from tests.report.test_campaign_report import compare, text
 
 
@@ -77,18 +76,12 @@ def test_progress_tells_time_and_runs() -> None:
 def test_command_tells_a_claim_that_cannot_be_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["mmrace", "claims", "c10", "--dir", str(tmp_path)])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    assert caught.value.code == EXIT_PASS
+    assert in_process.run(monkeypatch, "claims", "c10", "--dir", str(tmp_path)) == EXIT_PASS
     assert "1 claims in 0 parts: 1 not tested yet" in capsys.readouterr().out
 
 
 def test_command_refuses_a_claim_that_nobody_made(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["mmrace", "claims", "C15"])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    assert caught.value.code == EXIT_USAGE
+    assert in_process.run(monkeypatch, "claims", "C15") == EXIT_USAGE
     assert "a claim out of C0, C1" in capsys.readouterr().err
