@@ -17,7 +17,8 @@ from mmrace.runs.store import FindingStore
 from mmrace.search.options import Options
 from mmrace.search.pool.contract import Lost
 from mmrace.search.pool.cores import cores
-from mmrace.search.pool.drive import Queue, Source, drive
+from mmrace.search.pool.drive import Queue, drive
+from mmrace.search.pool.losses import LossySource
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch, Job, Outcome
 from mmrace.search.pool.parent import ProcessPool
@@ -25,7 +26,7 @@ from mmrace.search.pool.parent import ProcessPool
 BATCH_RUNS = 8  # a third of a second: the answer to Ctrl-C and to the end of the time
 
 
-class Sampling(Source):
+class Sampling(LossySource):
     """The sampling of one call of the command.
 
     Args: result: where all goes.  settings: programs that are sampled.  late: says whether the time is up.
@@ -34,6 +35,7 @@ class Sampling(Source):
     def __init__(
         self, result: ClaimsResult, settings: Sequence[Setting], options: Options, late: Callable[[], bool]
     ) -> None:
+        super().__init__(result)
         self.result, self.settings, self.options, self.late = result, settings, options, late
         self.queue = Queue(self._jobs())
 
@@ -68,19 +70,9 @@ class Sampling(Source):
         """Hand undone schedules out again, first."""
         self.queue.give_back(undone)
 
-    def buried(self, lost: Lost) -> None:
-        """A worker died or hung: a run during which that happened failed, unless it came from outside."""
-        self.result.losses[lost.told] += 1
-        if lost.culprit is not None and not lost.outside:
-            self.result.failures.append(Failure(lost.culprit.spec, f"{lost.rule}: the process {lost.how}"))
-
-    def unstarted(self, why: str) -> None:
-        """Note that a worker could not be started."""
-        self.result.losses[why] += 1
-
-    def give_up(self, job: Job) -> None:
-        """Do without a schedule that no worker survives."""
-        self.result.given_up.append(job.spec)
+    def killed(self, job: Job, lost: Lost) -> None:
+        """Note that this run failed."""
+        self.result.failures.append(Failure(job.spec, f"{lost.rule}: the process {lost.how}"))
 
     def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
         """Note that runs cannot be made."""

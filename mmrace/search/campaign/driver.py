@@ -23,7 +23,8 @@ from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
 from mmrace.search.catalogue import Catalogue
 from mmrace.search.pool.contract import Ended, Lost, RunFunction
-from mmrace.search.pool.drive import Pace, Source, drive
+from mmrace.search.pool.drive import Pace, drive
+from mmrace.search.pool.losses import LossySource
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch, Job, Outcome
 from mmrace.search.pool.parent import HANG_SECONDS, ProcessPool
@@ -46,7 +47,7 @@ class Observer(Protocol):
         """A planted bug was found, or missed within its cap."""
 
 
-class Campaign(Source):
+class Campaign(LossySource):
     """One campaign.
 
     Args: request, known: what to do with what there is.  run: makes one run (in the workers; importable by name).
@@ -74,6 +75,7 @@ class Campaign(Source):
         self.trials = {canary.name: CanaryTrial(request, canary) for canary in canaries}
         marks = tuple(sorted(known.expected_marks(request.scenarios)))
         self.result = CampaignResult(request, trials=list(self.trials.values()), marks_known=marks)
+        super().__init__(self.result)
         self.pace = Pace()
         self._began = 0.0
         self._stop = False
@@ -166,19 +168,13 @@ class Campaign(Source):
         else:
             self.trials[first.source].release()
 
-    def buried(self, lost: Lost) -> None:
-        """A worker died or hung: if that was during a run, and not from outside, it is a finding."""
-        self.result.losses[lost.told] += 1
-        if lost.culprit is not None and not lost.outside:
-            self._hit(hit_of_lost(lost.culprit, lost, self.store))
-
-    def unstarted(self, why: str) -> None:
-        """Note that a worker could not be started."""
-        self.result.losses[why] += 1
+    def killed(self, job: Job, lost: Lost) -> None:
+        """Note the finding that this is."""
+        self._hit(hit_of_lost(job, lost, self.store))
 
     def give_up(self, job: Job) -> None:
         """Do without a run that no worker survives."""
-        self.result.given_up.append(job.spec)
+        super().give_up(job)
         if job.role != "main":
             self.trials[job.source].skip(job)
 

@@ -19,7 +19,8 @@ from mmrace.search.explore.generations import Loop
 from mmrace.search.explore.promotion import LOOK, Promotion
 from mmrace.search.explore.result import Exploration
 from mmrace.search.pool.contract import Lost, Pool
-from mmrace.search.pool.drive import Pace, Queue, Source, drive
+from mmrace.search.pool.drive import Pace, Queue, drive
+from mmrace.search.pool.losses import LossySource
 from mmrace.search.pool.messages import Batch, Job, Outcome
 from mmrace.search.totals import Hit, hit_of_lost
 from mmrace.strategies import registry
@@ -105,13 +106,14 @@ class Sampling:
         self.promotion.name(run.raced)
 
 
-class Draws(Source):
+class Draws(LossySource):
     """Schedules that are drawn, as a source of runs: those from `start` on, before `stop` if that is not None.
 
     Args: shown: takes what each showed, by its turn.
     """
 
     def __init__(self, sampling: Sampling, start: int, stop: int | None, shown: dict[int, Shown]) -> None:
+        super().__init__(sampling.host.result)
         self.sampling, self.host, self.shown = sampling, sampling.host, shown
         self.left = None if stop is None else stop - start
         indices = count(start) if stop is None else range(start, stop)
@@ -155,19 +157,9 @@ class Draws(Source):
         if self.left is not None:
             self.left += len(undone)
 
-    def buried(self, lost: Lost) -> None:
-        """A worker died or hung: if that was during a run, and not from outside, it is a finding."""
-        self.host.result.losses[lost.told] += 1
-        if lost.culprit is not None and not lost.outside:
-            self.host.hit(hit_of_lost(lost.culprit, lost, self.host.store))
-
-    def unstarted(self, why: str) -> None:
-        """Note that a worker could not be started."""
-        self.host.result.losses[why] += 1
-
-    def give_up(self, job: Job) -> None:
-        """Do without a schedule that no worker survives."""
-        self.host.result.given_up.append(job.spec)
+    def killed(self, job: Job, lost: Lost) -> None:
+        """Note the finding that this is."""
+        self.host.hit(hit_of_lost(job, lost, self.host.store))
 
     def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
         """Note it."""
