@@ -21,7 +21,10 @@ def test_moments_are_drawn_by_seed_and_come_to_every_command_in_every_phase() ->
 
 def test_a_process_is_found_by_its_mark_until_it_has_ended() -> None:
     environment = {**os.environ, MARK: "a test of it"}
-    with subprocess.Popen([sys.executable, "-c", "input()"], env=environment, stdin=subprocess.PIPE) as process:
+    waiting = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(waiting, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # its environment can be read some time after its start only
         assert having(f"{MARK}=a test of it") == [process.pid]
     assert having(f"{MARK}=a test of it") == []
 
