@@ -24,7 +24,7 @@ EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 FAILURES = (Exception, SystemExit)
 """What code of a user's own raises when it fails; a sys.exit() in it must not end mmrace, least of all with 0."""
 
-OWN_FILE = "--load FILE.py brings one of your own"
+OWN_FILE = "--load FILE.py (in Python load=) brings your own"
 """What helps, too, who names a scenario, a planted bug, a judge or a strategy that is not known."""
 
 CLOSE_MAX = 3  # names that are proposed for an unknown one

@@ -225,4 +225,4 @@ def test_an_unknown_name_is_told_with_the_close_ones_and_how_to_bring_ones_own(
 ) -> None:
     with pytest.raises(UsageError) as caught:
         call()
-    assert close in caught.value.try_ and "--load FILE.py brings one of your own" in caught.value.try_
+    assert close in caught.value.try_ and "--load FILE.py (in Python load=) brings your own" in caught.value.try_
