@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,6 +90,38 @@ def test_a_finding_of_a_walk_is_walked_to_again(mmrace: Command, capsys: Capture
     assert mmrace("explore", "racy.py:main", "--exhaustive", "--param", "tasks=3", "--until-found") == 1
     for words in repeats(capsys.readouterr().out):
         assert mmrace(*words) == 1, words
+
+
+TWO_BUGS = f"""{HEAD}
+def look(box):
+    assert box.x != 1, "early"
+
+def main() -> None:
+    box = Box("box")
+    rt.spawn(add, box)
+    rt.spawn(hasty, box)
+    look(box)
+    rt.join_others()
+    assert box.x == 2, "lost"
+"""
+"""BUGGY: two assertions that fail in different schedules, and a race."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [("--exhaustive",), ("--schedules", "200", "--jobs", "1")])
+def test_each_finding_has_commands_that_find_just_that(
+    mmrace: Command, tmp_path: Path, capsys: Captured, how: tuple[str, ...]
+) -> None:
+    write(tmp_path / "two.py", TWO_BUGS)
+    assert mmrace("explore", "two.py:main", *how, "--quiet") == 1
+    out = capsys.readouterr().out
+    found = re.findall(r"^([^\n]*) \[(\w{12})\]$.*?((?:^repeat: [^\n]*\n)+)", out, re.M | re.S)
+    assert {"early", "lost"} <= {title.partition(": ")[2].partition(" ")[0] for title, *_ in found}
+    for _, signature, lines in found:
+        assert len(repeats(lines)) == 2
+        for words in repeats(lines):
+            assert mmrace(*words, *("--dir", "anew") * (words[0] == "explore")) == 1
+            assert f"[{signature}]" in capsys.readouterr().out, words
 
 
 def test_a_record_says_what_was_run_and_can_be_shown(mmrace: Command, capsys: Captured) -> None:

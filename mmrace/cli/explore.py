@@ -30,6 +30,7 @@ EXPLORE_SECONDS = 10.0
 @click.option("--schedules", "runs", type=click.IntRange(1), help="How many schedules; default: 10s of them.")
 @click.option("--exhaustive", is_flag=True, help="Walk the whole tree; UNKNOWN if that was cut short.")
 @click.option("--until-found", is_flag=True, help="Stop at the first finding.")
+@click.option("--until", default="", metavar="SIGNATURE", help="Stop at the finding of this signature.")
 @shared.seed
 @click.option(
     "--engine", type=shared.controlled, default="fiber", show_default=True, help="Greenlets, or real threads."

@@ -125,7 +125,8 @@ class Explorer:
 
     def over(self) -> bool:
         """Say whether enough was found, or the time is up."""
-        if self.ask.until_found and self.result.hits:
+        hits = self.result.hits
+        if hits and (self.ask.until_found or self.ask.until in hits):
             return True
         return self.ask.seconds is not None and self.now() >= self.ask.seconds
 
