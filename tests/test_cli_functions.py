@@ -57,6 +57,11 @@ def test_one_run_of_it_passes(mmrace: Command, capsys: Captured, engine: str) ->
     assert capsys.readouterr().out.splitlines()[-1] == "PASS"
 
 
+def test_a_field_of_it_can_be_a_switch_point(mmrace: Command) -> None:
+    assert mmrace("explore", "good.py:main", "--schedules", "8", "--jobs", "1", "--promote", "Box.x") == 0
+    assert mmrace("run", "good.py:main", "--engine", "fiber", "--promote", "Box.x") == 0
+
+
 @pytest.mark.slow
 def test_a_campaign_over_it_passes_beside_a_scenario(mmrace: Command, capsys: Captured) -> None:
     assert mmrace("stress", "good.py:main", "--runs", "20", "--jobs", "1") == 0
@@ -207,6 +212,9 @@ WRONG = {
     "a workload, in a campaign": ("stress good.py:main --workload x", "expected no --workload"),
     "no such parameter": ("run good.py:main --param task=2", "did you mean tasks?"),
     "no number": ("run good.py:main --param tasks=two", "expected a whole number, got 'two'; try: --param tasks=2"),
+    "no such field": ("explore good.py:main --promote Box.nosuch", "got 'Box.nosuch'"),
+    "no such field, in a run": ("run good.py:main --engine fiber --promote Box.nosuch", "got 'Box.nosuch'"),
+    "a field for a walk": ("explore good.py:main --exhaustive --promote Box.x", "expected no --promote with dpor"),
     "no judge": ("explore good.py:main --without nosuch", "expected a judge out of refcount"),
 }
 
