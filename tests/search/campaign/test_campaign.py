@@ -302,7 +302,7 @@ def test_nothing_judged_is_unknown(campaign: RunCampaign) -> None:
     ("run", "code", "needle"),
     [
         (stand_ins.misused, 2, "a workload that exists"),
-        (stand_ins.diverging, 3, "replay diverged at step 7"),
+        (stand_ins.diverging, 3, "diverged at step 7"),
         (stand_ins.crashing, 4, "nobody expected this"),
         (stand_ins.broken, 4, "mmrace bug: a lock that was free could not be taken"),
     ],
