@@ -215,12 +215,12 @@ def test_diverging_replay_exits_3(
     command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def diverge(*_: object) -> RunResult:
-        raise NondeterminismError(4, "READ a", "WRITE a")
+        raise NondeterminismError(4, "READ a", "WRITE a", event=9)
 
     record_of(RunSpec("alpha", engine="gate")).write("r.jsonl")
     monkeypatch.setattr(installed, "replay", diverge)
     assert command("replay", "r.jsonl") == 3
-    assert "step 4" in capsys.readouterr().err
+    assert "event 9" in capsys.readouterr().err
 
 
 def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
