@@ -24,6 +24,9 @@ EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 FAILURES = (Exception, SystemExit)
 """What code of a user's own raises when it fails; a sys.exit() in it must not end mmrace, least of all with 0."""
 
+OWN_FILE = "--load FILE.py (in Python load=) brings your own"
+"""What helps, too, who names a scenario, a planted bug, a judge or a strategy that is not known."""
+
 CLOSE_MAX = 3  # names that are proposed for an unknown one
 CLOSE_LIKENESS = 0.5  # from 0 to 1: a shorter name has a wrong letter or two in it and is still proposed
 SHOWN_MAX = 2000  # characters of a value in a message: a terminal full
@@ -64,6 +67,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "", try_
     """
     names = list(known)
     close = difflib.get_close_matches(name, names, CLOSE_MAX, CLOSE_LIKENESS)
+    close = close or [other for other in names if name and other.startswith(name)][:CLOSE_MAX]
     hints = [f"did you mean {' or '.join(close)}?"] if close else []
     return UsageError(
         expected=f"{kind} out of {', '.join(names)}" if 0 < len(names) <= LISTED_MAX else f"the name of {kind}",
