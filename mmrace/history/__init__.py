@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmrace.history.canaries import CANARIES
 from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant, applied
-from mmrace.runtime.errors import UsageError, unknown
+from mmrace.runtime.errors import ONES_OWN, UsageError, unknown
 
 __all__ = ["Canary", "Variant", "get", "own", "register"]
 
@@ -33,5 +33,5 @@ def get(name: str) -> Variant:
     """Return a variant.  Raises UsageError with close names if there is none."""
     known = _known()
     if name not in known:
-        raise unknown("a variant", name, known, try_="`mmrace list canaries` shows all of them")
+        raise unknown("a variant", name, known, try_=f"`mmrace list canaries` shows all of them; {ONES_OWN}")
     return known[name]

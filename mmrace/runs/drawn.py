@@ -9,6 +9,7 @@ this process execute what it names.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mmrace.runs import registrations
 from mmrace.runs.differences import Difference, between, of_events
@@ -32,9 +33,11 @@ def draw_again(program: Program, spec: RunSpec, record: Record, again: Record) -
     Args: spec: as the record has it, with all files that the run loaded.  again: the strict replay of `record`.
     Raises UsageError for a strategy that does not exist.
     """
-    missing = [file.path for file in spec.load if not registrations.is_added(file)]
+    found_files = {file.path: registrations.here(file) for file in spec.load}
+    missing = [path for path, file in found_files.items() if file is None]
     if missing:
         return [], f"not checked: strategy and seed, for want of --load {' --load '.join(missing)}"
+    spec = replace(spec, load=tuple(file for file in found_files.values() if file is not None))
     registry.parse(spec.strategy)
     if registry.is_systematic(spec.strategy):
         why = f"not checked: the seed, and that {spec.strategy} comes to this run; a walk's runs depend on those before"

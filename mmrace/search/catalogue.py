@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import Params
-from mmrace.runtime.errors import UsageError, unknown
+from mmrace.runtime.errors import ONES_OWN, UsageError, unknown
 from mmrace.runtime.param import Parameters, Value
 from mmrace.strategies.contract import Registered
 
@@ -152,13 +152,10 @@ def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     if name in names:
         return name
     listed = LISTS.get(kind)
-    raise unknown(
-        kind if kind == "noise" else f"a {kind}",
-        name,
-        names,
-        where=where,
-        try_=f"`mmrace list {listed}` shows all of them" if listed else "",
-    )
+    hints = [f"`mmrace list {listed}` shows all of them"] if listed else []
+    if kind in ("scenario", "variant"):
+        hints.append(ONES_OWN)
+    raise unknown(kind if kind == "noise" else f"a {kind}", name, names, where=where, try_="; ".join(hints))
 
 
 def parameters(pairs: Iterable[str], scenarios: Sequence[ScenarioLike]) -> Params:

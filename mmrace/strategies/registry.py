@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import cast, get_args
 
 from mmrace import strategies
-from mmrace.runtime.errors import UsageError, unknown
+from mmrace.runtime.errors import ONES_OWN, UsageError, unknown
 from mmrace.strategies import users
 from mmrace.strategies.contract import Kind, Mix, Options, OuterLoop, Registered, Sampler, Systematic
 from mmrace.strategies.text import WHERE, StrategyText
@@ -55,7 +55,9 @@ def entries() -> list[Registered]:
 def get(name: str) -> Registered:
     """Return a registered strategy.  Raises UsageError that names the closest ones."""
     if name not in _registered:
-        raise unknown("a strategy", name, names(), where=WHERE, try_="`mmrace list strategies` shows all of them")
+        raise unknown(
+            "a strategy", name, names(), where=WHERE, try_=f"`mmrace list strategies` shows all of them; {ONES_OWN}"
+        )
     return _registered[name]
 
 
