@@ -25,6 +25,7 @@ from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runtime.errors import NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
+from mmrace.runtime.record_file import SUM
 
 JudgeClaim: TypeAlias = Callable[[Record, str], Mapping[str, Fact]]
 """(record, name of a part of a claim) -> what the record says of it."""
@@ -89,11 +90,12 @@ def replay(
     began = time.perf_counter()
     again = follow(program, spec, record)
     seconds = time.perf_counter() - began
-    found, told = differences(record, again), []
+    found, told, unchecked = differences(record, again), [], False
     if draw:
         more, why = draw_again(program, recorded, record, again)
         found += more
         told += [why] if why else []
+        unchecked = bool(why) and SUM not in record.header
     excused = OF_VERSION if is_of_another_version(record) else frozenset()
     hard = [str(difference) for difference in found if difference.subject not in excused]
     if hard:
@@ -101,6 +103,7 @@ def replay(
     result = judge(program, spec, again, seconds)
     result.record = again
     result.told = [*told, *(f"not as recorded, of another version: {difference}" for difference in found)]
+    result.unchecked = unchecked
     claim = record.header.get("claim")
     if claim is not None and judge_claim is not None:
         result.claim = again.verdict["claim"] = judge_claim(again, claim)
