@@ -77,6 +77,21 @@ def placed(path: str, folders: Iterable[str]) -> str:
     return path
 
 
+def missing(path: str, folders: Iterable[str], where: str) -> UsageError:
+    """Return the error for a file that a run was made of, and that is not there any more.
+
+    Args: folders: where it was looked for beside the current one: of its record, and all above.
+    """
+    above = next(iter(folders), "")
+    beside = f" and from {above}, where the record is, and each folder above" if above else ""
+    return UsageError(
+        expected=f"{path}, of which this run was made",
+        got=f"no such file; it was looked for from {os.getcwd()}{beside}",
+        where=where,
+        try_=f"--load FILE, which says where {os.path.basename(path)} is now",
+    )
+
+
 def of_file(path: Path, digest: str, where: str, forms: mending.Forms = NO_FORMS) -> Loaded:
     """Return the module of a file.
 

@@ -16,12 +16,14 @@ class Ask(Options):
     """An exploration to make.
 
     `program`, `maker`, `digest`: what is explored (`RunSpec`).  `exhaustive`: until the tree is walked.
+    `until`: until the finding of this signature, whatever is found before.
     """
 
     program: str
     maker: str = "scenario"
     digest: str = ""
     exhaustive: bool = False
+    until: str = ""
     engine: str = field(default="fiber", kw_only=True)
 
     @property
