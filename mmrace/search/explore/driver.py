@@ -149,7 +149,6 @@ class Explorer:
             return
         result.tally.add(run)
         self.sampling.learn(job, run)
-        result.exercised |= run.exercised
         result.profile = result.profile or run.profile
         result.followed = run.followed or result.followed
         if run.digest is not None:

@@ -55,8 +55,6 @@ class Exploration:
     profile: str | None = None
     followed: Followed | None = None
     """How much of the schedule that its strategy was given the last run was."""
-    exercised: bool = False
-    """Whether some run had a point at which two tasks could go on."""
     troubles: list[Trouble] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)
     """Workers that were lost: how -> how many."""
@@ -73,15 +71,15 @@ class Exploration:
     @property
     def exhaustive(self) -> bool:
         """Whether every class was visited and judged."""
-        return self.covered is not None and self.covered.exhausted and not self.tally.verdicts["UNKNOWN"]
+        return self.covered is not None and self.covered.exhausted and not self.tally.unjudged
 
     def unknown_because(self) -> str:
         """Say why an exploration without a finding proves nothing; "" if it proves something."""
-        runs, unknown = self.tally.runs, self.tally.verdicts["UNKNOWN"] + len(self.given_up)
+        runs, unknown = self.tally.runs, self.tally.unjudged + len(self.given_up)
         if not runs:
             return "no schedule was run"
-        if not self.exercised:
-            return "no interleaving was exercised: no run had two tasks that could go on at once"
+        if nobody := self.tally.nobody_met():
+            return nobody
         if unknown > UNKNOWN_SHARE_MAX * runs:
             return f"{unknown} of {runs} runs could not be judged{self._told()}"
         if self.ask.exhaustive and not self.exhaustive:
