@@ -189,7 +189,7 @@ class Explorer:
         return ProcessPool(self.ask.jobs, making) if self.ask.jobs else InlinePool(making)
 
     def _sample(self) -> None:
-        with self.pool() as pool:
+        with self.pool() as pool, stops.while_wanted(lambda: not self.over()):
             self.sampling.draw(pool)
 
     # -- walking ----------------------------------------------------------------------------------------------------

@@ -14,9 +14,11 @@ from mmrace.oracles.general.judgement import NOTHING
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.strategy import Followed
 from mmrace.search.explore.ask import Ask
+from mmrace.search.explore.promotion import LOOK
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
 from mmrace.strategies.order.classes import Classes
 
+TOO_SHORT = ": the time was up before; try: a longer --for, or smaller parameters"
 REPLAYS = 5
 """Strict replays of each finding's record.  One is a proof; more show that the record alone decides."""
 
@@ -77,7 +79,10 @@ class Exploration:
         """Say why an exploration without a finding proves nothing; "" if it proves something."""
         runs, unknown = self.tally.runs, self.tally.unjudged + len(self.given_up)
         if not runs:
-            return "no schedule was run"
+            return f"no schedule was run{TOO_SHORT if self.ask.seconds is not None else ''}"
+        if runs == self.looks and self.ask.strategy != LOOK:
+            only = f"only schedules that look for racing fields were run ({runs}), none of {self.ask.strategy}"
+            return f"{only}{TOO_SHORT if self.ask.seconds is not None else ''}"
         if nobody := self.tally.nobody_met():
             return nobody
         if unknown > UNKNOWN_SHARE_MAX * runs:
