@@ -70,8 +70,10 @@ def test_a_campaign_over_it_passes_beside_a_scenario(mmrace: Command, capsys: Ca
 
 
 def test_nothing_to_interleave_is_unknown(mmrace: Command, capsys: Captured) -> None:
-    assert mmrace("explore", "good.py:main", "--param", "tasks=1", "--exhaustive", "--quiet") == 5
-    assert "no run had two tasks that could go on" in capsys.readouterr().out
+    for words in (("run",), ("stress", "--runs", "3", "--jobs", "1"), ("explore", "--exhaustive", "--quiet")):
+        assert mmrace(*words, "good.py:main", "--param", "tasks=1") == 5
+        out = capsys.readouterr().out
+        assert out.count("no interleaving was exercised") == 1 and "try: spawn two tasks" in out
 
 
 # -- a wrong one
