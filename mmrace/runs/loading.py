@@ -200,7 +200,8 @@ def reported(place: str, file: str | None, where: str, try_: str) -> Iterator[No
             raise UsageError(expected=error.expected, got=error.got, where=where, try_=error.try_ or try_) from error
         if file is not None and isinstance(error, ImportError) and "relative import" in str(error):
             try_ = _by_module(Path(file))
-        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {error}"
+        said = error.msg if isinstance(error, SyntaxError) and not error.lineno else error  # else "line 0"
+        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {said}"
         raise UsageError(expected="a Python file that can be executed", got=text, where=where, try_=try_) from error
     finally:
         _executing.pop()
@@ -217,7 +218,7 @@ def _by_module(path: Path) -> str:
 def line_of(error: BaseException, file: str | None) -> str:
     """Return the line at which a file failed; of any file, with its name."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    if isinstance(error, SyntaxError) and error.filename:
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:  # none of an unknown encoding
         places.append((error.filename, error.lineno))
     own = [place for place in places if place[0] == file] if file else [p for p in places if _is_users(p[0])]
     if not own:
