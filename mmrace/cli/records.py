@@ -69,7 +69,7 @@ def _file(record: str) -> str:
         below = [str(path.parent) for where in BELOW for path in Path(record).glob(f"{where}/*/{RECORD}")]
         try_ = f"one of the findings below it: {', '.join(below[:BELOW_MAX])}" if below else "a record's own file"
         if os.path.isfile(os.path.join(record, SUMMARY)):
-            try_ = f"{SUMMARY} in it: the worker died, and there is no record"
+            try_ = f"{SUMMARY} in it: its worker died, or the record was too large to be kept"
         raise UsageError(
             expected="a record, or the folder of a finding that has one",
             got=f"{record}, which has no {RECORD}",
