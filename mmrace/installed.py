@@ -6,6 +6,7 @@ Here the two halves meet: what runs programs, and the kernel model that is one k
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,13 @@ from mmrace.scenarios.maker import ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
 from mmrace.strategies import registry, script
 
-MAKERS = Makers(ScenarioMaker(), FunctionMaker())
+
+def makers_with(maker: FunctionMaker, folders: Iterable[str] = ()) -> Makers:
+    """Return the makers of all programs.  Args: maker: of functions.  folders: where files to load are looked for."""
+    return Makers(ScenarioMaker(), maker, folders=folders)
+
+
+MAKERS = makers_with(FunctionMaker())
 
 run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
@@ -43,7 +50,7 @@ def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunRes
     place = str(record.header.get("program", "")).rpartition(":")[0]
     its_own = tuple(file for file in load if functions.same_name(file, place))
     added = MAKERS.load(LoadedFile(file) for file in load if file not in its_own)
-    makers = Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True, files=its_own), folders=folders)
+    makers = makers_with(FunctionMaker(folders=folders, pinned=True, files=its_own), folders)
     return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
 
 

@@ -168,13 +168,13 @@ def finding_text(hit: Hit, like: int = 0) -> str:
     if hit.saved.folder:
         how = "kept in {}, by an earlier run: this is one more hit" if hit.saved.before else "saved in {}"
         lines.append(f"  {known_text(hit.saved)}; {how.format(hit.saved.folder)}")
-        lines += [f"  repeat: {command}" for command in commands_of(hit.spec, hit.saved)]
+        lines += [f"  repeat: {command}" for command in commands_of(hit)]
         if again:
             lines.append(f"    {again}")
     else:
         if hit.saved.error:
             lines.append(f"  COULD NOT BE SAVED: {hit.saved.error}; this is all of it:")
-        text = summary_text(hit.spec, "FAIL", [hit.finding], [hit.spec.command()], again)
+        text = summary_text(hit.spec, "FAIL", [hit.finding], [hit.command], again)
         lines.extend(f"  | {line}" for line in text.splitlines())
     return "\n".join(lines)
 

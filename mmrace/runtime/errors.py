@@ -24,12 +24,14 @@ EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 FAILURES = (Exception, SystemExit)
 """What code of a user's own raises when it fails; a sys.exit() in it must not end mmrace, least of all with 0."""
 
+OWN_FILE = "--load FILE.py (in Python load=) brings your own"
+"""What helps, too, who names a scenario, a planted bug, a judge or a strategy that is not known."""
+
 CLOSE_MAX = 3  # names that are proposed for an unknown one
 CLOSE_LIKENESS = 0.5  # from 0 to 1: a shorter name has a wrong letter or two in it and is still proposed
 SHOWN_MAX = 2000  # characters of a value in a message: a terminal full
 DIFFERENCES_SHOWN = 8  # between a record and its replay
 LISTED_MAX = 12  # names that still fit into a message
-ONES_OWN = "one of a file of your own needs --load FILE"
 """What else a name that is not known may want, where files can add such names."""
 
 
@@ -66,6 +68,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "", try_
     """
     names = list(known)
     close = difflib.get_close_matches(name, names, CLOSE_MAX, CLOSE_LIKENESS)
+    close = close or [other for other in names if name and other.startswith(name)][:CLOSE_MAX]
     hints = [f"did you mean {' or '.join(close)}?"] if close else []
     return UsageError(
         expected=f"{kind} out of {', '.join(names)}" if 0 < len(names) <= LISTED_MAX else f"the name of {kind}",
@@ -119,6 +122,23 @@ class NondeterminismError(MmraceError):
                 f"{UNSCHEDULED}"
             )
         super().__init__(text)
+
+
+class MadeOtherwise(NondeterminismError):
+    """A record of another model went otherwise under this one: what the model does has changed since.
+
+    Args: model, now: digests of the source.  error: where it left the record.
+    """
+
+    def __init__(self, model: str, now: str, error: NondeterminismError) -> None:
+        self.step, self.expected, self.got, self.event = error.step, error.expected, error.got, error.event
+        expected, got = _shortened(error.expected), _shortened(error.got)
+        text = (
+            f"replay diverged at event {error.event}: the record has {expected}; this run has {got}; it was made by "
+            f"another model ({model}; this is {now}): `mmrace show RECORD` still reads it, and --strategy "
+            "guided:record=RECORD follows it as far as it goes"
+        )
+        Exception.__init__(self, text)
 
 
 class NotAsRecorded(NondeterminismError):

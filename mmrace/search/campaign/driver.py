@@ -197,7 +197,7 @@ class Campaign(LossySource):
                 signature=hit.finding.signature,
                 oracle=hit.finding.oracle,
                 rule=hit.finding.rule,
-                command=hit.spec.command(),
+                command=hit.command,
                 folder=hit.saved.folder,
                 unsaved=hit.saved.error,
             ).warning("finding {}: {}", hit.finding.signature, hit.finding.title)
