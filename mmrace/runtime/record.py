@@ -9,6 +9,7 @@ to do.  Not here: meaning; oracles judge, `report/` explains.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -217,8 +218,20 @@ class Record:
     # -- disk -------------------------------------------------------------------------------------------------------
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the record as JSON lines, whole or not at all (`files.write_whole`).  Raises OSError."""
-        files.write_whole(path, (f"{line}\n" for line in self.lines()))
+        """Write the record as JSON lines, whole or not at all (`files.write_whole`).
+
+        Raises OSError: with EFBIG for a record that is larger than what is read again.
+        """
+        files.write_whole(path, self._bounded())
+
+    def _bounded(self) -> Iterator[str]:
+        left = record_file.BYTES_MAX
+        for line in self.lines():
+            left -= len(line) + 1  # all of it is ASCII
+            if left < 0:
+                size = f"{record_file.BYTES_MAX / files.MIB:g} MiB"
+                raise OSError(errno.EFBIG, f"a record of more than {size}, which would not be read again")
+            yield f"{line}\n"
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the file."""
