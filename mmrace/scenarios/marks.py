@@ -31,6 +31,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "block_write_full_page: beyond the end",
         "commit: forget list refilled",
         "commit: forgotten buffer freed",
+        "commit: freed buffer left to the next transaction",
         "commit: freed data buffer released",
         "dirty: cancelled",
         "dirty: mapping went away",

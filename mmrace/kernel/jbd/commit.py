@@ -49,6 +49,7 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("commit: waited for log I/O", "slept on a copy under way to the log"),
     ("commit: waited for control I/O", "slept on a descriptor under way to the log"),
     ("commit: forgotten buffer freed", "BH_Freed: a truncated metadata buffer dropped its dirtiness"),
+    ("commit: freed buffer left to the next transaction", "BH_Freed, but the truncation is not committed yet"),
     ("commit: left an older checkpoint", "the buffer was on an older transaction's checkpoint list"),
     ("commit: forget list refilled", "a truncate filed a buffer after the forget list was done"),
     ("release_buffer_page: stripped", "the page had lost its mapping: the commit freed its buffers"),
@@ -584,9 +585,13 @@ def forget_buffer(journal: Journal, commit_transaction: Transaction, jh: Journal
         rt.reached("commit: left an older checkpoint")
         checkpoint.__journal_remove_checkpoint(jh)
     if jbd.buffer_freed(bh):
-        rt.reached("commit: forgotten buffer freed")
-        jbd.clear_buffer_freed(bh)
-        jbd.clear_buffer_jbddirty(bh)
+        if jh.b_next_transaction is None:
+            rt.reached("commit: forgotten buffer freed")
+            jbd.clear_buffer_freed(bh)
+            jbd.clear_buffer_jbddirty(bh)
+        else:
+            # The truncation is part of the next transaction: until that one is committed, the block counts as it was.
+            rt.reached("commit: freed buffer left to the next transaction")
     try_to_free = False
     if jbd.buffer_jbddirty(bh):
         checkpoint.__journal_insert_checkpoint(jh, commit_transaction)
