@@ -204,8 +204,13 @@ def flush(journal: Journal, commit_transaction: Transaction) -> None:
     while reserved := commit_transaction.t_reserved_list:
         rt.reached("commit: reserved buffer refiled")
         jh = reserved[0]
-        if jh.b_committed_data is not None:
-            drop_copies(jh)
+        committed = jh.b_committed_data
+        if committed is not None:
+            bh = jbd.jh2bh(jh)
+            jbd.jbd_lock_bh_state(bh)
+            jbd.jbd_free(committed)
+            jh.b_committed_data = None
+            jbd.jbd_unlock_bh_state(bh)
         transaction.journal_refile_buffer(journal, jh)
     # without revoke records nothing else has to be settled before the transaction is published
     rt.spin_lock(journal.j_list_lock)
@@ -578,7 +583,9 @@ def forget_buffer(journal: Journal, commit_transaction: Transaction, jh: Journal
     # our own count: the journal head may go, and its count on the buffer with it
     buffer.get_bh(bh, "commit")
     jbd.jbd_lock_bh_state(bh)
-    rt.bug_on(jh.b_transaction is not commit_transaction, "forget list of another transaction", jh=jh)
+    owner = jh.b_transaction
+    if owner is not commit_transaction:
+        rt.bug_on(owner is not journal.j_running_transaction, "forget list of another transaction", jh=jh)
     drop_copies(jh)
     rt.spin_lock(journal.j_list_lock)
     if jh.b_cp_transaction is not None:

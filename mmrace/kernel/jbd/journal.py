@@ -116,9 +116,9 @@ def __journal_remove_journal_head(bh: BufferHead) -> None:
     rt.bug_on(jh.b_next_transaction is not None, "journal head dropped with a next transaction", jh=jh)
     rt.bug_on(jh.b_cp_transaction is not None, "journal head dropped on a checkpoint list", jh=jh)
     rt.bug_on(jh.b_jlist != JList.BJ_None, "journal head dropped on a list", jh=jh)
-    frozen = jh.b_frozen_data
-    if frozen is not None:
-        jbd.jbd_free(frozen)
+    for copy in (jh.b_frozen_data, jh.b_committed_data):
+        if copy is not None:
+            jbd.jbd_free(copy)
     bh.b_private = None
     jh.b_bh = None
     rt.clear_bit(bh.b_state, BufferState.BH_JBD)
@@ -269,12 +269,10 @@ def journal_write_metadata_buffer(
 
 
 def __log_start_commit(journal: Journal, target: int) -> bool:
-    """Ask for the commit of transaction `target` if it is the running one.  Needs j_state_lock.
+    """Ask for the commit of transaction `target` if it is the running one, and wake kjournald, each time.
 
-    Source: fs/jbd/journal.c, v3.3.
+    Needs j_state_lock.  Source: fs/jbd/journal.c, v3.3.
     """
-    if journal.j_commit_request == target:
-        return False
     running = journal.j_running_transaction
     if running is None or running.t_tid != target:
         return False
@@ -284,7 +282,7 @@ def __log_start_commit(journal: Journal, target: int) -> bool:
 
 
 def log_start_commit(journal: Journal, tid: int) -> bool:
-    """Ask for a commit, lock included; True if this made the request.  Source: fs/jbd/journal.c, v3.3."""
+    """Ask for a commit, lock included; True if the transaction was the running one.  Source: fs/jbd/journal.c, v3.3."""
     rt.spin_lock(journal.j_state_lock)
     asked = __log_start_commit(journal, tid)
     rt.spin_unlock(journal.j_state_lock)
@@ -307,10 +305,10 @@ def log_wait_commit(journal: Journal, tid: int) -> None:
     rt.spin_unlock(journal.j_state_lock)
 
 
-def journal_force_commit(journal: Journal) -> int:
-    """Commit what runs, or wait for what commits; returns the tid waited for, 0 if there was nothing.
+def journal_force_commit_nested(journal: Journal) -> bool:
+    """Commit what runs, or with a handle open wait for what commits; False if there was nothing.  Sleeps.
 
-    Source: fs/jbd/journal.c (journal_force_commit_nested), v3.3.
+    Not called yet: waits for block allocation, which tries again after a commit.  Source: fs/jbd/journal.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     transaction_ = journal.j_running_transaction
@@ -320,11 +318,11 @@ def journal_force_commit(journal: Journal) -> int:
         transaction_ = journal.j_committing_transaction
     if transaction_ is None:
         rt.spin_unlock(journal.j_state_lock)
-        return 0
+        return False
     tid = transaction_.t_tid
     rt.spin_unlock(journal.j_state_lock)
     log_wait_commit(journal, tid)
-    return tid
+    return True
 
 
 def kjournald(journal: Journal) -> None:

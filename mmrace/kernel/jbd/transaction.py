@@ -177,6 +177,16 @@ def journal_stop(handle: jbd.Handle) -> None:
         rt.spin_unlock(journal.j_state_lock)
 
 
+def journal_force_commit(journal: Journal) -> None:
+    """Commit a transaction, a new one if none runs, and wait, by a handle that is synchronous.  Sleeps.
+
+    Not called yet: waits for an fsync that commits (data=journal).  Source: fs/jbd/transaction.c, v3.3.
+    """
+    handle = journal_start(journal, 1)
+    handle.h_sync = True
+    journal_stop(handle)
+
+
 # -- metadata: write access and dirtying ---------------------------------------------------------------------
 
 
@@ -594,7 +604,8 @@ def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> t
     committing = journal.j_committing_transaction
     if committing is not None:
         return __dispose_buffer(jh, committing), False
-    buffer_head.clear_buffer_dirty(bh)
+    # The truncation is committed already: the journal lets go of the buffer, and the zap cleans it.
+    jbd.clear_buffer_jbddirty(bh)
     return True, True
 
 
@@ -616,6 +627,8 @@ def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
                 may_free, zap = dispose_checkpointed(journal, bh, jh)
             elif owner is not journal.j_committing_transaction:
                 rt.reached("unmap_buffer: in the running transaction")
+                stray = owner is not journal.j_running_transaction
+                rt.bug_on(stray, "truncated buffer of a stray transaction", jh=jh)
                 may_free = __dispose_buffer(jh, owner)
             elif jh.b_jlist == JList.BJ_Locked:
                 rt.reached("unmap_buffer: on the locked list")

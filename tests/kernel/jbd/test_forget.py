@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs import ext3
+from mmrace.kernel.fs import buffer, ext3
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.jbd import commit
-from mmrace.kernel.jbd.jbd import JList
+from mmrace.kernel.jbd import commit, jbd, transaction
+from mmrace.kernel.jbd.jbd import JList, JournalHead
 from mmrace.kernel.mm import filemap, swap
+from mmrace.kernel.mm.mm_types import Page
 from tests.kernel.jbd.bench import Bench, assert_at_rest, list_of, run, until
 
 SEEDS = range(10)
@@ -88,3 +91,91 @@ def test_truncated_buffer_that_nobody_waits_for_is_forgotten_by_its_own_commit(m
         assert_at_rest(bench)
 
     run(body, data="journal")
+
+
+def commit_with_a_stranger_on_the_list(owner: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Bench], None]:
+    """Let a commit meet on BJ_Forget a buffer that was written for the running transaction, or for one long gone."""
+    go = hold_commit_at_shadow(monkeypatch)
+
+    def body(bench: Bench) -> None:
+        bench.write(0, 7)
+        committer = bench.spawn(bench.commit, name="committer")
+        until(lambda: bool(list_of(rt.peek(bench.journal, "j_committing_transaction"), JList.BJ_Shadow)))
+        committing = rt.peek(bench.journal, "j_committing_transaction")
+        bench.write(2, 7)
+        bh = bench.bh(2)
+        jh = rt.peek(bh, "b_private")
+        if owner == "stray":
+            jh.b_transaction = jbd.Transaction(bench.journal, 99)
+        commit.forget_buffer(bench.journal, committing, jh)
+        rt.spin_unlock(bench.journal.j_list_lock)
+        assert rt.peek(jh, "b_cp_transaction") is committing
+        go.append(True)
+        rt.join(committer)
+
+    return body
+
+
+def test_commit_may_find_a_buffer_of_the_running_transaction_on_its_forget_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run(commit_with_a_stranger_on_the_list("running", monkeypatch), data="journal")
+
+
+def test_buffer_of_any_other_transaction_on_the_forget_list_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = run(commit_with_a_stranger_on_the_list("stray", monkeypatch), data="journal", ends="violation")
+    assert outcome.detail["rule"] == "forget list of another transaction"
+
+
+def reserved_with_copies(bench: Bench) -> tuple[BufferHead, JournalHead]:
+    """Take write access to an inode's block, dirty nothing, and leave both kinds of copies behind."""
+    bh = buffer.__bread(bench.device, 0)
+    assert bh is not None
+    handle = transaction.journal_start(bench.journal, 1)
+    transaction.journal_get_write_access(handle, bh)
+    jh: JournalHead = rt.peek(bh, "b_private")
+    jh.b_committed_data = jbd.jbd_alloc(bench.journal, 2)
+    jh.b_frozen_data = jbd.jbd_alloc(bench.journal, 2)
+    transaction.journal_stop(handle)
+    return bh, jh
+
+
+def test_commit_frees_the_committed_copy_of_a_reserved_buffer_under_its_state_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    freed: list[tuple[Page, bool]] = []
+    jbd_free = jbd.jbd_free
+
+    def body(bench: Bench) -> None:
+        bh, jh = reserved_with_copies(bench)
+        committed, frozen = rt.peek(jh, "b_committed_data"), rt.peek(jh, "b_frozen_data")
+
+        def noted(data: Page) -> None:
+            freed.append((data, bool(bh.b_state.peek(BufferState.BH_State))))
+            jbd_free(data)
+
+        monkeypatch.setattr(jbd, "jbd_free", noted)
+        bench.commit()
+        # The frozen one goes with the journal head, which the refile lets go of.
+        assert freed == [(committed, True), (frozen, True)]
+        buffer.brelse(bh)
+        assert_at_rest(bench)
+
+    run(body)
+
+
+def test_journal_head_takes_both_its_copies_along() -> None:
+    def body(bench: Bench) -> None:
+        bh, jh = reserved_with_copies(bench)
+        committed, frozen = rt.peek(jh, "b_committed_data"), rt.peek(jh, "b_frozen_data")
+        rt.spin_lock(bench.journal.j_list_lock)
+        jbd.jbd_lock_bh_state(bh)
+        transaction.__journal_unfile_buffer(jh)
+        jbd.jbd_unlock_bh_state(bh)
+        rt.spin_unlock(bench.journal.j_list_lock)
+        assert [data.dead is not None for data in (committed, frozen)] == [True, True]
+        buffer.brelse(bh)
+        bench.commit()
+        assert_at_rest(bench)
+
+    run(body)
