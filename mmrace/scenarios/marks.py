@@ -24,6 +24,7 @@ KJOURNALD = "needs kjournald as a daemon and synchronous handles; here the commi
 METADATA = "needs more users of metadata than one writer's inode block"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
 UNEVICTABLE = "needs mlock"
+JOURNALLED = "needs data=journal, which no scenario mounts with"
 RARE = "can be reached, but was in less than one run of a hundred"
 
 _REASONS: dict[str, tuple[str, ...]] = {
@@ -104,6 +105,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "block_write_full_page: recover",
         "write_begin: partial block read",
     ),
+    JOURNALLED: ("ext3: dirty buffer taken over",),
     UNEVICTABLE: (
         "putback: evictable again",
         "putback: unevictable",

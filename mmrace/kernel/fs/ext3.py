@@ -42,6 +42,7 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("ext3: writepage with a handle", "some buffer was unmapped: journal_start under the page lock"),
     ("ext3: writepage filed data without the page lock", "journal_dirty_data after the page was unlocked"),
     ("ext3: write_begin failed", "the page could not be prepared: handle closed, page released"),
+    ("ext3: dirty buffer taken over", "data=journal: the transaction took over a buffer that was dirty"),
     ("ext3: inode block changed", "a write journaled its inode's block"),
     ("ext3: inode block unreadable", "an inode's block could not be read: the change is not journaled"),
 )
@@ -192,16 +193,25 @@ def ext3_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> i
 
 
 def walk_page_buffers(
-    handle: Handle | None, head: BufferHead, from_: int, to: int, fn: Callable[[Handle | None, BufferHead], int]
+    handle: Handle | None,
+    head: BufferHead,
+    from_: int,
+    to: int,
+    fn: Callable[[Handle | None, BufferHead], int],
+    partial: list[BufferHead] | None = None,
 ) -> int:
     """Call `fn` on each buffer of a ring that overlaps words [from_, to); stop at its first non-zero return.
 
-    Walks by b_this_page from `head`, whatever page the ring hangs on.  Source: fs/ext3/inode.c, v3.3.
+    Walks by b_this_page from `head`, whatever page the ring hangs on.  Args: partial: gets the buffers outside that are
+    not uptodate (a flag in the kernel).  Source: fs/ext3/inode.c, v3.3.
     """
     block_start = 0
     for bh in buffer.ring(head):
         block_end = block_start + bh.b_size
-        if block_end > from_ and block_start < to:
+        if block_end <= from_ or block_start >= to:
+            if partial is not None and not buffer_head.buffer_uptodate(bh):
+                partial.append(bh)
+        else:
             ret = fn(handle, bh)
             if ret:
                 return ret
@@ -235,17 +245,28 @@ def journal_dirty_data_fn(handle: Handle | None, bh: BufferHead) -> int:
 
 
 def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
-    """Take write access to a data buffer that is journalled.  Sleeps.  Source: fs/ext3/inode.c, v3.3."""
+    """Take write access to a data buffer that is journalled; a dirty one the transaction takes over.  Sleeps.
+
+    A dirty bit is cleared before the journal looks, and set again for the journal only; the page lock keeps writeback
+    from the buffer meanwhile, nothing keeps a checkpoint.  Source: fs/ext3/inode.c, v3.3.
+    """
     assert handle is not None
-    if buffer_head.buffer_mapped(bh):
-        transaction.journal_get_write_access(handle, bh)
+    dirty = buffer_head.buffer_dirty(bh)
+    if not buffer_head.buffer_mapped(bh) or jbd.buffer_freed(bh):
+        return 0
+    if dirty:
+        rt.reached("ext3: dirty buffer taken over")
+        buffer_head.clear_buffer_dirty(bh)
+    transaction.journal_get_write_access(handle, bh)
+    if dirty:
+        transaction.journal_dirty_metadata(handle, bh)
     return 0
 
 
 def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
     """File a data buffer as metadata, in data=journal mode.  Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
-    if not buffer_head.buffer_mapped(bh):
+    if not buffer_head.buffer_mapped(bh) or jbd.buffer_freed(bh):
         return 0
     buffer_head.set_buffer_uptodate(bh)
     transaction.journal_dirty_metadata(handle, bh)
@@ -322,11 +343,15 @@ def ext3_writeback_write_end(mapping: AddressSpace, pos: int, length: int, copie
 def ext3_journalled_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
     """End a write: buffers filed as metadata of the transaction.  Source: fs/ext3/inode.c, v3.3."""
     handle = current_handle()
-    words_per_page = mapping.machine.words_per_page
-    from_ = pos % words_per_page
-    head = buffer.page_buffers(page)
-    ret = walk_page_buffers(handle, head, from_, from_ + copied, write_end_fn)
-    if copied == words_per_page:
+    from_ = pos % mapping.machine.words_per_page
+    if copied < length:
+        # A short copy into a page that is not uptodate counts as nothing.
+        if not page_flags.PageUptodate(page):
+            copied = 0
+        buffer_page.page_zero_new_buffers(page, from_ + copied, from_ + length)
+    partial: list[BufferHead] = []
+    ret = walk_page_buffers(handle, buffer.page_buffers(page), from_, from_ + copied, write_end_fn, partial)
+    if not partial:
         page_flags.SetPageUptodate(page)
     update_file_sizes(handle, mapping.host, pos, copied)
     return finish_write(handle, page, ret, copied)
@@ -418,10 +443,14 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     if not buffer.page_has_buffers(page) or page_flags.PageChecked(page):
         page_flags.ClearPageChecked(page)
         ret = buffer_page.__block_write_begin(page, mm.page_index(page) * words, words, ext3_get_block)
-        if ret == 0:
-            head = buffer.page_buffers(page)
-            ret = walk_page_buffers(handle, head, 0, words, do_journal_get_write_access)
-            ret = ret or walk_page_buffers(handle, head, 0, words, write_end_fn)
+        if ret:
+            ext3_journal_stop(handle)
+            filemap.unlock_page(page)
+            return ret
+        head = buffer.page_buffers(page)
+        ret = walk_page_buffers(handle, head, 0, words, do_journal_get_write_access)
+        error = walk_page_buffers(handle, head, 0, words, write_end_fn)
+        ret = ret or error
         filemap.unlock_page(page)
     else:
         # its buffers are the journal's already or clean: write what is dirty
