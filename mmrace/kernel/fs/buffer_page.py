@@ -44,6 +44,8 @@ MARKS = (
 
 def end_buffer_async_read(bh: BufferHead, uptodate: bool) -> None:
     """End one read of a page; the last one marks the page uptodate and unlocks it.  Source: fs/buffer.c, v3.3."""
+    asynchronous = buffer_head.buffer_async_read(bh)
+    rt.bug_on(not asynchronous, "end_buffer_async_read: buffer is not under an asynchronous read", bh=bh)
     page = bh.b_page
     assert page is not None
     if uptodate:
@@ -78,15 +80,19 @@ def end_buffer_async_read(bh: BufferHead, uptodate: bool) -> None:
 
 def end_buffer_async_write(bh: BufferHead, uptodate: bool) -> None:
     """End one write of a page; the last one ends the page's writeback.  Source: fs/buffer.c, v3.3."""
+    asynchronous = buffer_head.buffer_async_write(bh)
+    rt.bug_on(not asynchronous, "end_buffer_async_write: buffer is not under an asynchronous write", bh=bh)
     page = bh.b_page
     assert page is not None
     if uptodate:
         buffer_head.set_buffer_uptodate(bh)
     else:
         rt.reached("buffer: write error")
+        # PG_writeback keeps the page in its mapping; the kernel follows the pointer without a look.
         mapping = page.mapping
-        if mapping is not None:
-            rt.set_bit(mapping.flags, fs.AS_EIO)
+        rt.bug_on(mapping is None, "NULL mapping followed in end_buffer_async_write", page=page)
+        assert mapping is not None
+        rt.set_bit(mapping.flags, fs.AS_EIO)
         buffer_head.set_buffer_write_io_error(bh)
         buffer_head.clear_buffer_uptodate(bh)
         page_flags.SetPageError(page)
