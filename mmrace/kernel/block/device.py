@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmrace import runtime as rt
+from mmrace.kernel.block import ownership
 from mmrace.kernel.errno import Errno
 
 if TYPE_CHECKING:
@@ -147,9 +148,10 @@ def submit_bio(rw: int, bio: Bio) -> None:
     The task that serves the I/O acts for the buffer, whose lock was handed over, and for the page: an asynchronous read
     was handed the page lock too.  Point: always.
     """
+    ownership.buffer_lock_to_io(bio.bi_private)
     submitter = rt.current().cpu
     rt.spawn(
-        serve_bio,
+        _serve_bio,
         rw,
         bio,
         submitter if submitter is not None else 0,
@@ -159,7 +161,7 @@ def submit_bio(rw: int, bio: Bio) -> None:
     )
 
 
-def serve_bio(rw: int, bio: Bio, submitter: int) -> None:
+def _serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     """The life of one I/O: transfer, or fail, then interrupt a CPU."""
     device = bio.bi_bdev
     error = 0
@@ -167,7 +169,7 @@ def serve_bio(rw: int, bio: Bio, submitter: int) -> None:
         rt.reached("device: i/o error")
         error = -Errno.EIO
     else:
-        transfer(rw, bio)
+        _transfer(rw, bio)
     cpu = device.irq_cpu
     if cpu == "any":
         cpu = rt.choose(device.machine.ncpus, "irq-cpu")
@@ -176,7 +178,7 @@ def serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     rt.irq_exit()
 
 
-def transfer(rw: int, bio: Bio) -> None:
+def _transfer(rw: int, bio: Bio) -> None:
     """Copy a block between page and medium, word by word, whatever became of the page meanwhile."""
     block = bio.bi_bdev.blocks[bio.bi_sector]
     page, offset = bio.bv_page, bio.bv_offset

@@ -332,7 +332,6 @@ def submit_bh(rw: int, bh: BufferHead) -> None:
     sector, bdev, page = bh.b_blocknr, bh.b_bdev, bh.b_page
     assert bdev is not None and page is not None
     bio = device.Bio(bdev, sector, page, bh_offset(bh), bh.b_size, bh, end_bio_bh_io_sync)
-    rt.hand_over(bh.b_state, BufferState.BH_Lock, bh)
     device.submit_bio(rw, bio)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.block import device
+from mmrace.kernel.block import device, ownership
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, fs
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
@@ -296,17 +296,13 @@ def block_read_full_page(page: Page, get_block: GetBlock) -> int:
     for bh in bhs:
         buffer.lock_buffer(bh)
         mark_buffer_async_read(bh)
-    # From here on the page lock belongs to the reads: the last one to end releases it.
-    rt.hand_over(page.flags, page_flags.PG_locked, page)
-    me = rt.current()
+    ownership.page_lock_to_reads(page)
     for bh in bhs:
         if buffer_head.buffer_uptodate(bh):
-            # Somebody read it under the buffer lock meanwhile: end our read here, as one of those that own the page.
+            # Somebody read it under the buffer lock meanwhile: our read of it ends here.
             rt.reached("block_read_full_page: filled meanwhile")
-            acts_for = me.acts_for
-            me.acts_for = (*acts_for, page)
-            end_buffer_async_read(bh, True)
-            me.acts_for = acts_for
+            with ownership.acting_for(page):
+                end_buffer_async_read(bh, True)
         else:
             buffer.submit_bh(device.READ, bh)
     return 0
