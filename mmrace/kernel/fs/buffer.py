@@ -123,6 +123,22 @@ def set_bh_page(bh: BufferHead, page: Page, offset: int) -> None:
     bh.b_data = offset
 
 
+def _page_of(bh: BufferHead) -> Page:
+    """Return what b_page names now.  BUG if that is no page: the kernel follows the pointer without a look."""
+    page = bh.b_page
+    rt.bug_on(page is None, "b_page of a buffer without a page is followed", bh=bh)
+    assert page is not None
+    return page
+
+
+def _data_of(bh: BufferHead) -> tuple[Page, int]:
+    """Return the address that b_data is: (page, offset of the first word).
+
+    Whoever took it goes on reading and writing there, whatever page the buffer belongs to by then.
+    """
+    return _page_of(bh), bh.b_data
+
+
 def bh_offset(bh: BufferHead) -> int:
     """Return the buffer's first word in its page.  Source: include/linux/buffer_head.h, v3.3."""
     return bh.b_data

@@ -505,7 +505,8 @@ def block_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, pa
 def generic_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, page: Page) -> int:
     """Commit a write, grow the file if it went beyond its end, unlock and release.  Source: fs/buffer.c, v3.3."""
     copied = block_write_end(mapping, pos, count, copied, page)
-    fs.i_size_extend(mapping.host, pos + copied)
+    if pos + copied > mapping.host.i_size:
+        fs.i_size_write(mapping.host, pos + copied)
     filemap.unlock_page(page)
     swap.put_page(page, "lookup")
     return copied

@@ -163,7 +163,7 @@ def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
     every word: a torn block shows.  Source: fs/ext3/inode.c, v3.3.
     """
     buffer.lock_buffer(bh)
-    page, offset = jbd.data_page(bh), bh.b_data
+    page, offset = buffer._data_of(bh)
     change = page.words.read(offset) + 1
     for i in range(bh.b_size):
         page.words.write(offset + i, change)
@@ -303,12 +303,13 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
 
 def update_file_sizes(handle: Handle, inode: Inode, pos: int, copied: int) -> None:
     """Account a write in the inode: with `metadata` that changes its block.  Source: fs/ext3/inode.c, v3.3."""
-    fs.i_size_extend(inode, pos + copied)
+    if pos + copied > inode.i_size:
+        fs.i_size_write(inode, pos + copied)
     if EXT3_SB(inode).metadata:
         ext3_mark_inode_dirty(handle, inode)
 
 
-def finish_write(handle: Handle, page: Page, ret: int, copied: int) -> int:
+def _finish_write(handle: Handle, page: Page, ret: int, copied: int) -> int:
     """Close the handle, then unlock and release the page; returns what was copied or an error."""
     ext3_journal_stop(handle)
     filemap.unlock_page(page)
@@ -321,7 +322,7 @@ def ext3_ordered_write_end(mapping: AddressSpace, pos: int, length: int, copied:
 
     Source: fs/ext3/inode.c, v3.3.
     """
-    handle = current_handle()
+    handle = _current_handle()
     inode = mapping.host
     copied = buffer_page.block_write_end(mapping, pos, length, copied, page)
     from_ = pos % mapping.machine.words_per_page
@@ -329,20 +330,20 @@ def ext3_ordered_write_end(mapping: AddressSpace, pos: int, length: int, copied:
     ret = walk_page_buffers(handle, head, from_, from_ + copied, journal_dirty_data_fn)
     if ret == 0:
         update_file_sizes(handle, inode, pos, copied)
-    return finish_write(handle, page, ret, copied)
+    return _finish_write(handle, page, ret, copied)
 
 
 def ext3_writeback_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
     """End a write: buffers dirty, no order kept with the transaction.  Source: fs/ext3/inode.c, v3.3."""
-    handle = current_handle()
+    handle = _current_handle()
     copied = buffer_page.block_write_end(mapping, pos, length, copied, page)
     update_file_sizes(handle, mapping.host, pos, copied)
-    return finish_write(handle, page, 0, copied)
+    return _finish_write(handle, page, 0, copied)
 
 
 def ext3_journalled_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
     """End a write: buffers filed as metadata of the transaction.  Source: fs/ext3/inode.c, v3.3."""
-    handle = current_handle()
+    handle = _current_handle()
     from_ = pos % mapping.machine.words_per_page
     if copied < length:
         # A short copy into a page that is not uptodate counts as nothing.
@@ -354,10 +355,10 @@ def ext3_journalled_write_end(mapping: AddressSpace, pos: int, length: int, copi
     if not partial:
         page_flags.SetPageUptodate(page)
     update_file_sizes(handle, mapping.host, pos, copied)
-    return finish_write(handle, page, ret, copied)
+    return _finish_write(handle, page, ret, copied)
 
 
-def current_handle() -> Handle:
+def _current_handle() -> Handle:
     """Return the handle that write_begin left open."""
     handle = ext3_journal_current_handle()
     rt.bug_on(handle is None, "write_end without a handle")
@@ -368,7 +369,7 @@ def current_handle() -> Handle:
 # -- writepage -----------------------------------------------------------------------------------------------
 
 
-def refuse_writepage(page: Page, wbc: WritebackControl) -> int:
+def _refuse_writepage(page: Page, wbc: WritebackControl) -> int:
     """Give up writing a page because of an open handle: dirty it again and unlock it."""
     rt.reached("ext3: writepage inside a handle")
     page_writeback.redirty_page_for_writepage(wbc, page)
@@ -388,7 +389,7 @@ def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
     words = mapping.machine.words_per_page
     rt.bug_on(not page_flags.PageLocked(page), "writepage on an unlocked page", page=page)
     if ext3_journal_current_handle() is not None:
-        return refuse_writepage(page, wbc)
+        return _refuse_writepage(page, wbc)
     if not buffer.page_has_buffers(page):
         buffer.create_empty_buffers(page, dirty=True, uptodate=True)
     elif not walk_page_buffers(None, buffer.page_buffers(page), 0, words, buffer_unmapped):
@@ -416,7 +417,7 @@ def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
     inode = mapping.host
     words = mapping.machine.words_per_page
     if ext3_journal_current_handle() is not None:
-        return refuse_writepage(page, wbc)
+        return _refuse_writepage(page, wbc)
     if buffer.page_has_buffers(page) and not walk_page_buffers(
         None, buffer.page_buffers(page), 0, words, buffer_unmapped
     ):
@@ -438,7 +439,7 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     inode = mapping.host
     words = mapping.machine.words_per_page
     if ext3_journal_current_handle() is not None:
-        return refuse_writepage(page, wbc)
+        return _refuse_writepage(page, wbc)
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
     if not buffer.page_has_buffers(page) or page_flags.PageChecked(page):
         page_flags.ClearPageChecked(page)

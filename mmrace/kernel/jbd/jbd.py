@@ -307,14 +307,6 @@ def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
 # -- copies of data -------------------------------------------------------------------------------------------
 
 
-def data_page(bh: BufferHead) -> Page:
-    """Return the page that holds the buffer's data now, as the kernel follows b_data.  Point: always."""
-    page = bh.b_page
-    rt.bug_on(page is None, "data of a buffer without a page", bh=bh)
-    assert page is not None
-    return page
-
-
 def jbd_alloc(journal: Journal, size: int) -> Page:
     """Allocate memory for a copy of `size` words.  May sleep.  Source: include/linux/jbd.h, v3.3."""
     rt.might_sleep()

@@ -146,7 +146,7 @@ def journal_put_journal_head(jh: JournalHead) -> None:
 # -- the log -------------------------------------------------------------------------------------------------
 
 
-def check_log_space(journal: Journal) -> None:
+def _check_log_space(journal: Journal) -> None:
     """Stop where the kernel would checkpoint: that the log gets free space again is not modelled.
 
     Needs j_state_lock.  Source: __log_wait_for_space in fs/jbd/checkpoint.c, v3.3.
@@ -171,9 +171,9 @@ def journal_next_log_block(journal: Journal) -> int:
     return blocknr
 
 
-def write_words(bh: BufferHead, values: tuple[int, ...]) -> None:
+def _write_words(bh: BufferHead, values: tuple[int, ...]) -> None:
     """Store the first words of a buffer, zeroing the rest.  Needs whatever keeps its page."""
-    page, offset = jbd.data_page(bh), bh.b_data
+    page, offset = buffer._data_of(bh)
     for i in range(bh.b_size):
         page.words.write(offset + i, values[i] if i < len(values) else 0)
 
@@ -186,24 +186,24 @@ def journal_get_descriptor_buffer(journal: Journal) -> JournalHead:
     blocknr = journal_next_log_block(journal)
     bh = buffer.__getblk(journal.j_dev, blocknr, "commit")
     buffer.lock_buffer(bh)
-    write_words(bh, ())
+    _write_words(bh, ())
     buffer_head.set_buffer_uptodate(bh)
     buffer.unlock_buffer(bh)
     return journal_add_journal_head(bh)
 
 
-def copy_out(bh_in: BufferHead, jh_in: JournalHead, data: Page) -> None:
+def _copy_out(bh_in: BufferHead, jh_in: JournalHead, data: Page) -> None:
     """Copy a buffer's live data, word by word, and make that its frozen copy.  Needs BH_State of `bh_in`.
 
     Part of journal_write_metadata_buffer.  Source: fs/jbd/journal.c, v3.3.
     """
     jh_in.b_frozen_data = data
-    page, offset = jbd.data_page(bh_in), bh_in.b_data
+    page, offset = buffer._data_of(bh_in)
     for i in range(bh_in.b_size):
         data.words.write(i, page.words.read(offset + i))
 
 
-def choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -> tuple[Page, int, bool]:
+def _choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -> tuple[Page, int, bool]:
     """Choose what the log write reads: (page, offset, escaped).  Takes BH_State of `bh_in` and keeps it.
 
     May sleep.  The frozen copy if there is one, else the live page, whatever b_page is now; a block that begins with
@@ -218,7 +218,7 @@ def choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -
             rt.reached("write_metadata: frozen copy used")
             new_page, new_offset = frozen, 0
         else:
-            new_page, new_offset = jbd.data_page(bh_in), bh_in.b_data
+            new_page, new_offset = buffer._data_of(bh_in)
         escape = new_page.words.read(new_offset) == jbd.JFS_MAGIC_NUMBER
         if escape and not copied:
             jbd.jbd_unlock_bh_state(bh_in)
@@ -228,7 +228,7 @@ def choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -
                 rt.reached("write_metadata: copied out by another")
                 jbd.jbd_free(data)
                 continue
-            copy_out(bh_in, jh_in, data)
+            _copy_out(bh_in, jh_in, data)
             new_page, new_offset = data, 0
         if escape:
             rt.reached("write_metadata: escaped")
@@ -250,7 +250,7 @@ def journal_write_metadata_buffer(
     new_bh = buffer.alloc_buffer_head(rt.fresh("logbh"), bh_in.b_size)
     buffer.get_bh(new_bh, "commit")
     new_jh = journal_add_journal_head(new_bh)
-    new_page, new_offset, escape = choose_log_source(journal, bh_in, jh_in)
+    new_page, new_offset, escape = _choose_log_source(journal, bh_in, jh_in)
     buffer.set_bh_page(new_bh, new_page, new_offset)
     new_bh.b_bdev = journal.j_dev
     new_bh.b_blocknr = blocknr

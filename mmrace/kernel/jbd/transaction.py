@@ -53,7 +53,7 @@ MARKS: tuple[tuple[str, str], ...] = (
 )
 
 
-def handle_transaction(handle: jbd.Handle) -> Transaction:
+def _handle_transaction(handle: jbd.Handle) -> Transaction:
     """Return the transaction that a started handle belongs to."""
     transaction = handle.h_transaction
     assert transaction is not None, "a handle that was never started"
@@ -73,7 +73,7 @@ def get_transaction(journal: Journal) -> Transaction:
     return transaction
 
 
-def wait_transaction_locked(journal: Journal, request: int | None) -> None:
+def _wait_transaction_locked(journal: Journal, request: int | None) -> None:
     """Sleep while the running transaction is closing.  Needs j_state_lock, dropped for the sleep.
 
     Args: request: tid of a full transaction: sleep while it is the running one, too.
@@ -106,16 +106,16 @@ def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
             transaction = get_transaction(journal)
         if transaction.t_state == TState.T_LOCKED:
             rt.reached("journal_start: waited for T_LOCKED")
-            wait_transaction_locked(journal, None)
+            _wait_transaction_locked(journal, None)
             continue
         rt.spin_lock(transaction.t_handle_lock)
         if transaction.t_outstanding_credits + nblocks > journal.j_max_transaction_buffers:
             rt.spin_unlock(transaction.t_handle_lock)
             rt.reached("journal_start: transaction full")
             journal_.__log_start_commit(journal, transaction.t_tid)
-            wait_transaction_locked(journal, transaction.t_tid)
+            _wait_transaction_locked(journal, transaction.t_tid)
             continue
-        journal_.check_log_space(journal)
+        journal_._check_log_space(journal)
         break
     handle.h_transaction = transaction
     transaction.t_outstanding_credits = transaction.t_outstanding_credits + nblocks
@@ -153,7 +153,7 @@ def journal_stop(handle: jbd.Handle) -> None:
     handle.h_ref -= 1
     if handle.h_ref > 0:
         return
-    transaction = handle_transaction(handle)
+    transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     rt.current().info = None
     rt.spin_lock(journal.j_state_lock)
@@ -190,7 +190,7 @@ def journal_force_commit(journal: Journal) -> None:
 # -- metadata: write access and dirtying ---------------------------------------------------------------------
 
 
-def wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
+def _wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
     """Sleep until the log has its copy of the buffer.  Needs a count on jh.  Source: fs/jbd/transaction.c, v3.3."""
     rt.reached("get_write_access: waited for the log copy")
     rt.wait_event(
@@ -200,13 +200,12 @@ def wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
     )
 
 
-def copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
+def _copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
     """Copy the buffer's data, word by word, through b_page as it is now.  Needs BH_State only: not BH_Lock.
 
     Part of do_get_write_access.  Source: fs/jbd/transaction.c, v3.3.
     """
-    source = jbd.data_page(bh)
-    offset = bh.b_data
+    source, offset = buffer._data_of(bh)
     for i in range(bh.b_size):
         frozen.words.write(i, source.words.read(offset + i))
 
@@ -216,7 +215,7 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
 
     Sleeps on the buffer lock, on a log write of the buffer, and to allocate.  Source: fs/jbd/transaction.c, v3.3.
     """
-    transaction = handle_transaction(handle)
+    transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     frozen: Page | None = None
     need_copy = False
@@ -243,7 +242,7 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
             jlist = jh.b_jlist
             if jlist == JList.BJ_Shadow:
                 jbd.jbd_unlock_bh_state(bh)
-                wait_unshadow(bh, jh)
+                _wait_unshadow(bh, jh)
                 continue
             if jlist != JList.BJ_Forget or force_copy:
                 if frozen is None:
@@ -260,7 +259,7 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
             rt.spin_unlock(journal.j_list_lock)
         break
     if need_copy and frozen is not None:
-        copy_to_frozen(bh, frozen)
+        _copy_to_frozen(bh, frozen)
         frozen = None
     jbd.jbd_unlock_bh_state(bh)
     if frozen is not None:
@@ -282,7 +281,7 @@ def journal_dirty_metadata(handle: jbd.Handle, bh: BufferHead) -> None:
 
     Never sleeps.  Source: fs/jbd/transaction.c, v3.3.
     """
-    transaction = handle_transaction(handle)
+    transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     jh = jbd.bh2jh(bh)
     rt.bug_on(jh is None, "journal_dirty_metadata without write access", bh=bh)
@@ -318,7 +317,7 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     May sleep: data of the committing transaction that is still dirty is written out first.  Called under the page lock
     by write_end, without it by ordered writepage.  Source: fs/jbd/transaction.c, v3.3.
     """
-    transaction = handle_transaction(handle)
+    transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     jh = journal_.journal_add_journal_head(bh)
     jbd.jbd_lock_bh_state(bh)
@@ -327,7 +326,7 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     if not buffer_head.buffer_mapped(bh):
         rt.reached("dirty_data: unmapped")
     else:
-        need_brelse, ret = file_sync_data(transaction, jh, bh)
+        need_brelse, ret = _file_sync_data(transaction, jh, bh)
     rt.spin_unlock(journal.j_list_lock)
     jbd.jbd_unlock_bh_state(bh)
     if need_brelse:
@@ -336,7 +335,7 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     return ret
 
 
-def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -> tuple[bool, int]:
+def _file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -> tuple[bool, int]:
     """Put a mapped buffer on BJ_SyncData of `transaction`: (an extra count on bh was taken, 0 or -EIO).
 
     Needs BH_State and j_list_lock; both may be dropped and taken again.  The middle of journal_dirty_data.
@@ -355,7 +354,7 @@ def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) ->
             return False, 0
         if buffer_head.buffer_dirty(bh):
             need_brelse = True
-            write_out_committing_data(journal, bh)
+            _write_out_committing_data(journal, bh)
             if not buffer_head.buffer_mapped(bh):
                 rt.reached("dirty_data: unmapped while written")
                 return True, 0
@@ -378,7 +377,7 @@ def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) ->
     return need_brelse, 0
 
 
-def write_out_committing_data(journal: Journal, bh: BufferHead) -> None:
+def _write_out_committing_data(journal: Journal, bh: BufferHead) -> None:
     """Write out a buffer for the committing transaction, and wait; leaves one more count on the buffer.
 
     Needs BH_State and j_list_lock, dropped for the write.  Part of journal_dirty_data.  Source: fs/jbd/transaction.c,
@@ -589,7 +588,7 @@ def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
     return True
 
 
-def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> tuple[bool, bool]:
+def _dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> tuple[bool, bool]:
     """Truncate a buffer that is on a checkpoint list at most: (may be freed, may be unmapped now).
 
     Needs j_state_lock, BH_State and j_list_lock.  Part of journal_unmap_buffer.  Source: fs/jbd/transaction.c, v3.3.
@@ -624,7 +623,7 @@ def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
         if jh is not None:
             owner = jh.b_transaction
             if owner is None:
-                may_free, zap = dispose_checkpointed(journal, bh, jh)
+                may_free, zap = _dispose_checkpointed(journal, bh, jh)
             elif owner is not journal.j_committing_transaction:
                 rt.reached("unmap_buffer: in the running transaction")
                 stray = owner is not journal.j_running_transaction

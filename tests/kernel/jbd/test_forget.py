@@ -30,13 +30,13 @@ def truncate_first_page(bench: Bench) -> None:
 def hold_commit_at_shadow(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Make commits wait, their log I/O submitted, until something is put in the list that is returned."""
     go: list[bool] = []
-    wait_for_iobuf = commit.wait_for_iobuf
+    _wait_for_iobuf = commit._wait_for_iobuf
 
     def held(*args: object) -> int:
         until(lambda: bool(go))
-        return wait_for_iobuf(*args)  # type: ignore[arg-type]
+        return _wait_for_iobuf(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(commit, "wait_for_iobuf", held)
+    monkeypatch.setattr(commit, "_wait_for_iobuf", held)
     return go
 
 
@@ -107,7 +107,7 @@ def commit_with_a_stranger_on_the_list(owner: str, monkeypatch: pytest.MonkeyPat
         jh = rt.peek(bh, "b_private")
         if owner == "stray":
             jh.b_transaction = jbd.Transaction(bench.journal, 99)
-        commit.forget_buffer(bench.journal, committing, jh)
+        commit._forget_buffer(bench.journal, committing, jh)
         rt.spin_unlock(bench.journal.j_list_lock)
         assert rt.peek(jh, "b_cp_transaction") is committing
         go.append(True)

@@ -182,7 +182,7 @@ def test_handle_that_does_not_fit_waits_for_the_commit_of_the_full_transaction()
 
         def second() -> None:
             other = transaction.journal_start(bench.journal, 30)
-            tids.append(transaction.handle_transaction(other).t_tid)
+            tids.append(transaction._handle_transaction(other).t_tid)
             transaction.journal_stop(other)
 
         task = bench.spawn(second, name="second", cpu=1)
@@ -201,8 +201,8 @@ def test_nested_handle_joins_the_one_that_is_open() -> None:
         inner = transaction.journal_start(bench.journal, 2)
         assert inner is outer
         transaction.journal_stop(inner)
-        assert rt.peek(transaction.handle_transaction(outer), "t_updates") == 1
-        running = transaction.handle_transaction(outer)
+        assert rt.peek(transaction._handle_transaction(outer), "t_updates") == 1
+        running = transaction._handle_transaction(outer)
         transaction.journal_stop(outer)
         assert rt.peek(running, "t_updates") == 0
         bench.commit()
