@@ -159,11 +159,12 @@ def ext3_get_inode_loc(inode: Inode) -> BufferHead | None:
 def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
     """Store the inode in its block and file the block.
 
-    Sleeps on the buffer lock, which keeps others out of the block.  What is stored is the number of this change, in
-    every word: a torn block shows.  Source: fs/ext3/inode.c, v3.3.
+    Sleeps on the buffer lock, which keeps others out of the block; where the inode lies in it is settled before, so
+    that who moved the block to another page meanwhile loses this change.  What is stored is the number of the change,
+    in every word: a torn block shows.  Source: fs/ext3/inode.c, v3.3.
     """
-    buffer.lock_buffer(bh)
     page, offset = buffer._data_of(bh)
+    buffer.lock_buffer(bh)
     change = page.words.read(offset) + 1
     for i in range(bh.b_size):
         page.words.write(offset + i, change)

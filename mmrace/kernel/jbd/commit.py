@@ -417,12 +417,13 @@ def _write_metadata(journal: Journal, commit_transaction: Transaction) -> None:
     Source: journal_commit_transaction, phase 3, in fs/jbd/commit.c, v3.3.
     """
     wbuf: list[BufferHead] = []
-    tags: tuple[tuple[int, int], ...] = ()
+    tags: _Tags | None = None
     while jhs := commit_transaction.t_buffers:
         jh = jhs[0]
-        if not wbuf:
-            wbuf.append(_start_descriptor(journal, commit_transaction))
-            tags = ()
+        if tags is None:
+            descriptor = _start_descriptor(journal, commit_transaction)
+            tags = _Tags(descriptor, commit_transaction.t_tid)
+            wbuf.append(descriptor)
         blocknr = journal_.journal_next_log_block(journal)
         commit_transaction.t_outstanding_credits = commit_transaction.t_outstanding_credits - 1
         bh = jbd.jh2bh(jh)
@@ -432,11 +433,11 @@ def _write_metadata(journal: Journal, commit_transaction: Transaction) -> None:
         new_bh = jbd.jh2bh(new_jh)
         jbd.set_buffer_jwrite(new_bh)
         wbuf.append(new_bh)
-        tags = (*tags, (bh.b_blocknr, flags))
-        full = len(wbuf) == journal.j_wbufsize or len(tags) == journal.j_tags_max
+        tags.add(bh.b_blocknr, flags)
+        full = len(wbuf) == journal.j_wbufsize or len(tags.tags) == journal.j_tags_max
         if full or not commit_transaction.t_buffers:
-            tags = (*tags[:-1], (tags[-1][0], tags[-1][1] | jbd.JFS_FLAG_LAST_TAG))
-            _write_descriptor(wbuf[0], commit_transaction.t_tid, tags)
+            tags.close()
+            tags = None
             _start_journal_io(wbuf)
 
 
@@ -453,9 +454,36 @@ def _start_descriptor(journal: Journal, commit_transaction: Transaction) -> Buff
     return bh
 
 
-def _write_descriptor(bh: BufferHead, tid: int, tags: tuple[tuple[int, int], ...]) -> None:
-    """Store header and tags in a descriptor; the kernel does so tag by tag, but nobody else looks meanwhile."""
-    journal_._write_words(bh, (jbd.JFS_MAGIC_NUMBER, jbd.log_header(jbd.JFS_DESCRIPTOR_BLOCK, tid, tags)))
+class _Tags:
+    """What is stored in a descriptor, tag by tag, through an address that is taken once: the kernel's `tagp`.
+
+    Whatever page the buffer belongs to by the next tag, the words go where b_data pointed at the first.
+    Source: journal_commit_transaction, phase 3, in fs/jbd/commit.c, v3.3.
+    """
+
+    __slots__ = ("offset", "page", "tags", "tid")
+
+    def __init__(self, bh: BufferHead, tid: int) -> None:
+        self.page, self.offset = buffer._data_of(bh)
+        self.tid = tid
+        self.tags: tuple[tuple[int, int], ...] = ()
+        self.page.words.write(self.offset, jbd.JFS_MAGIC_NUMBER)
+        self._store()
+
+    def add(self, blocknr: int, flags: int) -> None:
+        """Say which home block the next copy is of."""
+        self.tags = (*self.tags, (blocknr, flags))
+        self._store()
+
+    def close(self) -> None:
+        """Mark the last tag."""
+        blocknr, flags = self.tags[-1]
+        self.tags = (*self.tags[:-1], (blocknr, flags | jbd.JFS_FLAG_LAST_TAG))
+        self._store()
+
+    def _store(self) -> None:
+        """Store header and tags: one word has them all (see `jbd.log_header`)."""
+        self.page.words.write(self.offset + 1, jbd.log_header(jbd.JFS_DESCRIPTOR_BLOCK, self.tid, self.tags))
 
 
 def _start_journal_io(wbuf: list[BufferHead]) -> None:
