@@ -229,7 +229,11 @@ def create_empty_buffers(page: Page, dirty: bool = False, uptodate: bool = False
 
 
 def buffer_busy(bh: BufferHead) -> bool:
-    """Say whether a buffer is referenced, dirty or locked.  Source: fs/buffer.c, v3.3."""
+    """Say whether a buffer is referenced, dirty or locked.
+
+    Simplified: three looks, where the kernel reads b_state once for dirty and locked.  With the page lock and
+    private_lock held, as all callers have them, nobody dirties or locks it in between.  Source: fs/buffer.c, v3.3.
+    """
     return bh.b_count.read() != 0 or buffer_head.buffer_dirty(bh) or buffer_head.buffer_locked(bh)
 
 
@@ -315,7 +319,8 @@ def __set_page_dirty_buffers(page: Page) -> bool:
 def mark_buffer_dirty(bh: BufferHead) -> None:
     """Dirty a buffer, then the page that b_page names at that moment.  Takes no page, private or buffer lock.
 
-    Source: fs/buffer.c, v3.3.
+    Simplified: the kernel's first look is followed by a barrier and a second look, which says the same where ops are
+    sequentially consistent.  Source: fs/buffer.c, v3.3.
     """
     if buffer_head.buffer_dirty(bh):
         return
@@ -412,7 +417,10 @@ def ll_rw_block(rw: int, bhs: Sequence[BufferHead]) -> None:
 
 
 def write_dirty_buffer(bh: BufferHead, rw: int = device.WRITE) -> None:
-    """Start writing a buffer if it is dirty; sleeps for its lock.  Source: fs/buffer.c, v3.3."""
+    """Start writing a buffer if it is dirty; sleeps for its lock.
+
+    Not called yet: waits for checkpoint processing.  Source: fs/buffer.c, v3.3.
+    """
     lock_buffer(bh)
     if not buffer_head.test_clear_buffer_dirty(bh):
         unlock_buffer(bh)

@@ -54,8 +54,9 @@ EndIo = Callable[["BufferHead", bool], None]
 class BufferHead(rt.Struct):
     """One block of a page: what the ring hangs together by, and what I/O is submitted with.
 
-    `b_data` is the offset of the block's first word in its page, `b_size` its number of words.  `b_end_io` is written
-    and read by whoever holds BH_Lock, or by its I/O; a record has the function's name.
+    `b_size` is its number of words.  Simplified: the kernel's `b_data` is an address, this one the offset of the first
+    word in `b_page`; who keeps an address takes both at once (`buffer._data_of`).  `b_end_io` is written and read by
+    whoever holds BH_Lock, or by its I/O; a record has the function's name.
     """
 
     b_state = rt.flag_word(BufferState, waitable=(BufferState.BH_Lock, BufferState.BH_Unshadow))

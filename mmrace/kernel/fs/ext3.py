@@ -287,7 +287,7 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
     page = filemap.grab_cache_page_write_begin(mapping, index)
     if page is None:
         return -Errno.ENOMEM, None
-    # one credit more than writepage: the inode on the orphan list
+    # One credit more than writepage: the inode on the orphan list.
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode) + 1)
     ret = buffer_page.__block_write_begin(page, pos, length, ext3_get_block)
     if ret == 0 and EXT3_SB(inode).data is DataMode.JOURNAL:
@@ -303,7 +303,11 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
 
 
 def update_file_sizes(handle: Handle, inode: Inode, pos: int, copied: int) -> None:
-    """Account a write in the inode: with `metadata` that changes its block.  Source: fs/ext3/inode.c, v3.3."""
+    """Account a write in the inode: with `metadata` that changes its block.
+
+    Simplified: 3.3 changes the block here, under the page lock, only if the file grew; else, for the times, before
+    write_begin and without the page lock.  Source: fs/ext3/inode.c, v3.3.
+    """
     if pos + copied > inode.i_size:
         fs.i_size_write(inode, pos + copied)
     if EXT3_SB(inode).metadata:
@@ -455,7 +459,7 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
         ret = ret or error
         filemap.unlock_page(page)
     else:
-        # its buffers are the journal's already or clean: write what is dirty
+        # Its buffers are the journal's already or clean: write what is dirty.
         ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
     ext3_journal_stop(handle)
     return ret
@@ -467,7 +471,8 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
 def ext3_readpage(page: Page) -> int:
     """Start reading a page.  Needs the page lock, which the end of the I/O releases.
 
-    Source: fs/ext3/inode.c, v3.3.
+    Simplified: 3.3 reads by mpage_readpage, one I/O for the whole page and no buffers; here each page that was read has
+    its ring.  Source: fs/ext3/inode.c, v3.3.
     """
     return buffer_page.block_read_full_page(page, ext3_get_block)
 

@@ -135,7 +135,7 @@ def journal_commit_transaction(journal: Journal) -> int:
     commit_transaction = _lock_transaction(journal)
     tid = commit_transaction.t_tid
     _publish_committing(journal, commit_transaction)
-    # an error of ordered data is only reported: the mapping and the page carry it, the commit goes on
+    # An error of ordered data is only reported: the mapping and the page carry it, the commit goes on.
     journal_submit_data_buffers(journal, commit_transaction)
     _wait_locked_list(journal, commit_transaction)
     rt.bug_on(bool(commit_transaction.t_sync_datalist), "ordered data left behind", tid=tid)
@@ -212,7 +212,7 @@ def _publish_committing(journal: Journal, commit_transaction: Transaction) -> No
             jh.b_committed_data = None
             jbd.jbd_unlock_bh_state(bh)
         transaction.journal_refile_buffer(journal, jh)
-    # without revoke records nothing else has to be settled before the transaction is published
+    # Without revoke records nothing else has to be settled before the transaction is published.
     rt.spin_lock(journal.j_list_lock)
     checkpoint.__journal_clean_checkpoint_list(journal)
     rt.spin_unlock(journal.j_list_lock)
@@ -234,7 +234,7 @@ def journal_do_submit_data(wbuf: list[BufferHead]) -> None:
     """
     for bh in wbuf:
         bh.b_end_io = buffer.end_buffer_write_sync
-        bh.b_count.rename("commit", "io")  # the count from the list walk is the one that the I/O drops
+        bh.b_count.rename("commit", "io")  # The count from the list walk is the one that the I/O drops.
         buffer.submit_bh(device.WRITE, bh)
     wbuf.clear()
 
@@ -323,7 +323,7 @@ def _settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Tr
     Source: journal_submit_data_buffers in fs/jbd/commit.c, v3.3.
     """
     if not locked and buffer_head.buffer_locked(bh):
-        # taken for I/O under way; it may be anybody's lock, and then the wait is only longer
+        # Taken for I/O under way; it may be anybody's lock, and then the wait is only longer.
         rt.reached("commit: buffer already locked")
         transaction.__journal_file_buffer(jh, commit_transaction, JList.BJ_Locked)
         jbd.jbd_unlock_bh_state(bh)
@@ -608,7 +608,7 @@ def _forget_buffer(journal: Journal, commit_transaction: Transaction, jh: Journa
     Returns with j_list_lock held.  Source: journal_commit_transaction, phase 7, in fs/jbd/commit.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
-    # our own count: the journal head may go, and its count on the buffer with it
+    # Our own count: the journal head may go, and its count on the buffer with it.
     buffer.get_bh(bh, "commit")
     jbd.jbd_lock_bh_state(bh)
     owner = jh.b_transaction
@@ -632,7 +632,7 @@ def _forget_buffer(journal: Journal, commit_transaction: Transaction, jh: Journa
         checkpoint.__journal_insert_checkpoint(jh, commit_transaction)
     else:
         rt.bug_on(buffer_head.buffer_dirty(bh), "dirty buffer on the forget list", bh=bh)
-        # the page may have been truncated under the buffer; then it is ours to free
+        # The page may have been truncated under the buffer; then it is ours to free.
         try_to_free = jh.b_next_transaction is None
     transaction.__journal_refile_buffer(jh)
     jbd.jbd_unlock_bh_state(bh)
@@ -653,7 +653,7 @@ def _process_forget(journal: Journal, commit_transaction: Transaction) -> None:
             rt.spin_unlock(journal.j_list_lock)
             _forget_buffer(journal, commit_transaction, jhs[0])
         rt.spin_unlock(journal.j_list_lock)
-        # j_state_lock first: with it held no truncate can file another buffer on us
+        # j_state_lock first: with it held no truncate can file another buffer on us.
         rt.spin_lock(journal.j_state_lock)
         rt.spin_lock(journal.j_list_lock)
         if not commit_transaction.t_forget:

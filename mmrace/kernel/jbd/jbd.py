@@ -293,7 +293,7 @@ def log_header(blocktype: int, sequence: int, tags: tuple[tuple[int, int], ...] 
 
 
 def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """Unpack `log_header`: (block type, sequence, tags)."""
+    """Unpack `log_header`: (block type, sequence, tags).  Not called yet: waits for recovery."""
     blocktype, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
     sequence, word = word & (1 << _SEQUENCE_BITS) - 1, word >> _SEQUENCE_BITS
     count, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS

@@ -76,7 +76,7 @@ def journal_add_journal_head(bh: BufferHead) -> JournalHead:
         if bh.b_count.read() == 0:
             page = bh.b_page
             rt.bug_on(page is None or page.mapping is None, "journal head for a stray buffer", bh=bh)
-        if new_jh is None:  # the head that we saw went away before the lock was ours
+        if new_jh is None:  # The head that we saw went away before the lock was ours.
             jbd.jbd_unlock_bh_journal_head(bh)
             continue
         jh = new_jh
@@ -207,8 +207,8 @@ def _choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) 
     """Choose what the log write reads: (page, offset, escaped).  Takes BH_State of `bh_in` and keeps it.
 
     May sleep.  The frozen copy if there is one, else the live page, whatever b_page is now; a block that begins with
-    the magic is copied out.  BH_Lock is not taken.  Part of journal_write_metadata_buffer.  Source: fs/jbd/journal.c,
-    v3.3.
+    the magic is copied out.  BH_Lock is not taken.  Part of journal_write_metadata_buffer.
+    Source: fs/jbd/journal.c, v3.3.
     """
     jbd.jbd_lock_bh_state(bh_in)
     while True:
@@ -242,8 +242,8 @@ def journal_write_metadata_buffer(
     """Make the temporary buffer that copies `jh_in`'s data to a log block; returns (its head, tag flags).
 
     The temporary buffer is on no page's ring: log I/O reads the page through an alias that the ring does not contain.
-    Leaves the original on BJ_Shadow and the temporary one, counted once, on BJ_IO.  Sleeps.  Source: fs/jbd/journal.c,
-    v3.3.
+    Leaves the original on BJ_Shadow and the temporary one, counted once, on BJ_IO.  Sleeps.
+    Source: fs/jbd/journal.c, v3.3.
     """
     journal = commit_transaction.t_journal
     bh_in = jbd.jh2bh(jh_in)
@@ -282,7 +282,10 @@ def __log_start_commit(journal: Journal, target: int) -> bool:
 
 
 def log_start_commit(journal: Journal, tid: int) -> bool:
-    """Ask for a commit, lock included; True if the transaction was the running one.  Source: fs/jbd/journal.c, v3.3."""
+    """Ask for a commit, lock included; True if the transaction was the running one.
+
+    Not called yet: waits for an fsync that commits.  Source: fs/jbd/journal.c, v3.3.
+    """
     rt.spin_lock(journal.j_state_lock)
     asked = __log_start_commit(journal, tid)
     rt.spin_unlock(journal.j_state_lock)
@@ -326,7 +329,11 @@ def journal_force_commit_nested(journal: Journal) -> bool:
 
 
 def kjournald(journal: Journal) -> None:
-    """The journal's thread: commit when asked, for ever.  Runs as a daemon.  Source: fs/jbd/journal.c, v3.3."""
+    """The journal's thread: commit when asked, for ever.  Runs as a daemon.
+
+    Simplified: it commits no transaction for its age, and never stops.  Not cast yet: the actor committer commits by
+    itself.  Source: fs/jbd/journal.c, v3.3.
+    """
     rt.spin_lock(journal.j_state_lock)
     while True:
         if journal.j_commit_sequence != journal.j_commit_request:

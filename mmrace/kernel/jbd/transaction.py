@@ -95,7 +95,9 @@ def _wait_transaction_locked(journal: Journal, request: int | None) -> None:
 def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
     """Join the running transaction, starting one if there is none; sleeps while it is T_LOCKED or full.
 
-    Needs nothing held; may be called under a page lock.  Source: fs/jbd/transaction.c, v3.3.
+    Needs nothing held; may be called under a page lock.  Simplified: the kernel allocates a transaction with the lock
+    dropped and looks again, and waits while somebody locks updates (journal_lock_updates).
+    Source: fs/jbd/transaction.c, v3.3.
     """
     nblocks = handle.h_buffer_credits
     rt.bug_on(nblocks > journal.j_max_transaction_buffers, "handle wants too many credits", credits=nblocks)
@@ -148,7 +150,8 @@ def journal_start(journal: Journal, nblocks: int) -> jbd.Handle:
 def journal_stop(handle: jbd.Handle) -> None:
     """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits.
 
-    Needs no spinlock; may be called under a page lock.  Source: fs/jbd/transaction.c, v3.3.
+    Needs no spinlock; may be called under a page lock.  Simplified: a synchronous handle does not wait for others to
+    join it before it asks, and no transaction is committed for its age.  Source: fs/jbd/transaction.c, v3.3.
     """
     handle.h_ref -= 1
     if handle.h_ref > 0:
@@ -180,7 +183,7 @@ def journal_stop(handle: jbd.Handle) -> None:
 def journal_force_commit(journal: Journal) -> None:
     """Commit a transaction, a new one if none runs, and wait, by a handle that is synchronous.  Sleeps.
 
-    Not called yet: waits for an fsync that commits (data=journal).  Source: fs/jbd/transaction.c, v3.3.
+    Not called yet: waits for an fsync that commits in data=journal.  Source: fs/jbd/transaction.c, v3.3.
     """
     handle = journal_start(journal, 1)
     handle.h_sync = True
@@ -226,7 +229,7 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
         if buffer_head.buffer_dirty(bh):
             rt.reached("get_write_access: buffer dirty")
             buffer_head.clear_buffer_dirty(bh)
-            jbd.set_buffer_jbddirty(bh)  # from now on only the journal writes the buffer
+            jbd.set_buffer_jbddirty(bh)  # From now on only the journal writes the buffer.
         buffer.unlock_buffer(bh)
         owner = jh.b_transaction
         if owner is transaction or jh.b_next_transaction is transaction:
@@ -361,13 +364,13 @@ def _file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -
         if not buffer_head.buffer_uptodate(bh):
             rt.reached("dirty_data: write failed")
             return need_brelse, -Errno.EIO
-        owner = jh.b_transaction  # the commit may have unfiled the buffer while we slept
+        owner = jh.b_transaction  # The commit may have unfiled the buffer while we slept.
         if owner is None:
             rt.reached("dirty_data: committing transaction let go")
         elif owner is not transaction:
             rt.reached("dirty_data: moved between transactions")
             __journal_temp_unlink_buffer(jh)
-            # so that filing it below finds a buffer of this transaction
+            # So that filing it below finds a buffer of this transaction.
             jh.b_transaction = transaction
     jlist = jh.b_jlist
     if jlist not in (JList.BJ_SyncData, JList.BJ_Locked):
@@ -380,8 +383,8 @@ def _file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -
 def _write_out_committing_data(journal: Journal, bh: BufferHead) -> None:
     """Write out a buffer for the committing transaction, and wait; leaves one more count on the buffer.
 
-    Needs BH_State and j_list_lock, dropped for the write.  Part of journal_dirty_data.  Source: fs/jbd/transaction.c,
-    v3.3.
+    Needs BH_State and j_list_lock, dropped for the write.  Part of journal_dirty_data.
+    Source: fs/jbd/transaction.c, v3.3.
     """
     rt.reached("dirty_data: committing data still dirty")
     buffer.get_bh(bh, "journal")
@@ -462,7 +465,7 @@ def __journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JLis
         return
     was_dirty = False
     if jlist in (JList.BJ_Metadata, JList.BJ_Reserved, JList.BJ_Shadow, JList.BJ_Forget):
-        # short-circuit as in the kernel: JBDDirty is looked at only if BH_Dirty was clear
+        # Short-circuit as in the kernel: JBDDirty is looked at only if BH_Dirty was clear.
         was_dirty = buffer_head.test_clear_buffer_dirty(bh) or jbd.test_clear_buffer_jbddirty(bh)
     if owner is not None:
         __journal_temp_unlink_buffer(jh)
@@ -580,7 +583,7 @@ def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
     bh = jbd.jh2bh(jh)
     if jh.b_cp_transaction is not None:
         __journal_temp_unlink_buffer(jh)
-        # nobody may write it any more, and filing must not mistake the bit for the journal's
+        # Nobody may write it any more, and filing must not mistake the bit for the journal's.
         buffer_head.clear_buffer_dirty(bh)
         __journal_file_buffer(jh, transaction, JList.BJ_Forget)
         return False
@@ -598,7 +601,7 @@ def _dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> 
     rt.reached("unmap_buffer: on a checkpoint list only")
     running = journal.j_running_transaction
     if running is not None:
-        # it must not be forgotten before the truncation itself is committed
+        # It must not be forgotten before the truncation itself is committed.
         return __dispose_buffer(jh, running), False
     committing = journal.j_committing_transaction
     if committing is not None:

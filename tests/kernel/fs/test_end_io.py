@@ -47,7 +47,7 @@ def test_failed_write_of_a_page_that_lost_its_mapping_follows_a_null_pointer() -
         filemap.lock_page(page)
         page_writeback.set_page_writeback(page)
         buffer.lock_buffer(bh)
-        buffer_page.mark_buffer_async_write(bh)
+        buffer_page.mark_buffer_async_write_endio(bh, buffer_page.end_buffer_async_write)
         page.mapping = None
         buffer_page.end_buffer_async_write(bh, False)
 
