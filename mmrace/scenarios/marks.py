@@ -24,7 +24,6 @@ KJOURNALD = "needs kjournald as a daemon and synchronous handles; here the commi
 METADATA = "needs more users of metadata than one writer's inode block"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
 UNEVICTABLE = "needs mlock"
-JOURNALLED = "needs data=journal, which no scenario mounts with"
 RARE = "can be reached, but was in less than one run of a hundred"
 
 _REASONS: dict[str, tuple[str, ...]] = {
@@ -105,7 +104,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "block_write_full_page: recover",
         "write_begin: partial block read",
     ),
-    JOURNALLED: ("ext3: dirty buffer taken over",),
     UNEVICTABLE: (
         "putback: evictable again",
         "putback: unevictable",
@@ -118,6 +116,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "commit: flush had buffers",
         "commit: jh moved while lock dropped",
         "commit: waited for control I/O",
+        "ext3: dirty buffer taken over",
         "fallback: dirty, mode may not write",
         "get_write_access: buffer dirty",
         "isolate: dirty",

@@ -47,6 +47,7 @@ EXPLICIT: Values = {
     "irq": "submitter",
     "warm": 0,
     "dirtied": 0,
+    "data": "ordered",
     "cpus": 0,
     "errors": 0,
     "idle": 0,
