@@ -360,6 +360,7 @@ def submit_bh(rw: int, bh: BufferHead) -> None:
 def end_bio_bh_io_sync(bio: Bio, error: int) -> None:
     """Pass a bio's end to its buffer.  Irq context.  Source: fs/buffer.c, v3.3."""
     bh = bio.bi_private
+    assert bh is not None
     end_io = bh.b_end_io
     assert end_io is not None
     end_io(bh, error == 0)

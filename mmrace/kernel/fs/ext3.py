@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs
+from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs, mpage
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.jbd import jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
@@ -471,10 +471,10 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
 def ext3_readpage(page: Page) -> int:
     """Start reading a page.  Needs the page lock, which the end of the I/O releases.
 
-    Simplified: 3.3 reads by mpage_readpage, one I/O for the whole page and no buffers; here each page that was read has
-    its ring.  Source: fs/ext3/inode.c, v3.3.
+    A page without buffers is read whole and gets none: they come with its first write.
+    Source: fs/ext3/inode.c, v3.3.
     """
-    return buffer_page.block_read_full_page(page, ext3_get_block)
+    return mpage.mpage_readpage(page, ext3_get_block)
 
 
 def ext3_invalidatepage(page: Page, offset: int) -> None:
