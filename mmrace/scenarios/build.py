@@ -1,9 +1,10 @@
 """Build a stage: a machine, a device, a mounted ext3, and one file whose pages are in the page cache.
 
 The run's main task builds it through the kernel's own functions, so that every reference and bit has a recorded origin.
-Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean and unlocked, has a ring of
-mapped and up-to-date buffers, and counts 2 (cache and buffers).  Every block holds version 0, on disk too.  The
-parameter `dirtied` overwrites blocks after that: their pages are dirty, their buffers on the running transaction.
+Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean and unlocked.  Either it has a
+ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
+read, and counts 1; the parameter `bare` says which.  Every block holds version 0, on disk too.  The parameter `dirtied`
+overwrites blocks after that: their pages are dirty, their buffers on the running transaction.
 """
 
 from __future__ import annotations
@@ -50,7 +51,15 @@ DATA = Choice(
     tuple(mode.value for mode in ext3.DataMode),
     says="how the file system treats data: written before its transaction commits, whenever, or through the journal",
 )
-PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA)
+BARE = Number(
+    "bare",
+    50,
+    0,
+    100,
+    says="percent of the file's pages, evenly spread, that have no buffers at first, as after a read: of two at 50 the "
+    "second; a single page has some unless it is 100",
+)
+PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE)
 
 BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, committer.WBUF, committer.RESCHED)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
@@ -130,16 +139,23 @@ def _log_blocks(stage: Stage) -> tuple[int, int]:
 
 
 def fill(stage: Stage, index: int) -> None:
-    """Put page `index` of the file into the page cache, as if it had been read."""
+    """Put page `index` of the file into the page cache, as if it had been written, or only read."""
     page = filemap.grab_cache_page_write_begin(stage.mapping, index)
     assert page is not None, "the machine has a frame for every page of the file"
-    buffer.create_empty_buffers(page, uptodate=True)
-    first = index * stage.machine.buffers_per_page
-    for i, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
-        ext3.ext3_get_block(stage.inode, first + i, bh, False)
+    if not is_bare(stage, index):
+        buffer.create_empty_buffers(page, uptodate=True)
+        first = index * stage.machine.buffers_per_page
+        for i, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
+            ext3.ext3_get_block(stage.inode, first + i, bh, False)
     page_flags.SetPageUptodate(page)
     filemap.unlock_page(page)
     swap.put_page(page, "lookup")
+
+
+def is_bare(stage: Stage, index: int) -> bool:
+    """Say whether a page has no buffers at first."""
+    share = stage.value(BARE)
+    return (index + 1) * share // 100 > index * share // 100
 
 
 def sync(stage: Stage) -> None:

@@ -48,6 +48,7 @@ EXPLICIT: Values = {
     "warm": 0,
     "dirtied": 0,
     "data": "ordered",
+    "bare": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,

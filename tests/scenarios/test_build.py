@@ -133,3 +133,22 @@ def test_sync_brings_every_block_to_the_disk_and_leaves_the_stage_as_built(data:
         assert not {"PG_dirty", "PG_writeback", "PG_locked"} & set(page.flags.names())
         assert not any(bh.b_state.peek(BufferState.BH_Dirty) for bh in ring(stage, index))
     assert stage.machine.zone.vm_stat["NR_FILE_DIRTY"] == 0
+
+
+@pytest.mark.parametrize(
+    ("pages", "bare", "without"),
+    [(1, 50, []), (1, 100, [0]), (2, 50, [1]), (4, 50, [1, 3]), (4, 0, []), (4, 100, [0, 1, 2, 3]), (4, 25, [3])],
+)
+def test_a_share_of_the_pages_has_no_buffers_as_after_a_read(pages: int, bare: int, without: list[int]) -> None:
+    stage = play(lambda stage: None, pages=pages, bare=bare).stage
+    assert [index for index in range(pages) if not ring(stage, index)] == without
+    assert [cached(stage, index)._count.value for index in without] == [1] * len(without)
+
+
+def test_a_bare_page_gets_its_buffers_with_its_first_write() -> None:
+    def body(stage: Stage) -> None:
+        writer.write_block(stage, 1)
+
+    stage = play(body, bare=100).stage
+    assert [set(bh.b_state.names()) >= {"BH_Mapped"} for bh in ring(stage)] == [False, True]
+    assert cached(stage).words.values == [0, 0, 1, 1]
