@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import chain
 from math import isfinite
+from types import FunctionType
 from typing import Any
 
 from mmrace.runtime import files, record_file
@@ -197,7 +198,10 @@ class Record:
 
     @staticmethod
     def name(value: Any) -> Any:
-        """Name a logged value: structs, tasks and enum members by name, tuples member by member, others as they are."""
+        """Name a logged value: structs, tasks, enum members and functions by name, tuples member by member.
+
+        Others are as they are.
+        """
         if isinstance(value, _NAMED):
             return value.name
         if isinstance(value, (tuple, list)):
@@ -300,6 +304,8 @@ def _writable(value: Any) -> Any:
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, int):
         return value if -INT_MAX < value < INT_MAX else hex(value)
+    if isinstance(value, FunctionType):
+        return value.__name__
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
