@@ -130,7 +130,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "reclaim: pageout refused",
         "reclaim: paged out",
         "reclaim: under writeback",
-        "rotate: page reclaimed after writeback",
         "try_to_free_buffers: written data unfiled",
     ),
 }

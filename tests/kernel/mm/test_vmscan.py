@@ -115,8 +115,7 @@ def test_dirty_page_is_left_to_the_flusher_and_rotated_when_written() -> None:
         assert page.flags.peek(page_flags.PG_reclaim)
         filemap.lock_page(page)
         page_writeback.clear_page_dirty_for_io(page)
-        assert not page.flags.peek(page_flags.PG_reclaim)  # whoever writes it says anew what for
-        page_flags.SetPageReclaim(page)
+        assert page.flags.peek(page_flags.PG_reclaim)  # it is for the end of this very write
         page_writeback.set_page_writeback(page)
         filemap.unlock_page(page)
         assert rt.peek(bench.zone, "inactive_list")[0] is page
