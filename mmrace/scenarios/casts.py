@@ -70,8 +70,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         variations=(
             {},
             {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "passes": 6},
-            {"mode": "MIGRATE_SYNC", "passes": 6, "metadata": 1},
-            {"pages": 3, "buffers": 4, "burst": 2, "wbuf": 2, "resched": 1},
+            {"mode": "MIGRATE_SYNC", "passes": 6, "metadata": 1, "order": 9},
+            {"pages": 3, "buffers": 4, "burst": 2, "wbuf": 2, "resched": 1, "zone_reclaim": 1},
             {"cpus": 2, "irq": "any", "metadata": 1, "batch": 8},
         ),
     ),
