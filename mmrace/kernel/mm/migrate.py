@@ -101,7 +101,7 @@ class _Attempt:
     rc: int = Refusal(-Errno.ENOMEM, "nomem")
 
     def target(self, newpage: Page | None) -> Page | None:
-        """Take note of the target, if there is one; the reference to it is an isolation's from now on.  Point: never."""
+        """Take note of the target, if any; the reference to it is an isolation's from now on.  Point: never."""
         self.newpage = newpage
         if newpage is None:
             rt.reached("migrate: no target page")
@@ -376,9 +376,10 @@ def _lock_source(page: Page, force: bool, mode: MigrateMode) -> int:
 
 
 def __unmap_and_move(page: Page, newpage: Page, force: bool, offlining: bool, mode: MigrateMode) -> int:
-    """Lock, wait or refuse, unmap and move one page: 0 or a negative errno.  Source: mm/migrate.c, v3.3.
+    """Lock, wait or refuse, unmap and move one page: 0 or a negative errno.
 
     `offlining` matters to KSM pages only.
+    Source: mm/migrate.c, v3.3.
     """
     rc = _lock_source(page, force, mode)
     if rc:

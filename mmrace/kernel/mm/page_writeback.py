@@ -65,7 +65,7 @@ class WritebackControl:
 
 
 def account_page_dirtied(page: Page) -> None:
-    """Count a page that became dirty.  Needs tree_lock.  Point: never."""
+    """Count a page that became dirty.  Needs tree_lock.  Point: never.  Source: mm/page-writeback.c, v3.3."""
     page.zone.account("NR_FILE_DIRTY", 1)
 
 

@@ -221,12 +221,12 @@ def activate_page(page: Page) -> None:
     if len(full) >= machine.pagevec_size:
         rt.reached("pagevec: full")
         cpu.activate = ()
-        __pagevec_activate(full)
+        _pagevec_activate(full)
     rt.preempt_enable()
 
 
-def __pagevec_activate(pages: tuple[Page, ...]) -> None:
-    """Move pages from the inactive list to the active one.  Source: mm/swap.c (__activate_page), v3.3."""
+def _pagevec_activate(pages: tuple[Page, ...]) -> None:
+    """Move pages from the inactive list to the active one, as `__activate_page` does with each."""
     if not pages:
         return
     zone = pages[0].zone
@@ -283,7 +283,7 @@ def drain_cpu_pagevecs(machine: Machine) -> None:
     pages = cpu.activate
     if pages:
         cpu.activate = ()
-    __pagevec_activate(pages)
+    _pagevec_activate(pages)
 
 
 def lru_add_drain_all(machine: Machine) -> None:

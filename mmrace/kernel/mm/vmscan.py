@@ -544,9 +544,10 @@ def _put_isolated(zone: Zone, page: Page, lru: LruList, pages_to_free: list[Page
 def move_active_pages_to_lru(
     zone: Zone, pages: list[Page], lru: LruList, buffer_heads_over_limit: bool = False
 ) -> list[Page]:
-    """Put aged pages on a list and drop "isolation"; returns the pages to free.  Source: mm/vmscan.c, v3.3.
+    """Put aged pages on a list and drop "isolation"; returns the pages to free.
 
     Needs lru_lock, and drops it to strip the pages of their buffers if the machine has too many of those.
+    Source: mm/vmscan.c, v3.3.
     """
     if buffer_heads_over_limit:
         rt.spin_unlock_irq(zone.lru_lock)
