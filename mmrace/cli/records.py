@@ -9,21 +9,21 @@ from typing import Any
 import click
 
 from mmrace import installed
-from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.report import events, single
 from mmrace.runs.kept import RECORD
-from mmrace.runs.spec import LoadedFile
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import LAST, Selection
 from mmrace.search.pool import cores
 
+LOADS = "A Python file that the run was made of and that is not where it was, or one that adds a judge or a strategy."
+
 
 @click.command()
 @click.argument("record", type=click.Path())
-@shared.loads
-def replay(record: str, load: tuple[LoadedFile, ...]) -> None:
+@click.option("--load", multiple=True, metavar="FILE", help=LOADS)
+def replay(record: str, load: tuple[str, ...]) -> None:
     """Follow RECORD, a file or the folder of a finding, strictly, op by op, and judge it again."""
     record = _file(record)
     recorded = Record.read(record, stream=True)

@@ -59,10 +59,15 @@ class RunSpec:
     maker: str = "scenario"
     digest: str = ""
 
-    def command(self) -> str:
-        """Return the command that repeats this run; of a walk through a tree, the one that walks there again."""
+    def command(self, signature: str = "") -> str:
+        """Return the command that repeats this run; of a walk through a tree, the one that walks there again.
+
+        Args: signature: of the finding that a walk is to stop at, which need not be its first one.
+        """
         if self.engine != "free" and registry.is_systematic(self.strategy):
-            words = ["mmrace", "explore", self.program, "--until-found", "--exhaustive"]
+            words = ["mmrace", "explore", self.program, "--exhaustive"]
+            if signature:
+                words += ["--until", signature]
         else:
             words = ["mmrace", "run", self.program]
         words += ["--engine", self.engine, "--seed", str(self.seed)]
@@ -90,8 +95,10 @@ class RunResult:
     Attributes: record: of a run that did not pass, or if it was asked for.  raced: plain fields that race, as far as
     the data race judge was asked.  followed: how much of the schedule that its strategy was given it was, if that was
     given one.  told, rejudged: of a replay: what could not be compared or differs because another version made the
-    record; how the verdict differs.  claim: of a replayed witness: what its claim's judge says of it.  digest (of the
-    class), exercised (at some point two tasks could go on), profile, shown: of runs of an exploration only.
+    record; how the verdict differs.  unchecked: of a replay: nobody can say that its strategy and seed come to it,
+    or are those that the record was written with.  claim: of a replayed witness: what its claim's judge says of it.
+    digest (of the class), exercised (at some point two tasks could go on), profile, shown: of runs of an exploration
+    only.
     """
 
     spec: RunSpec
@@ -112,6 +119,7 @@ class RunResult:
     followed: Followed | None = None
     told: list[str] = field(default_factory=list)
     rejudged: list[str] = field(default_factory=list)
+    unchecked: bool = False
     claim: Mapping[str, Fact] | None = None
 
 

@@ -22,7 +22,18 @@ from mmrace.runtime.decoding import malformed
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes
-from mmrace.runtime.record_file import AGAIN, NOTES_ON_LANES, READABLE, REPLAYABLE, SCHEMA, WITHOUT_TABLES, Event, Stamp
+from mmrace.runtime.record_file import (
+    AGAIN,
+    NOTES_ON_LANES,
+    READABLE,
+    REPLAYABLE,
+    SCHEMA,
+    SUM,
+    WITHOUT_TABLES,
+    Event,
+    Stamp,
+    sum_of,
+)
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.tables import EMPTY, Tables, of_schema_2
@@ -36,7 +47,8 @@ class Record:
 
     Attributes: header (dict, JSON), events (in a linear order of task order and object order), sites (beside events:
     names or None; empty if they were not kept), masks (controlled engines: the enabled set at each op), stamps
-    (`free`: the version stamps of each event), end, final, marks, verdict (dict, set by the judge).
+    (`free`: the version stamps of each event), end, final, marks, verdict (dict, set by the judge), altered (the
+    sum of a header that was edited since it was written, or "").
     """
 
     def __init__(
@@ -64,6 +76,7 @@ class Record:
         self.final = final or {}
         self.marks = marks or {}
         self.verdict: dict[str, Any] = {}
+        self.altered = ""
         self._raw_sites: list[Site | None] = []
         self._tables: Tables | None = None
         self._steps: list[list[int]] = []
@@ -217,6 +230,8 @@ class Record:
             "tasks": self.tasks,
             "lanes": {str(lane): list(self.table[lane]) for lane in used if lane in self.table},
         }
+        if header.pop(SUM, None) is not None or self.schema == SCHEMA:
+            header[SUM] = sum_of(header)
         yield _dump(header)
         sites = self.sites
         step = 0
@@ -253,6 +268,7 @@ class Record:
             marks=tail["marks"],
         )
         record.verdict = tail["verdict"]
+        record.altered = found.altered
         try:
             _ = record.tables  # refused here if they have another shape
         except (TypeError, UsageError) as error:

@@ -26,12 +26,16 @@ class Reported:
 
 @dataclass(slots=True)
 class Ended:
-    """A batch is over.  `undone`: jobs that were not reached, because of `until` or of a stop."""
+    """A batch is over.
+
+    `undone`: jobs that were not reached, because of `until` or of a stop.  `health`: None of a worker that the stop met
+    before it began.
+    """
 
     worker: str
     batch: Batch
     undone: list[Job]
-    health: Health
+    health: Health | None
 
 
 @dataclass(slots=True)
@@ -83,4 +87,4 @@ class Pool(Protocol):
         """Wait up to `timeout` seconds for news; return all there is."""
 
     def stop(self) -> None:
-        """Let every batch end after the run in progress."""
+        """Let every batch end after the run in progress, and at once where none is yet."""

@@ -33,7 +33,8 @@ HANG_SECONDS = 120.0
 """A run that does no op for so long is hung: the free engine's own watchdog, and the one for what blocks outside the
 runtime, speak within seconds, and a run is judged within one or two."""
 BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
-JOIN_SECONDS = 5.0
+JOIN_SECONDS = 5.0  # for a process that was killed to be gone
+LEAVE_SECONDS = 0.5  # for all that have nothing to do to go of themselves
 MALLOC_ARENAS = "1"
 """glibc gives each of many short-lived threads an arena of its own and returns little of it; a worker has one thread at
 a time that allocates much."""
@@ -99,6 +100,16 @@ class Process:
             self._silence.forgive()
             return False
         return True
+
+    def unbegun(self) -> Ended | None:
+        """If it has not begun a run yet, as on a loaded machine for seconds, end it: it holds nothing."""
+        if self.batch is None or self.pulse[TURNS]:
+            return None
+        batch, self.batch = self.batch, None
+        self.process.kill()
+        self.process.join(JOIN_SECONDS)
+        self.connection.close()
+        return Ended(self.name, batch, list(batch.jobs), None)
 
     def lost(self, rule: str) -> Lost:
         """Bury the process: nothing more can come from it."""
@@ -219,11 +230,16 @@ class ProcessPool:
         """Wait up to `timeout` seconds for news; return all there is."""
         busy = self._busy()
         sources: list[Connection | int] = [process.connection for process in busy]
-        if sources:
+        if sources and not any(process.pulse[STOP] and not process.pulse[TURNS] for process in busy):
             connection_.wait([*sources, *(process.process.sentinel for process in busy)], timeout)
         now = self.clock()
         events: list[Event] = []
         for process in busy:
+            ended = process.unbegun() if process.pulse[STOP] else None
+            if ended is not None:
+                events.append(ended)
+                self._forget(process)
+                continue
             dead = not process.process.is_alive()  # asked first: what it sent before it died is read below
             try:
                 events.extend(process.receive())
@@ -240,15 +256,16 @@ class ProcessPool:
             process.pulse[STOP] = 1
 
     def close(self) -> None:
-        """End every process: idle ones by asking, busy ones by force."""
+        """End every process: idle ones by asking, busy ones by force, and so who does not listen."""
         for process in self._processes.values():
             if process.batch is None:
                 with contextlib.suppress(OSError):
                     process.connection.send(None)
             else:
                 process.process.kill()
+        until = time.monotonic() + LEAVE_SECONDS
         for process in self._processes.values():
-            process.process.join(JOIN_SECONDS)
+            process.process.join(max(0.0, until - time.monotonic()))
             if process.process.is_alive():
                 process.process.kill()
                 process.process.join(JOIN_SECONDS)

@@ -16,6 +16,8 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime import silence
 from mmrace.search.pool import parent
+from mmrace.search.pool.child import NO_POSITION
+from mmrace.search.pool.contract import Ended
 from mmrace.search.pool.drive import ATTEMPTS_MAX, drive
 from mmrace.search.pool.heart import OPS
 from mmrace.search.pool.making import Making
@@ -121,6 +123,20 @@ def test_a_run_is_hung_by_its_ops_however_long_it_takes(tmp_path: Path, ops: int
             process.pulse[OPS] += ops
             looks.append(process.hangs(float(second), 120.0))
         assert any(looks) is hung
+
+
+def test_a_stop_does_not_wait_for_a_worker_that_has_not_begun(tmp_path: Path) -> None:
+    """BUG once: on a loaded machine the report came when the workers had imported what they need, to make no run."""
+    batch = Batch(tuple(jobs(3)))
+    with pool(tmp_path, passes, 2) as workers:
+        for _ in range(2):
+            workers.submit(batch)
+        one, other = workers._processes.values()
+        one.pulse, other.pulse = [0, NO_POSITION, 0, 0], [1, 0, 0, 0]  # what they show
+        assert workers.poll(0.0) == []
+        workers.stop()
+        assert workers.poll(0.0) == [Ended(one.name, batch, jobs(3), None)]
+        assert not one.process.is_alive() and not workers.idle, "who has begun is waited for"
 
 
 def long(spec: RunSpec, keep_record: bool) -> RunResult:
