@@ -66,13 +66,16 @@ def direct_control(order: int, zone_reclaim: bool) -> vmscan.ScanControl:
     return vmscan.ScanControl(order=order, may_writepage=not zone_reclaim, may_unmap=not zone_reclaim)
 
 
-def shrink_isolated(stage: Stage, pages: list[Page]) -> None:
-    """Reclaim isolated pages as kswapd under pressure, as if active ones had been aged; put back what stays."""
-    with_role(True)
+def shrink_isolated(stage: Stage, pages: list[Page], kswapd: bool = True) -> None:
+    """Reclaim isolated pages, as if active ones had been aged; put back what stays.
+
+    Args: kswapd: under pressure, so that dirty pages are written; else a direct reclaimer, which leaves them.
+    """
+    with_role(kswapd)
     zone = stage.machine.zone
     for page in pages:
         page_flags.ClearPageActive(page)
-    kept = vmscan.shrink_page_list(pages, kswapd_control())
+    kept = vmscan.shrink_page_list(pages, kswapd_control() if kswapd else direct_control(0, False))
     rt.spin_lock_irq(zone.lru_lock)
     freed = vmscan.putback_inactive_pages(zone, kept)
     zone.account("NR_ISOLATED", -len(pages))
