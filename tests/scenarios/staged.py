@@ -55,6 +55,8 @@ EXPLICIT: Values = {
     "pagevec": 1,
     "burst": 1,
     "reads": 1,
+    "order": 0,
+    "zone_reclaim": 0,
     "without": "",
 }
 

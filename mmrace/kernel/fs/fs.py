@@ -60,7 +60,11 @@ class AddressSpaceOperations:
 
 
 class AddressSpace(rt.Struct):
-    """The pages of one inode."""
+    """The pages of one inode.
+
+    `host` and `a_ops` are plain pointers in the kernel, and ghosts here: following them is no op, so nothing here can
+    tell whether the mapping they are read from still lives.  That waits for a cast that drops inodes.
+    """
 
     tree_lock = rt.irq_spinlock()
     private_lock = rt.spinlock()
