@@ -171,6 +171,7 @@ def lock_down(journal: Journal) -> Transaction:
     running = commit_transaction.t_state == TState.T_RUNNING
     rt.bug_on(not running, "committed twice", transaction=commit_transaction)
     commit_transaction.t_state = TState.T_LOCKED
+    commit_transaction.committer = rt.current()
     rt.note("commit-begin", journal, commit_transaction.t_tid)
     handle_lock = commit_transaction.t_handle_lock
 
@@ -190,6 +191,7 @@ def lock_down(journal: Journal) -> Transaction:
         before_sleep=drop,
         after_sleep=retake,
         holds=lambda: rt.peek(commit_transaction, "t_updates") == 0,
+        holder=lambda: commit_transaction.users,
     )
     rt.spin_unlock(handle_lock)
     return commit_transaction
