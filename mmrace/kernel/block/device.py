@@ -148,6 +148,7 @@ def submit_bio(rw: int, bio: Bio) -> None:
     was handed the page lock too.  Point: always.
     """
     submitter = rt.current().cpu
+    rt.note("io-begin", direction(rw), bio.bi_sector)
     rt.spawn(
         serve_bio,
         rw,
@@ -172,8 +173,14 @@ def serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     if cpu == "any":
         cpu = rt.choose(device.machine.ncpus, "irq-cpu")
     rt.irq_enter(cpu if isinstance(cpu, int) else submitter)
+    rt.note("io-end", direction(rw), bio.bi_sector, error)
     bio.bi_end_io(bio, error)
     rt.irq_exit()
+
+
+def direction(rw: int) -> str:
+    """Name the direction of an I/O, for notes.  Point: never."""
+    return "write" if rw & WRITE else "read"
 
 
 def transfer(rw: int, bio: Bio) -> None:

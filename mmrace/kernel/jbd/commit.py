@@ -451,6 +451,7 @@ def start_descriptor(journal: Journal, commit_transaction: Transaction) -> Buffe
 
 def write_descriptor(bh: BufferHead, tid: int, tags: tuple[tuple[int, int], ...]) -> None:
     """Store header and tags in a descriptor; the kernel does so tag by tag, but nobody else looks meanwhile."""
+    rt.note("log-block", rt.peek(bh, "b_blocknr"), "descriptor", tid, tuple(home for home, _ in tags))
     journal_.write_words(bh, (jbd.JFS_MAGIC_NUMBER, jbd.log_header(jbd.JFS_DESCRIPTOR_BLOCK, tid, tags)))
 
 
@@ -544,6 +545,7 @@ def journal_write_commit_record(journal: Journal, commit_transaction: Transactio
     bh = jbd.jh2bh(descriptor)
     header = jbd.log_header(jbd.JFS_COMMIT_BLOCK, commit_transaction.t_tid)
     journal_.write_words(bh, (jbd.JFS_MAGIC_NUMBER, header))
+    rt.note("log-block", rt.peek(bh, "b_blocknr"), "commit", commit_transaction.t_tid, ())
     buffer_head.set_buffer_dirty(bh)
     buffer.sync_dirty_buffer(bh, device.WRITE_FLUSH_FUA if journal.j_barrier else device.WRITE)
     buffer.put_bh(bh, "commit")

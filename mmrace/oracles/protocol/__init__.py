@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from mmrace.oracles.general import bug_on, data_race, lock_order, raised, use_after_free
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.oracles.protocol import content, dirty, liveness, lock_discipline, refcount, slot
+from mmrace.oracles.protocol import content, dirty, durability, liveness, lock_discipline, refcount, slot
 
-__all__ = ["PROTOCOL"]
+__all__ = ["OPTIONAL", "PROTOCOL"]
 
 PROTOCOL: dict[str, Oracle] = {
     content.NAME: content.judge,
+    durability.NAME: durability.judge,
     refcount.NAME: refcount.judge,
     slot.NAME: slot.judge,
     dirty.NAME: dirty.judge,
@@ -25,3 +26,6 @@ PROTOCOL: dict[str, Oracle] = {
     data_race.NAME: data_race.judge,
     raised.NAME: raised.judge,
 }
+
+OPTIONAL = frozenset({durability.NAME})
+"""Judges of what only some casts do: a run in which they had nothing to check can pass."""

@@ -1,4 +1,4 @@
-"""Rings through handles and transactions: a standstill names its tasks, though no lock of the runtime closes the ring."""
+"""Rings through handles and transactions: a standstill names its tasks, though no lock of the runtime closes them."""
 
 from __future__ import annotations
 
