@@ -6,6 +6,7 @@ Here the two halves meet: what runs programs, and the kernel model that is one k
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,13 @@ from mmrace.scenarios.maker import ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
 from mmrace.strategies import registry, script
 
-MAKERS = Makers(ScenarioMaker(), FunctionMaker())
+
+def makers_with(maker: FunctionMaker, folders: Iterable[str] = ()) -> Makers:
+    """Return the makers of all programs.  Args: maker: of functions.  folders: where files to load are looked for."""
+    return Makers(ScenarioMaker(), maker, folders=folders)
+
+
+MAKERS = makers_with(FunctionMaker())
 
 run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
@@ -40,7 +47,7 @@ def replay(record: Record, path: str = "", load: tuple[LoadedFile, ...] = ()) ->
     load: files that were loaded, beside those of the record.
     """
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
-    makers = Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True), folders=folders)
+    makers = makers_with(FunctionMaker(folders=folders, pinned=True), folders)
     return follow.replay(record, makers, load, draw=True, judge_claim=judge_claim)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,6 +57,11 @@ def test_one_run_of_it_passes(mmrace: Command, capsys: Captured, engine: str) ->
     assert capsys.readouterr().out.splitlines()[-1] == "PASS"
 
 
+def test_a_field_of_it_can_be_a_switch_point(mmrace: Command) -> None:
+    assert mmrace("explore", "good.py:main", "--schedules", "8", "--jobs", "1", "--promote", "Box.x") == 0
+    assert mmrace("run", "good.py:main", "--engine", "fiber", "--promote", "Box.x") == 0
+
+
 @pytest.mark.slow
 def test_a_campaign_over_it_passes_beside_a_scenario(mmrace: Command, capsys: Captured) -> None:
     assert mmrace("stress", "good.py:main", "--runs", "20", "--jobs", "1") == 0
@@ -89,6 +95,38 @@ def test_a_finding_of_a_walk_is_walked_to_again(mmrace: Command, capsys: Capture
     assert mmrace("explore", "racy.py:main", "--exhaustive", "--param", "tasks=3", "--until-found") == 1
     for words in repeats(capsys.readouterr().out):
         assert mmrace(*words) == 1, words
+
+
+TWO_BUGS = f"""{HEAD}
+def look(box):
+    assert box.x != 1, "early"
+
+def main() -> None:
+    box = Box("box")
+    rt.spawn(add, box)
+    rt.spawn(hasty, box)
+    look(box)
+    rt.join_others()
+    assert box.x == 2, "lost"
+"""
+"""BUGGY: two assertions that fail in different schedules, and a race."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [("--exhaustive",), ("--schedules", "200", "--jobs", "1")])
+def test_each_finding_has_commands_that_find_just_that(
+    mmrace: Command, tmp_path: Path, capsys: Captured, how: tuple[str, ...]
+) -> None:
+    write(tmp_path / "two.py", TWO_BUGS)
+    assert mmrace("explore", "two.py:main", *how, "--quiet") == 1
+    out = capsys.readouterr().out
+    found = re.findall(r"^([^\n]*) \[(\w{12})\]$.*?((?:^repeat: [^\n]*\n)+)", out, re.M | re.S)
+    assert {"early", "lost"} <= {title.partition(": ")[2].partition(" ")[0] for title, *_ in found}
+    for _, signature, lines in found:
+        assert len(repeats(lines)) == 2
+        for words in repeats(lines):
+            assert mmrace(*words, *("--dir", "anew") * (words[0] == "explore")) == 1
+            assert f"[{signature}]" in capsys.readouterr().out, words
 
 
 def test_a_record_says_what_was_run_and_can_be_shown(mmrace: Command, capsys: Captured) -> None:
@@ -174,6 +212,9 @@ WRONG = {
     "a workload, in a campaign": ("stress good.py:main --workload x", "expected no --workload"),
     "no such parameter": ("run good.py:main --param task=2", "did you mean tasks?"),
     "no number": ("run good.py:main --param tasks=two", "expected a whole number, got 'two'; try: --param tasks=2"),
+    "no such field": ("explore good.py:main --promote Box.nosuch", "got 'Box.nosuch'"),
+    "no such field, in a run": ("run good.py:main --engine fiber --promote Box.nosuch", "got 'Box.nosuch'"),
+    "a field for a walk": ("explore good.py:main --exhaustive --promote Box.x", "expected no --promote with dpor"),
     "no judge": ("explore good.py:main --without nosuch", "expected a judge out of refcount"),
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mmrace import installed
 from mmrace.cli import options as shared
@@ -15,6 +16,7 @@ from mmrace.report import explore as explore_report
 from mmrace.report.finding import summary_text
 from mmrace.report.terminal import Lines
 from mmrace.runs import stops
+from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
@@ -30,6 +32,7 @@ EXPLORE_SECONDS = 10.0
 @click.option("--schedules", "runs", type=click.IntRange(1), help="How many schedules; default: 10s of them.")
 @click.option("--exhaustive", is_flag=True, help="Walk the whole tree; UNKNOWN if that was cut short.")
 @click.option("--until-found", is_flag=True, help="Stop at the first finding.")
+@click.option("--until", default="", metavar="SIGNATURE", help="Stop at the finding of this signature.")
 @shared.seed
 @click.option(
     "--engine", type=shared.controlled, default="fiber", show_default=True, help="Greenlets, or real threads."
@@ -64,6 +67,8 @@ def explore(
     text = strategy or ("dpor" if exhaustive else "portfolio")
     registry.check(text, systematic=True)
     systematic = registry.is_systematic(text)
+    if systematic:
+        _refuse_promote(text, options["promote"])
     if not exhaustive and options["runs"] is None and options["seconds"] is None:
         options["seconds"] = EXPLORE_SECONDS
     known = shared.known([program], options)
@@ -89,3 +94,15 @@ def explore(
         result = explorer.run()
         explore_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
+
+
+def _refuse_promote(strategy: str, promote: str) -> None:
+    """Raise UsageError if the call names switch points for a walk, which switches at every plain access."""
+    given = click.get_current_context().get_parameter_source("promote") is ParameterSource.COMMANDLINE
+    if given and promote != "all":
+        raise UsageError(
+            expected=f"no --promote with {strategy}, which switches at every plain access",
+            got=promote,
+            where="--promote",
+            try_="a strategy that draws schedules, such as --strategy portfolio",
+        )

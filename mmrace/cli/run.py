@@ -13,6 +13,7 @@ from mmrace import installed
 from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.report import single
+from mmrace.runs.declared_fields import check_promoted
 from mmrace.runs.follow import with_sites
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import files
@@ -43,6 +44,8 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
         if record_file is not None:
             files.check_writable(record_file)
     cores.pin(spec.engine)
+    if spec.engine != "free":
+        check_promoted(installed.MAKERS.program(spec), spec.promote)
     result = installed.run_one(spec, record_file is not None)
     if record_file is not None and result.record is not None:
         record = with_sites(result, installed.MAKERS)

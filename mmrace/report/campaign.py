@@ -22,6 +22,7 @@ from mmrace.report.terminal import (
     style,
     table,
 )
+from mmrace.search.campaign.request import DEFAULT_SECONDS
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.totals import Hit, Tally
 
@@ -167,13 +168,13 @@ def finding_text(hit: Hit, like: int = 0) -> str:
     if hit.saved.folder:
         how = "kept in {}, by an earlier run: this is one more hit" if hit.saved.before else "saved in {}"
         lines.append(f"  {known_text(hit.saved)}; {how.format(hit.saved.folder)}")
-        lines += [f"  repeat: {command}" for command in commands_of(hit.spec, hit.saved)]
+        lines += [f"  repeat: {command}" for command in commands_of(hit)]
         if again:
             lines.append(f"    {again}")
     else:
         if hit.saved.error:
             lines.append(f"  COULD NOT BE SAVED: {hit.saved.error}; this is all of it:")
-        text = summary_text(hit.spec, "FAIL", [hit.finding], [hit.spec.command()], again)
+        text = summary_text(hit.spec, "FAIL", [hit.finding], [hit.command], again)
         lines.extend(f"  | {line}" for line in text.splitlines())
     return "\n".join(lines)
 
@@ -196,11 +197,19 @@ def _verdict(result: CampaignResult, console: Console) -> None:
     if result.verdict == "UNKNOWN":
         for reason in result.unknown_because():
             say(console, f"unknown: {reason}")
+        if hint := result.to_try():
+            say(console, f"try: {hint}")
+    if result.unplanted:
+        names, enough = ", ".join(result.unplanted), duration(DEFAULT_SECONDS)
+        say(console, f"not planted, for want of time: {names}; a campaign of {enough} plants all")
     if result.interrupted:
         say(console, f"{interrupted(result.interrupted)}; this is what was known by then")
     found = sum(trial.found_after is not None for trial in result.trials)
     parts = [runs(total.runs), f"{count(total.ops)} ops", duration(result.seconds)]
-    if result.trials:
+    if result.unplanted:
+        planted, every = len(result.trials), len(result.trials) + len(result.unplanted)
+        parts.append(f"canaries planted {planted} of {every}, found {found}")
+    elif result.trials:
         parts.append(f"canaries found {found} of {len(result.trials)}")
     parts.append(f"findings {len(result.hits) + result.hits.dropped}")
     conclude(console, result.verdict, f"  {', '.join(parts)}  (seed {result.request.seed})")

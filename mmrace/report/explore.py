@@ -102,7 +102,7 @@ def _classes(result: Exploration, console: Console) -> None:
 def _findings(result: Exploration, console: Console) -> None:
     for signature, hit in list(result.hits.items())[:HITS_SHOWN_MAX]:
         broken = result.replayed.get(signature, (1, 1))[0] == 0
-        commands = [hit.spec.command()] if broken else commands_of(hit.spec, hit.saved)
+        commands = [hit.command] if broken else commands_of(hit)
         say(console, summary_text(hit.spec, "FAIL", [hit.finding], commands).rstrip())
         times = f"seen in {count(hit.times)} of {count(result.tally.runs)} schedules"
         say(console, f"{known_text(hit.saved)}; {times}{_proof(result, signature, hit)}")
@@ -129,8 +129,9 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
 
 
 def _because(result: Exploration) -> str:
-    without = result.ask.without
-    return _covers(result) + (f"; judges switched off: {', '.join(without)}" if without else "")
+    without, until = result.ask.without, result.ask.until
+    missed = f"; not found: {until}" if until and until not in result.hits else ""
+    return _covers(result) + missed + (f"; judges switched off: {', '.join(without)}" if without else "")
 
 
 def _covers(result: Exploration) -> str:

@@ -11,6 +11,7 @@ from mmrace.oracles.general.judgement import Finding
 from mmrace.runs import kept
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import Saved
+from mmrace.search.totals import Hit
 
 SCENARIO = "scenario"
 """The maker of the kernel model's programs: the only ones that have variants, and counters of what happened."""
@@ -42,14 +43,15 @@ def again_text(spec: RunSpec, times: int = 0, runs: int = 0) -> str:
     return f"that is another run, since engine free never runs twice alike: {rate}"
 
 
-def commands_of(spec: RunSpec, saved: Saved) -> list[str]:
+def commands_of(hit: Hit) -> list[str]:
     """Return the commands that have a finding again: the replay of the record that its folder has, and the run."""
-    record, engine = Path(saved.folder, kept.RECORD), spec.engine
+    saved, engine = hit.saved, hit.spec.engine
+    record = Path(saved.folder, kept.RECORD)
     if saved.before:
         old = kept.read(record.parent)
         engine = old.engine if old is not None else "free"
     replays = saved.folder and record.exists() and engine != "free"
-    return [*([shlex.join(["mmrace", "replay", str(record)])] if replays else []), spec.command()]
+    return [*([shlex.join(["mmrace", "replay", str(record)])] if replays else []), hit.command]
 
 
 def known_text(saved: Saved) -> str:

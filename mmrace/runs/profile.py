@@ -34,6 +34,7 @@ from mmrace.strategies.random_walk import RandomWalk
 
 RACING, NO_FIELD = "racing", "none"
 """The words of `--promote` for the fields that race, and for no field at all."""
+FIELD_WORDS = ("all", RACING, NO_FIELD)
 RUNS = 3  # of each sort; of the walks the longest is taken, since a run seldom ends early
 RACING_RUNS = 24
 """Runs that look for racing accesses.  A field whose race they miss is no switch point; if a later run shows the race,
@@ -43,7 +44,8 @@ _profiles: dict[tuple[Any, ...], Profile] = {}
 _racing: dict[tuple[Any, ...], frozenset[str]] = {}
 
 
-def _walks(program: Program, runs: int, promoted: frozenset[str] | None) -> Iterator[Play]:
+def walks(program: Program, runs: int, promoted: frozenset[str] | None) -> Iterator[Play]:
+    """Yield random walks with fixed seeds, each valid until the next.  Args: promoted: switch points; None: all."""
     for i in range(runs):
         with _played(program, RandomWalk(random.Random(i).random), i, promoted) as played:
             yield played
@@ -66,7 +68,7 @@ def profile_of(program: Program, promoted: frozenset[str] | None = None) -> Prof
     key = (*program.key, promoted)
     made = _profiles.get(key)
     if made is None:
-        engines = list(map(_engine, _walks(program, RUNS, promoted)))
+        engines = list(map(_engine, walks(program, RUNS, promoted)))
         longest = max(engines, key=lambda engine: (engine.end.get("how") == "finished", engine.step))
         others = [engine for engine in engines if engine is not longest]
         for i in range(RUNS):
@@ -138,7 +140,7 @@ def racing(program: Program) -> frozenset[str]:
     made = _racing.get(key)
     if made is None:
         found: set[str] = set()
-        for played in _walks(program, RACING_RUNS, None):
+        for played in walks(program, RACING_RUNS, None):
             found |= data_race.racing_fields(played.record)
         made = _racing[key] = frozenset(found)
     return made

@@ -59,10 +59,15 @@ class RunSpec:
     maker: str = "scenario"
     digest: str = ""
 
-    def command(self) -> str:
-        """Return the command that repeats this run; of a walk through a tree, the one that walks there again."""
+    def command(self, signature: str = "") -> str:
+        """Return the command that repeats this run; of a walk through a tree, the one that walks there again.
+
+        Args: signature: of the finding that a walk is to stop at, which need not be its first one.
+        """
         if self.engine != "free" and registry.is_systematic(self.strategy):
-            words = ["mmrace", "explore", self.program, "--until-found", "--exhaustive"]
+            words = ["mmrace", "explore", self.program, "--exhaustive"]
+            if signature:
+                words += ["--until", signature]
         else:
             words = ["mmrace", "run", self.program]
         words += ["--engine", self.engine, "--seed", str(self.seed)]

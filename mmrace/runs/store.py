@@ -88,7 +88,7 @@ def summary(
         "verdict": verdict,
         "findings": [asdict(finding) for finding in findings],
         "spec": asdict(spec),
-        "command": spec.command(),
+        "command": spec.command(findings[0].signature if findings else ""),
         "ops": ops,
         "switches": switches,
     }
@@ -133,14 +133,14 @@ class FindingStore:
         """Keep a run, or count a hit.  Raises OSError: FileNotFoundError if the folder went away meanwhile."""
         there, old = self._there(final, result)
         if there:
-            self._hit(final, result.spec)
+            self._hit(final, result.spec, finding)
             return Saved(str(final), before=True, since=old.since if old else kept.UNDATED)
         self.folder.mkdir(parents=True, exist_ok=True)
         if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX and not final.exists():
             return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
         if self._make(final, result, finding, old):
             return Saved(str(final), since=old.since if old else "")
-        self._hit(final, result.spec)
+        self._hit(final, result.spec, finding)
         return Saved(str(final), before=True, since=_now())
 
     def _there(self, final: Path, result: RunResult) -> tuple[bool, Kept | None]:
@@ -183,7 +183,7 @@ class FindingStore:
     def _write(self, folder: Path, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> None:
         folder.mkdir()
         spec = result.spec
-        commands = [spec.command()]
+        commands = [spec.command(finding.signature)]
         if result.record is not None:
             result.record.write(folder / kept.RECORD)
             if spec.engine != "free":
@@ -204,13 +204,13 @@ class FindingStore:
         _sync_folder(folder)
 
     @staticmethod
-    def _hit(folder: Path, spec: RunSpec) -> None:
+    def _hit(folder: Path, spec: RunSpec, finding: Finding) -> None:
         """Count a further hit: one line, written at once so that several workers' lines do not mix."""
         path = folder / kept.HITS
         with contextlib.suppress(FileNotFoundError):
             if path.lstat().st_size > HITS_BYTES_MAX:
                 return
-        files.append_line(path, _hit_line(spec.seed, spec.command()))
+        files.append_line(path, _hit_line(spec.seed, spec.command(finding.signature)))
 
 
 def _hand_on(replaced: Path, final: Path, old: Kept) -> None:

@@ -78,6 +78,11 @@ class Hit:
     saved: Saved = field(default_factory=Saved)
     times: int = 1
 
+    @property
+    def command(self) -> str:
+        """The command that has the finding again."""
+        return self.spec.command(self.finding.signature)
+
 
 class Hits(dict[str, Hit]):
     """Findings by signature.  `dropped`: those beyond `HITS_MAX`."""

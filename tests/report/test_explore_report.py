@@ -126,9 +126,15 @@ def test_a_finding_of_a_walk_is_repeated_by_a_walk() -> None:
     result = found(made(ask=replace(ASK, strategy="dpor", jobs=1)))
     result.hits["abc123"].spec = result.ask.spec("dpor", 1)
     result.covered = Covered()
-    assert "repeat: mmrace explore alpha --until-found --exhaustive --engine fiber --seed 1 --strategy dpor" in shown(
-        result
-    )
+    again = "repeat: mmrace explore alpha --exhaustive --until abc123 --engine fiber --seed 1 --strategy dpor"
+    assert again in shown(result)
+
+
+def test_a_finding_that_was_waited_for_in_vain_is_named() -> None:
+    result = found(made(ask=replace(ASK, until="def456")))
+    assert last(result) == "FAIL 1 distinct finding; not found: def456"
+    result = found(made(ask=replace(ASK, until="abc123")))
+    assert last(result) == "FAIL 1 distinct finding"
 
 
 def test_a_record_that_an_earlier_session_kept_and_that_does_not_replay_is_named(tmp_path: Path) -> None:
@@ -207,4 +213,4 @@ def test_a_finding_of_a_function_is_repeated_by_its_record_first(tmp_path: Path)
     assert "function: bank.py:main" in lines and not any(line.startswith("variant") for line in lines)
     repeats = [line for line in lines if line.startswith("repeat: ")]
     assert repeats[0] == f"repeat: mmrace replay {tmp_path / 'record.jsonl'}"
-    assert repeats[1].startswith("repeat: mmrace explore bank.py:main --until-found --exhaustive")
+    assert repeats[1].startswith("repeat: mmrace explore bank.py:main --exhaustive --until abc123")

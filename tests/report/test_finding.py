@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmrace.oracles.general.judgement import Finding
-from mmrace.report.finding import commands_of, known_text
+from mmrace.report import finding
+from mmrace.report.finding import known_text
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore, Saved
+from mmrace.search.totals import Hit
 from tests.search.campaign.stand_ins import record_of
 
 GATE = RunSpec("alpha", engine="gate", seed=7)
@@ -18,6 +20,10 @@ FINDING = Finding("content", "rule", "title", {}, "s1")
 
 def kept(folder: Path, spec: RunSpec) -> Saved:
     return FindingStore(folder).save(RunResult(spec, "FAIL", [FINDING], record=record_of(spec)))["s1"]
+
+
+def commands_of(spec: RunSpec, saved: Saved) -> list[str]:
+    return finding.commands_of(Hit(FINDING, spec, "main", 0, saved))
 
 
 def test_a_controlled_finding_is_replayed_and_a_free_one_is_run_again(tmp_path: Path) -> None:

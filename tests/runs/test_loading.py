@@ -86,9 +86,9 @@ def test_one_file_is_one_module_by_whatever_path(tmp_path: Path, monkeypatch: py
 
 def test_a_file_of_strategies_can_hold_a_program_too(tmp_path: Path) -> None:
     path = write(tmp_path / "both.py", "x = object()\n")
-    module = loading.of_file(path, "", "--load", "").module
+    module = loading.of_file(path, "", "--load").module
     assert loading.module_of(str(path)).module is module
-    loading.of_file(path, "", "--load", "")
+    loading.of_file(path, "", "--load")
     assert loading.module_of(str(path)).module is module
 
 

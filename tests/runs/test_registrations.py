@@ -256,7 +256,7 @@ WRONG: Mapping[str, tuple[str, str, str]] = {
     "a variant of nothing": (BUG.replace("mm.filemap:p", "mm.filemap:q"), "line 8", "did you mean page_unfreeze_refs"),
     "a taken judge": (JUDGE.replace('"nobody"\n', '"liveness"\n'), "line 5", "judge that is not taken, got 'liveness'"),
     "a taken judge of the kernel model": (JUDGE.replace('"nobody"\n', '"slot"\n'), "line 5", "taken, got 'slot'"),
-    "a judge that is none": (JUDGE.replace("def judge", "judge = 1\ndef other"), "line 5", "a function judge(record)"),
+    "a judge that is none": (JUDGE.replace("def judge", "judge = 1\ndef other"), "line 7", "as judge(record), got 1"),
     "a taken strategy": (STRATEGY.replace('"oldest"', '"pos"'), "line 11", "not taken, got 'pos'"),
 }
 

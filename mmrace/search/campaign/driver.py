@@ -18,6 +18,7 @@ from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore, Text, harness_finding
 from mmrace.runtime.errors import EXIT_USAGE
+from mmrace.search.campaign.plan import planted
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
@@ -71,10 +72,11 @@ class Campaign(LossySource):
         self.store = FindingStore(folder / "findings", text)
         self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None)
         self.main = MainSequence(request, known)
-        canaries = [known.canaries[name] for name in sorted(known.canaries)] if request.canaries else []
-        self.trials = {canary.name: CanaryTrial(request, canary) for canary in canaries}
+        names = planted(request, known)
+        self.trials = {name: CanaryTrial(request, known.canaries[name]) for name in names}
         marks = tuple(sorted(known.expected_marks(request.scenarios)))
-        self.result = CampaignResult(request, trials=list(self.trials.values()), marks_known=marks)
+        left_out = tuple(name for name in sorted(known.canaries) if request.canaries and name not in self.trials)
+        self.result = CampaignResult(request, trials=list(self.trials.values()), unplanted=left_out, marks_known=marks)
         super().__init__(self.result)
         self.pace = Pace()
         self._began = 0.0
@@ -195,7 +197,7 @@ class Campaign(LossySource):
                 signature=hit.finding.signature,
                 oracle=hit.finding.oracle,
                 rule=hit.finding.rule,
-                command=hit.spec.command(),
+                command=hit.command,
                 folder=hit.saved.folder,
                 unsaved=hit.saved.error,
             ).warning("finding {}: {}", hit.finding.signature, hit.finding.title)

@@ -18,6 +18,7 @@ from typing import Protocol
 from loguru import logger
 
 from mmrace.runs import stops
+from mmrace.runs.declared_fields import check_promoted
 from mmrace.runs.judge import judges_of
 from mmrace.runs.profile import promoted_fields
 from mmrace.runs.program import Makers
@@ -78,6 +79,8 @@ class Explorer:
         check_judges(ask.without, judges_of(self.program, spec))
         self.result = Exploration(ask)
         self.sampling = Sampling(ask, self)
+        if not ask.systematic:
+            check_promoted(self.program, ask.promote)
         promotion = self.sampling.promotion
         self.result.take_promoted(() if promotion.learning else promoted_fields(self.program, promotion.text))
         self.store = FindingStore(folder / "findings", text)
@@ -125,7 +128,8 @@ class Explorer:
 
     def over(self) -> bool:
         """Say whether enough was found, or the time is up."""
-        if self.ask.until_found and self.result.hits:
+        hits = self.result.hits
+        if hits and (self.ask.until_found or self.ask.until in hits):
             return True
         return self.ask.seconds is not None and self.now() >= self.ask.seconds
 
