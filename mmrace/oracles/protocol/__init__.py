@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mmrace.oracles.general import bug_on, data_race, lock_order, raised, use_after_free
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.oracles.protocol import content, dirty, durability, liveness, lock_discipline, refcount, slot
+from mmrace.oracles.protocol import conservation, content, dirty, durability, liveness, lock_discipline, refcount, slot
 
 __all__ = ["OPTIONAL", "PROTOCOL"]
 
@@ -18,6 +18,7 @@ PROTOCOL: dict[str, Oracle] = {
     refcount.NAME: refcount.judge,
     slot.NAME: slot.judge,
     dirty.NAME: dirty.judge,
+    conservation.NAME: conservation.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,

@@ -86,6 +86,20 @@ def test_liveness_oracle_passes_on_a_reference_that_was_renamed_to_a_holders() -
     passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
 
 
+def test_liveness_oracle_takes_a_leak_for_no_excuse_and_names_it() -> None:
+    hand = _idle_page().get("reader", "page:0._count", "hwpoison", 3)
+    finding = caught(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()), "idle page refused")
+    assert finding.facts["held"] == ["hwpoison by reader"]
+    gone = _idle_page().get("reader", "page:0._count", "lookup", 3).exit("reader")
+    finding = caught(liveness.judge(_attempts(gone, ATTEMPTS_MAX).record()), "idle page refused")
+    assert finding.title.endswith("for it is held: lookup by reader")
+
+
+def test_liveness_oracle_excuses_refusals_by_a_task_that_still_holds_the_page() -> None:
+    hand = _idle_page().get("reader", "page:0._count", "lookup", 3)
+    passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
+
+
 @pytest.mark.slow
 def test_an_actor_that_idles_to_the_bound_is_no_livelock() -> None:
     """It was called one, on the correct protocol: three actors that idle for up to 10,000 points look at nothing."""
