@@ -22,8 +22,8 @@ from mmrace.version import __version__
 APART = frozenset({"host", "engine", "load", "loaded"})
 """Keys of the header that may differ: where it ran, which of two engines that do the same, and which files were there:
 those of a strategy (`drawn.py`), and of judges that are asked now only; each is compared by its digest when loaded."""
-OF_VERSION = frozenset({"tables", "era", "strategy and seed", "profile", "corpus"})
-"""What another version of mmrace may have otherwise for the same ops."""
+OF_VERSION = frozenset({"tables", "era", "model", "strategy and seed", "profile", "corpus"})
+"""What another version of mmrace, or of the model, may have otherwise for the same ops."""
 SHOWN_CHARACTERS = 160
 _NOTHING = "nothing"
 

@@ -150,7 +150,7 @@ class FindingStore:
         old = kept.read(final)
         if old is None:
             return True, None
-        stays = not kept.gives_way(old, result.spec, result.record is not None)
+        stays = not kept.gives_way(old, result.spec, result.record)
         return stays, None if kept.of_another_program(old, result.spec) else old
 
     def _make(self, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> bool:
@@ -192,6 +192,7 @@ class FindingStore:
         findings, date = [finding, *others], _now()
         facts = summary(spec, result.verdict, findings, result.ops, result.switches, date=date)
         facts["since"] = old.since if old else date
+        facts["model"] = kept.model_of(result.record)
         texts = {
             "seed": f"{spec.seed}\n",
             "command.txt": "".join(f"{command}\n" for command in commands),

@@ -83,6 +83,7 @@ class _Header(TypedDict, total=False):
     given: dict[str, _Value] | None
     variant: str
     era: str
+    model: str
     engine: Literal["gate", "fiber", "free"]
     strategy: str | None
     load: list[str]

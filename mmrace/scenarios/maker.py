@@ -21,7 +21,7 @@ from mmrace.runtime import given
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
-from mmrace.scenarios import casts, counters
+from mmrace.scenarios import casts, counters, model
 from mmrace.scenarios.scenario import Scenario, Stage
 from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
@@ -83,8 +83,8 @@ class ScenarioProgram(Program):
         return f"no interleaving was exercised: every actor of {self.name} is left out"
 
     def header(self) -> dict[str, Any]:
-        """Return the era of the model."""
-        return {"era": ERA}
+        """Return the era of the model, and which source of it this is."""
+        return {"era": ERA, "model": model.digest()}
 
     def counters(self, record: Record) -> dict[str, int]:
         """Return what the actors did."""

@@ -70,7 +70,7 @@ def changes(lines: list[Any], rng: random.Random) -> Iterator[tuple[str, int, An
     """Yield changes of a record's lines: what is changed, which line, the line that stands there instead."""
     for number in (0, len(lines) - 1):
         for key, part in lines[number].items():
-            if key in APART | {"schema", "events"}:  # the reader's business
+            if key in APART | {"schema", "events", "model"}:  # the reader's business, or told
                 continue
             paths = list(leaves(part, (key,)))
             for path in rng.sample(paths, min(len(paths), LEAVES_MAX)):

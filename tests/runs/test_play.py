@@ -20,7 +20,7 @@ from mmrace.kernel.mm import migrate
 from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runtime.errors import NondeterminismError, NotAsRecorded, UsageError
+from mmrace.runtime.errors import EXIT_NONDETERMINISM, MadeOtherwise, NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import SCHEMA, Record
 from mmrace.scenarios.scenario import Scenario
@@ -52,9 +52,9 @@ def kept(spec: RunSpec) -> tuple[RunResult, Record]:
 
 
 def written(record: Record) -> list[str]:
-    """Return the lines of a record, with the host left out of the header, whose order of keys means nothing."""
+    """Return the lines of a record; its header, whose order of keys means nothing, without the host and the model."""
     header, *rest = record.lines()
-    kept = {key: value for key, value in json.loads(header).items() if key != "host"}
+    kept = {key: value for key, value in json.loads(header).items() if key not in ("host", "model")}
     return [json.dumps(kept, sort_keys=True), *rest]
 
 
@@ -108,6 +108,7 @@ def test_hash_order_does_not_reach_the_record() -> None:
 def test_the_golden_run_gives_the_golden_record_event_by_event() -> None:
     result, record = kept(GOLDEN_SPEC)
     if os.environ.get("MMRACE_GOLDEN") == "write":
+        del record.header["model"]  # it outlives the models that it is still a run of
         record.write(GOLDEN)
     assert result.counters["migrations.refused.buffer-lock"] == 1 and result.counters["migrations.moved"] == 1
     golden = Record.read(GOLDEN)
@@ -324,6 +325,31 @@ def edited(tmp_path: Path, step: int, field: int) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("model", ["0123", None], ids=["another", "an older one"])
+def test_a_record_of_another_model_that_does_the_same_here_is_replayed_and_says_so(
+    tmp_path: Path, model: str | None
+) -> None:
+    record = kept(FAILING)[1]
+    now = record.header.pop("model")
+    path = tmp_path / "record.jsonl"
+    if model is not None:
+        record.header["model"] = model
+    record.write(path)
+    (line,) = replay_record(str(path)).told
+    sides = f"recorded {json.dumps(model)}, now {json.dumps(now)}"
+    assert line == f"not as recorded, of another version: header model: {sides}"
+
+
+def test_another_end_of_a_record_of_another_model_is_told_with_the_model(tmp_path: Path) -> None:
+    record = kept(FAILING)[1]
+    record.header["model"] = "0123"
+    record.marks["never seen"] = 1
+    record.write(tmp_path / "record.jsonl")
+    with pytest.raises(NondeterminismError, match='header model: recorded "0123"') as caught:
+        replay_record(str(tmp_path / "record.jsonl"))
+    assert caught.value.exit_code == EXIT_NONDETERMINISM and "marks.never seen" in str(caught.value)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 333, 700, -1])
 @pytest.mark.parametrize(
@@ -332,7 +358,9 @@ def edited(tmp_path: Path, step: int, field: int) -> str:
 def test_a_replay_of_an_edited_record_stops_at_that_step(tmp_path: Path, step: int, field: int) -> None:
     path = edited(tmp_path, step, field)
     ops = [number for number, event in enumerate(Record.read(path).events) if event[1] != NOTE]
-    with pytest.raises(NondeterminismError) as caught:
+    with pytest.raises(MadeOtherwise) as caught:  # the golden record does not say which model made it
         replay_record(path)
     assert caught.value.step == step % len(ops)
+    assert "it was made by another model (an older one; this is " in str(caught.value)
+    assert "--strategy guided:record=RECORD" in str(caught.value)
     assert f"event {ops[step]}:" in str(caught.value)

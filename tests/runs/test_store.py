@@ -226,6 +226,14 @@ def test_what_another_mmrace_kept_gives_way_to_a_record_that_can_be_replayed(
     assert (saved.before, saved.since) == (stays, kept.UNDATED)
 
 
+def test_what_another_model_made_gives_way_to_a_record_that_can_be_replayed(tmp_path: Path) -> None:
+    before, now = failed("s1"), failed("s1")
+    assert before.record is not None and now.record is not None
+    before.record.header["model"], now.record.header["model"] = "0123", "4567"
+    store = FindingStore(tmp_path)
+    assert [store.save(result)["s1"].before for result in (before, before, now, now)] == [False, True, False, True]
+
+
 def test_a_finding_of_files_of_ones_own_gives_way_when_they_changed(tmp_path: Path) -> None:
     specs = [replace(SPEC, load=(LoadedFile("judge.py", digest),)) for digest in ("0123", "0123", "4567")]
     saves = [saved_of(FindingStore(tmp_path), "s1", spec=spec) for spec in specs]
