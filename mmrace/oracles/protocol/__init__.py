@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from mmrace.oracles.general import bug_on, data_race, lock_order, raised, use_after_free
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.oracles.protocol import conservation, content, dirty, durability, liveness, lock_discipline, refcount, slot
+from mmrace.oracles.protocol import (
+    back_out,
+    conservation,
+    content,
+    dirty,
+    durability,
+    liveness,
+    lock_discipline,
+    refcount,
+    slot,
+)
 
 __all__ = ["OPTIONAL", "PROTOCOL"]
 
@@ -19,6 +29,7 @@ PROTOCOL: dict[str, Oracle] = {
     slot.NAME: slot.judge,
     dirty.NAME: dirty.judge,
     conservation.NAME: conservation.judge,
+    back_out.NAME: back_out.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
@@ -28,5 +39,5 @@ PROTOCOL: dict[str, Oracle] = {
     raised.NAME: raised.judge,
 }
 
-OPTIONAL = frozenset({durability.NAME})
+OPTIONAL = frozenset({back_out.NAME, durability.NAME})
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""
