@@ -14,6 +14,7 @@ from mmrace.oracles.protocol import (
     content,
     dirty,
     durability,
+    errno,
     liveness,
     lock_discipline,
     refcount,
@@ -25,6 +26,7 @@ __all__ = ["OPTIONAL", "PROTOCOL"]
 PROTOCOL: dict[str, Oracle] = {
     content.NAME: content.judge,
     durability.NAME: durability.judge,
+    errno.NAME: errno.judge,
     refcount.NAME: refcount.judge,
     slot.NAME: slot.judge,
     dirty.NAME: dirty.judge,
@@ -39,5 +41,5 @@ PROTOCOL: dict[str, Oracle] = {
     raised.NAME: raised.judge,
 }
 
-OPTIONAL = frozenset({back_out.NAME, durability.NAME})
+OPTIONAL = frozenset({back_out.NAME, durability.NAME, errno.NAME})
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""

@@ -1,8 +1,8 @@
 """Back-out: a migration that was refused leaves the old page and its buffers as they were (I12 in kernel/PROTOCOL.md).
 
-Of each attempt that did not move its page, what the migrator itself did between its notes is summed up: bits that it set
-less those that it cleared, references that it took less those that it dropped, by name, and each pointer that it
-wrote, against what had stood there.  Rule: nothing is left over, and no word of the page's data was written.
+Of each attempt that did not move its page, what the migrator itself did between its notes is summed up: bits set less
+bits cleared, references taken less those dropped, by name, and each pointer that it wrote against what had stood there.
+Rule: nothing is left over, and no word of the page's data was written.
 Invariant: what others do to the page meanwhile counts for nothing.  Excused: bits that the dirt and the age of a pte
 become when it is unmapped (`OF_PTES`); pages of a mapping without ->migratepage, which are written and stripped first,
 and those that were truncated.  Not checked: newpage.
