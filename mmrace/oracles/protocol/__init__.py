@@ -17,6 +17,7 @@ from mmrace.oracles.protocol import (
     errno,
     liveness,
     lock_discipline,
+    progress,
     refcount,
     slot,
 )
@@ -32,6 +33,7 @@ PROTOCOL: dict[str, Oracle] = {
     dirty.NAME: dirty.judge,
     conservation.NAME: conservation.judge,
     back_out.NAME: back_out.judge,
+    progress.NAME: progress.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
@@ -41,5 +43,5 @@ PROTOCOL: dict[str, Oracle] = {
     raised.NAME: raised.judge,
 }
 
-OPTIONAL = frozenset({back_out.NAME, durability.NAME, errno.NAME})
+OPTIONAL = frozenset({back_out.NAME, durability.NAME, errno.NAME, progress.NAME})
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""
