@@ -17,7 +17,7 @@ from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import PROTOCOL
-from mmrace.runs import follow, registrations, run
+from mmrace.runs import follow, functions, registrations, run
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import LoadedFile, RunResult
@@ -40,15 +40,18 @@ run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
 
 
-def replay(record: Record, path: str = "", load: tuple[LoadedFile, ...] = ()) -> RunResult:
+def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunResult:
     """Replay a record that was read; see `runs.follow.replay`.
 
     Args: path: of its file; what has a relative name that leads nowhere from here is looked for beside and above it.
-    load: files that were loaded, beside those of the record.
+    load: files to load beside those of the record, or instead of one that is not where it was: of a function, too.
     """
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
-    makers = makers_with(FunctionMaker(folders=folders, pinned=True), folders)
-    return follow.replay(record, makers, load, draw=True, judge_claim=judge_claim)
+    place = str(record.header.get("program", "")).rpartition(":")[0]
+    its_own = tuple(file for file in load if functions.same_name(file, place))
+    added = MAKERS.load(LoadedFile(file) for file in load if file not in its_own)
+    makers = makers_with(FunctionMaker(folders=folders, pinned=True, files=its_own), folders)
+    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
 
 
 def replay_record(path: str) -> RunResult:

@@ -25,6 +25,7 @@ from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runtime.errors import MadeOtherwise, NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
+from mmrace.runtime.record_file import SUM
 
 OLDER = "an older one"  # that did not yet say which it was
 
@@ -97,11 +98,12 @@ def replay(
             raise
         raise MadeOtherwise(*models, error) from error
     seconds = time.perf_counter() - began
-    found, told = differences(record, again), []
+    found, told, unchecked = differences(record, again), [], False
     if draw:
         more, why = draw_again(program, recorded, record, again)
         found += more
         told += [why] if why else []
+        unchecked = bool(why) and SUM not in record.header
     excused = OF_VERSION if models or is_of_another_version(record) else frozenset()
     hard = [difference for difference in found if difference.subject not in excused]
     if hard:
@@ -109,6 +111,7 @@ def replay(
     result = judge(program, spec, again, seconds)
     result.record = again
     result.told = [*told, *(f"not as recorded, of another version: {difference}" for difference in found)]
+    result.unchecked = unchecked
     claim = record.header.get("claim")
     if claim is not None and judge_claim is not None:
         result.claim = again.verdict["claim"] = judge_claim(again, claim)

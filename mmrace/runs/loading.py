@@ -77,6 +77,21 @@ def placed(path: str, folders: Iterable[str]) -> str:
     return path
 
 
+def missing(path: str, folders: Iterable[str], where: str) -> UsageError:
+    """Return the error for a file that a run was made of, and that is not there any more.
+
+    Args: folders: where it was looked for beside the current one: of its record, and all above.
+    """
+    above = next(iter(folders), "")
+    beside = f" and from {above}, where the record is, and each folder above" if above else ""
+    return UsageError(
+        expected=f"{path}, of which this run was made",
+        got=f"no such file; it was looked for from {os.getcwd()}{beside}",
+        where=where,
+        try_=f"--load FILE, which says where {os.path.basename(path)} is now",
+    )
+
+
 def of_file(path: Path, digest: str, where: str, forms: mending.Forms = NO_FORMS) -> Loaded:
     """Return the module of a file.
 
@@ -190,7 +205,8 @@ def reported(place: str, file: str | None, where: str, forms: mending.Forms = NO
         where += line_of(error, file)
         if isinstance(error, UsageError):
             raise UsageError(expected=error.expected, got=error.got, where=where, try_=error.try_) from error
-        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {error}"
+        said = error.msg if isinstance(error, SyntaxError) and not error.lineno else error  # else "line 0"
+        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {said}"
         try_ = mending.of_error(error, place, Path(file) if file is not None else None, forms)
         raise UsageError(expected="a Python file that can be executed", got=text, where=where, try_=try_) from error
     finally:
@@ -200,7 +216,7 @@ def reported(place: str, file: str | None, where: str, forms: mending.Forms = NO
 def line_of(error: BaseException, file: str | None) -> str:
     """Return the line at which a file failed, and where in a helper beside it; of any file, with its name."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    if isinstance(error, SyntaxError) and error.filename:
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:  # none of an unknown encoding
         places.append((error.filename, error.lineno))
     own = [place for place in places if place[0] == file] if file else [p for p in places if _is_users(p[0])]
     if not own:

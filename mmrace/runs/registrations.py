@@ -8,6 +8,7 @@ here: how a file is executed (`loading.py`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,9 +80,16 @@ def needed(files: Iterable[LoadedFile]) -> dict[str, str]:
     return {path: addition.digest for path, addition in found.items() if addition.replayed}
 
 
-def is_added(file: LoadedFile) -> bool:
-    """Say whether what a file adds is here."""
-    return (file.digest or _digests.get(Path(file.path).resolve(), "")) in _added
+def here(file: LoadedFile) -> LoadedFile | None:
+    """Return a file with the digest of what it added; None if it is not here.
+
+    Without a digest what is meant is a file of that name, wherever it is now: at its place, or else the last loaded.
+    """
+    if file.digest:
+        return file if file.digest in _added else None
+    same = [digest for path, digest in _digests.items() if path.name == os.path.basename(file.path)]
+    digest = _digests.get(Path(os.path.abspath(file.path)), same[-1] if same else "")
+    return LoadedFile(file.path, digest) if digest in _added else None
 
 
 def _addition(file: LoadedFile) -> Addition:
@@ -92,6 +100,8 @@ def _load(file: LoadedFile, takers: tuple[Taker, ...], folders: tuple[str, ...])
     if file.digest in _added:
         return file.digest
     path = Path(loading.placed(file.path, folders))
+    if file.digest and not os.path.exists(path):
+        raise loading.missing(file.path, folders, OPTION)
     loading.check_file(path if file.path else "", OPTION)
     resolved = path.resolve()
     before = _digests.get(resolved)

@@ -87,6 +87,11 @@ def is_systematic(text: str) -> bool:
     return kind_of(text) == "walk"
 
 
+def is_own(text: str) -> bool:
+    """Say whether a text names a strategy of mmrace's own, which no file of a user's adds."""
+    return StrategyText.of(text).name in _OWN
+
+
 def parse(text: str) -> tuple[Registered, Options]:
     """Read a text; return the strategy and its complete options.  Raises UsageError."""
     parts = StrategyText.of(text)

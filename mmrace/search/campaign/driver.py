@@ -23,11 +23,11 @@ from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.pool.contract import Ended, Lost, RunFunction
+from mmrace.search.pool.contract import Lost, RunFunction
 from mmrace.search.pool.drive import Pace, drive
 from mmrace.search.pool.losses import LossySource
 from mmrace.search.pool.making import Making
-from mmrace.search.pool.messages import Batch, Job, Outcome
+from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 from mmrace.search.pool.parent import HANG_SECONDS, ProcessPool
 from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hit_of_lost, hits_of
 
@@ -127,9 +127,9 @@ class Campaign(LossySource):
                     return batch
         return self.main.next_batch(self.pace.size(self.main.peek_engine()))
 
-    def worker(self, event: Ended) -> None:
+    def worker(self, name: str, health: Health) -> None:
         """Note a worker's memory and threads."""
-        self.result.workers.setdefault(event.worker, WorkerLife()).add(self._now(), event.health)
+        self.result.workers.setdefault(name, WorkerLife()).add(self._now(), health)
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Count one outcome where it belongs."""
