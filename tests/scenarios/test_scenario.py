@@ -111,12 +111,23 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     every = set(EXPLICIT)
     lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
     assert lacking == {
-        "async-vs-commit": set(),
-        "sync-vs-commit": set(),
+        "async-vs-commit": {"order", "zone_reclaim"},
+        "sync-vs-commit": {"order", "zone_reclaim"},
         "four": set(),
-        "migrate-vs-writeback": {"wbuf", "resched"},
+        "migrate-vs-writeback": {"wbuf", "resched", "order", "zone_reclaim"},
         "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata"},
-        "recorded": {"mode", "rounds", "migrations", "batch", "device", "idle", "burst", "reads"},
+        "recorded": {
+            "mode",
+            "rounds",
+            "migrations",
+            "batch",
+            "device",
+            "idle",
+            "burst",
+            "reads",
+            "order",
+            "zone_reclaim",
+        },
     }
 
 
@@ -218,6 +229,10 @@ def test_without_leaves_actors_out() -> None:
 def test_without_refuses_a_stranger(without: str) -> None:
     error = refused("four", without=without)
     assert error.where == "--param without" and "migrator" in error.expected
+
+
+def test_a_misspelt_actor_that_is_left_out_has_a_proposal() -> None:
+    assert "did you mean writer" in str(refused("four", without="writter"))
 
 
 def test_each_actor_has_a_cpu_unless_cpus_says_otherwise() -> None:
