@@ -14,7 +14,6 @@ from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.report import explore as explore_report
 from mmrace.report.finding import summary_text
-from mmrace.report.terminal import Lines
 from mmrace.runs import stops
 from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign.request import Request, complete
@@ -86,7 +85,7 @@ def explore(
         **{**options, "params": typed.params},
     )
     console = terminal.console()
-    observer = Lines(console, explore_report.line, quiet=quiet)
+    observer = explore_report.WalkLines(console, explore_report.line, quiet=quiet)
     explorer = Explorer(ask, installed.MAKERS, Path(folder), observer, text=summary_text)
     if systematic:
         cores.pin(options["engine"])

@@ -12,9 +12,12 @@ from rich.console import Console
 from mmrace.report.finding import SCENARIO, commands_of, known_text, program_text, summary_text
 from mmrace.report.numbers import count, duration
 from mmrace.report.single import followed_lines
-from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, interrupted, say, say_lost
-from mmrace.search.explore.result import Covered, Exploration
+from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, Lines, conclude, interrupted, say, say_lost
+from mmrace.search.explore.result import SMALLER, Covered, Exploration
 from mmrace.search.totals import Hit
+
+ENDLESS_SECONDS = 30.0
+"""A walk that has not ended by then seldom does: most small trees take a second, and each op more multiplies them."""
 
 
 def line(result: Exploration) -> str:
@@ -31,6 +34,25 @@ def line(result: Exploration) -> str:
         parts.append(f"{count(unknown)} could not be judged")
     parts.append(f"{count(len(result.hits))} findings")
     return f"{duration(result.seconds)}: " + "; ".join(parts)
+
+
+class WalkLines(Lines[Exploration]):
+    """Progress as lines; of a walk that was to reach the end of its tree, and has not for long, it is told once."""
+
+    endless_told = False
+
+    def progress(self, result: Exploration) -> None:
+        """Print a line if the last one is old enough."""
+        super().progress(result)
+        if result.ask.exhaustive and result.seconds >= ENDLESS_SECONDS and not (self.endless_told or self.quiet):
+            self.endless_told = True
+            say(self.console, endless(result))
+
+
+def endless(result: Exploration) -> str:
+    """Say that a tree is large, and what to do."""
+    classes = f"{count(result.classes.distinct)} classes in {duration(result.seconds)}, and no end in sight"
+    return f"{classes}: trees grow fast with what tasks do, and a walk that is cut proves nothing; try: {SMALLER}"
 
 
 def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:

@@ -99,7 +99,8 @@ def test_an_exploration_that_proves_nothing_says_why() -> None:
     assert last(result) == "UNKNOWN 10 of 100 runs could not be judged"
     result = made(ask=replace(ASK, strategy="dpor", exhaustive=True))
     result.covered = Covered()
-    assert last(result) == "UNKNOWN the tree was not walked to its end"
+    why = "its 100 schedules prove nothing of the rest; try: smaller parameters"
+    assert last(result).startswith(f"UNKNOWN the tree was not walked to its end: {why}")
     assert last(Exploration(ASK)) == "UNKNOWN no schedule was run"
 
 
@@ -217,3 +218,16 @@ def test_a_finding_of_a_function_is_repeated_by_its_record_first(tmp_path: Path)
     repeats = [line for line in lines if line.startswith("repeat: ")]
     assert repeats[0] == f"repeat: mmrace replay {tmp_path / 'record.jsonl'}"
     assert repeats[1].startswith("repeat: mmrace explore bank.py:main --exhaustive --until abc123")
+
+
+@pytest.mark.parametrize(("exhaustive", "quiet", "told"), [(True, False, 1), (True, True, 0), (False, False, 0)])
+def test_a_walk_without_an_end_in_sight_is_told_once(exhaustive: bool, quiet: bool, told: int) -> None:
+    result = made(ask=replace(ASK, strategy="dpor", jobs=1, exhaustive=exhaustive))
+    result.covered = Covered()
+    out = StringIO()
+    lines = explore.WalkLines(Console(file=out, width=200), explore.line, quiet=quiet, clock=lambda: 0.0)
+    for seconds in (1.0, explore.ENDLESS_SECONDS - 1, explore.ENDLESS_SECONDS, explore.ENDLESS_SECONDS + 1):
+        result.seconds = seconds
+        lines.progress(result)
+    assert out.getvalue().count("no end in sight: trees grow fast") == told
+    assert out.getvalue().count("try: smaller parameters") == told
