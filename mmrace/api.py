@@ -1,7 +1,7 @@
 """The front door from Python: `mmrace.explore`.
 
 The first argument says what is explored: a function on `mmrace.runtime`; the text of one, ``FILE.py:main``; or the name
-of a scenario of the kernel model.  Invariant: only a scenario's name imports the kernel model.
+of a scenario of the kernel model.  Invariant: only a scenario's name, or a file to load, imports the kernel model.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mmrace.runs import functions, loading, named
 from mmrace.runs.engines import CONTROLLED
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
+from mmrace.runs.spec import LoadedFile
 from mmrace.runtime.errors import EXIT_USAGE, UsageError
 from mmrace.runtime.param import Value
 from mmrace.search.catalogue import pick
@@ -71,6 +72,7 @@ def explore(
     params: Mapping[str, Value] | None = None,
     variant: str = "",
     without: Iterable[str] = (),
+    load: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     until_found: bool = False,
     jobs: int = 0,
     folder: str | os.PathLike[str] | None = None,
@@ -81,6 +83,7 @@ def explore(
     schedules, seconds: how many, how long; neither: `SECONDS`, or with `exhaustive` until the end.  strategy: as
     ``mmrace list strategies`` has them; default: a mix, or with `exhaustive` dpor.  engine: fiber or gate.  params: a
     function's own parameters, or a scenario's.  variant: a planted bug, of a scenario.  without: judges to switch off.
+    load: Python files with scenarios, planted bugs, judges or strategies of your own; a process loads each once.
     until_found: stop at the first finding.  jobs: worker processes, 0: this one.  folder: where the records of findings
     go; None: nowhere.
 
@@ -95,7 +98,8 @@ def explore(
     text = strategy or ("dpor" if exhaustive else "portfolio")
     if schedules is None and seconds is None and not exhaustive:
         seconds = SECONDS
-    name, kind, digest, makers = _resolved(program, jobs)
+    files = _files(load)
+    name, kind, digest, makers = _resolved(program, jobs, bool(files))
     ask = Ask(
         name,
         maker=kind,
@@ -110,6 +114,7 @@ def explore(
         params=tuple(sorted((params or {}).items())),
         variant=variant,
         without=judges,
+        load=makers.load(files),
         until_found=until_found,
     )
     if folder is not None:
@@ -149,8 +154,25 @@ class _Silent:
         """Do nothing."""
 
 
-def _resolved(program: object, jobs: int) -> tuple[str, str, str, Makers]:
-    """Return a program's name, kind and digest, and who makes it.  Raises UsageError."""
+def _files(load: object) -> tuple[LoadedFile, ...]:
+    """Return the files to load.  Raises UsageError for what names none."""
+    paths = (load,) if isinstance(load, str | os.PathLike) or not isinstance(load, Iterable) else tuple(load)
+    for path in paths:
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(
+                expected="the path of a Python file, or several",
+                got=path,
+                where="explore(load=)",
+                try_='load="cast.py", or load=["cast.py", "bug.py"]',
+            )
+    return tuple(LoadedFile(os.fspath(path)) for path in paths)
+
+
+def _resolved(program: object, jobs: int, loads: bool) -> tuple[str, str, str, Makers]:
+    """Return a program's name, kind and digest, and who makes it.  Raises UsageError.
+
+    Args: loads: whether files are loaded, whose scenarios have to be taken by somebody.
+    """
     if not isinstance(program, str) and not callable(program):
         raise UsageError(
             expected="a function, the name of one, or a scenario's name",
@@ -167,13 +189,20 @@ def _resolved(program: object, jobs: int) -> tuple[str, str, str, Makers]:
                 where="explore(jobs=)",
                 try_="jobs=0, which explores in this process",
             )
-        return name, functions.KIND, digest, Makers(FunctionMaker({} if jobs else {name: program}))
+        return name, functions.KIND, digest, _makers(FunctionMaker({} if jobs else {name: program}), loads)
     named.refuse_file(program)
     if named.is_function(program):
-        return program, functions.KIND, named.load(program)[1], Makers(FunctionMaker())
-    from mmrace.installed import MAKERS  # noqa: PLC0415  (the kernel model, which a function has no use for)
+        return program, functions.KIND, named.load(program)[1], _makers(FunctionMaker(), loads)
+    return program, "scenario", "", _makers(FunctionMaker(), True)
 
-    return program, "scenario", "", MAKERS
+
+def _makers(maker: FunctionMaker, model: bool) -> Makers:
+    """Return the makers of programs.  Args: model: of the kernel model's too, which a function has no use for."""
+    if not model:
+        return Makers(maker)
+    from mmrace.installed import makers_with  # noqa: PLC0415  (what it imports takes longer than a small exploration)
+
+    return makers_with(maker)
 
 
 def _explored(result: Exploration, *, kept: bool) -> Explored:

@@ -6,6 +6,7 @@ Here the two halves meet: what runs programs, and the kernel model that is one k
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import PROTOCOL
-from mmrace.runs import follow, registrations, run
+from mmrace.runs import follow, functions, registrations, run
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import LoadedFile, RunResult
@@ -27,21 +28,30 @@ from mmrace.scenarios.maker import ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
 from mmrace.strategies import registry, script
 
-MAKERS = Makers(ScenarioMaker(), FunctionMaker())
+
+def makers_with(maker: FunctionMaker, folders: Iterable[str] = ()) -> Makers:
+    """Return the makers of all programs.  Args: maker: of functions.  folders: where files to load are looked for."""
+    return Makers(ScenarioMaker(), maker, folders=folders)
+
+
+MAKERS = makers_with(FunctionMaker())
 
 run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
 
 
-def replay(record: Record, path: str = "", load: tuple[LoadedFile, ...] = ()) -> RunResult:
+def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunResult:
     """Replay a record that was read; see `runs.follow.replay`.
 
     Args: path: of its file; what has a relative name that leads nowhere from here is looked for beside and above it.
-    load: files that were loaded, beside those of the record.
+    load: files to load beside those of the record, or instead of one that is not where it was: of a function, too.
     """
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
-    makers = Makers(ScenarioMaker(), FunctionMaker(folders=folders, pinned=True), folders=folders)
-    return follow.replay(record, makers, load, draw=True, judge_claim=judge_claim)
+    place = str(record.header.get("program", "")).rpartition(":")[0]
+    its_own = tuple(file for file in load if functions.same_name(file, place))
+    added = MAKERS.load(LoadedFile(file) for file in load if file not in its_own)
+    makers = makers_with(FunctionMaker(folders=folders, pinned=True, files=its_own), folders)
+    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
 
 
 def replay_record(path: str) -> RunResult:

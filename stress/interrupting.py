@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -46,7 +47,7 @@ COMMANDS = {
 """Long command, without its time -> about how many calls its parent makes in a few seconds of search."""
 
 SENDING = """
-import os, runpy, signal, sys
+import os, runpy, signal, sys, time
 phase, number, group, at = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "group", int(sys.argv[4])
 RUNS = {"Campaign.run", "Explorer.run", "ClaimsRun.run"}
 where, calls = "imports", 0
@@ -58,6 +59,7 @@ def profile(frame, event, argument):
         calls += 1
         if calls == at:
             sys.setprofile(None)
+            open("sent", "w").write(str(time.monotonic()))
             (os.killpg if group else os.kill)(os.getpid(), number)
 sys.argv[:5] = ["mmrace"]
 sys.setprofile(profile)
@@ -82,9 +84,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What came of it.  `wrong`: what should not be.  `seconds`: until nobody was left, after the parent's end."""
+    """What came of it.
+
+    Attributes: wrong: what should not be.  took: seconds from the signal to the parent's end, report and all.  seconds:
+    until nobody was left after that.
+    """
 
     wrong: tuple[str, ...]
+    took: float
     seconds: float
 
 
@@ -127,12 +134,14 @@ def interrupt(moment: Moment) -> Ended:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         began = time.monotonic()
+        sent = Path(folder, "sent")
+        took = began - float(sent.read_text() or began) if sent.exists() else 0.0  # it may have been ended before
         while (left := having(mark)) and time.monotonic() - began < ORPHAN_SECONDS:
             time.sleep(0.02)
         seconds = time.monotonic() - began
         for pid in left:
             os.kill(pid, signal.SIGKILL)
-        return Ended(tuple(_wrong(moment, code, out.read_text(), err.read_text(), left)), seconds)
+        return Ended(tuple(_wrong(moment, code, out.read_text(), err.read_text(), left)), took, seconds)
 
 
 def _wrong(moment: Moment, code: int | str, out: str, err: str, left: Sequence[int]) -> list[str]:
@@ -178,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this script ends what it started
     right: Counter[tuple[str, str]] = Counter()
     tried: Counter[tuple[str, str]] = Counter()
+    took: list[float] = []
     longest = 0.0
     for moment in moments(options.seed, options.moments):
         ended = interrupt(moment)
@@ -185,11 +195,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tried[key] += 1
         right[key] += not ended.wrong
         longest = max(longest, ended.seconds)
-        print(f"{'; '.join(ended.wrong) or 'right'}: {moment}", flush=True)
+        took.append(ended.took)
+        print(f"{'; '.join(ended.wrong) or 'right'}, {ended.took:.2f} s: {moment}", flush=True)
     print(f"\n{'signal':10}" + "".join(f"{phase:>12}" for phase in PHASES))
     for number in SIGNALS:
         cells = [f"{right[number.name, phase]} of {tried[number.name, phase]}" for phase in PHASES]
         print(f"{number.name:10}" + "".join(f"{cell:>12}" for cell in cells))
+    print(f"from the signal to the end, report and all: {median(took):.2f} s, {max(took):.2f} s at the latest")
     print(f"nobody was left {longest:.2f} s after the parent's end, at the latest")
     return 0 if right == tried else 1
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from mmrace.examples import lost_update, two_locks
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from tests.runs import program_files
-from tests.runs.program_files import GOOD, RACY, imports_restored, python, write
+from tests.runs.program_files import GOOD, RACY, additions_forgotten, imports_restored, python, write
+from tests.runs.test_registrations import BUG, CAST, JUDGE, STRATEGY
 from tests.runtime.engines import Box, box
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,15 @@ SHORT = {"buffers": 1, "idle": 0, "migrations": 1, "rounds": 1, "words": 1}
 
 def rules(explored: Explored) -> set[str]:
     return {finding.rule for finding in explored.findings}
+
+
+@pytest.fixture
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Path]]:
+    """Files with a cast, a planted bug, a judge and a strategy, which are forgotten afterwards."""
+    additions_forgotten(monkeypatch)
+    texts = {"cast": CAST, "bug": BUG, "judge": JUDGE, "strategy": STRATEGY}
+    with imports_restored(tmp_path):
+        yield {name: write(tmp_path / f"{name}.py", text) for name, text in texts.items()}
 
 
 # -- what is explored
@@ -55,6 +65,12 @@ def adding(tasks: int = 2) -> None:
         rt.spawn(adds, shared)
     rt.join_others()
     assert shared.x == tasks
+
+
+def named_migrator() -> None:
+    """Have a task of the name that the judge of a file forbids."""
+    rt.spawn(adds, box(), name="migrator")
+    rt.join_others()
 
 
 class Holder:
@@ -110,6 +126,40 @@ def test_a_text_names_a_function_of_a_file_or_of_a_module(tmp_path: Path) -> Non
         path = write(tmp_path / "texts.py", GOOD)
         assert mmrace.explore(f"{path}:main", exhaustive=True).classes == 2
     assert mmrace.explore("mmrace.examples.lost_update:mended", exhaustive=True).classes == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [0, 2])
+def test_what_files_of_ones_own_add_is_explored_by_name(own_files: dict[str, Path], jobs: int) -> None:
+    both: list[str | Path] = [own_files["cast"], str(own_files["bug"])]
+    small = {"idle": 0, "rounds": 1, "migrations": 2}
+    passed = mmrace.explore("mine", load=own_files["cast"], schedules=4, params=small, jobs=jobs)
+    assert (passed.verdict, passed.schedules) == ("PASS", 4)
+    found = mmrace.explore("mine", load=both, variant="no-thaw", schedules=4, params=small, jobs=jobs)
+    assert found.verdict == "FAIL" and "exception" in {finding.oracle for finding in found.findings}
+
+
+def test_judges_and_strategies_of_ones_own_reach_functions_too(own_files: dict[str, Path]) -> None:
+    judged = mmrace.explore(adding, load=own_files["judge"], schedules=2)
+    assert judged.verdict == "PASS"
+    found = mmrace.explore(named_migrator, load=own_files["judge"], schedules=2)
+    assert [finding.oracle for finding in found.findings] == ["nobody"]
+    left_out = mmrace.explore(named_migrator, load=own_files["judge"], without="nobody", schedules=2)
+    assert left_out.findings == ()
+    assert mmrace.explore(adding, load=str(own_files["strategy"]), strategy="oldest", schedules=2).classes == 1
+
+
+def test_a_file_that_a_function_needed_adds_its_scenario_too(own_files: dict[str, Path]) -> None:
+    assert mmrace.explore(adding, load=own_files["cast"], schedules=1).verdict == "PASS"
+    assert mmrace.explore("mine", load=own_files["cast"], schedules=1, params={"idle": 0}).schedules == 1
+
+
+@pytest.mark.parametrize(
+    ("load", "words"), [(3, "the path of a Python file"), ([3], "the path of a"), ("nosuch.py", "which is not there")]
+)
+def test_what_names_no_file_to_load_is_a_wrong_call(load: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        mmrace.explore(adding, load=load, schedules=1)
 
 
 @pytest.mark.slow

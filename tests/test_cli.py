@@ -215,12 +215,12 @@ def test_diverging_replay_exits_3(
     command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def diverge(*_: object) -> RunResult:
-        raise NondeterminismError(4, "READ a", "WRITE a")
+        raise NondeterminismError(4, "READ a", "WRITE a", event=9)
 
     record_of(RunSpec("alpha", engine="gate")).write("r.jsonl")
     monkeypatch.setattr(installed, "replay", diverge)
     assert command("replay", "r.jsonl") == 3
-    assert "step 4" in capsys.readouterr().err
+    assert "event 9" in capsys.readouterr().err
 
 
 def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
@@ -352,6 +352,16 @@ def test_a_loaded_strategy_is_used_by_every_worker(real: Command, capsys: pytest
     assert "strategy latest-of-workers, engine fiber, seed 1, 2 processes: 20 schedules" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [("--load", "bug.py"), ("--variant", "double-put")])
+def test_claims_take_no_variant_and_no_file_and_say_why(
+    real: Command, capsys: pytest.CaptureFixture[str], words: tuple[str, str]
+) -> None:
+    assert real("claims", "C7", *words) == 2
+    err = capsys.readouterr().err
+    assert f"expected no {words[0]}: claims are sentences on the protocol that was merged" in err
+    assert repr(words[1]) in err and "try: mmrace explore SCENARIO --load FILE --variant NAME" in err
+
+
 @pytest.mark.parametrize(
     ("text", "needle"),
     [
@@ -370,7 +380,7 @@ def test_a_file_that_cannot_be_loaded_is_a_wrong_call(
     Path("broken.py").write_text(text)
     assert real("list", "strategies", "--load", "broken.py") == 2
     err = capsys.readouterr().err
-    assert needle in err and "broken.py" in err and "Registered(name, title, make)" in err
+    assert needle in err and "broken.py" in err and "; try: " in err
 
 
 def test_version(command: Command, capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,7 +165,7 @@ def test_a_record_is_replayed_from_any_folder(recorded: Path, tmp_path: Path) ->
     ("change", "needle"),
     [
         (lambda path: path.write_text(path.read_text() + "\n"), "racy.py as it was when this run was made"),
-        (Path.unlink, "racy.py, which is not there"),
+        (Path.unlink, "racy.py, of which this run was made"),
         (lambda path: path.write_text("def main(:\n"), "racy.py as it was when this run was made"),
     ],
     ids=["changed", "missing", "broken"],

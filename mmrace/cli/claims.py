@@ -14,12 +14,27 @@ from mmrace.cli import terminal
 from mmrace.report import claims as claims_report
 from mmrace.report.terminal import Lines
 from mmrace.runs import stops
+from mmrace.runtime.errors import UsageError
 from mmrace.search.options import Options
+
+
+def refused(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    """Refuse what would change the programs.  Raises UsageError."""
+    if value:
+        raise UsageError(
+            expected=f"no --{param.name}: claims are sentences on the protocol that was merged, and are judged on it, "
+            "on programs and schedules of their own",
+            got=value[0],
+            where="claims",
+            try_="mmrace explore SCENARIO --load FILE --variant NAME, which judges what a planted bug breaks",
+        )
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[CLAIM]...")
 @click.option("--schedules", type=click.IntRange(1), help="How many of each program, instead of its own number.")
+@click.option("--load", multiple=True, hidden=True, expose_value=False, callback=refused)
+@click.option("--variant", multiple=True, hidden=True, expose_value=False, callback=refused)
 @shared.seed
 @shared.many
 def claims(

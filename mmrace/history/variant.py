@@ -38,8 +38,8 @@ CORRECT = Variant("", "era 3.3, correct")
 
 
 @contextmanager
-def applied(variant: Variant) -> Iterator[None]:
-    """Bind a variant's names for the length of the block.
+def applied(variant: Variant) -> Iterator[dict[str, Any]]:
+    """Bind a variant's names for the length of the block, which gets what they meant before, by place.
 
     Raises UsageError if another variant is applied, or if the model lacks a name: a variant adds none.
     """
@@ -47,7 +47,14 @@ def applied(variant: Variant) -> Iterator[None]:
         raise UsageError(expected="no variant applied in this process", got=_applied[0], try_="one at a time")
     saved: list[tuple[Any, str, Any]] = []
     for place in variant.bind:
-        path, _, name = place.partition(":")
+        path, colon, name = place.partition(":")
+        if not colon:
+            raise UsageError(
+                expected='"module:name", a name of the model',
+                got=place,
+                where=f"variant {variant.name!r}",
+                try_=":".join(place.rpartition(".")[::2]) if "." in place else f"MODULE:{place}",
+            )
         try:
             module = importlib.import_module(f"mmrace.kernel.{path}")
         except ModuleNotFoundError as error:
@@ -59,7 +66,7 @@ def applied(variant: Variant) -> Iterator[None]:
     try:
         for (module, name, _), new in zip(saved, variant.bind.values(), strict=True):
             setattr(module, name, new)
-        yield
+        yield {place: old for place, (_, _, old) in zip(variant.bind, saved, strict=True)}
     finally:
         for module, name, old in saved:
             setattr(module, name, old)

@@ -22,6 +22,7 @@ from mmrace.report.terminal import (
     style,
     table,
 )
+from mmrace.search.campaign.request import DEFAULT_SECONDS
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.totals import Hit, Tally
 
@@ -196,11 +197,19 @@ def _verdict(result: CampaignResult, console: Console) -> None:
     if result.verdict == "UNKNOWN":
         for reason in result.unknown_because():
             say(console, f"unknown: {reason}")
+        if hint := result.to_try():
+            say(console, f"try: {hint}")
+    if result.unplanted:
+        names, enough = ", ".join(result.unplanted), duration(DEFAULT_SECONDS)
+        say(console, f"not planted, for want of time: {names}; a campaign of {enough} plants all")
     if result.interrupted:
         say(console, f"{interrupted(result.interrupted)}; this is what was known by then")
     found = sum(trial.found_after is not None for trial in result.trials)
     parts = [runs(total.runs), f"{count(total.ops)} ops", duration(result.seconds)]
-    if result.trials:
+    if result.unplanted:
+        planted, every = len(result.trials), len(result.trials) + len(result.unplanted)
+        parts.append(f"canaries planted {planted} of {every}, found {found}")
+    elif result.trials:
         parts.append(f"canaries found {found} of {len(result.trials)}")
     parts.append(f"findings {len(result.hits) + result.hits.dropped}")
     conclude(console, result.verdict, f"  {', '.join(parts)}  (seed {result.request.seed})")

@@ -13,6 +13,7 @@ from mmrace.report.finding import SCENARIO, commands_of, known_text, program_tex
 from mmrace.report.numbers import count, duration
 from mmrace.report.single import followed_lines
 from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, Lines, conclude, interrupted, say, say_lost
+from mmrace.search.explore.promotion import LOOK
 from mmrace.search.explore.result import SMALLER, Covered, Exploration
 from mmrace.search.totals import Hit
 
@@ -117,7 +118,10 @@ def _classes(result: Exploration, console: Console) -> None:
     unseen = f"unseen: the next schedule shows a new class with a chance of about {classes.unseen_mass():.3f}"
     say(console, f"{unseen}; at least some {count(classes.total_estimate())} classes in all")
     if len(result.by_strategy) > 1:
-        parts = [f"{name} {count(new)} of {count(runs)}" for name, (runs, new) in sorted(result.by_strategy.items())]
+        parts = [
+            f"{name} {count(new)} of {count(runs)}" + (" (looks)" if name == LOOK and runs == result.looks else "")
+            for name, (runs, new) in sorted(result.by_strategy.items())
+        ]
         say(console, f"first to meet a class, of its schedules: {', '.join(parts)}")
 
 

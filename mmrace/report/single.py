@@ -73,4 +73,7 @@ def show_replay(result: RunResult, recorded: Sequence[str], console: Console) ->
         was, now = (", ".join(names) or "nothing" for names in (recorded, found))
         remark = f"judged otherwise: recorded {was}, now {now}; the oracles have changed"
     told = [*claim_lines(result.claim), *result.told]
-    show_run(result, console, remark="\n".join([*told, f"replay: every op as recorded; {remark}"]))
+    ops = "every op follows the record, whose strategy and seed are not checked"
+    if not result.unchecked:
+        ops = "every op as recorded"
+    show_run(result, console, remark="\n".join([*told, f"replay: {ops}; {remark}"]))

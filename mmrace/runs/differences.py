@@ -16,14 +16,16 @@ from typing import Any
 
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import WITHOUT_TABLES, Record
+from mmrace.runtime.record_file import SUM
 from mmrace.runtime.wording import event_text
 from mmrace.version import __version__
 
-APART = frozenset({"host", "engine", "load", "loaded"})
-"""Keys of the header that may differ: where it ran, which of two engines that do the same, and which files were there:
-those of a strategy (`drawn.py`), and of judges that are asked now only; each is compared by its digest when loaded."""
-OF_VERSION = frozenset({"tables", "era", "strategy and seed", "profile", "corpus"})
-"""What another version of mmrace may have otherwise for the same ops."""
+APART = frozenset({"host", "engine", "load", "loaded", SUM})
+"""Keys of the header that no new run shows: where it ran, which of two engines that do the same, and which files were
+there: those of a strategy (`drawn.py`), and of judges that are asked now only; each is compared by its digest when
+loaded.  That all but `host` are what was written, the sum of the header says."""
+OF_VERSION = frozenset({"tables", "era", "model", "strategy and seed", "profile", "corpus"})
+"""What another version of mmrace, or of the model, may have otherwise for the same ops."""
 SHOWN_CHARACTERS = 160
 _NOTHING = "nothing"
 
@@ -141,6 +143,10 @@ def _header(recorded: Record, now: Record) -> Iterator[Difference]:
     before, after = _plain(recorded.header), _plain(now.header)
     if recorded.schema not in WITHOUT_TABLES:
         after["tables"] = _plain(now.tables.plain())
+    if recorded.altered:
+        yield Difference("header sum", _text(before[SUM]), f"{_text(recorded.altered)}: the header was edited")
+    for path in sorted(before.get("loaded", {}).keys() - {*before.get("load", ())}):
+        yield Difference(f"header loaded.{path}", _text(before["loaded"][path]), "no file that the run loaded")
     older = is_of_another_version(recorded)
     if "given" not in before and isinstance(before.get("params"), dict):  # it may list those of other programs
         before["params"] = {key: value for key, value in before["params"].items() if key in after["params"]}

@@ -9,6 +9,7 @@ this process execute what it names.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mmrace.runs import registrations
 from mmrace.runs.differences import Difference, between, of_events
@@ -18,7 +19,8 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
-from mmrace.strategies import registry
+from mmrace.strategies import guided, registry
+from mmrace.strategies.text import StrategyText
 
 CHOSEN = ("profile", "corpus", "followed")
 """Keys of the header that say how the strategy came to its choices."""
@@ -32,9 +34,11 @@ def draw_again(program: Program, spec: RunSpec, record: Record, again: Record) -
     Args: spec: as the record has it, with all files that the run loaded.  again: the strict replay of `record`.
     Raises UsageError for a strategy that does not exist.
     """
-    missing = [file.path for file in spec.load if not registrations.is_added(file)]
-    if missing:
+    files = {file.path: registrations.here(file) for file in spec.load}
+    missing = [path for path, file in files.items() if file is None]
+    if missing and not registry.is_own(spec.strategy):
         return [], f"not checked: strategy and seed, for want of --load {' --load '.join(missing)}"
+    spec = replace(spec, load=tuple(file for file in files.values() if file is not None))
     registry.parse(spec.strategy)
     if registry.is_systematic(spec.strategy):
         why = f"not checked: the seed, and that {spec.strategy} comes to this run; a walk's runs depend on those before"
@@ -42,7 +46,7 @@ def draw_again(program: Program, spec: RunSpec, record: Record, again: Record) -
     try:
         chosen = strategy_for(program, spec)
     except UsageError as error:  # a file that the strategy reads is gone
-        return [], f"not checked: strategy and seed; {error}"
+        return _unfollowed(record, spec), f"not checked: strategy and seed; {error}"
     with play(program, spec, chosen) as played:
         drawn = played.record
     found = _of_header(record, {key: drawn.header[key] for key in CHOSEN})
@@ -50,7 +54,15 @@ def draw_again(program: Program, spec: RunSpec, record: Record, again: Record) -
     if other is not None:
         text = f"{spec.strategy} with seed {spec.seed} makes another run, with {other.now} there"
         found.append(Difference("strategy and seed", f"{other.recorded} as {other.what}", text))
-    return found, ""
+    return found, f"not checked: --load {' --load '.join(missing)}, which this run does not need" if missing else ""
+
+
+def _unfollowed(record: Record, spec: RunSpec) -> list[Difference]:
+    """Return what a record lacks that says it was guided: how much it followed."""
+    name = StrategyText.of(spec.strategy).name
+    if name != guided.STRATEGY.name or record.header.get("followed") is not None:
+        return []
+    return [Difference("header strategy", spec.strategy, "another one: this run says nothing of what it followed")]
 
 
 def _of_header(record: Record, expected: Mapping[str, object]) -> list[Difference]:

@@ -23,8 +23,11 @@ from mmrace.runs.profile import promote_text
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
-from mmrace.runtime.errors import NotAsRecorded, UsageError
+from mmrace.runtime.errors import MadeOtherwise, NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
+from mmrace.runtime.record_file import SUM
+
+OLDER = "an older one"  # that did not yet say which it was
 
 JudgeClaim: TypeAlias = Callable[[Record, str], Mapping[str, Fact]]
 """(record, name of a part of a claim) -> what the record says of it."""
@@ -86,27 +89,42 @@ def replay(
     files = [file for file in spec.load if file.digest]
     spec = replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
     program = makers.program(spec)
+    models = _models(program, record)
     began = time.perf_counter()
-    again = follow(program, spec, record)
+    try:
+        again = follow(program, spec, record)
+    except NondeterminismError as error:
+        if models is None:
+            raise
+        raise MadeOtherwise(*models, error) from error
     seconds = time.perf_counter() - began
-    found, told = differences(record, again), []
+    found, told, unchecked = differences(record, again), [], False
     if draw:
         more, why = draw_again(program, recorded, record, again)
         found += more
         told += [why] if why else []
-    excused = OF_VERSION if is_of_another_version(record) else frozenset()
-    hard = [str(difference) for difference in found if difference.subject not in excused]
+        unchecked = bool(why) and SUM not in record.header
+    excused = OF_VERSION if models or is_of_another_version(record) else frozenset()
+    hard = [difference for difference in found if difference.subject not in excused]
     if hard:
-        raise NotAsRecorded(hard)
+        raise NotAsRecorded(str(other) for other in found if other in hard or other.subject == "model")
     result = judge(program, spec, again, seconds)
     result.record = again
     result.told = [*told, *(f"not as recorded, of another version: {difference}" for difference in found)]
+    result.unchecked = unchecked
     claim = record.header.get("claim")
     if claim is not None and judge_claim is not None:
         result.claim = again.verdict["claim"] = judge_claim(again, claim)
         again.header["claim"] = claim
     result.rejudged = list(map(str, of_verdicts(record, again)))
     return result
+
+
+def _models(program: Program, record: Record) -> tuple[str, str] | None:
+    """Return the digests of the models that made a record and that runs now, None if it is the same one."""
+    now = program.header().get("model", "")
+    made = record.header.get("model", "" if not now else OLDER)
+    return None if made == now else (made, now)
 
 
 def spec_of(record: Record, makers: Makers) -> RunSpec:

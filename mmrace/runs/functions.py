@@ -8,6 +8,7 @@ replay, is what was loaded where the spec was made.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -69,12 +70,14 @@ class FunctionMaker:
 
     Attributes: here: functions of this process by name; they go before what a name loads.  folders: where a relative
     file is looked for, if it is not in the current one.  pinned: load nothing without the digest of its files, as for a
-    record, which must not have a file executed that is not the one of its run.
+    record, which must not have a file executed that is not the one of its run.  files: stand for a program's file of
+    the same name that is not where it was.
     """
 
     here: Mapping[str, Function] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
     pinned: bool = False
+    files: tuple[str, ...] = ()
     _made: dict[tuple[object, ...], FunctionProgram] = field(default_factory=dict, repr=False, compare=False)
     kind = KIND
     judges = GENERAL
@@ -121,14 +124,25 @@ class FunctionMaker:
     def _placed(self, name: str) -> str:
         """Return a name whose file is there, if it can be found."""
         place, _, attribute = name.rpartition(":")
-        return f"{loading.placed(place, self.folders)}:{attribute}" if loading.is_file(place) else name
+        if not loading.is_file(place):
+            return name
+        given = [file for file in self.files if same_name(file, place)]
+        found = given[-1] if given else loading.placed(place, self.folders)
+        if self.pinned and not os.path.exists(found):
+            raise loading.missing(place, self.folders, f"program {name}")
+        return f"{found}:{attribute}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return FunctionMaker, (self.here, self.folders, self.pinned)
+        return FunctionMaker, (self.here, self.folders, self.pinned, self.files)
 
     def given(self, name: str, params: Mapping[str, Value]) -> Params:
         """Return all parameters: what a function's defaults are now need not be what they were."""
         return tuple(sorted(params.items()))
+
+
+def same_name(file: str, place: str) -> bool:
+    """Say whether a file can stand for the one at a place of a program: its digest says whether it is the same."""
+    return os.path.basename(file) == os.path.basename(place)
 
 
 def _bound(params: Mapping[str, Value], otherwise: int) -> int:

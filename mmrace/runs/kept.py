@@ -1,7 +1,8 @@
 """What stands in the folder of a finding that was kept, and whether a new run has something better to put there.
 
-A folder is of use as long as its record repeats its finding: one of engine `free` never does, one of another mmrace may
-not, and one of a user's files that changed since cannot.  Invariant: what cannot be understood is left as it is.
+A folder is of use as long as its record repeats its finding: one of engine `free` never does, one of another mmrace or
+model may not, and one of a user's files that changed since cannot.  Invariant: what cannot be understood is left as it
+is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.decoding import decode
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.record import Record
 from mmrace.version import __version__
 
 SUMMARY = "summary.json"
@@ -41,18 +43,21 @@ class _Summary(TypedDict, total=False):
     command: Required[str]
     since: str
     mmrace: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A kept finding.
 
-    Attributes: since: the date of its first run.  version: of the mmrace that kept it.  files: digests of the user's
-    files that its program came from, with the program's name.  seed, command: of its run.  recorded: it has a record.
+    Attributes: since: the date of its first run.  version, model: of the mmrace that kept it.  files: digests of the
+    user's files that its program came from, with the program's name.  seed, command: of its run.  recorded: it has a
+    record.
     """
 
     since: str
     version: str
+    model: str
     engine: str
     files: tuple[str, ...]
     seed: int
@@ -83,6 +88,7 @@ def read(folder: Path) -> Kept | None:
     return Kept(
         since=facts.get("since", UNDATED),
         version=facts.get("mmrace", ""),
+        model=facts.get("model", ""),
         engine=spec["engine"],
         files=_files(spec["program"], spec["digest"], spec.get("load", ())),
         seed=spec["seed"],
@@ -96,10 +102,16 @@ def of_another_program(kept: Kept, spec: RunSpec) -> bool:
     return bool(files_of(spec)) and kept.files != files_of(spec)
 
 
-def gives_way(kept: Kept, spec: RunSpec, recorded: bool) -> bool:
-    """Say whether a new run replaces what is kept.  Args: recorded: the new run has a record."""
+def model_of(record: Record | None) -> str:
+    """Return the digest of the model that made a record; "" if there is none."""
+    return "" if record is None else str(record.header.get("model", ""))
+
+
+def gives_way(kept: Kept, spec: RunSpec, record: Record | None) -> bool:
+    """Say whether a new run replaces what is kept.  Args: record: of the new run, if it has one."""
     if of_another_program(kept, spec):
         return True
+    older = kept.version != __version__ or (record is not None and kept.model != model_of(record))
     if spec.engine == "free":
-        return kept.engine == "free" and kept.version != __version__
-    return recorded and (kept.engine == "free" or kept.version != __version__ or not kept.recorded)
+        return kept.engine == "free" and older
+    return record is not None and (kept.engine == "free" or older or not kept.recorded)

@@ -20,10 +20,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from mmrace.runs import sources
+from mmrace.runs import mending, sources
 from mmrace.runtime.errors import MmraceError, UsageError
 
 NAME = "mmrace_loaded_"
+NO_FORMS: mending.Forms = {}
+ITSELF = "the line that loads it taken out: whoever needs the file loads it"
+CODE = f"{Path(__file__).resolve().parents[1]}{os.sep}"
+"""Where mmrace's own files are, which are no user's."""
 PROGRAM = "mmrace explore FILE.py:main, where main() is a function on mmrace.runtime"
 
 
@@ -53,7 +57,7 @@ def module_of(place: str, digest: str = "") -> Loaded:
     """
     known = _loaded.get(place)
     if known is None or not digest or known.digest != digest:
-        known = of_file(Path(place), digest, "program", PROGRAM) if is_file(place) else _of_name(place, digest)
+        known = of_file(Path(place), digest, "program") if is_file(place) else _of_name(place, digest)
         _loaded[place] = known
     return known
 
@@ -73,13 +77,28 @@ def placed(path: str, folders: Iterable[str]) -> str:
     return path
 
 
-def of_file(path: Path, digest: str, where: str, try_: str) -> Loaded:
+def missing(path: str, folders: Iterable[str], where: str) -> UsageError:
+    """Return the error for a file that a run was made of, and that is not there any more.
+
+    Args: folders: where it was looked for beside the current one: of its record, and all above.
+    """
+    above = next(iter(folders), "")
+    beside = f" and from {above}, where the record is, and each folder above" if above else ""
+    return UsageError(
+        expected=f"{path}, of which this run was made",
+        got=f"no such file; it was looked for from {os.getcwd()}{beside}",
+        where=where,
+        try_=f"--load FILE, which says where {os.path.basename(path)} is now",
+    )
+
+
+def of_file(path: Path, digest: str, where: str, forms: mending.Forms = NO_FORMS) -> Loaded:
     """Return the module of a file.
 
-    Args: digest: of the files that are meant; "": as they are now.  where: what asks for it.  try_: for one that fails.
-    Raises UsageError.
+    Args: digest: of the files that are meant; "": as they are now.  where: what asks for it.  forms: of what the file
+    makes (`mending.py`).  Raises UsageError.
     """
-    check_file(path, where, try_)
+    check_file(path, where)
     name, files = _name_of(path), sources.of_file(path)
     now = _checked(str(path), digest, sources.digest_of(files), where)
     known = _loaded.get(name)
@@ -88,7 +107,7 @@ def of_file(path: Path, digest: str, where: str, try_: str) -> Loaded:
     if known is not None:  # it, or a helper of its own, has changed
         for helper in files.keys() - sources.strangers(files).keys():
             sys.modules.pop(helper, None)
-    module = _execute(path, files[""][1], where, try_)
+    module = _execute(path, files[""][1], where, forms)
     for helper, origin in sources.strangers(files).items():
         raise UsageError(
             expected=f"module {helper} from beside {path}",
@@ -104,7 +123,7 @@ def _of_name(place: str, digest: str) -> Loaded:
     here = os.getcwd()
     if not {here, ""} & set(sys.path):
         sys.path.append(here)
-    with reported(place, None, f"module {place}", PROGRAM):
+    with reported(place, None, f"module {place}"):
         module = importlib.import_module(place)
     file = getattr(module, "__file__", None)
     if file is None or not is_file(file):
@@ -140,30 +159,33 @@ def _checked(place: str, digest: str, now: str, where: str) -> str:
 # -- executing -----------------------------------------------------------------------------------------------------
 
 
-def check_file(path: Path, where: str, try_: str) -> None:
+def check_file(path: Path | str, where: str) -> None:
     """Raise UsageError for the path of anything but a Python file.  Args: where: what asks for it."""
-    if not os.path.isfile(path) or path.suffix != ".py":
-        got = f"{path}, which is not there (looked for from {os.getcwd()})" if not os.path.exists(path) else str(path)
-        raise UsageError(expected="a Python file (.py) that exists", got=got, where=where, try_=try_)
+    if os.path.isfile(path) and is_file(str(path)):
+        return
+    got = f"{path}, a folder" if os.path.isdir(path) and str(path) else str(path)
+    if not os.path.exists(path):
+        got = f"{path}, which is not there (looked for from {os.getcwd()})"
+    raise UsageError(expected="a Python file (.py) that exists", got=got, where=where, try_=mending.of_path(str(path)))
 
 
 def _name_of(path: Path) -> str:
     return NAME + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
 
 
-def _execute(path: Path, content: bytes, where: str, try_: str) -> ModuleType:
+def _execute(path: Path, content: bytes, where: str, forms: mending.Forms) -> ModuleType:
     """Execute `content` as a module of its own: not what a cache of compiled files has, which can be older."""
     name, file = _name_of(path), str(path.resolve())
     spec = spec_from_file_location(name, file)
     assert spec is not None
     if any(Path(place).resolve() == path.resolve() for place in _executing):
-        raise UsageError(expected="a file that does not load itself", got=str(path), where=where, try_=try_)
+        raise UsageError(expected="a file that does not load itself", got=str(path), where=where, try_=ITSELF)
     module = sys.modules[name] = module_from_spec(spec)
     folder = str(path.resolve().parent)
     if folder not in sys.path:  # what the file imports beside itself, now or when it runs
         sys.path.append(folder)
     try:
-        with reported(str(path), file, f"{where} {path}", try_):
+        with reported(str(path), file, f"{where} {path}", forms):
             exec(compile(content, file, "exec", dont_inherit=True), module.__dict__)
     except BaseException:
         del sys.modules[name]
@@ -172,7 +194,7 @@ def _execute(path: Path, content: bytes, where: str, try_: str) -> ModuleType:
 
 
 @contextmanager
-def reported(place: str, file: str | None, where: str, try_: str) -> Iterator[None]:
+def reported(place: str, file: str | None, where: str, forms: mending.Forms = NO_FORMS) -> Iterator[None]:
     """Raise as UsageError whatever a user's file raises, but for Ctrl-C.  Args: file: None: any."""
     _executing.append(place)
     try:
@@ -182,34 +204,32 @@ def reported(place: str, file: str | None, where: str, try_: str) -> Iterator[No
     except BaseException as error:
         where += line_of(error, file)
         if isinstance(error, UsageError):
-            raise UsageError(expected=error.expected, got=error.got, where=where, try_=error.try_ or try_) from error
-        if file is not None and isinstance(error, ImportError) and "relative import" in str(error):
-            try_ = _by_module(Path(file))
-        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {error}"
+            raise UsageError(expected=error.expected, got=error.got, where=where, try_=error.try_) from error
+        said = error.msg if isinstance(error, SyntaxError) and not error.lineno else error  # else "line 0"
+        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {said}"
+        try_ = mending.of_error(error, place, Path(file) if file is not None else None, forms)
         raise UsageError(expected="a Python file that can be executed", got=text, where=where, try_=try_) from error
     finally:
         _executing.pop()
 
 
-def _by_module(path: Path) -> str:
-    """Say how to load a file that stands in a package."""
-    top = path.parent
-    while (top / "__init__.py").is_file():
-        top = top.parent
-    return f"its name as a module, from {top}: {'.'.join(path.relative_to(top).with_suffix('').parts)}:main"
-
-
 def line_of(error: BaseException, file: str | None) -> str:
-    """Return the line at which a file failed; of any file, with its name."""
+    """Return the line at which a file failed, and where in a helper beside it; of any file, with its name."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    if isinstance(error, SyntaxError) and error.filename:
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:  # none of an unknown encoding
         places.append((error.filename, error.lineno))
     own = [place for place in places if place[0] == file] if file else [p for p in places if _is_users(p[0])]
     if not own:
         return ""
     name, line = own[-1]
-    return f", line {line}" if file else f", {os.path.basename(name)}, line {line}"
+    if not file:
+        return f", {os.path.basename(name)}, line {line}"
+    helper = places[-1]
+    beside = helper[0] != file and Path(helper[0]).is_relative_to(Path(file).parent) and _is_users(helper[0])
+    return f", line {line}" + (
+        f" ({os.path.relpath(helper[0], Path(file).parent)}, line {helper[1]})" if beside else ""
+    )
 
 
 def _is_users(file: str) -> bool:
-    return not file.startswith("<") and file not in (__file__, importlib.__file__)
+    return not file.startswith(("<", CODE)) and file != importlib.__file__

@@ -8,44 +8,24 @@ here: how a file is executed (`loading.py`).
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Protocol
 
 from mmrace.oracles.general.judgement import Judgement, Oracle
-from mmrace.runs import loading
+from mmrace.runs import loading, unused
 from mmrace.runs.spec import LoadedFile
+from mmrace.runs.unused import JUDGE, JUDGE_NAME, Kind, line_of
+from mmrace.runtime import given
 from mmrace.runtime.errors import FAILURES, MmraceError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Registered
 
 OPTION = "--load"
-JUDGE, JUDGE_NAME = "judge", "NAME"
-"""What the file of a judge calls its function, and its name."""
-NAMES = re.compile(r"[A-Za-z][\w.-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Something that a file can add.
-
-    Args: name: what the file calls it; several: what it calls a tuple of them.  type, how: what it is, and how it is
-    made, for who has it wrong.  register: makes it known, given where it stands; raises UsageError.  replayed: whether
-    a replay needs it.
-    """
-
-    name: str
-    type: type
-    how: str
-    register: Callable[[Any, str], None]
-    several: str = ""
-    replayed: bool = True
 
 
 class Taker(Protocol):
@@ -100,9 +80,16 @@ def needed(files: Iterable[LoadedFile]) -> dict[str, str]:
     return {path: addition.digest for path, addition in found.items() if addition.replayed}
 
 
-def is_added(file: LoadedFile) -> bool:
-    """Say whether what a file adds is here."""
-    return (file.digest or _digests.get(Path(file.path).resolve(), "")) in _added
+def here(file: LoadedFile) -> LoadedFile | None:
+    """Return a file with the digest of what it added; None if it is not here.
+
+    Without a digest what is meant is a file of that name, wherever it is now: at its place, or else the last loaded.
+    """
+    if file.digest:
+        return file if file.digest in _added else None
+    same = [digest for path, digest in _digests.items() if path.name == os.path.basename(file.path)]
+    digest = _digests.get(Path(os.path.abspath(file.path)), same[-1] if same else "")
+    return LoadedFile(file.path, digest) if digest in _added else None
 
 
 def _addition(file: LoadedFile) -> Addition:
@@ -113,14 +100,16 @@ def _load(file: LoadedFile, takers: tuple[Taker, ...], folders: tuple[str, ...])
     if file.digest in _added:
         return file.digest
     path = Path(loading.placed(file.path, folders))
-    hint = _hint(takers)
-    loading.check_file(path, OPTION, hint)
+    if file.digest and not os.path.exists(path):
+        raise loading.missing(file.path, folders, OPTION)
+    loading.check_file(path if file.path else "", OPTION)
     resolved = path.resolve()
     before = _digests.get(resolved)
     if before is not None and not file.digest:
         return before  # what this process has is what a file without a digest means
     known = registry.names()
-    loaded = loading.of_file(path, file.digest, OPTION, hint)
+    kinds = (*(kind for taker in takers for kind in taker.takes), STRATEGY)
+    loaded = loading.of_file(path, file.digest, OPTION, {kind.type.__name__: kind.form for kind in kinds})
     by_call = registry.names() != known
     if before not in (None, loaded.digest):
         raise UsageError(
@@ -131,38 +120,39 @@ def _load(file: LoadedFile, takers: tuple[Taker, ...], folders: tuple[str, ...])
         )
     where = f"{OPTION} {file.path}"
     if loaded.digest not in _added:
-        addition = _register(loaded.module, loaded.digest, takers, where, hint)
-        if addition is None and not by_call:
-            raise UsageError(expected="a file that adds something", got="one that adds nothing", where=where, try_=hint)
-        _added[loaded.digest] = addition or Addition(loaded.digest)
+        _added[loaded.digest] = Addition(loaded.digest)
+        try:
+            if not _register(loaded.module, _added[loaded.digest], kinds, takers, where) and not by_call:
+                raise unused.adds_nothing(loaded.module, kinds, where)
+        except BaseException:
+            del _added[loaded.digest]
+            raise
     _digests[resolved] = loaded.digest
     return loaded.digest
 
 
-def _hint(takers: tuple[Taker, ...]) -> str:
-    kinds = (*(kind for taker in takers for kind in taker.takes), STRATEGY)
-    forms = [f"{kind.name} = {kind.how}" for kind in kinds]
-    return f"a file that ends with {', '.join(forms)}, or has {JUDGE_NAME} and {JUDGE}(record)"
-
-
-def _register(module: ModuleType, digest: str, takers: tuple[Taker, ...], where: str, hint: str) -> Addition | None:
-    """Register what a module has under the names of the kinds; None if it has nothing.  Raises UsageError."""
-    addition, found = Addition(digest), False
+def _register(
+    module: ModuleType, addition: Addition, kinds: tuple[Kind, ...], takers: tuple[Taker, ...], where: str
+) -> bool:
+    """Register what a module has under the names of the kinds; say whether it has any.  Raises UsageError."""
+    found = False
     file = str(module.__file__)
-    for kind in (*(kind for taker in takers for kind in taker.takes), STRATEGY):
-        for name, value in _values(module, kind):
-            at = where + _line(module, name)
-            if not isinstance(value, kind.type):
-                raise UsageError(expected=f"{name} = {kind.how}", got=value, where=at, try_=hint)
-            with loading.reported(file, file, at, hint):
-                kind.register(value, at)
-            found, addition.replayed = True, addition.replayed or kind.replayed
     if {JUDGE, JUDGE_NAME} <= vars(module).keys():
         name = vars(module)[JUDGE_NAME]
-        _check_judge(name, vars(module)[JUDGE], takers, where + _line(module, JUDGE_NAME), hint)
+        taken = {*every_judge(), *(known for taker in takers for known in taker.judges)}
+        given.name("judge", name, taken, where + line_of(module, JUDGE_NAME))
+        given.function(JUDGE, vars(module)[JUDGE], ("record",), where + line_of(module, JUDGE))
         addition.judges[name] = UsersJudge(name, vars(module)[JUDGE], file, where)
         found = addition.replayed = True
-    return addition if found else None
+    for kind in kinds:
+        for name, value in _values(module, kind):
+            at = where + line_of(module, name)
+            if not isinstance(value, kind.type):
+                raise unused.of_another_kind(kind, name, value, kinds, at)
+            with loading.reported(file, file, at):
+                kind.register(value, at)
+            found, addition.replayed = True, addition.replayed or kind.replayed
+    return found
 
 
 def _values(module: ModuleType, kind: Kind) -> Iterator[tuple[str, object]]:
@@ -174,32 +164,7 @@ def _values(module: ModuleType, kind: Kind) -> Iterator[tuple[str, object]]:
         yield kind.several, value
 
 
-def _line(module: ModuleType, name: str) -> str:
-    """Say in which line a module last gives a name its value, if that can be seen."""
-    text = ""
-    with contextlib.suppress(OSError, SyntaxError, ValueError, RecursionError):
-        for node in ast.parse(Path(str(module.__file__)).read_bytes()).body:
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-                text = f", line {node.lineno}"
-    return text
-
-
-def check_name(what: str, name: object, taken: Iterable[str], where: str) -> None:
-    """Raise UsageError for what cannot be the name of an addition, or is taken."""
-    if not isinstance(name, str) or not NAMES.fullmatch(name):
-        raise UsageError(expected=f"the name of a {what}: letters, digits and -", got=name, where=where)
-    if name in taken:
-        raise UsageError(expected=f"the name of a {what} that is not taken", got=name, where=where, try_="another name")
-
-
 # -- judges ----------------------------------------------------------------------------------------------------------
-
-
-def _check_judge(name: object, judge: object, takers: tuple[Taker, ...], where: str, hint: str) -> None:
-    check_name("judge", name, {*every_judge(), *(known for taker in takers for known in taker.judges)}, where)
-    if not callable(judge):
-        raise UsageError(expected=f"a function {JUDGE}(record)", got=judge, where=where, try_=hint)
 
 
 @dataclass(frozen=True, slots=True)

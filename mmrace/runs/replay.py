@@ -27,7 +27,8 @@ class StrictReplay(BaseStrategy):
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        self.events = [event for event in record.events if event[1] != NOTE]
+        self._numbers = [number for number, event in enumerate(record.events) if event[1] != NOTE]
+        self.events = [record.events[number] for number in self._numbers]
         self.engine: SteeredRun | None = None
         self.error: NondeterminismError | None = None
         self._seen = 0  # events of the new run looked at, notes included
@@ -44,7 +45,7 @@ class StrictReplay(BaseStrategy):
         self._check_done()
         assert self.engine is not None
         if step >= len(self.events):
-            self._diverge(step, "the end of the run", f"{len(enabled)} tasks that can go on")
+            self._diverge(step, "the end of the run there", f"{len(enabled)} tasks that can go on")
         want = self.events[step]
         mask = sum(task.bit for task in enabled)
         recorded = self.record.masks[step] if step < len(self.record.masks) else mask
@@ -83,7 +84,7 @@ class StrictReplay(BaseStrategy):
             if event[1] == NOTE:
                 continue
             if self._checked >= len(self.events):
-                self._diverge(self._checked, "the end of the run", event_text(event, self._now()))
+                self._diverge(self._checked, "the end of the run there", event_text(event, self._now()))
             want = self.events[self._checked]
             if not same_event(event, want) or not self._same_lane(want[1]):
                 self._diverge(self._checked, event_text(want, self.record), event_text(event, self._now()))
@@ -107,5 +108,6 @@ class StrictReplay(BaseStrategy):
         return Record.of_run(self.engine, {}, {})
 
     def _diverge(self, step: int, expected: str, got: str) -> NoReturn:
-        self.error = NondeterminismError(step, expected, got)
+        number = self._numbers[step] if step < len(self._numbers) else max(len(self.record.events) - 1, 0)
+        self.error = NondeterminismError(step, expected, got, event=number)
         raise self.error

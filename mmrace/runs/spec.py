@@ -96,8 +96,9 @@ class RunResult:
     the data race judge was asked.  followed: how much of the schedule that its strategy was given it was, if that was
     given one.  alone: why it is UNKNOWN only because there was nothing to interleave; else "".  told, rejudged: of a
     replay: what could not be compared or differs because another version made the record; how the verdict differs.
-    claim: of a replayed witness: what its claim's judge says of it.  digest (of the class), profile, shown: of runs of
-    an exploration only.
+    unchecked: of a replay: nobody can say that its strategy and seed come to it, or are those that the record was
+    written with.  claim: of a replayed witness: what its claim's judge says of it.  digest (of the class), profile,
+    shown: of runs of an exploration only.
     """
 
     spec: RunSpec
@@ -118,6 +119,7 @@ class RunResult:
     followed: Followed | None = None
     told: list[str] = field(default_factory=list)
     rejudged: list[str] = field(default_factory=list)
+    unchecked: bool = False
     claim: Mapping[str, Fact] | None = None
 
 

@@ -24,11 +24,15 @@ EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 FAILURES = (Exception, SystemExit)
 """What code of a user's own raises when it fails; a sys.exit() in it must not end mmrace, least of all with 0."""
 
+OWN_FILE = "--load FILE.py (in Python load=) brings your own"
+"""What helps, too, who names a scenario, a planted bug, a judge or a strategy that is not known."""
+
 CLOSE_MAX = 3  # names that are proposed for an unknown one
 CLOSE_LIKENESS = 0.5  # from 0 to 1: a shorter name has a wrong letter or two in it and is still proposed
 SHOWN_MAX = 2000  # characters of a value in a message: a terminal full
 DIFFERENCES_SHOWN = 8  # between a record and its replay
 LISTED_MAX = 12  # names that still fit into a message
+"""What else a name that is not known may want, where files can add such names."""
 
 
 def _shortened(text: str) -> str:
@@ -64,6 +68,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "", try_
     """
     names = list(known)
     close = difflib.get_close_matches(name, names, CLOSE_MAX, CLOSE_LIKENESS)
+    close = close or [other for other in names if name and other.startswith(name)][:CLOSE_MAX]
     hints = [f"did you mean {' or '.join(close)}?"] if close else []
     return UsageError(
         expected=f"{kind} out of {', '.join(names)}" if 0 < len(names) <= LISTED_MAX else f"the name of {kind}",
@@ -88,18 +93,52 @@ class Violation(MmraceError):
         super().__init__(f"{oracle}: {rule}" + (f" ({shown})" if shown else ""))
 
 
+UNSCHEDULED = (
+    "what decided that is not in the schedule: a random number, a clock, an id, the order of a set, or what an earlier "
+    "run left in the program (a global of one of its modules)?"
+)
+
+
 class NondeterminismError(MmraceError):
-    """A replay left its record: at which step, and what stood on both sides."""
+    """A run that was made again went otherwise: where, and what stood on both sides.
+
+    Args: step: counts ops.  event: of the record that was followed, as `mmrace show` counts; None: there is no record,
+    a walk repeated the beginning of its last run.
+    """
 
     exit_code = EXIT_NONDETERMINISM
 
-    def __init__(self, step: int, expected: str, got: str) -> None:
-        self.step, self.expected, self.got = step, expected, got
-        super().__init__(
-            f"replay diverged at step {step}: the record has {_shortened(expected)}; this run has {_shortened(got)}; "
-            "what decided that is not "
-            "in the schedule: a random number, a clock, an id, the order of a set?"
+    def __init__(self, step: int, expected: str, got: str, *, event: int | None = None) -> None:
+        self.step, self.expected, self.got, self.event = step, expected, got, event
+        expected, got = _shortened(expected), _shortened(got)
+        if event is None:
+            text = (
+                f"the run diverged at step {step} when it was repeated: it had {expected}, and now {got}; {UNSCHEDULED}"
+            )
+        else:
+            text = (
+                f"replay diverged at event {event}: the record has {expected}; this run has {got}; `mmrace show RECORD "
+                f"--around {event}` shows the record there; was it changed by hand, or made by other code? or "
+                f"{UNSCHEDULED}"
+            )
+        super().__init__(text)
+
+
+class MadeOtherwise(NondeterminismError):
+    """A record of another model went otherwise under this one: what the model does has changed since.
+
+    Args: model, now: digests of the source.  error: where it left the record.
+    """
+
+    def __init__(self, model: str, now: str, error: NondeterminismError) -> None:
+        self.step, self.expected, self.got, self.event = error.step, error.expected, error.got, error.event
+        expected, got = _shortened(error.expected), _shortened(error.got)
+        text = (
+            f"replay diverged at event {error.event}: the record has {expected}; this run has {got}; it was made by "
+            f"another model ({model}; this is {now}): `mmrace show RECORD` still reads it, and --strategy "
+            "guided:record=RECORD follows it as far as it goes"
         )
+        Exception.__init__(self, text)
 
 
 class NotAsRecorded(NondeterminismError):
@@ -110,7 +149,7 @@ class NotAsRecorded(NondeterminismError):
 
     def __init__(self, differences: Iterable[str]) -> None:
         self.differences = tuple(differences)
-        self.step, self.expected, self.got = -1, "", ""
+        self.step, self.expected, self.got, self.event = -1, "", "", None
         lines = [f"  {line}" for line in self.differences[:DIFFERENCES_SHOWN]]
         if len(self.differences) > DIFFERENCES_SHOWN:
             lines.append(f"  and {len(self.differences) - DIFFERENCES_SHOWN} more")

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from mmrace.runtime import live
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import CLEAR, LOAD, SET, SHIFT, STORE, TEST, TEST_AND_CLEAR, TEST_AND_SET
 from mmrace.runtime.struct import joined
@@ -61,6 +62,9 @@ class FlagWord:
 
     def store(self, value: int) -> None:
         """Write the whole word, plainly: bits that others changed since the load are lost.  Point: always."""
+        bits = len(self.part.bits)
+        if not isinstance(value, int) or not 0 <= value < 1 << bits:
+            raise UsageError(expected=f"a word of {bits} bits", got=value, where=f"store to {self}")
         code = self.code + STORE
         task = live.point(self, code)
         old = self.value

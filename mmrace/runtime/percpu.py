@@ -32,7 +32,9 @@ class PerCpu(Generic[S]):
         return self._copies[cpu.id]
 
     def of(self, cpu: int) -> S:
-        """Return the copy of `cpu`.  Point: never."""
+        """Return the copy of `cpu`.  Raises IndexError if there is no such CPU.  Point: never."""
+        if not 0 <= cpu < len(self._copies):
+            raise IndexError(f"CPU {cpu} of {len(self._copies)}, which are numbered from 0 on")
         return self._copies[cpu]
 
     def __iter__(self) -> Iterator[S]:

@@ -9,6 +9,7 @@ to do.  Not here: meaning; oracles judge, `report/` explains.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,18 @@ from mmrace.runtime.decoding import malformed
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes
-from mmrace.runtime.record_file import AGAIN, NOTES_ON_LANES, READABLE, REPLAYABLE, SCHEMA, WITHOUT_TABLES, Event, Stamp
+from mmrace.runtime.record_file import (
+    AGAIN,
+    NOTES_ON_LANES,
+    READABLE,
+    REPLAYABLE,
+    SCHEMA,
+    SUM,
+    WITHOUT_TABLES,
+    Event,
+    Stamp,
+    sum_of,
+)
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.tables import EMPTY, Tables, of_schema_2
@@ -36,7 +48,8 @@ class Record:
 
     Attributes: header (dict, JSON), events (in a linear order of task order and object order), sites (beside events:
     names or None; empty if they were not kept), masks (controlled engines: the enabled set at each op), stamps
-    (`free`: the version stamps of each event), end, final, marks, verdict (dict, set by the judge).
+    (`free`: the version stamps of each event), end, final, marks, verdict (dict, set by the judge), altered (the
+    sum of a header that was edited since it was written, or "").
     """
 
     def __init__(
@@ -64,6 +77,7 @@ class Record:
         self.final = final or {}
         self.marks = marks or {}
         self.verdict: dict[str, Any] = {}
+        self.altered = ""
         self._raw_sites: list[Site | None] = []
         self._tables: Tables | None = None
         self._steps: list[list[int]] = []
@@ -204,8 +218,20 @@ class Record:
     # -- disk -------------------------------------------------------------------------------------------------------
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the record as JSON lines, whole or not at all (`files.write_whole`).  Raises OSError."""
-        files.write_whole(path, (f"{line}\n" for line in self.lines()))
+        """Write the record as JSON lines, whole or not at all (`files.write_whole`).
+
+        Raises OSError: with EFBIG for a record that is larger than what is read again.
+        """
+        files.write_whole(path, self._bounded())
+
+    def _bounded(self) -> Iterator[str]:
+        left = record_file.BYTES_MAX
+        for line in self.lines():
+            left -= len(line) + 1  # all of it is ASCII
+            if left < 0:
+                size = f"{record_file.BYTES_MAX / files.MIB:g} MiB"
+                raise OSError(errno.EFBIG, f"a record of more than {size}, which would not be read again")
+            yield f"{line}\n"
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the file."""
@@ -217,6 +243,8 @@ class Record:
             "tasks": self.tasks,
             "lanes": {str(lane): list(self.table[lane]) for lane in used if lane in self.table},
         }
+        if header.pop(SUM, None) is not None or self.schema == SCHEMA:
+            header[SUM] = sum_of(header)
         yield _dump(header)
         sites = self.sites
         step = 0
@@ -253,6 +281,7 @@ class Record:
             marks=tail["marks"],
         )
         record.verdict = tail["verdict"]
+        record.altered = found.altered
         try:
             _ = record.tables  # refused here if they have another shape
         except (TypeError, UsageError) as error:

@@ -8,8 +8,10 @@ run could have gone so, or names exist (a strict replay and the judges say that)
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Required, TypeAlias, TypedDict
 
@@ -45,7 +47,13 @@ LANES_MAX = 1 << 40  # an op's code still fits into one machine word
 NOTES_ON_LANES = ("retire", "rename", "hand-over")
 """Kinds of notes whose first fact is a lane."""
 
+SUM = "sum"
+"""The key of the header that has the hash of the others, so that an edited one is told from what was written."""
+OUTSIDE_SUM = (SUM, "host")
+SUM_BYTES = 8
+
 AGAIN = "copy it again from where it was saved"
+NO_RECORD = "what `mmrace run --record FILE` wrote, or the folder of a finding: this looks like no record at all"
 
 Event: TypeAlias = tuple[Any, ...]
 Stamp: TypeAlias = tuple[int, int]  # number of an op under `free`, and of the op before it on the same object (0: none)
@@ -83,6 +91,7 @@ class _Header(TypedDict, total=False):
     given: dict[str, _Value] | None
     variant: str
     era: str
+    model: str
     engine: Literal["gate", "fiber", "free"]
     strategy: str | None
     load: list[str]
@@ -98,6 +107,7 @@ class _Header(TypedDict, total=False):
     followed: _Followed | None
     claim: str
     host: dict[str, str]
+    sum: str
 
 
 class _Finding(TypedDict, total=False):
@@ -184,6 +194,14 @@ class RecordFile:
     sites: list[str | None] = field(default_factory=list)
     masks: list[int] = field(default_factory=list)
     stamps: list[Stamp] = field(default_factory=list)
+    altered: str = ""
+
+
+def sum_of(header: Mapping[str, Any]) -> str:
+    """Return the hash of what a header says, whatever the order of its keys; where it ran does not count."""
+    summed = {key: value for key, value in header.items() if key not in OUTSIDE_SUM}
+    text = json.dumps(summed, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=SUM_BYTES).hexdigest()
 
 
 def read(path: Name, *, stream: bool) -> RecordFile:
@@ -216,7 +234,7 @@ def read(path: Name, *, stream: bool) -> RecordFile:
 
 def _header(line: bytes, where: str) -> RecordFile:
     what = f"the header of a record ({SCHEMA})"
-    try_ = "save it again: a record has a header, one event a line and a verdict"
+    try_ = AGAIN if line.lstrip().startswith(b"{") else NO_RECORD
     header = decode(line, dict[str, Any], what=what, where=where, try_=try_)
     if header.get("schema") not in READABLE:
         raise UsageError(
@@ -226,12 +244,13 @@ def _header(line: bytes, where: str) -> RecordFile:
             try_="read it with the mmrace that wrote it",
         )
     typed = converted(header, _Header, what=what, where=where, try_=AGAIN)
+    now = sum_of(header)
     tasks = header.pop("tasks")
     for i, row in enumerate(tasks):
         if row["id"] != i:
             raise UsageError(expected=f"task {i} in its place", got=row["id"], where=f"{where}: tasks", try_=AGAIN)
     del header["lanes"]
-    return RecordFile(header, tasks, typed["lanes"], {})
+    return RecordFile(header, tasks, typed["lanes"], {}, altered=now if header.get(SUM, now) != now else "")
 
 
 def _events(made: RecordFile, body: bytes, where: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmrace.runtime import live
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import COUNT, FREEZE, GET, GET_UNLESS_ZERO, PUT, SHIFT, UNFREEZE
 from mmrace.runtime.task import Guard
@@ -76,6 +77,8 @@ class Refcount:
 
     def unfreeze(self, n: int, dropped: str | None = None) -> None:
         """Store n plainly, legal only for the freezer; `dropped` names a reference that went.  Point: always."""
+        if not isinstance(n, int):
+            raise UsageError(expected="a number", got=n, where="unfreeze")
         code = self.code + UNFREEZE
         task = live.point(self, code)
         self.value = n

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from mmrace.runtime import live
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.fields import Field, Ghost, Part, PlanRow, accessors, setter, slot
 from mmrace.runtime.kinds import SHIFT
 
@@ -133,7 +134,7 @@ class Struct(metaclass=StructMeta):
     def __init__(self, name: object, **values: Any) -> None:
         engine = live.engine
         lanes, sized, set_ghosts, untouched = self.shape
-        self.size = size = values.pop(sized) if sized else 0
+        self.size = size = _size_of(sized, values) if sized else 0
         self.name_ = name
         self.dead: tuple[str, ...] | None = None
         self.base = base = engine.alloc(self, lanes + size)
@@ -197,6 +198,14 @@ class Struct(metaclass=StructMeta):
 
     def __repr__(self) -> str:
         return self.name
+
+
+def _size_of(part: str, values: dict[str, Any]) -> int:
+    """Take the number of words out of a new object's keywords.  Raises UsageError."""
+    size = values.pop(part, None)
+    if not isinstance(size, int) or size < 0:
+        raise UsageError(expected="a number of words, 0 or more", got=size, where=part, try_=f"{part}=4")
+    return size
 
 
 def joined(name: object) -> str:

@@ -39,16 +39,19 @@ def spawn(
     holds a spinlock keeps nobody off but those who want it.  acts_for: I/O tokens whose locks it may release.  daemon:
     the run does not wait for it.
 
-    Point: always.
+    Raises UsageError for a CPU that is not there.  Point: always.
     """
     engine = live.engine
     own = _own(live.current())
+    if not callable(fn):
+        raise UsageError(expected="a function", got=fn, where="spawn", try_="spawn(function, argument, ...)")
+    named = None if cpu is None or cpu == ITS_OWN else engine.cpu(cpu)
     code = own.code + SPAWN
     parent = live.point(own, code)
     if name is None:
         name = (parent.name, parent.ordinal("task"))
     number = len(engine.tasks)
-    home = None if cpu is None else engine.home(number) if cpu == ITS_OWN else engine.cpu(cpu)
+    home = engine.home(number) if cpu == ITS_OWN else named
     task = Task(number, name, home, parent, parent.seed)
     task.daemon = daemon
     task.acts_for = acts_for
@@ -119,7 +122,7 @@ def choose(n: int, what: str = "") -> int:
 
     `what` says what is chosen, for the reader of the code.  Point: always.
     """
-    if n < 1:
+    if not isinstance(n, int) or n < 1:
         raise UsageError(expected="choose(n) with n >= 1", got=n, where=what)
     engine = live.engine
     me = engine.current()

@@ -1,7 +1,7 @@
 """Word-wise data: an array whose words are objects of their own.
 
 Data, disk blocks, the slots of a tree: each word is read and written by one op, so a copy has a point between any two
-words.  Invariant: one op touches one word.
+words.  Invariant: one op touches one word, which is there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 from mmrace.runtime import live
 from mmrace.runtime.fields import Owner, Part
 from mmrace.runtime.kinds import READ, SHIFT, WRITE
+from mmrace.runtime.struct import joined
 from mmrace.runtime.task import Guard
 
 
@@ -29,7 +30,9 @@ class Words:
         return len(self.values)
 
     def read(self, i: int) -> Any:
-        """Return word `i`, 0 <= i < n.  Point: always."""
+        """Return word `i`.  Raises IndexError unless 0 <= i < n.  Point: always."""
+        if not 0 <= i < len(self.values):
+            raise self._no_word(i)
         code = self.code + (i << SHIFT | READ)
         task = live.access(self, code)
         value = self.values[i]
@@ -37,12 +40,19 @@ class Words:
         return value
 
     def write(self, i: int, value: Any) -> None:
-        """Store word `i`, 0 <= i < n.  Point: always."""
+        """Store word `i`.  Raises IndexError unless 0 <= i < n.  Point: always."""
+        if not 0 <= i < len(self.values):
+            raise self._no_word(i)
         code = self.code + (i << SHIFT | WRITE)
         task = live.access(self, code)
         old = self.values[i]
         self.values[i] = value
         task.log((task.id, code, old, value))
+
+    def _no_word(self, i: int) -> IndexError:
+        """Return what is raised before the point: an op that was announced has to be done, or no replay follows it."""
+        n = len(self.values)
+        return IndexError(f"word {i} of {joined(self.of)}, which has {f'words 0..{n - 1}' if n else 'no words'}")
 
 
 class _WordsPart(Part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmrace.runtime.errors import UsageError, unknown
+from mmrace.runtime.errors import OWN_FILE, UsageError, unknown
 from mmrace.runtime.param import Value, Values
 from mmrace.scenarios.build import BORROWED
 from mmrace.scenarios.casts import all_scenarios
@@ -17,7 +17,7 @@ def get(name: str) -> Scenario:
     """Return a scenario.  Raises UsageError with close names if there is none."""
     known = {made.name: made for made in all_scenarios()}
     if name not in known:
-        raise unknown("a scenario", name, known, try_="`mmrace list scenarios` shows all of them")
+        raise unknown("a scenario", name, known, try_=f"`mmrace list scenarios` shows all of them; {OWN_FILE}")
     return known[name]
 
 

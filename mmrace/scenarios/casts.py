@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmrace.actors import committer, fsync, migrator, reader, reclaimer, writeback, writer
-from mmrace.runs.registrations import check_name
-from mmrace.scenarios import recorded
+from mmrace.runtime import given
+from mmrace.scenarios import checked, recorded
 from mmrace.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -92,9 +92,8 @@ _registered: dict[str, Scenario] = {}
 
 def register(scenario: Scenario, where: str) -> None:
     """Make a scenario known by its name.  Raises UsageError if the name is taken, or the scenario makes no sense."""
-    check_name("scenario", scenario.name, (made.name for made in all_scenarios()), where)
-    for variation in scenario.variations:
-        scenario.merged(variation)
+    given.name("scenario", scenario.name, (made.name for made in all_scenarios()), where)
+    checked.check(scenario, where)
     _registered[scenario.name] = scenario
 
 

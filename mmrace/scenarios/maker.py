@@ -13,19 +13,22 @@ from mmrace import history, scenarios
 from mmrace.history.canary import Canary
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.oracles.protocol import PROTOCOL
+from mmrace.runs import registrations
 from mmrace.runs.program import Engine, Program
-from mmrace.runs.registrations import Kind
 from mmrace.runs.spec import Params, RunSpec
-from mmrace.runtime.errors import UsageError
+from mmrace.runs.unused import Kind
+from mmrace.runtime import given
+from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
-from mmrace.scenarios import casts, counters
+from mmrace.scenarios import casts, counters, model
 from mmrace.scenarios.scenario import WITHOUT, Scenario, Stage
 from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
 
 ERA = "3.3"
 KIND = "scenario"
+VARIANT_FORM = "Variant(name, title, bind)"
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,8 @@ class ScenarioProgram(Program):
         return f"leave fewer actors out (--param {WITHOUT.name}=...)"
 
     def header(self) -> dict[str, Any]:
-        """Return the era of the model."""
-        return {"era": ERA}
+        """Return the era of the model, and which source of it this is."""
+        return {"era": ERA, "model": model.digest()}
 
     def counters(self, record: Record) -> dict[str, int]:
         """Return what the actors did."""
@@ -96,7 +99,19 @@ class ScenarioProgram(Program):
 
 
 def _register_canary(canary: Canary, where: str) -> None:
-    history.register(canary.variant, where)
+    """Make the variant of a canary known, whose name the file may have used for it, too."""
+    if not isinstance(canary.variant, Variant):
+        raise UsageError(
+            expected="a canary's variant", got=given.described(canary.variant), where=where, try_=VARIANT_FORM
+        )
+    known = [scenario.name for scenario in casts.all_scenarios()]
+    if canary.scenario not in known:
+        raise unknown("a scenario for the canary", str(canary.scenario), known, where=where)
+    judges = {**PROTOCOL, **registrations.every_judge()}
+    if canary.oracle not in judges:
+        raise unknown("a judge for the canary", str(canary.oracle), judges, where=where)
+    if history.own().get(canary.variant.name) is not canary.variant:
+        history.register(canary.variant, where)
 
 
 class ScenarioMaker:
@@ -106,7 +121,7 @@ class ScenarioMaker:
     judges = PROTOCOL
     takes = (
         Kind("SCENARIO", Scenario, "Scenario(name, title, cast)", casts.register, several="SCENARIOS"),
-        Kind("VARIANT", Variant, "Variant(name, title, bind)", history.register),
+        Kind("VARIANT", Variant, VARIANT_FORM, history.register),
         Kind("CANARY", Canary, "Canary(variant, scenario, oracle)", _register_canary),
     )
 

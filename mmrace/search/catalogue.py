@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import Params
-from mmrace.runtime.errors import UsageError, unknown
+from mmrace.runtime.errors import OWN_FILE, UsageError, unknown
 from mmrace.runtime.param import Parameters, Value
 from mmrace.strategies.contract import Registered
 
@@ -20,6 +20,8 @@ LISTS = {
     "scenario": "scenarios", "canary": "canaries", "variant": "canaries", "noise": "noise", "judge": "oracles",
 }  # fmt: skip
 """Kind of name -> the list of `mmrace list` that has it."""
+OWN = frozenset({"scenario", "variant", "judge"})
+"""Kinds that a user's own file can add to."""
 
 
 class ParamLike(Protocol):
@@ -157,7 +159,7 @@ def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
         name,
         names,
         where=where,
-        try_=f"`mmrace list {listed}` shows all of them" if listed else "",
+        try_=(f"`mmrace list {listed}` shows all of them" + (f"; {OWN_FILE}" if kind in OWN else "")) if listed else "",
     )
 
 

@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import cast, get_args
 
 from mmrace import strategies
-from mmrace.runtime.errors import UsageError, unknown
+from mmrace.runtime import given
+from mmrace.runtime.errors import OWN_FILE, UsageError, unknown
 from mmrace.strategies import users
 from mmrace.strategies.contract import Kind, Mix, Options, OuterLoop, Registered, Sampler, Systematic
 from mmrace.strategies.text import WHERE, StrategyText
@@ -26,10 +27,25 @@ _registered: dict[str, Registered] = {}
 
 
 def register(strategy: Registered, where: str = "register") -> None:
-    """Make a strategy known by its name.  Raises UsageError if another one has the name."""
+    """Make a strategy known by its name.  Raises UsageError if another one has the name, or it cannot be one."""
+    _check(strategy, where)
     if _registered.setdefault(strategy.name, strategy) is not strategy:
         try_ = f"{NAME} = Registered(name, title, make) with another name"
         raise UsageError(expected="a name that is not taken", got=strategy.name, where=where, try_=try_)
+
+
+def _check(strategy: Registered, where: str) -> None:
+    """Raise UsageError for what can be no strategy."""
+    given.name("strategy", strategy.name, (), where)
+    given.title("strategy", strategy.title, where)
+    given.function("make", strategy.make, ("options",), where)
+    given.mapping("options with their defaults", strategy.options, where, 'Registered(..., options={"depth": 3})')
+    for option, default in strategy.options.items():
+        if not isinstance(default, int | str):
+            expected = f"a number or a text as the default of option {option}"
+            raise UsageError(expected=expected, got=given.described(default), where=where)
+    if strategy.kind not in _KINDS:
+        raise unknown("a kind of strategy", str(strategy.kind), _KINDS, where=where)
 
 
 def register_of(module: ModuleType, where: str) -> None:
@@ -55,7 +71,8 @@ def entries() -> list[Registered]:
 def get(name: str) -> Registered:
     """Return a registered strategy.  Raises UsageError that names the closest ones."""
     if name not in _registered:
-        raise unknown("a strategy", name, names(), where=WHERE, try_="`mmrace list strategies` shows all of them")
+        try_ = f"`mmrace list strategies` shows all of them; {OWN_FILE}"
+        raise unknown("a strategy", name, names(), where=WHERE, try_=try_)
     return _registered[name]
 
 
@@ -68,6 +85,11 @@ def kind_of(text: str) -> Kind | None:
 def is_systematic(text: str) -> bool:
     """Say whether a text names a walk through a tree; False for an unknown name, as an old record may have."""
     return kind_of(text) == "walk"
+
+
+def is_own(text: str) -> bool:
+    """Say whether a text names a strategy of mmrace's own, which no file of a user's adds."""
+    return StrategyText.of(text).name in _OWN
 
 
 def parse(text: str) -> tuple[Registered, Options]:

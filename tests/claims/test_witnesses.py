@@ -30,6 +30,7 @@ def edited(witness: str, folder: Path, line: int, **keys: Any) -> str:
     """Write the witness with some keys of a line of it changed; return the path."""
     lines = [json.loads(text) for text in Path(witness).read_text().splitlines()]
     lines[line] |= keys
+    del lines[0]["sum"]
     path = folder / "edited.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + "\n")
     return str(path)

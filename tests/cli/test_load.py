@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs.program_files import mmrace, write
-from tests.runs.test_registrations import BUG, CAST, JUDGE
+from tests.runs.program_files import RACY, mmrace, write
+from tests.runs.test_registrations import BUG, CAST, JUDGE, STRATEGY
 
 SMALL = "--param idle=0 --param rounds=1 --param migrations=2"
 FREE = "--engine free --runs 4 --jobs 2 --no-canaries"
@@ -70,6 +70,48 @@ def test_a_finding_in_a_worker_is_replayed_with_its_files_and_shown_without_them
     for name in ("cast.py", "bug.py", "judge.py"):
         (folder / name).unlink()
     code, text = done(replays[0], folder)
-    assert code == 2 and "cast.py, which is not there" in text, text
+    assert code == 2 and "--load: expected cast.py, of which this run was made, got 'no such file" in text, text
+    assert f"looked for from {folder}" in text and "--load FILE, which says where cast.py is now" in text, text
     code, text = done(replays[0].replace("replay", "show"), folder)
     assert code == 0 and "migrator" in text, text
+
+
+@pytest.mark.slow
+def test_files_that_are_elsewhere_now_are_given_to_a_replay(folder: Path, tmp_path: Path) -> None:
+    """BUG once: a strategy's file was wanted where it had been, and there was no way to give that of a function."""
+    write(folder / "racy.py", RACY)
+    write(folder / "strategy.py", STRATEGY)
+    options = "--engine gate --load strategy.py --strategy oldest"
+    done(f"run mine --load cast.py {options} {SMALL} --record cast.jsonl", folder)
+    done(f"run racy.py:main {options} --record racy.jsonl", folder)
+    (folder / "cast.py").rename(folder / "new-cast.py")
+    for name in ("strategy.py", "racy.py"):
+        write(folder / "moved" / name, (folder / name).read_text())
+        (folder / name).unlink()
+    code, text = done("replay racy.jsonl", folder)
+    assert code == 2 and "program racy.py:main: expected racy.py, of which" in text and "--load FILE" in text, text
+    code, text = done("replay racy.jsonl --load moved/racy.py", folder)
+    assert code == 1 and "not checked: strategy and seed, for want of --load strategy.py" in text, text
+    code, text = done("replay racy.jsonl --load moved/racy.py --load moved/strategy.py", folder)
+    assert code == 1 and "not checked" not in text and "the same findings as recorded" in text, text
+    code, text = done("replay cast.jsonl --load new-cast.py --load moved/strategy.py", folder)
+    assert code == 0 and "not checked" not in text and "no finding, as recorded" in text, text
+    write(folder / "moved" / "racy.py", RACY + "# changed\n")
+    code, text = done("replay racy.jsonl --load moved/racy.py", folder)
+    assert code == 2 and "expected moved/racy.py as it was when this run was made" in text, text
+
+
+UNKNOWN = {
+    "a variant": "run four --variant no-thaw",
+    "a scenario": "run mine",
+    "a strategy": "run four --engine gate --strategy mine",
+    "a variant, in a campaign": "stress four --variant no-thaw",
+    "a judge": "explore four --without nobody",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", UNKNOWN.values(), ids=UNKNOWN)
+def test_an_unknown_name_may_want_a_file(tmp_path: Path, command: str) -> None:
+    code, text = done(command, tmp_path)
+    assert code == 2 and "one of a file of your own needs --load FILE" in text, text

@@ -153,7 +153,10 @@ def test_an_unknown_variant_is_refused_with_a_close_name() -> None:
     assert "did you mean double-put or" in caught.value.try_
     with pytest.raises(UsageError) as caught:
         history.get("zzz")
-    assert caught.value.try_ == "`mmrace list canaries` shows all of them"
+    assert (
+        caught.value.try_
+        == "`mmrace list canaries` shows all of them; --load FILE.py (in Python load=) brings your own"
+    )
 
 
 # -- caps --------------------------------------------------------------------------------------------------------

@@ -124,6 +124,35 @@ def test_campaign_without_a_run_is_unknown() -> None:
     assert "unknown: alpha: no run" in text(shown)
 
 
+def test_a_campaign_that_ended_too_early_for_a_verdict_says_what_to_try() -> None:
+    result, shown = passed(), console()
+    result.trials.append(trial(False, 3))
+    show(result, shown, quiet=True)
+    assert text(shown).splitlines()[-3:-1] == [
+        "unknown: canary no-freeze: 3 of 4 runs made, not found yet",
+        "try: a longer --for, or --no-canaries, which leaves the planted bugs out",
+    ]
+    shown = console()
+    show(CampaignResult(Request(("alpha",), seed=1, runs=1)), shown)
+    assert "try: more --runs" in text(shown)
+
+
+def test_runs_that_could_not_be_judged_say_why_in_the_last_lines() -> None:
+    result, shown = CampaignResult(Request(("alpha",), seed=1, runs=1)), console()
+    result.count(Job("main", "", 0, SPEC), RunResult(SPEC, "UNKNOWN", unknown={"content": "nothing to check"}))
+    show(result, shown, quiet=True)
+    assert "1 of 1 runs could not be judged, mostly content: nothing to check" in text(shown)
+
+
+def test_canaries_that_the_time_is_too_short_for_are_named() -> None:
+    result, shown = passed(), console()
+    result.unplanted = ("double-put", "no-freeze")
+    show(result, shown, quiet=True)
+    *_, named, verdict = text(shown).splitlines()
+    assert named.startswith("not planted, for want of time: double-put, no-freeze; a campaign of 1 min 00 s plants")
+    assert verdict.startswith("PASS") and "canaries planted 1 of 3, found 1," in verdict
+
+
 def test_unsaved_finding_is_printed_whole() -> None:
     shown = finding_text(Hit(FINDING, SPEC, "main", 3, Saved(error="disk full")))
     assert "COULD NOT BE SAVED: disk full" in shown

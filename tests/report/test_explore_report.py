@@ -58,6 +58,14 @@ def test_a_sampled_exploration_says_what_it_saw_and_what_is_left() -> None:
     assert "classes of interleavings: 55 distinct" in text
     assert "a new class with a chance of about 0.500" in text
     assert "first to meet a class, of its schedules: pct 25 of 50, pos 30 of 50" in text
+
+
+def test_looks_are_told_from_a_strategy_that_was_asked_for() -> None:
+    result = made()
+    result.by_strategy["random"], result.looks = [4, 4], 4
+    assert "pct 25 of 50, pos 30 of 50, random 4 of 4 (looks)" in shown(result)
+    result.looks = 3
+    assert "random 4 of 4 (looks)" not in shown(result)
     assert last(made()) == "PASS over 100 schedules, 55 classes; not exhaustive"
 
 

@@ -17,7 +17,7 @@ from tests.search.explore.explorations import SMALL
 
 STRATEGIES = (*MEMBERS, "round-robin", "feedback:base=urw,index=3")
 SCENARIOS = ("async-vs-commit", "sync-vs-commit", "migrate-vs-writeback", "migrate-vs-reclaim", "four")
-OF_THE_ENGINE = ("engine", "host")
+OF_THE_ENGINE = ("engine", "host", "sum")
 """Keys of the header that stand apart."""
 
 

@@ -86,9 +86,9 @@ def test_one_file_is_one_module_by_whatever_path(tmp_path: Path, monkeypatch: py
 
 def test_a_file_of_strategies_can_hold_a_program_too(tmp_path: Path) -> None:
     path = write(tmp_path / "both.py", "x = object()\n")
-    module = loading.of_file(path, "", "--load", "").module
+    module = loading.of_file(path, "", "--load").module
     assert loading.module_of(str(path)).module is module
-    loading.of_file(path, "", "--load", "")
+    loading.of_file(path, "", "--load")
     assert loading.module_of(str(path)).module is module
 
 
@@ -166,6 +166,11 @@ def test_a_file_that_fails_is_a_wrong_call_told_with_its_line(
     assert needle in str(error)
     modules = [name for name in sys.modules if name.startswith(loading.NAME)]
     assert not any("failing" in str(sys.modules[name].__file__) for name in modules), "nobody finds half a module"
+
+
+def test_an_encoding_that_there_is_not_is_in_no_line(tmp_path: Path) -> None:
+    error = refused(str(write(tmp_path / "encoded.py", "# -*- coding: foo -*-\nx = 1\n")))
+    assert error.where.endswith("encoded.py") and error.got == "SyntaxError: unknown encoding: foo"
 
 
 def test_a_file_that_failed_and_was_mended_is_executed(tmp_path: Path) -> None:

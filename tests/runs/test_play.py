@@ -20,7 +20,8 @@ from mmrace.kernel.mm import migrate
 from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runtime.errors import NondeterminismError, UsageError
+from mmrace.runtime.errors import EXIT_NONDETERMINISM, MadeOtherwise, NondeterminismError, UsageError
+from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import SCHEMA, Record
 from mmrace.scenarios.scenario import Scenario
 from mmrace.scenarios.workload import packaged
@@ -51,9 +52,9 @@ def kept(spec: RunSpec) -> tuple[RunResult, Record]:
 
 
 def written(record: Record) -> list[str]:
-    """Return the lines of a record, with the host left out of the header, whose order of keys means nothing."""
+    """Return the lines of a record; its header, whose order of keys means nothing, without the host and the model."""
     header, *rest = record.lines()
-    kept = {key: value for key, value in json.loads(header).items() if key != "host"}
+    kept = {key: value for key, value in json.loads(header).items() if key not in ("host", "model")}
     return [json.dumps(kept, sort_keys=True), *rest]
 
 
@@ -318,6 +319,31 @@ def edited(tmp_path: Path, step: int, field: int) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("model", ["0123", None], ids=["another", "an older one"])
+def test_a_record_of_another_model_that_does_the_same_here_is_replayed_and_says_so(
+    tmp_path: Path, model: str | None
+) -> None:
+    record = kept(FAILING)[1]
+    now = record.header.pop("model")
+    path = tmp_path / "record.jsonl"
+    if model is not None:
+        record.header["model"] = model
+    record.write(path)
+    (line,) = replay_record(str(path)).told
+    sides = f"recorded {json.dumps(model)}, now {json.dumps(now)}"
+    assert line == f"not as recorded, of another version: header model: {sides}"
+
+
+def test_another_end_of_a_record_of_another_model_is_told_with_the_model(tmp_path: Path) -> None:
+    record = kept(FAILING)[1]
+    record.header["model"] = "0123"
+    record.marks["never seen"] = 1
+    record.write(tmp_path / "record.jsonl")
+    with pytest.raises(NondeterminismError, match='header model: recorded "0123"') as caught:
+        replay_record(str(tmp_path / "record.jsonl"))
+    assert caught.value.exit_code == EXIT_NONDETERMINISM and "marks.never seen" in str(caught.value)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 333, 700, -1])
 @pytest.mark.parametrize(
@@ -325,8 +351,10 @@ def edited(tmp_path: Path, step: int, field: int) -> str:
 )
 def test_a_replay_of_an_edited_record_stops_at_that_step(tmp_path: Path, step: int, field: int) -> None:
     path = edited(tmp_path, step, field)
-    number = step if step >= 0 else len(Record.read(path).masks) + step
-    with pytest.raises(NondeterminismError) as caught:
+    ops = [number for number, event in enumerate(Record.read(path).events) if event[1] != NOTE]
+    with pytest.raises(MadeOtherwise) as caught:  # the golden record does not say which model made it
         replay_record(path)
-    assert caught.value.step == number
-    assert f"step {number}" in str(caught.value)
+    assert caught.value.step == step % len(ops)
+    assert "it was made by another model (an older one; this is " in str(caught.value)
+    assert "--strategy guided:record=RECORD" in str(caught.value)
+    assert f"event {ops[step]}:" in str(caught.value)

@@ -176,7 +176,7 @@ def test_a_file_adds_a_judge_of_any_program_that_judges_a_replay_too(monkeypatch
 def test_a_record_can_be_judged_again_by_a_judge_of_ones_own() -> None:
     record = recorded(RunSpec("async-vs-commit", SMALL, engine="fiber"))
     assert replay(record, "r.jsonl").verdict == "PASS"
-    assert replay(record, "r.jsonl", (load("judge.py", JUDGE),)).verdict == "FAIL"
+    assert replay(record, "r.jsonl", (load("judge.py", JUDGE).path,)).verdict == "FAIL"
 
 
 # -- files of records
@@ -205,7 +205,7 @@ def test_a_changed_file_is_no_file_of_the_record(monkeypatch: pytest.MonkeyPatch
 def test_a_record_that_names_what_is_no_file_is_a_wrong_call(path: str) -> None:
     record = recorded(RunSpec("async-vs-commit", SMALL, engine="fiber"))
     record.header |= {"load": [path], "loaded": {path: "0123"}}
-    with pytest.raises(UsageError, match="a Python file"):
+    with pytest.raises(UsageError, match=r"a Python file|of which this run was made"):
         replay(record, "r.jsonl")
 
 
@@ -225,8 +225,7 @@ def test_a_file_is_found_beside_or_above_its_record_or_where_the_caller_says(
     assert replay(record, str(tmp_path / "below" / "r.jsonl")).verdict == "PASS"
     moved = write(tmp_path / "elsewhere" / "moved.py", (tmp_path / "cast.py").read_text())
     forget(monkeypatch)
-    given = MAKERS.load([LoadedFile(str(moved))])
-    assert replay(record, "/nowhere/r.jsonl", given).verdict == "PASS"
+    assert replay(record, "/nowhere/r.jsonl", (str(moved),)).verdict == "PASS"
 
 
 # -- what is refused
@@ -256,7 +255,7 @@ WRONG: Mapping[str, tuple[str, str, str]] = {
     "a variant of nothing": (BUG.replace("mm.filemap:p", "mm.filemap:q"), "line 8", "did you mean page_unfreeze_refs"),
     "a taken judge": (JUDGE.replace('"nobody"\n', '"liveness"\n'), "line 5", "judge that is not taken, got 'liveness'"),
     "a taken judge of the kernel model": (JUDGE.replace('"nobody"\n', '"slot"\n'), "line 5", "taken, got 'slot'"),
-    "a judge that is none": (JUDGE.replace("def judge", "judge = 1\ndef other"), "line 5", "a function judge(record)"),
+    "a judge that is none": (JUDGE.replace("def judge", "judge = 1\ndef other"), "line 7", "as judge(record), got 1"),
     "a taken strategy": (STRATEGY.replace('"oldest"', '"pos"'), "line 11", "not taken, got 'pos'"),
 }
 

@@ -15,7 +15,9 @@ from mmrace.runtime.errors import EXIT_NONDETERMINISM
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
+from mmrace.runtime.selection import Selection
 from mmrace.runtime.strategy import RoundRobin, Strategy
+from mmrace.runtime.wording import event_text
 from tests.runtime.engines import random_walk
 
 Program = Callable[[], object]
@@ -181,7 +183,7 @@ def diverges(changed: Program, record: Record | None = None) -> rt.Nondeterminis
     with pytest.raises(rt.NondeterminismError) as caught:
         follow(record, changed)
     assert caught.value.exit_code == EXIT_NONDETERMINISM
-    assert str(caught.value).startswith(f"replay diverged at step {caught.value.step}: the record has ")
+    assert str(caught.value).startswith(f"replay diverged at event {caught.value.event}: the record has ")
     return caught.value
 
 
@@ -279,7 +281,7 @@ def test_a_run_that_goes_on_where_the_record_ends_is_a_divergence() -> None:
     record.events.pop()
     record.masks.pop()
     error = diverges(program(), record)
-    assert (error.step, error.expected) == (last, "the end of the run")
+    assert (error.step, error.expected) == (last, "the end of the run there")
     assert error.got == "1 tasks that can go on"
 
 
@@ -303,6 +305,36 @@ def test_a_run_that_ends_where_the_record_goes_on_is_a_divergence() -> None:
     assert (error.step, error.expected, error.got) == (2, "main: yield main", "the end of the run")
 
 
+@pytest.mark.parametrize("beyond", [False, True], ids=["in-the-middle", "beyond-the-end"])
+def test_a_divergence_is_told_by_the_number_that_show_counts_notes_included(beyond: bool) -> None:
+    """BUG once: ops were counted, and `show --around` that number showed another event."""
+
+    def main(value: int, more: bool) -> Program:
+        def body() -> None:
+            shared = Counter("counter:0")
+            rt.note("first")
+            rt.note("second")
+            shared.x = value
+            if more:
+                shared.y = 1
+
+        return body
+
+    record = record_of(main(1, not beyond))
+    error = diverges(main(1 + (not beyond), beyond), record)
+    assert error.event is not None
+    (around,) = Selection(around=error.event, last=1).steps(record)
+    assert around == error.event > error.step - 1
+    shown = event_text(record.events[around], record)
+    assert shown == error.expected or (beyond and shown.startswith("main: exit main"))
+    assert f"`mmrace show RECORD --around {error.event}`" in str(error)
+
+
+def test_a_divergence_names_a_changed_record_other_code_and_what_a_run_may_leave_behind() -> None:
+    text = str(diverges(program(other=True)))
+    assert "changed by hand, or made by other code" in text and "what an earlier run left in the program" in text
+
+
 def test_notes_are_no_ops_and_do_not_matter() -> None:
     assert follow(record_of(program()), program(note="sum")).end["how"] == "finished"
 
@@ -313,7 +345,7 @@ def test_a_record_that_ends_at_once_is_a_divergence_and_leaves_no_thread(events:
     record = Record({}, whole.events[:events], table=whole.table, tasks=whole.tasks, masks=whole.masks[:events])
     for _ in range(20):
         error = diverges(program(), record)
-    assert (error.step, error.expected) == (events, "the end of the run")
+    assert (error.step, error.expected) == (events, "the end of the run there")
     before = rt.pool_size()
     for _ in range(20):
         diverges(program(), record)

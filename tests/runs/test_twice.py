@@ -163,10 +163,10 @@ def test_another_end_of_the_same_ops_is_found() -> None:
     with pytest.raises(rt.NondeterminismError, match=r"the end .*finished.*the end .*bound"):
         compare(first, second)
     second.events = first.events[:-1]
-    with pytest.raises(rt.NondeterminismError, match=r"the record has main: exit main.*the end of the run"):
+    with pytest.raises(rt.NondeterminismError, match=r"it had main: exit main.*the end of the run"):
         compare(first, second)
     first.masks = [*first.masks[:3], first.masks[3] ^ 4, *first.masks[4:]]
-    with pytest.raises(rt.NondeterminismError, match=r"the record has enabled \{.*this run has enabled \{") as caught:
+    with pytest.raises(rt.NondeterminismError, match=r"it had enabled \{.*and now enabled \{") as caught:
         compare(first, second)
     assert caught.value.step == 3
 

@@ -144,7 +144,7 @@ def test_feedback_says_what_the_draws_of_one_schedule_depend_on() -> None:
 
 def test_a_name_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
-    mine = Registered("mine", "", lambda _: Unprofiled(RandomWalk))
+    mine = Registered("mine", "mine", lambda _: Unprofiled(RandomWalk))
     for _ in range(2):  # as a file that is named twice does
         registry.register(mine)
     assert registry.get("mine") is mine

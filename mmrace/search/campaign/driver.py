@@ -18,15 +18,16 @@ from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore, Text, harness_finding
 from mmrace.runtime.errors import EXIT_USAGE
+from mmrace.search.campaign.plan import planted
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.pool.contract import Ended, Lost, RunFunction
+from mmrace.search.pool.contract import Lost, RunFunction
 from mmrace.search.pool.drive import Pace, drive
 from mmrace.search.pool.losses import LossySource
 from mmrace.search.pool.making import Making
-from mmrace.search.pool.messages import Batch, Job, Outcome
+from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 from mmrace.search.pool.parent import HANG_SECONDS, ProcessPool
 from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hit_of_lost, hits_of
 
@@ -71,10 +72,11 @@ class Campaign(LossySource):
         self.store = FindingStore(folder / "findings", text)
         self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None)
         self.main = MainSequence(request, known)
-        canaries = [known.canaries[name] for name in sorted(known.canaries)] if request.canaries else []
-        self.trials = {canary.name: CanaryTrial(request, canary) for canary in canaries}
+        names = planted(request, known)
+        self.trials = {name: CanaryTrial(request, known.canaries[name]) for name in names}
         marks = tuple(sorted(known.expected_marks(request.scenarios)))
-        self.result = CampaignResult(request, trials=list(self.trials.values()), marks_known=marks)
+        left_out = tuple(name for name in sorted(known.canaries) if request.canaries and name not in self.trials)
+        self.result = CampaignResult(request, trials=list(self.trials.values()), unplanted=left_out, marks_known=marks)
         super().__init__(self.result)
         self.pace = Pace()
         self._began = 0.0
@@ -125,9 +127,9 @@ class Campaign(LossySource):
                     return batch
         return self.main.next_batch(self.pace.size(self.main.peek_engine()))
 
-    def worker(self, event: Ended) -> None:
+    def worker(self, name: str, health: Health) -> None:
         """Note a worker's memory and threads."""
-        self.result.workers.setdefault(event.worker, WorkerLife()).add(self._now(), event.health)
+        self.result.workers.setdefault(name, WorkerLife()).add(self._now(), health)
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Count one outcome where it belongs."""

@@ -7,14 +7,28 @@ Not here: how long a campaign lasts, and who runs what.
 
 from __future__ import annotations
 
+import random
+
 from mmrace.runs.spec import RunSpec, derive
-from mmrace.search.campaign.request import Request
+from mmrace.search.campaign.request import DEFAULT_SECONDS, Request
 from mmrace.search.catalogue import CanaryLike, Catalogue
 from mmrace.strategies import portfolio, registry
 
 GATE_EVERY = 4
 """Without `--engine`, one round of the scenarios in this many runs under `gate`: free noise finds what nobody
 imagined, so it gets the larger share; a gate round costs less time and visits orders that the OS never chooses."""
+
+
+def planted(request: Request, known: Catalogue) -> tuple[str, ...]:
+    """Return the canaries to be looked for, sorted: all in the default time or more, of less the same share of them.
+
+    Each has so the time that it has in the default campaign, and the programs that were asked for have theirs.
+    """
+    names = sorted(known.canaries) if request.canaries else []
+    if request.seconds is None or request.seconds >= DEFAULT_SECONDS:
+        return tuple(names)
+    chosen = random.Random(derive(request.seed, "planted"))
+    return tuple(sorted(chosen.sample(names, int(len(names) * request.seconds / DEFAULT_SECONDS))))
 
 
 def engine_of_round(request: Request, turn: int) -> str:

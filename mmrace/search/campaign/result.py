@@ -51,6 +51,8 @@ class CampaignResult:
     workloads: dict[str, Tally] = field(default_factory=dict)
     twins: Tally = field(default_factory=Tally)
     trials: list[CanaryTrial] = field(default_factory=list)
+    unplanted: tuple[str, ...] = ()
+    """Canaries that were not looked for, since the time is too short."""
     hits: Hits = field(default_factory=Hits)
     troubles: list[Trouble] = field(default_factory=list)
     workers: dict[str, WorkerLife] = field(default_factory=dict)
@@ -108,7 +110,8 @@ class CampaignResult:
                 reasons.append(f"{name}: {nobody}")
             unknown = tally.unjudged + sum(spec.program == name for spec in self.given_up)
             if unknown > UNKNOWN_SHARE_MAX * tally.runs:
-                reasons.append(f"{name}: {unknown} of {tally.runs} runs could not be judged")
+                why = "".join(f", mostly {reason}" for reason, _ in tally.unknown.most_common(1))
+                reasons.append(f"{name}: {unknown} of {tally.runs} runs could not be judged{why}")
         reasons += [
             f"canary {trial.canary.name}: {trial.tried} of {trial.cap_runs} runs made, not found yet"
             for trial in self.trials
@@ -120,6 +123,16 @@ class CampaignResult:
             if trial.found_after is not None and not trial.concluded
         ]
         return reasons
+
+    def to_try(self) -> str:
+        """Say what would let the same campaign end in a verdict, as far as time is what it wants."""
+        if self.interrupted:
+            return ""
+        if any(not trial.concluded for trial in self.trials):
+            return "a longer --for, or --no-canaries, which leaves the planted bugs out"
+        if all(self.scenarios.get(name, Tally()).runs for name in self.request.scenarios):
+            return ""
+        return "more --runs" if self.request.seconds is None else "a longer --for"
 
     @property
     def verdict(self) -> str:

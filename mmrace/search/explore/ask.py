@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from mmrace.runs.spec import RunSpec
-from mmrace.runtime.errors import UsageError, unknown
+from mmrace.runtime.errors import OWN_FILE, UsageError, unknown
 from mmrace.search.options import Options
 from mmrace.strategies import registry
 
@@ -66,4 +66,6 @@ def check_judges(without: Iterable[str], judges: Collection[str]) -> None:
     """Raise UsageError if a judge that is to be switched off is none of `judges`."""
     for name in without:
         if name not in judges:
-            raise unknown("a judge", name, judges, where="--without")
+            raise unknown(
+                "a judge", name, judges, where="--without", try_=f"`mmrace list oracles` shows all; {OWN_FILE}"
+            )

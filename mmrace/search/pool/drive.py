@@ -17,11 +17,13 @@ from loguru import logger
 from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_UNKNOWN, MachineError
-from mmrace.search.pool.contract import Ended, Event, Lost, Pool
-from mmrace.search.pool.messages import Batch, Job, Outcome
+from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event, Lost, Pool
+from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 
 POLL_SECONDS = 0.25
-GRACE_SECONDS = 10.0  # for the runs in progress when everything is to stop
+GRACE_SECONDS = 2.0
+"""For the runs in progress when somebody asks to stop: nearly all end sooner, and who waits for the report waits no
+longer for the others, of which nothing is lost but themselves."""
 ATTEMPTS_MAX = 2  # a run whose worker died is tried once more
 ATTEMPTS_OUTSIDE_MAX = 3  # and once again if somebody else ended it; but it may be what needs all the memory
 IN_VAIN_MAX = 4  # workers in a row that died before they ended a run
@@ -55,7 +57,7 @@ class Source:
     def give_up(self, job: Job) -> None:
         """No worker survives this run; it is not made."""
 
-    def worker(self, event: Ended) -> None:
+    def worker(self, name: str, health: Health) -> None:
         """A worker ended a batch, and says how it feels."""
 
     def over(self) -> bool:
@@ -122,14 +124,16 @@ class _Driver:
         except OSError as error:  # no more processes, memory, or room for what they share: the rest still counts
             self.source.give_back(batch, list(batch.jobs))
             logger.bind(event="worker-unstarted").error("a worker could not be started: {}", error)
-            self.source.unstarted(f"could not be started: {error}")
+            again = f" (tried again later, {STARTS_AGAIN_MAX} times at most)" if self.pool.places else ""
+            self.source.unstarted(f"could not be started: {error}{again}")
             if not self.pool.places:
                 machine = MachineError("process for a worker", str(error))
                 self.fail(machine.exit_code, str(machine), batch)
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Ended):
-            self.source.worker(event)
+            if event.health is not None:
+                self.source.worker(event.worker, event.health)
             self.source.give_back(event.batch, event.undone)
         elif isinstance(event, Lost):
             self.bury(event)

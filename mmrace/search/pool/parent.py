@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection as connection_
@@ -23,7 +24,7 @@ from mmrace.runs import stops
 from mmrace.runtime.silence import Silence
 from mmrace.search.pool import ending
 from mmrace.search.pool.child import NO_POSITION, Orders, work
-from mmrace.search.pool.contract import Ended, Event, Lost, Reported
+from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
 from mmrace.search.pool.heart import OPS, POSITION, STOP, TURNS, Pulse
 from mmrace.search.pool.making import Making
@@ -33,7 +34,9 @@ HANG_SECONDS = 120.0
 """A run that does no op for so long is hung: the free engine's own watchdog, and the one for what blocks outside the
 runtime, speak within seconds, and a run is judged within one or two."""
 BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
-JOIN_SECONDS = 5.0
+START_AGAIN_SECONDS = 5.0  # after which a worker that could not be started is tried again, the first time
+JOIN_SECONDS = 5.0  # for a process that was killed to be gone
+LEAVE_SECONDS = 0.5  # for all that have nothing to do to go of themselves
 MALLOC_ARENAS = "1"
 """glibc gives each of many short-lived threads an arena of its own and returns little of it; a worker has one thread at
 a time that allocates much."""
@@ -100,6 +103,16 @@ class Process:
             return False
         return True
 
+    def unbegun(self) -> Ended | None:
+        """If it has not begun a run yet, as on a loaded machine for seconds, end it: it holds nothing."""
+        if self.batch is None or self.pulse[TURNS]:
+            return None
+        batch, self.batch = self.batch, None
+        self.process.kill()
+        self.process.join(JOIN_SECONDS)
+        self.connection.close()
+        return Ended(self.name, batch, list(batch.jobs), None)
+
     def lost(self, rule: str) -> Lost:
         """Bury the process: nothing more can come from it."""
         batch, self.batch = self.batch, None
@@ -156,7 +169,7 @@ def _without_main() -> Iterator[None]:
 class ProcessPool:
     """Worker processes of this machine.  Use as a context manager: on exit every process has ended.
 
-    A slot whose process cannot be started is not used any more.
+    A slot whose process cannot be started is tried again after a while, while others work (`_reopen`).
     """
 
     def __init__(
@@ -169,6 +182,8 @@ class ProcessPool:
     ) -> None:
         self.making, self.hang_seconds, self.clock = making, hang_seconds, clock
         self._slots = list(range(jobs))
+        self._closed: dict[int, float] = {}  # slot -> when it is tried again
+        self._vain: Counter[int] = Counter()  # starts of a slot in a row that failed
         self._cores = cores()
         self._processes: dict[tuple[int, str], Process] = {}
         self._started: dict[tuple[int, str], int] = {}
@@ -210,7 +225,10 @@ class ProcessPool:
                 process = Process(slot, engine, ordinal, Orders(self.making, core))
             except OSError:
                 self._slots.remove(slot)
+                self._vain[slot] += 1
+                self._closed[slot] = self.clock() + START_AGAIN_SECONDS * 2 ** (self._vain[slot] - 1)
                 raise
+            self._vain[slot] = 0
             self._processes[key] = process
             self._started[key] = ordinal + 1
         process.submit(batch, self.clock())
@@ -219,11 +237,17 @@ class ProcessPool:
         """Wait up to `timeout` seconds for news; return all there is."""
         busy = self._busy()
         sources: list[Connection | int] = [process.connection for process in busy]
-        if sources:
+        if sources and not any(process.pulse[STOP] and not process.pulse[TURNS] for process in busy):
             connection_.wait([*sources, *(process.process.sentinel for process in busy)], timeout)
         now = self.clock()
+        self._reopen(now)
         events: list[Event] = []
         for process in busy:
+            ended = process.unbegun() if process.pulse[STOP] else None
+            if ended is not None:
+                events.append(ended)
+                self._forget(process)
+                continue
             dead = not process.process.is_alive()  # asked first: what it sent before it died is read below
             try:
                 events.extend(process.receive())
@@ -240,20 +264,29 @@ class ProcessPool:
             process.pulse[STOP] = 1
 
     def close(self) -> None:
-        """End every process: idle ones by asking, busy ones by force."""
+        """End every process: idle ones by asking, busy ones by force, and so who does not listen."""
         for process in self._processes.values():
             if process.batch is None:
                 with contextlib.suppress(OSError):
                     process.connection.send(None)
             else:
                 process.process.kill()
+        until = time.monotonic() + LEAVE_SECONDS
         for process in self._processes.values():
-            process.process.join(JOIN_SECONDS)
+            process.process.join(max(0.0, until - time.monotonic()))
             if process.process.is_alive():
                 process.process.kill()
                 process.process.join(JOIN_SECONDS)
             process.connection.close()
         self._processes.clear()
+
+    def _reopen(self, now: float) -> None:
+        """Let slots be tried again whose time has come: what the machine lacked may be there by now."""
+        for slot, when in list(self._closed.items()):
+            if now >= when:
+                del self._closed[slot]
+                if self._vain[slot] <= STARTS_AGAIN_MAX:
+                    self._slots.append(slot)
 
     def _busy(self) -> Sequence[Process]:
         return [process for process in self._processes.values() if process.batch is not None]

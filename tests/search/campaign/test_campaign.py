@@ -177,6 +177,35 @@ def test_wrong_parameter_is_refused_with_what_to_try(pair: str, needle: str) -> 
     assert needle in str(caught.value)
 
 
+TEN = tuple(StandInCanary(f"bug-{number}") for number in range(10))
+
+
+@pytest.mark.parametrize(("seconds", "planted"), [(None, 10), (90.0, 10), (60.0, 10), (30.0, 5), (10.0, 1), (3.0, 0)])
+def test_a_short_campaign_plants_as_many_canaries_as_its_share_of_a_minute(
+    tmp_path: Path, seconds: float | None, planted: int
+) -> None:
+    """BUG once: ten seconds for a cast of one's own went into planted bugs, and ended UNKNOWN."""
+    known = stand_in_catalogue(*TEN)
+    made = [
+        Campaign(
+            complete(known, Request(("alpha",), seed=seed, seconds=seconds)), known, stand_ins.passing, tmp_path, w
+        )
+        for seed in (1, 1, 2, 3, 4)
+        for w in (Watcher(),)
+    ]
+    for one in made:
+        assert len(one.trials) == planted
+        assert sorted([*one.trials, *one.result.unplanted]) == [canary.name for canary in TEN]
+    assert made[0].trials.keys() == made[1].trials.keys(), "the seed chooses"
+    assert planted in (0, 10) or len({tuple(one.trials) for one in made}) > 1
+
+
+def test_without_canaries_none_is_missed_for_want_of_time(tmp_path: Path) -> None:
+    known = stand_in_catalogue(*TEN)
+    request = complete(known, Request(("alpha",), seconds=10.0, canaries=False))
+    assert Campaign(request, known, stand_ins.passing, tmp_path, Watcher()).result.unplanted == ()
+
+
 # -- running
 
 
@@ -273,7 +302,7 @@ def test_nothing_judged_is_unknown(campaign: RunCampaign) -> None:
     ("run", "code", "needle"),
     [
         (stand_ins.misused, 2, "a workload that exists"),
-        (stand_ins.diverging, 3, "replay diverged at step 7"),
+        (stand_ins.diverging, 3, "diverged at step 7"),
         (stand_ins.crashing, 4, "nobody expected this"),
         (stand_ins.broken, 4, "mmrace bug: a lock that was free could not be taken"),
     ],

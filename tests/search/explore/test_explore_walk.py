@@ -94,7 +94,7 @@ def test_classes_from_before_a_restart_are_forgotten(monkeypatch: pytest.MonkeyP
 
     explorations.two_writers(monkeypatch)
     search = Restarting()
-    again = Registered("again", "", lambda _: search, kind="walk")
+    again = Registered("again", "again", lambda _: search, kind="walk")
     monkeypatch.setitem(registry._registered, "again", again)
     result = walk(tmp_path, "two-writers", "again", exhaustive=True)
     assert search.counts.restarts == 1
