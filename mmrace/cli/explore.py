@@ -25,7 +25,7 @@ from mmrace.strategies import registry
 EXPLORE_SECONDS = 10.0
 
 
-@click.command()
+@click.command(short_help="Many schedules of one program, judged.")
 @click.argument("program")
 @click.option("--strategy", metavar="NAME[:KEY=VALUE,...]", help="Default portfolio, or dpor; see `mmrace list`.")
 @click.option("--schedules", "runs", type=click.IntRange(1), help="How many schedules; default: 10s of them.")
@@ -59,7 +59,7 @@ def explore(
     \b
     mmrace explore async-vs-commit --for 60s
     mmrace explore async-vs-commit --variant double-put --until-found
-    mmrace explore migrate-vs-reclaim --param without=migrator --strategy preemption:bound=1
+    mmrace explore migrate-vs-reclaim --strategy preemption:bound=1
     mmrace explore migrate-vs-reclaim --param without=migrator --exhaustive
     mmrace explore my_program.py:main --exhaustive
     """

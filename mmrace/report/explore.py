@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from mmrace.report.finding import SCENARIO, commands_of, known_text, program_text, summary_text
-from mmrace.report.numbers import count, duration
+from mmrace.report.numbers import count, duration, runs
 from mmrace.report.single import followed_lines
-from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, Lines, conclude, interrupted, say, say_lost
+from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, Lines, conclude, interrupted, once, say, say_lost
 from mmrace.search.explore.promotion import LOOK
 from mmrace.search.explore.result import SMALLER, Covered, Exploration
 from mmrace.search.totals import Hit
@@ -62,8 +62,8 @@ def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
         _coverage(result, console)
     _findings(result, console)
     say_lost(console, result.losses, result.given_up)
-    for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
-        say(console, f"trouble: {trouble.text}")
+    for text in once(trouble.text for trouble in result.troubles)[:TROUBLES_SHOWN_MAX]:
+        say(console, f"trouble: {text}")
     conclude(console, result.verdict, f" {_because(result)}")
 
 
@@ -168,7 +168,7 @@ def _covers(result: Exploration) -> str:
     if result.interrupted:
         return interrupted(result.interrupted) + (f"; {why}" if why else "")
     if result.troubles:
-        return f"{count(len(result.troubles))} runs could not be made"
+        return f"{runs(len(result.troubles))} could not be made"
     if why:
         return why
     if result.exhaustive:

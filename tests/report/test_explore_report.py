@@ -119,7 +119,9 @@ def test_an_interrupted_one_and_one_that_broke_say_so() -> None:
     result = made()
     result.troubles.append(Trouble(EXIT_INTERNAL, "mmrace bug: [red]no markup[/]", ASK.spec("pos", 1)))
     assert "trouble: mmrace bug: [red]no markup[/]" in shown(result)
-    assert last(result) == "UNKNOWN 1 runs could not be made"
+    assert last(result) == "UNKNOWN 1 run could not be made"
+    result.troubles *= 2
+    assert shown(result).count("trouble: ") == 1 and "no markup[/] (2 times)" in shown(result)
 
 
 def test_a_finding_has_its_facts_its_commands_and_its_proof(tmp_path: Path) -> None:
