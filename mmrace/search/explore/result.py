@@ -82,9 +82,9 @@ class Exploration:
         runs, unknown = self.tally.runs, self.tally.unjudged + len(self.given_up)
         if not runs:
             return f"no schedule was run{TOO_SHORT if self.ask.seconds is not None else ''}"
-        if runs == self.looks and self.ask.strategy != LOOK:
+        if runs == self.looks and self.ask.seconds is not None and self.ask.strategy != LOOK:
             only = f"only schedules that look for racing fields were run ({runs}), none of {self.ask.strategy}"
-            return f"{only}{TOO_SHORT if self.ask.seconds is not None else ''}"
+            return f"{only}{TOO_SHORT}"
         if nobody := self.tally.nobody_met():
             return nobody
         if unknown > UNKNOWN_SHARE_MAX * runs:
