@@ -140,7 +140,7 @@ def test_what_files_of_ones_own_add_is_explored_by_name(own_files: dict[str, Pat
 
 
 def test_judges_and_strategies_of_ones_own_reach_functions_too(own_files: dict[str, Path]) -> None:
-    judged = mmrace.explore(adding, load=own_files["judge"], schedules=2)
+    judged = mmrace.explore(adding, load=own_files["judge"], schedules=4)
     assert judged.verdict == "PASS"
     found = mmrace.explore(named_migrator, load=own_files["judge"], schedules=2)
     assert [finding.oracle for finding in found.findings] == ["nobody"]
@@ -150,7 +150,7 @@ def test_judges_and_strategies_of_ones_own_reach_functions_too(own_files: dict[s
 
 
 def test_a_file_that_a_function_needed_adds_its_scenario_too(own_files: dict[str, Path]) -> None:
-    assert mmrace.explore(adding, load=own_files["cast"], schedules=1).verdict == "PASS"
+    assert mmrace.explore(adding, load=own_files["cast"], schedules=4).verdict == "PASS"
     assert mmrace.explore("mine", load=own_files["cast"], schedules=1, params={"idle": 0}).schedules == 1
 
 

@@ -86,7 +86,7 @@ def _another() -> None:
 
 
 def test_an_exception_that_a_library_or_the_runtime_raised_is_told_where_the_program_called_it() -> None:
-    for deed, rule in ((_parses, "JSONDecodeError"), (_misuses, "TypeError")):
+    for deed, rule in ((_parses, "JSONDecodeError"), (_misuses, "AttributeError")):
         finding = _finding(gate(_beside(deed), raising=False), rule)
         assert (finding.facts["function"], finding.facts["file"]) == (deed.__name__, HERE)
 
@@ -97,8 +97,8 @@ def _parses() -> object:
 
 
 def _misuses() -> object:
-    """BUGGY: no such argument."""
-    return rt.choose("two")  # type: ignore[arg-type]
+    """BUGGY: that is no task."""
+    return rt.join(2)  # type: ignore[arg-type]
 
 
 def test_an_assert_without_text_is_told_by_its_source() -> None:
