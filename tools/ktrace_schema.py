@@ -27,6 +27,7 @@ FIELDS = {
     "migrate": (*_TIMES, "page", "mode", "outcome"),
     "commit": (*_TIMES, "pages"),
     "reclaim": (*_TIMES, "page", "outcome"),
+    "read": (*_TIMES, "page"),
 }
 OUTCOMES = {"migrate": ("moved", "refused"), "reclaim": ("freed", "kept")}
 

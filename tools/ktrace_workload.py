@@ -32,6 +32,13 @@ from tools.ktrace_stories import BUFFERS, Action, Key, Stories, tell
 
 PAGES = 12
 ACTIONS = 160
+READ_LEAD_US = 50
+"""How long before a migration that found the page locked the read is taken to have begun: part of a transfer."""
+
+READS = (
+    "Reads: {} inferred, one for each migration that was refused at the page's lock, since who reads a page from the "
+    "disk holds it; the log does not show who did."
+)
 
 
 def convert(
@@ -56,6 +63,8 @@ def convert(
     numbers = {key: number for number, key in enumerate(choice.pages)}
     start = choice.actions[0].begin_us
     rows = [_row(action, numbers, start, inferred) for action in choice.actions]
+    reads = inferred_reads(rows) if inferred else []
+    rows = sorted([*reads, *rows], key=lambda row: (row["begin_us"], row["end_us"]))
     workload: Workload = {
         "schema": SCHEMA,
         "name": name,
@@ -64,7 +73,7 @@ def convert(
             "kernel": kernel,
             "first_line": min(action.first_line for action in choice.actions),
             "last_line": max(action.last_line for action in choice.actions),
-            "note": _note(choice, inferred),
+            "note": f"{_note(choice, inferred)} {READS.format(len(reads))}",
         },
         "pages": [
             {"page": number, "ino": ino, "index": index, "buffers": BUFFERS} for (ino, index), number in numbers.items()
@@ -78,6 +87,20 @@ def convert(
             f"{len(problems)} problems in all; try other --pages or --actions"
         )
     return workload, _report(workload, trace, stories, choice)
+
+
+def inferred_reads(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a read for each migration that was refused at the page's lock: who held it, the log does not show."""
+    return [
+        {
+            "do": "read",
+            "begin_us": max(0, row["begin_us"] - READ_LEAD_US),
+            "end_us": row["end_us"],
+            "page": row["page"],
+        }
+        for row in rows
+        if row.get("reason") == "page-lock"
+    ]
 
 
 def _row(action: Action, numbers: dict[Key, int], start: int, inferred: bool) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Stage:
         self.workload = workload
         self.final: dict[str, Any] = {}
         self.done: list[rt.Completion] = []  # of a workload's actions
+        self.reading: dict[int, rt.Completion] = {}  # its reads: the page is locked, or nothing is to be read
         self._versions = itertools.count(1)
 
     def value(self, param: Param[T]) -> T:

@@ -27,7 +27,7 @@ def line(result: Exploration) -> str:
         parts.append(f"unseen: the next schedule is new with a chance of {result.classes.unseen_mass():.2f}")
     elif result.covered.blocked:
         parts.append(f"{count(result.covered.blocked)} abandoned")
-    unknown = result.tally.verdicts["UNKNOWN"]
+    unknown = result.tally.unjudged
     if unknown:
         parts.append(f"{count(unknown)} could not be judged")
     parts.append(f"{count(len(result.hits))} findings")

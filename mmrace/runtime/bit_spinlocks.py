@@ -1,5 +1,6 @@
 """Bit spinlocks: a bit of a flag word that its takers spin on, with preemption off while it is held.
 
+A plain store of the word reaches the lock as well (`flags.py`): what it took away is no longer its holder's to release.
 Source: Linux `include/linux/bit_spinlock.h`, v3.3.
 """
 

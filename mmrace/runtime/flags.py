@@ -1,8 +1,10 @@
 """Flag words: single bits, and plain reads and writes of the whole word.
 
 The object of a bit op is the bit.  `load` and `store` read and write every bit and have the word's own lane; a plain
-read-modify-write made of them loses what others set in between, as it does in the kernel.  Locks made of a bit are in
-`bit_locks.py` and `bit_spinlocks.py`; what the word keeps for them (queues, gates, ghost owners) is theirs to change.
+read-modify-write made of them loses what others set in between, as it does in the kernel: a bit spinlock in the word
+too, which comes back with a stale bit, held by nobody, or goes away under its holder.  Locks made of a bit are in
+`bit_locks.py` and `bit_spinlocks.py`; what else the word keeps for them (queues, ghost owners) is theirs to change.
+Not modelled: `set_bit` and `clear_bit` of a bit that is used as a spinlock leave the lock as it is.
 """
 
 from __future__ import annotations
@@ -61,7 +63,10 @@ class FlagWord:
         return value
 
     def store(self, value: int) -> None:
-        """Write the whole word, plainly: bits that others changed since the load are lost.  Point: always."""
+        """Write the whole word, plainly: bits that others changed since the load are lost, locks among them.
+
+        Point: always.
+        """
         bits = len(self.part.bits)
         if not isinstance(value, int) or not 0 <= value < 1 << bits:
             raise UsageError(expected=f"a word of {bits} bits", got=value, where=f"store to {self}")
@@ -69,6 +74,10 @@ class FlagWord:
         task = live.point(self, code)
         old = self.value
         self.value = value
+        for bit, gate in self.gates.items():
+            held = value & MASK_OF[bit] != 0
+            if held != gate.busy:
+                _stored_over(gate, held)
         task.log((task.id, code, old, value))
 
     def bit_code(self, bit: int) -> int:
@@ -125,6 +134,15 @@ class BitGate(Gate):
 
     def __str__(self) -> str:
         return f"{joined(self.of)}.{self.key}"
+
+
+def _stored_over(gate: Gate, held: bool) -> None:
+    """Let a bit spinlock be as its bit says after a plain store: free, or held by nobody."""
+    gate.owner = None
+    if held:
+        live.engine.set_busy(gate)
+    else:
+        live.engine.set_free(gate)
 
 
 # -- bits -----------------------------------------------------------------------------------------------------------

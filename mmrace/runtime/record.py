@@ -16,13 +16,14 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import chain
 from math import isfinite
+from types import FunctionType
 from typing import Any
 
 from mmrace.runtime import files, record_file
 from mmrace.runtime.decoding import malformed
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
-from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes
+from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes, lane_name
 from mmrace.runtime.record_file import (
     AGAIN,
     NOTES_ON_LANES,
@@ -173,11 +174,7 @@ class Record:
     def lane_name(self, lane: int) -> str:
         """Name a lane: "box:0.state.LOCKED"."""
         found = self._lanes.lane(lane)
-        if found is None:
-            return f"lane:{lane}"
-        _, owner, field, sub = found
-        text = f"{owner}.{field}" if field else owner
-        return text + (sub if sub.startswith("[") else f".{sub}" if sub else "")
+        return f"lane:{lane}" if found is None else lane_name(found)
 
     def steps(self, *kinds: int) -> list[int]:
         """Return the steps of all events of these kinds (NOTE for notes), in order.
@@ -197,7 +194,10 @@ class Record:
 
     @staticmethod
     def name(value: Any) -> Any:
-        """Name a logged value: structs, tasks and enum members by name, tuples member by member, others as they are."""
+        """Name a logged value: structs, tasks, enum members and functions by name, tuples member by member.
+
+        Others are as they are.
+        """
         if isinstance(value, _NAMED):
             return value.name
         if isinstance(value, (tuple, list)):
@@ -300,6 +300,8 @@ def _writable(value: Any) -> Any:
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, int):
         return value if -INT_MAX < value < INT_MAX else hex(value)
+    if isinstance(value, FunctionType):
+        return value.__name__
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 

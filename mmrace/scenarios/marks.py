@@ -23,6 +23,7 @@ COMMIT_ERROR = (
 KJOURNALD = "needs kjournald as a daemon and synchronous handles; here the committer commits by itself"
 METADATA = "needs more users of metadata than one writer's inode block"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
+AGEING = "needs reclaim of the active list, which no actor does, with too many buffers"
 UNEVICTABLE = "needs mlock"
 RARE = "can be reached, but was in less than one run of a hundred"
 
@@ -31,6 +32,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "block_write_full_page: beyond the end",
         "commit: forget list refilled",
         "commit: forgotten buffer freed",
+        "commit: freed buffer left to the next transaction",
         "commit: freed data buffer released",
         "dirty: cancelled",
         "dirty: mapping went away",
@@ -58,7 +60,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "ext3: write_begin failed",
         "getblk: out of memory",
         "migrate: no target page",
-        "strip: page lock busy",
         "write: no page",
     ),
     MAPPED: (
@@ -103,6 +104,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "block_write_full_page: recover",
         "write_begin: partial block read",
     ),
+    AGEING: ("strip: page lock busy",),
     UNEVICTABLE: (
         "putback: evictable again",
         "putback: unevictable",
@@ -115,6 +117,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "commit: flush had buffers",
         "commit: jh moved while lock dropped",
         "commit: waited for control I/O",
+        "ext3: dirty buffer taken over",
         "fallback: dirty, mode may not write",
         "get_write_access: buffer dirty",
         "isolate: dirty",
@@ -124,13 +127,14 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "lookup: slot changed",
         "migrate: PF_MEMALLOC may not lock",
         "migrate: freeze lost",
+        "putback: last reference",
         "read: i/o error",
         "buffer: read error",
         "read: partially uptodate",
         "reclaim: pageout refused",
         "reclaim: paged out",
         "reclaim: under writeback",
-        "rotate: page reclaimed after writeback",
+        "reclaim: waited for writeback",
         "try_to_free_buffers: written data unfiled",
     ),
 }

@@ -3,7 +3,8 @@
 Each kind of action has an actor, which performs the actions of that kind in the recorded order.  An action waits for
 the earlier ones of other actors that had ended more than CLOSE_US before it began in the record.  Those that overlapped
 it, or ended shortly before, run concurrently with it here too: these meetings are what the record is for.  How far the
-recorded order was kept is counted and reported.  Not kept: durations, and which CPU did what.
+recorded order was kept is counted and reported.  Not kept: durations, which CPU did what, and what came of an action:
+a migration that the log saw refused may succeed here, and the other way round.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mmrace import runtime as rt
-from mmrace.actors import committer, migrator, reclaimer, writeback, writer
+from mmrace.actors import committer, migrator, reader, reclaimer, writeback, writer
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import Stage
-from mmrace.kernel.mm import swap
+from mmrace.kernel.mm import filemap, swap
 from mmrace.kernel.mm.migrate import MigrateMode
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.page_writeback import SyncMode
 from mmrace.runtime.param import AnyParam
 from mmrace.scenarios.scenario import absent
@@ -25,8 +27,12 @@ CLOSE_US = 1000
 """Two actions may swap if the record has at most so much time between them: a jiffy of the recorded kernel, and well
 above the cost of logging one migration there."""
 
+PLUGGED = 160
+"""A read waits for less than so many points, its page locked, until it is sent to the device: as an actor idles."""
+
 ACTORS = {
     "writer": "dirty", "committer": "commit", "writeback": "writeback", "migrator": "migrate", "reclaimer": "reclaim",
+    "reader": "read",
 }  # fmt: skip
 """The cast, and the kind of action that each performs."""
 
@@ -41,6 +47,8 @@ def actor(kind: str) -> Callable[[Stage], None]:
                 continue
             for j in waits_for(workload, k):
                 done[j].wait()
+            for j in meets(workload, k):
+                stage.reading[j].wait()
             rt.note("workload-begin", k)
             performed = DEEDS[kind](stage, action)
             if performed:
@@ -59,6 +67,18 @@ def waits_for(workload: Workload, k: int) -> list[int]:
         if other.do != action.do and other.end_us + CLOSE_US < action.begin_us:
             last[other.do] = j
     return sorted(last.values())
+
+
+def meets(workload: Workload, k: int) -> list[int]:
+    """Return the reads in the middle of which a migration came: they began before it, on its page, and overlap it."""
+    action = workload.actions[k]
+    if action.do != "migrate":
+        return []
+    return [
+        j
+        for j, other in enumerate(workload.actions[:k])
+        if other.do == "read" and other.page == action.page and other.end_us >= action.begin_us
+    ]
 
 
 def _dirty(stage: Stage, action: Action) -> bool:
@@ -92,12 +112,52 @@ def _reclaim(stage: Stage, action: Action) -> bool:
     return True
 
 
+def _reading(stage: Stage, action: Action) -> rt.Completion:
+    """Return what those wait for who met this read."""
+    return next(stage.reading[k] for k, other in enumerate(stage.workload.actions) if other is action)
+
+
+def _read_ahead(stage: Stage, page: Page, action: Action) -> None:
+    """Put a new page into the cache and start its read: it is locked from here until the I/O ends.
+
+    A migration that met the read waits until then.  As in readahead, the I/O is submitted some time later.
+    """
+    readpage = stage.mapping.a_ops.readpage
+    assert readpage is not None
+    added = filemap.add_to_page_cache_lru(page, stage.mapping, action.page) == 0
+    _reading(stage, action).complete()
+    if added:
+        for _ in range(rt.choose(PLUGGED, "plugged")):
+            rt.schedule()
+        readpage(page)
+
+
+def _read(stage: Stage, action: Action) -> bool:
+    """Read a page from the disk, which holds its lock until the I/O ends; from the cache if it is in use or dirty.
+
+    So that there is something to read, a clean page is dropped first, as a direct reclaimer does.
+    """
+    mapping = stage.mapping
+    swap.lru_add_drain_all(stage.machine)
+    pages = migrator.isolate_index(stage, action.page)
+    if pages:
+        reclaimer.shrink_isolated(stage, pages, kswapd=False)
+    page = filemap.page_cache_alloc(mapping)
+    if page is None:
+        _reading(stage, action).complete()
+    else:
+        _read_ahead(stage, page, action)
+        swap.put_page(page, "lookup")
+    return reader.read_block(stage, action.page * stage.machine.buffers_per_page) is not None
+
+
 DEEDS: dict[str, Callable[[Stage, Action], bool]] = {
     "dirty": _dirty,
     "writeback": _writeback,
     "migrate": _migrate,
     "commit": _commit,
     "reclaim": _reclaim,
+    "read": _read,
 }
 
 DEED_PARAMS: dict[str, tuple[AnyParam, ...]] = {
@@ -106,6 +166,7 @@ DEED_PARAMS: dict[str, tuple[AnyParam, ...]] = {
     "migrate": (migrator.PASSES, migrator.DIRECT),
     "commit": (committer.WBUF, committer.RESCHED),
     "reclaim": (),
+    "read": (),
 }
 """Kind of action -> parameters that one such action reads; what an actor reads for its rounds is not among them."""
 
@@ -119,10 +180,15 @@ def announce(stage: Stage) -> None:
     for kind in KINDS:
         rt.note("workload-recorded", kind, counts.get(kind, 0))
     stage.done = [rt.Completion(("action", k)) for k in range(len(workload.actions))]
+    reads = [k for k, action in enumerate(workload.actions) if action.do == "read"]
+    stage.reading = {k: rt.Completion(("reading", k)) for k in reads}
     left_out = {ACTORS[name] for name in absent(stage.params)}
     for action, done in zip(workload.actions, stage.done, strict=True):
         if action.do in left_out:  # else others would wait for it for ever
             done.complete()
+    if "read" in left_out:
+        for reading in stage.reading.values():
+            reading.complete()
 
 
 def conclude(stage: Stage) -> None:

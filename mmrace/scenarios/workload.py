@@ -24,7 +24,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.files import MIB
 
 SCHEMA = "mmrace-workload/1"
-KINDS = ("dirty", "writeback", "migrate", "commit", "reclaim")
+KINDS = ("dirty", "writeback", "migrate", "commit", "reclaim", "read")
 WHAT = f"a workload ({SCHEMA})"
 TRY = "make it with tools/ktrace_workload.py"
 

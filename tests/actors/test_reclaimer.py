@@ -71,9 +71,18 @@ def test_a_role_is_a_task_s_flags_and_what_it_may_do(kswapd: bool) -> None:
         return rt.current().pf
 
     assert play(body).value == (mmzone.PF_KSWAPD | mmzone.PF_MEMALLOC if kswapd else mmzone.PF_MEMALLOC)
-    control = reclaimer.scan_control(kswapd)
-    assert control.may_writepage is kswapd
-    assert control.priority == (reclaimer.HIGH_PRESSURE if kswapd else vmscan.DEF_PRIORITY)
+
+
+def test_a_direct_reclaimer_may_write_unless_it_is_zone_reclaim() -> None:
+    assert reclaimer.kswapd_control() == vmscan.ScanControl(priority=reclaimer.HIGH_PRESSURE)
+    assert reclaimer.direct_control(9, False) == vmscan.ScanControl(order=9)
+    assert reclaimer.direct_control(0, True) == vmscan.ScanControl(may_writepage=False, may_unmap=False)
+
+
+def test_zone_reclaim_does_not_even_isolate_a_dirty_page() -> None:
+    played = play(write_and_reclaim, strategy=Chosen(0), rounds=1, zone_reclaim=1)
+    assert played.notes("reclaim") == [] and played.engine.marks["isolate: dirty"] == 1
+    assert not cached(played.stage).flags.peek(page_flags.PG_reclaim)
 
 
 def activate(stage: Stage) -> None:

@@ -223,17 +223,99 @@ def test_a_bit_spinlock_and_its_neighbours_do_not_disturb_each_other(run: Setup)
     assert run(main).how == "finished"
 
 
-def test_blind_spot_a_plain_store_over_a_spun_bit_does_not_unlock_it(run: Setup) -> None:
-    """A bit spinlock is held as long as its holder says so: a stale store that clears the bit lets nobody else in."""
+RELEASED = "released by another than its holder"
 
+
+def test_a_plain_store_over_a_spun_bit_takes_the_lock_away(run: Setup) -> None:
     def main() -> None:
         """BUGGY: loses the lock bit."""
         word = box().flags
         rt.bit_spin_lock(word, Flag.SPIN)
         word.store(0)
-        rt.join(rt.spawn(lambda: rt.note("won", rt.bit_spin_trylock(word, Flag.SPIN)), cpu=1))
 
-    assert run(main).notes("won") == [(False,)]
+        def other() -> None:
+            rt.note("won", rt.bit_spin_trylock(word, Flag.SPIN))
+            rt.bit_spin_unlock(word, Flag.SPIN)
+
+        rt.join(rt.spawn(other, cpu=1))
+        rt.bit_spin_unlock(word, Flag.SPIN)
+
+    outcome = run(main)
+    assert outcome.notes("won") == [(True,)]
+    assert outcome.detail["rule"] == RELEASED and outcome.detail["facts"]["holder"] is None
+
+
+def test_a_plain_store_lets_those_in_who_wait_for_a_bit_that_it_clears(controlled: Setup) -> None:
+    def main() -> None:
+        """BUGGY: loses the lock bit, and two are in."""
+        shared = box()
+        rt.bit_spin_lock(shared.flags, Flag.SPIN)
+
+        def waiter() -> None:
+            shared.x = 1
+            rt.bit_spin_lock(shared.flags, Flag.SPIN)
+            shared.x = 2
+            until(lambda: shared.x == 3)
+
+        rt.spawn(waiter, name="waiter", cpu=1)
+        until(lambda: shared.x)
+        shared.flags.store(0)
+        until(lambda: shared.x == 2)
+        rt.bit_spin_unlock(shared.flags, Flag.SPIN)
+
+    outcome = controlled(main)
+    assert outcome.detail["rule"] == RELEASED and outcome.detail["facts"]["holder"] == "waiter"
+
+
+def test_a_stale_store_brings_a_bit_spinlock_back_that_nobody_holds(run: Setup) -> None:
+    def main() -> None:
+        """BUGGY: stores a word that it read while the lock was held."""
+        word = box().flags
+        rt.bit_spin_lock(word, Flag.SPIN)
+        stale = word.load()
+        rt.bit_spin_unlock(word, Flag.SPIN)
+        word.store(stale)
+        rt.note("won", rt.bit_spin_trylock(word, Flag.SPIN))
+        rt.bit_spin_lock(word, Flag.SPIN)
+
+    outcome = run(main)
+    assert outcome.how == "deadlock" and outcome.notes("won") == [(False,)]
+    assert [row["held_by"] for row in outcome.detail["tasks"]] == [None]
+
+
+def test_a_store_that_keeps_a_spun_bit_keeps_its_lock(run: Setup) -> None:
+    def main() -> None:
+        word = box().flags
+        rt.bit_spin_lock(word, Flag.SPIN)
+        word.store(word.load() | 1 << Flag.DIRTY)
+        rt.bit_spin_unlock(word, Flag.SPIN)
+        word.store(word.load())
+        assert word.names() == ["DIRTY"] and rt.bit_spin_trylock(word, Flag.SPIN)
+        rt.bit_spin_unlock(word, Flag.SPIN)
+
+    assert run(main).how == "finished"
+
+
+def test_a_store_that_clears_a_spun_bit_is_found_by_search_to_let_two_in() -> None:
+    """The walk orders the store with the lock's ops: who waits for the lock gets it by the store."""
+
+    def main() -> None:
+        """BUGGY: a plain store races with a bit spinlock in the same word."""
+        shared = box()
+
+        def locker(cpu: int) -> None:
+            rt.bit_spin_lock(shared.flags, Flag.SPIN)
+            rt.note("in", cpu)
+            rt.bit_spin_unlock(shared.flags, Flag.SPIN)
+
+        rt.spawn(locker, 1, name="a", cpu=1)
+        rt.spawn(lambda: shared.flags.store(shared.flags.load() | 1 << Flag.DIRTY), name="b", cpu=2)
+        rt.join_others()
+        rt.bit_spin_lock(shared.flags, Flag.SPIN)
+        rt.bit_spin_unlock(shared.flags, Flag.SPIN)
+
+    hows = {(outcome.how, outcome.detail.get("rule", "") if outcome.detail else "") for outcome in explore(main)}
+    assert {how for how, _ in hows} == {"finished", "deadlock", "violation"} and ("violation", RELEASED) in hows
 
 
 def test_a_held_lock_disables_its_acquire_and_never_a_try(controlled: Setup) -> None:

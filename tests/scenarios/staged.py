@@ -47,12 +47,16 @@ EXPLICIT: Values = {
     "irq": "submitter",
     "warm": 0,
     "dirtied": 0,
+    "data": "ordered",
+    "bare": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,
     "pagevec": 1,
     "burst": 1,
     "reads": 1,
+    "order": 0,
+    "zone_reclaim": 0,
     "without": "",
 }
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from mmrace import scenarios
 from mmrace.installed import run_one
+from mmrace.kernel.mm import migrate
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.noise import PROFILES
 from mmrace.runtime.record import Record
-from mmrace.scenarios.recorded import ACTORS, CLOSE_US, DEEDS, waits_for
+from mmrace.scenarios.recorded import ACTORS, CLOSE_US, DEEDS, meets, waits_for
 from mmrace.scenarios.workload import KINDS, Workload, packaged
 from tests.scenarios.staged import spelled_out
 from tests.scenarios.workloads import TINY, drawn, tiny
@@ -88,6 +91,21 @@ def test_each_kind_has_a_deed_and_one_actor() -> None:
     assert sorted(ACTORS.values()) == sorted(KINDS)
 
 
+def test_a_migration_meets_the_reads_of_its_page_that_overlap_it() -> None:
+    workload = tiny()
+    met = {k: meets(workload, k) for k in range(len(workload.actions)) if meets(workload, k)}
+    assert met == {len(workload.actions) - 1: [len(workload.actions) - 2]}
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_meeting_is_with_earlier_reads_of_the_same_page(workload: Workload) -> None:
+    for k, action in enumerate(workload.actions):
+        for j in meets(workload, k):
+            other = workload.actions[j]
+            assert j < k and (action.do, other.do) == ("migrate", "read") and other.page == action.page
+            assert not other.end_us < action.begin_us
+
+
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
@@ -119,6 +137,18 @@ def test_what_was_far_apart_never_swaps(engine: str) -> None:
         for j in range(k):
             if before(workload, j, k):
                 assert ended.get(j, begun[j]) < step, (j, k)
+
+
+@pytest.mark.slow
+def test_synchronous_migrations_wait_for_pages_that_a_read_has_locked() -> None:
+    """The packaged workload has seven such meetings: in most runs at least one goes on to a forced pass."""
+    runs = [run_one(replace(spec(packaged()[0], "fiber", passes=10), seed=seed)) for seed in range(6)]
+    assert [result.verdict for result in runs] == ["PASS"] * len(runs)
+    assert sum("migrate: slept for the page lock" in result.marks for result in runs) >= len(runs) // 2
+
+
+def test_the_recorded_workload_runs_with_as_many_passes_as_the_kernel() -> None:
+    assert scenarios.get("recorded").merged({})["passes"] == migrate.PASSES == 10
 
 
 def test_each_actor_performs_its_own_kind_in_the_recorded_order() -> None:

@@ -111,12 +111,23 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     every = set(EXPLICIT)
     lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
     assert lacking == {
-        "async-vs-commit": set(),
-        "sync-vs-commit": set(),
+        "async-vs-commit": {"order", "zone_reclaim"},
+        "sync-vs-commit": {"order", "zone_reclaim"},
         "four": set(),
-        "migrate-vs-writeback": {"wbuf", "resched"},
+        "migrate-vs-writeback": {"wbuf", "resched", "order", "zone_reclaim"},
         "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata"},
-        "recorded": {"mode", "rounds", "migrations", "batch", "device", "idle", "burst", "reads"},
+        "recorded": {
+            "mode",
+            "rounds",
+            "migrations",
+            "batch",
+            "device",
+            "idle",
+            "burst",
+            "reads",
+            "order",
+            "zone_reclaim",
+        },
     }
 
 

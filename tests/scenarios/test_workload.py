@@ -49,7 +49,7 @@ def test_what_is_loaded_is_what_is_written() -> None:
     assert made.actions[0] == Action("dirty", 0, 5, page=0, buffers=(0, 1))
     assert made.actions[2] == Action("commit", 2000, 2600)
     assert made.actions[5].mode == "MIGRATE_SYNC"
-    assert made.counts() == {"dirty": 2, "migrate": 2, "commit": 1, "writeback": 1, "reclaim": 1}
+    assert made.counts() == {"dirty": 2, "migrate": 3, "commit": 1, "writeback": 1, "reclaim": 1, "read": 1}
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:

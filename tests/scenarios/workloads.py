@@ -22,6 +22,8 @@ TINY: dict[str, Any] = {
         {"do": "dirty", "begin_us": 2500, "end_us": 2501, "page": 1, "buffers": [1]},
         {"do": "migrate", "begin_us": 2550, "end_us": 2560, "page": 1, "mode": "MIGRATE_SYNC"},
         {"do": "reclaim", "begin_us": 9000, "end_us": 9100, "page": 1},
+        {"do": "read", "begin_us": 9050, "end_us": 9200, "page": 0},
+        {"do": "migrate", "begin_us": 9100, "end_us": 9150, "page": 0, "mode": "MIGRATE_SYNC"},
     ],
 }
 

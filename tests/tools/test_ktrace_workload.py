@@ -23,7 +23,7 @@ from tools.ktrace import read_trace
 from tools.ktrace_schema import FIELDS, check_workload, to_text
 from tools.ktrace_select import NEAR_US
 from tools.ktrace_stories import tell
-from tools.ktrace_workload import main
+from tools.ktrace_workload import READ_LEAD_US, inferred_reads, main
 
 TOP = Path(__file__).resolve().parents[2]
 TOOL = TOP / "tools" / "ktrace_workload.py"
@@ -200,3 +200,13 @@ def test_schema_check_wants_the_keys_in_order() -> None:
     workload = json.loads(PACKAGED.read_text())
     assert "in this order" in check_workload(dict(reversed(workload.items())))[0]
     assert "got list" in check_workload([])[0]
+
+
+def test_a_read_is_inferred_for_each_migration_that_found_its_page_locked() -> None:
+    moved = {"do": "migrate", "begin_us": 10, "end_us": 20, "page": 0, "mode": "MIGRATE_SYNC", "outcome": "moved"}
+    refused = {**moved, "outcome": "refused", "begin_us": 200, "end_us": 230, "page": 1, "reason": "page-lock"}
+    early, other = {**refused, "begin_us": 1, "end_us": 4}, {**refused, "reason": "writeback"}
+    assert inferred_reads([early, moved, refused, other]) == [
+        {"do": "read", "begin_us": 0, "end_us": 4, "page": 1},
+        {"do": "read", "begin_us": 200 - READ_LEAD_US, "end_us": 230, "page": 1},
+    ]

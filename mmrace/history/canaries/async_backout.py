@@ -1,33 +1,88 @@
-"""BUGGY: the asynchronous back-out walks from the head to the failed buffer and unlocks that one too.
+"""BUGGY: asynchronous migration as the trylock patch was first posted, in November 2011.
 
-This is what was first posted: with one buffer a page it unlocks a lock that somebody else owns.
+Its back-out walks from the head of the ring and stops *before* the busy buffer, but looks only after the first step.
+What that does depends on the ring and on who is busy:
+
+- one buffer in the ring: it unlocks a lock that somebody else holds;
+- several, a later one busy: it unlocks only its own, and leaks the reference that it took to the busy one;
+- several, the head busy: it never meets its end before it is round, and unlocks the whole ring.
+
+And it took the locks after the move of the mapping.  On a busy buffer it moved the mapping back, warned if that failed,
+and returned -EBUSY; it fails if a lookup has a reference to the new page, which is public by then.
 """
 
 from mmrace.history.canary import Canary, shortest
 from mmrace.history.variant import Variant
+from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
+from mmrace.kernel.fs.fs import AddressSpace
+from mmrace.kernel.mm import migrate, mm, page_flags, swap
+from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MigrateMode
+from mmrace.kernel.mm.mm_types import Page
+
+_lock_buffers = migrate.buffer_migrate_lock_buffers
+_buffer_migrate_page = migrate.buffer_migrate_page
 
 
-def _unlock_buffers_before(head: BufferHead, failed_bh: BufferHead) -> None:
-    """Release the buffers from `head` up to and with the failed one."""
-    bh = head
-    while True:
+def buffer_migrate_lock_buffers(head: BufferHead, mode: MigrateMode) -> bool:
+    """In ASYNC: try each buffer of the ring; on failure release from the head on, up to where the busy one comes."""
+    if mode != MIGRATE_ASYNC:
+        return _lock_buffers(head, mode)
+    for failed_bh in buffer.ring(head):
+        buffer.get_bh(failed_bh, "migrate")
+        if not buffer.trylock_buffer(failed_bh):
+            bh: BufferHead | None = head
+            while True:
+                assert bh is not None
+                buffer.unlock_buffer(bh)
+                buffer.put_bh(bh, "migrate")
+                bh = bh.b_this_page
+                if bh is failed_bh:
+                    return False
+    return True
+
+
+def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
+    """In ASYNC: move the slot, try the buffer locks, move back if one is busy; the rest is as it should be."""
+    if mode != MIGRATE_ASYNC or not buffer.page_has_buffers(page):
+        return _buffer_migrate_page(mapping, newpage, page, mode)
+    head = buffer.page_buffers(page)
+    rc = migrate.migrate_page_move_mapping(mapping, newpage, page, None, mode)
+    if rc:
+        return rc
+    if not migrate.buffer_migrate_lock_buffers(head, mode):
+        # Pages swapped: newpage is in the slot.  If that fails, a warning in the log is all that comes of it.
+        migrate.migrate_page_move_mapping(mapping, page, newpage, None, mode)
+        return migrate.Refusal(-Errno.EBUSY, "buffer-lock")
+    _move_ring(newpage, page, head)
+    migrate.migrate_page_copy(newpage, page)
+    for bh in buffer.ring(head):
         buffer.unlock_buffer(bh)
-        if bh is failed_bh:
-            return
         buffer.put_bh(bh, "migrate")
-        following = bh.b_this_page
-        assert following is not None
-        bh = following
+    return 0
+
+
+def _move_ring(newpage: Page, page: Page, head: BufferHead) -> None:
+    page_flags.ClearPagePrivate(page)
+    newpage.private = page.private
+    page.private = None
+    swap.put_page(page, "private")
+    mm.get_page(newpage, "private")
+    for bh in buffer.ring(head):
+        buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
+    page_flags.SetPagePrivate(newpage)
 
 
 CANARY = Canary(
     variant=Variant(
         "async-backout",
-        "the async back-out unlocks the buffer whose trylock failed",
-        {"mm.migrate:_unlock_buffers_before": _unlock_buffers_before},
-        source="first posted version of the trylock patch, November 2011",
+        "the trylock patch as first posted: a back-out that unlocks what is not its own, after the slot has moved",
+        {
+            "mm.migrate:buffer_migrate_lock_buffers": buffer_migrate_lock_buffers,
+            "mm.migrate:buffer_migrate_page": buffer_migrate_page,
+        },
+        source="mail 1321635524-8586-5-git-send-email-mgorman@suse.de, 18 November 2011",
     ),
     scenario="async-vs-commit",
     oracle="lock-discipline",

@@ -60,7 +60,11 @@ class AddressSpaceOperations:
 
 
 class AddressSpace(rt.Struct):
-    """The pages of one inode."""
+    """The pages of one inode.
+
+    `host` and `a_ops` are plain pointers in the kernel, and ghosts here: following them is no op, so nothing here can
+    tell whether the mapping they are read from still lives.  That waits for a cast that drops inodes.
+    """
 
     tree_lock = rt.irq_spinlock()
     private_lock = rt.spinlock()
@@ -108,7 +112,6 @@ class Inode(rt.Struct):
         super().__init__(("inode", ino), i_size=size, i_ino=ino, i_sb=sb, i_blocks=blocks)
 
 
-def i_size_extend(inode: Inode, size: int) -> None:
-    """Make the file at least `size` words long.  Needs i_mutex.  Source: include/linux/fs.h (i_size_write), v3.3."""
-    if size > inode.i_size:
-        inode.i_size = size
+def i_size_write(inode: Inode, size: int) -> None:
+    """Make the file `size` words long.  Needs i_mutex.  Source: include/linux/fs.h, v3.3."""
+    inode.i_size = size

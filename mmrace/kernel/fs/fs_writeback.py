@@ -1,7 +1,8 @@
 """Writeback of one inode: its dirty state, and the flusher's way with its pages.
 
 Invariant: I_DIRTY_PAGES is cleared before the pages are walked, so that a page dirtied meanwhile sets it again.
-Not modelled: lists of dirty inodes, the flusher's own pace, the write of the inode itself.
+Not modelled: lists of dirty inodes, the flusher's own pace, the write of the inode itself, and I_SYNC, which keeps
+two writebacks of one inode apart: no actor calls `writeback_single_inode` yet.
 Source: fs/fs-writeback.c, v3.3.
 """
 
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
 
 
 def __mark_inode_dirty(inode: Inode, flag: InodeState) -> None:
-    """Say that the inode has something to write.  Any context but irq.  Source: fs/fs-writeback.c, v3.3."""
-    if rt.test_bit(inode.i_state, flag):
+    """Say that the inode has something to write.  Any context but irq.
+
+    i_state is a plain word: i_lock makes its read-modify-write whole, and the first look goes without.
+    Source: fs/fs-writeback.c, v3.3.
+    """
+    if inode.i_state.load() & 1 << flag:
         return
     rt.spin_lock(inode.i_lock)
-    rt.set_bit(inode.i_state, flag)
+    state = inode.i_state.load()
+    if not state & 1 << flag:
+        inode.i_state.store(state | 1 << flag)
     rt.spin_unlock(inode.i_lock)
 
 
@@ -30,10 +37,11 @@ def writeback_single_inode(inode: Inode, wbc: page_writeback.WritebackControl) -
     """Write an inode's dirty pages, the flusher's way; returns 0 or the first error.
 
     I_DIRTY_PAGES goes before the walk and comes back if pages are still tagged after it.  Waits for what was written
-    only if wbc says WB_SYNC_ALL.  Source: fs/fs-writeback.c, v3.3.
+    only if wbc says WB_SYNC_ALL.  Simplified: no I_SYNC, so two tasks may be at one inode at once.  Not called yet:
+    waits for the flusher of a device.  Source: fs/fs-writeback.c, v3.3.
     """
     rt.spin_lock(inode.i_lock)
-    rt.clear_bit(inode.i_state, InodeState.I_DIRTY_PAGES)
+    inode.i_state.store(inode.i_state.load() & ~(1 << InodeState.I_DIRTY_PAGES))
     rt.spin_unlock(inode.i_lock)
     ret = page_writeback.do_writepages(inode.i_mapping, wbc)
     if wbc.sync_mode == page_writeback.WB_SYNC_ALL:

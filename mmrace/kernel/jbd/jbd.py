@@ -97,7 +97,10 @@ LIST_FIELDS = (
 
 
 class Transaction(rt.Struct):
-    """One compound transaction. t_tid and t_journal never change; counters are under t_handle_lock."""
+    """One compound transaction. t_tid and t_journal never change; counters are under t_handle_lock.
+
+    For who explains a standstill: users, the tasks with a handle open on it (under t_handle_lock), and committer.
+    """
 
     t_state: rt.Field[TState] = rt.shared(TState.T_RUNNING)
     t_handle_lock = rt.spinlock()
@@ -117,9 +120,11 @@ class Transaction(rt.Struct):
     t_log_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
     t_tid: int = rt.ghost(0)
     t_journal: Journal = rt.ghost(cast("Journal", None))
+    users: list[rt.Task] = rt.ghost(cast("list[rt.Task]", None))
+    committer: rt.Task | None = rt.ghost(None)
 
     def __init__(self, journal: Journal, tid: int) -> None:
-        super().__init__(("transaction", tid), t_tid=tid, t_journal=journal)
+        super().__init__(("transaction", tid), t_tid=tid, t_journal=journal, users=[])
 
 
 class Handle:
@@ -293,7 +298,7 @@ def log_header(blocktype: int, sequence: int, tags: tuple[tuple[int, int], ...] 
 
 
 def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """Unpack `log_header`: (block type, sequence, tags)."""
+    """Unpack `log_header`: (block type, sequence, tags).  Not called yet: waits for recovery."""
     blocktype, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
     sequence, word = word & (1 << _SEQUENCE_BITS) - 1, word >> _SEQUENCE_BITS
     count, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
@@ -305,14 +310,6 @@ def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
 
 
 # -- copies of data -------------------------------------------------------------------------------------------
-
-
-def data_page(bh: BufferHead) -> Page:
-    """Return the page that holds the buffer's data now, as the kernel follows b_data.  Point: always."""
-    page = bh.b_page
-    rt.bug_on(page is None, "data of a buffer without a page", bh=bh)
-    assert page is not None
-    return page
 
 
 def jbd_alloc(journal: Journal, size: int) -> Page:

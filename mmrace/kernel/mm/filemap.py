@@ -59,7 +59,10 @@ def unlock_page(page: Page) -> None:
 
 
 def __set_page_locked(page: Page) -> None:
-    """Lock a page that nobody else can see.  The kernel stores plainly; an uncontended trylock is the same here."""
+    """Lock a page that nobody else can see.  The kernel stores plainly; an uncontended trylock is the same here.
+
+    Source: include/linux/pagemap.h, v3.3.
+    """
     locked = trylock_page(page)
     rt.bug_on(not locked, "__set_page_locked: page is locked", page=page)
 
@@ -108,7 +111,10 @@ def page_freeze_refs(page: Page, count: int) -> bool:
 
 
 def page_unfreeze_refs(page: Page, count: int, dropped: str | None = None) -> None:
-    """Thaw: store `count` plainly.  Legal only at 0 and for count > 0; `dropped` names a reference that ends here."""
+    """Thaw: store `count` plainly.  Legal only at 0 and for count > 0; `dropped` names a reference that ends here.
+
+    Source: include/linux/pagemap.h, v3.3.
+    """
     rt.bug_on(count == 0, "page_unfreeze_refs: thaw to zero", page=page)
     page._count.unfreeze(count, dropped=dropped)
 

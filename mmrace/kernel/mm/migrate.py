@@ -1,8 +1,8 @@
 """Page migration: moving the contents of a page to another page frame under its users' feet.
 
-The order of a successful move of a page with buffers: lock both pages, unmap, freeze the old page's count under
-tree_lock, (ASYNC: trylock the buffers,) replace the slot, thaw, (else: lock the buffers, sleeping,) move the ring, copy
-data and flags, unlock buffers, new page, old page.
+The order of a successful move of a page with buffers: lock the page, look at its writeback, unmap, lock the target,
+freeze the page's count under tree_lock, (ASYNC: trylock the buffers,) replace the slot, thaw, (else: lock the buffers,
+sleeping,) move the ring, copy data and flags, unlock buffers, target, page.  (6.1 locks the target before the unmap.)
 Invariant: in MIGRATE_ASYNC nothing here waits for a page lock, a buffer lock or writeback; after a failure the old page
 is as it was.  `page.mapping` of the old page is cleared at the end of the copy, as in v3.3 (3.4 moved that).
 Not modelled: anonymous pages, KSM, huge pages, swap cache, memory cgroups: where the kernel tests for one of them, the
@@ -12,7 +12,8 @@ Source: mm/migrate.c, v3.3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,32 @@ def _stop(rc: int, reason: str, mark: str) -> int:
     """Return `rc` with the reason why this migration stops here.  Point: never."""
     rt.reached(mark)
     return Refusal(rc, reason)
+
+
+class _Attempt:
+    """One attempt to move a page: what the record is told of it."""
+
+    newpage: Page | None = None
+    rc: int = Refusal(-Errno.ENOMEM, "nomem")
+
+    def target(self, newpage: Page | None) -> Page | None:
+        """Take note of the target, if any; the reference to it is an isolation's from now on.  Point: never."""
+        self.newpage = newpage
+        if newpage is None:
+            rt.reached("migrate: no target page")
+        else:
+            newpage._count.rename("new", "isolation")
+        return newpage
+
+
+@contextmanager
+def _migrating(page: Page, mode: MigrateMode) -> Iterator[_Attempt]:
+    """Tell the record where an attempt begins, and where and how it ends.  Point: never."""
+    rt.note("migrate-begin", page, mode.name)
+    attempt = _Attempt()
+    yield attempt
+    reason = attempt.rc.reason if isinstance(attempt.rc, Refusal) else "moved"
+    rt.note("migrate-end", page, attempt.newpage, mode.name, errno.errno_name(attempt.rc), reason)
 
 
 # -- preparation -------------------------------------------------------------------------------------------------
@@ -349,9 +376,10 @@ def _lock_source(page: Page, force: bool, mode: MigrateMode) -> int:
 
 
 def __unmap_and_move(page: Page, newpage: Page, force: bool, offlining: bool, mode: MigrateMode) -> int:
-    """Lock, wait or refuse, unmap and move one page: 0 or a negative errno.  Source: mm/migrate.c, v3.3.
+    """Lock, wait or refuse, unmap and move one page: 0 or a negative errno.
 
     `offlining` matters to KSM pages only.
+    Source: mm/migrate.c, v3.3.
     """
     rc = _lock_source(page, force, mode)
     if rc:
@@ -401,19 +429,15 @@ def unmap_and_move(
     Unless -EAGAIN or -ENOMEM the page is taken off `from_` and put back: on success that frees it.  The target is put
     back always: on failure it dies when its pagevec is flushed.  Source: mm/migrate.c, v3.3.
     """
-    rt.note("migrate-begin", page, mode.name)
-    newpage = get_new_page(page, private)
-    if newpage is None:
-        rt.reached("migrate: no target page")
-        rt.note("migrate-end", page, None, mode.name, errno.errno_name(-Errno.ENOMEM), "nomem")
-        return -Errno.ENOMEM
-    newpage._count.rename("new", "isolation")
-    if mm.page_count(page) == 1:
-        rc = _stop(0, "freed", "migrate: freed meanwhile")
-    else:
-        rc = __unmap_and_move(page, newpage, force, offlining, mode)
-    reason = rc.reason if isinstance(rc, Refusal) else "moved"
-    rt.note("migrate-end", page, newpage, mode.name, errno.errno_name(rc), reason)
+    with _migrating(page, mode) as attempt:
+        newpage = attempt.target(get_new_page(page, private))
+        if newpage is None:
+            return -Errno.ENOMEM
+        if mm.page_count(page) == 1:
+            rc = _stop(0, "freed", "migrate: freed meanwhile")
+        else:
+            rc = __unmap_and_move(page, newpage, force, offlining, mode)
+        attempt.rc = rc
     if rc != -Errno.EAGAIN:
         from_.remove(page)
         page.zone.account("NR_ISOLATED", -1)

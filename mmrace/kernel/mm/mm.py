@@ -25,17 +25,23 @@ def get_page(page: Page, ref: str) -> None:
 
 
 def put_page_testzero(page: Page, ref: str) -> bool:
-    """Drop the reference `ref` and say whether it was the last; the caller then frees the page."""
+    """Drop the reference `ref` and say whether it was the last; the caller then frees the page.
+
+    Source: include/linux/mm.h, v3.3.
+    """
     return page._count.put(ref) == 0
 
 
 def get_page_unless_zero(page: Page, ref: str) -> bool:
-    """Take the reference `ref` unless the count is 0 (page free or frozen); returns whether it did."""
+    """Take the reference `ref` unless the count is 0 (page free or frozen); returns whether it did.
+
+    Source: include/linux/mm.h, v3.3.
+    """
     return page._count.get_unless_zero(ref)
 
 
 def page_count(page: Page) -> int:
-    """Read the reference count."""
+    """Read the reference count.  Source: include/linux/mm.h, v3.3."""
     return page._count.read()
 
 
@@ -43,12 +49,15 @@ def page_count(page: Page) -> int:
 
 
 def page_mapping(page: Page) -> AddressSpace | None:
-    """Read the page's mapping (no anonymous or swap-cache pages here, so it is the plain field)."""
+    """Read the page's mapping (no anonymous or swap-cache pages here, so it is the plain field).
+
+    Source: include/linux/mm.h, v3.3.
+    """
     return page.mapping
 
 
 def page_index(page: Page) -> int:
-    """Read the page's slot index.  Needs a page that is or was in a mapping."""
+    """Read the page's slot index.  Needs a page that is or was in a mapping.  Source: include/linux/mm.h, v3.3."""
     index = page.index
     rt.bug_on(index is None, "page_index: page has no index", page=page)
     assert index is not None
@@ -56,5 +65,8 @@ def page_index(page: Page) -> int:
 
 
 def page_mapped(page: Page) -> bool:
-    """Say whether a pte maps the page.  Nothing maps pages in this cast, but the question is still one read."""
+    """Say whether a pte maps the page.  Nothing maps pages in this cast, but the question is still one read.
+
+    Source: include/linux/mm.h, v3.3.
+    """
     return page._mapcount > 0

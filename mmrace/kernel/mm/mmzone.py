@@ -71,8 +71,9 @@ class Zone(rt.Struct):
     def account(self, name: str, delta: int) -> None:
         """Add `delta` to a statistic.  Point: never.
 
-        Statistics are ghosts: no kernel path here decides by them, so they need not be scheduling points; the guard
-        only keeps real threads of the `free` engine from losing an update, and is never held across a point.
+        Statistics are ghosts: no kernel path here decides by them, so they need not be scheduling points until one does
+        (`too_many_isolated` would, by NR_ISOLATED, and is not modelled).  The guard only keeps real threads of the
+        `free` engine from losing an update, and is never held across a point.
         """
         with self.vm_stat_guard:
             self.vm_stat[name] += delta

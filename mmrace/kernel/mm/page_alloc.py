@@ -44,6 +44,7 @@ def prep_new_page(page: Page) -> None:
     """Make a page from the free list usable: new generation, count 1.  BUG if somebody touched it while it was free.
 
     The kernel stores the count plainly; a named get from 0 is the same, since nobody else may write it at 0.
+    Source: mm/page_alloc.c, v3.3.
     """
     flags = page.flags.load()
     rt.bug_on(flags != 0, "prep_new_page: a free page has flags", page=page, flags=flags)
@@ -55,7 +56,10 @@ def prep_new_page(page: Page) -> None:
 
 
 def free_pages_check(page: Page) -> None:
-    """BUG if a page is freed while somebody still works on it; clears the remaining flags, with a plain store."""
+    """BUG if a page is freed while somebody still works on it; clears the remaining flags, with a plain store.
+
+    Source: mm/page_alloc.c, v3.3.
+    """
     rt.bug_on(mm.page_mapped(page), "free_pages_check: page is mapped", page=page)
     rt.bug_on(page.mapping is not None, "free_pages_check: page has a mapping", page=page)
     rt.bug_on(mm.page_count(page) != 0, "free_pages_check: count is not zero", page=page)
@@ -79,12 +83,15 @@ def free_hot_cold_page(page: Page) -> None:
 
 
 def free_hot_cold_page_list(pages: list[Page]) -> None:
-    """Free a list of pages whose counts are 0."""
+    """Free a list of pages whose counts are 0.  Source: mm/page_alloc.c, v3.3."""
     for page in pages:
         free_hot_cold_page(page)
 
 
 def __free_page(page: Page, ref: str = "new") -> None:
-    """Drop the reference `ref` of a page that is on no LRU; frees it if that was the last."""
+    """Drop the reference `ref` of a page that is on no LRU; frees it if that was the last.
+
+    Source: mm/page_alloc.c, v3.3.
+    """
     if mm.put_page_testzero(page, ref):
         free_hot_cold_page(page)

@@ -65,7 +65,7 @@ class WritebackControl:
 
 
 def account_page_dirtied(page: Page) -> None:
-    """Count a page that became dirty.  Needs tree_lock.  Point: never."""
+    """Count a page that became dirty.  Needs tree_lock.  Point: never.  Source: mm/page-writeback.c, v3.3."""
     page.zone.account("NR_FILE_DIRTY", 1)
 
 
@@ -113,11 +113,11 @@ def clear_page_dirty_for_io(page: Page) -> bool:
     """Take the dirty bit of a page that is about to be written; returns whether it was set.
 
     Needs the page lock.  Leaves the DIRTY tag: ->writepage sets PG_writeback or dirties the page again, and both put
-    the tag right.  Source: mm/page-writeback.c, v3.3.
+    the tag right.  Leaves PG_reclaim too: reclaim set it so that the end of this write rotates the page.
+    Source: mm/page-writeback.c, v3.3.
     """
     mapping = mm.page_mapping(page)
     rt.bug_on(not page_flags.PageLocked(page), "clear_page_dirty_for_io: page is not locked", page=page)
-    page_flags.ClearPageReclaim(page)
     if mapping is None:
         return page_flags.TestClearPageDirty(page)
     if rmap.page_mkclean(page):

@@ -75,7 +75,10 @@ class RadixTreeRoot:
 
 
 def radix_tree_lookup_slot(root: RadixTreeRoot, index: int) -> Slot | None:
-    """Find the slot of `index`; None beyond the end.  Point: never (the path to a slot does not change)."""
+    """Find the slot of `index`; None beyond the end.  Point: never (the path to a slot does not change).
+
+    Source: lib/radix-tree.c, v3.3.
+    """
     slot = root.made.get(index)
     if slot is None and root.nr_slots is None:
         # setdefault: under `free` two tasks may come at once, and both must get the same slot.
@@ -84,22 +87,25 @@ def radix_tree_lookup_slot(root: RadixTreeRoot, index: int) -> Slot | None:
 
 
 def radix_tree_deref_slot(slot: Slot) -> Page | None:
-    """Read what a slot shows.  Needs rcu_read_lock."""
+    """Read what a slot shows.  Needs rcu_read_lock.  Source: include/linux/radix-tree.h, v3.3."""
     return slot.page
 
 
 def radix_tree_deref_slot_protected(slot: Slot) -> Page | None:
-    """Read what a slot shows, with tree_lock held."""
+    """Read what a slot shows, with tree_lock held.  Source: include/linux/radix-tree.h, v3.3."""
     return slot.page
 
 
 def radix_tree_replace_slot(slot: Slot, page: Page) -> None:
-    """Publish another page in a slot in use; tags are untouched.  Needs tree_lock."""
+    """Publish another page in a slot in use; tags are untouched.  Needs tree_lock.
+
+    Source: include/linux/radix-tree.h, v3.3.
+    """
     slot.page = page
 
 
 def radix_tree_insert(root: RadixTreeRoot, index: int, page: Page) -> int:
-    """Fill an empty slot; -EEXIST if it is in use.  Needs tree_lock."""
+    """Fill an empty slot; -EEXIST if it is in use.  Needs tree_lock.  Source: lib/radix-tree.c, v3.3."""
     slot = _slot(root, index)
     if slot.page is not None:
         return -Errno.EEXIST
@@ -108,7 +114,7 @@ def radix_tree_insert(root: RadixTreeRoot, index: int, page: Page) -> int:
 
 
 def radix_tree_delete(root: RadixTreeRoot, index: int) -> Page | None:
-    """Empty a slot and clear its tags; returns what it held.  Needs tree_lock."""
+    """Empty a slot and clear its tags; returns what it held.  Needs tree_lock.  Source: lib/radix-tree.c, v3.3."""
     slot = _slot(root, index)
     page = slot.page
     for tag in PageCacheTag:
@@ -119,27 +125,30 @@ def radix_tree_delete(root: RadixTreeRoot, index: int) -> Page | None:
 
 
 def radix_tree_tag_set(root: RadixTreeRoot, index: int, tag: PageCacheTag) -> None:
-    """Tag a slot.  Needs tree_lock."""
+    """Tag a slot.  Needs tree_lock.  Source: lib/radix-tree.c, v3.3."""
     rt.set_bit(_slot(root, index).tags, tag)
 
 
 def radix_tree_tag_clear(root: RadixTreeRoot, index: int, tag: PageCacheTag) -> None:
-    """Clear a tag of a slot.  Needs tree_lock."""
+    """Clear a tag of a slot.  Needs tree_lock.  Source: lib/radix-tree.c, v3.3."""
     rt.clear_bit(_slot(root, index).tags, tag)
 
 
 def radix_tree_tag_get(root: RadixTreeRoot, index: int, tag: PageCacheTag) -> bool:
-    """Read a tag of a slot."""
+    """Read a tag of a slot.  Source: lib/radix-tree.c, v3.3."""
     return rt.test_bit(_slot(root, index).tags, tag)
 
 
 def radix_tree_tagged(root: RadixTreeRoot, tag: PageCacheTag) -> bool:
-    """Say whether any slot has the tag."""
+    """Say whether any slot has the tag.  Source: lib/radix-tree.c, v3.3."""
     return any(rt.test_bit(slot.tags, tag) for slot in root.slots)
 
 
 def radix_tree_gang_lookup_slot(root: RadixTreeRoot, first: int, max_items: int) -> list[Slot]:
-    """Collect up to `max_items` slots in use from index `first` on.  Needs rcu_read_lock."""
+    """Collect up to `max_items` slots in use from index `first` on.  Needs rcu_read_lock.
+
+    Source: lib/radix-tree.c, v3.3.
+    """
     found: list[Slot] = []
     for slot in root.slots_from(first):
         if slot.page is not None:
@@ -150,7 +159,10 @@ def radix_tree_gang_lookup_slot(root: RadixTreeRoot, first: int, max_items: int)
 
 
 def radix_tree_gang_lookup_tag_slot(root: RadixTreeRoot, first: int, max_items: int, tag: PageCacheTag) -> list[Slot]:
-    """Collect up to `max_items` slots with the tag from index `first` on.  Needs rcu_read_lock."""
+    """Collect up to `max_items` slots with the tag from index `first` on.  Needs rcu_read_lock.
+
+    Source: lib/radix-tree.c, v3.3.
+    """
     found: list[Slot] = []
     for slot in root.slots_from(first):
         if rt.test_bit(slot.tags, tag):
@@ -163,7 +175,10 @@ def radix_tree_gang_lookup_tag_slot(root: RadixTreeRoot, first: int, max_items: 
 def radix_tree_range_tag_if_tagged(
     root: RadixTreeRoot, first: int, last: int, iftag: PageCacheTag, settag: PageCacheTag
 ) -> int:
-    """Give `settag` to the slots first..last that have `iftag`; returns how many.  Needs tree_lock."""
+    """Give `settag` to the slots first..last that have `iftag`; returns how many.  Needs tree_lock.
+
+    Source: lib/radix-tree.c, v3.3.
+    """
     tagged = 0
     for slot in root.slots_from(first):
         if slot.index > last:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags, vmscan
+from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags
 
 if TYPE_CHECKING:
     from mmrace.kernel.mm.mm_types import Page
@@ -21,7 +21,6 @@ MARKS = (
     ("pagevec: full", "a per-CPU pagevec filled up and went to the LRU"),
     ("put: last reference on the LRU", "the last reference went away while the page was on an LRU list"),
     ("rotate: page reclaimed after writeback", "a page marked for reclaim went to the tail when its writeback ended"),
-    ("strip: page lock busy", "pagevec_strip skipped a page whose lock was held"),
 )
 
 
@@ -222,12 +221,12 @@ def activate_page(page: Page) -> None:
     if len(full) >= machine.pagevec_size:
         rt.reached("pagevec: full")
         cpu.activate = ()
-        __pagevec_activate(full)
+        _pagevec_activate(full)
     rt.preempt_enable()
 
 
-def __pagevec_activate(pages: tuple[Page, ...]) -> None:
-    """Move pages from the inactive list to the active one.  Source: mm/swap.c (__activate_page), v3.3."""
+def _pagevec_activate(pages: tuple[Page, ...]) -> None:
+    """Move pages from the inactive list to the active one, as `__activate_page` does with each."""
     if not pages:
         return
     zone = pages[0].zone
@@ -284,7 +283,7 @@ def drain_cpu_pagevecs(machine: Machine) -> None:
     pages = cpu.activate
     if pages:
         cpu.activate = ()
-    __pagevec_activate(pages)
+    _pagevec_activate(pages)
 
 
 def lru_add_drain_all(machine: Machine) -> None:
@@ -297,11 +296,3 @@ def lru_add_drain_all(machine: Machine) -> None:
     works = [rt.spawn(lru_add_drain, machine, cpu=cpu) for cpu in range(machine.ncpus)]
     for work in works:
         rt.join(work)
-
-
-def pagevec_strip(pages: list[Page]) -> int:
-    """Try to strip the buffers off a batch of pages, skipping busy ones; returns how many were stripped.
-
-    Needs a reference to each page.  Source: mm/swap.c, v3.3.
-    """
-    return sum(vmscan.strip_page(page) for page in pages)

@@ -27,9 +27,10 @@ MARKS = (
 
 
 def cancel_dirty_page(page: Page) -> None:
-    """Clear the dirty bit of a page that will not be written, and give its accounting back.  Source: truncate.c, v3.3.
+    """Clear the dirty bit of a page that will not be written, and give its accounting back.
 
     Needs the page lock, or private_lock where buffers are being dropped.
+    Source: truncate.c, v3.3.
     """
     if page_flags.TestClearPageDirty(page):
         rt.reached("dirty: cancelled")

@@ -2,7 +2,9 @@
 
 Invariant: PG_lru is cleared under lru_lock by exactly one isolator, after it took a reference; a page leaves the page
 cache only through the freeze of exactly the references that reclaim accounts for.
-Not modelled: anonymous pages and swap, lumpy reclaim, watermarks, scan balance, memory cgroups.
+Not modelled: anonymous pages and swap, watermarks, scan balance, memory cgroups; `too_many_isolated`, and congested
+device queues.  This is a kernel with CONFIG_COMPACTION: reclaim for an order above 0 is reclaim/compaction, and never
+lumpy reclaim, which took the neighbours of a page along.  Both have the second, synchronous pass.
 Source: mm/vmscan.c, v3.3.
 """
 
@@ -29,8 +31,11 @@ MARKS = (
     ("isolate: page being freed", "a page on the LRU had lost its last reference"),
     ("putback: unevictable", "a page went back to the unevictable list"),
     ("putback: evictable again", "a page became evictable while it was put on the unevictable list"),
+    ("putback: last reference", "the isolation's was the last reference: the page left the LRU again and was freed"),
+    ("strip: page lock busy", "a page's buffers stayed, though there are too many, since its lock was held"),
     ("reclaim: page lock busy", "reclaim skipped a locked page"),
     ("reclaim: under writeback", "reclaim skipped a page under writeback"),
+    ("reclaim: waited for writeback", "the second pass of direct reclaim slept for writeback, with the page locked"),
     ("reclaim: dirty", "reclaim kept a dirty page"),
     ("reclaim: paged out", "reclaim wrote a dirty page"),
     ("reclaim: pageout refused", "a dirty page could not be written by reclaim"),
@@ -60,19 +65,37 @@ ISOLATE_ASYNC_MIGRATE = IsolateMode.ISOLATE_ASYNC_MIGRATE
 
 # How hard reclaim tries: from DEF_PRIORITY down to 0. Source: include/linux/mmzone.h, v3.3.
 DEF_PRIORITY = 12
+# Orders above this one are hard to come by. Source: include/linux/mmzone.h, v3.3.
+PAGE_ALLOC_COSTLY_ORDER = 3
+
+
+class ReclaimMode(IntFlag):
+    """Whether a reclaim is after one page or many, and whether it waits.  Source: mm/vmscan.c, v3.3."""
+
+    RECLAIM_MODE_SINGLE = 1
+    RECLAIM_MODE_ASYNC = 2
+    RECLAIM_MODE_SYNC = 4
+    RECLAIM_MODE_COMPACTION = 16
+
+
+_SINGLE = ReclaimMode.RECLAIM_MODE_SINGLE | ReclaimMode.RECLAIM_MODE_ASYNC
 
 
 @dataclass(slots=True)
 class ScanControl:
     """What one reclaim may do, and how far it got.  Belongs to one task.  Source: mm/vmscan.c, v3.3.
 
-    may_enter_fs stands for the GFP mask (__GFP_FS).  buffer_heads_over_limit makes active pages lose their buffers.
+    order: of the allocation that it works for.  may_writepage, may_unmap: off for zone_reclaim, and the first in laptop
+    mode.  may_enter_fs stands for the GFP mask (__GFP_FS), buffer_heads_over_limit for the kernel's global.
     """
 
+    order: int = 0
     priority: int = DEF_PRIORITY
-    may_writepage: bool = False
+    may_writepage: bool = True
+    may_unmap: bool = True
     may_enter_fs: bool = True
     buffer_heads_over_limit: bool = False
+    reclaim_mode: ReclaimMode = _SINGLE
     nr_scanned: int = 0
     nr_reclaimed: int = 0
 
@@ -285,20 +308,36 @@ def __remove_mapping(mapping: AddressSpace, page: Page) -> bool:
 # -- a list of pages ---------------------------------------------------------------------------------------------
 
 
-class PageFate(IntEnum):
-    """What `shrink_page` made of a page: the labels of shrink_page_list."""
+def set_reclaim_mode(sc: ScanControl, sync: bool) -> None:
+    """Say whether this pass is for one page, or for a large order and then may wait.  Source: mm/vmscan.c, v3.3."""
+    if sc.order > PAGE_ALLOC_COSTLY_ORDER or (sc.order and sc.priority < DEF_PRIORITY - 2):
+        waits = ReclaimMode.RECLAIM_MODE_SYNC if sync else ReclaimMode.RECLAIM_MODE_ASYNC
+        sc.reclaim_mode = ReclaimMode.RECLAIM_MODE_COMPACTION | waits
+    else:
+        sc.reclaim_mode = _SINGLE
 
-    FREED = 0
+
+def reset_reclaim_mode(sc: ScanControl) -> None:
+    """Give up on a large order: a page stays that no waiting will free.  Source: mm/vmscan.c, v3.3."""
+    sc.reclaim_mode = _SINGLE
+
+
+class _Fate(IntEnum):
+    """What `_shrink_page` made of a page: the labels of shrink_page_list."""
+
+    FREE_IT = 0
     GONE = 1
-    KEEP = 2
-    KEEP_LOCKED = 3
-    ACTIVATE_LOCKED = 4
-    CULL_MLOCKED = 5
+    KEEP_LUMPY = 2
+    KEEP = 3
+    KEEP_LOCKED = 4
+    ACTIVATE_LOCKED = 5
+    CULL_MLOCKED = 6
 
 
 def shrink_page_list(page_list: list[Page], sc: ScanControl) -> list[Page]:
     """Try to free isolated pages; returns those that stay, for the caller to put back.  Adds to sc.nr_reclaimed.
 
+    A page that stays for another reason than its writeback ends the wait for a large order: sc.reclaim_mode.
     Source: mm/vmscan.c, v3.3.
     """
     free_pages: list[Page] = []
@@ -307,24 +346,26 @@ def shrink_page_list(page_list: list[Page], sc: ScanControl) -> list[Page]:
         rt.cond_resched()
         if not filemap.trylock_page(page):
             rt.reached("reclaim: page lock busy")
-            fate, reason = PageFate.KEEP, "page-lock"
+            fate, reason = _Fate.KEEP, "page-lock"
         else:
-            fate, reason = shrink_page(page, sc)
-        rt.note("reclaim", page, "freed" if fate <= PageFate.GONE else "kept", reason)
-        if fate <= PageFate.GONE:
+            fate, reason = _shrink_page(page, sc)
+        rt.note("reclaim", page, "freed" if fate <= _Fate.GONE else "kept", reason)
+        if fate <= _Fate.GONE:
             rt.reached("reclaim: freed")
             sc.nr_reclaimed += 1
-            if fate == PageFate.FREED:
+            if fate == _Fate.FREE_IT:
                 free_pages.append(page)
             continue
-        if fate == PageFate.CULL_MLOCKED:
+        if fate != _Fate.KEEP_LUMPY:
+            reset_reclaim_mode(sc)
+        if fate == _Fate.CULL_MLOCKED:
             filemap.unlock_page(page)
             putback_lru_page(page)
             continue
-        if fate == PageFate.ACTIVATE_LOCKED:
+        if fate == _Fate.ACTIVATE_LOCKED:
             rt.bug_on(page_flags.PageActive(page), "shrink_page_list: page is active", page=page)
             page_flags.SetPageActive(page)
-        if fate != PageFate.KEEP:
+        if fate >= _Fate.KEEP_LOCKED:
             filemap.unlock_page(page)
         ret_pages.insert(0, page)
         rt.bug_on(page_flags.PageLRU(page), "shrink_page_list: isolated page is on the LRU", page=page)
@@ -332,106 +373,151 @@ def shrink_page_list(page_list: list[Page], sc: ScanControl) -> list[Page]:
     return ret_pages
 
 
-def shrink_page(page: Page, sc: ScanControl) -> tuple[PageFate, str]:
+def _shrink_page(page: Page, sc: ScanControl) -> tuple[_Fate, str]:
     """Reclaim one locked, isolated page as far as it goes: the body of shrink_page_list.  Returns (fate, reason).
 
-    FREED: count 0 and unlocked, the caller frees it; GONE: freed by somebody else; KEEP: not locked any more.
-    Source: mm/vmscan.c, v3.3.
+    FREE_IT: count 0 and unlocked, the caller frees it; GONE: freed by somebody else; KEEP, KEEP_LUMPY: not locked any
+    more.  Sleeps for writeback in the synchronous pass, with the page locked.
     """
     rt.bug_on(page_flags.PageActive(page), "shrink_page_list: isolated page is active", page=page)
     sc.nr_scanned += 1
     if not page_evictable(page):
-        return PageFate.CULL_MLOCKED, "unevictable"
+        return _Fate.CULL_MLOCKED, "unevictable"
+    if not sc.may_unmap and mm.page_mapped(page):
+        return _Fate.KEEP_LOCKED, "mapped"
     if page_flags.PageWriteback(page):
-        rt.reached("reclaim: under writeback")
-        filemap.unlock_page(page)
-        return PageFate.KEEP, "writeback"
+        if not (sc.reclaim_mode & ReclaimMode.RECLAIM_MODE_SYNC and sc.may_enter_fs):
+            rt.reached("reclaim: under writeback")
+            filemap.unlock_page(page)
+            return _Fate.KEEP_LUMPY, "writeback"
+        rt.reached("reclaim: waited for writeback")
+        filemap.wait_on_page_writeback(page)
     referenced = page_flags.TestClearPageReferenced(page)
     mapping = mm.page_mapping(page)
     mapped = mm.page_mapped(page) and mapping is not None
     if mapped and rmap.try_to_unmap(page) != rmap.SwapResult.SWAP_SUCCESS:
-        return PageFate.KEEP_LOCKED, "mapped"
+        return _Fate.KEEP_LOCKED, "mapped"
     if page_flags.PageDirty(page):
-        fate = shrink_dirty_page(page, mapping, referenced, sc)
+        fate = _shrink_dirty_page(page, mapping, referenced, sc)
         if fate is not None:
             return fate, "dirty"
         mapping = mm.page_mapping(page)
-    return shrink_clean_page(page, mapping)
+    return _shrink_clean_page(page, mapping)
 
 
-def shrink_dirty_page(page: Page, mapping: AddressSpace | None, referenced: bool, sc: ScanControl) -> PageFate | None:
-    """Write a dirty page if this reclaimer may; None: it is clean now and locked.  Source: mm/vmscan.c, v3.3."""
+def _shrink_dirty_page(page: Page, mapping: AddressSpace | None, referenced: bool, sc: ScanControl) -> _Fate | None:
+    """Write a dirty page if this reclaimer may; None: it is clean now and locked."""
     kswapd = bool(rt.current().pf & mmzone.PF_KSWAPD)
     if swap.page_is_file_cache(page) and (not kswapd or sc.priority >= DEF_PRIORITY - 2):
         # Only kswapd under pressure writes; the flusher is to find it, and its completion to rotate it.
         rt.reached("reclaim: dirty")
         page_flags.SetPageReclaim(page)
-        return PageFate.KEEP_LOCKED
+        return _Fate.KEEP_LOCKED
     if referenced or not sc.may_enter_fs or not sc.may_writepage:
-        return PageFate.KEEP_LOCKED
+        return _Fate.KEEP_LOCKED
     match pageout(page, mapping):
         case Pageout.PAGE_KEEP:
             rt.reached("reclaim: pageout refused")
-            return PageFate.KEEP_LOCKED
+            return _Fate.KEEP_LOCKED
         case Pageout.PAGE_ACTIVATE:
             rt.reached("reclaim: pageout refused")
-            return PageFate.ACTIVATE_LOCKED
+            return _Fate.ACTIVATE_LOCKED
         case Pageout.PAGE_SUCCESS:
-            if page_flags.PageWriteback(page) or page_flags.PageDirty(page):
-                return PageFate.KEEP
+            if page_flags.PageWriteback(page):
+                return _Fate.KEEP_LUMPY
+            if page_flags.PageDirty(page):
+                return _Fate.KEEP
             # A synchronous write: the page may be clean and free by now, but is not ours.
             if not filemap.trylock_page(page):
                 rt.reached("reclaim: page lock busy")
-                return PageFate.KEEP
+                return _Fate.KEEP
             if page_flags.PageDirty(page) or page_flags.PageWriteback(page):
-                return PageFate.KEEP_LOCKED
+                return _Fate.KEEP_LOCKED
     return None
 
 
-def shrink_clean_page(page: Page, mapping: AddressSpace | None) -> tuple[PageFate, str]:
-    """Strip a clean, locked page and remove it from the cache.  Source: mm/vmscan.c, v3.3."""
+def _shrink_clean_page(page: Page, mapping: AddressSpace | None) -> tuple[_Fate, str]:
+    """Strip a clean, locked page and remove it from the cache."""
     if page_flags.page_has_private(page):
         if not filemap.try_to_release_page(page):
             rt.reached("reclaim: releasepage failed")
-            return PageFate.ACTIVATE_LOCKED, "releasepage"
+            return _Fate.ACTIVATE_LOCKED, "releasepage"
         if mapping is None and mm.page_count(page) == 1:
             filemap.unlock_page(page)
             if mm.put_page_testzero(page, "isolation"):
-                return PageFate.FREED, "orphan"
+                return _Fate.FREE_IT, "orphan"
             # Somebody looked at the page for a moment: that put frees it.
             rt.reached("reclaim: freed by another")
-            return PageFate.GONE, "orphan"
+            return _Fate.GONE, "orphan"
     if mapping is None or not __remove_mapping(mapping, page):
-        return PageFate.KEEP_LOCKED, "refcount"
+        return _Fate.KEEP_LOCKED, "refcount"
     # Nobody can sleep on its lock: that would take a reference, and there is none.
     filemap.__clear_page_locked(page)
-    return PageFate.FREED, "clean"
+    return _Fate.FREE_IT, "clean"
 
 
 # -- the lists of a zone -----------------------------------------------------------------------------------------
 
 
+def should_reclaim_stall(nr_taken: int, nr_freed: int, sc: ScanControl) -> bool:
+    """Say whether direct reclaim for a large order should go over its pages again and wait.
+
+    Source: mm/vmscan.c, v3.3.
+    """
+    if rt.current().pf & mmzone.PF_KSWAPD or sc.reclaim_mode & ReclaimMode.RECLAIM_MODE_SINGLE:
+        return False
+    if nr_freed == nr_taken:
+        return False
+    return sc.priority <= (DEF_PRIORITY if sc.order > PAGE_ALLOC_COSTLY_ORDER else DEF_PRIORITY // 3)
+
+
+def _isolate_mode_of(sc: ScanControl) -> IsolateMode:
+    """Return what kind of page this reclaim can do anything with."""
+    mode = IsolateMode(0)
+    if not sc.may_unmap:
+        mode |= ISOLATE_UNMAPPED
+    if not sc.may_writepage:
+        mode |= ISOLATE_CLEAN
+    return mode
+
+
 def shrink_inactive_list(machine: Machine, nr_to_scan: int, sc: ScanControl) -> int:
-    """Reclaim from the tail of the inactive list; returns how many pages were freed.  Source: mm/vmscan.c, v3.3."""
+    """Reclaim from the tail of the inactive list; returns how many pages were freed.
+
+    Sleeps; for a large order for writeback too, with the page locked.  Source: mm/vmscan.c, v3.3.
+    """
     zone = machine.zone
+    set_reclaim_mode(sc, False)
     swap.lru_add_drain(machine)
     rt.spin_lock_irq(zone.lru_lock)
-    page_list = isolate_lru_pages(zone, mmzone.LRU_INACTIVE_FILE, nr_to_scan, ISOLATE_INACTIVE)
+    isolate_mode = ISOLATE_INACTIVE | _isolate_mode_of(sc)
+    page_list = isolate_lru_pages(zone, mmzone.LRU_INACTIVE_FILE, nr_to_scan, isolate_mode)
     rt.spin_unlock_irq(zone.lru_lock)
-    if not page_list:
+    nr_taken = len(page_list)
+    if not nr_taken:
         return 0
     before = sc.nr_reclaimed
     page_list.reverse()
-    putback_inactive_pages(zone, shrink_page_list(page_list, sc))
-    zone.account("NR_ISOLATED", -len(page_list))
+    page_list = shrink_page_list(page_list, sc)
+    if should_reclaim_stall(nr_taken, sc.nr_reclaimed - before, sc):
+        set_reclaim_mode(sc, True)
+        page_list = shrink_page_list(page_list, sc)
+    rt.spin_lock_irq(zone.lru_lock)
+    pages_to_free = putback_inactive_pages(zone, page_list)
+    zone.account("NR_ISOLATED", -nr_taken)
+    rt.spin_unlock_irq(zone.lru_lock)
+    page_alloc.free_hot_cold_page_list(pages_to_free)
     return sc.nr_reclaimed - before
 
 
-def putback_inactive_pages(zone: Zone, page_list: list[Page]) -> None:
-    """Put what reclaim kept straight back on the lists and drop "isolation".  Source: mm/vmscan.c, v3.3."""
-    back: list[Page] = []
-    rt.spin_lock_irq(zone.lru_lock)
-    for page in page_list:
+def putback_inactive_pages(zone: Zone, page_list: list[Page]) -> list[Page]:
+    """Put what reclaim kept straight back on the lists and drop "isolation"; returns the pages to free.
+
+    Needs lru_lock, and drops it for an unevictable page.  The put comes under that lock, right after PG_lru: nobody
+    isolates a page that reclaim still holds.  Source: mm/vmscan.c, v3.3.
+    """
+    pages_to_free: list[Page] = []
+    for page in reversed(page_list):
         rt.bug_on(page_flags.PageLRU(page), "putback_inactive_pages: page is on the LRU", page=page)
         if not page_evictable(page):
             rt.spin_unlock_irq(zone.lru_lock)
@@ -439,52 +525,77 @@ def putback_inactive_pages(zone: Zone, page_list: list[Page]) -> None:
             rt.spin_lock_irq(zone.lru_lock)
             continue
         page_flags.SetPageLRU(page)
-        swap.add_page_to_lru_list(zone, page, swap.page_lru(page))
-        back.append(page)
-    rt.spin_unlock_irq(zone.lru_lock)
-    swap.release_pages(back, "isolation")
+        lru = swap.page_lru(page)
+        swap.add_page_to_lru_list(zone, page, lru)
+        _put_isolated(zone, page, lru, pages_to_free)
+    return pages_to_free
+
+
+def _put_isolated(zone: Zone, page: Page, lru: LruList, pages_to_free: list[Page]) -> None:
+    """Drop "isolation" of a page just put on a list; take it off again if that was the last.  Needs lru_lock."""
+    if mm.put_page_testzero(page, "isolation"):
+        rt.reached("putback: last reference")
+        page_flags.ClearPageLRU(page)
+        page_flags.ClearPageActive(page)
+        swap.del_page_from_lru_list(zone, page, lru)
+        pages_to_free.append(page)
+
+
+def move_active_pages_to_lru(
+    zone: Zone, pages: list[Page], lru: LruList, buffer_heads_over_limit: bool = False
+) -> list[Page]:
+    """Put aged pages on a list and drop "isolation"; returns the pages to free.
+
+    Needs lru_lock, and drops it to strip the pages of their buffers if the machine has too many of those.
+    Source: mm/vmscan.c, v3.3.
+    """
+    if buffer_heads_over_limit:
+        rt.spin_unlock_irq(zone.lru_lock)
+        for page in pages:
+            _strip_page(page)
+        rt.spin_lock_irq(zone.lru_lock)
+    pages_to_free: list[Page] = []
+    for page in pages:
+        rt.bug_on(page_flags.PageLRU(page), "move_active_pages_to_lru: isolated page is on the LRU", page=page)
+        page_flags.SetPageLRU(page)
+        swap.add_page_to_lru_list(zone, page, lru)
+        _put_isolated(zone, page, lru, pages_to_free)
+    return pages_to_free
+
+
+def _strip_page(page: Page) -> None:
+    """Try to strip an isolated page of its private data, if its lock is free."""
+    if not page_flags.page_has_private(page):
+        return
+    if not filemap.trylock_page(page):
+        rt.reached("strip: page lock busy")
+        return
+    if page_flags.page_has_private(page):
+        filemap.try_to_release_page(page)
+    filemap.unlock_page(page)
 
 
 def shrink_active_list(machine: Machine, nr_to_scan: int, sc: ScanControl) -> None:
-    """Move pages from the tail of the active list to the inactive one, stripping them if there are too many buffers.
+    """Move pages from the tail of the active list to the inactive one.
 
-    Source: mm/vmscan.c, v3.3.
+    No page stays active: that is for the code of programs, mapped.  Source: mm/vmscan.c, v3.3.
     """
     zone = machine.zone
     swap.lru_add_drain(machine)
     rt.spin_lock_irq(zone.lru_lock)
-    page_list = isolate_lru_pages(zone, mmzone.LRU_ACTIVE_FILE, nr_to_scan, ISOLATE_ACTIVE)
+    isolate_mode = ISOLATE_ACTIVE | _isolate_mode_of(sc)
+    page_list = isolate_lru_pages(zone, mmzone.LRU_ACTIVE_FILE, nr_to_scan, isolate_mode)
     rt.spin_unlock_irq(zone.lru_lock)
-    inactive: list[Page] = []
+    l_inactive: list[Page] = []
     for page in page_list:
         rt.cond_resched()
         if not page_evictable(page):
             putback_lru_page(page)
             continue
-        if sc.buffer_heads_over_limit:
-            strip_page(page)
         page_flags.ClearPageActive(page)
-        inactive.append(page)
+        l_inactive.append(page)
     rt.spin_lock_irq(zone.lru_lock)
+    pages_to_free = move_active_pages_to_lru(zone, l_inactive, mmzone.LRU_INACTIVE_FILE, sc.buffer_heads_over_limit)
     zone.account("NR_ISOLATED", -len(page_list))
-    for page in inactive:
-        rt.bug_on(page_flags.PageLRU(page), "shrink_active_list: isolated page is on the LRU", page=page)
-        page_flags.SetPageLRU(page)
-        swap.add_page_to_lru_list(zone, page, mmzone.LRU_INACTIVE_FILE)
     rt.spin_unlock_irq(zone.lru_lock)
-    swap.release_pages(inactive, "isolation")
-
-
-def strip_page(page: Page) -> bool:
-    """Try to strip a page of its private data if its lock is free; returns whether it was stripped.
-
-    What pagevec_strip and shrink_active_list share.  Needs a reference.  Source: mm/swap.c, mm/vmscan.c, v3.3.
-    """
-    if not page_flags.page_has_private(page):
-        return False
-    if not filemap.trylock_page(page):
-        rt.reached("strip: page lock busy")
-        return False
-    stripped = page_flags.page_has_private(page) and filemap.try_to_release_page(page)
-    filemap.unlock_page(page)
-    return stripped
+    page_alloc.free_hot_cold_page_list(pages_to_free)

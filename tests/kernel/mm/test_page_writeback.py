@@ -11,6 +11,7 @@ from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.fs.fs import InodeState
 from mmrace.kernel.mm import filemap, page_flags, page_writeback, swap
 from mmrace.kernel.mm.page_writeback import WB_SYNC_ALL, WB_SYNC_NONE, WritebackControl
+from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from tests.kernel.mm.bench import Bench, assert_idle, assert_memory, marked, run, until
 
 DATA = [11, 12, 13, 14]
@@ -154,3 +155,16 @@ def test_partly_uptodate_page_writes_only_its_dirty_block() -> None:
         assert_idle(bench)
 
     run(body)
+
+
+def test_the_state_of_an_inode_is_a_plain_word_that_changes_under_i_lock() -> None:
+    def body(bench: Bench) -> None:
+        bench.write(0, DATA)
+        assert fs_writeback.writeback_single_inode(bench.inode, WritebackControl(sync_mode=WB_SYNC_ALL)) == 0
+
+    outcome = run(body)
+    word = outcome.bench.inode.i_state.code >> SHIFT
+    i_lock = outcome.bench.inode.i_lock.code >> SHIFT
+    kinds = [op & KIND_MASK for _, op, *_ in outcome.gate.events if op >= 0 and op >> SHIFT in (word, i_lock)]
+    look, change = [Kind.LOAD], [Kind.ACQUIRE, Kind.LOAD, Kind.STORE, Kind.RELEASE]
+    assert kinds == [*look, *change, *change]

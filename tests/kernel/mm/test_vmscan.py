@@ -9,7 +9,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
-from mmrace.kernel.mm import filemap, mmzone, page_flags, page_writeback, swap, truncate, vmscan
+from mmrace.kernel.mm import filemap, mmzone, page_alloc, page_flags, page_writeback, swap, truncate, vmscan
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.vmscan import (
     ISOLATE_ACTIVE,
@@ -19,7 +19,7 @@ from mmrace.kernel.mm.vmscan import (
     IsolateMode,
     ScanControl,
 )
-from tests.kernel.mm.bench import NO_MIGRATEPAGE, Bench, Outcome, assert_idle, assert_memory, run, until
+from tests.kernel.mm.bench import NO_MIGRATEPAGE, Bench, Outcome, assert_idle, assert_memory, marked, run, until
 
 DATA = [11, 12, 13, 14]
 BOTH = ISOLATE_ACTIVE | ISOLATE_INACTIVE
@@ -115,8 +115,7 @@ def test_dirty_page_is_left_to_the_flusher_and_rotated_when_written() -> None:
         assert page.flags.peek(page_flags.PG_reclaim)
         filemap.lock_page(page)
         page_writeback.clear_page_dirty_for_io(page)
-        assert not page.flags.peek(page_flags.PG_reclaim)  # whoever writes it says anew what for
-        page_flags.SetPageReclaim(page)
+        assert page.flags.peek(page_flags.PG_reclaim)  # it is for the end of this very write
         page_writeback.set_page_writeback(page)
         filemap.unlock_page(page)
         assert rt.peek(bench.zone, "inactive_list")[0] is page
@@ -262,15 +261,145 @@ def test_active_page_ages_and_can_lose_its_buffers() -> None:
     run(body)
 
 
-def test_pagevec_strip_skips_a_locked_page() -> None:
+def test_ageing_does_not_strip_a_locked_page_of_its_buffers() -> None:
+    def body(bench: Bench) -> None:
+        pages = [bench.fill(0, DATA), bench.fill(1, DATA)]
+        for page in pages:
+            swap.activate_page(page)
+        swap.lru_add_drain_all(bench.machine)
+        filemap.lock_page(pages[0])
+        vmscan.shrink_active_list(bench.machine, 4, ScanControl(buffer_heads_over_limit=True))
+        filemap.unlock_page(pages[0])
+        assert [page.flags.peek(page_flags.PG_private) for page in pages] == [True, False]
+        assert all(page in rt.peek(bench.zone, "inactive_list") for page in pages)
+        assert_memory(bench)
+
+    assert run(body).marks["strip: page lock busy"] == 1
+
+
+def last_reference(bench: Bench, page: Page) -> None:
+    """Leave the isolator alone with a page that was in the cache, as truncation does."""
+    assert bench.page() is page
+    truncate.truncate_inode_pages(bench.mapping, 0)
+    assert page._count.value == 1
+
+
+@pytest.mark.parametrize("active", [False, True])
+def test_a_page_that_only_reclaim_still_holds_is_freed_where_it_is_put_back(active: bool) -> None:
+    def body(bench: Bench) -> None:
+        page = bench.fill(0, DATA)
+        assert bench.isolate(page) == 0
+        last_reference(bench, page)
+        rt.spin_lock_irq(bench.zone.lru_lock)
+        if active:
+            freed = vmscan.move_active_pages_to_lru(bench.zone, [page], mmzone.LRU_INACTIVE_FILE)
+        else:
+            freed = vmscan.putback_inactive_pages(bench.zone, [page])
+        assert freed == [page] and page._count.value == 0 and rt.peek(bench.zone, "inactive_list") == ()
+        rt.spin_unlock_irq(bench.zone.lru_lock)
+        page_alloc.free_hot_cold_page_list(freed)
+        bench.zone.account("NR_ISOLATED", -1)
+        assert_memory(bench)
+
+    assert run(body).marks["putback: last reference"] == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("active", [False, True])
+def test_a_page_that_is_put_back_is_on_the_list_without_the_reclaimer_s_reference(active: bool, seed: int) -> None:
+    """Whoever looks under lru_lock finds only the slot's reference and the buffers': the put is under that lock too."""
+
+    def looker(bench: Bench, seen: list[int]) -> None:
+        for _ in range(30):
+            rt.spin_lock_irq(bench.zone.lru_lock)
+            seen.extend(page._count.value for page in rt.peek(bench.zone, "inactive_list"))
+            rt.spin_unlock_irq(bench.zone.lru_lock)
+
+    def body(bench: Bench) -> None:
+        page, seen = bench.fill(0, DATA), list[int]()
+        filemap.lock_page(page)
+        if active:
+            swap.activate_page(page)
+            swap.lru_add_drain_all(bench.machine)
+        rt.spawn(looker, bench, seen, name="looker", cpu=1)
+        for _ in range(1 if active else 6):
+            if active:
+                vmscan.shrink_active_list(bench.machine, 1, ScanControl())
+            else:
+                shrink(bench)
+        rt.join_others()
+        filemap.unlock_page(page)
+        assert set(seen) == {2}
+
+    run(body, seed=seed)
+
+
+@pytest.mark.parametrize("order", [0, 9])
+def test_direct_reclaim_for_a_large_order_waits_for_writeback_with_the_page_locked(order: int) -> None:
+    def body(bench: Bench) -> None:
+        page = bench.fill(0, DATA)
+        filemap.lock_page(page)
+        page_writeback.set_page_writeback(page)
+        filemap.unlock_page(page)
+
+        def end_it() -> None:
+            until(lambda: marked("reclaim: waited for writeback" if order else "reclaim: under writeback"))
+            assert page.flags.peek(page_flags.PG_locked) == bool(order)
+            in_irq(filemap.end_page_writeback, page)
+
+        rt.spawn(end_it, name="device", cpu=None)
+        assert shrink(bench, order=order) == bool(order)
+        rt.join_others()
+        assert_memory(bench)
+
+    waited = [("freed", "clean")] if order else []
+    assert fates(run(body)) == [("kept", "writeback"), *waited]
+
+
+def test_a_page_that_no_waiting_frees_ends_the_wait_for_a_large_order() -> None:
     def body(bench: Bench) -> None:
         pages = [bench.fill(0, DATA), bench.fill(1, DATA)]
         filemap.lock_page(pages[0])
-        assert swap.pagevec_strip(pages) == 1
+        page_writeback.set_page_writeback(pages[0])
         filemap.unlock_page(pages[0])
-        assert [page.flags.peek(page_flags.PG_private) for page in pages] == [True, False]
+        filemap.lock_page(pages[1])
+        assert shrink(bench, order=9) == 0
+        filemap.unlock_page(pages[1])
+        filemap.end_page_writeback(pages[0])
+        assert_memory(bench)
 
-    assert run(body).marks["strip: page lock busy"] == 1
+    assert sorted(fates(run(body))) == [("kept", "page-lock"), ("kept", "writeback")]
+
+
+def test_kswapd_never_waits_for_writeback() -> None:
+    def body(bench: Bench) -> None:
+        page = bench.fill(0, DATA)
+        filemap.lock_page(page)
+        page_writeback.set_page_writeback(page)
+        filemap.unlock_page(page)
+        rt.current().pf |= mmzone.PF_KSWAPD
+        assert shrink(bench, order=9, priority=0) == 0
+        filemap.end_page_writeback(page)
+
+    assert fates(run(body)) == [("kept", "writeback")]
+
+
+@pytest.mark.parametrize("active", [False, True])
+def test_reclaim_that_may_not_write_takes_clean_pages_only(active: bool) -> None:
+    def body(bench: Bench) -> None:
+        page = bench.fill(0, DATA)
+        bench.dirty(0, DATA)
+        if active:
+            swap.activate_page(page)
+            swap.lru_add_drain_all(bench.machine)
+            vmscan.shrink_active_list(bench.machine, 4, ScanControl(may_writepage=False))
+            assert rt.peek(bench.zone, "active_list") == (page,)
+        else:
+            assert shrink(bench, may_writepage=False) == 0
+        assert not page.flags.peek(page_flags.PG_reclaim)
+
+    outcome = run(body)
+    assert fates(outcome) == [] and outcome.marks["isolate: dirty"] == 1
 
 
 def test_full_pagevec_flushes_itself() -> None:
