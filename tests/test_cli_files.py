@@ -41,6 +41,22 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 # -- written --------------------------------------------------------------------------------------------------------
 
 
+def test_a_record_is_written_up_to_the_size_that_is_read(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*RUN, "x") == EXIT_PASS
+    size = Path("x").stat().st_size
+    monkeypatch.setattr(record_file, "BYTES_MAX", size)
+    assert command(*RUN, "y") == EXIT_PASS and Record.read("y").events
+    monkeypatch.setattr(record_file, "BYTES_MAX", size - 1)
+    capsys.readouterr()
+    assert command(*RUN, "z") == EXIT_USAGE
+    said = capsys.readouterr()
+    assert "would not be read again" in said.err and "record: z" not in said.out
+    assert "commits" in said.out and said.out.endswith("PASS\n"), "what the run showed is told all the same"
+    assert not Path("z").exists() and sorted(os.listdir()) == ["x", "y"]
+
+
 def test_record_writes_a_device_in_place(command: Command) -> None:
     node = device(Path("node"), NULL)
     assert command(*RUN, "node") == EXIT_PASS

@@ -70,8 +70,10 @@ def test_a_campaign_over_it_passes_beside_a_scenario(mmrace: Command, capsys: Ca
 
 
 def test_nothing_to_interleave_is_unknown(mmrace: Command, capsys: Captured) -> None:
-    assert mmrace("explore", "good.py:main", "--param", "tasks=1", "--exhaustive", "--quiet") == 5
-    assert "no run had two tasks that could go on" in capsys.readouterr().out
+    for words in (("run",), ("stress", "--runs", "3", "--jobs", "1"), ("explore", "--exhaustive", "--quiet")):
+        assert mmrace(*words, "good.py:main", "--param", "tasks=1") == 5
+        out = capsys.readouterr().out
+        assert out.count("no interleaving was exercised") == 1 and "try: spawn two tasks" in out
 
 
 # -- a wrong one
@@ -243,6 +245,44 @@ def test_a_module_in_the_current_folder_is_found_as_the_console_script_finds_it(
 
 
 # -- what goes wrong in a run
+
+
+INTERRUPTING = f"""{HEAD}
+def worker(box, kind):
+    box.x += 1
+    raise kind
+
+def main(exits: int = 0) -> None:
+    box = Box("box")
+    for _ in range(2):
+        rt.spawn(worker, box, SystemExit(0) if exits else KeyboardInterrupt())
+    rt.join_others()
+"""
+"""BUGGY: tasks that wish the whole process an end."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exits", [0, 1])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "run",
+        "run --engine fiber",
+        "run --engine gate",
+        "stress --runs 4 --jobs 1",
+        "explore --schedules 4 --jobs 1",
+        "explore --exhaustive",
+    ],
+)
+def test_a_program_that_interrupts_or_exits_is_what_is_wrong(
+    mmrace: Command, tmp_path: Path, capsys: Captured, how: str, exits: int
+) -> None:
+    write(tmp_path / "rude.py", INTERRUPTING)
+    assert mmrace(*how.split(), "rude.py:main", "--param", f"exits={exits}") == 1
+    captured = capsys.readouterr()
+    assert f"{'SystemExit' if exits else 'KeyboardInterrupt'}: " in captured.out
+    assert captured.out.splitlines()[-1].startswith("FAIL")
+    assert "interrupted" not in captured.out + captured.err and "mmrace bug" not in captured.out
 
 
 BLOCKED = f"""{HEAD}

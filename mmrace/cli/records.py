@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +19,11 @@ from mmrace.runtime.selection import LAST, Selection
 from mmrace.search.pool import cores
 
 LOADS = "A Python file that the run was made of and that is not where it was, or one that adds a judge or a strategy."
+
+BELOW = (".", "findings", ".mmrace/findings")
+"""Where the findings of a folder may be."""
+BELOW_MAX = 3  # of them that are named
+SUMMARY = "summary.txt"  # for the eye
 
 
 @click.command()
@@ -60,10 +66,14 @@ def _file(record: str) -> str:
         return record
     file = os.path.join(record, RECORD)
     if not os.path.isfile(file):
+        below = [str(path.parent) for where in BELOW for path in Path(record).glob(f"{where}/*/{RECORD}")]
+        try_ = f"one of the findings below it: {', '.join(below[:BELOW_MAX])}" if below else "a record's own file"
+        if os.path.isfile(os.path.join(record, SUMMARY)):
+            try_ = f"{SUMMARY} in it: its worker died, or the record was too large to be kept"
         raise UsageError(
             expected="a record, or the folder of a finding that has one",
             got=f"{record}, which has no {RECORD}",
             where="RECORD",
-            try_="summary.txt in the folder of a finding, if it is one: its worker died",
+            try_=try_,
         )
     return file

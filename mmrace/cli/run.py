@@ -47,11 +47,17 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     if spec.engine != "free":
         check_promoted(installed.MAKERS.program(spec), spec.promote)
     result = installed.run_one(spec, record_file is not None)
+    unwritten: UsageError | None = None
     if record_file is not None and result.record is not None:
         record = with_sites(result, installed.MAKERS)
-        with _writing():
-            record.write(record_file)
+        try:
+            with _writing():
+                record.write(record_file)
+        except UsageError as error:  # what the run showed is told all the same
+            unwritten, record_file = error, None
     single.show_run(result, terminal.console(), record=record_file or "")
+    if unwritten is not None:
+        raise unwritten
     sys.exit(EXIT_OF[result.verdict])
 
 

@@ -13,6 +13,7 @@ from mmrace.report.finding import SCENARIO, commands_of, known_text, program_tex
 from mmrace.report.numbers import count, duration
 from mmrace.report.single import followed_lines
 from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, interrupted, say, say_lost
+from mmrace.search.explore.promotion import LOOK
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit
 
@@ -26,7 +27,7 @@ def line(result: Exploration) -> str:
         parts.append(f"unseen: the next schedule is new with a chance of {result.classes.unseen_mass():.2f}")
     elif result.covered.blocked:
         parts.append(f"{count(result.covered.blocked)} abandoned")
-    unknown = result.tally.verdicts["UNKNOWN"]
+    unknown = result.tally.unjudged
     if unknown:
         parts.append(f"{count(unknown)} could not be judged")
     parts.append(f"{count(len(result.hits))} findings")
@@ -95,7 +96,10 @@ def _classes(result: Exploration, console: Console) -> None:
     unseen = f"unseen: the next schedule shows a new class with a chance of about {classes.unseen_mass():.3f}"
     say(console, f"{unseen}; at least some {count(classes.total_estimate())} classes in all")
     if len(result.by_strategy) > 1:
-        parts = [f"{name} {count(new)} of {count(runs)}" for name, (runs, new) in sorted(result.by_strategy.items())]
+        parts = [
+            f"{name} {count(new)} of {count(runs)}" + (" (looks)" if name == LOOK and runs == result.looks else "")
+            for name, (runs, new) in sorted(result.by_strategy.items())
+        ]
         say(console, f"first to meet a class, of its schedules: {', '.join(parts)}")
 
 

@@ -1,7 +1,7 @@
 """Ask a program's judges, and those of loaded files, for their verdict on a record, and put it there.
 
-Invariant: a run that was cut at its bound is never PASS, nor is one that played nobody, or followed nothing of the
-schedule that it was given; and a run that crashed is always FAIL.
+Invariant: a run that was cut at its bound is never PASS, nor is one with nothing to interleave, or that followed
+nothing of the schedule that it was given; and a run that crashed is always FAIL.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from mmrace.oracles.general.bench import judge_all, overall
-from mmrace.oracles.general.judgement import Oracle, Verdict
+from mmrace.oracles.general.judgement import NOTHING, Oracle, Verdict
 from mmrace.runs import registrations
 from mmrace.runs.counters import ops_and_switches
+from mmrace.runs.exercised import why_alone
 from mmrace.runs.program import Program
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.record import Record
@@ -36,11 +37,13 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float, witho
         verdict = Verdict.UNKNOWN
     followed = followed_in(record)
     unknown = {j.oracle: j.reason for j in judgements if j.verdict == Verdict.UNKNOWN}
-    why = program.empty()
-    if followed is not None and followed.of and not followed.done:
-        why = f"the run followed none of {followed.of} {followed.what}"
-    if why and verdict != Verdict.FAIL:
-        verdict, unknown[EVERY] = Verdict.UNKNOWN, why
+    if followed is not None and followed.of and not followed.done and verdict != Verdict.FAIL:
+        verdict, unknown[EVERY] = Verdict.UNKNOWN, f"the run followed none of {followed.of} {followed.what}"
+    alone = ""
+    if verdict == Verdict.PASS or (verdict == Verdict.UNKNOWN and {*unknown.values()} == {NOTHING}):
+        alone = why_alone(program, record)
+        if alone:
+            verdict, unknown[EVERY] = Verdict.UNKNOWN, alone
     if how == "crash" and verdict != Verdict.FAIL:
         verdict = Verdict.FAIL
     findings = [finding for judgement in judgements for finding in judgement.findings]
@@ -65,6 +68,7 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float, witho
         unknown=unknown,
         record=record,
         followed=followed,
+        alone=alone,
         raced=frozenset().union(*(judgement.raced for judgement in judgements)),
     )
 

@@ -205,7 +205,8 @@ def reported(place: str, file: str | None, where: str, forms: mending.Forms = NO
         where += line_of(error, file)
         if isinstance(error, UsageError):
             raise UsageError(expected=error.expected, got=error.got, where=where, try_=error.try_) from error
-        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {error}"
+        said = error.msg if isinstance(error, SyntaxError) and not error.lineno else error  # else "line 0"
+        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {said}"
         try_ = mending.of_error(error, place, Path(file) if file is not None else None, forms)
         raise UsageError(expected="a Python file that can be executed", got=text, where=where, try_=try_) from error
     finally:
@@ -215,7 +216,7 @@ def reported(place: str, file: str | None, where: str, forms: mending.Forms = NO
 def line_of(error: BaseException, file: str | None) -> str:
     """Return the line at which a file failed, and where in a helper beside it; of any file, with its name."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    if isinstance(error, SyntaxError) and error.filename:
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:  # none of an unknown encoding
         places.append((error.filename, error.lineno))
     own = [place for place in places if place[0] == file] if file else [p for p in places if _is_users(p[0])]
     if not own:

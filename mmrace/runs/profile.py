@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from mmrace.oracles.general import data_race
+from mmrace.runs import stops
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.play import Play, play
 from mmrace.runs.program import Program
@@ -35,7 +36,10 @@ from mmrace.strategies.random_walk import RandomWalk
 RACING, NO_FIELD = "racing", "none"
 """The words of `--promote` for the fields that race, and for no field at all."""
 FIELD_WORDS = ("all", RACING, NO_FIELD)
-RUNS = 3  # of each sort; of the walks the longest is taken, since a run seldom ends early
+RUNS = 3  # of each sort at most; of the walks the longest is taken, since a run seldom ends early
+OPS_ENOUGH = 50_000
+"""Ops of the runs of a sort after which no further one is made: counts of so many ops are steady, and a run of a rich
+cast has more than that, so that six of them would take longer than the exploration that they are made for."""
 RACING_RUNS = 24
 """Runs that look for racing accesses.  A field whose race they miss is no switch point; if a later run shows the race,
 it is found and reported all the same."""
@@ -47,8 +51,27 @@ _racing: dict[tuple[Any, ...], frozenset[str]] = {}
 def walks(program: Program, runs: int, promoted: frozenset[str] | None) -> Iterator[Play]:
     """Yield random walks with fixed seeds, each valid until the next.  Args: promoted: switch points; None: all."""
     for i in range(runs):
+        stops.check_wanted()
         with _played(program, RandomWalk(random.Random(i).random), i, promoted) as played:
             yield played
+
+
+def _alone(program: Program, runs: int, promoted: frozenset[str] | None) -> Iterator[Play]:
+    """Yield runs of one task at a time, in random order."""
+    for i in range(runs):
+        stops.check_wanted()
+        with _played(program, Pct(random.Random(i).random, 1, 1), i, promoted) as played:
+            yield played
+
+
+def _engines(plays: Iterator[Play]) -> list[Controlled]:
+    """Return the engines of runs, as many as are enough."""
+    engines: list[Controlled] = []
+    for played in plays:
+        engines.append(_engine(played))
+        if sum(engine.step for engine in engines) >= OPS_ENOUGH:
+            break
+    return engines
 
 
 def _played(
@@ -68,13 +91,12 @@ def profile_of(program: Program, promoted: frozenset[str] | None = None) -> Prof
     key = (*program.key, promoted)
     made = _profiles.get(key)
     if made is None:
-        engines = list(map(_engine, walks(program, RUNS, promoted)))
+        engines = _engines(walks(program, RUNS, promoted))
         longest = max(engines, key=lambda engine: (engine.end.get("how") == "finished", engine.step))
         others = [engine for engine in engines if engine is not longest]
-        for i in range(RUNS):
-            with _played(program, Pct(random.Random(i).random, 1, 1), i, promoted) as played:
-                others.append(_engine(played))
+        others += _engines(_alone(program, RUNS, promoted))
         made = measure(longest)
+        stops.check_wanted()
         points = max([made.points, *(measure(engine).points for engine in others)])
         made = _profiles[key] = profile(made.ops, made.parents, points, made.lanes)
     return made

@@ -56,9 +56,13 @@ class Program(Protocol):
         """Return what the record's header says of the program beyond its text."""
         return {}
 
-    def empty(self) -> str:
-        """Say why a run plays nobody, "" if it plays somebody."""
+    def lonely(self) -> str:
+        """Say why nobody meets anybody in a run, as far as that is known before it; else ""."""
         return ""
+
+    def company(self) -> str:
+        """Say what to do about a run in which nobody met anybody."""
+        return "spawn two tasks that share something (rt.spawn)"
 
     def advice(self) -> str:
         """Say what to do about a run that passes its bound."""

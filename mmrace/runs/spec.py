@@ -94,11 +94,11 @@ class RunResult:
 
     Attributes: record: of a run that did not pass, or if it was asked for.  raced: plain fields that race, as far as
     the data race judge was asked.  followed: how much of the schedule that its strategy was given it was, if that was
-    given one.  told, rejudged: of a replay: what could not be compared or differs because another version made the
-    record; how the verdict differs.  unchecked: of a replay: nobody can say that its strategy and seed come to it,
-    or are those that the record was written with.  claim: of a replayed witness: what its claim's judge says of it.
-    digest (of the class), exercised (at some point two tasks could go on), profile, shown: of runs of an exploration
-    only.
+    given one.  alone: why it is UNKNOWN only because there was nothing to interleave; else "".  told, rejudged: of a
+    replay: what could not be compared or differs because another version made the record; how the verdict differs.
+    unchecked: of a replay: nobody can say that its strategy and seed come to it, or are those that the record was
+    written with.  claim: of a replayed witness: what its claim's judge says of it.  digest (of the class), profile,
+    shown: of runs of an exploration only.
     """
 
     spec: RunSpec
@@ -113,7 +113,7 @@ class RunResult:
     record: Record | None = None
     raced: frozenset[str] = frozenset()
     digest: int | None = None
-    exercised: bool = False
+    alone: str = ""
     profile: str | None = None
     shown: Shown | None = None
     followed: Followed | None = None

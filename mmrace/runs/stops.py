@@ -11,7 +11,9 @@ nothing here does anything.  What a signal does depends on where it arrives:
 A further one, `AGAIN_SECONDS` after the last, raises wherever it arrives: then a person has lost patience.  One that
 was ignored when the program began stays ignored (`nohup`, and what a shell starts in the background); but SIGINT is
 taken where there is no terminal that could send it to such a background job by accident.
-Not here: what is told (`report/`), exit codes (`runtime/errors.py`), workers, who leave it to their parent.
+Workers leave signals to their parent; what it wants no more of them, they ask between two runs that only prepare
+another one (`while_wanted`).
+Not here: what is told (`report/`), exit codes (`runtime/errors.py`).
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         self.number = number
         super().__init__(number)
+
+
+class Unwanted(BaseException):
+    """The run that is being prepared is not wanted any more; nothing is wrong."""
 
 
 class _Asked:
@@ -95,6 +101,25 @@ class interruptible:
 
     def __exit__(self, *error: object) -> None:
         _asked.open = self.before
+
+
+_wanted: list[Callable[[], bool]] = []
+
+
+@contextmanager
+def while_wanted(wanted: Callable[[], bool]) -> Iterator[None]:
+    """For the length of the block, let what prepares a run end as `Unwanted` when this says no."""
+    _wanted.append(wanted)
+    try:
+        yield
+    finally:
+        _wanted.pop()
+
+
+def check_wanted() -> None:
+    """Raise `Unwanted` if somebody said so.  Called between two runs that prepare another one."""
+    if not all(wanted() for wanted in _wanted):
+        raise Unwanted
 
 
 def _arrived(number: int, frame: FrameType | None) -> None:

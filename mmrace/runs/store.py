@@ -15,6 +15,7 @@ prose about a failure.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ from mmrace.runs.kept import Kept
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.record import Record
 from mmrace.runtime.visible import visible
 from mmrace.version import __version__
 
@@ -184,14 +186,15 @@ class FindingStore:
         folder.mkdir()
         spec = result.spec
         commands = [spec.command(finding.signature)]
-        if result.record is not None:
-            result.record.write(folder / kept.RECORD)
-            if spec.engine != "free":
-                commands.insert(0, shlex.join(["mmrace", "replay", str(final / kept.RECORD)]))
+        unrecorded = "" if result.record is None else _unwritten(result.record, folder / kept.RECORD)
+        if result.record is not None and not unrecorded and spec.engine != "free":
+            commands.insert(0, shlex.join(["mmrace", "replay", str(final / kept.RECORD)]))
         others = [other for other in result.findings if other.signature != finding.signature]
         findings, date = [finding, *others], _now()
         facts = summary(spec, result.verdict, findings, result.ops, result.switches, date=date)
         facts["since"] = old.since if old else date
+        if unrecorded:
+            facts["unrecorded"] = unrecorded
         facts["model"] = kept.model_of(result.record)
         texts = {
             "seed": f"{spec.seed}\n",
@@ -199,7 +202,8 @@ class FindingStore:
             kept.SUMMARY: json.dumps(facts, indent=1, default=str) + "\n",
         }
         if self.text is not None:
-            texts["summary.txt"] = visible(self.text(spec, result.verdict, findings, commands))
+            text = self.text(spec, result.verdict, findings, commands)
+            texts["summary.txt"] = visible(text + (f"\nno record: {unrecorded}\n" if unrecorded else ""))
         for name, text in texts.items():
             files.write_whole(folder / name, [text])
         _sync_folder(folder)
@@ -224,6 +228,17 @@ def _hand_on(replaced: Path, final: Path, old: Kept) -> None:
     with contextlib.suppress(OSError):  # a full disk: the finding itself is kept
         for line in [*lines, _hit_line(old.seed, old.command)]:
             files.append_line(final / kept.HITS, line)
+
+
+def _unwritten(record: Record, path: Path) -> str:
+    """Write a record; return why not, if it is larger than what is read again.  Raises OSError otherwise."""
+    try:
+        record.write(path)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        return str(error.strerror)
+    return ""
 
 
 def _hit_line(seed: int, command: str) -> str:

@@ -1,11 +1,8 @@
 """What the controlled engines share: one task at a time, and a strategy that chooses at every point.
 
 The floor belongs to `self.running`; only the task that has it touches anything here.  One pick is one event.
-Invariant: `len(self.masks)` is the number of ops done or about to be done, `masks[i]` the set of tasks that were
-enabled when op i was picked (bit = task id).
-
-A program may ask for *fixed order* (`fix_order`) where there is nothing to explore, such as set-up: there the running
-task goes on while it can, then the enabled task that was spawned first, and the strategy is not asked.
+Who gets it next is settled in `asking.py`.  Invariant: `len(self.masks)` is the number of ops done or about to be done,
+`masks[i]` the set of tasks that were enabled when op i was picked (bit = task id).
 
 A subclass supplies `_start`, `_begin`, and the contract's `point` and `gated`, with its own way to hand the floor over
 in the middle of them: every op passes there, and one more call would cost a tenth of it.
@@ -16,25 +13,23 @@ of it, and not by a garbage collection, which costs as much as a small run.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from mmrace.runtime import live, sites
+from mmrace.runtime.asking import Asking
 from mmrace.runtime.ending import Ending
-from mmrace.runtime.errors import Abort, InternalError
-from mmrace.runtime.kinds import BEGIN, EXIT, KIND_MASK, NOTE, OF_LIFE, SHIFT
-from mmrace.runtime.retries import Retries
+from mmrace.runtime.errors import Abort
+from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
 from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.tables import EMPTY, Tables
 from mmrace.runtime.task import Cpu, Gate, Guard, Site, Task
 
-_NEVER = sys.maxsize  # tasks, above which somebody is asked
 _NOBODY = RoundRobin()  # the strategy of a run that is over
 
 
-class Controlled(Retries, Ending):
+class Controlled(Asking, Ending):
     """Base of the controlled engines; see the module docstring.
 
     Args: strategy: who chooses.  seed: of the tasks' own streams.  ncpus: CPUs of the model.  steps_max: bound of a
@@ -46,13 +41,11 @@ class Controlled(Retries, Ending):
     """
 
     __slots__ = (
-        "_alone", "aborting", "alive", "lanes", "log", "masks", "order_fixed", "pick", "promoted",
-        "running", "strategy", "tasks", "with_sites",
+        "_alone", "aborting", "alive", "lanes", "log", "promoted", "tasks", "with_sites",
     )  # fmt: skip
     name = "controlled"
     real_threads = True
     bounded_at: int | None = None
-    _interrupted: tuple[Task, int] | None = None  # who ran when an op of somebody's life came first, and its step
     promoted_lanes: set[int]
 
     def __init__(
@@ -66,10 +59,9 @@ class Controlled(Retries, Ending):
         promoted: frozenset[str] | None = None,
         tables: Tables = EMPTY,
     ) -> None:
-        super().__init__(steps_max)
+        super().__init__(strategy, steps_max)
         if strategy.needs_sites:
             sites, promoted = True, None
-        self.strategy = strategy
         self.seed = seed
         self.with_sites = sites
         self.promoted = promoted
@@ -78,17 +70,10 @@ class Controlled(Retries, Ending):
         self.marks: dict[str, int] = {}
         self.tasks = []
         self.lanes = ncpus
-        self.masks: list[int] = []
         self.sites: list[Site | None] = []
-        self.windows: list[int] = []
-        """Steps at which fixed order went off and on again, in turn; empty: the whole run is explored."""
         self.alive = 0  # tasks that the run waits for
         self.end = {}
-        self.running: Task = None  # type: ignore[assignment]
         self.log: Callable[[tuple[Any, ...]], None] = self.events.append
-        self.order_fixed = False
-        self.pick: Callable[[list[Task], Task, int], Task] = strategy.pick if strategy.asked_of_life else self._pick
-        self.asked_above = 0 if strategy.asked_when_alone else 1
         self._alone: list[tuple[Task, Gate]] = []  # free when its task is the only one that the run waits for
         if promoted is not None:
             self.promoted_lanes = set()
@@ -101,11 +86,6 @@ class Controlled(Retries, Ending):
             self.objects.append((number, f"cpu:{number}"))
             self.cpus.append(Cpu(number, number << SHIFT, None))
         strategy.attach(self)
-
-    @property
-    def step(self) -> int:
-        """Number of the op done last or about to be done."""
-        return len(self.masks) - 1
 
     def progress(self) -> int:
         """Return a number that every op changes."""
@@ -136,14 +116,6 @@ class Controlled(Retries, Ending):
             self.promoted_lanes.update(owner.plain_lanes(base, self.promoted))
         return base
 
-    def choose(self, task: Task, n: int) -> int:
-        if self.order_fixed and not self.strategy.asked_in_fixed_order:
-            return 0
-        value = self.strategy.choose(task, n, self.step)
-        if not 0 <= value < n:
-            raise InternalError(f"strategy chose {value} out of {n}")
-        return value
-
     def note(self, kind: str, facts: tuple[object, ...]) -> None:
         self.log((self.running.id, NOTE, kind, facts))
 
@@ -157,21 +129,6 @@ class Controlled(Retries, Ending):
         gate.busy = True
         self._alone.append((task, gate))
         return gate
-
-    def fix_order(self, fixed: bool) -> None:
-        if fixed != self.order_fixed:
-            self.order_fixed = fixed
-            self.windows.append(self.step + 1)
-            self._ask_strategy()
-
-    def explored(self) -> tuple[int, int]:
-        """Return the steps (first, end) between which the strategy was asked; of the run so far."""
-        windows = self.windows
-        if not windows:
-            return 0, self.step + 1
-        if len(windows) == 1:
-            return 0, windows[0]
-        return windows[1], windows[2] if len(windows) > 2 else self.step + 1
 
     def spawn(self, fn: Callable[..., object], args: tuple[object, ...], task: Task) -> None:
         task.fn = fn
@@ -198,56 +155,7 @@ class Controlled(Retries, Ending):
         self.irq_begin(task, cpu)
         return task
 
-    # -- picking ----------------------------------------------------------------------------------------------------
-
-    def _ask_strategy(self) -> None:
-        """Settle from how many enabled tasks on the strategy chooses among them."""
-        strategy = self.strategy
-        self.pick = strategy.pick if strategy.asked_of_life else self._pick
-        if self.order_fixed and not strategy.asked_in_fixed_order:
-            self.asked_above = _NEVER
-        else:
-            self.asked_above = 0 if strategy.asked_when_alone else 1
-        self.contested = len(self.enabled) > self.asked_above
-
-    def _pick(self, enabled: list[Task], running: Task, step: int) -> Task:
-        """Pick for a strategy that is not asked of a task's life: what is pending of that is done first.
-
-        Who runs when the strategy is asked again is whoever ran before that: to begin is not to get the floor.
-        """
-        if self._interrupted is not None:
-            before, since = self._interrupted
-            self._interrupted = None
-            if all(mask & (mask - 1) for mask in self.masks[since + 1 : step]):  # nobody went on alone meanwhile
-                running = before
-        for task in enabled:
-            if OF_LIFE >> (task.pending & KIND_MASK) & 1:
-                if any(other.daemon for other in enabled):
-                    break
-                self._interrupted = running, step
-                return task
-        return self.strategy.pick(enabled, running, step)
-
-    def _unasked(self, task: Task) -> Task:
-        """Return who goes on where nobody is asked: the running task if it can, else the one spawned first.
-
-        Without any the run is over.
-        """
-        if task.on:
-            return task
-        if not self.enabled:
-            self._stuck(task)
-        first = self.enabled[0]
-        for other in self.enabled:
-            if other.id < first.id:
-                first = other
-        return first
-
-    def _not_enabled(self, chosen: Task) -> InternalError:
-        return InternalError(f"strategy picked {chosen.name}, which is not enabled")
-
-    def _disabled(self, task: Task, gate: Gate) -> InternalError:
-        return InternalError(f"{task.name} was picked for a disabled op on {gate}")
+    # -- points -----------------------------------------------------------------------------------------------------
 
     def _alert(self) -> None:
         """Look closer at a point: the run is over, somebody's retry may go on, the bound is reached."""

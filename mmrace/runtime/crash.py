@@ -2,6 +2,7 @@
 
 An exception of the program ends the run as "crash": a result, like a broken rule.  One of mmrace's own ends it as
 "abort": what mmrace raises on purpose, what a strategy raised that the task was asking, an assertion of the runtime.
+So does Ctrl-C, which is nobody's; a KeyboardInterrupt that the program itself raises is its own like any other.
 Invariant: the same schedule tells the same, so addresses in the text are masked; how deep the stack gets is no part of
 a schedule, and `repeats` says so.  Not checked: whether the program meant the exception; a task that expects one
 catches it.
@@ -9,9 +10,11 @@ catches it.
 
 from __future__ import annotations
 
+import dis
 import linecache
 import os
 import re
+import signal
 import traceback
 from collections.abc import Mapping
 from types import FrameType
@@ -25,6 +28,8 @@ CRASH, ABORT = "crash", "abort"
 ASKED = "mmrace.strategies."  # modules whose code runs inside a point, on behalf of a task
 TEXT_MAX = 300  # characters of an exception's text that are kept: a title, not a dump
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # whose handlers raise KeyboardInterrupt, if any does
+_RAISE = dis.opmap["RAISE_VARARGS"]
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 
 Place = tuple[FrameType, int]  # a frame, and the line in it
@@ -48,8 +53,21 @@ def repeats(end: Mapping[str, Any]) -> bool:
     return end.get("how") != CRASH or end.get("detail", {}).get("type") != RecursionError.__name__
 
 
+def is_interrupt(error: BaseException | None) -> bool:
+    """Say whether an exception is Ctrl-C or the like: it came from outside, and not by a `raise` of the program."""
+    if not isinstance(error, KeyboardInterrupt) or error.__traceback__ is None:
+        return isinstance(error, KeyboardInterrupt)
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in SIGNALS}
+    if any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return True
+    origin = error.__traceback__
+    while origin.tb_next is not None:
+        origin = origin.tb_next
+    return origin.tb_frame.f_code.co_code[origin.tb_lasti] != _RAISE
+
+
 def _is_harness(error: BaseException, places: list[Place], strategy_module: str) -> bool:
-    if isinstance(error, MmraceError | KeyboardInterrupt) or not places:
+    if isinstance(error, MmraceError) or is_interrupt(error) or not places:
         return True
     if isinstance(error, RecursionError):  # wherever the stack was full
         return False

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from greenlet import getcurrent, greenlet
 
-from mmrace.runtime import live
+from mmrace.runtime import crash, live
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import Abort
 from mmrace.runtime.task import Gate, Task
@@ -122,7 +122,7 @@ class FiberEngine(Controlled):
 
     def _begin(self, root: Task) -> None:
         root.baton.switch()
-        if isinstance(self.error, KeyboardInterrupt):
+        if self.error is not None and crash.is_interrupt(self.error):
             raise self.error
 
     def run(self, main: Callable[[], object], cpu: int = 0) -> None:

@@ -120,6 +120,8 @@ def held(path: Name) -> Iterator[int]:
 
 def _replaceable(path: Name) -> Path | None:
     """Return the file to be made or replaced; None for what has to be written as it is.  Raises OSError."""
+    if not os.fspath(path):  # which resolves to the current folder
+        raise _error(errno.ENOENT, path)
     try:
         there = os.stat(path)
     except FileNotFoundError:  # or a link to a place where nothing is yet

@@ -9,12 +9,14 @@ to do.  Not here: meaning; oracles judge, `report/` explains.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import chain
 from math import isfinite
+from types import FunctionType
 from typing import Any
 
 from mmrace.runtime import files, record_file
@@ -196,7 +198,10 @@ class Record:
 
     @staticmethod
     def name(value: Any) -> Any:
-        """Name a logged value: structs, tasks and enum members by name, tuples member by member, others as they are."""
+        """Name a logged value: structs, tasks, enum members and functions by name, tuples member by member.
+
+        Others are as they are.
+        """
         if isinstance(value, _NAMED):
             return value.name
         if isinstance(value, (tuple, list)):
@@ -217,8 +222,20 @@ class Record:
     # -- disk -------------------------------------------------------------------------------------------------------
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the record as JSON lines, whole or not at all (`files.write_whole`).  Raises OSError."""
-        files.write_whole(path, (f"{line}\n" for line in self.lines()))
+        """Write the record as JSON lines, whole or not at all (`files.write_whole`).
+
+        Raises OSError: with EFBIG for a record that is larger than what is read again.
+        """
+        files.write_whole(path, self._bounded())
+
+    def _bounded(self) -> Iterator[str]:
+        left = record_file.BYTES_MAX
+        for line in self.lines():
+            left -= len(line) + 1  # all of it is ASCII
+            if left < 0:
+                size = f"{record_file.BYTES_MAX / files.MIB:g} MiB"
+                raise OSError(errno.EFBIG, f"a record of more than {size}, which would not be read again")
+            yield f"{line}\n"
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the file."""
@@ -287,6 +304,8 @@ def _writable(value: Any) -> Any:
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, int):
         return value if -INT_MAX < value < INT_MAX else hex(value)
+    if isinstance(value, FunctionType):
+        return value.__name__
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 

@@ -53,6 +53,7 @@ OUTSIDE_SUM = (SUM, "host")
 SUM_BYTES = 8
 
 AGAIN = "copy it again from where it was saved"
+NO_RECORD = "what `mmrace run --record FILE` wrote, or the folder of a finding: this looks like no record at all"
 
 Event: TypeAlias = tuple[Any, ...]
 Stamp: TypeAlias = tuple[int, int]  # number of an op under `free`, and of the op before it on the same object (0: none)
@@ -233,7 +234,7 @@ def read(path: Name, *, stream: bool) -> RecordFile:
 
 def _header(line: bytes, where: str) -> RecordFile:
     what = f"the header of a record ({SCHEMA})"
-    try_ = "save it again: a record has a header, one event a line and a verdict"
+    try_ = AGAIN if line.lstrip().startswith(b"{") else NO_RECORD
     header = decode(line, dict[str, Any], what=what, where=where, try_=try_)
     if header.get("schema") not in READABLE:
         raise UsageError(

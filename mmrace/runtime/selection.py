@@ -1,7 +1,7 @@
 """Which events of a record somebody wants to see: the one grammar for whatever shows a part of a record.
 
     tasks     names, or patterns such as ``io.*``
-    kinds     of ops, in small letters (``test_and_set``); ``note`` for all notes, or the kind of a note (``round``)
+    kinds     of ops (``test_and_set``), in either case; ``note`` for all notes, or the kind of a note (``round``)
     objects   parts of names of objects; of a note, of what it tells
     around, first, last   an event to look around, one to begin at, and how many; else so many from the end
     idle      whether ops that only let others go on (``yield``) are wanted too
@@ -69,7 +69,7 @@ class Selection:
             return False
         if not self.idle and op != NOTE and op & KIND_MASK == YIELD:
             return False
-        if self.kinds and not {kind_name(event), NOTES if op == NOTE else ""} & {*self.kinds}:
+        if self.kinds and not {kind_name(event).lower(), NOTES if op == NOTE else ""} & {*map(str.lower, self.kinds)}:
             return False
         if not self.objects:
             return True
@@ -108,8 +108,8 @@ def _check_kinds(names: Sequence[str], record: Record) -> None:
     notes = {kind_name(event) for event in record.events if event[1] == NOTE}
     known = [*(kind.name.lower() for kind in Kind), NOTES, *sorted(notes)]
     for name in names:
-        if name not in known:
-            raise unknown("a kind of op", name, known, where="--kind", try_=", ".join(known))
+        if name.lower() not in map(str.lower, known):
+            raise unknown("a kind of op", name.lower(), known, where="--kind", try_=f"one of {', '.join(known)}")
 
 
 # -- where a record is looked at first ---------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 """Build a stage: a machine, a device, a mounted ext3, and one file whose pages are in the page cache.
 
 The run's main task builds it through the kernel's own functions, so that every reference and bit has a recorded origin.
-Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean and unlocked, has a ring of
-mapped and up-to-date buffers, and counts 2 (cache and buffers).  Every block holds version 0, on disk too.  The
-parameter `dirtied` overwrites blocks after that: their pages are dirty, their buffers on the running transaction.
+Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean and unlocked.  Either it has a
+ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
+read, and counts 1; the parameter `bare` says which.  Every block holds version 0, on disk too.  The parameter `dirtied`
+overwrites blocks after that: their pages are dirty, their buffers on the running transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from mmrace.actors import committer, migrator, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
-from mmrace.kernel.jbd import commit
+from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
 
@@ -44,9 +45,23 @@ WARM = Number(
     "commits then allocate nothing",
 )
 DIRTIED = Number("dirtied", 0, 0, 64, says="blocks of the file that are overwritten before the actors begin")
-PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED)
+DATA = Choice(
+    "data",
+    "ordered",
+    tuple(mode.value for mode in ext3.DataMode),
+    says="how the file system treats data: written before its transaction commits, whenever, or through the journal",
+)
+BARE = Number(
+    "bare",
+    50,
+    0,
+    100,
+    says="percent of the file's pages, evenly spread, that have no buffers at first, as after a read: of two at 50 the "
+    "second; a single page has some unless it is 100",
+)
+PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE)
 
-BORROWED = (ROUNDS, migrator.BATCH, writer.METADATA, committer.WBUF, committer.RESCHED)
+BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, committer.WBUF, committer.RESCHED)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
 INO = 1
@@ -58,6 +73,9 @@ BLOCKS_PER_COMMIT = 4
 """Log blocks that one commit takes: a descriptor, copies, the commit block.  The log is not reused, and its blocks stay
 in the page cache, so disk and memory are laid out for all commits of a run."""
 
+BLOCKS_PER_WRITE = 2
+"""Log blocks that one write takes with data=journal: the copy, and at worst a descriptor of its own."""
+
 EXTRA_COMMITS = 8
 """Commits beyond the committer's rounds: for synchronous handles, full transactions and the final sync."""
 
@@ -66,9 +84,8 @@ def build(stage: Stage, ncpus: int) -> None:
     """Set the stage up by its parameters.  Point: always; no other task runs yet."""
     pages, per_page = stage.pages, stage.value(BUFFERS)
     pagevec, irq = stage.value(PAGEVEC), stage.value(IRQ)
-    rounds, batch = stage.value_or_default(ROUNDS), stage.value_or_default(migrator.BATCH)
-    workload = len(stage.workload.actions) if stage.workload is not None else 0
-    log_blocks = BLOCKS_PER_COMMIT * (rounds + workload + EXTRA_COMMITS)
+    batch = stage.value_or_default(migrator.BATCH)
+    log_blocks, journalled = _log_blocks(stage)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
         nr_pages=pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page,
@@ -88,6 +105,8 @@ def build(stage: Stage, ncpus: int) -> None:
         machine,
         stage.device,
         log_blocks=log_blocks,
+        data=stage.value(DATA),
+        j_max_transaction_buffers=jbd.DEFAULT_MAX_CREDITS + journalled,
         metadata=bool(stage.value_or_default(writer.METADATA)),
         j_wbufsize=stage.value_or_default(committer.WBUF),
         resched=bool(stage.value_or_default(committer.RESCHED)),
@@ -106,25 +125,47 @@ def build(stage: Stage, ncpus: int) -> None:
         swap.lru_add_drain_all(machine)
 
 
+def _log_blocks(stage: Stage) -> tuple[int, int]:
+    """Say how many blocks the log needs, and how many blocks of data one transaction can hold."""
+    rounds = stage.value_or_default(ROUNDS)
+    actions = len(stage.workload.actions) if stage.workload is not None else 0
+    blocks = BLOCKS_PER_COMMIT * (rounds + actions + EXTRA_COMMITS)
+    if stage.value(DATA) != ext3.DataMode.JOURNAL.value:
+        return blocks, 0
+    writes = rounds * stage.value_or_default(writer.BURST) + actions + stage.value(DIRTIED)
+    file_blocks = stage.pages * stage.value(BUFFERS)
+    # A handle begins only where a whole transaction would fit.
+    return blocks + BLOCKS_PER_WRITE * writes + file_blocks, file_blocks
+
+
 def fill(stage: Stage, index: int) -> None:
-    """Put page `index` of the file into the page cache, as if it had been read."""
+    """Put page `index` of the file into the page cache, as if it had been written, or only read."""
     page = filemap.grab_cache_page_write_begin(stage.mapping, index)
     assert page is not None, "the machine has a frame for every page of the file"
-    buffer.create_empty_buffers(page, uptodate=True)
-    first = index * stage.machine.buffers_per_page
-    for i, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
-        ext3.ext3_get_block(stage.inode, first + i, bh, False)
+    if not is_bare(stage, index):
+        buffer.create_empty_buffers(page, uptodate=True)
+        first = index * stage.machine.buffers_per_page
+        for i, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
+            ext3.ext3_get_block(stage.inode, first + i, bh, False)
     page_flags.SetPageUptodate(page)
     filemap.unlock_page(page)
     swap.put_page(page, "lookup")
 
 
+def is_bare(stage: Stage, index: int) -> bool:
+    """Say whether a page has no buffers at first."""
+    share = stage.value(BARE)
+    return (index + 1) * share // 100 > index * share // 100
+
+
 def sync(stage: Stage) -> None:
-    """Bring everything to the disk, as sync(2): data, then the transaction; wait for all I/O; drain the pagevecs."""
-    filemap.filemap_write_and_wait(stage.mapping)
-    while rt.peek(stage.journal, "j_running_transaction") is not None:
-        commit.journal_commit_transaction(stage.journal)
-    rt.join_others()
-    filemap.filemap_write_and_wait(stage.mapping)
-    rt.join_others()
+    """Bring everything to the disk, as sync(2): data, then the transaction; wait for all I/O; drain the pagevecs.
+
+    Twice: what data=journal has committed is written home after that, by a writepage that opens a handle.
+    """
+    for _ in range(2):
+        filemap.filemap_write_and_wait(stage.mapping)
+        while rt.peek(stage.journal, "j_running_transaction") is not None:
+            commit.journal_commit_transaction(stage.journal)
+        rt.join_others()
     swap.lru_add_drain_all(stage.machine)

@@ -23,6 +23,8 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"pages": 2, "metadata": 1, "passes": 5},
             {"buffers": 4, "burst": 3, "wbuf": 2, "resched": 1, "direct": 0, "passes": 5},
             {"cpus": 2, "irq": "any", "pages": 2, "pagevec": 2},
+            {"data": "writeback", "bare": 100},
+            {"data": "journal", "buffers": 1, "rounds": 6, "idle": 600, "passes": 5},
         ),
     ),
     Scenario(
@@ -35,6 +37,8 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"mode": "MIGRATE_SYNC", "direct": 0, "passes": 6},
             {"mode": "MIGRATE_SYNC", "metadata": 1, "device": 1, "batch": 8, "rounds": 4, "passes": 6},
             {"buffers": 4, "burst": 3, "wbuf": 2, "resched": 1},
+            {"data": "journal", "mode": "MIGRATE_SYNC", "direct": 0, "rounds": 4, "passes": 6},
+            {"bare": 100, "rounds": 4},
         ),
     ),
     Scenario(
@@ -46,7 +50,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {},
             {"mode": "MIGRATE_ASYNC", "pages": 2},
             {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "buffers": 4},
-            {"cpus": 2, "irq": "any", "burst": 2},
+            {"cpus": 2, "irq": "any", "burst": 2, "bare": 100},
             {"errors": 1},
         ),
     ),
@@ -73,6 +77,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"mode": "MIGRATE_SYNC", "passes": 6, "metadata": 1, "order": 9},
             {"pages": 3, "buffers": 4, "burst": 2, "wbuf": 2, "resched": 1, "zone_reclaim": 1},
             {"cpus": 2, "irq": "any", "metadata": 1, "batch": 8},
+            {"data": "journal"},
         ),
     ),
     Scenario(

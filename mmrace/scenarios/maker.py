@@ -22,7 +22,7 @@ from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, counters, model
-from mmrace.scenarios.scenario import Scenario, Stage
+from mmrace.scenarios.scenario import WITHOUT, Scenario, Stage
 from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
 
@@ -76,11 +76,18 @@ class ScenarioProgram(Program):
             engine.run(lambda: self.scenario.play(stage))
         return stage.final
 
-    def empty(self) -> str:
-        """Say so if every actor of the cast is left out."""
-        if self.scenario.playing(self.params):
+    def lonely(self) -> str:
+        """Say who plays, if that is one actor or none."""
+        playing = self.scenario.playing(self.params)
+        if len(playing) > 1:
             return ""
-        return f"no interleaving was exercised: every actor of {self.name} is left out"
+        return (
+            f"only {playing[0].name} is left in {self.name}" if playing else f"every actor of {self.name} is left out"
+        )
+
+    def company(self) -> str:
+        """Say which parameter decides who plays."""
+        return f"leave fewer actors out (--param {WITHOUT.name}=...)"
 
     def header(self) -> dict[str, Any]:
         """Return the era of the model, and which source of it this is."""

@@ -17,7 +17,7 @@ from mmrace.actors.migrator import BATCH, MIGRATIONS
 from mmrace.actors.reader import READS
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.actors.writer import BURST
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
 from mmrace.scenarios import build
 from mmrace.scenarios.build import IRQ
@@ -91,9 +91,7 @@ class Scenario:
         left_out = absent(values)
         for name in left_out:
             if name not in names:
-                raise UsageError(
-                    expected=f"actors of {self.name}: {', '.join(names)}", got=name, where=f"--param {WITHOUT.name}"
-                )
+                raise unknown(f"an actor of {self.name}", name, names, where=f"--param {WITHOUT.name}")
         return tuple(actor for actor in self.cast if actor.name not in left_out)
 
     def ncpus(self, values: Values) -> int:

@@ -41,6 +41,17 @@ class Tally:
     counters: Counter[str] = field(default_factory=Counter)
     marks: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    alone: Counter[str] = field(default_factory=Counter)
+    """Of the UNKNOWN runs those with nothing to interleave: why -> how many.  Beside others they take nothing away."""
+
+    @property
+    def unjudged(self) -> int:
+        """How many runs had something to judge, and could not be judged."""
+        return self.verdicts["UNKNOWN"] - self.alone.total()
+
+    def nobody_met(self) -> str:
+        """Say why no run at all had anything to interleave; "" if one had."""
+        return self.alone.most_common(1)[0][0] if self.runs and self.alone.total() == self.runs else ""
 
     def add(self, result: RunResult) -> None:
         """Count one run."""
@@ -50,7 +61,9 @@ class Tally:
         self.verdicts[result.verdict] += 1
         self.counters.update(result.counters)
         self.marks.update(result.marks)
-        if result.verdict == "UNKNOWN":
+        if result.alone:
+            self.alone[result.alone] += 1
+        elif result.verdict == "UNKNOWN":
             self.unknown.update(f"{oracle}: {reason}" for oracle, reason in result.unknown.items())
 
     def merge(self, other: Tally) -> None:
@@ -63,6 +76,7 @@ class Tally:
             (self.counters, other.counters),
             (self.marks, other.marks),
             (self.unknown, other.unknown),
+            (self.alone, other.alone),
         ):
             mine.update(theirs)
 

@@ -20,4 +20,5 @@ class RandomWalk(Drawing):
         return enabled[int(self._draw() * len(enabled))]
 
 
-STRATEGY = Registered("random", "random walk: any enabled task, equal chances", lambda _: Unprofiled(RandomWalk))
+TITLE = "random walk: any enabled task, equal chances; also the looks for racing fields in each exploration that draws"
+STRATEGY = Registered("random", TITLE, lambda _: Unprofiled(RandomWalk))

@@ -133,9 +133,8 @@ class Script(BaseStrategy):
         if self.unreached:
             raise UsageError(
                 expected="a script whose clauses are all reached",
-                got="; ".join(self.unreached),
+                got="; ".join(self.unreached),  # each with what to try
                 where="script",
-                try_="name sites as `mmrace show` prints them",
             )
 
     def followed(self) -> Followed:
@@ -210,7 +209,7 @@ class Script(BaseStrategy):
         seen = f" (at its site {self._count} of {clause.count} times)" if clause.what == "site" else ""
         if _ended(task):
             site = clause.what == "site"
-            return f"{task.name} ended{seen}", "a site as a record of this program has it" if site else "until end"
+            return f"{task.name} ended{seen}", "a site as `mmrace show` prints it" if site else "until end"
         at = site_name(task.site) or Kind(task.pending & KIND_MASK).name
         return f"{task.name} has to wait at {at}{seen}", f"a clause before it for the task that {task.name} waits for"
 

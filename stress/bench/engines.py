@@ -300,7 +300,7 @@ def runs(first: int) -> tuple[float, float, float, float]:
 
 LAYERS = (
     ("snapshots", ("mmrace/scenarios/snapshot.py",)),
-    ("points and switches", ("runtime/fiber.py", "runtime/controlled.py", "runtime/enabled.py")),
+    ("points and switches", ("runtime/fiber.py", "runtime/controlled.py", "runtime/asking.py", "runtime/enabled.py")),
     ("strategy", ("mmrace/strategies/", "mmrace/runs/", "mmrace/search/")),
     ("primitives", ("mmrace/runtime/", FIELD_FILE)),
     ("kernel code", ("mmrace/kernel/",)),

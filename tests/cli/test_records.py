@@ -54,3 +54,19 @@ def test_events_are_chosen_by_task_kind_object_and_place(folder: Path) -> None:
     assert code == 0 and "read box.x" in text and "1 of" in text.splitlines()[-1], text
     code, text = done(folder, "show", str(finding(folder)), "--task", "mian.0")
     assert code == 2 and "did you mean main.0" in text, text
+
+
+@pytest.mark.slow
+def test_a_folder_that_has_findings_below_it_names_some(folder: Path, tmp_path: Path) -> None:
+    code, text = done(folder, "show", ".")
+    assert code == 2 and f"one of the findings below it: .mmrace/findings/{finding(folder).name}" in text, text
+    code, text = done(tmp_path, "replay", ".")
+    assert code == 2 and text.rstrip().endswith("try: a record's own file"), text
+
+
+@pytest.mark.slow
+def test_what_never_was_a_record_is_not_to_be_copied_again(folder: Path) -> None:
+    code, text = done(folder, "show", "racy.py")
+    assert code == 2 and "this looks like no record at all" in text and "again" not in text, text
+    code, text = done(folder, "run", "racy.py:main", "--record", "")
+    assert code == 2 and "No such file or directory: ''" in text and "ops" not in text, text

@@ -119,7 +119,7 @@ def test_a_sync_migration_waits_in_its_window_for_journal_io_and_the_data_surviv
     noise: str, mode: MigrateMode
 ) -> None:
     """Window W: the slot shows the new page, while the journal's transfer still reads the old one."""
-    transfer = device.transfer
+    transfer = device._transfer
     shown: list[bool] = []
 
     def body(stage: Stage) -> None:
@@ -138,7 +138,7 @@ def test_a_sync_migration_waits_in_its_window_for_journal_io_and_the_data_surviv
             transfer(rw, bio)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(device, "transfer", transfer_in_window)
+            patch.setattr(device, "_transfer", transfer_in_window)
             task = rt.spawn(committer.commit_running, stage, name="committer", cpu=1)
             submitted.wait()
             migrator.migrate_some(stage, migrator.isolate_index(stage, 0), mode)

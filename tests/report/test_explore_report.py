@@ -24,7 +24,7 @@ FINDING = Finding("content", "word went back", "page 4 shows an old word", {"got
 
 def made(runs: int = 100, ask: Ask = ASK) -> Exploration:
     """Make an exploration: half of its classes were met once, the others twice or more."""
-    result = Exploration(ask, exercised=True, seconds=2.0, promoted=("Page.words", "Slot.page"))
+    result = Exploration(ask, seconds=2.0, promoted=("Page.words", "Slot.page"))
     result.tally.runs, result.tally.ops = runs, 1_000 * runs
     result.tally.verdicts["PASS"] = runs
     for run in range(runs):
@@ -58,6 +58,14 @@ def test_a_sampled_exploration_says_what_it_saw_and_what_is_left() -> None:
     assert "classes of interleavings: 55 distinct" in text
     assert "a new class with a chance of about 0.500" in text
     assert "first to meet a class, of its schedules: pct 25 of 50, pos 30 of 50" in text
+
+
+def test_looks_are_told_from_a_strategy_that_was_asked_for() -> None:
+    result = made()
+    result.by_strategy["random"], result.looks = [4, 4], 4
+    assert "pct 25 of 50, pos 30 of 50, random 4 of 4 (looks)" in shown(result)
+    result.looks = 3
+    assert "random 4 of 4 (looks)" not in shown(result)
     assert last(made()) == "PASS over 100 schedules, 55 classes; not exhaustive"
 
 
@@ -89,8 +97,11 @@ def test_a_walk_claims_what_it_walked_and_no_more(covered: Covered, line: str) -
 
 def test_an_exploration_that_proves_nothing_says_why() -> None:
     result = made()
-    result.exercised = False
-    assert last(result).startswith("UNKNOWN no interleaving was exercised")
+    result.tally.alone["nothing to interleave"] = result.tally.verdicts["UNKNOWN"] = result.tally.runs
+    assert last(result) == "UNKNOWN nothing to interleave"
+    result.tally.alone["nothing to interleave"] -= 1  # one run had something, and could not be judged: few
+    result.tally.runs += 1
+    assert last(result).startswith("PASS over 101 schedules")
     result = made()
     result.tally.verdicts.update(UNKNOWN=10)
     assert last(result) == "UNKNOWN 10 of 100 runs could not be judged"

@@ -148,7 +148,8 @@ def locks_only() -> None:
 def queues_only() -> None:
     shared = box()
     rt.spawn(lambda: rt.wait_event(shared.queue, lambda: True))
-    rt.spawn(lambda: rt.wake_up_all(shared.queue))
+    for _ in range(2):
+        rt.spawn(lambda: rt.wake_up_all(shared.queue))
 
 
 def one_task() -> None:
@@ -159,13 +160,38 @@ def nothing() -> None:
     """Do not even an op."""
 
 
-RIGHT = [data_under_a_lock, locks_only, queues_only, one_task, nothing]
+def one_after_the_other() -> None:
+    shared = box()
+    for _ in range(2):
+        rt.spawn(adds, shared)
+        rt.join_others()
+
+
+RIGHT = [data_under_a_lock, locks_only, queues_only]
+ALONE = [one_task, nothing, one_after_the_other]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("function", RIGHT)
 def test_a_right_program_passes(function: Function, engine: str) -> None:
     assert made(function, engine).verdict == "PASS"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("function", ALONE)
+def test_a_right_program_in_which_nobody_meets_anybody_is_unknown(function: Function, engine: str) -> None:
+    result = made(function, engine)
+    assert (result.verdict, result.unknown["every judge"]) == ("UNKNOWN", result.alone)
+    assert result.alone.startswith("no interleaving was exercised: no two tasks had something to do")
+    assert result.alone.endswith("try: spawn two tasks that share something (rt.spawn)")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_wrong_program_of_one_task_fails(engine: str) -> None:
+    def wrong() -> None:
+        assert box().x == 1
+
+    assert made(wrong, engine).verdict == "FAIL"
 
 
 # -- an exception is a finding, whoever raises it
@@ -291,13 +317,17 @@ def test_a_walk_has_a_bound_of_its_own(strategy: str, engine: str, bound: int) -
 
 
 def test_an_argument_can_be_the_bound() -> None:
-    def turns(steps_max: int = 50) -> None:
-        shared = box()
-        for _ in range(100):
-            shared.x += 1  # a read and a write
+    def turns(shared: Box) -> None:
+        for _ in range(25):
+            adds(shared)  # four ops
 
-    for bound, verdict in [(50, "UNKNOWN"), (300, "PASS")]:
-        assert made(turns, steps_max=bound).verdict == verdict
+    def two(steps_max: int = 50) -> None:
+        shared = box()
+        for _ in range(2):
+            rt.spawn(turns, shared)
+
+    for bound, verdict in [(50, "UNKNOWN"), (500, "PASS")]:
+        assert made(two, steps_max=bound).verdict == verdict
 
 
 @pytest.mark.parametrize("bound", [0, -1])

@@ -168,6 +168,11 @@ def test_a_file_that_fails_is_a_wrong_call_told_with_its_line(
     assert not any("failing" in str(sys.modules[name].__file__) for name in modules), "nobody finds half a module"
 
 
+def test_an_encoding_that_there_is_not_is_in_no_line(tmp_path: Path) -> None:
+    error = refused(str(write(tmp_path / "encoded.py", "# -*- coding: foo -*-\nx = 1\n")))
+    assert error.where.endswith("encoded.py") and error.got == "SyntaxError: unknown encoding: foo"
+
+
 def test_a_file_that_failed_and_was_mended_is_executed(tmp_path: Path) -> None:
     path = write(tmp_path / "mended.py", "raise ValueError\n")
     refused(str(path))

@@ -6,10 +6,13 @@ from collections import Counter
 from fractions import Fraction
 from itertools import permutations
 
+import pytest
+
 from mmrace import runtime as rt
+from mmrace.runs import profile
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.play import play
-from mmrace.runs.profile import measure, profile_of
+from mmrace.runs.profile import OPS_ENOUGH, measure, profile_of
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.kinds import ACQUIRE, KIND_MASK, NOTE, RELEASE, SHIFT, SLEEP
@@ -43,6 +46,24 @@ def lane_of(main: Program, part: str) -> int:
     engine = run(main, RandomWalk(stream("lane")), trimmed=False, ncpus=4)
     [first] = [base for base, owner in engine.objects if isinstance(owner, Shared)]
     return first + next(row.first for row in Shared.plan if row.field == part)
+
+
+def test_a_profile_has_fewer_runs_where_each_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [0]
+
+    def two() -> None:
+        made[0] += 1
+        shared = Shared("shared")
+        for _ in range(2):
+            rt.spawn(rt.mutex_lock, shared.lock)
+
+    for enough, runs in ((OPS_ENOUGH, 6), (1, 2)):
+        monkeypatch.setattr(profile, "OPS_ENOUGH", enough)
+        monkeypatch.setattr(profile, "_profiles", {})
+        maker = FunctionMaker(here={"two": two})
+        made[0] = 0
+        profile_of(maker.program(RunSpec("two", maker="function", engine="fiber")))
+        assert made[0] == runs
 
 
 def test_a_change_late_in_a_long_task_is_found_as_often_as_the_bound_promises() -> None:

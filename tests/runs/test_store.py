@@ -18,7 +18,7 @@ from mmrace.runs import kept
 from mmrace.runs import store as store_
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runs.store import FindingStore, Saved, harness_finding
-from mmrace.runtime import files
+from mmrace.runtime import files, record_file
 from mmrace.runtime.record import Record
 from mmrace.version import __version__
 from tests.search.campaign.stand_ins import record_of
@@ -55,6 +55,20 @@ def test_folder_has_all_that_repeats_the_run(tmp_path: Path) -> None:
     assert (facts["schema"], facts["spec"]["seed"], facts["findings"][0]["signature"]) == ("mmrace-finding/1", 77, "s1")
     assert "title s1 [s1]" in (folder / "summary.txt").read_text()
     assert Record.read(folder / "record.jsonl").header["seed"] == 77
+
+
+def test_a_record_that_nobody_could_read_again_is_not_kept_and_the_finding_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BUG once: it was written, and refused by every command that reads one."""
+    monkeypatch.setattr(record_file, "BYTES_MAX", 50)
+    saved = saved_of(FindingStore(tmp_path, summary_text), "s1")
+    folder = tmp_path / "s1"
+    assert (saved.folder, saved.error) == (str(folder), "")
+    assert sorted(path.name for path in folder.iterdir()) == ["command.txt", "seed", "summary.json", "summary.txt"]
+    assert (folder / "command.txt").read_text() == f"{SPEC.command()}\n"
+    assert "no record: a record of more than" in (folder / "summary.txt").read_text()
+    assert "would not be read again" in json.loads((folder / "summary.json").read_text())["unrecorded"]
 
 
 MINE = RunSpec("mine.py:main", engine="gate", maker="function", digest="0123", seed=1)

@@ -195,6 +195,15 @@ def test_a_folder_and_a_file_in_no_folder_are_refused_beforehand(tmp_path: Path)
     assert os.listdir(tmp_path) == []
 
 
+def test_no_name_is_the_name_of_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BUG once: it was taken for the current folder, and failed after the run, with a temporary name in the message."""
+    monkeypatch.chdir(tmp_path)
+    for call in (check_writable, lambda path: write_whole(path, ["new"])):
+        with pytest.raises(OSError, match="No such file or directory: ''"):
+            call("")
+    assert os.listdir(tmp_path) == []
+
+
 def test_the_own_output_is_written_as_it_stands(tmp_path: Path) -> None:
     """What was printed before and comes after is not lost, though stdout is a regular file here."""
     path = tmp_path / "out"

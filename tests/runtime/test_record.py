@@ -163,8 +163,8 @@ def test_lanes_of_notes_are_named_in_the_file_too(path: Path) -> None:
 
 def test_a_name_is_plain_data_whatever_it_was() -> None:
     def main() -> None:
-        assert Record.name((box(), [rt.current(), Mode.MIGRATE_SYNC], {"a": box(1)}, 3, None, "x", True)) == [
-            "box:0", ["main", "MIGRATE_SYNC"], {"a": "box:1"}, 3, None, "x", True,
+        assert Record.name((box(), [rt.current(), Mode.MIGRATE_SYNC], {"a": box(1)}, 3, None, "x", True, main)) == [
+            "box:0", ["main", "MIGRATE_SYNC"], {"a": "box:1"}, 3, None, "x", True, "main",
         ]  # fmt: skip
 
     assert gate(main).how == "finished"

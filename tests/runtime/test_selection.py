@@ -46,6 +46,8 @@ def steps(**wanted: object) -> list[int]:
         ({"kinds": ["read"]}, [0, 3, 6]),
         ({"kinds": ["note"]}, [2]),
         ({"kinds": ["round", "set"]}, [1, 2, 4]),
+        ({"kinds": ["Round", "SET"]}, [1, 2, 4]),
+        ({"kinds": ["NOTE"]}, [2]),
         ({"objects": ["box:1"]}, [1, 2, 4]),
         ({"objects": ["LOCKED", "box:0"]}, [0, 1, 3, 4, 6]),
         ({"tasks": ["writer"], "kinds": ["set"], "objects": ["box:1"]}, [1]),
@@ -67,7 +69,8 @@ def test_what_is_wanted_is_found(wanted: dict[str, object], found: list[int]) ->
     ("wanted", "needle"),
     [
         ({"tasks": ["write"]}, "did you mean writer"),
-        ({"kinds": ["SET"]}, "expected the name of a kind of op"),
+        ({"kinds": ["SETT"]}, "expected the name of a kind of op"),
+        ({"kinds": ["nothing"]}, "one of read, write, test, set"),
         ({"kinds": ["rond"]}, "did you mean round"),
         ({"objects": ["nobody"]}, "got 'nobody'"),
         ({"tasks": ["io.*"], "kinds": ["note"]}, "got 'io.*, note'"),

@@ -47,6 +47,8 @@ EXPLICIT: Values = {
     "irq": "submitter",
     "warm": 0,
     "dirtied": 0,
+    "data": "ordered",
+    "bare": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,

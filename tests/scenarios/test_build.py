@@ -7,6 +7,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.actors import committer, writer
 from mmrace.actors.stage import Stage
+from mmrace.kernel.fs import ext3
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.general.judgement import Verdict
@@ -99,27 +100,32 @@ def test_set_up_is_a_function_of_the_parameters() -> None:
     assert list(one.record.plain()) == list(two.record.plain())
 
 
+MODES = [mode.value for mode in ext3.DataMode]
+
+
+@pytest.mark.parametrize("data", MODES)
 @pytest.mark.parametrize("metadata", [0, 1])
-def test_the_log_has_room_for_every_round_and_the_final_sync(metadata: int) -> None:
+def test_the_log_has_room_for_every_round_and_the_final_sync(metadata: int, data: str) -> None:
     rounds = 25
 
     def body(stage: Stage) -> None:
         for _ in range(rounds):
             writer.write_block(stage, 0)
-            assert committer.commit_running(stage)
+            committer.commit_running(stage)
         sync(stage)
 
-    played = play(body, rounds=rounds, metadata=metadata)
+    played = play(body, rounds=rounds, metadata=metadata, data=data)
     assert on_disk(played.stage, 0) == [rounds] * 2
 
 
-def test_sync_brings_every_block_to_the_disk_and_leaves_the_stage_as_built() -> None:
+@pytest.mark.parametrize("data", MODES)
+def test_sync_brings_every_block_to_the_disk_and_leaves_the_stage_as_built(data: str) -> None:
     def body(stage: Stage) -> None:
         for block in blocks(stage):
             writer.write_block(stage, block)
         sync(stage)
 
-    stage = play(body, pages=2, buffers=4).stage
+    stage = play(body, pages=2, buffers=4, data=data).stage
     assert [on_disk(stage, block) for block in blocks(stage)] == [[block + 1] * 2 for block in blocks(stage)]
     assert rt.peek(stage.journal, "j_running_transaction") is None
     for index in range(stage.pages):
@@ -127,3 +133,22 @@ def test_sync_brings_every_block_to_the_disk_and_leaves_the_stage_as_built() -> 
         assert not {"PG_dirty", "PG_writeback", "PG_locked"} & set(page.flags.names())
         assert not any(bh.b_state.peek(BufferState.BH_Dirty) for bh in ring(stage, index))
     assert stage.machine.zone.vm_stat["NR_FILE_DIRTY"] == 0
+
+
+@pytest.mark.parametrize(
+    ("pages", "bare", "without"),
+    [(1, 50, []), (1, 100, [0]), (2, 50, [1]), (4, 50, [1, 3]), (4, 0, []), (4, 100, [0, 1, 2, 3]), (4, 25, [3])],
+)
+def test_a_share_of_the_pages_has_no_buffers_as_after_a_read(pages: int, bare: int, without: list[int]) -> None:
+    stage = play(lambda stage: None, pages=pages, bare=bare).stage
+    assert [index for index in range(pages) if not ring(stage, index)] == without
+    assert [cached(stage, index)._count.value for index in without] == [1] * len(without)
+
+
+def test_a_bare_page_gets_its_buffers_with_its_first_write() -> None:
+    def body(stage: Stage) -> None:
+        writer.write_block(stage, 1)
+
+    stage = play(body, bare=100).stage
+    assert [set(bh.b_state.names()) >= {"BH_Mapped"} for bh in ring(stage)] == [False, True]
+    assert cached(stage).words.values == [0, 0, 1, 1]

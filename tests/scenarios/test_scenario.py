@@ -231,6 +231,10 @@ def test_without_refuses_a_stranger(without: str) -> None:
     assert error.where == "--param without" and "migrator" in error.expected
 
 
+def test_a_misspelt_actor_that_is_left_out_has_a_proposal() -> None:
+    assert "did you mean writer" in str(refused("four", without="writter"))
+
+
 def test_each_actor_has_a_cpu_unless_cpus_says_otherwise() -> None:
     scenario = scenarios.get("four")
     count = len(scenario.cast)

@@ -193,7 +193,7 @@ def blocked() -> None:
         ("a for 2; b until hold:x*3; a until end", 2, "(at its site 0 of 3 times)", "a clause before it"),
         ("a for 2; b until end; a until end", 2, "b has to wait at ", "a clause before it"),
         ("a for 2; b for 5; a until end", 2, "b has to wait at ", "a clause before it"),
-        ("a until hold:y", 1, "a ended (at its site 0 of 1 times)", "a site as a record of this program has it"),
+        ("a until hold:y", 1, "a ended (at its site 0 of 1 times)", "a site as `mmrace show` prints it"),
         ("a for 99; b for 1", 1, "a ended", "until end"),
         ("aa until end", 1, "no such task was spawned, but main, a, b", "a"),
         ("zzz until end", 1, "no such task was spawned, but main, a, b", "one of these"),
@@ -210,6 +210,14 @@ def test_a_clause_that_was_not_met_is_named_with_the_reason_and_what_to_try(
     assert line.startswith(f"script clause {number}, {clause!r}, was never reached: ")
     assert why in line
     assert try_ in line.partition("; try: ")[2]
+
+
+def test_an_unmet_clause_has_one_hint() -> None:
+    outcome, script = follow(blocked, "aa until end")
+    assert outcome.how == "finished"
+    with pytest.raises(rt.UsageError) as caught:
+        script.finish()
+    assert str(caught.value).count("try: ") == 1 and 'try: a"' in str(caught.value)
 
 
 def test_a_deadlock_that_was_scripted_is_a_deadlock() -> None:

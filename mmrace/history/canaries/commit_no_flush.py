@@ -12,7 +12,7 @@ from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.jbd.jbd import Journal
 
 
-def wait_for_buffer_lock(journal: Journal, bh: BufferHead, wbuf: list[BufferHead]) -> None:
+def _wait_for_buffer_lock(journal: Journal, bh: BufferHead, wbuf: list[BufferHead]) -> None:
     """Sleep for the buffer lock with the batch still locked and not submitted."""
     rt.spin_unlock(journal.j_list_lock)
     buffer.lock_buffer(bh)
@@ -23,7 +23,7 @@ CANARY = Canary(
     variant=Variant(
         "commit-no-flush",
         "kjournald sleeps on a buffer lock without flushing its batch",
-        {"jbd.commit:wait_for_buffer_lock": wait_for_buffer_lock},
+        {"jbd.commit:_wait_for_buffer_lock": _wait_for_buffer_lock},
         source="deadlock avoidance of the global lock order",
     ),
     scenario="sync-vs-commit",

@@ -11,10 +11,10 @@ from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.jbd import commit
 from mmrace.kernel.jbd.jbd import JournalHead, Transaction
 
-_settle = commit.settle_clean_buffer
+_settle = commit._settle_clean_buffer
 
 
-def settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool) -> int:
+def _settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool) -> int:
     """Settle a clean buffer; if another has it locked, unlock it first."""
     if not locked and buffer_head.buffer_locked(bh):
         buffer.unlock_buffer(bh)
@@ -25,7 +25,7 @@ CANARY = Canary(
     variant=Variant(
         "unlock-by-stranger",
         "kjournald unlocks clean data buffers that others hold locked",
-        {"jbd.commit:settle_clean_buffer": settle_clean_buffer},
+        {"jbd.commit:_settle_clean_buffer": _settle_clean_buffer},
         source="the rule that clean data buffers are neither locked nor unlocked by the commit",
     ),
     scenario="four",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmrace import runtime as rt
+from mmrace.kernel.block import ownership
 from mmrace.kernel.errno import Errno
 
 if TYPE_CHECKING:
@@ -130,26 +131,33 @@ def new_block_device(
 
 @dataclass(frozen=True, slots=True)
 class Bio:
-    """One I/O of one block, as built at submission.  Source: include/linux/bio.h, v3.3."""
+    """One I/O of a run of blocks, to or from one page, as built at submission.  Source: include/linux/bio.h, v3.3.
+
+    `bi_private` is the buffer whose I/O it is; None: it is that of a whole page.
+    """
 
     bi_bdev: BlockDevice
     bi_sector: int
     bv_page: Page
     bv_offset: int
     bv_len: int
-    bi_private: BufferHead
+    bi_private: BufferHead | None
     bi_end_io: Callable[[Bio, int], None]
 
 
 def submit_bio(rw: int, bio: Bio) -> None:
     """Give an I/O to the device, which takes no reference to the page.  Source: block/blk-core.c, v3.3.
 
-    The task that serves the I/O acts for the buffer, whose lock was handed over, and for the page: an asynchronous read
-    was handed the page lock too.  Point: always.
+    The task that serves the I/O acts for the buffer, whose lock is handed over, and for the page: an asynchronous read,
+    and that of a whole page, have the page lock too.  Point: always.
     """
+    if bio.bi_private is not None:
+        ownership.buffer_lock_to_io(bio.bi_private)
+    else:
+        ownership.page_lock_to_reads(bio.bv_page)
     submitter = rt.current().cpu
     rt.spawn(
-        serve_bio,
+        _serve_bio,
         rw,
         bio,
         submitter if submitter is not None else 0,
@@ -159,7 +167,7 @@ def submit_bio(rw: int, bio: Bio) -> None:
     )
 
 
-def serve_bio(rw: int, bio: Bio, submitter: int) -> None:
+def _serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     """The life of one I/O: transfer, or fail, then interrupt a CPU."""
     device = bio.bi_bdev
     error = 0
@@ -167,7 +175,7 @@ def serve_bio(rw: int, bio: Bio, submitter: int) -> None:
         rt.reached("device: i/o error")
         error = -Errno.EIO
     else:
-        transfer(rw, bio)
+        _transfer(rw, bio)
     cpu = device.irq_cpu
     if cpu == "any":
         cpu = rt.choose(device.machine.ncpus, "irq-cpu")
@@ -176,12 +184,14 @@ def serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     rt.irq_exit()
 
 
-def transfer(rw: int, bio: Bio) -> None:
-    """Copy a block between page and medium, word by word, whatever became of the page meanwhile."""
-    block = bio.bi_bdev.blocks[bio.bi_sector]
+def _transfer(rw: int, bio: Bio) -> None:
+    """Copy blocks between page and medium, word by word, whatever became of the page meanwhile."""
+    blocks = bio.bi_bdev.blocks
     page, offset = bio.bv_page, bio.bv_offset
-    for i in range(bio.bv_len):
+    for position in range(bio.bv_len):
+        number, i = divmod(position, blocks.nr_words)
+        words = blocks[bio.bi_sector + number].words
         if rw & WRITE:
-            block.words.write(i, page.words.read(offset + i))
+            words.write(i, page.words.read(offset + position))
         else:
-            page.words.write(offset + i, block.words.read(i))
+            page.words.write(offset + position, words.read(i))

@@ -30,7 +30,7 @@ def bdget(device: BlockDevice) -> Inode:
     Source: fs/block_dev.c, v3.3.
     """
     inode = Inode(device, "bdev", device.nr_blocks * device.machine.words_per_buffer, device.nr_blocks)
-    inode.i_mapping = inode_.new_mapping(inode, device.machine, def_blk_aops(), None)
+    inode.i_mapping = inode_._new_mapping(inode, device.machine, def_blk_aops(), None)
     device.bd_inode = inode
     return inode
 

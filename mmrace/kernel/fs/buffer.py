@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
+from mmrace.kernel import smp
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer_head, fs, fs_writeback
@@ -122,6 +123,22 @@ def set_bh_page(bh: BufferHead, page: Page, offset: int) -> None:
     bh.b_data = offset
 
 
+def _page_of(bh: BufferHead) -> Page:
+    """Return what b_page names now.  BUG if that is no page: the kernel follows the pointer without a look."""
+    page = bh.b_page
+    rt.bug_on(page is None, "b_page of a buffer without a page is followed", bh=bh)
+    assert page is not None
+    return page
+
+
+def _data_of(bh: BufferHead) -> tuple[Page, int]:
+    """Return the address that b_data is: (page, offset of the first word).
+
+    Whoever took it goes on reading and writing there, whatever page the buffer belongs to by then.
+    """
+    return _page_of(bh), bh.b_data
+
+
 def bh_offset(bh: BufferHead) -> int:
     """Return the buffer's first word in its page.  Source: include/linux/buffer_head.h, v3.3."""
     return bh.b_data
@@ -212,7 +229,11 @@ def create_empty_buffers(page: Page, dirty: bool = False, uptodate: bool = False
 
 
 def buffer_busy(bh: BufferHead) -> bool:
-    """Say whether a buffer is referenced, dirty or locked.  Source: fs/buffer.c, v3.3."""
+    """Say whether a buffer is referenced, dirty or locked.
+
+    Simplified: three looks, where the kernel reads b_state once for dirty and locked.  With the page lock and
+    private_lock held, as all callers have them, nobody dirties or locks it in between.  Source: fs/buffer.c, v3.3.
+    """
     return bh.b_count.read() != 0 or buffer_head.buffer_dirty(bh) or buffer_head.buffer_locked(bh)
 
 
@@ -298,7 +319,8 @@ def __set_page_dirty_buffers(page: Page) -> bool:
 def mark_buffer_dirty(bh: BufferHead) -> None:
     """Dirty a buffer, then the page that b_page names at that moment.  Takes no page, private or buffer lock.
 
-    Source: fs/buffer.c, v3.3.
+    Simplified: the kernel's first look is followed by a barrier and a second look, which says the same where ops are
+    sequentially consistent.  Source: fs/buffer.c, v3.3.
     """
     if buffer_head.buffer_dirty(bh):
         return
@@ -332,13 +354,13 @@ def submit_bh(rw: int, bh: BufferHead) -> None:
     sector, bdev, page = bh.b_blocknr, bh.b_bdev, bh.b_page
     assert bdev is not None and page is not None
     bio = device.Bio(bdev, sector, page, bh_offset(bh), bh.b_size, bh, end_bio_bh_io_sync)
-    rt.hand_over(bh.b_state, BufferState.BH_Lock, bh)
     device.submit_bio(rw, bio)
 
 
 def end_bio_bh_io_sync(bio: Bio, error: int) -> None:
     """Pass a bio's end to its buffer.  Irq context.  Source: fs/buffer.c, v3.3."""
     bh = bio.bi_private
+    assert bh is not None
     end_io = bh.b_end_io
     assert end_io is not None
     end_io(bh, error == 0)
@@ -396,7 +418,10 @@ def ll_rw_block(rw: int, bhs: Sequence[BufferHead]) -> None:
 
 
 def write_dirty_buffer(bh: BufferHead, rw: int = device.WRITE) -> None:
-    """Start writing a buffer if it is dirty; sleeps for its lock.  Source: fs/buffer.c, v3.3."""
+    """Start writing a buffer if it is dirty; sleeps for its lock.
+
+    Not called yet: waits for checkpoint processing.  Source: fs/buffer.c, v3.3.
+    """
     lock_buffer(bh)
     if not buffer_head.test_clear_buffer_dirty(bh):
         unlock_buffer(bh)
@@ -596,21 +621,21 @@ def __bread(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead | 
 
 
 def invalidate_bh_lru(machine: Machine) -> None:
-    """Drop every reference of this CPU's LRU.  Source: fs/buffer.c, v3.3."""
-    rt.local_irq_disable()
+    """Drop every reference of this CPU's LRU.  Irq context, or with interrupts off.  Source: fs/buffer.c, v3.3."""
     cpu = machine.percpu.this_cpu()
     bhs = cpu.bh_lru
     cpu.bh_lru = ()
     for bh in bhs:
         brelse(bh, "lru")
-    rt.local_irq_enable()
 
 
 def invalidate_bh_lrus(machine: Machine) -> None:
-    """Drop every CPU's LRU, by running on each of them.  Sleeps.  Source: fs/buffer.c, v3.3."""
-    works = [rt.spawn(invalidate_bh_lru, machine, cpu=cpu) for cpu in range(machine.ncpus)]
-    for work in works:
-        rt.join(work)
+    """Drop every CPU's LRU, by an interrupt to each.  Does not sleep; needs interrupts on.
+
+    Not called yet: waits for the block device to be closed, and for a migration that counts buffer references (5.0).
+    Source: fs/buffer.c, v3.3.
+    """
+    smp.on_each_cpu(machine, invalidate_bh_lru)
 
 
 def unmap_underlying_metadata(bdev: BlockDevice, block: int) -> None:

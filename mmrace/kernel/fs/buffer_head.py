@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel import bitops
@@ -50,14 +50,13 @@ class BufferState(IntEnum):
 
 EndIo = Callable[["BufferHead", bool], None]
 
-_LATER: Any = None  # a ghost that is set before it is first read
-
 
 class BufferHead(rt.Struct):
     """One block of a page: what the ring hangs together by, and what I/O is submitted with.
 
-    `b_data` is the offset of the block's first word in its page, `b_size` its number of words.  `b_end_io` is a ghost
-    (a function has no place in a record); it is written and read only by whoever holds BH_Lock or by its I/O.
+    `b_size` is its number of words.  Simplified: the kernel's `b_data` is an address, this one the offset of the first
+    word in `b_page`; who keeps an address takes both at once (`buffer._data_of`).  `b_end_io` is written and read by
+    whoever holds BH_Lock, or by its I/O; a record has the function's name.
     """
 
     b_state = rt.flag_word(BufferState, waitable=(BufferState.BH_Lock, BufferState.BH_Unshadow))
@@ -68,8 +67,8 @@ class BufferHead(rt.Struct):
     b_blocknr: rt.Field[int] = rt.shared(-1)
     b_bdev: rt.Field[BlockDevice | None] = rt.shared(None)
     b_private: rt.Field[JournalHead | None] = rt.shared(None)
+    b_end_io: rt.Field[EndIo | None] = rt.shared(None)
     b_size = rt.ghost(0)
-    b_end_io: EndIo | None = rt.ghost(_LATER)
 
     def __init__(self, name: object, b_size: int) -> None:
         super().__init__(name, b_size=b_size)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.block import device
+from mmrace.kernel.block import device, ownership
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, fs
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
@@ -44,6 +44,8 @@ MARKS = (
 
 def end_buffer_async_read(bh: BufferHead, uptodate: bool) -> None:
     """End one read of a page; the last one marks the page uptodate and unlocks it.  Source: fs/buffer.c, v3.3."""
+    asynchronous = buffer_head.buffer_async_read(bh)
+    rt.bug_on(not asynchronous, "end_buffer_async_read: buffer is not under an asynchronous read", bh=bh)
     page = bh.b_page
     assert page is not None
     if uptodate:
@@ -78,15 +80,19 @@ def end_buffer_async_read(bh: BufferHead, uptodate: bool) -> None:
 
 def end_buffer_async_write(bh: BufferHead, uptodate: bool) -> None:
     """End one write of a page; the last one ends the page's writeback.  Source: fs/buffer.c, v3.3."""
+    asynchronous = buffer_head.buffer_async_write(bh)
+    rt.bug_on(not asynchronous, "end_buffer_async_write: buffer is not under an asynchronous write", bh=bh)
     page = bh.b_page
     assert page is not None
     if uptodate:
         buffer_head.set_buffer_uptodate(bh)
     else:
         rt.reached("buffer: write error")
+        # PG_writeback keeps the page in its mapping; the kernel follows the pointer without a look.
         mapping = page.mapping
-        if mapping is not None:
-            rt.set_bit(mapping.flags, fs.AS_EIO)
+        rt.bug_on(mapping is None, "NULL mapping followed in end_buffer_async_write", page=page)
+        assert mapping is not None
+        rt.set_bit(mapping.flags, fs.AS_EIO)
         buffer_head.set_buffer_write_io_error(bh)
         buffer_head.clear_buffer_uptodate(bh)
         page_flags.SetPageError(page)
@@ -112,11 +118,6 @@ def mark_buffer_async_read(bh: BufferHead) -> None:
     """Make a locked buffer's I/O one of a page read.  Source: fs/buffer.c, v3.3."""
     bh.b_end_io = end_buffer_async_read
     buffer_head.set_buffer_async_read(bh)
-
-
-def mark_buffer_async_write(bh: BufferHead) -> None:
-    """Make a locked buffer's I/O one of a page writeback.  Source: fs/buffer.c, v3.3."""
-    mark_buffer_async_write_endio(bh, end_buffer_async_write)
 
 
 def mark_buffer_async_write_endio(bh: BufferHead, handler: EndIo) -> None:
@@ -290,17 +291,13 @@ def block_read_full_page(page: Page, get_block: GetBlock) -> int:
     for bh in bhs:
         buffer.lock_buffer(bh)
         mark_buffer_async_read(bh)
-    # From here on the page lock belongs to the reads: the last one to end releases it.
-    rt.hand_over(page.flags, page_flags.PG_locked, page)
-    me = rt.current()
+    ownership.page_lock_to_reads(page)
     for bh in bhs:
         if buffer_head.buffer_uptodate(bh):
-            # Somebody read it under the buffer lock meanwhile: end our read here, as one of those that own the page.
+            # Somebody read it under the buffer lock meanwhile: our read of it ends here.
             rt.reached("block_read_full_page: filled meanwhile")
-            acts_for = me.acts_for
-            me.acts_for = (*acts_for, page)
-            end_buffer_async_read(bh, True)
-            me.acts_for = acts_for
+            with ownership.acting_for(page):
+                end_buffer_async_read(bh, True)
         else:
             buffer.submit_bh(device.READ, bh)
     return 0
@@ -473,7 +470,10 @@ def __block_commit_write(page: Page, from_: int, to: int) -> int:
 
 
 def block_write_begin(mapping: AddressSpace, pos: int, count: int, get_block: GetBlock) -> tuple[int, Page | None]:
-    """Lock and prepare the page of a write: (0, page) or (error, None).  Source: fs/buffer.c, v3.3."""
+    """Lock and prepare the page of a write: (0, page) or (error, None).
+
+    Not called yet: waits for a file system without a journal (ext2).  Source: fs/buffer.c, v3.3.
+    """
     page = filemap.grab_cache_page_write_begin(mapping, pos // mapping.machine.words_per_page)
     if page is None:
         return -Errno.ENOMEM, None
@@ -501,9 +501,13 @@ def block_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, pa
 
 
 def generic_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, page: Page) -> int:
-    """Commit a write, grow the file if it went beyond its end, unlock and release.  Source: fs/buffer.c, v3.3."""
+    """Commit a write, grow the file if it went beyond its end, unlock and release.
+
+    Not called yet: waits for a file system without a journal (ext2).  Source: fs/buffer.c, v3.3.
+    """
     copied = block_write_end(mapping, pos, count, copied, page)
-    fs.i_size_extend(mapping.host, pos + copied)
+    if pos + copied > mapping.host.i_size:
+        fs.i_size_write(mapping.host, pos + copied)
     filemap.unlock_page(page)
     swap.put_page(page, "lookup")
     return copied

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs
+from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs, mpage
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.jbd import jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
@@ -42,6 +42,7 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("ext3: writepage with a handle", "some buffer was unmapped: journal_start under the page lock"),
     ("ext3: writepage filed data without the page lock", "journal_dirty_data after the page was unlocked"),
     ("ext3: write_begin failed", "the page could not be prepared: handle closed, page released"),
+    ("ext3: dirty buffer taken over", "data=journal: the transaction took over a buffer that was dirty"),
     ("ext3: inode block changed", "a write journaled its inode's block"),
     ("ext3: inode block unreadable", "an inode's block could not be read: the change is not journaled"),
 )
@@ -158,11 +159,12 @@ def ext3_get_inode_loc(inode: Inode) -> BufferHead | None:
 def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
     """Store the inode in its block and file the block.
 
-    Sleeps on the buffer lock, which keeps others out of the block.  What is stored is the number of this change, in
-    every word: a torn block shows.  Source: fs/ext3/inode.c, v3.3.
+    Sleeps on the buffer lock, which keeps others out of the block; where the inode lies in it is settled before, so
+    that who moved the block to another page meanwhile loses this change.  What is stored is the number of the change,
+    in every word: a torn block shows.  Source: fs/ext3/inode.c, v3.3.
     """
+    page, offset = buffer._data_of(bh)
     buffer.lock_buffer(bh)
-    page, offset = jbd.data_page(bh), bh.b_data
     change = page.words.read(offset) + 1
     for i in range(bh.b_size):
         page.words.write(offset + i, change)
@@ -192,16 +194,25 @@ def ext3_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> i
 
 
 def walk_page_buffers(
-    handle: Handle | None, head: BufferHead, from_: int, to: int, fn: Callable[[Handle | None, BufferHead], int]
+    handle: Handle | None,
+    head: BufferHead,
+    from_: int,
+    to: int,
+    fn: Callable[[Handle | None, BufferHead], int],
+    partial: list[BufferHead] | None = None,
 ) -> int:
     """Call `fn` on each buffer of a ring that overlaps words [from_, to); stop at its first non-zero return.
 
-    Walks by b_this_page from `head`, whatever page the ring hangs on.  Source: fs/ext3/inode.c, v3.3.
+    Walks by b_this_page from `head`, whatever page the ring hangs on.  Args: partial: gets the buffers outside that are
+    not uptodate (a flag in the kernel).  Source: fs/ext3/inode.c, v3.3.
     """
     block_start = 0
     for bh in buffer.ring(head):
         block_end = block_start + bh.b_size
-        if block_end > from_ and block_start < to:
+        if block_end <= from_ or block_start >= to:
+            if partial is not None and not buffer_head.buffer_uptodate(bh):
+                partial.append(bh)
+        else:
             ret = fn(handle, bh)
             if ret:
                 return ret
@@ -235,17 +246,28 @@ def journal_dirty_data_fn(handle: Handle | None, bh: BufferHead) -> int:
 
 
 def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
-    """Take write access to a data buffer that is journalled.  Sleeps.  Source: fs/ext3/inode.c, v3.3."""
+    """Take write access to a data buffer that is journalled; a dirty one the transaction takes over.  Sleeps.
+
+    A dirty bit is cleared before the journal looks, and set again for the journal only; the page lock keeps writeback
+    from the buffer meanwhile, nothing keeps a checkpoint.  Source: fs/ext3/inode.c, v3.3.
+    """
     assert handle is not None
-    if buffer_head.buffer_mapped(bh):
-        transaction.journal_get_write_access(handle, bh)
+    dirty = buffer_head.buffer_dirty(bh)
+    if not buffer_head.buffer_mapped(bh) or jbd.buffer_freed(bh):
+        return 0
+    if dirty:
+        rt.reached("ext3: dirty buffer taken over")
+        buffer_head.clear_buffer_dirty(bh)
+    transaction.journal_get_write_access(handle, bh)
+    if dirty:
+        transaction.journal_dirty_metadata(handle, bh)
     return 0
 
 
 def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
     """File a data buffer as metadata, in data=journal mode.  Source: fs/ext3/inode.c, v3.3."""
     assert handle is not None
-    if not buffer_head.buffer_mapped(bh):
+    if not buffer_head.buffer_mapped(bh) or jbd.buffer_freed(bh):
         return 0
     buffer_head.set_buffer_uptodate(bh)
     transaction.journal_dirty_metadata(handle, bh)
@@ -265,7 +287,7 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
     page = filemap.grab_cache_page_write_begin(mapping, index)
     if page is None:
         return -Errno.ENOMEM, None
-    # one credit more than writepage: the inode on the orphan list
+    # One credit more than writepage: the inode on the orphan list.
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode) + 1)
     ret = buffer_page.__block_write_begin(page, pos, length, ext3_get_block)
     if ret == 0 and EXT3_SB(inode).data is DataMode.JOURNAL:
@@ -281,13 +303,18 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
 
 
 def update_file_sizes(handle: Handle, inode: Inode, pos: int, copied: int) -> None:
-    """Account a write in the inode: with `metadata` that changes its block.  Source: fs/ext3/inode.c, v3.3."""
-    fs.i_size_extend(inode, pos + copied)
+    """Account a write in the inode: with `metadata` that changes its block.
+
+    Simplified: 3.3 changes the block here, under the page lock, only if the file grew; else, for the times, before
+    write_begin and without the page lock.  Source: fs/ext3/inode.c, v3.3.
+    """
+    if pos + copied > inode.i_size:
+        fs.i_size_write(inode, pos + copied)
     if EXT3_SB(inode).metadata:
         ext3_mark_inode_dirty(handle, inode)
 
 
-def finish_write(handle: Handle, page: Page, ret: int, copied: int) -> int:
+def _finish_write(handle: Handle, page: Page, ret: int, copied: int) -> int:
     """Close the handle, then unlock and release the page; returns what was copied or an error."""
     ext3_journal_stop(handle)
     filemap.unlock_page(page)
@@ -300,7 +327,7 @@ def ext3_ordered_write_end(mapping: AddressSpace, pos: int, length: int, copied:
 
     Source: fs/ext3/inode.c, v3.3.
     """
-    handle = current_handle()
+    handle = _current_handle()
     inode = mapping.host
     copied = buffer_page.block_write_end(mapping, pos, length, copied, page)
     from_ = pos % mapping.machine.words_per_page
@@ -308,31 +335,35 @@ def ext3_ordered_write_end(mapping: AddressSpace, pos: int, length: int, copied:
     ret = walk_page_buffers(handle, head, from_, from_ + copied, journal_dirty_data_fn)
     if ret == 0:
         update_file_sizes(handle, inode, pos, copied)
-    return finish_write(handle, page, ret, copied)
+    return _finish_write(handle, page, ret, copied)
 
 
 def ext3_writeback_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
     """End a write: buffers dirty, no order kept with the transaction.  Source: fs/ext3/inode.c, v3.3."""
-    handle = current_handle()
+    handle = _current_handle()
     copied = buffer_page.block_write_end(mapping, pos, length, copied, page)
     update_file_sizes(handle, mapping.host, pos, copied)
-    return finish_write(handle, page, 0, copied)
+    return _finish_write(handle, page, 0, copied)
 
 
 def ext3_journalled_write_end(mapping: AddressSpace, pos: int, length: int, copied: int, page: Page) -> int:
     """End a write: buffers filed as metadata of the transaction.  Source: fs/ext3/inode.c, v3.3."""
-    handle = current_handle()
-    words_per_page = mapping.machine.words_per_page
-    from_ = pos % words_per_page
-    head = buffer.page_buffers(page)
-    ret = walk_page_buffers(handle, head, from_, from_ + copied, write_end_fn)
-    if copied == words_per_page:
+    handle = _current_handle()
+    from_ = pos % mapping.machine.words_per_page
+    if copied < length:
+        # A short copy into a page that is not uptodate counts as nothing.
+        if not page_flags.PageUptodate(page):
+            copied = 0
+        buffer_page.page_zero_new_buffers(page, from_ + copied, from_ + length)
+    partial: list[BufferHead] = []
+    ret = walk_page_buffers(handle, buffer.page_buffers(page), from_, from_ + copied, write_end_fn, partial)
+    if not partial:
         page_flags.SetPageUptodate(page)
     update_file_sizes(handle, mapping.host, pos, copied)
-    return finish_write(handle, page, ret, copied)
+    return _finish_write(handle, page, ret, copied)
 
 
-def current_handle() -> Handle:
+def _current_handle() -> Handle:
     """Return the handle that write_begin left open."""
     handle = ext3_journal_current_handle()
     rt.bug_on(handle is None, "write_end without a handle")
@@ -343,7 +374,7 @@ def current_handle() -> Handle:
 # -- writepage -----------------------------------------------------------------------------------------------
 
 
-def refuse_writepage(page: Page, wbc: WritebackControl) -> int:
+def _refuse_writepage(page: Page, wbc: WritebackControl) -> int:
     """Give up writing a page because of an open handle: dirty it again and unlock it."""
     rt.reached("ext3: writepage inside a handle")
     page_writeback.redirty_page_for_writepage(wbc, page)
@@ -363,7 +394,7 @@ def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
     words = mapping.machine.words_per_page
     rt.bug_on(not page_flags.PageLocked(page), "writepage on an unlocked page", page=page)
     if ext3_journal_current_handle() is not None:
-        return refuse_writepage(page, wbc)
+        return _refuse_writepage(page, wbc)
     if not buffer.page_has_buffers(page):
         buffer.create_empty_buffers(page, dirty=True, uptodate=True)
     elif not walk_page_buffers(None, buffer.page_buffers(page), 0, words, buffer_unmapped):
@@ -391,7 +422,7 @@ def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
     inode = mapping.host
     words = mapping.machine.words_per_page
     if ext3_journal_current_handle() is not None:
-        return refuse_writepage(page, wbc)
+        return _refuse_writepage(page, wbc)
     if buffer.page_has_buffers(page) and not walk_page_buffers(
         None, buffer.page_buffers(page), 0, words, buffer_unmapped
     ):
@@ -413,18 +444,22 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     inode = mapping.host
     words = mapping.machine.words_per_page
     if ext3_journal_current_handle() is not None:
-        return refuse_writepage(page, wbc)
+        return _refuse_writepage(page, wbc)
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
     if not buffer.page_has_buffers(page) or page_flags.PageChecked(page):
         page_flags.ClearPageChecked(page)
         ret = buffer_page.__block_write_begin(page, mm.page_index(page) * words, words, ext3_get_block)
-        if ret == 0:
-            head = buffer.page_buffers(page)
-            ret = walk_page_buffers(handle, head, 0, words, do_journal_get_write_access)
-            ret = ret or walk_page_buffers(handle, head, 0, words, write_end_fn)
+        if ret:
+            ext3_journal_stop(handle)
+            filemap.unlock_page(page)
+            return ret
+        head = buffer.page_buffers(page)
+        ret = walk_page_buffers(handle, head, 0, words, do_journal_get_write_access)
+        error = walk_page_buffers(handle, head, 0, words, write_end_fn)
+        ret = ret or error
         filemap.unlock_page(page)
     else:
-        # its buffers are the journal's already or clean: write what is dirty
+        # Its buffers are the journal's already or clean: write what is dirty.
         ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
     ext3_journal_stop(handle)
     return ret
@@ -436,9 +471,10 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
 def ext3_readpage(page: Page) -> int:
     """Start reading a page.  Needs the page lock, which the end of the I/O releases.
 
+    A page without buffers is read whole and gets none: they come with its first write.
     Source: fs/ext3/inode.c, v3.3.
     """
-    return buffer_page.block_read_full_page(page, ext3_get_block)
+    return mpage.mpage_readpage(page, ext3_get_block)
 
 
 def ext3_invalidatepage(page: Page, offset: int) -> None:

@@ -112,7 +112,6 @@ class Inode(rt.Struct):
         super().__init__(("inode", ino), i_size=size, i_ino=ino, i_sb=sb, i_blocks=blocks)
 
 
-def i_size_extend(inode: Inode, size: int) -> None:
-    """Make the file at least `size` words long.  Needs i_mutex.  Source: include/linux/fs.h (i_size_write), v3.3."""
-    if size > inode.i_size:
-        inode.i_size = size
+def i_size_write(inode: Inode, size: int) -> None:
+    """Make the file `size` words long.  Needs i_mutex.  Source: include/linux/fs.h, v3.3."""
+    inode.i_size = size

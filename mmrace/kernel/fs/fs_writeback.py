@@ -37,7 +37,8 @@ def writeback_single_inode(inode: Inode, wbc: page_writeback.WritebackControl) -
     """Write an inode's dirty pages, the flusher's way; returns 0 or the first error.
 
     I_DIRTY_PAGES goes before the walk and comes back if pages are still tagged after it.  Waits for what was written
-    only if wbc says WB_SYNC_ALL.  Source: fs/fs-writeback.c, v3.3.
+    only if wbc says WB_SYNC_ALL.  Simplified: no I_SYNC, so two tasks may be at one inode at once.  Not called yet:
+    waits for the flusher of a device.  Source: fs/fs-writeback.c, v3.3.
     """
     rt.spin_lock(inode.i_lock)
     inode.i_state.store(inode.i_state.load() & ~(1 << InodeState.I_DIRTY_PAGES))

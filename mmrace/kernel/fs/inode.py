@@ -23,11 +23,11 @@ def new_inode(sb: object, ino: int, machine: Machine, a_ops: AddressSpaceOperati
     """
     inode = Inode(sb, ino, blocks * machine.words_per_buffer, blocks)
     nr_slots = -(-blocks // machine.buffers_per_page)
-    inode.i_mapping = new_mapping(inode, machine, a_ops, nr_slots)
+    inode.i_mapping = _new_mapping(inode, machine, a_ops, nr_slots)
     return inode
 
 
-def new_mapping(host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> AddressSpace:
+def _new_mapping(host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> AddressSpace:
     """Make the mapping of an inode, with `nr_slots` slots (None: any number).  Called when the scenario is set up."""
     mapping = AddressSpace(host, machine, a_ops, nr_slots)
     machine.mappings.append(mapping)

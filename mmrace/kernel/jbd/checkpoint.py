@@ -17,7 +17,6 @@ from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
 
 if TYPE_CHECKING:
-    pass
     from mmrace.kernel.jbd.jbd import Journal, Transaction
 
 MARKS: tuple[tuple[str, str], ...] = (
@@ -54,7 +53,7 @@ def __try_to_free_cp_buf(jh: JournalHead) -> int:
         jbd.jbd_unlock_bh_state(bh)
         return 0
     rt.reached("checkpoint: written buffer left the list")
-    # our own count: the journal head may go, and its count on the buffer with it, before BH_State is released
+    # Our own count: the journal head may go, and its count on the buffer with it, before BH_State is released.
     buffer.get_bh(bh, "checkpoint")
     ret = __journal_remove_checkpoint(jh) + 1
     jbd.jbd_unlock_bh_state(bh)

@@ -49,6 +49,7 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("commit: waited for log I/O", "slept on a copy under way to the log"),
     ("commit: waited for control I/O", "slept on a descriptor under way to the log"),
     ("commit: forgotten buffer freed", "BH_Freed: a truncated metadata buffer dropped its dirtiness"),
+    ("commit: freed buffer left to the next transaction", "BH_Freed, but the truncation is not committed yet"),
     ("commit: left an older checkpoint", "the buffer was on an older transaction's checkpoint list"),
     ("commit: forget list refilled", "a truncate filed a buffer after the forget list was done"),
     ("release_buffer_page: stripped", "the page had lost its mapping: the commit freed its buffers"),
@@ -118,7 +119,7 @@ def inverted_lock(journal: Journal, bh: BufferHead) -> bool:
     return False
 
 
-def still_on(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, jlist: JList) -> bool:
+def _still_on(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, jlist: JList) -> bool:
     """Say whether the buffer is where it was before j_list_lock was dropped; `jh` may be freed if it is not.
 
     Needs BH_State and j_list_lock.  The order of the tests keeps a freed journal head from being read.
@@ -131,26 +132,26 @@ def still_on(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, j
 
 def journal_commit_transaction(journal: Journal) -> int:
     """Commit the running transaction; returns its tid.  Sleeps.  Source: fs/jbd/commit.c, v3.3."""
-    commit_transaction = lock_down(journal)
+    commit_transaction = _lock_transaction(journal)
     tid = commit_transaction.t_tid
-    flush(journal, commit_transaction)
-    # an error of ordered data is only reported: the mapping and the page carry it, the commit goes on
+    _publish_committing(journal, commit_transaction)
+    # An error of ordered data is only reported: the mapping and the page carry it, the commit goes on.
     journal_submit_data_buffers(journal, commit_transaction)
-    wait_locked_list(journal, commit_transaction)
+    _wait_locked_list(journal, commit_transaction)
     rt.bug_on(bool(commit_transaction.t_sync_datalist), "ordered data left behind", tid=tid)
-    set_state(journal, commit_transaction, TState.T_FLUSH, TState.T_COMMIT)
-    write_metadata(journal, commit_transaction)
-    wait_for_iobuf(journal, commit_transaction)
-    wait_for_ctlbuf(journal, commit_transaction)
-    set_state(journal, commit_transaction, TState.T_COMMIT, TState.T_COMMIT_RECORD)
+    _set_state(journal, commit_transaction, TState.T_FLUSH, TState.T_COMMIT)
+    _write_metadata(journal, commit_transaction)
+    _wait_for_iobuf(journal, commit_transaction)
+    _wait_for_ctlbuf(journal, commit_transaction)
+    _set_state(journal, commit_transaction, TState.T_COMMIT, TState.T_COMMIT_RECORD)
     journal_write_commit_record(journal, commit_transaction)
-    process_forget(journal, commit_transaction)
+    _process_forget(journal, commit_transaction)
     rt.note("commit-end", journal, tid)
     rt.wake_up(journal.j_wait_done_commit)
     return tid
 
 
-def set_state(journal: Journal, commit_transaction: Transaction, old: TState, new: TState) -> None:
+def _set_state(journal: Journal, commit_transaction: Transaction, old: TState, new: TState) -> None:
     """Move the transaction on by one state.  Takes j_state_lock."""
     rt.spin_lock(journal.j_state_lock)
     rt.bug_on(commit_transaction.t_state != old, "transaction in the wrong state", expected=old, wanted=new)
@@ -158,7 +159,7 @@ def set_state(journal: Journal, commit_transaction: Transaction, old: TState, ne
     rt.spin_unlock(journal.j_state_lock)
 
 
-def lock_down(journal: Journal) -> Transaction:
+def _lock_transaction(journal: Journal) -> Transaction:
     """Close the running transaction to new handles and wait for the open ones.
 
     Returns with j_state_lock held.  Source: journal_commit_transaction, phase 0, in fs/jbd/commit.c, v3.3.
@@ -195,7 +196,7 @@ def lock_down(journal: Journal) -> Transaction:
     return commit_transaction
 
 
-def flush(journal: Journal, commit_transaction: Transaction) -> None:
+def _publish_committing(journal: Journal, commit_transaction: Transaction) -> None:
     """Sort out reserved buffers, clean old checkpoint lists, publish as committing, let handles start again.
 
     Needs j_state_lock, which it releases.  Source: journal_commit_transaction, phases 0 and 1, fs/jbd/commit.c, v3.3.
@@ -203,10 +204,15 @@ def flush(journal: Journal, commit_transaction: Transaction) -> None:
     while reserved := commit_transaction.t_reserved_list:
         rt.reached("commit: reserved buffer refiled")
         jh = reserved[0]
-        if jh.b_committed_data is not None:
-            drop_copies(jh)
+        committed = jh.b_committed_data
+        if committed is not None:
+            bh = jbd.jh2bh(jh)
+            jbd.jbd_lock_bh_state(bh)
+            jbd.jbd_free(committed)
+            jh.b_committed_data = None
+            jbd.jbd_unlock_bh_state(bh)
         transaction.journal_refile_buffer(journal, jh)
-    # without revoke records nothing else has to be settled before the transaction is published
+    # Without revoke records nothing else has to be settled before the transaction is published.
     rt.spin_lock(journal.j_list_lock)
     checkpoint.__journal_clean_checkpoint_list(journal)
     rt.spin_unlock(journal.j_list_lock)
@@ -228,12 +234,12 @@ def journal_do_submit_data(wbuf: list[BufferHead]) -> None:
     """
     for bh in wbuf:
         bh.b_end_io = buffer.end_buffer_write_sync
-        bh.b_count.rename("commit", "io")  # the count from the list walk is the one that the I/O drops
+        bh.b_count.rename("commit", "io")  # The count from the list walk is the one that the I/O drops.
         buffer.submit_bh(device.WRITE, bh)
     wbuf.clear()
 
 
-def wait_for_buffer_lock(journal: Journal, bh: BufferHead, wbuf: list[BufferHead]) -> None:
+def _wait_for_buffer_lock(journal: Journal, bh: BufferHead, wbuf: list[BufferHead]) -> None:
     """Take a buffer lock that somebody holds: list lock dropped, batch submitted, only then sleep.
 
     Needs j_list_lock, taken again.  The flush is what keeps us from sleeping while we hold locks that nobody but us
@@ -258,13 +264,13 @@ def journal_submit_data_buffers(journal: Journal, commit_transaction: Transactio
     while restart:
         rt.cond_resched()
         rt.spin_lock(journal.j_list_lock)
-        restart, pass_err = submit_data_pass(journal, commit_transaction, wbuf)
+        restart, pass_err = _submit_data_pass(journal, commit_transaction, wbuf)
         err = err or pass_err
     journal_do_submit_data(wbuf)
     return err
 
 
-def submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: list[BufferHead]) -> tuple[bool, int]:
+def _submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: list[BufferHead]) -> tuple[bool, int]:
     """Walk BJ_SyncData from its head: (start over, 0 or -EIO).  Needs j_list_lock, which it releases.
 
     Source: journal_submit_data_buffers in fs/jbd/commit.c, v3.3.
@@ -277,13 +283,13 @@ def submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: li
         buffer.get_bh(bh, "commit")
         if buffer_head.buffer_dirty(bh):
             if not buffer.trylock_buffer(bh):
-                wait_for_buffer_lock(journal, bh, wbuf)
+                _wait_for_buffer_lock(journal, bh, wbuf)
             locked = True
         if not inverted_lock(journal, bh):
             rt.reached("commit: BH_State contended")
             jbd.jbd_lock_bh_state(bh)
             rt.spin_lock(journal.j_list_lock)
-        if not still_on(bh, jh, commit_transaction, JList.BJ_SyncData):
+        if not _still_on(bh, jh, commit_transaction, JList.BJ_SyncData):
             rt.reached("commit: jh moved while lock dropped")
             jbd.jbd_unlock_bh_state(bh)
             if locked:
@@ -300,7 +306,7 @@ def submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: li
                 journal_do_submit_data(wbuf)
                 return True, err
         else:
-            err = settle_clean_buffer(bh, jh, commit_transaction, locked) or err
+            err = _settle_clean_buffer(bh, jh, commit_transaction, locked) or err
         if journal.resched and rt.choose(2, "need-resched"):
             if wbuf:
                 rt.reached("commit: resched with a locked batch")
@@ -310,14 +316,14 @@ def submit_data_pass(journal: Journal, commit_transaction: Transaction, wbuf: li
     return False, err
 
 
-def settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool) -> int:
+def _settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool) -> int:
     """Settle a data buffer that needs no write: BJ_Locked if another has it locked, else unfiled; 0 or -EIO.
 
     Needs BH_State, which it releases, and j_list_lock.  `locked`: we hold the buffer lock; it is released.
     Source: journal_submit_data_buffers in fs/jbd/commit.c, v3.3.
     """
     if not locked and buffer_head.buffer_locked(bh):
-        # taken for I/O under way; it may be anybody's lock, and then the wait is only longer
+        # Taken for I/O under way; it may be anybody's lock, and then the wait is only longer.
         rt.reached("commit: buffer already locked")
         transaction.__journal_file_buffer(jh, commit_transaction, JList.BJ_Locked)
         jbd.jbd_unlock_bh_state(bh)
@@ -336,7 +342,7 @@ def settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Tra
     return err
 
 
-def wait_locked_list(journal: Journal, commit_transaction: Transaction) -> int:
+def _wait_locked_list(journal: Journal, commit_transaction: Transaction) -> int:
     """Wait for the ordered data under I/O, from the tail of BJ_Locked, and unfile it; 0 or -EIO.
 
     Source: journal_commit_transaction, phase 2, in fs/jbd/commit.c, v3.3.
@@ -353,14 +359,14 @@ def wait_locked_list(journal: Journal, commit_transaction: Transaction) -> int:
             buffer.wait_on_buffer(bh)
             rt.spin_lock(journal.j_list_lock)
         if not buffer_head.buffer_uptodate(bh):
-            mark_write_error(journal, bh)
+            _mark_write_error(journal, bh)
             err = -Errno.EIO
         if not inverted_lock(journal, bh):
             rt.reached("locked-list: BH_State contended")
             buffer.put_bh(bh, "commit")
             rt.spin_lock(journal.j_list_lock)
             continue
-        if still_on(bh, jh, commit_transaction, JList.BJ_Locked):
+        if _still_on(bh, jh, commit_transaction, JList.BJ_Locked):
             transaction.__journal_unfile_buffer(jh)
         else:
             rt.reached("locked-list: jh moved while lock dropped")
@@ -374,7 +380,7 @@ def wait_locked_list(journal: Journal, commit_transaction: Transaction) -> int:
     return err
 
 
-def mark_write_error(journal: Journal, bh: BufferHead) -> None:
+def _mark_write_error(journal: Journal, bh: BufferHead) -> None:
     """Mark page and mapping of a data buffer whose write failed.
 
     Needs j_list_lock, dropped if the page is locked.  b_page is read anew at each use and nothing but b_count is held:
@@ -382,41 +388,42 @@ def mark_write_error(journal: Journal, bh: BufferHead) -> None:
     Source: journal_commit_transaction, fs/jbd/commit.c, v3.3.
     """
     rt.reached("locked-list: write error")
-    locked = jbd.data_page(bh)
+    locked = buffer._page_of(bh)
     if not filemap.trylock_page(locked):
         rt.reached("locked-list: page lock busy")
         rt.spin_unlock(journal.j_list_lock)
-        locked = jbd.data_page(bh)
+        locked = buffer._page_of(bh)
         filemap.lock_page(locked)
         rt.spin_lock(journal.j_list_lock)
-    if jbd.data_page(bh).mapping is not None:
-        mapping = jbd.data_page(bh).mapping
+    if buffer._page_of(bh).mapping is not None:
+        mapping = buffer._page_of(bh).mapping
         rt.bug_on(mapping is None, "NULL mapping followed in the write-error path of the commit", bh=bh)
         assert mapping is not None
         rt.set_bit(mapping.flags, fs.AS_EIO)
-    page = jbd.data_page(bh)
+    page = buffer._page_of(bh)
     if page is not locked:
         rt.reached("locked-list: b_page changed after the page lock")
     filemap.unlock_page(page)
-    page_flags.SetPageError(jbd.data_page(bh))
+    page_flags.SetPageError(buffer._page_of(bh))
 
 
 # -- metadata ------------------------------------------------------------------------------------------------
 
 
-def write_metadata(journal: Journal, commit_transaction: Transaction) -> None:
+def _write_metadata(journal: Journal, commit_transaction: Transaction) -> None:
     """Write the metadata of the transaction to the log: for each batch a descriptor, then the copies.
 
     t_buffers is read without a lock: nobody but the commit changes that list of a committing transaction.
     Source: journal_commit_transaction, phase 3, in fs/jbd/commit.c, v3.3.
     """
     wbuf: list[BufferHead] = []
-    tags: tuple[tuple[int, int], ...] = ()
+    tags: _Tags | None = None
     while jhs := commit_transaction.t_buffers:
         jh = jhs[0]
-        if not wbuf:
-            wbuf.append(start_descriptor(journal, commit_transaction))
-            tags = ()
+        if tags is None:
+            descriptor = _start_descriptor(journal, commit_transaction)
+            tags = _Tags(descriptor, commit_transaction.t_tid)
+            wbuf.append(descriptor)
         blocknr = journal_.journal_next_log_block(journal)
         commit_transaction.t_outstanding_credits = commit_transaction.t_outstanding_credits - 1
         bh = jbd.jh2bh(jh)
@@ -426,15 +433,15 @@ def write_metadata(journal: Journal, commit_transaction: Transaction) -> None:
         new_bh = jbd.jh2bh(new_jh)
         jbd.set_buffer_jwrite(new_bh)
         wbuf.append(new_bh)
-        tags = (*tags, (bh.b_blocknr, flags))
-        full = len(wbuf) == journal.j_wbufsize or len(tags) == journal.j_tags_max
+        tags.add(bh.b_blocknr, flags)
+        full = len(wbuf) == journal.j_wbufsize or len(tags.tags) == journal.j_tags_max
         if full or not commit_transaction.t_buffers:
-            tags = (*tags[:-1], (tags[-1][0], tags[-1][1] | jbd.JFS_FLAG_LAST_TAG))
-            write_descriptor(wbuf[0], commit_transaction.t_tid, tags)
-            start_journal_io(wbuf)
+            tags.close()
+            tags = None
+            _start_journal_io(wbuf)
 
 
-def start_descriptor(journal: Journal, commit_transaction: Transaction) -> BufferHead:
+def _start_descriptor(journal: Journal, commit_transaction: Transaction) -> BufferHead:
     """Begin a descriptor block and file it on BJ_LogCtl; returns its buffer.
 
     Source: journal_commit_transaction, phase 3, in fs/jbd/commit.c, v3.3.
@@ -447,12 +454,39 @@ def start_descriptor(journal: Journal, commit_transaction: Transaction) -> Buffe
     return bh
 
 
-def write_descriptor(bh: BufferHead, tid: int, tags: tuple[tuple[int, int], ...]) -> None:
-    """Store header and tags in a descriptor; the kernel does so tag by tag, but nobody else looks meanwhile."""
-    journal_.write_words(bh, (jbd.JFS_MAGIC_NUMBER, jbd.log_header(jbd.JFS_DESCRIPTOR_BLOCK, tid, tags)))
+class _Tags:
+    """What is stored in a descriptor, tag by tag, through an address that is taken once: the kernel's `tagp`.
+
+    Whatever page the buffer belongs to by the next tag, the words go where b_data pointed at the first.
+    Source: journal_commit_transaction, phase 3, in fs/jbd/commit.c, v3.3.
+    """
+
+    __slots__ = ("offset", "page", "tags", "tid")
+
+    def __init__(self, bh: BufferHead, tid: int) -> None:
+        self.page, self.offset = buffer._data_of(bh)
+        self.tid = tid
+        self.tags: tuple[tuple[int, int], ...] = ()
+        self.page.words.write(self.offset, jbd.JFS_MAGIC_NUMBER)
+        self._store()
+
+    def add(self, blocknr: int, flags: int) -> None:
+        """Say which home block the next copy is of."""
+        self.tags = (*self.tags, (blocknr, flags))
+        self._store()
+
+    def close(self) -> None:
+        """Mark the last tag."""
+        blocknr, flags = self.tags[-1]
+        self.tags = (*self.tags[:-1], (blocknr, flags | jbd.JFS_FLAG_LAST_TAG))
+        self._store()
+
+    def _store(self) -> None:
+        """Store header and tags: one word has them all (see `jbd.log_header`)."""
+        self.page.words.write(self.offset + 1, jbd.log_header(jbd.JFS_DESCRIPTOR_BLOCK, self.tid, self.tags))
 
 
-def start_journal_io(wbuf: list[BufferHead]) -> None:
+def _start_journal_io(wbuf: list[BufferHead]) -> None:
     """Start the I/O of a descriptor and its copies, and empty the batch.
 
     The lock is that of the log's buffer; the original of a copy is never locked.
@@ -468,7 +502,7 @@ def start_journal_io(wbuf: list[BufferHead]) -> None:
     wbuf.clear()
 
 
-def wait_for_iobuf(journal: Journal, commit_transaction: Transaction) -> int:
+def _wait_for_iobuf(journal: Journal, commit_transaction: Transaction) -> int:
     """Wait for the copies, free them, and move each original from shadow to forget; 0 or -EIO.
 
     Source: journal_commit_transaction, phase 4, in fs/jbd/commit.c, v3.3.
@@ -489,13 +523,13 @@ def wait_for_iobuf(journal: Journal, commit_transaction: Transaction) -> int:
         buffer.__brelse(bh, "commit")
         rt.bug_on(bh.b_count.read() != 0, "somebody counts a temporary log buffer", bh=bh)
         buffer.free_buffer_head(bh)
-        release_shadow(commit_transaction)
+        _release_shadow(commit_transaction)
     left = bool(commit_transaction.t_shadow_list)
     rt.bug_on(left, "shadow buffers without copies", transaction=commit_transaction)
     return err
 
 
-def release_shadow(commit_transaction: Transaction) -> None:
+def _release_shadow(commit_transaction: Transaction) -> None:
     """Move the original of the copy just freed to BJ_Forget and wake who waits to change it.
 
     Source: journal_commit_transaction, phase 4, in fs/jbd/commit.c, v3.3.
@@ -511,7 +545,7 @@ def release_shadow(commit_transaction: Transaction) -> None:
     buffer.__brelse(bh, "commit")
 
 
-def wait_for_ctlbuf(journal: Journal, commit_transaction: Transaction) -> int:
+def _wait_for_ctlbuf(journal: Journal, commit_transaction: Transaction) -> int:
     """Wait for the descriptors and release them; 0 or -EIO.
 
     Source: journal_commit_transaction, phase 5, in fs/jbd/commit.c, v3.3.
@@ -541,7 +575,7 @@ def journal_write_commit_record(journal: Journal, commit_transaction: Transactio
     descriptor = journal_.journal_get_descriptor_buffer(journal)
     bh = jbd.jh2bh(descriptor)
     header = jbd.log_header(jbd.JFS_COMMIT_BLOCK, commit_transaction.t_tid)
-    journal_.write_words(bh, (jbd.JFS_MAGIC_NUMBER, header))
+    journal_._write_words(bh, (jbd.JFS_MAGIC_NUMBER, header))
     buffer_head.set_buffer_dirty(bh)
     buffer.sync_dirty_buffer(bh, device.WRITE_FLUSH_FUA if journal.j_barrier else device.WRITE)
     buffer.put_bh(bh, "commit")
@@ -551,7 +585,7 @@ def journal_write_commit_record(journal: Journal, commit_transaction: Transactio
 # -- forget list and end -------------------------------------------------------------------------------------
 
 
-def drop_copies(jh: JournalHead) -> None:
+def _drop_copies(jh: JournalHead) -> None:
     """Free the copies kept of a buffer; a frozen copy becomes the committed one if there was one.
 
     Needs BH_State.  Source: journal_commit_transaction, phase 7, in fs/jbd/commit.c, v3.3.
@@ -568,31 +602,37 @@ def drop_copies(jh: JournalHead) -> None:
         jh.b_frozen_data = None
 
 
-def forget_buffer(journal: Journal, commit_transaction: Transaction, jh: JournalHead) -> None:
+def _forget_buffer(journal: Journal, commit_transaction: Transaction, jh: JournalHead) -> None:
     """Take one buffer off BJ_Forget: to the checkpoint list if dirty, then refile it.
 
     Returns with j_list_lock held.  Source: journal_commit_transaction, phase 7, in fs/jbd/commit.c, v3.3.
     """
     bh = jbd.jh2bh(jh)
-    # our own count: the journal head may go, and its count on the buffer with it
+    # Our own count: the journal head may go, and its count on the buffer with it.
     buffer.get_bh(bh, "commit")
     jbd.jbd_lock_bh_state(bh)
-    rt.bug_on(jh.b_transaction is not commit_transaction, "forget list of another transaction", jh=jh)
-    drop_copies(jh)
+    owner = jh.b_transaction
+    if owner is not commit_transaction:
+        rt.bug_on(owner is not journal.j_running_transaction, "forget list of another transaction", jh=jh)
+    _drop_copies(jh)
     rt.spin_lock(journal.j_list_lock)
     if jh.b_cp_transaction is not None:
         rt.reached("commit: left an older checkpoint")
         checkpoint.__journal_remove_checkpoint(jh)
     if jbd.buffer_freed(bh):
-        rt.reached("commit: forgotten buffer freed")
-        jbd.clear_buffer_freed(bh)
-        jbd.clear_buffer_jbddirty(bh)
+        if jh.b_next_transaction is None:
+            rt.reached("commit: forgotten buffer freed")
+            jbd.clear_buffer_freed(bh)
+            jbd.clear_buffer_jbddirty(bh)
+        else:
+            # The truncation is part of the next transaction: until that one is committed, the block counts as it was.
+            rt.reached("commit: freed buffer left to the next transaction")
     try_to_free = False
     if jbd.buffer_jbddirty(bh):
         checkpoint.__journal_insert_checkpoint(jh, commit_transaction)
     else:
         rt.bug_on(buffer_head.buffer_dirty(bh), "dirty buffer on the forget list", bh=bh)
-        # the page may have been truncated under the buffer; then it is ours to free
+        # The page may have been truncated under the buffer; then it is ours to free.
         try_to_free = jh.b_next_transaction is None
     transaction.__journal_refile_buffer(jh)
     jbd.jbd_unlock_bh_state(bh)
@@ -602,7 +642,7 @@ def forget_buffer(journal: Journal, commit_transaction: Transaction, jh: Journal
         buffer.__brelse(bh, "commit")
 
 
-def process_forget(journal: Journal, commit_transaction: Transaction) -> None:
+def _process_forget(journal: Journal, commit_transaction: Transaction) -> None:
     """Empty the forget list, then finish the transaction; starts over if a truncate files one more buffer.
 
     Source: journal_commit_transaction, phases 7 and 8, in fs/jbd/commit.c, v3.3.
@@ -611,9 +651,9 @@ def process_forget(journal: Journal, commit_transaction: Transaction) -> None:
         rt.spin_lock(journal.j_list_lock)
         while jhs := commit_transaction.t_forget:
             rt.spin_unlock(journal.j_list_lock)
-            forget_buffer(journal, commit_transaction, jhs[0])
+            _forget_buffer(journal, commit_transaction, jhs[0])
         rt.spin_unlock(journal.j_list_lock)
-        # j_state_lock first: with it held no truncate can file another buffer on us
+        # j_state_lock first: with it held no truncate can file another buffer on us.
         rt.spin_lock(journal.j_state_lock)
         rt.spin_lock(journal.j_list_lock)
         if not commit_transaction.t_forget:
@@ -621,10 +661,10 @@ def process_forget(journal: Journal, commit_transaction: Transaction) -> None:
         rt.reached("commit: forget list refilled")
         rt.spin_unlock(journal.j_list_lock)
         rt.spin_unlock(journal.j_state_lock)
-    finish(journal, commit_transaction)
+    _finish_transaction(journal, commit_transaction)
 
 
-def finish(journal: Journal, commit_transaction: Transaction) -> None:
+def _finish_transaction(journal: Journal, commit_transaction: Transaction) -> None:
     """End the transaction: it goes away, or waits for its checkpoint.  Needs both locks, which it releases.
 
     Source: journal_commit_transaction, phase 8, in fs/jbd/commit.c, v3.3.

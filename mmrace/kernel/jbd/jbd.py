@@ -293,7 +293,7 @@ def log_header(blocktype: int, sequence: int, tags: tuple[tuple[int, int], ...] 
 
 
 def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """Unpack `log_header`: (block type, sequence, tags)."""
+    """Unpack `log_header`: (block type, sequence, tags).  Not called yet: waits for recovery."""
     blocktype, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
     sequence, word = word & (1 << _SEQUENCE_BITS) - 1, word >> _SEQUENCE_BITS
     count, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
@@ -305,14 +305,6 @@ def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
 
 
 # -- copies of data -------------------------------------------------------------------------------------------
-
-
-def data_page(bh: BufferHead) -> Page:
-    """Return the page that holds the buffer's data now, as the kernel follows b_data.  Point: always."""
-    page = bh.b_page
-    rt.bug_on(page is None, "data of a buffer without a page", bh=bh)
-    assert page is not None
-    return page
 
 
 def jbd_alloc(journal: Journal, size: int) -> Page:

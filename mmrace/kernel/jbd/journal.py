@@ -76,7 +76,7 @@ def journal_add_journal_head(bh: BufferHead) -> JournalHead:
         if bh.b_count.read() == 0:
             page = bh.b_page
             rt.bug_on(page is None or page.mapping is None, "journal head for a stray buffer", bh=bh)
-        if new_jh is None:  # the head that we saw went away before the lock was ours
+        if new_jh is None:  # The head that we saw went away before the lock was ours.
             jbd.jbd_unlock_bh_journal_head(bh)
             continue
         jh = new_jh
@@ -116,9 +116,9 @@ def __journal_remove_journal_head(bh: BufferHead) -> None:
     rt.bug_on(jh.b_next_transaction is not None, "journal head dropped with a next transaction", jh=jh)
     rt.bug_on(jh.b_cp_transaction is not None, "journal head dropped on a checkpoint list", jh=jh)
     rt.bug_on(jh.b_jlist != JList.BJ_None, "journal head dropped on a list", jh=jh)
-    frozen = jh.b_frozen_data
-    if frozen is not None:
-        jbd.jbd_free(frozen)
+    for copy in (jh.b_frozen_data, jh.b_committed_data):
+        if copy is not None:
+            jbd.jbd_free(copy)
     bh.b_private = None
     jh.b_bh = None
     rt.clear_bit(bh.b_state, BufferState.BH_JBD)
@@ -146,7 +146,7 @@ def journal_put_journal_head(jh: JournalHead) -> None:
 # -- the log -------------------------------------------------------------------------------------------------
 
 
-def check_log_space(journal: Journal) -> None:
+def _check_log_space(journal: Journal) -> None:
     """Stop where the kernel would checkpoint: that the log gets free space again is not modelled.
 
     Needs j_state_lock.  Source: __log_wait_for_space in fs/jbd/checkpoint.c, v3.3.
@@ -171,9 +171,9 @@ def journal_next_log_block(journal: Journal) -> int:
     return blocknr
 
 
-def write_words(bh: BufferHead, values: tuple[int, ...]) -> None:
+def _write_words(bh: BufferHead, values: tuple[int, ...]) -> None:
     """Store the first words of a buffer, zeroing the rest.  Needs whatever keeps its page."""
-    page, offset = jbd.data_page(bh), bh.b_data
+    page, offset = buffer._data_of(bh)
     for i in range(bh.b_size):
         page.words.write(offset + i, values[i] if i < len(values) else 0)
 
@@ -186,29 +186,29 @@ def journal_get_descriptor_buffer(journal: Journal) -> JournalHead:
     blocknr = journal_next_log_block(journal)
     bh = buffer.__getblk(journal.j_dev, blocknr, "commit")
     buffer.lock_buffer(bh)
-    write_words(bh, ())
+    _write_words(bh, ())
     buffer_head.set_buffer_uptodate(bh)
     buffer.unlock_buffer(bh)
     return journal_add_journal_head(bh)
 
 
-def copy_out(bh_in: BufferHead, jh_in: JournalHead, data: Page) -> None:
+def _copy_out(bh_in: BufferHead, jh_in: JournalHead, data: Page) -> None:
     """Copy a buffer's live data, word by word, and make that its frozen copy.  Needs BH_State of `bh_in`.
 
     Part of journal_write_metadata_buffer.  Source: fs/jbd/journal.c, v3.3.
     """
     jh_in.b_frozen_data = data
-    page, offset = jbd.data_page(bh_in), bh_in.b_data
+    page, offset = buffer._data_of(bh_in)
     for i in range(bh_in.b_size):
         data.words.write(i, page.words.read(offset + i))
 
 
-def choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -> tuple[Page, int, bool]:
+def _choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -> tuple[Page, int, bool]:
     """Choose what the log write reads: (page, offset, escaped).  Takes BH_State of `bh_in` and keeps it.
 
     May sleep.  The frozen copy if there is one, else the live page, whatever b_page is now; a block that begins with
-    the magic is copied out.  BH_Lock is not taken.  Part of journal_write_metadata_buffer.  Source: fs/jbd/journal.c,
-    v3.3.
+    the magic is copied out.  BH_Lock is not taken.  Part of journal_write_metadata_buffer.
+    Source: fs/jbd/journal.c, v3.3.
     """
     jbd.jbd_lock_bh_state(bh_in)
     while True:
@@ -218,7 +218,7 @@ def choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -
             rt.reached("write_metadata: frozen copy used")
             new_page, new_offset = frozen, 0
         else:
-            new_page, new_offset = jbd.data_page(bh_in), bh_in.b_data
+            new_page, new_offset = buffer._data_of(bh_in)
         escape = new_page.words.read(new_offset) == jbd.JFS_MAGIC_NUMBER
         if escape and not copied:
             jbd.jbd_unlock_bh_state(bh_in)
@@ -228,7 +228,7 @@ def choose_log_source(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -
                 rt.reached("write_metadata: copied out by another")
                 jbd.jbd_free(data)
                 continue
-            copy_out(bh_in, jh_in, data)
+            _copy_out(bh_in, jh_in, data)
             new_page, new_offset = data, 0
         if escape:
             rt.reached("write_metadata: escaped")
@@ -242,15 +242,15 @@ def journal_write_metadata_buffer(
     """Make the temporary buffer that copies `jh_in`'s data to a log block; returns (its head, tag flags).
 
     The temporary buffer is on no page's ring: log I/O reads the page through an alias that the ring does not contain.
-    Leaves the original on BJ_Shadow and the temporary one, counted once, on BJ_IO.  Sleeps.  Source: fs/jbd/journal.c,
-    v3.3.
+    Leaves the original on BJ_Shadow and the temporary one, counted once, on BJ_IO.  Sleeps.
+    Source: fs/jbd/journal.c, v3.3.
     """
     journal = commit_transaction.t_journal
     bh_in = jbd.jh2bh(jh_in)
     new_bh = buffer.alloc_buffer_head(rt.fresh("logbh"), bh_in.b_size)
     buffer.get_bh(new_bh, "commit")
     new_jh = journal_add_journal_head(new_bh)
-    new_page, new_offset, escape = choose_log_source(journal, bh_in, jh_in)
+    new_page, new_offset, escape = _choose_log_source(journal, bh_in, jh_in)
     buffer.set_bh_page(new_bh, new_page, new_offset)
     new_bh.b_bdev = journal.j_dev
     new_bh.b_blocknr = blocknr
@@ -269,12 +269,10 @@ def journal_write_metadata_buffer(
 
 
 def __log_start_commit(journal: Journal, target: int) -> bool:
-    """Ask for the commit of transaction `target` if it is the running one.  Needs j_state_lock.
+    """Ask for the commit of transaction `target` if it is the running one, and wake kjournald, each time.
 
-    Source: fs/jbd/journal.c, v3.3.
+    Needs j_state_lock.  Source: fs/jbd/journal.c, v3.3.
     """
-    if journal.j_commit_request == target:
-        return False
     running = journal.j_running_transaction
     if running is None or running.t_tid != target:
         return False
@@ -284,7 +282,10 @@ def __log_start_commit(journal: Journal, target: int) -> bool:
 
 
 def log_start_commit(journal: Journal, tid: int) -> bool:
-    """Ask for a commit, lock included; True if this made the request.  Source: fs/jbd/journal.c, v3.3."""
+    """Ask for a commit, lock included; True if the transaction was the running one.
+
+    Not called yet: waits for an fsync that commits.  Source: fs/jbd/journal.c, v3.3.
+    """
     rt.spin_lock(journal.j_state_lock)
     asked = __log_start_commit(journal, tid)
     rt.spin_unlock(journal.j_state_lock)
@@ -307,10 +308,10 @@ def log_wait_commit(journal: Journal, tid: int) -> None:
     rt.spin_unlock(journal.j_state_lock)
 
 
-def journal_force_commit(journal: Journal) -> int:
-    """Commit what runs, or wait for what commits; returns the tid waited for, 0 if there was nothing.
+def journal_force_commit_nested(journal: Journal) -> bool:
+    """Commit what runs, or with a handle open wait for what commits; False if there was nothing.  Sleeps.
 
-    Source: fs/jbd/journal.c (journal_force_commit_nested), v3.3.
+    Not called yet: waits for block allocation, which tries again after a commit.  Source: fs/jbd/journal.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     transaction_ = journal.j_running_transaction
@@ -320,15 +321,19 @@ def journal_force_commit(journal: Journal) -> int:
         transaction_ = journal.j_committing_transaction
     if transaction_ is None:
         rt.spin_unlock(journal.j_state_lock)
-        return 0
+        return False
     tid = transaction_.t_tid
     rt.spin_unlock(journal.j_state_lock)
     log_wait_commit(journal, tid)
-    return tid
+    return True
 
 
 def kjournald(journal: Journal) -> None:
-    """The journal's thread: commit when asked, for ever.  Runs as a daemon.  Source: fs/jbd/journal.c, v3.3."""
+    """The journal's thread: commit when asked, for ever.  Runs as a daemon.
+
+    Simplified: it commits no transaction for its age, and never stops.  Not cast yet: the actor committer commits by
+    itself.  Source: fs/jbd/journal.c, v3.3.
+    """
     rt.spin_lock(journal.j_state_lock)
     while True:
         if journal.j_commit_sequence != journal.j_commit_request:

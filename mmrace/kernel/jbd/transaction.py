@@ -53,7 +53,7 @@ MARKS: tuple[tuple[str, str], ...] = (
 )
 
 
-def handle_transaction(handle: jbd.Handle) -> Transaction:
+def _handle_transaction(handle: jbd.Handle) -> Transaction:
     """Return the transaction that a started handle belongs to."""
     transaction = handle.h_transaction
     assert transaction is not None, "a handle that was never started"
@@ -73,7 +73,7 @@ def get_transaction(journal: Journal) -> Transaction:
     return transaction
 
 
-def wait_transaction_locked(journal: Journal, request: int | None) -> None:
+def _wait_transaction_locked(journal: Journal, request: int | None) -> None:
     """Sleep while the running transaction is closing.  Needs j_state_lock, dropped for the sleep.
 
     Args: request: tid of a full transaction: sleep while it is the running one, too.
@@ -95,7 +95,9 @@ def wait_transaction_locked(journal: Journal, request: int | None) -> None:
 def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
     """Join the running transaction, starting one if there is none; sleeps while it is T_LOCKED or full.
 
-    Needs nothing held; may be called under a page lock.  Source: fs/jbd/transaction.c, v3.3.
+    Needs nothing held; may be called under a page lock.  Simplified: the kernel allocates a transaction with the lock
+    dropped and looks again, and waits while somebody locks updates (journal_lock_updates).
+    Source: fs/jbd/transaction.c, v3.3.
     """
     nblocks = handle.h_buffer_credits
     rt.bug_on(nblocks > journal.j_max_transaction_buffers, "handle wants too many credits", credits=nblocks)
@@ -106,16 +108,16 @@ def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
             transaction = get_transaction(journal)
         if transaction.t_state == TState.T_LOCKED:
             rt.reached("journal_start: waited for T_LOCKED")
-            wait_transaction_locked(journal, None)
+            _wait_transaction_locked(journal, None)
             continue
         rt.spin_lock(transaction.t_handle_lock)
         if transaction.t_outstanding_credits + nblocks > journal.j_max_transaction_buffers:
             rt.spin_unlock(transaction.t_handle_lock)
             rt.reached("journal_start: transaction full")
             journal_.__log_start_commit(journal, transaction.t_tid)
-            wait_transaction_locked(journal, transaction.t_tid)
+            _wait_transaction_locked(journal, transaction.t_tid)
             continue
-        journal_.check_log_space(journal)
+        journal_._check_log_space(journal)
         break
     handle.h_transaction = transaction
     transaction.t_outstanding_credits = transaction.t_outstanding_credits + nblocks
@@ -148,12 +150,13 @@ def journal_start(journal: Journal, nblocks: int) -> jbd.Handle:
 def journal_stop(handle: jbd.Handle) -> None:
     """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits.
 
-    Needs no spinlock; may be called under a page lock.  Source: fs/jbd/transaction.c, v3.3.
+    Needs no spinlock; may be called under a page lock.  Simplified: a synchronous handle does not wait for others to
+    join it before it asks, and no transaction is committed for its age.  Source: fs/jbd/transaction.c, v3.3.
     """
     handle.h_ref -= 1
     if handle.h_ref > 0:
         return
-    transaction = handle_transaction(handle)
+    transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     rt.current().info = None
     rt.spin_lock(journal.j_state_lock)
@@ -177,10 +180,20 @@ def journal_stop(handle: jbd.Handle) -> None:
         rt.spin_unlock(journal.j_state_lock)
 
 
+def journal_force_commit(journal: Journal) -> None:
+    """Commit a transaction, a new one if none runs, and wait, by a handle that is synchronous.  Sleeps.
+
+    Not called yet: waits for an fsync that commits in data=journal.  Source: fs/jbd/transaction.c, v3.3.
+    """
+    handle = journal_start(journal, 1)
+    handle.h_sync = True
+    journal_stop(handle)
+
+
 # -- metadata: write access and dirtying ---------------------------------------------------------------------
 
 
-def wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
+def _wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
     """Sleep until the log has its copy of the buffer.  Needs a count on jh.  Source: fs/jbd/transaction.c, v3.3."""
     rt.reached("get_write_access: waited for the log copy")
     rt.wait_event(
@@ -190,13 +203,12 @@ def wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
     )
 
 
-def copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
+def _copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
     """Copy the buffer's data, word by word, through b_page as it is now.  Needs BH_State only: not BH_Lock.
 
     Part of do_get_write_access.  Source: fs/jbd/transaction.c, v3.3.
     """
-    source = jbd.data_page(bh)
-    offset = bh.b_data
+    source, offset = buffer._data_of(bh)
     for i in range(bh.b_size):
         frozen.words.write(i, source.words.read(offset + i))
 
@@ -206,7 +218,7 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
 
     Sleeps on the buffer lock, on a log write of the buffer, and to allocate.  Source: fs/jbd/transaction.c, v3.3.
     """
-    transaction = handle_transaction(handle)
+    transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     frozen: Page | None = None
     need_copy = False
@@ -217,7 +229,7 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
         if buffer_head.buffer_dirty(bh):
             rt.reached("get_write_access: buffer dirty")
             buffer_head.clear_buffer_dirty(bh)
-            jbd.set_buffer_jbddirty(bh)  # from now on only the journal writes the buffer
+            jbd.set_buffer_jbddirty(bh)  # From now on only the journal writes the buffer.
         buffer.unlock_buffer(bh)
         owner = jh.b_transaction
         if owner is transaction or jh.b_next_transaction is transaction:
@@ -233,7 +245,7 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
             jlist = jh.b_jlist
             if jlist == JList.BJ_Shadow:
                 jbd.jbd_unlock_bh_state(bh)
-                wait_unshadow(bh, jh)
+                _wait_unshadow(bh, jh)
                 continue
             if jlist != JList.BJ_Forget or force_copy:
                 if frozen is None:
@@ -250,7 +262,7 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
             rt.spin_unlock(journal.j_list_lock)
         break
     if need_copy and frozen is not None:
-        copy_to_frozen(bh, frozen)
+        _copy_to_frozen(bh, frozen)
         frozen = None
     jbd.jbd_unlock_bh_state(bh)
     if frozen is not None:
@@ -272,7 +284,7 @@ def journal_dirty_metadata(handle: jbd.Handle, bh: BufferHead) -> None:
 
     Never sleeps.  Source: fs/jbd/transaction.c, v3.3.
     """
-    transaction = handle_transaction(handle)
+    transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     jh = jbd.bh2jh(bh)
     rt.bug_on(jh is None, "journal_dirty_metadata without write access", bh=bh)
@@ -308,7 +320,7 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     May sleep: data of the committing transaction that is still dirty is written out first.  Called under the page lock
     by write_end, without it by ordered writepage.  Source: fs/jbd/transaction.c, v3.3.
     """
-    transaction = handle_transaction(handle)
+    transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     jh = journal_.journal_add_journal_head(bh)
     jbd.jbd_lock_bh_state(bh)
@@ -317,7 +329,7 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     if not buffer_head.buffer_mapped(bh):
         rt.reached("dirty_data: unmapped")
     else:
-        need_brelse, ret = file_sync_data(transaction, jh, bh)
+        need_brelse, ret = _file_sync_data(transaction, jh, bh)
     rt.spin_unlock(journal.j_list_lock)
     jbd.jbd_unlock_bh_state(bh)
     if need_brelse:
@@ -326,7 +338,7 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     return ret
 
 
-def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -> tuple[bool, int]:
+def _file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -> tuple[bool, int]:
     """Put a mapped buffer on BJ_SyncData of `transaction`: (an extra count on bh was taken, 0 or -EIO).
 
     Needs BH_State and j_list_lock; both may be dropped and taken again.  The middle of journal_dirty_data.
@@ -345,20 +357,20 @@ def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) ->
             return False, 0
         if buffer_head.buffer_dirty(bh):
             need_brelse = True
-            write_out_committing_data(journal, bh)
+            _write_out_committing_data(journal, bh)
             if not buffer_head.buffer_mapped(bh):
                 rt.reached("dirty_data: unmapped while written")
                 return True, 0
         if not buffer_head.buffer_uptodate(bh):
             rt.reached("dirty_data: write failed")
             return need_brelse, -Errno.EIO
-        owner = jh.b_transaction  # the commit may have unfiled the buffer while we slept
+        owner = jh.b_transaction  # The commit may have unfiled the buffer while we slept.
         if owner is None:
             rt.reached("dirty_data: committing transaction let go")
         elif owner is not transaction:
             rt.reached("dirty_data: moved between transactions")
             __journal_temp_unlink_buffer(jh)
-            # so that filing it below finds a buffer of this transaction
+            # So that filing it below finds a buffer of this transaction.
             jh.b_transaction = transaction
     jlist = jh.b_jlist
     if jlist not in (JList.BJ_SyncData, JList.BJ_Locked):
@@ -368,11 +380,11 @@ def file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) ->
     return need_brelse, 0
 
 
-def write_out_committing_data(journal: Journal, bh: BufferHead) -> None:
+def _write_out_committing_data(journal: Journal, bh: BufferHead) -> None:
     """Write out a buffer for the committing transaction, and wait; leaves one more count on the buffer.
 
-    Needs BH_State and j_list_lock, dropped for the write.  Part of journal_dirty_data.  Source: fs/jbd/transaction.c,
-    v3.3.
+    Needs BH_State and j_list_lock, dropped for the write.  Part of journal_dirty_data.
+    Source: fs/jbd/transaction.c, v3.3.
     """
     rt.reached("dirty_data: committing data still dirty")
     buffer.get_bh(bh, "journal")
@@ -453,7 +465,7 @@ def __journal_file_buffer(jh: JournalHead, transaction: Transaction, jlist: JLis
         return
     was_dirty = False
     if jlist in (JList.BJ_Metadata, JList.BJ_Reserved, JList.BJ_Shadow, JList.BJ_Forget):
-        # short-circuit as in the kernel: JBDDirty is looked at only if BH_Dirty was clear
+        # Short-circuit as in the kernel: JBDDirty is looked at only if BH_Dirty was clear.
         was_dirty = buffer_head.test_clear_buffer_dirty(bh) or jbd.test_clear_buffer_jbddirty(bh)
     if owner is not None:
         __journal_temp_unlink_buffer(jh)
@@ -571,7 +583,7 @@ def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
     bh = jbd.jh2bh(jh)
     if jh.b_cp_transaction is not None:
         __journal_temp_unlink_buffer(jh)
-        # nobody may write it any more, and filing must not mistake the bit for the journal's
+        # Nobody may write it any more, and filing must not mistake the bit for the journal's.
         buffer_head.clear_buffer_dirty(bh)
         __journal_file_buffer(jh, transaction, JList.BJ_Forget)
         return False
@@ -579,7 +591,7 @@ def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
     return True
 
 
-def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> tuple[bool, bool]:
+def _dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> tuple[bool, bool]:
     """Truncate a buffer that is on a checkpoint list at most: (may be freed, may be unmapped now).
 
     Needs j_state_lock, BH_State and j_list_lock.  Part of journal_unmap_buffer.  Source: fs/jbd/transaction.c, v3.3.
@@ -589,12 +601,13 @@ def dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> t
     rt.reached("unmap_buffer: on a checkpoint list only")
     running = journal.j_running_transaction
     if running is not None:
-        # it must not be forgotten before the truncation itself is committed
+        # It must not be forgotten before the truncation itself is committed.
         return __dispose_buffer(jh, running), False
     committing = journal.j_committing_transaction
     if committing is not None:
         return __dispose_buffer(jh, committing), False
-    buffer_head.clear_buffer_dirty(bh)
+    # The truncation is committed already: the journal lets go of the buffer, and the zap cleans it.
+    jbd.clear_buffer_jbddirty(bh)
     return True, True
 
 
@@ -613,9 +626,11 @@ def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
         if jh is not None:
             owner = jh.b_transaction
             if owner is None:
-                may_free, zap = dispose_checkpointed(journal, bh, jh)
+                may_free, zap = _dispose_checkpointed(journal, bh, jh)
             elif owner is not journal.j_committing_transaction:
                 rt.reached("unmap_buffer: in the running transaction")
+                stray = owner is not journal.j_running_transaction
+                rt.bug_on(stray, "truncated buffer of a stray transaction", jh=jh)
                 may_free = __dispose_buffer(jh, owner)
             elif jh.b_jlist == JList.BJ_Locked:
                 rt.reached("unmap_buffer: on the locked list")

@@ -106,7 +106,9 @@ class CampaignResult:
             if not tally.runs:
                 reasons.append(f"{name}: no run")
                 continue
-            unknown = tally.verdicts["UNKNOWN"] + sum(spec.program == name for spec in self.given_up)
+            if nobody := tally.nobody_met():
+                reasons.append(f"{name}: {nobody}")
+            unknown = tally.unjudged + sum(spec.program == name for spec in self.given_up)
             if unknown > UNKNOWN_SHARE_MAX * tally.runs:
                 why = "".join(f", mostly {reason}" for reason, _ in tally.unknown.most_common(1))
                 reasons.append(f"{name}: {unknown} of {tally.runs} runs could not be judged{why}")

@@ -149,7 +149,6 @@ class Explorer:
             return
         result.tally.add(run)
         self.sampling.learn(job, run)
-        result.exercised |= run.exercised
         result.profile = result.profile or run.profile
         result.followed = run.followed or result.followed
         if run.digest is not None:
@@ -190,7 +189,7 @@ class Explorer:
         return ProcessPool(self.ask.jobs, making) if self.ask.jobs else InlinePool(making)
 
     def _sample(self) -> None:
-        with self.pool() as pool:
+        with self.pool() as pool, stops.while_wanted(lambda: not self.over()):
             self.sampling.draw(pool)
 
     # -- walking ----------------------------------------------------------------------------------------------------

@@ -38,7 +38,6 @@ def explore_one(
         result = judge_play(played, keep_record, without)
         assert isinstance(played.watched, ClassDigest)
         result.digest = played.watched.value()
-        result.exercised = had_choice(played)
         result.profile = chosen.profile
         if chosen.tape is not None:
             result.shown = collect(chosen.tape, _controlled(played), played.record)
@@ -69,20 +68,12 @@ def judge_visit(visit: Visit, without: Collection[str], kept: Container[str]) ->
     else:
         result.record = None
     if _controlled(played).bounded_at is not None and result.verdict != Verdict.FAIL:
-        result.verdict = str(Verdict.UNKNOWN)
+        result.verdict, result.alone = str(Verdict.UNKNOWN), ""
         bound = f"the run passed its bound of {program.steps_max} ops: what follows it was not searched"
         result.unknown["search"] = f"{bound}; {program.advice()}"
     result.digest = None if visit.digest is None else visit.digest.value()
-    result.exercised = had_choice(played)
     result.seconds = played.seconds + time.perf_counter() - began
     return result
-
-
-def had_choice(played: Play) -> bool:
-    """Say whether two tasks could go on at some point of the explored part."""
-    engine = _controlled(played)
-    first, end = engine.explored()
-    return any(mask & (mask - 1) for mask in engine.masks[first:end])
 
 
 def _controlled(played: Play) -> Controlled:

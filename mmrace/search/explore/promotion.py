@@ -18,7 +18,9 @@ from mmrace.strategies import registry
 
 LOOK = "random"
 """The strategy of a look: it knows nothing of a program, and meets races that no switch point leads to."""
-FIRST = 4  # schedules that are looks, before anything is known
+FIRST = 2
+"""Schedules that are looks, before anything is known.  They alone come before the search: with a rich cast each takes
+seconds, and each worker has one of them at once."""
 EVERY = 4  # of the schedules after them a look: three quarters are left for the search
 LOOKS = 24  # in all
 _LAST = EVERY * (LOOKS - FIRST) + FIRST  # no look from here on

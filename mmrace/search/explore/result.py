@@ -14,9 +14,11 @@ from mmrace.oracles.general.judgement import NOTHING
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.strategy import Followed
 from mmrace.search.explore.ask import Ask
+from mmrace.search.explore.promotion import LOOK
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
 from mmrace.strategies.order.classes import Classes
 
+TOO_SHORT = ": the time was up before; try: a longer --for, or smaller parameters"
 REPLAYS = 5
 """Strict replays of each finding's record.  One is a proof; more show that the record alone decides."""
 
@@ -55,8 +57,6 @@ class Exploration:
     profile: str | None = None
     followed: Followed | None = None
     """How much of the schedule that its strategy was given the last run was."""
-    exercised: bool = False
-    """Whether some run had a point at which two tasks could go on."""
     troubles: list[Trouble] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)
     """Workers that were lost: how -> how many."""
@@ -73,15 +73,18 @@ class Exploration:
     @property
     def exhaustive(self) -> bool:
         """Whether every class was visited and judged."""
-        return self.covered is not None and self.covered.exhausted and not self.tally.verdicts["UNKNOWN"]
+        return self.covered is not None and self.covered.exhausted and not self.tally.unjudged
 
     def unknown_because(self) -> str:
         """Say why an exploration without a finding proves nothing; "" if it proves something."""
-        runs, unknown = self.tally.runs, self.tally.verdicts["UNKNOWN"] + len(self.given_up)
+        runs, unknown = self.tally.runs, self.tally.unjudged + len(self.given_up)
         if not runs:
-            return "no schedule was run"
-        if not self.exercised:
-            return "no interleaving was exercised: no run had two tasks that could go on at once"
+            return f"no schedule was run{TOO_SHORT if self.ask.seconds is not None else ''}"
+        if runs == self.looks and self.ask.strategy != LOOK:
+            only = f"only schedules that look for racing fields were run ({runs}), none of {self.ask.strategy}"
+            return f"{only}{TOO_SHORT if self.ask.seconds is not None else ''}"
+        if nobody := self.tally.nobody_met():
+            return nobody
         if unknown > UNKNOWN_SHARE_MAX * runs:
             return f"{unknown} of {runs} runs could not be judged{self._told()}"
         if self.ask.exhaustive and not self.exhaustive:

@@ -77,7 +77,11 @@ def _serve(making: Making, batch: Batch, connection: Connection, pulse: Pulse) -
             break
         pulse[POSITION] = position
         pulse[TURNS] += 1
-        outcome = making.make(job, batch.until)
+        try:
+            with stops.while_wanted(lambda: not pulse[STOP]):
+                outcome = making.make(job, batch.until)
+        except stops.Unwanted:
+            break
         waiting.append((position, outcome))
         now = time.monotonic()
         if outcome.result is None or outcome.result.verdict == "FAIL" or now - last >= FLUSH_SECONDS:

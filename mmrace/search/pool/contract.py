@@ -13,6 +13,9 @@ from typing import Protocol, TypeAlias
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 
+STARTS_AGAIN_MAX = 8
+"""Times that a worker which could not be started is tried again, each time after twice as long."""
+
 RunFunction: TypeAlias = Callable[[RunSpec, bool], RunResult]
 """Makes one run; the flag asks for the record of one that passed.  It pickles, where runs are made elsewhere."""
 
@@ -70,7 +73,7 @@ class Pool(Protocol):
 
     @property
     def places(self) -> int:
-        """How many batches can be out at once; fewer once a worker could not be started, 0 if none can."""
+        """How many batches can be out at once; fewer while a worker cannot be started, 0 if none can."""
 
     @property
     def free(self) -> int:
@@ -81,7 +84,9 @@ class Pool(Protocol):
         """Whether no batch is out."""
 
     def submit(self, batch: Batch) -> None:
-        """Take a batch.  Raises OSError if whoever should make it cannot be started; there is one place less then."""
+        """Take a batch.  Raises OSError if whoever should make it cannot be started; there is one place less then,
+        for a while (`STARTS_AGAIN_MAX`).
+        """
 
     def poll(self, timeout: float) -> list[Event]:
         """Wait up to `timeout` seconds for news; return all there is."""

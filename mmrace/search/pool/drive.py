@@ -17,7 +17,7 @@ from loguru import logger
 from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_UNKNOWN, MachineError
-from mmrace.search.pool.contract import Ended, Event, Lost, Pool
+from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event, Lost, Pool
 from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 
 POLL_SECONDS = 0.25
@@ -124,7 +124,8 @@ class _Driver:
         except OSError as error:  # no more processes, memory, or room for what they share: the rest still counts
             self.source.give_back(batch, list(batch.jobs))
             logger.bind(event="worker-unstarted").error("a worker could not be started: {}", error)
-            self.source.unstarted(f"could not be started: {error}")
+            again = f" (tried again later, {STARTS_AGAIN_MAX} times at most)" if self.pool.places else ""
+            self.source.unstarted(f"could not be started: {error}{again}")
             if not self.pool.places:
                 machine = MachineError("process for a worker", str(error))
                 self.fail(machine.exit_code, str(machine), batch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
+from mmrace.runs import stops
 from mmrace.search.pool.contract import Ended, Event, Reported
 from mmrace.search.pool.health import health
 from mmrace.search.pool.making import Making
@@ -67,7 +68,11 @@ class InlinePool:
         over = False
         while not over and len(self._done) < len(batch.jobs) and not self._stopped:
             job = batch.jobs[len(self._done)]
-            outcome = self.making.make(job, batch.until)
+            try:
+                outcome = self.making.make(job, batch.until)
+            except stops.Unwanted:
+                over = True
+                break
             self._done.append((job, outcome))
             over = ends(batch, outcome)
             if time.monotonic() >= until:

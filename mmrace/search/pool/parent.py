@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection as connection_
@@ -23,7 +24,7 @@ from mmrace.runs import stops
 from mmrace.runtime.silence import Silence
 from mmrace.search.pool import ending
 from mmrace.search.pool.child import NO_POSITION, Orders, work
-from mmrace.search.pool.contract import Ended, Event, Lost, Reported
+from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
 from mmrace.search.pool.heart import OPS, POSITION, STOP, TURNS, Pulse
 from mmrace.search.pool.making import Making
@@ -33,6 +34,7 @@ HANG_SECONDS = 120.0
 """A run that does no op for so long is hung: the free engine's own watchdog, and the one for what blocks outside the
 runtime, speak within seconds, and a run is judged within one or two."""
 BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
+START_AGAIN_SECONDS = 5.0  # after which a worker that could not be started is tried again, the first time
 JOIN_SECONDS = 5.0  # for a process that was killed to be gone
 LEAVE_SECONDS = 0.5  # for all that have nothing to do to go of themselves
 MALLOC_ARENAS = "1"
@@ -167,7 +169,7 @@ def _without_main() -> Iterator[None]:
 class ProcessPool:
     """Worker processes of this machine.  Use as a context manager: on exit every process has ended.
 
-    A slot whose process cannot be started is not used any more.
+    A slot whose process cannot be started is tried again after a while, while others work (`_reopen`).
     """
 
     def __init__(
@@ -180,6 +182,8 @@ class ProcessPool:
     ) -> None:
         self.making, self.hang_seconds, self.clock = making, hang_seconds, clock
         self._slots = list(range(jobs))
+        self._closed: dict[int, float] = {}  # slot -> when it is tried again
+        self._vain: Counter[int] = Counter()  # starts of a slot in a row that failed
         self._cores = cores()
         self._processes: dict[tuple[int, str], Process] = {}
         self._started: dict[tuple[int, str], int] = {}
@@ -221,7 +225,10 @@ class ProcessPool:
                 process = Process(slot, engine, ordinal, Orders(self.making, core))
             except OSError:
                 self._slots.remove(slot)
+                self._vain[slot] += 1
+                self._closed[slot] = self.clock() + START_AGAIN_SECONDS * 2 ** (self._vain[slot] - 1)
                 raise
+            self._vain[slot] = 0
             self._processes[key] = process
             self._started[key] = ordinal + 1
         process.submit(batch, self.clock())
@@ -233,6 +240,7 @@ class ProcessPool:
         if sources and not any(process.pulse[STOP] and not process.pulse[TURNS] for process in busy):
             connection_.wait([*sources, *(process.process.sentinel for process in busy)], timeout)
         now = self.clock()
+        self._reopen(now)
         events: list[Event] = []
         for process in busy:
             ended = process.unbegun() if process.pulse[STOP] else None
@@ -271,6 +279,14 @@ class ProcessPool:
                 process.process.join(JOIN_SECONDS)
             process.connection.close()
         self._processes.clear()
+
+    def _reopen(self, now: float) -> None:
+        """Let slots be tried again whose time has come: what the machine lacked may be there by now."""
+        for slot, when in list(self._closed.items()):
+            if now >= when:
+                del self._closed[slot]
+                if self._vain[slot] <= STARTS_AGAIN_MAX:
+                    self._slots.append(slot)
 
     def _busy(self) -> Sequence[Process]:
         return [process for process in self._processes.values() if process.batch is not None]

@@ -384,7 +384,9 @@ def test_getblk_against_reclaim_of_the_page(seed: int) -> None:
                 bh = buffer.__bread(bench.disk, 2)
                 assert bh is not None
                 buffer.brelse(bh)
+                rt.local_irq_disable()
                 buffer.invalidate_bh_lru(bench.machine)
+                rt.local_irq_enable()
 
         def stripper() -> None:
             for _ in range(4):

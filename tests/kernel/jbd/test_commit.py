@@ -97,7 +97,7 @@ def test_commit_that_blocks_without_flushing_deadlocks(monkeypatch: pytest.Monke
         buffer.lock_buffer(bh)
         rt.spin_lock(journal.j_list_lock)
 
-    monkeypatch.setattr(commit, "wait_for_buffer_lock", sleep_only)
+    monkeypatch.setattr(commit, "_wait_for_buffer_lock", sleep_only)
     outcome = run(commit_meets_locked_buffer, ends="deadlock")
     assert {task["task"] for task in outcome.detail["tasks"]} >= {"main", "committer"}
 
@@ -178,7 +178,7 @@ def test_commit_waits_for_open_handles_and_new_handles_wait_for_commit() -> None
 
         def late() -> None:
             late_handle = transaction.journal_start(bench.journal, 1)
-            started.append(transaction.handle_transaction(late_handle).t_tid)
+            started.append(transaction._handle_transaction(late_handle).t_tid)
             transaction.journal_stop(late_handle)
 
         starter = bench.spawn(late, name="starter", cpu=0)
@@ -244,7 +244,7 @@ def change(bench: Bench, handle: jbd.Handle, block: int, value: int = 7) -> None
     bh = buffer.__bread(bench.device, block, "test")
     assert bh is not None
     transaction.journal_get_write_access(handle, bh)
-    journal_.write_words(bh, (value, value))
+    journal_._write_words(bh, (value, value))
     transaction.journal_dirty_metadata(handle, bh)
     buffer.__brelse(bh, "test")
 

@@ -9,6 +9,7 @@ from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.jbd import jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
+from mmrace.kernel.jbd.jbd import Journal
 from tests.kernel.jbd.bench import Bench, assert_at_rest, run, until
 
 SEEDS = range(25)
@@ -123,9 +124,9 @@ def test_kjournald_commits_when_asked_and_then_sleeps(seed: int) -> None:
     def body(bench: Bench) -> None:
         rt.spawn(journal_.kjournald, bench.journal, name="kjournald", cpu=1, daemon=True)
         bench.write(0, 3)
-        assert journal_.journal_force_commit(bench.journal) == 1
+        assert journal_.journal_force_commit_nested(bench.journal)
         assert bench.on_disk(0) == [3, 3]
-        assert journal_.journal_force_commit(bench.journal) == 0
+        assert not journal_.journal_force_commit_nested(bench.journal)
         assert_at_rest(bench)
 
     run(body, seed=seed)
@@ -143,6 +144,36 @@ def test_synchronous_handle_returns_when_its_transaction_is_committed() -> None:
     run(body)
 
 
+def test_force_commit_commits_a_transaction_even_if_none_runs() -> None:
+    def body(bench: Bench) -> None:
+        rt.spawn(journal_.kjournald, bench.journal, name="kjournald", cpu=1, daemon=True)
+        bench.write(0, 3)
+        transaction.journal_force_commit(bench.journal)
+        assert bench.on_disk(0) == [3, 3]
+        transaction.journal_force_commit(bench.journal)
+        assert rt.peek(bench.journal, "j_commit_sequence") == 2
+        assert_at_rest(bench)
+
+    run(body)
+
+
+def test_second_request_for_a_commit_wakes_kjournald_again() -> None:
+    def sleep_once(journal: Journal) -> None:
+        entry = rt.prepare_to_wait(journal.j_wait_commit, None)
+        rt.sleep_on(entry)  # nothing but a wake ends this
+        rt.finish_wait(entry)
+
+    def body(bench: Bench) -> list[bool]:
+        bench.write(0, 3)
+        journal = bench.journal
+        asked = [journal_.log_start_commit(journal, 1)]
+        rt.spawn(sleep_once, journal, name="sleeper", cpu=1)
+        until(lambda: bool(journal.j_wait_commit.entries))
+        return [*asked, journal_.log_start_commit(journal, 1), journal_.log_start_commit(journal, 7)]
+
+    assert run(body).value == [True, True, False]
+
+
 def test_handle_that_does_not_fit_waits_for_the_commit_of_the_full_transaction() -> None:
     def body(bench: Bench) -> None:
         rt.spawn(journal_.kjournald, bench.journal, name="kjournald", cpu=1, daemon=True)
@@ -151,7 +182,7 @@ def test_handle_that_does_not_fit_waits_for_the_commit_of_the_full_transaction()
 
         def second() -> None:
             other = transaction.journal_start(bench.journal, 30)
-            tids.append(transaction.handle_transaction(other).t_tid)
+            tids.append(transaction._handle_transaction(other).t_tid)
             transaction.journal_stop(other)
 
         task = bench.spawn(second, name="second", cpu=1)
@@ -170,8 +201,8 @@ def test_nested_handle_joins_the_one_that_is_open() -> None:
         inner = transaction.journal_start(bench.journal, 2)
         assert inner is outer
         transaction.journal_stop(inner)
-        assert rt.peek(transaction.handle_transaction(outer), "t_updates") == 1
-        running = transaction.handle_transaction(outer)
+        assert rt.peek(transaction._handle_transaction(outer), "t_updates") == 1
+        running = transaction._handle_transaction(outer)
         transaction.journal_stop(outer)
         assert rt.peek(running, "t_updates") == 0
         bench.commit()

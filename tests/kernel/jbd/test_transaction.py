@@ -273,3 +273,29 @@ def test_refile_to_a_closed_transaction_is_a_bug() -> None:
         transaction.journal_refile_buffer(bench.journal, jh)
 
     assert run(body, ends="violation").detail["rule"] == "refiled to a closed transaction"
+
+
+def test_truncate_of_a_checkpointed_buffer_clears_the_journals_dirty_bit() -> None:
+    def body(bench: Bench) -> None:
+        bench.write(0, 1)
+        bench.commit()
+        bh = bench.bh(0)
+        jbd.set_buffer_jbddirty(bh)
+        page = locked_page(bench)
+        ext3.ext3_invalidatepage(page, 0)
+        assert not bh.b_state.peek(BufferState.BH_JBDDirty)
+        release(page)
+
+    assert run(body, data="journal").marks["unmap_buffer: on a checkpoint list only"] == 1
+
+
+def test_truncate_of_a_buffer_of_a_stray_transaction_is_a_bug() -> None:
+    """BUGGY: the buffer belongs to neither of the two transactions that there can be."""
+
+    def body(bench: Bench) -> None:
+        bench.write(0, 1)
+        rt.peek(bench.bh(0), "b_private").b_transaction = jbd.Transaction(bench.journal, 99)
+        ext3.ext3_invalidatepage(locked_page(bench), 0)
+
+    outcome = run(body, ends="violation")
+    assert outcome.detail["rule"] == "truncated buffer of a stray transaction"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -85,7 +86,7 @@ def _another() -> None:
 
 
 def test_an_exception_that_a_library_or_the_runtime_raised_is_told_where_the_program_called_it() -> None:
-    for deed, rule in ((_parses, "JSONDecodeError"), (_misuses, "TypeError")):
+    for deed, rule in ((_parses, "JSONDecodeError"), (_misuses, "AttributeError")):
         finding = _finding(gate(_beside(deed), raising=False), rule)
         assert (finding.facts["function"], finding.facts["file"]) == (deed.__name__, HERE)
 
@@ -96,8 +97,8 @@ def _parses() -> object:
 
 
 def _misuses() -> object:
-    """BUGGY: no such argument."""
-    return rt.choose("two")  # type: ignore[arg-type]
+    """BUGGY: that is no task."""
+    return rt.join(2)  # type: ignore[arg-type]
 
 
 def test_an_assert_without_text_is_told_by_its_source() -> None:
@@ -147,7 +148,6 @@ def test_what_a_strategy_or_mmrace_raises_is_no_finding_of_the_program() -> None
     wrong = [
         gate(_two_turns, _Stumbles(), raising=False),
         gate(_beside(lambda: rt.choose(0)), raising=False),
-        gate(_beside(_interrupted), raising=False),
     ]
     for outcome in wrong:
         assert outcome.how == "abort", outcome.record.end
@@ -160,8 +160,52 @@ def _two_turns() -> None:
         rt.spawn(lambda: [rt.schedule() for _ in range(9)], cpu=cpu)
 
 
-def _interrupted() -> None:
+def _interrupts() -> None:
+    """BUGGY: it is nobody's wish."""
     raise KeyboardInterrupt
+
+
+def _interrupts_deep() -> None:
+    """BUGGY: as above, on its way through other code."""
+    try:
+        _interrupts()
+    finally:
+        rt.schedule()
+
+
+def _exits() -> None:
+    """BUGGY: it would end mmrace."""
+    raise SystemExit(0)
+
+
+@ENGINES
+@pytest.mark.parametrize("deed", [_interrupts, _interrupts_deep, _exits])
+def test_an_interrupt_or_exit_that_the_program_raises_is_its_own(run: Setup, deed: Callable[[], None]) -> None:
+    rule = "SystemExit" if deed is _exits else "KeyboardInterrupt"
+    finding = _finding(run(_beside(deed), raising=False), rule)
+    assert finding.title.startswith(f"{rule}: ") and finding.facts["task"] == "worker"
+
+
+def test_an_interrupt_is_known_by_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    def caught_from(deed: Callable[[], object]) -> KeyboardInterrupt:
+        try:
+            deed()
+        except KeyboardInterrupt as error:
+            return error
+        raise AssertionError("it was to interrupt")
+
+    def handler(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    assert not crash.is_interrupt(caught_from(_interrupts))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert crash.is_interrupt(caught_from(lambda: signal.raise_signal(signal.SIGINT)))
+        signal.signal(signal.SIGINT, handler)
+        assert crash.is_interrupt(caught_from(lambda: signal.raise_signal(signal.SIGINT)))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not crash.is_interrupt(SystemExit()) and not crash.is_interrupt(None)
 
 
 def test_exception_oracle_judges_a_record_from_a_file_alike(tmp_path: Path) -> None:

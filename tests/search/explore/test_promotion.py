@@ -134,6 +134,41 @@ def test_every_run_counts_and_none_is_made_before_the_time_begins(tmp_path: Path
     assert result.verdict == "PASS"
 
 
+@pytest.mark.parametrize("jobs_share", [FIRST, FIRST + 1, FIRST + 3])
+def test_the_time_is_obeyed_while_a_profile_is_made(tmp_path: Path, jobs_share: int) -> None:
+    """BUG once: four looks and a profile of six runs came first, whatever the time, and looks alone were PASS."""
+    made = [0]
+
+    def program() -> None:
+        made[0] += 1
+        rare_race.main()
+
+    exploration = explorer(program, tmp_path, strategy="surw", seconds=float(jobs_share))
+    exploration.clock = lambda: float(made[0])  # each run takes a second, those of a profile too
+    exploration._began = 0.0
+    result = exploration.run()
+    assert made[0] <= jobs_share + 1
+    assert (result.tally.runs, result.looks, result.verdict) == (FIRST, FIRST, "UNKNOWN")
+    why = f"only schedules that look for racing fields were run ({FIRST}), none of surw: the time was up before"
+    assert result.unknown_because().startswith(why)
+
+
+def test_no_time_at_all_is_unknown_and_says_what_to_try(tmp_path: Path) -> None:
+    exploration = explorer(lost_update.main, tmp_path, seconds=0.1)
+    exploration.clock, exploration._began = lambda: 1.0, 0.0
+    result = exploration.run()
+    assert (result.tally.runs, result.verdict) == (0, "UNKNOWN")
+    assert (
+        result.unknown_because()
+        == "no schedule was run: the time was up before; try: a longer --for, or smaller parameters"
+    )
+
+
+def test_the_search_begins_after_two_looks(tmp_path: Path) -> None:
+    result = explorer(lost_update.main, tmp_path, runs=FIRST + 1).run()
+    assert (result.looks, result.by_strategy[LOOK][0], result.by_strategy["surw"][0]) == (2, 2, 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["portfolio", "feedback:generation=20"])
 def test_switch_points_are_the_same_whatever_the_number_of_workers(tmp_path: Path, strategy: str) -> None:

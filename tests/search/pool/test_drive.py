@@ -119,7 +119,9 @@ def test_a_worker_that_cannot_be_started_is_told_and_the_others_go_on() -> None:
     source = Notes(made, size=2)
     drive(Short(), source)
     assert source.taken == made
-    assert (source.unstarted_because, source.troubles) == (["could not be started: no more processes"], [])
+    assert (source.unstarted_because, source.troubles) == (
+        ["could not be started: no more processes (tried again later, 8 times at most)"], [],
+    )  # fmt: skip
 
 
 def test_a_run_whose_worker_was_ended_from_outside_is_made_again_and_again_but_not_for_ever() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs import stops
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import EXIT_USAGE, UsageError
@@ -128,6 +129,18 @@ def test_stop_gives_back_what_was_not_made(pool: MakePool) -> None:
     events = made.poll(LONG)
     assert (reported(events), undone(events), made.idle) == ([], [1, 2], True)
     assert runs.made == [0]
+
+
+def test_a_run_that_is_not_wanted_any_more_while_it_is_prepared_comes_back_undone(pool: MakePool) -> None:
+    def prepares(spec: RunSpec, keep_record: bool) -> RunResult:
+        stops.check_wanted()
+        return passes(spec)
+
+    made = submitted(pool(prepares), batch(3))
+    answers = iter([True, False])
+    with stops.while_wanted(lambda: next(answers)):
+        events = made.poll(LONG)
+    assert reported(events) == [0] and undone(events) == [1, 2] and made.idle
 
 
 def test_ctrl_c_in_a_run_loses_nothing_that_was_made_before_it(pool: MakePool) -> None:

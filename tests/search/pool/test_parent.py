@@ -6,7 +6,9 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from mmrace.runs.store import FindingStore
 from mmrace.runtime import silence
 from mmrace.search.pool import parent
 from mmrace.search.pool.child import NO_POSITION
-from mmrace.search.pool.contract import Ended
+from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event
 from mmrace.search.pool.drive import ATTEMPTS_MAX, drive
 from mmrace.search.pool.heart import OPS
 from mmrace.search.pool.making import Making
@@ -80,6 +82,65 @@ def test_where_one_worker_of_two_cannot_be_started_the_other_makes_all_runs(
     [why] = source.unstarted_because
     assert why.startswith("could not be started: ") and os.strerror(errno.EAGAIN) in why
     assert workers.places == 1
+
+
+class Started:
+    """A worker that has begun a run, and does not end it."""
+
+    def __init__(self, slot: int, engine: str, ordinal: int, orders: object) -> None:
+        self.slot, self.batch = slot, None
+        self.pulse = [1, 0, 0, 0]
+        self.connection, self.theirs = Pipe()
+        self.process = Alive(self.theirs.fileno())
+
+    def submit(self, batch: Batch, now: float) -> None:
+        self.batch = batch  # type: ignore[assignment]
+
+    def receive(self) -> Iterator[Event]:
+        return iter(())
+
+    def hangs(self, now: float, limit: float) -> bool:
+        return False
+
+
+class Alive:
+    """A process, as far as a pool asks."""
+
+    def __init__(self, sentinel: int) -> None:
+        self.sentinel = sentinel
+        self.kill = self.join = lambda *_: None
+
+    def is_alive(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("failures", [1, 3, 100])
+def test_a_place_whose_worker_could_not_be_started_is_tried_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """BUG once: a night's campaign had one worker less for want of memory in its first second."""
+    tries: list[float] = []
+    now = [0.0]
+
+    def begin(slot: int, *others: object) -> Started:
+        if slot == 1:
+            tries.append(now[0])
+            if len(tries) <= failures:
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return Started(slot, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parent, "Process", begin)
+    workers = pool(tmp_path, passes, 2, clock=lambda: now[0])
+    workers.submit(Batch(tuple(jobs(1))))
+    for second in range(2_000):
+        now[0] = float(second)
+        workers.poll(0.0)
+        if workers.free:
+            with contextlib.suppress(OSError):
+                workers.submit(Batch(tuple(jobs(1))))
+    waits = [5.0 * 2**i for i in range(STARTS_AGAIN_MAX)]
+    assert [round(after - before) for before, after in pairwise(tries)] == waits[: min(failures, len(waits))]
+    assert (workers.places, workers.free) == ((2, 0) if failures <= STARTS_AGAIN_MAX else (1, 0))
 
 
 @pytest.mark.slow
