@@ -25,11 +25,11 @@ HUNTED: dict[str, tuple[int, ...]] = {
     "lost-put": (107, 34, 181),
     "forgotten-wake": (35, 47, 56),
     "unlock-by-stranger": (185, 31, 180),
-    "copy-after-unlock": (196, 105, 62),
+    "copy-after-unlock": (124, 236, 30),
     "async-backout": (5, 101, 20),
-    "async-locks-after-thaw": (140, 36, 42),
+    "async-locks-after-thaw": (1, 144, 210),
     "no-freeze": (42, 190, 58),
-    "commit-no-flush": (47, 154, 104),
+    "commit-no-flush": (154, 104, 198),
 }
 
 
