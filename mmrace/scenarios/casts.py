@@ -78,6 +78,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"pages": 3, "buffers": 4, "burst": 2, "wbuf": 2, "resched": 1, "zone_reclaim": 1},
             {"cpus": 2, "irq": "any", "metadata": 1, "batch": 8},
             {"data": "journal"},
+            {"pages": 4, "rounds": 4, "batch": 1, "migrations": 2, "idle": 60, "without": "reader"},
         ),
     ),
     Scenario(

@@ -127,6 +127,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "lookup: slot changed",
         "migrate: PF_MEMALLOC may not lock",
         "migrate: freeze lost",
+        "migrate: under writeback, retry",
         "putback: last reference",
         "read: i/o error",
         "buffer: read error",
