@@ -14,7 +14,10 @@ def fsync(stage: Stage) -> None:
     """Play `rounds` rounds."""
     for i in range(stage.rounds):
         stage.pause()
-        filemap.filemap_write_and_wait(stage.mapping)
+        ino = stage.inode.i_ino
+        rt.note("fsync-begin", ino)
+        rc = filemap.filemap_write_and_wait(stage.mapping)
+        rt.note("fsync-end", ino, rc)
         rt.note("round", "fsync", i)
 
 

@@ -28,6 +28,7 @@ def read_block(stage: Stage, block: int) -> list[int] | None:
     rt.note("read-begin", ino, block)
     values = filemap.do_generic_file_read(stage.mapping, block * words, words)
     if isinstance(values, int):
+        rt.note("read-failed", ino, block, values)
         return None
     rt.note("read-end", ino, block, tuple(values))
     return values

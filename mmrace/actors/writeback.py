@@ -22,7 +22,10 @@ def writeback(stage: Stage) -> None:
 def write_range(stage: Stage, mode: SyncMode, first: int, last: int) -> int:
     """Write the dirty pages `first`..`last`; returns what ->writepages did."""
     wbc = WritebackControl(sync_mode=mode, range_start=first, range_end=last)
-    return page_writeback.do_writepages(stage.mapping, wbc)
+    rt.note("flush-begin", stage.inode.i_ino, first, last)
+    rc = page_writeback.do_writepages(stage.mapping, wbc)
+    rt.note("flush-end", stage.inode.i_ino)
+    return rc
 
 
 ACTOR = Actor("writeback", writeback, PARAMS)

@@ -36,6 +36,8 @@ def write_block(stage: Stage, block: int) -> bool:
     written = filemap.generic_perform_write(stage.mapping, block * words, [version] * words)
     if written == words:
         rt.note("write-end", inode.i_ino, block, version)
+    else:
+        rt.note("write-failed", inode.i_ino, block, written)
     rt.mutex_unlock(inode.i_mutex)
     return written == words
 

@@ -36,7 +36,9 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float, witho
     if how == "bound" and record.end["detail"].get("kind") == "cut" and verdict == Verdict.PASS:
         verdict = Verdict.UNKNOWN
     followed = followed_in(record)
-    unknown = {j.oracle: j.reason for j in judgements if j.verdict == Verdict.UNKNOWN}
+    idle = set() if verdict == Verdict.UNKNOWN else {j.oracle for j in judgements if j.nothing_to_check}
+    idle -= program.required
+    unknown = {j.oracle: j.reason for j in judgements if j.verdict == Verdict.UNKNOWN and j.oracle not in idle}
     if followed is not None and followed.of and not followed.done and verdict != Verdict.FAIL:
         verdict, unknown[EVERY] = Verdict.UNKNOWN, f"the run followed none of {followed.of} {followed.what}"
     alone = ""

@@ -12,6 +12,7 @@ from typing import Any
 
 from mmrace.runtime import crash, sites, standstill
 from mmrace.runtime.errors import UsageError, Violation, of_unwinding
+from mmrace.runtime.lanes import LiveLanes, lane_name
 from mmrace.runtime.leftover import GivenUp
 from mmrace.runtime.release import forget_frames, release
 from mmrace.runtime.tables import Tables
@@ -86,11 +87,16 @@ class Ending:
 
     def _stands_still(self, **more: object) -> None:
         """End the run: somebody waits, and nobody can go on."""
-        self._finish("deadlock", {**standstill.describe(self.tasks), **more})
+        self._finish("deadlock", {**standstill.describe(self.tasks, self._lane_name), **more})
 
     def _passed_bound(self, recent: Iterable[tuple[Any, ...]], steps: int) -> None:
         """End the run at its bound.  Args: recent: the events in which each task had a fair chance."""
-        self._finish("bound", standstill.bound(self.tasks, recent, steps, self.tables.progress))
+        self._finish("bound", standstill.bound(self.tasks, recent, steps, self.tables.progress, self._lane_name))
+
+    def _lane_name(self, number: int) -> str:
+        """Name a lane, for whoever explains the end."""
+        lane = LiveLanes(self.objects).lane(number)
+        return lane_name(lane) if lane else f"lane:{number}"
 
     def release(self) -> None:
         """Let go of the model, whose objects keep each other alive; only names and numbers of them are left.

@@ -18,6 +18,13 @@ from mmrace.runtime.task import Task
 Lane = tuple[str, str, str, str]  # class, owner's name, field, sub-name ("" | bit | "[i]" | "BIT.queue")
 
 
+def lane_name(lane: Lane) -> str:
+    """Name a lane: "box:0.state.LOCKED"."""
+    _, owner, field, sub = lane
+    text = f"{owner}.{field}" if field else owner
+    return text + (sub if sub.startswith("[") else f".{sub}" if sub else "")
+
+
 class TableLanes:
     """Lanes as a record file lists them."""
 

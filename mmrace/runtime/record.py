@@ -23,7 +23,7 @@ from mmrace.runtime import files, record_file
 from mmrace.runtime.decoding import malformed
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
-from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes
+from mmrace.runtime.lanes import Lane, LiveLanes, TableLanes, lane_name
 from mmrace.runtime.record_file import (
     AGAIN,
     NOTES_ON_LANES,
@@ -174,11 +174,7 @@ class Record:
     def lane_name(self, lane: int) -> str:
         """Name a lane: "box:0.state.LOCKED"."""
         found = self._lanes.lane(lane)
-        if found is None:
-            return f"lane:{lane}"
-        _, owner, field, sub = found
-        text = f"{owner}.{field}" if field else owner
-        return text + (sub if sub.startswith("[") else f".{sub}" if sub else "")
+        return f"lane:{lane}" if found is None else lane_name(found)
 
     def steps(self, *kinds: int) -> list[int]:
         """Return the steps of all events of these kinds (NOTE for notes), in order.

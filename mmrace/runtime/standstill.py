@@ -2,15 +2,16 @@
 
 Pure reading of tasks and gates at a standstill; both engines use it.  The kinds: `cycle` (a ring of tasks each
 waiting for the next), `lost-wakeup` (a sleeper whose condition holds now), `stuck` (neither: somebody waits for an
-event that no live task will bring).
+event that no live task will bring).  Who can end a wait holds it, also where that is no lock: a task that is joined,
+the task that serves an I/O, whoever a sleeper named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, WRITE, Kind
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.locks import Mutex, SpinLock
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.struct import Struct
@@ -21,6 +22,9 @@ PROGRESS = "round"  # the note of a task that got something done; a program may 
 TRIES_MIN = 16  # times in vain, within a fair share of a run's bound, that tell starvation from bad luck
 _TRIES = frozenset({Kind.TRY, Kind.TEST_AND_SET, Kind.GET_UNLESS_ZERO, Kind.FREEZE})
 _LOOKS = frozenset({Kind.READ, Kind.TEST, Kind.LOAD, Kind.COUNT})
+_LEARNS = _TRIES | _LOOKS | {Kind.TEST_AND_CLEAR, Kind.QUEUE, Kind.RETRY}
+"""What tells a task something that others may have changed.  Who does nothing of that waits for nobody: it counts."""
+LaneName = Callable[[int], str]
 
 
 def _what(gate: Gate | None) -> str:
@@ -37,56 +41,74 @@ def _what(gate: Gate | None) -> str:
     return str(gate)
 
 
-def _holder(task: Task) -> object:
+def _holders(task: Task, tasks: Collection[Task]) -> list[object]:
+    """Return those that `task` waits for: all of them have to go on before it can.
+
+    A token of I/O stands for the tasks that serve it, while there are any.
+    """
     gate = task.gate
+    held: object = None
     if gate is None:
         cpu = task.cpu_
-        return (cpu.irq_task or cpu.preempt_owner) if cpu else None
-    if isinstance(gate, WaitEntry):
-        return gate.holder() if gate.holder else None
-    if isinstance(gate, Cpu):
-        return gate.irq_task or gate.preempt_owner
-    return gate.owner
+        held = (cpu.irq_task or cpu.preempt_owner) if cpu else None
+    elif isinstance(gate, WaitEntry):
+        held = gate.holder() if gate.holder else None
+    elif isinstance(gate, Cpu):
+        held = gate.irq_task or gate.preempt_owner
+    else:
+        held = gate.owner
+    holders = held if isinstance(held, list | tuple) else [] if held is None else [held]
+    found: list[object] = []
+    for holder in holders:
+        served = [] if isinstance(holder, Task) else [other for other in tasks if holder in other.acts_for]
+        found += served or [holder]
+    return found
 
 
-def _name(holder: object) -> str | None:
-    if isinstance(holder, Task | Struct):
-        return holder.name
-    return None if holder is None else str(holder)
+def _name(holder: object) -> str:
+    return holder.name if isinstance(holder, Task | Struct) else str(holder)
 
 
-def describe(tasks: Iterable[Task]) -> dict[str, Any]:
+def describe(tasks: Iterable[Task], lane_name: LaneName | None = None) -> dict[str, Any]:
     """Describe a standstill of the tasks that are not done; plain data for the record's `end`."""
     waiting = [task for task in tasks if not task.done]
+    holders = {task: _holders(task, waiting) for task in waiting}
     rows = []
     lost = []
     for task in waiting:
         gate = task.gate
-        holder = _holder(task)
-        row: dict[str, Any] = {"task": task.name, "waits_for": _what(gate), "held_by": _name(holder)}
+        held_by = ", ".join(map(_name, holders[task])) or None
+        row: dict[str, Any] = {"task": task.name, "waits_for": _what(gate), "held_by": held_by}
         if gate is not None and gate.taken_at is not None:
             row["taken_at"] = site_name(gate.taken_at)
         if task.site is not None:
             row["at"] = site_name(task.site)
+        if lane_name is not None and task.pending:  # which `free` does not keep
+            row["about_to"] = f"{Kind(task.pending & KIND_MASK).name} {lane_name(task.pending >> SHIFT)}"
         if task.held:
             row["holds"] = [str(lock) for lock in task.held]
         if isinstance(gate, WaitEntry) and gate.busy and gate.holds is not None and gate.holds():
             row["condition_holds"] = True
             lost.append(task.name)
         rows.append(row)
-    cycle = _cycle(waiting)
+    cycle = _cycle(holders)
     kind = "lost-wakeup" if lost else "cycle" if cycle else "stuck"
     return {"kind": kind, "tasks": rows, "cycle": cycle, "lost": lost}
 
 
 def bound(
-    tasks: Iterable[Task], recent: Iterable[tuple[Any, ...]], steps: int, progress: Collection[str] = ()
+    tasks: Iterable[Task],
+    recent: Iterable[tuple[Any, ...]],
+    steps: int,
+    progress: Collection[str] = (),
+    lane_name: LaneName | None = None,
 ) -> dict[str, Any]:
     """Describe a run that was stopped at its bound, by its `recent` events, in which each task had a fair chance.
 
     A `cycle`, if tasks that did nothing wait for each other in a ring, whatever others do.  If nobody got anywhere: a
-    `lost-wakeup`, if somebody sleeps all the while although its condition holds, else a `livelock`.  If somebody did:
-    `starvation` of those that only tried, else the run was `cut`.
+    `lost-wakeup`, if somebody sleeps all the while although its condition holds; a `livelock`, if whoever did something
+    looked, saw what it had seen before and did what it had done before.  If somebody got somewhere: `starvation` of
+    those that only tried.  Else the run was `cut`: that it was long is no finding.
 
     Args: progress: kinds of notes that tell progress, beside `PROGRESS`.  Of a program that has none, a new value that
     somebody wrote tells it, and nothing tells starvation: who looks and waits may wait for just that.
@@ -101,14 +123,17 @@ def bound(
         if (event[1] == NOTE and event[2] in notes) or (event[1] & KIND_MASK == Kind.EXIT and event[0] in cast)
     }
     acted = {event[0] for event in recent}
-    found = describe(tasks)
+    found = describe(tasks, lane_name)
     silent = {task.name for task in tasks if not task.done and task.id not in acted}
     blocked = {task.name for task in tasks if task.gate is not None and task.gate.busy}
     if found["cycle"] and silent & blocked >= set(found["cycle"]):
         return {**found, "kind": "cycle", "steps": steps}
-    if not moved and (tells or not _news(recent)):
-        kind = "lost-wakeup" if silent & set(found["lost"]) else "livelock"
-        return {**found, "kind": kind, "steps": steps}
+    if not moved:
+        news = _news(recent)
+        if silent & set(found["lost"]) and (tells or not news):
+            return {**found, "kind": "lost-wakeup", "steps": steps}
+        if not news and not _counts(tasks, recent):
+            return {**found, "kind": "livelock", "steps": steps}
     rows = _starved([task for task in tasks if task.id in cast - moved and not (task.done or task.daemon)], recent)
     if rows and tells:
         return {"kind": "starvation", "steps": steps, "tasks": rows, "starved": [row["task"] for row in rows]}
@@ -116,19 +141,26 @@ def bound(
 
 
 def _news(recent: list[tuple[Any, ...]]) -> bool:
-    """Say whether some task wrote, in the later half of what it did, a value that it wrote not in the earlier half.
+    """Say whether some task did, in the later half of what it did, an op or had an outcome that it had not before.
 
-    Those that only flip what they flipped before make no progress.
+    Those that only flip what they flipped before make no progress.  The number of a turn is no outcome.
     """
-    by_task: dict[int, list[tuple[int, str]]] = {}
-    for task, op, _, new in recent:
-        if op != NOTE and op & KIND_MASK == WRITE:
-            by_task.setdefault(task, []).append((op, repr(new)))
-    for writes in by_task.values():
-        half = len(writes) // 2
-        if set(writes[half:]) - set(writes[:half]):
+    by_task: dict[int, list[tuple[object, ...]]] = {}
+    for task, op, a, b in recent:
+        if op != NOTE:
+            by_task.setdefault(task, []).append((op,) if op & KIND_MASK == Kind.RETRY else (op, repr(a), repr(b)))
+    for deeds in by_task.values():
+        half = len(deeds) // 2
+        if set(deeds[half:]) - set(deeds[:half]):
             return True
     return False
+
+
+def _counts(tasks: list[Task], recent: list[tuple[Any, ...]]) -> bool:
+    """Say whether some task may only count: it went on and looked at nothing, or could have gone on and did not."""
+    acted = {event[0] for event in recent if event[1] != NOTE}
+    looked = {event[0] for event in recent if event[1] != NOTE and event[1] & KIND_MASK in _LEARNS}
+    return bool(acted - looked) or any(task.on and not task.done and task.id not in acted for task in tasks)
 
 
 def _starved(tasks: list[Task], recent: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
@@ -177,13 +209,17 @@ def _in_vain(events: list[tuple[Any, ...]]) -> tuple[int, int]:
     return max(failed.items(), key=lambda item: item[1], default=(-1, 0))
 
 
-def _cycle(waiting: list[Task]) -> list[str]:
-    for first in waiting:
-        path: list[Task] = []
-        task: object = first
-        while isinstance(task, Task) and task not in path:
-            path.append(task)
-            task = _holder(task)
-        if task is first and (len(path) > 1 or first.gate is not None):
-            return [step.name for step in path]
+def _cycle(holders: dict[Task, list[object]]) -> list[str]:
+    """Return the first ring of tasks each of which waits for the next, shortest first from its first task."""
+    for first in holders:
+        paths = [[first]]
+        seen: set[Task] = set()
+        for path in paths:
+            for holder in holders.get(path[-1], ()):
+                if holder is first:
+                    if len(path) > 1 or first.gate is not None:
+                        return [step.name for step in path]
+                elif isinstance(holder, Task) and holder not in seen:
+                    seen.add(holder)
+                    paths.append([*path, holder])
     return []

@@ -38,6 +38,7 @@ class Tables:
         published: fields whose write is a release and whose read an acquire; reads of them may race.
         sleeping_locks, spinning_locks: bits that are locks, beside those that were seen to be waited for.
         transient: names of references that nobody may hold at rest.
+        lasting: names of the only references that may be held at rest, beside those of nobody's making; empty: any may.
         foreign: names of references that a freezer cannot account for when another task took them.
         allocates, frees: kinds of notes; their first fact is an object that begins a new life, or is given back.
         progress: kinds of notes of tasks that got something done, beside "round".
@@ -51,6 +52,7 @@ class Tables:
     sleeping_locks: Names = ()
     spinning_locks: Names = ()
     transient: Names = ()
+    lasting: Names = ()
     foreign: Names = ()
     allocates: Names = ()
     frees: Names = ()

@@ -23,7 +23,7 @@ class WaitEntry(Gate):
     """One task's place on one queue; a gate that is busy until a wake comes.
 
     `holds` says, without an op, whether the condition is true now: it tells a lost wake-up from a deadlock when nothing
-    is enabled.  `holder` names who could make it true, if that is known.
+    is enabled.  `holder` names who has to go on before it can become true, one or several, if that is known.
     """
 
     __slots__ = ("exclusive", "holder", "holds", "queue", "task")
@@ -118,12 +118,13 @@ def wait_event(
     after_sleep: Callable[[], object] | None = None,
     holds: Callable[[], bool] | None = None,
     exclusive: bool = False,
+    holder: Callable[[], object] | None = None,
 ) -> None:
     """Sleep on `queue` until `cond` returns True; `cond` does at least one op.
 
     With `before_sleep` and `after_sleep` a lock that protects the condition is dropped for the sleep and taken again;
-    `cond` runs with that lock held.  `holds` is the same condition without ops, for explanations.  Raises Violation in
-    atomic context.  Point: always.
+    `cond` runs with that lock held.  For explanations, without ops: `holds` is the same condition, `holder` names the
+    task, or a list of tasks, all of which have to go on first.  Raises Violation in atomic context.  Point: always.
     """
     if before_sleep is None:
         might_sleep()
@@ -133,6 +134,7 @@ def wait_event(
     while True:
         entry = prepare_to_wait(queue, entry, exclusive)
         entry.holds = holds
+        entry.holder = holder
         if cond():
             break
         if before_sleep is not None:

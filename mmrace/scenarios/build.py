@@ -100,6 +100,7 @@ def build(stage: Stage, ncpus: int) -> None:
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
     )
+    rt.note("layout", *((region.key, region.first, region.blocks) for region in stage.device.regions))
     block_dev.bdget(stage.device)
     stage.fs = ext3.Ext3(
         machine,

@@ -12,7 +12,7 @@ from typing import Any
 from mmrace import history, scenarios
 from mmrace.history.canary import Canary
 from mmrace.history.variant import CORRECT, Variant, applied
-from mmrace.oracles.protocol import PROTOCOL
+from mmrace.oracles.protocol import OPTIONAL, PROTOCOL
 from mmrace.runs import registrations
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import Params, RunSpec
@@ -41,7 +41,7 @@ class ScenarioProgram(Program):
     workload: Workload | None
     workload_name: str | None
     judges = PROTOCOL
-    required = frozenset(PROTOCOL)
+    required = frozenset(PROTOCOL) - OPTIONAL
     tables = KERNEL
 
     @property

@@ -6,7 +6,6 @@ that is right, the oracles say.  Its shape is described with the record schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any
@@ -16,7 +15,7 @@ from mmrace.actors.stage import Stage
 from mmrace.kernel.block.device import BlockDevice
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import AddressSpace
-from mmrace.kernel.jbd.jbd import Journal, Transaction
+from mmrace.kernel.jbd.jbd import Journal, JournalHead, Transaction
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.mmzone import Machine
 from mmrace.runtime import live
@@ -28,13 +27,16 @@ def snapshot(stage: Stage) -> dict[str, Any]:
     """Return the state of the whole machine.  Point: never."""
     machine = stage.machine
     zone = machine.zone
+    live_ = _live()
     return {
         "pages": [_page(page) for page in machine.pages],
         "mappings": [_mapping(mapping) for mapping in machine.mappings],
-        "buffers": [_buffer(bh) for bh in _live(BufferHead)],
-        "journals": [_journal(journal) for journal in _live(Journal)],
+        "buffers": [_buffer(bh) for bh in live_[BufferHead]],
+        "heads": [_head(jh) for jh in live_[JournalHead]],
+        "journals": [_journal(journal) for journal in live_[Journal]],
         "disk": _disk(stage.device),
         "counters": dict(zone.vm_stat),
+        "free_list": [page.name for page in rt.peek(zone, "free_list")],
         "lru": [page.name for field in LISTS for page in rt.peek(zone, field)],
         "pagevecs": _pagevecs(machine),
         "bh_lrus": {state.name: [bh.name for bh in rt.peek(state, "bh_lru")] for state in machine.percpu},
@@ -50,10 +52,16 @@ JOURNAL_LISTS = (
 PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
 
 
-def _live(cls: type[Struct]) -> Iterator[Any]:
+def _live() -> dict[type[Struct], list[Any]]:
+    """Return the objects of some classes that are not freed."""
+    found: dict[type[Struct], list[Any]] = {BufferHead: [], JournalHead: [], Journal: []}
     for _, obj in live.engine.objects:
-        if isinstance(obj, cls) and obj.dead is None:
-            yield obj
+        for cls, objects in found.items():
+            if isinstance(obj, cls):
+                if obj.dead is None:
+                    objects.append(obj)
+                break
+    return found
 
 
 def _name(value: object) -> str | None:
@@ -131,11 +139,23 @@ def _buffer(bh: BufferHead) -> dict[str, Any]:
     }
 
 
+def _head(jh: JournalHead) -> dict[str, Any]:
+    return {
+        "name": jh.name,
+        "bh": _name(rt.peek(jh, "b_bh")),
+        "count": rt.peek(jh, "b_jcount"),
+        "list": rt.peek(jh, "b_jlist").name,
+        "transaction": _name(rt.peek(jh, "b_transaction")),
+        "next": _name(rt.peek(jh, "b_next_transaction")),
+        "checkpoint": _name(rt.peek(jh, "b_cp_transaction")),
+    }
+
+
 def _journal(journal: Journal) -> dict[str, Any]:
     running: Transaction | None = rt.peek(journal, "j_running_transaction")
     committing: Transaction | None = rt.peek(journal, "j_committing_transaction")
     lists: dict[str, Any] = {}
-    for transaction in (running, committing):
+    for transaction in (running, committing, *rt.peek(journal, "j_checkpoint_transactions")):
         if transaction is not None:
             lists[transaction.name] = {
                 field: [jh.name for jh in rt.peek(transaction, field)] for field in JOURNAL_LISTS

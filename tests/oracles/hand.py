@@ -22,6 +22,9 @@ CLASSES = {
     "mapping": "AddressSpace",
     "zone": "Zone",
     "journal": "Journal",
+    "jh": "JournalHead",
+    "transaction": "Transaction",
+    "disk": "DiskBlock",
     "cpu": "Cpu",
 }
 FLAGS = "flags"

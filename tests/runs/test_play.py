@@ -108,6 +108,7 @@ def test_hash_order_does_not_reach_the_record() -> None:
 def test_the_golden_run_gives_the_golden_record_event_by_event() -> None:
     result, record = kept(GOLDEN_SPEC)
     if os.environ.get("MMRACE_GOLDEN") == "write":
+        del record.header["model"]  # it outlives the models that it is still a run of
         record.write(GOLDEN)
     assert result.counters["migrations.refused.buffer-lock"] == 1 and result.counters["migrations.moved"] == 1
     golden = Record.read(GOLDEN)

@@ -1,4 +1,4 @@
-"""The bound of a run: a fair chance behind it, then a livelock if nobody got anywhere, else the run is cut."""
+"""The bound of a run: a fair chance behind it, then a livelock if all looked in vain, else the run is cut."""
 
 from __future__ import annotations
 
@@ -25,16 +25,35 @@ def _ping(notes: bool) -> None:
     rt.join_others()
 
 
+def _pong() -> None:
+    """BUGGY: each looks for what neither will do, under a lock, for ever."""
+    shared = box()
+
+    def look() -> None:
+        while True:
+            rt.mutex_lock(shared.mutex)
+            done = shared.x
+            rt.mutex_unlock(shared.mutex)
+            if done:
+                return
+
+    for i in range(2):
+        rt.spawn(look, cpu=i)
+    rt.join_others()
+
+
 @pytest.mark.slow
-def test_a_run_that_gets_nowhere_after_its_bound_is_a_livelock(run: Setup) -> None:
-    outcome = run(lambda: _ping(notes=False), steps_max=STEPS)
+def test_a_run_that_looks_in_vain_behind_its_bound_is_a_livelock(run: Setup) -> None:
+    outcome = run(_pong, steps_max=STEPS)
     assert (outcome.how, outcome.detail["kind"]) == ("bound", "livelock")
     assert {"main", "main.0", "main.1"} == {row["task"] for row in outcome.detail["tasks"]}
     assert outcome.detail["steps"] >= STEPS
 
 
-def test_a_run_that_gets_somewhere_after_its_bound_is_cut(run: Setup) -> None:
-    outcome = run(lambda: _ping(notes=True), steps_max=STEPS)
+@pytest.mark.slow
+@pytest.mark.parametrize("notes", [True, False])
+def test_a_run_that_gets_somewhere_or_may_only_count_behind_its_bound_is_cut(run: Setup, notes: bool) -> None:
+    outcome = run(lambda: _ping(notes), steps_max=STEPS)
     assert (outcome.how, outcome.detail["kind"]) == ("bound", "cut")
 
 
@@ -48,6 +67,13 @@ def _flips(shared: Box) -> None:
         shared.y = turn % 2
 
 
+def _looks_and_flips(shared: Box) -> None:
+    """BUGGY: nobody writes the word."""
+    while not shared.words.read(0):
+        shared.y = 1
+        shared.y = 0
+
+
 def _polls(shared: Box) -> None:
     while not shared.words.read(0):
         rt.schedule()
@@ -55,10 +81,17 @@ def _polls(shared: Box) -> None:
 
 @pytest.mark.parametrize(
     ("deeds", "kind"),
-    [([_counts], "cut"), ([_counts, _polls], "cut"), ([_flips], "livelock"), ([_flips, _polls], "livelock")],
-    ids=["counts", "counts while another waits", "flips", "flips while another waits"],
+    [
+        ([_counts], "cut"),
+        ([_counts, _polls], "cut"),
+        ([_flips], "cut"),
+        ([_flips, _polls], "cut"),
+        ([_polls], "livelock"),
+        ([_polls, _looks_and_flips], "livelock"),
+    ],
+    ids=["counts", "counts, another waits", "flips", "flips, another waits", "waits", "looks and flips"],
 )
-def test_a_program_that_tells_no_progress_makes_some_while_it_writes_what_is_new(
+def test_a_program_that_tells_no_progress_makes_some_while_it_writes_what_is_new_or_looks_at_nothing(
     controlled: Setup, deeds: list[Callable[[Box], None]], kind: str
 ) -> None:
     """It may come to an end that it has not reached: the bound alone is never a finding."""

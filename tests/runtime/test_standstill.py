@@ -11,6 +11,8 @@ from mmrace import runtime as rt
 from mmrace.runtime import watchdog
 from tests.runtime.engines import Box, Flag, Outcome, Setup, asleep, box, explore, free, gate, until, walk
 
+FREE_STEPS = 2000  # under `free` a task that waits for a change polls until the bound
+
 
 def rows(outcome: Outcome) -> dict[str, dict[str, object]]:
     """Assert that the run stood still; return what is known of each task."""
@@ -216,3 +218,68 @@ def test_a_standstill_of_one_pair_does_not_hide_behind_a_daemon_that_sleeps(run:
     outcome = run(main)
     assert "kjournald" in rows(outcome)
     assert sorted(outcome.detail["cycle"]) == ["ab", "ba"]
+
+
+def test_a_ring_through_waits_that_are_no_locks_is_a_cycle(run: Setup) -> None:
+    def main() -> None:
+        """BUGGY: one waits with a lock until the others have closed what is open; one of them wants that lock first."""
+        shared = box()
+
+        def user() -> None:
+            until(lambda: shared.y)
+            rt.mutex_lock(shared.mutex)
+            shared.x = 1
+            rt.mutex_unlock(shared.mutex)
+
+        users = [rt.spawn(until, lambda: False, name="idler", cpu=3), rt.spawn(user, name="user", cpu=1)]
+
+        def closer() -> None:
+            rt.mutex_lock(shared.mutex)
+            shared.y = 1
+            rt.wait_event(shared.queue, lambda: shared.x == 1, holder=lambda: users)
+
+        rt.spawn(closer, name="closer", cpu=2)
+
+    outcome = run(main, steps_max=FREE_STEPS)
+    assert sorted(outcome.detail["cycle"]) == ["closer", "user"]
+    row = next(row for row in outcome.detail["tasks"] if row["task"] == "closer")
+    assert row["held_by"] == "idler, user"
+
+
+def test_a_ring_through_a_join_is_a_cycle(run: Setup) -> None:
+    def main() -> None:
+        """BUGGY: joins with a lock held that the other wants."""
+        shared = box()
+        rt.mutex_lock(shared.mutex)
+        rt.join(rt.spawn(rt.mutex_lock, shared.mutex, name="other", cpu=1))
+
+    assert sorted(run(main).detail["cycle"]) == ["main", "other"]
+
+
+def test_a_lock_that_was_handed_to_an_io_is_held_by_the_task_that_serves_it(run: Setup) -> None:
+    def main() -> None:
+        """BUGGY: the end of the I/O wants a lock of who waits for it."""
+        bh = box()
+
+        def serve() -> None:
+            rt.mutex_lock(bh.mutex)
+            rt.bit_unlock(bh.flags, Flag.LOCKED)
+
+        rt.mutex_lock(bh.mutex)
+        rt.bit_lock(bh.flags, Flag.LOCKED)
+        rt.hand_over(bh.flags, Flag.LOCKED, bh)
+        rt.spawn(serve, name="io", cpu=1, acts_for=(bh,))
+        rt.bit_lock(bh.flags, Flag.LOCKED)
+
+    outcome = run(main)
+    assert rows(outcome)["main"]["held_by"] == "io"
+    assert sorted(outcome.detail["cycle"]) == ["io", "main"]
+
+
+def test_the_op_that_each_task_is_about_to_do_is_told(controlled: Setup) -> None:
+    def main() -> None:
+        """BUGGY: an ABBA deadlock."""
+        abba(TAKE["mutex"])
+
+    about = {row["task"]: row["about_to"] for row in controlled(main).detail["tasks"]}
+    assert (about["ab"], about["ba"]) == ("ACQUIRE box:1.mutex", "ACQUIRE box:0.mutex")

@@ -156,6 +156,7 @@ def submit_bio(rw: int, bio: Bio) -> None:
     else:
         ownership.page_lock_to_reads(bio.bv_page)
     submitter = rt.current().cpu
+    rt.note("io-begin", _direction(rw), bio.bi_sector)
     rt.spawn(
         _serve_bio,
         rw,
@@ -180,8 +181,14 @@ def _serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     if cpu == "any":
         cpu = rt.choose(device.machine.ncpus, "irq-cpu")
     rt.irq_enter(cpu if isinstance(cpu, int) else submitter)
+    rt.note("io-end", _direction(rw), bio.bi_sector, error)
     bio.bi_end_io(bio, error)
     rt.irq_exit()
+
+
+def _direction(rw: int) -> str:
+    """Name the direction of an I/O, for notes.  Point: never."""
+    return "write" if rw & WRITE else "read"
 
 
 def _transfer(rw: int, bio: Bio) -> None:

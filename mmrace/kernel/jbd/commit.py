@@ -172,6 +172,7 @@ def _lock_transaction(journal: Journal) -> Transaction:
     running = commit_transaction.t_state == TState.T_RUNNING
     rt.bug_on(not running, "committed twice", transaction=commit_transaction)
     commit_transaction.t_state = TState.T_LOCKED
+    commit_transaction.committer = rt.current()
     rt.note("commit-begin", journal, commit_transaction.t_tid)
     handle_lock = commit_transaction.t_handle_lock
 
@@ -191,6 +192,7 @@ def _lock_transaction(journal: Journal) -> Transaction:
         before_sleep=drop,
         after_sleep=retake,
         holds=lambda: rt.peek(commit_transaction, "t_updates") == 0,
+        holder=lambda: commit_transaction.users,
     )
     rt.spin_unlock(handle_lock)
     return commit_transaction
@@ -461,10 +463,11 @@ class _Tags:
     Source: journal_commit_transaction, phase 3, in fs/jbd/commit.c, v3.3.
     """
 
-    __slots__ = ("offset", "page", "tags", "tid")
+    __slots__ = ("blocknr", "offset", "page", "tags", "tid")
 
     def __init__(self, bh: BufferHead, tid: int) -> None:
         self.page, self.offset = buffer._data_of(bh)
+        self.blocknr = rt.peek(bh, "b_blocknr")
         self.tid = tid
         self.tags: tuple[tuple[int, int], ...] = ()
         self.page.words.write(self.offset, jbd.JFS_MAGIC_NUMBER)
@@ -480,6 +483,7 @@ class _Tags:
         blocknr, flags = self.tags[-1]
         self.tags = (*self.tags[:-1], (blocknr, flags | jbd.JFS_FLAG_LAST_TAG))
         self._store()
+        rt.note("log-block", self.blocknr, "descriptor", self.tid, tuple(home for home, _ in self.tags))
 
     def _store(self) -> None:
         """Store header and tags: one word has them all (see `jbd.log_header`)."""
@@ -576,6 +580,7 @@ def journal_write_commit_record(journal: Journal, commit_transaction: Transactio
     bh = jbd.jh2bh(descriptor)
     header = jbd.log_header(jbd.JFS_COMMIT_BLOCK, commit_transaction.t_tid)
     journal_._write_words(bh, (jbd.JFS_MAGIC_NUMBER, header))
+    rt.note("log-block", rt.peek(bh, "b_blocknr"), "commit", commit_transaction.t_tid, ())
     buffer_head.set_buffer_dirty(bh)
     buffer.sync_dirty_buffer(bh, device.WRITE_FLUSH_FUA if journal.j_barrier else device.WRITE)
     buffer.put_bh(bh, "commit")

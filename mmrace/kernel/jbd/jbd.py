@@ -97,7 +97,10 @@ LIST_FIELDS = (
 
 
 class Transaction(rt.Struct):
-    """One compound transaction. t_tid and t_journal never change; counters are under t_handle_lock."""
+    """One compound transaction. t_tid and t_journal never change; counters are under t_handle_lock.
+
+    For who explains a standstill: users, the tasks with a handle open on it (under t_handle_lock), and committer.
+    """
 
     t_state: rt.Field[TState] = rt.shared(TState.T_RUNNING)
     t_handle_lock = rt.spinlock()
@@ -117,9 +120,11 @@ class Transaction(rt.Struct):
     t_log_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
     t_tid: int = rt.ghost(0)
     t_journal: Journal = rt.ghost(cast("Journal", None))
+    users: list[rt.Task] = rt.ghost(cast("list[rt.Task]", None))
+    committer: rt.Task | None = rt.ghost(None)
 
     def __init__(self, journal: Journal, tid: int) -> None:
-        super().__init__(("transaction", tid), t_tid=tid, t_journal=journal)
+        super().__init__(("transaction", tid), t_tid=tid, t_journal=journal, users=[])
 
 
 class Handle:

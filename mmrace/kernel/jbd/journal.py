@@ -303,6 +303,7 @@ def log_wait_commit(journal: Journal, tid: int) -> None:
             journal.j_wait_done_commit,
             lambda: tid <= journal.j_commit_sequence,
             holds=lambda: bool(tid <= rt.peek(journal, "j_commit_sequence")),
+            holder=lambda: transaction.committers(journal, tid),
         )
         rt.spin_lock(journal.j_state_lock)
     rt.spin_unlock(journal.j_state_lock)

@@ -89,7 +89,14 @@ def _wait_transaction_locked(journal: Journal, request: int | None) -> None:
         before_sleep=lambda: rt.spin_unlock(journal.j_state_lock),
         after_sleep=lambda: rt.spin_lock(journal.j_state_lock),
         holds=lambda: rt.peek(journal, "j_running_transaction") is None,
+        holder=lambda: committers(journal, rt.peek(journal, "j_transaction_sequence")),
     )
+
+
+def committers(journal: Journal, tid: int) -> list[rt.Task]:
+    """Name who commits the transactions up to `tid`, for explanations.  Point: never."""
+    live = (rt.peek(journal, "j_running_transaction"), rt.peek(journal, "j_committing_transaction"))
+    return [one.committer for one in live if one is not None and one.t_tid <= tid and one.committer is not None]
 
 
 def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
@@ -123,6 +130,7 @@ def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
     transaction.t_outstanding_credits = transaction.t_outstanding_credits + nblocks
     transaction.t_updates = transaction.t_updates + 1
     transaction.t_handle_count = transaction.t_handle_count + 1
+    transaction.users.append(rt.current())
     rt.spin_unlock(transaction.t_handle_lock)
     rt.spin_unlock(journal.j_state_lock)
 
@@ -164,6 +172,7 @@ def journal_stop(handle: jbd.Handle) -> None:
     transaction.t_outstanding_credits = transaction.t_outstanding_credits - handle.h_buffer_credits
     updates = transaction.t_updates - 1
     transaction.t_updates = updates
+    transaction.users.remove(rt.current())
     rt.bug_on(updates < 0, "more handles stopped than started", transaction=transaction)
     if updates == 0 and rt.wake_up(journal.j_wait_updates):
         rt.reached("journal_stop: last handle woke commit")
@@ -200,6 +209,7 @@ def _wait_unshadow(bh: BufferHead, jh: JournalHead) -> None:
         bh.b_state.queue(BufferState.BH_Unshadow),
         lambda: jh.b_jlist != JList.BJ_Shadow,
         holds=lambda: rt.peek(jh, "b_jlist") is not JList.BJ_Shadow,
+        holder=lambda: rt.peek(jh, "b_transaction").committer,
     )
 
 

@@ -1,10 +1,10 @@
 """Liveness: everybody who waits is woken, and nobody runs for ever in vain.
 
 Rules: a standstill is a finding of its kind (cycle, lost-wakeup, stuck) that says who waits for what, held by
-whom, taken where; at a bound it is a livelock if nobody made progress, starvation if others did while a task
-only tried in vain (the engine tells them apart); a sleep ends only by a wake that was delivered to it.
-Invariant: a run that was cut while it made progress, or that ended otherwise before its time, is UNKNOWN, never
-PASS.  Not checked: fairness before the bound.
+whom, taken where; at a bound it is a livelock if all looked in vain and nothing changed, starvation if others got on
+while a task only tried in vain (the engine tells them apart); a sleep ends only by a wake that was delivered to it.
+Invariant: the bound alone is no finding: a run that was cut while it may have gone on, or that ended otherwise before
+its time, is UNKNOWN, never PASS.  Not checked: fairness before the bound.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _end(record: Record, evidence: Evidence) -> str:
     if how == "deadlock" or (how == "bound" and kind != "cut"):
         _standstill(record, kind, detail, evidence)
         return ""
-    return "the run was cut at its bound while it made progress" if how == "bound" else f"the run ended as {how}"
+    return "the run was cut at its bound and may have gone on" if how == "bound" else f"the run ended as {how}"
 
 
 def _standstill(record: Record, kind: str, detail: Mapping[str, object], evidence: Evidence) -> None:
@@ -84,6 +84,8 @@ def _placed(record: Record, row: Mapping[object, object]) -> Mapping[object, obj
 
 def _sentence(row: Mapping[object, object]) -> str:
     text = f"{row.get('task')} waits for {row.get('waits_for')}"
+    if row.get("waits_for") == "its CPU" and row.get("about_to") is not None:
+        text += f", about to {row['about_to']}"
     if row.get("condition_holds"):
         return text + ", though its condition holds"
     if row.get("held_by") is not None:

@@ -2,9 +2,9 @@
 
 Replays each get, put, freeze and unfreeze of every counted object.  Rules: no put of a reference that nobody holds;
 no negative count; nobody changes a frozen count; a freeze succeeds only over the references that its caller
-accounts for; the plain store of an unfreeze leaves out nobody; at rest no transient reference is left (the program's
-tables say which are).  Invariant: an object whose count went wrong once is not judged again before it is reallocated,
-so one bug is one finding.  Not checked: that a name is apt.
+accounts for; the plain store of an unfreeze leaves out nobody; at rest no transient reference is left, and none but the
+lasting ones (the program's tables say which are).  Invariant: an object whose count went wrong once is not judged again
+before it is reallocated, so one bug is one finding.  Not checked: that a name is apt.
 """
 
 from __future__ import annotations
@@ -186,15 +186,17 @@ class Audit:
         return 0
 
     def leaked(self, ledger: Ledger, **facts: Fact) -> list[str]:
-        """Report the transient references that were never dropped; return their names."""
+        """Report the references that may not be held at rest and were never dropped; return their names."""
         owners = ledger.owners()
-        leaked = sorted(set(self.tables.transient).intersection(owners))
-        for ref in leaked:
+        leaked = {ref for ref in owners if ref in self.tables.transient}
+        if self.tables.lasting:
+            leaked |= set(owners) - {*self.tables.lasting, UNNAMED}
+        for ref in sorted(leaked):
             takers = sorted({self.record.task_name(task) for task in ledger.holders[ref] if task >= 0})
             text = f"{ledger.name}: {ref!r} reference of {', '.join(takers)} is never dropped"
             said: dict[str, Fact] = {"ref": ref, "tasks": takers, "object": ledger.name, "owners": owners}
             self.evidence.add("leaked reference", text, (ledger.name, ref), **said, **facts)
-        return leaked
+        return sorted(leaked)
 
 
 def judge(record: Record) -> Judgement:

@@ -8,15 +8,32 @@ from __future__ import annotations
 
 from mmrace.oracles.general import bug_on, data_race, lock_order, raised, use_after_free
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.oracles.protocol import content, dirty, liveness, lock_discipline, refcount, slot
+from mmrace.oracles.protocol import (
+    back_out,
+    conservation,
+    content,
+    dirty,
+    durability,
+    errno,
+    liveness,
+    lock_discipline,
+    progress,
+    refcount,
+    slot,
+)
 
-__all__ = ["PROTOCOL"]
+__all__ = ["OPTIONAL", "PROTOCOL"]
 
 PROTOCOL: dict[str, Oracle] = {
     content.NAME: content.judge,
+    durability.NAME: durability.judge,
+    errno.NAME: errno.judge,
     refcount.NAME: refcount.judge,
     slot.NAME: slot.judge,
     dirty.NAME: dirty.judge,
+    conservation.NAME: conservation.judge,
+    back_out.NAME: back_out.judge,
+    progress.NAME: progress.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
@@ -25,3 +42,6 @@ PROTOCOL: dict[str, Oracle] = {
     data_race.NAME: data_race.judge,
     raised.NAME: raised.judge,
 }
+
+OPTIONAL = frozenset({back_out.NAME, durability.NAME, errno.NAME, progress.NAME})
+"""Judges of what only some casts do: a run in which they had nothing to check can pass."""

@@ -16,6 +16,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.register import Block
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
@@ -23,49 +24,6 @@ from mmrace.runtime.record import Record
 NAME = "content"
 WRITE_ERROR = "buffer: write error"  # mark of the kernel model: a write failed, so its data may be lost
 NOTES = frozenset({"write-begin", "write-end", "read-begin", "read-end"})
-_OPEN = 1 << 62  # end of a write that has not been acknowledged
-
-
-class Block:
-    """The writes to one block of one file, by the steps at which they began and ended."""
-
-    __slots__ = ("begin", "end", "floor", "running", "writer")
-
-    def __init__(self) -> None:
-        self.writer: dict[object, str] = {}
-        self.begin: dict[object, int] = {0: -1}
-        self.end: dict[object, int] = {0: -1}
-        self.floor = -1  # the latest begin of an acknowledged write: what ended before it is superseded
-        self.running = 0
-
-    def write_began(self, version: object, step: int, writer: str) -> None:
-        self.writer[version] = writer
-        self.begin[version] = step
-        self.end[version] = _OPEN
-        self.running += 1
-
-    def write_ended(self, version: object, step: int) -> None:
-        self.end[version] = step
-        self.running -= 1
-        self.floor = max(self.floor, self.begin.get(version, -1))
-
-    def allowed(self, floor: int) -> list[object]:
-        """Return the versions that a reader whose floor is `floor` may see, oldest first."""
-        return [version for version, end in self.end.items() if end >= floor]
-
-    def origin(self, version: object) -> str:
-        """Say who wrote a version, and at which steps."""
-        writer, begin, end = self.writer.get(version), self.begin.get(version), self.end.get(version)
-        if writer is None:
-            return "there from the start" if version in self.end else "written by nobody"
-        return f"{writer}, steps {begin} to {end}" if end != _OPEN else f"{writer}, from step {begin} on, not ended"
-
-    def fault(self, version: object, floor: int) -> str:
-        """Say which rule `version` breaks for a reader whose floor is `floor`, "" if none."""
-        end = self.end.get(version)
-        if end is None:
-            return "never written"
-        return "stale" if end < floor else ""
 
 
 class _Reading:

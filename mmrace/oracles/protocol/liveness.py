@@ -35,15 +35,18 @@ def _attempts(record: Record, evidence: Evidence) -> int:
             checked += 1
             counter.end(step, task, str(record.name(facts[0])), str(facts[3]), str(facts[4]))
     for series in counter.series:
-        if attempts.is_idle(record, series):
+        leaks = attempts.idle(record, series)
+        if leaks is not None:
             who = record.task_name(series.task)
             tries = len(series.reasons)
+            held = f", for it is held: {', '.join(leaks)}" if leaks else ""
             evidence.add(
                 "idle page refused",
-                f"{series.page} was idle, yet {who} failed {tries} times in a row to migrate it",
+                f"{series.page} was idle, yet {who} failed {tries} times in a row to migrate it{held}",
                 (series.page, who),
                 page=series.page,
                 task=who,
+                held=list(leaks),
                 reasons=list(series.reasons),
                 step=series.last,
                 since=series.first,

@@ -55,11 +55,24 @@ class BufferView:
 
 
 @dataclass(slots=True, frozen=True)
+class HeadView:
+    """One journal head; `list` is the name of a `JList`, the others of transactions."""
+
+    name: str
+    bh: str | None
+    count: int
+    list: str
+    transaction: str | None
+    checkpoint: str | None
+
+
+@dataclass(slots=True, frozen=True)
 class Snapshot:
     """One moment of the model at rest.
 
     `pages` are those that were ever allocated or changed; the rest, in most runs nine of ten, are only names in
-    `unused`.  `pagevecs` and `bh_lrus`: all entries of all CPUs.
+    `unused`.  `pagevecs` and `bh_lrus`: all entries of all CPUs.  `heads`, `free_list`: None in a record of before they
+    were kept.  `listed`: transaction -> list -> journal heads.
     """
 
     label: str
@@ -73,6 +86,10 @@ class Snapshot:
     locks_held: tuple[str, ...]
     pagevecs: tuple[str, ...]
     bh_lrus: tuple[str, ...]
+    lru: tuple[str, ...]
+    free_list: tuple[str, ...] | None
+    heads: dict[str, HeadView] | None
+    listed: dict[str, dict[str, tuple[str, ...]]]
 
     @property
     def nr_pages(self) -> int:
@@ -160,6 +177,29 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
         tuple(str(lock) for lock in _list(plain.get("locks_held"))),
         _entries(plain, "pagevecs"),
         _entries(plain, "bh_lrus"),
+        _names(plain.get("lru")),
+        _names(plain["free_list"]) if "free_list" in plain else None,
+        {str(row["name"]): _head(row) for row in _rows(plain, "heads")} if "heads" in plain else None,
+        {
+            transaction: {key: _names(heads) for key, heads in _map(lists).items()}
+            for journal in _rows(plain, "journals")
+            for transaction, lists in _map(journal.get("lists")).items()
+        },
+    )
+
+
+def _names(plain: object) -> tuple[str, ...]:
+    return tuple(str(name) for name in _list(plain))
+
+
+def _head(row: Plain) -> HeadView:
+    return HeadView(
+        str(row["name"]),
+        _name(row.get("bh")),
+        _int(row["count"]),
+        str(row["list"]),
+        _name(row.get("transaction")),
+        _name(row.get("checkpoint")),
     )
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from mmrace.installed import run_one
+from mmrace.oracles.general.judgement import Verdict
 from mmrace.oracles.protocol import liveness
 from mmrace.oracles.protocol.attempts import ATTEMPTS_MAX
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.kinds import Kind
 from tests.oracles.hand import Hand
 from tests.oracles.verdicts import caught, passed
@@ -77,3 +84,33 @@ def test_liveness_oracle_passes_on_a_reference_that_was_renamed_to_a_holders() -
     hand = _idle_page().get("reader", "page:0._count", "private", 3)
     hand.note("reader", "rename", hand.lane("page:0", "_count"), "private", "pagevec")
     passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
+
+
+def test_liveness_oracle_takes_a_leak_for_no_excuse_and_names_it() -> None:
+    hand = _idle_page().get("reader", "page:0._count", "hwpoison", 3)
+    finding = caught(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()), "idle page refused")
+    assert finding.facts["held"] == ["hwpoison by reader"]
+    gone = _idle_page().get("reader", "page:0._count", "lookup", 3).exit("reader")
+    finding = caught(liveness.judge(_attempts(gone, ATTEMPTS_MAX).record()), "idle page refused")
+    assert finding.title.endswith("for it is held: lookup by reader")
+
+
+def test_liveness_oracle_excuses_refusals_by_a_task_that_still_holds_the_page() -> None:
+    hand = _idle_page().get("reader", "page:0._count", "lookup", 3)
+    passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
+
+
+@pytest.mark.slow
+def test_an_actor_that_idles_to_the_bound_is_no_livelock() -> None:
+    """It was called one, on the correct protocol: three actors that idle for up to 10,000 points look at nothing."""
+    spec = RunSpec("migrate-vs-reclaim", (("idle", 10_000),), engine="fiber", strategy="random")
+    bounded = 0
+    for seed in range(20):
+        result = run_one(replace(spec, seed=seed), keep_record=True)
+        assert result.record is not None
+        if result.record.end["how"] == "bound":
+            bounded += 1
+            assert (result.record.end["detail"]["kind"], result.verdict) == ("cut", Verdict.UNKNOWN)
+        if bounded == 2:
+            return
+    raise AssertionError("no run came to its bound")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from mmrace.kernel.mm import mm, swap
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.oracles.protocol import refcount
 from mmrace.runtime.kinds import Kind
 from tests.oracles.hand import Hand, at_rest, buffer, free_page, page, rest
+from tests.oracles.protocol.planted import SEEDS, findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
 
 COUNT = "page:0._count"
@@ -235,3 +240,26 @@ def test_refcount_oracle_does_not_judge_the_rest_of_a_run_that_stopped_during_it
 
 def test_refcount_oracle_does_not_know_of_a_run_that_was_cut() -> None:
     unknown(refcount.judge(_cached().record()))
+
+
+def test_refcount_oracle_catches_a_reference_of_a_name_that_is_not_declared_to_last() -> None:
+    """It was taken for a lasting one, and excused every refused migration."""
+    hand = _cached().get("reader", COUNT, "hwpoison", 2)
+    finding = caught(refcount.judge(_end(hand, 2).record()), "leaked reference")
+    assert "'hwpoison' reference of reader is never dropped" in finding.title
+
+
+@pytest.mark.slow
+def test_refcount_oracle_catches_a_planted_leak_of_an_unknown_name() -> None:
+    mark_page_accessed = swap.mark_page_accessed
+
+    def leaks(page_: Page) -> None:
+        """BUGGY: takes a reference that nobody drops."""
+        mark_page_accessed(page_)
+        mm.get_page(page_, "hwpoison")
+
+    params = {"idle": 20}
+    assert not findings("async-vs-commit", {}, params)
+    found = rules(findings("async-vs-commit", {"mm.swap:mark_page_accessed": leaks}, params))
+    assert found[refcount.NAME, "leaked reference"] == SEEDS
+    assert set(found) <= {(refcount.NAME, "leaked reference"), ("liveness", "idle page refused")}

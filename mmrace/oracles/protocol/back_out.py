@@ -1,0 +1,154 @@
+"""Back-out: a migration that was refused leaves the old page and its buffers as they were (I12 in kernel/PROTOCOL.md).
+
+Of each attempt that did not move its page, what the migrator itself did between its notes is summed up: bits set less
+bits cleared, references taken less those dropped, by name, and each pointer that it wrote against what had stood there.
+Rule: nothing is left over, and no word of the page's data was written.
+Invariant: what others do to the page meanwhile counts for nothing.  Excused: bits that the dirt and the age of a pte
+become when it is unmapped (`OF_PTES`); pages of a mapping without ->migratepage (the device's, and a file's with
+data=journal), which are written and stripped first, and those that were truncated.  Not checked: newpage.
+"""
+
+from __future__ import annotations
+
+from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.runtime.kinds import (
+    CLEAR,
+    FREEZE,
+    GET,
+    GET_UNLESS_ZERO,
+    KIND_MASK,
+    NOTE,
+    PUT,
+    SET,
+    SHIFT,
+    STORE,
+    TEST_AND_CLEAR,
+    TEST_AND_SET,
+    UNFREEZE,
+    WRITE,
+)
+from mmrace.runtime.lanes import Lane
+from mmrace.runtime.record import Record
+
+NAME = "back-out"
+OF_PTES = frozenset({"PG_dirty", "PG_referenced"})
+PTE = "pte"
+KINDS = (
+    NOTE, WRITE, SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR, STORE, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE,
+)  # fmt: skip
+
+
+class _Attempt:
+    """What one migrator did to the page that it wants to move, and to its buffers."""
+
+    __slots__ = ("begin", "excused", "objects", "page", "pointers", "sums", "words")
+
+    def __init__(self, page: str, objects: set[str], excused: bool, begin: int) -> None:
+        self.page = page
+        self.objects = objects
+        self.excused = excused
+        self.begin = begin
+        self.sums: dict[str, int] = {}  # bit or reference, by name -> set or taken less cleared or dropped
+        self.pointers: dict[str, tuple[object, object]] = {}  # field -> what stood there at first, what stands there
+        self.words: set[str] = set()
+
+    def add(self, what: str, n: int) -> None:
+        self.sums[what] = self.sums.get(what, 0) + n
+
+    def left(self) -> list[str]:
+        """Say what is left over."""
+        found = [f"{what} {'+' if n > 0 else ''}{n}" for what, n in sorted(self.sums.items()) if n]
+        found += [f"{name} is {new}, was {old}" for name, (old, new) in sorted(self.pointers.items()) if new != old]
+        return found + [f"{word} written" for word in sorted(self.words)]
+
+
+class _Audit:
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.evidence = Evidence(NAME)
+        self.running: dict[int, _Attempt] = {}
+        self.b_page = record.lanes("BufferHead", "b_page")
+        self.mappings = record.lanes("Page", "mapping")
+        self.page_of: dict[str, object] = {}  # buffer -> its page
+        self.mapping_of: dict[str, object] = {}
+        self.lanes: dict[int, Lane] = {}
+        self.has_op = record.header.get("params", {}).get("data") != "journal"
+        self.checked = 0
+
+    def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
+        if kind == "migrate-begin":
+            page = str(self.record.name(facts[0]))
+            ring = {bh for bh, of in self.page_of.items() if of == page}
+            ino = str(self.mapping_of.get(page)).rpartition(":")[2]
+            self.running[task] = _Attempt(page, {page, *ring}, not (ino.isdigit() and self.has_op), step)
+        elif kind == "migrate-end":
+            attempt = self.running.pop(task, None)
+            if attempt is None or attempt.excused or str(facts[3]) == "0":
+                return
+            self.checked += 1
+            left = attempt.left()
+            if left:
+                who, reason = self.record.task_name(task), str(facts[4])
+                text = f"{attempt.page} was not moved ({reason}), yet {who} left {', '.join(left)}"
+                self.evidence.add(
+                    "refused page changed", text, (attempt.page, who, *(part.split()[0] for part in left)), step=step,
+                    since=attempt.begin, task=who, page=attempt.page, left=list(left), reason=reason,
+                )  # fmt: skip
+
+    def pointer(self, lane: int, value: object) -> None:
+        """Keep up with what every task says of pages and buffers."""
+        if lane in self.b_page:
+            self.page_of[self.b_page[lane]] = self.record.name(value)
+        elif lane in self.mappings:
+            self.mapping_of[self.mappings[lane]] = self.record.name(value)
+
+    def op(self, attempt: _Attempt, lane: int, kind: int, a: object, b: object) -> None:
+        """Take an op of the migrator."""
+        found = self.lanes.get(lane)
+        if found is None:
+            found = self.lanes[lane] = self.record.lane(lane) or ("", "", "", "")
+        _, owner, field, sub = found
+        if owner not in attempt.objects:
+            return
+        name = f"{owner}.{sub or field}"
+        if kind == WRITE:
+            if sub:
+                attempt.words.add(name)
+            else:
+                first = attempt.pointers[name][0] if name in attempt.pointers else self.record.name(a)
+                attempt.pointers[name] = first, self.record.name(b)
+        elif kind in (SET, TEST_AND_SET):
+            if not a and sub not in OF_PTES:
+                attempt.add(name, 1)
+        elif kind in (CLEAR, TEST_AND_CLEAR):
+            if a:
+                attempt.add(name, -1)
+        elif kind == STORE:
+            attempt.pointers[name] = attempt.pointers.get(name, (a, a))[0], b
+        elif kind in (GET, PUT, GET_UNLESS_ZERO):
+            if a != PTE and not (kind == GET_UNLESS_ZERO and not b):
+                attempt.add(f"{name} {a!r}", -1 if kind == PUT else 1)
+        elif kind == UNFREEZE:
+            attempt.add(f"{owner} frozen", -1)
+            if b is not None:
+                attempt.add(f"{name} {b!r}", -1)
+        elif b:  # FREEZE
+            attempt.add(f"{owner} frozen", 1)
+
+
+def judge(record: Record) -> Judgement:
+    """Sum up what each migrator did to a page that it did not move."""
+    audit = _Audit(record)
+    running, pointers = audit.running, audit.b_page.keys() | audit.mappings.keys()
+    for step in record.steps(*KINDS):
+        task, op, a, b = record.events[step]
+        if op == NOTE:
+            if a in ("migrate-begin", "migrate-end"):
+                audit.note(step, task, a, b)
+            continue
+        lane, kind = op >> SHIFT, op & KIND_MASK
+        if kind == WRITE and lane in pointers:
+            audit.pointer(lane, b)
+        if task in running:
+            audit.op(running[task], lane, kind, a, b)
+    return audit.evidence.judgement(audit.checked)

@@ -1,0 +1,219 @@
+"""Durability: what a task was promised to be on the medium is there when the promise is made.
+
+The medium is what the disk's words were written to so far; a block in flight is one whose write began and did not end.
+Rules: when an fsync that began after a write(2) was acknowledged returns 0, no word of its blocks is older than that
+write, at home or in the log.  When the commit block of a transaction is submitted, every data block that was filed on
+it shows what was written before the transaction closed; every other block that the commit wrote to the log has ended;
+its descriptors name every metadata block of the transaction, and there is a copy for each.
+Invariant: of a block whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction
+whose log could not be written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half
+way, what the copies in the log hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
+from mmrace.oracles.protocol.filed import Filed, Transaction
+from mmrace.oracles.protocol.register import Block
+from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
+from mmrace.runtime.record import Record
+
+NAME = "durability"
+LOG = "log"
+DESCRIPTOR, COMMIT = "descriptor", "commit"
+Home = tuple[str, int]  # inode or name of a region, block within it
+
+
+class _Medium:
+    """What the disk holds, what is on its way there, and what failed."""
+
+    def __init__(self, record: Record) -> None:
+        self.lanes = {
+            lane: (int(name.partition(":")[2]), word)
+            for lane, (name, word) in record.word_lanes("DiskBlock", "words").items()
+        }
+        self.words: dict[int, dict[int, object]] = {}
+        self.per_block = 1 + max((word for _, word in self.lanes.values()), default=0)
+        self.in_flight: dict[int, int] = {}
+        self.failed: dict[int, int] = {}  # block -> step of its last write that failed
+        self.regions: list[tuple[str, int, int]] = []
+
+    def where(self, blocknr: int) -> Home:
+        for key, first, blocks in self.regions:
+            if first <= blocknr < first + blocks:
+                return key, blocknr - first
+        return "disk", blocknr
+
+    def blocknr(self, home: Home) -> int:
+        return next((first + home[1] for key, first, _ in self.regions if key == home[0]), home[1])
+
+
+class _Log:
+    """What the commit that is under way has put into the log since the last commit block."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[int, tuple[str, int]] = {}  # block that the journal composed -> what, of which transaction
+        self.tags: dict[int, list[int]] = {}  # tid -> home blocks that its descriptors name
+        self.written: list[int] = []
+        self.copies: list[int] = []
+
+
+class _Audit:
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.evidence = Evidence(NAME)
+        self.medium = _Medium(record)
+        self.filed = Filed(record)
+        self.log = _Log()
+        self.blocks: dict[Home, Block] = {}
+        self.logged: dict[int, int] = {}  # home block -> log block with its newest committed copy
+        self.syncs: dict[int, tuple[int, str, dict[Home, int]]] = {}  # task -> begin, inode, floors
+        self.checked = 0
+
+    def caught(self, rule: str, text: str, step: int, task: int, *points: str, **facts: Fact) -> None:
+        who = self.record.task_name(task)
+        self.evidence.add(rule, f"{text} ({who})", (*points, who), step=step, task=who, **facts)
+
+    def block(self, ino: object, number: int) -> Block:
+        home = str(ino), number
+        found = self.blocks.get(home)
+        if found is None:
+            found = self.blocks[home] = Block()
+        return found
+
+    def floors(self, ino: str = "") -> dict[Home, int]:
+        """Return, of each block that was written, the begin of its latest acknowledged write."""
+        return {home: block.floor for home, block in self.blocks.items() if block.floor >= 0 and ino in ("", home[0])}
+
+    # -- what the medium shows ------------------------------------------------------------------------------------
+
+    def older(self, home: Home, floor: int) -> list[object]:
+        """Return the words of a block on the medium that are older than `floor` allows; none if its write failed."""
+        blocknr = self.medium.blocknr(home)
+        self.checked += 1
+        if self.medium.failed.get(blocknr, -1) >= floor:
+            return []
+        block = self.blocks[home]
+        places = [blocknr]
+        if blocknr in self.logged:
+            places.append(self.logged[blocknr])
+        found: list[object] = []
+        for place in places:
+            words = self.medium.words.get(place, {})
+            shown = [words.get(i, 0) for i in range(self.medium.per_block)]
+            found = [word for word in shown if block.end.get(word, -1) < floor]
+            if not found:
+                return []
+        return found
+
+    def shows(self, home: Home, old: list[object], floor: int, what: str) -> str:
+        block = self.blocks[home]
+        wanted = " or ".join(map(str, block.allowed(floor)))
+        return f"{what}, but block {home[1]} of inode {home[0]} shows {old[0]} on the medium, not {wanted}"
+
+    # -- notes ----------------------------------------------------------------------------------------------------
+
+    def note(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
+        if kind == "write-begin":
+            self.block(facts[0], facts[1]).write_began(facts[2], step, self.record.task_name(task))
+        elif kind == "write-end":
+            self.block(facts[0], facts[1]).write_ended(facts[2], step)
+        elif kind == "fsync-begin":
+            self.syncs[task] = step, str(facts[0]), self.floors(str(facts[0]))
+        elif kind == "fsync-end":
+            self.synced(step, task, facts[1])
+        elif kind == "io-begin":
+            if facts[0] == "write":
+                self.submitted(step, task, facts[1])
+        elif kind == "io-end":
+            if facts[0] == "write":
+                blocknr = facts[1]
+                self.medium.in_flight[blocknr] = self.medium.in_flight.get(blocknr, 1) - 1
+                if facts[2]:
+                    self.medium.failed[blocknr] = step
+        elif kind == "log-block":
+            blocknr, what, tid, tags = facts
+            self.log.kinds[blocknr] = what, tid
+            self.log.tags.setdefault(tid, []).extend(tags)
+        elif kind == "layout":
+            self.medium.regions = [(str(key), first, blocks) for key, first, blocks in facts]
+
+    def synced(self, step: int, task: int, rc: object) -> None:
+        """An fsync ended."""
+        begin, ino, floors = self.syncs.pop(task, (0, "", {}))
+        for home, floor in floors.items() if rc == 0 else ():
+            old = self.older(home, floor)
+            if old:
+                text = self.shows(home, old, floor, f"fsync of inode {ino} returned 0")
+                self.caught("fsync before the medium", text, step, task, block=home[1], inode=ino, since=begin)
+
+    def submitted(self, step: int, task: int, blocknr: int) -> None:
+        """The write of a block began."""
+        self.medium.in_flight[blocknr] = self.medium.in_flight.get(blocknr, 0) + 1
+        if self.medium.where(blocknr)[0] != LOG:
+            return
+        log = self.log
+        if blocknr in self.logged.values():
+            self.logged = {home: place for home, place in self.logged.items() if place != blocknr}
+        what, tid = log.kinds.get(blocknr, ("", 0))
+        if what == COMMIT:
+            self.committed(step, task, tid)
+            log.written, log.copies = [], []
+            log.kinds.pop(blocknr)
+        else:
+            log.written.append(blocknr)
+            if not what:
+                log.copies.append(blocknr)
+            log.kinds.pop(blocknr, None)
+
+    def committed(self, step: int, task: int, tid: int) -> None:
+        """The commit block of a transaction was submitted."""
+        log, medium = self.log, self.medium
+        transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction()
+        what = f"the commit block of transaction {tid} was submitted"
+        on_the_way = [blocknr for blocknr in log.written if medium.in_flight.get(blocknr, 0) > 0]
+        self.checked += 1 + len(log.written)
+        if on_the_way:
+            text = f"{what} while block {on_the_way[0]}, of its log, was on its way"
+            self.caught("commit block before its log", text, step, task, blocks=list(on_the_way))
+        tags = log.tags.pop(tid, [])
+        absent = sorted(transaction.metadata - set(tags))
+        self.checked += len(transaction.metadata)
+        if absent or len(tags) > len(log.copies):
+            which = f"block {absent[0]}" if absent else f"{len(tags) - len(log.copies)} copies"
+            self.caught("transaction not in the log", f"{what} without {which}", step, task, blocks=list(absent))
+        if not any(medium.failed.get(blocknr, -1) >= transaction.closed for blocknr in log.written):
+            self.logged.update(zip(tags, log.copies, strict=False))
+        for blocknr in sorted(transaction.data):
+            home = medium.where(blocknr)
+            floor = transaction.floors.get(home, -1)
+            old = self.older(home, floor) if floor >= 0 else []
+            if old:
+                text = self.shows(home, old, floor, what)
+                self.caught("commit block before its data", text, step, task, block=home[1], inode=home[0])
+
+
+def judge(record: Record) -> Judgement:
+    """Follow the medium, and compare it with each promise."""
+    audit = _Audit(record)
+    medium, filed = audit.medium, audit.filed
+    disk, watched = medium.lanes, filed.lanes
+    for step in record.steps(NOTE, WRITE, CLEAR):
+        task, op, a, b = record.events[step]
+        if op == NOTE:
+            audit.note(step, task, a, b)
+            continue
+        lane = op >> SHIFT
+        if op & KIND_MASK == WRITE:
+            if lane in disk:
+                blocknr, word = disk[lane]
+                medium.words.setdefault(blocknr, {})[word] = b
+            elif lane in watched:
+                closed = filed.write(*watched[lane], record.name(b), step)
+                if closed is not None:
+                    closed.floors = audit.floors()
+        elif lane in filed.mapped:
+            filed.unmapped(filed.mapped[lane])
+    return audit.evidence.judgement(audit.checked)

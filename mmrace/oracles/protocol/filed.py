@@ -1,0 +1,85 @@
+"""Which blocks were filed on which transaction, as the writes to journal heads and transactions have it.
+
+Invariant: data blocks stay filed though the commit lets go of their buffers: it does so because they were written.
+Those that a truncation unmaps are struck out.  Not checked: that the lists agree with b_jlist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mmrace.runtime.record import Record
+
+DATA = frozenset({"BJ_SyncData", "BJ_Locked"})
+METADATA = frozenset({"BJ_Metadata"})
+CLOSED = "T_FLUSH"  # no handle is open on the transaction any more, and none can join
+FIELDS = (
+    ("JournalHead", "b_bh"), ("JournalHead", "b_jlist"), ("JournalHead", "b_transaction"), ("BufferHead", "b_blocknr"),
+    ("Transaction", "t_state"),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Transaction:
+    """Blocks by their numbers on the device.  `floors`: what had been written when it closed, at step `closed`."""
+
+    data: set[int] = field(default_factory=set)
+    metadata: set[int] = field(default_factory=set)
+    floors: dict[tuple[str, int], int] = field(default_factory=dict)
+    closed: int = -1
+
+
+class Filed:
+    """The transactions of a record, kept up to date write by write."""
+
+    def __init__(self, record: Record) -> None:
+        self.lanes = {lane: (key, name) for cls, key in FIELDS for lane, name in record.lanes(cls, key).items()}
+        self.mapped = record.bit_lane("BufferHead", "b_state", "BH_Mapped")
+        self.transactions: dict[str, Transaction] = {}
+        self.values: dict[tuple[str, str], object] = {}
+        self.of_buffer: dict[str, list[tuple[Transaction, int]]] = {}
+
+    def write(self, key: str, owner: str, value: object, step: int) -> Transaction | None:
+        """Take a write; return the transaction that it closed, if one."""
+        if key == "t_state":
+            if _member(value) != CLOSED:
+                return None
+            transaction = self.transaction(owner)
+            transaction.closed = step
+            return transaction
+        self.values[key, owner] = value
+        if key in ("b_jlist", "b_transaction"):
+            self.filed(owner)
+        return None
+
+    def transaction(self, name: str) -> Transaction:
+        """Return a transaction, made at first sight."""
+        found = self.transactions.get(name)
+        if found is None:
+            found = self.transactions[name] = Transaction()
+        return found
+
+    def filed(self, jh: str) -> None:
+        """A journal head has another list or another transaction."""
+        values = self.values
+        owner, jlist = values.get(("b_transaction", jh)), _member(values.get(("b_jlist", jh)))
+        bh = values.get(("b_bh", jh))
+        blocknr = values.get(("b_blocknr", str(bh)))
+        if not isinstance(owner, str) or not isinstance(blocknr, int):
+            return
+        transaction = self.transaction(owner)
+        if jlist in DATA:
+            transaction.data.add(blocknr)
+            self.of_buffer.setdefault(str(bh), []).append((transaction, blocknr))
+        elif jlist in METADATA:
+            transaction.metadata.add(blocknr)
+
+    def unmapped(self, bh: str) -> None:
+        """A buffer means nothing any more: what was filed through it was truncated."""
+        for transaction, blocknr in self.of_buffer.pop(bh, ()):
+            transaction.data.discard(blocknr)
+
+
+def _member(value: object) -> str:
+    """Return an enumeration's member by its name, as a record writes it."""
+    return str(getattr(value, "name", value)).rpartition(".")[2]

@@ -1,0 +1,45 @@
+"""Bugs planted in the kernel model by rebinding its functions, and what the judges say of them over some seeds."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from mmrace.installed import run_one
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.spec import RunSpec
+from mmrace.runtime.param import Value
+
+SEEDS = 20
+STRATEGIES = ("random", "pos", "pct", "random-delays")
+"""In turn: what one hardly ever shows, such as an I/O that ends late, is usual under another."""
+
+
+def findings(
+    scenario: str,
+    bind: Mapping[str, Callable[..., object]],
+    params: Mapping[str, Value] | None = None,
+    seeds: int = SEEDS,
+) -> list[Finding]:
+    """Return what every judge finds in runs of a scenario, one seed after the other.
+
+    Args: bind: "module:name" under `mmrace.kernel` -> what stands there instead.
+    """
+    found: list[Finding] = []
+    given = tuple(sorted((params or {}).items()))
+    with pytest.MonkeyPatch.context() as patch:
+        for place, new in bind.items():
+            module, _, name = place.partition(":")
+            patch.setattr(importlib.import_module(f"mmrace.kernel.{module}"), name, new)
+        for seed in range(seeds):
+            strategy = STRATEGIES[seed % len(STRATEGIES)]
+            found += run_one(RunSpec(scenario, given, engine="fiber", strategy=strategy, seed=seed)).findings
+    return found
+
+
+def rules(found: list[Finding]) -> Counter[tuple[str, str]]:
+    """Count findings by judge and rule."""
+    return Counter((finding.oracle, finding.rule) for finding in found)

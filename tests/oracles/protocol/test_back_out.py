@@ -1,0 +1,91 @@
+"""The back-out oracle: what a refused migration leaves on the old page."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmrace.kernel.mm import migrate, page_flags
+from mmrace.kernel.mm.migrate import MigrateMode
+from mmrace.kernel.mm.mm_types import Page
+from mmrace.oracles.protocol import back_out
+from mmrace.runtime.kinds import Kind
+from tests.oracles.hand import Hand
+from tests.oracles.protocol.planted import findings, rules
+from tests.oracles.verdicts import caught, passed, unknown
+
+COUNT = "page:0._count"
+FLAGS = "page:0.flags"
+
+
+def _begun(mapping: str = "mapping:5") -> Hand:
+    hand = Hand("migrator", "reader").write("reader", "page:0.mapping", mapping)
+    hand.write("reader", "bh:1.b_page", "page:0").note("migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC")
+    return hand.lock("migrator", "page:0")
+
+
+def _ended(hand: Hand, rc: str = "-EAGAIN") -> Hand:
+    hand.unlock("migrator", "page:0")
+    return hand.note("migrator", "migrate-end", "page:0", "page:1", "MIGRATE_ASYNC", rc, "buffer-lock")
+
+
+def _backs_out(hand: Hand) -> Hand:
+    """Take all that an asynchronous attempt takes, and give it back."""
+    hand.freeze("migrator", COUNT, 3).lock("migrator", "bh:1", "BH_Lock", "b_state")
+    hand.get("migrator", "bh:1.b_count", "migrate", 1).put("migrator", "bh:1.b_count", "migrate", 0)
+    return hand.unlock("migrator", "bh:1", "BH_Lock", "b_state").unfreeze("migrator", COUNT, 3)
+
+
+def test_back_out_oracle_passes_on_an_attempt_that_gives_back_what_it_took() -> None:
+    passed(back_out.judge(_ended(_backs_out(_begun())).record()))
+
+
+def test_back_out_oracle_catches_what_is_left_over() -> None:
+    left = {
+        "bh:1.b_count 'migrate' +1": _begun().get("migrator", "bh:1.b_count", "migrate", 1),
+        "bh:1.BH_Lock +1": _begun().lock("migrator", "bh:1", "BH_Lock", "b_state"),
+        "page:0.PG_uptodate -1": _begun().op("migrator", Kind.CLEAR, FLAGS, True, sub="PG_uptodate"),
+        "page:0 frozen +1": _begun().freeze("migrator", COUNT, 3),
+        "bh:1.b_page is page:1, was page:0": _begun().write("migrator", "bh:1.b_page", "page:1", "page:0"),
+        "page:0.[0] written": _begun().op("migrator", Kind.WRITE, "page:0.words", 1, 2, sub="[0]"),
+    }
+    for what, hand in left.items():
+        finding = caught(back_out.judge(_ended(hand).record()), "refused page changed")
+        assert finding.facts["left"] == [what]
+
+
+def test_back_out_oracle_passes_on_what_others_do_meanwhile() -> None:
+    hand = _begun().get("reader", COUNT, "lookup", 4).op("reader", Kind.SET, FLAGS, False, sub="PG_error")
+    hand.op("migrator", Kind.WRITE, "page:1.words", 1, 2, sub="[0]")
+    passed(back_out.judge(_ended(_backs_out(hand)).record()))
+
+
+def test_back_out_oracle_passes_on_what_the_unmap_may_change() -> None:
+    hand = _begun().op("migrator", Kind.SET, FLAGS, False, sub="PG_dirty").put("migrator", COUNT, "pte", 2)
+    passed(back_out.judge(_ended(hand).record()))
+
+
+def test_back_out_oracle_does_not_know_of_moves_and_of_pages_without_migratepage() -> None:
+    moved = _begun().write("migrator", "page:0.mapping", None, "mapping:5")
+    unknown(back_out.judge(_ended(moved, "0").record()))
+    written = _begun("mapping:disk").op("migrator", Kind.CLEAR, FLAGS, True, sub="PG_dirty")
+    unknown(back_out.judge(_ended(written).record()))
+    unknown(back_out.judge(Hand().record()))
+
+
+_move_to_new_page = migrate.move_to_new_page
+
+
+def _marks_what_it_does_not_move(newpage: Page, page: Page, remap_swapcache: bool, mode: MigrateMode) -> int:
+    """BUGGY: a refused page is marked as if its I/O had failed."""
+    rc = _move_to_new_page(newpage, page, remap_swapcache, mode)
+    if rc:
+        page_flags.SetPageError(page)
+    return rc
+
+
+@pytest.mark.slow
+def test_back_out_oracle_alone_catches_a_planted_mark_on_a_refused_page() -> None:
+    params = {"idle": 20}
+    assert not findings("async-vs-commit", {}, params)
+    bind = {"mm.migrate:move_to_new_page": _marks_what_it_does_not_move}
+    assert set(rules(findings("async-vs-commit", bind, params))) == {(back_out.NAME, "refused page changed")}

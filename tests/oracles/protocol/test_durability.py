@@ -1,0 +1,206 @@
+"""The durability oracle: fsync, and the commit block of a transaction, against what the disk holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmrace import runtime as rt
+from mmrace.kernel.fs import buffer
+from mmrace.kernel.jbd import commit, jbd, transaction
+from mmrace.kernel.jbd.jbd import JList, Journal, Transaction
+from mmrace.oracles.protocol import durability
+from mmrace.runtime.kinds import Kind
+from tests.oracles.hand import Hand
+from tests.oracles.protocol.planted import findings, rules
+from tests.oracles.verdicts import caught, passed, unknown
+
+LAYOUT = (("inodes", 0, 4), ("log", 4, 40), (1, 44, 2))
+DATA, DESCRIPTOR, COPY, RECORD = 44, 4, 5, 6
+
+
+def _run() -> Hand:
+    return Hand("writer", "fsync", "committer", "io").note("main", "layout", *LAYOUT)
+
+
+def _written(hand: Hand, version: int = 7) -> Hand:
+    return hand.note("writer", "write-begin", 1, 0, version).note("writer", "write-end", 1, 0, version)
+
+
+def _io(hand: Hand, blocknr: int, *words: int, by: str = "fsync", error: int = 0) -> Hand:
+    """Write a block, from its submission to its end."""
+    hand.note(by, "io-begin", "write", blocknr)
+    for i, word in enumerate(() if error else words):
+        hand.op("io", Kind.WRITE, f"disk:{blocknr}.words", 0, word, sub=f"[{i}]")
+    return hand.note("io", "io-end", "write", blocknr, error)
+
+
+def _fsync_around(hand: Hand, *words: int, rc: int = 0, error: int = 0) -> Hand:
+    hand.note("fsync", "fsync-begin", 1)
+    if words or error:
+        _io(hand, DATA, *words, error=error)
+    return hand.note("fsync", "fsync-end", 1, rc)
+
+
+def test_durability_oracle_passes_on_an_fsync_that_waited() -> None:
+    passed(durability.judge(_fsync_around(_written(_run()), 7, 7).record()))
+
+
+def test_durability_oracle_catches_an_fsync_that_did_not_wait() -> None:
+    hand = _written(_run()).note("fsync", "fsync-begin", 1).note("fsync", "io-begin", "write", DATA)
+    finding = caught(durability.judge(hand.note("fsync", "fsync-end", 1, 0).record()), "fsync before the medium")
+    assert "shows 0 on the medium, not 7" in finding.title
+
+
+def test_durability_oracle_catches_a_block_that_is_on_the_medium_in_part() -> None:
+    hand = _fsync_around(_written(_fsync_around(_written(_run(), 6), 6, 6)), 7)
+    caught(durability.judge(hand.record()), "fsync before the medium")
+
+
+def test_durability_oracle_asks_nothing_of_an_fsync_that_failed_or_of_what_came_after_it_began() -> None:
+    passed(durability.judge(_fsync_around(_written(_fsync_around(_written(_run()), 7, 7), 8), rc=-5).record()))
+    hand = _fsync_around(_written(_run()), 7, 7).note("fsync", "fsync-begin", 1)
+    passed(durability.judge(_written(hand, 8).note("fsync", "fsync-end", 1, 0).record()))
+
+
+def test_durability_oracle_asks_nothing_of_a_block_whose_write_failed_until_it_is_written_anew() -> None:
+    hand = _fsync_around(_fsync_around(_written(_run()), rc=-5, error=-5))
+    passed(durability.judge(hand.record()))
+    caught(durability.judge(_fsync_around(_written(hand, 8)).record()), "fsync before the medium")
+
+
+def _filed(hand: Hand, jh: str, jlist: str, blocknr: int) -> Hand:
+    hand.write("writer", f"bh:{blocknr}.b_blocknr", blocknr, -1).write("writer", f"{jh}.b_bh", f"bh:{blocknr}")
+    return hand.write("writer", f"{jh}.b_transaction", "transaction:1").write("writer", f"{jh}.b_jlist", jlist)
+
+
+def _closed() -> Hand:
+    """A data block and a metadata block, both of transaction 1, which has closed."""
+    hand = _filed(_filed(_written(_run()), "jh:1", "BJ_SyncData", DATA), "jh:2", "BJ_Metadata", 1)
+    return hand.write("committer", "transaction:1.t_state", "T_FLUSH", "T_LOCKED")
+
+
+def _descriptor(hand: Hand, *homes: int) -> Hand:
+    return hand.note("committer", "log-block", DESCRIPTOR, "descriptor", 1, homes)
+
+
+def _record(hand: Hand) -> Hand:
+    hand.note("committer", "log-block", RECORD, "commit", 1, ())
+    return _io(hand, RECORD, 1, 1, by="committer")
+
+
+def test_durability_oracle_passes_on_a_commit_in_order() -> None:
+    hand = _io(_descriptor(_io(_closed(), DATA, 7, 7), 1), DESCRIPTOR, 1, 1)
+    passed(durability.judge(_record(_io(hand, COPY, 3, 3)).record()))
+
+
+def test_durability_oracle_catches_a_commit_block_before_ordered_data() -> None:
+    hand = _io(_descriptor(_closed(), 1), DESCRIPTOR, 1, 1)
+    caught(durability.judge(_record(_io(hand, COPY, 3, 3)).record()), "commit block before its data")
+
+
+def test_durability_oracle_asks_nothing_of_data_that_were_truncated() -> None:
+    hand = _closed().op("writer", Kind.CLEAR, f"bh:{DATA}.b_state", True, sub="BH_Mapped")
+    hand = _io(_descriptor(hand, 1), DESCRIPTOR, 1, 1)
+    passed(durability.judge(_record(_io(hand, COPY, 3, 3)).record()))
+
+
+def test_durability_oracle_catches_a_commit_block_before_a_block_of_the_log() -> None:
+    hand = _io(_descriptor(_io(_closed(), DATA, 7, 7), 1), DESCRIPTOR, 1, 1)
+    hand.note("committer", "io-begin", "write", COPY)
+    caught(durability.judge(_record(hand).record()), "commit block before its log")
+
+
+@pytest.mark.parametrize("homes", [(), (1,)], ids=["no tag", "no copy"])
+def test_durability_oracle_catches_metadata_that_is_not_in_the_log(homes: tuple[int, ...]) -> None:
+    hand = _io(_descriptor(_io(_closed(), DATA, 7, 7), *homes), DESCRIPTOR, 1, 1)
+    caught(durability.judge(_record(hand).record()), "transaction not in the log")
+
+
+def test_durability_oracle_takes_a_committed_copy_in_the_log_for_the_block() -> None:
+    """With data=journal that is where fsync puts it."""
+    hand = _filed(_written(_run()), "jh:1", "BJ_Metadata", DATA)
+    hand.write("committer", "transaction:1.t_state", "T_FLUSH", "T_LOCKED").note("fsync", "fsync-begin", 1)
+    hand = _record(_io(_io(_descriptor(hand, DATA), DESCRIPTOR, 1, 1), COPY, 7, 7))
+    passed(durability.judge(hand.note("fsync", "fsync-end", 1, 0).record()))
+
+
+def test_durability_oracle_does_not_know_of_a_record_without_promises() -> None:
+    unknown(durability.judge(_written(_run()).record()))
+
+
+# -- planted bugs ----------------------------------------------------------------------------------------------------
+
+BUSY = {"idle": 20, "dirtied": 2}
+METADATA = {**BUSY, "metadata": 1}
+
+
+def _unfiles_locked_data_without_waiting(journal: Journal, commit_transaction: Transaction) -> int:
+    """BUGGY: the wait for each buffer is left out."""
+    rt.spin_lock(journal.j_list_lock)
+    while jhs := commit_transaction.t_locked_list:
+        jh = jhs[-1]
+        bh = jbd.jh2bh(jh)
+        buffer.get_bh(bh, "commit")
+        if not commit.inverted_lock(journal, bh):
+            buffer.put_bh(bh, "commit")
+            rt.spin_lock(journal.j_list_lock)
+            continue
+        if commit._still_on(bh, jh, commit_transaction, JList.BJ_Locked):
+            transaction.__journal_unfile_buffer(jh)
+        jbd.jbd_unlock_bh_state(bh)
+        commit.release_data_buffer(bh)
+    rt.spin_unlock(journal.j_list_lock)
+    return 0
+
+
+_wait_for_iobuf, _write_commit_record = commit._wait_for_iobuf, commit.journal_write_commit_record
+
+
+def _commits_before_the_copies(journal: Journal, commit_transaction: Transaction) -> int:
+    """BUGGY: the commit block goes first."""
+    _write_commit_record(journal, commit_transaction)
+    return _wait_for_iobuf(journal, commit_transaction)
+
+
+class _ForgetsATag(commit._Tags):
+    """BUGGY: the descriptor lacks its first tag."""
+
+    def close(self) -> None:
+        self.tags = (*self.tags[1:], (0, 0)) if len(self.tags) == 1 else self.tags[1:]
+        super().close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scenario", "bind", "params", "rule"),
+    [
+        (
+            "migrate-vs-writeback",
+            {"mm.filemap:filemap_fdatawait": lambda mapping: 0},
+            {**BUSY, "rounds": 4},
+            "fsync before the medium",
+        ),
+        (
+            "async-vs-commit",
+            {"jbd.commit:_wait_locked_list": _unfiles_locked_data_without_waiting},
+            BUSY,
+            "commit block before its data",
+        ),
+        (
+            "async-vs-commit",
+            {
+                "jbd.commit:_wait_for_iobuf": _commits_before_the_copies,
+                "jbd.commit:journal_write_commit_record": lambda journal, commit_transaction: None,
+            },
+            METADATA,
+            "commit block before its log",
+        ),
+        ("async-vs-commit", {"jbd.commit:_Tags": _ForgetsATag}, METADATA, "transaction not in the log"),
+    ],
+    ids=["fsync does not wait", "commit does not wait for data", "commit block too early", "a tag is forgotten"],
+)
+def test_durability_oracle_alone_catches_what_is_planted(
+    scenario: str, bind: dict[str, object], params: dict[str, int], rule: str
+) -> None:
+    assert not findings(scenario, {}, params)
+    assert set(rules(findings(scenario, bind, params))) == {(durability.NAME, rule)}  # type: ignore[arg-type]

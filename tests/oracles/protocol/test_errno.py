@@ -1,0 +1,68 @@
+"""The errno oracle: what read, write and fsync return against what failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmrace.kernel.fs.fs import AddressSpace
+from mmrace.kernel.mm import filemap
+from mmrace.oracles.protocol import errno
+from tests.oracles.hand import Hand
+from tests.oracles.protocol.planted import findings, rules
+from tests.oracles.verdicts import caught, passed, unknown
+
+
+def _run(failed: int = 0) -> Hand:
+    hand = Hand("reader", "writer", "fsync", "io").note("io", "io-end", "read", 44, 0)
+    for _ in range(failed):
+        hand.note("io", "io-end", "write", 44, -5)
+    return hand
+
+
+def test_errno_oracle_passes_on_calls_that_succeed_and_on_errors_that_follow_failures() -> None:
+    passed(errno.judge(_run().note("fsync", "fsync-end", 1, 0).note("reader", "read-end", 1, 0, (0, 0)).record()))
+    hand = _run(failed=1).note("fsync", "fsync-end", 1, -5).note("reader", "read-failed", 1, 0, -5)
+    passed(errno.judge(hand.note("writer", "write-failed", 1, 0, 1).record()))
+
+
+def test_errno_oracle_catches_an_error_before_anything_failed() -> None:
+    for note in (("fsync-end", 1, -5), ("read-failed", 1, 0, -5), ("write-failed", 1, 0, -5)):
+        caught(errno.judge(_run().note("fsync", *note).note("io", "io-end", "write", 44, -5).record()),
+               "error out of nothing")  # fmt: skip
+
+
+def test_errno_oracle_catches_an_error_that_is_told_again_and_again() -> None:
+    hand = _run(failed=1)
+    for _ in range(errno.TOLD_MAX + 1):
+        hand.note("fsync", "fsync-end", 1, -5)
+    caught(errno.judge(hand.record()), "error told too often")
+
+
+def test_errno_oracle_wants_memory_to_be_out_for_enomem() -> None:
+    hand = _run().note("writer", "write-failed", 1, 0, -12)
+    caught(errno.judge(hand.record()), "error out of nothing")
+    hand.marks[errno.NO_PAGE] = 1
+    passed(errno.judge(hand.record()))
+
+
+def test_errno_oracle_catches_an_errno_that_no_user_is_to_see() -> None:
+    caught(errno.judge(_run().note("fsync", "fsync-end", 1, -11).record()), "errno of another call")
+
+
+def test_errno_oracle_does_not_know_of_a_run_without_calls() -> None:
+    unknown(errno.judge(_run().record()))
+
+
+_fdatawait = filemap.filemap_fdatawait
+
+
+def _tells_what_it_waited_for(mapping: AddressSpace) -> int:
+    """BUGGY: a mapping with pages is taken for one with an error."""
+    return _fdatawait(mapping) or -errno.EIO
+
+
+@pytest.mark.slow
+def test_errno_oracle_alone_catches_a_planted_error_out_of_nothing() -> None:
+    bind = {"mm.filemap:filemap_fdatawait": _tells_what_it_waited_for}
+    assert not findings("migrate-vs-writeback", {})
+    assert set(rules(findings("migrate-vs-writeback", bind))) == {(errno.NAME, "error out of nothing")}

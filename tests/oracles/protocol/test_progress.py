@@ -1,0 +1,102 @@
+"""The progress oracle: dirty pages and the rounds of a flusher."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmrace.kernel.fs.fs import AddressSpace
+from mmrace.kernel.mm import page_writeback
+from mmrace.kernel.mm.page_writeback import WritebackControl, WritePage
+from mmrace.oracles.protocol import progress
+from mmrace.runtime.kinds import Kind
+from mmrace.runtime.param import Value
+from tests.oracles.hand import Hand
+from tests.oracles.protocol.planted import findings, rules
+from tests.oracles.verdicts import caught, passed, unknown
+
+FLAGS = "page:0.flags"
+
+
+def _dirty() -> Hand:
+    """A dirty page in slot 0 of mapping:5, with one buffer."""
+    hand = Hand("writeback", "writer").write("writer", "page:0.mapping", "mapping:5").write("writer", "page:0.index", 0)
+    return hand.write("writer", "bh:1.b_page", "page:0").op("writer", Kind.TEST_AND_SET, FLAGS, False, sub="PG_dirty")
+
+
+def _begins(hand: Hand, first: int = 0) -> Hand:
+    return hand.note("writeback", "flush-begin", 5, first, 3)
+
+
+def _ends(hand: Hand) -> Hand:
+    return hand.note("writeback", "flush-end", 5)
+
+
+def _in_vain(hand: Hand, rounds: int = progress.ROUNDS_MAX) -> Hand:
+    for _ in range(rounds):
+        hand = _ends(_begins(hand))
+    return hand
+
+
+def _writes(hand: Hand) -> Hand:
+    hand.op("writeback", Kind.TEST_AND_CLEAR, FLAGS, True, sub="PG_dirty")
+    return hand.op("writeback", Kind.TEST_AND_SET, FLAGS, False, sub="PG_writeback")
+
+
+def test_progress_oracle_passes_on_a_round_that_writes_the_page() -> None:
+    passed(progress.judge(_ends(_writes(_begins(_dirty()))).record()))
+
+
+def test_progress_oracle_catches_a_page_that_is_not_written_in_round_after_round() -> None:
+    caught(progress.judge(_in_vain(_dirty()).record()), "dirty page forgotten")
+
+
+def test_progress_oracle_catches_a_page_that_is_dirtied_again_instead_of_written() -> None:
+    hand = _dirty()
+    for _ in range(progress.ROUNDS_MAX):
+        hand = _begins(hand).op("writeback", Kind.TEST_AND_CLEAR, FLAGS, True, sub="PG_dirty")
+        hand = _ends(hand.op("writeback", Kind.TEST_AND_SET, FLAGS, False, sub="PG_dirty"))
+    caught(progress.judge(hand.record()), "dirty page forgotten")
+
+
+def test_progress_oracle_passes_on_one_round_in_vain() -> None:
+    passed(progress.judge(_in_vain(_dirty(), progress.ROUNDS_MAX - 1).record()))
+
+
+def test_progress_oracle_passes_on_a_page_that_somebody_is_at() -> None:
+    locked = _dirty().lock("writer", "bh:1", "BH_Lock", "b_state")
+    passed(progress.judge(_in_vain(locked).record()))
+    touched = _dirty()
+    for _ in range(progress.ROUNDS_MAX):
+        touched = _ends(_begins(touched).op("writer", Kind.READ, "bh:1.b_blocknr"))
+    passed(progress.judge(touched.record()))
+
+
+def test_progress_oracle_passes_on_a_page_beyond_the_range() -> None:
+    hand = _dirty()
+    for _ in range(progress.ROUNDS_MAX):
+        hand = _ends(_begins(hand, first=1))
+    passed(progress.judge(hand.record()))
+
+
+def test_progress_oracle_does_not_know_of_a_run_without_rounds_or_dirt() -> None:
+    unknown(progress.judge(_dirty().record()))
+    unknown(progress.judge(_in_vain(Hand("writeback")).record()))
+
+
+_write_cache_pages = page_writeback.write_cache_pages
+
+
+def _only_for_integrity(mapping: AddressSpace, wbc: WritebackControl, writepage: WritePage) -> int:
+    """BUGGY: a walk that is not for integrity finds nothing."""
+    if wbc.sync_mode == page_writeback.WB_SYNC_NONE:
+        return 0
+    return _write_cache_pages(mapping, wbc, writepage)
+
+
+@pytest.mark.slow
+def test_progress_oracle_alone_catches_planted_background_writeback_that_writes_nothing() -> None:
+    params: dict[str, Value] = {"idle": 40, "rounds": 6, "dirtied": 2, "without": "fsync", "migrations": 1}
+    assert not findings("migrate-vs-writeback", {}, params)
+    bind = {"mm.page_writeback:write_cache_pages": _only_for_integrity}
+    found = rules(findings("migrate-vs-writeback", bind, params))
+    assert set(found) == {(progress.NAME, "dirty page forgotten")}
