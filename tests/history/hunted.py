@@ -29,7 +29,7 @@ HUNTED: dict[str, tuple[int, ...]] = {
     "async-backout": (5, 101, 20),
     "async-locks-after-thaw": (1, 144, 210),
     "no-freeze": (42, 190, 58),
-    "commit-no-flush": (47, 104, 198),
+    "commit-no-flush": (154, 104, 198),
 }
 
 
