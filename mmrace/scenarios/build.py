@@ -53,7 +53,7 @@ DATA = Choice(
 )
 BARE = Number(
     "bare",
-    50,
+    0,
     0,
     100,
     says="percent of the file's pages, evenly spread, that have no buffers at first, as after a read: of two at 50 the "

@@ -351,7 +351,9 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
 def _file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -> tuple[bool, int]:
     """Put a mapped buffer on BJ_SyncData of `transaction`: (an extra count on bh was taken, 0 or -EIO).
 
-    Needs BH_State and j_list_lock; both may be dropped and taken again.  The middle of journal_dirty_data.
+    Needs BH_State and j_list_lock; both may be dropped and taken again.  The middle of journal_dirty_data.  A clean
+    buffer that the committing transaction is just writing is taken all the same, and that commit does not wait for it:
+    its commit block may come before its data.  3.3 does so, where writepage has a handle.
     Source: fs/jbd/transaction.c, v3.3.
     """
     owner = jh.b_transaction
