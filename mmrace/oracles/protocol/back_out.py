@@ -72,6 +72,8 @@ class _Audit:
         self.page_of: dict[str, object] = {}  # buffer -> its page
         self.mapping_of: dict[str, object] = {}
         self.lanes: dict[int, Lane] = {}
+        params = record.header.get("params")
+        self.without = isinstance(params, dict) and params.get("data") == "journal"  # no file has ->migratepage
         self.checked = 0
 
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
@@ -79,7 +81,7 @@ class _Audit:
             page = str(self.record.name(facts[0]))
             ring = {bh for bh, of in self.page_of.items() if of == page}
             ino = str(self.mapping_of.get(page)).rpartition(":")[2]
-            self.running[task] = _Attempt(page, {page, *ring}, not ino.isdigit(), step)
+            self.running[task] = _Attempt(page, {page, *ring}, self.without or not ino.isdigit(), step)
         elif kind == "migrate-end":
             attempt = self.running.pop(task, None)
             if attempt is None or attempt.excused or str(facts[3]) == "0":
