@@ -110,6 +110,13 @@ def test_durability_oracle_asks_nothing_of_data_that_were_truncated() -> None:
     passed(durability.judge(_record(_io(hand, COPY, 3, 3)).record()))
 
 
+def test_durability_oracle_asks_nothing_of_data_that_the_next_transaction_took_over() -> None:
+    """As in 3.3, where writepage files a buffer anew that the commit is writing, and the commit then waits no more."""
+    hand = _closed().write("writer", "jh:1.b_jlist", "BJ_None").write("writer", "jh:1.b_transaction", "transaction:2")
+    hand = _io(_descriptor(hand, 1), DESCRIPTOR, 1, 1)
+    passed(durability.judge(_record(_io(hand, COPY, 3, 3)).record()))
+
+
 def test_durability_oracle_catches_a_commit_block_before_a_block_of_the_log() -> None:
     hand = _io(_descriptor(_io(_closed(), DATA, 7, 7), 1), DESCRIPTOR, 1, 1)
     hand.note("committer", "io-begin", "write", COPY)
