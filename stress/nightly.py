@@ -59,14 +59,14 @@ WHOLE_WALKS = ("async-1", "sync-1", "reclaim-1", "writeback-1")  # a quarter of 
 PARTS = (
     Part("slow", 8, ((*TESTS, "-m", "slow"),)),
     Part("grammar", 25, (("-m", "tests.strategies.whole_grammar"),)),
-    Part("canaries", 12, tuple((*STRESS, "--engine", engine, "--runs", "60") for engine in ("free", "gate", "fiber"))),
+    Part("canaries", 7, tuple((*STRESS, "--engine", engine, "--runs", "60") for engine in ("free", "gate", "fiber"))),
     Part("repeat", 8, ((*TESTS, "-k", "free or real_threads", "--count", "10", "tests/runtime", "tests/kernel"),)),
     Part("four", 11, ((*STRESS, "four", "--for", "10m", "--no-canaries"),)),
     Part("walks", 20, (("stress/bench/exhaustive.py", "--seconds", "1150", "--strict", *WHOLE_WALKS),)),
     Part("hunts", 12, (("stress/bench/hunts.py", "--strategies", "portfolio", "--cpu", "--strict"),)),
-    Part("killing", 5, (("stress/killing.py",), ("stress/killing.py", "--seed", "2", "--jobs", "3"))),
+    Part("killing", 7, (("stress/killing.py",), ("stress/killing.py", "--seed", "2", "--jobs", "3"))),
     Part("fuzz", 10, (("-m", "stress.fuzz"),)),
-    Part("signals", 5, (("stress/interrupting.py",),)),
+    Part("signals", 8, (("stress/interrupting.py",),)),
     Part("classes", 4, (("stress/bench/classes.py", "--schedules", "2000", "--seconds", "0"),)),
 )
 

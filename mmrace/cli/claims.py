@@ -30,7 +30,7 @@ def refused(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) 
         )
 
 
-@click.command()
+@click.command(short_help="What the mail of 2011 claimed, with evidence.")
 @click.argument("names", nargs=-1, metavar="[CLAIM]...")
 @click.option("--schedules", type=click.IntRange(1), help="How many of each program, instead of its own number.")
 @click.option("--load", multiple=True, hidden=True, expose_value=False, callback=refused)

@@ -14,7 +14,6 @@ from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.report import explore as explore_report
 from mmrace.report.finding import summary_text
-from mmrace.report.terminal import Lines
 from mmrace.runs import stops
 from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign.request import Request, complete
@@ -26,7 +25,7 @@ from mmrace.strategies import registry
 EXPLORE_SECONDS = 10.0
 
 
-@click.command()
+@click.command(short_help="Many schedules of one program, judged.")
 @click.argument("program")
 @click.option("--strategy", metavar="NAME[:KEY=VALUE,...]", help="Default portfolio, or dpor; see `mmrace list`.")
 @click.option("--schedules", "runs", type=click.IntRange(1), help="How many schedules; default: 10s of them.")
@@ -60,7 +59,7 @@ def explore(
     \b
     mmrace explore async-vs-commit --for 60s
     mmrace explore async-vs-commit --variant double-put --until-found
-    mmrace explore migrate-vs-reclaim --param without=migrator --strategy preemption:bound=1
+    mmrace explore migrate-vs-reclaim --strategy preemption:bound=1
     mmrace explore migrate-vs-reclaim --param without=migrator --exhaustive
     mmrace explore my_program.py:main --exhaustive
     """
@@ -86,7 +85,7 @@ def explore(
         **{**options, "params": typed.params},
     )
     console = terminal.console()
-    observer = Lines(console, explore_report.line, quiet=quiet)
+    observer = explore_report.WalkLines(console, explore_report.line, quiet=quiet)
     explorer = Explorer(ask, installed.MAKERS, Path(folder), observer, text=summary_text)
     if systematic:
         cores.pin(options["engine"])

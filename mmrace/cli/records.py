@@ -26,7 +26,7 @@ BELOW_MAX = 3  # of them that are named
 SUMMARY = "summary.txt"  # for the eye
 
 
-@click.command()
+@click.command(short_help="Follow the record of a controlled run strictly.")
 @click.argument("record", type=click.Path())
 @click.option("--load", multiple=True, metavar="FILE", help=LOADS)
 def replay(record: str, load: tuple[str, ...]) -> None:
@@ -42,7 +42,7 @@ def replay(record: str, load: tuple[str, ...]) -> None:
     sys.exit(EXIT_OF[result.verdict])
 
 
-@click.command()
+@click.command(short_help="What a record says: what was run and found, and events.")
 @click.argument("record", type=click.Path())
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Only events of tasks so named: writer, 'io.*'.")
 @click.option(

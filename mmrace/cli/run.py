@@ -23,7 +23,7 @@ from mmrace.search.pool import cores
 from mmrace.strategies import registry
 
 
-@click.command()
+@click.command(short_help="One run, and its verdict.")
 @click.argument("program")
 @shared.seed
 @click.option("--noise", default="off", show_default=True, help="Noise profile, under free.")

@@ -25,7 +25,7 @@ from mmrace.search.campaign.request import Request, complete
 from mmrace.strategies import registry
 
 
-@click.command()
+@click.command(short_help="A campaign of many short runs.")
 @click.argument("scenarios", nargs=-1)
 @click.option("--runs", type=click.IntRange(1), help="How many runs, instead of how long.")
 @shared.seed

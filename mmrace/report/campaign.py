@@ -125,9 +125,8 @@ def _marks(result: CampaignResult, console: Console) -> None:
     missed = result.marks_missed()
     reached = result.marks_reached()
     expected = len(result.marks_known)
-    text = (
-        f"marks reached: {reached}; of {expected} expected ones {len(missed)} missed (mmrace list marks tells of all)"
-    )
+    of_expected = f"; of {expected} expected ones {len(missed)} missed" if expected else ""
+    text = f"marks reached: {reached}{of_expected} (mmrace list marks tells of all)"
     say(console, text)
     for mark in missed[:MARKS_SHOWN_MAX]:
         say(console, f"  never hit: {mark}")

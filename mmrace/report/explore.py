@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from mmrace.report.finding import SCENARIO, commands_of, known_text, program_text, summary_text
-from mmrace.report.numbers import count, duration
+from mmrace.report.numbers import count, duration, runs
 from mmrace.report.single import followed_lines
-from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, conclude, interrupted, say, say_lost
+from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, Lines, conclude, interrupted, once, say, say_lost
 from mmrace.search.explore.promotion import LOOK
-from mmrace.search.explore.result import Covered, Exploration
+from mmrace.search.explore.result import SMALLER, Covered, Exploration
 from mmrace.search.totals import Hit
+
+ENDLESS_SECONDS = 30.0
+"""A walk that has not ended by then seldom does: most small trees take a second, and each op more multiplies them."""
 
 
 def line(result: Exploration) -> str:
@@ -34,14 +37,33 @@ def line(result: Exploration) -> str:
     return f"{duration(result.seconds)}: " + "; ".join(parts)
 
 
+class WalkLines(Lines[Exploration]):
+    """Progress as lines; of a walk that was to reach the end of its tree, and has not for long, it is told once."""
+
+    endless_told = False
+
+    def progress(self, result: Exploration) -> None:
+        """Print a line if the last one is old enough."""
+        super().progress(result)
+        if result.ask.exhaustive and result.seconds >= ENDLESS_SECONDS and not (self.endless_told or self.quiet):
+            self.endless_told = True
+            say(self.console, endless(result))
+
+
+def endless(result: Exploration) -> str:
+    """Say that a tree is large, and what to do."""
+    classes = f"{count(result.classes.distinct)} classes in {duration(result.seconds)}, and no end in sight"
+    return f"{classes}: trees grow fast with what tasks do, and a walk that is cut proves nothing; try: {SMALLER}"
+
+
 def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
     """Print the whole report; `quiet`: findings and the verdict only."""
     if not quiet:
         _coverage(result, console)
     _findings(result, console)
     say_lost(console, result.losses, result.given_up)
-    for trouble in result.troubles[:TROUBLES_SHOWN_MAX]:
-        say(console, f"trouble: {trouble.text}")
+    for text in once(trouble.text for trouble in result.troubles)[:TROUBLES_SHOWN_MAX]:
+        say(console, f"trouble: {text}")
     conclude(console, result.verdict, f" {_because(result)}")
 
 
@@ -146,7 +168,7 @@ def _covers(result: Exploration) -> str:
     if result.interrupted:
         return interrupted(result.interrupted) + (f"; {why}" if why else "")
     if result.troubles:
-        return f"{count(len(result.troubles))} runs could not be made"
+        return f"{runs(len(result.troubles))} could not be made"
     if why:
         return why
     if result.exhaustive:

@@ -1,13 +1,15 @@
 """What all reports share: how a line, a table, a verdict and a command look, and lines of progress.
 
 Invariant: what comes from a run or a file (names, titles, reasons) is never read as markup, and what a terminal would
-obey in it is shown instead (`Screen`); a line is never broken, so that its commands can be copied.
+obey in it is shown instead (`Screen`); a command is never broken, so that it can be copied, nor is any line that goes
+to a file or a pipe; a terminal breaks the others between words.
 """
 
 from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +24,8 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime.visible import visible
 from mmrace.search.totals import Hit
 
+COMMAND = "mmrace "
+"""What the lines have that somebody may paste."""
 HITS_SHOWN_MAX = 20
 TROUBLES_SHOWN_MAX = 5
 LINE_SECONDS = 5.0
@@ -41,8 +45,10 @@ Result = TypeVar("Result")
 
 
 def say(console: Console, text: str) -> None:
-    """Print a line as it is."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print lines as they are; a person's terminal gets long ones in several, but for those with a command."""
+    for line in text.split("\n"):
+        whole = COMMAND in line or not console.is_terminal
+        console.print(line, markup=False, highlight=False, soft_wrap=whole)
 
 
 def style(verdict: str, text: str = "") -> str:
@@ -52,12 +58,17 @@ def style(verdict: str, text: str = "") -> str:
 
 def conclude(console: Console, verdict: str, text: str = "") -> None:
     """Print the last line of a report: the verdict, and what it rests on."""
-    console.print(f"{style(verdict)}{escape(text)}", highlight=False, soft_wrap=True)
+    console.print(f"{style(verdict)}{escape(text)}", highlight=False, soft_wrap=not console.is_terminal)
 
 
 def interrupted(number: int) -> str:
     """Say what ended it early.  Args: number: of the signal."""
     return "interrupted" if number == signal.SIGINT else f"interrupted by {signal.Signals(number).name}"
+
+
+def once(texts: Iterable[str]) -> list[str]:
+    """Return each text once, in order, and say how often it came if that is more."""
+    return [text if times == 1 else f"{text} ({times} times)" for text, times in Counter(texts).items()]
 
 
 def say_lost(console: Console, losses: Mapping[str, int], given_up: Iterable[RunSpec]) -> None:

@@ -22,14 +22,14 @@ KEPT = 3  # of those that found it
 HUNTED: dict[str, tuple[int, ...]] = {
     "double-put": (14, 107, 98),
     "lost-get": (115, 155, 171),
-    "lost-put": (149, 107, 34),
+    "lost-put": (107, 34, 181),
     "forgotten-wake": (35, 47, 56),
     "unlock-by-stranger": (185, 31, 180),
     "copy-after-unlock": (196, 105, 62),
     "async-backout": (5, 101, 20),
-    "async-locks-after-thaw": (36, 42, 75),
+    "async-locks-after-thaw": (1, 205, 144),
     "no-freeze": (42, 190, 58),
-    "commit-no-flush": (47, 104, 198),
+    "commit-no-flush": (154, 104, 198),
 }
 
 

@@ -122,6 +122,7 @@ def test_campaign_without_a_run_is_unknown() -> None:
     shown = console()
     show(CampaignResult(Request(("alpha",), seed=1, runs=1)), shown)
     assert "unknown: alpha: no run" in text(shown)
+    assert "marks reached: 0 (mmrace list marks tells of all)" in text(shown), "none is expected"
 
 
 def test_a_campaign_that_ended_too_early_for_a_verdict_says_what_to_try() -> None:

@@ -107,7 +107,8 @@ def test_an_exploration_that_proves_nothing_says_why() -> None:
     assert last(result) == "UNKNOWN 10 of 100 runs could not be judged"
     result = made(ask=replace(ASK, strategy="dpor", exhaustive=True))
     result.covered = Covered()
-    assert last(result) == "UNKNOWN the tree was not walked to its end"
+    why = "its 100 schedules prove nothing of the rest; try: smaller parameters"
+    assert last(result).startswith(f"UNKNOWN the tree was not walked to its end: {why}")
     assert last(Exploration(ASK)) == "UNKNOWN no schedule was run"
 
 
@@ -118,7 +119,9 @@ def test_an_interrupted_one_and_one_that_broke_say_so() -> None:
     result = made()
     result.troubles.append(Trouble(EXIT_INTERNAL, "mmrace bug: [red]no markup[/]", ASK.spec("pos", 1)))
     assert "trouble: mmrace bug: [red]no markup[/]" in shown(result)
-    assert last(result) == "UNKNOWN 1 runs could not be made"
+    assert last(result) == "UNKNOWN 1 run could not be made"
+    result.troubles *= 2
+    assert shown(result).count("trouble: ") == 1 and "no markup[/] (2 times)" in shown(result)
 
 
 def test_a_finding_has_its_facts_its_commands_and_its_proof(tmp_path: Path) -> None:
@@ -225,3 +228,16 @@ def test_a_finding_of_a_function_is_repeated_by_its_record_first(tmp_path: Path)
     repeats = [line for line in lines if line.startswith("repeat: ")]
     assert repeats[0] == f"repeat: mmrace replay {tmp_path / 'record.jsonl'}"
     assert repeats[1].startswith("repeat: mmrace explore bank.py:main --exhaustive --until abc123")
+
+
+@pytest.mark.parametrize(("exhaustive", "quiet", "told"), [(True, False, 1), (True, True, 0), (False, False, 0)])
+def test_a_walk_without_an_end_in_sight_is_told_once(exhaustive: bool, quiet: bool, told: int) -> None:
+    result = made(ask=replace(ASK, strategy="dpor", jobs=1, exhaustive=exhaustive))
+    result.covered = Covered()
+    out = StringIO()
+    lines = explore.WalkLines(Console(file=out, width=200), explore.line, quiet=quiet, clock=lambda: 0.0)
+    for seconds in (1.0, explore.ENDLESS_SECONDS - 1, explore.ENDLESS_SECONDS, explore.ENDLESS_SECONDS + 1):
+        result.seconds = seconds
+        lines.progress(result)
+    assert out.getvalue().count("no end in sight: trees grow fast") == told
+    assert out.getvalue().count("try: smaller parameters") == told

@@ -8,7 +8,7 @@ import pytest
 from rich.highlighter import ReprHighlighter
 from rich.markup import escape
 
-from mmrace.report.terminal import Screen, conclude, say, table
+from mmrace.report.terminal import Screen, conclude, once, say, table
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07 \x9b31m \u202etxt [bold]loud[/bold] [/] :bomb: \rPASS"
 SHOWN = "\\x1b[2J\\x1b]0;title\\x07 \\x9b31m \\u202etxt [bold]loud[/bold] [/] :bomb: \\rPASS"
@@ -68,3 +68,29 @@ def test_no_pattern_looks_for_what_to_highlight(monkeypatch: pytest.MonkeyPatch)
     console.print(made)
     console.print("../" * 20_000)
     assert "../" in out.getvalue()
+
+
+LONG = "a word " * 20
+PASTED = f"repeat: mmrace run alpha {'--param pages=1 ' * 10}"
+
+
+def test_a_terminal_gets_long_lines_broken_between_words_and_commands_whole() -> None:
+    out = StringIO()
+    console = Screen(file=out, width=80, emoji=False, force_terminal=True, color_system=None)
+    say(console, f"{LONG}\n{PASTED}")
+    conclude(console, "PASS", f" {LONG}")
+    lines = out.getvalue().splitlines()
+    assert max(len(line) for line in lines if line != PASTED) <= 80 and PASTED in lines
+    assert {word for line in lines if line != PASTED for word in line.split()} == {"a", "word", "PASS"}
+
+
+def test_a_file_or_pipe_gets_each_line_whole() -> None:
+    out = StringIO()
+    console = Screen(file=out, width=80, emoji=False)
+    say(console, LONG)
+    conclude(console, "PASS", f" {LONG}")
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_the_same_text_is_told_once_with_how_often_it_came() -> None:
+    assert once(["b", "a", "b"]) == ["b (2 times)", "a"]

@@ -26,10 +26,10 @@ class Drawer(Till):
 
 
 def hidden() -> None:
-    class Cell(rt.Struct):
+    class Hideout(rt.Struct):
         inside = rt.shared(0)
 
-    Cell("cell").inside += 1
+    Hideout("hideout").inside += 1
 
 
 def program(function: object = hidden) -> Program:
@@ -66,8 +66,8 @@ def test_a_field_of_ones_own_struct_is_known_when_it_is_declared(text: str, monk
 
 
 def test_a_struct_inside_a_function_is_known_by_a_run() -> None:
-    check_promoted(program(), "Cell.inside,Till.coins")
-    assert "did you mean Cell.inside?" in refused(program(), "Cell.insde")
+    check_promoted(program(), "Hideout.inside,Till.coins")
+    assert "did you mean Hideout.inside?" in refused(program(), "Hideout.insde")
 
 
 def test_a_lock_is_no_plain_field_and_the_kernel_s_are_none_of_a_function() -> None:

@@ -11,8 +11,14 @@ from itertools import permutations, product
 import pytest
 
 from mmrace import runtime as rt
+from mmrace.runs.functions import FunctionMaker
+from mmrace.runs.play import play as played
+from mmrace.runs.profile import profile_of
+from mmrace.runs.spec import RunSpec
+from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.errors import UsageError
-from mmrace.strategies.pct import DEPTH_MAX, distinct
+from mmrace.strategies.pct import DEPTH_MAX, distinct, drawn_depth
+from tests.programs import late_change
 from tests.strategies import exact
 from tests.strategies.chances import FALSE_ALARM, as_few, as_uneven
 from tests.strategies.programs import (
@@ -32,6 +38,10 @@ from tests.strategies.programs import (
 )
 
 RUNS = 2000
+LATE_RUNS = 15_000  # enough to tell the promise from that of uniform depths
+
+SHARES = {2: Fraction(1, 3), **dict.fromkeys(range(3, DEPTH_MAX + 1), Fraction(2, 3 * (DEPTH_MAX - 2)))}
+"""Depth -> its share of the runs whose depth is drawn."""
 
 TWO: Plan = ((W(),) * 3, (R(),) * 3)
 LOPSIDED: Plan = ((W(),) * 4, (R(),))
@@ -189,7 +199,7 @@ def test_pct_puts_a_new_task_at_a_uniformly_random_place() -> None:
     assert as_uneven(counts, expected) > FALSE_ALARM
 
 
-def test_pct_draws_its_depth_uniformly_from_two_on_unless_it_is_given() -> None:
+def test_pct_draws_depth_two_in_a_third_of_its_runs_and_the_others_as_often_as_each_other() -> None:
     counts: Counter[int] = Counter()
     for seed in range(RUNS):
         drawn: list[float] = []
@@ -201,8 +211,30 @@ def test_pct_draws_its_depth_uniformly_from_two_on_unless_it_is_given() -> None:
 
         sampler("pct").strategy(draw, profile({}, points=100))
         counts[len(drawn)] += 1  # the depth, and depth - 1 changes
-    expected = dict.fromkeys(range(2, DEPTH_MAX + 1), Fraction(1, DEPTH_MAX - 1))
-    assert as_uneven(counts, expected) > FALSE_ALARM
+    assert as_uneven(counts, SHARES) > FALSE_ALARM
+
+
+@pytest.mark.parametrize(
+    ("x", "depth"),
+    [(0.0, 2), (0.333, 2), (0.334, 3), (0.416, 3), (0.417, 4), (0.916, 9), (0.917, 10), (1 - 2**-53, 10)],
+)
+def test_a_drawn_depth_follows_from_its_draw_and_has_a_bound(x: float, depth: int) -> None:
+    assert drawn_depth(lambda: x) == depth
+
+
+@pytest.mark.slow
+def test_a_change_late_in_a_long_task_is_found_as_often_as_drawn_depths_promise() -> None:
+    """BUG once: depths were uniform, so eight of nine runs were deeper than the bug, and found it far less often."""
+    maker = FunctionMaker(here={"late": late_change.main})
+    program = maker.program(RunSpec("late", maker="function", engine="fiber", strategy="pct"))
+    n, k = 2, profile_of(program).points
+    promise = SHARES[2] * Fraction(1, n * k)
+    found = 0
+    for seed in range(LATE_RUNS):
+        spec = RunSpec("late", maker="function", engine="fiber", strategy="pct", seed=seed)
+        with played(program, spec, strategy_for(program, spec)) as run:
+            found += run.how == "violation"
+    assert as_few(found, LATE_RUNS, promise) > FALSE_ALARM
 
 
 @pytest.mark.parametrize(("count", "k"), [(3, 4), (2, 2), (9, 4)])

@@ -4,8 +4,8 @@ Of each attempt that did not move its page, what the migrator itself did between
 bits cleared, references taken less those dropped, by name, and each pointer that it wrote against what had stood there.
 Rule: nothing is left over, and no word of the page's data was written.
 Invariant: what others do to the page meanwhile counts for nothing.  Excused: bits that the dirt and the age of a pte
-become when it is unmapped (`OF_PTES`); pages of a mapping without ->migratepage, which are written and stripped first,
-and those that were truncated.  Not checked: newpage.
+become when it is unmapped (`OF_PTES`); pages of a mapping without ->migratepage (the device's, and a file's with
+data=journal), which are written and stripped first, and those that were truncated.  Not checked: newpage.
 """
 
 from __future__ import annotations
@@ -72,8 +72,7 @@ class _Audit:
         self.page_of: dict[str, object] = {}  # buffer -> its page
         self.mapping_of: dict[str, object] = {}
         self.lanes: dict[int, Lane] = {}
-        params = record.header.get("params")
-        self.without = isinstance(params, dict) and params.get("data") == "journal"  # no file has ->migratepage
+        self.has_op = record.header.get("params", {}).get("data") != "journal"
         self.checked = 0
 
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
@@ -81,7 +80,7 @@ class _Audit:
             page = str(self.record.name(facts[0]))
             ring = {bh for bh, of in self.page_of.items() if of == page}
             ino = str(self.mapping_of.get(page)).rpartition(":")[2]
-            self.running[task] = _Attempt(page, {page, *ring}, self.without or not ino.isdigit(), step)
+            self.running[task] = _Attempt(page, {page, *ring}, not (ino.isdigit() and self.has_op), step)
         elif kind == "migrate-end":
             attempt = self.running.pop(task, None)
             if attempt is None or attempt.excused or str(facts[3]) == "0":

@@ -19,6 +19,8 @@ from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_c
 from mmrace.strategies.order.classes import Classes
 
 TOO_SHORT = ": the time was up before; try: a longer --for, or smaller parameters"
+SMALLER = "smaller parameters, more time, or schedules that are drawn (no --exhaustive)"
+"""What to do about a tree that is too large to be walked."""
 REPLAYS = 5
 """Strict replays of each finding's record.  One is a proof; more show that the record alone decides."""
 
@@ -80,16 +82,17 @@ class Exploration:
         runs, unknown = self.tally.runs, self.tally.unjudged + len(self.given_up)
         if not runs:
             return f"no schedule was run{TOO_SHORT if self.ask.seconds is not None else ''}"
-        if runs == self.looks and self.ask.strategy != LOOK:
+        if runs == self.looks and self.ask.seconds is not None and self.ask.strategy != LOOK:
             only = f"only schedules that look for racing fields were run ({runs}), none of {self.ask.strategy}"
-            return f"{only}{TOO_SHORT if self.ask.seconds is not None else ''}"
+            return f"{only}{TOO_SHORT}"
         if nobody := self.tally.nobody_met():
             return nobody
         if unknown > UNKNOWN_SHARE_MAX * runs:
             return f"{unknown} of {runs} runs could not be judged{self._told()}"
         if self.ask.exhaustive and not self.exhaustive:
             if not unknown:
-                return "the tree was not walked to its end"
+                walked = f"its {runs:,} schedule{'' if runs == 1 else 's'} prove nothing of the rest"
+                return f"the tree was not walked to its end: {walked}; try: {SMALLER}"
             return f"{unknown} run{'' if unknown == 1 else 's'} could not be judged{self._told()}"
         return ""
 
