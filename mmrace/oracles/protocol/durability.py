@@ -5,9 +5,10 @@ Rules: when an fsync that began after a write(2) was acknowledged returns 0, no 
 write, at home or in the log.  When the commit block of a transaction is submitted, every data block that was filed on
 it shows what was written before the transaction closed; every other block that the commit wrote to the log has ended;
 its descriptors name every metadata block of the transaction, and there is a copy for each.
-Invariant: of a block whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction
-whose log could not be written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half
-way, what the copies in the log hold.
+Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
+whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
+written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half way, what the copies in
+the log hold.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class _Audit:
         elif kind == "write-end":
             self.block(facts[0], facts[1]).write_ended(facts[2], step)
         elif kind == "fsync-begin":
-            self.syncs[task] = step, str(facts[0]), self.floors(str(facts[0]))
+            ino, promised = str(facts[0]), len(facts) < 2 or bool(facts[1])
+            self.syncs[task] = step, ino, self.floors(ino) if promised else {}
         elif kind == "fsync-end":
             self.synced(step, task, facts[1])
         elif kind == "io-begin":
