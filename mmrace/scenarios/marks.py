@@ -20,7 +20,7 @@ COMMIT_ERROR = (
     "needs a failed write of ordered data while a migration runs: the commit's error path is then broken in 3.3 itself "
     "(it may unlock a page that it did not lock), so no campaign that must pass injects it"
 )
-KJOURNALD = "needs kjournald as a daemon and synchronous handles; here the committer commits by itself"
+LOG_ERROR = "needs a failed write of the log, after which 3.3 gives the journal up"
 METADATA = "needs more users of metadata than one writer's inode block"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
 AGEING = "needs reclaim of the active list, which no actor does, with too many buffers"
@@ -79,11 +79,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "locked-list: write error",
         "write_begin: read error",
     ),
-    KJOURNALD: (
-        "journal_start: transaction full",
-        "kjournald: slept",
-        "log_wait_commit: slept",
-    ),
+    LOG_ERROR: ("journal: aborted",),
     METADATA: (
         "checkpoint: committing transaction kept",
         "checkpoint: written buffer left the list",

@@ -122,8 +122,7 @@ class _Audit:
         elif kind == "write-end":
             self.block(facts[0], facts[1]).write_ended(facts[2], step)
         elif kind == "fsync-begin":
-            ino, promised = str(facts[0]), len(facts) < 2 or bool(facts[1])
-            self.syncs[task] = step, ino, self.floors(ino) if promised else {}
+            self.syncs[task] = step, str(facts[0]), self.floors(str(facts[0]))
         elif kind == "fsync-end":
             self.synced(step, task, facts[1])
         elif kind == "io-begin":
