@@ -12,6 +12,7 @@ import click
 from mmrace import installed
 from mmrace.cli import terminal
 from mmrace.report import events, single
+from mmrace.runs import kept
 from mmrace.runs.kept import RECORD
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.runtime.record import Record
@@ -57,7 +58,10 @@ def show(record: str, **selection: Any) -> None:
 
     RECORD is a file, or the folder of a finding. Unless told where to look, it shows the events around the finding.
     """
-    events.show_record(Record.read(_file(record), stream=True), Selection(**selection), terminal.console())
+    file = _file(record)
+    found = kept.read(Path(file).parent)  # of several findings, the one whose folder it is
+    signature = found.signature if found is not None else ""
+    events.show_record(Record.read(file, stream=True), Selection(**selection), terminal.console(), signature)
 
 
 def _file(record: str) -> str:

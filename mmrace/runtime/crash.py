@@ -11,17 +11,17 @@ catches it.
 from __future__ import annotations
 
 import dis
-import linecache
 import os
 import re
 import signal
 import traceback
-from collections.abc import Mapping
-from types import FrameType
+from collections.abc import Iterator, Mapping
+from types import FrameType, TracebackType
 from typing import Any
 
 from mmrace.runtime.errors import MmraceError
 from mmrace.runtime.sites import RUNTIME_FILES, qualified_name
+from mmrace.runtime.statement import source_at
 from mmrace.runtime.task import Task
 
 CRASH, ABORT = "crash", "abort"
@@ -32,7 +32,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # whose handlers raise
 _RAISE = dis.opmap["RAISE_VARARGS"]
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 
-Place = tuple[FrameType, int]  # a frame, and the line in it
+Place = tuple[FrameType, int, int]  # a frame, the line in it, and the offset in its code
 
 
 def end_of(task: Task, error: BaseException, strategy: object = None) -> tuple[str, dict[str, Any]]:
@@ -40,7 +40,7 @@ def end_of(task: Task, error: BaseException, strategy: object = None) -> tuple[s
 
     Args: strategy: who chose, if anybody; it may be of a module that mmrace does not know.
     """
-    places = list(traceback.walk_tb(error.__traceback__))
+    places = list(_places(error.__traceback__))
     if _is_harness(error, places, type(strategy).__module__):
         return ABORT, {"task": task.name, "error": repr(error)}
     kind, text = type(error).__name__, _ADDRESS.sub("0x...", str(error))[:TEXT_MAX]
@@ -66,12 +66,18 @@ def is_interrupt(error: BaseException | None) -> bool:
     return origin.tb_frame.f_code.co_code[origin.tb_lasti] != _RAISE
 
 
+def _places(trace: TracebackType | None) -> Iterator[Place]:
+    while trace is not None:
+        yield trace.tb_frame, trace.tb_lineno, trace.tb_lasti
+        trace = trace.tb_next
+
+
 def _is_harness(error: BaseException, places: list[Place], strategy_module: str) -> bool:
     if isinstance(error, MmraceError) or is_interrupt(error) or not places:
         return True
     if isinstance(error, RecursionError):  # wherever the stack was full
         return False
-    names = [_module(frame) for frame, _ in places]
+    names = [_module(frame) for frame, *_ in places]
     if any(name.startswith(ASKED) or name == strategy_module != "builtins" for name in names):
         return True
     return isinstance(error, AssertionError) and _is_runtime(places[-1])
@@ -81,14 +87,13 @@ def _where(places: list[Place]) -> dict[str, Any]:
     """Return the innermost place in the program; if there is none in its own files, the innermost of all."""
     outside = [place for place in places if not _is_runtime(place)]
     own = [place for place in outside if not place[0].f_code.co_filename.startswith(_STANDARD)]
-    frame, line = (own or outside or places)[-1]
+    frame, line, lasti = (own or outside or places)[-1]
     code = frame.f_code
-    source = linecache.getline(code.co_filename, line, frame.f_globals).strip()
     return {
         "function": qualified_name(code),
         "file": os.path.basename(code.co_filename),
         "line": line,
-        "source": source,
+        "source": source_at(frame, lasti, line)[:TEXT_MAX],
     }
 
 

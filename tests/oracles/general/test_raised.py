@@ -80,6 +80,19 @@ def test_the_same_bug_has_one_signature_whatever_its_text_and_another_function_a
     assert other.signature != one.signature
 
 
+def _checks(first: int, second: int) -> None:
+    """BUGGY: either may be wrong."""
+    assert first == 1
+    assert second == 1, f"it is {second}"
+
+
+def test_each_failed_statement_of_a_function_is_a_finding_of_its_own_whatever_its_text() -> None:
+    """BUG once: two asserts of one function were one finding."""
+    wrong = [gate(_beside(partial(_checks, *given)), raising=False) for given in ((2, 2), (3, 1), (1, 2), (1, 3))]
+    found = [_finding(outcome, "AssertionError").signature for outcome in wrong]
+    assert found[0] == found[1] != found[2] == found[3]
+
+
 def _another() -> None:
     """BUGGY: always."""
     raise AssertionError("total is 1")
@@ -131,6 +144,8 @@ def test_a_stack_that_is_full_is_told_where_the_program_stood_whoever_filled_it_
     outcome = gate(_beside(_recurses), strategy, raising=False)
     finding = _finding(outcome, "RecursionError")
     assert finding.facts["file"] == HERE
+    outcome.record.end["detail"]["source"] = "another statement of it"  # where it is full depends on who called
+    assert _finding(outcome, "RecursionError").signature == finding.signature
     assert not crash.repeats(outcome.record.end), "a replay has other frames on its stack"
     assert crash.repeats(gate(_beside(lambda: _asserts(1)), raising=False).record.end)
 
