@@ -46,6 +46,13 @@ HINTS: Mapping[str, tuple[str, str, str, str]] = {
         "`python wrong.py` shows",
     ),
     "exits": ("exit(1)\n", "line 1", "SystemExit", "no sys.exit() at the top level: what a script alone should do"),
+    "interrupts": ("raise KeyboardInterrupt\n", "line 1", "KeyboardInterrupt", "`python wrong.py` shows"),
+    "raises what has no text": (
+        "class E(Exception):\n    def __str__(self):\n        raise ValueError\nraise E\n",
+        "line 4",
+        "E: (its text cannot be made: ValueError)",
+        "`python wrong.py` shows",
+    ),
     "asks": ("raise EOFError\n", "line 1", "EOFError", "each worker process executes the file"),
     "misses a file": ("open('nosuch')\n", "line 1", "FileNotFoundError", "Path(__file__).parent"),
     "no Python": ("x = 1\ndef f(:\n", "line 2", "SyntaxError", "mend this line: def f(:"),
