@@ -248,15 +248,19 @@ def test_a_module_in_the_current_folder_is_found_as_the_console_script_finds_it(
 
 
 INTERRUPTING = f"""{HEAD}
+import os
+
 def worker(box, kind):
     box.x += 1
+    if kind is None:
+        os._exit(0)
     raise kind
 
 class Unsayable(Exception):
     def __str__(self):
         raise ValueError
 
-KINDS = {{"interrupt": KeyboardInterrupt(), "exit": SystemExit(0), "unsayable": Unsayable()}}
+KINDS = {{"interrupt": KeyboardInterrupt(), "exit": SystemExit(0), "unsayable": Unsayable(), "leave": None}}
 
 def main(kind: str = "exit") -> None:
     box = Box("box")
@@ -268,6 +272,7 @@ def main(kind: str = "exit") -> None:
 RUDE = {
     "interrupt": "KeyboardInterrupt: ",
     "exit": "SystemExit: 0",
+    "leave": "ProcessEnded: os._exit(0) ends the whole process (main.",
     "unsayable": "Unsayable: (its text cannot be made: ValueError)",
 }
 

@@ -22,6 +22,7 @@ from types import ModuleType
 
 from mmrace.runs import mending, sources
 from mmrace.runtime.errors import MmraceError, UsageError
+from mmrace.runtime.leaving import kept
 from mmrace.runtime.said import is_from_outside, named, said
 
 NAME = "mmrace_loaded_"
@@ -199,7 +200,8 @@ def reported(place: str, file: str | None, where: str, forms: mending.Forms = NO
     """Raise as UsageError whatever a user's file raises, but for Ctrl-C.  Args: file: None: any."""
     _executing.append(place)
     try:
-        yield
+        with kept:
+            yield
     except BaseException as error:
         if is_from_outside(error):
             raise

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mmrace.runtime.leaving import ProcessEnded
 from mmrace.runtime.said import said
 
 Forms = Mapping[str, str]
@@ -32,7 +33,7 @@ def of_error(error: BaseException, place: str, file: Path | None, forms: Forms) 
         return _syntax(error)
     if isinstance(error, ImportError):
         return _import(error, file) or traceback
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit | ProcessEnded):
         return f"no sys.exit() at the top level: {SCRIPT_ONLY}"
     if isinstance(error, FileNotFoundError):
         return f"a path from the file itself, Path(__file__).parent / ...; {traceback}"

@@ -21,6 +21,7 @@ from mmrace.runs.spec import LoadedFile
 from mmrace.runs.unused import JUDGE, JUDGE_NAME, Kind, line_of
 from mmrace.runtime import given
 from mmrace.runtime.errors import MmraceError, UsageError, is_failure
+from mmrace.runtime.leaving import kept
 from mmrace.runtime.record import Record
 from mmrace.runtime.said import named
 from mmrace.strategies import registry
@@ -180,7 +181,8 @@ class UsersJudge:
     def __call__(self, record: Record, /) -> Judgement:
         """Judge a record.  Raises UsageError if the judge raises, or returns something else."""
         try:
-            judgement: object = self.judge(record)
+            with kept:
+                judgement: object = self.judge(record)
         except MmraceError:
             raise
         except BaseException as error:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import MmraceError, UsageError, is_failure
+from mmrace.runtime.leaving import kept
 from mmrace.runtime.said import named
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
 from mmrace.runtime.task import Task
@@ -32,7 +33,8 @@ _CODE = str(Path(__file__).parents[1])
 def told(made: object, method: str, expected: str) -> Iterator[None]:
     """Raise as UsageError whatever `made`, of a user's own, raises in this block."""
     try:
-        yield
+        with kept:
+            yield
     except MmraceError:
         raise
     except BaseException as error:

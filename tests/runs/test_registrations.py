@@ -273,10 +273,10 @@ def test_a_judge_that_fails_is_its_authors_error_with_its_line() -> None:
     assert caught.value.where == "--load judge.py, line 10" and "KeyError" in str(caught.value.got)
 
 
-@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyboardInterrupt", "BaseException(3)"])
+@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyboardInterrupt", "BaseException(3)", "ProcessEnded"])
 def test_a_judge_that_exits_or_interrupts_is_refused_and_ends_nothing(error: str) -> None:
     """BUG once: `run` and `replay` ended with its code, 0 even, and nothing was printed."""
-    raised = f"raise {error}"
+    raised = "__import__('os')._exit(0)" if error == "ProcessEnded" else f"raise {error}"
     file = load("judge.py", JUDGE.replace("return evidence.judgement(len(record.tasks))", raised))
     with pytest.raises(UsageError) as caught:
         run_one(RunSpec("async-vs-commit", SMALL, engine="fiber", load=(file,)))

@@ -53,6 +53,11 @@ WRONG_RUN = {
         "Interrupt",
         8,
     ),
+    "pick ends the process": (
+        "    def pick(self, enabled, running, step):\n        __import__('os')._exit(0)\n",
+        "ProcessEnded: os._exit(0)",
+        8,
+    ),
     "pick raises a base of exceptions": (
         "    def pick(self, enabled, running, step):\n        raise BaseException(3)\n",
         "BaseException: 3",

@@ -46,6 +46,12 @@ HINTS: Mapping[str, tuple[str, str, str, str]] = {
         "`python wrong.py` shows",
     ),
     "exits": ("exit(1)\n", "line 1", "SystemExit", "no sys.exit() at the top level: what a script alone should do"),
+    "ends the process": (
+        "import os\nos._exit(0)\n",
+        "line 2",
+        "ProcessEnded: os._exit(0) ends",
+        "no sys.exit() at the",
+    ),
     "interrupts": ("raise KeyboardInterrupt\n", "line 1", "KeyboardInterrupt", "`python wrong.py` shows"),
     "raises what has no text": (
         "class E(Exception):\n    def __str__(self):\n        raise ValueError\nraise E\n",
