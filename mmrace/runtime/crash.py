@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType, TracebackType
 from typing import Any
