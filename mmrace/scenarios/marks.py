@@ -82,7 +82,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
     LOG_ERROR: ("journal: aborted",),
     METADATA: (
         "checkpoint: committing transaction kept",
-        "checkpoint: written buffer left the list",
         "commit: reserved buffer refiled",
         "dirty_data: metadata of the committing transaction",
         "ext3: writepage inside a handle",
@@ -107,7 +106,12 @@ _REASONS: dict[str, tuple[str, ...]] = {
     ),
     RARE: (
         "add: slot taken",
+        "checkpoint: BH_State awaited",
         "checkpoint: BH_State contended",
+        "checkpoint: batch full",
+        "checkpoint: log space was there already",
+        "checkpoint: waited for a buffer",
+        "checkpoint: waited for the commit",
         "commit: BH_State contended",
         "commit: cleaned while waiting for the lock",
         "commit: flush had buffers",

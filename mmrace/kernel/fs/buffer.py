@@ -418,10 +418,7 @@ def ll_rw_block(rw: int, bhs: Sequence[BufferHead]) -> None:
 
 
 def write_dirty_buffer(bh: BufferHead, rw: int = device.WRITE) -> None:
-    """Start writing a buffer if it is dirty; sleeps for its lock.
-
-    Not called yet: waits for checkpoint processing.  Source: fs/buffer.c, v3.3.
-    """
+    """Start writing a buffer if it is dirty; sleeps for its lock.  Source: fs/buffer.c, v3.3."""
     lock_buffer(bh)
     if not buffer_head.test_clear_buffer_dirty(bh):
         unlock_buffer(bh)

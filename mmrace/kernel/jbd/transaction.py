@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MARKS: tuple[tuple[str, str], ...] = (
     ("journal_start: waited for T_LOCKED", "a handle came while the running transaction closed, and slept"),
     ("journal_start: transaction full", "the credits asked for did not fit: commit requested, slept"),
+    ("journal_start: log full", "the log had no room for another transaction: checkpoint"),
     ("journal_stop: last handle woke commit", "t_updates fell to 0 while the commit waited for it"),
     ("get_write_access: buffer dirty", "a dirty buffer became dirty for the journal only"),
     ("get_write_access: waited for the log copy", "the buffer was in shadow: slept on BH_Unshadow"),
@@ -100,7 +101,7 @@ def committers(journal: Journal, tid: int) -> list[rt.Task]:
 
 
 def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
-    """Join the running transaction, starting one if there is none; sleeps while it is T_LOCKED or full.
+    """Join the running transaction, starting one if there is none; sleeps while it or the log is full, or it T_LOCKED.
 
     Needs nothing held; may be called under a page lock.  Simplified: the kernel allocates a transaction with the lock
     dropped and looks again, and waits while somebody locks updates (journal_lock_updates).
@@ -124,7 +125,11 @@ def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
             journal_.__log_start_commit(journal, transaction.t_tid)
             _wait_transaction_locked(journal, transaction.t_tid)
             continue
-        journal_._check_log_space(journal)
+        if journal_.__log_space_left(journal) < checkpoint.jbd_space_needed(journal):
+            rt.spin_unlock(transaction.t_handle_lock)
+            rt.reached("journal_start: log full")
+            checkpoint.__log_wait_for_space(journal)
+            continue
         break
     handle.h_transaction = transaction
     transaction.t_outstanding_credits = transaction.t_outstanding_credits + nblocks
