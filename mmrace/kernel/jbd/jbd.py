@@ -24,6 +24,9 @@ JFS_MAGIC_NUMBER = 0xC03B3998
 JFS_DESCRIPTOR_BLOCK = 1
 JFS_COMMIT_BLOCK = 2
 JFS_SUPERBLOCK_V2 = 4
+"""Its sequence is that of the first transaction in the log; its one tag, the block where that begins, 0: clean."""
+JFS_REVOKE_BLOCK = 5
+"""Its tags are the blocks that its transaction revokes."""
 JFS_FLAG_ESCAPE = 1
 """Tag: the first word of the home block was the magic, the copy has 0 there."""
 JFS_FLAG_LAST_TAG = 8
@@ -323,7 +326,7 @@ def log_header(blocktype: int, sequence: int, tags: tuple[tuple[int, int], ...] 
 
 
 def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """Unpack `log_header`: (block type, sequence, tags).  Not called yet: waits for recovery."""
+    """Unpack `log_header`: (block type, sequence, tags).  Source: fs/jbd/recovery.c, v3.3."""
     blocktype, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
     sequence, word = word & (1 << _SEQUENCE_BITS) - 1, word >> _SEQUENCE_BITS
     count, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
