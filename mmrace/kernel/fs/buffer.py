@@ -63,6 +63,12 @@ def __brelse(bh: BufferHead, ref: str = "lookup") -> None:
     put_bh(bh, ref)
 
 
+def __bforget(bh: BufferHead, ref: str) -> None:
+    """Drop a reference to a buffer whose content nobody needs: it will not be written.  Source: fs/buffer.c, v3.3."""
+    buffer_head.clear_buffer_dirty(bh)
+    __brelse(bh, ref)
+
+
 def brelse(bh: BufferHead | None, ref: str = "lookup") -> None:
     """Drop the reference `ref`, if there is a buffer at all.  Source: include/linux/buffer_head.h, v3.3."""
     if bh is not None:

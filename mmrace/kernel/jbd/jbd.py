@@ -150,6 +150,8 @@ class Handle:
 class Journal(rt.Struct):
     """A journal on log blocks [first, first + blocks) of its device, with its superblock in the device's last block.
 
+    The two revoke tables, of the running and of the committing transaction, hold (block, sequence), oldest first.
+
     Settings (ghosts, constant in a run): j_wbufsize; j_tags_max; j_max_transaction_buffers; j_barrier: the commit block
     is a flush-and-FUA write; resched: the commit may find need_resched while it collects data buffers.  j_task is the
     journal's thread, if one was started; nothing_asked: it found nothing to do, so it sleeps, or is about to with
@@ -166,6 +168,9 @@ class Journal(rt.Struct):
     )
     j_checkpoint_transactions: rt.Field[tuple[Transaction, ...]] = rt.shared(())
     j_checkpoint_mutex = rt.mutex()
+    j_revoke_lock = rt.spinlock()
+    j_revoke: rt.Field[tuple[tuple[int, int], ...]] = rt.shared(())
+    j_revoke_committing: rt.Field[tuple[tuple[int, int], ...]] = rt.shared(())
     j_head: rt.Field[int] = rt.shared(0)
     j_tail: rt.Field[int] = rt.shared(0)
     j_tail_sequence: rt.Field[int] = rt.shared(1)
