@@ -219,14 +219,14 @@ def hunt(job: Job) -> Hunted:
     return Hunted(job.name, job.same, tuple(found), job.schedules, reached[0], time.perf_counter() - began)
 
 
-def jobs(traced: Traced, only: Sequence[str], options: argparse.Namespace) -> tuple[list[Job], list[str]]:
+def jobs(traced: Traced, options: argparse.Namespace) -> tuple[list[Job], list[str]]:
     """Return what is to be hunted, sorted by name, and the functions that return objects."""
     made: list[Job] = []
     objects: list[str] = []
     success = {place.partition(":")[2]: returns for place, returns in traced.returns.items()}
 
     def job(name: str, place: str, wait: Wait | None, value: Any, same: bool) -> None:
-        if not only or any(text in name for text in only):
+        if not options.only or any(text in name for text in options.only):
             where, known = tuple(sorted(traced.where[place])), frozenset(traced.known)
             limits = options.seed, options.seeds, options.schedules
             made.append(Job(name, place, wait, value, where, same, known, *limits))
@@ -301,7 +301,7 @@ def measure(options: argparse.Namespace, listed: Mapping[str, str]) -> tuple[lis
     with multiprocessing.get_context("spawn").Pool(options.jobs, _limit_memory) as pool:
         for shown in pool.imap(trace, range(len(places()))):
             traced.merge(*shown)
-        todo, objects = jobs(traced, options.only, options)
+        todo, objects = jobs(traced, options)
         print(f"{len(traced.returns)} functions run in actors, {len(todo)} variants to hunt", flush=True)
         done = []
         for hunted in pool.imap(hunt, todo):
@@ -310,8 +310,8 @@ def measure(options: argparse.Namespace, listed: Mapping[str, str]) -> tuple[lis
     return done, objects
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Do all of it, print the table; return the exit code."""
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="names that contain it")
     parser.add_argument("--limit", type=int, help="the first so many only")
@@ -320,7 +320,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="what all seeds follow from (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do all of it, print the table; return the exit code."""
+    options = parsed(arguments)
     listed = listed_in(LIST)
     done, objects = measure(options, listed)
     said = complaints(done, listed, whole=not options.only and options.limit is None)

@@ -2,9 +2,10 @@
 
 While the actors play, a function of `mmrace.kernel` is replaced by one that returns its success value at once; set-up
 and the last sync have the function itself.  The success value is what it returned most often in runs that passed, error
-codes left out if it ever succeeded.  What mostly returns an object (a page, a handle, a generator) has none, and is not
-replaced.  A wait is a call, in a function of the kernel model, of a primitive that waits for something to come true, or
-of a function with "wait" in its name; it is replaced by what that returns, in that one place.
+codes left out if it ever succeeded; of yes and no, the one with which it did more.  What mostly returns an object (a
+page, a handle, a generator) has none, and is not replaced.  A wait is a call, in a function of the kernel model, of a
+primitive that waits for something to come true, or of a function with "wait" in its name; it is replaced by what that
+returns, in that one place.
 Invariant: a variant changes one function, and counts how often it was reached.  Not replaced: methods of structs, and
 sleeping locks, which are functions of their own.
 """
@@ -132,19 +133,20 @@ def _tree(file: str) -> ast.Module:
 class Returns:
     """What one function returned in traced runs, while actors played.
 
-    `counts`: by the value's text; `values`: those of plain data.  `changes`: it changed shared state at least once.
+    `counts`: by the value's text; `values`: those of plain data; `work`: changes of shared state before such a return.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     values: dict[str, Any] = field(default_factory=dict)
-    changes: bool = False
+    work: Counter[str] = field(default_factory=Counter)
 
-    def add(self, value: object) -> None:
+    def add(self, value: object, changes: int) -> None:
         """Count one return; an error code that knows more (`migrate.Refusal`) is a number."""
         if isinstance(value, int) and not isinstance(value, bool | Enum):
             value = int(value)
         text = f"{type(value).__name__} {value!r}" if _is_plain(value) else OBJECT
         self.counts[text] += 1
+        self.work[text] += changes
         if text != OBJECT and text not in self.values:
             self.values[text] = copy.deepcopy(value)
 
@@ -152,18 +154,23 @@ class Returns:
         """Add what another run counted."""
         self.counts.update(other.counts)
         self.values = {**other.values, **self.values}
-        self.changes = self.changes or other.changes
+        self.work.update(other.work)
 
     @property
     def success(self) -> str:
-        """The text of what it returns on success, OBJECT if that is no plain data; ties go to the first by name."""
+        """The text of what it returns on success, OBJECT if that is no plain data; ties go to the first by name.
+
+        Of yes and no that is the one with which it changed more.
+        """
+        if {type(value) for value in self.values.values()} == {bool} and OBJECT not in self.counts:
+            return min(self.counts, key=lambda text: (-self.work[text] / self.counts[text], -self.counts[text], text))
         good = {text: count for text, count in self.counts.items() if not _is_error(self.values.get(text))}
         return min(good or self.counts, key=lambda text: (-self.counts[text], text))
 
     @property
     def same(self) -> bool:
         """Whether it does nothing but return one value, as far as was seen: its replacement is itself."""
-        return not self.changes and len(self.counts) == 1 and OBJECT not in self.counts
+        return not self.work.total() and len(self.counts) == 1 and OBJECT not in self.counts
 
 
 def _is_plain(value: object) -> bool:
@@ -195,11 +202,8 @@ def tracing(name: str, seen: dict[str, Returns]) -> Variant:
                 return function(*args, **kwargs)
             me, begin = engine.running.id, len(engine.events)
             value = function(*args, **kwargs)
-            returns = seen.setdefault(place, Returns())
-            returns.add(value)
-            if not returns.changes:
-                ops = (op for task, op, *_ in engine.events[begin:] if task == me)
-                returns.changes = any(op != NOTE and op & 1 for op in ops)
+            mine = (op for task, op, *_ in engine.events[begin:] if task == me)
+            seen.setdefault(place, Returns()).add(value, sum(op != NOTE and op & 1 for op in mine))
             return value
 
         return call
