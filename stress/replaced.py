@@ -37,11 +37,11 @@ from mmrace.runtime.kinds import NOTE
 PRIMITIVES = frozenset({"wait_on_bit", "wait_event", "join"})
 """Primitives of the runtime that wait for something to come true, and take nothing."""
 WAIT = "wait"
+_INSTEAD = "_instead_of_the_wait"
 OBJECT = "an object"
 """Stands for every value that is no plain data."""
 
 Function = Callable[..., Any]
-Plain = bool | int | str | None
 Reached = list[int]
 """How often a replacement was called, as its only item."""
 
@@ -224,31 +224,38 @@ def nothing(place: str, value: object, name: str) -> tuple[Variant, Reached]:
     return _variant(name, f"{place} returns {value!r} at once", place, instead)
 
 
-def without(wait: Wait, value: Plain, name: str) -> tuple[Variant, Reached]:
-    """Return the variant in which one wait is left out and `value` stands for what it returns, and the count of calls.
+def without(wait: Wait, value: object, name: str) -> tuple[Variant, Reached]:
+    """Return the variant in which one wait is left out and `value` stands for what it returns, and how often it was."""
+    left_out = [0]
 
-    What is counted is calls of the function around the wait.
-    """
+    def instead() -> object:
+        left_out[0] += 1
+        return copy.deepcopy(value)
+
+    made = _rewritten(wait)(instead)
+    variant, _ = _variant(name, f"{wait.place} does not do its {wait.callee}", wait.place, made)
+    return variant, left_out
+
+
+def _rewritten(wait: Wait) -> Callable[[Function], Function]:
+    """Return what makes the function around a wait anew, with a call of its argument for the wait."""
     definition = copy.deepcopy(_definition(wait.place))
     assert definition is not None
-    seen: Counter[str] = Counter()
-    for node in ast.walk(definition):
-        if isinstance(node, ast.Call) and _callee(node) == wait.callee:
-            seen[wait.callee] += 1
-            if seen[wait.callee] == wait.number:
-                node.func = ast.Lambda(_no_arguments(), ast.Constant(value))
-                node.args, node.keywords = [], []
+    calls = [node for node in ast.walk(definition) if isinstance(node, ast.Call) and _callee(node) == wait.callee]
+    call = calls[wait.number - 1]
+    call.func, call.args, call.keywords = ast.Name(_INSTEAD, ast.Load()), [], []
     path, _, function = wait.place.partition(":")
     module = importlib.import_module(f"{kernel.__name__}.{path}")
-    tree = ast.fix_missing_locations(ast.Module([definition], []))
+    around = ast.parse(f"def make({_INSTEAD}):\n    return {function}")
+    maker = around.body[0]
+    assert isinstance(maker, ast.FunctionDef)
+    maker.body.insert(0, definition)
     made: dict[str, Any] = {}
     flags = __future__.annotations.compiler_flag
-    exec(compile(tree, str(module.__file__), "exec", flags, dont_inherit=True), vars(module), made)
-    return _variant(name, f"{wait.place} does not do its {wait.callee}", wait.place, made[function])
-
-
-def _no_arguments() -> ast.arguments:
-    return ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    code = compile(ast.fix_missing_locations(around), str(module.__file__), "exec", flags, dont_inherit=True)
+    exec(code, vars(module), made)
+    make: Callable[[Function], Function] = made["make"]
+    return make
 
 
 def _variant(name: str, title: str, place: str, instead: Function) -> tuple[Variant, Reached]:
