@@ -29,7 +29,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -46,6 +46,7 @@ from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime import files
 from mmrace.runtime.errors import InternalError
 from mmrace.scenarios import casts
+from mmrace.strategies import portfolio
 from stress import replaced
 from stress.replaced import OBJECT, Returns, Wait
 
@@ -54,8 +55,6 @@ LISTED_MAX = 0.10
 SEEDS = 5
 SCHEDULES = 40
 TRACED_RUNS = 4  # of each variation, from fixed seeds: by then hardly a function is new
-TURNS = ("pos", "random")
-"""Strategies by turn: those that need no profile of the program, which would cost more than the hunt."""
 MEMORY_BYTES = 4 << 30  # of a process: a loop that lost its end may build lists without one
 WHERE = "stress/blindness.py"
 TRACED = "traced"
@@ -78,14 +77,18 @@ def places() -> tuple[Place, ...]:
 
 def spec(place: Place, variant: str, seed: int, turn: int) -> RunSpec:
     """Return one run."""
-    strategy = TURNS[turn % len(TURNS)]
+    strategy = portfolio.member(turn)
     return RunSpec(place.scenario, place.params, variant, engine="fiber", strategy=strategy, seed=seed)
 
 
 def _run(run: RunSpec) -> RunResult:
-    """Play and judge; what failed is not made again, since nobody reads its report."""
-    program = MAKERS.program(run)
-    with play(program, run, strategy_for(program, run)) as played:
+    """Play and judge; what failed is not made again, since nobody reads its report.
+
+    What its strategy knows of the program is of the model as it stands: a profile of each variant would cost more than
+    the hunt.
+    """
+    program, stands = MAKERS.program(run), MAKERS.program(replace(run, variant=""))
+    with play(program, run, strategy_for(stands, run)) as played:
         return judge(program, run, played.record, played.seconds)
 
 
