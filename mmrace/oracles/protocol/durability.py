@@ -70,6 +70,7 @@ class _Audit:
         self.log = _Log()
         self.blocks: dict[Home, Block] = {}
         self.logged: dict[int, int] = {}  # home block -> log block with its newest committed copy
+        self.sealing: dict[int, dict[int, int]] = {}  # commit block that is on its way -> what it will make `logged`
         self.syncs: dict[int, tuple[int, str, dict[Home, int]]] = {}  # task -> begin, inode, floors
         self.checked = 0
 
@@ -132,8 +133,11 @@ class _Audit:
             if facts[0] == "write":
                 blocknr = facts[1]
                 self.medium.in_flight[blocknr] = self.medium.in_flight.get(blocknr, 1) - 1
+                sealed = self.sealing.pop(blocknr, {})
                 if facts[2]:
                     self.medium.failed[blocknr] = step
+                else:
+                    self.logged.update(sealed)
         elif kind == "log-block":
             blocknr, what, tid, tags = facts
             self.log.kinds[blocknr] = what, tid
@@ -160,7 +164,7 @@ class _Audit:
             self.logged = {home: place for home, place in self.logged.items() if place != blocknr}
         what, tid = log.kinds.get(blocknr, ("", 0))
         if what == COMMIT:
-            self.committed(step, task, tid)
+            self.committed(step, task, tid, blocknr)
             log.written, log.copies = [], []
             log.kinds.pop(blocknr)
         else:
@@ -169,12 +173,12 @@ class _Audit:
                 log.copies.append(blocknr)
             log.kinds.pop(blocknr, None)
 
-    def committed(self, step: int, task: int, tid: int) -> None:
-        """The commit block of a transaction was submitted."""
+    def committed(self, step: int, task: int, tid: int, blocknr: int) -> None:
+        """The commit block of a transaction was submitted: only once it is on the medium do the copies count."""
         log, medium = self.log, self.medium
         transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction()
         what = f"the commit block of transaction {tid} was submitted"
-        on_the_way = [blocknr for blocknr in log.written if medium.in_flight.get(blocknr, 0) > 0]
+        on_the_way = [other for other in log.written if medium.in_flight.get(other, 0) > 0]
         self.checked += 1 + len(log.written)
         if on_the_way:
             text = f"{what} while block {on_the_way[0]}, of its log, was on its way"
@@ -185,10 +189,10 @@ class _Audit:
         if absent or len(tags) > len(log.copies):
             which = f"block {absent[0]}" if absent else f"{len(tags) - len(log.copies)} copies"
             self.caught("transaction not in the log", f"{what} without {which}", step, task, blocks=list(absent))
-        if not any(medium.failed.get(blocknr, -1) >= transaction.closed for blocknr in log.written):
-            self.logged.update(zip(tags, log.copies, strict=False))
-        for blocknr in sorted(transaction.data):
-            home = medium.where(blocknr)
+        if not any(medium.failed.get(other, -1) >= transaction.closed for other in log.written):
+            self.sealing[blocknr] = dict(zip(tags, log.copies, strict=False))
+        for home_block in sorted(transaction.data):
+            home = medium.where(home_block)
             floor = transaction.floors.get(home, -1)
             old = self.older(home, floor) if floor >= 0 else []
             if old:
