@@ -32,15 +32,16 @@ from mmrace import kernel
 from mmrace.history.variant import Variant
 from mmrace.runtime import live
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.kinds import NOTE
+from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SET, TEST_AND_CLEAR, TEST_AND_SET, WRITE
 
 PRIMITIVES = frozenset({"wait_on_bit", "wait_event", "join"})
 """Primitives of the runtime that wait for something to come true, and take nothing."""
 WAIT = "wait"
 _INSTEAD = "_instead_of_the_wait"
-OBJECT = "an object"
-"""Stands for every value that is no plain data."""
+OBJECT, NOTHING = "an object", "NoneType None"
+"""Texts: of every value that is no plain data, and of None."""
 
+SETS, CLEARS = frozenset({SET, TEST_AND_SET}), frozenset({CLEAR, TEST_AND_CLEAR})
 Function = Callable[..., Any]
 Reached = list[int]
 """How often a replacement was called, as its only item."""
@@ -169,8 +170,11 @@ class Returns:
 
     @property
     def same(self) -> bool:
-        """Whether it does nothing but return one value, as far as was seen: its replacement is itself."""
-        return not self.work.total() and len(self.counts) == 1 and OBJECT not in self.counts
+        """Whether it does nothing but return one value, as far as was seen: its replacement is itself.
+
+        What returns None is there for something that is no op, such as freeing.
+        """
+        return not self.work.total() and len(self.counts) == 1 and self.success not in (OBJECT, NOTHING)
 
 
 def _is_plain(value: object) -> bool:
@@ -191,6 +195,14 @@ def _playing() -> bool:
     return isinstance(engine, Controlled) and not engine.order_fixed
 
 
+def _changes(op: int, old: object, new: object) -> bool:
+    """Say whether an op left another state than it found."""
+    if op == NOTE or not op & 1:
+        return False
+    kind = op & KIND_MASK
+    return not old if kind in SETS else bool(old) if kind in CLEARS else kind != WRITE or old != new
+
+
 def tracing(name: str, seen: dict[str, Returns]) -> Variant:
     """Return the variant that is the model as it stands, and notes in `seen` what each function returned."""
 
@@ -202,8 +214,8 @@ def tracing(name: str, seen: dict[str, Returns]) -> Variant:
                 return function(*args, **kwargs)
             me, begin = engine.running.id, len(engine.events)
             value = function(*args, **kwargs)
-            mine = (op for task, op, *_ in engine.events[begin:] if task == me)
-            seen.setdefault(place, Returns()).add(value, sum(op != NOTE and op & 1 for op in mine))
+            changes = sum(task == me and _changes(op, old, new) for task, op, old, new in engine.events[begin:])
+            seen.setdefault(place, Returns()).add(value, changes)
             return value
 
         return call

@@ -76,6 +76,15 @@ def test_the_success_value_is_what_was_returned_most_and_of_yes_and_no_what_did_
     assert returns.values[returns.success] == success
 
 
+def test_what_changes_nothing_and_says_one_thing_is_its_own_replacement_but_not_what_says_nothing() -> None:
+    cases = ([(False, 0)], True), ([(False, 1)], False), ([(False, 0), (True, 0)], False), ([(None, 0)], False)
+    for values, same in cases:
+        returns = Returns()
+        for value, changes in values:
+            returns.add(value, changes)
+        assert returns.same is same
+
+
 def test_what_mostly_returns_an_object_is_not_replaced() -> None:
     traced, returns = Traced(), Returns()
     for value in (object(), object(), None):

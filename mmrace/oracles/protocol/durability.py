@@ -2,9 +2,10 @@
 
 The medium is what the disk's words were written to so far; a block in flight is one whose write began and did not end.
 Rules: when an fsync that began after a write(2) was acknowledged returns 0, no word of its blocks is older than that
-write, at home or in the log.  When the commit block of a transaction is submitted, every data block that was filed on
-it shows what was written before the transaction closed; every other block that the commit wrote to the log has ended;
-its descriptors name every metadata block of the transaction, and there is a copy for each.
+write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on.  When
+the commit block of a transaction is submitted, every data block that was filed on it shows what was written before the
+transaction closed; every other block that the commit wrote to the log has ended; its descriptors name every metadata
+block of the transaction, and there is a copy for each.
 Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
 whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
 written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half way, what the copies in
@@ -23,6 +24,7 @@ from mmrace.runtime.record import Record
 
 NAME = "durability"
 LOG = "log"
+ORDERED = "ordered"  # the mode of data, a parameter of the run
 DESCRIPTOR, COMMIT = "descriptor", "commit"
 Home = tuple[str, int]  # inode or name of a region, block within it
 
@@ -72,6 +74,8 @@ class _Audit:
         self.logged: dict[int, int] = {}  # home block -> log block with its newest committed copy
         self.sealing: dict[int, dict[int, int]] = {}  # commit block that is on its way -> what it will make `logged`
         self.syncs: dict[int, tuple[int, str, dict[Home, int]]] = {}  # task -> begin, inode, floors
+        self.ordered = record.header.get("params", {}).get("data") == ORDERED
+        self.writes: dict[int, int] = {}  # task -> step at which its write began
         self.checked = 0
 
     def caught(self, rule: str, text: str, step: int, task: int, *points: str, **facts: Fact) -> None:
@@ -119,9 +123,12 @@ class _Audit:
 
     def note(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
         if kind == "write-begin":
+            self.writes[task] = step
             self.block(facts[0], facts[1]).write_began(facts[2], step, self.record.task_name(task))
         elif kind == "write-end":
             self.block(facts[0], facts[1]).write_ended(facts[2], step)
+            if self.ordered:
+                self.was_filed(step, task, (str(facts[0]), facts[1]))
         elif kind == "fsync-begin":
             self.syncs[task] = step, str(facts[0]), self.floors(str(facts[0]))
         elif kind == "fsync-end":
@@ -144,6 +151,14 @@ class _Audit:
             self.log.tags.setdefault(tid, []).extend(tags)
         elif kind == "layout":
             self.medium.regions = [(str(key), first, blocks) for key, first, blocks in facts]
+
+    def was_filed(self, step: int, task: int, home: Home) -> None:
+        """A write(2) of ordered data was acknowledged."""
+        blocknr, begin = self.medium.blocknr(home), self.writes.pop(task, step)
+        self.checked += 1
+        if not self.filed.was_filed(blocknr, begin):
+            text = f"block {home[1]} of inode {home[0]} was written, and was filed on no transaction meanwhile"
+            self.caught("ordered data not filed", text, step, task, block=home[1], inode=home[0], since=begin)
 
     def synced(self, step: int, task: int, rc: object) -> None:
         """An fsync ended."""

@@ -220,9 +220,16 @@ class _ForgetsATag(commit._Tags):
             METADATA,
             "commit block before its log",
         ),
+        ("async-vs-commit", {"fs.ext3:journal_dirty_data_fn": lambda handle, bh: 0}, BUSY, "ordered data not filed"),
         ("async-vs-commit", {"jbd.commit:_Tags": _ForgetsATag}, METADATA, "transaction not in the log"),
     ],
-    ids=["fsync does not wait", "commit does not wait for data", "commit block too early", "a tag is forgotten"],
+    ids=[
+        "fsync does not wait",
+        "commit does not wait for data",
+        "commit block too early",
+        "data not filed",
+        "a tag is forgotten",
+    ],
 )
 def test_durability_oracle_alone_catches_what_is_planted(
     scenario: str, bind: dict[str, object], params: dict[str, int], rule: str
