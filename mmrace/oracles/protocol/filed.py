@@ -45,7 +45,7 @@ class Filed:
     def write(self, key: str, owner: str, value: object, step: int) -> Transaction | None:
         """Take a write; return the transaction that it closed, if one."""
         if key == "t_state":
-            if _member(value) != CLOSED:
+            if member(value) != CLOSED:
                 return None
             transaction = self.transaction(owner)
             transaction.closed = step
@@ -67,7 +67,7 @@ class Filed:
     def filed(self, jh: str) -> None:
         """A journal head has another list or another transaction."""
         values = self.values
-        owner, jlist = values.get(("b_transaction", jh)), _member(values.get(("b_jlist", jh)))
+        owner, jlist = values.get(("b_transaction", jh)), member(values.get(("b_jlist", jh)))
         bh = values.get(("b_bh", jh))
         blocknr = values.get(("b_blocknr", str(bh)))
         if not isinstance(owner, str) or not isinstance(blocknr, int):
@@ -93,6 +93,6 @@ class Filed:
             transaction.data.discard(blocknr)
 
 
-def _member(value: object) -> str:
+def member(value: object) -> str:
     """Return an enumeration's member by its name, as a record writes it."""
     return str(getattr(value, "name", value)).rpartition(".")[2]
