@@ -61,6 +61,8 @@ def profile(frame, event, argument):
             sys.setprofile(None)
             open("sent", "w").write(str(time.monotonic()))
             (os.killpg if group else os.kill)(os.getpid(), number)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever this script was started under, such as nohup
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv[:5] = ["mmrace"]
 sys.setprofile(profile)
 runpy.run_module("mmrace", run_name="__main__")
