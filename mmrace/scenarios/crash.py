@@ -21,6 +21,8 @@ def judge(record: Record) -> Judgement:
     return crash.judge_with(record, recover)
 
 
-def recover(image: Mapping[int, Sequence[Any]], first: int, last: int) -> Mapping[int, Sequence[Any]]:
+def recover(
+    image: Mapping[int, Sequence[Any]], first: int, last: int, superblock: int | None
+) -> Mapping[int, Sequence[Any]]:
     """Return what the blocks are after recovery of the log [first, last)."""
-    return recovery.journal_recover(image, recovery.LogArea(first, last))[0]
+    return recovery.journal_recover(image, recovery.LogArea(first, last, superblock))[0]

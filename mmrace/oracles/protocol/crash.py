@@ -25,16 +25,16 @@ from mmrace.oracles.protocol.writes import Home, Moment, Story, Write
 from mmrace.runtime.record import Record
 
 NAME = "crash"
-LOG = "log"
+LOG, SUPERBLOCK = "log", "superblock"
 EXHAUSTIVE_MAX = 6
 """Writes in flight of which every subset is looked at: 64 images for one moment, at most."""
 SAMPLES = 64
 """Subsets drawn where more are in flight, beside none, all, each alone, and all but one."""
 Image: TypeAlias = dict[int, Words]
-Recover: TypeAlias = Callable[[Mapping[int, Sequence[Any]], int, int], Mapping[int, Sequence[Any]]]
-"""Recovery: (what the device holds, the log's first block, the one after its last) -> what it then shows.
+Recover: TypeAlias = Callable[[Mapping[int, Sequence[Any]], int, int, int | None], Mapping[int, Sequence[Any]]]
+"""Recovery: (what the device holds, the log's first block, the one after its last, its superblock) -> what it shows.
 
-Raises ValueError for a log that contradicts itself."""
+A block that was never written is not among them.  Raises ValueError for a log that contradicts itself."""
 
 
 class _Crashes:
@@ -48,7 +48,10 @@ class _Crashes:
         self.log = story.region(LOG) if story.size > 1 else (0, 0)
         self.homes = sorted({home for blocks in story.closed.contents.values() for home in blocks} - story.void)
         self.promised = {home: story.region(home[0])[0] + home[1] for home in story.blocks}
-        self.matters = {*self.homes, *self.promised.values(), *range(*self.log)}
+        superblock = range(*story.region(SUPERBLOCK))
+        self.superblock = superblock[0] if superblock else None
+        self.of_log = {*range(*self.log), *superblock}
+        self.matters = {*self.homes, *self.promised.values(), *self.of_log}
         self.medium: Image = {}
         self.failed: dict[int, int] = {}  # block -> step at which a write of it failed
         self.committed = 0  # the newest transaction whose commit block is on the medium
@@ -71,7 +74,7 @@ class _Crashes:
                 self.medium[ended.blocknr] = self.content(self.medium, ended)
                 self.committed = max(self.committed, ended.tid)
             elif ended is not None and ended.failed:
-                if ended.blocknr in range(*self.log):
+                if ended.blocknr in self.of_log:
                     return
                 self.failed[ended.blocknr] = moment.step  # the kernel lost it, and says so
 
@@ -93,7 +96,7 @@ class _Crashes:
         lost = [write.blocknr for write in in_flight if write not in landed]
         at = _Image(moment, [write.blocknr for write in landed], lost)
         try:
-            shown = self.recover(image, *self.log)
+            shown = self.recover(image, *self.log, self.superblock)
         except ValueError as error:
             self.caught("log contradicts itself", str(error), at)
             return

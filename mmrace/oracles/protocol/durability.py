@@ -137,7 +137,8 @@ class _Audit:
         elif kind == "log-block":
             blocknr, what, tid, tags = facts
             self.log.kinds[blocknr] = what, tid
-            self.log.tags.setdefault(tid, []).extend(tags)
+            if what == DESCRIPTOR:
+                self.log.tags.setdefault(tid, []).extend(tags)
         elif kind == "layout":
             self.medium.regions = [(str(key), first, blocks) for key, first, blocks in facts]
 

@@ -26,16 +26,16 @@ from tests.oracles.protocol.planted import STRATEGIES, findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
 
 LAYOUT = (("inodes", 0, 4), ("log", 4, 40), (1, 44, 2))
-HOME, DATA = 1, 44
+HOME, DATA, SUPERBLOCK = 1, 44, 46
 PAGE = "page:3"
 
 
 class Disk(Hand):
     """A record of one inode block, words 0 and 1 of its page, and of a journal whose log begins at block 4."""
 
-    def __init__(self) -> None:
+    def __init__(self, *regions: tuple[str, int, int]) -> None:
         super().__init__("writer", "fsync", "committer", *(f"io-{n}" for n in range(9)))
-        self.note("main", "layout", *LAYOUT)
+        self.note("main", "layout", *LAYOUT, *regions)
         self.write("main", "bh:1.b_blocknr", HOME, -1).write("main", "bh:1.b_page", PAGE).write(
             "main", "jh:1.b_bh", "bh:1"
         )
@@ -147,6 +147,32 @@ def test_crash_oracle_asks_nothing_once_the_log_could_not_be_written() -> None:
     disk = Disk().change(1, 7).logs(4, 1, 7)
     disk.own(6, jbd.JFS_COMMIT_BLOCK, 1)
     passed(disk.io(6, error=-5).judged())
+
+
+def _tail(disk: Disk, at: int, tid: int) -> Disk:
+    """Write that the log begins at a block, with a transaction."""
+    return disk.io(SUPERBLOCK, jbd.JFS_MAGIC_NUMBER, jbd.log_header(jbd.JFS_SUPERBLOCK_V2, tid, ((at, 0),)))
+
+
+def _two_transactions() -> Disk:
+    """The block is in both, and the log's superblock says that it begins with the first."""
+    disk = _tail(Disk(("superblock", SUPERBLOCK, 1)), 4, 1)
+    disk.change(1, 7).logs(4, 1, 7).commits(6, 1)
+    return disk.change(2, 8).logs(7, 2, 8).commits(9, 2)
+
+
+def test_crash_oracle_passes_on_a_tail_that_moves_after_the_home_write() -> None:
+    disk = _tail(_two_transactions().io(HOME, 8, 8), 10, 3)
+    passed(disk.change(3, 9).logs(4, 3, 9).judged())
+
+
+def test_crash_oracle_catches_a_tail_that_moves_before_the_home_write() -> None:
+    caught(_tail(_two_transactions(), 10, 3).io(HOME, 8, 8).judged(), "committed, and lost")
+
+
+def test_crash_oracle_catches_a_log_block_that_is_used_again_before_the_tail_moves() -> None:
+    disk = _two_transactions()
+    caught(disk.io(HOME, 7, 7).change(3, 9).logs(4, 3, 9).judged(), "committed, and lost")
 
 
 def _synced(disk: Disk, version: int, *words: int) -> Disk:
