@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from mmrace.installed import MAKERS
 from mmrace.kernel.block import device
-from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
@@ -281,6 +283,21 @@ def test_crash_oracle_alone_catches_what_is_planted(bind: dict[str, object], rul
     found = rules(findings("async-vs-commit", bind, METADATA | {"rounds": 6}))  # type: ignore[arg-type]
     assert {oracle for oracle, _ in found} == {crash.NAME}
     assert found[crash.NAME, rule] >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "bind",
+    [
+        {"jbd.journal:journal_update_superblock": lambda journal: None},
+        {"fs.buffer:write_dirty_buffer": lambda bh, rw=0: buffer_head.clear_buffer_dirty(bh)},
+    ],
+    ids=["the tail moves in memory only", "a checkpoint writes nothing"],
+)
+def test_crash_oracle_alone_catches_a_log_that_is_used_again_too_early(bind: dict[str, Callable[..., object]]) -> None:
+    found = rules(findings("log-fills", bind, {"rounds": 8}, seeds=8))
+    assert set(found) == {(crash.NAME, "committed, and lost")}
+    assert found.total() == 8
 
 
 @pytest.mark.slow
