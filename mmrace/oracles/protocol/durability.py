@@ -143,7 +143,8 @@ class _Audit:
         elif kind == "log-block":
             blocknr, what, tid, tags = facts
             self.log.kinds[blocknr] = what, tid
-            self.log.tags.setdefault(tid, []).extend(tags)
+            if what == DESCRIPTOR:
+                self.log.tags.setdefault(tid, []).extend(tags)
         elif kind in ("layout", "formatted"):
             self.medium.formatted.note(kind, facts)
 
