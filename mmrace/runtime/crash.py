@@ -10,16 +10,14 @@ catches it.
 
 from __future__ import annotations
 
-import dis
 import os
 import re
-import signal
-import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType, TracebackType
 from typing import Any
 
 from mmrace.runtime.errors import MmraceError
+from mmrace.runtime.said import is_interrupt, named, said
 from mmrace.runtime.sites import RUNTIME_FILES, qualified_name
 from mmrace.runtime.statement import source_at
 from mmrace.runtime.task import Task
@@ -28,8 +26,6 @@ CRASH, ABORT = "crash", "abort"
 ASKED = "mmrace.strategies."  # modules whose code runs inside a point, on behalf of a task
 TEXT_MAX = 300  # characters of an exception's text that are kept: a title, not a dump
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # whose handlers raise KeyboardInterrupt, if any does
-_RAISE = dis.opmap["RAISE_VARARGS"]
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 
 Place = tuple[FrameType, int, int]  # a frame, the line in it, and the offset in its code
@@ -42,8 +38,8 @@ def end_of(task: Task, error: BaseException, strategy: object = None) -> tuple[s
     """
     places = list(_places(error.__traceback__))
     if _is_harness(error, places, type(strategy).__module__):
-        return ABORT, {"task": task.name, "error": repr(error)}
-    kind, text = type(error).__name__, _ADDRESS.sub("0x...", str(error))[:TEXT_MAX]
+        return ABORT, {"task": task.name, "error": named(error)}
+    kind, text = type(error).__name__, _ADDRESS.sub("0x...", said(error))[:TEXT_MAX]
     told = {"task": task.name, "error": f"{kind}: {text}", "type": kind, "text": text}
     return CRASH, {**told, **_where(places)}
 
@@ -51,19 +47,6 @@ def end_of(task: Task, error: BaseException, strategy: object = None) -> tuple[s
 def repeats(end: Mapping[str, Any]) -> bool:
     """Say whether the same schedule ends in the same way: not where the stack was full, which others fill too."""
     return end.get("how") != CRASH or end.get("detail", {}).get("type") != RecursionError.__name__
-
-
-def is_interrupt(error: BaseException | None) -> bool:
-    """Say whether an exception is Ctrl-C or the like: it came from outside, and not by a `raise` of the program."""
-    if not isinstance(error, KeyboardInterrupt) or error.__traceback__ is None:
-        return isinstance(error, KeyboardInterrupt)
-    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in SIGNALS}
-    if any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__)):
-        return True
-    origin = error.__traceback__
-    while origin.tb_next is not None:
-        origin = origin.tb_next
-    return origin.tb_frame.f_code.co_code[origin.tb_lasti] != _RAISE
 
 
 def _places(trace: TracebackType | None) -> Iterator[Place]:

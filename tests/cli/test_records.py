@@ -82,4 +82,4 @@ def test_what_never_was_a_record_is_not_to_be_copied_again(folder: Path) -> None
     code, text = done(folder, "show", "racy.py")
     assert code == 2 and "this looks like no record at all" in text and "again" not in text, text
     code, text = done(folder, "run", "racy.py:main", "--record", "")
-    assert code == 2 and "No such file or directory: ''" in text and "ops" not in text, text
+    assert code == 2 and "--record '': expected a record file" in text and "ops" not in text, text

@@ -35,7 +35,15 @@ def test_a_controlled_finding_is_replayed_and_a_free_one_is_run_again(tmp_path: 
 def test_a_free_finding_whose_folder_has_a_controlled_record_can_be_replayed(tmp_path: Path) -> None:
     kept(tmp_path, GATE)
     replay = f"mmrace replay {tmp_path / 's1' / 'record.jsonl'}"
-    assert commands_of(FREE, kept(tmp_path, FREE)) == [replay, FREE.command()]
+    assert commands_of(FREE, kept(tmp_path, FREE)) == [replay, GATE.command()]
+
+
+def test_what_is_printed_is_what_the_folder_has_in_the_end(tmp_path: Path) -> None:
+    saved = kept(tmp_path, FREE)
+    assert commands_of(FREE, saved) == [FREE.command()]
+    kept(tmp_path, GATE)  # another worker's, which takes its place
+    commands = commands_of(FREE, saved)
+    assert commands == (tmp_path / "s1" / "command.txt").read_text().splitlines() and len(commands) == 2
 
 
 def test_what_was_not_saved_or_is_damaged_is_run_again(tmp_path: Path) -> None:
