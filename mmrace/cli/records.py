@@ -16,6 +16,7 @@ import click
 from mmrace import installed
 from mmrace.cli import terminal
 from mmrace.report import events, single
+from mmrace.runs import kept
 from mmrace.runs.kept import RECORD
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.runtime.record import Record
@@ -67,7 +68,9 @@ def show(record: str, **selection: Any) -> None:
     file = _file(record)
     with _told_if_it_waits(file):
         recorded = Record.read(file, stream=True)
-    events.show_record(recorded, Selection(**selection), terminal.console())
+    found = kept.read(Path(file).parent)  # of several findings, the one whose folder it is
+    signature = found.signature if found is not None else ""
+    events.show_record(recorded, Selection(**selection), terminal.console(), signature)
 
 
 @contextmanager

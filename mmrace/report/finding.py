@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.oracles.general.liveness import sentence
 from mmrace.runs import kept
 from mmrace.runs.kept import Kept
 from mmrace.runs.spec import RunSpec
@@ -64,6 +66,22 @@ def known_text(saved: Saved) -> str:
     return f"known since {saved.since}" if saved.since else "new"
 
 
+def waits_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Say who waits for what, a line a task, where it stands and what it holds; empty for a finding of another kind."""
+    rows = facts.get("tasks")
+    rows = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
+    return [_waits(row) for row in rows if "waits_for" in row]
+
+
+def _waits(row: Mapping[str, Any]) -> str:
+    text = sentence(row)
+    if row.get("at"):
+        text += f"; it is at {row['at']}"
+    if row.get("holds"):
+        text += f"; it holds {', '.join(map(str, row['holds']))}"
+    return text
+
+
 def summary_text(
     spec: RunSpec, verdict: str, findings: Sequence[Finding], commands: Sequence[str], again: str = ""
 ) -> str:
@@ -80,6 +98,13 @@ def summary_text(
     for finding in findings:
         lines += ["", f"{finding.title} [{finding.signature}]"]
         lines += [f"  oracle: {finding.oracle}", f"  rule: {finding.rule}"]
-        lines += [f"  {key}: {json.dumps(value, default=str)}" for key, value in finding.facts.items()]
+        waits = waits_lines(finding.facts)
+        for key, value in finding.facts.items():
+            if key == "tasks" and waits:
+                lines += [f"  {text}" for text in waits]
+            elif key == "step" and waits:
+                lines.append("  step: the end of the run")
+            else:
+                lines.append(f"  {key}: {json.dumps(value, default=str)}")
     lines += ["", *(f"repeat: {command}" for command in commands), *filter(None, [again or again_text(spec)])]
     return "\n".join(lines) + "\n"

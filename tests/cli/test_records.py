@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -36,6 +37,18 @@ def test_the_folder_of_a_finding_stands_for_its_record(folder: Path) -> None:
     assert code == 0 and text.startswith("function racy.py:main") and f"FINDING {place.name}" in text
     code, text = done(folder, "replay", str(place))
     assert code == 1 and "the same findings as recorded" in text
+
+
+@pytest.mark.slow
+def test_of_a_record_with_several_findings_the_one_whose_folder_it_is_comes_first(folder: Path) -> None:
+    """BUG once: each folder showed and starred the events of the same one."""
+    places = [place for place in (folder / ".mmrace" / "findings").iterdir() if place.is_dir()]
+    assert len(places) > 1
+    for place in places:
+        text = done(folder, "show", str(place))[1]
+        assert re.findall(r"^FINDING (\w+)", text, re.M)[0] == place.name
+        step = re.search(r"at event (\d+)", text)
+        assert step is None or re.search(rf"^ *\* {step[1]} ", text, re.M), text
 
 
 @pytest.mark.slow

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mmrace import installed
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report import explore
 from mmrace.report.terminal import Lines
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore, Saved
 from mmrace.runtime.errors import EXIT_INTERNAL
+from mmrace.search.catalogue import CanaryLike
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit, Trouble
@@ -35,10 +37,10 @@ def made(runs: int = 100, ask: Ask = ASK) -> Exploration:
     return result
 
 
-def shown(result: Exploration, *, quiet: bool = False) -> str:
+def shown(result: Exploration, *, quiet: bool = False, canary: CanaryLike | None = None) -> str:
     """Return the report."""
     out = StringIO()
-    explore.show(result, Console(file=out, width=200), quiet=quiet)
+    explore.show(result, Console(file=out, width=1000), canary, quiet=quiet)
     return out.getvalue()
 
 
@@ -155,6 +157,25 @@ def test_a_finding_that_was_waited_for_in_vain_is_named() -> None:
     assert last(result) == "FAIL 1 distinct finding; not found: def456"
     result = found(made(ask=replace(ASK, until="abc123")))
     assert last(result) == "FAIL 1 distinct finding"
+
+
+def test_a_planted_bug_that_was_not_found_is_named_with_what_to_give() -> None:
+    """BUG once: it ended in the PASS of a program that is correct."""
+    canary = installed.catalogue().canaries["lost-put"]
+    result = made(ask=replace(ASK, variant="lost-put"))
+    assert last(result) == "PASS over 100 schedules, 55 classes; not exhaustive; planted and not found: lost-put"
+    assert "lost-put was planted and not found in 100 schedules" in shown(result)
+    assert "--schedules 1000" in shown(result)
+    told = shown(result, canary=canary)
+    words = f"mmrace explore {canary.scenario} --variant lost-put --until-found --param"
+    assert words in told and f"--schedules {canary.cap_under('fiber')}" in told
+    assert "planted" not in shown(found(result)) and "planted" not in shown(made())
+
+
+def test_one_of_something_is_one_and_a_beginning_says_what_is_done() -> None:
+    assert last(made(1)) == "PASS over 1 schedule, 1 class; not exhaustive"
+    assert "1.0/s; 1 class; " in explore.line(replace(made(1), seconds=1.0))
+    assert explore.line(Exploration(ASK, seconds=3.0)).startswith("3.0 s: 2 processes at work: the program is made")
 
 
 def test_a_record_that_an_earlier_session_kept_and_that_does_not_replay_is_named(tmp_path: Path) -> None:
