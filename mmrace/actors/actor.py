@@ -11,8 +11,14 @@ from mmrace.runtime.param import AnyParam
 
 @dataclass(frozen=True)
 class Actor:
-    """One actor.  Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads."""
+    """One actor.
+
+    Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads.  commits,
+    migrates: it commits transactions, moves pages: what must not meet while transfers fail.
+    """
 
     name: str
     play: Callable[[Stage], object]
     params: tuple[AnyParam, ...] = ()
+    commits: bool = False
+    migrates: bool = False

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmrace.report.columns import print_table
-from mmrace.report.finding import again_text, commands_of, known_text, summary_text
+from mmrace.report.finding import again_text, commands_of, known_as, known_text, summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
@@ -17,6 +17,7 @@ from mmrace.report.terminal import (
     conclude,
     finding_line,
     interrupted,
+    known_lines,
     say,
     say_lost,
     style,
@@ -38,6 +39,7 @@ def show(result: CampaignResult, console: Console, *, quiet: bool = False) -> No
         _workloads(result, console)
         _marks(result, console)
         _workers(result, console)
+        _known(result, console)
     _findings(result, console)
     say_lost(console, result.losses, result.given_up)
     _troubles(result, console)
@@ -148,6 +150,11 @@ def _workers(result: CampaignResult, console: Console) -> None:
     print_table(console, shown)
 
 
+def _known(result: CampaignResult, console: Console) -> None:
+    for text in known_lines(result.known, result.total()):
+        say(console, text)
+
+
 def _findings(result: CampaignResult, console: Console) -> None:
     hits = list(result.hits.values())
     for hit in hits[:HITS_SHOWN_MAX]:
@@ -210,5 +217,6 @@ def _verdict(result: CampaignResult, console: Console) -> None:
         parts.append(f"canaries planted {planted} of {every}, found {found}")
     elif result.trials:
         parts.append(f"canaries found {found} of {len(result.trials)}")
+    parts += [known_as(row) for row in sorted(total.known)]
     parts.append(f"findings {len(result.hits) + result.hits.dropped}")
     conclude(console, result.verdict, f"  {', '.join(parts)}  (seed {result.request.seed})")

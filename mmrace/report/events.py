@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.report.columns import fit
-from mmrace.report.finding import program_text
+from mmrace.report.finding import known_as, program_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
 from mmrace.runtime.record import Record
@@ -80,7 +80,9 @@ def _verdict(record: Record, console: Console) -> None:
     for finding in record.verdict.get("findings", ()):
         step = finding.get("facts", {}).get("step")
         where = f", at event {step}" if isinstance(step, int) else ""
-        say(console, f"FINDING {finding['signature']}  {finding.get('title', '')}")
+        known = finding.get("known", "")
+        word = known_as(str(known)) if known else "FINDING"
+        say(console, f"{word} {finding['signature']}  {finding.get('title', '')}")
         say(console, f"  oracle {finding.get('oracle', 'unknown')}: {finding.get('rule', 'unknown')}{where}")
     console.print()
 

@@ -9,10 +9,20 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from mmrace.report.finding import SCENARIO, commands_of, known_text, program_text, summary_text
+from mmrace.report.finding import SCENARIO, commands_of, known_as, known_text, program_text, summary_text
 from mmrace.report.numbers import count, duration, runs
 from mmrace.report.single import followed_lines
-from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, Lines, conclude, interrupted, once, say, say_lost
+from mmrace.report.terminal import (
+    HITS_SHOWN_MAX,
+    TROUBLES_SHOWN_MAX,
+    Lines,
+    conclude,
+    interrupted,
+    known_lines,
+    once,
+    say,
+    say_lost,
+)
 from mmrace.search.explore.promotion import LOOK
 from mmrace.search.explore.result import SMALLER, Covered, Exploration
 from mmrace.search.totals import Hit
@@ -60,6 +70,8 @@ def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
     """Print the whole report; `quiet`: findings and the verdict only."""
     if not quiet:
         _coverage(result, console)
+        for text in known_lines(result.known, result.tally):
+            say(console, text)
     _findings(result, console)
     say_lost(console, result.losses, result.given_up)
     for text in once(trouble.text for trouble in result.troubles)[:TROUBLES_SHOWN_MAX]:
@@ -156,8 +168,9 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
 
 def _because(result: Exploration) -> str:
     without, until = result.ask.without, result.ask.until
-    missed = f"; not found: {until}" if until and until not in result.hits else ""
-    return _covers(result) + missed + (f"; judges switched off: {', '.join(without)}" if without else "")
+    missed = f"; not found: {until}" if until and until not in {*result.hits, *result.known} else ""
+    known = "".join(f"; {known_as(row)}" for row in sorted(result.tally.known))
+    return _covers(result) + known + missed + (f"; judges switched off: {', '.join(without)}" if without else "")
 
 
 def _covers(result: Exploration) -> str:

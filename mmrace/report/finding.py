@@ -54,6 +54,11 @@ def commands_of(hit: Hit) -> list[str]:
     return [*([shlex.join(["mmrace", "replay", str(record)])] if replays else []), hit.command]
 
 
+def known_as(row: str) -> str:
+    """Say that a finding is expected.  Args: row: where it is written down."""
+    return f"known in 3.3: {row}"
+
+
 def known_text(saved: Saved) -> str:
     """Say whether a finding is known or new."""
     return f"known since {saved.since}" if saved.since else "new"
@@ -74,6 +79,7 @@ def summary_text(
     lines += [f"engine: {spec.engine}, {how}", f"seed: {spec.seed}"]
     for finding in findings:
         lines += ["", f"{finding.title} [{finding.signature}]"]
+        lines += [f"  {known_as(finding.known)}"] if finding.known else []
         lines += [f"  oracle: {finding.oracle}", f"  rule: {finding.rule}"]
         lines += [f"  {key}: {json.dumps(value, default=str)}" for key, value in finding.facts.items()]
     lines += ["", *(f"repeat: {command}" for command in commands), *filter(None, [again or again_text(spec)])]

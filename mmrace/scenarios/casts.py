@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from mmrace.actors import committer, fsync, migrator, reader, reclaimer, writeback, writer
 from mmrace.runtime import given
-from mmrace.scenarios import checked, recorded
-from mmrace.scenarios.scenario import Scenario
+from mmrace.scenarios import checked, faults, recorded
+from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
@@ -40,6 +40,23 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "journal", "mode": "MIGRATE_SYNC", "direct": 0, "rounds": 4, "passes": 6},
             {"bare": 100, "rounds": 4},
         ),
+    ),
+    Scenario(
+        name=FAILING,
+        title="migration meets a commit whose data cannot be written: the error path of 3.3 may unlock another page",
+        cast=(writer.ACTOR, committer.ACTOR, migrator.ACTOR),
+        overrides={
+            "errors": 1,
+            "mode": "MIGRATE_SYNC",
+            "buffers": 1,
+            "words": 1,
+            "rounds": 12,
+            "migrations": 30,
+            "passes": 8,
+            "idle": 10,
+        },
+        variations=({}, {"mode": "MIGRATE_SYNC_LIGHT"}),
+        expects=(faults.R14,),
     ),
     Scenario(
         name="migrate-vs-writeback",

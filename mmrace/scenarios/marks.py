@@ -16,10 +16,7 @@ import mmrace.kernel
 TRUNCATION = "needs truncation, whose actor is not in these casts"
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
 MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
-COMMIT_ERROR = (
-    "needs a failed write of ordered data while a migration runs: the commit's error path is then broken in 3.3 itself "
-    "(it may unlock a page that it did not lock), so no campaign that must pass injects it"
-)
+READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
 KJOURNALD = "needs kjournald as a daemon and synchronous handles; here the committer commits by itself"
 METADATA = "needs more users of metadata than one writer's inode block"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
@@ -71,12 +68,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "writeback: waited for writeback",
         "writeback: writepage refused",
     ),
-    COMMIT_ERROR: (
-        "dirty_data: write failed",
+    READ_ERROR: (
         "ext3: inode block unreadable",
-        "locked-list: b_page changed after the page lock",
-        "locked-list: page lock busy",
-        "locked-list: write error",
         "write_begin: read error",
     ),
     KJOURNALD: (

@@ -41,6 +41,10 @@ class Tally:
     counters: Counter[str] = field(default_factory=Counter)
     marks: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    expected: Counter[str] = field(default_factory=Counter)
+    """Where a known fault is written down -> runs that could have shown it."""
+    known: Counter[str] = field(default_factory=Counter)
+    """The same -> runs that did."""
     alone: Counter[str] = field(default_factory=Counter)
     """Of the UNKNOWN runs those with nothing to interleave: why -> how many.  Beside others they take nothing away."""
 
@@ -53,6 +57,14 @@ class Tally:
         """Say why no run at all had anything to interleave; "" if one had."""
         return self.alone.most_common(1)[0][0] if self.runs and self.alone.total() == self.runs else ""
 
+    def never_seen(self) -> str:
+        """Say which known faults were expected, and not seen; "" if none."""
+        return "; ".join(
+            f"{row} is expected, and was not seen in {runs} run{'' if runs == 1 else 's'}"
+            for row, runs in sorted(self.expected.items())
+            if not self.known[row]
+        )
+
     def add(self, result: RunResult) -> None:
         """Count one run."""
         self.runs += 1
@@ -61,6 +73,8 @@ class Tally:
         self.verdicts[result.verdict] += 1
         self.counters.update(result.counters)
         self.marks.update(result.marks)
+        self.expected.update(result.expects)
+        self.known.update({finding.known for finding in result.findings} - {""})
         if result.alone:
             self.alone[result.alone] += 1
         elif result.verdict == "UNKNOWN":
@@ -77,6 +91,8 @@ class Tally:
             (self.marks, other.marks),
             (self.unknown, other.unknown),
             (self.alone, other.alone),
+            (self.expected, other.expected),
+            (self.known, other.known),
         ):
             mine.update(theirs)
 
@@ -96,6 +112,11 @@ class Hit:
     def command(self) -> str:
         """The command that has the finding again."""
         return self.spec.command(self.finding.signature)
+
+    @property
+    def known(self) -> str:
+        """Where it is written down, if it is expected of its program."""
+        return self.finding.known
 
 
 class Hits(dict[str, Hit]):
@@ -126,7 +147,7 @@ class Hits(dict[str, Hit]):
 def hits_of(job: Job, outcome: Outcome) -> list[Hit]:
     """Return the findings of a run; for a failure without any, one of the harness."""
     result = outcome.result
-    if result is None or result.verdict != "FAIL":
+    if result is None or not result.shows:
         return []
     findings = result.findings or [unexplained(job.spec)]
     saved = outcome.saved

@@ -113,6 +113,7 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     assert lacking == {
         "async-vs-commit": {"order", "zone_reclaim"},
         "sync-vs-commit": {"order", "zone_reclaim"},
+        "migrate-vs-write-error": {"order", "zone_reclaim", "reads"},
         "four": set(),
         "migrate-vs-writeback": {"wbuf", "resched", "order", "zone_reclaim"},
         "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata"},

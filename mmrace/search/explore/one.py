@@ -62,7 +62,7 @@ def judge_visit(visit: Visit, without: Collection[str], kept: Container[str]) ->
     played = visit.played
     program, spec = played.program, played.spec
     result = judge(program, spec, played.record, 0.0, without)
-    if result.verdict == Verdict.FAIL and any(finding.signature not in kept for finding in result.findings):
+    if result.shows and any(finding.signature not in kept for finding in result.findings):
         if repeats(played.record.end):
             result = judge(program, spec, follow(program, spec, played.record), 0.0, without)
     else:
