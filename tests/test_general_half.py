@@ -32,7 +32,6 @@ GENERAL = (
 """The rooms of the general half, those to come too."""
 
 OWN_WORDS = {
-    "finish": "a method of a strategy",
     "generation": "an option of strategy feedback",
     "host": "a key of a record's header, and `machine` in it",
     "index": "an option of strategy feedback",

@@ -157,9 +157,7 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
         again, tried = result.replayed[signature]
         text += f"; replayed {again} of {tried}"
         if again < tried and hit.saved.before:
-            text += (
-                f" (kept by an earlier session, perhaps of another program: remove {hit.saved.folder} for a new record)"
-            )
+            text += f" (kept by an earlier session: remove {hit.saved.folder} for a new record)"
     if signature in result.realised:
         met = result.realised[signature]
         text += f"; realised, see {met}" if met else "; predicted only: no search made it happen"

@@ -10,11 +10,12 @@ overwrites blocks after that: their pages are dirty, their buffers on the runnin
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors import committer, migrator, writer
+from mmrace.actors import committer, fsync, migrator, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
-from mmrace.kernel.jbd import commit, jbd
+from mmrace.kernel.jbd import commit
+from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
 
@@ -53,7 +54,7 @@ DATA = Choice(
 )
 BARE = Number(
     "bare",
-    50,
+    0,
     0,
     100,
     says="percent of the file's pages, evenly spread, that have no buffers at first, as after a read: of two at 50 the "
@@ -61,7 +62,7 @@ BARE = Number(
 )
 PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE)
 
-BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, committer.WBUF, committer.RESCHED)
+BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, committer.WBUF, committer.RESCHED, fsync.CREDITS)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
 INO = 1
@@ -107,7 +108,7 @@ def build(stage: Stage, ncpus: int) -> None:
         stage.device,
         log_blocks=log_blocks,
         data=stage.value(DATA),
-        j_max_transaction_buffers=jbd.DEFAULT_MAX_CREDITS + journalled,
+        j_max_transaction_buffers=stage.value_or_default(fsync.CREDITS) + journalled,
         metadata=bool(stage.value_or_default(writer.METADATA)),
         j_wbufsize=stage.value_or_default(committer.WBUF),
         resched=bool(stage.value_or_default(committer.RESCHED)),
@@ -159,6 +160,22 @@ def is_bare(stage: Stage, index: int) -> bool:
     return (index + 1) * share // 100 > index * share // 100
 
 
+def settle(stage: Stage) -> None:
+    """Wait until kjournald, if it runs, has done what was asked of it and sleeps."""
+    journal = stage.journal
+    if journal.j_task is None:
+        return
+
+    def idle() -> bool:
+        asked = rt.peek(journal, "j_commit_request") != rt.peek(journal, "j_commit_sequence")
+        return journal.nothing_asked and not asked
+
+    rt.wait_event(journal.j_wait_done_commit, idle, holds=idle, holder=lambda: journal.j_task)
+    # It still holds the lock when it says that it is idle, and drops it to sleep.
+    rt.spin_lock(journal.j_state_lock)
+    rt.spin_unlock(journal.j_state_lock)
+
+
 def sync(stage: Stage) -> None:
     """Bring everything to the disk, as sync(2): data, then the transaction; wait for all I/O; drain the pagevecs.
 
@@ -167,6 +184,10 @@ def sync(stage: Stage) -> None:
     for _ in range(2):
         filemap.filemap_write_and_wait(stage.mapping)
         while rt.peek(stage.journal, "j_running_transaction") is not None:
-            commit.journal_commit_transaction(stage.journal)
+            if stage.journal.j_task is None:
+                commit.journal_commit_transaction(stage.journal)
+            else:
+                journal_.journal_start_commit(stage.journal)
+                settle(stage)
         rt.join_others()
     swap.lru_add_drain_all(stage.machine)

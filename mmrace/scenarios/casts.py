@@ -95,6 +95,21 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"pages": 3, "buffers": 4, "burst": 2, "wbuf": 2, "resched": 1, "zone_reclaim": 1},
             {"cpus": 2, "irq": "any", "metadata": 1, "batch": 8},
             {"data": "journal"},
+            {"pages": 4, "rounds": 4, "batch": 1, "migrations": 2, "idle": 60, "without": "reader"},
+        ),
+    ),
+    Scenario(
+        name="fsync-commits",
+        title="fsync asks kjournald for a commit and waits for it, with a writer, while pages move",
+        cast=(writer.ACTOR, fsync.ACTOR, migrator.ACTOR),
+        overrides={"metadata": 1, "rounds": 3, "idle": 60},
+        marks=("fsync: flushed the disk's cache", "log_wait_commit: slept"),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC", "device": 1, "batch": 8, "passes": 6},
+            {"data": "journal", "pages": 2},
+            {"credits": 3, "burst": 2, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0},
+            {"cpus": 2, "irq": "any", "data": "writeback"},
         ),
     ),
     Scenario(

@@ -17,7 +17,7 @@ TRUNCATION = "needs truncation, whose actor is not in these casts"
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
 MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
 READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
-KJOURNALD = "needs kjournald as a daemon and synchronous handles; here the committer commits by itself"
+LOG_ERROR = "needs a failed write of the log, after which 3.3 gives the journal up"
 METADATA = "needs more users of metadata than one writer's inode block"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
 AGEING = "needs reclaim of the active list, which no actor does, with too many buffers"
@@ -72,11 +72,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "ext3: inode block unreadable",
         "write_begin: read error",
     ),
-    KJOURNALD: (
-        "journal_start: transaction full",
-        "kjournald: slept",
-        "log_wait_commit: slept",
-    ),
+    LOG_ERROR: ("journal: aborted",),
     METADATA: (
         "checkpoint: committing transaction kept",
         "checkpoint: written buffer left the list",
@@ -120,6 +116,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "lookup: slot changed",
         "migrate: PF_MEMALLOC may not lock",
         "migrate: freeze lost",
+        "migrate: under writeback, retry",
         "putback: last reference",
         "read: i/o error",
         "buffer: read error",

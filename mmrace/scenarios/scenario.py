@@ -16,12 +16,14 @@ from mmrace.actors.actor import Actor
 from mmrace.actors.migrator import BATCH, MIGRATIONS
 from mmrace.actors.reader import READS
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
-from mmrace.actors.writer import BURST
+from mmrace.actors.writer import BURST, METADATA
+from mmrace.kernel.fs.ext3 import DataMode
+from mmrace.kernel.jbd import journal as journal_
 from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
 from mmrace.scenarios import build
-from mmrace.scenarios.build import ERRORS, IRQ
+from mmrace.scenarios.build import DATA, ERRORS, IRQ
 from mmrace.scenarios.snapshot import snapshot
 
 __all__ = ["Scenario", "Stage", "absent"]
@@ -89,12 +91,13 @@ class Scenario:
         merged = self.params.merged(values)
         playing = self.playing(merged)
         if ERRORS.value_in(merged) and not self.expects:
-            self._refuse_errors(playing)
+            self._refuse_errors(playing, merged)
         return merged
 
-    def _refuse_errors(self, playing: Iterable[Actor]) -> None:
+    def _refuse_errors(self, playing: Iterable[Actor], values: Values) -> None:
         """Raise UsageError if somebody commits and somebody migrates, where 3.3 has a fault of its own."""
-        committers = [actor.name for actor in playing if actor.commits]
+        asked = bool(METADATA.value_in(values)) or DATA.value_in(values) == DataMode.JOURNAL.value
+        committers = [actor.name for actor in playing if actor.commits or (actor.asks and asked)]
         migrators = [actor.name for actor in playing if actor.migrates]
         if committers and migrators:
             raise UsageError(
@@ -121,8 +124,9 @@ class Scenario:
         return tuple(actor for actor in self.cast if actor.name not in left_out)
 
     def ncpus(self, values: Values) -> int:
-        """Return the number of CPUs: `cpus`, or one for each actor (at least two); with `irq` idle, one more."""
-        cpus = CPUS.value_in(values) or max(2, len(self.playing(values)))
+        """Return the number of CPUs: `cpus`, or one for each task (at least two); with `irq` idle, one more."""
+        playing = self.playing(values)
+        cpus = CPUS.value_in(values) or max(2, len(playing) + any(actor.asks for actor in playing))
         return cpus + (IRQ.value_in(values) == "idle")
 
     def steps(self, values: Values, actions: int = 0) -> int:
@@ -138,10 +142,14 @@ class Scenario:
             if self.before is not None:
                 self.before(stage)
             ncpus = stage.machine.ncpus - (stage.value(IRQ) == "idle")
-            for i, actor in enumerate(self.playing(stage.params)):
+            playing = self.playing(stage.params)
+            if any(actor.asks for actor in playing):
+                journal_.journal_start_thread(stage.journal, len(playing) % ncpus)
+            for i, actor in enumerate(playing):
                 rt.spawn(actor.play, stage, name=actor.name, cpu=i % ncpus)
         rt.join_others()
         with rt.fixed_order():
+            build.settle(stage)
             if self.after is not None:
                 self.after(stage)
             self._snapshot(stage, "quiescent")

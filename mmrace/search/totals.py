@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.kept import owner_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore, Saved, harness_finding, unexplained
 from mmrace.runtime.errors import (
@@ -130,11 +131,8 @@ class Hits(dict[str, Hit]):
         old = self.get(key)
         if old is not None:
             old.times += 1
-            if not old.saved.folder and new.saved.folder:
-                old.saved = new.saved
-            elif (
-                old.saved.before and new.saved.folder and not new.saved.before
-            ):  # one of the workers may have been the first
+            better = not old.saved.folder or (old.saved.before and not new.saved.before)  # another worker was the first
+            if better and new.saved.folder and owner_of(old.spec) == owner_of(new.spec):
                 old.saved = new.saved
             return False
         if len(self) >= HITS_MAX:

@@ -114,4 +114,4 @@ UNKNOWN = {
 @pytest.mark.parametrize("command", UNKNOWN.values(), ids=UNKNOWN)
 def test_an_unknown_name_may_want_a_file(tmp_path: Path, command: str) -> None:
     code, text = done(command, tmp_path)
-    assert code == 2 and "one of a file of your own needs --load FILE" in text, text
+    assert code == 2 and "--load FILE.py" in text and "brings your own" in text, text

@@ -21,13 +21,13 @@ KEPT = 3  # of those that found it
 
 HUNTED: dict[str, tuple[int, ...]] = {
     "double-put": (14, 107, 98),
-    "lost-get": (115, 155, 171),
+    "lost-get": (171, 213, 6),
     "lost-put": (107, 34, 181),
     "forgotten-wake": (35, 47, 56),
     "unlock-by-stranger": (185, 31, 180),
-    "copy-after-unlock": (196, 105, 62),
+    "copy-after-unlock": (124, 236, 30),
     "async-backout": (5, 101, 20),
-    "async-locks-after-thaw": (1, 205, 144),
+    "async-locks-after-thaw": (1, 144, 210),
     "no-freeze": (42, 190, 58),
     "commit-no-flush": (154, 104, 198),
 }

@@ -24,7 +24,9 @@ IMMUTABLE = (int, str, bytes, float, tuple, frozenset, type(None), Enum)
 NO_STRUCTS = {
     "mmrace.kernel.block.device.Blocks": "blocks of a medium, each made at first use: the map only grows",
     "mmrace.kernel.fs.ext3.Ext3": "settings of a mounted file system, constant in a run",
+    "mmrace.kernel.jbd.commit._Tags": "belongs to the task that commits; what it stores are ops",
     "mmrace.kernel.jbd.jbd.Handle": "belongs to one task (`Task.info`)",
+    "mmrace.kernel.mm.migrate._Attempt": "belongs to one task, and is for its notes alone",
     "mmrace.kernel.mm.migrate.Refusal": "a return code, never changed",
     "mmrace.kernel.mm.mmzone.Machine": "built before any task runs",
     "mmrace.kernel.mm.page_writeback.WritebackControl": "belongs to one task",

@@ -71,4 +71,6 @@ def test_failing_transfers_beside_a_commit_are_refused_elsewhere(name: str) -> N
         scenarios.get(name).merged({"errors": 1})
     if name != "recorded":
         assert scenarios.get(name).merged({"errors": 1, "without": "migrator"})["errors"] == 1
+    with pytest.raises(UsageError, match="without=fsync"):  # kjournald commits for it
+        scenarios.get("fsync-commits").merged({"errors": 1})
     assert scenarios.get("migrate-vs-writeback").merged({"errors": 1})["errors"] == 1

@@ -111,18 +111,20 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     every = set(EXPLICIT)
     lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
     assert lacking == {
-        "async-vs-commit": {"order", "zone_reclaim"},
-        "sync-vs-commit": {"order", "zone_reclaim"},
-        "migrate-vs-write-error": {"order", "zone_reclaim", "reads"},
-        "four": set(),
-        "migrate-vs-writeback": {"wbuf", "resched", "order", "zone_reclaim"},
-        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata"},
+        "async-vs-commit": {"order", "zone_reclaim", "credits"},
+        "sync-vs-commit": {"order", "zone_reclaim", "credits"},
+        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits"},
+        "four": {"credits"},
+        "migrate-vs-writeback": {"order", "zone_reclaim"},
+        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits"},
+        "fsync-commits": {"reads", "order", "zone_reclaim"},
         "recorded": {
             "mode",
             "rounds",
             "migrations",
             "batch",
             "device",
+            "credits",
             "idle",
             "burst",
             "reads",

@@ -141,10 +141,12 @@ def journal_commit_transaction(journal: Journal) -> int:
     rt.bug_on(bool(commit_transaction.t_sync_datalist), "ordered data left behind", tid=tid)
     _set_state(journal, commit_transaction, TState.T_FLUSH, TState.T_COMMIT)
     _write_metadata(journal, commit_transaction)
-    _wait_for_iobuf(journal, commit_transaction)
-    _wait_for_ctlbuf(journal, commit_transaction)
+    err = _wait_for_iobuf(journal, commit_transaction)
+    err = _wait_for_ctlbuf(journal, commit_transaction) or err
     _set_state(journal, commit_transaction, TState.T_COMMIT, TState.T_COMMIT_RECORD)
-    journal_write_commit_record(journal, commit_transaction)
+    err = journal_write_commit_record(journal, commit_transaction) or err
+    if err:
+        journal_.journal_abort(journal, err)
     _process_forget(journal, commit_transaction)
     rt.note("commit-end", journal, tid)
     rt.wake_up(journal.j_wait_done_commit)
@@ -571,8 +573,8 @@ def _wait_for_ctlbuf(journal: Journal, commit_transaction: Transaction) -> int:
     return err
 
 
-def journal_write_commit_record(journal: Journal, commit_transaction: Transaction) -> None:
-    """Write the commit block and wait: everything else of the transaction is on disk by now.
+def journal_write_commit_record(journal: Journal, commit_transaction: Transaction) -> int:
+    """Write the commit block and wait: everything else of the transaction is on disk by now; 0 or -EIO.
 
     With j_barrier it is a flush-and-FUA write.  Source: fs/jbd/commit.c, v3.3.
     """
@@ -582,9 +584,10 @@ def journal_write_commit_record(journal: Journal, commit_transaction: Transactio
     journal_._write_words(bh, (jbd.JFS_MAGIC_NUMBER, header))
     rt.note("log-block", rt.peek(bh, "b_blocknr"), "commit", commit_transaction.t_tid, ())
     buffer_head.set_buffer_dirty(bh)
-    buffer.sync_dirty_buffer(bh, device.WRITE_FLUSH_FUA if journal.j_barrier else device.WRITE)
+    err = buffer.sync_dirty_buffer(bh, device.WRITE_FLUSH_FUA if journal.j_barrier else device.WRITE)
     buffer.put_bh(bh, "commit")
     journal_.journal_put_journal_head(descriptor)
+    return err
 
 
 # -- forget list and end -------------------------------------------------------------------------------------

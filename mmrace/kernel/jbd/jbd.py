@@ -23,6 +23,10 @@ JFS_MAGIC_NUMBER = 0xC03B3998
 """First word of every block that the journal writes for itself."""
 JFS_DESCRIPTOR_BLOCK = 1
 JFS_COMMIT_BLOCK = 2
+JFS_SUPERBLOCK_V2 = 4
+"""Its sequence is that of the first transaction in the log; its one tag, the block where that begins, 0: clean."""
+JFS_REVOKE_BLOCK = 5
+"""Its tags are the blocks that its transaction revokes."""
 JFS_FLAG_ESCAPE = 1
 """Tag: the first word of the home block was the magic, the copy has 0 there."""
 JFS_FLAG_LAST_TAG = 8
@@ -143,7 +147,9 @@ class Journal(rt.Struct):
     """A journal on log blocks [first, first + blocks) of its device.
 
     Settings (ghosts, constant in a run): j_wbufsize; j_tags_max; j_max_transaction_buffers; j_barrier: the commit block
-    is a flush-and-FUA write; resched: the commit may find need_resched while it collects data buffers.
+    is a flush-and-FUA write; resched: the commit may find need_resched while it collects data buffers.  j_task is the
+    journal's thread, if one was started; nothing_asked: it found nothing to do, so it sleeps, or is about to with
+    j_state_lock held.
     """
 
     j_state_lock = rt.spinlock()
@@ -158,8 +164,11 @@ class Journal(rt.Struct):
     j_head: rt.Field[int] = rt.shared(0)
     j_free: rt.Field[int] = rt.shared(0)
     j_transaction_sequence: rt.Field[int] = rt.shared(1)
-    j_commit_sequence: rt.Field[int] = rt.shared(0)
+    j_commit_sequence: rt.Field[int] = rt.shared(
+        0, benign="who waits for a commit looks without j_state_lock, and again under it once woken"
+    )
     j_commit_request: rt.Field[int] = rt.shared(0)
+    j_errno: rt.Field[int] = rt.shared(0)
     j_wait_transaction_locked = rt.wait_queue()
     j_wait_done_commit = rt.wait_queue()
     j_wait_commit = rt.wait_queue()
@@ -173,6 +182,8 @@ class Journal(rt.Struct):
     j_max_transaction_buffers: int = rt.ghost(DEFAULT_MAX_CREDITS)
     j_barrier: bool = rt.ghost(True)
     resched: bool = rt.ghost(False)
+    j_task: rt.Task | None = rt.ghost(None)
+    nothing_asked: bool = rt.ghost(False)
 
     def __init__(self, name: object, dev: BlockDevice, first: int, blocks: int, **settings: object) -> None:
         super().__init__(name, j_dev=dev, j_head=first, j_free=blocks, **settings)
@@ -298,7 +309,7 @@ def log_header(blocktype: int, sequence: int, tags: tuple[tuple[int, int], ...] 
 
 
 def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """Unpack `log_header`: (block type, sequence, tags).  Not called yet: waits for recovery."""
+    """Unpack `log_header`: (block type, sequence, tags).  Source: fs/jbd/recovery.c, v3.3."""
     blocktype, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
     sequence, word = word & (1 << _SEQUENCE_BITS) - 1, word >> _SEQUENCE_BITS
     count, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS

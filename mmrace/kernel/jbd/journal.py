@@ -14,7 +14,7 @@ from mmrace import runtime as rt
 from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import commit, jbd, transaction
-from mmrace.kernel.jbd.jbd import JList, Journal, JournalHead
+from mmrace.kernel.jbd.jbd import JList, Journal, JournalHead, TState
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
@@ -31,6 +31,7 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("write_metadata: copied out by another", "a frozen copy appeared meanwhile: started over"),
     ("kjournald: slept", "the journal's thread had nothing to do"),
     ("log_wait_commit: slept", "somebody waited for a commit to end"),
+    ("journal: aborted", "the log of a commit could not be written"),
 )
 
 
@@ -284,7 +285,7 @@ def __log_start_commit(journal: Journal, target: int) -> bool:
 def log_start_commit(journal: Journal, tid: int) -> bool:
     """Ask for a commit, lock included; True if the transaction was the running one.
 
-    Not called yet: waits for an fsync that commits.  Source: fs/jbd/journal.c, v3.3.
+    Source: fs/jbd/journal.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     asked = __log_start_commit(journal, tid)
@@ -292,8 +293,27 @@ def log_start_commit(journal: Journal, tid: int) -> bool:
     return asked
 
 
-def log_wait_commit(journal: Journal, tid: int) -> None:
-    """Sleep until transaction `tid` is committed.  Source: fs/jbd/journal.c, v3.3."""
+def journal_start_commit(journal: Journal) -> int | None:
+    """Ask for the commit of what runs; returns the tid to wait for, that of what commits if nothing runs, or None.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    rt.spin_lock(journal.j_state_lock)
+    transaction_ = journal.j_running_transaction
+    if transaction_ is not None:
+        __log_start_commit(journal, transaction_.t_tid)
+    else:
+        transaction_ = journal.j_committing_transaction
+    tid = None if transaction_ is None else transaction_.t_tid
+    rt.spin_unlock(journal.j_state_lock)
+    return tid
+
+
+def log_wait_commit(journal: Journal, tid: int) -> int:
+    """Sleep until transaction `tid` is committed; -EIO if the log of any commit could not be written.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
     rt.spin_lock(journal.j_state_lock)
     while tid > journal.j_commit_sequence:
         rt.reached("log_wait_commit: slept")
@@ -306,6 +326,36 @@ def log_wait_commit(journal: Journal, tid: int) -> None:
             holder=lambda: transaction.committers(journal, tid),
         )
         rt.spin_lock(journal.j_state_lock)
+    err = journal.j_errno
+    rt.spin_unlock(journal.j_state_lock)
+    return err
+
+
+def journal_trans_will_send_data_barrier(journal: Journal, tid: int) -> bool:
+    """Say whether a commit that is still to come will flush the disk's cache for `tid`.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    if not journal.j_barrier:
+        return False
+    rt.spin_lock(journal.j_state_lock)
+    will = journal.j_commit_sequence < tid
+    committing = journal.j_committing_transaction
+    if will and committing is not None and committing.t_tid == tid:
+        will = committing.t_state < TState.T_COMMIT_RECORD
+    rt.spin_unlock(journal.j_state_lock)
+    return will
+
+
+def journal_abort(journal: Journal, errno: int) -> None:
+    """Remember the first error of the log, which every wait for a commit returns from now on.
+
+    Simplified: the kernel's aborted journal commits nothing more.  Source: fs/jbd/journal.c, v3.3.
+    """
+    rt.reached("journal: aborted")
+    rt.spin_lock(journal.j_state_lock)
+    if not journal.j_errno:
+        journal.j_errno = errno
     rt.spin_unlock(journal.j_state_lock)
 
 
@@ -332,16 +382,17 @@ def journal_force_commit_nested(journal: Journal) -> bool:
 def kjournald(journal: Journal) -> None:
     """The journal's thread: commit when asked, for ever.  Runs as a daemon.
 
-    Simplified: it commits no transaction for its age, and never stops.  Not cast yet: the actor committer commits by
-    itself.  Source: fs/jbd/journal.c, v3.3.
+    Simplified: it commits no transaction for its age, and never stops.  Source: fs/jbd/journal.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     while True:
         if journal.j_commit_sequence != journal.j_commit_request:
+            journal.nothing_asked = False
             rt.spin_unlock(journal.j_state_lock)
             commit.journal_commit_transaction(journal)
             rt.spin_lock(journal.j_state_lock)
             continue
+        journal.nothing_asked = True
         rt.wake_up(journal.j_wait_done_commit)
         rt.reached("kjournald: slept")
         rt.wait_event(
@@ -351,3 +402,11 @@ def kjournald(journal: Journal) -> None:
             after_sleep=lambda: rt.spin_lock(journal.j_state_lock),
             holds=lambda: bool(rt.peek(journal, "j_commit_sequence") != rt.peek(journal, "j_commit_request")),
         )
+
+
+def journal_start_thread(journal: Journal, cpu: int) -> None:
+    """Start kjournald, before anything was committed.  For set-up: the kernel does so when it mounts.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    journal.j_task = rt.spawn(kjournald, journal, name="kjournald", cpu=cpu, daemon=True)

@@ -155,15 +155,15 @@ def journal_start(journal: Journal, nblocks: int) -> jbd.Handle:
     return handle
 
 
-def journal_stop(handle: jbd.Handle) -> None:
-    """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits.
+def journal_stop(handle: jbd.Handle) -> int:
+    """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits; 0 or -EIO.
 
     Needs no spinlock; may be called under a page lock.  Simplified: a synchronous handle does not wait for others to
     join it before it asks, and no transaction is committed for its age.  Source: fs/jbd/transaction.c, v3.3.
     """
     handle.h_ref -= 1
     if handle.h_ref > 0:
-        return
+        return 0
     transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     rt.current().info = None
@@ -184,19 +184,20 @@ def journal_stop(handle: jbd.Handle) -> None:
         journal_.__log_start_commit(journal, tid)
         rt.spin_unlock(journal.j_state_lock)
         if handle.h_sync and not rt.current().pf & mmzone.PF_MEMALLOC:
-            journal_.log_wait_commit(journal, tid)
+            return journal_.log_wait_commit(journal, tid)
     else:
         rt.spin_unlock(journal.j_state_lock)
+    return 0
 
 
-def journal_force_commit(journal: Journal) -> None:
-    """Commit a transaction, a new one if none runs, and wait, by a handle that is synchronous.  Sleeps.
+def journal_force_commit(journal: Journal) -> int:
+    """Commit a transaction, a new one if none runs, and wait, by a handle that is synchronous; 0 or -EIO.  Sleeps.
 
-    Not called yet: waits for an fsync that commits in data=journal.  Source: fs/jbd/transaction.c, v3.3.
+    Source: fs/jbd/transaction.c, v3.3.
     """
     handle = journal_start(journal, 1)
     handle.h_sync = True
-    journal_stop(handle)
+    return journal_stop(handle)
 
 
 # -- metadata: write access and dirtying ---------------------------------------------------------------------
@@ -351,7 +352,9 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
 def _file_sync_data(transaction: Transaction, jh: JournalHead, bh: BufferHead) -> tuple[bool, int]:
     """Put a mapped buffer on BJ_SyncData of `transaction`: (an extra count on bh was taken, 0 or -EIO).
 
-    Needs BH_State and j_list_lock; both may be dropped and taken again.  The middle of journal_dirty_data.
+    Needs BH_State and j_list_lock; both may be dropped and taken again.  The middle of journal_dirty_data.  A clean
+    buffer that the committing transaction is just writing is taken all the same, and that commit does not wait for it:
+    its commit block may come before its data.  3.3 does so, where writepage has a handle.
     Source: fs/jbd/transaction.c, v3.3.
     """
     owner = jh.b_transaction

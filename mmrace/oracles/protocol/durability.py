@@ -5,9 +5,10 @@ Rules: when an fsync that began after a write(2) was acknowledged returns 0, no 
 write, at home or in the log.  When the commit block of a transaction is submitted, every data block that was filed on
 it shows what was written before the transaction closed; every other block that the commit wrote to the log has ended;
 its descriptors name every metadata block of the transaction, and there is a copy for each.
-Invariant: of a block whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction
-whose log could not be written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half
-way, what the copies in the log hold.
+Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
+whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
+written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half way, what the copies in
+the log hold.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 """Which blocks were filed on which transaction, as the writes to journal heads and transactions have it.
 
 Invariant: data blocks stay filed though the commit lets go of their buffers: it does so because they were written.
-Those that a truncation unmaps are struck out.  Not checked: that the lists agree with b_jlist.
+Those that a truncation unmaps are struck out, and those that the next transaction takes from a closed one: in 3.3 a
+writepage that maps blocks files its buffers again when it has let go of the page (`journal_dirty_data`), and takes them
+even while the commit's own write of them is on its way; the commit does not wait for it then.
+Not checked: that the lists agree with b_jlist.
 """
 
 from __future__ import annotations
@@ -47,6 +50,8 @@ class Filed:
             transaction = self.transaction(owner)
             transaction.closed = step
             return transaction
+        if key == "b_transaction":
+            self.taken_over(owner, value)
         self.values[key, owner] = value
         if key in ("b_jlist", "b_transaction"):
             self.filed(owner)
@@ -73,6 +78,14 @@ class Filed:
             self.of_buffer.setdefault(str(bh), []).append((transaction, blocknr))
         elif jlist in METADATA:
             transaction.metadata.add(blocknr)
+
+    def taken_over(self, jh: str, owner: object) -> None:
+        """Strike a block out of a closed transaction from which another one takes its journal head."""
+        old = self.transactions.get(str(self.values.get(("b_transaction", jh))))
+        if old is not None and old.closed >= 0 and isinstance(owner, str) and self.transaction(owner) is not old:
+            blocknr = self.values.get(("b_blocknr", str(self.values.get(("b_bh", jh)))))
+            if isinstance(blocknr, int):
+                old.data.discard(blocknr)
 
     def unmapped(self, bh: str) -> None:
         """A buffer means nothing any more: what was filed through it was truncated."""

@@ -70,6 +70,9 @@ def test_back_out_oracle_does_not_know_of_moves_and_of_pages_without_migratepage
     written = _begun("mapping:disk").op("migrator", Kind.CLEAR, FLAGS, True, sub="PG_dirty")
     unknown(back_out.judge(_ended(written).record()))
     unknown(back_out.judge(Hand().record()))
+    stripped = _ended(_begun().write("migrator", "page:0.private", None, "bh:1")).record()
+    stripped.header["params"] = {"data": "journal"}
+    unknown(back_out.judge(stripped))
 
 
 _move_to_new_page = migrate.move_to_new_page

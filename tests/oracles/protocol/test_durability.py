@@ -68,6 +68,12 @@ def test_durability_oracle_asks_nothing_of_a_block_whose_write_failed_until_it_i
     caught(durability.judge(_fsync_around(_written(hand, 8)).record()), "fsync before the medium")
 
 
+def test_durability_oracle_asks_nothing_of_half_an_fsync_that_promises_nothing() -> None:
+    """With data=journal the data half of fsync puts nothing where it lasts."""
+    hand = _fsync_around(_written(_run()), 7, 7).note("fsync", "fsync-begin", 1, False)
+    passed(durability.judge(hand.note("fsync", "fsync-end", 1, 0).record()))
+
+
 def _filed(hand: Hand, jh: str, jlist: str, blocknr: int) -> Hand:
     hand.write("writer", f"bh:{blocknr}.b_blocknr", blocknr, -1).write("writer", f"{jh}.b_bh", f"bh:{blocknr}")
     return hand.write("writer", f"{jh}.b_transaction", "transaction:1").write("writer", f"{jh}.b_jlist", jlist)
@@ -100,6 +106,13 @@ def test_durability_oracle_catches_a_commit_block_before_ordered_data() -> None:
 
 def test_durability_oracle_asks_nothing_of_data_that_were_truncated() -> None:
     hand = _closed().op("writer", Kind.CLEAR, f"bh:{DATA}.b_state", True, sub="BH_Mapped")
+    hand = _io(_descriptor(hand, 1), DESCRIPTOR, 1, 1)
+    passed(durability.judge(_record(_io(hand, COPY, 3, 3)).record()))
+
+
+def test_durability_oracle_asks_nothing_of_data_that_the_next_transaction_took_over() -> None:
+    """As in 3.3, where writepage files a buffer anew that the commit is writing, and the commit then waits no more."""
+    hand = _closed().write("writer", "jh:1.b_jlist", "BJ_None").write("writer", "jh:1.b_transaction", "transaction:2")
     hand = _io(_descriptor(hand, 1), DESCRIPTOR, 1, 1)
     passed(durability.judge(_record(_io(hand, COPY, 3, 3)).record()))
 
