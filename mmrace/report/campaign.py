@@ -23,7 +23,7 @@ from mmrace.report.terminal import (
     style,
     table,
 )
-from mmrace.search.campaign.request import DEFAULT_SECONDS
+from mmrace.search.campaign.plan import ALL_SECONDS
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.totals import Hit, Tally
 
@@ -206,7 +206,7 @@ def _verdict(result: CampaignResult, console: Console) -> None:
         if hint := result.to_try():
             say(console, f"try: {hint}")
     if result.unplanted:
-        names, enough = ", ".join(result.unplanted), duration(DEFAULT_SECONDS)
+        names, enough = ", ".join(result.unplanted), duration(ALL_SECONDS)
         say(console, f"not planted, for want of time: {names}; a campaign of {enough} plants all")
     if result.interrupted:
         say(console, f"{interrupted(result.interrupted)}; this is what was known by then")
