@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmrace.actors import committer, fsync, migrator, reader, reclaimer, writeback, writer
+from mmrace.actors import committer, fsync, migrator, reader, reclaimer, truncater, writeback, writer
 from mmrace.runtime import given
 from mmrace.scenarios import checked, faults, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
@@ -84,6 +84,20 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        name="reclaim-vs-writer",
+        title="reclaim meets a writer: pages are dirtied while it looks at them, and it writes some itself",
+        cast=(writer.ACTOR, reclaimer.ACTOR, migrator.ACTOR),
+        overrides={"pages": 2, "rounds": 3},
+        variations=({}, {"mode": "MIGRATE_SYNC", "passes": 6, "order": 9}, {"pagevec": 2, "pages": 3, "burst": 2}),
+    ),
+    Scenario(
+        name="reclaim-vs-truncate",
+        title="truncation takes pages away from reclaim, from a reader, and from a migration",
+        cast=(reader.ACTOR, truncater.ACTOR, reclaimer.ACTOR, migrator.ACTOR),
+        overrides={"pages": 2, "rounds": 4, "idle": 60},
+        variations=({}, {"mode": "MIGRATE_SYNC", "passes": 6}, {"pages": 1, "bare": 100}),
+    ),
+    Scenario(
         name="four",
         title="all of them: migrator, committer, writeback and reclaimer on the same pages, with a writer and a reader",
         cast=(writer.ACTOR, committer.ACTOR, writeback.ACTOR, migrator.ACTOR, reclaimer.ACTOR, reader.ACTOR),
@@ -96,6 +110,8 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cpus": 2, "irq": "any", "metadata": 1, "batch": 8},
             {"data": "journal"},
             {"pages": 4, "rounds": 4, "batch": 1, "migrations": 2, "idle": 60, "without": "reader"},
+            {"pagevec": 1},
+            {"cpus": 1},
         ),
     ),
     Scenario(

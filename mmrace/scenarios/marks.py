@@ -13,7 +13,9 @@ from functools import cache
 
 import mmrace.kernel
 
-TRUNCATION = "needs truncation, whose actor is not in these casts"
+TRUNCATION = (
+    "needs truncation beside a writer or a commit; the truncater plays without them, for it loses what was written"
+)
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
 MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
 READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
@@ -36,14 +38,11 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "dirty_data: unmapped",
         "dirty_data: unmapped while written",
         "find_lock_page: mapping changed",
-        "migrate: freed meanwhile",
         "migrate: truncated",
-        "read: page gone while waiting for its lock",
         "reclaim: freed by another",
         "release_buffer_page: buffer busy",
         "release_buffer_page: page lock busy",
         "release_buffer_page: stripped",
-        "truncate: page lock busy",
         "truncate: page moved",
         "truncate: under writeback",
         "unmap_buffer: in the running transaction",

@@ -118,6 +118,8 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
         "migrate-vs-writeback": {"order", "zone_reclaim"},
         "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits"},
         "fsync-commits": {"reads", "order", "zone_reclaim"},
+        "reclaim-vs-writer": {"credits", "reads", "resched", "wbuf"},
+        "reclaim-vs-truncate": {"burst", "credits", "metadata", "resched", "wbuf"},
         "recorded": {
             "mode",
             "rounds",
