@@ -29,7 +29,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -46,6 +46,7 @@ from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime import files
 from mmrace.runtime.errors import InternalError
 from mmrace.scenarios import casts
+from mmrace.strategies import portfolio
 from stress import replaced
 from stress.replaced import OBJECT, Returns, Wait
 
@@ -54,8 +55,6 @@ LISTED_MAX = 0.10
 SEEDS = 5
 SCHEDULES = 40
 TRACED_RUNS = 4  # of each variation, from fixed seeds: by then hardly a function is new
-TURNS = ("pos", "random")
-"""Strategies by turn: those that need no profile of the program, which would cost more than the hunt."""
 MEMORY_BYTES = 4 << 30  # of a process: a loop that lost its end may build lists without one
 WHERE = "stress/blindness.py"
 TRACED = "traced"
@@ -78,14 +77,18 @@ def places() -> tuple[Place, ...]:
 
 def spec(place: Place, variant: str, seed: int, turn: int) -> RunSpec:
     """Return one run."""
-    strategy = TURNS[turn % len(TURNS)]
+    strategy = portfolio.member(turn)
     return RunSpec(place.scenario, place.params, variant, engine="fiber", strategy=strategy, seed=seed)
 
 
 def _run(run: RunSpec) -> RunResult:
-    """Play and judge; what failed is not made again, since nobody reads its report."""
-    program = MAKERS.program(run)
-    with play(program, run, strategy_for(program, run)) as played:
+    """Play and judge; what failed is not made again, since nobody reads its report.
+
+    What its strategy knows of the program is of the model as it stands: a profile of each variant would cost more than
+    the hunt.
+    """
+    program, stands = MAKERS.program(run), MAKERS.program(replace(run, variant=""))
+    with play(program, run, strategy_for(stands, run)) as played:
         return judge(program, run, played.record, played.seconds)
 
 
@@ -219,14 +222,14 @@ def hunt(job: Job) -> Hunted:
     return Hunted(job.name, job.same, tuple(found), job.schedules, reached[0], time.perf_counter() - began)
 
 
-def jobs(traced: Traced, only: Sequence[str], options: argparse.Namespace) -> tuple[list[Job], list[str]]:
+def jobs(traced: Traced, options: argparse.Namespace) -> tuple[list[Job], list[str]]:
     """Return what is to be hunted, sorted by name, and the functions that return objects."""
     made: list[Job] = []
     objects: list[str] = []
     success = {place.partition(":")[2]: returns for place, returns in traced.returns.items()}
 
     def job(name: str, place: str, wait: Wait | None, value: Any, same: bool) -> None:
-        if not only or any(text in name for text in only):
+        if not options.only or any(text in name for text in options.only):
             where, known = tuple(sorted(traced.where[place])), frozenset(traced.known)
             limits = options.seed, options.seeds, options.schedules
             made.append(Job(name, place, wait, value, where, same, known, *limits))
@@ -301,7 +304,7 @@ def measure(options: argparse.Namespace, listed: Mapping[str, str]) -> tuple[lis
     with multiprocessing.get_context("spawn").Pool(options.jobs, _limit_memory) as pool:
         for shown in pool.imap(trace, range(len(places()))):
             traced.merge(*shown)
-        todo, objects = jobs(traced, options.only, options)
+        todo, objects = jobs(traced, options)
         print(f"{len(traced.returns)} functions run in actors, {len(todo)} variants to hunt", flush=True)
         done = []
         for hunted in pool.imap(hunt, todo):
@@ -310,8 +313,8 @@ def measure(options: argparse.Namespace, listed: Mapping[str, str]) -> tuple[lis
     return done, objects
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Do all of it, print the table; return the exit code."""
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="names that contain it")
     parser.add_argument("--limit", type=int, help="the first so many only")
@@ -320,7 +323,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="what all seeds follow from (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do all of it, print the table; return the exit code."""
+    options = parsed(arguments)
     listed = listed_in(LIST)
     done, objects = measure(options, listed)
     said = complaints(done, listed, whole=not options.only and options.limit is None)

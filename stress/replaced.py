@@ -2,9 +2,10 @@
 
 While the actors play, a function of `mmrace.kernel` is replaced by one that returns its success value at once; set-up
 and the last sync have the function itself.  The success value is what it returned most often in runs that passed, error
-codes left out if it ever succeeded.  What mostly returns an object (a page, a handle, a generator) has none, and is not
-replaced.  A wait is a call, in a function of the kernel model, of a primitive that waits for something to come true, or
-of a function with "wait" in its name; it is replaced by what that returns, in that one place.
+codes left out if it ever succeeded; of yes and no, the one with which it did more.  What mostly returns an object (a
+page, a handle, a generator) has none, and is not replaced.  A wait is a call, in a function of the kernel model, of a
+primitive that waits for something to come true, or of a function with "wait" in its name; it is replaced by what that
+returns, in that one place.
 Invariant: a variant changes one function, and counts how often it was reached.  Not replaced: methods of structs, and
 sleeping locks, which are functions of their own.
 """
@@ -31,16 +32,17 @@ from mmrace import kernel
 from mmrace.history.variant import Variant
 from mmrace.runtime import live
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.kinds import NOTE
+from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SET, TEST_AND_CLEAR, TEST_AND_SET, WRITE
 
 PRIMITIVES = frozenset({"wait_on_bit", "wait_event", "join"})
 """Primitives of the runtime that wait for something to come true, and take nothing."""
 WAIT = "wait"
-OBJECT = "an object"
-"""Stands for every value that is no plain data."""
+_INSTEAD = "_instead_of_the_wait"
+OBJECT, NOTHING = "an object", "NoneType None"
+"""Texts: of every value that is no plain data, and of None."""
 
+SETS, CLEARS = frozenset({SET, TEST_AND_SET}), frozenset({CLEAR, TEST_AND_CLEAR})
 Function = Callable[..., Any]
-Plain = bool | int | str | None
 Reached = list[int]
 """How often a replacement was called, as its only item."""
 
@@ -132,19 +134,20 @@ def _tree(file: str) -> ast.Module:
 class Returns:
     """What one function returned in traced runs, while actors played.
 
-    `counts`: by the value's text; `values`: those of plain data.  `changes`: it changed shared state at least once.
+    `counts`: by the value's text; `values`: those of plain data; `work`: changes of shared state before such a return.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     values: dict[str, Any] = field(default_factory=dict)
-    changes: bool = False
+    work: Counter[str] = field(default_factory=Counter)
 
-    def add(self, value: object) -> None:
+    def add(self, value: object, changes: int) -> None:
         """Count one return; an error code that knows more (`migrate.Refusal`) is a number."""
         if isinstance(value, int) and not isinstance(value, bool | Enum):
             value = int(value)
         text = f"{type(value).__name__} {value!r}" if _is_plain(value) else OBJECT
         self.counts[text] += 1
+        self.work[text] += changes
         if text != OBJECT and text not in self.values:
             self.values[text] = copy.deepcopy(value)
 
@@ -152,18 +155,26 @@ class Returns:
         """Add what another run counted."""
         self.counts.update(other.counts)
         self.values = {**other.values, **self.values}
-        self.changes = self.changes or other.changes
+        self.work.update(other.work)
 
     @property
     def success(self) -> str:
-        """The text of what it returns on success, OBJECT if that is no plain data; ties go to the first by name."""
+        """The text of what it returns on success, OBJECT if that is no plain data; ties go to the first by name.
+
+        Of yes and no that is the one with which it changed more.
+        """
+        if {type(value) for value in self.values.values()} == {bool} and OBJECT not in self.counts:
+            return min(self.counts, key=lambda text: (-self.work[text] / self.counts[text], -self.counts[text], text))
         good = {text: count for text, count in self.counts.items() if not _is_error(self.values.get(text))}
         return min(good or self.counts, key=lambda text: (-self.counts[text], text))
 
     @property
     def same(self) -> bool:
-        """Whether it does nothing but return one value, as far as was seen: its replacement is itself."""
-        return not self.changes and len(self.counts) == 1 and OBJECT not in self.counts
+        """Whether it does nothing but return one value, as far as was seen: its replacement is itself.
+
+        What returns None is there for something that is no op, such as freeing.
+        """
+        return not self.work.total() and len(self.counts) == 1 and self.success not in (OBJECT, NOTHING)
 
 
 def _is_plain(value: object) -> bool:
@@ -184,6 +195,14 @@ def _playing() -> bool:
     return isinstance(engine, Controlled) and not engine.order_fixed
 
 
+def _changes(op: int, old: object, new: object) -> bool:
+    """Say whether an op left another state than it found."""
+    if op == NOTE or not op & 1:
+        return False
+    kind = op & KIND_MASK
+    return not old if kind in SETS else bool(old) if kind in CLEARS else kind != WRITE or old != new
+
+
 def tracing(name: str, seen: dict[str, Returns]) -> Variant:
     """Return the variant that is the model as it stands, and notes in `seen` what each function returned."""
 
@@ -195,11 +214,8 @@ def tracing(name: str, seen: dict[str, Returns]) -> Variant:
                 return function(*args, **kwargs)
             me, begin = engine.running.id, len(engine.events)
             value = function(*args, **kwargs)
-            returns = seen.setdefault(place, Returns())
-            returns.add(value)
-            if not returns.changes:
-                ops = (op for task, op, *_ in engine.events[begin:] if task == me)
-                returns.changes = any(op != NOTE and op & 1 for op in ops)
+            changes = sum(task == me and _changes(op, old, new) for task, op, old, new in engine.events[begin:])
+            seen.setdefault(place, Returns()).add(value, changes)
             return value
 
         return call
@@ -220,31 +236,38 @@ def nothing(place: str, value: object, name: str) -> tuple[Variant, Reached]:
     return _variant(name, f"{place} returns {value!r} at once", place, instead)
 
 
-def without(wait: Wait, value: Plain, name: str) -> tuple[Variant, Reached]:
-    """Return the variant in which one wait is left out and `value` stands for what it returns, and the count of calls.
+def without(wait: Wait, value: object, name: str) -> tuple[Variant, Reached]:
+    """Return the variant in which one wait is left out and `value` stands for what it returns, and how often it was."""
+    left_out = [0]
 
-    What is counted is calls of the function around the wait.
-    """
+    def instead() -> object:
+        left_out[0] += 1
+        return copy.deepcopy(value)
+
+    made = _rewritten(wait)(instead)
+    variant, _ = _variant(name, f"{wait.place} does not do its {wait.callee}", wait.place, made)
+    return variant, left_out
+
+
+def _rewritten(wait: Wait) -> Callable[[Function], Function]:
+    """Return what makes the function around a wait anew, with a call of its argument for the wait."""
     definition = copy.deepcopy(_definition(wait.place))
     assert definition is not None
-    seen: Counter[str] = Counter()
-    for node in ast.walk(definition):
-        if isinstance(node, ast.Call) and _callee(node) == wait.callee:
-            seen[wait.callee] += 1
-            if seen[wait.callee] == wait.number:
-                node.func = ast.Lambda(_no_arguments(), ast.Constant(value))
-                node.args, node.keywords = [], []
+    calls = [node for node in ast.walk(definition) if isinstance(node, ast.Call) and _callee(node) == wait.callee]
+    call = calls[wait.number - 1]
+    call.func, call.args, call.keywords = ast.Name(_INSTEAD, ast.Load()), [], []
     path, _, function = wait.place.partition(":")
     module = importlib.import_module(f"{kernel.__name__}.{path}")
-    tree = ast.fix_missing_locations(ast.Module([definition], []))
+    around = ast.parse(f"def make({_INSTEAD}):\n    return {function}")
+    maker = around.body[0]
+    assert isinstance(maker, ast.FunctionDef)
+    maker.body.insert(0, definition)
     made: dict[str, Any] = {}
     flags = __future__.annotations.compiler_flag
-    exec(compile(tree, str(module.__file__), "exec", flags, dont_inherit=True), vars(module), made)
-    return _variant(name, f"{wait.place} does not do its {wait.callee}", wait.place, made[function])
-
-
-def _no_arguments() -> ast.arguments:
-    return ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    code = compile(ast.fix_missing_locations(around), str(module.__file__), "exec", flags, dont_inherit=True)
+    exec(code, vars(module), made)
+    make: Callable[[Function], Function] = made["make"]
+    return make
 
 
 def _variant(name: str, title: str, place: str, instead: Function) -> tuple[Variant, Reached]:

@@ -248,21 +248,37 @@ def test_a_module_in_the_current_folder_is_found_as_the_console_script_finds_it(
 
 
 INTERRUPTING = f"""{HEAD}
+import os
+
 def worker(box, kind):
     box.x += 1
+    if kind is None:
+        os._exit(0)
     raise kind
 
-def main(exits: int = 0) -> None:
+class Unsayable(Exception):
+    def __str__(self):
+        raise ValueError
+
+KINDS = {{"interrupt": KeyboardInterrupt(), "exit": SystemExit(0), "unsayable": Unsayable(), "leave": None}}
+
+def main(kind: str = "exit") -> None:
     box = Box("box")
     for _ in range(2):
-        rt.spawn(worker, box, SystemExit(0) if exits else KeyboardInterrupt())
+        rt.spawn(worker, box, KINDS[kind])
     rt.join_others()
 """
-"""BUGGY: tasks that wish the whole process an end."""
+"""BUGGY: tasks that wish the whole process an end, or raise what cannot say what it is."""
+RUDE = {
+    "interrupt": "KeyboardInterrupt: ",
+    "exit": "SystemExit: 0",
+    "leave": "ProcessEnded: os._exit(0) ends the whole process (main.",
+    "unsayable": "Unsayable: (its text cannot be made: ValueError)",
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("exits", [0, 1])
+@pytest.mark.parametrize("kind", RUDE)
 @pytest.mark.parametrize(
     "how",
     [
@@ -274,13 +290,13 @@ def main(exits: int = 0) -> None:
         "explore --exhaustive",
     ],
 )
-def test_a_program_that_interrupts_or_exits_is_what_is_wrong(
-    mmrace: Command, tmp_path: Path, capsys: Captured, how: str, exits: int
+def test_a_program_that_raises_what_is_no_ordinary_exception_is_what_is_wrong(
+    mmrace: Command, tmp_path: Path, capsys: Captured, how: str, kind: str
 ) -> None:
     write(tmp_path / "rude.py", INTERRUPTING)
-    assert mmrace(*how.split(), "rude.py:main", "--param", f"exits={exits}") == 1
+    assert mmrace(*how.split(), "rude.py:main", "--param", f"kind={kind}") == 1
     captured = capsys.readouterr()
-    assert f"{'SystemExit' if exits else 'KeyboardInterrupt'}: " in captured.out
+    assert RUDE[kind] in captured.out
     assert captured.out.splitlines()[-1].startswith("FAIL")
     assert "interrupted" not in captured.out + captured.err and "mmrace bug" not in captured.out
 

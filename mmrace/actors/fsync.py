@@ -22,7 +22,15 @@ CREDITS = Number(
     says="metadata buffers that a transaction may have (data=journal: beside the file's); a handle that finds it full "
     "asks for its commit",
 )
-PARAMS = (*LOOP, WBUF, RESCHED, CREDITS)
+LOG = Number(
+    "log",
+    0,
+    0,
+    256,
+    says="blocks of the log, at least what a transaction needs; 0: so many that it never fills. A handle that finds it "
+    "full writes metadata home",
+)
+PARAMS = (*LOOP, WBUF, RESCHED, CREDITS, LOG)
 
 
 def fsync(stage: Stage) -> None:

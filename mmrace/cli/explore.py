@@ -91,7 +91,7 @@ def explore(
         cores.pin(options["engine"])
     with stops.held():
         result = explorer.run()
-        explore_report.show(result, console, quiet=quiet)
+        explore_report.show(result, console, known.canaries.get(ask.variant), quiet=quiet)
     sys.exit(result.exit_code)
 
 

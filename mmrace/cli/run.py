@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -40,8 +38,8 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     request = complete(known, Request((program,), runs=1, jobs=1, **options), params)
     entry = known.scenarios[program]
     spec = RunSpec(program, **{**options, "params": request.params}, maker=entry.maker, digest=entry.digest)
-    with _writing():
-        if record_file is not None:
+    if record_file is not None:
+        with shared.writing("record", "--record", record_file):
             files.check_writable(record_file)
     cores.pin(spec.engine)
     if spec.engine != "free":
@@ -51,7 +49,7 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     if record_file is not None and result.record is not None:
         record = with_sites(result, installed.MAKERS)
         try:
-            with _writing():
+            with shared.writing("record", "--record", record_file):
                 record.write(record_file)
         except UsageError as error:  # what the run showed is told all the same
             unwritten, record_file = error, None
@@ -59,11 +57,3 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     if unwritten is not None:
         raise unwritten
     sys.exit(EXIT_OF[result.verdict])
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(expected="a record file that can be written", got=str(error), where="--record") from error

@@ -18,7 +18,6 @@ from mmrace.report import progress
 from mmrace.report.finding import summary_text
 from mmrace.runs import named, stops
 from mmrace.runtime import files
-from mmrace.runtime.errors import UsageError
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.request import Request, complete
@@ -71,9 +70,7 @@ def stress(
 
 
 def _log_to(path: str) -> None:
-    try:
+    with shared.writing("log", "--log", path):
         files.check_growing(path)
         log = LogFile(path)
-    except OSError as error:
-        raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error
     logger.add(log, level="INFO", serialize=True)

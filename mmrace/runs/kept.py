@@ -52,6 +52,7 @@ class _Spec(TypedDict, total=False):
     digest: Required[str]
     engine: Required[str]
     seed: Required[int]
+    noise: str
     maker: str
     variant: str
     load: list[tuple[str, str]]
@@ -77,8 +78,8 @@ class Kept:
     """A kept finding.
 
     Attributes: signature: "" if the summary has none. since: the date of its first run. version, model: of the mmrace
-    that kept it. files: digests of the user's files that its program came from. seed, command: of its run. recorded: it
-    has a record.
+    that kept it. files: digests of the user's files that its program came from. engine, noise, seed, command: of its
+    run. recorded: it has a record.
     """
 
     signature: str
@@ -87,6 +88,7 @@ class Kept:
     version: str
     model: str
     engine: str
+    noise: str
     files: tuple[str, ...]
     seed: int
     command: str
@@ -116,6 +118,7 @@ def read(folder: Path) -> Kept | None:
         version=facts.get("mmrace", ""),
         model=facts.get("model", ""),
         engine=spec["engine"],
+        noise=spec.get("noise", ""),
         files=_files(spec["digest"], spec.get("load", ())),
         seed=spec["seed"],
         command=facts["command"],

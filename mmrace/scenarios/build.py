@@ -14,7 +14,7 @@ from mmrace.actors import committer, fsync, migrator, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
-from mmrace.kernel.jbd import commit
+from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
@@ -62,7 +62,8 @@ BARE = Number(
 )
 PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE)
 
-BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, committer.WBUF, committer.RESCHED, fsync.CREDITS)
+OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG)
+BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, *OF_JOURNAL)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
 INO = 1
@@ -71,8 +72,8 @@ SPARE_PAGES = 8
 for a migration that tries again while the targets of its last try are on their way back."""
 
 BLOCKS_PER_COMMIT = 4
-"""Log blocks that one commit takes: a descriptor, copies, the commit block.  The log is not reused, and its blocks stay
-in the page cache, so disk and memory are laid out for all commits of a run."""
+"""Log blocks that one commit takes: a descriptor, copies, the commit block.  Its blocks stay in the page cache, so disk
+and memory are laid out for all commits of a run."""
 
 BLOCKS_PER_WRITE = 2
 """Log blocks that one write takes with data=journal: the copy, and at worst a descriptor of its own."""
@@ -97,7 +98,7 @@ def build(stage: Stage, ncpus: int) -> None:
     stage.device = device.new_block_device(
         "disk",
         machine,
-        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page)],
+        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page), ("superblock", 1)],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
     )
@@ -131,13 +132,18 @@ def _log_blocks(stage: Stage) -> tuple[int, int]:
     """Say how many blocks the log needs, and how many blocks of data one transaction can hold."""
     rounds = stage.value_or_default(ROUNDS)
     actions = len(stage.workload.actions) if stage.workload is not None else 0
-    blocks = BLOCKS_PER_COMMIT * (rounds + actions + EXTRA_COMMITS)
-    if stage.value(DATA) != ext3.DataMode.JOURNAL.value:
-        return blocks, 0
-    writes = rounds * stage.value_or_default(writer.BURST) + actions + stage.value(DIRTIED)
-    file_blocks = stage.pages * stage.value(BUFFERS)
-    # A handle begins only where a whole transaction would fit.
-    return blocks + BLOCKS_PER_WRITE * writes + file_blocks, file_blocks
+    blocks = BLOCKS_PER_COMMIT * (rounds + actions + EXTRA_COMMITS) + jbd.MIN_LOG_RESERVED_BLOCKS
+    journalled = 0
+    if stage.value(DATA) == ext3.DataMode.JOURNAL.value:
+        writes = rounds * stage.value_or_default(writer.BURST) + actions + stage.value(DIRTIED)
+        journalled = stage.pages * stage.value(BUFFERS)
+        blocks += BLOCKS_PER_WRITE * writes + 2 * journalled
+    wanted = stage.value_or_default(fsync.LOG)
+    if wanted:
+        # A handle begins only where a whole transaction would fit.
+        least = stage.value_or_default(fsync.CREDITS) + journalled + jbd.MIN_LOG_RESERVED_BLOCKS + 1
+        blocks = max(wanted, least)
+    return blocks, journalled
 
 
 def fill(stage: Stage, index: int) -> None:

@@ -58,6 +58,7 @@ EXPLICIT: Values = {
     "order": 0,
     "zone_reclaim": 0,
     "credits": 32,
+    "log": 0,
     "without": "",
 }
 

@@ -22,6 +22,31 @@ SHAPES: tuple[dict[str, Value], ...] = (
 )
 
 
+LOGS: tuple[dict[str, Value], ...] = (
+    {"metadata": 1, "device": 1, "credits": 3, "log": 12},
+    {"metadata": 1, "device": 1, "credits": 3, "log": 12, "mode": "MIGRATE_SYNC", "batch": 8},
+    {"metadata": 1, "data": "journal", "pages": 2, "credits": 3, "log": 20},
+)
+
+
+@pytest.mark.slow
+def test_log_fills_holds_and_gets_where_it_is_meant_to() -> None:
+    marks: set[str] = set()
+    for seed in range(24):
+        shape = {"rounds": 4, "idle": 20, "migrations": 3, **LOGS[seed % len(LOGS)]}
+        result = run_one(replace(gate_spec("log-fills", seed, **shape), engine="fiber"))
+        assert result.verdict == Verdict.PASS, result
+        marks |= set(result.marks)
+    wanted = {
+        "journal_start: log full",
+        "checkpoint: tail moved",
+        "checkpoint: wrote a batch home",
+        "checkpoint: waited for its own write",
+        "checkpoint: buffer in a transaction",
+    }
+    assert wanted <= marks, wanted - marks
+
+
 @pytest.mark.slow
 def test_fsync_commits_holds_and_gets_where_it_is_meant_to() -> None:
     marks: set[str] = set()

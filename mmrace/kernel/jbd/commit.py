@@ -4,7 +4,7 @@ Invariant: no metadata of a transaction is in the log with its commit block befo
 written.  Ordered data buffers are locked for their I/O, and seen by nothing but that lock: no page lock, no
 PG_writeback, no page reference.  Before it sleeps on a buffer lock the commit submits the batch of locked buffers that
 it holds; else it deadlocks against anyone who takes buffer locks in another order.
-Not modelled: revoke records, plugging, aborts, statistics.
+Not modelled: plugging, aborts, statistics.
 Source: fs/jbd/commit.c, v3.3.
 """
 
@@ -17,7 +17,7 @@ from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, fs
 from mmrace.kernel.fs.buffer_head import BufferState
-from mmrace.kernel.jbd import checkpoint, jbd, transaction
+from mmrace.kernel.jbd import checkpoint, jbd, revoke, transaction
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
 from mmrace.kernel.mm import filemap, mm, page_flags, swap
@@ -138,6 +138,7 @@ def journal_commit_transaction(journal: Journal) -> int:
     # An error of ordered data is only reported: the mapping and the page carry it, the commit goes on.
     journal_submit_data_buffers(journal, commit_transaction)
     _wait_locked_list(journal, commit_transaction)
+    revoke.journal_write_revoke_records(journal, commit_transaction)
     rt.bug_on(bool(commit_transaction.t_sync_datalist), "ordered data left behind", tid=tid)
     _set_state(journal, commit_transaction, TState.T_FLUSH, TState.T_COMMIT)
     _write_metadata(journal, commit_transaction)
@@ -216,10 +217,11 @@ def _publish_committing(journal: Journal, commit_transaction: Transaction) -> No
             jh.b_committed_data = None
             jbd.jbd_unlock_bh_state(bh)
         transaction.journal_refile_buffer(journal, jh)
-    # Without revoke records nothing else has to be settled before the transaction is published.
     rt.spin_lock(journal.j_list_lock)
     checkpoint.__journal_clean_checkpoint_list(journal)
     rt.spin_unlock(journal.j_list_lock)
+    revoke.journal_clear_buffer_revoked_flags(journal)
+    revoke.journal_switch_revoke_table(journal)
     commit_transaction.t_state = TState.T_FLUSH
     journal.j_committing_transaction = commit_transaction
     journal.j_running_transaction = None

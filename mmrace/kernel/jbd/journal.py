@@ -2,7 +2,7 @@
 
 Invariant: BH_JBD is set exactly while b_private is a journal head, and the buffer is counted once for it; b_jcount is
 the number of those who count on the head, and the last one detaches it.  All of that under BH_JournalHead.
-Not modelled: superblock updates, aborts, log space that comes back (running out is a BUG with a clear text).
+Not modelled: what an aborted journal refuses; a log that is marked as clean.
 Source: fs/jbd/journal.c, v3.3.
 """
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from mmrace.kernel.jbd.jbd import Transaction
     from mmrace.kernel.mm.mm_types import Page
 
-LOG_FULL = "the log is full (its reuse is not modelled: give the journal more blocks)"
-
 MARKS: tuple[tuple[str, str], ...] = (
     ("journal_head: made by another meanwhile", "two tasks wanted to attach one; ours was not needed"),
     ("write_metadata: frozen copy used", "the log gets the copy made at a write access, not the page"),
@@ -40,7 +38,19 @@ def journal_init_dev(dev: BlockDevice, first: int, blocks: int, **settings: obje
 
     Source: fs/jbd/journal.c, v3.3.
     """
-    return Journal("journal", dev, first, blocks, **settings)
+    journal = Journal("journal", dev, first, blocks, **settings)
+    journal_reset(journal)
+    return journal
+
+
+def journal_reset(journal: Journal) -> None:
+    """Begin an empty log, and say so in the superblock on the disk.  For set-up: it was there before the run.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    values = rt.peek(journal.j_dev.block(journal.j_sb_block), "words").values
+    content = jbd.superblock(rt.peek(journal, "j_tail"), rt.peek(journal, "j_tail_sequence"))
+    values[: len(content)] = content[: len(values)]
 
 
 # -- journal heads -------------------------------------------------------------------------------------------
@@ -147,14 +157,24 @@ def journal_put_journal_head(jh: JournalHead) -> None:
 # -- the log -------------------------------------------------------------------------------------------------
 
 
-def _check_log_space(journal: Journal) -> None:
-    """Stop where the kernel would checkpoint: that the log gets free space again is not modelled.
+def __log_space_left(journal: Journal) -> int:
+    """Say how many blocks of the log are free for credits.  Needs j_state_lock.  Source: fs/jbd/journal.c, v3.3."""
+    return max(0, journal.j_free - jbd.MIN_LOG_RESERVED_BLOCKS)
 
-    Needs j_state_lock.  Source: __log_wait_for_space in fs/jbd/checkpoint.c, v3.3.
+
+def journal_update_superblock(journal: Journal) -> None:
+    """Write to the disk where the log begins, and wait.
+
+    Simplified: the kernel keeps the superblock's buffer since it mounted.  Source: fs/jbd/journal.c, v3.3.
     """
-    needed = journal.j_max_transaction_buffers
-    free = journal.j_free
-    rt.bug_on(free < needed, LOG_FULL, free=free, needed=needed)
+    bh = buffer.__getblk(journal.j_dev, journal.j_sb_block, "journal")
+    rt.spin_lock(journal.j_state_lock)
+    _write_words(bh, jbd.superblock(journal.j_tail, journal.j_tail_sequence))
+    rt.spin_unlock(journal.j_state_lock)
+    buffer_head.set_buffer_uptodate(bh)
+    buffer.mark_buffer_dirty(bh)
+    buffer.sync_dirty_buffer(bh)
+    buffer.brelse(bh, "journal")
 
 
 def journal_next_log_block(journal: Journal) -> int:
@@ -164,8 +184,11 @@ def journal_next_log_block(journal: Journal) -> int:
     """
     rt.spin_lock(journal.j_state_lock)
     free = journal.j_free
-    rt.bug_on(free <= 1, LOG_FULL, free=free)
+    rt.bug_on(free <= 1, "the log is full", free=free)
     blocknr = journal.j_head
+    for waiting in rt.peek(journal, "j_checkpoint_transactions"):
+        begins = rt.peek(waiting, "t_log_start")
+        rt.bug_on(begins == blocknr, "log block reused that its transaction still needs", transaction=waiting)
     journal.j_head = blocknr + 1 if blocknr + 1 < journal.j_last else journal.j_first
     journal.j_free = free - 1
     rt.spin_unlock(journal.j_state_lock)

@@ -3,8 +3,8 @@
 Three passes over the log, from its tail on while the sequences match: scan finds the last transaction with a commit
 block, revoke collects the newest revoke record of each block, replay writes each copy to its home block, unless the
 block was revoked at that sequence or a later one.
-Invariant: a pure function of the blocks; no op, no point.  A log without a superblock begins at its first block, with
-the first transaction that there was.
+Invariant: a pure function of the blocks; no op, no point.  A log without a superblock, or whose superblock was not
+written yet, begins at its first block, with the first transaction that there was.
 Not modelled: errors of reading, features, version 1 superblocks; the log is not marked clean afterwards.
 Source: fs/jbd/recovery.c, fs/jbd/revoke.c, v3.3.
 """
@@ -81,7 +81,7 @@ def _load_superblock(blocks: Image, log: LogArea) -> tuple[int, int]:
 
     Part of journal_recover.  Source: journal_get_superblock in fs/jbd/journal.c, v3.3.
     """
-    if log.superblock is None:
+    if log.superblock is None or log.superblock not in blocks:
         return log.first, FIRST_SEQUENCE
     header = _header(blocks, log.superblock)
     if header is None or header[0] != jbd.JFS_SUPERBLOCK_V2:

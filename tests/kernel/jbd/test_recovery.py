@@ -178,3 +178,21 @@ def test_real_log_cut_off_at_any_write_shows_each_transaction_whole_or_not_at_al
         if not seen or seen[-1] != shown:
             seen.append(shown)
     assert seen == [[0] * 6, [7, 7, 7, 7, 7, 0], [8, 7, 7, 7, 7, magic]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_log_that_was_used_again_is_recovered_from_its_tail(seed: int) -> None:
+    def body(bench: Bench) -> None:
+        for i in range(12):
+            handle = transaction.journal_start(bench.journal, 1)
+            change(bench, handle, i % 2, i + 1)
+            transaction.journal_stop(handle)
+            bench.commit()
+
+    outcome = run(body, seed=seed, inodes=8, j_max_transaction_buffers=3, log_blocks=16)
+    journal = outcome.bench.journal
+    log = LogArea(journal.j_first, journal.j_last, journal.j_sb_block)
+    blocks, info = recovery.journal_recover(disk_of(outcome), log)
+    assert [blocks[home] for home in range(2)] == [(11, 11), (12, 12)]
+    assert 1 < info.start_transaction <= 12
+    assert info.end_transaction == 13
