@@ -61,6 +61,8 @@ def profile(frame, event, argument):
             sys.setprofile(None)
             open("sent", "w").write(str(time.monotonic()))
             (os.killpg if group else os.kill)(os.getpid(), number)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever this script was started under, such as nohup
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv[:5] = ["mmrace"]
 sys.setprofile(profile)
 runpy.run_module("mmrace", run_name="__main__")
@@ -150,8 +152,10 @@ def _wrong(moment: Moment, code: int | str, out: str, err: str, left: Sequence[i
     unhandled = moment.phase == IMPORTING and not err  # nothing could take it yet: a shell says 128 + n of that, too
     if code != (-moment.number if unhandled else 128 + moment.number):
         wrong.append(f"exit code {code}")
-    if "Traceback" in err or "ignored" in err or "mmrace bug" in out + err:
+    if "Traceback" in err or "ignored" in err:
         wrong.append(f"stderr: {err.strip()[-300:]}")
+    if bug := re.search(r"mmrace bug.{0,300}", out + err, re.DOTALL):
+        wrong.append(bug[0])
     if left:
         wrong.append(f"{len(left)} processes left")
     if moment.phase == IMPORTING:

@@ -10,10 +10,13 @@ from mmrace import cli
 from mmrace.search.pool import cores
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """Run a command by its words; return the exit code.  The process stays on the cores that it has."""
+def run(monkeypatch: pytest.MonkeyPatch, *words: str, program: str = "mmrace") -> int:
+    """Run a command by its words; return the exit code.  The process stays on the cores that it has.
+
+    Args: program: what the process was started as.
+    """
     monkeypatch.setattr(cores, "pin", lambda engine: None)
-    monkeypatch.setattr(sys, "argv", ["mmrace", *words])
+    monkeypatch.setattr(sys, "argv", [program, *words])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert isinstance(caught.value.code, int)

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from mmrace import installed
+from mmrace.cli import records, terminal
 from mmrace.examples import two_locks
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import record_file
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_NONDETERMINISM, EXIT_PASS, EXIT_UNKNOWN, EXIT_USAGE
 from mmrace.runtime.record import Record
 from tests import in_process
-from tests.runtime.test_files import NULL, ZERO, device
+from tests.runtime.test_files import FULL, NULL, ZERO, device
 
 RUN = ("run", "async-vs-commit", "--engine", "fiber", "--param", "idle=0", "--param", "rounds=1", "--record")
 
@@ -113,6 +114,52 @@ def test_record_tells_of_a_missing_folder_before_the_run(command: Command, capsy
     told = capsys.readouterr()
     assert "none" in told.err
     assert told.out == ""
+
+
+@pytest.mark.parametrize("name", ["", "loop", "x" * 300, "none/x", "file/x"])
+def test_a_record_file_that_cannot_be_is_told_before_the_run_with_what_to_try(
+    command: Command, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    Path("loop").symlink_to("loop")
+    Path("file").touch()
+    assert command(*RUN, name) == EXIT_USAGE
+    told = capsys.readouterr()
+    assert told.err.startswith(
+        f"mmrace: --record {name or repr(name)}: expected a record file that can be written, got '"
+    )
+    assert "; try: " in told.err and "[Errno" not in told.err and not told.out
+
+
+def test_a_record_that_could_not_be_written_is_named_after_the_verdict(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device(Path("full"), FULL)
+    assert command(*RUN, "full") == EXIT_USAGE
+    told = capsys.readouterr()
+    assert told.out.endswith("PASS\n")
+    assert (
+        "--record full: expected a record file that can be written, got 'No space left on device'; try: a " in told.err
+    )
+
+
+@pytest.mark.parametrize("name", ["show", "replay"])
+def test_a_fifo_that_nobody_writes_is_told_to_be_waited_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    assert command(*RUN, "x") == EXIT_PASS
+    os.mkfifo("fifo")
+    writer = threading.Thread(target=lambda: Path("fifo").write_bytes(Path("x").read_bytes()))
+    told: list[str] = []
+
+    def complain(message: str) -> None:
+        told.append(message)
+        writer.start()
+
+    monkeypatch.setattr(terminal, "complain", complain)
+    monkeypatch.setattr(records, "QUIET_SECONDS", 0.0)
+    assert command(name, "fifo") == EXIT_PASS
+    writer.join()
+    assert told == ["mmrace: waiting for somebody who writes a record into the FIFO fifo"]
 
 
 def test_log_refuses_a_fifo_instead_of_waiting_for_its_reader(

@@ -137,6 +137,26 @@ def test_a_record_says_what_was_run_and_can_be_shown(mmrace: Command, capsys: Ca
     assert "main:spawn" in capsys.readouterr().out, "and not the lambda that called it"
 
 
+def test_commands_carry_the_judges_that_were_switched_off(mmrace: Command, capsys: Captured) -> None:
+    words = ("racy.py:main", "--schedules", "20", "--jobs", "1", "--without", "data-race")
+    assert mmrace("explore", *words) == 1
+    commands = repeats(capsys.readouterr().out)
+    replay, run = next(command for command in commands if command[0] == "replay"), commands[-1]
+    assert run[run.index("--without") :][:2] == ["--without", "data-race"]
+    for command in (replay, [*run, "--record", "r.jsonl"]):
+        assert mmrace(*command) == 1
+        out = capsys.readouterr().out
+        assert "oracle: exception" in out and "oracle: data-race" not in out
+        assert out.endswith("FAIL; judges switched off: data-race\n")
+    assert '"without":["data-race"]' in Path("r.jsonl").read_text().replace(" ", "")
+
+
+def test_a_run_and_a_campaign_refuse_to_switch_off_a_judge_that_is_not_there(mmrace: Command, capsys: Captured) -> None:
+    for words in (("run", "good.py:main"), ("stress", "good.py:main", "--runs", "1")):
+        assert mmrace(*words, "--without", "data-rice") == 2
+        assert "did you mean data-race?" in capsys.readouterr().err
+
+
 # -- replays, when files are not where they were
 
 
@@ -248,21 +268,37 @@ def test_a_module_in_the_current_folder_is_found_as_the_console_script_finds_it(
 
 
 INTERRUPTING = f"""{HEAD}
+import os
+
 def worker(box, kind):
     box.x += 1
+    if kind is None:
+        os._exit(0)
     raise kind
 
-def main(exits: int = 0) -> None:
+class Unsayable(Exception):
+    def __str__(self):
+        raise ValueError
+
+KINDS = {{"interrupt": KeyboardInterrupt(), "exit": SystemExit(0), "unsayable": Unsayable(), "leave": None}}
+
+def main(kind: str = "exit") -> None:
     box = Box("box")
     for _ in range(2):
-        rt.spawn(worker, box, SystemExit(0) if exits else KeyboardInterrupt())
+        rt.spawn(worker, box, KINDS[kind])
     rt.join_others()
 """
-"""BUGGY: tasks that wish the whole process an end."""
+"""BUGGY: tasks that wish the whole process an end, or raise what cannot say what it is."""
+RUDE = {
+    "interrupt": "KeyboardInterrupt: ",
+    "exit": "SystemExit: 0",
+    "leave": "ProcessEnded: os._exit(0) ends the whole process (main.",
+    "unsayable": "Unsayable: (its text cannot be made: ValueError)",
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("exits", [0, 1])
+@pytest.mark.parametrize("kind", RUDE)
 @pytest.mark.parametrize(
     "how",
     [
@@ -274,13 +310,13 @@ def main(exits: int = 0) -> None:
         "explore --exhaustive",
     ],
 )
-def test_a_program_that_interrupts_or_exits_is_what_is_wrong(
-    mmrace: Command, tmp_path: Path, capsys: Captured, how: str, exits: int
+def test_a_program_that_raises_what_is_no_ordinary_exception_is_what_is_wrong(
+    mmrace: Command, tmp_path: Path, capsys: Captured, how: str, kind: str
 ) -> None:
     write(tmp_path / "rude.py", INTERRUPTING)
-    assert mmrace(*how.split(), "rude.py:main", "--param", f"exits={exits}") == 1
+    assert mmrace(*how.split(), "rude.py:main", "--param", f"kind={kind}") == 1
     captured = capsys.readouterr()
-    assert f"{'SystemExit' if exits else 'KeyboardInterrupt'}: " in captured.out
+    assert RUDE[kind] in captured.out
     assert captured.out.splitlines()[-1].startswith("FAIL")
     assert "interrupted" not in captured.out + captured.err and "mmrace bug" not in captured.out
 

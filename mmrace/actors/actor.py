@@ -11,8 +11,13 @@ from mmrace.runtime.param import AnyParam
 
 @dataclass(frozen=True)
 class Actor:
-    """One actor.  Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads."""
+    """One actor.
+
+    Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads.  asks: it asks for
+    commits and may wait for them, so kjournald runs beside it.
+    """
 
     name: str
     play: Callable[[Stage], object]
     params: tuple[AnyParam, ...] = ()
+    asks: bool = False

@@ -54,7 +54,7 @@ def run_command() -> int:
 def _run() -> int:
     """Run the command; turn every error into its exit code."""
     try:
-        code: object = cli.main(standalone_mode=False)
+        code: object = cli.main(prog_name="mmrace", standalone_mode=False)
     except SystemExit as ended:
         code = ended.code
     except click.ClickException as error:

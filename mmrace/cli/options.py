@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import re
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +25,14 @@ FOLDER = ".mmrace"
 SECONDS_OF = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?){unit})?" for unit in SECONDS_OF))
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+HELPS = {
+    errno.EPIPE: "a reader that reads to the end, or a file",
+    errno.ENOSPC: "a file where there is room",
+    errno.ELOOP: "the file itself instead of a link",
+    errno.ENAMETOOLONG: "a shorter name",
+}
+"""What to do about a file that cannot be written, by its error number."""
 
 Command: TypeAlias = Callable[..., Any]
 
@@ -82,6 +92,7 @@ loads = click.option(
 )
 program = options(
     click.option("--variant", default="", help="A planted bug instead of the correct protocol."),
+    click.option("--without", multiple=True, metavar="JUDGE", help="Switch a judge off."),
     click.option("--workload", help="A recorded workload: a file, or a name."),
     click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the program."),
     loads,
@@ -95,6 +106,21 @@ many = options(
     click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
     click.option("--dir", "folder", default=FOLDER, callback=folder, show_default=True, help="Where findings go."),
 )
+
+
+@contextmanager
+def writing(what: str, option: str, path: str) -> Iterator[None]:
+    """Say of a file that cannot be written which one, why, and what helps.  Raises UsageError in place of OSError."""
+    try:
+        yield
+    except OSError as error:
+        other = error.filename if error.filename != path else None  # the folder that it was to be in
+        got = f"{error.strerror}: {other}" if error.strerror and other else error.strerror or str(error)
+        where, try_ = (
+            f"{option} {path or repr(path)}",
+            HELPS.get(error.errno or 0, f"{option} FILE, in your own folder"),
+        )
+        raise UsageError(expected=f"a {what} file that can be written", got=got, where=where, try_=try_) from error
 
 
 def refuse_under_free(engine: str | None) -> None:

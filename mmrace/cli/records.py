@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
+import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import click
 from mmrace import installed
 from mmrace.cli import terminal
 from mmrace.report import events, single
+from mmrace.runs import kept
 from mmrace.runs.kept import RECORD
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.runtime.record import Record
@@ -20,6 +25,8 @@ from mmrace.search.pool import cores
 
 LOADS = "A Python file that the run was made of and that is not where it was, or one that adds a judge or a strategy."
 
+QUIET_SECONDS = 1.0
+"""How long a FIFO may be silent before it is told that it is waited for."""
 BELOW = (".", "findings", ".mmrace/findings")
 """Where the findings of a folder may be."""
 BELOW_MAX = 3  # of them that are named
@@ -32,7 +39,8 @@ SUMMARY = "summary.txt"  # for the eye
 def replay(record: str, load: tuple[str, ...]) -> None:
     """Follow RECORD, a file or the folder of a finding, strictly, op by op, and judge it again."""
     record = _file(record)
-    recorded = Record.read(record, stream=True)
+    with _told_if_it_waits(record):
+        recorded = Record.read(record, stream=True)
     console = terminal.console()
     single.tell_executed(recorded.header, console)
     cores.pin("gate")
@@ -57,7 +65,30 @@ def show(record: str, **selection: Any) -> None:
 
     RECORD is a file, or the folder of a finding. Unless told where to look, it shows the events around the finding.
     """
-    events.show_record(Record.read(_file(record), stream=True), Selection(**selection), terminal.console())
+    file = _file(record)
+    with _told_if_it_waits(file):
+        recorded = Record.read(file, stream=True)
+    found = kept.read(Path(file).parent)  # of several findings, the one whose folder it is
+    signature = found.signature if found is not None else ""
+    events.show_record(recorded, Selection(**selection), terminal.console(), signature)
+
+
+@contextmanager
+def _told_if_it_waits(record: str) -> Iterator[None]:
+    """Say of a FIFO that nothing comes from it, if so: to read it waits for somebody who writes it."""
+    descriptor: int | None = None
+    with suppress(OSError, ValueError):  # whoever reads it says what is wrong
+        if stat.S_ISFIFO(os.stat(record).st_mode):
+            descriptor = os.open(record, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if descriptor is None:
+        yield
+        return
+    try:
+        if not select.select([descriptor], [], [], QUIET_SECONDS)[0]:
+            terminal.complain(f"mmrace: waiting for somebody who writes a record into the FIFO {record}")
+        yield
+    finally:
+        os.close(descriptor)  # not before it was read: a writer that has come by now must not lose its reader
 
 
 def _file(record: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -15,10 +13,12 @@ from mmrace.cli import terminal
 from mmrace.report import single
 from mmrace.runs.declared_fields import check_promoted
 from mmrace.runs.follow import with_sites
+from mmrace.runs.judge import judges_of
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.search.campaign.request import Request, complete
+from mmrace.search.explore.ask import check_judges
 from mmrace.search.pool import cores
 from mmrace.strategies import registry
 
@@ -40,18 +40,20 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     request = complete(known, Request((program,), runs=1, jobs=1, **options), params)
     entry = known.scenarios[program]
     spec = RunSpec(program, **{**options, "params": request.params}, maker=entry.maker, digest=entry.digest)
-    with _writing():
-        if record_file is not None:
+    if record_file is not None:
+        with shared.writing("record", "--record", record_file):
             files.check_writable(record_file)
+    made = installed.MAKERS.program(spec)
+    check_judges(spec.without, judges_of(made, spec))
     cores.pin(spec.engine)
     if spec.engine != "free":
-        check_promoted(installed.MAKERS.program(spec), spec.promote)
+        check_promoted(made, spec.promote)
     result = installed.run_one(spec, record_file is not None)
     unwritten: UsageError | None = None
     if record_file is not None and result.record is not None:
         record = with_sites(result, installed.MAKERS)
         try:
-            with _writing():
+            with shared.writing("record", "--record", record_file):
                 record.write(record_file)
         except UsageError as error:  # what the run showed is told all the same
             unwritten, record_file = error, None
@@ -59,11 +61,3 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     if unwritten is not None:
         raise unwritten
     sys.exit(EXIT_OF[result.verdict])
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(expected="a record file that can be written", got=str(error), where="--record") from error

@@ -18,10 +18,10 @@ from mmrace.report import progress
 from mmrace.report.finding import summary_text
 from mmrace.runs import named, stops
 from mmrace.runtime import files
-from mmrace.runtime.errors import UsageError
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.request import Request, complete
+from mmrace.search.explore.ask import check_judges
 from mmrace.strategies import registry
 
 
@@ -59,6 +59,7 @@ def stress(
     only_functions = bool(scenarios) and all(map(named.is_function, scenarios))
     canaries = not no_canaries and not only_functions  # they are planted in the kernel model
     request = complete(known, Request(scenarios, jobs=jobs or 0, canaries=canaries, **options), params)
+    check_judges(request.without, [oracle.name for oracle in known.oracles])
     if request.workload is not None:
         Workload.load(request.workload)
     console = terminal.console()
@@ -71,9 +72,7 @@ def stress(
 
 
 def _log_to(path: str) -> None:
-    try:
+    with shared.writing("log", "--log", path):
         files.check_growing(path)
         log = LogFile(path)
-    except OSError as error:
-        raise UsageError(expected="a log file that can be written", got=str(error), where="--log") from error
     logger.add(log, level="INFO", serialize=True)

@@ -5,11 +5,13 @@ Invariant: everything comes from the `CampaignResult`; the verdict line is alway
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.markup import escape
 
 from mmrace.report.columns import print_table
-from mmrace.report.finding import again_text, commands_of, known_text, summary_text
+from mmrace.report.finding import again_text, commands_of, in_folder, known_text, summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
@@ -21,11 +23,14 @@ from mmrace.report.terminal import (
     say_lost,
     style,
     table,
+    without_text,
 )
 from mmrace.search.campaign.request import DEFAULT_SECONDS
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.totals import Hit, Tally
+from mmrace.search.totals import Hit, RunKind, Tally
 
+OF_THE_MODEL = ("tried", "moved", "refused by reason")
+"""Columns of what only the kernel model counts."""
 MARKS_SHOWN_MAX = 60
 UNKNOWNS_SHOWN = 3
 
@@ -45,9 +50,11 @@ def show(result: CampaignResult, console: Console, *, quiet: bool = False) -> No
 
 
 def _scenarios(result: CampaignResult, console: Console) -> None:
-    columns = ("scenario", "runs", "ops", "pass", "fail", "unknown", "tried", "moved", "refused by reason")
-    shown = table("scenarios", *columns, numbers=True)
-    shown.columns[-1].justify = "left"
+    what = "program" if result.only_functions else "scenario"
+    columns = (what, "runs", "ops", "pass", "fail", "unknown", *(() if result.only_functions else OF_THE_MODEL))
+    shown = table(f"{what}s", *columns, numbers=True)
+    if not result.only_functions:
+        shown.columns[-1].justify = "left"
     rows = [(name, result.scenarios.get(name, Tally())) for name in result.request.scenarios]
     if result.twins.runs:
         rows.append(("(twins of canaries)", result.twins))
@@ -56,7 +63,8 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
     for name, tally in rows:
         if name == "all":
             shown.add_section()
-        verdicts = tally.verdicts
+        verdicts, counters = tally.verdicts, tally.counters
+        moves = count(counters["migrations.tried"]), count(counters["migrations.moved"]), escape(refusals(tally))
         shown.add_row(
             escape(name),
             count(tally.runs),
@@ -64,9 +72,7 @@ def _scenarios(result: CampaignResult, console: Console) -> None:
             count(verdicts["PASS"]),
             count(verdicts["FAIL"]),
             count(verdicts["UNKNOWN"]),
-            count(tally.counters["migrations.tried"]),
-            count(tally.counters["migrations.moved"]),
-            escape(refusals(tally)),
+            *(() if result.only_functions else moves),
         )
     print_table(console, shown)
     unknown = result.total().unknown
@@ -124,10 +130,12 @@ def _workloads(result: CampaignResult, console: Console) -> None:
 def _marks(result: CampaignResult, console: Console) -> None:
     missed = result.marks_missed()
     reached = result.marks_reached()
+    if result.only_functions and not reached:
+        return
     expected = len(result.marks_known)
     of_expected = f"; of {expected} expected ones {len(missed)} missed" if expected else ""
-    text = f"marks reached: {reached}{of_expected} (mmrace list marks tells of all)"
-    say(console, text)
+    where = "" if result.only_functions else " (mmrace list marks tells of all)"
+    say(console, f"marks reached: {reached}{of_expected}{where}")
     for mark in missed[:MARKS_SHOWN_MAX]:
         say(console, f"  never hit: {mark}")
     if len(missed) > MARKS_SHOWN_MAX:
@@ -151,18 +159,21 @@ def _workers(result: CampaignResult, console: Console) -> None:
 def _findings(result: CampaignResult, console: Console) -> None:
     hits = list(result.hits.values())
     for hit in hits[:HITS_SHOWN_MAX]:
-        say(console, finding_text(hit, result.runs_like(hit)))
+        say(console, finding_text(hit, result.kinds))
     rest = len(hits) - HITS_SHOWN_MAX + result.hits.dropped
     if rest > 0:
         say(console, f"and {rest} more findings")
 
 
-def finding_text(hit: Hit, like: int = 0) -> str:
+def finding_text(hit: Hit, made: Mapping[RunKind, int]) -> str:
     """Write a finding: where it was saved, or else all of it, so that a full disk loses nothing.
 
-    Args: like: how many runs there were that could have shown it; 0: not known.
+    Args: made: how many runs of each kind there were.
     """
-    lines, again = [finding_line(hit)], again_text(hit.spec, hit.times, like)
+    lines, kind, there = [finding_line(hit)], hit.kind, in_folder(hit)
+    if there is not None:
+        kind = kind._replace(engine=there.engine, noise=there.noise)
+    again = again_text(kind, hit.kinds[kind], made.get(kind, 0))
     lines.append(f"  oracle {hit.finding.oracle}: {hit.finding.rule}; seen in {runs(hit.times)}")
     if hit.saved.folder:
         how = "kept in {}, by an earlier run: this is one more hit" if hit.saved.before else "saved in {}"
@@ -211,4 +222,5 @@ def _verdict(result: CampaignResult, console: Console) -> None:
     elif result.trials:
         parts.append(f"canaries found {found} of {len(result.trials)}")
     parts.append(f"findings {len(result.hits) + result.hits.dropped}")
-    conclude(console, result.verdict, f"  {', '.join(parts)}  (seed {result.request.seed})")
+    without = without_text(result.request.without)
+    conclude(console, result.verdict, f"  {', '.join(parts)}{without}  (seed {result.request.seed})")

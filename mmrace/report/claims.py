@@ -19,6 +19,7 @@ from mmrace.report.numbers import count, duration, runs
 from mmrace.report.terminal import TROUBLES_SHOWN_MAX, interrupted, say, say_lost, style, table
 
 FAILURES_SHOWN_MAX = 5
+WORDS = ("held", "true", "false as worded", "not shown", "not tested yet")
 
 
 def line(result: ClaimsResult) -> str:
@@ -131,13 +132,10 @@ def _programs(result: ClaimsResult, console: Console) -> None:
 
 
 def _last(result: ClaimsResult) -> str:
-    parts = [part for claim in result.claims for part in claim.parts]
-    words = [result.verdict(part) for part in parts]
-    said = [f"{words.count(word)} {word}" for word in ("held", "true", "false as worded", "not shown") if word in words]
-    untested = words.count("not tested yet") + sum(not claim.parts for claim in result.claims)
-    if untested:
-        said.append(f"{untested} not tested yet")
-    text = f"{len(result.claims)} claims in {len(parts)} parts: {', '.join(said)}"
+    words = [result.verdict(part) for claim in result.claims for part in claim.parts]
+    words += ["not tested yet" for claim in result.claims if claim.untested or not claim.parts]  # a row of the table
+    said = [f"{words.count(word)} {word}" for word in WORDS if word in words]
+    text = f"{len(result.claims)} claims in {len(words)} parts: {', '.join(said)}"
     if result.broken:
         text += f"; BROKEN, though the protocol says they hold: {', '.join(part.name for part in result.broken)}"
     if result.failures:

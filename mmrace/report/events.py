@@ -16,11 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.report.columns import fit
-from mmrace.report.finding import program_text
+from mmrace.report.finding import program_text, waits_lines
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
 from mmrace.runtime.record import Record
-from mmrace.runtime.selection import LAST, Selection, last_explored, steps_named
+from mmrace.runtime.selection import LAST, Selection, findings_of, last_explored, steps_named
 from mmrace.runtime.visible import one_line
 from mmrace.runtime.wording import deed_text
 
@@ -31,12 +31,15 @@ Row: TypeAlias = tuple[str, str, str, str]
 """Event, task, what, site."""
 
 
-def show_record(record: Record, selection: Selection, console: Console) -> None:
-    """Print what was run and what was found, then the wanted events.  Raises UsageError for a wrong selection."""
-    named = steps_named(record)
+def show_record(record: Record, selection: Selection, console: Console, signature: str = "") -> None:
+    """Print what was run and what was found, then the wanted events.
+
+    Args: signature: of the finding that somebody asks for.  Raises UsageError for a wrong selection.
+    """
+    named = steps_named(record, signature)
     steps = chosen(record, selection, named)
     _header(record, console)
-    _verdict(record, console)
+    _verdict(record, signature, console)
     _events(record, steps, {*named}, console)
     total = len(record.events)
     marked = f"; {MARK} the finding's own" if {*steps} & {*named} else ""
@@ -74,14 +77,19 @@ def _header(record: Record, console: Console) -> None:
     say(console, f"{count(len(record.events))} events of {count(len(record.tasks))} tasks; end: {end}")
 
 
-def _verdict(record: Record, console: Console) -> None:
+def _verdict(record: Record, signature: str, console: Console) -> None:
     verdict = str(record.verdict.get("verdict", "not judged"))
     console.print(style(verdict), highlight=False)
-    for finding in record.verdict.get("findings", ()):
-        step = finding.get("facts", {}).get("step")
+    for finding in findings_of(record, signature):
+        facts = finding.get("facts", {})
+        step = facts.get("step")
         where = f", at event {step}" if isinstance(step, int) else ""
+        if where and step >= len(record.events):
+            where = ", at the end of the run"
         say(console, f"FINDING {finding['signature']}  {finding.get('title', '')}")
         say(console, f"  oracle {finding.get('oracle', 'unknown')}: {finding.get('rule', 'unknown')}{where}")
+        for text in waits_lines(facts):
+            say(console, f"  {text}")
     console.print()
 
 

@@ -10,22 +10,48 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from mmrace.report.finding import SCENARIO, commands_of, known_text, program_text, summary_text
-from mmrace.report.numbers import count, duration, runs
+from mmrace.report.numbers import count, duration, many, rate, runs
 from mmrace.report.single import followed_lines
-from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, Lines, conclude, interrupted, once, say, say_lost
+from mmrace.report.terminal import (
+    HITS_SHOWN_MAX,
+    TROUBLES_SHOWN_MAX,
+    Lines,
+    conclude,
+    interrupted,
+    once,
+    say,
+    say_lost,
+    without_text,
+)
+from mmrace.runtime.errors import UsageError
+from mmrace.search.catalogue import CanaryLike
 from mmrace.search.explore.promotion import LOOK
 from mmrace.search.explore.result import SMALLER, Covered, Exploration
 from mmrace.search.totals import Hit
 
+MORE = 10
+"""So many times the schedules that did not find a planted bug are worth a try."""
 ENDLESS_SECONDS = 30.0
 """A walk that has not ended by then seldom does: most small trees take a second, and each op more multiplies them."""
+
+
+BEGINS = "{} at work: the program is made, and its first schedules are run; none has ended yet"
+
+
+def _schedules(number: int) -> str:
+    return many(number, "schedule")
+
+
+def _distinct(result: Exploration) -> str:
+    return many(result.classes.distinct, "class", "classes")
 
 
 def line(result: Exploration) -> str:
     """Write progress on one line."""
     runs = result.tally.runs
-    rate = runs / result.seconds if result.seconds else 0.0
-    parts = [f"{count(runs)} schedules, {count(rate)}/s", f"{count(result.classes.distinct)} classes"]
+    if not runs:
+        return f"{duration(result.seconds)}: {BEGINS.format(_processes(result.ask.jobs))}"
+    parts = [f"{_schedules(runs)}, {rate(runs, result.seconds)}/s", _distinct(result)]
     if result.covered is None:
         parts.append(f"unseen: the next schedule is new with a chance of {result.classes.unseen_mass():.2f}")
     elif result.covered.blocked:
@@ -33,7 +59,7 @@ def line(result: Exploration) -> str:
     unknown = result.tally.unjudged
     if unknown:
         parts.append(f"{count(unknown)} could not be judged")
-    parts.append(f"{count(len(result.hits))} findings")
+    parts.append(many(len(result.hits), "finding"))
     return f"{duration(result.seconds)}: " + "; ".join(parts)
 
 
@@ -52,28 +78,48 @@ class WalkLines(Lines[Exploration]):
 
 def endless(result: Exploration) -> str:
     """Say that a tree is large, and what to do."""
-    classes = f"{count(result.classes.distinct)} classes in {duration(result.seconds)}, and no end in sight"
-    return f"{classes}: trees grow fast with what tasks do, and a walk that is cut proves nothing; try: {SMALLER}"
+    walked = f"{_distinct(result)} in {duration(result.seconds)}, and no end in sight"
+    return f"{walked}: trees grow fast with what tasks do, and a walk that is cut proves nothing; try: {SMALLER}"
 
 
-def show(result: Exploration, console: Console, *, quiet: bool = False) -> None:
-    """Print the whole report; `quiet`: findings and the verdict only."""
+def show(result: Exploration, console: Console, canary: CanaryLike | None = None, *, quiet: bool = False) -> None:
+    """Print the whole report.
+
+    Args: canary: what was planted, if that is one.  quiet: findings and the verdict only.
+    """
     if not quiet:
         _coverage(result, console)
     _findings(result, console)
     say_lost(console, result.losses, result.given_up)
     for text in once(trouble.text for trouble in result.troubles)[:TROUBLES_SHOWN_MAX]:
         say(console, f"trouble: {text}")
+    if result.ask.variant and not result.hits:
+        say(console, _not_found(result, canary))
     conclude(console, result.verdict, f" {_because(result)}")
+
+
+def _not_found(result: Exploration, canary: CanaryLike | None) -> str:
+    """Say that a planted bug was not found, which the verdict on these schedules is not about, and what to give."""
+    ask = result.ask
+    text = f"variant {ask.variant} was planted and not found in {_schedules(result.tally.runs)}: that does not clear it"
+    hint = f"a longer --for, or --schedules {count(MORE * max(result.tally.runs, 100)).replace(',', '')}"
+    try:
+        if canary is not None:
+            words = [f"--param {key}={value}" for key, value in sorted(canary.params_under(ask.engine).items())]
+            where = " ".join(["mmrace explore", canary.scenario, "--variant", canary.name, "--until-found", *words])
+            cap = canary.cap_under(ask.engine)
+            hint += f"; or, where it is found but for one chance in a million: {where} --schedules {cap}"
+    except UsageError:  # nobody measured that
+        pass
+    return f"{text}; try: {hint}"
 
 
 def _coverage(result: Exploration, console: Console) -> None:
     ask, tally = result.ask, result.tally
     say(console, program_text(ask.maker, ask.program, ask.params, ask.variant))
     how = f"strategy {ask.strategy}, engine {ask.engine}, seed {ask.seed}, {_processes(ask.jobs)}"
-    rate = tally.runs / result.seconds if result.seconds else 0.0
-    done = f"{count(tally.runs)} schedules, {count(tally.ops)} ops in {duration(result.seconds)}"
-    say(console, f"{how}: {done}, {count(rate)} schedules/s")
+    done = f"{_schedules(tally.runs)}, {count(tally.ops)} ops in {duration(result.seconds)}"
+    say(console, f"{how}: {done}, {rate(tally.runs, result.seconds)} schedules/s")
     happened = ", ".join(f"{key} {count(n)}" for key, n in sorted(tally.counters.items()) if n)
     if happened or ask.maker == SCENARIO:
         say(console, f"what happened: {happened or 'nothing that is counted'}")
@@ -94,11 +140,11 @@ def _promoted(result: Exploration, fields: Sequence[str]) -> str:
         text = "; ".join(groups)
     else:
         text = ", ".join(fields) or "none is known to race"
-    return f"{text}; all accesses in {count(result.looks)} schedules that looked for races" if result.looks else text
+    return f"{text}; all accesses in {_schedules(result.looks)} that looked for races" if result.looks else text
 
 
 def _processes(jobs: int) -> str:
-    return f"{jobs} process{'' if jobs == 1 else 'es'}"
+    return many(jobs, "process", "processes")
 
 
 def _tree(result: Exploration, covered: Covered, console: Console) -> None:
@@ -106,7 +152,7 @@ def _tree(result: Exploration, covered: Covered, console: Console) -> None:
     text = "walked to its end" if covered.exhausted else "not walked to its end"
     if covered.bound is not None and not covered.exhausted:
         text += f"; every schedule up to bound {covered.bound}"
-    classes = f"{count(result.classes.distinct)} classes, {count(covered.blocked)} runs without use"
+    classes = f"{_distinct(result)}, {runs(covered.blocked)} without use"
     say(console, f"tree {text}: {classes}")
 
 
@@ -116,7 +162,7 @@ def _classes(result: Exploration, console: Console) -> None:
     growth = ", ".join(f"{count(distinct)} after {count(runs)}" for runs, distinct in classes.growth[-6:])
     say(console, f"classes of interleavings: {count(classes.distinct)} distinct ({growth})")
     unseen = f"unseen: the next schedule shows a new class with a chance of about {classes.unseen_mass():.3f}"
-    say(console, f"{unseen}; at least some {count(classes.total_estimate())} classes in all")
+    say(console, f"{unseen}; at least some {many(round(classes.total_estimate()), 'class', 'classes')} in all")
     if len(result.by_strategy) > 1:
         parts = [
             f"{name} {count(new)} of {count(runs)}" + (" (looks)" if name == LOOK and runs == result.looks else "")
@@ -130,13 +176,13 @@ def _findings(result: Exploration, console: Console) -> None:
         broken = result.replayed.get(signature, (1, 1))[0] == 0
         commands = [hit.command] if broken else commands_of(hit)
         say(console, summary_text(hit.spec, "FAIL", [hit.finding], commands).rstrip())
-        times = f"seen in {count(hit.times)} of {count(result.tally.runs)} schedules"
+        times = f"seen in {count(hit.times)} of {_schedules(result.tally.runs)}"
         say(console, f"{known_text(hit.saved)}; {times}{_proof(result, signature, hit)}")
         if hit.saved.error:
             say(console, f"NOT SAVED: {hit.saved.error}")
     left = len(result.hits) - HITS_SHOWN_MAX
     if left > 0:
-        say(console, f"and {count(left)} more findings")
+        say(console, f"and {many(left, 'more finding')}")
 
 
 def _proof(result: Exploration, signature: str, hit: Hit) -> str:
@@ -145,9 +191,7 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
         again, tried = result.replayed[signature]
         text += f"; replayed {again} of {tried}"
         if again < tried and hit.saved.before:
-            text += (
-                f" (kept by an earlier session, perhaps of another program: remove {hit.saved.folder} for a new record)"
-            )
+            text += f" (kept by an earlier session: remove {hit.saved.folder} for a new record)"
     if signature in result.realised:
         met = result.realised[signature]
         text += f"; realised, see {met}" if met else "; predicted only: no search made it happen"
@@ -155,14 +199,15 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
 
 
 def _because(result: Exploration) -> str:
-    without, until = result.ask.without, result.ask.until
+    until = result.ask.until
     missed = f"; not found: {until}" if until and until not in result.hits else ""
-    return _covers(result) + missed + (f"; judges switched off: {', '.join(without)}" if without else "")
+    missed += f"; planted and not found: {result.ask.variant}" if result.ask.variant and not result.hits else ""
+    return _covers(result) + missed + without_text(result.ask.without)
 
 
 def _covers(result: Exploration) -> str:
     if result.hits:
-        found = f"{count(len(result.hits))} distinct finding{'' if len(result.hits) == 1 else 's'}"
+        found = many(len(result.hits), "distinct finding")
         return f"{found}; {interrupted(result.interrupted)}" if result.interrupted else found
     why = result.unknown_because()
     if result.interrupted:
@@ -172,7 +217,7 @@ def _covers(result: Exploration) -> str:
     if why:
         return why
     if result.exhaustive:
-        return f"exhaustive: all {count(result.classes.distinct)} classes of interleavings"
+        return f"exhaustive: all {_distinct(result)} of interleavings"
     if result.covered is not None and result.covered.bound is not None:
         return f"every schedule up to bound {result.covered.bound}, not exhaustive"
-    return f"over {count(result.tally.runs)} schedules, {count(result.classes.distinct)} classes; not exhaustive"
+    return f"over {_schedules(result.tally.runs)}, {_distinct(result)}; not exhaustive"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.oracles.general.liveness import sentence
 from mmrace.runs import kept
+from mmrace.runs.kept import Kept
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import Saved
-from mmrace.search.totals import Hit
+from mmrace.search.totals import Hit, RunKind
 
 SCENARIO = "scenario"
 """The maker of the kernel model's programs: the only ones that have variants, and counters of what happened."""
@@ -30,33 +33,53 @@ def program_text(maker: str, name: str, given: Iterable[tuple[str, object]], var
     return f"{maker} {name}, parameters {params}" + (f", variant {what}" if what else "")
 
 
-def again_text(spec: RunSpec, times: int = 0, runs: int = 0) -> str:
+def again_text(spec: RunSpec | RunKind, times: int = 0, runs: int = 0) -> str:
     """Say what the command that repeats a run does under `free`, where no run comes twice; "" under control.
 
-    Args: times, runs: how often the finding was seen, in how many runs of the program; 0 runs: nobody counted.
+    Args: times, runs: how often the finding was seen, in how many runs of this kind; 0 runs: nobody counted.
     """
     if spec.engine != "free":
         return ""
-    rate = (
-        f"hit rate about {times / runs:.2g} ({times} of {runs} runs of {spec.program})" if runs else "hit rate unknown"
-    )
+    like = f"{spec.program} under free with noise {spec.noise}"
+    rate = f"hit rate about {times / runs:.2g} ({times} of {runs} runs of {like})" if runs else "hit rate unknown"
     return f"that is another run, since engine free never runs twice alike: {rate}"
 
 
 def commands_of(hit: Hit) -> list[str]:
     """Return the commands that have a finding again: the replay of the record that its folder has, and the run."""
-    saved, engine = hit.saved, hit.spec.engine
-    record = Path(saved.folder, kept.RECORD)
-    if saved.before:
-        old = kept.read(record.parent)
-        engine = old.engine if old is not None else "free"
-    replays = saved.folder and record.exists() and engine != "free"
-    return [*([shlex.join(["mmrace", "replay", str(record)])] if replays else []), hit.command]
+    there = in_folder(hit)
+    if there is None:
+        return [hit.command]
+    record = Path(hit.saved.folder, kept.RECORD)
+    replays = there.recorded and there.engine != "free"
+    return [*([shlex.join(["mmrace", "replay", str(record)])] if replays else []), there.command]
+
+
+def in_folder(hit: Hit) -> Kept | None:
+    """Return what the folder of a finding has by now, which need not be what it had first; None if nothing of it."""
+    there = kept.read(Path(hit.saved.folder)) if hit.saved.folder else None
+    return there if there is not None and there.owner == kept.owner_of(hit.spec) else None
 
 
 def known_text(saved: Saved) -> str:
     """Say whether a finding is known or new."""
     return f"known since {saved.since}" if saved.since else "new"
+
+
+def waits_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Say who waits for what, a line a task, where it stands and what it holds; empty for a finding of another kind."""
+    rows = facts.get("tasks")
+    rows = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
+    return [_waits(row) for row in rows if "waits_for" in row]
+
+
+def _waits(row: Mapping[str, Any]) -> str:
+    text = sentence(row)
+    if row.get("at"):
+        text += f"; it is at {row['at']}"
+    if row.get("holds"):
+        text += f"; it holds {', '.join(map(str, row['holds']))}"
+    return text
 
 
 def summary_text(
@@ -75,6 +98,13 @@ def summary_text(
     for finding in findings:
         lines += ["", f"{finding.title} [{finding.signature}]"]
         lines += [f"  oracle: {finding.oracle}", f"  rule: {finding.rule}"]
-        lines += [f"  {key}: {json.dumps(value, default=str)}" for key, value in finding.facts.items()]
+        waits = waits_lines(finding.facts)
+        for key, value in finding.facts.items():
+            if key == "tasks" and waits:
+                lines += [f"  {text}" for text in waits]
+            elif key == "step" and waits:
+                lines.append("  step: the end of the run")
+            else:
+                lines.append(f"  {key}: {json.dumps(value, default=str)}")
     lines += ["", *(f"repeat: {command}" for command in commands), *filter(None, [again or again_text(spec)])]
     return "\n".join(lines) + "\n"

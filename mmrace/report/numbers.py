@@ -8,6 +8,7 @@ from __future__ import annotations
 KIB = 1024
 MINUTE_S = 60
 HOUR_S = 3600
+EXACT_BELOW = 10  # a second: below that a whole number says little
 
 
 def count(number: float) -> str:
@@ -15,9 +16,20 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def many(number: int, one: str, several: str = "") -> str:
+    """Write a number of things.  Args: one, several: what one of them is called, and more (one's name with an s)."""
+    return f"{count(number)} {one if number == 1 else several or f'{one}s'}"
+
+
 def runs(number: int) -> str:
     """Write a number of runs."""
-    return f"{count(number)} run" + ("" if number == 1 else "s")
+    return many(number, "run")
+
+
+def rate(number: int, seconds: float) -> str:
+    """Write how many there were in a second."""
+    each = number / seconds if seconds else 0.0
+    return count(each) if each >= EXACT_BELOW else f"{each:.1f}"
 
 
 def share(part: int, whole: int) -> str:

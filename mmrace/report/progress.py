@@ -97,18 +97,22 @@ def facts(result: CampaignResult) -> list[tuple[str, str]]:
     asked = result.request
     limit = f" of {duration(asked.seconds)}" if asked.seconds is not None else f" of {count(asked.runs or 0)} runs"
     found = sum(trial.found_after is not None for trial in result.trials)
-    marks = result.marks_reached()
     rows = [
         ("time", duration(result.seconds) + limit),
         ("runs", count(total.runs)),
         ("ops", f"{count(total.ops)}, {count(rate)}/s"),
-        (
-            "migrations",
-            f"tried {count(total.counters['migrations.tried'])}, moved {count(total.counters['migrations.moved'])}",
-        ),
-        ("refused", refusals(total)),
-        ("marks", f"{marks} of {marks + len(result.marks_missed())}"),
     ]
+    if not result.only_functions:
+        tried, moved, marks = (
+            total.counters["migrations.tried"],
+            total.counters["migrations.moved"],
+            result.marks_reached(),
+        )
+        rows += [
+            ("migrations", f"tried {count(tried)}, moved {count(moved)}"),
+            ("refused", refusals(total)),
+            ("marks", f"{marks} of {marks + len(result.marks_missed())}"),
+        ]
     if result.trials:
         rows.append(("canaries", f"{found} of {len(result.trials)}"))
     rows.append(("findings", count(len(result.hits) + result.hits.dropped)))

@@ -1,16 +1,17 @@
 """What stands in the folder of a finding that was kept, and whether a new run has something better to put there.
 
-A folder is of use as long as its record repeats its finding: one of engine `free` never does, one of another mmrace or
-model may not, and one of a user's files that changed since cannot.  Invariant: what cannot be understood is left as it
-is.
+A folder is of one program and variant, its owner; what it keeps never gives way to another's.  It is of use as long as
+its record repeats its finding: one of engine `free` never does, one of another mmrace or model may not, and one of a
+user's files that changed since cannot.  Invariant: what cannot be understood is left as it is.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Required, TypedDict
+from typing import NamedTuple, Required, TypedDict
 
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import files
@@ -26,6 +27,24 @@ UNDATED = "an unknown date"  # of what an older mmrace kept, or is damaged
 
 
 SUMMARY_BYTES_MAX = 16 * files.MIB  # of many findings with long facts
+OWNER_HEX = 6  # of some programs that share a signature: 24 bits
+
+
+class Owner(NamedTuple):
+    """Whose findings a folder keeps; the name of a function has its file's in it."""
+
+    maker: str
+    program: str
+    variant: str
+
+    def beside(self, signature: str) -> str:
+        """Name the folder of a signature whose own name another owner has."""
+        return f"{signature}-{hashlib.sha256(chr(10).join(self).encode()).hexdigest()[:OWNER_HEX]}"
+
+
+def owner_of(spec: RunSpec) -> Owner:
+    """Return whose findings a run's are."""
+    return Owner(spec.maker, spec.program, spec.variant)
 
 
 class _Spec(TypedDict, total=False):
@@ -33,13 +52,21 @@ class _Spec(TypedDict, total=False):
     digest: Required[str]
     engine: Required[str]
     seed: Required[int]
+    noise: str
+    maker: str
+    variant: str
     load: list[tuple[str, str]]
+
+
+class _Finding(TypedDict):
+    signature: str
 
 
 class _Summary(TypedDict, total=False):
     """What is asked of the summary of a kept finding; an older one has no date and no version."""
 
     spec: Required[_Spec]
+    findings: list[_Finding]
     command: Required[str]
     since: str
     mmrace: str
@@ -50,30 +77,28 @@ class _Summary(TypedDict, total=False):
 class Kept:
     """A kept finding.
 
-    Attributes: since: the date of its first run.  version, model: of the mmrace that kept it.  files: digests of the
-    user's files that its program came from, with the program's name.  seed, command: of its run.  recorded: it has a
-    record.
+    Attributes: signature: "" if the summary has none. since: the date of its first run. version, model: of the mmrace
+    that kept it. files: digests of the user's files that its program came from. engine, noise, seed, command: of its
+    run. recorded: it has a record.
     """
 
+    signature: str
+    owner: Owner
     since: str
     version: str
     model: str
     engine: str
+    noise: str
     files: tuple[str, ...]
     seed: int
     command: str
     recorded: bool
 
 
-def _files(program: str, digest: str, load: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return what a run had of a user's own; empty if it had nothing."""
+def _files(digest: str, load: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the digests of what a run had of a user's own; empty if it had nothing."""
     digests = [loaded for _, loaded in load]
-    return (program, digest, *digests) if digest or digests else ()
-
-
-def files_of(spec: RunSpec) -> tuple[str, ...]:
-    """Return the digests of what a run had of a user's own, with its program's name; empty if it had nothing."""
-    return _files(spec.program, spec.digest, spec.load)
+    return (digest, *digests) if digest or digests else ()
 
 
 def read(folder: Path) -> Kept | None:
@@ -85,21 +110,26 @@ def read(folder: Path) -> Kept | None:
     except UsageError:
         return None
     spec = facts["spec"]
+    findings = facts.get("findings", ())
     return Kept(
+        signature=findings[0]["signature"] if findings else "",
+        owner=Owner(spec.get("maker", "scenario"), spec["program"], spec.get("variant", "")),
         since=facts.get("since", UNDATED),
         version=facts.get("mmrace", ""),
         model=facts.get("model", ""),
         engine=spec["engine"],
-        files=_files(spec["program"], spec["digest"], spec.get("load", ())),
+        noise=spec.get("noise", ""),
+        files=_files(spec["digest"], spec.get("load", ())),
         seed=spec["seed"],
         command=facts["command"],
         recorded=(folder / RECORD).is_file(),
     )
 
 
-def of_another_program(kept: Kept, spec: RunSpec) -> bool:
-    """Say whether a folder is of a user's files, and not of these as they are now."""
-    return bool(files_of(spec)) and kept.files != files_of(spec)
+def of_other_files(kept: Kept, spec: RunSpec) -> bool:
+    """Say whether a folder of the run's owner is of a user's files, and not of these as they are now."""
+    files_now = _files(spec.digest, spec.load)
+    return bool(files_now) and kept.files != files_now
 
 
 def model_of(record: Record | None) -> str:
@@ -109,7 +139,9 @@ def model_of(record: Record | None) -> str:
 
 def gives_way(kept: Kept, spec: RunSpec, record: Record | None) -> bool:
     """Say whether a new run replaces what is kept.  Args: record: of the new run, if it has one."""
-    if of_another_program(kept, spec):
+    if kept.owner != owner_of(spec):
+        return False
+    if of_other_files(kept, spec):
         return True
     older = kept.version != __version__ or (record is not None and kept.model != model_of(record))
     if spec.engine == "free":

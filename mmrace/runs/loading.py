@@ -22,6 +22,8 @@ from types import ModuleType
 
 from mmrace.runs import mending, sources
 from mmrace.runtime.errors import MmraceError, UsageError
+from mmrace.runtime.leaving import kept
+from mmrace.runtime.said import is_from_outside, named, said
 
 NAME = "mmrace_loaded_"
 NO_FORMS: mending.Forms = {}
@@ -198,15 +200,17 @@ def reported(place: str, file: str | None, where: str, forms: mending.Forms = NO
     """Raise as UsageError whatever a user's file raises, but for Ctrl-C.  Args: file: None: any."""
     _executing.append(place)
     try:
-        yield
-    except KeyboardInterrupt:
-        raise
+        with kept:
+            yield
     except BaseException as error:
+        if is_from_outside(error):
+            raise
         where += line_of(error, file)
         if isinstance(error, UsageError):
             raise UsageError(expected=error.expected, got=error.got, where=where, try_=error.try_) from error
-        said = error.msg if isinstance(error, SyntaxError) and not error.lineno else error  # else "line 0"
-        text = str(error) if isinstance(error, MmraceError) else f"{type(error).__name__}: {said}"
+        text = said(error) if isinstance(error, MmraceError) else named(error)
+        if isinstance(error, SyntaxError) and not error.lineno:  # else "line 0"
+            text = f"{type(error).__name__}: {error.msg}"
         try_ = mending.of_error(error, place, Path(file) if file is not None else None, forms)
         raise UsageError(expected="a Python file that can be executed", got=text, where=where, try_=try_) from error
     finally:

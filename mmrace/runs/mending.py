@@ -14,6 +14,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mmrace.runtime.leaving import ProcessEnded
+from mmrace.runtime.said import said
+
 Forms = Mapping[str, str]
 """Name of a class that a file makes objects of -> how one is made."""
 
@@ -30,14 +33,14 @@ def of_error(error: BaseException, place: str, file: Path | None, forms: Forms) 
         return _syntax(error)
     if isinstance(error, ImportError):
         return _import(error, file) or traceback
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit | ProcessEnded):
         return f"no sys.exit() at the top level: {SCRIPT_ONLY}"
     if isinstance(error, FileNotFoundError):
         return f"a path from the file itself, Path(__file__).parent / ...; {traceback}"
     if isinstance(error, EOFError):
         return f"no input() at the top level, since each worker process executes the file: {SCRIPT_ONLY}"
     for name, how in forms.items():
-        if isinstance(error, TypeError) and str(error).startswith(f"{name}.__init__()"):
+        if isinstance(error, TypeError) and said(error).startswith(f"{name}.__init__()"):
             return how
     return traceback
 
@@ -53,7 +56,7 @@ def _syntax(error: SyntaxError) -> str:
 
 def _import(error: ImportError, file: Path | None) -> str:
     name = error.name or ""
-    if "relative import" in str(error):
+    if "relative import" in said(error):
         return _by_module(file) if file is not None else ""
     if isinstance(error, ModuleNotFoundError):
         if name.split(".")[0] == OWN:
@@ -61,7 +64,7 @@ def _import(error: ImportError, file: Path | None) -> str:
         beside = [other.stem for other in file.parent.glob(f"*{SUFFIX}") if other != file] if file is not None else []
         own = f"{name}{SUFFIX} beside {file.name}" if file is not None else f"{name}{SUFFIX} in this folder"
         return f"{_close(name, beside)} {own}, or `pip install` what has it".strip()
-    missing = re.search(r"cannot import name '(\w+)'", str(error))
+    missing = re.search(r"cannot import name '(\w+)'", said(error))
     if missing and name:
         return _close(missing[1], vars(importlib.import_module(name))) or f"a name that {name} has"
     return ""

@@ -24,6 +24,7 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.crash import ABORT
 from mmrace.runtime.errors import UsageError, Violation
+from mmrace.runtime.leaving import kept
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import Followed
 from mmrace.version import __version__
@@ -80,6 +81,7 @@ class Play:
             "strategy": None if engine is None else spec.strategy,
             "load": [file.path for file in spec.load],
             "loaded": registrations.needed(spec.load),
+            **({"without": list(spec.without)} if spec.without else {}),
             "noise": spec.noise if engine is None else None,
             "seed": spec.seed,
             "workload": spec.workload,
@@ -124,11 +126,12 @@ def play(
 
 def _run(program: Program, engine: Engine) -> dict[str, Any]:
     """Run the program; raise its exception, unless that is the end of the run (`runtime/crash.py`)."""
-    if program.may_raise or isinstance(engine, Controlled):  # free runs of mmrace's own programs have a watchdog
-        with watched(engine):
+    with kept:
+        if program.may_raise or isinstance(engine, Controlled):  # free runs of mmrace's own programs have a watchdog
+            with watched(engine):
+                final = program.play(engine)
+        else:
             final = program.play(engine)
-    else:
-        final = program.play(engine)
     error = engine.error
     is_result = program.may_raise and engine.end.get("how") not in (None, ABORT)
     if error is not None and not (isinstance(error, Violation) or is_result):

@@ -20,8 +20,10 @@ from mmrace.runs import loading, unused
 from mmrace.runs.spec import LoadedFile
 from mmrace.runs.unused import JUDGE, JUDGE_NAME, Kind, line_of
 from mmrace.runtime import given
-from mmrace.runtime.errors import FAILURES, MmraceError, UsageError
+from mmrace.runtime.errors import MmraceError, UsageError, is_failure
+from mmrace.runtime.leaving import kept
 from mmrace.runtime.record import Record
+from mmrace.runtime.said import named
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Registered
 
@@ -179,12 +181,14 @@ class UsersJudge:
     def __call__(self, record: Record, /) -> Judgement:
         """Judge a record.  Raises UsageError if the judge raises, or returns something else."""
         try:
-            judgement: object = self.judge(record)
+            with kept:
+                judgement: object = self.judge(record)
         except MmraceError:
             raise
-        except FAILURES as error:
-            got, line = f"{type(error).__name__}: {error}", loading.line_of(error, self.file)
-            raise self._wrong(got, line) from error
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            raise self._wrong(named(error), loading.line_of(error, self.file)) from error
         if not isinstance(judgement, Judgement) or judgement.oracle != self.name:
             raise self._wrong(judgement, "")
         return judgement

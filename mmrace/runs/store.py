@@ -1,4 +1,4 @@
-"""The store of findings: one folder per signature, with all that repeats and explains the run.
+"""The store of findings: one folder per signature and program, with all that repeats and explains the run.
 
     <folder>/<signature>/record.jsonl   the record (absent if there is none: a worker died)
                          seed           the run's seed
@@ -6,10 +6,13 @@
                          summary.json   facts: findings, spec, date, version;  summary.txt the same for the eye
                          hits.jsonl     further runs with this signature, up to a bound
 
+The first program (and variant) with a signature has the folder of that name; each further one has its own beside it,
+`<signature>-<hash of whose it is>`.
+
 Invariant: a folder under its final name is complete and on disk: it is written under another name, synced, renamed; and
-it is of its own signature, whatever else its run broke.  What cannot be repeated gives way to what can (`kept.py`), and
-is a hit from then on.  Whoever cannot write gets the reason and the summary back; nothing is lost silently.  Not here:
-prose about a failure.
+it is of its own signature, whatever else its run broke.  No program's evidence gives way to another's.  What cannot be
+repeated gives way to what can (`kept.py`), and is a hit from then on.  Whoever cannot write gets the reason and the
+summary back; nothing is lost silently.  Not here: prose about a failure.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs import kept
-from mmrace.runs.kept import Kept
+from mmrace.runs.kept import Kept, Owner, owner_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
@@ -118,12 +121,19 @@ class FindingStore:
         """Return the folder of a signature."""
         return self.folder / (re.sub(r"[^\w.-]", "_", name).lstrip(".") or "unnamed")
 
+    def _own(self, signature: str, owner: Owner) -> Path:
+        """Return the folder of a signature for a program: the plain one, unless another program was first there."""
+        plain, beside = self.place(signature), self.place(owner.beside(signature))
+        if beside.exists():
+            return beside
+        there = kept.read(plain) if plain.exists() else None
+        return beside if there is not None and there.owner != owner else plain
+
     def _save(self, result: RunResult, finding: Finding) -> Saved:
-        final = self.place(finding.signature)
         failure: OSError
         for _ in range(ATTEMPTS_MAX):
             try:
-                return self._keep(final, result, finding)
+                return self._keep(self._own(finding.signature, owner_of(result.spec)), result, finding)
             except FileNotFoundError as error:  # another worker is just replacing the folder
                 failure = error
             except OSError as error:
@@ -142,18 +152,29 @@ class FindingStore:
             return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
         if self._make(final, result, finding, old):
             return Saved(str(final), since=old.since if old else "")
+        self._of_us(kept.read(final), final, result.spec)
         self._hit(final, result.spec, finding)
         return Saved(str(final), before=True, since=_now())
 
+    @staticmethod
+    def _of_us(old: Kept | None, final: Path, spec: RunSpec) -> None:
+        """Raise FileNotFoundError if a folder is meanwhile another program's: this one's is elsewhere."""
+        if old is not None and old.owner != owner_of(spec):
+            raise FileNotFoundError(errno.ENOENT, "another program was first", str(final))
+
     def _there(self, final: Path, result: RunResult) -> tuple[bool, Kept | None]:
-        """Say whether a folder stays as it is; and return what it keeps, if that is of the same program."""
+        """Say whether a folder stays as it is; and return what it keeps, if that is of the same files.
+
+        Raises FileNotFoundError if it is another program's.
+        """
         if not final.exists():
             return False, None
         old = kept.read(final)
         if old is None:
             return True, None
+        self._of_us(old, final, result.spec)
         stays = not kept.gives_way(old, result.spec, result.record)
-        return stays, None if kept.of_another_program(old, result.spec) else old
+        return stays, None if kept.of_other_files(old, result.spec) else old
 
     def _make(self, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> bool:
         """Make one finding's folder; False if another worker was first.  Args: old: what it goes on with."""
@@ -175,12 +196,25 @@ class FindingStore:
             _sync_folder(self.folder)
         finally:
             gone = kept.read(replaced) if replaced.exists() else None  # perhaps another worker's, not `old`
-            if gone is not None and not kept.of_another_program(gone, result.spec):
-                _hand_on(replaced, final, gone)
+            if gone is not None:
+                self._give_way(replaced, final, gone, result.spec, finding.signature)
             for folder in (temporary, replaced):
                 if folder.exists():
                     shutil.rmtree(folder, ignore_errors=True)
         return True
+
+    def _give_way(self, replaced: Path, final: Path, gone: Kept, spec: RunSpec, signature: str) -> None:
+        """Hand on what a folder that gave way has; whoever lost its name to another program has its own beside it."""
+        there = kept.read(final)
+        if there is None or there.owner == gone.owner:
+            if not kept.of_other_files(gone, spec):
+                _hand_on(replaced, final, gone)
+            return
+        beside = self.place(gone.owner.beside(signature))
+        try:
+            os.rename(replaced, beside)
+        except OSError:  # there already
+            _hand_on(replaced, beside, gone)
 
     def _write(self, folder: Path, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> None:
         folder.mkdir()

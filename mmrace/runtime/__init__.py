@@ -13,7 +13,8 @@ What there is for a program, by topic; before a colon stands what a `Struct` dec
   `spin_trylock`, `spin_unlock`, `spin_lock_irq`, `spin_unlock_irq`, `spin_lock_irqsave`, `spin_unlock_irqrestore`.
 * Locks in a bit of a `flag_word`: sleeping ones `bit_lock`, `bit_trylock`, `bit_unlock` (or `clear_bit_unlock`, then
   `wake_up_bit`), `wait_on_bit`, `hand_over`; spinning ones `bit_spin_lock`, `bit_spin_trylock`, `bit_spin_unlock`.
-* Waiting: `wait_queue`: `wait_event`, `wake_up`, `wake_up_all`, or `prepare_to_wait`, `sleep_on`, `finish_wait`.
+* Waiting: `wait_queue`: `wait_event`, `wake_up` (every sleeper, but of the exclusive ones only `exclusive=1`),
+  `wake_up_all`, or `prepare_to_wait` (`exclusive=True`: to be such a one), `sleep_on`, `finish_wait`.
   `Completion`.  `until_changed`: retry when something changed.
 * Reference counts: `refcount`: methods `get`, `put`, `get_unless_zero`, `freeze`, `unfreeze`, ... (`refcount.py`).
 * Tasks: `spawn`, `join`, `join_others`, `current`; `schedule`, `cond_resched`: let others run; `choose`: a value that

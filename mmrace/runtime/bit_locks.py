@@ -81,12 +81,14 @@ def clear_bit_unlock(word: FlagWord, bit: int) -> None:
     owner = word.owners.pop(bit, None)
     task.log((task.id, code, old, None))
     if owner is not task and owner not in task.acts_for:
+        facts = {"bit": "set, but by no lock op"} if old and owner is None else {}
         raise Violation(
             "lock-discipline",
             "unlock by a stranger" if owner is not None else "unlock of a lock that nobody holds",
             object=f"{word}.{word.name_of(bit)}",
             task=task.name,
             holder=owner.name if isinstance(owner, Task | Struct) else None,
+            **facts,
         )
 
 

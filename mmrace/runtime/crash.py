@@ -10,29 +10,25 @@ catches it.
 
 from __future__ import annotations
 
-import dis
-import linecache
 import os
 import re
-import signal
-import traceback
-from collections.abc import Mapping
-from types import FrameType
+from collections.abc import Iterator, Mapping
+from types import FrameType, TracebackType
 from typing import Any
 
 from mmrace.runtime.errors import MmraceError
+from mmrace.runtime.said import is_interrupt, named, said
 from mmrace.runtime.sites import RUNTIME_FILES, qualified_name
+from mmrace.runtime.statement import source_at
 from mmrace.runtime.task import Task
 
 CRASH, ABORT = "crash", "abort"
 ASKED = "mmrace.strategies."  # modules whose code runs inside a point, on behalf of a task
 TEXT_MAX = 300  # characters of an exception's text that are kept: a title, not a dump
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # whose handlers raise KeyboardInterrupt, if any does
-_RAISE = dis.opmap["RAISE_VARARGS"]
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 
-Place = tuple[FrameType, int]  # a frame, and the line in it
+Place = tuple[FrameType, int, int]  # a frame, the line in it, and the offset in its code
 
 
 def end_of(task: Task, error: BaseException, strategy: object = None) -> tuple[str, dict[str, Any]]:
@@ -40,10 +36,10 @@ def end_of(task: Task, error: BaseException, strategy: object = None) -> tuple[s
 
     Args: strategy: who chose, if anybody; it may be of a module that mmrace does not know.
     """
-    places = list(traceback.walk_tb(error.__traceback__))
+    places = list(_places(error.__traceback__))
     if _is_harness(error, places, type(strategy).__module__):
-        return ABORT, {"task": task.name, "error": repr(error)}
-    kind, text = type(error).__name__, _ADDRESS.sub("0x...", str(error))[:TEXT_MAX]
+        return ABORT, {"task": task.name, "error": named(error)}
+    kind, text = type(error).__name__, _ADDRESS.sub("0x...", said(error))[:TEXT_MAX]
     told = {"task": task.name, "error": f"{kind}: {text}", "type": kind, "text": text}
     return CRASH, {**told, **_where(places)}
 
@@ -53,17 +49,10 @@ def repeats(end: Mapping[str, Any]) -> bool:
     return end.get("how") != CRASH or end.get("detail", {}).get("type") != RecursionError.__name__
 
 
-def is_interrupt(error: BaseException | None) -> bool:
-    """Say whether an exception is Ctrl-C or the like: it came from outside, and not by a `raise` of the program."""
-    if not isinstance(error, KeyboardInterrupt) or error.__traceback__ is None:
-        return isinstance(error, KeyboardInterrupt)
-    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in SIGNALS}
-    if any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__)):
-        return True
-    origin = error.__traceback__
-    while origin.tb_next is not None:
-        origin = origin.tb_next
-    return origin.tb_frame.f_code.co_code[origin.tb_lasti] != _RAISE
+def _places(trace: TracebackType | None) -> Iterator[Place]:
+    while trace is not None:
+        yield trace.tb_frame, trace.tb_lineno, trace.tb_lasti
+        trace = trace.tb_next
 
 
 def _is_harness(error: BaseException, places: list[Place], strategy_module: str) -> bool:
@@ -71,7 +60,7 @@ def _is_harness(error: BaseException, places: list[Place], strategy_module: str)
         return True
     if isinstance(error, RecursionError):  # wherever the stack was full
         return False
-    names = [_module(frame) for frame, _ in places]
+    names = [_module(frame) for frame, *_ in places]
     if any(name.startswith(ASKED) or name == strategy_module != "builtins" for name in names):
         return True
     return isinstance(error, AssertionError) and _is_runtime(places[-1])
@@ -81,14 +70,13 @@ def _where(places: list[Place]) -> dict[str, Any]:
     """Return the innermost place in the program; if there is none in its own files, the innermost of all."""
     outside = [place for place in places if not _is_runtime(place)]
     own = [place for place in outside if not place[0].f_code.co_filename.startswith(_STANDARD)]
-    frame, line = (own or outside or places)[-1]
+    frame, line, lasti = (own or outside or places)[-1]
     code = frame.f_code
-    source = linecache.getline(code.co_filename, line, frame.f_globals).strip()
     return {
         "function": qualified_name(code),
         "file": os.path.basename(code.co_filename),
         "line": line,
-        "source": source,
+        "source": source_at(frame, lasti, line)[:TEXT_MAX],
     }
 
 

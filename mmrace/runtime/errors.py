@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from mmrace.runtime.said import is_from_outside, shown
+
 EXIT_PASS = 0
 EXIT_FAIL = 1
 EXIT_USAGE = 2
@@ -20,9 +22,6 @@ EXIT_SIGNALLED = 128
 """Added to the number of the signal that ended it: 130 after Ctrl-C, 143 after SIGTERM, 141 if nobody reads stdout."""
 EXIT_OF = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "UNKNOWN": EXIT_UNKNOWN}
 """Exit code of each verdict."""
-
-FAILURES = (Exception, SystemExit)
-"""What code of a user's own raises when it fails; a sys.exit() in it must not end mmrace, least of all with 0."""
 
 OWN_FILE = "--load FILE.py (in Python load=) brings your own"
 """What helps, too, who names a scenario, a planted bug, a judge or a strategy that is not known."""
@@ -53,7 +52,7 @@ class UsageError(MmraceError):
 
     def __init__(self, *, expected: str, got: object, where: str = "", try_: str = "") -> None:
         self.expected, self.got, self.where, self.try_ = expected, got, where, try_
-        text = f"expected {expected}, got {_shortened(repr(got))}"
+        text = f"expected {expected}, got {_shortened(shown(got))}"
         if where:
             text = f"{_shortened(where)}: {text}"
         if try_:
@@ -89,8 +88,8 @@ class Violation(MmraceError):
 
     def __init__(self, oracle: str, rule: str, **facts: object) -> None:
         self.oracle, self.rule, self.facts = oracle, rule, facts
-        shown = ", ".join(f"{key}={value!r}" for key, value in facts.items())
-        super().__init__(f"{oracle}: {rule}" + (f" ({shown})" if shown else ""))
+        told = ", ".join(f"{key}={shown(value)}" for key, value in facts.items())
+        super().__init__(f"{oracle}: {rule}" + (f" ({told})" if told else ""))
 
 
 UNSCHEDULED = (
@@ -184,6 +183,14 @@ class InternalError(MmraceError):
 
 class Abort(BaseException):
     """Thrown into a task to unwind it when its run is over.  Model code must let it pass."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Say whether code of a user's own fails by `error`, rather than being interrupted, or unwound by mmrace.
+
+    A sys.exit() in it must not end mmrace, least of all with 0, nor may what it raises pass for Ctrl-C.
+    """
+    return not isinstance(error, Abort) and not is_from_outside(error)
 
 
 def of_unwinding(error: BaseException) -> bool:

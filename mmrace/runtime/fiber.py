@@ -14,9 +14,10 @@ from collections.abc import Callable
 
 from greenlet import getcurrent, greenlet
 
-from mmrace.runtime import crash, live
+from mmrace.runtime import live
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.errors import Abort
+from mmrace.runtime.said import is_interrupt
 from mmrace.runtime.task import Gate, Task
 
 
@@ -122,7 +123,7 @@ class FiberEngine(Controlled):
 
     def _begin(self, root: Task) -> None:
         root.baton.switch()
-        if self.error is not None and crash.is_interrupt(self.error):
+        if self.error is not None and is_interrupt(self.error):
             raise self.error
 
     def run(self, main: Callable[[], object], cpu: int = 0) -> None:

@@ -30,10 +30,25 @@ class TableLanes:
 
     def __init__(self, table: dict[int, Lane]) -> None:
         self.table = table
+        self._begins: dict[str, tuple[str, str]] = {}
+        """Class -> (field, sub-name) of the first lane of its objects."""
 
     def lane(self, number: int) -> Lane | None:
         """Return a lane's entry, None if it is not known."""
         return self.table.get(number)
+
+    def first(self, number: int) -> int:
+        """Return the first lane of the object that a lane is of; of one that is not known, the lane itself."""
+        if not self._begins:
+            for lane in sorted(self.table):
+                self._begins.setdefault(self.table[lane][0], self.table[lane][2:])
+        here = self.table.get(number)
+        while here is not None and here[2:] != self._begins[here[0]]:
+            before = self.table.get(number - 1)
+            if before is None or before[:2] != here[:2]:
+                break
+            number, here = number - 1, before
+        return number
 
     def find(self, cls_name: str, field: str, sub: str) -> dict[int, str]:
         """Map the lanes of this name, in all objects of a class, to their owners' names."""
@@ -79,6 +94,11 @@ class LiveLanes:
         plan, offset = _plan(type(obj)), number - base
         places = plan.places if offset < len(plan.places) else (*plan.places, *_words(obj))
         return (plan.cls_name, _owner(obj), *places[offset]) if offset < len(places) else None
+
+    def first(self, number: int) -> int:
+        """Return the first lane of the object that a lane is of; of one that is not known, the lane itself."""
+        i = bisect_right(self._bases, number) - 1
+        return number if i < 0 else self._bases[i]
 
     def find(self, cls_name: str, field: str, sub: str) -> dict[int, str]:
         """Map the lanes of this name, in all objects of a class, to their owners' names."""

@@ -15,6 +15,7 @@ from threading import get_ident
 from typing import Any, TypeVar
 
 from mmrace.runtime.errors import Abort
+from mmrace.runtime.said import FromOutside
 from mmrace.runtime.task import Task
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -23,7 +24,7 @@ _left: set[int] = set()
 """Idents of the threads that are left behind and have not come back."""
 
 
-class GivenUp(BaseException):
+class GivenUp(FromOutside):
     """Raised in the thread that makes a run; no `except Exception` of the program stops it.
 
     Args: tasks: those that do nothing any more.  progress: of the run, when that was seen.

@@ -171,6 +171,10 @@ class Record:
         """Return (class, owner, field, sub-name) of one lane, None if the record does not know it."""
         return self._lanes.lane(number)
 
+    def first_lane(self, number: int) -> int:
+        """Return the first lane of the object that a lane is of, which tells objects of one name apart."""
+        return self._lanes.first(number)
+
     def lane_name(self, lane: int) -> str:
         """Name a lane: "box:0.state.LOCKED"."""
         found = self._lanes.lane(lane)

@@ -12,9 +12,10 @@ Invariant: what comes back is in the order of the record.  Not here: how it look
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, YIELD, Kind
@@ -115,13 +116,45 @@ def _check_kinds(names: Sequence[str], record: Record) -> None:
 # -- where a record is looked at first ---------------------------------------------------------------------------------
 
 
-def steps_named(record: Record) -> list[int]:
-    """Return the events that the first finding of a record names, as far as it names any."""
-    for finding in record.verdict.get("findings", ()):
-        found = {min(step, len(record.events) - 1) for step in _steps_in(finding.get("facts", {}))}
+def findings_of(record: Record, signature: str = "") -> list[Mapping[str, Any]]:
+    """Return the findings of a record.  Args: signature: of the one that comes first, if it is there."""
+    return sorted(record.verdict.get("findings", ()), key=lambda finding: finding.get("signature") != signature)
+
+
+def steps_named(record: Record, signature: str = "") -> list[int]:
+    """Return the events that the first finding of a record names, as far as it names any.
+
+    One that is of the end of the run has none of its own: there it is the last op of each task that it names.
+    Args: signature: of the finding that is asked for: then no other counts.
+    """
+    end = len(record.events)
+    findings = findings_of(record, signature)
+    asked = findings[:1] if findings and findings[0].get("signature") == signature else findings
+    for finding in asked:
+        facts = finding.get("facts", {})
+        steps = {*_steps_in(facts)}
+        found = {step for step in steps if step < end}
+        if found != steps:
+            found |= _last_ops(record, _tasks_in(facts)) or {end - 1}
         if found and record.events:
             return sorted(found)
     return []
+
+
+def _tasks_in(facts: Mapping[str, Any]) -> set[str]:
+    """Return the tasks that a finding of the end blames: whose wake was lost, a ring's, else all that are named."""
+    blamed = facts.get("lost") or facts.get("cycle")
+    rows = facts.get("tasks") or ()
+    names = {str(row.get("task")) for row in rows if isinstance(row, Mapping)} if isinstance(rows, list | tuple) else ()
+    return {*map(str, blamed)} if isinstance(blamed, list | tuple) and blamed else {*names, str(facts.get("task"))}
+
+
+def _last_ops(record: Record, names: Collection[str]) -> set[int]:
+    """Return the last op of each task of these names; of a daemon only if there are no others."""
+    tasks = [task for task in record.tasks if task["name"] in names]
+    tasks = [task for task in tasks if not task.get("daemon")] or tasks
+    last = {event[0]: step for step, event in enumerate(record.events) if event[1] != NOTE}
+    return {last[task["id"]] for task in tasks if task["id"] in last}
 
 
 def _steps_in(facts: object, name: str = "") -> Iterator[int]:

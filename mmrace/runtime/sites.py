@@ -73,7 +73,8 @@ def _function(frame: FrameType | None) -> FrameType | None:
 
 
 @cache
-def _tree(filename: str) -> ast.Module | None:
+def tree_of(filename: str) -> ast.Module | None:
+    """Return a file's syntax tree; None if nobody can read it."""
     try:
         with open(filename, encoding="utf-8") as source:
             return ast.parse(source.read())
@@ -103,7 +104,7 @@ def _lines(code: CodeType) -> Iterator[int]:
 @cache
 def _names(code: CodeType) -> dict[tuple[int, int, int, int], str]:
     """Map the source span of each call and attribute access in a function to ``name#k``."""
-    tree = _tree(code.co_filename)
+    tree = tree_of(code.co_filename)
     if tree is None:
         return {}
     low, high = code.co_firstlineno, max(_lines(code))

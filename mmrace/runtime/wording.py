@@ -15,6 +15,8 @@ from mmrace.runtime.visible import one_line
 
 ARROW = "➜"
 _LOOKS = (Kind.READ, Kind.TEST, Kind.COUNT, Kind.LOAD)
+_ON_A_LANE = ("hand-over", "rename", "retire")
+"""Notes of the runtime whose first fact is a lane."""
 _BITS = (Kind.SET, Kind.CLEAR, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR)
 
 
@@ -52,6 +54,8 @@ def outcome_text(kind: Kind, a: object, b: object) -> str:
         return f"= {a}" + (f", {b} dropped" if b else "")
     if kind == Kind.TRY:
         return "taken" if a else "busy"
+    if kind == Kind.EXIT:
+        return f"holds {', '.join(map(str, a))}" if a and isinstance(a, list | tuple) else ""
     if kind == Kind.CHOOSE:
         return f"{b} out of {a}"
     return " ".join(str(part) for part in (a, b) if part is not None)
@@ -61,14 +65,29 @@ def deed_text(event: Event, record: Record) -> str:
     """Show what an event says of its task: "read page:0.mapping ➜ inode:1", or "-- round writer 3" for a note."""
     _, op, a, b = event
     if op == NOTE:
-        return one_line(" ".join(["--", str(a), *(str(plain(fact)) for fact in b)]))
-    return one_line(f"{op_text(op, record)} {outcome_text(Kind(op & KIND_MASK), plain(a), plain(b))}".rstrip())
+        facts = [record.lane_name(b[0]), *b[1:]] if a in _ON_A_LANE and b and isinstance(b[0], int) else b
+        return one_line(" ".join(["--", str(a), *(str(plain(fact)) for fact in facts)]))
+    kind = Kind(op & KIND_MASK)
+    outcome = _others(kind, a, b, record) or outcome_text(kind, plain(a), plain(b))
+    return one_line(f"{op_text(op, record)} {outcome}".rstrip())
+
+
+def _others(kind: Kind, a: Any, b: Any, record: Record) -> str:
+    """Name the tasks that an op tells of by their ids; "" for an op that does not."""
+    if kind == Kind.WAKE:
+        return f"{ARROW} {', '.join(_task(number, record) for number in b or ()) or 'nobody'}"
+    if kind in (Kind.SPAWN, Kind.JOIN) and isinstance(a, int):
+        return f"{ARROW} {_task(a, record)}"
+    return ""
+
+
+def _task(number: int, record: Record) -> str:
+    return record.task_name(number) if 0 <= number < len(record.tasks) else f"task {number}"
 
 
 def event_text(event: Event, record: Record) -> str:
     """Show an event with its task: "migrator: read page:0.mapping ➜ inode:1"."""
-    name = record.task_name(event[0]) if event[0] < len(record.tasks) else f"task {event[0]}"
-    return f"{one_line(name)}: {deed_text(event, record)}"
+    return f"{one_line(_task(event[0], record))}: {deed_text(event, record)}"
 
 
 def enabled_text(mask: int, record: Record) -> str:

@@ -11,11 +11,12 @@ transaction.
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors import committer, migrator, writer
+from mmrace.actors import committer, fsync, migrator, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.jbd import commit, jbd
+from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
 
@@ -62,7 +63,8 @@ BARE = Number(
 )
 PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE)
 
-BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, committer.WBUF, committer.RESCHED)
+OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG)
+BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, *OF_JOURNAL)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
 INO = 1
@@ -71,8 +73,8 @@ SPARE_PAGES = 8
 for a migration that tries again while the targets of its last try are on their way back."""
 
 BLOCKS_PER_COMMIT = 4
-"""Log blocks that one commit takes: a descriptor, copies, the commit block.  The log is not reused, and its blocks stay
-in the page cache, so disk and memory are laid out for all commits of a run."""
+"""Log blocks that one commit takes: a descriptor, copies, the commit block.  Its blocks stay in the page cache, so disk
+and memory are laid out for all commits of a run."""
 
 BLOCKS_PER_WRITE = 2
 """Log blocks that one write takes with data=journal: the copy, and at worst a descriptor of its own."""
@@ -101,7 +103,7 @@ def build(stage: Stage, ncpus: int) -> None:
     stage.device = device.new_block_device(
         "disk",
         machine,
-        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page)],
+        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page), ("superblock", 1)],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
         versions=FORMATTED,
@@ -114,7 +116,7 @@ def build(stage: Stage, ncpus: int) -> None:
         stage.device,
         log_blocks=log_blocks,
         data=stage.value(DATA),
-        j_max_transaction_buffers=jbd.DEFAULT_MAX_CREDITS + journalled,
+        j_max_transaction_buffers=stage.value_or_default(fsync.CREDITS) + journalled,
         metadata=bool(stage.value_or_default(writer.METADATA)),
         j_wbufsize=stage.value_or_default(committer.WBUF),
         resched=bool(stage.value_or_default(committer.RESCHED)),
@@ -137,13 +139,18 @@ def _log_blocks(stage: Stage) -> tuple[int, int]:
     """Say how many blocks the log needs, and how many blocks of data one transaction can hold."""
     rounds = stage.value_or_default(ROUNDS)
     actions = len(stage.workload.actions) if stage.workload is not None else 0
-    blocks = BLOCKS_PER_COMMIT * (rounds + actions + EXTRA_COMMITS)
-    if stage.value(DATA) != ext3.DataMode.JOURNAL.value:
-        return blocks, 0
-    writes = rounds * stage.value_or_default(writer.BURST) + actions + stage.value(DIRTIED)
-    file_blocks = stage.pages * stage.value(BUFFERS)
-    # A handle begins only where a whole transaction would fit.
-    return blocks + BLOCKS_PER_WRITE * writes + file_blocks, file_blocks
+    blocks = BLOCKS_PER_COMMIT * (rounds + actions + EXTRA_COMMITS) + jbd.MIN_LOG_RESERVED_BLOCKS
+    journalled = 0
+    if stage.value(DATA) == ext3.DataMode.JOURNAL.value:
+        writes = rounds * stage.value_or_default(writer.BURST) + actions + stage.value(DIRTIED)
+        journalled = stage.pages * stage.value(BUFFERS)
+        blocks += BLOCKS_PER_WRITE * writes + 2 * journalled
+    wanted = stage.value_or_default(fsync.LOG)
+    if wanted:
+        # A handle begins only where a whole transaction would fit.
+        least = stage.value_or_default(fsync.CREDITS) + journalled + jbd.MIN_LOG_RESERVED_BLOCKS + 1
+        blocks = max(wanted, least)
+    return blocks, journalled
 
 
 def fill(stage: Stage, index: int) -> None:
@@ -172,6 +179,22 @@ def is_bare(stage: Stage, index: int) -> bool:
     return (index + 1) * share // 100 > index * share // 100
 
 
+def settle(stage: Stage) -> None:
+    """Wait until kjournald, if it runs, has done what was asked of it and sleeps."""
+    journal = stage.journal
+    if journal.j_task is None:
+        return
+
+    def idle() -> bool:
+        asked = rt.peek(journal, "j_commit_request") != rt.peek(journal, "j_commit_sequence")
+        return journal.nothing_asked and not asked
+
+    rt.wait_event(journal.j_wait_done_commit, idle, holds=idle, holder=lambda: journal.j_task)
+    # It still holds the lock when it says that it is idle, and drops it to sleep.
+    rt.spin_lock(journal.j_state_lock)
+    rt.spin_unlock(journal.j_state_lock)
+
+
 def sync(stage: Stage) -> None:
     """Bring everything to the disk, as sync(2): data, then the transaction; wait for all I/O; drain the pagevecs.
 
@@ -180,6 +203,10 @@ def sync(stage: Stage) -> None:
     for _ in range(2):
         filemap.filemap_write_and_wait(stage.mapping)
         while rt.peek(stage.journal, "j_running_transaction") is not None:
-            commit.journal_commit_transaction(stage.journal)
+            if stage.journal.j_task is None:
+                commit.journal_commit_transaction(stage.journal)
+            else:
+                journal_.journal_start_commit(stage.journal)
+                settle(stage)
         rt.join_others()
     swap.lru_add_drain_all(stage.machine)

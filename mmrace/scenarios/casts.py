@@ -82,6 +82,32 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        name="fsync-commits",
+        title="fsync asks kjournald for a commit and waits for it, with a writer, while pages move",
+        cast=(writer.ACTOR, fsync.ACTOR, migrator.ACTOR),
+        overrides={"metadata": 1, "rounds": 3, "idle": 60},
+        marks=("fsync: flushed the disk's cache", "log_wait_commit: slept"),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC", "device": 1, "batch": 8, "passes": 6},
+            {"data": "journal", "pages": 2},
+            {"credits": 3, "burst": 2, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0},
+            {"cpus": 2, "irq": "any", "data": "writeback"},
+        ),
+    ),
+    Scenario(
+        name="log-fills",
+        title="a small log that fills: a write finds no room in it, and writes metadata home, while pages move",
+        cast=(writer.ACTOR, fsync.ACTOR, migrator.ACTOR),
+        overrides={"metadata": 1, "device": 1, "credits": 3, "log": 12, "rounds": 4, "idle": 20},
+        marks=("journal_start: log full", "checkpoint: wrote a batch home", "checkpoint: tail moved"),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC", "batch": 8},
+            {"data": "journal", "pages": 2, "log": 20},
+        ),
+    ),
+    Scenario(
         name="recorded",
         title="the actors do what a real kernel did, to the same pages, in that order and as close together",
         cast=recorded.CAST,

@@ -20,7 +20,7 @@ COMMIT_ERROR = (
     "needs a failed write of ordered data while a migration runs: the commit's error path is then broken in 3.3 itself "
     "(it may unlock a page that it did not lock), so no campaign that must pass injects it"
 )
-KJOURNALD = "needs kjournald as a daemon and synchronous handles; here the committer commits by itself"
+LOG_ERROR = "needs a failed write of the log, after which 3.3 gives the journal up"
 METADATA = "needs more users of metadata than one writer's inode block"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
 AGEING = "needs reclaim of the active list, which no actor does, with too many buffers"
@@ -39,6 +39,9 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "dirty_data: unmapped",
         "dirty_data: unmapped while written",
         "find_lock_page: mapping changed",
+        "forget: dropped from the running transaction",
+        "forget: left to the commit, for its checkpoint",
+        "forget: the committing transaction keeps it",
         "migrate: freed meanwhile",
         "migrate: truncated",
         "read: page gone while waiting for its lock",
@@ -46,6 +49,11 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "release_buffer_page: buffer busy",
         "release_buffer_page: page lock busy",
         "release_buffer_page: stripped",
+        "revoke: alias cleared",
+        "revoke: block revoked",
+        "revoke: cancelled",
+        "revoke: records written",
+        "revoke: revoked again",
         "truncate: page lock busy",
         "truncate: page moved",
         "truncate: under writeback",
@@ -79,14 +87,9 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "locked-list: write error",
         "write_begin: read error",
     ),
-    KJOURNALD: (
-        "journal_start: transaction full",
-        "kjournald: slept",
-        "log_wait_commit: slept",
-    ),
+    LOG_ERROR: ("journal: aborted",),
     METADATA: (
         "checkpoint: committing transaction kept",
-        "checkpoint: written buffer left the list",
         "commit: reserved buffer refiled",
         "dirty_data: metadata of the committing transaction",
         "ext3: writepage inside a handle",
@@ -111,7 +114,12 @@ _REASONS: dict[str, tuple[str, ...]] = {
     ),
     RARE: (
         "add: slot taken",
+        "checkpoint: BH_State awaited",
         "checkpoint: BH_State contended",
+        "checkpoint: batch full",
+        "checkpoint: log space was there already",
+        "checkpoint: waited for a buffer",
+        "checkpoint: waited for the commit",
         "commit: BH_State contended",
         "commit: cleaned while waiting for the lock",
         "commit: flush had buffers",

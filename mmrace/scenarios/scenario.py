@@ -17,6 +17,7 @@ from mmrace.actors.migrator import BATCH, MIGRATIONS
 from mmrace.actors.reader import READS
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.actors.writer import BURST
+from mmrace.kernel.jbd import journal as journal_
 from mmrace.runtime.errors import unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
 from mmrace.scenarios import build
@@ -95,8 +96,9 @@ class Scenario:
         return tuple(actor for actor in self.cast if actor.name not in left_out)
 
     def ncpus(self, values: Values) -> int:
-        """Return the number of CPUs: `cpus`, or one for each actor (at least two); with `irq` idle, one more."""
-        cpus = CPUS.value_in(values) or max(2, len(self.playing(values)))
+        """Return the number of CPUs: `cpus`, or one for each task (at least two); with `irq` idle, one more."""
+        playing = self.playing(values)
+        cpus = CPUS.value_in(values) or max(2, len(playing) + any(actor.asks for actor in playing))
         return cpus + (IRQ.value_in(values) == "idle")
 
     def steps(self, values: Values, actions: int = 0) -> int:
@@ -112,10 +114,14 @@ class Scenario:
             if self.before is not None:
                 self.before(stage)
             ncpus = stage.machine.ncpus - (stage.value(IRQ) == "idle")
-            for i, actor in enumerate(self.playing(stage.params)):
+            playing = self.playing(stage.params)
+            if any(actor.asks for actor in playing):
+                journal_.journal_start_thread(stage.journal, len(playing) % ncpus)
+            for i, actor in enumerate(playing):
                 rt.spawn(actor.play, stage, name=actor.name, cpu=i % ncpus)
         rt.join_others()
         with rt.fixed_order():
+            build.settle(stage)
             if self.after is not None:
                 self.after(stage)
             self._snapshot(stage, "quiescent")

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.kept import owner_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore, Saved, harness_finding, unexplained
 from mmrace.runtime.errors import (
@@ -81,6 +83,20 @@ class Tally:
             mine.update(theirs)
 
 
+class RunKind(NamedTuple):
+    """What runs have in common that are counted together, to say how often one of them has a finding."""
+
+    role: str
+    program: str
+    engine: str
+    noise: str
+
+    @classmethod
+    def of(cls, role: str, spec: RunSpec) -> RunKind:
+        """Return the kind of a run."""
+        return cls(role, spec.program, spec.engine, spec.noise)
+
+
 @dataclass(slots=True)
 class Hit:
     """A finding of the campaign, by signature.  `index` is the first run (of the main sequence, or of a trial)."""
@@ -91,6 +107,16 @@ class Hit:
     index: int
     saved: Saved = field(default_factory=Saved)
     times: int = 1
+    kinds: Counter[RunKind] = field(init=False)
+    """Of which runs those were."""
+
+    def __post_init__(self) -> None:
+        self.kinds = Counter({self.kind: self.times})
+
+    @property
+    def kind(self) -> RunKind:
+        """The kind of its first run."""
+        return RunKind.of(self.role, self.spec)
 
     @property
     def command(self) -> str:
@@ -109,11 +135,9 @@ class Hits(dict[str, Hit]):
         old = self.get(key)
         if old is not None:
             old.times += 1
-            if not old.saved.folder and new.saved.folder:
-                old.saved = new.saved
-            elif (
-                old.saved.before and new.saved.folder and not new.saved.before
-            ):  # one of the workers may have been the first
+            old.kinds[new.kind] += 1
+            better = not old.saved.folder or (old.saved.before and not new.saved.before)  # another worker was the first
+            if better and new.saved.folder and owner_of(old.spec) == owner_of(new.spec):
                 old.saved = new.saved
             return False
         if len(self) >= HITS_MAX:

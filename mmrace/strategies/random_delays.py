@@ -2,7 +2,8 @@
 
 A task runs until it blocks, yields or ends; then the next by id, cyclically, has its turn.  A delay skips the task
 that would run.  Invariant: a schedule has at most `bound` delays: their number is drawn from 1..bound, the point of
-each uniformly.  Unless it is given, the bound grows with the tasks, since it takes a delay to pass each of them over.
+each uniformly.  Unless it is given, the bound grows with the tasks, since it takes a delay to pass each of them over;
+and one beyond what passes every task over at every point is cut to that: a schedule costs no more than its run.
 `delay.py` enumerates what is sampled here.
 
 Source: Emmi, Qadeer, Rakamaric, "Delay-bounded scheduling", POPL 2011.
@@ -69,7 +70,8 @@ def sampler(options: Options) -> Profiled:
         raise UsageError(expected="a bound >= 1, or 0 for one that grows", got=bound, where="random-delays:bound")
 
     def strategy(draw: Draw, profile: Profile) -> RandomDelays:
-        most = bound or max(BOUND_MIN, len(profile.ops))
+        tasks = max(BOUND_MIN, len(profile.ops))
+        most = min(bound or tasks, tasks * max(1, profile.points))
         return RandomDelays(draw, 1 + int(draw() * most), profile.points)
 
     return Profiled(strategy)

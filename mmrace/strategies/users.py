@@ -16,7 +16,9 @@ from types import FunctionType
 from typing import Any, NoReturn
 
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.errors import FAILURES, MmraceError, UsageError
+from mmrace.runtime.errors import MmraceError, UsageError, is_failure
+from mmrace.runtime.leaving import kept
+from mmrace.runtime.said import named
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Profile, Sampler, Standing, Systematic
@@ -31,11 +33,14 @@ _CODE = str(Path(__file__).parents[1])
 def told(made: object, method: str, expected: str) -> Iterator[None]:
     """Raise as UsageError whatever `made`, of a user's own, raises in this block."""
     try:
-        yield
+        with kept:
+            yield
     except MmraceError:
         raise
-    except FAILURES as error:
-        _refuse(made, method, expected, f"{type(error).__name__}: {error}", error)
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        _refuse(made, method, expected, named(error), error)
 
 
 def _refuse(made: object, method: str, expected: str, got: object, error: BaseException | None = None) -> NoReturn:
@@ -88,7 +93,7 @@ class Watched(BaseStrategy):
         """Return what it picks."""
         try:
             chosen = self._pick(enabled, running, step)
-        except FAILURES as error:
+        except BaseException as error:
             self._wrong("pick", PICKS, None, error)
         for task in enabled:
             if task is chosen:
@@ -100,7 +105,7 @@ class Watched(BaseStrategy):
         expected = f"a number from 0 to {n - 1}"
         try:
             value = self._choose(task, n, step)
-        except FAILURES as error:
+        except BaseException as error:
             self._wrong("choose", expected, None, error)
         if isinstance(value, int) and 0 <= value < n:
             return value

@@ -30,6 +30,15 @@ def test_the_kinds_of_lists_are_whole_words(narrow: pytest.MonkeyPatch, capsys: 
     assert {*lists.KINDS} <= {*re.findall(r"\w+", capsys.readouterr().out)}
 
 
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"], ["rum"]])
+def test_the_program_has_one_name_however_it_is_started(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert in_process.run(monkeypatch, *words, program="/else/where.py") in (0, 2)
+    told = "".join(capfd.readouterr())
+    assert "mmrace" in told and "where.py" not in told
+
+
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_no_line_of_a_help_is_wider(name: str, narrow: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert in_process.run(narrow, name, "--help") == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,18 @@ def test_the_folder_of_a_finding_stands_for_its_record(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_of_a_record_with_several_findings_the_one_whose_folder_it_is_comes_first(folder: Path) -> None:
+    """BUG once: each folder showed and starred the events of the same one."""
+    places = [place for place in (folder / ".mmrace" / "findings").iterdir() if place.is_dir()]
+    assert len(places) > 1
+    for place in places:
+        text = done(folder, "show", str(place))[1]
+        assert re.findall(r"^FINDING (\w+)", text, re.M)[0] == place.name
+        step = re.search(r"at event (\d+)", text)
+        assert step is None or re.search(rf"^ *\* {step[1]} ", text, re.M), text
+
+
+@pytest.mark.slow
 def test_a_folder_without_a_record_is_a_wrong_call(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(finding(folder), tmp_path / "kept")
     (tmp_path / "kept" / "record.jsonl").unlink()
@@ -69,4 +82,4 @@ def test_what_never_was_a_record_is_not_to_be_copied_again(folder: Path) -> None
     code, text = done(folder, "show", "racy.py")
     assert code == 2 and "this looks like no record at all" in text and "again" not in text, text
     code, text = done(folder, "run", "racy.py:main", "--record", "")
-    assert code == 2 and "No such file or directory: ''" in text and "ops" not in text, text
+    assert code == 2 and "--record '': expected a record file" in text and "ops" not in text, text

@@ -22,14 +22,14 @@ KEPT = 3  # of those that found it
 HUNTED: dict[str, tuple[int, ...]] = {
     "double-put": (14, 107, 98),
     "lost-get": (171, 213, 6),
-    "lost-put": (107, 34, 181),
+    "lost-put": (9, 149, 107),
     "forgotten-wake": (35, 47, 56),
-    "unlock-by-stranger": (185, 31, 180),
-    "copy-after-unlock": (124, 236, 30),
-    "async-backout": (5, 101, 20),
-    "async-locks-after-thaw": (1, 144, 210),
+    "unlock-by-stranger": (31, 95, 188),
+    "copy-after-unlock": (27, 23, 93),
+    "async-backout": (62, 125, 220),
+    "async-locks-after-thaw": (144, 14, 121),
     "no-freeze": (42, 190, 58),
-    "commit-no-flush": (154, 104, 198),
+    "commit-no-flush": (104, 198, 177),
 }
 
 

@@ -155,10 +155,19 @@ def test_canaries_that_the_time_is_too_short_for_are_named() -> None:
 
 
 def test_unsaved_finding_is_printed_whole() -> None:
-    shown = finding_text(Hit(FINDING, SPEC, "main", 3, Saved(error="disk full")))
+    shown = finding_text(Hit(FINDING, SPEC, "main", 3, Saved(error="disk full")), {})
     assert "COULD NOT BE SAVED: disk full" in shown
     assert "expected: 2" in shown
     assert f"repeat: {SPEC.command()}" in shown
+
+
+def test_a_campaign_of_functions_has_no_word_of_the_kernel_model() -> None:
+    result, shown = CampaignResult(Request(("bank.py:main",), runs=3, seconds=None)), console()
+    result.count(Job("main", "", 0, RunSpec("bank.py:main", maker="function")), RunResult(SPEC, "PASS", ops=12))
+    show(result, shown)
+    assert text(shown).startswith("programs\n") and "pass" in text(shown)
+    told = text(shown) + line(result)
+    assert not [word for word in ("scenario", "tried", "moved", "refused", "marks", "migrations") if word in told]
 
 
 def test_progress_line_has_every_number() -> None:
@@ -204,16 +213,24 @@ def test_numbers_read_well() -> None:
 
 def test_a_free_finding_says_that_its_command_makes_another_run_and_how_often_it_hits() -> None:
     hit = Hit(FINDING, SPEC, "main", 3, Saved("kept/abc"), times=3)
-    lines = finding_text(hit, 80).splitlines()
+    lines = finding_text(hit, {hit.kind: 80}).splitlines()
     assert lines[-2] == f"  repeat: {SPEC.command()}"
-    assert lines[-1].endswith("engine free never runs twice alike: hit rate about 0.037 (3 of 80 runs of alpha)")
-    assert finding_text(hit).endswith("never runs twice alike: hit rate unknown")
+    assert lines[-1].endswith(
+        "engine free never runs twice alike: hit rate about 0.037 (3 of 80 runs of alpha under free with noise gentle)"
+    )
+    assert finding_text(hit, {}).endswith("never runs twice alike: hit rate unknown")
     controlled = Hit(FINDING, replace(SPEC, engine="gate"), "main", 3, Saved("kept/abc"))
-    assert "another run" not in finding_text(controlled, 80)
+    assert "another run" not in finding_text(controlled, {controlled.kind: 80})
 
 
-def test_the_rate_of_a_finding_counts_the_runs_of_its_program() -> None:
-    result = failed()
-    (first, *_) = result.hits.values()
-    assert result.runs_like(first) == result.scenarios[first.spec.program].runs > 0
-    assert result.runs_like(Hit(FINDING, RunSpec("never-run"), "main", 0)) == 0
+def test_the_rate_of_a_finding_counts_the_runs_of_its_program_engine_and_noise() -> None:
+    result = CampaignResult(Request(("alpha",)))
+    specs = [SPEC] * 4 + [replace(SPEC, noise="yield")] * 20 + [replace(SPEC, engine="gate")] * 10
+    for index, spec in enumerate(specs):
+        hit = index != 1
+        result.count(Job("main", "", index, spec), RunResult(spec, "FAIL" if hit else "PASS"))
+        if hit:
+            result.hits.add(Hit(FINDING, spec, "main", index, Saved("kept/abc")))
+    (found,) = result.hits.values()
+    assert found.times == 33
+    assert finding_text(found, result.kinds).endswith("about 0.75 (3 of 4 runs of alpha under free with noise gentle)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -57,13 +58,24 @@ def test_report_of_claims() -> None:
     compare("claims.txt", text(shown))
 
 
+def test_the_counts_of_the_last_line_add_up_to_its_parts() -> None:
+    for made in (result(), ClaimsResult(tuple(CLAIMS.values()), seed=1)):
+        shown = console()
+        show(made, shown, quiet=True)
+        (parts,) = re.findall(r"claims in (\d+) parts", text(shown))
+        counts = re.findall(
+            r"[:,] (\d+) (?:held|true|false as worded|not shown|not tested yet)", text(shown).splitlines()[-1]
+        )
+        assert sum(map(int, counts)) == int(parts)
+
+
 def test_report_of_claims_fits_the_width_and_ends_with_its_summary() -> None:
     shown = console()
     made = result()
     made.interrupted = 2
     show(made, shown, quiet=True)
     lines = text(shown).splitlines()
-    assert lines[-1].startswith("interrupted; 5 claims in 9 parts: ")
+    assert lines[-1].startswith("interrupted; 5 claims in 11 parts: ")
     table = lines[: next(i for i, line in enumerate(lines) if line.startswith("C3+:"))]
     assert max(map(len, table)) <= 120
     assert "programs:" not in lines
@@ -77,7 +89,7 @@ def test_command_tells_a_claim_that_cannot_be_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert in_process.run(monkeypatch, "claims", "c10", "--dir", str(tmp_path)) == EXIT_PASS
-    assert "1 claims in 0 parts: 1 not tested yet" in capsys.readouterr().out
+    assert "1 claims in 1 parts: 1 not tested yet" in capsys.readouterr().out
 
 
 def test_command_refuses_a_claim_that_nobody_made(

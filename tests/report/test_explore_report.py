@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mmrace import installed
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report import explore
 from mmrace.report.terminal import Lines
-from mmrace.runs.store import Saved
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import FindingStore, Saved
 from mmrace.runtime.errors import EXIT_INTERNAL
+from mmrace.search.catalogue import CanaryLike
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.totals import Hit, Trouble
+from tests.search.campaign.stand_ins import record_of
 
 ASK = Ask("alpha", strategy="portfolio", params=(("pages", 1),), jobs=2)
 FINDING = Finding("content", "word went back", "page 4 shows an old word", {"got": 1}, "abc123")
@@ -33,10 +37,10 @@ def made(runs: int = 100, ask: Ask = ASK) -> Exploration:
     return result
 
 
-def shown(result: Exploration, *, quiet: bool = False) -> str:
+def shown(result: Exploration, *, quiet: bool = False, canary: CanaryLike | None = None) -> str:
     """Return the report."""
     out = StringIO()
-    explore.show(result, Console(file=out, width=200), quiet=quiet)
+    explore.show(result, Console(file=out, width=1000), canary, quiet=quiet)
     return out.getvalue()
 
 
@@ -48,6 +52,11 @@ def found(result: Exploration, folder: str = "", known: bool = False) -> Explora
     """Add a finding."""
     result.hits.add(Hit(FINDING, result.ask.spec("pos", 7), "main", 3, Saved(folder, known), times=4))
     return result
+
+
+def kept(folder: Path, spec: RunSpec) -> str:
+    """Keep the finding of a run; return its folder."""
+    return FindingStore(folder).save(RunResult(spec, "FAIL", [FINDING], record=record_of(spec)))["abc123"].folder
 
 
 def test_a_sampled_exploration_says_what_it_saw_and_what_is_left() -> None:
@@ -125,12 +134,11 @@ def test_an_interrupted_one_and_one_that_broke_say_so() -> None:
 
 
 def test_a_finding_has_its_facts_its_commands_and_its_proof(tmp_path: Path) -> None:
-    (tmp_path / "record.jsonl").touch()
-    result = found(made(), str(tmp_path))
+    result = found(made(), kept(tmp_path, ASK.spec("pos", 7)))
     result.replayed["abc123"] = 5, 5
     text = shown(result)
     assert "page 4 shows an old word [abc123]" in text and "oracle: content" in text
-    assert f"repeat: mmrace replay {tmp_path / 'record.jsonl'}" in text
+    assert f"repeat: mmrace replay {tmp_path / 'abc123' / 'record.jsonl'}" in text
     assert "repeat: mmrace run alpha --engine fiber --seed 7 --strategy pos --promote racing --param pages=1" in text
     assert "seen in 4 of 100 schedules; replayed 5 of 5\n" in text
     assert last(result) == "FAIL 1 distinct finding"
@@ -149,6 +157,25 @@ def test_a_finding_that_was_waited_for_in_vain_is_named() -> None:
     assert last(result) == "FAIL 1 distinct finding; not found: def456"
     result = found(made(ask=replace(ASK, until="abc123")))
     assert last(result) == "FAIL 1 distinct finding"
+
+
+def test_a_planted_bug_that_was_not_found_is_named_with_what_to_give() -> None:
+    """BUG once: it ended in the PASS of a program that is correct."""
+    canary = installed.catalogue().canaries["lost-put"]
+    result = made(ask=replace(ASK, variant="lost-put"))
+    assert last(result) == "PASS over 100 schedules, 55 classes; not exhaustive; planted and not found: lost-put"
+    assert "lost-put was planted and not found in 100 schedules" in shown(result)
+    assert "--schedules 1000" in shown(result)
+    told = shown(result, canary=canary)
+    words = f"mmrace explore {canary.scenario} --variant lost-put --until-found --param"
+    assert words in told and f"--schedules {canary.cap_under('fiber')}" in told
+    assert "planted" not in shown(found(result)) and "planted" not in shown(made())
+
+
+def test_one_of_something_is_one_and_a_beginning_says_what_is_done() -> None:
+    assert last(made(1)) == "PASS over 1 schedule, 1 class; not exhaustive"
+    assert "1.0/s; 1 class; " in explore.line(replace(made(1), seconds=1.0))
+    assert explore.line(Exploration(ASK, seconds=3.0)).startswith("3.0 s: 2 processes at work: the program is made")
 
 
 def test_a_record_that_an_earlier_session_kept_and_that_does_not_replay_is_named(tmp_path: Path) -> None:
@@ -219,14 +246,14 @@ def test_a_scenario_says_when_nothing_happened_and_a_function_says_what_did() ->
 
 
 def test_a_finding_of_a_function_is_repeated_by_its_record_first(tmp_path: Path) -> None:
-    (tmp_path / "record.jsonl").touch()
-    result = found(made(ask=FUNCTION), str(tmp_path))
+    folder = kept(tmp_path, FUNCTION.spec("dpor", 1))
+    result = found(made(ask=FUNCTION), folder)
     result.hits["abc123"].spec = FUNCTION.spec("dpor", 1)
     result.covered = Covered()
     lines = shown(result).splitlines()
     assert "function: bank.py:main" in lines and not any(line.startswith("variant") for line in lines)
     repeats = [line for line in lines if line.startswith("repeat: ")]
-    assert repeats[0] == f"repeat: mmrace replay {tmp_path / 'record.jsonl'}"
+    assert repeats[0] == f"repeat: mmrace replay {folder}/record.jsonl"
     assert repeats[1].startswith("repeat: mmrace explore bank.py:main --exhaustive --until abc123")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,9 +182,13 @@ def test_a_file_that_failed_and_was_mended_is_executed(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_a_file_is_loaded_is_ctrl_c(tmp_path: Path) -> None:
-    path = write(tmp_path / "interrupted.py", "raise KeyboardInterrupt\n")
-    with pytest.raises(KeyboardInterrupt):
-        loading.module_of(str(path))
+    path = write(tmp_path / "interrupted.py", "import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loading.module_of(str(path))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert loading.executing() == ""
 
 

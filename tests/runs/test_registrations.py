@@ -273,12 +273,14 @@ def test_a_judge_that_fails_is_its_authors_error_with_its_line() -> None:
     assert caught.value.where == "--load judge.py, line 10" and "KeyError" in str(caught.value.got)
 
 
-def test_a_judge_that_exits_is_refused_and_ends_nothing() -> None:
+@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyboardInterrupt", "BaseException(3)", "ProcessEnded"])
+def test_a_judge_that_exits_or_interrupts_is_refused_and_ends_nothing(error: str) -> None:
     """BUG once: `run` and `replay` ended with its code, 0 even, and nothing was printed."""
-    file = load("judge.py", JUDGE.replace("return evidence.judgement(len(record.tasks))", "raise SystemExit(0)"))
+    raised = "__import__('os')._exit(0)" if error == "ProcessEnded" else f"raise {error}"
+    file = load("judge.py", JUDGE.replace("return evidence.judgement(len(record.tasks))", raised))
     with pytest.raises(UsageError) as caught:
         run_one(RunSpec("async-vs-commit", SMALL, engine="fiber", load=(file,)))
-    assert "SystemExit: 0" in str(caught.value.got) and caught.value.where.startswith("--load judge.py, line ")
+    assert error.partition("(")[0] in str(caught.value.got) and caught.value.where.startswith("--load judge.py, line ")
 
 
 def test_a_judge_that_returns_something_else_is_refused() -> None:

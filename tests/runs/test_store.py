@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shlex
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,22 +75,110 @@ def test_a_record_that_nobody_could_read_again_is_not_kept_and_the_finding_says_
 MINE = RunSpec("mine.py:main", engine="gate", maker="function", digest="0123", seed=1)
 
 
-@pytest.mark.parametrize("now", [replace(MINE, digest="4567"), replace(MINE, program="mine.py:other")])
-def test_what_a_program_left_before_its_file_changed_gives_way(tmp_path: Path, now: RunSpec) -> None:
+def test_what_a_program_left_before_its_file_changed_gives_way(tmp_path: Path) -> None:
     FindingStore(tmp_path).save(failed("s1", spec=MINE))
-    saved = saved_of(FindingStore(tmp_path), "s1", spec=now)
+    saved = saved_of(FindingStore(tmp_path), "s1", spec=replace(MINE, digest="4567"))
     assert (saved.before, saved.since) == (False, "")
-    spec = json.loads((tmp_path / "s1" / "summary.json").read_text())["spec"]
-    assert (spec["program"], spec["digest"]) == (now.program, now.digest)
+    assert json.loads((tmp_path / "s1" / "summary.json").read_text())["spec"]["digest"] == "4567"
     assert [path.name for path in tmp_path.iterdir()] == ["s1"]
 
 
-@pytest.mark.parametrize("spec", [MINE, SPEC, replace(SPEC, program="beta")])
-def test_what_the_same_program_or_another_scenario_left_stays(tmp_path: Path, spec: RunSpec) -> None:
-    first = MINE if spec is MINE else SPEC
-    FindingStore(tmp_path).save(failed("s1", spec=first))
+@pytest.mark.parametrize("spec", [MINE, SPEC])
+def test_what_the_same_program_left_stays(tmp_path: Path, spec: RunSpec) -> None:
+    FindingStore(tmp_path).save(failed("s1", spec=spec))
     assert saved_of(FindingStore(tmp_path), "s1", spec=replace(spec, seed=99)).before
-    assert (tmp_path / "s1" / "seed").read_text() == f"{first.seed}\n"
+    assert (tmp_path / "s1" / "seed").read_text() == f"{spec.seed}\n"
+
+
+def is_of(folder: Path, spec: RunSpec) -> bool:
+    """Say whether a folder and its commands are a run's."""
+    replay, run = (folder / "command.txt").read_text().splitlines()
+    header = Record.read(folder / "record.jsonl").header
+    return (replay, run, header["seed"]) == (f"mmrace replay {folder}/record.jsonl", spec.command(), spec.seed)
+
+
+BETA = replace(SPEC, program="beta", seed=5)
+BESIDE = kept.owner_of(BETA).beside("s1")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (SPEC, BETA),
+        (SPEC, replace(SPEC, variant="lost-put", seed=5)),
+        (replace(SPEC, engine="free"), BETA),
+        (MINE, replace(MINE, program="mine.py:other", seed=5)),
+        (MINE, replace(MINE, program="other.py:main", digest="4567", seed=5)),
+    ],
+)
+def test_each_program_and_variant_keeps_its_own_of_one_signature(
+    tmp_path: Path, first: RunSpec, second: RunSpec
+) -> None:
+    """BUG once: the second replaced the first's, or its commands replayed the first's record."""
+    store = FindingStore(tmp_path)
+    saves = [saved_of(store, "s1", spec=spec) for spec in (first, second, first, second)]
+    folders = [tmp_path / "s1", tmp_path / kept.owner_of(second).beside("s1")]
+    assert [(saved.folder, saved.before) for saved in saves] == [
+        (str(folder), before) for before in (False, True) for folder in folders
+    ]
+    assert saves[1].since == "" and is_of(folders[1], second)
+    if first.engine != "free":
+        assert is_of(folders[0], first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(folder.name for folder in folders)
+
+
+def test_two_programs_that_are_first_at_once_are_both_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.rename
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", real)
+        FindingStore(tmp_path).save(failed("s1", spec=SPEC))  # another worker's, at the last moment
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    saved = saved_of(FindingStore(tmp_path), "s1", spec=BETA)
+    assert (saved.folder, saved.before) == (str(tmp_path / BESIDE), False)
+    assert is_of(tmp_path / "s1", SPEC) and is_of(tmp_path / BESIDE, BETA)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s1", BESIDE]
+
+
+def test_who_loses_its_name_to_another_program_while_it_gives_way_is_kept_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FindingStore(tmp_path).save(failed("s1", spec=replace(BETA, engine="free", seed=3)))
+    real = os.rename
+
+    def late(source: Path, target: Path) -> None:
+        real(source, target)
+        monkeypatch.setattr(os, "rename", real)
+        FindingStore(tmp_path).save(failed("s1", spec=SPEC))  # while nobody has the name
+
+    monkeypatch.setattr(os, "rename", late)
+    saved = saved_of(FindingStore(tmp_path), "s1", spec=BETA)
+    assert (saved.folder, saved.before, bool(saved.since)) == (str(tmp_path / BESIDE), False, True)
+    assert is_of(tmp_path / "s1", SPEC) and is_of(tmp_path / BESIDE, BETA)
+    hits = (tmp_path / BESIDE / "hits.jsonl").read_text().splitlines()
+    assert [json.loads(line)["seed"] for line in hits] == [3]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s1", BESIDE]
+
+
+def test_another_programs_folder_that_is_moved_away_by_mistake_is_kept_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FindingStore(tmp_path).save(failed("s1", spec=FREE))
+    real = os.rename
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", real)
+        shutil.rmtree(source)  # another worker lets it give way, and a third takes the name
+        FindingStore(tmp_path).save(failed("s1", spec=BETA))
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    assert saved_of(FindingStore(tmp_path), "s1", spec=SPEC).folder == str(tmp_path / "s1")
+    assert is_of(tmp_path / "s1", SPEC)
+    assert Record.read(tmp_path / BESIDE / "record.jsonl").header["seed"] == BETA.seed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s1", BESIDE]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"spec": null}'])

@@ -26,7 +26,14 @@ from mmrace.strategies.contract import Profiled, Registered, Standing, Unprofile
 class Mine(BaseStrategy):
 """
 PICK = "    def pick(self, enabled, running, step):\n        return enabled[0]\n"
-TAIL = 'STRATEGY = Registered("mine", "mine", lambda options: Unprofiled(lambda draw: Mine()))\n'
+TAIL = """
+class NoText(Exception):
+    def __repr__(self):
+        raise ValueError
+    __str__ = __repr__
+
+"""
+TAIL += 'STRATEGY = Registered("mine", "mine", lambda options: Unprofiled(lambda draw: Mine()))\n'
 
 WRONG_RUN = {
     "pick returns None": ("    def pick(self, enabled, running, step):\n        return None\n", "got None", 7),
@@ -41,6 +48,31 @@ WRONG_RUN = {
     ),
     "pick raises": ("    def pick(self, enabled, running, step):\n        return enabled[99]\n", "IndexError", 8),
     "pick exits": ("    def pick(self, enabled, running, step):\n        raise SystemExit(0)\n", "SystemExit", 8),
+    "pick interrupts": (
+        "    def pick(self, enabled, running, step):\n        raise KeyboardInterrupt\n",
+        "Interrupt",
+        8,
+    ),
+    "pick ends the process": (
+        "    def pick(self, enabled, running, step):\n        __import__('os')._exit(0)\n",
+        "ProcessEnded: os._exit(0)",
+        8,
+    ),
+    "pick raises a base of exceptions": (
+        "    def pick(self, enabled, running, step):\n        raise BaseException(3)\n",
+        "BaseException: 3",
+        8,
+    ),
+    "pick raises what has no text": (
+        "    def pick(self, enabled, running, step):\n        raise NoText\n",
+        "NoText: (its text cannot be made: ValueError)",
+        8,
+    ),
+    "pick returns what has no text": (
+        "    def pick(self, enabled, running, step):\n        return NoText()\n",
+        "(the repr of a NoText cannot be made: ValueError)",
+        7,
+    ),
     "pick takes another number of arguments": ("    def pick(self):\n        return None\n", "TypeError", 7),
     "there is no pick": ("    pass\n", "AttributeError", None),
     "choose is out of range": (

@@ -152,6 +152,18 @@ def test_an_unlock_by_a_stranger_is_a_violation(run: Setup) -> None:
     assert outcome.detail["facts"] == {"task": "stranger", "object": LOCK, "holder": "main"}
 
 
+def test_an_unlock_of_what_a_plain_op_set_says_so(run: Setup) -> None:
+    def main() -> None:
+        """BUGGY: a lock bit is no lock if it is only set."""
+        flags = box().flags
+        rt.set_bit(flags, Flag.LOCKED)
+        rt.bit_unlock(flags, Flag.LOCKED)
+
+    outcome = run(main)
+    assert outcome.detail["rule"] == "unlock of a lock that nobody holds"
+    assert outcome.detail["facts"]["bit"] == "set, but by no lock op"
+
+
 def test_an_unlock_of_a_free_lock_is_a_violation(run: Setup) -> None:
     def main() -> None:
         """BUGGY: unlocks twice."""

@@ -24,6 +24,7 @@ from mmrace.runtime.files import (
     write_whole,
 )
 
+FULL = os.makedev(1, 7)
 NULL = os.makedev(1, 3)
 ZERO = os.makedev(1, 5)
 

@@ -8,7 +8,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import NOTE, SHIFT, Kind
 from mmrace.runtime.lanes import Lane
 from mmrace.runtime.record import Event, Record
-from mmrace.runtime.selection import Selection, last_explored, steps_named
+from mmrace.runtime.selection import Selection, findings_of, last_explored, steps_named
 
 TABLE: dict[int, Lane] = {
     1: ("Box", "box:0", "x", ""),
@@ -90,6 +90,10 @@ FACTS: dict[str, tuple[dict[str, object], list[int]]] = {
     "the end": ({"step": 7}, [6]),
     "two sides": ({"step": 4, "irq_step": 1}, [1, 4]),
     "within": ({"edges": [{"held_step": 0, "step": 1}, {"held_step": 3, "step": 4}]}, [0, 1, 3, 4]),
+    "a lost wake-up": ({"step": 7, "tasks": [{"task": "main"}, {"task": "io.writer.0"}], "lost": ["io.writer.0"]}, [3]),
+    "a ring": ({"step": 7, "tasks": [], "cycle": ["main", "io.writer.0"], "lost": []}, [3, 6]),
+    "all who wait": ({"step": 7, "tasks": [{"task": "main"}, {"task": "io.writer.0"}]}, [3, 6]),
+    "who raised": ({"step": 7, "task": "io.writer.0"}, [3]),
     "none": ({"times": 1, "steps": "many", "step": None}, []),
 }
 
@@ -99,6 +103,13 @@ def test_a_finding_names_its_events(facts: dict[str, object], found: list[int]) 
     made = record()
     made.verdict = {"findings": [{"signature": "a", "facts": {}}, {"signature": "b", "facts": facts}]}
     assert steps_named(made) == found
+
+
+def test_of_a_finding_that_is_asked_for_no_other_is_shown_for_it() -> None:
+    made = record()
+    made.verdict = {"findings": [{"signature": name, "facts": {"step": 1} if name == "a" else {}} for name in "ab"]}
+    assert (steps_named(made), steps_named(made, "a"), steps_named(made, "b")) == ([1], [1], [])
+    assert [finding["signature"] for finding in findings_of(made, "b")] == ["b", "a"]
 
 
 def test_what_follows_the_last_op_that_was_chosen_is_known() -> None:

@@ -42,9 +42,10 @@ def op(kind: Kind, lane: int = 1) -> int:
         (Kind.TRY, True, None, "taken"),
         (Kind.TRY, False, None, "busy"),
         (Kind.CHOOSE, 3, 0, "0 out of 3"),
-        (Kind.WAKE, 1, [4], "1 [4]"),
         (Kind.ACQUIRE, "irq", None, "irq"),
         (Kind.EXIT, None, None, ""),
+        (Kind.EXIT, [], None, ""),
+        (Kind.EXIT, ["box:0.lock"], None, "holds box:0.lock"),
     ],
 )
 def test_an_outcome_is_told_by_what_the_op_is(kind: Kind, a: object, b: object, text: str) -> None:
@@ -62,6 +63,25 @@ def test_an_event_has_its_task_and_a_note_its_facts() -> None:
     assert event_text(read, shown) == "worker: read box:0.x ➜ 5"
     assert event_text(noted, shown) == "main: -- round writer 3"
     assert event_text((7, op(Kind.EXIT), None, None), shown) == "task 7: exit box:0.x"
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        ((0, op(Kind.WAKE), 2, [0, 1]), "wake box:0.x ➜ main, worker"),
+        ((0, op(Kind.WAKE), 0, []), "wake box:0.x ➜ nobody"),
+        ((0, op(Kind.SPAWN), 1, None), "spawn box:0.x ➜ worker"),
+        ((0, op(Kind.JOIN), 7, None), "join box:0.x ➜ task 7"),
+        ((0, op(Kind.JOIN), None, None), "join box:0.x"),
+        ((0, NOTE, "rename", (1, "commit", "io")), "-- rename box:0.x commit io"),
+        ((0, NOTE, "hand-over", (2, "box:0")), "-- hand-over box:0.flags.LOCKED box:0"),
+        ((0, NOTE, "retire", (9, ["slot"])), "-- retire lane:9 ['slot']"),
+        ((0, NOTE, "rename", ("of", "a program")), "-- rename of a program"),
+    ],
+)
+def test_tasks_and_objects_are_shown_by_name_and_not_by_number(event: Event, text: str) -> None:
+    """BUG once: `wake ... 1 [6]`, `-- rename 1365 commit io`."""
+    assert deed_text(event, record()) == text
 
 
 def test_a_set_of_tasks_is_shown_by_names() -> None:

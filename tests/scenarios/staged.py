@@ -57,6 +57,8 @@ EXPLICIT: Values = {
     "reads": 1,
     "order": 0,
     "zone_reclaim": 0,
+    "credits": 32,
+    "log": 0,
     "without": "",
 }
 

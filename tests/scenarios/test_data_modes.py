@@ -69,7 +69,7 @@ CASTS = ["async-vs-commit", "sync-vs-commit", "migrate-vs-writeback", "four"]
 @pytest.mark.parametrize("cast", CASTS)
 def test_every_cast_holds_in_every_mode(cast: str, data: str) -> None:
     marks: set[str] = set()
-    for seed in range(10):
+    for seed in range(20):
         shape = {"metadata": seed % 2, "pages": 1 + seed % 3, "rounds": 4, "idle": 40, "migrations": 4, "burst": 2}
         spec = replace(gate_spec(cast, seed, **shape, data=data), engine="fiber")
         result = run_one(spec)

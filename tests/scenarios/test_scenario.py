@@ -111,17 +111,21 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     every = set(EXPLICIT)
     lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
     assert lacking == {
-        "async-vs-commit": {"order", "zone_reclaim"},
-        "sync-vs-commit": {"order", "zone_reclaim"},
-        "four": set(),
-        "migrate-vs-writeback": {"wbuf", "resched", "order", "zone_reclaim"},
-        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata"},
+        "async-vs-commit": {"order", "zone_reclaim", "credits", "log"},
+        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log"},
+        "four": {"credits", "log"},
+        "migrate-vs-writeback": {"order", "zone_reclaim"},
+        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log"},
+        "fsync-commits": {"reads", "order", "zone_reclaim"},
+        "log-fills": {"reads", "order", "zone_reclaim"},
         "recorded": {
             "mode",
             "rounds",
             "migrations",
             "batch",
             "device",
+            "credits",
+            "log",
             "idle",
             "burst",
             "reads",

@@ -41,6 +41,20 @@ def test_the_bound_grows_with_the_tasks_unless_it_is_given(tasks: int, bound: in
     assert counts == dict.fromkeys(range(1, bound + 1), 1)
 
 
+def test_a_bound_beyond_what_a_run_can_take_costs_no_more_than_the_run() -> None:
+    """As many delays as pass every task over at every point; a bound of a billion is not drawn delay by delay."""
+    shown = profile(dict.fromkeys(map("t{}".format, range(4)), 5), points=20)
+    drawn: list[float] = []
+
+    def draw() -> float:
+        drawn.append(0.999)
+        assert len(drawn) <= 1 + 4 * 20
+        return 0.999
+
+    sampler(f"random-delays:bound={10**12}").strategy(draw, shown)
+    assert len(drawn) == 1 + 4 * 20
+
+
 def test_without_a_delay_nobody_is_preempted() -> None:
     assert order_of(run(play(THREE), RandomDelays(stream(0), 0, 5))) == (2, 0, 0, 1, 1)
 

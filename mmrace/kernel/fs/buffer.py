@@ -63,6 +63,12 @@ def __brelse(bh: BufferHead, ref: str = "lookup") -> None:
     put_bh(bh, ref)
 
 
+def __bforget(bh: BufferHead, ref: str) -> None:
+    """Drop a reference to a buffer whose content nobody needs: it will not be written.  Source: fs/buffer.c, v3.3."""
+    buffer_head.clear_buffer_dirty(bh)
+    __brelse(bh, ref)
+
+
 def brelse(bh: BufferHead | None, ref: str = "lookup") -> None:
     """Drop the reference `ref`, if there is a buffer at all.  Source: include/linux/buffer_head.h, v3.3."""
     if bh is not None:
@@ -418,10 +424,7 @@ def ll_rw_block(rw: int, bhs: Sequence[BufferHead]) -> None:
 
 
 def write_dirty_buffer(bh: BufferHead, rw: int = device.WRITE) -> None:
-    """Start writing a buffer if it is dirty; sleeps for its lock.
-
-    Not called yet: waits for checkpoint processing.  Source: fs/buffer.c, v3.3.
-    """
+    """Start writing a buffer if it is dirty; sleeps for its lock.  Source: fs/buffer.c, v3.3."""
     lock_buffer(bh)
     if not buffer_head.test_clear_buffer_dirty(bh):
         unlock_buffer(bh)

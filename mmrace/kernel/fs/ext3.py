@@ -3,7 +3,7 @@
 Invariant: a handle is opened with the page lock held and never the other way round; in ordered mode every buffer that a
 write dirtied is filed for the transaction before its handle closes.
 Not modelled: block allocation (a file's blocks are laid out when it is made, a buffer of it is mapped on demand),
-orphans, truncate beyond invalidatepage, quotas, extended attributes, fsync.
+orphans, truncate beyond invalidatepage, quotas, extended attributes.
 Source: fs/ext3/inode.c, fs/ext3/super.c, v3.3.
 """
 
@@ -114,6 +114,11 @@ def EXT3_SB(inode: Inode) -> Ext3:
     return cast(Ext3, inode.i_sb)
 
 
+def ext3_should_journal_data(inode: Inode) -> bool:
+    """Say whether the file's data go through the journal.  Source: include/linux/ext3_jbd.h, v3.3."""
+    return EXT3_SB(inode).data is DataMode.JOURNAL
+
+
 def EXT3_JOURNAL(inode: Inode) -> Journal:
     """Return the journal of an inode.  Source: include/linux/ext3_jbd.h, v3.3."""
     return EXT3_SB(inode).journal
@@ -177,6 +182,7 @@ def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
     rt.note("change-end", block, change)
     buffer.unlock_buffer(bh)
     transaction.journal_dirty_metadata(handle, bh)
+    inode.i_sync_tid = transaction._handle_transaction(handle).t_tid
 
 
 def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:

@@ -96,12 +96,18 @@ class InodeState(IntEnum):
 
 
 class Inode(rt.Struct):
-    """A file, or a block device seen as one.  `i_size` counts words; `i_data` is its first block on the device."""
+    """A file, or a block device seen as one.  `i_size` counts words; `i_data` is its first block on the device.
+
+    `i_sync_tid` is a field of ext3's own inode: the last transaction that changed this one.
+    """
 
     i_mutex = rt.mutex()
     i_lock = rt.spinlock()
     i_state = rt.flag_word(InodeState)
     i_size: rt.Field[int] = rt.shared(0)
+    i_sync_tid: rt.Field[int] = rt.shared(
+        0, benign="an atomic_t: fsync reads it without a lock, and waits for whichever transaction it finds"
+    )
     i_ino: int | str = rt.ghost(0)
     i_sb: object = rt.ghost(_LATER)
     i_data: int = rt.ghost(0)

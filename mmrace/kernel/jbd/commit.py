@@ -4,7 +4,7 @@ Invariant: no metadata of a transaction is in the log with its commit block befo
 written.  Ordered data buffers are locked for their I/O, and seen by nothing but that lock: no page lock, no
 PG_writeback, no page reference.  Before it sleeps on a buffer lock the commit submits the batch of locked buffers that
 it holds; else it deadlocks against anyone who takes buffer locks in another order.
-Not modelled: revoke records, plugging, aborts, statistics.
+Not modelled: plugging, aborts, statistics.
 Source: fs/jbd/commit.c, v3.3.
 """
 
@@ -17,7 +17,7 @@ from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, fs
 from mmrace.kernel.fs.buffer_head import BufferState
-from mmrace.kernel.jbd import checkpoint, jbd, transaction
+from mmrace.kernel.jbd import checkpoint, jbd, revoke, transaction
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, TState
 from mmrace.kernel.mm import filemap, mm, page_flags, swap
@@ -138,13 +138,16 @@ def journal_commit_transaction(journal: Journal) -> int:
     # An error of ordered data is only reported: the mapping and the page carry it, the commit goes on.
     journal_submit_data_buffers(journal, commit_transaction)
     _wait_locked_list(journal, commit_transaction)
+    revoke.journal_write_revoke_records(journal, commit_transaction)
     rt.bug_on(bool(commit_transaction.t_sync_datalist), "ordered data left behind", tid=tid)
     _set_state(journal, commit_transaction, TState.T_FLUSH, TState.T_COMMIT)
     _write_metadata(journal, commit_transaction)
-    _wait_for_iobuf(journal, commit_transaction)
-    _wait_for_ctlbuf(journal, commit_transaction)
+    err = _wait_for_iobuf(journal, commit_transaction)
+    err = _wait_for_ctlbuf(journal, commit_transaction) or err
     _set_state(journal, commit_transaction, TState.T_COMMIT, TState.T_COMMIT_RECORD)
-    journal_write_commit_record(journal, commit_transaction)
+    err = journal_write_commit_record(journal, commit_transaction) or err
+    if err:
+        journal_.journal_abort(journal, err)
     _process_forget(journal, commit_transaction)
     rt.note("commit-end", journal, tid)
     rt.wake_up(journal.j_wait_done_commit)
@@ -214,10 +217,11 @@ def _publish_committing(journal: Journal, commit_transaction: Transaction) -> No
             jh.b_committed_data = None
             jbd.jbd_unlock_bh_state(bh)
         transaction.journal_refile_buffer(journal, jh)
-    # Without revoke records nothing else has to be settled before the transaction is published.
     rt.spin_lock(journal.j_list_lock)
     checkpoint.__journal_clean_checkpoint_list(journal)
     rt.spin_unlock(journal.j_list_lock)
+    revoke.journal_clear_buffer_revoked_flags(journal)
+    revoke.journal_switch_revoke_table(journal)
     commit_transaction.t_state = TState.T_FLUSH
     journal.j_committing_transaction = commit_transaction
     journal.j_running_transaction = None
@@ -571,8 +575,8 @@ def _wait_for_ctlbuf(journal: Journal, commit_transaction: Transaction) -> int:
     return err
 
 
-def journal_write_commit_record(journal: Journal, commit_transaction: Transaction) -> None:
-    """Write the commit block and wait: everything else of the transaction is on disk by now.
+def journal_write_commit_record(journal: Journal, commit_transaction: Transaction) -> int:
+    """Write the commit block and wait: everything else of the transaction is on disk by now; 0 or -EIO.
 
     With j_barrier it is a flush-and-FUA write.  Source: fs/jbd/commit.c, v3.3.
     """
@@ -582,9 +586,10 @@ def journal_write_commit_record(journal: Journal, commit_transaction: Transactio
     journal_._write_words(bh, (jbd.JFS_MAGIC_NUMBER, header))
     rt.note("log-block", rt.peek(bh, "b_blocknr"), "commit", commit_transaction.t_tid, ())
     buffer_head.set_buffer_dirty(bh)
-    buffer.sync_dirty_buffer(bh, device.WRITE_FLUSH_FUA if journal.j_barrier else device.WRITE)
+    err = buffer.sync_dirty_buffer(bh, device.WRITE_FLUSH_FUA if journal.j_barrier else device.WRITE)
     buffer.put_bh(bh, "commit")
     journal_.journal_put_journal_head(descriptor)
+    return err
 
 
 # -- forget list and end -------------------------------------------------------------------------------------

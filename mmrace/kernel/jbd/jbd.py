@@ -23,6 +23,10 @@ JFS_MAGIC_NUMBER = 0xC03B3998
 """First word of every block that the journal writes for itself."""
 JFS_DESCRIPTOR_BLOCK = 1
 JFS_COMMIT_BLOCK = 2
+JFS_SUPERBLOCK_V2 = 4
+"""Its sequence is that of the first transaction in the log; its one tag, the block where that begins, 0: clean."""
+JFS_REVOKE_BLOCK = 5
+"""Its tags are the blocks that its transaction revokes."""
 JFS_FLAG_ESCAPE = 1
 """Tag: the first word of the home block was the magic, the copy has 0 there."""
 JFS_FLAG_LAST_TAG = 8
@@ -31,6 +35,8 @@ DEFAULT_WBUFSIZE = 4
 """Buffers in a batch of the commit: small, so that small transactions fill it."""
 DEFAULT_MAX_CREDITS = 32
 """Credits that fit in one transaction; the kernel takes a quarter of the log."""
+MIN_LOG_RESERVED_BLOCKS = 8
+"""Blocks of the log that no credit stands for: descriptors and commit blocks.  32 in the kernel, its logs are large."""
 DEFAULT_TAGS_MAX = 8
 """Tags that fit in a descriptor block."""
 
@@ -105,7 +111,9 @@ class Transaction(rt.Struct):
     t_state: rt.Field[TState] = rt.shared(TState.T_RUNNING)
     t_handle_lock = rt.spinlock()
     t_updates: rt.Field[int] = rt.shared(0)
-    t_outstanding_credits: rt.Field[int] = rt.shared(0)
+    t_outstanding_credits: rt.Field[int] = rt.shared(
+        0, benign="the commit counts down without a lock; who adds up the log space that is needed may get too much"
+    )
     t_handle_count: rt.Field[int] = rt.shared(0)
     t_log_start: rt.Field[int] = rt.shared(0)
     t_reserved_list: rt.Field[tuple[JournalHead, ...]] = rt.shared(())
@@ -140,10 +148,14 @@ class Handle:
 
 
 class Journal(rt.Struct):
-    """A journal on log blocks [first, first + blocks) of its device.
+    """A journal on log blocks [first, first + blocks) of its device, with its superblock in the device's last block.
+
+    The two revoke tables, of the running and of the committing transaction, hold (block, sequence), oldest first.
 
     Settings (ghosts, constant in a run): j_wbufsize; j_tags_max; j_max_transaction_buffers; j_barrier: the commit block
-    is a flush-and-FUA write; resched: the commit may find need_resched while it collects data buffers.
+    is a flush-and-FUA write; resched: the commit may find need_resched while it collects data buffers.  j_task is the
+    journal's thread, if one was started; nothing_asked: it found nothing to do, so it sleeps, or is about to with
+    j_state_lock held.
     """
 
     j_state_lock = rt.spinlock()
@@ -155,17 +167,27 @@ class Journal(rt.Struct):
         None, benign="a transaction is dropped under j_list_lock alone: it checks that it is not this, nor ever again"
     )
     j_checkpoint_transactions: rt.Field[tuple[Transaction, ...]] = rt.shared(())
+    j_checkpoint_mutex = rt.mutex()
+    j_revoke_lock = rt.spinlock()
+    j_revoke: rt.Field[tuple[tuple[int, int], ...]] = rt.shared(())
+    j_revoke_committing: rt.Field[tuple[tuple[int, int], ...]] = rt.shared(())
     j_head: rt.Field[int] = rt.shared(0)
+    j_tail: rt.Field[int] = rt.shared(0)
+    j_tail_sequence: rt.Field[int] = rt.shared(1)
     j_free: rt.Field[int] = rt.shared(0)
     j_transaction_sequence: rt.Field[int] = rt.shared(1)
-    j_commit_sequence: rt.Field[int] = rt.shared(0)
+    j_commit_sequence: rt.Field[int] = rt.shared(
+        0, benign="who waits for a commit looks without j_state_lock, and again under it once woken"
+    )
     j_commit_request: rt.Field[int] = rt.shared(0)
+    j_errno: rt.Field[int] = rt.shared(0)
     j_wait_transaction_locked = rt.wait_queue()
     j_wait_done_commit = rt.wait_queue()
     j_wait_commit = rt.wait_queue()
     j_wait_updates = rt.wait_queue()
     j_wait_logspace = rt.wait_queue()
     j_dev: BlockDevice = rt.ghost(cast("BlockDevice", None))
+    j_sb_block: int = rt.ghost(0)
     j_first: int = rt.ghost(0)
     j_last: int = rt.ghost(0)
     j_wbufsize: int = rt.ghost(DEFAULT_WBUFSIZE)
@@ -173,10 +195,13 @@ class Journal(rt.Struct):
     j_max_transaction_buffers: int = rt.ghost(DEFAULT_MAX_CREDITS)
     j_barrier: bool = rt.ghost(True)
     resched: bool = rt.ghost(False)
+    j_task: rt.Task | None = rt.ghost(None)
+    nothing_asked: bool = rt.ghost(False)
 
     def __init__(self, name: object, dev: BlockDevice, first: int, blocks: int, **settings: object) -> None:
-        super().__init__(name, j_dev=dev, j_head=first, j_free=blocks, **settings)
+        super().__init__(name, j_dev=dev, j_head=first, j_tail=first, j_free=blocks, **settings)
         self.j_first, self.j_last = first, first + blocks
+        self.j_sb_block = dev.nr_blocks - 1
 
 
 class FrozenData(rt.Struct):
@@ -186,6 +211,14 @@ class FrozenData(rt.Struct):
     """
 
     words = rt.words()
+
+
+def superblock(tail: int, sequence: int) -> tuple[int, int]:
+    """Return the words of the journal's superblock: the log begins at block `tail` with transaction `sequence`.
+
+    Source: include/linux/jbd.h, v3.3.
+    """
+    return JFS_MAGIC_NUMBER, log_header(JFS_SUPERBLOCK_V2, sequence, ((tail, 0),))
 
 
 def jh2bh(jh: JournalHead) -> BufferHead:
@@ -298,7 +331,7 @@ def log_header(blocktype: int, sequence: int, tags: tuple[tuple[int, int], ...] 
 
 
 def read_log_header(word: int) -> tuple[int, int, tuple[tuple[int, int], ...]]:
-    """Unpack `log_header`: (block type, sequence, tags).  Not called yet: waits for recovery."""
+    """Unpack `log_header`: (block type, sequence, tags).  Source: fs/jbd/recovery.c, v3.3."""
     blocktype, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS
     sequence, word = word & (1 << _SEQUENCE_BITS) - 1, word >> _SEQUENCE_BITS
     count, word = word & (1 << _TYPE_BITS) - 1, word >> _TYPE_BITS

@@ -2,7 +2,7 @@
 
 Invariant: BH_JBD is set exactly while b_private is a journal head, and the buffer is counted once for it; b_jcount is
 the number of those who count on the head, and the last one detaches it.  All of that under BH_JournalHead.
-Not modelled: superblock updates, aborts, log space that comes back (running out is a BUG with a clear text).
+Not modelled: what an aborted journal refuses; a log that is marked as clean.
 Source: fs/jbd/journal.c, v3.3.
 """
 
@@ -14,15 +14,13 @@ from mmrace import runtime as rt
 from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import commit, jbd, transaction
-from mmrace.kernel.jbd.jbd import JList, Journal, JournalHead
+from mmrace.kernel.jbd.jbd import JList, Journal, JournalHead, TState
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import BlockDevice
     from mmrace.kernel.fs.buffer_head import BufferHead
     from mmrace.kernel.jbd.jbd import Transaction
     from mmrace.kernel.mm.mm_types import Page
-
-LOG_FULL = "the log is full (its reuse is not modelled: give the journal more blocks)"
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("journal_head: made by another meanwhile", "two tasks wanted to attach one; ours was not needed"),
@@ -31,6 +29,7 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("write_metadata: copied out by another", "a frozen copy appeared meanwhile: started over"),
     ("kjournald: slept", "the journal's thread had nothing to do"),
     ("log_wait_commit: slept", "somebody waited for a commit to end"),
+    ("journal: aborted", "the log of a commit could not be written"),
 )
 
 
@@ -39,7 +38,19 @@ def journal_init_dev(dev: BlockDevice, first: int, blocks: int, **settings: obje
 
     Source: fs/jbd/journal.c, v3.3.
     """
-    return Journal("journal", dev, first, blocks, **settings)
+    journal = Journal("journal", dev, first, blocks, **settings)
+    journal_reset(journal)
+    return journal
+
+
+def journal_reset(journal: Journal) -> None:
+    """Begin an empty log, and say so in the superblock on the disk.  For set-up: it was there before the run.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    values = rt.peek(journal.j_dev.block(journal.j_sb_block), "words").values
+    content = jbd.superblock(rt.peek(journal, "j_tail"), rt.peek(journal, "j_tail_sequence"))
+    values[: len(content)] = content[: len(values)]
 
 
 # -- journal heads -------------------------------------------------------------------------------------------
@@ -146,14 +157,24 @@ def journal_put_journal_head(jh: JournalHead) -> None:
 # -- the log -------------------------------------------------------------------------------------------------
 
 
-def _check_log_space(journal: Journal) -> None:
-    """Stop where the kernel would checkpoint: that the log gets free space again is not modelled.
+def __log_space_left(journal: Journal) -> int:
+    """Say how many blocks of the log are free for credits.  Needs j_state_lock.  Source: fs/jbd/journal.c, v3.3."""
+    return max(0, journal.j_free - jbd.MIN_LOG_RESERVED_BLOCKS)
 
-    Needs j_state_lock.  Source: __log_wait_for_space in fs/jbd/checkpoint.c, v3.3.
+
+def journal_update_superblock(journal: Journal) -> None:
+    """Write to the disk where the log begins, and wait.
+
+    Simplified: the kernel keeps the superblock's buffer since it mounted.  Source: fs/jbd/journal.c, v3.3.
     """
-    needed = journal.j_max_transaction_buffers
-    free = journal.j_free
-    rt.bug_on(free < needed, LOG_FULL, free=free, needed=needed)
+    bh = buffer.__getblk(journal.j_dev, journal.j_sb_block, "journal")
+    rt.spin_lock(journal.j_state_lock)
+    _write_words(bh, jbd.superblock(journal.j_tail, journal.j_tail_sequence))
+    rt.spin_unlock(journal.j_state_lock)
+    buffer_head.set_buffer_uptodate(bh)
+    buffer.mark_buffer_dirty(bh)
+    buffer.sync_dirty_buffer(bh)
+    buffer.brelse(bh, "journal")
 
 
 def journal_next_log_block(journal: Journal) -> int:
@@ -163,8 +184,11 @@ def journal_next_log_block(journal: Journal) -> int:
     """
     rt.spin_lock(journal.j_state_lock)
     free = journal.j_free
-    rt.bug_on(free <= 1, LOG_FULL, free=free)
+    rt.bug_on(free <= 1, "the log is full", free=free)
     blocknr = journal.j_head
+    for waiting in rt.peek(journal, "j_checkpoint_transactions"):
+        begins = rt.peek(waiting, "t_log_start")
+        rt.bug_on(begins == blocknr, "log block reused that its transaction still needs", transaction=waiting)
     journal.j_head = blocknr + 1 if blocknr + 1 < journal.j_last else journal.j_first
     journal.j_free = free - 1
     rt.spin_unlock(journal.j_state_lock)
@@ -284,7 +308,7 @@ def __log_start_commit(journal: Journal, target: int) -> bool:
 def log_start_commit(journal: Journal, tid: int) -> bool:
     """Ask for a commit, lock included; True if the transaction was the running one.
 
-    Not called yet: waits for an fsync that commits.  Source: fs/jbd/journal.c, v3.3.
+    Source: fs/jbd/journal.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     asked = __log_start_commit(journal, tid)
@@ -292,8 +316,27 @@ def log_start_commit(journal: Journal, tid: int) -> bool:
     return asked
 
 
-def log_wait_commit(journal: Journal, tid: int) -> None:
-    """Sleep until transaction `tid` is committed.  Source: fs/jbd/journal.c, v3.3."""
+def journal_start_commit(journal: Journal) -> int | None:
+    """Ask for the commit of what runs; returns the tid to wait for, that of what commits if nothing runs, or None.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    rt.spin_lock(journal.j_state_lock)
+    transaction_ = journal.j_running_transaction
+    if transaction_ is not None:
+        __log_start_commit(journal, transaction_.t_tid)
+    else:
+        transaction_ = journal.j_committing_transaction
+    tid = None if transaction_ is None else transaction_.t_tid
+    rt.spin_unlock(journal.j_state_lock)
+    return tid
+
+
+def log_wait_commit(journal: Journal, tid: int) -> int:
+    """Sleep until transaction `tid` is committed; -EIO if the log of any commit could not be written.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
     rt.spin_lock(journal.j_state_lock)
     while tid > journal.j_commit_sequence:
         rt.reached("log_wait_commit: slept")
@@ -306,6 +349,36 @@ def log_wait_commit(journal: Journal, tid: int) -> None:
             holder=lambda: transaction.committers(journal, tid),
         )
         rt.spin_lock(journal.j_state_lock)
+    err = journal.j_errno
+    rt.spin_unlock(journal.j_state_lock)
+    return err
+
+
+def journal_trans_will_send_data_barrier(journal: Journal, tid: int) -> bool:
+    """Say whether a commit that is still to come will flush the disk's cache for `tid`.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    if not journal.j_barrier:
+        return False
+    rt.spin_lock(journal.j_state_lock)
+    will = journal.j_commit_sequence < tid
+    committing = journal.j_committing_transaction
+    if will and committing is not None and committing.t_tid == tid:
+        will = committing.t_state < TState.T_COMMIT_RECORD
+    rt.spin_unlock(journal.j_state_lock)
+    return will
+
+
+def journal_abort(journal: Journal, errno: int) -> None:
+    """Remember the first error of the log, which every wait for a commit returns from now on.
+
+    Simplified: the kernel's aborted journal commits nothing more.  Source: fs/jbd/journal.c, v3.3.
+    """
+    rt.reached("journal: aborted")
+    rt.spin_lock(journal.j_state_lock)
+    if not journal.j_errno:
+        journal.j_errno = errno
     rt.spin_unlock(journal.j_state_lock)
 
 
@@ -332,16 +405,17 @@ def journal_force_commit_nested(journal: Journal) -> bool:
 def kjournald(journal: Journal) -> None:
     """The journal's thread: commit when asked, for ever.  Runs as a daemon.
 
-    Simplified: it commits no transaction for its age, and never stops.  Not cast yet: the actor committer commits by
-    itself.  Source: fs/jbd/journal.c, v3.3.
+    Simplified: it commits no transaction for its age, and never stops.  Source: fs/jbd/journal.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     while True:
         if journal.j_commit_sequence != journal.j_commit_request:
+            journal.nothing_asked = False
             rt.spin_unlock(journal.j_state_lock)
             commit.journal_commit_transaction(journal)
             rt.spin_lock(journal.j_state_lock)
             continue
+        journal.nothing_asked = True
         rt.wake_up(journal.j_wait_done_commit)
         rt.reached("kjournald: slept")
         rt.wait_event(
@@ -351,3 +425,11 @@ def kjournald(journal: Journal) -> None:
             after_sleep=lambda: rt.spin_lock(journal.j_state_lock),
             holds=lambda: bool(rt.peek(journal, "j_commit_sequence") != rt.peek(journal, "j_commit_request")),
         )
+
+
+def journal_start_thread(journal: Journal, cpu: int) -> None:
+    """Start kjournald, before anything was committed.  For set-up: the kernel does so when it mounts.
+
+    Source: fs/jbd/journal.c, v3.3.
+    """
+    journal.j_task = rt.spawn(kjournald, journal, name="kjournald", cpu=cpu, daemon=True)

@@ -3,7 +3,7 @@
 Invariant: a buffer is on at most one list of one transaction, b_transaction and b_jlist say which, and the owner counts
 one in b_jcount; all that changes under BH_State and j_list_lock only.  Lists are tuples, oldest first; what the kernel
 calls the tail of a list is the last one.
-Not modelled: revoke records, aborted journals, undo access, barriers of handles (journal_lock_updates).
+Not modelled: aborted journals, undo access, barriers of handles (journal_lock_updates).
 Source: fs/jbd/transaction.c, v3.3.
 """
 
@@ -15,7 +15,7 @@ from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
-from mmrace.kernel.jbd import checkpoint, jbd
+from mmrace.kernel.jbd import checkpoint, jbd, revoke
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, Transaction, TState
 from mmrace.kernel.mm import mmzone, page_flags
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 MARKS: tuple[tuple[str, str], ...] = (
     ("journal_start: waited for T_LOCKED", "a handle came while the running transaction closed, and slept"),
     ("journal_start: transaction full", "the credits asked for did not fit: commit requested, slept"),
+    ("journal_start: log full", "the log had no room for another transaction: checkpoint"),
     ("journal_stop: last handle woke commit", "t_updates fell to 0 while the commit waited for it"),
     ("get_write_access: buffer dirty", "a dirty buffer became dirty for the journal only"),
     ("get_write_access: waited for the log copy", "the buffer was in shadow: slept on BH_Unshadow"),
     ("get_write_access: frozen copy made", "the committing transaction keeps a copy of its own"),
     ("get_write_access: frozen copy exists", "the committing transaction has its copy already"),
     ("dirty_metadata: buffer of the committing transaction", "stays where it is for now"),
+    ("forget: dropped from the running transaction", "a freed block's buffer left the journal at once"),
+    ("forget: left to the commit, for its checkpoint", "a freed block's buffer waits on BJ_Forget"),
+    ("forget: the committing transaction keeps it", "a freed block's buffer was wanted by the running one too"),
     ("dirty_data: unmapped", "truncated before the buffer could be filed"),
     ("dirty_data: unmapped while written", "truncated while the old transaction's data was written out"),
     ("dirty_data: metadata of the committing transaction", "left where it is"),
@@ -100,7 +104,7 @@ def committers(journal: Journal, tid: int) -> list[rt.Task]:
 
 
 def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
-    """Join the running transaction, starting one if there is none; sleeps while it is T_LOCKED or full.
+    """Join the running transaction, starting one if there is none; sleeps while it or the log is full, or it T_LOCKED.
 
     Needs nothing held; may be called under a page lock.  Simplified: the kernel allocates a transaction with the lock
     dropped and looks again, and waits while somebody locks updates (journal_lock_updates).
@@ -124,7 +128,11 @@ def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
             journal_.__log_start_commit(journal, transaction.t_tid)
             _wait_transaction_locked(journal, transaction.t_tid)
             continue
-        journal_._check_log_space(journal)
+        if journal_.__log_space_left(journal) < checkpoint.jbd_space_needed(journal):
+            rt.spin_unlock(transaction.t_handle_lock)
+            rt.reached("journal_start: log full")
+            checkpoint.__log_wait_for_space(journal)
+            continue
         break
     handle.h_transaction = transaction
     transaction.t_outstanding_credits = transaction.t_outstanding_credits + nblocks
@@ -155,15 +163,15 @@ def journal_start(journal: Journal, nblocks: int) -> jbd.Handle:
     return handle
 
 
-def journal_stop(handle: jbd.Handle) -> None:
-    """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits.
+def journal_stop(handle: jbd.Handle) -> int:
+    """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits; 0 or -EIO.
 
     Needs no spinlock; may be called under a page lock.  Simplified: a synchronous handle does not wait for others to
     join it before it asks, and no transaction is committed for its age.  Source: fs/jbd/transaction.c, v3.3.
     """
     handle.h_ref -= 1
     if handle.h_ref > 0:
-        return
+        return 0
     transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     rt.current().info = None
@@ -184,19 +192,20 @@ def journal_stop(handle: jbd.Handle) -> None:
         journal_.__log_start_commit(journal, tid)
         rt.spin_unlock(journal.j_state_lock)
         if handle.h_sync and not rt.current().pf & mmzone.PF_MEMALLOC:
-            journal_.log_wait_commit(journal, tid)
+            return journal_.log_wait_commit(journal, tid)
     else:
         rt.spin_unlock(journal.j_state_lock)
+    return 0
 
 
-def journal_force_commit(journal: Journal) -> None:
-    """Commit a transaction, a new one if none runs, and wait, by a handle that is synchronous.  Sleeps.
+def journal_force_commit(journal: Journal) -> int:
+    """Commit a transaction, a new one if none runs, and wait, by a handle that is synchronous; 0 or -EIO.  Sleeps.
 
-    Not called yet: waits for an fsync that commits in data=journal.  Source: fs/jbd/transaction.c, v3.3.
+    Source: fs/jbd/transaction.c, v3.3.
     """
     handle = journal_start(journal, 1)
     handle.h_sync = True
-    journal_stop(handle)
+    return journal_stop(handle)
 
 
 # -- metadata: write access and dirtying ---------------------------------------------------------------------
@@ -275,6 +284,8 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
         _copy_to_frozen(bh, frozen)
         frozen = None
     jbd.jbd_unlock_bh_state(bh)
+    # A block that is journaled again is not a freed one.
+    revoke.journal_cancel_revoke(handle, jh)
     if frozen is not None:
         jbd.jbd_free(frozen)
 
@@ -319,6 +330,54 @@ def journal_dirty_metadata(handle: jbd.Handle, bh: BufferHead) -> None:
         __journal_file_buffer(jh, transaction, JList.BJ_Metadata)
         rt.spin_unlock(journal.j_list_lock)
     jbd.jbd_unlock_bh_state(bh)
+
+
+def journal_forget(handle: jbd.Handle, bh: BufferHead) -> None:
+    """Give up a metadata buffer whose block was freed, with the caller's count "journal" on it.
+
+    What this transaction did to it is dropped; the committing one keeps what it has.  A buffer that waits for its
+    checkpoint goes to BJ_Forget: the commit of the free is as good as a write home.  Not called yet but by
+    `revoke.journal_revoke`: waits for truncation.  Source: fs/jbd/transaction.c, v3.3.
+    """
+    transaction = _handle_transaction(handle)
+    journal = transaction.t_journal
+    drop_reserve, gone = False, False
+    jbd.jbd_lock_bh_state(bh)
+    rt.spin_lock(journal.j_list_lock)
+    jh = jbd.bh2jh(bh) if jbd.buffer_jbd(bh) else None
+    if jh is not None:
+        was_modified = bool(jh.b_modified)
+        jh.b_modified = 0
+        owner = jh.b_transaction
+        if owner is transaction:
+            rt.bug_on(jh.b_frozen_data is not None, "frozen copy in the running transaction", jh=jh)
+            buffer_head.clear_buffer_dirty(bh)
+            jbd.clear_buffer_jbddirty(bh)
+            drop_reserve = was_modified
+            if jh.b_cp_transaction is not None:
+                rt.reached("forget: left to the commit, for its checkpoint")
+                __journal_temp_unlink_buffer(jh)
+                __journal_file_buffer(jh, transaction, JList.BJ_Forget)
+            else:
+                rt.reached("forget: dropped from the running transaction")
+                __journal_unfile_buffer(jh)
+                gone = not jbd.buffer_jbd(bh)
+        elif owner is not None:
+            rt.bug_on(owner is not journal.j_committing_transaction, "forgotten buffer of a stray transaction", jh=jh)
+            following = jh.b_next_transaction
+            if following is not None:
+                rt.reached("forget: the committing transaction keeps it")
+                rt.bug_on(following is not transaction, "forgotten buffer wanted by another transaction", jh=jh)
+                jh.b_next_transaction = None
+                drop_reserve = was_modified
+    rt.spin_unlock(journal.j_list_lock)
+    jbd.jbd_unlock_bh_state(bh)
+    if gone:
+        buffer.__bforget(bh, "journal")
+    else:
+        buffer.__brelse(bh, "journal")
+    if drop_reserve:
+        handle.h_buffer_credits += 1
 
 
 # -- ordered data --------------------------------------------------------------------------------------------

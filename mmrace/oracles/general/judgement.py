@@ -92,9 +92,12 @@ def kind_of(name: str) -> str:
     return _ORDINAL.sub("", _INSTANCE.sub("", name))
 
 
-def signature(oracle: str, rule: str, points: Iterable[str]) -> str:
-    """Hash a rule and the kinds of what met, in no order: stable across runs, machines and engines."""
-    text = "\n".join((oracle, rule, *sorted({kind_of(point) for point in points})))
+def signature(oracle: str, rule: str, points: Iterable[str], statement: str = "") -> str:
+    """Hash a rule and the kinds of what met, in no order: stable across runs, machines and engines.
+
+    Args: statement: of the program that broke it, as its source reads.
+    """
+    text = "\n".join((oracle, rule, *sorted({kind_of(point) for point in points}), *[statement] * bool(statement)))
     return hashlib.sha256(text.encode()).hexdigest()[:SIGNATURE_HEX]
 
 
@@ -109,9 +112,12 @@ class Evidence:
         self.oracle = oracle
         self.findings: dict[str, Finding] = {}
 
-    def add(self, rule: str, title: str, points: Iterable[str] = (), **facts: Fact) -> None:
-        """Note that `rule` was broken; the kinds of `points` (tasks, objects) tell this bug from others."""
-        key = signature(self.oracle, rule, points)
+    def add(self, rule: str, title: str, points: Iterable[str] = (), statement: str = "", /, **facts: Fact) -> None:
+        """Note that `rule` was broken; the kinds of `points` (tasks, objects) tell this bug from others.
+
+        Args: statement: of the program, as its source reads, which tells it from others too.
+        """
+        key = signature(self.oracle, rule, points, statement)
         known = self.findings.get(key)
         if known is None:
             self.findings[key] = Finding(self.oracle, rule, title, {**facts, "times": 1}, key)

@@ -10,6 +10,7 @@ its time, is UNKNOWN, never PASS.  Not checked: fairness before the bound.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.runtime.kinds import EXIT, KIND_MASK, QUEUE, SHIFT, SLEEP, WAKE
@@ -67,7 +68,7 @@ def _standstill(record: Record, kind: str, detail: Mapping[str, object], evidenc
     }
     evidence.add(
         kind,
-        f"{kind}: " + "; ".join(_sentence(row) for row in shown),
+        f"{kind}: " + "; ".join(sentence(row) for row in shown),
         points,
         step=len(record.events),
         **facts,
@@ -82,7 +83,8 @@ def _placed(record: Record, row: Mapping[object, object]) -> Mapping[object, obj
     return {**row, "waits_for": f"{row.get('waits_for')} on {record.lane_name(lane)}"}
 
 
-def _sentence(row: Mapping[object, object]) -> str:
+def sentence(row: Mapping[Any, object]) -> str:
+    """Say what a task waits for, and who holds that."""
     text = f"{row.get('task')} waits for {row.get('waits_for')}"
     if row.get("waits_for") == "its CPU" and row.get("about_to") is not None:
         text += f", about to {row['about_to']}"

@@ -1,8 +1,8 @@
 """Exceptions: none leaves a task, neither a failed `assert` nor any other.
 
-The rule of a finding is the exception's type.  Invariant: the same exception out of the same function is one bug,
-whatever its text and line, which are facts.  Not checked: exceptions that the program caught, and of several tasks
-that raised at once (under `free`) any but the first.
+The rule of a finding is the exception's type. Invariant: the same exception out of the same statement is one bug,
+whatever its text and line, which are facts; where a stack was full, out of the same function. Not checked: exceptions
+that the program caught, and of several tasks that raised at once (under `free`) any but the first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def judge(record: Record) -> Judgement:
         kind, _, text = str(told.pop("error", "")).partition(": ")  # all that older records have
         kind, text = str(told.pop("type", kind)), str(told.pop("text", text))
         points = [str(told[key]) for key in ("task", "function") if key in told]
-        evidence.add(kind, _title(kind, text, told), points, text=text, step=len(record.events), **told)
+        statement = "" if kind == RecursionError.__name__ else str(told.get("source", ""))
+        evidence.add(kind, _title(kind, text, told), points, statement, text=text, step=len(record.events), **told)
     return evidence.judgement(len(record.steps(_BEGIN)))
 
 

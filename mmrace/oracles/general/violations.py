@@ -44,9 +44,13 @@ def report(record: Record, oracle: str, evidence: Evidence) -> list[Caught]:
     """Make each violation of `oracle` a finding."""
     found = violations(record, oracle)
     keys = ("object", *record.tables.subjects, "task")
+    names = {str(task["name"]) for task in record.tasks}
     for caught in found:
         points = [str(caught.facts[key]) for key in keys if caught.facts.get(key)]
-        shown = ", ".join(f"{key} {value}" for key, value in caught.facts.items() if isinstance(value, str | int))
+        told = {**caught.facts}
+        if told.get("holder") and told["holder"] not in names:
+            told["holder"] = f"the I/O of {told['holder']}"  # to which it was handed
+        shown = ", ".join(f"{key} {value}" for key, value in told.items() if isinstance(value, str | int))
         title = f"{caught.rule} ({shown})" if shown else caught.rule
         facts = {key: value for key, value in caught.facts.items() if key not in ("step", "rule", "title", "points")}
         at = record.end.get("detail", {}).get("at")

@@ -2,10 +2,11 @@
 
 The medium is what the disk's words were written to so far; a block in flight is one whose write began and did not end.
 Rules: when an fsync that began after a write(2) was acknowledged returns 0, no word of its blocks is older than that
-write, at home or in the log.  When the commit block of a transaction is submitted, every data block that was filed on
-it shows what was written before the transaction closed; every other block that the commit wrote to the log has ended;
-its descriptors name every metadata block of the transaction, and there is a copy for each, which shows all that was
-changed before the transaction closed and nothing that was changed after.
+write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on.  When
+the commit block of a transaction is submitted, every data block that was filed on it shows what was written before the
+transaction closed; every other block that the commit wrote to the log has ended; its descriptors name every metadata
+block of the transaction, and there is a copy for each, which shows all that was changed before the transaction closed
+and nothing that was changed after.
 Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
 whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
 written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half way, copies of a block
@@ -24,6 +25,7 @@ from mmrace.runtime.record import Record
 
 NAME = "durability"
 LOG, INODES = "log", "inodes"
+ORDERED = "ordered"  # the mode of data, a parameter of the run
 DESCRIPTOR, COMMIT = "descriptor", "commit"
 Home = tuple[str, int]  # inode or name of a region, block within it
 
@@ -68,7 +70,10 @@ class _Audit:
         self.log = _Log()
         self.blocks: dict[Home, Block] = {}
         self.logged: dict[int, int] = {}  # home block -> log block with its newest committed copy
+        self.sealing: dict[int, dict[int, int]] = {}  # commit block that is on its way -> what it will make `logged`
         self.syncs: dict[int, tuple[int, str, dict[Home, int]]] = {}  # task -> begin, inode, floors
+        self.ordered = record.header.get("params", {}).get("data") == ORDERED
+        self.writes: dict[int, int] = {}  # task -> step at which its write began
         self.checked = 0
 
     def caught(self, rule: str, text: str, step: int, task: int, *points: str, **facts: Fact) -> None:
@@ -114,16 +119,18 @@ class _Audit:
 
     def note(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
         if kind == "write-begin":
+            self.writes[task] = step
             self.block(facts[0], facts[1]).write_began(facts[2], step, self.record.task_name(task))
         elif kind == "write-end":
             self.block(facts[0], facts[1]).write_ended(facts[2], step)
+            if self.ordered:
+                self.was_filed(step, task, (str(facts[0]), facts[1]))
         elif kind == "change-begin":
             self.block(INODES, facts[0]).write_began(facts[2], step, self.record.task_name(task))
         elif kind == "change-end":
             self.block(INODES, facts[0]).write_ended(facts[1], step)
         elif kind == "fsync-begin":
-            ino, promised = str(facts[0]), len(facts) < 2 or bool(facts[1])
-            self.syncs[task] = step, ino, self.floors(ino) if promised else {}
+            self.syncs[task] = step, str(facts[0]), self.floors(str(facts[0]))
         elif kind == "fsync-end":
             self.synced(step, task, facts[1])
         elif kind == "io-begin":
@@ -133,14 +140,26 @@ class _Audit:
             if facts[0] == "write":
                 blocknr = facts[1]
                 self.medium.in_flight[blocknr] = self.medium.in_flight.get(blocknr, 1) - 1
+                sealed = self.sealing.pop(blocknr, {})
                 if facts[2]:
                     self.medium.failed[blocknr] = step
+                else:
+                    self.logged.update(sealed)
         elif kind == "log-block":
             blocknr, what, tid, tags = facts
             self.log.kinds[blocknr] = what, tid
-            self.log.tags.setdefault(tid, []).extend(tags)
+            if what == DESCRIPTOR:
+                self.log.tags.setdefault(tid, []).extend(tags)
         elif kind in ("layout", "formatted"):
             self.medium.formatted.note(kind, facts)
+
+    def was_filed(self, step: int, task: int, home: Home) -> None:
+        """A write(2) of ordered data was acknowledged."""
+        blocknr, begin = self.medium.blocknr(home), self.writes.pop(task, step)
+        self.checked += 1
+        if not self.filed.was_filed(blocknr, begin):
+            text = f"block {home[1]} of inode {home[0]} was written, and was filed on no transaction meanwhile"
+            self.caught("ordered data not filed", text, step, task, block=home[1], inode=home[0], since=begin)
 
     def synced(self, step: int, task: int, rc: object) -> None:
         """An fsync ended."""
@@ -161,7 +180,7 @@ class _Audit:
             self.logged = {home: place for home, place in self.logged.items() if place != blocknr}
         what, tid = log.kinds.get(blocknr, ("", 0))
         if what == COMMIT:
-            self.committed(step, task, tid)
+            self.committed(step, task, tid, blocknr)
             log.written, log.copies = [], []
             log.kinds.pop(blocknr)
         else:
@@ -170,12 +189,12 @@ class _Audit:
                 log.copies.append(blocknr)
             log.kinds.pop(blocknr, None)
 
-    def committed(self, step: int, task: int, tid: int) -> None:
-        """The commit block of a transaction was submitted."""
+    def committed(self, step: int, task: int, tid: int, blocknr: int) -> None:
+        """The commit block of a transaction was submitted: only once it is on the medium do the copies count."""
         log, medium = self.log, self.medium
         transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction()
         what = f"the commit block of transaction {tid} was submitted"
-        on_the_way = [blocknr for blocknr in log.written if medium.in_flight.get(blocknr, 0) > 0]
+        on_the_way = [other for other in log.written if medium.in_flight.get(other, 0) > 0]
         self.checked += 1 + len(log.written)
         if on_the_way:
             text = f"{what} while block {on_the_way[0]}, of its log, was on its way"
@@ -186,13 +205,13 @@ class _Audit:
         if absent or len(tags) > len(log.copies):
             which = f"block {absent[0]}" if absent else f"{len(tags) - len(log.copies)} copies"
             self.caught("transaction not in the log", f"{what} without {which}", step, task, blocks=list(absent))
-        if not any(medium.failed.get(blocknr, -1) >= transaction.closed for blocknr in log.written):
-            self.logged.update(zip(tags, log.copies, strict=False))
-        for blocknr, place in zip(tags, log.copies, strict=False):
+        if not any(medium.failed.get(other, -1) >= transaction.closed for other in log.written):
+            self.sealing[blocknr] = dict(zip(tags, log.copies, strict=False))
+        for of, place in zip(tags, log.copies, strict=False):
             if medium.failed.get(place, -1) < transaction.closed:
-                self.copied(step, task, tid, transaction, blocknr, place)
-        for blocknr in sorted(transaction.data):
-            home = medium.where(blocknr)
+                self.copied(step, task, tid, transaction, of, place)
+        for home_block in sorted(transaction.data):
+            home = medium.where(home_block)
             floor = transaction.floors.get(home, -1)
             old = self.older(home, floor) if floor >= 0 else []
             if old:

@@ -41,17 +41,23 @@ class Filed:
         self.transactions: dict[str, Transaction] = {}
         self.values: dict[tuple[str, str], object] = {}
         self.of_buffer: dict[str, list[tuple[Transaction, int]]] = {}
+        self.holder: dict[int, str] = {}  # data block -> the journal head that it was filed through last
+        self.left: dict[int, int] = {}  # data block -> step at which it left its list last
 
     def write(self, key: str, owner: str, value: object, step: int) -> Transaction | None:
         """Take a write; return the transaction that it closed, if one."""
         if key == "t_state":
-            if _member(value) != CLOSED:
+            if member(value) != CLOSED:
                 return None
             transaction = self.transaction(owner)
             transaction.closed = step
             return transaction
         if key == "b_transaction":
             self.taken_over(owner, value)
+        if key == "b_jlist" and member(value) not in DATA and self.on_data(owner):
+            blocknr = self.blocknr(owner)
+            if blocknr is not None:
+                self.left[blocknr] = step
         self.values[key, owner] = value
         if key in ("b_jlist", "b_transaction"):
             self.filed(owner)
@@ -64,17 +70,30 @@ class Filed:
             found = self.transactions[name] = Transaction()
         return found
 
+    def blocknr(self, jh: str) -> int | None:
+        """Return the block that a journal head is of."""
+        blocknr = self.values.get(("b_blocknr", str(self.values.get(("b_bh", jh)))))
+        return blocknr if isinstance(blocknr, int) else None
+
+    def on_data(self, jh: str) -> bool:
+        """Say whether a journal head is on a list of data now."""
+        return member(self.values.get(("b_jlist", jh))) in DATA
+
+    def was_filed(self, blocknr: int, since: int) -> bool:
+        """Say whether a block was on a list of data at any time from step `since` on."""
+        return self.on_data(self.holder.get(blocknr, "")) or self.left.get(blocknr, -1) > since
+
     def filed(self, jh: str) -> None:
         """A journal head has another list or another transaction."""
         values = self.values
-        owner, jlist = values.get(("b_transaction", jh)), _member(values.get(("b_jlist", jh)))
-        bh = values.get(("b_bh", jh))
-        blocknr = values.get(("b_blocknr", str(bh)))
-        if not isinstance(owner, str) or not isinstance(blocknr, int):
+        owner, jlist = values.get(("b_transaction", jh)), member(values.get(("b_jlist", jh)))
+        bh, blocknr = values.get(("b_bh", jh)), self.blocknr(jh)
+        if not isinstance(owner, str) or blocknr is None:
             return
         transaction = self.transaction(owner)
         if jlist in DATA:
             transaction.data.add(blocknr)
+            self.holder[blocknr] = jh
             self.of_buffer.setdefault(str(bh), []).append((transaction, blocknr))
         elif jlist in METADATA:
             transaction.metadata.add(blocknr)
@@ -83,8 +102,8 @@ class Filed:
         """Strike a block out of a closed transaction from which another one takes its journal head."""
         old = self.transactions.get(str(self.values.get(("b_transaction", jh))))
         if old is not None and old.closed >= 0 and isinstance(owner, str) and self.transaction(owner) is not old:
-            blocknr = self.values.get(("b_blocknr", str(self.values.get(("b_bh", jh)))))
-            if isinstance(blocknr, int):
+            blocknr = self.blocknr(jh)
+            if blocknr is not None:
                 old.data.discard(blocknr)
 
     def unmapped(self, bh: str) -> None:
@@ -93,6 +112,6 @@ class Filed:
             transaction.data.discard(blocknr)
 
 
-def _member(value: object) -> str:
+def member(value: object) -> str:
     """Return an enumeration's member by its name, as a record writes it."""
     return str(getattr(value, "name", value)).rpartition(".")[2]

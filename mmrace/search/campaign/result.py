@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from mmrace.runs.named import is_function
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.sources import CanaryTrial
 from mmrace.search.pool.messages import Health, Job
-from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hit, Hits, Tally, Trouble, exit_code
+from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, RunKind, Tally, Trouble, exit_code
 
 RSS_FIRST_SECONDS = 120.0  # memory is compared from minute two on, when pools and caches are full
 RSS_STEP_SECONDS = 1.0
@@ -50,6 +51,7 @@ class CampaignResult:
     scenarios: dict[str, Tally] = field(default_factory=dict)
     workloads: dict[str, Tally] = field(default_factory=dict)
     twins: Tally = field(default_factory=Tally)
+    kinds: Counter[RunKind] = field(default_factory=Counter)
     trials: list[CanaryTrial] = field(default_factory=list)
     unplanted: tuple[str, ...] = ()
     """Canaries that were not looked for, since the time is too short."""
@@ -65,12 +67,18 @@ class CampaignResult:
 
     def count(self, job: Job, result: RunResult) -> None:
         """Add a run of the unmodified protocol, or of the variant that the caller asked for."""
+        self.kinds[RunKind.of(job.role, job.spec)] += 1
         if job.role == "twin":
             self.twins.add(result)
         else:
             self.scenarios.setdefault(job.spec.program, Tally()).add(result)
             if job.spec.workload is not None:
                 self.workloads.setdefault(job.spec.workload, Tally()).add(result)
+
+    @property
+    def only_functions(self) -> bool:
+        """Whether it is of functions alone, of which there is less to count."""
+        return all(map(is_function, self.request.scenarios))
 
     def total(self) -> Tally:
         """Return the sums over the main sequence and the twins: all runs that should pass."""
@@ -79,11 +87,6 @@ class CampaignResult:
         for tally in self.scenarios.values():
             total.merge(tally)
         return total
-
-    def runs_like(self, hit: Hit) -> int:
-        """Return how many runs there were of the program that a finding is of, whatever their engine and noise."""
-        tally = self.twins if hit.role == "twin" else self.scenarios.get(hit.spec.program, Tally())
-        return tally.runs
 
     def marks_reached(self) -> int:
         """Return how many different marks were reached, announced by a scenario or not."""

@@ -158,7 +158,10 @@ class _Driver:
         self.source.give_back(event.batch, undone)
         if self.in_vain >= IN_VAIN_MAX and not self.stopped:
             text = f"{self.in_vain} workers in a row died before they ended a run; the last one {event.how}"
-            if event.outside:
+            if culprit is not None and not event.outside:
+                text += "; it is the program, or what it calls in C, that ends the process"
+                self.fail(EXIT_UNKNOWN, f"UNKNOWN: {text}", event.batch)
+            elif event.outside:
                 text += " from outside: by a person, or for want of memory (fewer --jobs need less)"
                 self.fail(EXIT_UNKNOWN, f"UNKNOWN: {text}", event.batch)
             else:

@@ -99,14 +99,18 @@ def test_journal_head_dropped_too_often_is_a_bug() -> None:
     assert run(body, ends="violation").detail["oracle"] == "bug-on"
 
 
-def test_log_that_is_full_says_so() -> None:
-    def body(bench: Bench) -> None:
-        for i in range(40):
-            bench.write(0, i)
-            bench.commit()
+def test_commit_that_runs_out_of_log_is_a_bug() -> None:
+    """BUGGY: a handle is let in without a look at the log's free space."""
 
-    detail = run(body, log_blocks=48, ends="violation").detail
-    assert "log is full" in detail["rule"]
+    def body(bench: Bench) -> None:
+        bench.journal.j_free = 2
+        bench.journal.j_max_transaction_buffers = 3
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(journal_, "__log_space_left", lambda _journal: 100)
+            bench.write(0, 1)
+        bench.commit()
+
+    assert "log is full" in run(body, metadata=True, ends="violation").detail["rule"]
 
 
 def test_log_head_wraps_to_the_first_block() -> None:

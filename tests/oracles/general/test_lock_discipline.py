@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mmrace.oracles.general import lock_discipline
 from mmrace.runtime.kinds import Kind
 from tests.oracles.hand import Hand
@@ -88,6 +90,14 @@ def test_lock_oracle_tells_a_stranger_that_the_runtime_caught_once() -> None:
     facts = {"object": "page:0.flags.PG_locked", "task": "migrator", "holder": "writer"}
     hand.note("migrator", "violation", "lock-discipline", "unlock by a stranger", facts)
     caught(lock_discipline.judge(hand.record()), "unlock by a stranger")
+
+
+@pytest.mark.parametrize(("holder", "told"), [("writer", "holder writer"), ("bh:1", "holder the I/O of bh:1")])
+def test_a_holder_that_is_no_task_is_told_as_the_io_that_has_the_lock(holder: str, told: str) -> None:
+    facts = {"object": "page:0.flags.PG_locked", "task": "migrator", "holder": holder}
+    hand = _hand().note("migrator", "violation", "lock-discipline", "unlock by a stranger", facts)
+    finding = caught(lock_discipline.judge(hand.record()), "unlock by a stranger")
+    assert told in finding.title and finding.facts["holder"] == holder
 
 
 def test_lock_oracle_catches_a_lock_that_an_interrupt_can_meet() -> None:

@@ -16,6 +16,7 @@ from mmrace.oracles.general import raised
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runtime import crash
 from mmrace.runtime.record import Record
+from mmrace.runtime.said import is_interrupt
 from mmrace.runtime.strategy import RoundRobin, Strategy
 from tests.oracles.hand import Hand
 from tests.oracles.verdicts import caught, passed, unknown
@@ -80,6 +81,19 @@ def test_the_same_bug_has_one_signature_whatever_its_text_and_another_function_a
     assert other.signature != one.signature
 
 
+def _checks(first: int, second: int) -> None:
+    """BUGGY: either may be wrong."""
+    assert first == 1
+    assert second == 1, f"it is {second}"
+
+
+def test_each_failed_statement_of_a_function_is_a_finding_of_its_own_whatever_its_text() -> None:
+    """BUG once: two asserts of one function were one finding."""
+    wrong = [gate(_beside(partial(_checks, *given)), raising=False) for given in ((2, 2), (3, 1), (1, 2), (1, 3))]
+    found = [_finding(outcome, "AssertionError").signature for outcome in wrong]
+    assert found[0] == found[1] != found[2] == found[3]
+
+
 def _another() -> None:
     """BUGGY: always."""
     raise AssertionError("total is 1")
@@ -131,6 +145,8 @@ def test_a_stack_that_is_full_is_told_where_the_program_stood_whoever_filled_it_
     outcome = gate(_beside(_recurses), strategy, raising=False)
     finding = _finding(outcome, "RecursionError")
     assert finding.facts["file"] == HERE
+    outcome.record.end["detail"]["source"] = "another statement of it"  # where it is full depends on who called
+    assert _finding(outcome, "RecursionError").signature == finding.signature
     assert not crash.repeats(outcome.record.end), "a replay has other frames on its stack"
     assert crash.repeats(gate(_beside(lambda: _asserts(1)), raising=False).record.end)
 
@@ -186,6 +202,34 @@ def test_an_interrupt_or_exit_that_the_program_raises_is_its_own(run: Setup, dee
     assert finding.title.startswith(f"{rule}: ") and finding.facts["task"] == "worker"
 
 
+class _Unsayable(Exception):
+    """BUGGY: it cannot say what it is, and is nothing else either."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
+class _Odd(Exception):
+    """BUGGY: its text is none."""
+
+    def __str__(self) -> str:
+        return 3  # type: ignore[return-value]  # noqa: PLE0307
+
+
+@ENGINES
+@pytest.mark.parametrize(("kind", "why"), [(_Unsayable, "ValueError"), (_Odd, "TypeError")])
+def test_an_exception_that_cannot_say_what_it_is_is_a_finding_like_any_other(
+    run: Setup, kind: type[Exception], why: str
+) -> None:
+    def raises() -> None:
+        raise kind
+
+    finding = _finding(run(_beside(raises), raising=False), kind.__name__)
+    assert finding.title.startswith(f"{kind.__name__}: (its text cannot be made: {why}) (worker, in ")
+
+
 def test_an_interrupt_is_known_by_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     def caught_from(deed: Callable[[], object]) -> KeyboardInterrupt:
         try:
@@ -197,15 +241,15 @@ def test_an_interrupt_is_known_by_where_it_comes_from(monkeypatch: pytest.Monkey
     def handler(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    assert not crash.is_interrupt(caught_from(_interrupts))
+    assert not is_interrupt(caught_from(_interrupts))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        assert crash.is_interrupt(caught_from(lambda: signal.raise_signal(signal.SIGINT)))
+        assert is_interrupt(caught_from(lambda: signal.raise_signal(signal.SIGINT)))
         signal.signal(signal.SIGINT, handler)
-        assert crash.is_interrupt(caught_from(lambda: signal.raise_signal(signal.SIGINT)))
+        assert is_interrupt(caught_from(lambda: signal.raise_signal(signal.SIGINT)))
     finally:
         signal.signal(signal.SIGINT, before)
-    assert not crash.is_interrupt(SystemExit()) and not crash.is_interrupt(None)
+    assert not is_interrupt(SystemExit()) and not is_interrupt(None)
 
 
 def test_exception_oracle_judges_a_record_from_a_file_alike(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def _changes(stage: Stage, bh: BufferHead, ready: list[bool], go: list[bool]) ->
 
 
 def _migrates(stage: Stage) -> None:
+    swap.lru_add_drain_all(stage.machine)
     page = filemap.find_get_page(stage.device.bd_inode.i_mapping, 0)
     assert page is not None and vmscan.isolate_lru_page(page) == 0
     stage.machine.zone.account("NR_ISOLATED", 1)

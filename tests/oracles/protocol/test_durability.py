@@ -137,6 +137,18 @@ def test_durability_oracle_takes_a_committed_copy_in_the_log_for_the_block() -> 
     passed(durability.judge(hand.note("fsync", "fsync-end", 1, 0).record()))
 
 
+@pytest.mark.parametrize("error", [None, -5], ids=["on its way", "failed"])
+def test_durability_oracle_asks_for_the_commit_block_before_it_takes_a_copy_in_the_log(error: int | None) -> None:
+    """A copy whose commit block is not on the medium is none that recovery would use."""
+    hand = _filed(_written(_run()), "jh:1", "BJ_Metadata", DATA)
+    hand.write("committer", "transaction:1.t_state", "T_FLUSH", "T_LOCKED").note("fsync", "fsync-begin", 1)
+    hand = _io(_io(_descriptor(hand, DATA), DESCRIPTOR, 1, 1), COPY, 7, 7)
+    hand.note("committer", "log-block", RECORD, "commit", 1, ()).note("committer", "io-begin", "write", RECORD)
+    if error is not None:
+        hand.note("io", "io-end", "write", RECORD, error)
+    caught(durability.judge(hand.note("fsync", "fsync-end", 1, 0).record()), "fsync before the medium")
+
+
 def test_durability_oracle_does_not_know_of_a_record_without_promises() -> None:
     unknown(durability.judge(_written(_run()).record()))
 
@@ -208,9 +220,16 @@ class _ForgetsATag(commit._Tags):
             METADATA,
             "commit block before its log",
         ),
+        ("async-vs-commit", {"fs.ext3:journal_dirty_data_fn": lambda handle, bh: 0}, BUSY, "ordered data not filed"),
         ("async-vs-commit", {"jbd.commit:_Tags": _ForgetsATag}, METADATA, "transaction not in the log"),
     ],
-    ids=["fsync does not wait", "commit does not wait for data", "commit block too early", "a tag is forgotten"],
+    ids=[
+        "fsync does not wait",
+        "commit does not wait for data",
+        "commit block too early",
+        "data not filed",
+        "a tag is forgotten",
+    ],
 )
 def test_durability_oracle_alone_catches_what_is_planted(
     scenario: str, bind: dict[str, object], params: dict[str, int], rule: str

@@ -49,6 +49,16 @@ def test_errno_oracle_catches_an_errno_that_no_user_is_to_see() -> None:
     caught(errno.judge(_run().note("fsync", "fsync-end", 1, -11).record()), "errno of another call")
 
 
+@pytest.mark.parametrize("mark", errno.FAILURES)
+def test_errno_oracle_catches_an_error_that_the_kernel_keeps_to_itself_where_no_transfer_failed(mark: str) -> None:
+    hand = _run().note("fsync", "fsync-end", 1, 0)
+    hand.marks[mark] = 1
+    caught(errno.judge(hand.record()), "failure out of nothing")
+    hand = _run(failed=1).note("fsync", "fsync-end", 1, 0)
+    hand.marks[mark] = 1
+    passed(errno.judge(hand.record()))
+
+
 def test_errno_oracle_does_not_know_of_a_run_without_calls() -> None:
     unknown(errno.judge(_run().record()))
 

@@ -71,6 +71,16 @@ def test_workers_that_die_before_they_end_a_run_end_it_all_with_one_trouble() ->
     assert pool.stops
 
 
+def test_workers_that_die_during_their_first_run_are_no_bug_of_mmrace() -> None:
+    pool = ScriptedPool(*[died_at(0)] * 9)
+    source = Notes(jobs(9), size=3)
+    drive(pool, source)
+    [(code, text)] = source.troubles
+    assert code == EXIT_UNKNOWN
+    assert "mmrace bug" not in text and text.endswith("it is the program, or what it calls in C, that ends the process")
+    assert pool.stops
+
+
 def test_deaths_in_vain_count_in_a_row_only() -> None:
     turns = [died_at(None)] * (IN_VAIN_MAX - 1)
     source = Notes(jobs(3), size=1)
