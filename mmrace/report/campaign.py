@@ -16,6 +16,7 @@ from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
     TROUBLES_SHOWN_MAX,
+    WRONG_CALL,
     conclude,
     finding_line,
     interrupted,
@@ -28,7 +29,7 @@ from mmrace.report.terminal import (
 )
 from mmrace.search.campaign.plan import ALL_SECONDS
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.totals import Hit, RunKind, Tally
+from mmrace.search.totals import Hit, RunKind, Tally, is_wrong_call
 
 OF_THE_MODEL = ("tried", "moved", "refused by reason")
 """Columns of what only the kernel model counts."""
@@ -231,4 +232,6 @@ def _verdict(result: CampaignResult, console: Console) -> None:
     parts += [known_as(row) for row in sorted(total.known)]
     parts.append(f"findings {len(result.hits) + result.hits.dropped}")
     without = without_text(result.request.without)
+    if is_wrong_call(result.troubles):
+        parts.insert(0, WRONG_CALL)
     conclude(console, result.verdict, f"  {', '.join(parts)}{without}  (seed {result.request.seed})")

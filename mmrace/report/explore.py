@@ -15,6 +15,7 @@ from mmrace.report.single import followed_lines
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
     TROUBLES_SHOWN_MAX,
+    WRONG_CALL,
     Lines,
     conclude,
     interrupted,
@@ -28,7 +29,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import CanaryLike
 from mmrace.search.explore.promotion import LOOK
 from mmrace.search.explore.result import SMALLER, Covered, Exploration
-from mmrace.search.totals import Hit
+from mmrace.search.totals import Hit, is_wrong_call
 
 MORE = 10
 """So many times the schedules that did not find a planted bug are worth a try."""
@@ -212,6 +213,8 @@ def _because(result: Exploration) -> str:
 def _covers(result: Exploration) -> str:
     if result.hits:
         found = many(len(result.hits), "distinct finding")
+        if is_wrong_call(result.troubles):
+            found = f"{WRONG_CALL}; {found} before that was known"
         return f"{found}; {interrupted(result.interrupted)}" if result.interrupted else found
     why = result.unknown_because()
     if result.interrupted:

@@ -28,6 +28,7 @@ from mmrace.search.totals import Hit, Hits, Tally
 
 COMMAND = "mmrace "
 """What the lines have that somebody may paste."""
+WRONG_CALL = "the call is wrong, see trouble"
 HITS_SHOWN_MAX = 20
 TROUBLES_SHOWN_MAX = 5
 LINE_SECONDS = 5.0

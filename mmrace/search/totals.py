@@ -195,15 +195,21 @@ class Trouble:
     spec: RunSpec
 
 
+def is_wrong_call(troubles: Iterable[Trouble]) -> bool:
+    """Say whether the call is wrong, or a file of the caller's own: that outweighs what some of the runs have found."""
+    return any(trouble.exit_code == EXIT_USAGE for trouble in troubles)
+
+
 def exit_code(verdict: str, troubles: Iterable[Trouble], interrupted: int) -> int:
     """Return the exit code of a campaign or an exploration as a whole.
 
     Args: interrupted: number of the signal that ended it, 0 if none did.
     """
+    troubles = tuple(troubles)
     codes = {trouble.exit_code for trouble in troubles}
     if interrupted:
         return EXIT_SIGNALLED + interrupted
-    if EXIT_USAGE in codes:
+    if is_wrong_call(troubles):
         return EXIT_USAGE
     if verdict == "FAIL":
         return EXIT_FAIL

@@ -14,7 +14,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.sources import CanaryTrial
 from mmrace.search.pool.messages import Health, Job
-from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, RunKind, Tally, Trouble, exit_code
+from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, RunKind, Tally, Trouble, exit_code, is_wrong_call
 
 RSS_FIRST_SECONDS = 120.0  # memory is compared from minute two on, when pools and caches are full
 RSS_STEP_SECONDS = 1.0
@@ -144,7 +144,9 @@ class CampaignResult:
 
     @property
     def verdict(self) -> str:
-        """PASS, FAIL or UNKNOWN; UNKNOWN too for a campaign that could not be made."""
+        """PASS, FAIL or UNKNOWN; UNKNOWN too for a campaign that could not be made, or that was a wrong call."""
+        if is_wrong_call(self.troubles):
+            return "UNKNOWN"
         if self.hits or any(trial.missed for trial in self.trials):
             return "FAIL"
         return "UNKNOWN" if self.troubles or self.interrupted or self.unknown_because() else "PASS"

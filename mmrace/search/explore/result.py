@@ -15,7 +15,7 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime.strategy import Followed
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.promotion import LOOK
-from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
+from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code, is_wrong_call
 from mmrace.strategies.order.classes import Classes
 
 TOO_SHORT = ": the time was up before; try: a longer --for, or smaller parameters"
@@ -107,7 +107,9 @@ class Exploration:
 
     @property
     def verdict(self) -> str:
-        """PASS, FAIL or UNKNOWN."""
+        """PASS, FAIL or UNKNOWN; the last of a wrong call, whatever some of its runs found, as the exit code has it."""
+        if is_wrong_call(self.troubles):
+            return "UNKNOWN"
         if self.hits or self.tally.verdicts["FAIL"]:
             return "FAIL"
         return "UNKNOWN" if self.troubles or self.interrupted or self.unknown_because() else "PASS"
