@@ -134,20 +134,23 @@ def _tree(file: str) -> ast.Module:
 class Returns:
     """What one function returned in traced runs, while actors played.
 
-    `counts`: by the value's text; `values`: those of plain data; `work`: changes of shared state before such a return.
+    `counts`: by the value's text; `values`: those of plain data; `work`: changes of shared state before such a return;
+    `ops`: it touched shared state at all.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     values: dict[str, Any] = field(default_factory=dict)
     work: Counter[str] = field(default_factory=Counter)
+    ops: bool = False
 
-    def add(self, value: object, changes: int) -> None:
+    def add(self, value: object, changes: int, ops: bool = True) -> None:
         """Count one return; an error code that knows more (`migrate.Refusal`) is a number."""
         if isinstance(value, int) and not isinstance(value, bool | Enum):
             value = int(value)
         text = f"{type(value).__name__} {value!r}" if _is_plain(value) else OBJECT
         self.counts[text] += 1
         self.work[text] += changes
+        self.ops = self.ops or ops
         if text != OBJECT and text not in self.values:
             self.values[text] = copy.deepcopy(value)
 
@@ -156,6 +159,7 @@ class Returns:
         self.counts.update(other.counts)
         self.values = {**other.values, **self.values}
         self.work.update(other.work)
+        self.ops = self.ops or other.ops
 
     @property
     def success(self) -> str:
@@ -172,9 +176,10 @@ class Returns:
     def same(self) -> bool:
         """Whether it does nothing but return one value, as far as was seen: its replacement is itself.
 
-        What returns None is there for something that is no op, such as freeing.
+        What returns None and touches nothing is there for something that is no op, such as freeing.
         """
-        return not self.work.total() and len(self.counts) == 1 and self.success not in (OBJECT, NOTHING)
+        only_one = len(self.counts) == 1 and self.success != OBJECT
+        return only_one and not self.work.total() and (self.ops or self.success != NOTHING)
 
 
 def _is_plain(value: object) -> bool:
@@ -197,7 +202,7 @@ def _playing() -> bool:
 
 def _changes(op: int, old: object, new: object) -> bool:
     """Say whether an op left another state than it found."""
-    if op == NOTE or not op & 1:
+    if not op & 1:
         return False
     kind = op & KIND_MASK
     return not old if kind in SETS else bool(old) if kind in CLEARS else kind != WRITE or old != new
@@ -214,8 +219,8 @@ def tracing(name: str, seen: dict[str, Returns]) -> Variant:
                 return function(*args, **kwargs)
             me, begin = engine.running.id, len(engine.events)
             value = function(*args, **kwargs)
-            changes = sum(task == me and _changes(op, old, new) for task, op, old, new in engine.events[begin:])
-            seen.setdefault(place, Returns()).add(value, changes)
+            mine = [(op, old, new) for task, op, old, new in engine.events[begin:] if task == me and op != NOTE]
+            seen.setdefault(place, Returns()).add(value, sum(_changes(*op) for op in mine), bool(mine))
             return value
 
         return call

@@ -76,13 +76,23 @@ def test_the_success_value_is_what_was_returned_most_and_of_yes_and_no_what_did_
     assert returns.values[returns.success] == success
 
 
-def test_what_changes_nothing_and_says_one_thing_is_its_own_replacement_but_not_what_says_nothing() -> None:
-    cases = ([(False, 0)], True), ([(False, 1)], False), ([(False, 0), (True, 0)], False), ([(None, 0)], False)
-    for values, same in cases:
-        returns = Returns()
-        for value, changes in values:
-            returns.add(value, changes)
-        assert returns.same is same
+@pytest.mark.parametrize(
+    ("returned", "same"),
+    [
+        ([(False, 0, True)], True),
+        ([(False, 1, True)], False),
+        ([(False, 0, True), (True, 0, True)], False),
+        ([(None, 0, True)], True),  # it clears a bit that is never set
+        ([(None, 0, False)], False),  # it frees something
+    ],
+)
+def test_what_changes_nothing_and_says_one_thing_is_its_own_replacement(
+    returned: list[tuple[Any, int, bool]], same: bool
+) -> None:
+    returns = Returns()
+    for value, changes, ops in returned:
+        returns.add(value, changes, ops)
+    assert returns.same is same
 
 
 def test_what_mostly_returns_an_object_is_not_replaced() -> None:
