@@ -16,7 +16,6 @@ from mmrace.history import canaries
 from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runs import follow, functions, registrations, run
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
@@ -24,7 +23,7 @@ from mmrace.runs.spec import LoadedFile, RunResult
 from mmrace.runtime import noise
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
-from mmrace.scenarios.maker import ScenarioMaker
+from mmrace.scenarios.maker import JUDGES, ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
 from mmrace.strategies import registry, script
 
@@ -76,14 +75,14 @@ def catalogue() -> Catalogue:
 
 
 def _judged(canary: Canary) -> Canary:
-    pick("judge", canary.oracle, PROTOCOL, f"canary {canary.name}")
+    pick("judge", canary.oracle, JUDGES, f"canary {canary.name}")
     return canary
 
 
 def _oracles() -> tuple[OracleEntry, ...]:
     """Return every judge by name; where a general judge and one of the protocol share a name, both."""
     seats = {judge: (name, "general") for name, judge in GENERAL.items()}
-    seats |= {judge: (name, "protocol") for name, judge in PROTOCOL.items() if judge not in seats}
+    seats |= {judge: (name, "protocol") for name, judge in JUDGES.items() if judge not in seats}
     found = [OracleEntry(name, bench, _title(judge)) for judge, (name, bench) in seats.items()]
     own = [OracleEntry(name, "general", _title(judge)) for name, judge in registrations.every_judge().items()]
     return tuple(sorted([*found, *own]))

@@ -137,6 +137,26 @@ def test_a_record_says_what_was_run_and_can_be_shown(mmrace: Command, capsys: Ca
     assert "main:spawn" in capsys.readouterr().out, "and not the lambda that called it"
 
 
+def test_commands_carry_the_judges_that_were_switched_off(mmrace: Command, capsys: Captured) -> None:
+    words = ("racy.py:main", "--schedules", "20", "--jobs", "1", "--without", "data-race")
+    assert mmrace("explore", *words) == 1
+    commands = repeats(capsys.readouterr().out)
+    replay, run = next(command for command in commands if command[0] == "replay"), commands[-1]
+    assert run[run.index("--without") :][:2] == ["--without", "data-race"]
+    for command in (replay, [*run, "--record", "r.jsonl"]):
+        assert mmrace(*command) == 1
+        out = capsys.readouterr().out
+        assert "oracle: exception" in out and "oracle: data-race" not in out
+        assert out.endswith("FAIL; judges switched off: data-race\n")
+    assert '"without":["data-race"]' in Path("r.jsonl").read_text().replace(" ", "")
+
+
+def test_a_run_and_a_campaign_refuse_to_switch_off_a_judge_that_is_not_there(mmrace: Command, capsys: Captured) -> None:
+    for words in (("run", "good.py:main"), ("stress", "good.py:main", "--runs", "1")):
+        assert mmrace(*words, "--without", "data-rice") == 2
+        assert "did you mean data-race?" in capsys.readouterr().err
+
+
 # -- replays, when files are not where they were
 
 

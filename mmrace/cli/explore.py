@@ -37,7 +37,6 @@ EXPLORE_SECONDS = 10.0
     "--engine", type=shared.controlled, default="fiber", show_default=True, help="Greenlets, or real threads."
 )
 @click.option("--promote", default="racing", show_default=True, help="Plain fields to switch at: all, racing, a list.")
-@click.option("--without", multiple=True, metavar="JUDGE", help="Switch a judge off.")
 @shared.program
 @shared.many
 def explore(

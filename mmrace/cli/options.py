@@ -92,6 +92,7 @@ loads = click.option(
 )
 program = options(
     click.option("--variant", default="", help="A planted bug instead of the correct protocol."),
+    click.option("--without", multiple=True, metavar="JUDGE", help="Switch a judge off."),
     click.option("--workload", help="A recorded workload: a file, or a name."),
     click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the program."),
     loads,

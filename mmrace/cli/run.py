@@ -13,10 +13,12 @@ from mmrace.cli import terminal
 from mmrace.report import single
 from mmrace.runs.declared_fields import check_promoted
 from mmrace.runs.follow import with_sites
+from mmrace.runs.judge import judges_of
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.search.campaign.request import Request, complete
+from mmrace.search.explore.ask import check_judges
 from mmrace.search.pool import cores
 from mmrace.strategies import registry
 
@@ -41,9 +43,11 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     if record_file is not None:
         with shared.writing("record", "--record", record_file):
             files.check_writable(record_file)
+    made = installed.MAKERS.program(spec)
+    check_judges(spec.without, judges_of(made, spec))
     cores.pin(spec.engine)
     if spec.engine != "free":
-        check_promoted(installed.MAKERS.program(spec), spec.promote)
+        check_promoted(made, spec.promote)
     result = installed.run_one(spec, record_file is not None)
     unwritten: UsageError | None = None
     if record_file is not None and result.record is not None:

@@ -21,6 +21,7 @@ from mmrace.runtime import files
 from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.request import Request, complete
+from mmrace.search.explore.ask import check_judges
 from mmrace.strategies import registry
 
 
@@ -58,6 +59,7 @@ def stress(
     only_functions = bool(scenarios) and all(map(named.is_function, scenarios))
     canaries = not no_canaries and not only_functions  # they are planted in the kernel model
     request = complete(known, Request(scenarios, jobs=jobs or 0, canaries=canaries, **options), params)
+    check_judges(request.without, [oracle.name for oracle in known.oracles])
     if request.workload is not None:
         Workload.load(request.workload)
     console = terminal.console()

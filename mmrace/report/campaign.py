@@ -23,6 +23,7 @@ from mmrace.report.terminal import (
     say_lost,
     style,
     table,
+    without_text,
 )
 from mmrace.search.campaign.request import DEFAULT_SECONDS
 from mmrace.search.campaign.result import CampaignResult
@@ -221,4 +222,5 @@ def _verdict(result: CampaignResult, console: Console) -> None:
     elif result.trials:
         parts.append(f"canaries found {found} of {len(result.trials)}")
     parts.append(f"findings {len(result.hits) + result.hits.dropped}")
-    conclude(console, result.verdict, f"  {', '.join(parts)}  (seed {result.request.seed})")
+    without = without_text(result.request.without)
+    conclude(console, result.verdict, f"  {', '.join(parts)}{without}  (seed {result.request.seed})")

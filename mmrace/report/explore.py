@@ -12,7 +12,17 @@ from rich.console import Console
 from mmrace.report.finding import SCENARIO, commands_of, known_text, program_text, summary_text
 from mmrace.report.numbers import count, duration, many, rate, runs
 from mmrace.report.single import followed_lines
-from mmrace.report.terminal import HITS_SHOWN_MAX, TROUBLES_SHOWN_MAX, Lines, conclude, interrupted, once, say, say_lost
+from mmrace.report.terminal import (
+    HITS_SHOWN_MAX,
+    TROUBLES_SHOWN_MAX,
+    Lines,
+    conclude,
+    interrupted,
+    once,
+    say,
+    say_lost,
+    without_text,
+)
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import CanaryLike
 from mmrace.search.explore.promotion import LOOK
@@ -189,10 +199,10 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
 
 
 def _because(result: Exploration) -> str:
-    without, until = result.ask.without, result.ask.until
+    until = result.ask.until
     missed = f"; not found: {until}" if until and until not in result.hits else ""
     missed += f"; planted and not found: {result.ask.variant}" if result.ask.variant and not result.hits else ""
-    return _covers(result) + missed + (f"; judges switched off: {', '.join(without)}" if without else "")
+    return _covers(result) + missed + without_text(result.ask.without)
 
 
 def _covers(result: Exploration) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from mmrace.oracles.general.judgement import Fact
 from mmrace.report.finding import SCENARIO, summary_text
 from mmrace.report.numbers import count
-from mmrace.report.terminal import conclude, say
+from mmrace.report.terminal import conclude, say, without_text
 from mmrace.runs.spec import RunResult
 from mmrace.runtime.errors import DIFFERENCES_SHOWN
 from mmrace.runtime.strategy import Followed
@@ -33,7 +33,7 @@ def show_run(result: RunResult, console: Console, *, record: str = "", remark: s
         say(console, f"record: {record}")
     if remark:
         say(console, remark)
-    conclude(console, result.verdict)
+    conclude(console, result.verdict, without_text(result.spec.without))
 
 
 def followed_lines(followed: Followed | None, strategy: str) -> list[str]:

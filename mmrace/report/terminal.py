@@ -71,6 +71,12 @@ def once(texts: Iterable[str]) -> list[str]:
     return [text if times == 1 else f"{text} ({times} times)" for text, times in Counter(texts).items()]
 
 
+def without_text(without: Iterable[str]) -> str:
+    """Say which judges were switched off, after the rest of a last line; "" if none was."""
+    names = ", ".join(without)
+    return f"; judges switched off: {names}" if names else ""
+
+
 def say_lost(console: Console, losses: Mapping[str, int], given_up: Iterable[RunSpec]) -> None:
     """Say how workers were lost, and which runs none of them survived; nothing if none was."""
     if losses:

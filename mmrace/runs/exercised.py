@@ -36,6 +36,7 @@ def exercised(record: Record) -> bool:
     first, end = record.header.get("explored") or (0, len(record.events))
     segments = Segments()
     uses: dict[int, Uses] = {}  # of each lane
+    known: set[tuple[int, int]] = set()  # ops of tasks that are still in the segment in which they were looked at
     step = -1
     for task, op, a, _ in record.events:
         if op == NOTE:
@@ -44,7 +45,9 @@ def exercised(record: Record) -> bool:
         kind = op & KIND_MASK
         if OF_LIFE >> kind & 1:
             segments.met(task, kind, a if kind in (SPAWN, JOIN) else None)
-        elif first <= step < end and kind != YIELD:
+            known.clear()
+        elif (task, op) not in known and first <= step < end and kind != YIELD:
+            known.add((task, op))
             here, changes = segments.now(task), kind & 1
             lane = uses.setdefault(op >> SHIFT, {})
             if lane.get(here, -1) < changes:

@@ -156,6 +156,7 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
             load=tuple(LoadedFile(path, header.get("loaded", {}).get(path, "")) for path in header.get("load", ())),
             maker=kind,
             digest=header.get("digest", ""),
+            without=tuple(header.get("without", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(expected="a header with the run's spec", got=repr(error), where="record header") from error

@@ -6,7 +6,7 @@ nothing of the schedule that it was given; and a run that crashed is always FAIL
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from mmrace.oracles.general.bench import judge_all, overall
 from mmrace.oracles.general.judgement import NOTHING, Oracle, Verdict
@@ -27,11 +27,11 @@ def judges_of(program: Program, spec: RunSpec) -> Mapping[str, Oracle]:
     return {**program.judges, **registrations.judges(spec.load)}
 
 
-def judge(program: Program, spec: RunSpec, record: Record, seconds: float, without: Collection[str] = ()) -> RunResult:
-    """Judge a run.  Args: without: names of judges that are switched off."""
-    bench = {name: oracle for name, oracle in judges_of(program, spec).items() if name not in without}
+def judge(program: Program, spec: RunSpec, record: Record, seconds: float) -> RunResult:
+    """Judge a run."""
+    bench = {name: oracle for name, oracle in judges_of(program, spec).items() if name not in spec.without}
     judgements = judge_all(record, bench)
-    verdict = overall(judgements, program.required - frozenset(without))
+    verdict = overall(judgements, program.required - frozenset(spec.without))
     how = record.end.get("how")
     if how == "bound" and record.end["detail"].get("kind") == "cut" and verdict == Verdict.PASS:
         verdict = Verdict.UNKNOWN

@@ -81,6 +81,7 @@ class Play:
             "strategy": None if engine is None else spec.strategy,
             "load": [file.path for file in spec.load],
             "loaded": registrations.needed(spec.load),
+            **({"without": list(spec.without)} if spec.without else {}),
             "noise": spec.noise if engine is None else None,
             "seed": spec.seed,
             "workload": spec.workload,

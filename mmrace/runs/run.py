@@ -6,8 +6,6 @@ replayed, and makes the record that is saved.  Invariant: what raises is a wrong
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from mmrace.oracles.general.judgement import Verdict
 from mmrace.runs import engines
 from mmrace.runs.follow import follow
@@ -31,19 +29,18 @@ def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunR
         return judge_play(played, keep_record)
 
 
-def judge_play(played: Play, keep_record: bool = False, without: Collection[str] = ()) -> RunResult:
+def judge_play(played: Play, keep_record: bool = False) -> RunResult:
     """Judge a run; if it failed under a controlled engine, do it again along its record first, keeping sites.
 
-    Args: without: names of judges that are switched off.  Raises UsageError for a run that neither failed nor went as
-    its strategy was told.
+    Raises UsageError for a run that neither failed nor went as its strategy was told.
     """
     program, spec = played.program, played.spec
-    result = judge(program, spec, played.record, played.seconds, without)
+    result = judge(program, spec, played.record, played.seconds)
     if played.unmet is not None and result.verdict != Verdict.FAIL:
         raise played.unmet
     if result.verdict == Verdict.FAIL and spec.engine != "free" and repeats(played.record.end):
         # its findings name sites, as those of its replay will
-        return judge(program, spec, follow(program, spec, played.record), result.seconds, without)
+        return judge(program, spec, follow(program, spec, played.record), result.seconds)
     if result.verdict == Verdict.PASS and not keep_record:
         result.record = None
     return result

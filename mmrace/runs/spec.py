@@ -43,7 +43,7 @@ class RunSpec:
     params: sorted pairs, of parameters that differ from the program's defaults.  digest: hash of the program's file, ""
     if the program comes with mmrace.  variant: "" for the program as it stands.  workload: a file or name, or None.
     promote: which plain accesses are switch points under a controlled engine: "all", "racing", or fields by name.
-    load: Python files of the user's own, loaded first.
+    load: Python files of the user's own, loaded first.  without: judges that are switched off.
     """
 
     program: str
@@ -58,6 +58,7 @@ class RunSpec:
     load: tuple[LoadedFile, ...] = ()
     maker: str = "scenario"
     digest: str = ""
+    without: tuple[str, ...] = ()
 
     def command(self, signature: str = "") -> str:
         """Return the command that repeats this run; of a walk through a tree, the one that walks there again.
@@ -83,6 +84,8 @@ class RunSpec:
             words += ["--variant", self.variant]
         if self.workload:
             words += ["--workload", self.workload]
+        for judge in self.without:
+            words += ["--without", judge]
         for key, value in self.params:
             words += ["--param", f"{key}={value}"]
         return shlex.join(words)

@@ -96,6 +96,7 @@ class _Header(TypedDict, total=False):
     strategy: str | None
     load: list[str]
     loaded: dict[str, str]
+    without: list[str]
     noise: str | None
     seed: int
     workload: str | None

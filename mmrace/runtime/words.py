@@ -49,6 +49,15 @@ class Words:
         self.values[i] = value
         task.log((task.id, code, old, value))
 
+    def preset(self, values: list[Any]) -> None:
+        """Set all words at once to what they hold before anybody looks at them.  Point: never; no op.
+
+        Raises ValueError unless there is one value for each word.
+        """
+        if len(values) != len(self.values):
+            raise ValueError(f"preset of {joined(self.of)}: expected {len(self.values)} words, got {len(values)}")
+        self.values[:] = values
+
     def _no_word(self, i: int) -> IndexError:
         """Return what is raised before the point: an op that was announced has to be done, or no replay follows it."""
         n = len(self.values)

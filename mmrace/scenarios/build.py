@@ -3,8 +3,9 @@
 The run's main task builds it through the kernel's own functions, so that every reference and bit has a recorded origin.
 Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean and unlocked.  Either it has a
 ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
-read, and counts 1; the parameter `bare` says which.  Every block holds version 0, on disk too.  The parameter `dirtied`
-overwrites blocks after that: their pages are dirty, their buffers on the running transaction.
+read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
+block's own.  The parameter `dirtied` overwrites blocks after that: their pages are dirty, their buffers on the running
+transaction.
 """
 
 from __future__ import annotations
@@ -81,6 +82,10 @@ BLOCKS_PER_WRITE = 2
 EXTRA_COMMITS = 8
 """Commits beyond the committer's rounds: for synchronous handles, full transactions and the final sync."""
 
+FORMATTED = 1_000_000
+"""What the first block of the disk holds at first, and how much more that of each further block: more than the versions
+that one run writes, so that a version says whose it is."""
+
 
 def build(stage: Stage, ncpus: int) -> None:
     """Set the stage up by its parameters.  Point: always; no other task runs yet."""
@@ -101,8 +106,10 @@ def build(stage: Stage, ncpus: int) -> None:
         [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page), ("superblock", 1)],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
+        versions=FORMATTED,
     )
     rt.note("layout", *((region.key, region.first, region.blocks) for region in stage.device.regions))
+    rt.note("formatted", FORMATTED, FORMATTED)
     block_dev.bdget(stage.device)
     stage.fs = ext3.Ext3(
         machine,
@@ -147,14 +154,20 @@ def _log_blocks(stage: Stage) -> tuple[int, int]:
 
 
 def fill(stage: Stage, index: int) -> None:
-    """Put page `index` of the file into the page cache, as if it had been written, or only read."""
+    """Put page `index` of the file into the page cache, as if it had been written, or only read.
+
+    Its words come from the device without an I/O: as one that ended before the run.
+    """
     page = filemap.grab_cache_page_write_begin(stage.mapping, index)
     assert page is not None, "the machine has a frame for every page of the file"
+    first = index * stage.machine.buffers_per_page
     if not is_bare(stage, index):
         buffer.create_empty_buffers(page, uptodate=True)
-        first = index * stage.machine.buffers_per_page
         for i, bh in enumerate(buffer.ring(buffer.page_buffers(page))):
             ext3.ext3_get_block(stage.inode, first + i, bh, False)
+    for i in range(stage.machine.words_per_page):
+        block, word = divmod(i, stage.machine.words_per_buffer)
+        page.words.write(i, stage.device.block(stage.inode.i_data + first + block).words.values[word])
     page_flags.SetPageUptodate(page)
     filemap.unlock_page(page)
     swap.put_page(page, "lookup")

@@ -12,6 +12,7 @@ from typing import Any
 from mmrace import history, scenarios
 from mmrace.history.canary import Canary
 from mmrace.history.variant import CORRECT, Variant, applied
+from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import OPTIONAL, PROTOCOL
 from mmrace.runs import registrations
 from mmrace.runs.program import Engine, Program
@@ -21,7 +22,7 @@ from mmrace.runtime import given
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
-from mmrace.scenarios import casts, counters, model
+from mmrace.scenarios import casts, counters, crash, model
 from mmrace.scenarios.scenario import WITHOUT, Scenario, Stage
 from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
@@ -29,6 +30,8 @@ from mmrace.scenarios.workload import Workload
 ERA = "3.3"
 KIND = "scenario"
 VARIANT_FORM = "Variant(name, title, bind)"
+JUDGES: dict[str, Oracle] = {**PROTOCOL, crash.NAME: crash.judge}
+"""Who judges a scenario: judges that know records only, and the one that was handed the recovery of the model."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class ScenarioProgram(Program):
     variant: Variant
     workload: Workload | None
     workload_name: str | None
-    judges = PROTOCOL
+    judges = JUDGES
     required = frozenset(PROTOCOL) - OPTIONAL
     tables = KERNEL
 
@@ -107,7 +110,7 @@ def _register_canary(canary: Canary, where: str) -> None:
     known = [scenario.name for scenario in casts.all_scenarios()]
     if canary.scenario not in known:
         raise unknown("a scenario for the canary", str(canary.scenario), known, where=where)
-    judges = {**PROTOCOL, **registrations.every_judge()}
+    judges = {**JUDGES, **registrations.every_judge()}
     if canary.oracle not in judges:
         raise unknown("a judge for the canary", str(canary.oracle), judges, where=where)
     if history.own().get(canary.variant.name) is not canary.variant:
@@ -118,7 +121,7 @@ class ScenarioMaker:
     """Makes scenarios' programs.  From a user's files it takes scenarios, and variants; of a canary its variant."""
 
     kind = KIND
-    judges = PROTOCOL
+    judges = JUDGES
     takes = (
         Kind("SCENARIO", Scenario, "Scenario(name, title, cast)", casts.register, several="SCENARIOS"),
         Kind("VARIANT", Variant, VARIANT_FORM, history.register),

@@ -46,7 +46,6 @@ from mmrace import scenarios
 from mmrace.actors.stage import Stage
 from mmrace.oracles.general import data_race, lock_order
 from mmrace.oracles.general.bench import judge_all
-from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runtime import files, live
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.fiber import FiberEngine
@@ -57,6 +56,7 @@ from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
 from mmrace.scenarios.build import build
+from mmrace.scenarios.maker import JUDGES
 from mmrace.scenarios.tables import KERNEL
 from mmrace.strategies.random_walk import RandomWalk
 
@@ -344,7 +344,7 @@ def judging(first: int) -> float:
         engine, stage = whole(seed)
         ran += clock() - began
         began = clock()
-        judge_all(Record.of_run(engine, {"scenario": SCENARIO, "params": stage.params}, stage.final), PROTOCOL)
+        judge_all(Record.of_run(engine, {"scenario": SCENARIO, "params": stage.params}, stage.final), JUDGES)
         judged += clock() - began
         engine.release()
     return judged / ran
@@ -364,7 +364,7 @@ def detectors(first: int) -> Figures:
         record = Record.of_run(engine, {"scenario": SCENARIO, "params": stage.params}, stage.final)
         for row, name in DETECTORS.items():
             began = clock()
-            PROTOCOL[row](record)
+            JUDGES[row](record)
             took[name] += clock() - began
         engine.release()
     return {name: [(ran + seconds) / ran] for name, seconds in took.items()}

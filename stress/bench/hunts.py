@@ -165,7 +165,7 @@ class _Every:
 
 def _walk(program: Program, first: RunSpec) -> Runs:
     for visit in Walk(program, first, registry.walk(first.strategy)):
-        yield judge_visit(visit, (), _Every()).findings if visit.counts else []
+        yield judge_visit(visit, _Every()).findings if visit.counts else []
 
 
 # -- hunting --------------------------------------------------------------------------------------------------------

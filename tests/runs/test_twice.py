@@ -151,7 +151,7 @@ def test_a_longer_run_is_found_at_its_first_op_too_many() -> None:
 
     error = differs(counted(main))
     assert "-- violation" in error.expected
-    assert error.got == "main: exit main []"
+    assert error.got == "main: exit main"
 
 
 def test_another_end_of_the_same_ops_is_found() -> None:

@@ -26,6 +26,7 @@ NO_STRUCTS = {
     "mmrace.kernel.fs.ext3.Ext3": "settings of a mounted file system, constant in a run",
     "mmrace.kernel.jbd.commit._Tags": "belongs to the task that commits; what it stores are ops",
     "mmrace.kernel.jbd.jbd.Handle": "belongs to one task (`Task.info`)",
+    "mmrace.kernel.jbd.recovery.RecoveryInfo": "belongs to one recovery, which is no part of a run",
     "mmrace.kernel.mm.migrate._Attempt": "belongs to one task, and is for its notes alone",
     "mmrace.kernel.mm.migrate.Refusal": "a return code, never changed",
     "mmrace.kernel.mm.mmzone.Machine": "built before any task runs",

@@ -23,7 +23,7 @@ from mmrace.runtime.noise import Noise
 from mmrace.runtime.param import Value, Values
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin, Strategy
-from mmrace.scenarios.build import build
+from mmrace.scenarios.build import FORMATTED, build
 from mmrace.scenarios.tables import KERNEL
 
 NCPUS = 4
@@ -143,9 +143,14 @@ def ring(stage: Stage, index: int = 0) -> list[BufferHead]:
 
 
 def on_disk(stage: Stage, block: int) -> list[int]:
-    """Return the words of a block of the file as the disk has them, without an op; zeros if it was never used."""
-    found = stage.device.blocks.get(stage.inode.i_data + block)
-    return [0] * stage.machine.words_per_buffer if found is None else list(found.words.values)
+    """Return the words of a block of the file as the disk has them, without an op."""
+    return list(stage.device.block(stage.inode.i_data + block).words.values)
+
+
+def unwritten(stage: Stage, *blocks: int) -> list[int]:
+    """Return what blocks of the file hold before anybody writes them."""
+    words = stage.machine.words_per_buffer
+    return [FORMATTED * (stage.inode.i_data + block + 1) for block in blocks for _ in range(words)]
 
 
 def assert_idle(stage: Stage, index: int = 0) -> None:

@@ -14,7 +14,7 @@ from mmrace.oracles.general.judgement import Verdict
 from mmrace.oracles.protocol import PROTOCOL
 from mmrace.scenarios.build import BUFFERS, SPARE_PAGES, WORDS, sync
 from mmrace.scenarios.snapshot import snapshot
-from tests.scenarios.staged import Played, assert_idle, blocks, cached, on_disk, play, ring
+from tests.scenarios.staged import Played, assert_idle, blocks, cached, on_disk, play, ring, unwritten
 
 SHAPES = [
     {},
@@ -33,10 +33,11 @@ def built(request: pytest.FixtureRequest) -> Played:
 
 def test_every_page_is_idle_clean_and_counted_by_cache_and_buffers(built: Played) -> None:
     stage = built.stage
+    per_page = stage.machine.buffers_per_page
     for index in range(stage.pages):
         assert_idle(stage, index)
         assert set(cached(stage, index).flags.names()) == {"PG_uptodate", "PG_lru", "PG_private"}
-        assert cached(stage, index).words.values == [0] * stage.machine.words_per_page
+        assert cached(stage, index).words.values == unwritten(stage, *range(index * per_page, (index + 1) * per_page))
 
 
 def test_every_buffer_is_mapped_uptodate_and_unused(built: Played) -> None:
@@ -54,8 +55,10 @@ def test_every_buffer_is_mapped_uptodate_and_unused(built: Played) -> None:
     assert numbers == [first + block for block in blocks(stage)]
 
 
-def test_every_block_holds_version_zero_on_disk(built: Played) -> None:
-    assert all(on_disk(built.stage, block) == [0] * built.stage.value(WORDS) for block in blocks(built.stage))
+def test_every_block_holds_a_version_of_its_own_on_disk(built: Played) -> None:
+    stage = built.stage
+    assert all(on_disk(stage, block) == unwritten(stage, block) for block in blocks(stage))
+    assert len({unwritten(stage, block)[0] for block in blocks(stage)}) == len(list(blocks(stage)))
 
 
 def test_nothing_is_dirty_held_or_under_way(built: Played) -> None:
@@ -151,4 +154,4 @@ def test_a_bare_page_gets_its_buffers_with_its_first_write() -> None:
 
     stage = play(body, bare=100).stage
     assert [set(bh.b_state.names()) >= {"BH_Mapped"} for bh in ring(stage)] == [False, True]
-    assert cached(stage).words.values == [0, 0, 1, 1]
+    assert cached(stage).words.values == [*unwritten(stage, 0), 1, 1]

@@ -6,13 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from mmrace import runtime as rt
+from mmrace.actors import committer, writer
+from mmrace.actors.stage import Stage
 from mmrace.installed import run_one
+from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import Journal
 from mmrace.oracles.general.judgement import Verdict
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.param import Value
+from mmrace.scenarios.build import settle
 from tests.oracles.protocol.planted import findings, rules
-from tests.scenarios.staged import gate_spec
+from tests.scenarios.staged import gate_spec, on_disk, play
 
 SHAPES: tuple[dict[str, Value], ...] = (
     {"metadata": 1},
@@ -69,6 +74,21 @@ def test_kjournald_is_a_daemon_that_does_the_commits_and_is_at_rest_in_the_snaps
     for snapshot in record.final.values():
         assert snapshot["locks_held"] == []
         assert snapshot["journals"][0]["committing"] is None
+
+
+def test_the_committer_asks_kjournald_where_it_runs() -> None:
+    def body(stage: Stage) -> list[bool]:
+        journal_.journal_start_thread(stage.journal, 1)
+        asked = [committer.commit_running(stage)]
+        writer.write_block(stage, 0)
+        asked.append(committer.commit_running(stage))
+        settle(stage)
+        return asked
+
+    played = play(body)
+    assert played.value == [False, True]
+    assert on_disk(played.stage, 0) == [1, 1]
+    assert rt.peek(played.stage.journal, "j_running_transaction") is None
 
 
 def _no_wait(journal: Journal, tid: int) -> int:

@@ -13,7 +13,7 @@ from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import filemap, swap
 from mmrace.runtime import live
 from mmrace.scenarios.snapshot import snapshot
-from tests.scenarios.staged import cached, gate_spec, play, ring
+from tests.scenarios.staged import cached, gate_spec, play, ring, unwritten
 
 KEYS = {
     "pages": {
@@ -103,7 +103,7 @@ def test_a_written_page_shows_its_words_bits_tags_and_journal_head() -> None:
     stage, shot = taken(body)
     page, written = cached(stage), ring(stage)[1]
     row = by_name(shot["pages"])[page.name]
-    assert row["words"] == [0, 0, 1, 1]
+    assert row["words"] == [*unwritten(stage, 0), 1, 1]
     assert "PG_dirty" in row["flags"]
     assert row["private"] == ring(stage)[0].name
     bh = by_name(shot["buffers"])[written.name]

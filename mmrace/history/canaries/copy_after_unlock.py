@@ -47,7 +47,7 @@ CANARY = Canary(
     ),
     scenario="sync-vs-commit",
     oracle="content",
-    rule="stale after sync",
+    rule="garbage after sync",
     params={
         "words": 8, "buffers": 8, "pages": 2, "rounds": 6, "burst": 3, "wbuf": 1, "migrations": 12,
         "idle": 100, "direct": 0, "without": "reader",

@@ -40,12 +40,13 @@ _LATER: Any = None  # a ghost that the constructor, or the set-up, sets at once
 
 
 class DiskBlock(rt.Struct):
-    """One block on the medium; zero until it is written."""
+    """One block on the medium; until it is written, `first` is in every word."""
 
     words = rt.words()
 
-    def __init__(self, blocknr: int, nr_words: int) -> None:
+    def __init__(self, blocknr: int, nr_words: int, first: int) -> None:
         super().__init__(("disk", blocknr), words=nr_words)
+        self.words.preset([first] * nr_words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,19 @@ class Region:
 
 
 class Blocks(dict[int, DiskBlock]):
-    """The blocks of a disk by number, each made when it is first used: most of a disk never is."""
+    """The blocks of a disk by number, each made when it is first used: most of a disk never is.
 
-    def __init__(self, nr_words: int) -> None:
+    Block i holds `versions` * (i + 1) at first: no two blocks the same, unless `versions` is 0.
+    """
+
+    def __init__(self, nr_words: int, versions: int) -> None:
         super().__init__()
         self.nr_words = nr_words
+        self.versions = versions
 
     def __missing__(self, blocknr: int) -> DiskBlock:
         # setdefault: under `free` two tasks may come at once, and both must get the same block.
-        return self.setdefault(blocknr, DiskBlock(blocknr, self.nr_words))
+        return self.setdefault(blocknr, DiskBlock(blocknr, self.nr_words, self.versions * (blocknr + 1)))
 
 
 class BlockDevice(rt.Struct):
@@ -86,9 +91,9 @@ class BlockDevice(rt.Struct):
     bd_inode: Inode = rt.ghost(_LATER)
     blocks: Blocks = rt.ghost(_LATER)
 
-    def __init__(self, name: object, machine: Machine, regions: Sequence[tuple[int | str, int]]) -> None:
+    def __init__(self, name: object, machine: Machine, regions: Sequence[tuple[int | str, int]], versions: int) -> None:
         super().__init__(name, machine=machine)
-        self.blocks = Blocks(machine.words_per_buffer)
+        self.blocks = Blocks(machine.words_per_buffer, versions)
         laid: list[Region] = []
         for key, count in regions:
             laid.append(Region(key, self.nr_blocks, count))
@@ -117,12 +122,14 @@ def new_block_device(
     regions: Sequence[tuple[int | str, int]] = (),
     errors: bool = False,
     irq_cpu: int | str = "submitter",
+    versions: int = 0,
 ) -> BlockDevice:
     """Make a disk of the regions (key, number of blocks), laid out one after the other; without any it has NR_BLOCKS.
 
-    Called at set-up; `block_dev.bdget` then gives it its inode.
+    Args: versions: what block 0 holds at first, and how much more that of each further block; 0: a blank disk.  Called
+    at set-up; `block_dev.bdget` then gives it its inode.
     """
-    device = BlockDevice(name, machine, regions)
+    device = BlockDevice(name, machine, regions, versions)
     device.errors = errors
     device.irq_cpu = irq_cpu
     machine.devices.append(device)

@@ -162,7 +162,7 @@ def flush_descriptor(journal: Journal, commit_transaction: Transaction, homes: t
     tid = commit_transaction.t_tid
     header = jbd.log_header(jbd.JFS_REVOKE_BLOCK, tid, tuple((blocknr, 0) for blocknr in homes))
     journal_._write_words(bh, (jbd.JFS_MAGIC_NUMBER, header))
-    rt.note("log-block", rt.peek(bh, "b_blocknr"), "revoke", tid, ())  # no copies of these blocks follow
+    rt.note("log-block", rt.peek(bh, "b_blocknr"), "revoke", tid, homes)
     transaction.journal_file_buffer(descriptor, commit_transaction, JList.BJ_LogCtl)
     jbd.set_buffer_jwrite(bh)
     buffer_head.set_buffer_dirty(bh)

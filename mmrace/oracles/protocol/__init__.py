@@ -1,7 +1,8 @@
 """Judges of the kernel model: they know its pages, buffers and journal by name, from the record alone.
 
 ``PROTOCOL`` maps a name to a judge.  Of some names there is a general judge too: the one here extends it by rules of
-the protocol, and gives one judgement.  Not here: content of metadata after a crash.
+the protocol, and gives one judgement.  Not among them: `crash`, which needs to be handed a recovery
+(`scenarios/crash.py`).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Content: every word that a reader, the page cache or the disk shows was written there and is not stale.
 
-A block is a multi-writer register: version w is superseded for a reader if some other write that began after
-w ended was acknowledged before the read began.  Rules, per
-word: the version was written to this block (0 is what it held at first); it is not superseded; where no
-write overlapped the read, all words of the block agree.  After sync the disk, and each page that is up to
-date, show a version that nothing superseded, the same in every word.  After a failed write of the device
-nothing is stale or torn: the kernel loses that data, and says so; a transfer that a write(2) met half way may
-have been the last one that worked.  Invariant: writes that overlapped each other may land in either order.
+A block is a multi-writer register: version w is superseded for a reader if some other write that began after w ended
+was acknowledged before the read began.  Rules, per word: the version was written to this block, or is what the block
+held at first, and is no garbage of a fresh frame; it is not superseded; where no write overlapped the read, all words of
+the block agree.  After sync the disk, and each page that is up to date, show a version that nothing superseded, the same in
+every word.  After a failed write of the device nothing is stale or torn: the kernel loses that data, and says so; a
+transfer that a write(2) met half way may have been the last one that worked.  Invariant: writes that overlapped each
+other may land in either order.
 Not checked: data that a page held before it was truncated or freed, metadata blocks, the order on the disk.
 """
 
@@ -16,13 +16,14 @@ from collections import Counter
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
-from mmrace.oracles.protocol.register import Block
+from mmrace.oracles.protocol.register import Block, Formatted
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 
 NAME = "content"
 WRITE_ERROR = "buffer: write error"  # mark of the kernel model: a write failed, so its data may be lost
+SET_UP = frozenset({"layout", "formatted"})
 NOTES = frozenset({"write-begin", "write-end", "read-begin", "read-end"})
 
 
@@ -56,6 +57,7 @@ class _Audit:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.evidence = Evidence(NAME)
+        self.formatted = Formatted()
         self.blocks: dict[tuple[str, int], Block] = {}
         self.readings: dict[tuple[int, str, int], _Reading] = {}
         self.checked = 0
@@ -65,7 +67,7 @@ class _Audit:
     def note(self, step: int, task: int, kind: str, ino: str, number: int, rest: tuple[object, ...]) -> None:
         block = self.blocks.get((ino, number))
         if block is None:
-            block = self.blocks[ino, number] = Block()
+            block = self.blocks[ino, number] = self.formatted.block((ino, number))
         if kind == "write-begin":
             block.write_began(rest[0], step, self.record.task_name(task))
         elif kind == "write-end":
@@ -129,7 +131,8 @@ class _Audit:
                     self.resting("disk", (ino, number), words)
         for where in self.blocks:
             if where[1] not in snap.disk.get(where[0], ()):
-                self.resting("disk", where, (0,))  # a block that no transfer touched holds what it held at first
+                first = self.formatted.version(self.formatted.blocknr(where))
+                self.resting("disk", where, (first,))  # a block that no transfer touched holds what it held at first
         size_on_disk = next((len(words) for blocks in snap.disk.values() for words in blocks.values()), 0)
         per_ring = Counter(buffer.page for buffer in snap.buffers.values() if buffer.next is not None)
         for slot in snap.slots:
@@ -143,7 +146,7 @@ class _Audit:
                 self.resting("page cache", where, page.words[i * size : (i + 1) * size])
 
     def resting(self, medium: str, where: tuple[str, int], words: tuple[object, ...]) -> None:
-        block = self.blocks.get(where) or Block()
+        block = self.blocks.get(where) or self.formatted.block(where)
         self.checked += len(words)
         floor = -1 if self.lossy else block.floor
         rules = [block.fault(word, floor) for word in words]
@@ -161,6 +164,8 @@ def judge(record: Record) -> Judgement:
         task, _, kind, facts = record.events[step]
         if kind in NOTES:
             audit.note(step, task, kind, str(facts[0]), int(facts[1]), facts[2:])
+        elif kind in SET_UP:
+            audit.formatted.note(kind, facts)
         elif kind == "snapshot":
             taken = step, record.task_name(task)
     for snap in snapshots(record):

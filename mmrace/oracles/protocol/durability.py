@@ -18,7 +18,7 @@ from typing import Any
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.filed import Filed, Transaction
-from mmrace.oracles.protocol.register import Block
+from mmrace.oracles.protocol.register import Block, Formatted
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
@@ -41,16 +41,13 @@ class _Medium:
         self.per_block = 1 + max((word for _, word in self.lanes.values()), default=0)
         self.in_flight: dict[int, int] = {}
         self.failed: dict[int, int] = {}  # block -> step of its last write that failed
-        self.regions: list[tuple[str, int, int]] = []
+        self.formatted = Formatted()
+        self.where, self.blocknr = self.formatted.where, self.formatted.blocknr
 
-    def where(self, blocknr: int) -> Home:
-        for key, first, blocks in self.regions:
-            if first <= blocknr < first + blocks:
-                return key, blocknr - first
-        return "disk", blocknr
-
-    def blocknr(self, home: Home) -> int:
-        return next((first + home[1] for key, first, _ in self.regions if key == home[0]), home[1])
+    def shows(self, blocknr: int) -> list[object]:
+        """Return the words of a block."""
+        words, first = self.words.get(blocknr, {}), self.formatted.version(blocknr)
+        return [words.get(i, first) for i in range(self.per_block)]
 
 
 class _Log:
@@ -86,7 +83,7 @@ class _Audit:
         home = str(ino), number
         found = self.blocks.get(home)
         if found is None:
-            found = self.blocks[home] = Block()
+            found = self.blocks[home] = self.medium.formatted.block(home)
         return found
 
     def floors(self, ino: str = "") -> dict[Home, int]:
@@ -107,9 +104,7 @@ class _Audit:
             places.append(self.logged[blocknr])
         found: list[object] = []
         for place in places:
-            words = self.medium.words.get(place, {})
-            shown = [words.get(i, 0) for i in range(self.medium.per_block)]
-            found = [word for word in shown if block.end.get(word, -1) < floor]
+            found = [word for word in self.medium.shows(place) if block.end.get(word, -1) < floor]
             if not found:
                 return []
         return found
@@ -148,9 +143,10 @@ class _Audit:
         elif kind == "log-block":
             blocknr, what, tid, tags = facts
             self.log.kinds[blocknr] = what, tid
-            self.log.tags.setdefault(tid, []).extend(tags)
-        elif kind == "layout":
-            self.medium.regions = [(str(key), first, blocks) for key, first, blocks in facts]
+            if what == DESCRIPTOR:
+                self.log.tags.setdefault(tid, []).extend(tags)
+        elif kind in ("layout", "formatted"):
+            self.medium.formatted.note(kind, facts)
 
     def was_filed(self, step: int, task: int, home: Home) -> None:
         """A write(2) of ordered data was acknowledged."""

@@ -47,14 +47,14 @@ class Filed:
     def write(self, key: str, owner: str, value: object, step: int) -> Transaction | None:
         """Take a write; return the transaction that it closed, if one."""
         if key == "t_state":
-            if _member(value) != CLOSED:
+            if member(value) != CLOSED:
                 return None
             transaction = self.transaction(owner)
             transaction.closed = step
             return transaction
         if key == "b_transaction":
             self.taken_over(owner, value)
-        if key == "b_jlist" and _member(value) not in DATA and self.on_data(owner):
+        if key == "b_jlist" and member(value) not in DATA and self.on_data(owner):
             blocknr = self.blocknr(owner)
             if blocknr is not None:
                 self.left[blocknr] = step
@@ -77,7 +77,7 @@ class Filed:
 
     def on_data(self, jh: str) -> bool:
         """Say whether a journal head is on a list of data now."""
-        return _member(self.values.get(("b_jlist", jh))) in DATA
+        return member(self.values.get(("b_jlist", jh))) in DATA
 
     def was_filed(self, blocknr: int, since: int) -> bool:
         """Say whether a block was on a list of data at any time from step `since` on."""
@@ -86,7 +86,7 @@ class Filed:
     def filed(self, jh: str) -> None:
         """A journal head has another list or another transaction."""
         values = self.values
-        owner, jlist = values.get(("b_transaction", jh)), _member(values.get(("b_jlist", jh)))
+        owner, jlist = values.get(("b_transaction", jh)), member(values.get(("b_jlist", jh)))
         bh, blocknr = values.get(("b_bh", jh)), self.blocknr(jh)
         if not isinstance(owner, str) or blocknr is None:
             return
@@ -112,6 +112,6 @@ class Filed:
             transaction.data.discard(blocknr)
 
 
-def _member(value: object) -> str:
+def member(value: object) -> str:
     """Return an enumeration's member by its name, as a record writes it."""
     return str(getattr(value, "name", value)).rpartition(".")[2]

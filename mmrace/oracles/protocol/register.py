@@ -6,7 +6,49 @@ acknowledged before that.  Invariant: writes that overlapped each other may land
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 _OPEN = 1 << 62  # end of a write that has not been acknowledged
+
+
+def is_garbage(value: object) -> bool:
+    """Say whether a word is what a page frame held when it was allocated: the kernel model makes these negative."""
+    return isinstance(value, int) and value < 0
+
+
+class Formatted:
+    """What each block held before anybody wrote it, as the set-up notes it; 0 in a record of before it did."""
+
+    def __init__(self) -> None:
+        self.regions: list[tuple[str, int, int]] = []
+        self.first = self.step = 0
+
+    def note(self, kind: str, facts: Sequence[Any]) -> None:
+        """Take the note "layout" or "formatted"."""
+        if kind == "layout":
+            self.regions = [(str(key), first, blocks) for key, first, blocks in facts]
+        else:
+            self.first, self.step = facts
+
+    def version(self, blocknr: int) -> int:
+        """Return what block `blocknr` of the device held."""
+        return self.first + blocknr * self.step
+
+    def where(self, blocknr: int) -> tuple[str, int]:
+        """Return the region of a block, by inode number or name, and its number within that."""
+        for key, first, blocks in self.regions:
+            if first <= blocknr < first + blocks:
+                return key, blocknr - first
+        return "disk", blocknr
+
+    def blocknr(self, home: tuple[str, int]) -> int:
+        """Return the number of a block on the device; its number within the region if nobody knows of that."""
+        return next((first + home[1] for key, first, _ in self.regions if key == home[0]), home[1])
+
+    def block(self, home: tuple[str, int]) -> Block:
+        """Return a block that nobody wrote yet."""
+        return Block(self.version(self.blocknr(home)))
 
 
 class Block:
@@ -14,10 +56,10 @@ class Block:
 
     __slots__ = ("begin", "end", "floor", "running", "writer")
 
-    def __init__(self) -> None:
+    def __init__(self, first: object = 0) -> None:
         self.writer: dict[object, str] = {}
-        self.begin: dict[object, int] = {0: -1}
-        self.end: dict[object, int] = {0: -1}
+        self.begin: dict[object, int] = {first: -1}
+        self.end: dict[object, int] = {first: -1}
         self.floor = -1  # the latest begin of an acknowledged write: what ended before it is superseded
         self.running = 0
 
@@ -39,6 +81,8 @@ class Block:
     def origin(self, version: object) -> str:
         """Say who wrote a version, and at which steps."""
         writer, begin, end = self.writer.get(version), self.begin.get(version), self.end.get(version)
+        if writer is None and is_garbage(version):
+            return "what a frame held when it was allocated"
         if writer is None:
             return "there from the start" if version in self.end else "written by nobody"
         return f"{writer}, steps {begin} to {end}" if end != _OPEN else f"{writer}, from step {begin} on, not ended"
@@ -47,5 +91,5 @@ class Block:
         """Say which rule `version` breaks for a reader whose floor is `floor`, "" if none."""
         end = self.end.get(version)
         if end is None:
-            return "never written"
+            return "garbage" if is_garbage(version) else "never written"
         return "stale" if end < floor else ""

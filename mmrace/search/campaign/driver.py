@@ -18,7 +18,7 @@ from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore, Text, harness_finding
 from mmrace.runtime.errors import EXIT_USAGE
-from mmrace.search.campaign.plan import planted
+from mmrace.search.campaign.plan import planted, to_plant
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
@@ -75,7 +75,7 @@ class Campaign(LossySource):
         names = planted(request, known)
         self.trials = {name: CanaryTrial(request, known.canaries[name]) for name in names}
         marks = tuple(sorted(known.expected_marks(request.scenarios)))
-        left_out = tuple(name for name in sorted(known.canaries) if request.canaries and name not in self.trials)
+        left_out = tuple(name for name in to_plant(request, known) if name not in self.trials)
         self.result = CampaignResult(request, trials=list(self.trials.values()), unplanted=left_out, marks_known=marks)
         super().__init__(self.result)
         self.pace = Pace()

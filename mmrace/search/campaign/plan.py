@@ -19,12 +19,18 @@ GATE_EVERY = 4
 imagined, so it gets the larger share; a gate round costs less time and visits orders that the OS never chooses."""
 
 
+def to_plant(request: Request, known: Catalogue) -> list[str]:
+    """Return the canaries that a campaign without an end looks for, sorted: those whose judge is not switched off."""
+    canaries = known.canaries.items() if request.canaries else ()
+    return sorted(name for name, canary in canaries if canary.oracle not in request.without)
+
+
 def planted(request: Request, known: Catalogue) -> tuple[str, ...]:
     """Return the canaries to be looked for, sorted: all in the default time or more, of less the same share of them.
 
     Each has so the time that it has in the default campaign, and the programs that were asked for have theirs.
     """
-    names = sorted(known.canaries) if request.canaries else []
+    names = to_plant(request, known)
     if request.seconds is None or request.seconds >= DEFAULT_SECONDS:
         return tuple(names)
     chosen = random.Random(derive(request.seed, "planted"))
@@ -88,6 +94,7 @@ def main_spec(request: Request, known: Catalogue, index: int) -> RunSpec:
         load=request.load,
         maker=known.scenarios[scenario].maker,
         digest=known.scenarios[scenario].digest,
+        without=request.without,
     )
 
 
@@ -102,4 +109,5 @@ def canary_spec(request: Request, canary: CanaryLike, attempt: int, *, planted: 
         noise=canary.noise,
         seed=derive(request.seed, "canary", canary.name, attempt),
         workload=None,
+        without=request.without,
     )

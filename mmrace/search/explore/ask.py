@@ -45,6 +45,7 @@ class Ask(Options):
             load=self.load,
             maker=self.maker,
             digest=self.digest,
+            without=self.without,
         )
 
 

@@ -184,7 +184,7 @@ class Explorer:
     def pool(self) -> AbstractContextManager[Pool]:
         """Return who draws schedules: processes, or for 0 jobs this process."""
         learning = self.sampling.promotion.learning
-        run = partial(explore_one, makers=self.makers, without=self.ask.without, naming=learning)
+        run = partial(explore_one, makers=self.makers, naming=learning)
         making = Making(run, self.store)
         return ProcessPool(self.ask.jobs, making) if self.ask.jobs else InlinePool(making)
 
@@ -214,7 +214,7 @@ class Explorer:
                     covered.blocked += 1
                     self.tell()
                     continue
-                run = judge_visit(visit, self.ask.without, result.hits)
+                run = judge_visit(visit, result.hits)
             except UsageError:
                 raise
             except Exception as error:

@@ -6,7 +6,7 @@ Invariant: an exploration adds to the cost of a run the number of its class only
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Container
+from collections.abc import Container
 
 from mmrace.oracles.general import data_race
 from mmrace.oracles.general.judgement import Verdict
@@ -24,36 +24,31 @@ from mmrace.strategies.feedback import collect
 from mmrace.strategies.order.classes import ClassDigest
 
 
-def explore_one(
-    spec: RunSpec, keep_record: bool = False, *, makers: Makers, without: Collection[str] = (), naming: bool = False
-) -> RunResult:
-    """Draw one schedule, run it, judge it.
-
-    Args: without: judges that are switched off.  naming: tell which plain fields race and are no switch points.
-    """
+def explore_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers, naming: bool = False) -> RunResult:
+    """Draw one schedule, run it, judge it.  Args: naming: tell which plain fields race and are no switch points."""
     began = time.perf_counter()
     program = makers.program(spec)
     chosen = strategy_for(program, spec)
     with play(program, spec, chosen, watch=ClassDigest) as played:
-        result = judge_play(played, keep_record, without)
+        result = judge_play(played, keep_record)
         assert isinstance(played.watched, ClassDigest)
         result.digest = played.watched.value()
         result.profile = chosen.profile
         if chosen.tape is not None:
             result.shown = collect(chosen.tape, _controlled(played), played.record)
-        result.raced = _raced(result, played, without) - (chosen.promoted or frozenset()) if naming else frozenset()
+        result.raced = _raced(result, played) - (chosen.promoted or frozenset()) if naming else frozenset()
     result.seconds = time.perf_counter() - began
     return result
 
 
-def _raced(result: RunResult, played: Play, without: Collection[str]) -> frozenset[str]:
+def _raced(result: RunResult, played: Play) -> frozenset[str]:
     """Return the fields that race, whether or not their judge was asked."""
-    if data_race.NAME in played.program.judges and data_race.NAME not in without:
+    if data_race.NAME in played.program.judges and data_race.NAME not in played.spec.without:
         return result.raced
     return data_race.racing_fields(played.record)
 
 
-def judge_visit(visit: Visit, without: Collection[str], kept: Container[str]) -> RunResult:
+def judge_visit(visit: Visit, kept: Container[str]) -> RunResult:
     """Judge one run of a walk.
 
     Args: kept: signatures whose record is kept already; only a new one is run again, with sites.
@@ -61,10 +56,10 @@ def judge_visit(visit: Visit, without: Collection[str], kept: Container[str]) ->
     began = time.perf_counter()
     played = visit.played
     program, spec = played.program, played.spec
-    result = judge(program, spec, played.record, 0.0, without)
+    result = judge(program, spec, played.record, 0.0)
     if result.verdict == Verdict.FAIL and any(finding.signature not in kept for finding in result.findings):
         if repeats(played.record.end):
-            result = judge(program, spec, follow(program, spec, played.record), 0.0, without)
+            result = judge(program, spec, follow(program, spec, played.record), 0.0)
     else:
         result.record = None
     if _controlled(played).bounded_at is not None and result.verdict != Verdict.FAIL:

@@ -40,6 +40,35 @@ def test_content_oracle_catches_a_version_that_nobody_wrote() -> None:
     assert finding.facts["newest"] == [1]
 
 
+def _formatted() -> Hand:
+    """Blocks 0 and 1 of inode 5 are blocks 4 and 5 of the disk; block n of it holds (n + 1) * 1000 at first."""
+    hand = Hand("writer", "other", "reader")
+    return hand.note("main", "layout", ("inodes", 0, 4), (5, 4, 2)).note("main", "formatted", 1000, 1000)
+
+
+def test_content_oracle_passes_on_what_a_block_held_at_first() -> None:
+    snap = rest([], disk={"0": [5000, 5000], "1": [6000, 6000]})
+    passed(content.judge(at_rest(_read(_formatted(), 5000, 5000), snap).record()))
+
+
+def test_content_oracle_catches_what_another_block_held_at_first() -> None:
+    snap = rest([], disk={"0": [5000, 5000], "1": [5000, 5000]})
+    finding = caught(content.judge(at_rest(_formatted(), snap).record()), "never written after sync")
+    assert (finding.facts["block"], finding.facts["newest"]) == (1, [6000])
+
+
+def test_content_oracle_catches_a_first_version_after_a_write() -> None:
+    hand = _formatted().note("writer", "write-begin", 5, 0, 1).note("writer", "write-end", 5, 0, 1)
+    caught(content.judge(at_rest(hand, rest([])).record()), "stale after sync")
+
+
+def test_content_oracle_names_garbage() -> None:
+    hand = _end(_read(_written(1), 1, -77), 1, 1)
+    hand.marks["buffer: write error"] = 1
+    finding = caught(content.judge(hand.record()), "garbage")
+    assert "version -77 (what a frame held when it was allocated)" in finding.title
+
+
 def test_content_oracle_catches_a_version_from_the_future() -> None:
     hand = _read(_written(1), 2, 2)
     hand.note("writer", "write-begin", 5, 0, 2).note("writer", "write-end", 5, 0, 2)

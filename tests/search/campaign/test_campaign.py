@@ -206,6 +206,15 @@ def test_without_canaries_none_is_missed_for_want_of_time(tmp_path: Path) -> Non
     assert Campaign(request, known, stand_ins.passing, tmp_path, Watcher()).result.unplanted == ()
 
 
+def test_a_planted_bug_whose_judge_is_switched_off_is_not_looked_for(tmp_path: Path) -> None:
+    known = stand_in_catalogue(StandInCanary("unseen"), StandInCanary("seen", oracle="refcount"))
+    oracle = known.canaries["unseen"].oracle
+    request = complete(known, Request(("alpha",), without=(oracle,)))
+    made = Campaign(request, known, stand_ins.passing, tmp_path, Watcher())
+    assert [*made.trials] == ["seen"]
+    assert made.result.unplanted == () and main_spec(request, known, 0).without == (oracle,)
+
+
 # -- running
 
 

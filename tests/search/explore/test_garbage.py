@@ -24,7 +24,7 @@ def walk(text: str) -> None:
     steps = 0
     for visit in Walk(MAKERS.program(SPEC), SPEC, search):
         if visit.counts:
-            judge_visit(visit, (), ())
+            judge_visit(visit, ())
         steps += 1
         if steps == STEPS:
             break

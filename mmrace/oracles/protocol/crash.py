@@ -1,0 +1,213 @@
+"""Crash: whenever the machine stops, what recovery makes of the medium is what was committed, and what fsync promised.
+
+For each write that ends, and each subset of the writes then in flight, the blocks that a crash would leave are given to
+recovery.  After that each metadata block shows what it held when the newest transaction closed that changed it and
+whose commit block is among them; before the first, what it held at first.  A block that an fsync promised shows nothing
+older.
+Invariant: a write that has ended is on the medium, and a block is there whole or not at all; a subset that was looked
+at is not looked at again, unless more was promised since.  What a write in flight brings is what it brings in the end.
+Not checked: a volatile cache of the device (flush and FUA are nothing to this one); blocks that were unmapped, or
+revoked last; what follows a failed write to the log; blocks that were allocated in the run (the model allocates none);
+a log in blocks of one word, which cannot hold its headers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, TypeAlias
+
+from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.closed import Words
+from mmrace.oracles.protocol.writes import Home, Moment, Story, Write
+from mmrace.runtime.record import Record
+
+NAME = "crash"
+LOG, SUPERBLOCK = "log", "superblock"
+EXHAUSTIVE_MAX = 6
+"""Writes in flight of which every subset is looked at: 64 images for one moment, at most."""
+SAMPLES = 64
+"""Subsets drawn where more are in flight, beside none, all, each alone, and all but one."""
+Image: TypeAlias = dict[int, Words]
+Recover: TypeAlias = Callable[[Mapping[int, Sequence[Any]], int, int, int | None], Mapping[int, Sequence[Any]]]
+"""Recovery: (what the device holds, the log's first block, the one after its last, its superblock) -> what it shows.
+
+A block that was never written is not among them.  Raises ValueError for a log that contradicts itself."""
+
+
+class _Crashes:
+    """Crashes at every moment of a story.  `medium`: what is there for certain, of the blocks that matter."""
+
+    def __init__(self, story: Story, recover: Recover) -> None:
+        self.story = story
+        self.recover = recover
+        self.evidence = Evidence(NAME)
+        self.checked = 0
+        self.log = story.region(LOG) if story.size > 1 else (0, 0)
+        self.homes = sorted({home for blocks in story.closed.contents.values() for home in blocks} - story.void)
+        self.promised = {home: story.region(home[0])[0] + home[1] for home in story.blocks}
+        superblock = range(*story.region(SUPERBLOCK))
+        self.superblock = superblock[0] if superblock else None
+        self.of_log = {*range(*self.log), *superblock}
+        self.matters = {*self.homes, *self.promised.values(), *self.of_log}
+        self.medium: Image = {}
+        self.failed: dict[int, int] = {}  # block -> step at which a write of it failed
+        self.committed = 0  # the newest transaction whose commit block is on the medium
+        self.wanted: dict[int, dict[int, Words]] = {}
+
+    def all(self) -> None:
+        """Crash at each moment, up to the first failed write to the log."""
+        in_flight: list[Write] = []
+        seen: dict[Home, int] | None = None
+        for moment in self.story.moments:
+            began = [write for write in moment.began if write.blocknr in self.matters and not write.failed]
+            in_flight += began
+            again = seen != moment.promised  # what was looked at before is to be looked at anew
+            seen = moment.promised
+            for landed in subsets(in_flight, None if again else began, moment.step):
+                self.crash(moment, in_flight, landed)
+            ended = moment.ended
+            if ended in in_flight:
+                in_flight.remove(ended)
+                self.medium[ended.blocknr] = self.content(self.medium, ended)
+                self.committed = max(self.committed, ended.tid)
+            elif ended is not None and ended.failed:
+                if ended.blocknr in self.of_log:
+                    return
+                self.failed[ended.blocknr] = moment.step  # the kernel lost it, and says so
+
+    def first(self, blocknr: int) -> Words:
+        held = self.story.first.get(blocknr, {})
+        return tuple(held.get(i, 0) for i in range(self.story.size))
+
+    def content(self, image: Image, write: Write) -> Words:
+        """Return what a block holds after a write."""
+        held = image.get(write.blocknr) or self.first(write.blocknr)
+        return tuple(write.words.get(i, word) for i, word in enumerate(held))
+
+    def crash(self, moment: Moment, in_flight: list[Write], landed: tuple[Write, ...]) -> None:
+        """Judge one image."""
+        image = dict(self.medium)
+        for write in landed:
+            image[write.blocknr] = self.content(image, write)
+        newest = max([self.committed, *(write.tid for write in landed)])
+        lost = [write.blocknr for write in in_flight if write not in landed]
+        at = _Image(moment, [write.blocknr for write in landed], lost)
+        try:
+            shown = self.recover(image, *self.log, self.superblock)
+        except ValueError as error:
+            self.caught("log contradicts itself", str(error), at)
+            return
+        for home in self.homes:
+            self.metadata(home, newest, shown, at)
+        for where, floor in moment.promised.items():
+            blocknr, block = self.promised[where], self.story.blocks[where]
+            if self.failed.get(blocknr, -1) >= floor:
+                continue
+            words = shown.get(blocknr) or self.first(blocknr)
+            self.checked += 1
+            old = [word for word in words if block.end.get(word, -1) < floor]
+            if old:
+                wanted = " or ".join(map(str, block.allowed(floor)))
+                text = f"{self.story.where(blocknr)} shows {old[0]}, not {wanted}, which an fsync had promised"
+                self.caught("promised by fsync, and lost", text, at, block=blocknr)
+
+    def metadata(self, home: int, newest: int, shown: Mapping[int, Sequence[Any]], at: _Image) -> None:
+        """Compare one metadata block with what the newest committed transaction left in it."""
+        wanted = self.expected(newest).get(home)
+        if wanted is None or home in self.failed:
+            return
+        words = tuple(shown.get(home) or self.first(home))
+        self.checked += 1
+        if _alike(words, wanted):
+            return
+        contents = self.story.closed.contents
+        whose = [tid for tid, blocks in contents.items() if home in blocks and _alike(words, blocks[home])]
+        whose = [tid for tid in whose if tid > newest] or whose
+        if whose and whose[0] > newest:
+            rule, origin = "shown before it is committed", f"which is of transaction {whose[0]}"
+        elif whose or _alike(words, self.first(home)):
+            rule, origin = "committed, and lost", f"which is of transaction {whose[-1]}" if whose else "as at first"
+        else:
+            rule, origin = "shown, and of no transaction", "which no transaction held when it closed"
+        text = f"{self.story.where(home)} shows {list(words)}, {origin}, not {list(wanted)}"
+        self.caught(rule, f"{text}; committed is transaction {newest}", at, block=home, committed=newest)
+
+    def expected(self, newest: int) -> dict[int, Words]:
+        """Return what each metadata block has to show once `newest` is committed; of the others nothing is asked."""
+        found = self.wanted.get(newest)
+        if found is None:
+            found = {home: self.first(home) for home in self.homes}
+            contents, revoked = self.story.closed.contents, self.story.revoked
+            for tid in sorted({*contents, *revoked}):
+                if tid <= newest:
+                    found |= contents.get(tid, {})
+                    for home in revoked.get(tid, ()):
+                        found.pop(home, None)
+            self.wanted[newest] = found
+        return found
+
+    def caught(self, rule: str, text: str, at: _Image, **facts: int) -> None:
+        step, task = at.moment.step, self.story.record.task_name(at.moment.task)
+        what = f"after a crash at step {step} ({at}) {text}"
+        self.evidence.add(rule, what, (), step=step, task=task, landed=at.landed, lost=at.lost, **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """When the crash was, and which blocks that were in flight came to the medium."""
+
+    moment: Moment
+    landed: list[int]
+    lost: list[int]
+
+    def __str__(self) -> str:
+        if not self.landed and not self.lost:
+            return "nothing in flight"
+        told = [f"{what} {', '.join(map(str, sorted(blocks)))}" for what, blocks in self.told() if blocks]
+        return f"of the blocks in flight {' and '.join(told)}"
+
+    def told(self) -> tuple[tuple[str, list[int]], tuple[str, list[int]]]:
+        return ("written:", self.landed), ("lost:", self.lost)
+
+
+def _alike(words: Sequence[object], wanted: Sequence[object]) -> bool:
+    """Compare the words that are known."""
+    return all(b is None or a == b for a, b in zip(words, wanted, strict=False))
+
+
+def subsets(writes: Sequence[Write], fresh: Sequence[Write] | None, seed: int) -> Iterator[tuple[Write, ...]]:
+    """Yield the subsets of writes that have one of the `fresh`, or, if that is None, any; of many writes a sample."""
+    if fresh is not None and not fresh:
+        return
+    if len(writes) > EXHAUSTIVE_MAX:
+        yield from _sample(writes, seed)
+        return
+    for size in range(len(writes) + 1):
+        for chosen in combinations(writes, size):
+            if fresh is None or any(write in fresh for write in chosen):
+                yield chosen
+
+
+def _sample(writes: Sequence[Write], seed: int) -> Iterator[tuple[Write, ...]]:
+    """Yield none, all, each alone, all but one, and subsets drawn."""
+    yield ()
+    yield tuple(writes)
+    for write in writes:
+        yield (write,)
+        yield tuple(other for other in writes if other is not write)
+    draw = random.Random(seed)
+    for _ in range(SAMPLES):
+        yield tuple(write for write in writes if draw.random() < 1 / 2)
+
+
+def judge_with(record: Record, recover: Recover) -> Judgement:
+    """Crash at every moment of a record.  Args: recover: what a mount makes of a device after a crash."""
+    story = Story(record)
+    story.tell()
+    crashes = _Crashes(story, recover)
+    if story.moments and (crashes.homes or story.promised):
+        crashes.all()
+    return crashes.evidence.judgement(crashes.checked)

@@ -1,0 +1,153 @@
+"""The story of the medium: each write from its submission to its end, and what was promised when.
+
+Invariant: a write is of one block; the words that its server puts there are what it brings.  Of a write that failed, or
+that never ended, they may be none.
+Not checked: anything; `crash.py` judges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmrace.oracles.protocol.closed import Closed, number
+from mmrace.oracles.protocol.register import Block
+from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
+from mmrace.runtime.record import Record
+
+Home = tuple[str, int]  # inode or name of a region, block within it
+
+
+@dataclass(eq=False, slots=True)
+class Write:
+    """One write of a block.  `tid`: of the transaction whose commit block it is.  `words`: what it brings."""
+
+    blocknr: int
+    task: int
+    tid: int = 0
+    server: int = -1
+    failed: bool = False
+    words: dict[int, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Moment:
+    """A write ended (None: the record did) at a step.
+
+    `began`: the writes that began since the last moment.  `promised`: what fsync had promised by then.
+    """
+
+    step: int
+    task: int
+    ended: Write | None
+    began: list[Write]
+    promised: dict[Home, int]
+
+
+class Story:
+    """What happened to the medium, told once through."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.lanes = {
+            lane: (int(name.partition(":")[2]), i)
+            for lane, (name, i) in record.word_lanes("DiskBlock", "words").items()
+        }
+        self.size = 1 + max((i for _, i in self.lanes.values()), default=0)
+        self.closed = Closed(record, self.size)
+        self.mapped = record.bit_lane("BufferHead", "b_state", "BH_Mapped")
+        self.regions: list[tuple[str, int, int]] = []
+        self.first: dict[int, dict[int, object]] = {}  # block -> what its words held before any write
+        self.moments: list[Moment] = []
+        self.revoked: dict[int, list[int]] = {}  # tid -> blocks
+        self.void: set[int] = set()  # blocks that were unmapped
+        self.blocks: dict[Home, Block] = {}
+        self.syncs: dict[int, dict[Home, int]] = {}
+        self.promised: dict[Home, int] = {}
+        self.commits: dict[int, int] = {}  # block -> tid of the commit block that was composed there
+        self.in_flight: list[Write] = []
+        self.began: list[Write] = []
+
+    def tell(self) -> None:
+        """Go through the record."""
+        events, lanes = self.record.events, self.lanes
+        for step in self.record.steps(NOTE, WRITE, CLEAR):
+            task, op, a, b = events[step]
+            if op == NOTE:
+                self.note(step, task, a, b)
+            elif op & KIND_MASK == CLEAR:
+                bh = self.mapped.get(op >> SHIFT)
+                blocknr = self.closed.values.get(("b_blocknr", str(bh)))
+                if bh is not None and isinstance(blocknr, int):
+                    self.void.add(blocknr)
+            elif op >> SHIFT in lanes:
+                self.landed(task, *lanes[op >> SHIFT], a, number(b))
+            else:
+                self.closed.write(op, b)
+        self.moment(len(events), 0, None)
+
+    def landed(self, task: int, blocknr: int, i: int, old: object, new: object) -> None:
+        """A word of a block was written by the task that serves the write."""
+        self.first.setdefault(blocknr, {}).setdefault(i, number(old))
+        for write in self.in_flight:
+            if write.blocknr == blocknr and write.server in (-1, task):
+                write.server = task
+                write.words[i] = new
+                return
+
+    def note(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
+        if kind == "io-begin" and facts[0] == "write":
+            write = Write(facts[1], task, self.commits.pop(facts[1], 0))
+            self.in_flight.append(write)
+            self.began.append(write)
+        elif kind == "io-end" and facts[0] == "write":
+            mine = [write for write in self.in_flight if write.blocknr == facts[1]]
+            served = [write for write in mine if write.server == task] or mine
+            if served:
+                served[0].failed = bool(facts[2])
+                self.moment(step, task, served[0])
+                self.in_flight.remove(served[0])
+        elif kind == "log-block":
+            blocknr, what, tid, blocks = facts
+            if what == "commit":
+                self.commits[blocknr] = tid
+            elif what == "revoke":
+                self.revoked.setdefault(tid, []).extend(blocks)
+        elif kind == "page-alloc":
+            self.closed.allocated(facts[0])
+        elif kind == "layout":
+            self.regions = [(str(key), first, blocks) for key, first, blocks in facts]
+        else:
+            self.promises(step, task, kind, facts)
+
+    def promises(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
+        """Take a note of a writer or of fsync."""
+        if kind in ("write-begin", "write-end"):
+            block = self.blocks.setdefault((str(facts[0]), facts[1]), Block())
+            if kind == "write-begin":
+                block.write_began(facts[2], step, self.record.task_name(task))
+            else:
+                block.write_ended(facts[2], step)
+        elif kind == "fsync-begin":
+            promised, ino = len(facts) < 2 or bool(facts[1]), str(facts[0])
+            of_file = {home: block.floor for home, block in self.blocks.items() if home[0] == ino and block.floor >= 0}
+            self.syncs[task] = of_file if promised else {}
+        elif kind == "fsync-end":
+            floors = self.syncs.pop(task, {})
+            if facts[1] == 0 and floors:
+                self.promised = {**self.promised, **floors}
+
+    def moment(self, step: int, task: int, ended: Write | None) -> None:
+        self.moments.append(Moment(step, task, ended, self.began, self.promised))
+        self.began = []
+
+    def region(self, key: str) -> tuple[int, int]:
+        """Return the first block of a region, and the one after its last; (0, 0) for one that there is not."""
+        return next(((first, first + blocks) for name, first, blocks in self.regions if name == key), (0, 0))
+
+    def where(self, blocknr: int) -> str:
+        """Name a block."""
+        for key, first, blocks in self.regions:
+            if first <= blocknr < first + blocks:
+                return f"block {blocknr - first} of {f'inode {key}' if key.isdigit() else key}"
+        return f"block {blocknr}"
