@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from mmrace.report.finding import SCENARIO, commands_of, known_text, program_text, summary_text
+from mmrace.report.finding import SCENARIO, commands_of, known_as, known_text, program_text, summary_text
 from mmrace.report.numbers import count, duration, many, rate, runs
 from mmrace.report.single import followed_lines
 from mmrace.report.terminal import (
@@ -19,6 +19,7 @@ from mmrace.report.terminal import (
     Lines,
     conclude,
     interrupted,
+    known_lines,
     once,
     say,
     say_lost,
@@ -90,6 +91,8 @@ def show(result: Exploration, console: Console, canary: CanaryLike | None = None
     """
     if not quiet:
         _coverage(result, console)
+        for text in known_lines(result.known, result.tally):
+            say(console, text)
     _findings(result, console)
     say_lost(console, result.losses, result.given_up)
     for text in once(trouble.text for trouble in result.troubles)[:TROUBLES_SHOWN_MAX]:
@@ -201,9 +204,10 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
 
 def _because(result: Exploration) -> str:
     until = result.ask.until
-    missed = f"; not found: {until}" if until and until not in result.hits else ""
+    missed = f"; not found: {until}" if until and until not in {*result.hits, *result.known} else ""
     missed += f"; planted and not found: {result.ask.variant}" if result.ask.variant and not result.hits else ""
-    return _covers(result) + missed + without_text(result.ask.without)
+    known = "".join(f"; {known_as(row)}" for row in sorted(result.tally.known))
+    return _covers(result) + known + missed + without_text(result.ask.without)
 
 
 def _covers(result: Exploration) -> str:

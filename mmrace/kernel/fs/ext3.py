@@ -151,14 +151,18 @@ def ext3_writepage_trans_blocks(inode: Inode) -> int:
 # -- the inode's own block -----------------------------------------------------------------------------------
 
 
+def _inode_block(inode: Inode) -> int:
+    """Return the number of the block that an inode lies in.  Point: never."""
+    assert isinstance(inode.i_ino, int), "an inode of ext3 has a number"
+    return inode.i_ino % EXT3_SB(inode).inodes
+
+
 def ext3_get_inode_loc(inode: Inode) -> BufferHead | None:
     """Return the buffer of the inode's block, read and counted; None on a read error.  Sleeps.
 
     Source: fs/ext3/inode.c, v3.3.
     """
-    sbi = EXT3_SB(inode)
-    assert isinstance(inode.i_ino, int), "an inode of ext3 has a number"
-    return buffer.__bread(sbi.bdev, inode.i_ino % sbi.inodes, "ext3")
+    return buffer.__bread(EXT3_SB(inode).bdev, _inode_block(inode), "ext3")
 
 
 def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
@@ -170,9 +174,12 @@ def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
     """
     page, offset = buffer._data_of(bh)
     buffer.lock_buffer(bh)
-    change = page.words.read(offset) + 1
+    held = page.words.read(offset)
+    block, change = _inode_block(inode), held + 1
+    rt.note("change-begin", block, held, change)
     for i in range(bh.b_size):
         page.words.write(offset + i, change)
+    rt.note("change-end", block, change)
     buffer.unlock_buffer(bh)
     transaction.journal_dirty_metadata(handle, bh)
     inode.i_sync_tid = transaction._handle_transaction(handle).t_tid

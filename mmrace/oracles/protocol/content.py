@@ -2,12 +2,13 @@
 
 A block is a multi-writer register: version w is superseded for a reader if some other write that began after w ended
 was acknowledged before the read began.  Rules, per word: the version was written to this block, or is what the block
-held at first, and is no garbage of a fresh frame; it is not superseded; where no write overlapped the read, all words of
-the block agree.  After sync the disk, and each page that is up to date, show a version that nothing superseded, the same in
-every word.  After a failed write of the device nothing is stale or torn: the kernel loses that data, and says so; a
-transfer that a write(2) met half way may have been the last one that worked.  Invariant: writes that overlapped each
-other may land in either order.
-Not checked: data that a page held before it was truncated or freed, metadata blocks, the order on the disk.
+held at first, and is no garbage of a fresh frame; it is not superseded; where no write overlapped the read, all words
+of the block agree.  After sync the disk, and each page that is up to date, show a version that nothing superseded, the
+same in every word.  Of an inode's block, each change begins with a read, and the page cache has the last change after
+sync; its home on the disk may be older, its copies in the log are durability's.
+After a failed write of the device nothing is stale or torn: the kernel loses that data, and says so; a transfer that a
+write(2) met half way may have been the last one that worked.  Invariant: writes that overlapped each other may land in
+either order.  Not checked: data that a page held before it was truncated or freed, the order on the disk.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from mmrace.runtime.record import Record
 NAME = "content"
 WRITE_ERROR = "buffer: write error"  # mark of the kernel model: a write failed, so its data may be lost
 SET_UP = frozenset({"layout", "formatted"})
+DEVICE = "bdev"  # whose mapping the block device's is, by "inode number"
+INODES = "inodes"  # the region of the disk that holds inodes
+CHANGES = frozenset({"change-begin", "change-end"})
 NOTES = frozenset({"write-begin", "write-end", "read-begin", "read-end"})
 
 
@@ -64,10 +68,24 @@ class _Audit:
         self.rest = 0, ""  # step and task of the snapshot that is judged
         self.lossy = bool(record.marks.get(WRITE_ERROR))
 
+    def change(self, step: int, task: int, kind: str, number: int, rest: tuple[object, ...]) -> None:
+        """A block of inodes is read and changed, under its buffer lock."""
+        block = self.block((INODES, number))
+        if kind == "change-end":
+            block.write_ended(rest[0], step)
+            return
+        self.read(step, task, (INODES, number), block, _Reading(block, step), [rest[0]])
+        block.write_began(rest[1], step, self.record.task_name(task))
+
+    def block(self, where: tuple[str, int]) -> Block:
+        """Return a block, made at first sight."""
+        found = self.blocks.get(where)
+        if found is None:
+            found = self.blocks[where] = self.formatted.block(where)
+        return found
+
     def note(self, step: int, task: int, kind: str, ino: str, number: int, rest: tuple[object, ...]) -> None:
-        block = self.blocks.get((ino, number))
-        if block is None:
-            block = self.blocks[ino, number] = self.formatted.block((ino, number))
+        block = self.block((ino, number))
         if kind == "write-begin":
             block.write_began(rest[0], step, self.record.task_name(task))
         elif kind == "write-end":
@@ -130,7 +148,7 @@ class _Audit:
                 if ino.isdigit():
                     self.resting("disk", (ino, number), words)
         for where in self.blocks:
-            if where[1] not in snap.disk.get(where[0], ()):
+            if where[0].isdigit() and where[1] not in snap.disk.get(where[0], ()):
                 first = self.formatted.version(self.formatted.blocknr(where))
                 self.resting("disk", where, (first,))  # a block that no transfer touched holds what it held at first
         size_on_disk = next((len(words) for blocks in snap.disk.values() for words in blocks.values()), 0)
@@ -144,6 +162,19 @@ class _Audit:
             for i in range(per_page):
                 where = (slot.ino, slot.index * per_page + i)
                 self.resting("page cache", where, page.words[i * size : (i + 1) * size])
+
+        self.metadata_at_rest(snap, size_on_disk)
+
+    def metadata_at_rest(self, snap: Snapshot, size: int) -> None:
+        """Judge the blocks of inodes in the page cache by buffer: their pages are seldom up to date as a whole."""
+        cached = {slot.page: slot.index for slot in snap.slots if slot.ino == DEVICE and slot.page is not None}
+        for buffer in snap.buffers.values():
+            page = snap.page(buffer.page)
+            if not size or page is None or page.name not in cached or buffer.index is None:
+                continue
+            where = self.formatted.where(cached[page.name] * (len(page.words) // size) + buffer.index)
+            if where in self.blocks and where[0] == INODES and "Uptodate" in buffer.state:
+                self.resting("page cache", where, page.words[buffer.index * size : (buffer.index + 1) * size])
 
     def resting(self, medium: str, where: tuple[str, int], words: tuple[object, ...]) -> None:
         block = self.blocks.get(where) or self.formatted.block(where)
@@ -164,6 +195,8 @@ def judge(record: Record) -> Judgement:
         task, _, kind, facts = record.events[step]
         if kind in NOTES:
             audit.note(step, task, kind, str(facts[0]), int(facts[1]), facts[2:])
+        elif kind in CHANGES:
+            audit.change(step, task, kind, int(facts[0]), facts[1:])
         elif kind in SET_UP:
             audit.formatted.note(kind, facts)
         elif kind == "snapshot":

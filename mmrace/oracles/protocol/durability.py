@@ -5,11 +5,12 @@ Rules: when an fsync that began after a write(2) was acknowledged returns 0, no 
 write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on.  When
 the commit block of a transaction is submitted, every data block that was filed on it shows what was written before the
 transaction closed; every other block that the commit wrote to the log has ended; its descriptors name every metadata
-block of the transaction, and there is a copy for each.
+block of the transaction, and there is a copy for each, which shows all that was changed before the transaction closed
+and nothing that was changed after.
 Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
 whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
-written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half way, what the copies in
-the log hold.
+written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half way, copies of a block
+whose first word is the journal's magic number.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "durability"
-LOG = "log"
+LOG, INODES = "log", "inodes"
 ORDERED = "ordered"  # the mode of data, a parameter of the run
 DESCRIPTOR, COMMIT = "descriptor", "commit"
 Home = tuple[str, int]  # inode or name of a region, block within it
@@ -124,6 +125,10 @@ class _Audit:
             self.block(facts[0], facts[1]).write_ended(facts[2], step)
             if self.ordered:
                 self.was_filed(step, task, (str(facts[0]), facts[1]))
+        elif kind == "change-begin":
+            self.block(INODES, facts[0]).write_began(facts[2], step, self.record.task_name(task))
+        elif kind == "change-end":
+            self.block(INODES, facts[0]).write_ended(facts[1], step)
         elif kind == "fsync-begin":
             self.syncs[task] = step, str(facts[0]), self.floors(str(facts[0]))
         elif kind == "fsync-end":
@@ -202,6 +207,9 @@ class _Audit:
             self.caught("transaction not in the log", f"{what} without {which}", step, task, blocks=list(absent))
         if not any(medium.failed.get(other, -1) >= transaction.closed for other in log.written):
             self.sealing[blocknr] = dict(zip(tags, log.copies, strict=False))
+        for of, place in zip(tags, log.copies, strict=False):
+            if medium.failed.get(place, -1) < transaction.closed:
+                self.copied(step, task, tid, transaction, of, place)
         for home_block in sorted(transaction.data):
             home = medium.where(home_block)
             floor = transaction.floors.get(home, -1)
@@ -209,6 +217,24 @@ class _Audit:
             if old:
                 text = self.shows(home, old, floor, what)
                 self.caught("commit block before its data", text, step, task, block=home[1], inode=home[0])
+
+    def copied(self, step: int, task: int, tid: int, owner: Transaction, blocknr: int, place: int) -> None:
+        """Judge the copy in the log of a block that this run changed."""
+        home = self.medium.where(blocknr)
+        block = self.blocks.get(home)
+        if block is None or place in (nr for nr, writes in self.medium.in_flight.items() if writes > 0):
+            return
+        self.checked += 1
+        floor = owner.floors.get(home, -1)
+        for word in self.medium.shows(place):
+            rule = block.fault(word, floor) or ("too new" if block.begin[word] > owner.closed else "")
+            if rule:
+                text = (
+                    f"transaction {tid} has a copy of block {home[1]} of {home[0]} in its log that shows {word}, {rule}"
+                )
+                wanted = " or ".join(map(str, block.allowed(floor)))
+                self.caught("log copy", f"{text}; expected {wanted}", step, task, rule, block=home[1], inode=home[0])
+                return
 
 
 def judge(record: Record) -> Judgement:

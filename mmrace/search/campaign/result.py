@@ -56,6 +56,8 @@ class CampaignResult:
     unplanted: tuple[str, ...] = ()
     """Canaries that were not looked for, since the time is too short."""
     hits: Hits = field(default_factory=Hits)
+    known: Hits = field(default_factory=Hits)
+    """Findings that are expected of their programs, and fail nothing."""
     troubles: list[Trouble] = field(default_factory=list)
     workers: dict[str, WorkerLife] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
@@ -111,6 +113,8 @@ class CampaignResult:
                 continue
             if nobody := tally.nobody_met():
                 reasons.append(f"{name}: {nobody}")
+            if missing := tally.never_seen():
+                reasons.append(f"{name}: {missing}")
             unknown = tally.unjudged + sum(spec.program == name for spec in self.given_up)
             if unknown > UNKNOWN_SHARE_MAX * tally.runs:
                 why = "".join(f", mostly {reason}" for reason, _ in tally.unknown.most_common(1))
@@ -133,7 +137,8 @@ class CampaignResult:
             return ""
         if any(not trial.concluded for trial in self.trials):
             return "a longer --for, or --no-canaries, which leaves the planted bugs out"
-        if all(self.scenarios.get(name, Tally()).runs for name in self.request.scenarios):
+        tallies = [self.scenarios.get(name, Tally()) for name in self.request.scenarios]
+        if all(tally.runs and not tally.never_seen() for tally in tallies):
             return ""
         return "more --runs" if self.request.seconds is None else "a longer --for"
 

@@ -44,6 +44,8 @@ class Exploration:
     classes: Classes = field(default_factory=Classes)
     covered: Covered | None = None
     hits: Hits = field(default_factory=Hits)
+    known: Hits = field(default_factory=Hits)
+    """Findings that are expected of the program, and fail nothing."""
     replayed: dict[str, tuple[int, int]] = field(default_factory=dict)
     """signature -> (replays that repeated it, replays tried)."""
     realised: dict[str, str] = field(default_factory=dict)
@@ -87,6 +89,8 @@ class Exploration:
             return f"{only}{TOO_SHORT}"
         if nobody := self.tally.nobody_met():
             return nobody
+        if missing := self.tally.never_seen():
+            return f"{missing}; try: more schedules"
         if unknown > UNKNOWN_SHARE_MAX * runs:
             return f"{unknown} of {runs} runs could not be judged{self._told()}"
         if self.ask.exhaustive and not self.exhaustive:
