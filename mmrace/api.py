@@ -40,7 +40,8 @@ class Explored:
 
     Attributes: verdict: PASS, FAIL or UNKNOWN.  because: why UNKNOWN.  findings: one of each signature.  schedules:
     runs that were judged.  classes: different classes of interleavings among them.  exhaustive: no class is left.
-    records: signature -> record file, of findings that were kept.
+    records: signature -> record file, of findings that were kept.  known: findings that are expected of the program
+    (`Finding.known`), and fail nothing.
     """
 
     verdict: str
@@ -50,6 +51,7 @@ class Explored:
     classes: int
     exhaustive: bool
     records: Mapping[str, Path]
+    known: tuple[Finding, ...] = ()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -210,7 +212,7 @@ def _explored(result: Exploration, *, kept: bool) -> Explored:
     if wrong and not result.tally.runs:
         raise UsageError(expected="a program that can be run", got=wrong[0], where=f"explore, {result.ask.program}")
     records = {}
-    for signature, hit in result.hits.items():
+    for signature, hit in {**result.hits, **result.known}.items():
         record = Path(hit.saved.folder, "record.jsonl")
         if kept and hit.saved.folder and record.exists():
             records[signature] = record
@@ -223,6 +225,7 @@ def _explored(result: Exploration, *, kept: bool) -> Explored:
         classes=result.classes.distinct,
         exhaustive=result.exhaustive,
         records=records,
+        known=tuple(hit.finding for hit in result.known.values()),
     )
     if result.interrupted:
         raise Interrupted(explored)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -262,6 +265,48 @@ def test_a_module_in_the_current_folder_is_found_as_the_console_script_finds_it(
     write(tmp_path / "mine" / "deps.py", "from mmrace import runtime as rt\n")
     done = program_files.mmrace("explore", "mine.prog:main", "--schedules", "4", "--jobs", "1", cwd=tmp_path)
     assert done.stdout.splitlines()[-1].startswith("PASS"), done.stderr
+
+
+def test_a_thread_that_a_wrong_file_leaves_is_not_waited_for(tmp_path: Path) -> None:
+    write(tmp_path / "leaves.py", "import threading\nthreading.Thread(target=threading.Event().wait).start()\n")
+    words = ("-m", "mmrace", "run", "four", "--load", "leaves.py")
+    environment = {**os.environ, "PYTHONPATH": str(program_files.ROOT)}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 2 and "--load leaves.py" in done.stderr and "adds nothing" in done.stderr
+
+
+WRONG_STRATEGY = """
+from mmrace.strategies.contract import Drawing, Registered, Unprofiled
+
+class Mine(Drawing):
+    def pick(self, enabled, running, step):
+        return None
+
+STRATEGY = Registered("mine", "x", lambda options: Unprofiled(Mine))
+"""
+
+
+@pytest.mark.slow
+def test_a_wrong_strategy_outweighs_what_looks_have_found_in_exit_code_and_last_line(
+    mmrace: Command, capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program_files.additions_forgotten(monkeypatch)
+    write(tmp_path / "racy.py", program_files.RACY)
+    write(tmp_path / "mine.py", WRONG_STRATEGY)
+    words = ("explore", "racy.py:main", "--load", "mine.py", "--strategy", "mine", "--schedules", "20", "--jobs", "1")
+    assert mmrace(*words) == 2
+    out = capsys.readouterr().out
+    assert "oracle: data-race" in out and "mine.py, line 5)" in out, "what was found is shown, and what is wrong"
+    last = out.splitlines()[-1]
+    assert last.startswith("UNKNOWN the call is wrong, see trouble; ") and "distinct finding" in last
 
 
 # -- what goes wrong in a run

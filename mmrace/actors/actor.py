@@ -14,10 +14,13 @@ class Actor:
     """One actor.
 
     Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads.  asks: it asks for
-    commits and may wait for them, so kjournald runs beside it.
+    commits and may wait for them, so kjournald runs beside it.  commits, migrates: it commits transactions, moves
+    pages: what must not meet while transfers fail.
     """
 
     name: str
     play: Callable[[Stage], object]
     params: tuple[AnyParam, ...] = ()
     asks: bool = False
+    commits: bool = False
+    migrates: bool = False

@@ -40,4 +40,4 @@ def commit_running(stage: Stage) -> bool:
     return running
 
 
-ACTOR = Actor("committer", committer, PARAMS)
+ACTOR = Actor("committer", committer, PARAMS, commits=True)

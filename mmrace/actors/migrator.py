@@ -98,4 +98,4 @@ def migrate_some(stage: Stage, pages: list[Page], mode: MigrateMode) -> int:
     return rc
 
 
-ACTOR = Actor("migrator", migrator, PARAMS)
+ACTOR = Actor("migrator", migrator, PARAMS, migrates=True)

@@ -6,8 +6,11 @@ next to nothing is imported here.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import sys
+import threading
 from typing import NoReturn
 
 from mmrace.runs import stops
@@ -22,6 +25,18 @@ def main() -> NoReturn:
 
         stops.begin()
         code = run_command()
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End with this exit code, whether or not a user's file has left threads that Python would wait for."""
+    left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+    if left:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        atexit._run_exitfuncs()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -11,23 +11,25 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmrace.report.columns import print_table
-from mmrace.report.finding import again_text, commands_of, in_folder, known_text, summary_text
+from mmrace.report.finding import again_text, commands_of, in_folder, known_as, known_text, summary_text
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
     TROUBLES_SHOWN_MAX,
+    WRONG_CALL,
     conclude,
     finding_line,
     interrupted,
+    known_lines,
     say,
     say_lost,
     style,
     table,
     without_text,
 )
-from mmrace.search.campaign.request import DEFAULT_SECONDS
+from mmrace.search.campaign.plan import ALL_SECONDS
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.totals import Hit, RunKind, Tally
+from mmrace.search.totals import Hit, RunKind, Tally, is_wrong_call
 
 OF_THE_MODEL = ("tried", "moved", "refused by reason")
 """Columns of what only the kernel model counts."""
@@ -43,6 +45,7 @@ def show(result: CampaignResult, console: Console, *, quiet: bool = False) -> No
         _workloads(result, console)
         _marks(result, console)
         _workers(result, console)
+        _known(result, console)
     _findings(result, console)
     say_lost(console, result.losses, result.given_up)
     _troubles(result, console)
@@ -156,6 +159,11 @@ def _workers(result: CampaignResult, console: Console) -> None:
     print_table(console, shown)
 
 
+def _known(result: CampaignResult, console: Console) -> None:
+    for text in known_lines(result.known, result.total()):
+        say(console, text)
+
+
 def _findings(result: CampaignResult, console: Console) -> None:
     hits = list(result.hits.values())
     for hit in hits[:HITS_SHOWN_MAX]:
@@ -210,7 +218,7 @@ def _verdict(result: CampaignResult, console: Console) -> None:
         if hint := result.to_try():
             say(console, f"try: {hint}")
     if result.unplanted:
-        names, enough = ", ".join(result.unplanted), duration(DEFAULT_SECONDS)
+        names, enough = ", ".join(result.unplanted), duration(ALL_SECONDS)
         say(console, f"not planted, for want of time: {names}; a campaign of {enough} plants all")
     if result.interrupted:
         say(console, f"{interrupted(result.interrupted)}; this is what was known by then")
@@ -221,6 +229,9 @@ def _verdict(result: CampaignResult, console: Console) -> None:
         parts.append(f"canaries planted {planted} of {every}, found {found}")
     elif result.trials:
         parts.append(f"canaries found {found} of {len(result.trials)}")
+    parts += [known_as(row) for row in sorted(total.known)]
     parts.append(f"findings {len(result.hits) + result.hits.dropped}")
     without = without_text(result.request.without)
+    if is_wrong_call(result.troubles):
+        parts.insert(0, WRONG_CALL)
     conclude(console, result.verdict, f"  {', '.join(parts)}{without}  (seed {result.request.seed})")

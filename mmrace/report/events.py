@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.report.columns import fit
-from mmrace.report.finding import program_text, waits_lines
+from mmrace.report.finding import known_as, program_text, waits_lines
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
 from mmrace.runtime.record import Record
@@ -86,7 +86,9 @@ def _verdict(record: Record, signature: str, console: Console) -> None:
         where = f", at event {step}" if isinstance(step, int) else ""
         if where and step >= len(record.events):
             where = ", at the end of the run"
-        say(console, f"FINDING {finding['signature']}  {finding.get('title', '')}")
+        known = finding.get("known", "")
+        word = known_as(str(known)) if known else "FINDING"
+        say(console, f"{word} {finding['signature']}  {finding.get('title', '')}")
         say(console, f"  oracle {finding.get('oracle', 'unknown')}: {finding.get('rule', 'unknown')}{where}")
         for text in waits_lines(facts):
             say(console, f"  {text}")

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from mmrace.report.finding import SCENARIO, commands_of, known_text, program_text, summary_text
+from mmrace.report.finding import SCENARIO, commands_of, known_as, known_text, program_text, summary_text
 from mmrace.report.numbers import count, duration, many, rate, runs
 from mmrace.report.single import followed_lines
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
     TROUBLES_SHOWN_MAX,
+    WRONG_CALL,
     Lines,
     conclude,
     interrupted,
+    known_lines,
     once,
     say,
     say_lost,
@@ -27,7 +29,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import CanaryLike
 from mmrace.search.explore.promotion import LOOK
 from mmrace.search.explore.result import SMALLER, Covered, Exploration
-from mmrace.search.totals import Hit
+from mmrace.search.totals import Hit, is_wrong_call
 
 MORE = 10
 """So many times the schedules that did not find a planted bug are worth a try."""
@@ -89,6 +91,8 @@ def show(result: Exploration, console: Console, canary: CanaryLike | None = None
     """
     if not quiet:
         _coverage(result, console)
+        for text in known_lines(result.known, result.tally):
+            say(console, text)
     _findings(result, console)
     say_lost(console, result.losses, result.given_up)
     for text in once(trouble.text for trouble in result.troubles)[:TROUBLES_SHOWN_MAX]:
@@ -200,14 +204,17 @@ def _proof(result: Exploration, signature: str, hit: Hit) -> str:
 
 def _because(result: Exploration) -> str:
     until = result.ask.until
-    missed = f"; not found: {until}" if until and until not in result.hits else ""
+    missed = f"; not found: {until}" if until and until not in {*result.hits, *result.known} else ""
     missed += f"; planted and not found: {result.ask.variant}" if result.ask.variant and not result.hits else ""
-    return _covers(result) + missed + without_text(result.ask.without)
+    known = "".join(f"; {known_as(row)}" for row in sorted(result.tally.known))
+    return _covers(result) + known + missed + without_text(result.ask.without)
 
 
 def _covers(result: Exploration) -> str:
     if result.hits:
         found = many(len(result.hits), "distinct finding")
+        if is_wrong_call(result.troubles):
+            found = f"{WRONG_CALL}; {found} before that was known"
         return f"{found}; {interrupted(result.interrupted)}" if result.interrupted else found
     why = result.unknown_because()
     if result.interrupted:

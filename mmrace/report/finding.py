@@ -61,6 +61,11 @@ def in_folder(hit: Hit) -> Kept | None:
     return there if there is not None and there.owner == kept.owner_of(hit.spec) else None
 
 
+def known_as(row: str) -> str:
+    """Say that a finding is expected.  Args: row: where it is written down."""
+    return f"known in 3.3: {row}"
+
+
 def known_text(saved: Saved) -> str:
     """Say whether a finding is known or new."""
     return f"known since {saved.since}" if saved.since else "new"
@@ -97,6 +102,7 @@ def summary_text(
     lines += [f"engine: {spec.engine}, {how}", f"seed: {spec.seed}"]
     for finding in findings:
         lines += ["", f"{finding.title} [{finding.signature}]"]
+        lines += [f"  {known_as(finding.known)}"] if finding.known else []
         lines += [f"  oracle: {finding.oracle}", f"  rule: {finding.rule}"]
         waits = waits_lines(finding.facts)
         for key, value in finding.facts.items():

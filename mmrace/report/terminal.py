@@ -20,12 +20,15 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from mmrace.report.finding import known_as
+from mmrace.report.numbers import count, runs
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.visible import visible
-from mmrace.search.totals import Hit
+from mmrace.search.totals import Hit, Hits, Tally
 
 COMMAND = "mmrace "
 """What the lines have that somebody may paste."""
+WRONG_CALL = "the call is wrong, see trouble"
 HITS_SHOWN_MAX = 20
 TROUBLES_SHOWN_MAX = 5
 LINE_SECONDS = 5.0
@@ -92,6 +95,19 @@ def table(title: str, *columns: str, numbers: bool = False) -> Table:
     for i, column in enumerate(columns):
         made.add_column(column, justify="right" if numbers and i else "left", overflow="fold")
     return made
+
+
+def known_lines(known: Hits, tally: Tally) -> list[str]:
+    """Tell of the findings that were expected: by where they are written down, in how many runs, and each of them."""
+    lines = []
+    for row, times in sorted(tally.known.items()):
+        lines.append(f"{known_as(row)}, seen in {count(times)} of {runs(tally.expected[row])}; it fails nothing")
+        for hit in known.values():
+            if hit.known == row:
+                kept = f", kept in {hit.saved.folder}" if hit.saved.folder else ""
+                lines.append(f"  {hit.finding.oracle}: {hit.finding.title} [{hit.finding.signature}]{kept}")
+                lines.append(f"    repeat: {hit.command}")
+    return lines
 
 
 def finding_line(hit: Hit) -> str:

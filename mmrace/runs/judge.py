@@ -6,10 +6,12 @@ nothing of the schedule that it was given; and a run that crashed is always FAIL
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from mmrace.oracles.general import expected
 from mmrace.oracles.general.bench import judge_all, overall
-from mmrace.oracles.general.judgement import NOTHING, Oracle, Verdict
+from mmrace.oracles.general.judgement import NOTHING, Finding, Oracle, Verdict
+from mmrace.oracles.general.violations import VIOLATION
 from mmrace.runs import registrations
 from mmrace.runs.counters import ops_and_switches
 from mmrace.runs.exercised import why_alone
@@ -30,9 +32,12 @@ def judges_of(program: Program, spec: RunSpec) -> Mapping[str, Oracle]:
 def judge(program: Program, spec: RunSpec, record: Record, seconds: float) -> RunResult:
     """Judge a run."""
     bench = {name: oracle for name, oracle in judges_of(program, spec).items() if name not in spec.without}
-    judgements = judge_all(record, bench)
+    judgements = expected.mark(record, judge_all(record, bench), program.expects)
     verdict = overall(judgements, program.required - frozenset(spec.without))
+    findings = [finding for judgement in judgements for finding in judgement.findings]
     how = record.end.get("how")
+    if verdict == Verdict.UNKNOWN and _ended_by_known(record, findings):
+        verdict = Verdict.PASS  # as far as it went
     if how == "bound" and record.end["detail"].get("kind") == "cut" and verdict == Verdict.PASS:
         verdict = Verdict.UNKNOWN
     followed = followed_in(record)
@@ -48,11 +53,11 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float) -> Ru
             verdict, unknown[EVERY] = Verdict.UNKNOWN, alone
     if how == "crash" and verdict != Verdict.FAIL:
         verdict = Verdict.FAIL
-    findings = [finding for judgement in judgements for finding in judgement.findings]
     record.verdict = {
         "verdict": str(verdict),
         "findings": [
             {"oracle": f.oracle, "rule": f.rule, "title": f.title, "facts": f.facts, "signature": f.signature}
+            | ({"known": f.known} if f.known else {})
             for f in findings
         ],
         "checked": {judgement.oracle: judgement.checked for judgement in judgements},
@@ -71,8 +76,16 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float) -> Ru
         record=record,
         followed=followed,
         alone=alone,
+        expects=tuple(known.row for known in program.expects),
         raced=frozenset().union(*(judgement.raced for judgement in judgements)),
     )
+
+
+def _ended_by_known(record: Record, findings: Sequence[Finding]) -> bool:
+    """Say whether a known finding ended a run before its end, so that some judges could not see all they need."""
+    detail = record.end.get("detail", {})
+    ending = [f for f in findings if (f.oracle, f.rule) == (detail.get("oracle"), detail.get("rule"))]
+    return record.end.get("how") == VIOLATION and any(finding.known for finding in ending)
 
 
 def followed_in(record: Record) -> Followed | None:

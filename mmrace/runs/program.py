@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
+from mmrace.oracles.general.expected import Expected
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.runs import registrations
 from mmrace.runs.spec import LoadedFile, Params, RunSpec
@@ -30,7 +31,8 @@ class Program(Protocol):
     the machine.  steps_max: bound of a run in ops.  judges: by name, in the order in which they are asked.  required:
     those of them that must have found something to check.  may_raise: a Python exception out of a task is a result;
     otherwise it is a bug of mmrace.  spread: a task whose spawn names no CPU gets one in turn.  tables: what it says of
-    its own names.  digest: hash of the files that it was loaded from, "" if it comes with mmrace.
+    its own names.  digest: hash of the files that it was loaded from, "" if it comes with mmrace.  expects: faults that
+    it is known to have, and that can show with these parameters.
     """
 
     name: str
@@ -41,6 +43,10 @@ class Program(Protocol):
     spread: bool = False
     tables: Tables
     digest: str = ""
+
+    @property
+    def expects(self) -> tuple[Expected, ...]:
+        return ()
 
     @property
     def key(self) -> tuple[object, ...]: ...

@@ -30,7 +30,7 @@ def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunR
 
 
 def judge_play(played: Play, keep_record: bool = False) -> RunResult:
-    """Judge a run; if it failed under a controlled engine, do it again along its record first, keeping sites.
+    """Judge a run; if it showed anything under a controlled engine, do it again along its record first, keeping sites.
 
     Raises UsageError for a run that neither failed nor went as its strategy was told.
     """
@@ -38,9 +38,9 @@ def judge_play(played: Play, keep_record: bool = False) -> RunResult:
     result = judge(program, spec, played.record, played.seconds)
     if played.unmet is not None and result.verdict != Verdict.FAIL:
         raise played.unmet
-    if result.verdict == Verdict.FAIL and spec.engine != "free" and repeats(played.record.end):
+    if result.shows and spec.engine != "free" and repeats(played.record.end):
         # its findings name sites, as those of its replay will
         return judge(program, spec, follow(program, spec, played.record), result.seconds)
-    if result.verdict == Verdict.PASS and not keep_record:
+    if result.verdict == Verdict.PASS and not result.shows and not keep_record:
         result.record = None
     return result

@@ -95,7 +95,8 @@ class RunSpec:
 class RunResult:
     """What came of one run.
 
-    Attributes: record: of a run that did not pass, or if it was asked for.  raced: plain fields that race, as far as
+    Attributes: findings: known ones too, which fail no run.  expects: where those are written down that could have been
+    seen.  record: of a run that did not pass, or if it was asked for.  raced: plain fields that race, as far as
     the data race judge was asked.  followed: how much of the schedule that its strategy was given it was, if that was
     given one.  alone: why it is UNKNOWN only because there was nothing to interleave; else "".  told, rejudged: of a
     replay: what could not be compared or differs because another version made the record; how the verdict differs.
@@ -107,6 +108,7 @@ class RunResult:
     spec: RunSpec
     verdict: str
     findings: list[Finding] = field(default_factory=list)
+    expects: tuple[str, ...] = ()
     ops: int = 0
     switches: int = 0
     seconds: float = 0.0
@@ -124,6 +126,11 @@ class RunResult:
     rejudged: list[str] = field(default_factory=list)
     unchecked: bool = False
     claim: Mapping[str, Fact] | None = None
+
+    @property
+    def shows(self) -> bool:
+        """Whether there is something to keep: it failed, or showed what its program is known for."""
+        return self.verdict == "FAIL" or bool(self.findings)
 
 
 def derive(seed: int, *names: object) -> int:

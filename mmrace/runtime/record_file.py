@@ -117,6 +117,7 @@ class _Finding(TypedDict, total=False):
     title: str
     facts: dict[str, Any]
     signature: Required[str]
+    known: str
 
 
 class _Verdict(TypedDict, total=False):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmrace.actors import committer, fsync, migrator, reader, reclaimer, writeback, writer
+from mmrace.actors import committer, fsync, migrator, reader, reclaimer, truncater, writeback, writer
 from mmrace.runtime import given
-from mmrace.scenarios import checked, recorded
-from mmrace.scenarios.scenario import Scenario
+from mmrace.scenarios import checked, faults, recorded
+from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
@@ -42,6 +42,23 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        name=FAILING,
+        title="migration meets a commit whose data cannot be written: the error path of 3.3 may unlock another page",
+        cast=(writer.ACTOR, committer.ACTOR, migrator.ACTOR),
+        overrides={
+            "errors": 1,
+            "mode": "MIGRATE_SYNC",
+            "buffers": 1,
+            "words": 1,
+            "rounds": 12,
+            "migrations": 30,
+            "passes": 8,
+            "idle": 10,
+        },
+        variations=({}, {"mode": "MIGRATE_SYNC_LIGHT"}),
+        expects=(faults.R14,),
+    ),
+    Scenario(
         name="migrate-vs-writeback",
         title="migration meets the flusher, from clear_page_dirty_for_io to end_buffer_async_write",
         cast=(writer.ACTOR, writeback.ACTOR, fsync.ACTOR, migrator.ACTOR, reader.ACTOR),
@@ -67,6 +84,20 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        name="reclaim-vs-writer",
+        title="reclaim meets a writer: pages are dirtied while it looks at them, and it writes some itself",
+        cast=(writer.ACTOR, reclaimer.ACTOR, migrator.ACTOR),
+        overrides={"pages": 2, "rounds": 3},
+        variations=({}, {"mode": "MIGRATE_SYNC", "passes": 6, "order": 9}, {"pagevec": 2, "pages": 3, "burst": 2}),
+    ),
+    Scenario(
+        name="reclaim-vs-truncate",
+        title="truncation takes pages away from reclaim, from a reader, and from a migration",
+        cast=(reader.ACTOR, truncater.ACTOR, reclaimer.ACTOR, migrator.ACTOR),
+        overrides={"pages": 2, "rounds": 4, "idle": 60},
+        variations=({}, {"mode": "MIGRATE_SYNC", "passes": 6}, {"pages": 1, "bare": 100}),
+    ),
+    Scenario(
         name="four",
         title="all of them: migrator, committer, writeback and reclaimer on the same pages, with a writer and a reader",
         cast=(writer.ACTOR, committer.ACTOR, writeback.ACTOR, migrator.ACTOR, reclaimer.ACTOR, reader.ACTOR),
@@ -79,6 +110,8 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cpus": 2, "irq": "any", "metadata": 1, "batch": 8},
             {"data": "journal"},
             {"pages": 4, "rounds": 4, "batch": 1, "migrations": 2, "idle": 60, "without": "reader"},
+            {"pagevec": 1},
+            {"cpus": 1},
         ),
     ),
     Scenario(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from mmrace.actors.actor import Actor
+from mmrace.oracles.general.expected import Expected, Shows
 from mmrace.runtime import given
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.param import Param, Values
@@ -24,10 +25,21 @@ def check(scenario: Scenario, where: str) -> None:
     given.mapping("overrides", scenario.overrides, where, 'overrides={"pages": 2}')
     given.members("variations", scenario.variations, dict, where, 'variations=({}, {"pages": 2})')
     given.members("marks", scenario.marks, str, where, 'marks=("async back-out",)')
+    _check_expected(scenario.expects, where)
     for name in ("before", "after"):
         if getattr(scenario, name) is not None:
             given.function(name, getattr(scenario, name), ("stage",), where)
     _check_values(scenario, where)
+
+
+def _check_expected(expects: object, where: str) -> None:
+    like = 'expects=(Expected("R14", "what it is", (Shows("data-race", "race", ("committer",), "b_page"),)),)'
+    given.members("expects", expects, Expected, where, like)
+    assert isinstance(expects, tuple)
+    for known in expects:
+        given.members(f"what {known.row} shows", known.shows, Shows, where, like)
+        if not (isinstance(known.row, str) and known.row and known.shows):
+            raise UsageError(expected="a row and what it shows", got=known, where=where, try_=like)
 
 
 def _check_cast(cast: object, where: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from mmrace import history, scenarios
 from mmrace.history.canary import Canary
 from mmrace.history.variant import CORRECT, Variant, applied
+from mmrace.oracles.general.expected import Expected
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import OPTIONAL, PROTOCOL
 from mmrace.runs import registrations
@@ -61,6 +62,11 @@ class ScenarioProgram(Program):
     def key(self) -> tuple[object, ...]:
         """What the program is a function of."""
         return self.name, tuple(sorted(self.params.items())), self.variant.name, self.workload_name
+
+    @property
+    def expects(self) -> tuple[Expected, ...]:
+        """What the scenario is known for, as far as its parameters allow it."""
+        return self.scenario.expected(self.params)
 
     @property
     def ncpus(self) -> int:

@@ -13,13 +13,12 @@ from functools import cache
 
 import mmrace.kernel
 
-TRUNCATION = "needs truncation, whose actor is not in these casts"
+TRUNCATION = (
+    "needs truncation beside a writer or a commit; the truncater plays without them, for it loses what was written"
+)
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
 MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
-COMMIT_ERROR = (
-    "needs a failed write of ordered data while a migration runs: the commit's error path is then broken in 3.3 itself "
-    "(it may unlock a page that it did not lock), so no campaign that must pass injects it"
-)
+READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
 LOG_ERROR = "needs a failed write of the log, after which 3.3 gives the journal up"
 METADATA = "needs more users of metadata than one writer's inode block"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
@@ -42,9 +41,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "forget: dropped from the running transaction",
         "forget: left to the commit, for its checkpoint",
         "forget: the committing transaction keeps it",
-        "migrate: freed meanwhile",
         "migrate: truncated",
-        "read: page gone while waiting for its lock",
         "reclaim: freed by another",
         "release_buffer_page: buffer busy",
         "release_buffer_page: page lock busy",
@@ -54,7 +51,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "revoke: cancelled",
         "revoke: records written",
         "revoke: revoked again",
-        "truncate: page lock busy",
         "truncate: page moved",
         "truncate: under writeback",
         "unmap_buffer: in the running transaction",
@@ -79,12 +75,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "writeback: waited for writeback",
         "writeback: writepage refused",
     ),
-    COMMIT_ERROR: (
-        "dirty_data: write failed",
+    READ_ERROR: (
         "ext3: inode block unreadable",
-        "locked-list: b_page changed after the page lock",
-        "locked-list: page lock busy",
-        "locked-list: write error",
         "write_begin: read error",
     ),
     LOG_ERROR: ("journal: aborted",),

@@ -170,7 +170,10 @@ DEED_PARAMS: dict[str, tuple[AnyParam, ...]] = {
 }
 """Kind of action -> parameters that one such action reads; what an actor reads for its rounds is not among them."""
 
-CAST = tuple(Actor(name, actor(kind), DEED_PARAMS[kind]) for name, kind in ACTORS.items())
+CAST = tuple(
+    Actor(name, actor(kind), DEED_PARAMS[kind], commits=kind == "commit", migrates=kind == "migrate")
+    for name, kind in ACTORS.items()
+)
 
 
 def announce(stage: Stage) -> None:

@@ -43,6 +43,10 @@ class Tally:
     counters: Counter[str] = field(default_factory=Counter)
     marks: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    expected: Counter[str] = field(default_factory=Counter)
+    """Where a known fault is written down -> runs that could have shown it."""
+    known: Counter[str] = field(default_factory=Counter)
+    """The same -> runs that did."""
     alone: Counter[str] = field(default_factory=Counter)
     """Of the UNKNOWN runs those with nothing to interleave: why -> how many.  Beside others they take nothing away."""
 
@@ -55,6 +59,14 @@ class Tally:
         """Say why no run at all had anything to interleave; "" if one had."""
         return self.alone.most_common(1)[0][0] if self.runs and self.alone.total() == self.runs else ""
 
+    def never_seen(self) -> str:
+        """Say which known faults were expected, and not seen; "" if none."""
+        return "; ".join(
+            f"{row} is expected, and was not seen in {runs} run{'' if runs == 1 else 's'}"
+            for row, runs in sorted(self.expected.items())
+            if not self.known[row]
+        )
+
     def add(self, result: RunResult) -> None:
         """Count one run."""
         self.runs += 1
@@ -63,6 +75,8 @@ class Tally:
         self.verdicts[result.verdict] += 1
         self.counters.update(result.counters)
         self.marks.update(result.marks)
+        self.expected.update(result.expects)
+        self.known.update({finding.known for finding in result.findings} - {""})
         if result.alone:
             self.alone[result.alone] += 1
         elif result.verdict == "UNKNOWN":
@@ -79,6 +93,8 @@ class Tally:
             (self.marks, other.marks),
             (self.unknown, other.unknown),
             (self.alone, other.alone),
+            (self.expected, other.expected),
+            (self.known, other.known),
         ):
             mine.update(theirs)
 
@@ -123,6 +139,11 @@ class Hit:
         """The command that has the finding again."""
         return self.spec.command(self.finding.signature)
 
+    @property
+    def known(self) -> str:
+        """Where it is written down, if it is expected of its program."""
+        return self.finding.known
+
 
 class Hits(dict[str, Hit]):
     """Findings by signature.  `dropped`: those beyond `HITS_MAX`."""
@@ -150,7 +171,7 @@ class Hits(dict[str, Hit]):
 def hits_of(job: Job, outcome: Outcome) -> list[Hit]:
     """Return the findings of a run; for a failure without any, one of the harness."""
     result = outcome.result
-    if result is None or result.verdict != "FAIL":
+    if result is None or not result.shows:
         return []
     findings = result.findings or [unexplained(job.spec)]
     saved = outcome.saved
@@ -174,15 +195,21 @@ class Trouble:
     spec: RunSpec
 
 
+def is_wrong_call(troubles: Iterable[Trouble]) -> bool:
+    """Say whether the call is wrong, or a file of the caller's own: that outweighs what some of the runs have found."""
+    return any(trouble.exit_code == EXIT_USAGE for trouble in troubles)
+
+
 def exit_code(verdict: str, troubles: Iterable[Trouble], interrupted: int) -> int:
     """Return the exit code of a campaign or an exploration as a whole.
 
     Args: interrupted: number of the signal that ended it, 0 if none did.
     """
+    troubles = tuple(troubles)
     codes = {trouble.exit_code for trouble in troubles}
     if interrupted:
         return EXIT_SIGNALLED + interrupted
-    if EXIT_USAGE in codes:
+    if is_wrong_call(troubles):
         return EXIT_USAGE
     if verdict == "FAIL":
         return EXIT_FAIL

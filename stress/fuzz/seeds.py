@@ -58,7 +58,7 @@ def _records() -> Iterable[bytes]:
         for engine in ("fiber", "gate", "free"):
             yield _written(replace(spec, engine=engine, strategy="pos"))
     yield _written(RunSpec("async-vs-commit", SMALL, engine="fiber", seed=1, strategy="pos"))
-    yield _written(RunSpec("async-vs-commit", (*SMALL, ("errors", 1)), "async-backout", "fiber", "pos", seed=2))
+    yield _written(RunSpec("migrate-vs-write-error", SMALL, "async-backout", "fiber", "pos", seed=2))
 
 
 def _written(spec: RunSpec) -> bytes:

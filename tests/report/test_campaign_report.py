@@ -150,7 +150,7 @@ def test_canaries_that_the_time_is_too_short_for_are_named() -> None:
     result.unplanted = ("double-put", "no-freeze")
     show(result, shown, quiet=True)
     *_, named, verdict = text(shown).splitlines()
-    assert named.startswith("not planted, for want of time: double-put, no-freeze; a campaign of 1 min 00 s plants")
+    assert named.startswith("not planted, for want of time: double-put, no-freeze; a campaign of 4 min 00 s plants")
     assert verdict.startswith("PASS") and "canaries planted 1 of 3, found 1," in verdict
 
 

@@ -98,9 +98,7 @@ def refused(path: Path, text: str, line: int | None, got: str, engine: str) -> N
     """Assert that a run under a user's strategy is his error, at a line of his file."""
     path.write_text(text)
     MAKERS.load([LoadedFile(str(path))])
-    spec = RunSpec(
-        "async-vs-commit", (*SMALL, ("errors", 1)), strategy="mine", load=(LoadedFile(str(path)),), engine=engine
-    )
+    spec = RunSpec("migrate-vs-write-error", SMALL, strategy="mine", load=(LoadedFile(str(path)),), engine=engine)
     with pytest.raises(UsageError) as caught:
         run_one(spec)
     assert got in str(caught.value)

@@ -65,7 +65,7 @@ def test_every_variation_passes_under_gate(name: str, number: int) -> None:
     scenario = scenarios.get(name)
     params = {**scenario.variations[number], "rounds": 2, "migrations": 2, "idle": 20}
     result = run_one(RunSpec(name, tuple(sorted(params.items())), engine="gate", seed=7))
-    assert (result.verdict, result.findings) == ("PASS", []), result.spec.command()
+    assert (result.verdict, [f for f in result.findings if not f.known]) == ("PASS", []), result.spec.command()
 
 
 def test_the_first_variation_is_none() -> None:
@@ -113,10 +113,13 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     assert lacking == {
         "async-vs-commit": {"order", "zone_reclaim", "credits", "log"},
         "sync-vs-commit": {"order", "zone_reclaim", "credits", "log"},
+        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits", "log"},
         "four": {"credits", "log"},
         "migrate-vs-writeback": {"order", "zone_reclaim"},
         "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log"},
         "fsync-commits": {"reads", "order", "zone_reclaim"},
+        "reclaim-vs-writer": {"credits", "log", "reads", "resched", "wbuf"},
+        "reclaim-vs-truncate": {"burst", "credits", "log", "metadata", "resched", "wbuf"},
         "log-fills": {"reads", "order", "zone_reclaim"},
         "recorded": {
             "mode",

@@ -40,7 +40,8 @@ class Finding:
     """One way in which the model was caught.
 
     `facts` always has "times" (how often this oracle saw the same signature in this run); most have "step",
-    the index in `record.events` at which it was seen, and the tasks and objects by name.
+    the index in `record.events` at which it was seen, and the tasks and objects by name.  `known`: where it is written
+    down, if it is expected of the program (`expected.py`); no judge says so.
     """
 
     oracle: str
@@ -48,6 +49,7 @@ class Finding:
     title: str
     facts: dict[str, Fact]
     signature: str
+    known: str = ""
 
 
 @dataclass(slots=True)

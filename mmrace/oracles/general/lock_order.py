@@ -8,8 +8,9 @@ Locks are instances, never classes: what one task does to object A, and another 
 No ring either: links of one task; links whose held locks share one (a gate lock lets in one of them at a time); links
 of which one was over before the other's task was spawned, or joined.  A try waits for nobody and makes no link, but
 what it took is held like any lock.  A sleep until a bit lock is clear (`wait_on_bit`) waits for the lock's holder and
-makes a link, though it takes nothing.  A lock handed to its I/O is nobody's: the completion drops it without
-waiting for a task.
+makes a link, though it takes nothing.  What several hold open, and others wait for until nobody does, is a lock that
+many may hold: whoever judges a program with such counts says which they are (`judge_with`).  A lock handed to its I/O
+is nobody's: the completion drops it without waiting for a task.
 
 Invariant: every bit lock of a ring was waited for (`flags.LOCK` beside its test-and-set, or a queue); in a record from
 before that mark only queueing tells, and less is predicted.  Not here: what is no lock (a bit that says that I/O is
@@ -20,7 +21,7 @@ Source: Documentation/lockdep-design.txt, v3.3; Havelund, "Using runtime analysi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement, kind_of
@@ -42,6 +43,7 @@ from mmrace.runtime.kinds import (
     TEST_AND_CLEAR,
     TEST_AND_SET,
     TRY,
+    WRITE,
 )
 from mmrace.runtime.record import Record
 
@@ -54,12 +56,20 @@ SEARCH_MAX = 20_000  # links that the search for rings looks at: some 10 ms
 _NOTE = NOTE & KIND_MASK
 _WANTED = (TEST_AND_SET, CLEAR, TEST_AND_CLEAR, ACQUIRE, TRY, RELEASE, STORE, QUEUE, SPAWN, JOIN, EXIT, _NOTE)
 
+Opened = Mapping[int, Collection[int]]
+"""Lane of a count of those who hold something open -> lanes of the locks that who has to wait for them drops first.
+
+A task that counts itself in might have had to wait for the others; it holds until it counts itself out."""
+
 Clock = list[int]  # by task: up to which of its spawns and joins all of it is over
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A task holds locks, each taken at its step of `steps`, and asks for one, sleeping on `queue` (-1: it did not)."""
+    """A task holds locks, each taken at its step of `steps`, and asks for one, sleeping on `queue` (-1: it did not).
+
+    `guards`: those of the held ones that only one can hold.
+    """
 
     task: int
     held: tuple[int, ...]
@@ -68,13 +78,15 @@ class Link:
     step: int
     queue: int
     clock: Clock
+    guards: frozenset[int] = frozenset()
 
 
 class _Holding:
     """Who holds what, as the events so far left it, and the links seen."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, opened: Opened) -> None:
         self.record = record
+        self.opened = opened
         tasks = len(record.tasks)
         self.held: list[dict[int, int]] = [{} for _ in range(tasks)]  # lane -> step, in the order of taking
         self.holder: dict[int, int] = {}  # lane of a bit -> who set it last
@@ -138,11 +150,32 @@ class _Holding:
         self.clocks[task] = clock = [max(column) for column in zip(*known, strict=True)]
         clock[task] += 1
 
+    def counted(self, step: int, task: int, lane: int, more: bool) -> None:
+        """A task counts itself in or out."""
+        held = self.held[task]
+        if more:
+            kept = held.copy()
+            for dropped in self.opened[lane]:
+                held.pop(dropped, None)
+            if held:
+                self.wants(step, task, lane)
+            self.held[task] = {**kept, lane: step}
+        else:
+            held.pop(lane, None)
+
+    def steps(self) -> list[int]:
+        """Return the steps that tell."""
+        record, events = self.record, self.record.events
+        counts = (
+            [step for step in record.steps(WRITE) if events[step][1] >> SHIFT in self.opened] if self.opened else []
+        )
+        return sorted([*record.steps(*_WANTED), *counts]) if counts else record.steps(*_WANTED)
+
     def follow(self, until: int) -> int:
         """Follow every lock up to the event at `until`; count the requests that were ready to wait."""
         events, held = self.record.events, self.held
         checked = 0
-        for step in self.record.steps(*_WANTED):
+        for step in self.steps():
             if step >= until:
                 break
             task, op, a, b = events[step]
@@ -181,6 +214,8 @@ class _Holding:
             elif kind == QUEUE:
                 if held[task]:
                     self.waits(step, task, lane)
+            elif kind == WRITE:
+                self.counted(step, task, lane, b > a)
             else:
                 self.stored(task, lane, b)
         return checked
@@ -188,14 +223,19 @@ class _Holding:
 
 def judge(record: Record) -> Judgement:
     """Follow every lock, then look for rings among the links."""
-    holding = _Holding(record)
+    return judge_with(record, {})
+
+
+def judge_with(record: Record, opened: Opened) -> Judgement:
+    """Do the same with what a program holds open."""
+    holding = _Holding(record, opened)
     checked = holding.follow(len(record.events))
     return _conclude(record, list(holding.links.values()), checked)
 
 
 def held_at(record: Record, step: int) -> list[str]:
     """Name the locks that the task of the event at `step` holds there, in the order of taking."""
-    holding = _Holding(record)
+    holding = _Holding(record, {})
     holding.follow(step)
     mine = holding.held[record.events[step][0]]
     return [record.lane_name(lane) for lane, taken in mine.items() if _took_lock(record, lane, taken)]
@@ -229,7 +269,7 @@ def _on_rings(links: list[Link]) -> list[Link]:
 def _took_lock(record: Record, lane: int, step: int) -> bool:
     """Say whether the event at `step` took, or asked for, a lock and not a bit of another use."""
     _, op, _, mark = record.events[step]
-    return op & KIND_MASK in (ACQUIRE, TRY) or mark == LOCK or lane in lock_bits(record).lanes
+    return op & KIND_MASK in (ACQUIRE, TRY, WRITE) or mark == LOCK or lane in lock_bits(record).lanes
 
 
 def _waits_for_lock(record: Record, link: Link) -> bool:
@@ -241,7 +281,8 @@ def _waits_for_lock(record: Record, link: Link) -> bool:
 def _of_locks(record: Record, link: Link) -> Link:
     """Leave out what the link holds that is no lock: a bit of another use keeps nobody apart."""
     kept = [pair for pair in zip(link.held, link.steps, strict=True) if _took_lock(record, *pair)]
-    return replace(link, held=tuple(lane for lane, _ in kept), steps=tuple(step for _, step in kept))
+    guards = frozenset(lane for lane, step in kept if record.events[step][1] & KIND_MASK != WRITE)
+    return replace(link, held=tuple(lane for lane, _ in kept), steps=tuple(step for _, step in kept), guards=guards)
 
 
 def _rings(links: list[Link], budget: list[int]) -> Iterator[tuple[Link, ...]]:
@@ -271,7 +312,7 @@ def _meet(one: Link, other: Link) -> bool:
     """Say whether two links can stand at the same moment: two tasks, no lock in common, neither over by then."""
     return (
         one.task != other.task
-        and set(one.held).isdisjoint(other.held)
+        and one.guards.isdisjoint(other.guards)
         and one.clock[one.task] > other.clock[one.task]
         and other.clock[other.task] > one.clock[other.task]
     )

@@ -53,12 +53,21 @@ def report(record: Record, oracle: str, evidence: Evidence) -> list[Caught]:
         shown = ", ".join(f"{key} {value}" for key, value in told.items() if isinstance(value, str | int))
         title = f"{caught.rule} ({shown})" if shown else caught.rule
         facts = {key: value for key, value in caught.facts.items() if key not in ("step", "rule", "title", "points")}
-        at = record.end.get("detail", {}).get("at")
+        at = _site(record, caught, oracle)
         if at is not None:
             facts["at"] = str(at)
         facts.setdefault("task", caught.task)
         evidence.add(caught.rule, title, points, step=caught.step, **facts)
     return found
+
+
+def _site(record: Record, caught: Caught, oracle: str) -> object:
+    """Return where a violation was, if it is the one that ended the run: under `free` there can be others."""
+    detail = record.end.get("detail", {})
+    facts = detail.get("facts")
+    task = facts.get("task", caught.task) if isinstance(facts, Mapping) else caught.task
+    ended = (detail.get("oracle", oracle), detail.get("rule", caught.rule), task)
+    return detail.get("at") if ended == (oracle, caught.rule, caught.task) else None
 
 
 def ops(record: Record) -> int:

@@ -7,7 +7,7 @@ the protocol, and gives one judgement.  Not among them: `crash`, which needs to 
 
 from __future__ import annotations
 
-from mmrace.oracles.general import bug_on, data_race, lock_order, raised, use_after_free
+from mmrace.oracles.general import bug_on, data_race, raised, use_after_free
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import (
     back_out,
@@ -18,6 +18,7 @@ from mmrace.oracles.protocol import (
     errno,
     liveness,
     lock_discipline,
+    lock_order,
     progress,
     refcount,
     slot,

@@ -191,7 +191,9 @@ class Campaign(LossySource):
         self.observer.canary(trial)
 
     def _hit(self, hit: Hit) -> None:
-        if self.result.hits.add(hit):
+        if hit.known:
+            self.result.known.add(hit)
+        elif self.result.hits.add(hit):
             logger.bind(
                 event="finding",
                 signature=hit.finding.signature,

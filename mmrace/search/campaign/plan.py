@@ -7,6 +7,7 @@ Not here: how long a campaign lasts, and who runs what.
 
 from __future__ import annotations
 
+import math
 import random
 
 from mmrace.runs.spec import RunSpec, derive
@@ -19,6 +20,16 @@ GATE_EVERY = 4
 imagined, so it gets the larger share; a gate round costs less time and visits orders that the OS never chooses."""
 
 
+QUICK_CAP_RUNS = 60
+"""A canary with a cap of at most so many runs is planted in each default campaign: it costs a second or two."""
+
+RARE_SHARE = 0.25
+"""Of the other canaries, what part the default campaign plants, drawn by its seed; a longer one a larger part."""
+
+ALL_SECONDS = DEFAULT_SECONDS / RARE_SHARE
+"""How long a campaign lasts that plants every canary."""
+
+
 def to_plant(request: Request, known: Catalogue) -> list[str]:
     """Return the canaries that a campaign without an end looks for, sorted: those whose judge is not switched off."""
     canaries = known.canaries.items() if request.canaries else ()
@@ -26,15 +37,23 @@ def to_plant(request: Request, known: Catalogue) -> list[str]:
 
 
 def planted(request: Request, known: Catalogue) -> tuple[str, ...]:
-    """Return the canaries to be looked for, sorted: all in the default time or more, of less the same share of them.
+    """Return the canaries to be looked for, sorted: all if there is time, or no limit of it.
 
-    Each has so the time that it has in the default campaign, and the programs that were asked for have theirs.
+    In the default time: those that are found quickly, and a share of the rest; in less, the same share of these, so
+    that each has the time that it has in the default campaign, and the programs that were asked for have theirs.
     """
     names = to_plant(request, known)
-    if request.seconds is None or request.seconds >= DEFAULT_SECONDS:
+    engine = request.engine or "free"
+    rare = [name for name in names if known.canaries[name].cap_under(engine) > QUICK_CAP_RUNS]
+    if request.seconds is None or request.seconds >= ALL_SECONDS:
         return tuple(names)
     chosen = random.Random(derive(request.seed, "planted"))
-    return tuple(sorted(chosen.sample(names, int(len(names) * request.seconds / DEFAULT_SECONDS))))
+    minutes = request.seconds / DEFAULT_SECONDS
+    drawn = chosen.sample(rare, math.ceil(len(rare) * RARE_SHARE * max(1.0, minutes)))
+    due = [name for name in names if name not in rare or name in drawn]
+    if minutes < 1:
+        due = chosen.sample(due, int(len(due) * minutes))
+    return tuple(sorted(due))
 
 
 def engine_of_round(request: Request, turn: int) -> str:

@@ -14,7 +14,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.sources import CanaryTrial
 from mmrace.search.pool.messages import Health, Job
-from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, RunKind, Tally, Trouble, exit_code
+from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, RunKind, Tally, Trouble, exit_code, is_wrong_call
 
 RSS_FIRST_SECONDS = 120.0  # memory is compared from minute two on, when pools and caches are full
 RSS_STEP_SECONDS = 1.0
@@ -56,6 +56,8 @@ class CampaignResult:
     unplanted: tuple[str, ...] = ()
     """Canaries that were not looked for, since the time is too short."""
     hits: Hits = field(default_factory=Hits)
+    known: Hits = field(default_factory=Hits)
+    """Findings that are expected of their programs, and fail nothing."""
     troubles: list[Trouble] = field(default_factory=list)
     workers: dict[str, WorkerLife] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
@@ -111,6 +113,8 @@ class CampaignResult:
                 continue
             if nobody := tally.nobody_met():
                 reasons.append(f"{name}: {nobody}")
+            if missing := tally.never_seen():
+                reasons.append(f"{name}: {missing}")
             unknown = tally.unjudged + sum(spec.program == name for spec in self.given_up)
             if unknown > UNKNOWN_SHARE_MAX * tally.runs:
                 why = "".join(f", mostly {reason}" for reason, _ in tally.unknown.most_common(1))
@@ -133,13 +137,16 @@ class CampaignResult:
             return ""
         if any(not trial.concluded for trial in self.trials):
             return "a longer --for, or --no-canaries, which leaves the planted bugs out"
-        if all(self.scenarios.get(name, Tally()).runs for name in self.request.scenarios):
+        tallies = [self.scenarios.get(name, Tally()) for name in self.request.scenarios]
+        if all(tally.runs and not tally.never_seen() for tally in tallies):
             return ""
         return "more --runs" if self.request.seconds is None else "a longer --for"
 
     @property
     def verdict(self) -> str:
-        """PASS, FAIL or UNKNOWN; UNKNOWN too for a campaign that could not be made."""
+        """PASS, FAIL or UNKNOWN; UNKNOWN too for a campaign that could not be made, or that was a wrong call."""
+        if is_wrong_call(self.troubles):
+            return "UNKNOWN"
         if self.hits or any(trial.missed for trial in self.trials):
             return "FAIL"
         return "UNKNOWN" if self.troubles or self.interrupted or self.unknown_because() else "PASS"

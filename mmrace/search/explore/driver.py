@@ -128,8 +128,8 @@ class Explorer:
 
     def over(self) -> bool:
         """Say whether enough was found, or the time is up."""
-        hits = self.result.hits
-        if hits and (self.ask.until_found or self.ask.until in hits):
+        hits, known = self.result.hits, self.result.known
+        if (hits and self.ask.until_found) or self.ask.until in hits or self.ask.until in known:
             return True
         return self.ask.seconds is not None and self.now() >= self.ask.seconds
 
@@ -163,7 +163,9 @@ class Explorer:
 
     def hit(self, hit: Hit) -> None:
         """Count a finding, and tell if it is new."""
-        if self.result.hits.add(hit):
+        if hit.known:
+            self.result.known.add(hit)
+        elif self.result.hits.add(hit):
             logger.bind(event="finding", signature=hit.finding.signature, folder=hit.saved.folder).warning(
                 "finding {}: {}", hit.finding.signature, hit.finding.title
             )
@@ -214,7 +216,7 @@ class Explorer:
                     covered.blocked += 1
                     self.tell()
                     continue
-                run = judge_visit(visit, result.hits)
+                run = judge_visit(visit, {*result.hits, *result.known})
             except UsageError:
                 raise
             except Exception as error:
@@ -224,6 +226,6 @@ class Explorer:
                 result.classes = Classes()
             elif walk.standing.reduced:
                 run.digest = result.classes.runs
-            saved = self.store.save(run) if run.record is not None and run.verdict == "FAIL" else {}
+            saved = self.store.save(run) if run.record is not None and run.shows else {}
             self.take(Job("main", "", result.tally.runs, spec), Outcome(run, saved))
             self.tell()

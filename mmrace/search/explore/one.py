@@ -57,7 +57,7 @@ def judge_visit(visit: Visit, kept: Container[str]) -> RunResult:
     played = visit.played
     program, spec = played.program, played.spec
     result = judge(program, spec, played.record, 0.0)
-    if result.verdict == Verdict.FAIL and any(finding.signature not in kept for finding in result.findings):
+    if result.shows and any(finding.signature not in kept for finding in result.findings):
         if repeats(played.record.end):
             result = judge(program, spec, follow(program, spec, played.record), 0.0)
     else:

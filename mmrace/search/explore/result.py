@@ -15,7 +15,7 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime.strategy import Followed
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.promotion import LOOK
-from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code
+from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, Tally, Trouble, exit_code, is_wrong_call
 from mmrace.strategies.order.classes import Classes
 
 TOO_SHORT = ": the time was up before; try: a longer --for, or smaller parameters"
@@ -44,6 +44,8 @@ class Exploration:
     classes: Classes = field(default_factory=Classes)
     covered: Covered | None = None
     hits: Hits = field(default_factory=Hits)
+    known: Hits = field(default_factory=Hits)
+    """Findings that are expected of the program, and fail nothing."""
     replayed: dict[str, tuple[int, int]] = field(default_factory=dict)
     """signature -> (replays that repeated it, replays tried)."""
     realised: dict[str, str] = field(default_factory=dict)
@@ -87,6 +89,8 @@ class Exploration:
             return f"{only}{TOO_SHORT}"
         if nobody := self.tally.nobody_met():
             return nobody
+        if missing := self.tally.never_seen():
+            return f"{missing}; try: more schedules"
         if unknown > UNKNOWN_SHARE_MAX * runs:
             return f"{unknown} of {runs} runs could not be judged{self._told()}"
         if self.ask.exhaustive and not self.exhaustive:
@@ -103,7 +107,9 @@ class Exploration:
 
     @property
     def verdict(self) -> str:
-        """PASS, FAIL or UNKNOWN."""
+        """PASS, FAIL or UNKNOWN; the last of a wrong call, whatever some of its runs found, as the exit code has it."""
+        if is_wrong_call(self.troubles):
+            return "UNKNOWN"
         if self.hits or self.tally.verdicts["FAIL"]:
             return "FAIL"
         return "UNKNOWN" if self.troubles or self.interrupted or self.unknown_because() else "PASS"

@@ -35,7 +35,7 @@ class Making:
             result = self.run(job.spec, False)
         except Exception as error:
             return Outcome(None, trouble=trouble(error))
-        saved = self._keep(job, until, result) if result.verdict == "FAIL" else {}
+        saved = self._keep(job, until, result) if result.shows else {}
         return Outcome(replace(result, record=None), saved)
 
     def _keep(self, job: Job, until: str | None, result: RunResult) -> Saves:

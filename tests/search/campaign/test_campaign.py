@@ -17,7 +17,7 @@ from mmrace.report.campaign import refusals_by_reason
 from mmrace.runs.spec import RunResult
 from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign.driver import Campaign
-from mmrace.search.campaign.plan import GATE_EVERY, canary_spec, main_spec
+from mmrace.search.campaign.plan import GATE_EVERY, canary_spec, main_spec, planted
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
@@ -198,6 +198,23 @@ def test_a_short_campaign_plants_as_many_canaries_as_its_share_of_a_minute(
         assert sorted([*one.trials, *one.result.unplanted]) == [canary.name for canary in TEN]
     assert made[0].trials.keys() == made[1].trials.keys(), "the seed chooses"
     assert planted in (0, 10) or len({tuple(one.trials) for one in made}) > 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "runs", "rare"), [(60.0, None, 2), (120.0, None, 4), (180.0, None, 6), (240.0, None, 8), (None, 9, 8)]
+)
+def test_the_default_campaign_plants_what_is_found_quickly_and_a_share_of_the_rest(
+    seconds: float | None, runs: int | None, rare: int
+) -> None:
+    quick = [StandInCanary(f"quick-{number}", cap_runs=60) for number in range(2)]
+    slow = [StandInCanary(f"rare-{number}", cap_runs=61) for number in range(8)]
+    known = stand_in_catalogue(*quick, *slow)
+    made = [planted(Request(("alpha",), seed=seed, seconds=seconds, runs=runs), known) for seed in (1, 1, 2, 3, 4)]
+    for names in made:
+        assert {canary.name for canary in quick} <= {*names}
+        assert len(names) == len(quick) + rare
+    assert made[0] == made[1], "the seed chooses"
+    assert rare == len(slow) or len({*made}) > 1
 
 
 def test_without_canaries_none_is_missed_for_want_of_time(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""Actor truncater: drops the file's pages from a chosen one on, as truncate(2) and a last close do.
+
+The file keeps its size and its blocks, so readers find the pages on the disk again.  Not played: what was written and
+not yet on the disk is lost by it, so no writer belongs into its cast.
+"""
+
+from __future__ import annotations
+
+from mmrace import runtime as rt
+from mmrace.actors.actor import Actor
+from mmrace.actors.stage import LOOP, Stage
+from mmrace.kernel.mm import truncate
+
+PARAMS = LOOP
+
+
+def truncater(stage: Stage) -> None:
+    """Play `rounds` rounds."""
+    for i in range(stage.rounds):
+        stage.pause()
+        truncate.truncate_inode_pages(stage.mapping, stage.any_index())
+        rt.note("round", "truncater", i)
+
+
+ACTOR = Actor("truncater", truncater, PARAMS)

@@ -1,0 +1,32 @@
+"""Faults of Linux 3.3 that the model has too: which casts show them, and how judges see them.
+
+They are written down in `kernel/PROTOCOL.md`, by row.  Invariant: a face is there because runs have shown it, or could
+at the same op.
+"""
+
+from __future__ import annotations
+
+from mmrace.oracles.general.expected import Expected, Shows
+
+_ERROR_PATH = "_mark_write_error"
+"""The commit's branch for a data buffer whose write failed."""
+
+R14 = Expected(
+    "R14",
+    "the commit's error path reads b_page anew at each step, and a migration moves the buffer in between",
+    (
+        Shows("data-race", "race", ("committer", "migrator"), "b_page", _ERROR_PATH),
+        # it locks a page that was moved, and is free by then
+        Shows("data-race", "plain store over a bit", ("committer", "migrator"), at=_ERROR_PATH),
+        Shows("use-after-free", "use after free", ("committer",), at=_ERROR_PATH),
+        # which whoever frees it or gets it next finds locked
+        Shows("bug-on", "free_pages_check: page is in use"),
+        Shows("bug-on", "prep_new_page: a free page has flags"),
+        Shows("bug-on", "move_to_new_page: newpage is locked"),
+        # and unlocks the page that the buffer is in now
+        Shows("lock-discipline", "unlock of a lock that nobody holds", ("committer",), "PG_locked", _ERROR_PATH),
+        Shows("lock-discipline", "unlock by a stranger", ("committer",), "PG_locked", _ERROR_PATH),
+    ),
+    actors=("committer", "migrator"),
+    needs={"errors": 1},
+)
