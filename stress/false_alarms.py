@@ -66,6 +66,7 @@ def casts(values: Values) -> list[Scenario]:
         scenario
         for scenario in all_scenarios()
         if not scenario.needs_workload
+        and not scenario.expects  # 3.3 itself has a fault there
         and set(values) <= set(scenario.params)
         and not (failing and COMMITS & {actor.name for actor in scenario.cast})
     ]
