@@ -8,7 +8,7 @@ from mmrace import runtime as rt
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd.jbd import JList, Journal, Transaction
-from mmrace.oracles.protocol import durability
+from mmrace.oracles.protocol import crash, durability
 from mmrace.runtime.kinds import Kind
 from tests.oracles.hand import Hand
 from tests.oracles.protocol.planted import findings, rules
@@ -235,4 +235,6 @@ def test_durability_oracle_alone_catches_what_is_planted(
     scenario: str, bind: dict[str, object], params: dict[str, int], rule: str
 ) -> None:
     assert not findings(scenario, {}, params)
-    assert set(rules(findings(scenario, bind, params))) == {(durability.NAME, rule)}  # type: ignore[arg-type]
+    caught_by = set(rules(findings(scenario, bind, params)))  # type: ignore[arg-type]
+    # What is not on the medium in time is lost in some crash, too: that judge may see the same damage, from its end.
+    assert {found for found in caught_by if found[0] != crash.NAME} == {(durability.NAME, rule)}
