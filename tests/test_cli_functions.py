@@ -366,6 +366,37 @@ def test_a_program_that_raises_what_is_no_ordinary_exception_is_what_is_wrong(
     assert "interrupted" not in captured.out + captured.err and "mmrace bug" not in captured.out
 
 
+COUNTS = f"""{HEAD}
+RUNS = [0]
+
+def worker(box):
+    box.x = box.x + RUNS[0]
+
+def main():
+    RUNS[0] += 1
+    box = Box("box")
+    rt.spawn(worker, box)
+    rt.spawn(worker, box)
+    rt.join_others()
+"""
+"""BUGGY: what it writes depends on how often it ran, and two tasks write it in no order."""
+
+
+@pytest.mark.parametrize(
+    "how", ["run --engine fiber", "explore --schedules 8 --jobs 1", "explore --schedules 8 --jobs 1 --promote all"]
+)
+def test_a_race_in_a_program_that_does_not_repeat_itself_is_found_and_said_not_to_repeat(
+    mmrace: Command, tmp_path: Path, capsys: Captured, how: str
+) -> None:
+    write(tmp_path / "counts.py", COUNTS)
+    assert mmrace(*how.split(), "counts.py:main") == 1
+    out = capsys.readouterr().out
+    assert "oracle: data-race" in out and 'unrepeatable: "made again along its record, the run went otherwise' in out
+    assert "--around" not in out and "mmrace replay" not in out
+    if how.startswith("explore"):
+        assert ": 8 schedules, " in out
+
+
 BLOCKED = f"""{HEAD}
 import threading
 

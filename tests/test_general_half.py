@@ -37,6 +37,7 @@ OWN_WORDS = {
     "index": "an option of strategy feedback",
     "lock": "what a test-and-set logs whose caller waits",
     "machine": "see host",
+    "without": "judges that are switched off: a key of a record's header",
     "words": "a primitive of the runtime",
 }
 """Plain words of the general half's own that are also names of the model's, each with its other meaning."""

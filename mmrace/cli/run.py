@@ -43,11 +43,12 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
     if record_file is not None:
         with shared.writing("record", "--record", record_file):
             files.check_writable(record_file)
-    made = installed.MAKERS.program(spec)
-    check_judges(spec.without, judges_of(made, spec))
+    if spec.without or spec.engine != "free":
+        made = installed.MAKERS.program(spec)
+        check_judges(spec.without, judges_of(made, spec))
+        if spec.engine != "free":
+            check_promoted(made, spec.promote)
     cores.pin(spec.engine)
-    if spec.engine != "free":
-        check_promoted(made, spec.promote)
     result = installed.run_one(spec, record_file is not None)
     unwritten: UsageError | None = None
     if record_file is not None and result.record is not None:

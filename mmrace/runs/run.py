@@ -6,6 +6,8 @@ replayed, and makes the record that is saved.  Invariant: what raises is a wrong
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mmrace.oracles.general.judgement import Verdict
 from mmrace.runs import engines
 from mmrace.runs.follow import follow
@@ -15,6 +17,7 @@ from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.crash import repeats
+from mmrace.runtime.errors import NondeterminismError
 
 
 def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunResult:
@@ -39,8 +42,22 @@ def judge_play(played: Play, keep_record: bool = False) -> RunResult:
     if played.unmet is not None and result.verdict != Verdict.FAIL:
         raise played.unmet
     if result.shows and spec.engine != "free" and repeats(played.record.end):
-        # its findings name sites, as those of its replay will
-        return judge(program, spec, follow(program, spec, played.record), result.seconds)
+        return prove(played, result)
     if result.verdict == Verdict.PASS and not result.shows and not keep_record:
         result.record = None
     return result
+
+
+def prove(played: Play, result: RunResult) -> RunResult:
+    """Judge a failed run again, made along its record: its findings name sites, as those of its replay will.
+
+    A run that goes otherwise when it is made again has failed all the same: its findings say so, and it has no record.
+    """
+    try:
+        again = follow(played.program, played.spec, played.record)
+    except NondeterminismError as error:
+        told = {"unrepeatable": f"made again along its record, the run went otherwise; {error.beside()}"}
+        result.findings = [replace(finding, facts={**finding.facts, **told}) for finding in result.findings]
+        result.record = None
+        return result
+    return judge(played.program, played.spec, again, result.seconds)

@@ -122,6 +122,11 @@ class NondeterminismError(MmraceError):
             )
         super().__init__(text)
 
+    def beside(self) -> str:
+        """Return what stood on both sides, for a run of which no record is kept."""
+        sides = f"it had {_shortened(self.expected)}, and then {_shortened(self.got)}"
+        return f"{sides}; {UNSCHEDULED}"
+
 
 class MadeOtherwise(NondeterminismError):
     """A record of another model went otherwise under this one: what the model does has changed since.

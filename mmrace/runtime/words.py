@@ -50,7 +50,7 @@ class Words:
         task.log((task.id, code, old, value))
 
     def preset(self, values: list[Any]) -> None:
-        """Set all words at once to what they hold before anybody looks at them.  Point: never; no op.
+        """Set all words at once to what they hold before anybody looks at them; it is no op.  Point: never.
 
         Raises ValueError unless there is one value for each word.
         """

@@ -55,7 +55,7 @@ DATA = Choice(
 )
 BARE = Number(
     "bare",
-    0,
+    50,
     0,
     100,
     says="percent of the file's pages, evenly spread, that have no buffers at first, as after a read: of two at 50 the "

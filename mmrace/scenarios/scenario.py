@@ -23,10 +23,12 @@ from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
 from mmrace.scenarios import build
-from mmrace.scenarios.build import DATA, ERRORS, IRQ
+from mmrace.scenarios.build import DATA, ERRORS, IRQ, WORDS
 from mmrace.scenarios.snapshot import snapshot
 
 __all__ = ["Scenario", "Stage", "absent"]
+
+HEADER_WORDS = 2  # of a block of the log: the magic number, and what it is of
 
 CPUS = Number("cpus", 0, 0, 8, says="CPUs, shared in turn; 0: one for each actor")
 WITHOUT = Text("without", "", says="actors to leave out, by comma")
@@ -92,11 +94,23 @@ class Scenario:
         playing = self.playing(merged)
         if ERRORS.value_in(merged) and not self.expects:
             self._refuse_errors(playing, merged)
+        if WORDS.value_in(merged) < HEADER_WORDS and self._asked(merged):
+            raise UsageError(
+                expected=f"{WORDS.name} of at least {HEADER_WORDS} where metadata is logged, for a log block's header",
+                got=WORDS.value_in(merged),
+                where="--param",
+                try_=f"{METADATA.name}=0 and {DATA.name}=ordered, which log none",
+            )
         return merged
+
+    @staticmethod
+    def _asked(values: Values) -> bool:
+        """Say whether a transaction has more than ordered data."""
+        return bool(METADATA.value_in(values)) or DATA.value_in(values) == DataMode.JOURNAL.value
 
     def _refuse_errors(self, playing: Iterable[Actor], values: Values) -> None:
         """Raise UsageError if somebody commits and somebody migrates, where 3.3 has a fault of its own."""
-        asked = bool(METADATA.value_in(values)) or DATA.value_in(values) == DataMode.JOURNAL.value
+        asked = self._asked(values)
         committers = [actor.name for actor in playing if actor.commits or (actor.asks and asked)]
         migrators = [actor.name for actor in playing if actor.migrates]
         if committers and migrators:

@@ -112,6 +112,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "Refcount.unfreeze": (Case(lambda b: b.box.count.unfreeze(1), lambda b: b.box.count.freeze(0)),),
     "Refcount.retire": (Case(lambda b: b.box.count.retire("a")),),
     "Refcount.rename": (Case(lambda b: b.box.count.rename("a", "b")),),
+    "Words.preset": (Case(lambda b: b.box.words.preset([0] * len(b.box.words.values))),),
     "Words.read": (Case(lambda b: b.box.words.read(0)),),
     "Words.write": (Case(lambda b: b.box.words.write(0, 1)),),
     "bit_lock": (Case(lambda b: rt.bit_lock(b.box.flags, LOCKED)),),

@@ -14,7 +14,7 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.noise import PROFILES
-from mmrace.runtime.param import AnyParam, Choice, Number, Values
+from mmrace.runtime.param import AnyParam, Choice, Number, Value, Values
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.scenarios.build import BORROWED
 from mmrace.scenarios.casts import SCENARIOS
@@ -273,3 +273,12 @@ def test_an_unknown_scenario_is_refused_with_a_close_name() -> None:
     with pytest.raises(UsageError) as caught:
         scenarios.get("async-commit")
     assert "async-vs-commit" in caught.value.try_
+
+
+@pytest.mark.parametrize("logs", [{"metadata": 1}, {"data": "journal"}], ids=["metadata", "data=journal"])
+def test_a_block_that_is_too_short_for_a_log_header_is_refused_where_one_is_written(logs: dict[str, Value]) -> None:
+    scenario = scenarios.get("async-vs-commit")
+    with pytest.raises(UsageError, match="words of at least 2 where metadata is logged"):
+        scenario.merged({"words": 1, **logs})
+    assert scenario.merged({"words": 1})["words"] == 1
+    assert scenario.merged({"words": 2, **logs})["words"] == 2

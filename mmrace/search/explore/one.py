@@ -10,11 +10,10 @@ from collections.abc import Container
 
 from mmrace.oracles.general import data_race
 from mmrace.oracles.general.judgement import Verdict
-from mmrace.runs.follow import follow
 from mmrace.runs.judge import judge
 from mmrace.runs.play import Play, play
 from mmrace.runs.program import Makers
-from mmrace.runs.run import judge_play
+from mmrace.runs.run import judge_play, prove
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.controlled import Controlled
@@ -59,7 +58,7 @@ def judge_visit(visit: Visit, kept: Container[str]) -> RunResult:
     result = judge(program, spec, played.record, 0.0)
     if result.shows and any(finding.signature not in kept for finding in result.findings):
         if repeats(played.record.end):
-            result = judge(program, spec, follow(program, spec, played.record), 0.0)
+            result = prove(played, result)
     else:
         result.record = None
     if _controlled(played).bounded_at is not None and result.verdict != Verdict.FAIL:
