@@ -188,8 +188,8 @@ _numbers = count(1)
 
 
 def _first(result: RunResult, known: frozenset[str]) -> tuple[str, str] | None:
-    """Return judge and rule of the first finding that is not known, Python's exceptions last."""
-    new = [finding for finding in result.findings if finding.signature not in known]
+    """Return judge and rule of the first finding that is new, and none that 3.3 has, Python's exceptions last."""
+    new = [finding for finding in result.findings if not finding.known and finding.signature not in known]
     new.sort(key=lambda finding: finding.oracle == EXCEPTION)
     return (new[0].oracle, new[0].rule) if new else None
 
