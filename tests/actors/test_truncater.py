@@ -17,7 +17,7 @@ MARKS = {"truncate: page lock busy", "migrate: freed meanwhile", "read: page gon
 def test_truncation_meets_reader_reclaim_and_migration_and_everything_holds() -> None:
     reached: set[str] = set()
     for seed in range(60):
-        result = run_one(RunSpec("reclaim-vs-truncate", engine="fiber", strategy="surw", seed=seed))
+        result = run_one(RunSpec("reclaim-vs-truncate", engine="fiber", strategy="pos", seed=seed))
         assert result.verdict == "PASS", result.findings
         reached |= result.marks.keys()
     assert reached >= MARKS

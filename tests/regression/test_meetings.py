@@ -62,6 +62,11 @@ def held_meanwhile(stage: Stage, bh: BufferHead, meanwhile: Any) -> None:
     rt.join(task)
 
 
+def first_of(stage: Stage, block: int) -> int:
+    """Return the version that a block of the file began with."""
+    return stage.device.blocks.versions * (stage.inode.i_data + block + 1)
+
+
 def migrate_async(stage: Stage) -> None:
     migrator.migrate_some(stage, migrator.isolate_index(stage, 0), MIGRATE_ASYNC)
     swap.lru_add_drain_all(stage.machine)
@@ -88,7 +93,8 @@ def test_an_async_back_out_leaves_the_old_page_as_before(noise: str, busy: int) 
     assert outcomes(played) == [("-EAGAIN", "buffer-lock")] * TRIES + [("0", "moved")]
     assert played.engine.marks["async back-out"] == TRIES
     assert played.engine.marks.get("async back-out: middle of the ring", 0) == TRIES * busy
-    assert cached(played.stage).words.values == [0, 0, 1, 1, 0, 0, 0, 0]
+    first = [first_of(played.stage, block) for block in (0, 0, 2, 2, 3, 3)]
+    assert cached(played.stage).words.values == [*first[:2], 1, 1, *first[2:]]
 
 
 @pytest.mark.slow
@@ -110,7 +116,8 @@ def test_an_async_back_out_under_readers_loses_no_reference(noise: str) -> None:
 
     played = play(body, noise=noise, rounds=20, passes=1)
     assert {reason for _, reason in outcomes(played)} <= {"buffer-lock", "refcount", "freeze"}
-    assert {tuple(words) for *_, words in played.notes("read-end")} == {(0, 0)}
+    reads = played.notes("read-end")
+    assert reads and all(list(words) == [first_of(played.stage, block)] * 2 for *_, block, words in reads)
 
 
 @pytest.mark.slow
@@ -150,7 +157,7 @@ def test_a_sync_migration_waits_in_its_window_for_journal_io_and_the_data_surviv
     played = play(body, noise=noise, passes=1)
     assert outcomes(played) == [("0", "moved")]
     assert shown == [True]  # the old page still owned its ring when its block went to the disk
-    assert cached(played.stage).words.values == [0, 0, 1, 1]
+    assert cached(played.stage).words.values == [first_of(played.stage, 0)] * 2 + [1, 1]
     assert on_disk(played.stage, 1) == [1, 1]
     assert_idle(played.stage)
 
