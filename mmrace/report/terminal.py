@@ -30,6 +30,7 @@ COMMAND = "mmrace "
 """What the lines have that somebody may paste."""
 WRONG_CALL = "the call is wrong, see trouble"
 HITS_SHOWN_MAX = 20
+KNOWN_SHOWN = 3  # of the findings of one known fault: they are many faces of one thing
 TROUBLES_SHOWN_MAX = 5
 LINE_SECONDS = 5.0
 STYLES = {
@@ -98,15 +99,17 @@ def table(title: str, *columns: str, numbers: bool = False) -> Table:
 
 
 def known_lines(known: Hits, tally: Tally) -> list[str]:
-    """Tell of the findings that were expected: by where they are written down, in how many runs, and each of them."""
+    """Tell of the findings that were expected: by where they are written down, in how many runs, and the first ones."""
     lines = []
     for row, times in sorted(tally.known.items()):
         lines.append(f"{known_as(row)}, seen in {count(times)} of {runs(tally.expected[row])}; it fails nothing")
-        for hit in known.values():
-            if hit.known == row:
-                kept = f", kept in {hit.saved.folder}" if hit.saved.folder else ""
-                lines.append(f"  {hit.finding.oracle}: {hit.finding.title} [{hit.finding.signature}]{kept}")
-                lines.append(f"    repeat: {hit.command}")
+        hits = [hit for hit in known.values() if hit.known == row]
+        for hit in hits[:KNOWN_SHOWN]:
+            kept = f", kept in {hit.saved.folder}" if hit.saved.folder else ""
+            lines.append(f"  {hit.finding.oracle}: {hit.finding.title} [{hit.finding.signature}]{kept}")
+            lines.append(f"    repeat: {hit.command}")
+        if len(hits) > KNOWN_SHOWN:
+            lines.append(f"  and {count(len(hits) - KNOWN_SHOWN)} more findings of it")
     return lines
 
 

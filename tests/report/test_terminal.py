@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from io import StringIO
 
 import pytest
 from rich.highlighter import ReprHighlighter
 from rich.markup import escape
 
-from mmrace.report.terminal import Screen, conclude, once, say, table
+from mmrace.oracles.general.judgement import Finding
+from mmrace.report.terminal import KNOWN_SHOWN, Screen, conclude, known_lines, once, say, table
+from mmrace.runs.spec import RunSpec
+from mmrace.search.totals import Hit, Hits, Tally
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07 \x9b31m \u202etxt [bold]loud[/bold] [/] :bomb: \rPASS"
 SHOWN = "\\x1b[2J\\x1b]0;title\\x07 \\x9b31m \\u202etxt [bold]loud[/bold] [/] :bomb: \\rPASS"
@@ -94,3 +98,15 @@ def test_a_file_or_pipe_gets_each_line_whole() -> None:
 
 def test_the_same_text_is_told_once_with_how_often_it_came() -> None:
     assert once(["b", "a", "b"]) == ["b (2 times)", "a"]
+
+
+def test_of_a_known_fault_the_first_faces_are_told_and_how_many_more_there_are() -> None:
+    hits, tally = Hits(), Tally(known=Counter({"R14": 40}), expected=Counter({"R14": 90}))
+    for number in range(KNOWN_SHOWN + 2):
+        finding = Finding("data-race", "race", f"face {number}", {}, f"s{number}", known="R14")
+        hits.add(Hit(finding, RunSpec("alpha", seed=number), "main", number))
+    first, *faces, rest = known_lines(hits, tally)
+    assert first.startswith("known in 3.3: R14") and "seen in 40 of 90 runs; it fails nothing" in first
+    assert [line for line in faces if "face" in line] == [f"  data-race: face {n} [s{n}]" for n in range(KNOWN_SHOWN)]
+    assert [line for line in faces if "repeat:" in line] == [f"    repeat: {hit.command}" for hit in hits.values()][:3]
+    assert rest == "  and 2 more findings of it"
