@@ -262,3 +262,14 @@ def test_a_header_makes_nobody_read_a_workload_that_the_scenario_does_not_take(
     recorded(Path("x"), lambda lines: lines[0].update(workload=str(Path("fifo").resolve())))
     assert command("replay", "x") == EXIT_USAGE
     assert "no workload for async-vs-commit" in capsys.readouterr().err
+
+
+def test_a_thread_of_the_host_program_is_no_reason_to_end_the_process(command: Command) -> None:
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    try:
+        assert command(*RUN, "x") == EXIT_PASS
+    finally:
+        over.set()
+        other.join()

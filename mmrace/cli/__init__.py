@@ -20,18 +20,21 @@ EXIT_SIGNALLED = 128  # as `runtime/errors.py` has it, which is not imported yet
 
 def main() -> NoReturn:
     """Run the command line; end with its exit code."""
+    before = frozenset(threading.enumerate())
     with stops.handled(at_once=_leave):
         from mmrace.cli.group import run_command  # noqa: PLC0415
 
         stops.begin()
         code = run_command()
-    _end(code)
+    _end(code, before)
 
 
-def _end(code: int) -> NoReturn:
-    """End with this exit code, whether or not a user's file has left threads that Python would wait for."""
-    left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
-    if left:
+def _end(code: int, before: frozenset[threading.Thread]) -> NoReturn:
+    """End with this exit code, whether or not a user's file has left threads that Python would wait for.
+
+    Args: before: threads that were there when the command began; a host program's are its own.
+    """
+    if any(not thread.daemon for thread in frozenset(threading.enumerate()) - before):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
