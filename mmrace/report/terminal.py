@@ -110,6 +110,8 @@ def known_lines(known: Hits, tally: Tally) -> list[str]:
             lines.append(f"    repeat: {hit.command}")
         if len(hits) > KNOWN_SHOWN:
             lines.append(f"  and {count(len(hits) - KNOWN_SHOWN)} more findings of it")
+    for row, times in tally.seldom_tried().items():
+        lines.append(f"{row} is expected, and was not seen: {runs(times)} are too few to tell")
     return lines
 
 

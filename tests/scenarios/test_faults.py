@@ -13,6 +13,7 @@ import mmrace
 from mmrace import scenarios
 from mmrace.installed import MAKERS, run_one
 from mmrace.report.finding import summary_text
+from mmrace.report.terminal import known_lines
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import UsageError
@@ -21,7 +22,7 @@ from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.result import Exploration
 from mmrace.search.pool.messages import Job
-from mmrace.search.totals import Tally
+from mmrace.search.totals import ENOUGH_RUNS, Hits, Tally
 
 CAST = "migrate-vs-write-error"
 SEEDS = range(1, 13)
@@ -56,13 +57,19 @@ def test_an_exploration_passes_with_what_is_known_and_says_so() -> None:
     assert {finding.known for finding in found.known} == {"R14"}
 
 
-def test_an_exploration_or_a_campaign_that_never_saw_what_is_expected_is_unknown() -> None:
+def test_an_exploration_or_a_campaign_that_never_saw_what_is_expected_is_unknown_once_it_could_have() -> None:
     unseen = RunResult(RunSpec(CAST), "PASS", expects=("R14",))
     explored, campaign = Exploration(Ask(CAST)), CampaignResult(Request((CAST,)))
+    for number in range(ENOUGH_RUNS - 1):
+        explored.tally.add(unseen)
+        campaign.count(Job("main", "", number, unseen.spec), unseen)
+    assert not explored.tally.never_seen()
+    assert known_lines(Hits(), explored.tally) == ["R14 is expected, and was not seen: 39 runs are too few to tell"]
     explored.tally.add(unseen)
-    campaign.count(Job("main", "", 0, unseen.spec), unseen)
+    campaign.count(Job("main", "", ENOUGH_RUNS, unseen.spec), unseen)
+    assert not known_lines(Hits(), explored.tally)
     assert (explored.verdict, campaign.verdict) == ("UNKNOWN", "UNKNOWN")
-    told = "R14 is expected, and was not seen in 1 run"
+    told = f"R14 is expected, and was not seen in {ENOUGH_RUNS} runs"
     assert told in explored.unknown_because() and told in campaign.unknown_because()[0]
 
 
