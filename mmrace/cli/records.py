@@ -17,7 +17,7 @@ from mmrace import installed
 from mmrace.cli import terminal
 from mmrace.report import events, single
 from mmrace.runs import kept
-from mmrace.runs.kept import RECORD
+from mmrace.runs.kept import RECORD, TEXT
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import LAST, Selection
@@ -30,7 +30,6 @@ QUIET_SECONDS = 1.0
 BELOW = (".", "findings", ".mmrace/findings")
 """Where the findings of a folder may be."""
 BELOW_MAX = 3  # of them that are named
-SUMMARY = "summary.txt"  # for the eye
 
 
 @click.command(short_help="Follow the record of a controlled run strictly.")
@@ -99,8 +98,8 @@ def _file(record: str) -> str:
     if not os.path.isfile(file):
         below = [str(path.parent) for where in BELOW for path in Path(record).glob(f"{where}/*/{RECORD}")]
         try_ = f"one of the findings below it: {', '.join(below[:BELOW_MAX])}" if below else "a record's own file"
-        if os.path.isfile(os.path.join(record, SUMMARY)):
-            try_ = f"{SUMMARY} in it: its worker died, or the record was too large to be kept"
+        if os.path.isfile(os.path.join(record, TEXT)):
+            try_ = f"{TEXT} in it: its worker died, or the record was too large to be kept"
         raise UsageError(
             expected="a record, or the folder of a finding that has one",
             got=f"{record}, which has no {RECORD}",

@@ -22,6 +22,7 @@ from mmrace.version import __version__
 
 SUMMARY = "summary.json"
 RECORD = "record.jsonl"
+TEXT = "summary.txt"  # for the eye
 HITS = "hits.jsonl"
 UNDATED = "an unknown date"  # of what an older mmrace kept, or is damaged
 

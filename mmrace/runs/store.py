@@ -237,7 +237,7 @@ class FindingStore:
         }
         if self.text is not None:
             text = self.text(spec, result.verdict, findings, commands)
-            texts["summary.txt"] = visible(text + (f"\nno record: {unrecorded}\n" if unrecorded else ""))
+            texts[kept.TEXT] = visible(text + (f"\nno record: {unrecorded}\n" if unrecorded else ""))
         for name, text in texts.items():
             files.write_whole(folder / name, [text])
         _sync_folder(folder)

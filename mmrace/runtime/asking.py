@@ -38,10 +38,9 @@ class Asking(Retries):
         self.order_fixed = False
         self.windows: list[int] = []
         """Steps at which fixed order went off and on again, in turn; empty: the whole run is explored."""
-        self.pick: Callable[[list[Task], Task, int], Task] = strategy.pick if strategy.asked_of_life else self._pick
-        self.asked_above = 0 if strategy.asked_when_alone else 1
         self._interrupted: tuple[Task, int] | None = None
         """Who ran when an op of somebody's life came first, and its step."""
+        self._ask_strategy()
 
     def _stuck(self, task: Task) -> None:
         """Nothing is enabled.  Raises Abort."""
@@ -78,7 +77,7 @@ class Asking(Retries):
     def _ask_strategy(self) -> None:
         """Settle from how many enabled tasks on the strategy chooses among them."""
         strategy = self.strategy
-        self.pick = strategy.pick if strategy.asked_of_life else self._pick
+        self.pick: Callable[[list[Task], Task, int], Task] = strategy.pick if strategy.asked_of_life else self._pick
         if self.order_fixed and not strategy.asked_in_fixed_order:
             self.asked_above = _NEVER
         else:

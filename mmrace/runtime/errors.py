@@ -31,7 +31,6 @@ CLOSE_LIKENESS = 0.5  # from 0 to 1: a shorter name has a wrong letter or two in
 SHOWN_MAX = 2000  # characters of a value in a message: a terminal full
 DIFFERENCES_SHOWN = 8  # between a record and its replay
 LISTED_MAX = 12  # names that still fit into a message
-"""What else a name that is not known may want, where files can add such names."""
 
 
 def _shortened(text: str) -> str:

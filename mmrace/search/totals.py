@@ -66,15 +66,17 @@ class Tally:
 
     def never_seen(self) -> str:
         """Say which known faults were expected, and not seen in runs that are enough to tell; "" if none."""
+        unseen = self._unseen().items()
         return "; ".join(
-            f"{row} is expected, and was not seen in {runs} runs"
-            for row, runs in sorted(self.expected.items())
-            if not self.known[row] and runs >= ENOUGH_RUNS
+            f"{row} is expected, and was not seen in {runs} runs" for row, runs in unseen if runs >= ENOUGH_RUNS
         )
 
     def seldom_tried(self) -> dict[str, int]:
         """Return the known faults that were expected, and not seen in too few runs to tell: where from, how many."""
-        return {row: runs for row, runs in sorted(self.expected.items()) if not self.known[row] and runs < ENOUGH_RUNS}
+        return {row: runs for row, runs in self._unseen().items() if runs < ENOUGH_RUNS}
+
+    def _unseen(self) -> dict[str, int]:
+        return {row: runs for row, runs in sorted(self.expected.items()) if not self.known[row]}
 
     def add(self, result: RunResult) -> None:
         """Count one run."""

@@ -21,7 +21,8 @@ from typing import Any, TypeAlias
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.closed import Words
-from mmrace.oracles.protocol.writes import Home, Moment, Story, Write
+from mmrace.oracles.protocol.register import Home
+from mmrace.oracles.protocol.writes import Moment, Story, Write
 from mmrace.runtime.record import Record
 
 NAME = "crash"

@@ -15,11 +15,12 @@ whose first word is the journal's magic number.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.filed import Filed, Transaction
-from mmrace.oracles.protocol.register import Block, Formatted
+from mmrace.oracles.protocol.register import Block, Formatted, Home, disk_lanes, words_of_a_block
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
@@ -27,20 +28,16 @@ NAME = "durability"
 LOG, INODES = "log", "inodes"
 ORDERED = "ordered"  # the mode of data, a parameter of the run
 DESCRIPTOR, COMMIT = "descriptor", "commit"
-Home = tuple[str, int]  # inode or name of a region, block within it
 
 
 class _Medium:
     """What the disk holds, what is on its way there, and what failed."""
 
     def __init__(self, record: Record) -> None:
-        self.lanes = {
-            lane: (int(name.partition(":")[2]), word)
-            for lane, (name, word) in record.word_lanes("DiskBlock", "words").items()
-        }
+        self.lanes = disk_lanes(record)
         self.words: dict[int, dict[int, object]] = {}
-        self.per_block = 1 + max((word for _, word in self.lanes.values()), default=0)
-        self.in_flight: dict[int, int] = {}
+        self.per_block = words_of_a_block(self.lanes)
+        self.in_flight: Counter[int] = Counter()
         self.failed: dict[int, int] = {}  # block -> step of its last write that failed
         self.formatted = Formatted()
         self.where, self.blocknr = self.formatted.where, self.formatted.blocknr
@@ -139,7 +136,7 @@ class _Audit:
         elif kind == "io-end":
             if facts[0] == "write":
                 blocknr = facts[1]
-                self.medium.in_flight[blocknr] = self.medium.in_flight.get(blocknr, 1) - 1
+                self.medium.in_flight[blocknr] = self.medium.in_flight.get(blocknr, 1) - 1  # it may have begun unseen
                 sealed = self.sealing.pop(blocknr, {})
                 if facts[2]:
                     self.medium.failed[blocknr] = step
@@ -172,7 +169,7 @@ class _Audit:
 
     def submitted(self, step: int, task: int, blocknr: int) -> None:
         """The write of a block began."""
-        self.medium.in_flight[blocknr] = self.medium.in_flight.get(blocknr, 0) + 1
+        self.medium.in_flight[blocknr] += 1
         if self.medium.where(blocknr)[0] != LOG:
             return
         log = self.log
@@ -194,7 +191,7 @@ class _Audit:
         log, medium = self.log, self.medium
         transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction()
         what = f"the commit block of transaction {tid} was submitted"
-        on_the_way = [other for other in log.written if medium.in_flight.get(other, 0) > 0]
+        on_the_way = [other for other in log.written if medium.in_flight[other] > 0]
         self.checked += 1 + len(log.written)
         if on_the_way:
             text = f"{what} while block {on_the_way[0]}, of its log, was on its way"
@@ -222,7 +219,7 @@ class _Audit:
         """Judge the copy in the log of a block that this run changed."""
         home = self.medium.where(blocknr)
         block = self.blocks.get(home)
-        if block is None or place in (nr for nr, writes in self.medium.in_flight.items() if writes > 0):
+        if block is None or self.medium.in_flight[place] > 0:
             return
         self.checked += 1
         floor = owner.floors.get(home, -1)

@@ -9,12 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mmrace.runtime.record import Record
+
+Home = tuple[str, int]  # inode or name of a region, block within it
+UNNAMED = "disk"  # the region of a block that the layout does not name
 _OPEN = 1 << 62  # end of a write that has not been acknowledged
 
 
 def is_garbage(value: object) -> bool:
     """Say whether a word is what a page frame held when it was allocated: the kernel model makes these negative."""
     return isinstance(value, int) and value < 0
+
+
+def disk_lanes(record: Record) -> dict[int, tuple[int, int]]:
+    """Map the lanes of the device's words to (block, word in it)."""
+    lanes = record.word_lanes("DiskBlock", "words")
+    return {lane: (int(name.partition(":")[2]), word) for lane, (name, word) in lanes.items()}
+
+
+def words_of_a_block(lanes: dict[int, tuple[int, int]]) -> int:
+    """Return how many words a block has, as far as a record shows it.  Args: lanes: `disk_lanes`."""
+    return 1 + max((word for _, word in lanes.values()), default=0)
 
 
 class Formatted:
@@ -35,18 +50,18 @@ class Formatted:
         """Return what block `blocknr` of the device held."""
         return self.first + blocknr * self.step
 
-    def where(self, blocknr: int) -> tuple[str, int]:
+    def where(self, blocknr: int) -> Home:
         """Return the region of a block, by inode number or name, and its number within that."""
         for key, first, blocks in self.regions:
             if first <= blocknr < first + blocks:
                 return key, blocknr - first
-        return "disk", blocknr
+        return UNNAMED, blocknr
 
-    def blocknr(self, home: tuple[str, int]) -> int:
+    def blocknr(self, home: Home) -> int:
         """Return the number of a block on the device; its number within the region if nobody knows of that."""
         return next((first + home[1] for key, first, _ in self.regions if key == home[0]), home[1])
 
-    def block(self, home: tuple[str, int]) -> Block:
+    def block(self, home: Home) -> Block:
         """Return a block that nobody wrote yet."""
         return Block(self.version(self.blocknr(home)))
 

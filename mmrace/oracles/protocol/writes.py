@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmrace.oracles.protocol.closed import Closed, number
-from mmrace.oracles.protocol.register import Block
+from mmrace.oracles.protocol.register import UNNAMED, Block, Formatted, Home, disk_lanes, words_of_a_block
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
-
-Home = tuple[str, int]  # inode or name of a region, block within it
 
 
 @dataclass(eq=False, slots=True)
@@ -49,14 +47,11 @@ class Story:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        self.lanes = {
-            lane: (int(name.partition(":")[2]), i)
-            for lane, (name, i) in record.word_lanes("DiskBlock", "words").items()
-        }
-        self.size = 1 + max((i for _, i in self.lanes.values()), default=0)
+        self.lanes = disk_lanes(record)
+        self.size = words_of_a_block(self.lanes)
+        self.formatted = Formatted()
         self.closed = Closed(record, self.size)
         self.mapped = record.bit_lane("BufferHead", "b_state", "BH_Mapped")
-        self.regions: list[tuple[str, int, int]] = []
         self.first: dict[int, dict[int, object]] = {}  # block -> what its words held before any write
         self.moments: list[Moment] = []
         self.revoked: dict[int, list[int]] = {}  # tid -> blocks
@@ -115,23 +110,24 @@ class Story:
                 self.revoked.setdefault(tid, []).extend(blocks)
         elif kind == "page-alloc":
             self.closed.allocated(facts[0])
-        elif kind == "layout":
-            self.regions = [(str(key), first, blocks) for key, first, blocks in facts]
+        elif kind in ("layout", "formatted"):
+            self.formatted.note(kind, facts)
         else:
             self.promises(step, task, kind, facts)
 
     def promises(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
         """Take a note of a writer or of fsync."""
         if kind in ("write-begin", "write-end"):
-            block = self.blocks.setdefault((str(facts[0]), facts[1]), Block())
+            home = str(facts[0]), facts[1]
+            block = self.blocks.get(home) or self.blocks.setdefault(home, self.formatted.block(home))
             if kind == "write-begin":
                 block.write_began(facts[2], step, self.record.task_name(task))
             else:
                 block.write_ended(facts[2], step)
         elif kind == "fsync-begin":
-            promised, ino = len(facts) < 2 or bool(facts[1]), str(facts[0])
+            ino = str(facts[0])
             of_file = {home: block.floor for home, block in self.blocks.items() if home[0] == ino and block.floor >= 0}
-            self.syncs[task] = of_file if promised else {}
+            self.syncs[task] = of_file
         elif kind == "fsync-end":
             floors = self.syncs.pop(task, {})
             if facts[1] == 0 and floors:
@@ -143,11 +139,12 @@ class Story:
 
     def region(self, key: str) -> tuple[int, int]:
         """Return the first block of a region, and the one after its last; (0, 0) for one that there is not."""
-        return next(((first, first + blocks) for name, first, blocks in self.regions if name == key), (0, 0))
+        regions = self.formatted.regions
+        return next(((first, first + blocks) for name, first, blocks in regions if name == key), (0, 0))
 
     def where(self, blocknr: int) -> str:
         """Name a block."""
-        for key, first, blocks in self.regions:
-            if first <= blocknr < first + blocks:
-                return f"block {blocknr - first} of {f'inode {key}' if key.isdigit() else key}"
-        return f"block {blocknr}"
+        key, number_there = self.formatted.where(blocknr)
+        if key == UNNAMED:
+            return f"block {blocknr}"
+        return f"block {number_there} of {f'inode {key}' if key.isdigit() else key}"
