@@ -63,7 +63,7 @@ def idle(record: Record, series: Series) -> list[str] | None:
 
     It was if nobody but the migrating task touched it or its buffers, or held them with a right to.
     """
-    objects = {series.page} | _buffers(record, series)
+    objects = {series.page} | buffers_of(record, series.page, series.last)
     lanes = {lane: (field, sub) for lane, (_, owner, field, sub) in record.table.items() if owner in objects}
     for task, op, _, _ in record.events[series.first : series.last]:
         if op != NOTE and task != series.task and op >> SHIFT in lanes:
@@ -74,12 +74,13 @@ def idle(record: Record, series: Series) -> list[str] | None:
     return _leaked(record, series, held, Ledgers(record, counts))
 
 
-def _buffers(record: Record, series: Series) -> set[str]:
+def buffers_of(record: Record, page: str, end: int) -> set[str]:
+    """Return the buffers whose page this was at any time before step `end`."""
     b_page = record.lanes("BufferHead", "b_page")
     return {
         b_page[op >> SHIFT]
-        for _, op, _, new in record.events[: series.last]
-        if op != NOTE and op & KIND_MASK == WRITE and op >> SHIFT in b_page and record.name(new) == series.page
+        for _, op, _, new in record.events[:end]
+        if op != NOTE and op & KIND_MASK == WRITE and op >> SHIFT in b_page and record.name(new) == page
     }
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.attempts import LOCK_BITS, buffers_of
 from mmrace.runtime.kinds import (
     CLEAR,
     KIND_MASK,
@@ -27,7 +28,6 @@ from mmrace.runtime.record import Record
 
 NAME = "progress"
 ROUNDS_MAX = 2
-LOCKS = frozenset({"PG_locked", "PG_writeback", "BH_Lock"})
 _SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
 
 
@@ -123,17 +123,12 @@ def _in_range(record: Record, walk: _Round, page: str) -> bool:
 
 def _alone(record: Record, begin: int, end: int, task: int, page: str) -> bool:
     """Say whether no other task touched the page or its buffers meanwhile, or held a lock there when it began."""
-    b_page = record.lanes("BufferHead", "b_page")
-    objects = {page} | {
-        b_page[op >> SHIFT]
-        for _, op, _, new in record.events[:end]
-        if op != NOTE and op & KIND_MASK == WRITE and op >> SHIFT in b_page and record.name(new) == page
-    }
+    objects = {page} | buffers_of(record, page, end)
     lanes = {lane: sub for lane, (_, owner, _, sub) in record.table.items() if owner in objects}
     held: set[int] = set()
     for _, op, old, _ in record.events[:begin]:
         lane, kind = op >> SHIFT, op & KIND_MASK
-        if op == NOTE or lanes.get(lane) not in LOCKS:
+        if op == NOTE or lanes.get(lane) not in LOCK_BITS:
             continue
         if kind == SET or (kind == TEST_AND_SET and not old):
             held.add(lane)
