@@ -17,7 +17,7 @@ from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs, mpage
 from mmrace.kernel.fs import inode as inode_
-from mmrace.kernel.jbd import jbd, transaction
+from mmrace.kernel.jbd import jbd, transaction, transaction_page
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, migrate, mm, page_flags, page_writeback, swap
 
@@ -499,7 +499,7 @@ def ext3_invalidatepage(page: Page, offset: int) -> None:
     assert mapping is not None
     if offset == 0:
         page_flags.ClearPageChecked(page)
-    transaction.journal_invalidatepage(EXT3_JOURNAL(mapping.host), page, offset)
+    transaction_page.journal_invalidatepage(EXT3_JOURNAL(mapping.host), page, offset)
 
 
 def ext3_releasepage(page: Page) -> bool:
@@ -511,7 +511,7 @@ def ext3_releasepage(page: Page) -> bool:
     assert mapping is not None
     if not buffer.page_has_buffers(page):
         return False
-    return transaction.journal_try_to_free_buffers(EXT3_JOURNAL(mapping.host), page)
+    return transaction_page.journal_try_to_free_buffers(EXT3_JOURNAL(mapping.host), page)
 
 
 def ext3_journalled_set_page_dirty(page: Page) -> bool:
@@ -530,7 +530,7 @@ def bdev_try_to_free_page(sbi: Ext3, page: Page) -> bool:
     """
     if not buffer.page_has_buffers(page):
         return False
-    return transaction.journal_try_to_free_buffers(sbi.journal, page)
+    return transaction_page.journal_try_to_free_buffers(sbi.journal, page)
 
 
 # -- tables --------------------------------------------------------------------------------------------------
