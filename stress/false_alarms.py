@@ -20,6 +20,7 @@ from functools import partial
 
 from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.param import Value, Values
 from mmrace.scenarios.casts import all_scenarios
 from mmrace.scenarios.scenario import Scenario
@@ -67,9 +68,18 @@ def casts(values: Values) -> list[Scenario]:
         for scenario in all_scenarios()
         if not scenario.needs_workload
         and not scenario.expects  # 3.3 itself has a fault there
-        and set(values) <= set(scenario.params)
+        and takes(scenario, values)
         and not (failing and COMMITS & {actor.name for actor in scenario.cast})
     ]
+
+
+def takes(scenario: Scenario, values: Values) -> bool:
+    """Say whether a cast can be given these parameters."""
+    try:
+        scenario.merged(values)
+    except UsageError:
+        return False
+    return True
 
 
 def specs(values: Values, runs: int, seed: int) -> Iterator[RunSpec]:

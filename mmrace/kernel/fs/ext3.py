@@ -197,6 +197,16 @@ def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
     buffer.__brelse(bh, "ext3")
 
 
+def ext3_dirty_inode(inode: Inode) -> None:
+    """Change the inode's block in a handle of its own, or in the one that is open.  Sleeps.
+
+    What chmod(2), utime(2) and their kind end in.  Needs no page lock.  Source: fs/ext3/inode.c, v3.3.
+    """
+    handle = ext3_journal_start(inode, EXT3_TRANS_BLOCKS)
+    ext3_mark_inode_dirty(handle, inode)
+    ext3_journal_stop(handle)
+
+
 # -- blocks --------------------------------------------------------------------------------------------------
 
 
