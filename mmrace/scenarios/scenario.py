@@ -23,7 +23,7 @@ from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
 from mmrace.scenarios import build
-from mmrace.scenarios.build import DATA, ERRORS, IRQ, WORDS
+from mmrace.scenarios.build import DATA, ERRORS, HOLES, IRQ, WORDS
 from mmrace.scenarios.snapshot import snapshot
 
 __all__ = ["Scenario", "Stage", "absent"]
@@ -99,14 +99,15 @@ class Scenario:
                 expected=f"{WORDS.name} of at least {HEADER_WORDS} where metadata is logged, for a log block's header",
                 got=WORDS.value_in(merged),
                 where="--param",
-                try_=f"{METADATA.name}=0 and {DATA.name}=ordered, which log none",
+                try_=f"{METADATA.name}=0, {HOLES.name}=0 and {DATA.name}=ordered, which log none",
             )
         return merged
 
     @staticmethod
     def _asked(values: Values) -> bool:
         """Say whether a transaction has more than ordered data."""
-        return bool(METADATA.value_in(values)) or DATA.value_in(values) == DataMode.JOURNAL.value
+        journalled = DATA.value_in(values) == DataMode.JOURNAL.value
+        return bool(METADATA.value_in(values) or HOLES.value_in(values)) or journalled
 
     def _refuse_errors(self, playing: Iterable[Actor], values: Values) -> None:
         """Raise UsageError if somebody commits and somebody migrates, where 3.3 has a fault of its own."""
