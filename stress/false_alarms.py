@@ -56,6 +56,8 @@ SETS: dict[str, Values] = {
     "dirty-at-first": {"dirtied": 4, "pages": 2, "idle": 20},
     "warm-log": {"warm": 16, "device": 1, "metadata": 1},
     "tiny-wbuf": {"wbuf": 1, "resched": 1, "burst": 3, "buffers": 4},
+    "holes": {"holes": 2, "pages": 3, "idle": 40},
+    "holes-journalled": {"holes": 1, "pages": 2, "data": "journal"},
     "no-pause": {"idle": 0, "pages": 2, "rounds": 4},
 }
 

@@ -25,6 +25,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cpus": 2, "irq": "any", "pages": 2, "pagevec": 2},
             {"data": "writeback", "bare": 100},
             {"data": "journal", "buffers": 1, "rounds": 6, "idle": 600, "passes": 5},
+            {"holes": 1, "pages": 2, "idle": 60},
         ),
     ),
     Scenario(
@@ -126,6 +127,8 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "journal", "pages": 2},
             {"credits": 3, "burst": 2, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0},
             {"cpus": 2, "irq": "any", "data": "writeback"},
+            {"holes": 1, "metadata": 0},
+            {"holes": 1, "pages": 2, "data": "journal"},
         ),
     ),
     Scenario(

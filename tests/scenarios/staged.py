@@ -49,6 +49,7 @@ EXPLICIT: Values = {
     "dirtied": 0,
     "data": "ordered",
     "bare": 0,
+    "holes": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,

@@ -20,7 +20,7 @@ from typing import Any
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.filed import Filed, Transaction
-from mmrace.oracles.protocol.register import Block, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.register import SET_UP, Block, Formatted, Home, disk_lanes, words_of_a_block
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
@@ -147,7 +147,7 @@ class _Audit:
             self.log.kinds[blocknr] = what, tid
             if what == DESCRIPTOR:
                 self.log.tags.setdefault(tid, []).extend(tags)
-        elif kind in ("layout", "formatted"):
+        elif kind in SET_UP:
             self.medium.formatted.note(kind, facts)
 
     def was_filed(self, step: int, task: int, home: Home) -> None:

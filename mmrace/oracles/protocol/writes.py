@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmrace.oracles.protocol.closed import Closed, number
-from mmrace.oracles.protocol.register import UNNAMED, Block, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.register import SET_UP, UNNAMED, Block, Formatted, Home, disk_lanes, words_of_a_block
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
@@ -73,7 +73,8 @@ class Story:
             elif op & KIND_MASK == CLEAR:
                 bh = self.mapped.get(op >> SHIFT)
                 blocknr = self.closed.values.get(("b_blocknr", str(bh)))
-                if bh is not None and isinstance(blocknr, int):
+                in_page = ("b_page", str(bh)) in self.closed.values  # one that only asks where a block is has no page
+                if bh is not None and isinstance(blocknr, int) and in_page:
                     self.void.add(blocknr)
             elif op >> SHIFT in lanes:
                 self.landed(task, *lanes[op >> SHIFT], a, number(b))
@@ -110,7 +111,7 @@ class Story:
                 self.revoked.setdefault(tid, []).extend(blocks)
         elif kind == "page-alloc":
             self.closed.allocated(facts[0])
-        elif kind in ("layout", "formatted"):
+        elif kind in SET_UP:
             self.formatted.note(kind, facts)
         else:
             self.promises(step, task, kind, facts)
