@@ -4,8 +4,9 @@ Rules, of each snapshot.  Frames: a frame that nobody counts is free and on the 
 free.  LRU: PG_lru is set exactly on the pages of the LRU lists, none is listed twice, and a page in the page cache is
 on a list or in a pagevec.  Journal heads: BH_JBD, b_private and b_bh agree; b_jcount is the number of transactions that
 own the buffer or wait for its checkpoint; a head is on the list that b_jlist names of its transaction, once, and on no
-other; one that no buffer has was freed.  Copies: each copy of data was freed, or is that of one head.  Checkpoints: a dirty buffer of the device's own mapping belongs to a transaction that runs or waits for it.
-Statistics: NR_FILE_PAGES is the number of pages in slots.
+other; one that no buffer has was freed.  Copies: each copy of data was freed, or is that of one head.  Checkpoints: a
+dirty buffer of the device's own mapping belongs to a transaction that runs or waits for it.  Statistics: NR_FILE_PAGES
+is the number of pages in slots.
 Invariant: each frame, page and head is judged by itself, so one fault is one finding.  Not checked: who holds a
 reference (the refcount oracle), dirtiness against tags (the dirty oracle).
 """

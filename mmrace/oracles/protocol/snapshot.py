@@ -56,7 +56,7 @@ class BufferView:
 
 @dataclass(slots=True, frozen=True)
 class HeadView:
-    """One journal head; `list` is the name of a `JList`, `copies` the frozen and the committed one, where there are any.
+    """One journal head; `list` is the name of a `JList`, `copies` its frozen and its committed data, where there are.
 
     `transaction` and `checkpoint` are names of transactions.
     """

@@ -173,7 +173,12 @@ def _keeps_the_head(handle: Handle, bh: BufferHead) -> None:
         ("async-vs-commit", "jbd.jbd:jbd_free", lambda data: None, "copy of data lost"),
     ],
     ids=[
-        "frames are lost", "putback does nothing", "a journal head is kept", "no checkpoint", "heads stay", "copies stay",
+        "frames are lost",
+        "putback does nothing",
+        "a journal head is kept",
+        "no checkpoint",
+        "heads stay",
+        "copies stay",
     ],
 )
 def test_conservation_oracle_alone_catches_what_is_planted(
