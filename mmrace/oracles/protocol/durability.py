@@ -189,7 +189,7 @@ class _Audit:
     def committed(self, step: int, task: int, tid: int, blocknr: int) -> None:
         """The commit block of a transaction was submitted: only once it is on the medium do the copies count."""
         log, medium = self.log, self.medium
-        transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction()
+        transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction(f"transaction:{tid}")
         what = f"the commit block of transaction {tid} was submitted"
         on_the_way = [other for other in log.written if medium.in_flight[other] > 0]
         self.checked += 1 + len(log.written)
@@ -250,7 +250,7 @@ def judge(record: Record) -> Judgement:
                 blocknr, word = disk[lane]
                 medium.words.setdefault(blocknr, {})[word] = b
             elif lane in watched:
-                closed = filed.write(*watched[lane], record.name(b), step)
+                closed = filed.write(lane, b, step)
                 if closed is not None:
                     closed.floors = audit.floors()
         elif lane in filed.mapped:

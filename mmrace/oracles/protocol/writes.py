@@ -51,7 +51,7 @@ class Story:
         self.size = words_of_a_block(self.lanes)
         self.formatted = Formatted()
         self.closed = Closed(record, self.size)
-        self.mapped = record.bit_lane("BufferHead", "b_state", "BH_Mapped")
+        self.filed = self.closed.filed
         self.first: dict[int, dict[int, object]] = {}  # block -> what its words held before any write
         self.moments: list[Moment] = []
         self.revoked: dict[int, list[int]] = {}  # tid -> blocks
@@ -71,15 +71,15 @@ class Story:
             if op == NOTE:
                 self.note(step, task, a, b)
             elif op & KIND_MASK == CLEAR:
-                bh = self.mapped.get(op >> SHIFT)
-                blocknr = self.closed.values.get(("b_blocknr", str(bh)))
-                in_page = ("b_page", str(bh)) in self.closed.values  # one that only asks where a block is has no page
-                if bh is not None and isinstance(blocknr, int) and in_page:
+                bh = self.filed.mapped.get(op >> SHIFT)
+                blocknr = self.filed.block_of(bh)
+                in_page = ("b_page", str(bh)) in self.filed.values  # one that only asks where a block is has no page
+                if bh is not None and blocknr is not None and in_page:
                     self.void.add(blocknr)
             elif op >> SHIFT in lanes:
                 self.landed(task, *lanes[op >> SHIFT], a, number(b))
             else:
-                self.closed.write(op, b)
+                self.closed.write(op, b, step)
         self.moment(len(events), 0, None)
 
     def landed(self, task: int, blocknr: int, i: int, old: object, new: object) -> None:

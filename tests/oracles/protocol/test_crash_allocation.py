@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from mmrace import runtime as rt
@@ -73,6 +75,18 @@ def test_crash_oracle_asks_nothing_of_a_new_block_whose_write_failed() -> None:
     disk = _allocates(_disk())
     disk.io(DATA, error=-5)
     passed(_commits(disk).judged())
+
+
+def test_crash_oracle_asks_nothing_of_a_new_block_whose_data_the_next_transaction_took_over() -> None:
+    """As in 3.3 (R16), where a writepage files a buffer anew that the commit is writing."""
+    disk = _allocates(_disk())
+    disk.write("writer", "bh:2.b_blocknr", DATA, -1).write("writer", "jh:2.b_bh", "bh:2")
+    disk.write("writer", "jh:2.b_transaction", "transaction:1").write("writer", "jh:2.b_jlist", "BJ_Locked")
+    disk.write("writer", "jh:2.b_jlist", "BJ_None")
+    kept, taken = copy.deepcopy(disk), disk
+    taken.write("writer", "jh:2.b_transaction", "transaction:2")
+    assert not _data(_commits(taken), 7).judged().findings
+    caught(_data(_commits(kept), 7).judged(), EXPOSED)
 
 
 def _synced(disk: Disk) -> Disk:
