@@ -166,8 +166,8 @@ def _keeps_the_head(handle: Handle, bh: BufferHead) -> None:
             {"jbd.checkpoint:__journal_insert_checkpoint": lambda jh, transaction_: None},
             "dirty metadata that no transaction has",
         ),
-        ("async-vs-commit", "jbd.journal:journal_free_journal_head", lambda jh: None, "journal head lost"),
-        ("async-vs-commit", "jbd.jbd:jbd_free", lambda data: None, "copy of data lost"),
+        ("async-vs-commit", {"jbd.journal:journal_free_journal_head": lambda jh: None}, "journal head lost"),
+        ("async-vs-commit", {"jbd.jbd:jbd_free": lambda data: None}, "copy of data lost"),
     ],
     ids=[
         "frames are lost",
