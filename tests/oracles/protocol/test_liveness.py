@@ -131,4 +131,4 @@ def test_a_bound_anywhere_in_the_correct_protocol_is_no_finding(steps: int, monk
         assert result.record is not None
         if result.record.end["how"] == "bound":
             assert (result.record.end["detail"]["kind"], result.findings) == ("cut", [])
-            assert result.verdict is Verdict.UNKNOWN
+            assert result.verdict == Verdict.UNKNOWN
