@@ -6,15 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_page, ext3
-from mmrace.kernel.fs.fs import AddressSpace
-from mmrace.kernel.mm import filemap
-from mmrace.kernel.mm.mm_types import Page
 from mmrace.oracles.protocol import lock_order
 from mmrace.runtime.flags import LOCK
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.param import Value
+from stress import planted
 from tests.oracles.hand import Hand
 from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed
@@ -191,28 +187,12 @@ def test_order_oracle_passes_on_the_lock_of_another_page_before_the_end_of_write
 # -- planted bugs ----------------------------------------------------------------------------------------------------
 
 
-def _handle_before_page_lock(mapping: AddressSpace, pos: int, length: int) -> tuple[int, Page | None]:
-    """BUGGY: write_begin starts its handle first, and locks the page then."""
-    inode = mapping.host
-    index, from_ = divmod(pos, mapping.machine.words_per_page)
-    handle = ext3.ext3_journal_start(inode, ext3.ext3_writepage_trans_blocks(inode) + 1)
-    page = filemap.grab_cache_page_write_begin(mapping, index)
-    if page is None:
-        ext3.ext3_journal_stop(handle)
-        return -Errno.ENOMEM, None
-    ret = buffer_page.__block_write_begin(page, pos, length, ext3.ext3_get_block)
-    if ret == 0 and ext3.EXT3_SB(inode).data is ext3.DataMode.JOURNAL:
-        head = buffer.page_buffers(page)
-        ret = ext3.walk_page_buffers(handle, head, from_, from_ + length, ext3.do_journal_get_write_access)
-    return ret, page
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("params", [{"data": "journal", "dirtied": 2}, {"bare": 100}], ids=["journal", "ordered"])
 def test_order_oracle_predicts_from_passing_runs_that_a_handle_must_not_come_before_the_page_lock(
     params: dict[str, Value],
 ) -> None:
-    params = {"idle": 20, **params}
-    assert not findings("migrate-vs-writeback", {}, params)
-    found = rules(findings("migrate-vs-writeback", {"fs.ext3:ext3_write_begin": _handle_before_page_lock}, params))
+    params, row = {"idle": 20, **params}, planted.of_model(lock_order.NAME)
+    assert not findings(row.twin.program, {}, params)
+    found = rules(findings(row.twin.program, row.bind, params))
     assert found[lock_order.NAME, "lock-order cycle"] >= 5
