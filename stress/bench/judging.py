@@ -141,7 +141,8 @@ class Checkout:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.root, self.casts = root, self._answer()
+        self.root = root
+        self.casts: list[str] = self._answer()
 
     def costs(self, cast: str, number: int) -> Figures:
         """Have one run measured."""
