@@ -142,6 +142,14 @@ def _only_for_integrity(mapping: AddressSpace, wbc: WritebackControl, writepage:
     return _write_cache_pages(mapping, wbc, writepage)
 
 
+def _rotates_nothing(page: Page) -> None:
+    """BUGGY: the page keeps its place on the list."""
+
+
+def _remembers_nothing(page: Page) -> None:
+    """BUGGY: PG_error is not set."""
+
+
 def _goes_on_under_writeback(page: Page) -> None:
     """BUGGY: nobody waits for the writeback of a page."""
 
@@ -194,6 +202,10 @@ def _program(judge: str, rule: str, title: str, function: str) -> Planted:
 
 PLANTED = (
     _model(
+        "ageing", "marked page not rotated", "a page that reclaim waits for stays where it is when its writeback ends",
+        "four", {"mm.swap:rotate_reclaimable_page": _rotates_nothing}, irq="any",
+    ),
+    _model(
         "back-out", "refused page changed", "a refused page is marked as if its I/O had failed",
         "async-vs-commit", {"mm.migrate:move_to_new_page": _marks_what_it_does_not_move}, idle=0,
     ),
@@ -242,6 +254,10 @@ PLANTED = (
     _canary("forgotten-wake"),
     _canary("unlock-by-stranger"),
     _model(
+        "failures", "failure forgotten", "a page whose transfer failed does not remember it",
+        "migrate-vs-reclaim", {"mm.page_flags:SetPageError": _remembers_nothing}, bare=100, errors=1,
+    ),
+    _model(
         "lock-order", "lock-order cycle", "write_begin starts its handle before it locks the page",
         "migrate-vs-writeback", {"fs.ext3:ext3_write_begin": _handle_before_page_lock}, idle=20, bare=100,
     ),
@@ -255,7 +271,8 @@ PLANTED = (
     _model(
         "use-after-free", "", "buffers are freed while their journal heads are on a transaction",
         "four",
-        {"fs.buffer:buffer_busy": _is_idle, "jbd.transaction:journal_try_to_free_buffers": _asks_no_journal}, idle=20,
+        {"fs.buffer:buffer_busy": _is_idle, "jbd.transaction_page:journal_try_to_free_buffers": _asks_no_journal},
+        idle=20,
     ),
     _program("liveness", "", "a wake-up is forgotten", "forgotten_wake"),
     _program("lock-discipline", "", "a lock is released by another than its holder", "unlock_by_stranger"),

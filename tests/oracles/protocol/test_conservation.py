@@ -105,6 +105,19 @@ def test_conservation_oracle_catches_a_buffer_and_a_journal_head_that_disagree()
     _caught(_rest(heads=[head(bh="bh:2")]), rule)
 
 
+def test_conservation_oracle_catches_a_journal_head_that_was_never_freed() -> None:
+    lost = head(name="jh:2", bh=None, count=0, checkpoint=None)
+    _caught(_rest(heads=[head(), lost]), "journal head lost")
+
+
+def test_conservation_oracle_catches_copies_of_data_that_are_lost_or_owned_twice() -> None:
+    passed(_judge(_rest(heads=[head(frozen="frozen:1", committed="frozen:2")], copies=["frozen:1", "frozen:2"])))
+    _caught(_rest(copies=["frozen:1"]), "copy of data lost")
+    _caught(_rest(heads=[head(committed="frozen:1")], copies=[]), "copy of data freed too early")
+    twice = [head(frozen="frozen:1", committed="frozen:1")]
+    _caught(_rest(heads=twice, copies=["frozen:1"]), "copy of data with two owners")
+
+
 def test_conservation_oracle_catches_dirty_metadata_that_no_transaction_has() -> None:
     slots = [{"index": 0, "page": "page:0", "tags": []}]
     of_device = [{"name": "mapping:disk", "ino": "disk", "slots": slots, "nrpages": 1}]
@@ -153,8 +166,17 @@ def _keeps_the_head(handle: Handle, bh: BufferHead) -> None:
             {"jbd.checkpoint:__journal_insert_checkpoint": lambda jh, transaction_: None},
             "dirty metadata that no transaction has",
         ),
+        ("async-vs-commit", {"jbd.journal:journal_free_journal_head": lambda jh: None}, "journal head lost"),
+        ("async-vs-commit", {"jbd.jbd:jbd_free": lambda data: None}, "copy of data lost"),
     ],
-    ids=["frames are lost", "putback does nothing", "a journal head is kept", "no checkpoint"],
+    ids=[
+        "frames are lost",
+        "putback does nothing",
+        "a journal head is kept",
+        "no checkpoint",
+        "heads stay",
+        "copies stay",
+    ],
 )
 def test_conservation_oracle_alone_catches_what_is_planted(
     scenario: str, bind: Mapping[str, Callable[..., object]], rule: str

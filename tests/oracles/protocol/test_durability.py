@@ -69,12 +69,6 @@ def test_durability_oracle_asks_nothing_of_a_block_whose_write_failed_until_it_i
     caught(durability.judge(_fsync_around(_written(hand, 8)).record()), "fsync before the medium")
 
 
-def test_durability_oracle_asks_nothing_of_half_an_fsync_that_promises_nothing() -> None:
-    """With data=journal the data half of fsync puts nothing where it lasts."""
-    hand = _fsync_around(_written(_run()), 7, 7).note("fsync", "fsync-begin", 1, False)
-    passed(durability.judge(hand.note("fsync", "fsync-end", 1, 0).record()))
-
-
 def _filed(hand: Hand, jh: str, jlist: str, blocknr: int) -> Hand:
     hand.write("writer", f"bh:{blocknr}.b_blocknr", blocknr, -1).write("writer", f"{jh}.b_bh", f"bh:{blocknr}")
     return hand.write("writer", f"{jh}.b_transaction", "transaction:1").write("writer", f"{jh}.b_jlist", jlist)
@@ -148,6 +142,16 @@ def test_durability_oracle_asks_for_the_commit_block_before_it_takes_a_copy_in_t
     if error is not None:
         hand.note("io", "io-end", "write", RECORD, error)
     caught(durability.judge(hand.note("fsync", "fsync-end", 1, 0).record()), "fsync before the medium")
+
+
+def test_durability_oracle_finds_data_filed_whose_buffer_was_mapped_but_did_not_say_where_yet() -> None:
+    """As where a writer maps a buffer and a writepage files it in between."""
+    hand = _run().write("writer", "jh:1.b_bh", "bh:1")
+    hand.note("writer", "write-begin", 1, 0, 7).write("fsync", "jh:1.b_transaction", "transaction:1")
+    hand.write("fsync", "jh:1.b_jlist", "BJ_SyncData").write("writer", "bh:1.b_blocknr", DATA, -1)
+    record = hand.note("writer", "write-end", 1, 0, 7).record()
+    record.header["params"] = {"data": "ordered"}
+    passed(durability.judge(record))
 
 
 def test_durability_oracle_does_not_know_of_a_record_without_promises() -> None:
