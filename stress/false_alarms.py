@@ -58,6 +58,10 @@ SETS: dict[str, Values] = {
     "tiny-wbuf": {"wbuf": 1, "resched": 1, "burst": 3, "buffers": 4},
     "holes": {"holes": 2, "pages": 3, "idle": 40},
     "holes-journalled": {"holes": 1, "pages": 2, "data": "journal"},
+    "small-log": {"log": 16, "credits": 3, "metadata": 1, "device": 1},
+    "small-transactions": {"credits": 4, "metadata": 1, "burst": 2},
+    "long-touches": {"touches": 6, "metadata": 1, "idle": 20},
+    "high-order": {"order": 9, "zone_reclaim": 1, "pages": 3},
     "no-pause": {"idle": 0, "pages": 2, "rounds": 4},
 }
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from mmrace.scenarios import casts as every_cast
+from mmrace.scenarios.scenario import WITHOUT
 from stress import false_alarms
 
 
@@ -23,6 +24,12 @@ def test_every_cast_without_a_workload_is_played() -> None:
     assert played == {
         scenario.name for scenario in every_cast.SCENARIOS if not (scenario.needs_workload or scenario.expects)
     }
+
+
+def test_every_parameter_of_a_cast_is_varied() -> None:
+    """Except who is left out: with fewer actors a cast is a smaller one."""
+    known = {name for scenario in every_cast.SCENARIOS if not scenario.needs_workload for name in scenario.params}
+    assert known - {name for values in false_alarms.SETS.values() for name in values} == {WITHOUT.name}
 
 
 def test_io_fails_only_where_nobody_commits() -> None:

@@ -238,9 +238,9 @@ def judge(record: Record) -> Judgement:
     """Follow the medium, and compare it with each promise."""
     audit = _Audit(record)
     medium, filed = audit.medium, audit.filed
-    disk, watched = medium.lanes, filed.lanes
+    disk, watched, events = medium.lanes, filed.lanes, record.events
     for step in record.steps(NOTE, WRITE, CLEAR):
-        task, op, a, b = record.events[step]
+        task, op, a, b = events[step]
         if op == NOTE:
             audit.note(step, task, a, b)
             continue
