@@ -166,7 +166,7 @@ class _Audit:
         changed, number = self.changes.get(task, (-1, 0))
         if changed > begin:
             self.inodes[home[0]] = (INODES, number), changed
-        elif self.metadata:
+        elif self.metadata and self.medium.formatted.step:  # a record of before may have no notes of changes
             text = (
                 f"block {home[1]} of inode {home[0]} was written, and the block of the inode was not changed meanwhile"
             )

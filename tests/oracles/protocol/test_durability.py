@@ -78,7 +78,7 @@ def _changed(hand: Hand, number: int, version: int) -> Hand:
 
 
 def _written_with_its_inode(changes: bool = True) -> Hand:
-    hand = _run()
+    hand = _run().note("main", "formatted", 0, 1)
     hand.params = {"metadata": 1}
     hand = _changed(hand, 1, 1).note("writer", "write-begin", 1, 0, 7)
     return (_changed(hand, 1, 2) if changes else hand).note("writer", "write-end", 1, 0, 7)
