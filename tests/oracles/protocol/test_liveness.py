@@ -30,6 +30,7 @@ def test_liveness_oracle_still_judges_as_the_general_one() -> None:
 
 def _attempts(hand: Hand, times: int, rc: str = "-EAGAIN") -> Hand:
     for _ in range(times):
+        hand.op("migrator", Kind.YIELD, "cpu:0.tasks")  # a pass over the list may give way before each page
         hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_SYNC")
         hand.lock("migrator", "page:0").freeze("migrator", "page:0._count", 2, ok=False).unlock("migrator", "page:0")
         hand.note("migrator", "migrate-end", "page:0", "page:1", "MIGRATE_SYNC", rc, "freeze")
