@@ -70,6 +70,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "buffers": 4},
             {"cpus": 2, "irq": "any", "burst": 2, "bare": 100},
             {"errors": 1},
+            {"cache": 1, "pages": 2},
         ),
     ),
     Scenario(

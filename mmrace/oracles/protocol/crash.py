@@ -39,8 +39,8 @@ Image: TypeAlias = dict[int, Words]
 Recover: TypeAlias = Callable[
     [Mapping[int, Sequence[Any]], int, int, int | None], tuple[Mapping[int, Sequence[Any]], int]
 ]
-"""Recovery: (what the device holds, the log's first block, the one after its last, its superblock) -> what it shows, and
-the transaction that the log begins with.
+"""Recovery: (what the device holds, the log's first block, the one after its last, its superblock) -> what it shows,
+and the transaction that the log begins with.
 
 A block that was never written is not among them.  Raises ValueError for a log that contradicts itself."""
 Mapped: TypeAlias = Callable[[Any], Collection[int]]
