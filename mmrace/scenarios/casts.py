@@ -70,6 +70,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "buffers": 4},
             {"cpus": 2, "irq": "any", "burst": 2, "bare": 100},
             {"errors": 1},
+            {"cache": 1, "pages": 2},
         ),
     ),
     Scenario(
@@ -128,6 +129,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"credits": 3, "burst": 2, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0},
             {"cpus": 2, "irq": "any", "data": "writeback"},
             {"holes": 1, "metadata": 0},
+            {"cache": 1},
             {"holes": 1, "pages": 2, "data": "journal"},
         ),
     ),
@@ -141,7 +143,9 @@ SCENARIOS: tuple[Scenario, ...] = (
             {},
             {"mode": "MIGRATE_SYNC", "batch": 8},
             {"data": "journal", "pages": 2, "log": 20},
+            {"cache": 1},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="two-handles",

@@ -50,6 +50,7 @@ EXPLICIT: Values = {
     "data": "ordered",
     "bare": 0,
     "holes": 0,
+    "cache": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,

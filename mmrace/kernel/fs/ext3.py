@@ -322,7 +322,7 @@ def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
     """Take write access to a data buffer that is journalled; a dirty one the transaction takes over.  Sleeps.
 
     A dirty bit is cleared before the journal looks, and set again for the journal only; the page lock keeps writeback
-    from the buffer meanwhile, nothing keeps a checkpoint.  Source: fs/ext3/inode.c, v3.3.
+    from the buffer meanwhile, nothing keeps a checkpoint (R30).  Source: fs/ext3/inode.c, v3.3.
     """
     assert handle is not None
     dirty = buffer_head.buffer_dirty(bh)
