@@ -2,11 +2,12 @@
 
 The medium is what the disk's words were written to so far; a block in flight is one whose write began and did not end.
 Rules: when an fsync that began after a write(2) was acknowledged returns 0, no word of its blocks is older than that
-write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on.  When
+write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on; with
+metadata=1 it changed the block of its inode, which fsync promises with the rest.  When
 the commit block of a transaction is submitted, every data block that was filed on it shows what was written before the
 transaction closed; every other block that the commit wrote to the log has ended; its descriptors name every metadata
 block of the transaction, and there is a copy for each, which shows all that was changed before the transaction closed
-and nothing that was changed after.
+and nothing that was changed after.  At the end the superblock says where the log begins (`tail.py`).
 Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
 whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
 written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half way, copies of a block
@@ -21,12 +22,14 @@ from typing import Any
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.filed import Filed, Transaction
 from mmrace.oracles.protocol.register import SET_UP, Block, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.tail import untold_tail
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "durability"
 LOG, INODES = "log", "inodes"
 ORDERED = "ordered"  # the mode of data, a parameter of the run
+UNREADABLE = "ext3: inode block unreadable"  # mark of the kernel model: a change was given up
 DESCRIPTOR, COMMIT = "descriptor", "commit"
 
 
@@ -69,8 +72,12 @@ class _Audit:
         self.logged: dict[int, int] = {}  # home block -> log block with its newest committed copy
         self.sealing: dict[int, dict[int, int]] = {}  # commit block that is on its way -> what it will make `logged`
         self.syncs: dict[int, tuple[int, str, dict[Home, int]]] = {}  # task -> begin, inode, floors
-        self.ordered = record.header.get("params", {}).get("data") == ORDERED
+        params = record.header.get("params", {})
+        self.ordered = params.get("data") == ORDERED
+        self.metadata = bool(params.get("metadata")) and not record.marks.get(UNREADABLE)
         self.writes: dict[int, int] = {}  # task -> step at which its write began
+        self.changes: dict[int, tuple[int, int]] = {}  # task -> step at which its last change of an inode began, block
+        self.inodes: dict[str, tuple[Home, int]] = {}  # inode -> its block, begin of its latest acknowledged change
         self.checked = 0
 
     def caught(self, rule: str, text: str, step: int, task: int, *points: str, **facts: Fact) -> None:
@@ -110,7 +117,7 @@ class _Audit:
     def shows(self, home: Home, old: list[object], floor: int, what: str) -> str:
         block = self.blocks[home]
         wanted = " or ".join(map(str, block.allowed(floor)))
-        return f"{what}, but block {home[1]} of inode {home[0]} shows {old[0]} on the medium, not {wanted}"
+        return f"{what}, but {_named(home)} shows {old[0]} on the medium, not {wanted}"
 
     # -- notes ----------------------------------------------------------------------------------------------------
 
@@ -120,14 +127,15 @@ class _Audit:
             self.block(facts[0], facts[1]).write_began(facts[2], step, self.record.task_name(task))
         elif kind == "write-end":
             self.block(facts[0], facts[1]).write_ended(facts[2], step)
-            if self.ordered:
-                self.was_filed(step, task, (str(facts[0]), facts[1]))
+            self.acknowledged(step, task, (str(facts[0]), facts[1]))
         elif kind == "change-begin":
+            self.changes[task] = step, facts[0]
             self.block(INODES, facts[0]).write_began(facts[2], step, self.record.task_name(task))
         elif kind == "change-end":
             self.block(INODES, facts[0]).write_ended(facts[1], step)
         elif kind == "fsync-begin":
-            self.syncs[task] = step, str(facts[0]), self.floors(str(facts[0]))
+            ino = str(facts[0])
+            self.syncs[task] = step, ino, self.floors(ino) | dict(filter(None, [self.inodes.get(ino)]))
         elif kind == "fsync-end":
             self.synced(step, task, facts[1])
         elif kind == "io-begin":
@@ -150,9 +158,24 @@ class _Audit:
         elif kind in SET_UP:
             self.medium.formatted.note(kind, facts)
 
-    def was_filed(self, step: int, task: int, home: Home) -> None:
+    def acknowledged(self, step: int, task: int, home: Home) -> None:
+        """A write(2) was acknowledged."""
+        begin = self.writes.pop(task, step)
+        if self.ordered:
+            self.was_filed(step, task, home, begin)
+        changed, number = self.changes.get(task, (-1, 0))
+        if changed > begin:
+            self.inodes[home[0]] = (INODES, number), changed
+        elif self.metadata and self.medium.formatted.step:  # a record of before may have no notes of changes
+            text = (
+                f"block {home[1]} of inode {home[0]} was written, and the block of the inode was not changed meanwhile"
+            )
+            self.caught("inode not changed", text, step, task, inode=home[0], since=begin)
+        self.checked += self.metadata
+
+    def was_filed(self, step: int, task: int, home: Home, begin: int) -> None:
         """A write(2) of ordered data was acknowledged."""
-        blocknr, begin = self.medium.blocknr(home), self.writes.pop(task, step)
+        blocknr = self.medium.blocknr(home)
         self.checked += 1
         if not self.filed.was_filed(blocknr, begin):
             text = f"block {home[1]} of inode {home[0]} was written, and was filed on no transaction meanwhile"
@@ -234,6 +257,10 @@ class _Audit:
                 return
 
 
+def _named(home: Home) -> str:
+    return f"block {home[1]} of {'' if home[0] == INODES else 'inode '}{home[0]}"
+
+
 def judge(record: Record) -> Judgement:
     """Follow the medium, and compare it with each promise."""
     audit = _Audit(record)
@@ -255,4 +282,10 @@ def judge(record: Record) -> Judgement:
                     closed.floors = audit.floors()
         elif lane in filed.mapped:
             filed.unmapped(filed.mapped[lane])
+    moved, untold = untold_tail(record)
+    audit.checked += moved
+    if untold is not None:
+        says = "nothing of it" if untold.told is None else f"transaction {untold.told}"
+        text = f"the log begins with transaction {untold.tid}, and the superblock on the medium says {says}"
+        audit.caught("tail not told", text, untold.step, untold.task, tid=untold.tid, told=untold.told)
     return audit.evidence.judgement(audit.checked)
