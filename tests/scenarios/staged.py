@@ -60,6 +60,7 @@ EXPLICIT: Values = {
     "credits": 32,
     "log": 0,
     "touches": 1,
+    "flushes": 2,
     "without": "",
 }
 

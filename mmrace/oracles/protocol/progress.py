@@ -3,7 +3,8 @@
 A round is one walk of a flusher over a range of a file, between its notes.  Rule: a page in that range that is dirty
 when a round begins is under writeback in it, or clean when it ends, unless others touched the page or its buffers
 meanwhile or held a lock there; after `ROUNDS_MAX` rounds in a row in vain the page was forgotten.
-Invariant: a page that somebody is at is excused for that round and no more.  Not checked: how long a write takes; that
+Invariant: a page that somebody is at is excused for that round and no more; so is one whose dirty bit is set while slot
+and inode, by which a flusher goes, may not be marked yet.  Not checked: how long a write takes; that
 an idle page can be moved (the liveness oracle does that).
 """
 
@@ -15,6 +16,7 @@ from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.attempts import LOCK_BITS, buffers_of
 from mmrace.runtime.kinds import (
     CLEAR,
+    EXIT,
     KIND_MASK,
     NOTE,
     SET,
@@ -28,6 +30,8 @@ from mmrace.runtime.record import Record
 
 NAME = "progress"
 ROUNDS_MAX = 2
+MARKING_OPS = 16
+"""Ops after which whoever set a dirty bit has marked slot and inode, too, under tree_lock and i_lock: it takes 11."""
 _SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
 
 
@@ -47,6 +51,7 @@ class _Audit:
         self.record = record
         self.evidence = Evidence(NAME)
         self.dirty: set[str] = set()
+        self.dirtied: dict[str, tuple[int, int]] = {}  # page -> step, and task that set its bit
         self.rounds: dict[int, _Round] = {}
         self.vain: dict[tuple[int, str], int] = {}  # flusher and page -> rounds in a row
         self.checked = 0
@@ -69,6 +74,8 @@ class _Audit:
 
     def missed(self, step: int, task: int, walk: _Round, page: str) -> None:
         """A page that was dirty all the while was not written."""
+        if self.being_marked(page, walk.begin, task):
+            return
         if not _in_range(self.record, walk, page) or not _alone(self.record, walk.begin, step, task, page):
             return
         rounds = self.vain[task, page] = self.vain.get((task, page), 0) + 1
@@ -76,6 +83,20 @@ class _Audit:
             who = self.record.task_name(task)
             text = f"{page} was dirty and nobody else was at it, yet {who} did not write it in {rounds} rounds"
             self.evidence.add("dirty page forgotten", text, (page, who), page=page, task=who, step=step, rounds=rounds)
+
+    def being_marked(self, page: str, until: int, flusher: int) -> bool:
+        """Say whether another one, who had set the page's dirty bit, may not have marked slot and inode at a step."""
+        since, who = self.dirtied[page]
+        if who == flusher:
+            return False
+        ops = [op & KIND_MASK for task, op, _, _ in self.record.events[since + 1 : until] if task == who and op != NOTE]
+        return len(ops) < MARKING_OPS and EXIT not in ops
+
+    def dirties(self, step: int, task: int, page: str) -> None:
+        """A page has its dirty bit set."""
+        if page not in self.dirty:
+            self.dirtied[page] = step, task
+        self.dirty.add(page)
 
     def written(self, page: str) -> None:
         """A page went under writeback, whoever writes it."""
@@ -97,7 +118,7 @@ def judge(record: Record) -> Judgement:
         elif lane in dirty:
             page = dirty[lane]
             if kind in _SETS:
-                audit.dirty.add(page)
+                audit.dirties(step, task, page)
             else:
                 audit.dirty.discard(page)  # a flusher that cannot write it sets the bit again
         elif lane in writeback:

@@ -17,10 +17,18 @@ from tests.oracles.verdicts import caught, passed, unknown
 FLAGS = "page:0.flags"
 
 
-def _dirty() -> Hand:
-    """A dirty page in slot 0 of mapping:5, with one buffer."""
+def _just_dirty() -> Hand:
+    """A page in slot 0 of mapping:5, with one buffer: the writer has set its dirty bit, and nothing else yet."""
     hand = Hand("writeback", "writer").write("writer", "page:0.mapping", "mapping:5").write("writer", "page:0.index", 0)
     return hand.write("writer", "bh:1.b_page", "page:0").op("writer", Kind.TEST_AND_SET, FLAGS, False, sub="PG_dirty")
+
+
+def _dirty(ops: int = progress.MARKING_OPS) -> Hand:
+    """A dirty page, whose writer has gone on since."""
+    hand = _just_dirty()
+    for _ in range(ops):
+        hand = hand.op("writer", Kind.READ, "bh:2.b_blocknr")
+    return hand
 
 
 def _begins(hand: Hand, first: int = 0) -> Hand:
@@ -69,6 +77,16 @@ def test_progress_oracle_passes_on_a_page_that_somebody_is_at() -> None:
     for _ in range(progress.ROUNDS_MAX):
         touched = _ends(_begins(touched).op("writer", Kind.READ, "bh:1.b_blocknr"))
     passed(progress.judge(touched.record()))
+
+
+def test_progress_oracle_passes_on_a_page_whose_slot_and_inode_are_not_marked_yet() -> None:
+    passed(progress.judge(_in_vain(_just_dirty()).record()))
+    passed(progress.judge(_in_vain(_dirty(progress.MARKING_OPS - 1)).record()))
+
+
+def test_progress_oracle_catches_a_page_whose_writer_has_ended() -> None:
+    hand = _just_dirty().exit("writer")
+    caught(progress.judge(_in_vain(hand).record()), "dirty page forgotten")
 
 
 def test_progress_oracle_passes_on_a_page_beyond_the_range() -> None:
