@@ -61,6 +61,7 @@ EXPLICIT: Values = {
     "zone_reclaim": 0,
     "credits": 32,
     "log": 0,
+    "touches": 1,
     "without": "",
 }
 

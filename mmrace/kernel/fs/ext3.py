@@ -17,7 +17,7 @@ from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs, mpage
 from mmrace.kernel.fs import inode as inode_
-from mmrace.kernel.jbd import jbd, transaction
+from mmrace.kernel.jbd import jbd, transaction, transaction_page
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, migrate, mm, page_flags, page_writeback, swap
 
@@ -191,9 +191,9 @@ def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
 
 
 def _raw_inode(inode: Inode, held: int) -> int:
-    """Return the word to store where `held` is."""
-    has_holes = inode.i_laid < inode.i_blocks
-    return (inode.i_map if has_holes else 0) << _MAP_SHIFT | held % (1 << _MAP_SHIFT) + 1
+    """Return the word to store where `held` is.  An inode without holes leaves the map of its neighbour alone."""
+    block_map = inode.i_map if inode.i_laid < inode.i_blocks else held >> _MAP_SHIFT
+    return block_map << _MAP_SHIFT | held % (1 << _MAP_SHIFT) + 1
 
 
 def _blocks_mapped(word: int) -> set[int]:
@@ -212,6 +212,16 @@ def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
     transaction.journal_get_write_access(handle, bh)
     ext3_do_update_inode(handle, inode, bh)
     buffer.__brelse(bh, "ext3")
+
+
+def ext3_dirty_inode(inode: Inode) -> None:
+    """Change the inode's block in a handle of its own, or in the one that is open.  Sleeps.
+
+    What chmod(2), utime(2) and their kind end in.  Needs no page lock.  Source: fs/ext3/inode.c, v3.3.
+    """
+    handle = ext3_journal_start(inode, EXT3_TRANS_BLOCKS)
+    ext3_mark_inode_dirty(handle, inode)
+    ext3_journal_stop(handle)
 
 
 # -- blocks --------------------------------------------------------------------------------------------------
@@ -549,7 +559,7 @@ def ext3_invalidatepage(page: Page, offset: int) -> None:
     assert mapping is not None
     if offset == 0:
         page_flags.ClearPageChecked(page)
-    transaction.journal_invalidatepage(EXT3_JOURNAL(mapping.host), page, offset)
+    transaction_page.journal_invalidatepage(EXT3_JOURNAL(mapping.host), page, offset)
 
 
 def ext3_releasepage(page: Page) -> bool:
@@ -561,7 +571,7 @@ def ext3_releasepage(page: Page) -> bool:
     assert mapping is not None
     if not buffer.page_has_buffers(page):
         return False
-    return transaction.journal_try_to_free_buffers(EXT3_JOURNAL(mapping.host), page)
+    return transaction_page.journal_try_to_free_buffers(EXT3_JOURNAL(mapping.host), page)
 
 
 def ext3_journalled_set_page_dirty(page: Page) -> bool:
@@ -580,7 +590,7 @@ def bdev_try_to_free_page(sbi: Ext3, page: Page) -> bool:
     """
     if not buffer.page_has_buffers(page):
         return False
-    return transaction.journal_try_to_free_buffers(sbi.journal, page)
+    return transaction_page.journal_try_to_free_buffers(sbi.journal, page)
 
 
 # -- tables --------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd.jbd import JList, Journal, Transaction
 from mmrace.oracles.protocol import crash, durability
 from mmrace.runtime.kinds import Kind
+from stress import planted
 from tests.oracles.hand import Hand
 from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
@@ -161,6 +162,7 @@ def test_durability_oracle_does_not_know_of_a_record_without_promises() -> None:
 
 BUSY = {"idle": 20, "dirtied": 2}
 METADATA = {**BUSY, "metadata": 1}
+FSYNC = planted.of_model(durability.NAME)
 
 
 def _unfiles_locked_data_without_waiting(journal: Journal, commit_transaction: Transaction) -> int:
@@ -203,12 +205,7 @@ class _ForgetsATag(commit._Tags):
 @pytest.mark.parametrize(
     ("scenario", "bind", "params", "rule"),
     [
-        (
-            "migrate-vs-writeback",
-            {"mm.filemap:filemap_fdatawait": lambda mapping: 0},
-            {**BUSY, "rounds": 4},
-            "fsync before the medium",
-        ),
+        (FSYNC.twin.program, FSYNC.bind, FSYNC.params, FSYNC.rule),
         (
             "async-vs-commit",
             {"jbd.commit:_wait_locked_list": _unfiles_locked_data_without_waiting},
