@@ -2,7 +2,8 @@
 
 A round is one walk of a flusher over a range of a file, between its notes.  Rule: a page in that range that is dirty
 when a round begins is under writeback in it, or clean when it ends, unless others touched the page or its buffers
-meanwhile or held a lock there; after `ROUNDS_MAX` rounds in a row in vain the page was forgotten.
+meanwhile or held a lock there; after `ROUNDS_MAX` rounds in a row in vain the page was forgotten.  A commit takes what
+was written home off its checkpoint list (`checkpointed.py`).
 Invariant: a page that somebody is at is excused for that round and no more.  Not checked: how long a write takes; that
 an idle page can be moved (the liveness oracle does that).
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.attempts import LOCK_BITS, buffers_of
+from mmrace.oracles.protocol.checkpointed import kept_on_checkpoint_lists
 from mmrace.runtime.kinds import (
     CLEAR,
     KIND_MASK,
@@ -105,7 +107,15 @@ def judge(record: Record) -> Judgement:
                 audit.written(writeback[lane])
         elif kind == STORE and not b and lane in words:
             audit.dirty.discard(words[lane])  # freed
-    return audit.evidence.judgement(audit.checked)
+    waited, kept = kept_on_checkpoint_lists(record)
+    for one in kept:
+        who = record.task_name(one.task)
+        text = f"{one.buffer} was written home and idle, yet {who} left {one.head} on its checkpoint list"
+        names = (one.head, one.buffer, who)
+        audit.evidence.add(
+            "written buffer kept", text, names, objects=list(names[:2]), task=who, step=one.step, since=one.since
+        )
+    return audit.evidence.judgement(audit.checked + waited)
 
 
 def _in_range(record: Record, walk: _Round, page: str) -> bool:
