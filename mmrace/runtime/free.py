@@ -110,8 +110,10 @@ class FreeEngine(Watchdog):
                 return task
             gate.waiters.append(task)
             task.gate = gate
+            task.pending = code  # for explanations only
             self._drop(task)
             self._park(task)
+            task.pending = 0
 
     def access(self, obj: Any, code: int) -> Task:
         return self.point(obj, code)

@@ -111,16 +111,17 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     every = set(EXPLICIT)
     lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
     assert lacking == {
-        "async-vs-commit": {"order", "zone_reclaim", "credits", "log"},
-        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log"},
-        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits", "log"},
-        "four": {"credits", "log"},
-        "migrate-vs-writeback": {"order", "zone_reclaim"},
-        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log"},
-        "fsync-commits": {"reads", "order", "zone_reclaim"},
-        "reclaim-vs-writer": {"credits", "log", "reads", "resched", "wbuf"},
-        "reclaim-vs-truncate": {"burst", "credits", "log", "metadata", "resched", "wbuf"},
-        "log-fills": {"reads", "order", "zone_reclaim"},
+        "async-vs-commit": {"order", "zone_reclaim", "credits", "log", "touches"},
+        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log", "touches"},
+        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits", "log", "touches"},
+        "four": {"credits", "log", "touches"},
+        "migrate-vs-writeback": {"order", "zone_reclaim", "touches"},
+        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log", "touches"},
+        "fsync-commits": {"reads", "order", "zone_reclaim", "touches"},
+        "reclaim-vs-writer": {"credits", "log", "reads", "resched", "wbuf", "touches"},
+        "reclaim-vs-truncate": {"burst", "credits", "log", "metadata", "resched", "wbuf", "touches"},
+        "log-fills": {"reads", "order", "zone_reclaim", "touches"},
+        "two-handles": {"reads", "order", "zone_reclaim", "credits", "log"},
         "recorded": {
             "mode",
             "rounds",
@@ -134,6 +135,7 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
             "reads",
             "order",
             "zone_reclaim",
+            "touches",
         },
     }
 

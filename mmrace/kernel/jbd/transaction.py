@@ -30,6 +30,7 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("journal_start: waited for T_LOCKED", "a handle came while the running transaction closed, and slept"),
     ("journal_start: transaction full", "the credits asked for did not fit: commit requested, slept"),
     ("journal_start: log full", "the log had no room for another transaction: checkpoint"),
+    ("journal_start: another handle is open", "two tasks change things in one transaction at the same time"),
     ("journal_stop: last handle woke commit", "t_updates fell to 0 while the commit waited for it"),
     ("get_write_access: buffer dirty", "a dirty buffer became dirty for the journal only"),
     ("get_write_access: waited for the log copy", "the buffer was in shadow: slept on BH_Unshadow"),
@@ -129,7 +130,10 @@ def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
         break
     handle.h_transaction = transaction
     transaction.t_outstanding_credits = transaction.t_outstanding_credits + nblocks
-    transaction.t_updates = transaction.t_updates + 1
+    updates = transaction.t_updates
+    if updates:
+        rt.reached("journal_start: another handle is open")
+    transaction.t_updates = updates + 1
     transaction.t_handle_count = transaction.t_handle_count + 1
     transaction.users.append(rt.current())
     rt.spin_unlock(transaction.t_handle_lock)
