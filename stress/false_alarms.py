@@ -61,6 +61,7 @@ SETS: dict[str, Values] = {
     "small-log": {"log": 16, "credits": 3, "metadata": 1, "device": 1},
     "small-transactions": {"credits": 4, "metadata": 1, "burst": 2},
     "long-touches": {"touches": 6, "metadata": 1, "idle": 20},
+    "many-flushes": {"flushes": 16, "metadata": 1, "device": 1},
     "high-order": {"order": 9, "zone_reclaim": 1, "pages": 3},
     "write-cache": {"cache": 1, "pages": 2, "idle": 40},
     "write-cache-journalled": {"cache": 1, "data": "journal"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmrace.actors import committer, fsync, migrator, reader, reclaimer, toucher, truncater, writeback, writer
+from mmrace.actors import committer, flusher, fsync, migrator, reader, reclaimer, toucher, truncater, writeback, writer
 from mmrace.runtime import given
 from mmrace.scenarios import checked, faults, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
@@ -165,6 +165,26 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"touches": 3, "wbuf": 1},
             {"data": "journal", "buffers": 1, "warm": 16},
             {"cpus": 2, "irq": "any", "data": "writeback"},
+        ),
+    ),
+    Scenario(
+        name="flusher-vs-checkpoint",
+        title="a block device's flusher meets a checkpoint, which writes the same metadata, a commit, and a migration",
+        cast=(writer.ACTOR, fsync.ACTOR, flusher.ACTOR, migrator.ACTOR),
+        overrides={"metadata": 1, "device": 1, "credits": 3, "log": 12, "rounds": 6, "idle": 20},
+        marks=(
+            "flusher: inode is clean",
+            "temp_unlink: journal-dirty became dirty",
+            "get_write_access: buffer dirty",
+            "checkpoint: wrote a batch home",
+            "checkpoint: waited for its own write",
+        ),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC", "batch": 8, "passes": 6},
+            {"buffers": 8, "bare": 0},
+            {"data": "journal", "pages": 2, "log": 20},
+            {"log": 0, "idle": 60, "cpus": 2, "irq": "any"},
         ),
     ),
     Scenario(

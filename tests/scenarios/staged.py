@@ -62,6 +62,7 @@ EXPLICIT: Values = {
     "credits": 32,
     "log": 0,
     "touches": 1,
+    "flushes": 2,
     "without": "",
 }
 

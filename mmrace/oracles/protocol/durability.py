@@ -166,6 +166,8 @@ class _Audit:
         elif kind == "log-block":
             blocknr, what, tid, tags = facts
             self.log.kinds[blocknr] = what, tid
+            if blocknr in self.log.copies:  # somebody wrote it half composed: the flusher, to whom it is a dirty buffer
+                self.log.copies.remove(blocknr)
             if what == DESCRIPTOR:
                 self.log.tags.setdefault(tid, []).extend(tags)
         elif kind in SET_UP:
@@ -233,13 +235,11 @@ class _Audit:
         what, tid = log.kinds.get(blocknr, ("", 0))
         if what == COMMIT:
             self.committed(step, task, tid, blocknr, flushes)
-            log.written, log.copies = [], []
-            log.kinds.pop(blocknr)
+            self.log = _Log()
         else:
             log.written.append(blocknr)
             if not what:
                 log.copies.append(blocknr)
-            log.kinds.pop(blocknr, None)
 
     def committed(self, step: int, task: int, tid: int, blocknr: int, flushes: bool) -> None:
         """The commit block of a transaction was submitted: only once it is on the medium do the copies count."""

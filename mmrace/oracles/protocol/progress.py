@@ -5,7 +5,8 @@ when a round begins is under writeback in it, or clean when it ends, unless othe
 meanwhile or held a lock there that they dropped later; after `ROUNDS_MAX` rounds in a row in vain the page was
 forgotten.  Rule: when everybody is done and the pagevecs of all CPUs were drained (the state "synced"), none has a
 page: its reference would keep that page from being moved for ever, and off the LRU perhaps.
-Invariant: a page that somebody is at is excused for that round and no more; who holds it against the rule is named.
+Invariant: a page that somebody is at is excused for that round and no more; so is one whose dirty bit is set while slot
+and inode, by which a flusher goes, may not be marked yet; who holds it against the rule is named.
 Not checked: how long a write takes; that an idle page can be moved (the liveness oracle does that).
 """
 
@@ -18,6 +19,7 @@ from mmrace.oracles.protocol.holders import Held, buffers_of, last_taken, locks_
 from mmrace.oracles.protocol.snapshot import snapshots
 from mmrace.runtime.kinds import (
     CLEAR,
+    EXIT,
     KIND_MASK,
     NOTE,
     SET,
@@ -31,6 +33,8 @@ from mmrace.runtime.record import Record
 
 NAME = "progress"
 ROUNDS_MAX = 2
+MARKING_OPS = 16
+"""Ops after which whoever set a dirty bit has marked slot and inode, too, under tree_lock and i_lock: it takes 11."""
 _SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
 
 
@@ -50,6 +54,7 @@ class _Audit:
         self.record = record
         self.evidence = Evidence(NAME)
         self.dirty: set[str] = set()
+        self.dirtied: dict[str, tuple[int, int]] = {}  # page -> step, and task that set its bit
         self.rounds: dict[int, _Round] = {}
         self.vain: dict[tuple[int, str], int] = {}  # flusher and page -> rounds in a row
         self.checked = 0
@@ -72,7 +77,7 @@ class _Audit:
 
     def missed(self, step: int, task: int, walk: _Round, page: str) -> None:
         """A page that was dirty all the while was not written."""
-        if not _in_range(self.record, walk, page):
+        if self.being_marked(page, walk.begin, task) or not _in_range(self.record, walk, page):
             return
         locks = _alone(self.record, walk.begin, step, task, page)
         if locks is None:
@@ -110,6 +115,20 @@ class _Audit:
                 at = step if step >= 0 else len(record.events)
                 self.evidence.add("pagevec never drained", text, (page,), page=page, held=[held.fact(record)], step=at)
 
+    def being_marked(self, page: str, until: int, flusher: int) -> bool:
+        """Say whether another one, who had set the page's dirty bit, may not have marked slot and inode at a step."""
+        since, who = self.dirtied[page]
+        if who == flusher:
+            return False
+        ops = [op & KIND_MASK for task, op, _, _ in self.record.events[since + 1 : until] if task == who and op != NOTE]
+        return len(ops) < MARKING_OPS and EXIT not in ops
+
+    def dirties(self, step: int, task: int, page: str) -> None:
+        """A page has its dirty bit set."""
+        if page not in self.dirty:
+            self.dirtied[page] = step, task
+        self.dirty.add(page)
+
     def written(self, page: str) -> None:
         """A page went under writeback, whoever writes it."""
         for walk in self.rounds.values():
@@ -130,7 +149,7 @@ def judge(record: Record) -> Judgement:
         elif lane in dirty:
             page = dirty[lane]
             if kind in _SETS:
-                audit.dirty.add(page)
+                audit.dirties(step, task, page)
             else:
                 audit.dirty.discard(page)  # a flusher that cannot write it sets the bit again
         elif lane in writeback:

@@ -21,10 +21,18 @@ from tests.oracles.verdicts import caught, passed, unknown
 FLAGS = "page:0.flags"
 
 
-def _dirty() -> Hand:
-    """A dirty page in slot 0 of mapping:5, with one buffer."""
+def _just_dirty() -> Hand:
+    """A page in slot 0 of mapping:5, with one buffer: the writer has set its dirty bit, and nothing else yet."""
     hand = Hand("writeback", "writer").write("writer", "page:0.mapping", "mapping:5").write("writer", "page:0.index", 0)
     return hand.write("writer", "bh:1.b_page", "page:0").op("writer", Kind.TEST_AND_SET, FLAGS, False, sub="PG_dirty")
+
+
+def _dirty(ops: int = progress.MARKING_OPS) -> Hand:
+    """A dirty page, whose writer has gone on since."""
+    hand = _just_dirty()
+    for _ in range(ops):
+        hand = hand.op("writer", Kind.READ, "bh:2.b_blocknr")
+    return hand
 
 
 def _begins(hand: Hand, first: int = 0) -> Hand:
@@ -79,7 +87,7 @@ def test_progress_oracle_takes_a_leaked_lock_for_no_excuse_and_names_its_holder(
     """BUGGY: the writer never unlocks the buffer."""
     leaked = _in_vain(_dirty().lock("writer", "bh:1", "BH_Lock", "b_state"))
     finding = caught(progress.judge(leaked.record()), "dirty page forgotten")
-    assert finding.title.endswith("for it is held: BH_Lock by writer since event 4")
+    assert finding.title.endswith("for it is held: BH_Lock by writer since event 20")
 
 
 def _synced(lru: list[str], pagevecs: dict[str, list[str]]) -> Hand:
@@ -96,6 +104,16 @@ def test_progress_oracle_catches_a_page_in_a_pagevec_that_was_drained_and_names_
 
 def test_progress_oracle_passes_on_drained_pagevecs() -> None:
     passed(progress.judge(_synced(["page:0"], {}).record()))
+
+
+def test_progress_oracle_passes_on_a_page_whose_slot_and_inode_are_not_marked_yet() -> None:
+    passed(progress.judge(_in_vain(_just_dirty()).record()))
+    passed(progress.judge(_in_vain(_dirty(progress.MARKING_OPS - 1)).record()))
+
+
+def test_progress_oracle_catches_a_page_whose_writer_has_ended() -> None:
+    hand = _just_dirty().exit("writer")
+    caught(progress.judge(_in_vain(hand).record()), "dirty page forgotten")
 
 
 def test_progress_oracle_passes_on_a_page_beyond_the_range() -> None:
