@@ -132,6 +132,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cache": 1},
             {"holes": 1, "pages": 2, "data": "journal"},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="log-fills",
@@ -186,6 +187,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "journal", "pages": 2, "log": 20},
             {"log": 0, "idle": 60, "cpus": 2, "irq": "any"},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="recorded",
