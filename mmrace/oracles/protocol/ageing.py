@@ -78,6 +78,7 @@ class _Audit:
         self.shrinks: dict[int, int] = {}  # task -> when it began to shrink the list
         self.tried: set[int] = set()  # tasks that tried a page since
         self.no_writes = bool(record.header.get("params", {}).get("zone_reclaim"))
+        self.written_to = {*self.words, *self.vec_lanes, *self.inactive, *self.slots}.union(*self.fields.values())
         self.moves: dict[int, int] = {}
         self.moved: dict[int, str] = {}  # task -> newpage that it put into a slot
         self.checked = 0
@@ -272,6 +273,8 @@ def judge(record: Record) -> Judgement:
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
             audit.note(step, task, a, b)
+        elif kind == WRITE and lane not in audit.written_to:
+            continue
         elif kind == WRITE:
             audit.write(step, task, lane, b)
         elif kind == GET:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.kinds import KIND_MASK, Kind
 from mmrace.runtime.record import Record
 
 ROUNDS_MIN = 8
@@ -59,16 +59,15 @@ def _stretches(record: Record) -> Iterator[tuple[int, list[int]]]:
     events = record.events
     going: list[list[int]] = [[] for _ in record.tasks]
     for step, (task, op, _, _) in enumerate(events):
-        kind = op & KIND_MASK
-        if kind in _GIVES_WAY:
+        if op & KIND_MASK in _GIVES_WAY:
             steps = going[task]
             if len(steps) >= ROUNDS_MIN:
                 going[task] = []
                 if _steady([events[step][1] for step in steps]):
                     yield task, steps
-            else:
+            elif steps:
                 steps.clear()
-        elif op != NOTE:
+        elif op >= 0:  # no note
             going[task].append(step)
     for task, steps in enumerate(going):
         if _steady([events[step][1] for step in steps]):
