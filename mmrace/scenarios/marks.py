@@ -118,6 +118,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "commit: waited for control I/O",
         "ext3: dirty buffer taken over",
         "fallback: dirty, mode may not write",
+        "flusher: pages left",
         "get_write_access: buffer dirty",
         "isolate: dirty",
         "isolate: not on the LRU",

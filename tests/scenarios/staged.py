@@ -50,6 +50,7 @@ EXPLICIT: Values = {
     "data": "ordered",
     "bare": 0,
     "holes": 0,
+    "cache": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,
@@ -61,6 +62,7 @@ EXPLICIT: Values = {
     "credits": 32,
     "log": 0,
     "touches": 1,
+    "flushes": 2,
     "without": "",
 }
 

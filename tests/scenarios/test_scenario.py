@@ -111,17 +111,18 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     every = set(EXPLICIT)
     lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
     assert lacking == {
-        "async-vs-commit": {"order", "zone_reclaim", "credits", "log", "touches"},
-        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log", "touches"},
-        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits", "log", "touches"},
-        "four": {"credits", "log", "touches"},
-        "migrate-vs-writeback": {"order", "zone_reclaim", "touches"},
-        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log", "touches"},
-        "fsync-commits": {"reads", "order", "zone_reclaim", "touches"},
-        "reclaim-vs-writer": {"credits", "log", "reads", "resched", "wbuf", "touches"},
-        "reclaim-vs-truncate": {"burst", "credits", "log", "metadata", "resched", "wbuf", "touches"},
-        "log-fills": {"reads", "order", "zone_reclaim", "touches"},
-        "two-handles": {"reads", "order", "zone_reclaim", "credits", "log"},
+        "async-vs-commit": {"order", "zone_reclaim", "credits", "log", "touches", "flushes"},
+        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log", "touches", "flushes"},
+        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits", "log", "touches", "flushes"},
+        "four": {"credits", "log", "touches", "flushes"},
+        "migrate-vs-writeback": {"order", "zone_reclaim", "touches", "flushes"},
+        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log", "touches", "flushes"},
+        "fsync-commits": {"reads", "order", "zone_reclaim", "touches", "flushes"},
+        "reclaim-vs-writer": {"credits", "log", "reads", "resched", "wbuf", "touches", "flushes"},
+        "reclaim-vs-truncate": {"burst", "credits", "log", "metadata", "resched", "wbuf", "touches", "flushes"},
+        "log-fills": {"reads", "order", "zone_reclaim", "touches", "flushes"},
+        "two-handles": {"reads", "order", "zone_reclaim", "credits", "log", "flushes"},
+        "flusher-vs-checkpoint": {"reads", "order", "zone_reclaim", "touches"},
         "recorded": {
             "mode",
             "rounds",
@@ -136,6 +137,7 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
             "order",
             "zone_reclaim",
             "touches",
+            "flushes",
         },
     }
 

@@ -1,6 +1,8 @@
 """Durability: what a task was promised to be on the medium is there when the promise is made.
 
-The medium is what the disk's words were written to so far; a block in flight is one whose write began and did not end.
+The medium is what the disk's words were written to so far; where the disk has a volatile cache, what of that a flush
+has brought there since.  A commit block that flushes first brings there what ended before it was submitted.  A block in
+flight is one whose write began and did not end.
 Rules: when an fsync that began after a write(2) was acknowledged returns 0, no word of its blocks is older than that
 write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on; with
 metadata=1 it changed the block of its inode, which fsync promises with the rest.  When
@@ -20,6 +22,7 @@ from collections import Counter
 from typing import Any
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
+from mmrace.oracles.protocol.cache import FLUSH_BEGIN, FLUSH_END, VOLATILE, WITH_FLUSH, WriteCache
 from mmrace.oracles.protocol.filed import Filed, Transaction
 from mmrace.oracles.protocol.register import SET_UP, Block, Formatted, Home, disk_lanes, words_of_a_block
 from mmrace.oracles.protocol.tail import untold_tail
@@ -33,22 +36,32 @@ UNREADABLE = "ext3: inode block unreadable"  # mark of the kernel model: a chang
 DESCRIPTOR, COMMIT = "descriptor", "commit"
 
 
+Cached = tuple[int, dict[int, object]]  # a block, and what its words were when its write ended
+
+
 class _Medium:
     """What the disk holds, what is on its way there, and what failed."""
 
     def __init__(self, record: Record) -> None:
         self.lanes = disk_lanes(record)
         self.words: dict[int, dict[int, object]] = {}
+        self.cache: WriteCache[Cached] = WriteCache()
+        self.lasting: dict[int, dict[int, object]] = {}  # with a cache: what of `words` a crash does not take
         self.per_block = words_of_a_block(self.lanes)
         self.in_flight: Counter[int] = Counter()
         self.failed: dict[int, int] = {}  # block -> step of its last write that failed
         self.formatted = Formatted()
         self.where, self.blocknr = self.formatted.where, self.formatted.blocknr
 
-    def shows(self, blocknr: int) -> list[object]:
-        """Return the words of a block."""
-        words, first = self.words.get(blocknr, {}), self.formatted.version(blocknr)
+    def shows(self, blocknr: int, cached: bool = True) -> list[object]:
+        """Return the words of a block.  Args: cached: or in the disk's cache."""
+        held = self.words if cached or not self.cache.volatile else self.lasting
+        words, first = held.get(blocknr, {}), self.formatted.version(blocknr)
         return [words.get(i, first) for i in range(self.per_block)]
+
+    def on_its_way(self, blocknr: int, cached: bool) -> bool:
+        """Say whether a block is in flight, or, unless what is `cached` will do, in the disk's cache."""
+        return self.in_flight[blocknr] > 0 or (not cached and any(held[0] == blocknr for held in self.cache.held))
 
 
 class _Log:
@@ -97,7 +110,7 @@ class _Audit:
 
     # -- what the medium shows ------------------------------------------------------------------------------------
 
-    def older(self, home: Home, floor: int) -> list[object]:
+    def older(self, home: Home, floor: int, cached: bool = False) -> list[object]:
         """Return the words of a block on the medium that are older than `floor` allows; none if its write failed."""
         blocknr = self.medium.blocknr(home)
         self.checked += 1
@@ -109,7 +122,7 @@ class _Audit:
             places.append(self.logged[blocknr])
         found: list[object] = []
         for place in places:
-            found = [word for word in self.medium.shows(place) if block.end.get(word, -1) < floor]
+            found = [word for word in self.medium.shows(place, cached) if block.end.get(word, -1) < floor]
             if not found:
                 return []
         return found
@@ -140,23 +153,42 @@ class _Audit:
             self.synced(step, task, facts[1])
         elif kind == "io-begin":
             if facts[0] == "write":
-                self.submitted(step, task, facts[1])
+                self.submitted(step, task, facts[1], WITH_FLUSH in facts[2:])
         elif kind == "io-end":
             if facts[0] == "write":
-                blocknr = facts[1]
-                self.medium.in_flight[blocknr] = self.medium.in_flight.get(blocknr, 1) - 1  # it may have begun unseen
-                sealed = self.sealing.pop(blocknr, {})
-                if facts[2]:
-                    self.medium.failed[blocknr] = step
-                else:
-                    self.logged.update(sealed)
+                self.ended(step, facts[1], bool(facts[2]))
+        elif kind == FLUSH_BEGIN:
+            self.medium.cache.flush_began(("flush", task))
+        elif kind == FLUSH_END:
+            self.lasts(self.medium.cache.flush_ended(("flush", task)))
+        elif kind == VOLATILE:
+            self.medium.cache.volatile = True
         elif kind == "log-block":
             blocknr, what, tid, tags = facts
             self.log.kinds[blocknr] = what, tid
+            if blocknr in self.log.copies:  # somebody wrote it half composed: the flusher, to whom it is a dirty buffer
+                self.log.copies.remove(blocknr)
             if what == DESCRIPTOR:
                 self.log.tags.setdefault(tid, []).extend(tags)
         elif kind in SET_UP:
             self.medium.formatted.note(kind, facts)
+
+    def ended(self, step: int, blocknr: int, failed: bool) -> None:
+        """The write of a block ended."""
+        medium = self.medium
+        medium.in_flight[blocknr] = medium.in_flight.get(blocknr, 1) - 1  # it may have begun unseen
+        if failed:
+            medium.failed[blocknr] = step
+            self.sealing.pop(blocknr, None)
+            self.lasts(medium.cache.flush_ended(blocknr))
+        else:
+            self.lasts(medium.cache.ended((blocknr, dict(medium.words.get(blocknr, {}))), blocknr))
+
+    def lasts(self, writes: list[Cached]) -> None:
+        """Writes have come to the medium."""
+        for blocknr, words in writes:
+            self.medium.lasting[blocknr] = words
+            self.logged.update(self.sealing.pop(blocknr, {}))
 
     def acknowledged(self, step: int, task: int, home: Home) -> None:
         """A write(2) was acknowledged."""
@@ -190,9 +222,11 @@ class _Audit:
                 text = self.shows(home, old, floor, f"fsync of inode {ino} returned 0")
                 self.caught("fsync before the medium", text, step, task, block=home[1], inode=ino, since=begin)
 
-    def submitted(self, step: int, task: int, blocknr: int) -> None:
-        """The write of a block began."""
+    def submitted(self, step: int, task: int, blocknr: int, flushes: bool) -> None:
+        """The write of a block began.  Args: flushes: the disk writes its cache out before."""
         self.medium.in_flight[blocknr] += 1
+        if flushes:
+            self.medium.cache.flush_began(blocknr)
         if self.medium.where(blocknr)[0] != LOG:
             return
         log = self.log
@@ -200,21 +234,19 @@ class _Audit:
             self.logged = {home: place for home, place in self.logged.items() if place != blocknr}
         what, tid = log.kinds.get(blocknr, ("", 0))
         if what == COMMIT:
-            self.committed(step, task, tid, blocknr)
-            log.written, log.copies = [], []
-            log.kinds.pop(blocknr)
+            self.committed(step, task, tid, blocknr, flushes)
+            self.log = _Log()
         else:
             log.written.append(blocknr)
             if not what:
                 log.copies.append(blocknr)
-            log.kinds.pop(blocknr, None)
 
-    def committed(self, step: int, task: int, tid: int, blocknr: int) -> None:
+    def committed(self, step: int, task: int, tid: int, blocknr: int, flushes: bool) -> None:
         """The commit block of a transaction was submitted: only once it is on the medium do the copies count."""
         log, medium = self.log, self.medium
         transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction(f"transaction:{tid}")
         what = f"the commit block of transaction {tid} was submitted"
-        on_the_way = [other for other in log.written if medium.in_flight[other] > 0]
+        on_the_way = [other for other in log.written if medium.on_its_way(other, flushes)]
         self.checked += 1 + len(log.written)
         if on_the_way:
             text = f"{what} while block {on_the_way[0]}, of its log, was on its way"
@@ -233,7 +265,7 @@ class _Audit:
         for home_block in sorted(transaction.data):
             home = medium.where(home_block)
             floor = transaction.floors.get(home, -1)
-            old = self.older(home, floor) if floor >= 0 else []
+            old = self.older(home, floor, flushes) if floor >= 0 else []
             if old:
                 text = self.shows(home, old, floor, what)
                 self.caught("commit block before its data", text, step, task, block=home[1], inode=home[0])
