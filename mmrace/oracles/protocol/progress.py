@@ -4,7 +4,8 @@ A round is one walk of a flusher over a range of a file, between its notes.  Rul
 when a round begins is under writeback in it, or clean when it ends, unless others touched the page or its buffers
 meanwhile or held a lock there that they dropped later; after `ROUNDS_MAX` rounds in a row in vain the page was
 forgotten.  Rule: when everybody is done and the pagevecs of all CPUs were drained (the state "synced"), none has a
-page: its reference would keep that page from being moved for ever, and off the LRU perhaps.
+page: its reference would keep that page from being moved for ever, and off the LRU perhaps.  Rule: a commit takes what
+was written home off its checkpoint list (`checkpointed.py`).
 Invariant: a page that somebody is at is excused for that round and no more; so is one whose dirty bit is set while slot
 and inode, by which a flusher goes, may not be marked yet; who holds it against the rule is named.
 Not checked: how long a write takes; that an idle page can be moved (the liveness oracle does that).
@@ -15,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.checkpointed import kept_on_checkpoint_lists
 from mmrace.oracles.protocol.holders import Held, buffers_of, last_taken, locks_at
 from mmrace.oracles.protocol.snapshot import snapshots
 from mmrace.runtime.kinds import (
@@ -158,7 +160,15 @@ def judge(record: Record) -> Judgement:
         elif kind == STORE and not b and lane in words:
             audit.dirty.discard(words[lane])  # freed
     audit.pagevecs()
-    return audit.evidence.judgement(audit.checked)
+    waited, kept = kept_on_checkpoint_lists(record)
+    for one in kept:
+        who = record.task_name(one.task)
+        text = f"{one.buffer} was written home and idle, yet {who} left {one.head} on its checkpoint list"
+        names = (one.head, one.buffer, who)
+        audit.evidence.add(
+            "written buffer kept", text, names, objects=list(names[:2]), task=who, step=one.step, since=one.since
+        )
+    return audit.evidence.judgement(audit.checked + waited)
 
 
 def _in_range(record: Record, walk: _Round, page: str) -> bool:

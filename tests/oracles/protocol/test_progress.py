@@ -195,3 +195,48 @@ def test_progress_oracle_alone_catches_planted_pagevecs_that_are_never_drained()
     found = findings("migrate-vs-reclaim", bind, params)
     assert set(rules(found)) == {(progress.NAME, "pagevec never drained")}
     assert "__lru_cache_add" in found[0].title
+
+
+# -- checkpoint lists ------------------------------------------------------------------------------------------------
+
+
+def _committed(bits: tuple[str, ...] = (), during: tuple[str, ...] = (), let_go: bool = False) -> Hand:
+    """A commit that meets bh:1, which waits for its checkpoint.
+
+    Args: bits: of the buffer, set before; during: set and cleared while the commit is under way.
+    """
+    hand = Hand("committer", "writer").write("writer", "jh:1.b_bh", "bh:1")
+    hand.write("writer", "jh:1.b_cp_transaction", "transaction:1")
+    for bit in bits:
+        hand.lock("writer", "bh:1", bit, "b_state")
+    hand.note("committer", "commit-begin", "journal:1", 2)
+    for bit in during:
+        hand.lock("writer", "bh:1", bit, "b_state").unlock("writer", "bh:1", bit, "b_state")
+    if let_go:
+        hand.write("committer", "jh:1.b_cp_transaction", None, "transaction:1")
+    return hand.write("committer", "transaction:2.t_state", "T_FLUSH", "T_LOCKED")
+
+
+def test_progress_oracle_catches_a_written_buffer_that_a_commit_leaves_on_its_checkpoint_list() -> None:
+    finding = caught(progress.judge(_committed().record()), "written buffer kept")
+    assert finding.facts["objects"] == ["jh:1", "bh:1"]
+
+
+def test_progress_oracle_passes_on_a_commit_that_lets_it_go() -> None:
+    hand = _committed(let_go=True).write("writer", "jh:1.b_cp_transaction", "transaction:2")
+    assert not progress.judge(hand.record()).findings
+
+
+@pytest.mark.parametrize("bit", ["BH_Dirty", "BH_JBDDirty", "BH_Lock", "BH_State", "BH_Write_EIO"])
+def test_progress_oracle_excuses_a_buffer_that_is_dirty_lost_or_in_somebodys_hands(bit: str) -> None:
+    assert not progress.judge(_committed((bit,)).record()).findings
+    assert not progress.judge(_committed(during=(bit,)).record()).findings
+
+
+@pytest.mark.slow
+def test_progress_oracle_alone_catches_a_commit_that_cleans_no_checkpoint_list() -> None:
+    params: dict[str, Value] = {"data": "journal", "pages": 2}
+    assert not findings("fsync-commits", {}, params)
+    bind = {"jbd.checkpoint:__journal_clean_checkpoint_list": lambda journal: 0}  # BUGGY
+    found = rules(findings("fsync-commits", bind, params))
+    assert set(found) == {(progress.NAME, "written buffer kept")}
