@@ -18,7 +18,10 @@ def truncater(stage: Stage) -> None:
     """Play `rounds` rounds."""
     for i in range(stage.rounds):
         stage.pause()
-        truncate.truncate_inode_pages(stage.mapping, stage.any_index())
+        first = stage.any_index()
+        rt.note("truncate-begin", stage.inode.i_ino, first)
+        truncate.truncate_inode_pages(stage.mapping, first)
+        rt.note("truncate-end", stage.inode.i_ino)
         rt.note("round", "truncater", i)
 
 

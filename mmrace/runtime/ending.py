@@ -89,9 +89,14 @@ class Ending:
         """End the run: somebody waits, and nobody can go on."""
         self._finish("deadlock", {**standstill.describe(self.tasks, self._lane_name), **more})
 
-    def _passed_bound(self, recent: Iterable[tuple[Any, ...]], steps: int) -> None:
-        """End the run at its bound.  Args: recent: the events in which each task had a fair chance."""
-        self._finish("bound", standstill.bound(self.tasks, recent, steps, self.tables.progress, self._lane_name))
+    def _passed_bound(self, recent: Iterable[tuple[Any, ...]] | None, steps: int) -> None:
+        """End the run at its bound.  Args: recent: the events in which each task had a fair chance; None: not so."""
+        self._finish("bound", self._at_bound(recent, steps))
+
+    def _at_bound(self, recent: Iterable[tuple[Any, ...]] | None, steps: int) -> dict[str, Any]:
+        if recent is None:
+            return standstill.cut(steps)
+        return standstill.bound(self.tasks, recent, steps, self.tables.progress, self._lane_name)
 
     def _lane_name(self, number: int) -> str:
         """Name a lane, for whoever explains the end."""

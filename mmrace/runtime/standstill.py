@@ -18,6 +18,7 @@ from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Cpu, Gate, Task
 from mmrace.runtime.wait import WaitEntry
 
+CUT = "cut"
 PROGRESS = "round"  # the note of a task that got something done; a program may have others
 TRIES_MIN = 16  # times in vain, within a fair share of a run's bound, that tell starvation from bad luck
 _TRIES = frozenset({Kind.TRY, Kind.TEST_AND_SET, Kind.GET_UNLESS_ZERO, Kind.FREEZE})
@@ -55,6 +56,8 @@ def _holders(task: Task, tasks: Collection[Task]) -> list[object]:
         held = gate.holder() if gate.holder else None
     elif isinstance(gate, Cpu):
         held = gate.irq_task or gate.preempt_owner
+    elif type(gate) is Gate and gate.owner is None:
+        held = [other for other in tasks if other is not task and not other.daemon]
     else:
         held = gate.owner
     holders = held if isinstance(held, list | tuple) else [] if held is None else [held]
@@ -83,7 +86,7 @@ def describe(tasks: Iterable[Task], lane_name: LaneName | None = None) -> dict[s
             row["taken_at"] = site_name(gate.taken_at)
         if task.site is not None:
             row["at"] = site_name(task.site)
-        if lane_name is not None and task.pending:  # which `free` does not keep
+        if lane_name is not None and task.pending:  # `free` keeps it of those that wait at a gate only
             row["about_to"] = f"{Kind(task.pending & KIND_MASK).name} {lane_name(task.pending >> SHIFT)}"
         if task.held:
             row["holds"] = [str(lock) for lock in task.held]
@@ -137,7 +140,17 @@ def bound(
     rows = _starved([task for task in tasks if task.id in cast - moved and not (task.done or task.daemon)], recent)
     if rows and tells:
         return {"kind": "starvation", "steps": steps, "tasks": rows, "starved": [row["task"] for row in rows]}
-    return {"kind": "cut", "steps": steps, "tasks": []}
+    return cut(steps)
+
+
+def cut(steps: int) -> dict[str, Any]:
+    """Describe a run of which its length is all that can be said."""
+    return {"kind": CUT, "steps": steps, "tasks": []}
+
+
+def alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Say whether two descriptions tell the same of the same tasks, for an engine that looks twice."""
+    return all(one.get(key) == other.get(key) for key in ("kind", "cycle", "lost", "starved"))
 
 
 def _news(recent: list[tuple[Any, ...]]) -> bool:
@@ -164,17 +177,16 @@ def _counts(tasks: list[Task], recent: list[tuple[Any, ...]]) -> bool:
 
 
 def _starved(tasks: list[Task], recent: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """Describe those of `tasks` that could have run and did not, or did nothing but try."""
+    """Describe those of `tasks` that did nothing but try.
+
+    One that did nothing at all is none of them: all had their turns, and it may have become able to go on just now.
+    """
     rows = []
     for task in tasks:
-        own = [event for event in recent if event[0] == task.id and event[1] != NOTE]
-        lane, tries = _in_vain(own)
-        if tries >= TRIES_MIN:
-            row = {"task": task.name, "waits_for": "a try that succeeds", "lane": lane, "tries": tries}
-        elif not own and task.on:
-            row = {"task": task.name, "waits_for": "its turn"}
-        else:
+        lane, tries = _in_vain([event for event in recent if event[0] == task.id and event[1] != NOTE])
+        if tries < TRIES_MIN:
             continue
+        row = {"task": task.name, "waits_for": "a try that succeeds", "lane": lane, "tries": tries}
         if task.site is not None:
             row["at"] = site_name(task.site)
         rows.append(row)

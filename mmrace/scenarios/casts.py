@@ -25,6 +25,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cpus": 2, "irq": "any", "pages": 2, "pagevec": 2},
             {"data": "writeback", "bare": 100},
             {"data": "journal", "buffers": 1, "rounds": 6, "idle": 600, "passes": 5},
+            {"holes": 1, "pages": 2, "idle": 60},
         ),
     ),
     Scenario(
@@ -69,6 +70,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "buffers": 4},
             {"cpus": 2, "irq": "any", "burst": 2, "bare": 100},
             {"errors": 1},
+            {"cache": 1, "pages": 2},
         ),
     ),
     Scenario(
@@ -126,6 +128,9 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "journal", "pages": 2},
             {"credits": 3, "burst": 2, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0},
             {"cpus": 2, "irq": "any", "data": "writeback"},
+            {"holes": 1, "metadata": 0},
+            {"cache": 1},
+            {"holes": 1, "pages": 2, "data": "journal"},
         ),
     ),
     Scenario(
@@ -138,7 +143,9 @@ SCENARIOS: tuple[Scenario, ...] = (
             {},
             {"mode": "MIGRATE_SYNC", "batch": 8},
             {"data": "journal", "pages": 2, "log": 20},
+            {"cache": 1},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="two-handles",
@@ -162,7 +169,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="flusher-vs-checkpoint",
-        title="the flusher of the block device meets a checkpoint, which writes the same metadata, a commit, and a migration",
+        title="the flusher of the block device meets a checkpoint, which writes the same metadata, and a commit",
         cast=(writer.ACTOR, fsync.ACTOR, flusher.ACTOR, migrator.ACTOR),
         overrides={"metadata": 1, "device": 1, "credits": 3, "log": 12, "rounds": 6, "idle": 20},
         marks=(
@@ -178,7 +185,9 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"buffers": 8, "bare": 0},
             {"data": "journal", "pages": 2, "log": 20},
             {"log": 0, "idle": 60, "cpus": 2, "irq": "any"},
+            {"cache": 1},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="recorded",

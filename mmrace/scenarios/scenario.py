@@ -23,7 +23,7 @@ from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
 from mmrace.scenarios import build
-from mmrace.scenarios.build import DATA, ERRORS, IRQ, WORDS
+from mmrace.scenarios.build import DATA, ERRORS, HOLES, IRQ, WORDS
 from mmrace.scenarios.snapshot import snapshot
 
 __all__ = ["Scenario", "Stage", "absent"]
@@ -55,7 +55,7 @@ def _how_to_log_none(playing: Iterable[Actor]) -> str:
     """Say with which parameters a cast logs no metadata."""
     logging = ",".join(actor.name for actor in playing if actor.logs)
     and_without = f" and {WITHOUT.name}={logging}" if logging else ""
-    return f"{METADATA.name}=0 and {DATA.name}=ordered{and_without}, which log none"
+    return f"{METADATA.name}=0, {HOLES.name}=0 and {DATA.name}=ordered{and_without}, which log none"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Scenario:
         """Return the defaults with `values` over them.  Raises UsageError for what is unknown or not allowed."""
         merged = self.params.merged(values)
         playing = self.playing(merged)
-        if ERRORS.value_in(merged) and not self.expects:
+        if ERRORS.value_in(merged) and not any(known.needs.get(ERRORS.name) for known in self.expects):
             self._refuse_errors(playing, merged)
         if WORDS.value_in(merged) < HEADER_WORDS and self._logged(playing, merged):
             raise UsageError(
@@ -114,7 +114,8 @@ class Scenario:
     def _logged(playing: Iterable[Actor], values: Values) -> bool:
         """Say whether a transaction has more than ordered data."""
         journalled = DATA.value_in(values) == DataMode.JOURNAL.value
-        return journalled or bool(METADATA.value_in(values)) or any(actor.logs for actor in playing)
+        of_parameters = METADATA.value_in(values) or HOLES.value_in(values)
+        return journalled or bool(of_parameters) or any(actor.logs for actor in playing)
 
     def _refuse_errors(self, playing: Sequence[Actor], values: Values) -> None:
         """Raise UsageError if somebody commits and somebody migrates, where 3.3 has a fault of its own."""

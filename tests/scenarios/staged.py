@@ -49,6 +49,8 @@ EXPLICIT: Values = {
     "dirtied": 0,
     "data": "ordered",
     "bare": 0,
+    "holes": 0,
+    "cache": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,

@@ -17,14 +17,14 @@ from collections import Counter
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
-from mmrace.oracles.protocol.register import Block, Formatted
+from mmrace.oracles.protocol.register import SET_UP, Block, Formatted
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 
 NAME = "content"
 WRITE_ERROR = "buffer: write error"  # mark of the kernel model: a write failed, so its data may be lost
-SET_UP = frozenset({"layout", "formatted"})
+DISK = "disk"
 DEVICE = "bdev"  # whose mapping the block device's is, by "inode number"
 INODES = "inodes"  # the region of the disk that holds inodes
 CHANGES = frozenset({"change-begin", "change-end"})
@@ -146,11 +146,11 @@ class _Audit:
         for ino, blocks in snap.disk.items():
             for number, words in blocks.items():
                 if ino.isdigit():
-                    self.resting("disk", (ino, number), words)
+                    self.resting(DISK, (ino, number), words)
         for where in self.blocks:
             if where[0].isdigit() and where[1] not in snap.disk.get(where[0], ()):
                 first = self.formatted.version(self.formatted.blocknr(where))
-                self.resting("disk", where, (first,))  # a block that no transfer touched holds what it held at first
+                self.resting(DISK, where, (first,))  # a block that no transfer touched holds what it held at first
         size_on_disk = next((len(words) for blocks in snap.disk.values() for words in blocks.values()), 0)
         per_ring = Counter(buffer.page for buffer in snap.buffers.values() if buffer.next is not None)
         for slot in snap.slots:
@@ -178,6 +178,8 @@ class _Audit:
 
     def resting(self, medium: str, where: tuple[str, int], words: tuple[object, ...]) -> None:
         block = self.blocks.get(where) or self.formatted.block(where)
+        if medium == DISK and block.floor < 0 and self.formatted.is_hole(where):
+            return  # no block of the file
         self.checked += len(words)
         floor = -1 if self.lossy else block.floor
         rules = [block.fault(word, floor) for word in words]

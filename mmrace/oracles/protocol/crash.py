@@ -3,18 +3,20 @@
 For each write that ends, and each subset of the writes then in flight, the blocks that a crash would leave are given to
 recovery.  After that each metadata block shows what it held when the newest transaction closed that changed it and
 whose commit block is among them; before the first, what it held at first.  A block that an fsync promised shows nothing
-older.
-Invariant: a write that has ended is on the medium, and a block is there whole or not at all; a subset that was looked
-at is not looked at again, unless more was promised since.  What a write in flight brings is what it brings in the end.
-Not checked: a volatile cache of the device (flush and FUA are nothing to this one); blocks that were unmapped, or
-revoked last; what follows a failed write to the log; blocks that were allocated in the run (the model allocates none);
-a log in blocks of one word, which cannot hold its headers.
+older, and its file has it.  A block that its file did not have at first, but has by what the inode then says, does not
+show what was there before; with data=writeback it may, as is documented, and where the next transaction took its data
+from a closed one (R16, see `filed.py`).
+Invariant: a write that has ended is on the medium, or, where the disk has a volatile cache, in flight until a flush has
+brought it there; a block is there whole or not at all; a subset that was looked at is not looked at again, unless more
+was promised since.  What a write in flight brings is what it brings in the end.
+Not checked: blocks that were unmapped, or revoked last; what follows a failed write to the log; a log in blocks of one
+word, which cannot hold its headers.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, TypeAlias
@@ -26,24 +28,33 @@ from mmrace.oracles.protocol.writes import Moment, Story, Write
 from mmrace.runtime.record import Record
 
 NAME = "crash"
-LOG, SUPERBLOCK = "log", "superblock"
+LOG, SUPERBLOCK, INODES = "log", "superblock", "inodes"
+PROMISED = "promised by fsync, and lost"
+GIVEN_UP = "given up by the log before it is home"
 EXHAUSTIVE_MAX = 6
 """Writes in flight of which every subset is looked at: 64 images for one moment, at most."""
 SAMPLES = 64
 """Subsets drawn where more are in flight, beside none, all, each alone, and all but one."""
 Image: TypeAlias = dict[int, Words]
-Recover: TypeAlias = Callable[[Mapping[int, Sequence[Any]], int, int, int | None], Mapping[int, Sequence[Any]]]
-"""Recovery: (what the device holds, the log's first block, the one after its last, its superblock) -> what it shows.
+Recover: TypeAlias = Callable[
+    [Mapping[int, Sequence[Any]], int, int, int | None], tuple[Mapping[int, Sequence[Any]], int]
+]
+"""Recovery: (what the device holds, the log's first block, the one after its last, its superblock) -> what it shows,
+and the transaction that the log begins with.
 
 A block that was never written is not among them.  Raises ValueError for a log that contradicts itself."""
+Mapped: TypeAlias = Callable[[Any], Collection[int]]
+"""What a word of an inode's block says: which of its file's holes (numbered from 0) have become blocks of it."""
+WRITEBACK = "writeback"  # the mode of data, a parameter of the run, in which a new block may show what was there before
 
 
 class _Crashes:
     """Crashes at every moment of a story.  `medium`: what is there for certain, of the blocks that matter."""
 
-    def __init__(self, story: Story, recover: Recover) -> None:
+    def __init__(self, story: Story, recover: Recover, mapped: Mapped) -> None:
         self.story = story
         self.recover = recover
+        self.mapped = mapped
         self.evidence = Evidence(NAME)
         self.checked = 0
         self.log = story.region(LOG) if story.size > 1 else (0, 0)
@@ -52,7 +63,11 @@ class _Crashes:
         superblock = range(*story.region(SUPERBLOCK))
         self.superblock = superblock[0] if superblock else None
         self.of_log = {*range(*self.log), *superblock}
-        self.matters = {*self.homes, *self.promised.values(), *self.of_log}
+        self.holes = story.formatted.holes
+        self.first_hole = story.formatted.blocknr((self.holes.ino, self.holes.first)) if self.holes else 0
+        allocated = range(self.first_hole, self.first_hole + (self.holes.count if self.holes else 0))
+        self.ordered = story.record.header.get("params", {}).get("data") != WRITEBACK
+        self.matters = {*self.homes, *self.promised.values(), *self.of_log, *allocated}
         self.medium: Image = {}
         self.failed: dict[int, int] = {}  # block -> step at which a write of it failed
         self.committed = 0  # the newest transaction whose commit block is on the medium
@@ -67,21 +82,21 @@ class _Crashes:
             in_flight += began
             again = seen != moment.promised  # what was looked at before is to be looked at anew
             seen = moment.promised
-            for landed in subsets(in_flight, None if again else began, moment.step):
+            for landed in possible(in_flight, None if again else began, moment.step):
                 self.crash(moment, in_flight, landed)
-            ended = moment.ended
-            if ended in in_flight:
-                in_flight.remove(ended)
-                self.medium[ended.blocknr] = self.content(self.medium, ended)
-                self.committed = max(self.committed, ended.tid)
-            elif ended is not None and ended.failed:
-                if ended.blocknr in self.of_log:
+            for write in moment.landed:
+                if write in in_flight:
+                    in_flight.remove(write)
+                    self.medium[write.blocknr] = self.content(self.medium, write)
+                    self.committed = max(self.committed, write.tid)
+            if moment.failed is not None:
+                if moment.failed.blocknr in self.of_log:
                     return
-                self.failed[ended.blocknr] = moment.step  # the kernel lost it, and says so
+                self.failed[moment.failed.blocknr] = moment.step  # the kernel lost it, and says so
 
     def first(self, blocknr: int) -> Words:
-        held = self.story.first.get(blocknr, {})
-        return tuple(held.get(i, 0) for i in range(self.story.size))
+        held, formatted = self.story.first.get(blocknr, {}), self.story.formatted.version(blocknr)
+        return tuple(held.get(i, formatted) for i in range(self.story.size))
 
     def content(self, image: Image, write: Write) -> Words:
         """Return what a block holds after a write."""
@@ -95,14 +110,16 @@ class _Crashes:
             image[write.blocknr] = self.content(image, write)
         newest = max([self.committed, *(write.tid for write in landed)])
         lost = [write.blocknr for write in in_flight if write not in landed]
-        at = _Image(moment, [write.blocknr for write in landed], lost)
+        at = _Image(moment, [write.blocknr for write in landed], lost, newest)
         try:
-            shown = self.recover(image, *self.log, self.superblock)
+            shown, begins = self.recover(image, *self.log, self.superblock)
         except ValueError as error:
             self.caught("log contradicts itself", str(error), at)
             return
+        at.begins = begins
         for home in self.homes:
             self.metadata(home, newest, shown, at)
+        reachable = self.reachable(shown, at) if self.holes else frozenset()
         for where, floor in moment.promised.items():
             blocknr, block = self.promised[where], self.story.blocks[where]
             if self.failed.get(blocknr, -1) >= floor:
@@ -113,7 +130,27 @@ class _Crashes:
             if old:
                 wanted = " or ".join(map(str, block.allowed(floor)))
                 text = f"{self.story.where(blocknr)} shows {old[0]}, not {wanted}, which an fsync had promised"
-                self.caught("promised by fsync, and lost", text, at, block=blocknr)
+                self.caught(GIVEN_UP if self.given_up(blocknr, at) else PROMISED, text, at, block=blocknr)
+            elif self.holes and where in self.holes and blocknr not in reachable:
+                text = f"{self.story.where(blocknr)}, which an fsync had promised, is a hole"
+                self.caught(PROMISED, text, at, block=blocknr)
+
+    def reachable(self, shown: Mapping[int, Sequence[Any]], at: _Image) -> Collection[int]:
+        """Return the blocks that the inode says have come to the file, none of which shows what was there before."""
+        assert self.holes is not None
+        inode = self.story.formatted.blocknr((INODES, self.holes.inode))
+        says = shown.get(inode) or self.first(inode)
+        found = [self.first_hole + number for number in self.mapped(says[0])]
+        for blocknr in found if self.ordered else ():
+            if blocknr in self.failed or blocknr in self.story.filed.stolen:
+                continue
+            words = shown.get(blocknr) or self.first(blocknr)
+            self.checked += 1
+            old = [word for word, before in zip(words, self.first(blocknr), strict=True) if word == before]
+            if old:
+                text = f"{self.story.where(blocknr)} is reachable, and shows {old[0]}, which was there before"
+                self.caught("reachable, and what was there before", text, at, block=blocknr)
+        return found
 
     def metadata(self, home: int, newest: int, shown: Mapping[int, Sequence[Any]], at: _Image) -> None:
         """Compare one metadata block with what the newest committed transaction left in it."""
@@ -130,11 +167,17 @@ class _Crashes:
         if whose and whose[0] > newest:
             rule, origin = "shown before it is committed", f"which is of transaction {whose[0]}"
         elif whose or _alike(words, self.first(home)):
-            rule, origin = "committed, and lost", f"which is of transaction {whose[-1]}" if whose else "as at first"
+            lost = GIVEN_UP if self.given_up(home, at) else "committed, and lost"
+            rule, origin = lost, f"which is of transaction {whose[-1]}" if whose else "as at first"
         else:
             rule, origin = "shown, and of no transaction", "which no transaction held when it closed"
         text = f"{self.story.where(home)} shows {list(words)}, {origin}, not {list(wanted)}"
         self.caught(rule, f"{text}; committed is transaction {newest}", at, block=home, committed=newest)
+
+    def given_up(self, home: int, at: _Image) -> bool:
+        """Say whether the log begins behind the newest committed transaction that has a block."""
+        having = [tid for tid, blocks in self.story.closed.contents.items() if tid <= at.newest and home in blocks]
+        return bool(having) and at.begins > max(having)
 
     def expected(self, newest: int) -> dict[int, Words]:
         """Return what each metadata block has to show once `newest` is committed; of the others nothing is asked."""
@@ -156,13 +199,18 @@ class _Crashes:
         self.evidence.add(rule, what, (), step=step, task=task, landed=at.landed, lost=at.lost, **facts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Image:
-    """When the crash was, and which blocks that were in flight came to the medium."""
+    """When the crash was, and which blocks that were in flight came to the medium.
+
+    `newest`: the newest transaction whose commit block is there.  `begins`: the one that the log begins with.
+    """
 
     moment: Moment
     landed: list[int]
     lost: list[int]
+    newest: int
+    begins: int = 0
 
     def __str__(self) -> str:
         if not self.landed and not self.lost:
@@ -177,6 +225,21 @@ class _Image:
 def _alike(words: Sequence[object], wanted: Sequence[object]) -> bool:
     """Compare the words that are known."""
     return all(b is None or a == b for a, b in zip(words, wanted, strict=False))
+
+
+def possible(writes: Sequence[Write], fresh: Sequence[Write] | None, seed: int) -> Iterator[tuple[Write, ...]]:
+    """Yield subsets of writes that can be all that came to the medium: with one that flushes first, what it flushes."""
+    if not any(write.after for write in writes):
+        yield from subsets(writes, fresh, seed)
+        return
+    seen: set[tuple[int, ...]] = set()
+    for chosen in subsets(writes, fresh, seed):
+        flushed = {id(before) for write in chosen for before in write.after}
+        landed = tuple(write for write in writes if write in chosen or id(write) in flushed)
+        key = tuple(map(id, landed))
+        if key not in seen:
+            seen.add(key)
+            yield landed
 
 
 def subsets(writes: Sequence[Write], fresh: Sequence[Write] | None, seed: int) -> Iterator[tuple[Write, ...]]:
@@ -204,11 +267,14 @@ def _sample(writes: Sequence[Write], seed: int) -> Iterator[tuple[Write, ...]]:
         yield tuple(write for write in writes if draw.random() < 1 / 2)
 
 
-def judge_with(record: Record, recover: Recover) -> Judgement:
-    """Crash at every moment of a record.  Args: recover: what a mount makes of a device after a crash."""
+def judge_with(record: Record, recover: Recover, mapped: Mapped) -> Judgement:
+    """Crash at every moment of a record.
+
+    Args: recover: what a mount makes of a device after a crash.  mapped: how an inode's block is read.
+    """
     story = Story(record)
     story.tell()
-    crashes = _Crashes(story, recover)
+    crashes = _Crashes(story, recover, mapped)
     if story.moments and (crashes.homes or story.promised):
         crashes.all()
     return crashes.evidence.judgement(crashes.checked)

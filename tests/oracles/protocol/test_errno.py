@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace.kernel.fs.fs import AddressSpace
-from mmrace.kernel.mm import filemap
 from mmrace.oracles.protocol import errno
+from stress import planted
 from tests.oracles.hand import Hand
 from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
@@ -63,16 +62,37 @@ def test_errno_oracle_does_not_know_of_a_run_without_calls() -> None:
     unknown(errno.judge(_run().record()))
 
 
-_fdatawait = filemap.filemap_fdatawait
+@pytest.mark.slow
+def test_errno_oracle_alone_catches_a_planted_error_out_of_nothing() -> None:
+    row = planted.of_model(errno.NAME)
+    assert not findings(row.twin.program, {}, row.params)
+    assert set(rules(findings(row.twin.program, row.bind, row.params))) == {(errno.NAME, row.rule)}
 
 
-def _tells_what_it_waited_for(mapping: AddressSpace) -> int:
-    """BUGGY: a mapping with pages is taken for one with an error."""
-    return _fdatawait(mapping) or -errno.EIO
+# -- the log ---------------------------------------------------------------------------------------------------------
+
+
+def _commit(failing: int, errno_: int) -> Hand:
+    """A commit during which the write of a block fails."""
+    hand = Hand("committer", "io").note("committer", "layout", ("log", 4, 40), (1, 44, 2))
+    hand.note("committer", "commit-begin", "journal:1", 1).note("io", "io-end", "write", failing, -5)
+    if errno_:
+        hand.write("committer", "journal:1.j_errno", errno_, 0)
+    return hand.note("committer", "commit-end", "journal:1", 1)
+
+
+def test_errno_oracle_catches_a_commit_that_forgets_that_its_log_could_not_be_written() -> None:
+    assert caught(errno.judge(_commit(5, 0).record()), "error of the log forgotten").facts["block"] == 5
+
+
+def test_errno_oracle_passes_on_a_commit_that_remembers_it_and_asks_nothing_for_data() -> None:
+    passed(errno.judge(_commit(5, -5).record()))
+    unknown(errno.judge(_commit(44, 0).record()))
 
 
 @pytest.mark.slow
-def test_errno_oracle_alone_catches_a_planted_error_out_of_nothing() -> None:
-    bind = {"mm.filemap:filemap_fdatawait": _tells_what_it_waited_for}
-    assert not findings("migrate-vs-writeback", {})
-    assert set(rules(findings("migrate-vs-writeback", bind))) == {(errno.NAME, "error out of nothing")}
+def test_errno_oracle_catches_a_journal_that_is_not_aborted() -> None:
+    bind = {"jbd.journal:journal_abort": lambda journal, errno_: None}  # BUGGY
+    forgotten = errno.NAME, "error of the log forgotten"
+    assert forgotten not in rules(findings("migrate-vs-write-error", {}))
+    assert rules(findings("migrate-vs-write-error", bind))[forgotten]

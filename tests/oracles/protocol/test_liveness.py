@@ -12,6 +12,8 @@ from mmrace.oracles.protocol import liveness
 from mmrace.oracles.protocol.attempts import ATTEMPTS_MAX
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.kinds import Kind
+from mmrace.scenarios import scenario
+from mmrace.scenarios.casts import SCENARIOS
 from tests.oracles.hand import Hand
 from tests.oracles.verdicts import caught, passed
 
@@ -28,6 +30,7 @@ def test_liveness_oracle_still_judges_as_the_general_one() -> None:
 
 def _attempts(hand: Hand, times: int, rc: str = "-EAGAIN") -> Hand:
     for _ in range(times):
+        hand.op("migrator", Kind.YIELD, "cpu:0.tasks")  # a pass over the list may give way before each page
         hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_SYNC")
         hand.lock("migrator", "page:0").freeze("migrator", "page:0._count", 2, ok=False).unlock("migrator", "page:0")
         hand.note("migrator", "migrate-end", "page:0", "page:1", "MIGRATE_SYNC", rc, "freeze")
@@ -114,3 +117,19 @@ def test_an_actor_that_idles_to_the_bound_is_no_livelock() -> None:
         if bounded == 2:
             return
     raise AssertionError("no run came to its bound")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [60, 150, 400, 1500, 2500])
+def test_a_bound_anywhere_in_the_correct_protocol_is_no_finding(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In set-up, and where a task had just become able to go on, others were once told to be starved."""
+    monkeypatch.setattr(scenario, "STEPS_SET_UP", steps)
+    monkeypatch.setattr(scenario, "STEPS_PER_ROUND", 0)
+    for cast in SCENARIOS:
+        if cast.needs_workload:
+            continue
+        result = run_one(RunSpec(cast.name, (), engine="fiber", strategy="random"), keep_record=True)
+        assert result.record is not None
+        if result.record.end["how"] == "bound":
+            assert (result.record.end["detail"]["kind"], result.findings) == ("cut", [])
+            assert result.verdict == Verdict.UNKNOWN
