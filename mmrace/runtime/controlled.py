@@ -196,8 +196,8 @@ class Controlled(Asking, Ending):
 
         The outcome is in `end`, `events` and `error`.
         """
-        live.install(self)
         try:
+            live.install(self)
             root = Task(0, "main", self.cpus[cpu], None, self.seed)
             self.running = root
             self.spawn(main, (), root)
@@ -207,7 +207,7 @@ class Controlled(Asking, Ending):
                 self._failed(root, error)
             self._begin(root)
         finally:
-            live.remove()
+            live.remove(self)
 
     def _body(self, task: Task) -> None:
         """The life of a task, called with the floor."""
@@ -300,7 +300,7 @@ class Controlled(Asking, Ending):
 
     def _lost(self, task: Task, error: BaseException) -> Task | None:
         """After a bug of the engine itself: keep the floor, and return who has to unwind next."""
-        self.error = self.error or error
+        self._take_error(error)
         self.stop()
         task.done = True
         return self._left()

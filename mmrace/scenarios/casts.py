@@ -169,7 +169,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="flusher-vs-checkpoint",
-        title="the flusher of the block device meets a checkpoint, which writes the same metadata, and a commit",
+        title="a block device's flusher meets a checkpoint, which writes the same metadata, a commit, and a migration",
         cast=(writer.ACTOR, fsync.ACTOR, flusher.ACTOR, migrator.ACTOR),
         overrides={"metadata": 1, "device": 1, "credits": 3, "log": 12, "rounds": 6, "idle": 20},
         marks=(

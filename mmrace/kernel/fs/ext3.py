@@ -191,9 +191,9 @@ def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
 
 
 def _raw_inode(inode: Inode, held: int) -> int:
-    """Return the word to store where `held` is."""
-    has_holes = inode.i_laid < inode.i_blocks
-    return (inode.i_map if has_holes else 0) << _MAP_SHIFT | held % (1 << _MAP_SHIFT) + 1
+    """Return the word to store where `held` is.  An inode without holes leaves the map of its neighbour alone."""
+    block_map = inode.i_map if inode.i_laid < inode.i_blocks else held >> _MAP_SHIFT
+    return block_map << _MAP_SHIFT | held % (1 << _MAP_SHIFT) + 1
 
 
 def _blocks_mapped(word: int) -> set[int]:

@@ -40,14 +40,14 @@ def _attempts(record: Record, evidence: Evidence) -> int:
         if leaks is not None:
             who = record.task_name(series.task)
             tries = len(series.reasons)
-            held = f", for it is held: {', '.join(leaks)}" if leaks else ""
+            held = f", for it is held: {'; '.join(leak.text(record) for leak in leaks)}" if leaks else ""
             evidence.add(
                 "idle page refused",
                 f"{series.page} was idle, yet {who} failed {tries} times in a row to migrate it{held}",
                 (series.page, who),
                 page=series.page,
                 task=who,
-                held=list(leaks),
+                held=[leak.fact(record) for leak in leaks],
                 reasons=list(series.reasons),
                 step=series.last,
                 since=series.first,

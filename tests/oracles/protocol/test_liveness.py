@@ -15,7 +15,7 @@ from mmrace.runtime.kinds import Kind
 from mmrace.scenarios import scenario
 from mmrace.scenarios.casts import SCENARIOS
 from tests.oracles.hand import Hand
-from tests.oracles.verdicts import caught, passed
+from tests.oracles.verdicts import caught, passed, unknown
 
 
 def _hand() -> Hand:
@@ -75,12 +75,36 @@ def test_liveness_oracle_passes_on_a_page_that_others_touch() -> None:
 
 def test_liveness_oracle_passes_on_a_page_that_somebody_holds() -> None:
     pinned = _idle_page().get("reader", "page:0._count", "gup", 3)
-    locked = _idle_page().lock("committer", "bh:1", "BH_Lock", "b_state")
-    written = _idle_page().lock("committer", "page:0", "PG_writeback")
     journalled = _idle_page().get("migrator", "bh:1.b_count", "jh", 1)
     in_pagevec = _idle_page().get("migrator", "page:0._count", "pagevec", 3)
-    for hand in (pinned, locked, written, journalled, in_pagevec):
+    for hand in (pinned, journalled, in_pagevec):
         passed(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()))
+
+
+LOCKS = [("bh:1", "BH_Lock", "b_state"), ("page:0", "PG_writeback", "flags")]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_liveness_oracle_passes_on_a_page_with_a_lock_that_is_dropped_later(lock: tuple[str, str, str]) -> None:
+    hand = _attempts(_idle_page().lock("committer", *lock), ATTEMPTS_MAX)
+    passed(liveness.judge(hand.unlock("committer", *lock).record()))
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_liveness_oracle_takes_a_leaked_lock_for_no_excuse_and_names_its_holder(lock: tuple[str, str, str]) -> None:
+    """BUGGY: nobody drops it any more."""
+    hand = _attempts(_idle_page().lock("committer", *lock), ATTEMPTS_MAX)
+    finding = caught(liveness.judge(hand.record()), "idle page refused")
+    assert finding.title.endswith(f"for it is held: {lock[1]} by committer since event 3")
+
+
+def test_liveness_oracle_excuses_a_lock_whose_holder_was_cut_off() -> None:
+    hand = _attempts(_idle_page().lock("committer", *LOCKS[0]), ATTEMPTS_MAX)
+    hand.end = {"how": "bound", "detail": {"kind": "cut", "tasks": []}}
+    unknown(liveness.judge(hand.record()))
+    gone = _attempts(_idle_page().lock("committer", *LOCKS[0]).exit("committer"), ATTEMPTS_MAX)
+    gone.end = hand.end
+    caught(liveness.judge(gone.record()), "idle page refused")
 
 
 def test_liveness_oracle_passes_on_a_reference_that_was_renamed_to_a_holders() -> None:
@@ -92,10 +116,10 @@ def test_liveness_oracle_passes_on_a_reference_that_was_renamed_to_a_holders() -
 def test_liveness_oracle_takes_a_leak_for_no_excuse_and_names_it() -> None:
     hand = _idle_page().get("reader", "page:0._count", "hwpoison", 3)
     finding = caught(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()), "idle page refused")
-    assert finding.facts["held"] == ["hwpoison by reader"]
+    assert finding.facts["held"] == [{"what": "hwpoison", "task": "reader", "step": 3, "site": None}]
     gone = _idle_page().get("reader", "page:0._count", "lookup", 3).exit("reader")
     finding = caught(liveness.judge(_attempts(gone, ATTEMPTS_MAX).record()), "idle page refused")
-    assert finding.title.endswith("for it is held: lookup by reader")
+    assert finding.title.endswith("for it is held: lookup by reader since event 3")
 
 
 def test_liveness_oracle_excuses_refusals_by_a_task_that_still_holds_the_page() -> None:
