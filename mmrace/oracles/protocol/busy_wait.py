@@ -2,7 +2,8 @@
 
 Whoever waits in the kernel sleeps, gives way, or looks at a lock-free structure until it changes, and the record says
 so; who does none of it burns its CPU, and with it, on a kernel without preemption, the one that it waits for.
-Invariant: of a round every op, what it found and what it left are as in the round before; what gives way begins anew.
+Invariant: of a round every op, what it found and what it left are as in the round before; what gives way, or tells that
+it got something done, begins anew: an actor may find nothing to do in many of its own rounds.
 Not checked: waits of fewer than `ROUNDS_MIN` rounds, rounds of more than `ROUND_OPS_MAX` ops or without a look that
 comes once, and those in which somebody else's writes show.
 """
@@ -14,8 +15,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.record import Record
+from mmrace.runtime.standstill import PROGRESS
 
 ROUNDS_MIN = 8
 """Rounds that are no accident: loops of the model that end by themselves do fewer alike."""
@@ -58,8 +60,8 @@ def _stretches(record: Record) -> Iterator[tuple[int, list[int]]]:
     """Yield what each task did between two times that it gave way, where some look came back steadily."""
     events = record.events
     going: list[list[int]] = [[] for _ in record.tasks]
-    for step, (task, op, _, _) in enumerate(events):
-        if op & KIND_MASK in _GIVES_WAY:
+    for step, (task, op, what, _) in enumerate(events):
+        if op & KIND_MASK in _GIVES_WAY or (op == NOTE and what == PROGRESS):
             steps = going[task]
             if len(steps) >= ROUNDS_MIN:
                 going[task] = []
