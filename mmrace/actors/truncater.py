@@ -1,7 +1,7 @@
 """Actor truncater: drops the file's pages from a chosen one on, as truncate(2) and a last close do.
 
 The file keeps its size and its blocks, so readers find the pages on the disk again.  Not played: what was written and
-not yet on the disk is lost by it, so no writer belongs into its cast.
+not yet on the disk is lost by it, so no writer belongs into its cast, nor pages that are dirty at first.
 """
 
 from __future__ import annotations
@@ -25,4 +25,4 @@ def truncater(stage: Stage) -> None:
         rt.note("round", "truncater", i)
 
 
-ACTOR = Actor("truncater", truncater, PARAMS)
+ACTOR = Actor("truncater", truncater, PARAMS, loses=True)

@@ -23,7 +23,7 @@ from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
 from mmrace.scenarios import build
-from mmrace.scenarios.build import DATA, ERRORS, HOLES, IRQ, WORDS
+from mmrace.scenarios.build import DATA, DIRTIED, ERRORS, HOLES, IRQ, WORDS
 from mmrace.scenarios.snapshot import snapshot
 
 __all__ = ["Scenario", "Stage", "absent"]
@@ -101,6 +101,14 @@ class Scenario:
         playing = self.playing(merged)
         if ERRORS.value_in(merged) and not any(known.needs.get(ERRORS.name) for known in self.expects):
             self._refuse_errors(playing, merged)
+        losing = ",".join(actor.name for actor in playing if actor.loses)
+        if losing and DIRTIED.value_in(merged):
+            raise UsageError(
+                expected=f"no page that is dirty at first beside {losing}, which loses what was written",
+                got=f"{DIRTIED.name}={DIRTIED.value_in(merged)} in {self.name}",
+                where="--param",
+                try_=f"{DIRTIED.name}=0, or {WITHOUT.name}={losing}",
+            )
         if WORDS.value_in(merged) < HEADER_WORDS and self._logged(playing, merged):
             raise UsageError(
                 expected=f"{WORDS.name} of at least {HEADER_WORDS} where metadata is logged, for a log block's header",
@@ -168,6 +176,7 @@ class Scenario:
             playing = self.playing(stage.params)
             if any(actor.asks for actor in playing):
                 journal_.journal_start_thread(stage.journal, len(playing) % ncpus)
+            build.dirty(stage)
             for i, actor in enumerate(playing):
                 rt.spawn(actor.play, stage, name=actor.name, cpu=i % ncpus)
         rt.join_others()

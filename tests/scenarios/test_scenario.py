@@ -286,3 +286,11 @@ def test_a_block_that_is_too_short_for_a_log_header_is_refused_where_one_is_writ
         scenario.merged({"words": 1, **logs})
     assert scenario.merged({"words": 1})["words"] == 1
     assert scenario.merged({"words": 2, **logs})["words"] == 2
+
+
+def test_pages_that_are_dirty_at_first_are_refused_beside_a_truncation() -> None:
+    """It lost what was written, and readers of the correct protocol saw stale blocks."""
+    cast = scenarios.get("reclaim-vs-truncate")
+    with pytest.raises(UsageError, match="dirtied=4 in reclaim-vs-truncate"):
+        cast.merged({"dirtied": 4})
+    assert cast.merged({"dirtied": 4, "without": "truncater"})["dirtied"] == 4
