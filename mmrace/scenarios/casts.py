@@ -98,6 +98,33 @@ SCENARIOS: tuple[Scenario, ...] = (
         variations=({}, {"mode": "MIGRATE_SYNC", "passes": 6}, {"pages": 1, "bare": 100}),
     ),
     Scenario(
+        name="truncate-vs-commit",
+        title="truncation meets a writer and a commit that still has the buffers of what it takes away, while pages move",
+        cast=(writer.ACTOR, committer.ACTOR, truncater.ACTOR, migrator.ACTOR, reader.ACTOR),
+        overrides={"pages": 2, "rounds": 4, "idle": 60},
+        variations=(
+            {},
+            {"metadata": 1, "mode": "MIGRATE_SYNC", "passes": 6, "tails": 1},
+            {"data": "journal"},
+            {"data": "journal", "buffers": 1, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "rounds": 6, "idle": 20},
+            {"data": "writeback", "bare": 100},
+            {"buffers": 4, "burst": 3, "wbuf": 2, "resched": 1, "tails": 1},
+        ),
+    ),
+    Scenario(
+        name="truncate-vs-writeback",
+        title="truncation meets the flusher and fsync, which write what it takes away, and a writer that makes it anew",
+        cast=(writer.ACTOR, writeback.ACTOR, fsync.ACTOR, truncater.ACTOR, migrator.ACTOR),
+        overrides={"pages": 2, "rounds": 4, "idle": 60},
+        variations=(
+            {},
+            {"metadata": 1, "mode": "MIGRATE_SYNC", "passes": 6, "tails": 1},
+            {"data": "journal", "metadata": 1},
+            {"data": "writeback", "bare": 100, "cpus": 2, "irq": "any", "tails": 1},
+            {"buffers": 4, "burst": 2, "credits": 3, "tails": 1},
+        ),
+    ),
+    Scenario(
         name="four",
         title="all of them: migrator, committer, writeback and reclaimer on the same pages, with a writer and a reader",
         cast=(writer.ACTOR, committer.ACTOR, writeback.ACTOR, migrator.ACTOR, reclaimer.ACTOR, reader.ACTOR),

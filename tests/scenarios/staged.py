@@ -42,6 +42,7 @@ EXPLICIT: Values = {
     "direct": 1,
     "device": 0,
     "metadata": 0,
+    "tails": 0,
     "wbuf": 4,
     "resched": 0,
     "irq": "submitter",

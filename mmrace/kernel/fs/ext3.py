@@ -2,8 +2,8 @@
 
 Invariant: a handle is opened with the page lock held and never the other way round; in ordered mode every buffer that a
 write dirtied is filed for the transaction before its handle closes.
-Not modelled: block allocation (a file's blocks are laid out when it is made, a buffer of it is mapped on demand),
-orphans, truncate beyond invalidatepage, quotas, extended attributes.
+Not modelled: block allocation beyond what a truncation freed (a file's blocks are laid out when it is made, and nothing
+else is free on the disk), quotas, extended attributes.
 Source: fs/ext3/inode.c, fs/ext3/super.c, v3.3.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs, mpage
+from mmrace.kernel.fs import buffer, buffer_head, buffer_page, ext3_truncate, fs, mpage
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.jbd import jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 EXT3_TRANS_BLOCKS = 2
 """Credits of a handle that touches no metadata but the inode block."""
 
+ALLOC_RETRIES = 3
+"""How often a write that finds no free block waits for a commit and tries again (ext3_should_retry_alloc)."""
+
 DEFAULT_LOG_BLOCKS = 256
 """Blocks of the log: more than the commits of one run write."""
 DEFAULT_INODE_BLOCKS = 4
@@ -42,6 +45,13 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("ext3: writepage with a handle", "some buffer was unmapped: journal_start under the page lock"),
     ("ext3: writepage filed data without the page lock", "journal_dirty_data after the page was unlocked"),
     ("ext3: write_begin failed", "the page could not be prepared: handle closed, page released"),
+    ("ext3: write waited for the commit of a truncation", "no block was free before that: a commit was forced"),
+    ("ext3: hole", "a block was asked for that was truncated: there is none"),
+    ("ext3: block allocated again", "a write got the block that a truncation had freed"),
+    (
+        "ext3: freed block not committed yet",
+        "a block may not be used again before the transaction that freed it is over",
+    ),
     ("ext3: dirty buffer taken over", "data=journal: the transaction took over a buffer that was dirty"),
     ("ext3: inode block changed", "a write journaled its inode's block"),
     ("ext3: inode block unreadable", "an inode's block could not be read: the change is not journaled"),
@@ -201,9 +211,41 @@ def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
 
 
 def ext3_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> int:
-    """Map a buffer to its block on the device; all blocks of a file exist.  Source: fs/ext3/inode.c, v3.3."""
+    """Map a buffer to its block on the device, which the file may have to be given first; a hole stays unmapped.
+
+    0 or -ENOSPC.  Needs a handle where `create`.  Simplified: a file is given its own old block and no other, so on a
+    full disk; one that was freed is free once that is committed, as the committed copy of the bitmap has it in 3.3.
+    Source: fs/ext3/inode.c (ext3_get_blocks_handle), fs/ext3/balloc.c, v3.3.
+    """
+    if _freed_by(inode, iblock):
+        if not create:
+            rt.reached("ext3: hole")
+            return 0
+        error = _allocate_block(inode, iblock)
+        if error:
+            return error
+        buffer_head.set_buffer_new(bh)
     buffer.map_bh(bh, EXT3_SB(inode).bdev, inode.i_data + iblock)
     return 0
+
+
+def _freed_by(inode: Inode, iblock: int) -> int:
+    """Return the transaction that freed a block of the file, 0 if the file has it."""
+    return next((tid for block, tid in inode.i_freed if block == iblock), 0)
+
+
+def _allocate_block(inode: Inode, iblock: int) -> int:
+    """Give the file its block again; 0, or -ENOSPC while it is not free for good.  Sleeps for truncate_mutex."""
+    rt.mutex_lock(inode.truncate_mutex)
+    tid = _freed_by(inode, iblock)
+    free = tid <= EXT3_JOURNAL(inode).j_commit_sequence
+    if not free:
+        rt.reached("ext3: freed block not committed yet")
+    elif tid:
+        rt.reached("ext3: block allocated again")
+        inode.i_freed = tuple(freed for freed in inode.i_freed if freed[0] != iblock)
+    rt.mutex_unlock(inode.truncate_mutex)
+    return 0 if free else -Errno.ENOSPC
 
 
 def walk_page_buffers(
@@ -293,8 +335,19 @@ def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
 def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int, Page | None]:
     """Lock the page of a write, open a handle under that lock, read what the write does not cover.  Sleeps.
 
-    Returns (0, locked page) with the handle left open, or (negative errno, None).  Source: fs/ext3/inode.c, v3.3.
+    Returns (0, locked page) with the handle left open, or (negative errno, None).  If no block is free it waits for a
+    commit, which may free some, and tries again.  Source: fs/ext3/inode.c, v3.3.
     """
+    for _ in range(ALLOC_RETRIES):
+        ret, page = _write_begin(mapping, pos, length)
+        if ret != -Errno.ENOSPC or not journal_.journal_force_commit_nested(EXT3_JOURNAL(mapping.host)):
+            return ret, page
+        rt.reached("ext3: write waited for the commit of a truncation")
+    return _write_begin(mapping, pos, length)
+
+
+def _write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int, Page | None]:
+    """Try once to begin a write; what it made beyond the file's end is truncated again if it fails."""
     inode = mapping.host
     index, from_ = divmod(pos, mapping.machine.words_per_page)
     page = filemap.grab_cache_page_write_begin(mapping, index)
@@ -311,6 +364,8 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
         ext3_journal_stop(handle)
         filemap.unlock_page(page)
         swap.put_page(page, "lookup")
+        if pos + length > inode.i_size:
+            ext3_truncate.ext3_truncate_failed_write(inode)
         return ret, None
     return 0, page
 

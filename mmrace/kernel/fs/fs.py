@@ -1,7 +1,7 @@
 """Inodes and their mappings: the structs that file systems and page cache share.
 
 Invariant: an inode's blocks are one run on its device: file block b is block i_data + b.
-Not modelled: allocation of blocks, links, times, the inode's own writeback (only I_DIRTY_PAGES is kept).
+Not modelled: allocation of other blocks than a truncation freed, links, times, the inode's own writeback (only I_DIRTY_PAGES is kept).
 Source: include/linux/fs.h, v3.3 (the flags of a mapping: pagemap.h).
 """
 
@@ -98,13 +98,20 @@ class InodeState(IntEnum):
 class Inode(rt.Struct):
     """A file, or a block device seen as one.  `i_size` counts words; `i_data` is its first block on the device.
 
-    `i_sync_tid` is a field of ext3's own inode: the last transaction that changed this one.
+    Fields of ext3's own inode: `i_sync_tid`, the last transaction that changed this one; `truncate_mutex` and what it
+    guards, `i_freed`: the blocks that the file does not have now, each with the transaction that freed it.
     """
 
     i_mutex = rt.mutex()
     i_lock = rt.spinlock()
     i_state = rt.flag_word(InodeState)
-    i_size: rt.Field[int] = rt.shared(0)
+    truncate_mutex = rt.mutex()
+    i_size: rt.Field[int] = rt.shared(
+        0, benign="i_size_read takes no lock: who finds the file longer than it is by now meets truncation at the page"
+    )
+    i_freed: rt.Field[tuple[tuple[int, int], ...]] = rt.shared(
+        (), benign="a block is looked up without truncate_mutex; only who wants to have one asks again under it"
+    )
     i_sync_tid: rt.Field[int] = rt.shared(
         0, benign="an atomic_t: fsync reads it without a lock, and waits for whichever transaction it finds"
     )

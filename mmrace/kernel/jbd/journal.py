@@ -385,7 +385,7 @@ def journal_abort(journal: Journal, errno: int) -> None:
 def journal_force_commit_nested(journal: Journal) -> bool:
     """Commit what runs, or with a handle open wait for what commits; False if there was nothing.  Sleeps.
 
-    Not called yet: waits for block allocation, which tries again after a commit.  Source: fs/jbd/journal.c, v3.3.
+    Source: fs/jbd/journal.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     transaction_ = journal.j_running_transaction

@@ -2,12 +2,13 @@
 
 For each write that ends, and each subset of the writes then in flight, the blocks that a crash would leave are given to
 recovery.  After that each metadata block shows what it held when the newest transaction closed that changed it and
-whose commit block is among them; before the first, what it held at first.  A block that an fsync promised shows nothing
+whose commit block is among them; before the first, what it held at first; of one that a truncation took away nothing is
+asked once that is committed, until a later transaction has it.  A block that an fsync promised shows nothing
 older.
 Invariant: a write that has ended is on the medium, and a block is there whole or not at all; a subset that was looked
 at is not looked at again, unless more was promised since.  What a write in flight brings is what it brings in the end.
-Not checked: a volatile cache of the device (flush and FUA are nothing to this one); blocks that were unmapped, or
-revoked last; what follows a failed write to the log; blocks that were allocated in the run (the model allocates none);
+Not checked: a volatile cache of the device (flush and FUA are nothing to this one); blocks that were unmapped
+without a truncation, or revoked last; what follows a failed write to the log; blocks that were allocated in the run (the model allocates none);
 a log in blocks of one word, which cannot hold its headers.
 """
 
@@ -141,11 +142,11 @@ class _Crashes:
         found = self.wanted.get(newest)
         if found is None:
             found = {home: self.first(home) for home in self.homes}
-            contents, revoked = self.story.closed.contents, self.story.revoked
-            for tid in sorted({*contents, *revoked}):
+            contents, revoked, freed = self.story.closed.contents, self.story.revoked, self.story.freed
+            for tid in sorted({*contents, *revoked, *freed}):
                 if tid <= newest:
                     found |= contents.get(tid, {})
-                    for home in revoked.get(tid, ()):
+                    for home in (*revoked.get(tid, ()), *freed.get(tid, ())):
                         found.pop(home, None)
             self.wanted[newest] = found
         return found
@@ -209,6 +210,6 @@ def judge_with(record: Record, recover: Recover) -> Judgement:
     story = Story(record)
     story.tell()
     crashes = _Crashes(story, recover)
-    if story.moments and (crashes.homes or story.promised):
+    if story.moments and (crashes.homes or any(moment.promised for moment in story.moments)):
         crashes.all()
     return crashes.evidence.judgement(crashes.checked)

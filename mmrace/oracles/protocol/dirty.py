@@ -2,7 +2,8 @@
 
 At rest: a dirty buffer implies PG_dirty and the slot's DIRTY tag; PG_dirty in a mapping implies the tag;
 NR_FILE_DIRTY is the number of dirty pages in slots; nothing is under writeback. After sync: no file is dirty (a
-page of the block device may be: the log has what it waits to write home). During the run: PG_writeback is set only
+page of the block device may be: the log has what it waits to write home), and no buffer of a page that was truncated
+is, for nobody would ever write or forget it. During the run: PG_writeback is set only
 on a locked page; no page is replaced in its slot while it is set, nor set on the old page of a running move.
 
 Invariant: dirtiness is judged at rest only, so the windows inside mark_buffer_dirty and after
@@ -95,7 +96,14 @@ def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
     is_file = {mapping: ino.isdigit() for mapping, ino in snap.inodes.items()}
     for buffer in snap.buffers.values():
         page = snap.page(buffer.page)
-        if "Dirty" not in buffer.state or page is None or page.mapping is None:
+        if not {"Dirty", "JBDDirty"} & buffer.state or page is None:
+            continue
+        if page.mapping is None:
+            if synced and not page.free:
+                text = f"{buffer.name} of {page.name}, which no mapping has any more, is dirty"
+                caught("dirty after its truncation", text, buffer.name)
+            continue
+        if "Dirty" not in buffer.state:
             continue
         slot = slots.get((page.mapping, page.index if page.index is not None else -1))
         if synced and is_file.get(page.mapping):

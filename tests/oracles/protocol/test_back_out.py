@@ -92,3 +92,14 @@ def test_back_out_oracle_alone_catches_a_planted_mark_on_a_refused_page() -> Non
     assert not findings("async-vs-commit", {}, params)
     bind = {"mm.migrate:move_to_new_page": _marks_what_it_does_not_move}
     assert set(rules(findings("async-vs-commit", bind, params))) == {(back_out.NAME, "refused page changed")}
+
+
+def test_back_out_oracle_asks_nothing_of_a_page_that_was_truncated_meanwhile() -> None:
+    hand = (
+        _begun()
+        .write("reader", "page:0.mapping", None, "mapping:5")
+        .op("migrator", Kind.CLEAR, FLAGS, True, sub="PG_private")
+    )
+    assert not back_out.judge(_ended(hand).record()).findings
+    hand = _begun().write("migrator", "page:0.mapping", None, "mapping:5")
+    caught(back_out.judge(_ended(hand).record()), "refused page changed")

@@ -53,6 +53,11 @@ def test_dirty_oracle_passes_on_a_dirty_buffer_of_a_truncated_page() -> None:
     passed(dirty.judge(_ends(rest([orphan], [slot(0, None)], [BH_DIRTY]), CLEAN).record()))
 
 
+def test_dirty_oracle_catches_a_buffer_that_stays_dirty_after_its_truncation() -> None:
+    orphan = rest([PG_DIRTY | {"mapping": None, "flags": ["PG_private"]}], [slot(0, None)], [BH_DIRTY])
+    caught(dirty.judge(_ends(CLEAN, orphan).record()), "dirty after its truncation")
+
+
 def test_dirty_oracle_catches_writeback_set_on_an_unlocked_page() -> None:
     hand = _run().lock("writeback", "page:0").unlock("writeback", "page:0")
     hand.lock("writeback", "page:0", "PG_writeback").unlock("writeback", "page:0", "PG_writeback")

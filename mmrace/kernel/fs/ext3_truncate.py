@@ -1,0 +1,92 @@
+"""ext3's truncation: the size first, then the page cache, then the blocks.
+
+This is the half of fs/ext3/inode.c that shortens files, which would be too long in one piece; the other half is in
+`ext3`.  The kernel has no file of this name.
+Invariant: whoever finds a page of the file after the size was changed, and locks it, finds it in the mapping only if it
+is not to go; a block is free once nothing in memory refers to it any more but what a commit still needs.
+Simplified: a size ends a block, so that no part of a block is zeroed; the inode is on the orphan list in name only, so a
+crash in the middle is as one before it; no indirect blocks, so one transaction has room for all that is freed.
+Source: fs/ext3/inode.c, mm/truncate.c, v3.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmrace import runtime as rt
+from mmrace.kernel.fs import ext3, fs
+from mmrace.kernel.jbd import transaction
+from mmrace.kernel.mm import truncate
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.fs import Inode
+
+TRUNCATE_CREDITS = 2
+"""Credits of a handle that changes the inode's block and its place on the orphan list."""
+
+MARKS: tuple[tuple[str, str], ...] = (
+    ("ext3: truncated", "a file got shorter"),
+    ("ext3: extended by truncate", "a file got longer by nothing but its size"),
+    ("ext3: blocks freed", "blocks of a file were given back"),
+    ("ext3: failed write trimmed", "a write that failed beyond the end was truncated again"),
+)
+
+
+def ext3_setattr_size(inode: Inode, size: int) -> int:
+    """Make the file `size` words long; what lies beyond is gone.  Needs i_mutex; sleeps.  0 or a negative errno.
+
+    The part of ext3_setattr for sizes.  A shorter size is in the journal before a page goes.
+    Source: fs/ext3/inode.c (ext3_setattr), v3.3.
+    """
+    if size < inode.i_size:
+        rt.reached("ext3: truncated")
+        handle = ext3.ext3_journal_start(inode, TRUNCATE_CREDITS)
+        rt.note("truncate-size", inode.i_ino, size, transaction._handle_transaction(handle).t_tid)
+        _change_inode(inode)
+        ext3.ext3_journal_stop(handle)
+    elif size > inode.i_size:
+        rt.reached("ext3: extended by truncate")
+    if size != inode.i_size:
+        fs.i_size_write(inode, size)
+        truncate.truncate_inode_pages(inode.i_mapping, size)
+        ext3_truncate(inode)
+    return 0
+
+
+def ext3_truncate(inode: Inode) -> None:
+    """Free the blocks beyond the end of the file.  Needs i_mutex, and no page of theirs in the cache; sleeps.
+
+    Its handle is started without a page lock; `truncate_mutex` keeps those out who look for blocks to use.
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    handle = ext3.ext3_journal_start(inode, TRUNCATE_CREDITS)
+    tid = transaction._handle_transaction(handle).t_tid
+    rt.mutex_lock(inode.truncate_mutex)
+    freed = inode.i_freed
+    gone = {block for block, _ in freed}
+    first = -(-inode.i_size // inode.i_mapping.machine.words_per_buffer)
+    fresh = tuple((block, tid) for block in range(first, inode.i_blocks) if block not in gone)
+    if fresh:
+        rt.reached("ext3: blocks freed")
+        inode.i_freed = (*freed, *fresh)
+    rt.mutex_unlock(inode.truncate_mutex)
+    _change_inode(inode)
+    ext3.ext3_journal_stop(handle)
+
+
+def ext3_truncate_failed_write(inode: Inode) -> None:
+    """Take away what a write that failed left beyond the end of the file.  Needs i_mutex; sleeps.
+
+    Source: fs/ext3/inode.c, v3.3.
+    """
+    rt.reached("ext3: failed write trimmed")
+    truncate.truncate_inode_pages(inode.i_mapping, inode.i_size)
+    ext3_truncate(inode)
+
+
+def _change_inode(inode: Inode) -> None:
+    """Have the open handle's transaction take the inode's block along, where changes of inodes are played."""
+    handle = ext3.ext3_journal_current_handle()
+    assert handle is not None
+    if ext3.EXT3_SB(inode).metadata:
+        ext3.ext3_mark_inode_dirty(handle, inode)
