@@ -26,7 +26,7 @@ from mmrace.scenarios.scenario import Scenario
 
 ENGINES = ("fiber", "gate", "free")
 NOISE = "stutter"  # under `free`
-COMMITS = frozenset({"committer", "fsync"})
+COMMITS = frozenset({"committer", "fsync", "truncater"})
 """Actors beside which I/O must not fail: they commit."""
 
 SETS: dict[str, Values] = {
@@ -55,6 +55,8 @@ SETS: dict[str, Values] = {
     "dirty-at-first": {"dirtied": 4, "pages": 2, "idle": 20},
     "warm-log": {"warm": 16, "device": 1, "metadata": 1},
     "tiny-wbuf": {"wbuf": 1, "resched": 1, "burst": 3, "buffers": 4},
+    "tails": {"tails": 1, "buffers": 4, "idle": 20},
+    "tails-of-one": {"tails": 1, "pages": 1, "metadata": 1, "rounds": 6},
     "no-pause": {"idle": 0, "pages": 2, "rounds": 4},
 }
 

@@ -18,8 +18,8 @@ TAILS = Number(
     0,
     0,
     1,
-    says="1: a truncation may end the file in the middle of a page, whose rest is zeroed; with data=journal 3.3 zeroes it "
-    "in the log of a commit under way, too, and a crash then shows zeros before the truncation is committed",
+    says="1: a truncation may end the file in the middle of a page, whose rest is zeroed; with data=journal 3.3 zeroes "
+    "it in the log of a commit under way, too, and a crash then shows zeros before the truncation is committed",
 )
 PARAMS = (*LOOP, METADATA, TAILS)
 
@@ -50,4 +50,4 @@ def truncate_to(stage: Stage, block: int) -> int:
     return rc
 
 
-ACTOR = Actor("truncater", truncater, PARAMS, asks=True)
+ACTOR = Actor("truncater", truncater, PARAMS, asks=True, commits=True)

@@ -99,7 +99,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="truncate-vs-commit",
-        title="truncation meets a writer and a commit that still has the buffers of what it takes away, while pages move",
+        title="truncation meets a writer, and a commit that has buffers of what it takes away, while pages move",
         cast=(writer.ACTOR, committer.ACTOR, truncater.ACTOR, migrator.ACTOR, reader.ACTOR),
         overrides={"pages": 2, "rounds": 4, "idle": 60},
         variations=(

@@ -14,8 +14,9 @@ from functools import cache
 import mmrace.kernel
 
 TRUNCATION = (
-    "needs truncation beside a writer or a commit; the truncater plays without them, for it loses what was written"
+    "needs a second truncation, or a look-up for the page lock, beside a truncation; i_mutex keeps them apart here"
 )
+FREED = "needs a block of metadata that is freed; files here have no blocks but their data"
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
 MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
 READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
@@ -28,23 +29,18 @@ RARE = "can be reached, but was in less than one run of a hundred"
 
 _REASONS: dict[str, tuple[str, ...]] = {
     TRUNCATION: (
-        "commit: forget list refilled",
-        "dirty: mapping went away",
-        "dirty_data: unmapped",
-        "dirty_data: unmapped while written",
         "find_lock_page: mapping changed",
+        "truncate: page moved",
+    ),
+    FREED: (
         "forget: dropped from the running transaction",
         "forget: left to the commit, for its checkpoint",
         "forget: the committing transaction keeps it",
-        "reclaim: freed by another",
-        "release_buffer_page: page lock busy",
         "revoke: alias cleared",
         "revoke: block revoked",
         "revoke: cancelled",
         "revoke: records written",
         "revoke: revoked again",
-        "truncate: page moved",
-        "truncate: under writeback",
     ),
     MEMORY: (
         "alloc: no free page",
@@ -53,6 +49,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "write: no page",
     ),
     MAPPED: (
+        "dirty: mapping went away",
         "migrate: mapped",
         "migrate: writeback ended on the target",
         "reclaim: dirtied before the freeze",
@@ -101,8 +98,11 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "commit: BH_State contended",
         "commit: cleaned while waiting for the lock",
         "commit: flush had buffers",
+        "commit: forget list refilled",
         "commit: jh moved while lock dropped",
         "commit: waited for control I/O",
+        "dirty_data: unmapped",
+        "dirty_data: unmapped while written",
         "fallback: dirty, mode may not write",
         "isolate: dirty",
         "isolate: not on the LRU",
@@ -112,14 +112,16 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "migrate: PF_MEMALLOC may not lock",
         "migrate: freeze lost",
         "migrate: under writeback, retry",
-        "putback: last reference",
         "read: i/o error",
         "buffer: read error",
         "read: partially uptodate",
         "reclaim: pageout refused",
+        "reclaim: freed by another",
         "reclaim: paged out",
         "reclaim: under writeback",
         "reclaim: waited for writeback",
+        "release_buffer_page: page lock busy",
+        "truncate: under writeback",
         "try_to_free_buffers: written data unfiled",
     ),
 }

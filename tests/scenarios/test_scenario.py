@@ -111,16 +111,18 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     every = set(EXPLICIT)
     lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
     assert lacking == {
-        "async-vs-commit": {"order", "zone_reclaim", "credits", "log"},
-        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log"},
-        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits", "log"},
-        "four": {"credits", "log"},
-        "migrate-vs-writeback": {"order", "zone_reclaim"},
-        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log"},
-        "fsync-commits": {"reads", "order", "zone_reclaim"},
-        "reclaim-vs-writer": {"credits", "log", "reads", "resched", "wbuf"},
-        "reclaim-vs-truncate": {"burst", "credits", "log", "metadata", "resched", "wbuf"},
-        "log-fills": {"reads", "order", "zone_reclaim"},
+        "async-vs-commit": {"order", "zone_reclaim", "credits", "log", "tails"},
+        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log", "tails"},
+        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits", "log", "tails"},
+        "four": {"credits", "log", "tails"},
+        "migrate-vs-writeback": {"order", "zone_reclaim", "tails"},
+        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log", "tails"},
+        "fsync-commits": {"reads", "order", "zone_reclaim", "tails"},
+        "reclaim-vs-writer": {"credits", "log", "reads", "resched", "wbuf", "tails"},
+        "reclaim-vs-truncate": {"burst", "credits", "log", "resched", "wbuf"},
+        "truncate-vs-commit": {"order", "zone_reclaim", "credits", "log"},
+        "truncate-vs-writeback": {"order", "zone_reclaim", "reads"},
+        "log-fills": {"reads", "order", "zone_reclaim", "tails"},
         "recorded": {
             "mode",
             "rounds",
@@ -134,6 +136,7 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
             "reads",
             "order",
             "zone_reclaim",
+            "tails",
         },
     }
 

@@ -2,10 +2,10 @@
 
 This is the half of fs/ext3/inode.c that shortens files, which would be too long in one piece; the other half is in
 `ext3`.  The kernel has no file of this name.
-Invariant: whoever finds a page of the file after the size was changed, and locks it, finds it in the mapping only if it
-is not to go; a block is free once nothing in memory refers to it any more but what a commit still needs.
-Simplified: a size ends a block, so that no part of a block is zeroed; the inode is on the orphan list in name only, so a
-crash in the middle is as one before it; no indirect blocks, so one transaction has room for all that is freed.
+Invariant: the pages go after the size has changed, so that nobody makes them anew; the blocks go after the pages, when
+nothing in memory refers to them any more but what a commit still needs.
+Simplified: a file ends where a block does, so no part of one is zeroed; there is no orphan list, so a crash in the
+middle leaves blocks that nobody frees; no indirect blocks, so one transaction has room for all that is freed.
 Source: fs/ext3/inode.c, mm/truncate.c, v3.3.
 """
 

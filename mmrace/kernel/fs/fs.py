@@ -1,7 +1,8 @@
 """Inodes and their mappings: the structs that file systems and page cache share.
 
 Invariant: an inode's blocks are one run on its device: file block b is block i_data + b.
-Not modelled: allocation of other blocks than a truncation freed, links, times, the inode's own writeback (only I_DIRTY_PAGES is kept).
+Not modelled: allocation of other blocks than a truncation freed, links, times, the inode's own writeback (only
+I_DIRTY_PAGES is kept).
 Source: include/linux/fs.h, v3.3 (the flags of a mapping: pagemap.h).
 """
 

@@ -5,7 +5,8 @@ bits cleared, references taken less those dropped, by name, and each pointer tha
 Rule: nothing is left over, and no word of the page's data was written.
 Invariant: what others do to the page meanwhile counts for nothing.  Excused: bits that the dirt and the age of a pte
 become when it is unmapped (`OF_PTES`); pages of a mapping without ->migratepage (the device's, and a file's with
-data=journal), which are written and stripped first, and those that were truncated, before or meanwhile.  Not checked: newpage.
+data=journal), which are written and stripped first, and those that were truncated, before or meanwhile.  Not checked:
+newpage.
 """
 
 from __future__ import annotations

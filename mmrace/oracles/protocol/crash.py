@@ -3,13 +3,12 @@
 For each write that ends, and each subset of the writes then in flight, the blocks that a crash would leave are given to
 recovery.  After that each metadata block shows what it held when the newest transaction closed that changed it and
 whose commit block is among them; before the first, what it held at first; of one that a truncation took away nothing is
-asked once that is committed, until a later transaction has it.  A block that an fsync promised shows nothing
-older.
+asked once that is committed, until a later transaction has it.  A block that an fsync promised shows nothing older.
 Invariant: a write that has ended is on the medium, and a block is there whole or not at all; a subset that was looked
 at is not looked at again, unless more was promised since.  What a write in flight brings is what it brings in the end.
-Not checked: a volatile cache of the device (flush and FUA are nothing to this one); blocks that were unmapped
-without a truncation, or revoked last; what follows a failed write to the log; blocks that were allocated in the run (the model allocates none);
-a log in blocks of one word, which cannot hold its headers.
+Not checked: a volatile cache of the device (flush and FUA are nothing to this one); blocks that were unmapped without a
+truncation, or revoked last; what follows a failed write to the log; blocks that were allocated in the run (the model
+allocates none); a log in blocks of one word, which cannot hold its headers.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ block of the transaction, and there is a copy for each, which shows all that was
 and nothing that was changed after.
 Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
 whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
-written, neither; nor of what was truncated since.  Not checked: that a truncation is on the medium, what survives a crash half way, copies of a block
-whose first word is the journal's magic number.
+written, neither; nor of what was truncated since.  Not checked: that a truncation is on the medium, what survives a
+crash half way, copies of a block whose first word is the journal's magic number.
 """
 
 from __future__ import annotations
