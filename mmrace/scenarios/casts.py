@@ -168,6 +168,20 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        name="journal-aborts",
+        title="the log cannot be written: the journal is given up, and who comes after is told so, while pages move",
+        cast=(writer.ACTOR, fsync.ACTOR, writeback.ACTOR, migrator.ACTOR),
+        overrides={"metadata": 1, "log_errors": 6, "rounds": 5, "idle": 60},
+        marks=("journal: aborted", "journal_start: refused, journal aborted", "commit: aborted, no commit block"),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC", "device": 1, "batch": 8, "passes": 6},
+            {"data": "journal", "pages": 2},
+            {"data": "writeback", "log_errors": 2, "bare": 100, "buffers": 4},
+            {"log_errors": 12, "log": 12, "credits": 3, "rounds": 6, "bare": 100, "buffers": 4},
+        ),
+    ),
+    Scenario(
         name="recorded",
         title="the actors do what a real kernel did, to the same pages, in that order and as close together",
         cast=recorded.CAST,

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
+from mmrace.actors.fsync import LOG_ERRORS
 from mmrace.actors.migrator import BATCH, MIGRATIONS
 from mmrace.actors.reader import READS
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
@@ -94,6 +95,7 @@ class Scenario:
         playing = self.playing(merged)
         if ERRORS.value_in(merged) and not self.expects:
             self._refuse_errors(playing, merged)
+        self._refuse_log_errors(playing, merged)
         if WORDS.value_in(merged) < HEADER_WORDS and self._asked(merged):
             raise UsageError(
                 expected=f"{WORDS.name} of at least {HEADER_WORDS} where metadata is logged, for a log block's header",
@@ -102,6 +104,18 @@ class Scenario:
                 try_=f"{METADATA.name}=0 and {DATA.name}=ordered, which log none",
             )
         return merged
+
+    @staticmethod
+    def _refuse_log_errors(playing: Iterable[Actor], values: Values) -> None:
+        """Raise UsageError if the log may fail beside a truncation, which 3.3 then does by half."""
+        if LOG_ERRORS.value_in(values) and any(actor.name == "truncater" for actor in playing):
+            raise UsageError(
+                expected="no truncation where the journal may be given up: 3.3 then changes a size whose blocks it "
+                "does not free, and what was there comes back when the file is made longer",
+                got=f"{LOG_ERRORS.name}={values[LOG_ERRORS.name]}",
+                where="--param",
+                try_=f"{WITHOUT.name}=truncater",
+            )
 
     @staticmethod
     def _asked(values: Values) -> bool:

@@ -42,6 +42,7 @@ DEFAULT_INODE_BLOCKS = 4
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("ext3: writepage inside a handle", "writepage was called with a handle open: page dirtied again, not written"),
+    ("ext3: writepage got no handle", "the journal was aborted: page dirtied again, not written"),
     ("ext3: writepage with a handle", "some buffer was unmapped: journal_start under the page lock"),
     ("ext3: writepage filed data without the page lock", "journal_dirty_data after the page was unlocked"),
     ("ext3: write_begin failed", "the page could not be prepared: handle closed, page released"),
@@ -143,13 +144,17 @@ def ext3_journal_current_handle() -> Handle | None:
 
 
 def ext3_journal_start(inode: Inode, nblocks: int) -> Handle:
-    """Open a handle; sleeps while the running transaction closes.  Source: include/linux/ext3_jbd.h, v3.3."""
+    """Open a handle; sleeps while the running transaction closes.  -EROFS in its place if the journal was aborted.
+
+    Simplified: 3.3 makes the file system read-only then, after which an fsync finds nothing to do and returns 0; here it
+    goes on and tells of the abort.  Source: include/linux/ext3_jbd.h, fs/ext3/super.c, v3.3.
+    """
     return transaction.journal_start(EXT3_JOURNAL(inode), nblocks)
 
 
-def ext3_journal_stop(handle: Handle) -> None:
-    """Close a handle.  Source: include/linux/ext3_jbd.h, v3.3."""
-    transaction.journal_stop(handle)
+def ext3_journal_stop(handle: Handle) -> int:
+    """Close a handle; 0, or -EIO if its journal was aborted.  Source: include/linux/ext3_jbd.h, v3.3."""
+    return transaction.journal_stop(handle)
 
 
 def ext3_writepage_trans_blocks(inode: Inode) -> int:
@@ -202,8 +207,8 @@ def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
     if bh is None:
         rt.reached("ext3: inode block unreadable")
         return
-    transaction.journal_get_write_access(handle, bh)
-    ext3_do_update_inode(handle, inode, bh)
+    if transaction.journal_get_write_access(handle, bh) == 0:
+        ext3_do_update_inode(handle, inode, bh)
     buffer.__brelse(bh, "ext3")
 
 
@@ -313,10 +318,10 @@ def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
     if dirty:
         rt.reached("ext3: dirty buffer taken over")
         buffer_head.clear_buffer_dirty(bh)
-    transaction.journal_get_write_access(handle, bh)
-    if dirty:
+    ret = transaction.journal_get_write_access(handle, bh)
+    if ret == 0 and dirty:
         transaction.journal_dirty_metadata(handle, bh)
-    return 0
+    return ret
 
 
 def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
@@ -355,6 +360,10 @@ def _write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int, Pag
         return -Errno.ENOMEM, None
     # One credit more than writepage: the inode on the orphan list.
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode) + 1)
+    if jbd.IS_ERR(handle):
+        filemap.unlock_page(page)
+        swap.put_page(page, "lookup")
+        return jbd.PTR_ERR(handle), None
     ret = buffer_page.__block_write_begin(page, pos, length, ext3_get_block)
     if ret == 0 and EXT3_SB(inode).data is DataMode.JOURNAL:
         head = buffer.page_buffers(page)
@@ -384,7 +393,8 @@ def update_file_sizes(handle: Handle, inode: Inode, pos: int, copied: int) -> No
 
 def _finish_write(handle: Handle, page: Page, ret: int, copied: int) -> int:
     """Close the handle, then unlock and release the page; returns what was copied or an error."""
-    ext3_journal_stop(handle)
+    stopped = ext3_journal_stop(handle)
+    ret = ret or stopped
     filemap.unlock_page(page)
     swap.put_page(page, "lookup")
     return ret if ret else copied
@@ -442,12 +452,12 @@ def _current_handle() -> Handle:
 # -- writepage -----------------------------------------------------------------------------------------------
 
 
-def _refuse_writepage(page: Page, wbc: WritebackControl) -> int:
-    """Give up writing a page because of an open handle: dirty it again and unlock it."""
-    rt.reached("ext3: writepage inside a handle")
+def _refuse_writepage(page: Page, wbc: WritebackControl, error: int = 0) -> int:
+    """Give up writing a page, because a handle is open or none can be had: dirty it again and unlock it."""
+    rt.reached("ext3: writepage got no handle" if error else "ext3: writepage inside a handle")
     page_writeback.redirty_page_for_writepage(wbc, page)
     filemap.unlock_page(page)
-    return 0
+    return error
 
 
 def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
@@ -470,14 +480,16 @@ def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
     page_bufs = buffer.page_buffers(page)
     rt.reached("ext3: writepage with a handle")
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
+    if jbd.IS_ERR(handle):
+        return _refuse_writepage(page, wbc, jbd.PTR_ERR(handle))
     walk_page_buffers(handle, page_bufs, 0, words, bget_one)
     ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
     if ret == 0:
         rt.reached("ext3: writepage filed data without the page lock")
         ret = walk_page_buffers(handle, page_bufs, 0, words, journal_dirty_data_fn)
     walk_page_buffers(handle, page_bufs, 0, words, bput_one)
-    ext3_journal_stop(handle)
-    return ret
+    stopped = ext3_journal_stop(handle)
+    return ret or stopped
 
 
 def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
@@ -497,9 +509,11 @@ def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
         return buffer_page.block_write_full_page(page, None, wbc)
     rt.reached("ext3: writepage with a handle")
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
+    if jbd.IS_ERR(handle):
+        return _refuse_writepage(page, wbc, jbd.PTR_ERR(handle))
     ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
-    ext3_journal_stop(handle)
-    return ret
+    stopped = ext3_journal_stop(handle)
+    return ret or stopped
 
 
 def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
@@ -514,6 +528,8 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     if ext3_journal_current_handle() is not None:
         return _refuse_writepage(page, wbc)
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
+    if jbd.IS_ERR(handle):
+        return _refuse_writepage(page, wbc, jbd.PTR_ERR(handle))
     if not buffer.page_has_buffers(page) or page_flags.PageChecked(page):
         page_flags.ClearPageChecked(page)
         ret = buffer_page.__block_write_begin(page, mm.page_index(page) * words, words, ext3_get_block)
@@ -529,8 +545,8 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     else:
         # Its buffers are the journal's already or clean: write what is dirty.
         ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
-    ext3_journal_stop(handle)
-    return ret
+    stopped = ext3_journal_stop(handle)
+    return ret or stopped
 
 
 # -- the other operations ------------------------------------------------------------------------------------

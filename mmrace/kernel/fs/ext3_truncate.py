@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel.fs import ext3, fs
-from mmrace.kernel.jbd import transaction
+from mmrace.kernel.jbd import jbd, transaction
 from mmrace.kernel.mm import truncate
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def ext3_setattr_size(inode: Inode, size: int) -> int:
     if size < inode.i_size:
         rt.reached("ext3: truncated")
         handle = ext3.ext3_journal_start(inode, TRUNCATE_CREDITS)
+        if jbd.IS_ERR(handle):
+            return jbd.PTR_ERR(handle)
         rt.note("truncate-size", inode.i_ino, size, transaction._handle_transaction(handle).t_tid)
         _change_inode(inode)
         ext3.ext3_journal_stop(handle)
@@ -60,6 +62,8 @@ def ext3_truncate(inode: Inode) -> None:
     Source: fs/ext3/inode.c, v3.3.
     """
     handle = ext3.ext3_journal_start(inode, TRUNCATE_CREDITS)
+    if jbd.IS_ERR(handle):
+        return  # the blocks stay the file's, beyond its end
     tid = transaction._handle_transaction(handle).t_tid
     rt.mutex_lock(inode.truncate_mutex)
     freed = inode.i_freed

@@ -7,10 +7,10 @@ of the block agree.  After sync the disk, and each page that is up to date, show
 same in every word.  A truncation is a write of zeros to what it takes away, and a read that meets the end of the file
 one of zeros: what was written before is gone when it ends, for readers and the cache; the disk may keep it, for the
 block is nobody's.  Of an inode's block, each change begins with a read, and the page cache has the last change after
-sync; its home on the disk may be older, its copies in the log are durability's. After a failed write of the device
-nothing is stale or torn: the kernel loses that data, and says so; a transfer that a
-write(2) met half way may have been the last one that worked.  Invariant: writes that overlapped each other may land in
-either order.  Not checked: the order on the disk; that a block that was truncated is not written any more.
+sync; its home on the disk may be older, its copies in the log are durability's. After a failed write of data nothing is
+stale or torn: the kernel loses that data, and says so; a transfer that a write(2) met half way may have been the last
+one that worked.  Invariant: writes that overlapped each other may land in either order.  Not checked: the order on the
+disk; that a block that was truncated is not written any more.
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 
 NAME = "content"
+ABORTED, NO_HANDLE = "journal: aborted", "ext3: writepage got no handle"
+"""Marks of the kernel model: what is to be journalled, or has no block yet, does not come to the disk any more."""
+JOURNALLED = "journal"  # the mode of data, a parameter of the run
 WRITE_ERROR = "buffer: write error"  # mark of the kernel model: a write failed, so its data may be lost
 SET_UP = frozenset({"layout", "formatted"})
 DEVICE = "bdev"  # whose mapping the block device's is, by "inode number"
+LOG = "log"  # the region of the disk that the journal has
 INODES = "inodes"  # the region of the disk that holds inodes
 CHANGES = frozenset({"change-begin", "change-end"})
 NOTES = frozenset({"write-begin", "write-end", "read-begin", "read-end"})
@@ -70,6 +74,8 @@ class _Audit:
         self.checked = 0
         self.rest = 0, ""  # step and task of the snapshot that is judged
         self.lossy = bool(record.marks.get(WRITE_ERROR))
+        journalled = record.header.get("params", {}).get("data") == JOURNALLED
+        self.kept = bool(record.marks.get(NO_HANDLE) or (journalled and record.marks.get(ABORTED)))
 
     def change(self, step: int, task: int, kind: str, number: int, rest: tuple[object, ...]) -> None:
         """A block of inodes is read and changed, under its buffer lock."""
@@ -197,7 +203,7 @@ class _Audit:
     def resting(self, medium: str, where: tuple[str, int], words: tuple[object, ...]) -> None:
         block = self.blocks.get(where) or self.formatted.block(where)
         self.checked += len(words)
-        floor = -1 if self.lossy else block.floor
+        floor = -1 if self.lossy or (self.kept and medium == "disk") else block.floor
         rules = [block.fault(word, floor) for word in words]
         torn = "torn" if len(set(words)) > 1 and not self.lossy else ""
         rule = next((rule for rule in rules if rule), torn)
@@ -205,9 +211,24 @@ class _Audit:
             self.caught(rule, "", _Sight(*self.rest, medium, where, block, list(words), floor))
 
 
+def _of_the_log(record: Record) -> bool:
+    """Say whether all writes that failed were of the log, as far as the record notes writes: no data are lost then."""
+    formatted, failed = Formatted(), 0
+    for step in record.steps(NOTE):
+        _, _, kind, facts = record.events[step]
+        if kind in SET_UP:
+            formatted.note(kind, facts)
+        elif kind == "io-end" and facts[0] == "write" and facts[2]:
+            failed += 1
+            if formatted.where(facts[1])[0] != LOG:
+                return False
+    return failed > 0
+
+
 def judge(record: Record) -> Judgement:
     """Judge every read, then the disk and the page cache after sync."""
     audit = _Audit(record)
+    audit.lossy = audit.lossy and not _of_the_log(record)
     taken = len(record.events), "main"
     for step in record.steps(NOTE):
         task, _, kind, facts = record.events[step]

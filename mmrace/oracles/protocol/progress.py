@@ -3,7 +3,7 @@
 A round is one walk of a flusher over a range of a file, between its notes.  Rule: a page in that range that is dirty
 when a round begins is under writeback in it, or clean when it ends, unless others touched the page or its buffers
 meanwhile or held a lock there; after `ROUNDS_MAX` rounds in a row in vain the page was forgotten.
-Invariant: a page that somebody is at is excused for that round and no more.  Not checked: how long a write takes; that
+Invariant: a page that somebody is at is excused for that round and no more.  Not checked: what follows an abort of the journal; how long a write takes; that
 an idle page can be moved (the liveness oracle does that).
 """
 
@@ -28,6 +28,8 @@ from mmrace.runtime.record import Record
 
 NAME = "progress"
 ROUNDS_MAX = 2
+ABORT = "journal-abort"
+"""From this note on some pages cannot be written: those with blocks to be mapped or journalled, which want a handle."""
 _SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
 
 
@@ -92,6 +94,8 @@ def judge(record: Record) -> Judgement:
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
+            if a == ABORT:
+                break
             if a in ("flush-begin", "flush-end"):
                 audit.note(step, task, a, b)
         elif lane in dirty:
