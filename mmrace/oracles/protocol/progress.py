@@ -3,8 +3,8 @@
 A round is one walk of a flusher over a range of a file, between its notes.  Rule: a page in that range that is dirty
 when a round begins is under writeback in it, or clean when it ends, unless others touched the page or its buffers
 meanwhile or held a lock there; after `ROUNDS_MAX` rounds in a row in vain the page was forgotten.
-Invariant: a page that somebody is at is excused for that round and no more.  Not checked: what follows an abort of the journal; how long a write takes; that
-an idle page can be moved (the liveness oracle does that).
+Invariant: a page that somebody is at is excused for that round and no more.  Not checked: what follows an abort of the
+journal; how long a write takes; that an idle page can be moved (the liveness oracle does that).
 """
 
 from __future__ import annotations
