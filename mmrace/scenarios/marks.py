@@ -20,7 +20,6 @@ FREED = "needs a block of metadata that is freed; files here have no blocks but 
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
 MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
 READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
-LOG_ERROR = "needs a failed write of the log, after which 3.3 gives the journal up"
 METADATA = "needs more users of metadata than one writer's inode block"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
 AGEING = "needs reclaim of the active list, which no actor does, with too many buffers"
@@ -46,7 +45,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "alloc: no free page",
         "getblk: out of memory",
         "migrate: no target page",
-        "write: no page",
     ),
     MAPPED: (
         "dirty: mapping went away",
@@ -62,10 +60,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "ext3: inode block unreadable",
         "write_begin: read error",
     ),
-    LOG_ERROR: ("journal: aborted",),
     METADATA: (
         "checkpoint: committing transaction kept",
-        "commit: reserved buffer refiled",
         "dirty_data: metadata of the committing transaction",
         "ext3: writepage inside a handle",
         "get_write_access: frozen copy exists",
@@ -94,13 +90,11 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "checkpoint: batch full",
         "checkpoint: log space was there already",
         "checkpoint: waited for a buffer",
-        "checkpoint: waited for the commit",
         "commit: BH_State contended",
         "commit: cleaned while waiting for the lock",
         "commit: flush had buffers",
         "commit: forget list refilled",
         "commit: jh moved while lock dropped",
-        "commit: waited for control I/O",
         "dirty_data: unmapped",
         "dirty_data: unmapped while written",
         "fallback: dirty, mode may not write",

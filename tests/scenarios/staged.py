@@ -60,6 +60,7 @@ EXPLICIT: Values = {
     "zone_reclaim": 0,
     "credits": 32,
     "log": 0,
+    "log_errors": 0,
     "without": "",
 }
 

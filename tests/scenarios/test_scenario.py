@@ -111,18 +111,19 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
     every = set(EXPLICIT)
     lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
     assert lacking == {
-        "async-vs-commit": {"order", "zone_reclaim", "credits", "log", "tails"},
-        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log", "tails"},
-        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits", "log", "tails"},
-        "four": {"credits", "log", "tails"},
+        "async-vs-commit": {"order", "zone_reclaim", "credits", "log", "log_errors", "tails"},
+        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log", "log_errors", "tails"},
+        "migrate-vs-write-error": {"order", "zone_reclaim", "reads", "credits", "log", "log_errors", "tails"},
+        "four": {"credits", "log", "log_errors", "tails"},
         "migrate-vs-writeback": {"order", "zone_reclaim", "tails"},
-        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log", "tails"},
+        "migrate-vs-reclaim": {"wbuf", "resched", "burst", "metadata", "credits", "log", "log_errors", "tails"},
         "fsync-commits": {"reads", "order", "zone_reclaim", "tails"},
-        "reclaim-vs-writer": {"credits", "log", "reads", "resched", "wbuf", "tails"},
-        "reclaim-vs-truncate": {"burst", "credits", "log", "resched", "wbuf"},
-        "truncate-vs-commit": {"order", "zone_reclaim", "credits", "log"},
+        "reclaim-vs-writer": {"credits", "log", "log_errors", "reads", "resched", "wbuf", "tails"},
+        "reclaim-vs-truncate": {"burst", "credits", "log", "log_errors", "resched", "wbuf"},
+        "truncate-vs-commit": {"order", "zone_reclaim", "credits", "log", "log_errors"},
         "truncate-vs-writeback": {"order", "zone_reclaim", "reads"},
         "log-fills": {"reads", "order", "zone_reclaim", "tails"},
+        "journal-aborts": {"reads", "order", "zone_reclaim", "tails"},
         "recorded": {
             "mode",
             "rounds",
@@ -131,6 +132,7 @@ def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
             "device",
             "credits",
             "log",
+            "log_errors",
             "idle",
             "burst",
             "reads",
@@ -184,6 +186,14 @@ def test_merging_leaves_the_defaults_alone() -> None:
     before = dict(scenario.defaults)
     scenario.merged({"pages": 5})
     assert scenario.defaults == before
+
+
+@pytest.mark.parametrize("without", ["", "migrator"])
+def test_a_truncation_where_the_journal_may_be_given_up_is_refused(without: str) -> None:
+    scenario = scenarios.get("truncate-vs-writeback")
+    with pytest.raises(UsageError, match="no truncation where the journal may be given up"):
+        scenario.merged({"log_errors": 4, "without": without})
+    assert scenario.merged({"log_errors": 4, "without": "truncater"})["log_errors"] == 4
 
 
 # -- records of older versions, which list the parameters of all scenarios -----------------------------------------

@@ -146,8 +146,8 @@ def ext3_journal_current_handle() -> Handle | None:
 def ext3_journal_start(inode: Inode, nblocks: int) -> Handle:
     """Open a handle; sleeps while the running transaction closes.  -EROFS in its place if the journal was aborted.
 
-    Simplified: 3.3 makes the file system read-only then, after which an fsync finds nothing to do and returns 0; here it
-    goes on and tells of the abort.  Source: include/linux/ext3_jbd.h, fs/ext3/super.c, v3.3.
+    Simplified: 3.3 makes the file system read-only then, and an fsync that begins after that returns 0; here it goes on
+    and tells of the abort.  Source: include/linux/ext3_jbd.h, fs/ext3/super.c, v3.3.
     """
     return transaction.journal_start(EXT3_JOURNAL(inode), nblocks)
 

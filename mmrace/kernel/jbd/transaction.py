@@ -113,9 +113,9 @@ def is_handle_aborted(handle: jbd.Handle) -> bool:
 def start_this_handle(journal: Journal, handle: jbd.Handle) -> int:
     """Join the running transaction, starting one if there is none; sleeps while it or the log is full, or it T_LOCKED.
 
-    0, or -EROFS if the journal was aborted.  Needs nothing held; may be called under a page lock.  Simplified: the kernel allocates a transaction with the lock
-    dropped and looks again, and waits while somebody locks updates (journal_lock_updates).
-    Source: fs/jbd/transaction.c, v3.3.
+    0, or -EROFS if the journal was aborted.  Needs nothing held; may be called under a page lock.  Simplified: the
+    kernel allocates a transaction with the lock dropped and looks again, and waits while somebody locks updates
+    (journal_lock_updates). Source: fs/jbd/transaction.c, v3.3.
     """
     nblocks = handle.h_buffer_credits
     rt.bug_on(nblocks > journal.j_max_transaction_buffers, "handle wants too many credits", credits=nblocks)
@@ -255,7 +255,8 @@ def _copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
 def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -> int:
     """Reserve a buffer for the handle's transaction; the committing one, if it owns the buffer, keeps a copy.
 
-    0, or -EROFS if the journal was aborted.  Sleeps on the buffer lock, on a log write of the buffer, and to allocate.  Source: fs/jbd/transaction.c, v3.3.
+    0, or -EROFS if the journal was aborted.  Sleeps on the buffer lock, on a log write of the buffer, and to allocate.
+    Source: fs/jbd/transaction.c, v3.3.
     """
     if is_handle_aborted(handle):
         rt.reached("get_write_access: refused, journal aborted")

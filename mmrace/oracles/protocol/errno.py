@@ -1,11 +1,10 @@
 """Errno: a user is told an error only if there was one.
 
 Rules: -EIO needs a transfer that failed before, and each failure is told at most `TOLD_MAX` times; -ENOMEM needs an
-allocation that found no free page (a mark of the run); -EROFS, of calls that change something, and
--EIO of fsync without such a limit, need a journal that was aborted (a note), and that a transfer that failed; once it is
-no write(2) or fsync(2) that begins succeeds.  They return no other errno.  Nor does
-the kernel go where a failed transfer leads it (marks of the run: FAILURES) if none failed.  Each call that returned was
-looked at.
+allocation that found no free page (a mark of the run); -EROFS of a write, a truncation or an fsync needs a journal that
+was aborted (a note), and an abort a transfer that failed; after it those calls may return -EIO any number of times, and
+no write(2) or fsync(2) that begins then succeeds.  No other errno is returned.  Nor does the kernel go where a failed
+transfer leads it (marks of the run: FAILURES) if none failed.  Each call that returned was looked at.
 Invariant: who is told is not asked: in 3.3 an error belongs to the mapping and the page, for whoever looks first.
 Not checked: that every failure is told to somebody; the kernel loses some.
 """

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from mmrace.kernel.fs.fs import AddressSpace
+from mmrace.kernel.jbd import journal as journal_
+from mmrace.kernel.jbd.jbd import Journal
 from mmrace.kernel.mm import filemap
 from mmrace.oracles.protocol import errno
 from tests.oracles.hand import Hand
@@ -49,6 +53,44 @@ def test_errno_oracle_catches_an_errno_that_no_user_is_to_see() -> None:
     caught(errno.judge(_run().note("fsync", "fsync-end", 1, -11).record()), "errno of another call")
 
 
+def _aborted() -> Hand:
+    return _run(failed=1).note("fsync", "journal-abort", -5)
+
+
+def test_errno_oracle_passes_on_what_an_aborted_journal_refuses_again_and_again() -> None:
+    hand = _aborted()
+    for _ in range(errno.TOLD_MAX + 1):
+        hand.note("fsync", "fsync-begin", 1).note("fsync", "fsync-end", 1, -5)
+        hand.note("writer", "write-begin", 1, 0, 7).note("writer", "write-failed", 1, 0, -30)
+        hand.note("writer", "truncate-end", 1, 0, -30)
+    passed(errno.judge(hand.record()))
+
+
+def test_errno_oracle_catches_a_refusal_without_an_abort() -> None:
+    for kind, *facts in (("fsync-end", 1, -30), ("write-failed", 1, 0, -30), ("truncate-end", 1, 0, -30)):
+        hand = _run(failed=1).note("writer", str(kind), *facts).note("fsync", "journal-abort", -5)
+        caught(errno.judge(hand.record()), "refused without an abort")
+    caught(errno.judge(_aborted().note("reader", "read-failed", 1, 0, -30).record()), "errno of another call")
+
+
+def test_errno_oracle_catches_an_abort_for_nothing() -> None:
+    hand = _run().note("fsync", "journal-abort", -5).note("fsync", "fsync-end", 1, 0)
+    caught(errno.judge(hand.record()), "failure out of nothing")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [(("write-begin", 1, 0, 7), ("write-end", 1, 0, 7)), (("fsync-begin", 1), ("fsync-end", 1, 0))],
+    ids=["write", "fsync"],
+)
+def test_errno_oracle_catches_success_of_a_call_that_began_in_an_aborted_journal(
+    begin: tuple[str, ...], end: tuple[str, ...]
+) -> None:
+    caught(errno.judge(_aborted().note("fsync", *begin).note("fsync", *end).record()), "success in an aborted journal")
+    hand = _run(failed=1).note("fsync", *begin).note("writer", "journal-abort", -5)
+    passed(errno.judge(hand.note("fsync", *end).record()))
+
+
 @pytest.mark.parametrize("mark", errno.FAILURES)
 def test_errno_oracle_catches_an_error_that_the_kernel_keeps_to_itself_where_no_transfer_failed(mark: str) -> None:
     hand = _run().note("fsync", "fsync-end", 1, 0)
@@ -76,3 +118,33 @@ def test_errno_oracle_alone_catches_a_planted_error_out_of_nothing() -> None:
     bind = {"mm.filemap:filemap_fdatawait": _tells_what_it_waited_for}
     assert not findings("migrate-vs-writeback", {})
     assert set(rules(findings("migrate-vs-writeback", bind))) == {(errno.NAME, "error out of nothing")}
+
+
+_wait = journal_.log_wait_commit
+
+
+def _never_aborted(journal: Journal) -> bool:
+    """BUGGY: nobody is told that the journal was given up."""
+    return False
+
+
+def _waits_for_nothing_but_the_end(journal: Journal, tid: int) -> int:
+    """BUGGY: who waits for a commit is not told that it failed."""
+    _wait(journal, tid)
+    return 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("place", "planted"),
+    [
+        ("jbd.journal:is_journal_aborted", _never_aborted),
+        ("jbd.journal:log_wait_commit", _waits_for_nothing_but_the_end),
+    ],
+)
+def test_errno_oracle_catches_an_aborted_journal_that_refuses_nothing(
+    place: str, planted: Callable[..., object]
+) -> None:
+    found = rules(findings("journal-aborts", {place: planted}))
+    assert found["errno", "success in an aborted journal"], found
+    assert not findings("journal-aborts", {})
