@@ -21,6 +21,7 @@ from functools import partial
 
 from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.param import Value, Values
 from mmrace.scenarios.casts import all_scenarios
 from mmrace.scenarios.scenario import Scenario
@@ -60,6 +61,8 @@ SETS: dict[str, Values] = {
     "tiny-wbuf": {"wbuf": 1, "resched": 1, "burst": 3, "buffers": 4},
     "tails": {"tails": 1, "buffers": 4, "idle": 20},
     "tails-of-one": {"tails": 1, "pages": 1, "metadata": 1, "rounds": 6},
+    "holes": {"holes": 2, "pages": 3, "idle": 40},
+    "holes-journalled": {"holes": 1, "pages": 2, "data": "journal"},
     "no-pause": {"idle": 0, "pages": 2, "rounds": 4},
 }
 
@@ -72,10 +75,18 @@ def casts(values: Values) -> list[Scenario]:
         for scenario in all_scenarios()
         if not scenario.needs_workload
         and not scenario.expects  # 3.3 itself has a fault there
-        and set(values) <= set(scenario.params)
+        and takes(scenario, values)
         and not (failing and COMMITS & {actor.name for actor in scenario.cast})
-        and not (values.get("log_errors") and any(actor.name == "truncater" for actor in scenario.cast))
     ]
+
+
+def takes(scenario: Scenario, values: Values) -> bool:
+    """Say whether a cast can be given these parameters."""
+    try:
+        scenario.merged(values)
+    except UsageError:
+        return False
+    return True
 
 
 def specs(values: Values, runs: int, seed: int) -> Iterator[RunSpec]:

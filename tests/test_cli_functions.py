@@ -398,11 +398,9 @@ def test_a_race_in_a_program_that_does_not_repeat_itself_is_found_and_said_not_t
 
 
 BLOCKED = f"""{HEAD}
-import threading
-
 def blocks(box):
     add(box)
-    threading.Event().wait()
+    open("go").read()
 
 def main():
     box = Box("box")
@@ -410,23 +408,33 @@ def main():
     rt.spawn(add, box)
     rt.join_others()
 """
+"""BUGGY: it waits for somebody who writes to a FIFO."""
+
+
+@pytest.fixture
+def blocked(tmp_path: Path) -> Iterator[None]:
+    """Write a program whose task blocks until the test is over."""
+    os.mkfifo(tmp_path / "go")
+    write(tmp_path / "blocked.py", BLOCKED)
+    yield
+    os.close(os.open(tmp_path / "go", os.O_RDWR))
 
 
 @pytest.mark.parametrize("words", [("run", "--engine", "fiber"), ("run", "--engine", "gate"), ("run",), ("explore",)])
+@pytest.mark.usefixtures("blocked")
 def test_a_call_that_blocks_exits_5_with_its_stack(
-    mmrace: Command, capsys: Captured, tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    mmrace: Command, capsys: Captured, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(foreign, "CHECK_SECONDS", 0.02)
-    write(tmp_path / "blocked.py", BLOCKED)
     assert mmrace(words[0], "blocked.py:main", *words[1:]) == 5
     text = "".join(capsys.readouterr())
     assert "task blocker did no op" in text and "in blocks" in text
 
 
 @pytest.mark.slow
-def test_a_call_that_blocks_in_a_worker_is_told_too(mmrace: Command, capsys: Captured, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("blocked")
+def test_a_call_that_blocks_in_a_worker_is_told_too(mmrace: Command, capsys: Captured) -> None:
     """Nothing is drawn before: no field is looked for, so that only the worker runs it."""
-    write(tmp_path / "blocked.py", BLOCKED)
     words = ("--jobs", "1", "--promote", "all", "--strategy", "random")
     assert mmrace("explore", "blocked.py:main", "--engine", "gate", *words) == 5
     out = capsys.readouterr().out

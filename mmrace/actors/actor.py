@@ -15,7 +15,7 @@ class Actor:
 
     Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads.  asks: it asks for
     commits and may wait for them, so kjournald runs beside it.  commits, migrates: it commits transactions, moves
-    pages: what must not meet while transfers fail.
+    pages: what must not meet while transfers fail.  logs: it changes metadata, whatever the parameters say.
     """
 
     name: str
@@ -24,3 +24,4 @@ class Actor:
     asks: bool = False
     commits: bool = False
     migrates: bool = False
+    logs: bool = False

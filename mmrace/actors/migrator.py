@@ -34,7 +34,9 @@ def migrator(stage: Stage) -> None:
     mode = MigrateMode[stage.value(MODE)]
     for i in range(stage.value(MIGRATIONS)):
         stage.pause()
+        rt.note("drain-begin")
         swap.lru_add_drain(stage.machine)
+        rt.note("drain-end")
         migrate_some(stage, isolate_some(stage, mode, stage.value(BATCH)), mode)
         rt.note("round", "migrator", i)
 

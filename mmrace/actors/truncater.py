@@ -9,7 +9,6 @@ from __future__ import annotations
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import LOOP, Stage
-from mmrace.actors.writer import METADATA
 from mmrace.kernel.fs import ext3_truncate
 from mmrace.runtime.param import Number
 
@@ -21,7 +20,7 @@ TAILS = Number(
     says="1: a truncation may end the file in the middle of a page, whose rest is zeroed; with data=journal 3.3 zeroes "
     "it in the log of a commit under way, too, and a crash then shows zeros before the truncation is committed",
 )
-PARAMS = (*LOOP, METADATA, TAILS)
+PARAMS = (*LOOP, TAILS)
 
 
 def truncater(stage: Stage) -> None:
@@ -50,4 +49,4 @@ def truncate_to(stage: Stage, block: int) -> int:
     return rc
 
 
-ACTOR = Actor("truncater", truncater, PARAMS, asks=True, commits=True)
+ACTOR = Actor("truncater", truncater, PARAMS, asks=True, commits=True, logs=True)

@@ -50,13 +50,16 @@ def bit_lock(word: FlagWord, bit: int) -> None:
     finish_wait(entry)
 
 
-def _explain(entry: WaitEntry, word: FlagWord, bit: int) -> None:
+def _explain(entry: WaitEntry, word: FlagWord, bit: int, token: object = None) -> None:
     entry.holds = lambda: not word.peek(bit)
-    entry.holder = lambda: word.owners.get(bit)
+    entry.holder = lambda: word.owners.get(bit, token)
 
 
-def wait_on_bit(word: FlagWord, bit: int) -> None:
-    """Sleep until the bit is clear; takes nothing.  Raises Violation in atomic context.  Point: always."""
+def wait_on_bit(word: FlagWord, bit: int, token: object = None) -> None:
+    """Sleep until the bit is clear; takes nothing.  Raises Violation in atomic context.  Point: always.
+
+    Args: token: of the I/O that clears the bit, if it is no lock that somebody holds; for explanations.
+    """
     might_sleep()
     if not test_bit(word, bit):
         return
@@ -64,7 +67,7 @@ def wait_on_bit(word: FlagWord, bit: int) -> None:
     entry: WaitEntry | None = None
     while True:
         entry = prepare_to_wait(queue, entry)
-        _explain(entry, word, bit)
+        _explain(entry, word, bit, token)
         if not test_bit(word, bit):
             break
         sleep_on(entry)

@@ -91,7 +91,10 @@ class Ending:
 
     def _passed_bound(self, recent: Iterable[tuple[Any, ...]], steps: int) -> None:
         """End the run at its bound.  Args: recent: the events in which each task had a fair chance."""
-        self._finish("bound", standstill.bound(self.tasks, recent, steps, self.tables.progress, self._lane_name))
+        self._finish("bound", self._at_bound(recent, steps))
+
+    def _at_bound(self, recent: Iterable[tuple[Any, ...]], steps: int) -> dict[str, Any]:
+        return standstill.bound(self.tasks, recent, steps, self.tables.progress, self._lane_name)
 
     def _lane_name(self, number: int) -> str:
         """Name a lane, for whoever explains the end."""

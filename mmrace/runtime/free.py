@@ -245,7 +245,7 @@ class FreeEngine(Watchdog):
         with self.state:
             self.awake -= 1
             if self.awake == 0:
-                self.still.set()
+                self._alert()
         if self.aborting:
             raise Abort
         task.baton.acquire()
@@ -326,7 +326,7 @@ class FreeEngine(Watchdog):
             if task in why.tasks:
                 pool.leave(ident)
                 task.done = True
-        self.still.set()
+        self._alert()
 
     def _thread(self, task: Task) -> None:
         self.by_ident[get_ident()] = task
@@ -378,11 +378,11 @@ class FreeEngine(Watchdog):
             if self.alive == 0 and self.given_up is None:
                 self.end = self.end or {"how": "finished", "detail": {}}
             if self.awake == 0 or self.alive == 0 or self.aborting:
-                self.still.set()
+                self._alert()
         self.by_ident.pop(get_ident(), None)
 
     def _finish(self, how: str, detail: dict[str, Any]) -> None:
         with self.state:
             self.end = self.end or {"how": how, "detail": detail}
             self.aborting = True
-        self.still.set()
+        self._alert()

@@ -18,6 +18,7 @@ from mmrace.runtime.struct import Struct
 from mmrace.runtime.task import Cpu, Gate, Task
 from mmrace.runtime.wait import WaitEntry
 
+CUT = "cut"
 PROGRESS = "round"  # the note of a task that got something done; a program may have others
 TRIES_MIN = 16  # times in vain, within a fair share of a run's bound, that tell starvation from bad luck
 _TRIES = frozenset({Kind.TRY, Kind.TEST_AND_SET, Kind.GET_UNLESS_ZERO, Kind.FREEZE})
@@ -137,7 +138,17 @@ def bound(
     rows = _starved([task for task in tasks if task.id in cast - moved and not (task.done or task.daemon)], recent)
     if rows and tells:
         return {"kind": "starvation", "steps": steps, "tasks": rows, "starved": [row["task"] for row in rows]}
-    return {"kind": "cut", "steps": steps, "tasks": []}
+    return cut(steps)
+
+
+def cut(steps: int) -> dict[str, Any]:
+    """Describe a run of which its length is all that can be said."""
+    return {"kind": CUT, "steps": steps, "tasks": []}
+
+
+def alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Say whether two descriptions tell the same of the same tasks, for an engine that looks twice."""
+    return all(one.get(key) == other.get(key) for key in ("kind", "cycle", "lost", "starved"))
 
 
 def _news(recent: list[tuple[Any, ...]]) -> bool:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from typing import Any
 
+from mmrace.runtime import standstill
 from mmrace.runtime.ending import Ending
 from mmrace.runtime.errors import InternalError
 from mmrace.runtime.silence import Silence
 from mmrace.runtime.strategy import FAIR_SHARE
 from mmrace.runtime.task import Task
 
+UNFAIR_OPS_MAX = 20_000  # ops that a share may last until everybody had turns: some hundred of the interpreter's slices
+TURNS_MIN = standstill.TRIES_MIN  # ops of each task in a fair share: who starves has tried as often
 WATCH_SECONDS = 0.25  # how often the watchdog looks for progress and the bound; a standstill wakes it at once
 STALL_SECONDS = 20.0  # without any op for so long: no progress (noise delays are far below)
 UNWIND_SECONDS = 60.0  # in which not one more task has unwound
@@ -34,19 +38,29 @@ class Watchdog(Ending):
         self.alive = 0  # tasks that the run waits for
         self.awake = 0
         self.state = threading.Lock()  # of alive, awake, end, tasks, objects
-        self.still = threading.Event()  # something for the watchdog
-        self.bounded_at: dict[Task, int] = {}  # when the bound was seen: where each task's events ended
+        self.alarm = threading.Lock()  # free: there is something for the watchdog
+        self.alarm.acquire()
+        self.bounded_at: dict[Task, int] = {}  # when the share behind the bound began: where each task's events ended
+        self.suspected: dict[str, Any] | None = None  # what the share before this one showed
 
     def progress(self) -> int:
         """Return a number that every op changes."""
         return sum(len(task.events) for task in self.tasks)
 
+    def _alert(self) -> None:
+        """Wake the watchdog.
+
+        By a bare lock, which Ctrl-C finds taken or free: one that falls into an `Event` can leave the lock in there
+        taken, and then every thread of the run would wait for it.
+        """
+        with contextlib.suppress(RuntimeError):  # it is awake already
+            self.alarm.release()
+
     def _watch(self) -> None:
         """Wait for the end of the run; see to it that there is one."""
         silence = Silence(time.monotonic())
         while not (self.end or self.given_up):
-            self.still.wait(timeout=WATCH_SECONDS)
-            self.still.clear()
+            self.alarm.acquire(timeout=WATCH_SECONDS)
             with self.state:
                 stuck = self.awake == 0 and self.alive > 0 and not (self.end or self.given_up)
             if stuck:
@@ -59,12 +73,39 @@ class Watchdog(Ending):
                 self._stands_still(stalled_s=STALL_SECONDS)
 
     def _bound(self, progress: int) -> None:
-        """As under control: go on for a share more; then say livelock if nobody got anywhere, else cut the run."""
-        if not self.bounded_at:
-            self.bounded_at = {task: len(task.events) for task in list(self.tasks)}
-        elif progress > sum(self.bounded_at.values()) + self.steps_max // FAIR_SHARE:
-            recent = [event for task in list(self.tasks) for event in task.events[self.bounded_at.get(task, 0) :]]
-            self._passed_bound(recent, progress)
+        """As under control: go on for a share more; then say livelock if nobody got anywhere, else cut the run.
+
+        Here nothing sees to it that a share is fair, and tasks go on while they are looked at, so that what two of them
+        are said to wait for may never have been at once.  So a share lasts until everybody had turns, and what it shows
+        counts if the next one shows it too.
+        """
+        since = self.bounded_at
+        if not since:
+            self.bounded_at = self._events_now()
+            return
+        share = progress - sum(since.values())
+        fair = self._was_fair()
+        if share <= self.steps_max // FAIR_SHARE or not (fair or share > max(self.steps_max, UNFAIR_OPS_MAX)):
+            return
+        recent = [event for task in list(self.tasks) for event in task.events[since.get(task, 0) :]]
+        found = self._at_bound(recent, progress)
+        if fair and self.suspected is None and found["kind"] != standstill.CUT:
+            self.suspected = found
+            self.bounded_at = self._events_now()
+            return
+        if not fair or self.suspected is None or not standstill.alike(found, self.suspected):
+            found = standstill.cut(progress)
+        self._finish("bound", found)
+
+    def _events_now(self) -> dict[Task, int]:
+        return {task: len(task.events) for task in list(self.tasks)}
+
+    def _was_fair(self) -> bool:
+        """Say whether whoever was there at the bound had turns since, unless it is done or cannot go on."""
+        return all(
+            task.done or len(task.events) - events >= TURNS_MIN or (task.gate is not None and task.gate.busy)
+            for task, events in self.bounded_at.items()
+        )
 
     def _unwind(self) -> None:
         """Make every thread of the run return to the pool.  Raises InternalError naming those that do not."""
@@ -81,5 +122,4 @@ class Watchdog(Ending):
                 if task.parked:
                     with contextlib.suppress(RuntimeError):  # it was released already
                         task.baton.release()
-            self.still.wait(timeout=UNWIND_POLL_SECONDS)
-            self.still.clear()
+            self.alarm.acquire(timeout=UNWIND_POLL_SECONDS)

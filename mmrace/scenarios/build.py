@@ -4,8 +4,8 @@ The run's main task builds it through the kernel's own functions, so that every 
 Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean and unlocked.  Either it has a
 ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
 read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
-block's own.  The parameter `dirtied` overwrites blocks after that: their pages are dirty, their buffers on the running
-transaction.
+block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The parameter `dirtied` overwrites blocks
+after that: their pages are dirty, their buffers on the running transaction.
 """
 
 from __future__ import annotations
@@ -61,7 +61,15 @@ BARE = Number(
     says="percent of the file's pages, evenly spread, that have no buffers at first, as after a read: of two at 50 the "
     "second; a single page has some unless it is 100",
 )
-PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE)
+HOLES = Number(
+    "holes",
+    0,
+    0,
+    64,
+    says="pages of the file, from its end, that have no blocks at first: they read as zeros, and the first write to a "
+    "block allocates it, which changes the inode's block through the journal",
+)
+PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES)
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
 BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, *OF_JOURNAL)
@@ -122,7 +130,10 @@ def build(stage: Stage, ncpus: int) -> None:
         j_wbufsize=stage.value_or_default(committer.WBUF),
         resched=bool(stage.value_or_default(committer.RESCHED)),
     )
-    stage.inode = ext3.ext3_iget(stage.fs, INO, pages * per_page)
+    holes = min(stage.value(HOLES), pages) * per_page
+    stage.inode = ext3.ext3_iget(stage.fs, INO, pages * per_page, holes)
+    if holes:
+        rt.note("holes", INO, ext3._inode_block(stage.inode), stage.inode.i_laid, holes)
     stage.journal = stage.fs.journal
     for index in range(pages):
         fill(stage, index)
@@ -168,16 +179,18 @@ def fill(stage: Stage, index: int) -> None:
             ext3.ext3_get_block(stage.inode, first + i, bh, False)
     for i in range(stage.machine.words_per_page):
         block, word = divmod(i, stage.machine.words_per_buffer)
-        page.words.write(i, stage.device.block(stage.inode.i_data + first + block).words.values[word])
+        hole = first + block >= stage.inode.i_laid
+        page.words.write(i, 0 if hole else stage.device.block(stage.inode.i_data + first + block).words.values[word])
     page_flags.SetPageUptodate(page)
     filemap.unlock_page(page)
     swap.put_page(page, "lookup")
 
 
 def is_bare(stage: Stage, index: int) -> bool:
-    """Say whether a page has no buffers at first."""
+    """Say whether a page has no buffers at first.  One without blocks has: reading it makes them."""
     share = stage.value(BARE)
-    return (index + 1) * share // 100 > index * share // 100
+    has_blocks = index < stage.pages - stage.value(HOLES)
+    return has_blocks and (index + 1) * share // 100 > index * share // 100
 
 
 def settle(stage: Stage) -> None:

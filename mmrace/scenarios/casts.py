@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmrace.actors import committer, fsync, migrator, reader, reclaimer, truncater, writeback, writer
+from mmrace.actors import committer, fsync, migrator, reader, reclaimer, toucher, truncater, writeback, writer
 from mmrace.runtime import given
 from mmrace.scenarios import checked, faults, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
@@ -25,6 +25,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cpus": 2, "irq": "any", "pages": 2, "pagevec": 2},
             {"data": "writeback", "bare": 100},
             {"data": "journal", "buffers": 1, "rounds": 6, "idle": 600, "passes": 5},
+            {"holes": 1, "pages": 2, "idle": 60},
         ),
     ),
     Scenario(
@@ -153,6 +154,8 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "journal", "pages": 2},
             {"credits": 3, "burst": 2, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0},
             {"cpus": 2, "irq": "any", "data": "writeback"},
+            {"holes": 1, "metadata": 0},
+            {"holes": 1, "pages": 2, "data": "journal"},
         ),
     ),
     Scenario(
@@ -179,6 +182,26 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "journal", "pages": 2},
             {"data": "writeback", "log_errors": 2, "bare": 100, "buffers": 4},
             {"log_errors": 12, "log": 12, "credits": 3, "rounds": 6, "bare": 100, "buffers": 4},
+        ),
+    ),
+    Scenario(
+        name="two-handles",
+        title="a write and a chmod change one block of inodes through handles of their own, while a commit copies it",
+        cast=(writer.ACTOR, toucher.ACTOR, committer.ACTOR, migrator.ACTOR),
+        overrides={"metadata": 1, "rounds": 4, "idle": 60, "batch": 4, "device": 1},
+        marks=(
+            "journal_start: another handle is open",
+            "journal_stop: last handle woke commit",
+            "get_write_access: frozen copy made",
+            "get_write_access: waited for the log copy",
+            "dirty_metadata: buffer of the committing transaction",
+        ),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC", "passes": 6},
+            {"touches": 3, "wbuf": 1},
+            {"data": "journal", "buffers": 1, "warm": 16},
+            {"cpus": 2, "irq": "any", "data": "writeback"},
         ),
     ),
     Scenario(

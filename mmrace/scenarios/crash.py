@@ -1,6 +1,6 @@
 """Crash: whenever the machine stops, recovery shows what was committed, and what fsync promised.
 
-The judge, with the recovery of the kernel model: it is the one that knows how the log is read.
+The judge, with the recovery of the kernel model, and its inodes: it is the one that knows how these are read.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmrace.kernel.fs import ext3
 from mmrace.kernel.jbd import recovery
 from mmrace.oracles.general.judgement import Judgement
 from mmrace.oracles.protocol import crash
@@ -18,7 +19,7 @@ NAME = crash.NAME
 
 def judge(record: Record) -> Judgement:
     """Crash at every moment of a record, and recover."""
-    return crash.judge_with(record, recover)
+    return crash.judge_with(record, recover, ext3._blocks_mapped)
 
 
 def recover(

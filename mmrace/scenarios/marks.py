@@ -20,7 +20,7 @@ FREED = "needs a block of metadata that is freed; files here have no blocks but 
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
 MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
 READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
-METADATA = "needs more users of metadata than one writer's inode block"
+METADATA = "needs more metadata than blocks of inodes that are written as a whole"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
 AGEING = "needs reclaim of the active list, which no actor does, with too many buffers"
 UNEVICTABLE = "needs mlock"
@@ -65,7 +65,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "dirty_data: metadata of the committing transaction",
         "ext3: writepage inside a handle",
         "get_write_access: frozen copy exists",
-        "journal_head: made by another meanwhile",
         "ll_rw_block: buffer lock busy",
         "write_metadata: copied out by another",
         "write_metadata: escaped",
@@ -100,6 +99,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "fallback: dirty, mode may not write",
         "isolate: dirty",
         "isolate: not on the LRU",
+        "journal_head: made by another meanwhile",
         "locked-list: BH_State contended",
         "locked-list: jh moved while lock dropped",
         "lookup: slot changed",

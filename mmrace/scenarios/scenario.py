@@ -7,7 +7,7 @@ between two runs is a choice at a point.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,7 +24,7 @@ from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
 from mmrace.scenarios import build
-from mmrace.scenarios.build import DATA, ERRORS, IRQ, WORDS
+from mmrace.scenarios.build import DATA, ERRORS, HOLES, IRQ, WORDS
 from mmrace.scenarios.snapshot import snapshot
 
 __all__ = ["Scenario", "Stage", "absent"]
@@ -50,6 +50,13 @@ thousand."""
 def absent(values: Values) -> tuple[str, ...]:
     """Return the names of the actors that are left out."""
     return tuple(name for name in WITHOUT.value_in(values).split(",") if name)
+
+
+def _how_to_log_none(playing: Iterable[Actor]) -> str:
+    """Say with which parameters a cast logs no metadata."""
+    logging = ",".join(actor.name for actor in playing if actor.logs)
+    and_without = f" and {WITHOUT.name}={logging}" if logging else ""
+    return f"{METADATA.name}=0, {HOLES.name}=0 and {DATA.name}=ordered{and_without}, which log none"
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,12 @@ class Scenario:
         if ERRORS.value_in(merged) and not self.expects:
             self._refuse_errors(playing, merged)
         self._refuse_log_errors(playing, merged)
-        if WORDS.value_in(merged) < HEADER_WORDS and self._asked(merged):
+        if WORDS.value_in(merged) < HEADER_WORDS and self._logged(playing, merged):
             raise UsageError(
                 expected=f"{WORDS.name} of at least {HEADER_WORDS} where metadata is logged, for a log block's header",
                 got=WORDS.value_in(merged),
                 where="--param",
-                try_=f"{METADATA.name}=0 and {DATA.name}=ordered, which log none",
+                try_=_how_to_log_none(playing),
             )
         return merged
 
@@ -118,14 +125,16 @@ class Scenario:
             )
 
     @staticmethod
-    def _asked(values: Values) -> bool:
+    def _logged(playing: Iterable[Actor], values: Values) -> bool:
         """Say whether a transaction has more than ordered data."""
-        return bool(METADATA.value_in(values)) or DATA.value_in(values) == DataMode.JOURNAL.value
+        journalled = DATA.value_in(values) == DataMode.JOURNAL.value
+        of_parameters = METADATA.value_in(values) or HOLES.value_in(values)
+        return journalled or bool(of_parameters) or any(actor.logs for actor in playing)
 
-    def _refuse_errors(self, playing: Iterable[Actor], values: Values) -> None:
+    def _refuse_errors(self, playing: Sequence[Actor], values: Values) -> None:
         """Raise UsageError if somebody commits and somebody migrates, where 3.3 has a fault of its own."""
-        asked = self._asked(values)
-        committers = [actor.name for actor in playing if actor.commits or (actor.asks and asked)]
+        logged = self._logged(playing, values)
+        committers = [actor.name for actor in playing if actor.commits or (actor.asks and logged)]
         migrators = [actor.name for actor in playing if actor.migrates]
         if committers and migrators:
             raise UsageError(

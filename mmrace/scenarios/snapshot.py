@@ -15,7 +15,7 @@ from mmrace.actors.stage import Stage
 from mmrace.kernel.block.device import BlockDevice
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import AddressSpace
-from mmrace.kernel.jbd.jbd import Journal, JournalHead, Transaction
+from mmrace.kernel.jbd.jbd import FrozenData, Journal, JournalHead, Transaction
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.mmzone import Machine
 from mmrace.runtime import live
@@ -33,6 +33,7 @@ def snapshot(stage: Stage) -> dict[str, Any]:
         "mappings": [_mapping(mapping) for mapping in machine.mappings],
         "buffers": [_buffer(bh) for bh in live_[BufferHead]],
         "heads": [_head(jh) for jh in live_[JournalHead]],
+        "copies": [copy.name for copy in live_[FrozenData]],
         "journals": [_journal(journal) for journal in live_[Journal]],
         "disk": _disk(stage.device),
         "counters": dict(zone.vm_stat),
@@ -54,7 +55,7 @@ PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
 
 def _live() -> dict[type[Struct], list[Any]]:
     """Return the objects of some classes that are not freed."""
-    found: dict[type[Struct], list[Any]] = {BufferHead: [], JournalHead: [], Journal: []}
+    found: dict[type[Struct], list[Any]] = {BufferHead: [], JournalHead: [], FrozenData: [], Journal: []}
     for _, obj in live.engine.objects:
         for cls, objects in found.items():
             if isinstance(obj, cls):
@@ -148,6 +149,8 @@ def _head(jh: JournalHead) -> dict[str, Any]:
         "transaction": _name(rt.peek(jh, "b_transaction")),
         "next": _name(rt.peek(jh, "b_next_transaction")),
         "checkpoint": _name(rt.peek(jh, "b_cp_transaction")),
+        "frozen": _name(rt.peek(jh, "b_frozen_data")),
+        "committed": _name(rt.peek(jh, "b_committed_data")),
     }
 
 

@@ -20,7 +20,7 @@ from mmrace.runtime.strategy import SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Drawing, Options, Registered, Unprofiled
 
-_TAKES = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.SLEEP)))
+_TAKES = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.SLEEP, Kind.JOIN)))
 _HOLDS = frozenset(map(int, (Kind.ACQUIRE, Kind.TEST_AND_SET, Kind.TRY)))
 _DROPS = frozenset(map(int, (Kind.RELEASE, Kind.CLEAR)))
 _WANT = re.compile(r"([^@\s]+)@(\d+)(?:/(\d+))?")

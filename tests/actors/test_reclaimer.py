@@ -58,7 +58,7 @@ def test_kswapd_writes_a_dirty_page() -> None:
 
 def test_a_direct_reclaimer_leaves_a_dirty_page_to_the_flusher() -> None:
     played = play(write_and_reclaim, strategy=Chosen(0), rounds=1)
-    assert [tuple(rest) for _, *rest in played.notes("reclaim")] == [("kept", "dirty")]
+    assert [tuple(rest) for _, *rest in played.notes("reclaim")] == [("kept", "deferred")]
     assert on_disk(played.stage, 0) == unwritten(played.stage, 0)
     assert is_dirty(cached(played.stage)) and cached(played.stage).flags.peek(page_flags.PG_reclaim)
 

@@ -26,6 +26,7 @@ CLASSES = {
     "transaction": "Transaction",
     "disk": "DiskBlock",
     "cpu": "Cpu",
+    "percpu": "PerCpuState",
 }
 FLAGS = "flags"
 BENIGN = {f"{cls.__name__}.{field}": why for cls in (Page, Slot) for field, why in cls.benign.items()}

@@ -21,6 +21,9 @@ from tests.scenarios.staged import gate_spec
 TURNS = 1_000_000
 """Turns that a test gives its threads to get back to the pool: the last act of a run is done by one of them."""
 
+ENDLESS = 1_000
+"""Rounds: no run gets through, however late the watchdog of `free` looks."""
+
 PASSING = gate_spec("four", 3, pages=2, rounds=1)
 
 
@@ -81,7 +84,8 @@ def test_no_thread_is_left_after_a_double_put_on_real_threads(noise: str) -> Non
 def test_no_thread_is_left_after_a_run_that_was_cut(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     monkeypatch.setattr(Scenario, "steps", lambda *_: 4_000)
     monkeypatch.setattr("mmrace.runtime.watchdog.WATCH_SECONDS", 0.001)
-    ends(replace(gate_spec("four", 1, rounds=400, migrations=400), engine=engine), unknown)
+    monkeypatch.setattr("mmrace.runtime.watchdog.UNFAIR_OPS_MAX", 0)
+    ends(replace(gate_spec("four", 1, rounds=ENDLESS, migrations=10 * ENDLESS), engine=engine), unknown)
 
 
 def test_no_thread_is_made_for_a_wrong_spec() -> None:

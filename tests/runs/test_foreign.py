@@ -18,7 +18,6 @@ from mmrace.runs.functions import KIND, FunctionMaker
 from mmrace.runs.program import Makers
 from mmrace.runs.run import run_one
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runtime import leftover
 from mmrace.runtime.errors import EXIT_UNKNOWN, MachineError
 from mmrace.search.pool.health import health
 from tests.runtime.engines import Box, box
@@ -36,14 +35,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def go() -> Iterator[threading.Event]:
-    """What a blocked thread waits for; it comes back, and ends, before the next test begins."""
+    """What a blocked thread waits for; it comes back at the end of the test."""
     event = threading.Event()
     yield event
     event.set()
-    left = set(leftover._left)
-    for thread in threading.enumerate():
-        if thread.ident in left:
-            thread.join()
 
 
 def made(body: Deed, engine: str) -> RunResult:

@@ -50,6 +50,7 @@ EXPLICIT: Values = {
     "dirtied": 0,
     "data": "ordered",
     "bare": 0,
+    "holes": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,
@@ -61,6 +62,7 @@ EXPLICIT: Values = {
     "credits": 32,
     "log": 0,
     "log_errors": 0,
+    "touches": 1,
     "without": "",
 }
 

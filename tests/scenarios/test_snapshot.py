@@ -33,7 +33,7 @@ KEYS = {
     "buffers": {"name", "page", "block", "index", "state", "count", "jh", "next"},
     "journals": {"name", "running", "committing", "lists"},
 }
-PARTS = {*KEYS, "bh_lrus", "disk", "counters", "free_list", "heads", "lru", "pagevecs", "locks_held"}
+PARTS = {*KEYS, "bh_lrus", "copies", "disk", "counters", "free_list", "heads", "lru", "pagevecs", "locks_held"}
 
 
 def taken(body: Any = None, pages: int = 1, pagevec: int = 1) -> tuple[Stage, dict[str, Any]]:

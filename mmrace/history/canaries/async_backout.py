@@ -17,7 +17,7 @@ from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import AddressSpace
-from mmrace.kernel.mm import migrate, mm, page_flags, swap
+from mmrace.kernel.mm import migrate
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 
@@ -55,23 +55,12 @@ def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: 
         # Pages swapped: newpage is in the slot.  If that fails, a warning in the log is all that comes of it.
         migrate.migrate_page_move_mapping(mapping, page, newpage, None, mode)
         return migrate.Refusal(-Errno.EBUSY, "buffer-lock")
-    _move_ring(newpage, page, head)
+    migrate._move_ring(newpage, page, head)
     migrate.migrate_page_copy(newpage, page)
     for bh in buffer.ring(head):
         buffer.unlock_buffer(bh)
         buffer.put_bh(bh, "migrate")
     return 0
-
-
-def _move_ring(newpage: Page, page: Page, head: BufferHead) -> None:
-    page_flags.ClearPagePrivate(page)
-    newpage.private = page.private
-    page.private = None
-    swap.put_page(page, "private")
-    mm.get_page(newpage, "private")
-    for bh in buffer.ring(head):
-        buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
-    page_flags.SetPagePrivate(newpage)
 
 
 CANARY = Canary(

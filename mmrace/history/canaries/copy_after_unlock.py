@@ -8,7 +8,7 @@ from mmrace.history.canary import Canary, shortest
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.fs import AddressSpace
-from mmrace.kernel.mm import migrate, mm, page_flags, swap
+from mmrace.kernel.mm import migrate
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 
@@ -23,14 +23,7 @@ def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: 
         return rc
     if mode != MIGRATE_ASYNC:
         migrate.buffer_migrate_lock_buffers(head, mode)
-    page_flags.ClearPagePrivate(page)
-    newpage.private = page.private
-    page.private = None
-    swap.put_page(page, "private")
-    mm.get_page(newpage, "private")
-    for bh in buffer.ring(head):
-        buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
-    page_flags.SetPagePrivate(newpage)
+    migrate._move_ring(newpage, page, head)
     for bh in buffer.ring(head):
         buffer.unlock_buffer(bh)
         buffer.put_bh(bh, "migrate")

@@ -4,7 +4,7 @@ This is the page half of fs/buffer.c, which would be too long in one piece; the 
 has no file of this name.
 Invariant: PG_writeback is set before the page is unlocked and until the last buffer's write ended; a page under read
 stays locked until the last buffer's read ended.
-Not modelled: delayed allocation and holes (every block of a file exists).
+Not modelled: delayed allocation.
 Source: fs/buffer.c, v3.3.
 """
 

@@ -2,8 +2,8 @@
 
 Invariant: a handle is opened with the page lock held and never the other way round; in ordered mode every buffer that a
 write dirtied is filed for the transaction before its handle closes.
-Not modelled: block allocation beyond what a truncation freed (a file's blocks are laid out when it is made, and nothing
-else is free on the disk), quotas, extended attributes.
+Not modelled: bitmaps and indirect blocks (where each block of a file goes is settled when it is made; whether it is
+there, the inode says), quotas, extended attributes.
 Source: fs/ext3/inode.c, fs/ext3/super.c, v3.3.
 """
 
@@ -17,7 +17,7 @@ from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, buffer_page, ext3_truncate, fs, mpage
 from mmrace.kernel.fs import inode as inode_
-from mmrace.kernel.jbd import jbd, transaction
+from mmrace.kernel.jbd import jbd, transaction, transaction_page
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, migrate, mm, page_flags, page_writeback, swap
 
@@ -56,7 +56,10 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("ext3: dirty buffer taken over", "data=journal: the transaction took over a buffer that was dirty"),
     ("ext3: inode block changed", "a write journaled its inode's block"),
     ("ext3: inode block unreadable", "an inode's block could not be read: the change is not journaled"),
+    ("ext3: block allocated", "a write came to a hole: the block became the file's, in the write's transaction"),
 )
+
+_MAP_SHIFT = 32  # in a word of an inode block: above the number of the change, which stays below that, is the block map
 
 
 class DataMode(Enum):
@@ -98,13 +101,14 @@ class Ext3:
         bdev.bdev_try_to_free_page = lambda page: bdev_try_to_free_page(self, page)
 
 
-def ext3_iget(sbi: Ext3, ino: int, blocks: int) -> Inode:
-    """Make inode `ino` of `blocks` blocks, laid out one after the other.  For set-up.
+def ext3_iget(sbi: Ext3, ino: int, blocks: int, holes: int = 0) -> Inode:
+    """Make inode `ino` of `blocks` blocks, laid out one after the other, the last `holes` not allocated.  For set-up.
 
     Source: fs/ext3/inode.c, v3.3.
     """
     inode = inode_.new_inode(sbi, ino, sbi.machine, ext3_set_aops(sbi), blocks)
     inode.i_data = sbi.next_block
+    inode.i_laid = blocks - holes
     sbi.next_block += blocks
     return inode
 
@@ -184,13 +188,14 @@ def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
     """Store the inode in its block and file the block.
 
     Sleeps on the buffer lock, which keeps others out of the block; where the inode lies in it is settled before, so
-    that who moved the block to another page meanwhile loses this change.  What is stored is the number of the change,
-    in every word: a torn block shows.  Source: fs/ext3/inode.c, v3.3.
+    that who moved the block to another page meanwhile loses this change.  What is stored is the number of the change
+    and the map of the blocks, in every word: a torn block shows.  Simplified: of the inodes in a block, one at most has
+    holes.  Source: fs/ext3/inode.c, v3.3.
     """
     page, offset = buffer._data_of(bh)
     buffer.lock_buffer(bh)
     held = page.words.read(offset)
-    block, change = _inode_block(inode), held + 1
+    block, change = _inode_block(inode), _raw_inode(inode, held)
     rt.note("change-begin", block, held, change)
     for i in range(bh.b_size):
         page.words.write(offset + i, change)
@@ -198,6 +203,18 @@ def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
     buffer.unlock_buffer(bh)
     transaction.journal_dirty_metadata(handle, bh)
     inode.i_sync_tid = transaction._handle_transaction(handle).t_tid
+
+
+def _raw_inode(inode: Inode, held: int) -> int:
+    """Return the word to store where `held` is."""
+    has_holes = inode.i_laid < inode.i_blocks
+    return (inode.i_map if has_holes else 0) << _MAP_SHIFT | held % (1 << _MAP_SHIFT) + 1
+
+
+def _blocks_mapped(word: int) -> set[int]:
+    """Return which blocks beyond those from the start a stored inode has, counted from `i_laid` on.  Point: never."""
+    block_map = word >> _MAP_SHIFT
+    return {number for number in range(block_map.bit_length()) if block_map >> number & 1}
 
 
 def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
@@ -212,45 +229,79 @@ def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
     buffer.__brelse(bh, "ext3")
 
 
+def ext3_dirty_inode(inode: Inode) -> None:
+    """Change the inode's block in a handle of its own, or in the one that is open.  Sleeps.
+
+    What chmod(2), utime(2) and their kind end in.  Needs no page lock.  Source: fs/ext3/inode.c, v3.3.
+    """
+    handle = ext3_journal_start(inode, EXT3_TRANS_BLOCKS)
+    if jbd.IS_ERR(handle):
+        return
+    ext3_mark_inode_dirty(handle, inode)
+    ext3_journal_stop(handle)
+
+
 # -- blocks --------------------------------------------------------------------------------------------------
 
 
-def ext3_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> int:
-    """Map a buffer to its block on the device, which the file may have to be given first; a hole stays unmapped.
+def _freed_by(inode: Inode, iblock: int) -> int:
+    """Return the transaction that freed a block of the file, 0 if none did since it was the file's."""
+    return next((tid for block, tid in inode.i_freed if block == iblock), 0)
 
-    0 or -ENOSPC.  Needs a handle where `create`.  Simplified: a file is given its own old block and no other, so on a
-    full disk; one that was freed is free once that is committed, as the committed copy of the bitmap has it in 3.3.
-    Source: fs/ext3/inode.c (ext3_get_blocks_handle), fs/ext3/balloc.c, v3.3.
-    """
+
+def _is_allocated(inode: Inode, iblock: int) -> bool:
+    """Look a block up."""
     if _freed_by(inode, iblock):
+        return False
+    return iblock < inode.i_laid or bool(inode.i_map >> (iblock - inode.i_laid) & 1)
+
+
+def ext3_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> int:
+    """Map a buffer to its block on the device.  A hole stays unmapped, or gets a block with `create`, and may sleep.
+
+    0, or -ENOSPC if the block was freed by a transaction that is not committed yet: the disk has no other for the file.
+    A new block is the file's as soon as the inode says so, which is logged with the open handle's transaction; what the
+    device has there is whatever it had before.  Source: (ext3_get_blocks_handle) fs/ext3/inode.c, v3.3.
+    """
+    new = False
+    if not _is_allocated(inode, iblock):
         if not create:
             rt.reached("ext3: hole")
             return 0
-        error = _allocate_block(inode, iblock)
+        handle = ext3_journal_current_handle()
+        rt.bug_on(handle is None, "block allocated without a handle", inode=inode)
+        assert handle is not None
+        rt.mutex_lock(inode.truncate_mutex)
+        new = not _is_allocated(inode, iblock)
+        error = ext3_splice_branch(handle, inode, iblock) if new else 0
+        rt.mutex_unlock(inode.truncate_mutex)
         if error:
             return error
+    if new:
         buffer_head.set_buffer_new(bh)
     buffer.map_bh(bh, EXT3_SB(inode).bdev, inode.i_data + iblock)
     return 0
 
 
-def _freed_by(inode: Inode, iblock: int) -> int:
-    """Return the transaction that freed a block of the file, 0 if the file has it."""
-    return next((tid for block, tid in inode.i_freed if block == iblock), 0)
+def ext3_splice_branch(handle: Handle, inode: Inode, iblock: int) -> int:
+    """Make a block the file's: enter it in the inode, and log that; 0 or -ENOSPC.  Needs truncate_mutex; sleeps.
 
-
-def _allocate_block(inode: Inode, iblock: int) -> int:
-    """Give the file its block again; 0, or -ENOSPC while it is not free for good.  Sleeps for truncate_mutex."""
-    rt.mutex_lock(inode.truncate_mutex)
+    One that was freed is free once that is committed, as the bitmap's committed copy has it in 3.3.  Simplified: the
+    block is reserved for the file, so no bitmap says that it is taken.
+    Source: fs/ext3/inode.c, fs/ext3/balloc.c (ext3_test_allocatable), v3.3.
+    """
     tid = _freed_by(inode, iblock)
-    free = tid <= EXT3_JOURNAL(inode).j_commit_sequence
-    if not free:
+    if tid > EXT3_JOURNAL(inode).j_commit_sequence:
         rt.reached("ext3: freed block not committed yet")
-    elif tid:
+        return -Errno.ENOSPC
+    if tid:
         rt.reached("ext3: block allocated again")
         inode.i_freed = tuple(freed for freed in inode.i_freed if freed[0] != iblock)
-    rt.mutex_unlock(inode.truncate_mutex)
-    return 0 if free else -Errno.ENOSPC
+    if iblock >= inode.i_laid:
+        rt.reached("ext3: block allocated")
+        inode.i_map = inode.i_map | 1 << (iblock - inode.i_laid)
+    ext3_mark_inode_dirty(handle, inode)
+    return 0
 
 
 def walk_page_buffers(
@@ -570,7 +621,7 @@ def ext3_invalidatepage(page: Page, offset: int) -> None:
     assert mapping is not None
     if offset == 0:
         page_flags.ClearPageChecked(page)
-    transaction.journal_invalidatepage(EXT3_JOURNAL(mapping.host), page, offset)
+    transaction_page.journal_invalidatepage(EXT3_JOURNAL(mapping.host), page, offset)
 
 
 def ext3_releasepage(page: Page) -> bool:
@@ -582,7 +633,7 @@ def ext3_releasepage(page: Page) -> bool:
     assert mapping is not None
     if not buffer.page_has_buffers(page):
         return False
-    return transaction.journal_try_to_free_buffers(EXT3_JOURNAL(mapping.host), page)
+    return transaction_page.journal_try_to_free_buffers(EXT3_JOURNAL(mapping.host), page)
 
 
 def ext3_journalled_set_page_dirty(page: Page) -> bool:
@@ -601,7 +652,7 @@ def bdev_try_to_free_page(sbi: Ext3, page: Page) -> bool:
     """
     if not buffer.page_has_buffers(page):
         return False
-    return transaction.journal_try_to_free_buffers(sbi.journal, page)
+    return transaction_page.journal_try_to_free_buffers(sbi.journal, page)
 
 
 # -- tables --------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def ext3_setattr_size(inode: Inode, size: int) -> int:
         if jbd.IS_ERR(handle):
             return jbd.PTR_ERR(handle)
         rt.note("truncate-size", inode.i_ino, size, transaction._handle_transaction(handle).t_tid)
-        _change_inode(inode)
+        ext3.ext3_mark_inode_dirty(handle, inode)
         ext3.ext3_journal_stop(handle)
     elif size > inode.i_size:
         rt.reached("ext3: extended by truncate")
@@ -67,14 +67,14 @@ def ext3_truncate(inode: Inode) -> None:
     tid = transaction._handle_transaction(handle).t_tid
     rt.mutex_lock(inode.truncate_mutex)
     freed = inode.i_freed
-    gone = {block for block, _ in freed}
     first = -(-inode.i_size // inode.i_mapping.machine.words_per_buffer)
-    fresh = tuple((block, tid) for block in range(first, inode.i_blocks) if block not in gone)
+    fresh = tuple((block, tid) for block in range(first, inode.i_blocks) if ext3._is_allocated(inode, block))
     if fresh:
         rt.reached("ext3: blocks freed")
         inode.i_freed = (*freed, *fresh)
+        inode.i_map = inode.i_map & (1 << max(0, first - inode.i_laid)) - 1
     rt.mutex_unlock(inode.truncate_mutex)
-    _change_inode(inode)
+    ext3.ext3_mark_inode_dirty(handle, inode)
     ext3.ext3_journal_stop(handle)
 
 
@@ -86,11 +86,3 @@ def ext3_truncate_failed_write(inode: Inode) -> None:
     rt.reached("ext3: failed write trimmed")
     truncate.truncate_inode_pages(inode.i_mapping, inode.i_size)
     ext3_truncate(inode)
-
-
-def _change_inode(inode: Inode) -> None:
-    """Have the open handle's transaction take the inode's block along, where changes of inodes are played."""
-    handle = ext3.ext3_journal_current_handle()
-    assert handle is not None
-    if ext3.EXT3_SB(inode).metadata:
-        ext3.ext3_mark_inode_dirty(handle, inode)

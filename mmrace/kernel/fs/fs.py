@@ -1,8 +1,7 @@
 """Inodes and their mappings: the structs that file systems and page cache share.
 
-Invariant: an inode's blocks are one run on its device: file block b is block i_data + b.
-Not modelled: allocation of other blocks than a truncation freed, links, times, the inode's own writeback (only
-I_DIRTY_PAGES is kept).
+Invariant: an inode's blocks are one run on its device: file block b is, or is going to be, block i_data + b.
+Not modelled: links, times, the inode's own writeback (only I_DIRTY_PAGES is kept).
 Source: include/linux/fs.h, v3.3 (the flags of a mapping: pagemap.h).
 """
 
@@ -99,14 +98,15 @@ class InodeState(IntEnum):
 class Inode(rt.Struct):
     """A file, or a block device seen as one.  `i_size` counts words; `i_data` is its first block on the device.
 
-    Fields of ext3's own inode: `i_sync_tid`, the last transaction that changed this one; `truncate_mutex` and what it
-    guards, `i_freed`: the blocks that the file does not have now, each with the transaction that freed it.
+    Of ext3's own inode: `i_sync_tid`, the last transaction that changed this one; `i_map`, which of its blocks from
+    `i_laid` on were ever allocated, a bit each (those before are from the start); `i_freed`, which blocks a truncation
+    freed, each with its transaction; `truncate_mutex`.
     """
 
     i_mutex = rt.mutex()
+    truncate_mutex = rt.mutex()
     i_lock = rt.spinlock()
     i_state = rt.flag_word(InodeState)
-    truncate_mutex = rt.mutex()
     i_size: rt.Field[int] = rt.shared(
         0, benign="i_size_read takes no lock: who finds the file longer than it is by now meets truncation at the page"
     )
@@ -116,14 +116,18 @@ class Inode(rt.Struct):
     i_sync_tid: rt.Field[int] = rt.shared(
         0, benign="an atomic_t: fsync reads it without a lock, and waits for whichever transaction it finds"
     )
+    i_map: rt.Field[int] = rt.shared(
+        0, benign="who looks a block up goes without truncate_mutex, and who then allocates it looks again under that"
+    )
     i_ino: int | str = rt.ghost(0)
     i_sb: object = rt.ghost(_LATER)
     i_data: int = rt.ghost(0)
     i_blocks: int = rt.ghost(0)
+    i_laid: int = rt.ghost(0)
     i_mapping: AddressSpace = rt.ghost(_LATER)
 
     def __init__(self, sb: object, ino: int | str, size: int, blocks: int) -> None:
-        super().__init__(("inode", ino), i_size=size, i_ino=ino, i_sb=sb, i_blocks=blocks)
+        super().__init__(("inode", ino), i_size=size, i_ino=ino, i_sb=sb, i_blocks=blocks, i_laid=blocks)
 
 
 def i_size_write(inode: Inode, size: int) -> None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def new_inode(sb: object, ino: int, machine: Machine, a_ops: AddressSpaceOperations, blocks: int) -> Inode:
-    """Make the inode of a file of `blocks` blocks, all of which exist.  Called when the scenario is set up.
+    """Make the inode of a file of `blocks` blocks, all of which are allocated.  Called when the scenario is set up.
 
-    The file system sets `i_data`.
+    The file system sets `i_data`, and `i_laid` if some are not.
     """
     inode = Inode(sb, ino, blocks * machine.words_per_buffer, blocks)
     nr_slots = -(-blocks // machine.buffers_per_page)

@@ -338,6 +338,7 @@ def log_wait_commit(journal: Journal, tid: int) -> int:
 
     Source: fs/jbd/journal.c, v3.3.
     """
+    rt.note("commit-wait", journal, tid)
     rt.spin_lock(journal.j_state_lock)
     while tid > journal.j_commit_sequence:
         rt.reached("log_wait_commit: slept")

@@ -1,5 +1,6 @@
 """Handles, transactions, and the lists that hold a transaction's buffers.
 
+The kernel's file would be too long in one piece even here: reclaim and truncation of a page are in `transaction_page`.
 Invariant: a buffer is on at most one list of one transaction, b_transaction and b_jlist say which, and the owner counts
 one in b_jcount; all that changes under BH_State and j_list_lock only.  Lists are tuples, oldest first; what the kernel
 calls the tail of a list is the last one.
@@ -18,7 +19,7 @@ from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import checkpoint, jbd, revoke
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import JList, JournalHead, Transaction, TState
-from mmrace.kernel.mm import mmzone, page_flags
+from mmrace.kernel.mm import mmzone
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
@@ -31,6 +32,7 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("journal_start: log full", "the log had no room for another transaction: checkpoint"),
     ("journal_start: refused, journal aborted", "the log could not be written before: -EROFS"),
     ("get_write_access: refused, journal aborted", "the journal was aborted after the handle had started: -EROFS"),
+    ("journal_start: another handle is open", "two tasks change things in one transaction at the same time"),
     ("journal_stop: last handle woke commit", "t_updates fell to 0 while the commit waited for it"),
     ("get_write_access: buffer dirty", "a dirty buffer became dirty for the journal only"),
     ("get_write_access: waited for the log copy", "the buffer was in shadow: slept on BH_Unshadow"),
@@ -48,14 +50,6 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("dirty_data: moved between transactions", "taken from the committing transaction"),
     ("dirty_data: write failed", "the committing transaction's data could not be written: -EIO"),
     ("temp_unlink: journal-dirty became dirty", "JBDDirty was handed on through mark_buffer_dirty"),
-    ("try_to_free_buffers: written data unfiled", "releasepage took an ordered buffer from its transaction"),
-    ("try_to_free_buffers: checkpointed buffer removed", "releasepage took it off its checkpoint list"),
-    ("try_to_free_buffers: buffer locked or dirty", "releasepage left the buffer alone"),
-    ("try_to_free_buffers: still in the journal", "releasepage failed: a journal head remains"),
-    ("unmap_buffer: in the running transaction", "truncate took the buffer from the running transaction"),
-    ("unmap_buffer: on a checkpoint list only", "truncate met a buffer that waits for its checkpoint"),
-    ("unmap_buffer: on the locked list", "truncate took the buffer from the committing transaction"),
-    ("unmap_buffer: left to commit", "truncate set BH_Freed and kept the buffer"),
 )
 
 
@@ -147,7 +141,10 @@ def start_this_handle(journal: Journal, handle: jbd.Handle) -> int:
         break
     handle.h_transaction = transaction
     transaction.t_outstanding_credits = transaction.t_outstanding_credits + nblocks
-    transaction.t_updates = transaction.t_updates + 1
+    updates = transaction.t_updates
+    if updates:
+        rt.reached("journal_start: another handle is open")
+    transaction.t_updates = updates + 1
     transaction.t_handle_count = transaction.t_handle_count + 1
     transaction.users.append(rt.current())
     rt.spin_unlock(transaction.t_handle_lock)
@@ -630,147 +627,3 @@ def journal_refile_buffer(journal: Journal, jh: JournalHead) -> None:
     jbd.jbd_unlock_bh_state(bh)
     rt.spin_unlock(journal.j_list_lock)
     buffer.__brelse(bh, "journal")
-
-
-# -- reclaim and truncate ------------------------------------------------------------------------------------
-
-
-def __journal_try_to_free_buffer(journal: Journal, bh: BufferHead, jh: JournalHead) -> None:
-    """Take a written buffer away from its transaction or checkpoint list, if nothing else holds it.
-
-    Needs BH_State, the page lock, and a count on jh.  Source: fs/jbd/transaction.c, v3.3.
-    """
-    if buffer_head.buffer_locked(bh) or buffer_head.buffer_dirty(bh):
-        rt.reached("try_to_free_buffers: buffer locked or dirty")
-        return
-    if jh.b_next_transaction is not None:
-        return
-    rt.spin_lock(journal.j_list_lock)
-    owner, cp_transaction = jh.b_transaction, jh.b_cp_transaction
-    if owner is not None and cp_transaction is None:
-        if jh.b_jlist in (JList.BJ_SyncData, JList.BJ_Locked):
-            rt.reached("try_to_free_buffers: written data unfiled")
-            __journal_unfile_buffer(jh)
-    elif cp_transaction is not None and owner is None and jh.b_jlist == JList.BJ_None:
-        rt.reached("try_to_free_buffers: checkpointed buffer removed")
-        checkpoint.__journal_remove_checkpoint(jh)
-    rt.spin_unlock(journal.j_list_lock)
-
-
-def journal_try_to_free_buffers(journal: Journal, page: Page) -> bool:
-    """Strip a page of its buffers if the journal is done with all of them.  Needs the page lock; never sleeps.
-
-    Source: fs/jbd/transaction.c, v3.3.
-    """
-    rt.bug_on(not page_flags.PageLocked(page), "journal_try_to_free_buffers on an unlocked page", page=page)
-    for bh in buffer.ring(buffer.page_buffers(page)):
-        jh = journal_.journal_grab_journal_head(bh)
-        if jh is None:
-            continue
-        jbd.jbd_lock_bh_state(bh)
-        __journal_try_to_free_buffer(journal, bh, jh)
-        journal_.journal_put_journal_head(jh)
-        jbd.jbd_unlock_bh_state(bh)
-        if jbd.buffer_jbd(bh):
-            rt.reached("try_to_free_buffers: still in the journal")
-            return False
-    return buffer.try_to_free_buffers(page)
-
-
-def __dispose_buffer(jh: JournalHead, transaction: Transaction) -> bool:
-    """Drop a truncated buffer from a transaction; False if it must stay for its checkpoint (on BJ_Forget).
-
-    Needs BH_State and j_list_lock.  Source: fs/jbd/transaction.c, v3.3.
-    """
-    bh = jbd.jh2bh(jh)
-    if jh.b_cp_transaction is not None:
-        __journal_temp_unlink_buffer(jh)
-        # Nobody may write it any more, and filing must not mistake the bit for the journal's.
-        buffer_head.clear_buffer_dirty(bh)
-        __journal_file_buffer(jh, transaction, JList.BJ_Forget)
-        return False
-    __journal_unfile_buffer(jh)
-    return True
-
-
-def _dispose_checkpointed(journal: Journal, bh: BufferHead, jh: JournalHead) -> tuple[bool, bool]:
-    """Truncate a buffer that is on a checkpoint list at most: (may be freed, may be unmapped now).
-
-    Needs j_state_lock, BH_State and j_list_lock.  Part of journal_unmap_buffer.  Source: fs/jbd/transaction.c, v3.3.
-    """
-    if jh.b_cp_transaction is None or not buffer_head.buffer_dirty(bh):
-        return True, True
-    rt.reached("unmap_buffer: on a checkpoint list only")
-    running = journal.j_running_transaction
-    if running is not None:
-        # It must not be forgotten before the truncation itself is committed.
-        return __dispose_buffer(jh, running), False
-    committing = journal.j_committing_transaction
-    if committing is not None:
-        return __dispose_buffer(jh, committing), False
-    # The truncation is committed already: the journal lets go of the buffer, and the zap cleans it.
-    jbd.clear_buffer_jbddirty(bh)
-    return True, True
-
-
-def journal_unmap_buffer(journal: Journal, bh: BufferHead) -> bool:
-    """Truncate one buffer: forget it, or set BH_Freed and leave it to the commit; says whether it may be freed.
-
-    Needs the page lock and the buffer lock.  Source: fs/jbd/transaction.c, v3.3.
-    """
-    may_free = True
-    if jbd.buffer_jbd(bh):
-        rt.spin_lock(journal.j_state_lock)
-        jbd.jbd_lock_bh_state(bh)
-        rt.spin_lock(journal.j_list_lock)
-        zap = True
-        jh = journal_.journal_grab_journal_head(bh)
-        if jh is not None:
-            owner = jh.b_transaction
-            if owner is None:
-                may_free, zap = _dispose_checkpointed(journal, bh, jh)
-            elif owner is not journal.j_committing_transaction:
-                rt.reached("unmap_buffer: in the running transaction")
-                stray = owner is not journal.j_running_transaction
-                rt.bug_on(stray, "truncated buffer of a stray transaction", jh=jh)
-                may_free = __dispose_buffer(jh, owner)
-            elif jh.b_jlist == JList.BJ_Locked:
-                rt.reached("unmap_buffer: on the locked list")
-                may_free = __dispose_buffer(jh, owner)
-            else:
-                rt.reached("unmap_buffer: left to commit")
-                jbd.set_buffer_freed(bh)
-                if journal.j_running_transaction is not None and jbd.buffer_jbddirty(bh):
-                    jh.b_next_transaction = journal.j_running_transaction
-                may_free, zap = False, False
-            journal_.journal_put_journal_head(jh)
-        rt.spin_unlock(journal.j_list_lock)
-        jbd.jbd_unlock_bh_state(bh)
-        rt.spin_unlock(journal.j_state_lock)
-        if not zap:
-            return may_free
-    buffer_head.clear_buffer_dirty(bh)
-    rt.bug_on(jbd.buffer_jbddirty(bh), "unmapped buffer is still dirty for the journal", bh=bh)
-    for bit in (BufferState.BH_Mapped, BufferState.BH_Req, BufferState.BH_New):
-        rt.clear_bit(bh.b_state, bit)
-    bh.b_bdev = None
-    return may_free
-
-
-def journal_invalidatepage(journal: Journal, page: Page, offset: int) -> None:
-    """Truncate the buffers of a page from word `offset` on; a whole page loses its buffers if it can.
-
-    Needs the page lock; sleeps on buffer locks.  Source: fs/jbd/transaction.c, v3.3.
-    """
-    rt.bug_on(not page_flags.PageLocked(page), "journal_invalidatepage on an unlocked page", page=page)
-    if not buffer.page_has_buffers(page):
-        return
-    curr_off, may_unmap = 0, True
-    for bh in buffer.ring(buffer.page_buffers(page)):
-        if offset <= curr_off:
-            buffer.lock_buffer(bh)
-            may_unmap = journal_unmap_buffer(journal, bh) and may_unmap
-            buffer.unlock_buffer(bh)
-        curr_off += bh.b_size
-    if offset == 0 and may_unmap and buffer.try_to_free_buffers(page):
-        rt.bug_on(buffer.page_has_buffers(page), "page keeps its private bit without buffers", page=page)

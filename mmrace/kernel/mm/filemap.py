@@ -79,7 +79,8 @@ def wait_on_page_locked(page: Page) -> None:
 
 def wait_on_page_writeback(page: Page) -> None:
     """Sleep until PG_writeback is clear; takes nothing.  Source: include/linux/pagemap.h, v3.3."""
-    rt.wait_on_bit(page.flags, page_flags.PG_writeback)
+    rt.note("writeback-wait", page)
+    rt.wait_on_bit(page.flags, page_flags.PG_writeback, page)
 
 
 def end_page_writeback(page: Page) -> None:

@@ -268,6 +268,21 @@ def migrate_page(mapping: AddressSpace | None, newpage: Page, page: Page, mode: 
     return 0
 
 
+def _move_ring(newpage: Page, page: Page, head: BufferHead) -> None:
+    """Hang a page's ring on another page, with the reference that the ring has.
+
+    Part of buffer_migrate_page: needs both page locks and, in the correct protocol, the buffer locks.
+    """
+    page_flags.ClearPagePrivate(page)
+    newpage.private = page.private
+    page.private = None
+    swap.put_page(page, "private")
+    mm.get_page(newpage, "private")
+    for bh in buffer.ring(head):
+        buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
+    page_flags.SetPagePrivate(newpage)
+
+
 def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
     """Move a page with its ring of buffers: 0 or -EAGAIN.  Needs both page locks; sleeps for buffers unless ASYNC.
 
@@ -283,14 +298,7 @@ def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: 
     # Here the slot shows newpage already, and the old page still owns ring and data until the buffers are ours.
     if mode != MIGRATE_ASYNC:
         buffer_migrate_lock_buffers(head, mode)
-    page_flags.ClearPagePrivate(page)
-    newpage.private = page.private
-    page.private = None
-    swap.put_page(page, "private")
-    mm.get_page(newpage, "private")
-    for bh in buffer.ring(head):
-        buffer.set_bh_page(bh, newpage, buffer.bh_offset(bh))
-    page_flags.SetPagePrivate(newpage)
+    _move_ring(newpage, page, head)
     migrate_page_copy(newpage, page)
     for bh in buffer.ring(head):
         buffer.unlock_buffer(bh)

@@ -398,41 +398,43 @@ def _shrink_page(page: Page, sc: ScanControl) -> tuple[_Fate, str]:
     if mapped and rmap.try_to_unmap(page) != rmap.SwapResult.SWAP_SUCCESS:
         return _Fate.KEEP_LOCKED, "mapped"
     if page_flags.PageDirty(page):
-        fate = _shrink_dirty_page(page, mapping, referenced, sc)
-        if fate is not None:
-            return fate, "dirty"
+        kept = _shrink_dirty_page(page, mapping, referenced, sc)
+        if kept is not None:
+            return kept
         mapping = mm.page_mapping(page)
     return _shrink_clean_page(page, mapping)
 
 
-def _shrink_dirty_page(page: Page, mapping: AddressSpace | None, referenced: bool, sc: ScanControl) -> _Fate | None:
-    """Write a dirty page if this reclaimer may; None: it is clean now and locked."""
+def _shrink_dirty_page(
+    page: Page, mapping: AddressSpace | None, referenced: bool, sc: ScanControl
+) -> tuple[_Fate, str] | None:
+    """Write a dirty page if this reclaimer may; returns (fate, reason), or None: it is clean now and locked."""
     kswapd = bool(rt.current().pf & mmzone.PF_KSWAPD)
     if swap.page_is_file_cache(page) and (not kswapd or sc.priority >= DEF_PRIORITY - 2):
         # Only kswapd under pressure writes; the flusher is to find it, and its completion to rotate it.
         rt.reached("reclaim: dirty")
         page_flags.SetPageReclaim(page)
-        return _Fate.KEEP_LOCKED
+        return _Fate.KEEP_LOCKED, "deferred"
     if referenced or not sc.may_enter_fs or not sc.may_writepage:
-        return _Fate.KEEP_LOCKED
+        return _Fate.KEEP_LOCKED, "dirty"
     match pageout(page, mapping):
         case Pageout.PAGE_KEEP:
             rt.reached("reclaim: pageout refused")
-            return _Fate.KEEP_LOCKED
+            return _Fate.KEEP_LOCKED, "dirty"
         case Pageout.PAGE_ACTIVATE:
             rt.reached("reclaim: pageout refused")
-            return _Fate.ACTIVATE_LOCKED
+            return _Fate.ACTIVATE_LOCKED, "dirty"
         case Pageout.PAGE_SUCCESS:
             if page_flags.PageWriteback(page):
-                return _Fate.KEEP_LUMPY
+                return _Fate.KEEP_LUMPY, "dirty"
             if page_flags.PageDirty(page):
-                return _Fate.KEEP
+                return _Fate.KEEP, "dirty"
             # A synchronous write: the page may be clean and free by now, but is not ours.
             if not filemap.trylock_page(page):
                 rt.reached("reclaim: page lock busy")
-                return _Fate.KEEP
+                return _Fate.KEEP, "dirty"
             if page_flags.PageDirty(page) or page_flags.PageWriteback(page):
-                return _Fate.KEEP_LOCKED
+                return _Fate.KEEP_LOCKED, "dirty"
     return None
 
 

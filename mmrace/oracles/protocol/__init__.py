@@ -10,12 +10,14 @@ from __future__ import annotations
 from mmrace.oracles.general import bug_on, data_race, raised, use_after_free
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import (
+    ageing,
     back_out,
     conservation,
     content,
     dirty,
     durability,
     errno,
+    failures,
     liveness,
     lock_discipline,
     lock_order,
@@ -30,12 +32,14 @@ PROTOCOL: dict[str, Oracle] = {
     content.NAME: content.judge,
     durability.NAME: durability.judge,
     errno.NAME: errno.judge,
+    failures.NAME: failures.judge,
     refcount.NAME: refcount.judge,
     slot.NAME: slot.judge,
     dirty.NAME: dirty.judge,
     conservation.NAME: conservation.judge,
     back_out.NAME: back_out.judge,
     progress.NAME: progress.judge,
+    ageing.NAME: ageing.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
@@ -45,5 +49,5 @@ PROTOCOL: dict[str, Oracle] = {
     raised.NAME: raised.judge,
 }
 
-OPTIONAL = frozenset({back_out.NAME, durability.NAME, errno.NAME, progress.NAME})
+OPTIONAL = frozenset({ageing.NAME, back_out.NAME, durability.NAME, errno.NAME, failures.NAME, progress.NAME})
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""

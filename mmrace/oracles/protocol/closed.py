@@ -8,14 +8,10 @@ Not checked: that a change went into the page that its buffer has.
 
 from __future__ import annotations
 
-from mmrace.oracles.protocol.filed import CLOSED, METADATA, member
+from mmrace.oracles.protocol.filed import Filed, Transaction
 from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
 
-FIELDS = (
-    ("JournalHead", "b_bh"), ("JournalHead", "b_jlist"), ("JournalHead", "b_transaction"), ("BufferHead", "b_blocknr"),
-    ("BufferHead", "b_page"), ("BufferHead", "b_data"), ("Transaction", "t_state"),
-)  # fmt: skip
 Words = tuple[object, ...]
 
 
@@ -30,37 +26,32 @@ class Closed:
     def __init__(self, record: Record, size: int) -> None:
         self.record = record
         self.size = size
+        self.filed = Filed(record)
         self.contents: dict[int, dict[int, Words]] = {}
-        self.fields = {lane: (key, name) for cls, key in FIELDS for lane, name in record.lanes(cls, key).items()}
         self.words = record.word_lanes("Page", "words")
-        self.values: dict[tuple[str, str], object] = {}
         self.pages: dict[str, dict[int, object]] = {}
 
-    def write(self, op: int, new: object) -> None:
+    def write(self, op: int, new: object, step: int) -> None:
         """Take a write to any lane."""
         lane = op >> SHIFT
         if lane in self.words:
             page, i = self.words[lane]
             self.pages.setdefault(page, {})[i] = number(new)
-        elif lane in self.fields:
-            key, owner = self.fields[lane]
-            value = self.values[key, owner] = self.record.name(new)
-            if key == "t_state" and member(value) == CLOSED:
-                self.closed(owner)
+        elif lane in self.filed.lanes:
+            transaction = self.filed.write(lane, new, step)
+            if transaction is not None:
+                self.closed(transaction)
 
     def allocated(self, page: object) -> None:
         """A page is another one from here on."""
         self.pages.pop(str(self.record.name(page)), None)
 
-    def closed(self, transaction: str) -> None:
+    def closed(self, transaction: Transaction) -> None:
         """Keep what the blocks hold that are filed on a transaction as metadata."""
-        values = self.values
-        found = self.contents[int(transaction.partition(":")[2])] = {}
-        for (key, jh), owner in values.items():
-            if key != "b_transaction" or owner != transaction or member(values.get(("b_jlist", jh))) not in METADATA:
-                continue
-            bh = str(values.get(("b_bh", jh)))
-            home, offset = values.get(("b_blocknr", bh)), values.get(("b_data", bh), 0)
-            if isinstance(home, int) and isinstance(offset, int):
+        found = self.contents[transaction.tid] = {}
+        values = self.filed.values
+        for home, bh in self.filed.metadata_now(transaction):
+            offset = values.get(("b_data", bh), 0)
+            if isinstance(offset, int):
                 words = self.pages.get(str(values.get(("b_page", bh))), {})
                 found[home] = tuple(words.get(offset + i) for i in range(self.size))

@@ -4,8 +4,9 @@ Rules, of each snapshot.  Frames: a frame that nobody counts is free and on the 
 free.  LRU: PG_lru is set exactly on the pages of the LRU lists, none is listed twice, and a page in the page cache is
 on a list or in a pagevec.  Journal heads: BH_JBD, b_private and b_bh agree; b_jcount is the number of transactions that
 own the buffer or wait for its checkpoint; a head is on the list that b_jlist names of its transaction, once, and on no
-other.  Checkpoints: a dirty buffer of the device's own mapping belongs to a transaction that runs or waits for it.
-Statistics: NR_FILE_PAGES is the number of pages in slots.
+other; one that no buffer has was freed.  Copies: each copy of data was freed, or is that of one head.  Checkpoints: a
+dirty buffer of the device's own mapping belongs to a transaction that runs or waits for it.  Statistics: NR_FILE_PAGES
+is the number of pages in slots.
 Invariant: each frame, page and head is judged by itself, so one fault is one finding.  Not checked: who holds a
 reference (the refcount oracle), dirtiness against tags (the dirty oracle).
 """
@@ -36,7 +37,7 @@ def judge(record: Record) -> Judgement:
     evidence = Evidence(NAME)
     checked = 0
     for snap in snapshots(record):
-        for breaches in (_frames(snap), _lru(snap), _heads(snap), _checkpoints(snap), _statistics(snap)):
+        for breaches in (_frames(snap), _lru(snap), _heads(snap), _copies(snap), _checkpoints(snap), _statistics(snap)):
             for rule, text, names in breaches:
                 facts: dict[str, Fact] = {"objects": list(names), "when": snap.label}
                 evidence.add(rule, f"{text} ({snap.label})", (*names, snap.label), **facts)
@@ -100,6 +101,8 @@ def _heads(snap: Snapshot) -> Iterator[Breach]:
             text = f"{bh.name} {'has' if 'JBD' in bh.state else 'lacks'} BH_JBD and has {bh.jh}, whose b_bh is {back}"
             yield "buffer and journal head disagree", text, (bh.name, str(bh.jh))
     for head in snap.heads.values():
+        if head.bh is None:
+            yield "journal head lost", f"{head.name} was never freed, and no buffer has it", (head.name,)
         owners = [name for name in (head.transaction, head.checkpoint) if name is not None]
         if head.count != len(owners):
             of = f"of {' and '.join(owners) or 'none'}"
@@ -114,6 +117,20 @@ def _heads(snap: Snapshot) -> Iterator[Breach]:
             there, said = _told(places), _told(wanted)
             text = f"{head.name} ({head.bh}) is on {there}, not on {said} as it says itself"
             yield "journal head on a list it does not name", text, (head.name,)
+
+
+def _copies(snap: Snapshot) -> Iterator[Breach]:
+    if snap.copies is None:
+        return
+    owned = Counter(copy for head in (snap.heads or {}).values() for copy in head.copies)
+    live = frozenset(snap.copies)
+    for name in sorted(live | owned.keys()):
+        if name not in live:
+            yield "copy of data freed too early", f"{name} was freed, and a journal head has it", (name,)
+        elif not owned[name]:
+            yield "copy of data lost", f"{name} was never freed, and no journal head has it", (name,)
+        elif owned[name] > 1:
+            yield "copy of data with two owners", f"{owned[name]} journal heads have {name}", (name,)
 
 
 def _places(head: HeadView, snap: Snapshot) -> list[tuple[str | None, str]]:

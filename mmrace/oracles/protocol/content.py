@@ -7,10 +7,10 @@ of the block agree.  After sync the disk, and each page that is up to date, show
 same in every word.  A truncation is a write of zeros to what it takes away, and a read that meets the end of the file
 one of zeros: what was written before is gone when it ends, for readers and the cache; the disk may keep it, for the
 block is nobody's.  Of an inode's block, each change begins with a read, and the page cache has the last change after
-sync; its home on the disk may be older, its copies in the log are durability's.  After a failed write of data nothing is
-stale or torn: the kernel loses that data, and says so; a transfer that a write(2) met half way may have been the last
-one that worked.  Invariant: writes that overlapped each other may land in either order.  Not checked: the order on the
-disk; that a block that was truncated is not written any more.
+sync; its home on the disk may be older, its copies in the log are durability's.  After a failed write of data nothing
+is stale or torn: the kernel loses that data, and says so; a transfer that a write(2) met half way may have been the
+last one that worked.  Invariant: writes that overlapped each other may land in either order.  Not checked: the order on
+the disk; that a block that was truncated is not written any more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
-from mmrace.oracles.protocol.register import GONE, Block, Formatted
+from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
@@ -29,7 +29,7 @@ ABORTED, NO_HANDLE = "journal: aborted", "ext3: writepage got no handle"
 """Marks of the kernel model: what is to be journalled, or has no block yet, does not come to the disk any more."""
 JOURNALLED = "journal"  # the mode of data, a parameter of the run
 WRITE_ERROR = "buffer: write error"  # mark of the kernel model: a write failed, so its data may be lost
-SET_UP = frozenset({"layout", "formatted"})
+DISK = "disk"
 DEVICE = "bdev"  # whose mapping the block device's is, by "inode number"
 LOG = "log"  # the region of the disk that the journal has
 INODES = "inodes"  # the region of the disk that holds inodes
@@ -164,11 +164,11 @@ class _Audit:
         for ino, blocks in snap.disk.items():
             for number, words in blocks.items():
                 if ino.isdigit() and not self.absent((ino, number)):
-                    self.resting("disk", (ino, number), words)
+                    self.resting(DISK, (ino, number), words)
         for where in self.blocks:
             if where[0].isdigit() and where[1] not in snap.disk.get(where[0], ()) and not self.absent(where):
                 first = self.formatted.version(self.formatted.blocknr(where))
-                self.resting("disk", where, (first,))  # a block that no transfer touched holds what it held at first
+                self.resting(DISK, where, (first,))  # a block that no transfer touched holds what it held at first
         size_on_disk = next((len(words) for blocks in snap.disk.values() for words in blocks.values()), 0)
         per_ring = Counter(buffer.page for buffer in snap.buffers.values() if buffer.next is not None)
         for slot in snap.slots:
@@ -202,6 +202,8 @@ class _Audit:
 
     def resting(self, medium: str, where: tuple[str, int], words: tuple[object, ...]) -> None:
         block = self.blocks.get(where) or self.formatted.block(where)
+        if medium == DISK and block.floor < 0 and self.formatted.is_hole(where):
+            return  # no block of the file
         self.checked += len(words)
         floor = -1 if self.lossy or (self.kept and medium == "disk") else block.floor
         rules = [block.fault(word, floor) for word in words]

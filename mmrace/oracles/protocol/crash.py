@@ -3,18 +3,21 @@
 For each write that ends, and each subset of the writes then in flight, the blocks that a crash would leave are given to
 recovery.  After that each metadata block shows what it held when the newest transaction closed that changed it and
 whose commit block is among them; before the first, what it held at first; of one that a truncation took away nothing is
-asked once that is committed, until a later transaction has it.  A block that an fsync promised shows nothing older.
+asked once that is committed, until a later transaction has it.  A block that an fsync promised shows nothing older, and
+its file has it.  A block that its file did not have at first, but has by what the inode then says, does not show what
+was there before; with data=writeback it may, as is documented, and where the next transaction took its data from a
+closed one (R16, see `filed.py`).
 Invariant: a write that has ended is on the medium, and a block is there whole or not at all; a subset that was looked
 at is not looked at again, unless more was promised since.  What a write in flight brings is what it brings in the end.
 Not checked: a volatile cache of the device (flush and FUA are nothing to this one); blocks that were unmapped without a
-truncation, or revoked last; what follows a failed write to the log; blocks that were allocated in the run (the model
-allocates none); a log in blocks of one word, which cannot hold its headers.
+truncation, or revoked last; what follows a failed write to the log; a log in blocks of one word, which cannot hold its
+headers.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, TypeAlias
@@ -26,7 +29,8 @@ from mmrace.oracles.protocol.writes import Moment, Story, Write
 from mmrace.runtime.record import Record
 
 NAME = "crash"
-LOG, SUPERBLOCK = "log", "superblock"
+LOG, SUPERBLOCK, INODES = "log", "superblock", "inodes"
+PROMISED = "promised by fsync, and lost"
 EXHAUSTIVE_MAX = 6
 """Writes in flight of which every subset is looked at: 64 images for one moment, at most."""
 SAMPLES = 64
@@ -36,14 +40,18 @@ Recover: TypeAlias = Callable[[Mapping[int, Sequence[Any]], int, int, int | None
 """Recovery: (what the device holds, the log's first block, the one after its last, its superblock) -> what it shows.
 
 A block that was never written is not among them.  Raises ValueError for a log that contradicts itself."""
+Mapped: TypeAlias = Callable[[Any], Collection[int]]
+"""What a word of an inode's block says: which of its file's holes (numbered from 0) have become blocks of it."""
+WRITEBACK = "writeback"  # the mode of data, a parameter of the run, in which a new block may show what was there before
 
 
 class _Crashes:
     """Crashes at every moment of a story.  `medium`: what is there for certain, of the blocks that matter."""
 
-    def __init__(self, story: Story, recover: Recover) -> None:
+    def __init__(self, story: Story, recover: Recover, mapped: Mapped) -> None:
         self.story = story
         self.recover = recover
+        self.mapped = mapped
         self.evidence = Evidence(NAME)
         self.checked = 0
         self.log = story.region(LOG) if story.size > 1 else (0, 0)
@@ -52,7 +60,11 @@ class _Crashes:
         superblock = range(*story.region(SUPERBLOCK))
         self.superblock = superblock[0] if superblock else None
         self.of_log = {*range(*self.log), *superblock}
-        self.matters = {*self.homes, *self.promised.values(), *self.of_log}
+        self.holes = story.formatted.holes
+        self.first_hole = story.formatted.blocknr((self.holes.ino, self.holes.first)) if self.holes else 0
+        allocated = range(self.first_hole, self.first_hole + (self.holes.count if self.holes else 0))
+        self.ordered = story.record.header.get("params", {}).get("data") != WRITEBACK
+        self.matters = {*self.homes, *self.promised.values(), *self.of_log, *allocated}
         self.medium: Image = {}
         self.failed: dict[int, int] = {}  # block -> step at which a write of it failed
         self.committed = 0  # the newest transaction whose commit block is on the medium
@@ -80,8 +92,8 @@ class _Crashes:
                 self.failed[ended.blocknr] = moment.step  # the kernel lost it, and says so
 
     def first(self, blocknr: int) -> Words:
-        held = self.story.first.get(blocknr, {})
-        return tuple(held.get(i, 0) for i in range(self.story.size))
+        held, formatted = self.story.first.get(blocknr, {}), self.story.formatted.version(blocknr)
+        return tuple(held.get(i, formatted) for i in range(self.story.size))
 
     def content(self, image: Image, write: Write) -> Words:
         """Return what a block holds after a write."""
@@ -103,6 +115,7 @@ class _Crashes:
             return
         for home in self.homes:
             self.metadata(home, newest, shown, at)
+        reachable = self.reachable(shown, at) if self.holes else frozenset()
         for where, floor in moment.promised.items():
             blocknr, block = self.promised[where], self.story.blocks[where]
             if self.failed.get(blocknr, -1) >= floor:
@@ -113,7 +126,27 @@ class _Crashes:
             if old:
                 wanted = " or ".join(map(str, block.allowed(floor)))
                 text = f"{self.story.where(blocknr)} shows {old[0]}, not {wanted}, which an fsync had promised"
-                self.caught("promised by fsync, and lost", text, at, block=blocknr)
+                self.caught(PROMISED, text, at, block=blocknr)
+            elif self.holes and where in self.holes and blocknr not in reachable:
+                text = f"{self.story.where(blocknr)}, which an fsync had promised, is a hole"
+                self.caught(PROMISED, text, at, block=blocknr)
+
+    def reachable(self, shown: Mapping[int, Sequence[Any]], at: _Image) -> Collection[int]:
+        """Return the blocks that the inode says have come to the file, none of which shows what was there before."""
+        assert self.holes is not None
+        inode = self.story.formatted.blocknr((INODES, self.holes.inode))
+        says = shown.get(inode) or self.first(inode)
+        found = [self.first_hole + number for number in self.mapped(says[0])]
+        for blocknr in found if self.ordered else ():
+            if blocknr in self.failed or blocknr in self.story.filed.stolen:
+                continue
+            words = shown.get(blocknr) or self.first(blocknr)
+            self.checked += 1
+            old = [word for word, before in zip(words, self.first(blocknr), strict=True) if word == before]
+            if old:
+                text = f"{self.story.where(blocknr)} is reachable, and shows {old[0]}, which was there before"
+                self.caught("reachable, and what was there before", text, at, block=blocknr)
+        return found
 
     def metadata(self, home: int, newest: int, shown: Mapping[int, Sequence[Any]], at: _Image) -> None:
         """Compare one metadata block with what the newest committed transaction left in it."""
@@ -204,11 +237,14 @@ def _sample(writes: Sequence[Write], seed: int) -> Iterator[tuple[Write, ...]]:
         yield tuple(write for write in writes if draw.random() < 1 / 2)
 
 
-def judge_with(record: Record, recover: Recover) -> Judgement:
-    """Crash at every moment of a record.  Args: recover: what a mount makes of a device after a crash."""
+def judge_with(record: Record, recover: Recover, mapped: Mapped) -> Judgement:
+    """Crash at every moment of a record.
+
+    Args: recover: what a mount makes of a device after a crash.  mapped: how an inode's block is read.
+    """
     story = Story(record)
     story.tell()
-    crashes = _Crashes(story, recover)
+    crashes = _Crashes(story, recover, mapped)
     if story.moments and (crashes.homes or any(moment.promised for moment in story.moments)):
         crashes.all()
     return crashes.evidence.judgement(crashes.checked)

@@ -20,7 +20,7 @@ from typing import Any
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.filed import Filed, Transaction
-from mmrace.oracles.protocol.register import GONE, Block, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted, Home, disk_lanes, words_of_a_block
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
@@ -151,7 +151,7 @@ class _Audit:
             self.log.kinds[blocknr] = what, tid
             if what == DESCRIPTOR:
                 self.log.tags.setdefault(tid, []).extend(tags)
-        elif kind in ("layout", "formatted"):
+        elif kind in SET_UP:
             self.medium.formatted.note(kind, facts)
 
     def truncated(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
@@ -201,7 +201,7 @@ class _Audit:
     def committed(self, step: int, task: int, tid: int, blocknr: int) -> None:
         """The commit block of a transaction was submitted: only once it is on the medium do the copies count."""
         log, medium = self.log, self.medium
-        transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction()
+        transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction(f"transaction:{tid}")
         what = f"the commit block of transaction {tid} was submitted"
         on_the_way = [other for other in log.written if medium.in_flight[other] > 0]
         self.checked += 1 + len(log.written)
@@ -262,7 +262,7 @@ def judge(record: Record) -> Judgement:
                 blocknr, word = disk[lane]
                 medium.words.setdefault(blocknr, {})[word] = b
             elif lane in watched:
-                closed = filed.write(*watched[lane], record.name(b), step)
+                closed = filed.write(lane, b, step)
                 if closed is not None:
                     closed.floors = audit.floors()
         elif lane in filed.mapped:

@@ -8,6 +8,7 @@ acknowledged before that.  Invariant: writes that overlapped each other may land
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mmrace.runtime.record import Record
@@ -15,6 +16,8 @@ from mmrace.runtime.record import Record
 Home = tuple[str, int]  # inode or name of a region, block within it
 UNNAMED = "disk"  # the region of a block that the layout does not name
 GONE = 0  # what a hole shows, and, for judges, the end of the file; no version
+SET_UP = frozenset({"layout", "formatted", "holes"})
+"""Notes of the set-up, which say what the medium holds at first."""
 _OPEN = 1 << 62  # end of a write that has not been acknowledged
 
 
@@ -34,22 +37,45 @@ def words_of_a_block(lanes: dict[int, tuple[int, int]]) -> int:
     return 1 + max((word for _, word in lanes.values()), default=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Holes:
+    """Blocks [first, first + count) of a file that it does not have at first.  `inode`: its block among the inodes'."""
+
+    ino: str
+    inode: int
+    first: int
+    count: int
+
+    def __contains__(self, home: Home) -> bool:
+        return home[0] == self.ino and self.first <= home[1] < self.first + self.count
+
+
 class Formatted:
-    """What each block held before anybody wrote it, as the set-up notes it; 0 in a record of before it did."""
+    """What each block held before anybody wrote it, as the set-up notes it; 0 in a record of before it did.
+
+    A block that its file does not have at first reads as zeros, whatever the medium holds where it is going to be.
+    """
 
     def __init__(self) -> None:
         self.regions: list[tuple[str, int, int]] = []
         self.first = self.step = 0
+        self.holes: Holes | None = None
 
     def note(self, kind: str, facts: Sequence[Any]) -> None:
-        """Take the note "layout" or "formatted"."""
+        """Take one of the notes `SET_UP`."""
         if kind == "layout":
             self.regions = [(str(key), first, blocks) for key, first, blocks in facts]
-        else:
+        elif kind == "formatted":
             self.first, self.step = facts
+        else:
+            self.holes = Holes(str(facts[0]), *facts[1:])
+
+    def is_hole(self, home: Home) -> bool:
+        """Say whether a file does not have a block at first."""
+        return self.holes is not None and home in self.holes
 
     def version(self, blocknr: int) -> int:
-        """Return what block `blocknr` of the device held."""
+        """Return what block `blocknr` of the medium held."""
         return self.first + blocknr * self.step
 
     def where(self, blocknr: int) -> Home:
@@ -70,7 +96,7 @@ class Formatted:
 
     def block(self, home: Home) -> Block:
         """Return a block that nobody wrote yet."""
-        return Block(self.version(self.blocknr(home)))
+        return Block(0 if self.is_hole(home) else self.version(self.blocknr(home)))
 
 
 class Block:

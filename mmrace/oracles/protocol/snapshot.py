@@ -56,7 +56,10 @@ class BufferView:
 
 @dataclass(slots=True, frozen=True)
 class HeadView:
-    """One journal head; `list` is the name of a `JList`, the others of transactions."""
+    """One journal head; `list` is the name of a `JList`, `copies` its frozen and its committed data, where there are.
+
+    `transaction` and `checkpoint` are names of transactions.
+    """
 
     name: str
     bh: str | None
@@ -64,6 +67,7 @@ class HeadView:
     list: str
     transaction: str | None
     checkpoint: str | None
+    copies: tuple[str, ...]
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,8 +75,8 @@ class Snapshot:
     """One moment of the model at rest.
 
     `pages` are those that were ever allocated or changed; the rest, in most runs nine of ten, are only names in
-    `unused`.  `pagevecs` and `bh_lrus`: all entries of all CPUs.  `heads`, `free_list`: None in a record of before they
-    were kept.  `listed`: transaction -> list -> journal heads.
+    `unused`.  `pagevecs` and `bh_lrus`: all entries of all CPUs.  `heads`, `copies`, `free_list`: None in a record of
+    before they were kept.  `listed`: transaction -> list -> journal heads.
     """
 
     label: str
@@ -89,6 +93,7 @@ class Snapshot:
     lru: tuple[str, ...]
     free_list: tuple[str, ...] | None
     heads: dict[str, HeadView] | None
+    copies: tuple[str, ...] | None
     listed: dict[str, dict[str, tuple[str, ...]]]
 
     @property
@@ -180,6 +185,7 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
         _names(plain.get("lru")),
         _names(plain["free_list"]) if "free_list" in plain else None,
         {str(row["name"]): _head(row) for row in _rows(plain, "heads")} if "heads" in plain else None,
+        _names(plain["copies"]) if "copies" in plain else None,
         {
             transaction: {key: _names(heads) for key, heads in _map(lists).items()}
             for journal in _rows(plain, "journals")
@@ -200,6 +206,7 @@ def _head(row: Plain) -> HeadView:
         str(row["list"]),
         _name(row.get("transaction")),
         _name(row.get("checkpoint")),
+        tuple(str(row[key]) for key in ("frozen", "committed") if row.get(key) is not None),
     )
 
 

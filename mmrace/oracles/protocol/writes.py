@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmrace.oracles.protocol.closed import Closed, number
-from mmrace.oracles.protocol.register import GONE, UNNAMED, Block, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.register import (
+    GONE,
+    SET_UP,
+    UNNAMED,
+    Block,
+    Formatted,
+    Home,
+    disk_lanes,
+    words_of_a_block,
+)
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
@@ -51,7 +60,7 @@ class Story:
         self.size = words_of_a_block(self.lanes)
         self.formatted = Formatted()
         self.closed = Closed(record, self.size)
-        self.mapped = record.bit_lane("BufferHead", "b_state", "BH_Mapped")
+        self.filed = self.closed.filed
         self.first: dict[int, dict[int, object]] = {}  # block -> what its words held before any write
         self.moments: list[Moment] = []
         self.revoked: dict[int, list[int]] = {}  # tid -> blocks
@@ -72,14 +81,15 @@ class Story:
             if op == NOTE:
                 self.note(step, task, a, b)
             elif op & KIND_MASK == CLEAR:
-                bh = self.mapped.get(op >> SHIFT)
-                blocknr = self.closed.values.get(("b_blocknr", str(bh)))
-                if bh is not None and isinstance(blocknr, int) and not self.truncating(blocknr):
+                bh = self.filed.mapped.get(op >> SHIFT)
+                blocknr = self.filed.block_of(bh)
+                in_page = ("b_page", str(bh)) in self.filed.values  # one that only asks where a block is has no page
+                if bh is not None and blocknr is not None and in_page and not self.truncating(blocknr):
                     self.void.add(blocknr)
             elif op >> SHIFT in lanes:
                 self.landed(task, *lanes[op >> SHIFT], a, number(b))
             else:
-                self.closed.write(op, b)
+                self.closed.write(op, b, step)
         self.moment(len(events), 0, None)
 
     def landed(self, task: int, blocknr: int, i: int, old: object, new: object) -> None:
@@ -111,7 +121,7 @@ class Story:
                 self.revoked.setdefault(tid, []).extend(blocks)
         elif kind == "page-alloc":
             self.closed.allocated(facts[0])
-        elif kind in ("layout", "formatted"):
+        elif kind in SET_UP:
             self.formatted.note(kind, facts)
         else:
             self.promises(step, task, kind, facts)

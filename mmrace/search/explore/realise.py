@@ -20,7 +20,7 @@ a few schedules suffice, since its tasks wait for each other at the right place.
 
 
 def cycle_of(finding: Finding) -> str:
-    """Return the cycle of a predicted deadlock as `postpone` reads it; "" if the finding is no prediction."""
+    """Return the cycle of a predicted deadlock as `postpone` reads it; "" if it is no prediction, or tells no op."""
     if finding.oracle != lock_order.NAME or not finding.facts.get("predicted"):
         return ""
     wants = []
@@ -30,7 +30,8 @@ def cycle_of(finding: Finding) -> str:
         assert isinstance(edge, Mapping)
         lanes = edge["wanted_lanes"]
         assert isinstance(lanes, list | tuple)
-        wants += [f"{edge['task']}@{lane}/{edge['held_lane']}" for lane in lanes]
+        held = "" if edge["held_lane"] is None else f"/{edge['held_lane']}"
+        wants += [f"{edge['task']}@{lane}{held}" for lane in lanes]
     return "+".join(wants)
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from mmrace.kernel.fs import ext3
-from mmrace.kernel.jbd import checkpoint, commit, journal, transaction
+from mmrace.kernel.jbd import checkpoint, commit, journal, transaction, transaction_page
 
 
 def reached_in(module: ModuleType) -> set[str]:
@@ -24,7 +24,9 @@ def reached_in(module: ModuleType) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("module", [checkpoint, commit, ext3, journal, transaction], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [checkpoint, commit, ext3, journal, transaction, transaction_page], ids=lambda m: m.__name__
+)
 def test_marks_are_declared_exactly_once_and_all_are_used(module: ModuleType) -> None:
     declared = [name for name, _ in module.MARKS]
     assert len(declared) == len(set(declared))

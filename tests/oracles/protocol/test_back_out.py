@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace.kernel.mm import migrate, page_flags
-from mmrace.kernel.mm.migrate import MigrateMode
-from mmrace.kernel.mm.mm_types import Page
 from mmrace.oracles.protocol import back_out
 from mmrace.runtime.kinds import Kind
+from stress import planted
 from tests.oracles.hand import Hand
 from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
@@ -75,23 +73,11 @@ def test_back_out_oracle_does_not_know_of_moves_and_of_pages_without_migratepage
     unknown(back_out.judge(stripped))
 
 
-_move_to_new_page = migrate.move_to_new_page
-
-
-def _marks_what_it_does_not_move(newpage: Page, page: Page, remap_swapcache: bool, mode: MigrateMode) -> int:
-    """BUGGY: a refused page is marked as if its I/O had failed."""
-    rc = _move_to_new_page(newpage, page, remap_swapcache, mode)
-    if rc:
-        page_flags.SetPageError(page)
-    return rc
-
-
 @pytest.mark.slow
 def test_back_out_oracle_alone_catches_a_planted_mark_on_a_refused_page() -> None:
-    params = {"idle": 20}
-    assert not findings("async-vs-commit", {}, params)
-    bind = {"mm.migrate:move_to_new_page": _marks_what_it_does_not_move}
-    assert set(rules(findings("async-vs-commit", bind, params))) == {(back_out.NAME, "refused page changed")}
+    row = planted.of_model(back_out.NAME)
+    assert not findings(row.twin.program, {}, row.params)
+    assert set(rules(findings(row.twin.program, row.bind, row.params))) == {(back_out.NAME, row.rule)}
 
 
 def test_back_out_oracle_asks_nothing_of_a_page_that_was_truncated_meanwhile() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pytest
 
-from mmrace import runtime as rt
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd import transaction
 from mmrace.kernel.jbd.jbd import Handle
-from mmrace.kernel.mm import mm_types, page_alloc, swap
+from mmrace.kernel.mm import swap
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.oracles.general.judgement import Judgement
 from mmrace.oracles.protocol import conservation
+from stress import planted
 from tests.oracles.hand import Hand, at_rest, buffer, free_page, page, rest
 from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
@@ -103,6 +105,19 @@ def test_conservation_oracle_catches_a_buffer_and_a_journal_head_that_disagree()
     _caught(_rest(heads=[head(bh="bh:2")]), rule)
 
 
+def test_conservation_oracle_catches_a_journal_head_that_was_never_freed() -> None:
+    lost = head(name="jh:2", bh=None, count=0, checkpoint=None)
+    _caught(_rest(heads=[head(), lost]), "journal head lost")
+
+
+def test_conservation_oracle_catches_copies_of_data_that_are_lost_or_owned_twice() -> None:
+    passed(_judge(_rest(heads=[head(frozen="frozen:1", committed="frozen:2")], copies=["frozen:1", "frozen:2"])))
+    _caught(_rest(copies=["frozen:1"]), "copy of data lost")
+    _caught(_rest(heads=[head(committed="frozen:1")], copies=[]), "copy of data freed too early")
+    twice = [head(frozen="frozen:1", committed="frozen:1")]
+    _caught(_rest(heads=twice, copies=["frozen:1"]), "copy of data with two owners")
+
+
 def test_conservation_oracle_catches_dirty_metadata_that_no_transaction_has() -> None:
     slots = [{"index": 0, "page": "page:0", "tags": []}]
     of_device = [{"name": "mapping:disk", "ino": "disk", "slots": slots, "nrpages": 1}]
@@ -126,11 +141,7 @@ def test_conservation_oracle_does_not_know_of_a_run_that_did_not_finish() -> Non
 # -- planted bugs ----------------------------------------------------------------------------------------------------
 
 
-def _loses_the_frame(page_: Page) -> None:
-    """BUGGY: free_hot_cold_page without the free list."""
-    page_alloc.free_pages_check(page_)
-    rt.note("page-free", page_)
-    rt.poison(page_, keep=mm_types.TYPE_STABLE)
+FRAMES = planted.of_model(conservation.NAME)
 
 
 def _puts_nothing_back(page_: Page) -> None:
@@ -145,24 +156,32 @@ def _keeps_the_head(handle: Handle, bh: BufferHead) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("scenario", "place", "planted", "rule"),
+    ("scenario", "bind", "rule"),
     [
-        ("migrate-vs-reclaim", "mm.page_alloc:free_hot_cold_page", _loses_the_frame, "frame lost"),
-        ("migrate-vs-reclaim", "mm.vmscan:putback_lru_page", _puts_nothing_back, "page off the LRU"),
-        ("async-vs-commit", "jbd.transaction:journal_get_write_access", _keeps_the_head, "b_jcount is not owners"),
+        (FRAMES.twin.program, FRAMES.bind, FRAMES.rule),
+        ("migrate-vs-reclaim", {"mm.vmscan:putback_lru_page": _puts_nothing_back}, "page off the LRU"),
+        ("async-vs-commit", {"jbd.transaction:journal_get_write_access": _keeps_the_head}, "b_jcount is not owners"),
         (
             "async-vs-commit",
-            "jbd.checkpoint:__journal_insert_checkpoint",
-            lambda jh, transaction_: None,
+            {"jbd.checkpoint:__journal_insert_checkpoint": lambda jh, transaction_: None},
             "dirty metadata that no transaction has",
         ),
+        ("async-vs-commit", {"jbd.journal:journal_free_journal_head": lambda jh: None}, "journal head lost"),
+        ("async-vs-commit", {"jbd.jbd:jbd_free": lambda data: None}, "copy of data lost"),
     ],
-    ids=["frames are lost", "putback does nothing", "a journal head is kept", "no checkpoint"],
+    ids=[
+        "frames are lost",
+        "putback does nothing",
+        "a journal head is kept",
+        "no checkpoint",
+        "heads stay",
+        "copies stay",
+    ],
 )
 def test_conservation_oracle_alone_catches_what_is_planted(
-    scenario: str, place: str, planted: object, rule: str
+    scenario: str, bind: Mapping[str, Callable[..., object]], rule: str
 ) -> None:
     params = {"metadata": 1} if scenario == "async-vs-commit" else {}
     assert not findings(scenario, {}, params)
-    found = rules(findings(scenario, {place: planted}, params))  # type: ignore[dict-item]
+    found = rules(findings(scenario, bind, params))
     assert set(found) == {(conservation.NAME, rule)}

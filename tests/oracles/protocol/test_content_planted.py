@@ -8,6 +8,7 @@ from mmrace.kernel.block import device
 from mmrace.kernel.fs import mpage
 from mmrace.kernel.mm import page_alloc, page_flags
 from mmrace.kernel.mm.mm_types import Page
+from stress import planted
 from tests.oracles.protocol.planted import findings, rules
 from tests.scenarios.staged import play
 
@@ -22,10 +23,6 @@ def _writes_only(rw: int, bio: device.Bio) -> None:
         _transfer(rw, bio)
 
 
-def _no_copy(to: Page, from_: Page) -> None:
-    """BUGGY: the data stays behind."""
-
-
 def _uptodate_too_early(page: Page, get_block: object) -> int:
     """BUGGY: the page says that it is up to date as soon as its read was asked for."""
     page_flags.SetPageUptodate(page)
@@ -34,14 +31,14 @@ def _uptodate_too_early(page: Page, get_block: object) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("place", "planted"),
+    ("place", "instead"),
     [
         ("block.device:_transfer", _writes_only),
         ("fs.mpage:mpage_readpage", _uptodate_too_early),
     ],
 )
-def test_content_oracle_alone_catches_a_read_that_shows_garbage(place: str, planted: object) -> None:
-    found = rules(findings("migrate-vs-reclaim", {place: planted}, READ_AGAIN))  # type: ignore[dict-item]
+def test_content_oracle_alone_catches_a_read_that_shows_garbage(place: str, instead: object) -> None:
+    found = rules(findings("migrate-vs-reclaim", {place: instead}, READ_AGAIN))  # type: ignore[dict-item]
     assert found["content", "garbage"], found
     assert {oracle for oracle, _ in found} <= {"content", "data-race"}, found
     assert not findings("migrate-vs-reclaim", {}, READ_AGAIN)
@@ -50,10 +47,11 @@ def test_content_oracle_alone_catches_a_read_that_shows_garbage(place: str, plan
 @pytest.mark.slow
 def test_content_oracle_alone_catches_a_page_that_moves_without_its_data() -> None:
     """Nobody writes here: what is missed is what the blocks held at first."""
-    found = rules(findings("migrate-vs-reclaim", {"mm.highmem:copy_highpage": _no_copy}))
-    assert found["content", "garbage"], found
+    row = planted.of_model("content")
+    found = rules(findings(row.twin.program, row.bind, row.params))
+    assert found["content", row.rule], found
     assert {oracle for oracle, _ in found} == {"content"}, found
-    assert not findings("migrate-vs-reclaim", {})
+    assert not findings(row.twin.program, {}, row.params)
 
 
 def test_a_frame_holds_other_garbage_at_each_allocation_and_the_same_in_each_run() -> None:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from mmrace.installed import MAKERS
-from mmrace.kernel.block import device
 from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferHead
-from mmrace.kernel.jbd import commit, jbd, transaction
+from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import Journal, JournalHead, Transaction
 from mmrace.kernel.mm.mm_types import Page
@@ -24,6 +23,7 @@ from mmrace.runs.strategy_of import strategy_for
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.record import Record
 from mmrace.scenarios import crash
+from stress import planted
 from tests.oracles.hand import Hand
 from tests.oracles.protocol.planted import STRATEGIES, findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
@@ -265,8 +265,9 @@ def test_crash_oracle_judges_a_record_that_was_read_from_a_file_alike(tmp_path_f
 # -- planted bugs ----------------------------------------------------------------------------------------------------
 
 METADATA = {"idle": 20, "dirtied": 2, "metadata": 1}
+HOME_AT_ONCE = planted.of_model(crash.NAME)
 _wait_for_iobuf, _write_commit_record = commit._wait_for_iobuf, commit.journal_write_commit_record
-_dirty_metadata, _choose_log_source = transaction.journal_dirty_metadata, journal_._choose_log_source
+_choose_log_source = journal_._choose_log_source
 _log_header = jbd.log_header
 
 
@@ -274,15 +275,6 @@ def _commits_before_the_copies(journal: Journal, commit_transaction: Transaction
     """BUGGY: the commit block goes first."""
     _write_commit_record(journal, commit_transaction)
     return _wait_for_iobuf(journal, commit_transaction)
-
-
-def _writes_home_at_once(handle: jbd.Handle, bh: BufferHead) -> None:
-    """BUGGY: the block is written home while its transaction is open."""
-    _dirty_metadata(handle, bh)
-    buffer.lock_buffer(bh)
-    buffer.get_bh(bh, "io")
-    bh.b_end_io = buffer.end_buffer_write_sync
-    buffer.submit_bh(device.WRITE, bh)
 
 
 def _logs_the_live_page(journal: Journal, bh_in: BufferHead, jh_in: JournalHead) -> tuple[Page, int, bool]:
@@ -305,7 +297,7 @@ def _numbers_from_0(blocktype: int, sequence: int, tags: tuple[tuple[int, int], 
 @pytest.mark.parametrize(
     ("bind", "rule"),
     [
-        ({"jbd.transaction:journal_dirty_metadata": _writes_home_at_once}, "shown before it is committed"),
+        (HOME_AT_ONCE.bind, HOME_AT_ONCE.rule),
         ({"jbd.journal:_choose_log_source": _logs_the_live_page}, "shown before it is committed"),
         ({"jbd.jbd:log_header": _names_the_next_block}, "committed, and lost"),
         ({"jbd.jbd:log_header": _numbers_from_0}, "committed, and lost"),

@@ -10,6 +10,7 @@ from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd.jbd import JList, Journal, Transaction
 from mmrace.oracles.protocol import crash, durability
 from mmrace.runtime.kinds import Kind
+from stress import planted
 from tests.oracles.hand import Hand
 from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
@@ -66,12 +67,6 @@ def test_durability_oracle_asks_nothing_of_a_block_whose_write_failed_until_it_i
     hand = _fsync_around(_fsync_around(_written(_run()), rc=-5, error=-5))
     passed(durability.judge(hand.record()))
     caught(durability.judge(_fsync_around(_written(hand, 8)).record()), "fsync before the medium")
-
-
-def test_durability_oracle_asks_nothing_of_half_an_fsync_that_promises_nothing() -> None:
-    """With data=journal the data half of fsync puts nothing where it lasts."""
-    hand = _fsync_around(_written(_run()), 7, 7).note("fsync", "fsync-begin", 1, False)
-    passed(durability.judge(hand.note("fsync", "fsync-end", 1, 0).record()))
 
 
 def _truncated(hand: Hand) -> Hand:
@@ -184,6 +179,16 @@ def test_durability_oracle_asks_for_the_commit_block_before_it_takes_a_copy_in_t
     caught(durability.judge(hand.note("fsync", "fsync-end", 1, 0).record()), "fsync before the medium")
 
 
+def test_durability_oracle_finds_data_filed_whose_buffer_was_mapped_but_did_not_say_where_yet() -> None:
+    """As where a writer maps a buffer and a writepage files it in between."""
+    hand = _run().write("writer", "jh:1.b_bh", "bh:1")
+    hand.note("writer", "write-begin", 1, 0, 7).write("fsync", "jh:1.b_transaction", "transaction:1")
+    hand.write("fsync", "jh:1.b_jlist", "BJ_SyncData").write("writer", "bh:1.b_blocknr", DATA, -1)
+    record = hand.note("writer", "write-end", 1, 0, 7).record()
+    record.header["params"] = {"data": "ordered"}
+    passed(durability.judge(record))
+
+
 def test_durability_oracle_does_not_know_of_a_record_without_promises() -> None:
     unknown(durability.judge(_written(_run()).record()))
 
@@ -192,6 +197,7 @@ def test_durability_oracle_does_not_know_of_a_record_without_promises() -> None:
 
 BUSY = {"idle": 20, "dirtied": 2}
 METADATA = {**BUSY, "metadata": 1}
+FSYNC = planted.of_model(durability.NAME)
 
 
 def _unfiles_locked_data_without_waiting(journal: Journal, commit_transaction: Transaction) -> int:
@@ -234,12 +240,7 @@ class _ForgetsATag(commit._Tags):
 @pytest.mark.parametrize(
     ("scenario", "bind", "params", "rule"),
     [
-        (
-            "migrate-vs-writeback",
-            {"mm.filemap:filemap_fdatawait": lambda mapping: 0},
-            {**BUSY, "rounds": 4},
-            "fsync before the medium",
-        ),
+        (FSYNC.twin.program, FSYNC.bind, FSYNC.params, FSYNC.rule),
         (
             "async-vs-commit",
             {"jbd.commit:_wait_locked_list": _unfiles_locked_data_without_waiting},

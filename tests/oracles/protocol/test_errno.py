@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import Journal
-from mmrace.kernel.mm import filemap
 from mmrace.oracles.protocol import errno
+from stress import planted
 from tests.oracles.hand import Hand
 from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
@@ -105,19 +104,11 @@ def test_errno_oracle_does_not_know_of_a_run_without_calls() -> None:
     unknown(errno.judge(_run().record()))
 
 
-_fdatawait = filemap.filemap_fdatawait
-
-
-def _tells_what_it_waited_for(mapping: AddressSpace) -> int:
-    """BUGGY: a mapping with pages is taken for one with an error."""
-    return _fdatawait(mapping) or -errno.EIO
-
-
 @pytest.mark.slow
 def test_errno_oracle_alone_catches_a_planted_error_out_of_nothing() -> None:
-    bind = {"mm.filemap:filemap_fdatawait": _tells_what_it_waited_for}
-    assert not findings("migrate-vs-writeback", {})
-    assert set(rules(findings("migrate-vs-writeback", bind))) == {(errno.NAME, "error out of nothing")}
+    row = planted.of_model(errno.NAME)
+    assert not findings(row.twin.program, {}, row.params)
+    assert set(rules(findings(row.twin.program, row.bind, row.params))) == {(errno.NAME, row.rule)}
 
 
 _wait = journal_.log_wait_commit
@@ -136,15 +127,13 @@ def _waits_for_nothing_but_the_end(journal: Journal, tid: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("place", "planted"),
+    ("place", "bug"),
     [
         ("jbd.journal:is_journal_aborted", _never_aborted),
         ("jbd.journal:log_wait_commit", _waits_for_nothing_but_the_end),
     ],
 )
-def test_errno_oracle_catches_an_aborted_journal_that_refuses_nothing(
-    place: str, planted: Callable[..., object]
-) -> None:
-    found = rules(findings("journal-aborts", {place: planted}))
+def test_errno_oracle_catches_an_aborted_journal_that_refuses_nothing(place: str, bug: Callable[..., object]) -> None:
+    found = rules(findings("journal-aborts", {place: bug}))
     assert found["errno", "success in an aborted journal"], found
     assert not findings("journal-aborts", {})

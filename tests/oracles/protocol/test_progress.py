@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace.kernel.fs.fs import AddressSpace
-from mmrace.kernel.mm import page_writeback
-from mmrace.kernel.mm.page_writeback import WritebackControl, WritePage
 from mmrace.oracles.protocol import progress
 from mmrace.runtime.kinds import Kind
-from mmrace.runtime.param import Value
+from stress import planted
 from tests.oracles.hand import Hand
 from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
@@ -87,20 +84,8 @@ def test_progress_oracle_does_not_know_of_a_run_without_rounds_or_dirt() -> None
     unknown(progress.judge(_in_vain(Hand("writeback")).record()))
 
 
-_write_cache_pages = page_writeback.write_cache_pages
-
-
-def _only_for_integrity(mapping: AddressSpace, wbc: WritebackControl, writepage: WritePage) -> int:
-    """BUGGY: a walk that is not for integrity finds nothing."""
-    if wbc.sync_mode == page_writeback.WB_SYNC_NONE:
-        return 0
-    return _write_cache_pages(mapping, wbc, writepage)
-
-
 @pytest.mark.slow
 def test_progress_oracle_alone_catches_planted_background_writeback_that_writes_nothing() -> None:
-    params: dict[str, Value] = {"idle": 40, "rounds": 6, "dirtied": 2, "without": "fsync", "migrations": 1}
-    assert not findings("migrate-vs-writeback", {}, params)
-    bind = {"mm.page_writeback:write_cache_pages": _only_for_integrity}
-    found = rules(findings("migrate-vs-writeback", bind, params))
-    assert set(found) == {(progress.NAME, "dirty page forgotten")}
+    row = planted.of_model(progress.NAME)
+    assert not findings(row.twin.program, {}, row.params)
+    assert set(rules(findings(row.twin.program, row.bind, row.params))) == {(progress.NAME, row.rule)}

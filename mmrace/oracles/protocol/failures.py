@@ -1,0 +1,246 @@
+"""Failures: a transfer that failed is remembered wherever somebody asks later, and no longer than it should be.
+
+Rules.  Before the lock of a buffer whose transfer failed is dropped, the buffer is not uptodate at some moment since;
+if it was a write, of no block of the log, BH_Write_EIO is set; if it was one of a page under writeback, so are PG_error
+of its page and AS_EIO of the file; if it was one of a page's reads, PG_error.  Before the lock of a page that could not
+be read as a whole is dropped, it is in error and not uptodate.  A write that went well leaves no BH_Write_EIO behind,
+and the read of a whole page no PG_error.  When a commit ends, the file of a block of data that it could not write got
+AS_EIO.  An fsync that takes AS_EIO returns an error, and leaves no PG_error on a page that it waited for.  A migration
+takes PG_error along, and makes none up.
+Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: that a
+user is told (`errno.py` has what may be told); whose page gets PG_error from a commit, which 3.3 may get wrong (R14).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.moments import KINDS, Moments
+from mmrace.oracles.protocol.register import Formatted
+from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, SPAWN, TEST, TEST_AND_CLEAR, WRITE
+from mmrace.runtime.record import Record
+
+NAME = "failures"
+BUFFER, PAGE, FILE = "BufferHead", "Page", "AddressSpace"
+LOG = "log"
+NONE = "None"  # the name of no object
+
+
+@dataclass(slots=True)
+class _Transfer:
+    """An I/O.  `owner`: the buffer, or the page, whose it is; `ended`: when it did, with `part`: of a page's I/O."""
+
+    owner: str
+    whole: bool
+    write: bool
+    blocknr: int
+    began: int
+    ended: int = -1
+    failed: bool = False
+    part: bool = False
+
+
+class _Audit:
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.evidence = Evidence(NAME)
+        bits = ("BH_Uptodate", "BH_Write_EIO", "BH_Async_Read", "BH_Async_Write", "BH_Lock")
+        self.buffers = Moments(record, BUFFER, "b_state", bits)
+        self.pages = Moments(record, PAGE, "flags", ("PG_error", "PG_uptodate", "PG_locked"))
+        self.files = Moments(record, FILE, "flags", ("AS_EIO",))
+        self.writeback = record.bit_lane(PAGE, "flags", "PG_writeback")
+        self.locks = {
+            **record.bit_lane(BUFFER, "b_state", "BH_Lock"), **record.bit_lane(PAGE, "flags", "PG_locked")
+        }  # fmt: skip
+        self.fields = {lane: name for cls, key in ((PAGE, "mapping"), (BUFFER, "b_page"))
+                       for lane, name in record.lanes(cls, key).items()}  # fmt: skip
+        self.slots = record.lanes("Slot", "page")
+        self.of: dict[str, str] = {}  # page -> its mapping, buffer -> its page
+        self.formatted = Formatted()
+        self.handed: dict[int, tuple[str, bool]] = {}  # task -> whose lock it gave to an I/O, and whether a page's
+        self.begun: dict[int, _Transfer] = {}  # by who submits
+        self.served: dict[int, _Transfer] = {}  # by who serves
+        self.commits: dict[int, list[_Transfer]] = {}  # task -> what it submits for its commit
+        self.syncs: dict[int, dict[str, int]] = {}  # task -> pages that it waited for, and when
+        self.taken: dict[int, str] = {}  # task -> file whose AS_EIO it took in its fsync
+        self.moves: dict[int, int] = {}
+        self.moved: dict[int, str] = {}
+        self.checked = 0
+
+    def add(self, rule: str, text: str, names: tuple[str, ...], step: int, task: int) -> None:
+        who = self.record.task_name(task)
+        self.evidence.add(rule, f"{text} ({who})", (*names, who), task=who, step=step, objects=list(names))
+
+    def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
+        if kind == "hand-over":
+            found = self.record.lane(int(str(facts[0])))
+            self.handed[task] = (found[1], found[0] == PAGE) if found is not None else ("", False)
+        elif kind == "io-begin":
+            owner, whole = self.handed.pop(task, ("", False))
+            blocknr = facts[1]
+            assert isinstance(blocknr, int)
+            self.begun[task] = begun = _Transfer(owner, whole, facts[0] == "write", blocknr, step)
+            if task in self.commits:
+                self.commits[task].append(begun)
+        elif kind == "io-end" and task in self.served:
+            transfer = self.served[task]
+            transfer.ended, transfer.failed = step, bool(facts[2])
+            of_page = "BH_Async_Write" if transfer.write else "BH_Async_Read"
+            transfer.part = not transfer.whole and self.buffers.bit(transfer.owner, of_page).value
+        elif kind == "commit-begin":
+            self.commits[task] = []
+        elif kind == "commit-end":
+            self.committed(step, task)
+        elif kind == "fsync-begin":
+            self.syncs[task] = {}
+        elif kind == "fsync-end":
+            self.synced(step, task, facts[1])
+        elif kind == "page-alloc":
+            self.pages.forget(str(self.record.name(facts[0])), step)
+        elif kind == "migrate-begin":
+            self.moves[task] = step
+            self.moved.pop(task, None)
+        elif kind == "migrate-end":
+            self.migrated(step, task, str(self.record.name(facts[0])), str(self.record.name(facts[1])), str(facts[3]))
+        elif kind in ("layout", "formatted"):
+            self.formatted.note(kind, facts)
+
+    # -- transfers ----------
+
+    def unlocked(self, step: int, task: int, owner: str) -> None:
+        """Whoever served a transfer drops the lock that it was handed."""
+        transfer = self.served.get(task)
+        if transfer is None or transfer.owner != owner or transfer.ended < 0:
+            return
+        self.checked += 1
+        del self.served[task]
+        if transfer.whole:
+            lost = self._page_failed(transfer) if transfer.failed else self._page_went_well(transfer)
+        else:
+            lost = self._buffer_failed(transfer) if transfer.failed else self._buffer_went_well(transfer)
+        for rule, name, text in lost:
+            self.add(rule, f"{owner}: {text}", (owner, name), step, task)
+
+    def _buffer_failed(self, transfer: _Transfer) -> list[tuple[str, str, str]]:
+        bh, since = transfer.owner, transfer.ended
+        page = self.of.get(bh, "")
+        of_file = self.of.get(page, "")
+        what = "write" if transfer.write else "read"
+        lost = []
+        if self.buffers.throughout(bh, "BH_Uptodate", True, since):
+            lost.append(("failure forgotten", bh, f"its {what} failed, and it is uptodate"))
+        home = self.formatted.where(transfer.blocknr)[0] != LOG
+        if transfer.write and home and self.buffers.throughout(bh, "BH_Write_EIO", False, since):
+            lost.append(("failure forgotten", bh, "its write failed, and it lacks BH_Write_EIO"))
+        if transfer.part and self.pages.throughout(page, "PG_error", False, since):
+            lost.append(("failure forgotten", page, f"its {what} failed, and {page} lacks PG_error"))
+        if transfer.part and transfer.write and self.files.throughout(of_file, "AS_EIO", False, since):
+            lost.append(("failure forgotten", of_file, f"its write failed, and {of_file} lacks AS_EIO"))
+        return lost
+
+    def _buffer_went_well(self, transfer: _Transfer) -> list[tuple[str, str, str]]:
+        if transfer.write and self.buffers.throughout(transfer.owner, "BH_Write_EIO", True, transfer.began):
+            return [("failure outlived", transfer.owner, "its write went well, and BH_Write_EIO is of one before")]
+        return []
+
+    def _page_failed(self, transfer: _Transfer) -> list[tuple[str, str, str]]:
+        page, since = transfer.owner, transfer.ended
+        lost = []
+        if self.pages.throughout(page, "PG_error", False, since):
+            lost.append(("failure forgotten", page, "its read failed, and it lacks PG_error"))
+        if self.pages.throughout(page, "PG_uptodate", True, since):
+            lost.append(("failure forgotten", page, "its read failed, and it is uptodate"))
+        return lost
+
+    def _page_went_well(self, transfer: _Transfer) -> list[tuple[str, str, str]]:
+        if self.pages.throughout(transfer.owner, "PG_error", True, transfer.began):
+            return [("failure outlived", transfer.owner, "its read went well, and PG_error is of one before")]
+        return []
+
+    def committed(self, step: int, task: int) -> None:
+        """A commit ended: a file whose data could not be written has AS_EIO, or had it until it was told."""
+        for transfer in self.commits.pop(task, []):
+            bh, since = transfer.owner, transfer.ended
+            of_file = self.of.get(self.of.get(bh, ""), NONE)
+            home = self.formatted.where(transfer.blocknr)[0] != LOG  # a copy for the log is no write of the file
+            if not (home and transfer.write and transfer.failed and of_file.partition(":")[2].isdigit()):
+                continue
+            self.checked += 1
+            bad = self.buffers.bit(bh, "BH_Uptodate")
+            stays_bad = not bad.value and bad.before < since < bad.changed
+            if stays_bad and self.files.throughout(of_file, "AS_EIO", False, since):
+                text = f"the commit could not write {bh}, and {of_file} lacks AS_EIO"
+                self.add("failure forgotten", text, (bh, of_file), step, task)
+
+    # -- calls ----------
+
+    def looked(self, step: int, task: int, page: str) -> None:
+        """A task in fsync saw that a page is under writeback no more; with the page locked it only chooses."""
+        lock = self.pages.bit(page, "PG_locked")
+        if not (lock.value and lock.by == task):
+            self.syncs[task][page] = step
+
+    def synced(self, step: int, task: int, rc: object) -> None:
+        """An fsync returned."""
+        waited = self.syncs.pop(task, {})
+        taken = self.taken.pop(task, "")
+        self.checked += 1
+        if taken and isinstance(rc, int) and rc >= 0:
+            self.add("failure swallowed", f"fsync took AS_EIO of {taken} and returned {rc}", (taken,), step, task)
+        for page, since in waited.items():
+            if self.pages.throughout(page, "PG_error", True, since):
+                text = f"fsync waited for {page}, which has PG_error still"
+                self.add("failure left to the next", text, (page,), step, task)
+
+    def migrated(self, step: int, task: int, page: str, newpage: str, rc: str) -> None:
+        """An attempt at a page ended."""
+        begin = self.moves.pop(task, step)
+        if rc != "0" or self.moved.pop(task, "") != newpage:
+            return
+        self.checked += 1
+        if self.pages.throughout(page, "PG_error", True, begin):
+            if self.pages.throughout(newpage, "PG_error", False, begin):
+                self.add("failure lost in a move", f"{page} had PG_error, {newpage} has not", (page,), step, task)
+        elif self.pages.throughout(page, "PG_error", False, begin):
+            error = self.pages.bit(newpage, "PG_error")
+            if error.value and error.by == task:
+                self.add("failure out of a move", f"{newpage} has PG_error, {page} had not", (page,), step, task)
+
+    # -- ops ----------
+
+    def op(self, step: int, task: int, op: int, old: object, new: object) -> None:
+        lane, kind = op >> SHIFT, op & KIND_MASK
+        if kind == WRITE:
+            if lane in self.fields:
+                self.of[self.fields[lane]] = str(self.record.name(new))
+            elif lane in self.slots:
+                self.moved[task] = str(self.record.name(new))
+        elif kind == SPAWN:
+            begun = self.begun.pop(task, None)
+            if begun is not None and isinstance(old, int):
+                self.served[old] = begun
+        elif kind == TEST:
+            if task in self.syncs and not old and lane in self.writeback:
+                self.looked(step, task, self.writeback[lane])
+        else:
+            if kind == CLEAR and lane in self.locks and task in self.served:
+                self.unlocked(step, task, self.locks[lane])
+            for moments in (self.buffers, self.pages, self.files):
+                changed = moments.take(step)
+                if changed is not None:
+                    if kind == TEST_AND_CLEAR and changed[1] == "AS_EIO" and task in self.syncs:
+                        self.taken[task] = changed[0]
+                    break
+
+
+def judge(record: Record) -> Judgement:
+    """Follow each transfer from its submission to the lock that its end drops, and who asks after it."""
+    audit = _Audit(record)
+    for step in record.steps(NOTE, WRITE, SPAWN, TEST, *KINDS):
+        task, op, a, b = record.events[step]
+        if op == NOTE:
+            audit.note(step, task, a, b)
+        else:
+            audit.op(step, task, op, a, b)
+    return audit.evidence.judgement(audit.checked)

@@ -1,0 +1,234 @@
+"""The ageing oracle: uses of a page, scans of reclaim, marks, and the pagevecs between them and the lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mmrace.kernel.mm import mmzone, page_flags, swap
+from mmrace.kernel.mm.mm_types import Page
+from mmrace.oracles.protocol import ageing
+from mmrace.runtime.kinds import Kind
+from mmrace.runtime.param import Value
+from tests.oracles.hand import Hand
+from tests.oracles.protocol.planted import findings, rules
+from tests.oracles.verdicts import caught, passed, unknown
+
+FLAGS = "page:0.flags"
+
+
+def _set(hand: Hand, task: str, bit: str, page: str = "page:0") -> Hand:
+    return hand.op(task, Kind.SET, f"{page}.flags", False, sub=bit)
+
+
+def _clear(hand: Hand, task: str, bit: str, page: str = "page:0") -> Hand:
+    return hand.op(task, Kind.CLEAR, f"{page}.flags", True, sub=bit)
+
+
+def _cached(*bits: str) -> Hand:
+    """A page of inode 5 on the inactive list, with some bits set."""
+    hand = Hand("user", "other", "reclaimer", "migrator", "io").write("main", "page:0.mapping", "mapping:5")
+    for bit in ("PG_lru", *bits):
+        _set(hand, "main", bit)
+    return hand
+
+
+def _reads(hand: Hand, deeds: Callable[[Hand], object] = lambda hand: None) -> Hand:
+    hand.note("user", "read-begin", 5, 0).get("user", "page:0._count", "lookup", 3)
+    deeds(hand)
+    return hand.put("user", "page:0._count", "lookup", 2).note("user", "read-end", 5, 0, (7, 7))
+
+
+def _queues(hand: Hand, task: str = "user", vec: str = "activate") -> Hand:
+    return hand.write(task, f"percpu:0.{vec}", ("page:0",), ())
+
+
+# -- uses ----------------------------------------------------------------------------------------------------------
+
+
+def test_ageing_oracle_passes_on_a_first_use_that_is_remembered_whoever_saw_to_that() -> None:
+    passed(ageing.judge(_reads(_cached(), lambda hand: _set(hand, "user", "PG_referenced")).record()))
+    passed(ageing.judge(_reads(_cached("PG_referenced", "PG_active")).record()))
+    taken = _reads(_cached("PG_referenced", "PG_active"), lambda hand: _clear(hand, "reclaimer", "PG_referenced"))
+    passed(ageing.judge(taken.record()))
+
+
+def test_ageing_oracle_catches_a_use_that_nobody_remembers() -> None:
+    caught(ageing.judge(_reads(_cached()).record()), "use forgotten")
+    written = _cached().note("user", "write-begin", 5, 0, 8).op("user", Kind.WRITE, "page:0.words", 7, 8, sub="[0]")
+    caught(ageing.judge(written.note("user", "write-end", 5, 0, 8).record()), "use forgotten")
+
+
+def test_ageing_oracle_takes_the_zeroing_of_what_a_failed_write_left_for_no_use() -> None:
+    zeroed = _cached().note("user", "write-begin", 5, 0, 8).op("user", Kind.WRITE, "page:0.words", 7, 0, sub="[1]")
+    unknown(ageing.judge(zeroed.note("user", "write-end", 5, 0, 8).record()))
+
+
+def test_ageing_oracle_catches_a_use_of_an_inode_block_that_nobody_remembers() -> None:
+    def changed(hand: Hand) -> Hand:
+        return hand.note("user", "change-begin", 9, 1, 2).note("user", "change-end", 9, 2)
+
+    hand = _cached().write("main", "bh:1.b_page", "page:0").get("user", "bh:1.b_count", "ext3", 1)
+    caught(ageing.judge(changed(hand).record()), "use forgotten")
+    hand = _cached().write("main", "bh:1.b_page", "page:0").get("user", "bh:1.b_count", "ext3", 1)
+    passed(ageing.judge(changed(_set(hand, "user", "PG_referenced")).record()))
+
+
+def test_ageing_oracle_asks_nothing_of_a_use_that_failed() -> None:
+    hand = _cached().note("user", "read-begin", 5, 0).note("user", "read-failed", 5, 0, -5)
+    unknown(ageing.judge(hand.record()))
+
+
+def test_ageing_oracle_passes_on_a_second_use_that_activates() -> None:
+    activated = _reads(_cached("PG_referenced"), lambda hand: _clear(_queues(hand), "user", "PG_referenced"))
+    passed(ageing.judge(activated.record()))
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_ageing_oracle_catches_a_second_use_that_is_wasted(cleared: bool) -> None:
+    hand = _reads(_cached("PG_referenced"), lambda hand: cleared and _clear(hand, "user", "PG_referenced"))
+    caught(ageing.judge(hand.record()), "second use forgotten")
+
+
+def test_ageing_oracle_excuses_a_second_use_of_a_page_that_left_the_list_or_was_scanned() -> None:
+    for bit in ("PG_lru", "PG_referenced"):
+        hand = _reads(_cached("PG_referenced"), lambda hand, bit=bit: _clear(hand, "other", bit))  # type: ignore[misc]
+        passed(ageing.judge(hand.record()))
+
+
+def test_ageing_oracle_catches_an_activated_page_that_stays_referenced() -> None:
+    caught(ageing.judge(_reads(_cached("PG_referenced"), _queues).record()), "activated page referenced")
+
+
+# -- scans and marks -----------------------------------------------------------------------------------------------
+
+
+def _scans(hand: Hand, reason: str, deeds: Callable[[Hand], object] = lambda hand: None) -> Hand:
+    hand.lock("reclaimer", "page:0")
+    deeds(hand)
+    return hand.unlock("reclaimer", "page:0").note("reclaimer", "reclaim", "page:0", "kept", reason)
+
+
+def test_ageing_oracle_wants_a_scan_to_take_the_reference() -> None:
+    taken = _scans(_cached("PG_referenced"), "refcount", lambda hand: _clear(hand, "reclaimer", "PG_referenced"))
+    passed(ageing.judge(taken.record()))
+    caught(ageing.judge(_scans(_cached("PG_referenced"), "refcount").record()), "scan without ageing")
+    unknown(ageing.judge(_scans(_cached("PG_referenced"), "writeback").record()))
+
+
+def test_ageing_oracle_wants_a_mark_on_a_dirty_page_that_is_left_to_the_flusher() -> None:
+    marked = _scans(_cached("PG_dirty"), "deferred", lambda hand: _set(hand, "reclaimer", "PG_reclaim"))
+    passed(ageing.judge(marked.record()))
+    caught(ageing.judge(_scans(_cached("PG_dirty"), "deferred").record()), "dirty page not marked")
+    passed(ageing.judge(_scans(_cached("PG_dirty"), "dirty").record()))
+
+
+def test_ageing_oracle_catches_a_mark_for_a_write_that_there_was_not() -> None:
+    def writes(hand: Hand) -> None:
+        _clear(_set(_set(hand, "reclaimer", "PG_reclaim"), "reclaimer", "PG_writeback"), "io", "PG_reclaim")
+        _clear(hand, "io", "PG_writeback")
+
+    passed(ageing.judge(_scans(_cached(), "dirty", lambda hand: _set(hand, "other", "PG_reclaim")).record()))
+    marked = _scans(_cached(), "dirty", lambda hand: _set(hand, "reclaimer", "PG_reclaim"))
+    caught(ageing.judge(marked.record()), "mark without a write")
+    assert not [found for found in ageing.judge(_scans(_cached(), "dirty", writes).record()).findings
+                if found.rule == "mark without a write"]  # fmt: skip
+
+
+def _written(*bits: str, mark: bool = True, rotates: bool = True) -> Hand:
+    """The writeback of a page that reclaim marked begins and ends."""
+    hand = _set(_cached(*bits, "PG_reclaim"), "other", "PG_writeback")
+    if mark:
+        hand.op("io", Kind.TEST_AND_CLEAR, FLAGS, True, sub="PG_reclaim")
+    if rotates:
+        _queues(hand, "io", "lru_rotate")
+    return hand.op("io", Kind.TEST_AND_CLEAR, FLAGS, True, sub="PG_writeback")
+
+
+def test_ageing_oracle_wants_the_end_of_writeback_to_rotate_a_marked_page() -> None:
+    passed(ageing.judge(_written().record()))
+    caught(ageing.judge(_written(rotates=False).record()), "marked page not rotated")
+    caught(ageing.judge(_written(mark=False, rotates=False).record()), "mark outlived the writeback")
+    passed(ageing.judge(_written("PG_dirty", rotates=False).record()))
+
+
+# -- moves and drains ----------------------------------------------------------------------------------------------
+
+
+def _moves(hand: Hand, *, active: bool) -> Hand:
+    hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC").write("migrator", "slot:5:0.page", "page:1")
+    if active:
+        _set(hand, "migrator", "PG_active", "page:1")
+    return hand.note("migrator", "migrate-end", "page:0", "page:1", "MIGRATE_ASYNC", "0", "moved")
+
+
+def test_ageing_oracle_wants_a_moved_page_on_the_list_of_the_old_one() -> None:
+    passed(ageing.judge(_moves(_cached("PG_active"), active=True).record()))
+    passed(ageing.judge(_moves(_cached(), active=False).record()))
+    caught(ageing.judge(_moves(_cached("PG_active"), active=False).record()), "move to another list")
+    caught(ageing.judge(_moves(_cached(), active=True).record()), "move to another list")
+
+
+def test_ageing_oracle_wants_a_drain_to_empty_the_pagevecs_of_its_cpu() -> None:
+    def drains(hand: Hand, deeds: Callable[[Hand], object] = lambda hand: None) -> Hand:
+        deeds(hand.note("migrator", "drain-begin"))
+        return hand.note("migrator", "drain-end")
+
+    vec = "percpu:0.lru_add_inactive"
+    passed(
+        ageing.judge(drains(_queues(_cached()), lambda hand: hand.write("migrator", "percpu:0.activate", ())).record())
+    )
+    caught(ageing.judge(drains(_queues(_cached())).record()), "page left in a pagevec")
+    passed(
+        ageing.judge(
+            drains(_cached().write("user", vec, ()), lambda hand: hand.write("user", vec, ("page:0",))).record()
+        )
+    )
+
+
+def test_ageing_oracle_does_not_know_of_a_run_in_which_no_page_was_used() -> None:
+    unknown(ageing.judge(_cached().record()))
+
+
+# -- planted bugs --------------------------------------------------------------------------------------------------
+
+
+def _activates_at_once(page: Page) -> None:
+    """BUGGY: mark_page_accessed gives no second chance: the first use activates."""
+    if page_flags.PageLRU(page) and not page_flags.PageActive(page):
+        swap.activate_page(page)
+
+
+def _forgets_rotation(page: Page) -> None:
+    """BUGGY: rotate_reclaimable_page queues nothing."""
+
+
+def _drains_the_active_list_only(machine: mmzone.Machine) -> None:
+    """BUGGY: drain_cpu_pagevecs leaves pages on their way to the inactive list where they are."""
+    cpu = machine.percpu.this_cpu()
+    pages = cpu.activate
+    if pages:
+        cpu.activate = ()
+    swap._pagevec_activate(pages)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scenario", "place", "planted", "rule", "params"),
+    [
+        ("migrate-vs-reclaim", "mm.swap:mark_page_accessed", _activates_at_once, "use forgotten", {}),
+        ("four", "mm.swap:rotate_reclaimable_page", _forgets_rotation, "marked page not rotated", {"irq": "any"}),
+        ("migrate-vs-reclaim", "mm.swap:drain_cpu_pagevecs", _drains_the_active_list_only, "page left in a pagevec",
+         {"pagevec": 14, "cpus": 1}),
+        ("four", "mm.page_flags:SetPageReclaim", lambda page: None, "dirty page not marked", {}),
+        ("four", "mm.page_flags:TestClearPageReferenced", lambda page: False, "scan without ageing", {}),
+    ],
+    ids=["no second chance", "no rotation", "half a drain", "no mark", "no ageing"],
+)  # fmt: skip
+def test_ageing_oracle_alone_catches_what_is_planted(
+    scenario: str, place: str, planted: object, rule: str, params: dict[str, Value]
+) -> None:
+    assert not findings(scenario, {}, params)
+    found = rules(findings(scenario, {place: planted}, params))  # type: ignore[dict-item]
+    assert set(found) == {(ageing.NAME, rule)}
