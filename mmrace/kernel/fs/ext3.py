@@ -314,11 +314,12 @@ def walk_page_buffers(
 ) -> int:
     """Call `fn` on each buffer of a ring that overlaps words [from_, to); stop at its first non-zero return.
 
-    Walks by b_this_page from `head`, whatever page the ring hangs on.  Args: partial: gets the buffers outside that are
-    not uptodate (a flag in the kernel).  Source: fs/ext3/inode.c, v3.3.
+    Walks by b_this_page from `head`, whatever page the ring hangs on; the link is read first, for after `fn` the buffer
+    may be gone.  Args: partial: gets the buffers outside that are not uptodate (a flag in the kernel).
+    Source: fs/ext3/inode.c, v3.3.
     """
-    block_start = 0
-    for bh in buffer.ring(head):
+    block_start, bh, following = 0, head, head.b_this_page
+    while True:
         block_end = block_start + bh.b_size
         if block_end <= from_ or block_start >= to:
             if partial is not None and not buffer_head.buffer_uptodate(bh):
@@ -327,8 +328,11 @@ def walk_page_buffers(
             ret = fn(handle, bh)
             if ret:
                 return ret
-        block_start = block_end
-    return 0
+        if following is head:
+            return 0
+        rt.bug_on(following is None, "a buffer ring does not close", head=head)
+        assert following is not None
+        block_start, bh, following = block_end, following, following.b_this_page
 
 
 def bget_one(handle: Handle | None, bh: BufferHead) -> int:

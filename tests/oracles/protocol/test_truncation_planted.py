@@ -42,7 +42,7 @@ def _page_ok(mapping: AddressSpace, page: Page, offset: int, count: int) -> int:
     return filemap._readpage(mapping, page)
 
 
-SEEDS = 60
+SEEDS = 20
 JOURNALLED: dict[str, Value] = {"data": "journal", "buffers": 1, "rounds": 6, "idle": 20}
 WRITEBACK: dict[str, Value] = {"data": "writeback"}
 LOCKS: dict[str, Value] = {"rounds": 8, "reads": 3, "idle": 20, "pages": 1, "buffers": 4}
