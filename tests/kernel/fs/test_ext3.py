@@ -204,7 +204,7 @@ def test_inodes_share_an_inode_block_when_there_are_fewer_blocks() -> None:
 
 
 def test_a_walk_over_buffers_reads_each_link_before_it_lets_the_buffer_go() -> None:
-    """As a writepage does that has let go of its page: once it has dropped its last count truncation may free the ring."""
+    """As a writepage does that has let go of its page: when it drops its last count, truncation may free the ring."""
 
     def body(bench: Bench) -> None:
         bench.write(0, 1)

@@ -8,7 +8,6 @@ import pytest
 
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import AddressSpace, Inode
-from mmrace.kernel.mm import filemap, page_flags
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.runtime.param import Value
 from tests.oracles.protocol.planted import findings, rules
@@ -31,21 +30,9 @@ def _never_a_hole(inode: Inode, iblock: int) -> int:
     return 0
 
 
-def _page_ok(mapping: AddressSpace, page: Page, offset: int, count: int) -> int:
-    """BUGGY: the reader that slept for the page lock does not ask whether the page has a mapping still."""
-    if page_flags.PageUptodate(page):
-        return 0
-    filemap.lock_page(page)
-    if page_flags.PageUptodate(page):
-        filemap.unlock_page(page)
-        return 0
-    return filemap._readpage(mapping, page)
-
-
 SEEDS = 20
 JOURNALLED: dict[str, Value] = {"data": "journal", "buffers": 1, "rounds": 6, "idle": 20}
 WRITEBACK: dict[str, Value] = {"data": "writeback"}
-LOCKS: dict[str, Value] = {"rounds": 8, "reads": 3, "idle": 20, "pages": 1, "buffers": 4}
 READS: dict[str, Value] = {"rounds": 8, "reads": 4, "idle": 20, "bare": 100}
 
 PLANTED = {
@@ -58,7 +45,6 @@ PLANTED = {
     ),
     "pages": ("mm.truncate:truncate_inode_pages", _not_removed, READS, ("content", "stale")),
     "blocks": ("fs.ext3:_freed_by", _never_a_hole, READS, ("content", "stale")),
-    "mapping": ("mm.filemap:_page_ok", _page_ok, LOCKS, ("bug-on", "NULL mapping followed in readpage")),
 }  # fmt: skip
 
 
