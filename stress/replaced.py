@@ -2,10 +2,10 @@
 
 While the actors play, a function of `mmrace.kernel` is replaced by one that returns its success value at once; set-up
 and the last sync have the function itself.  The success value is what it returned most often in runs that passed, error
-codes left out if it ever succeeded; of yes and no, the one with which it did more.  What mostly returns an object (a
-page, a handle, a generator) has none, and is not replaced.  A wait is a call, in a function of the kernel model, of a
-primitive that waits for something to come true, or of a function with "wait" in its name; it is replaced by what that
-returns, in that one place.
+codes left out if it ever succeeded; of yes and no, the one with which it did more.  What returns an object (a page, a
+handle) or at times none is replaced by one that has none; what always returns an object is not replaced.  A wait is a
+call, in a function of the kernel model, of a primitive that waits for something to come true, or of a function with
+"wait" in its name; it is replaced by what that returns, in that one place.
 Invariant: a variant changes one function, and counts how often it was reached.  Not replaced: methods of structs, and
 sleeping locks, which are functions of their own.
 """
@@ -163,14 +163,15 @@ class Returns:
 
     @property
     def success(self) -> str:
-        """The text of what it returns on success, OBJECT if that is no plain data; ties go to the first by name.
+        """The text of what it returns on success, OBJECT if that never is plain data; ties go to the first by name.
 
         Of yes and no that is the one with which it changed more.
         """
         if {type(value) for value in self.values.values()} == {bool} and OBJECT not in self.counts:
             return min(self.counts, key=lambda text: (-self.work[text] / self.counts[text], -self.counts[text], text))
         good = {text: count for text, count in self.counts.items() if not _is_error(self.values.get(text))}
-        return min(good or self.counts, key=lambda text: (-self.counts[text], text))
+        plain = good.keys() - {OBJECT}
+        return min(plain or good or self.counts, key=lambda text: (-self.counts[text], text))
 
     @property
     def same(self) -> bool:

@@ -397,6 +397,19 @@ def test_a_race_in_a_program_that_does_not_repeat_itself_is_found_and_said_not_t
         assert ": 8 schedules, " in out
 
 
+@pytest.mark.parametrize("how", ["--schedules 8 --jobs 1", "--exhaustive"])
+def test_each_finding_that_does_not_repeat_has_a_folder_without_a_record(
+    mmrace: Command, tmp_path: Path, capsys: Captured, how: str
+) -> None:
+    write(tmp_path / "counts.py", COUNTS)
+    assert mmrace("explore", "counts.py:main", *how.split()) == 1
+    shown = set(re.findall(r"^box.x: .* \[(\w+)\]$", capsys.readouterr().out, re.MULTILINE))
+    kept = {folder.name: {path.name for path in folder.iterdir()} for folder in Path(".mmrace/findings").iterdir()}
+    assert shown and set(kept) == shown
+    for names in kept.values():
+        assert "summary.json" in names and "record.jsonl" not in names
+
+
 BLOCKED = f"""{HEAD}
 def blocks(box):
     add(box)

@@ -45,7 +45,9 @@ def reclaimer(stage: Stage) -> None:
         kswapd = bool(rt.choose(2, "kswapd"))
         with_role(kswapd)
         control = kswapd_control() if kswapd else direct_control(order, zone_reclaim)
+        rt.note("scan-begin")
         vmscan.shrink_inactive_list(stage.machine, SCAN, control)
+        rt.note("scan-end")
         rt.note("round", "reclaimer", i)
 
 

@@ -80,6 +80,8 @@ def waits_lines(facts: Mapping[str, Any]) -> list[str]:
 
 def _waits(row: Mapping[str, Any]) -> str:
     text = sentence(row)
+    if row.get("about_to") and row.get("waits_for") != "its CPU":
+        text += f"; it is about to {row['about_to']}"
     if row.get("at"):
         text += f"; it is at {row['at']}"
     if row.get("holds"):

@@ -26,6 +26,7 @@ from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runtime.errors import MadeOtherwise, NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
 from mmrace.runtime.record_file import SUM
+from mmrace.strategies import guided
 
 OLDER = "an older one"  # that did not yet say which it was
 
@@ -96,7 +97,7 @@ def replay(
     except NondeterminismError as error:
         if models is None:
             raise
-        raise MadeOtherwise(*models, error) from error
+        raise MadeOtherwise(*models, error, guides=guided.can_follow(record)) from error
     seconds = time.perf_counter() - began
     found, told, unchecked = differences(record, again), [], False
     if draw:

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -71,31 +71,33 @@ class _Watch:
         self.runner = 0  # ident of the thread that makes the run
         self.interruptible = False
         self.found: _Found | None = None
-        self.begun = threading.Event()
+        self.begun = threading.Lock()  # free: a run began
+        self.begun.acquire()
 
     def start(self) -> None:
-        """Start the thread, once a process.  Raises MachineError."""
+        """Start the thread, once a process, and wake it.  Raises MachineError.
+
+        By a bare lock: Ctrl-C can leave the lock in an `Event` taken, and the next run would wait for it.
+        """
         if self.thread is None:
             thread = threading.Thread(target=self._look, name="mmrace.watch", daemon=True)
             start_thread(thread)
             self.thread = thread
-        self.begun.set()
+        with suppress(RuntimeError):  # it is awake
+            self.begun.release()
 
     def _look(self) -> None:
         seen: tuple[Engine | None, int] = (None, 0)
         looks = 0
         pause = threading.Event()
         while True:
-            self.begun.wait()
             pause.wait(CHECK_SECONDS)
             engine = self.engine
             now = (engine, 0 if engine is None else engine.progress())
             looks = looks + 1 if engine is not None and now == seen else 0
             seen = now
             if engine is None:
-                self.begun.clear()
-                if self.engine is not None:  # begun since
-                    self.begun.set()
+                self.begun.acquire()
             elif looks and looks % PATIENCE_CHECKS == 0:
                 self._interrupt(engine, now[1], told=looks // PATIENCE_CHECKS)
 
@@ -168,10 +170,10 @@ def watched(engine: Engine) -> Iterator[None]:
         signal.signal(SIGNAL, _handle)
     _watch.runner = threading.get_ident()
     _watch.found = None
-    _watch.engine = engine
     given_up = False
     try:
         try:
+            _watch.engine = engine
             _watch.start()
             yield
         finally:

@@ -153,7 +153,7 @@ def _checked(place: str, digest: str, now: str, where: str) -> str:
             expected=f"{place} as it was when this run was made (digest {digest})",
             got=f"another one ({now}); it, or a file that it imports from beside it, has changed",
             where=f"{where} {place}",
-            try_="bring the files back, or follow the old record as far as it goes: --strategy guided:record=FILE",
+            try_="bring the files back; of a record that has sites, --strategy guided:record=FILE follows what is left",
         )
     return now
 

@@ -21,7 +21,7 @@ from mmrace.runtime.asking import Asking
 from mmrace.runtime.ending import Ending
 from mmrace.runtime.errors import Abort
 from mmrace.runtime.kinds import BEGIN, EXIT, NOTE, SHIFT
-from mmrace.runtime.strategy import FAIR_SHARE, RoundRobin, Strategy
+from mmrace.runtime.strategy import FAIR_ROUNDS, FAIR_SHARE, RoundRobin, Strategy
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.tables import EMPTY, Tables
 from mmrace.runtime.task import Cpu, Gate, Guard, Site, Task
@@ -46,6 +46,7 @@ class Controlled(Asking, Ending):
     name = "controlled"
     real_threads = True
     bounded_at: int | None = None
+    fair_since = 0
     promoted_lanes: set[int]
 
     def __init__(
@@ -195,8 +196,8 @@ class Controlled(Asking, Ending):
 
         The outcome is in `end`, `events` and `error`.
         """
-        live.install(self)
         try:
+            live.install(self)
             root = Task(0, "main", self.cpus[cpu], None, self.seed)
             self.running = root
             self.spawn(main, (), root)
@@ -206,7 +207,7 @@ class Controlled(Asking, Ending):
                 self._failed(root, error)
             self._begin(root)
         finally:
-            live.remove()
+            live.remove(self)
 
     def _body(self, task: Task) -> None:
         """The life of a task, called with the floor."""
@@ -299,7 +300,7 @@ class Controlled(Asking, Ending):
 
     def _lost(self, task: Task, error: BaseException) -> Task | None:
         """After a bug of the engine itself: keep the floor, and return who has to unwind next."""
-        self.error = self.error or error
+        self._take_error(error)
         self.stop()
         task.done = True
         return self._left()
@@ -313,16 +314,20 @@ class Controlled(Asking, Ending):
         raise Abort
 
     def _bound(self) -> None:
-        """The bound is reached: be fair for a while; then say livelock if nobody got anywhere, else cut the run."""
+        """The bound is reached: be fair for a while; then say livelock if nobody got anywhere, else cut the run.
+
+        In fixed order nobody is given a turn, so that what was done there tells nothing.
+        """
         if self.bounded_at is None:
-            self.bounded_at = len(self.events)
-            self.steps_max += max(1, self.steps_max // FAIR_SHARE)
+            self.bounded_at, self.fair_since = len(self.events), len(self.masks)
+            self.steps_max += max(FAIR_ROUNDS * self.alive, self.steps_max // FAIR_SHARE, 1)
             if not self.watching:
                 self.alert_at = self.steps_max
             self.strategy = RoundRobin()
             self._ask_strategy()
             return
-        self._passed_bound(self.events[self.bounded_at :], len(self.masks))
+        fair = not self.order_fixed and all(step <= self.fair_since for step in self.windows)
+        self._passed_bound(self.events[self.bounded_at :] if fair else None, len(self.masks))
         raise Abort
 
     def release(self) -> None:

@@ -15,6 +15,7 @@ from mmrace.runtime.errors import UsageError, Violation, of_unwinding
 from mmrace.runtime.lanes import LiveLanes, lane_name
 from mmrace.runtime.leftover import GivenUp
 from mmrace.runtime.release import forget_frames, release
+from mmrace.runtime.said import is_interrupt
 from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Cpu, Task
 
@@ -82,18 +83,25 @@ class Ending:
             at = sites.site_name(task.site)
             self._finish("violation", {"oracle": error.oracle, "rule": error.rule, "facts": facts, "at": at})
         else:
-            self.error = self.error or error
+            self._take_error(error)
             self._finish(*crash.end_of(task, error, self._chooser()))
+
+    def _take_error(self, error: BaseException) -> None:
+        """Keep the first error; but Ctrl-C while that is told, or tasks unwind after it, is what counts."""
+        if self.error is None or is_interrupt(error):
+            self.error = error
 
     def _stands_still(self, **more: object) -> None:
         """End the run: somebody waits, and nobody can go on."""
         self._finish("deadlock", {**standstill.describe(self.tasks, self._lane_name), **more})
 
-    def _passed_bound(self, recent: Iterable[tuple[Any, ...]], steps: int) -> None:
-        """End the run at its bound.  Args: recent: the events in which each task had a fair chance."""
+    def _passed_bound(self, recent: Iterable[tuple[Any, ...]] | None, steps: int) -> None:
+        """End the run at its bound.  Args: recent: the events in which each task had a fair chance; None: not so."""
         self._finish("bound", self._at_bound(recent, steps))
 
-    def _at_bound(self, recent: Iterable[tuple[Any, ...]], steps: int) -> dict[str, Any]:
+    def _at_bound(self, recent: Iterable[tuple[Any, ...]] | None, steps: int) -> dict[str, Any]:
+        if recent is None:
+            return standstill.cut(steps)
         return standstill.bound(self.tasks, recent, steps, self.tables.progress, self._lane_name)
 
     def _lane_name(self, number: int) -> str:

@@ -130,17 +130,19 @@ class NondeterminismError(MmraceError):
 class MadeOtherwise(NondeterminismError):
     """A record of another model went otherwise under this one: what the model does has changed since.
 
-    Args: model, now: digests of the source.  error: where it left the record.
+    Args: model, now: digests of the source.  error: where it left the record.  guides: whether the record has what
+    strategy `guided` follows.
     """
 
-    def __init__(self, model: str, now: str, error: NondeterminismError) -> None:
+    def __init__(self, model: str, now: str, error: NondeterminismError, *, guides: bool) -> None:
         self.step, self.expected, self.got, self.event = error.step, error.expected, error.got, error.event
         expected, got = _shortened(error.expected), _shortened(error.got)
         text = (
             f"replay diverged at event {error.event}: the record has {expected}; this run has {got}; it was made by "
-            f"another model ({model}; this is {now}): `mmrace show RECORD` still reads it, and --strategy "
-            "guided:record=RECORD follows it as far as it goes"
+            f"another model ({model}; this is {now}): `mmrace show RECORD` still reads it"
         )
+        if guides:
+            text += ", and --strategy guided:record=RECORD follows it as far as it goes"
         Exception.__init__(self, text)
 
 

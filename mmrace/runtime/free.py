@@ -110,8 +110,10 @@ class FreeEngine(Watchdog):
                 return task
             gate.waiters.append(task)
             task.gate = gate
+            task.pending = code  # for explanations only
             self._drop(task)
             self._park(task)
+            task.pending = 0
 
     def access(self, obj: Any, code: int) -> Task:
         return self.point(obj, code)
@@ -299,8 +301,8 @@ class FreeEngine(Watchdog):
 
         The outcome is in `end`, `error` and each task's events.  What noise changed in the process is restored.
         """
-        live.install(self)
         try:
+            live.install(self)
             self.noise.begin()
             try:
                 root = Task(0, "main", self.cpus[cpu], None, self.seed)
@@ -312,7 +314,7 @@ class FreeEngine(Watchdog):
                 raise self.given_up
         finally:
             self.noise.finish()
-            live.remove()
+            live.remove(self)
 
     def movers(self) -> dict[int, Task]:
         """Return who could do an op now, by ident of the thread."""

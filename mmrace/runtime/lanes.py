@@ -73,6 +73,7 @@ class LiveLanes:
         self._by_type: dict[type, list[tuple[int, object]]] = {}
         self._named: dict[str, list[tuple[_Plan, list[tuple[int, str]]]]] = {}
         self._table: dict[int, Lane] | None = None
+        self._asked: dict[int, Lane | None] = {}
 
     @property
     def table(self) -> dict[int, Lane]:
@@ -87,6 +88,11 @@ class LiveLanes:
 
     def lane(self, number: int) -> Lane | None:
         """Return a lane's entry, None if it is not known."""
+        if number not in self._asked:
+            self._asked[number] = self._entry(number)
+        return self._asked[number]
+
+    def _entry(self, number: int) -> Lane | None:
         i = bisect_right(self._bases, number) - 1
         if i < 0:
             return None

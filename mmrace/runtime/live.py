@@ -60,7 +60,9 @@ def install(new: Engine) -> None:
     real_threads = new.real_threads
 
 
-def remove() -> None:
-    """Forget the running engine."""
+def remove(old: Engine) -> None:
+    """Forget the running engine, if it is `old`: Ctrl-C may have come before, or while, it was installed."""
     global point, gated, access, current, engine
+    if engine is not old:
+        return
     engine, point, gated, access, current = NO_ENGINE, _no_engine, _no_engine, _no_engine, _no_engine

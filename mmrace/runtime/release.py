@@ -36,14 +36,16 @@ def release(objects: Iterable[tuple[int, object]], tasks: Iterable[Task], cpus: 
 def _release(obj: Struct) -> None:
     """Make `obj` forget what it holds.
 
-    An object that was never touched holds nothing but ghosts, whose rings, if any, lead through one that was.
+    An object that was never touched holds nothing but ghosts, whose rings, if any, lead through one that was.  One that
+    Ctrl-C caught while it was made has a part of what it should have.
     """
-    if not obj.touched:
+    if not getattr(obj, "touched", False):
         return
     cls: Any = real_class(obj)
     obj.__class__ = cls
     for key, part in cls.knots:
-        part.untie(getattr(obj, key))
+        if (made := getattr(obj, key, None)) is not None:
+            part.untie(made)
     cls.drop(obj)
 
 

@@ -56,6 +56,8 @@ def _holders(task: Task, tasks: Collection[Task]) -> list[object]:
         held = gate.holder() if gate.holder else None
     elif isinstance(gate, Cpu):
         held = gate.irq_task or gate.preempt_owner
+    elif type(gate) is Gate and gate.owner is None:
+        held = [other for other in tasks if other is not task and not other.daemon]
     else:
         held = gate.owner
     holders = held if isinstance(held, list | tuple) else [] if held is None else [held]
@@ -84,7 +86,7 @@ def describe(tasks: Iterable[Task], lane_name: LaneName | None = None) -> dict[s
             row["taken_at"] = site_name(gate.taken_at)
         if task.site is not None:
             row["at"] = site_name(task.site)
-        if lane_name is not None and task.pending:  # which `free` does not keep
+        if lane_name is not None and task.pending:  # `free` keeps it of those that wait at a gate only
             row["about_to"] = f"{Kind(task.pending & KIND_MASK).name} {lane_name(task.pending >> SHIFT)}"
         if task.held:
             row["holds"] = [str(lock) for lock in task.held]
@@ -175,17 +177,16 @@ def _counts(tasks: list[Task], recent: list[tuple[Any, ...]]) -> bool:
 
 
 def _starved(tasks: list[Task], recent: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """Describe those of `tasks` that could have run and did not, or did nothing but try."""
+    """Describe those of `tasks` that did nothing but try.
+
+    One that did nothing at all is none of them: all had their turns, and it may have become able to go on just now.
+    """
     rows = []
     for task in tasks:
-        own = [event for event in recent if event[0] == task.id and event[1] != NOTE]
-        lane, tries = _in_vain(own)
-        if tries >= TRIES_MIN:
-            row = {"task": task.name, "waits_for": "a try that succeeds", "lane": lane, "tries": tries}
-        elif not own and task.on:
-            row = {"task": task.name, "waits_for": "its turn"}
-        else:
+        lane, tries = _in_vain([event for event in recent if event[0] == task.id and event[1] != NOTE])
+        if tries < TRIES_MIN:
             continue
+        row = {"task": task.name, "waits_for": "a try that succeeds", "lane": lane, "tries": tries}
         if task.site is not None:
             row["at"] = site_name(task.site)
         rows.append(row)

@@ -12,6 +12,7 @@ from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Task
 
 FAIR_SHARE = 4  # after the bound, a run goes on round-robin for bound / FAIR_SHARE more ops
+FAIR_ROUNDS = 2  # and for so many ops of each task at least, however small the bound is
 
 
 class Followed(NamedTuple):

@@ -181,8 +181,11 @@ class Struct(metaclass=StructMeta):
 
     @property
     def name(self) -> str:
-        """The stable name."""
-        return joined(self.name_)
+        """The stable name; joined when it is asked for first, which most objects' never is."""
+        name = self.name_
+        if not isinstance(name, str):
+            self.name_ = name = joined(name)
+        return name
 
     def plain_lanes(self, base: int, fields: frozenset[str]) -> Iterator[int]:
         """Yield the lanes of those plain fields and words that are named in `fields` ("Class.field").

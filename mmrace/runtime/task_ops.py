@@ -162,6 +162,9 @@ class Completion(Struct):
         self.done = True
         wake_up_all(self.queue)
 
-    def wait(self) -> None:
-        """Sleep until `complete`.  Raises Violation in atomic context.  Point: always."""
-        wait_event(self.queue, lambda: self.done, holds=lambda: bool(self._done))  # type: ignore[attr-defined]
+    def wait(self, holder: Callable[[], object] | None = None) -> None:
+        """Sleep until `complete`.  Raises Violation in atomic context.  Point: always.
+
+        Args: holder: names, without ops, the task that is to complete it, for who explains a standstill.
+        """
+        wait_event(self.queue, lambda: self.done, holds=lambda: bool(self._done), holder=holder)  # type: ignore[attr-defined]

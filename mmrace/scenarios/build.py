@@ -69,7 +69,14 @@ HOLES = Number(
     says="pages of the file, from its end, that have no blocks at first: they read as zeros, and the first write to a "
     "block allocates it, which changes the inode's block through the journal",
 )
-PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES)
+CACHE = Number(
+    "cache",
+    0,
+    0,
+    1,
+    says="1: the disk has a volatile cache, so that a write that ended may be lost in a crash until a flush comes",
+)
+PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE)
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
 BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, *OF_JOURNAL)
@@ -115,10 +122,13 @@ def build(stage: Stage, ncpus: int) -> None:
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
         versions=FORMATTED,
+        cache=bool(stage.value(CACHE)),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
     rt.note("layout", *((region.key, region.first, region.blocks) for region in stage.device.regions))
     rt.note("formatted", FORMATTED, FORMATTED)
+    if stage.device.cache:
+        rt.note("write-cache")
     block_dev.bdget(stage.device)
     stage.fs = ext3.Ext3(
         machine,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmrace.actors import committer, fsync, migrator, reader, reclaimer, toucher, truncater, writeback, writer
+from mmrace.actors import committer, flusher, fsync, migrator, reader, reclaimer, toucher, truncater, writeback, writer
 from mmrace.runtime import given
 from mmrace.scenarios import checked, faults, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
@@ -70,6 +70,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "buffers": 4},
             {"cpus": 2, "irq": "any", "burst": 2, "bare": 100},
             {"errors": 1},
+            {"cache": 1, "pages": 2},
         ),
     ),
     Scenario(
@@ -155,6 +156,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"credits": 3, "burst": 2, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0},
             {"cpus": 2, "irq": "any", "data": "writeback"},
             {"holes": 1, "metadata": 0},
+            {"cache": 1},
             {"holes": 1, "pages": 2, "data": "journal"},
         ),
     ),
@@ -168,7 +170,9 @@ SCENARIOS: tuple[Scenario, ...] = (
             {},
             {"mode": "MIGRATE_SYNC", "batch": 8},
             {"data": "journal", "pages": 2, "log": 20},
+            {"cache": 1},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="journal-aborts",
@@ -202,6 +206,26 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"touches": 3, "wbuf": 1},
             {"data": "journal", "buffers": 1, "warm": 16},
             {"cpus": 2, "irq": "any", "data": "writeback"},
+        ),
+    ),
+    Scenario(
+        name="flusher-vs-checkpoint",
+        title="a block device's flusher meets a checkpoint, which writes the same metadata, a commit, and a migration",
+        cast=(writer.ACTOR, fsync.ACTOR, flusher.ACTOR, migrator.ACTOR),
+        overrides={"metadata": 1, "device": 1, "credits": 3, "log": 12, "rounds": 6, "idle": 20},
+        marks=(
+            "flusher: inode is clean",
+            "temp_unlink: journal-dirty became dirty",
+            "get_write_access: buffer dirty",
+            "checkpoint: wrote a batch home",
+            "checkpoint: waited for its own write",
+        ),
+        variations=(
+            {},
+            {"mode": "MIGRATE_SYNC", "batch": 8, "passes": 6},
+            {"buffers": 8, "bare": 0},
+            {"data": "journal", "pages": 2, "log": 20},
+            {"log": 0, "idle": 60, "cpus": 2, "irq": "any"},
         ),
     ),
     Scenario(

@@ -24,6 +24,7 @@ def judge(record: Record) -> Judgement:
 
 def recover(
     image: Mapping[int, Sequence[Any]], first: int, last: int, superblock: int | None
-) -> Mapping[int, Sequence[Any]]:
-    """Return what the blocks are after recovery of the log [first, last)."""
-    return recovery.journal_recover(image, recovery.LogArea(first, last, superblock))[0]
+) -> tuple[Mapping[int, Sequence[Any]], int]:
+    """Return what the blocks are after recovery of the log [first, last), and the transaction that it begins with."""
+    blocks, info = recovery.journal_recover(image, recovery.LogArea(first, last, superblock))
+    return blocks, info.start_transaction

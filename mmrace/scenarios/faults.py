@@ -7,6 +7,7 @@ at the same op.
 from __future__ import annotations
 
 from mmrace.oracles.general.expected import Expected, Shows
+from mmrace.oracles.protocol import crash
 
 _ERROR_PATH = "_mark_write_error"
 """The commit's branch for a data buffer whose write failed."""
@@ -29,4 +30,12 @@ R14 = Expected(
     ),
     actors=("committer", "migrator"),
     needs={"errors": 1},
+)
+
+R29 = Expected(
+    "R29",
+    "the log's tail moves while the metadata that a checkpoint wrote home is in the disk's volatile cache only",
+    (Shows("crash", crash.GIVEN_UP),),
+    actors=("writer", "fsync"),
+    needs={"cache": 1},
 )

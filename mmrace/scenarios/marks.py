@@ -97,6 +97,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "dirty_data: unmapped",
         "dirty_data: unmapped while written",
         "fallback: dirty, mode may not write",
+        "flusher: pages left",
         "isolate: dirty",
         "isolate: not on the LRU",
         "journal_head: made by another meanwhile",

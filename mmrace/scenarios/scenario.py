@@ -100,7 +100,7 @@ class Scenario:
         """Return the defaults with `values` over them.  Raises UsageError for what is unknown or not allowed."""
         merged = self.params.merged(values)
         playing = self.playing(merged)
-        if ERRORS.value_in(merged) and not self.expects:
+        if ERRORS.value_in(merged) and not any(known.needs.get(ERRORS.name) for known in self.expects):
             self._refuse_errors(playing, merged)
         self._refuse_log_errors(playing, merged)
         if WORDS.value_in(merged) < HEADER_WORDS and self._logged(playing, merged):

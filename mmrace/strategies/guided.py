@@ -76,8 +76,13 @@ def choices_of(record: Record) -> list[Value]:
     ]
 
 
+def can_follow(record: Record) -> bool:
+    """Say whether a record has turning points: it is of a controlled engine that kept sites."""
+    return bool(record.masks and record.sites)
+
+
 def _places(record: Record) -> Iterator[tuple[Event, Place]]:
-    if not record.masks or not record.sites:
+    if not can_follow(record):
         raise UsageError(
             expected="a record of a controlled engine, with sites",
             got="one without " + ("sites" if record.masks else "enabled sets"),

@@ -3,8 +3,9 @@
     python stress/bench/exhaustive.py [--seconds S] [--json FILE] [--strict] [NAME...]
 
 Each entry of `ENTRIES` is one program with its parameters, printed as the command that repeats it.  Oracles judge each
-class; a finding would be printed.  With --strict the exit code is 1 unless each walk passed, to the end where `ENTRIES`
-expects that.  Not measured: several processes, since a walk is one.
+class; a finding would be printed.  Told are classes and executions, what happened in them, and seconds: by the clock,
+and of CPU, which other work on the machine moves less.  With --strict the exit code is 1 unless each walk passed, to
+the end where `ENTRIES` expects that.  Not measured: several processes, since a walk is one.
 """
 
 from __future__ import annotations
@@ -101,6 +102,11 @@ def walk(entry: Entry, seconds: float) -> Exploration:
         return Explorer(ask, MAKERS, Path(folder), Lines()).run()
 
 
+def cpu_seconds() -> float:
+    """Return seconds of CPU so far, of this process and of those that it waited for."""
+    return sum(os.times()[:4])
+
+
 def as_expected(entry: Entry, result: Exploration) -> bool:
     """Say whether a walk found nothing, and whether it came to its end where that is expected."""
     return not result.hits and (not entry.whole or (result.covered is not None and result.covered.exhausted))
@@ -122,7 +128,9 @@ def main() -> int:
             continue
         params = " ".join(f"--param {key}={value}" for key, value in sorted(entry.params.items()))
         print(f"mmrace explore {entry.scenario} --exhaustive {params}", flush=True)
+        before = cpu_seconds()
         result = walk(entry, options.seconds)
+        spent = cpu_seconds() - before
         assert result.covered is not None
         if not as_expected(entry, result):
             missed.append(entry.name)
@@ -137,14 +145,16 @@ def main() -> int:
                 "executions": result.tally.runs + result.covered.blocked,
                 "blocked": result.covered.blocked,
                 "findings": len(result.hits),
+                "outcomes": dict(result.tally.counters),
                 "seconds": round(result.seconds, 1),
+                "cpu_seconds": round(spent, 1),
             }
         )
         how = "to the end" if result.covered.exhausted else "CUT"
         print(
             f"  {how}: {result.classes.distinct:,} classes, {rows[-1]['executions']:,} executions "
-            f"({result.covered.blocked:,} without use), {len(result.hits)} findings, {result.seconds:.1f} s: "
-            f"{result.verdict}",
+            f"({result.covered.blocked:,} without use), {len(result.hits)} findings, {result.seconds:.1f} s, "
+            f"{spent:.1f} s of CPU: {result.verdict}",
             flush=True,
         )
         happened = ", ".join(f"{key} {n:,}" for key, n in sorted(result.tally.counters.items()) if n)

@@ -48,6 +48,7 @@ class Hand:
         self.final: dict[str, Any] = {}
         self.end: dict[str, Any] = {"how": "finished", "detail": {}}
         self.marks: dict[str, int] = {}
+        self.params: dict[str, Any] = {}
 
     # -- parts ----------
 
@@ -72,7 +73,9 @@ class Hand:
 
     def record(self, tables: Tables = TABLES) -> Record:
         """Return the record, of a program with these tables."""
-        header = {"schema": SCHEMA, "scenario": "by hand", "engine": "gate", "tables": tables.plain()}
+        header: dict[str, Any] = {"schema": SCHEMA, "scenario": "by hand", "engine": "gate", "tables": tables.plain()}
+        if self.params:
+            header["params"] = self.params
         return Record(
             header,
             self.events,

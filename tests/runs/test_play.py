@@ -178,10 +178,24 @@ def test_a_strict_replay_of_version_1_is_refused_and_says_what_to_do() -> None:
     assert "mmrace run async-vs-commit --engine gate --seed 93 --strategy random" in text
 
 
-def test_a_strict_replay_of_a_run_of_an_older_model_says_so_and_offers_a_guided_one() -> None:
+def test_a_strict_replay_of_a_run_of_an_older_model_says_so_and_offers_a_guided_one_if_that_can_work(
+    tmp_path: Path,
+) -> None:
+    """A guided replay needs sites, which the old record has not, and one of a failed run has."""
     with pytest.raises(MadeOtherwise, match="made by another model") as caught:
         replay_record(str(VERSION_2))
-    assert "guided:record=" in str(caught.value)
+    assert "`mmrace show RECORD` still reads it" in str(caught.value) and "guided" not in str(caught.value)
+    record = run_one(FAILING).record
+    assert record is not None
+    record.header["model"] = "0123"
+    last = next(i for i in reversed(range(len(record.events))) if record.events[i][1] != NOTE)
+    record.events[last] = (*record.events[last][:3], "another outcome")
+    path = tmp_path / "other.jsonl"
+    record.write(path)
+    with pytest.raises(MadeOtherwise, match="made by another model") as caught:
+        replay_record(str(path))
+    assert "--strategy guided:record=RECORD" in str(caught.value)
+    assert run_one(replace(FAILING, strategy=f"guided:record={path}")).verdict == "FAIL"
 
 
 # -- failing runs ------------------------------------------------------------------------------------------------
@@ -364,5 +378,5 @@ def test_a_replay_of_an_edited_record_stops_at_that_step(tmp_path: Path, step: i
         replay_record(path)
     assert caught.value.step == step % len(ops)
     assert "it was made by another model (an older one; this is " in str(caught.value)
-    assert "--strategy guided:record=RECORD" in str(caught.value)
+    assert "guided" not in str(caught.value), "it has no sites"
     assert f"event {ops[step]}:" in str(caught.value)

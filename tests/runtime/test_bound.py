@@ -125,6 +125,37 @@ def test_a_run_is_given_a_fair_chance_behind_its_bound() -> None:
     assert gate(main, Unfair(), steps_max=STEPS).how == "finished"
 
 
+@pytest.mark.parametrize("steps", [1, 3, 7])
+def test_a_bound_of_fewer_ops_than_there_are_tasks_cuts_the_run(controlled: Setup, steps: int) -> None:
+    """It was told that tasks wait for their turn."""
+
+    def main() -> None:
+        shared = box()
+        for _ in range(9):
+            rt.spawn(lambda: [setattr(shared, "x", i) for i in range(4)])
+        rt.note("round", "main", 0)
+        rt.join_others()
+
+    outcome = controlled(main, steps_max=steps)
+    assert (outcome.how, outcome.detail["kind"]) == ("bound", "cut")
+
+
+def test_a_bound_inside_fixed_order_cuts_the_run(controlled: Setup) -> None:
+    """There the others get no turn, which tells nothing of them."""
+
+    def main() -> None:
+        shared = box()
+        with rt.fixed_order():
+            rt.spawn(lambda: setattr(shared, "x", 1))
+            for i in range(10 * STEPS):
+                shared.y = i
+                rt.note("round", "main", i)
+        rt.join_others()
+
+    outcome = controlled(main, steps_max=STEPS)
+    assert (outcome.how, outcome.detail["kind"]) == ("bound", "cut")
+
+
 def test_the_bound_is_kept(controlled: Setup) -> None:
     outcome = controlled(lambda: _ping(notes=True), steps_max=STEPS)
     assert len(outcome.ops()) <= STEPS + STEPS // 4 + 2

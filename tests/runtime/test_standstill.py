@@ -276,10 +276,59 @@ def test_a_lock_that_was_handed_to_an_io_is_held_by_the_task_that_serves_it(run:
     assert sorted(outcome.detail["cycle"]) == ["io", "main"]
 
 
-def test_the_op_that_each_task_is_about_to_do_is_told(controlled: Setup) -> None:
+def test_the_op_that_each_task_is_about_to_do_is_told(run: Setup) -> None:
     def main() -> None:
         """BUGGY: an ABBA deadlock."""
         abba(TAKE["mutex"])
 
-    about = {row["task"]: row["about_to"] for row in controlled(main).detail["tasks"]}
+    about = {row["task"]: row["about_to"] for row in run(main).detail["tasks"]}
     assert (about["ab"], about["ba"]) == ("ACQUIRE box:1.mutex", "ACQUIRE box:0.mutex")
+    assert about["main"].startswith("JOIN ")
+
+
+def test_a_join_of_all_others_waits_for_each_of_them(run: Setup) -> None:
+    def main() -> None:
+        """BUGGY: it joins with a lock held that another takes."""
+        it = box()
+        rt.mutex_lock(it.mutex)
+        rt.spawn(rt.mutex_lock, it.mutex, name="child", cpu=1)
+        rt.join_others()
+
+    assert sorted(run(main).detail["cycle"]) == ["child", "main"]
+
+
+def test_a_wait_for_a_completion_names_who_is_to_complete_it(run: Setup) -> None:
+    def main() -> None:
+        """BUGGY: it waits with a lock held that the other takes first."""
+        it, done = box(), rt.Completion("done")
+
+        def work() -> None:
+            rt.mutex_lock(it.mutex)
+            done.complete()
+
+        rt.mutex_lock(it.mutex)
+        worker = rt.spawn(work, name="worker", cpu=1)
+        done.wait(holder=lambda: worker)
+
+    outcome = run(main)
+    assert rows(outcome)["main"]["held_by"] == "worker"
+    assert sorted(outcome.detail["cycle"]) == ["main", "worker"]
+    assert rows(outcome)["main"]["about_to"] == "SLEEP done.queue"
+
+
+def test_a_sleep_for_a_bit_that_is_no_lock_names_the_task_that_serves_its_io(run: Setup) -> None:
+    def main() -> None:
+        """BUGGY: the end of the I/O wants a lock of who waits for it."""
+        it = box()
+
+        def serve() -> None:
+            rt.mutex_lock(it.mutex)
+            rt.clear_bit(it.flags, Flag.LOCKED)
+            rt.wake_up_bit(it.flags, Flag.LOCKED)
+
+        rt.set_bit(it.flags, Flag.LOCKED)
+        rt.mutex_lock(it.mutex)
+        rt.spawn(serve, name="io", cpu=1, acts_for=(it,))
+        rt.wait_on_bit(it.flags, Flag.LOCKED, it)
+
+    assert sorted(run(main).detail["cycle"]) == ["io", "main"]

@@ -51,6 +51,7 @@ EXPLICIT: Values = {
     "data": "ordered",
     "bare": 0,
     "holes": 0,
+    "cache": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,
@@ -63,6 +64,7 @@ EXPLICIT: Values = {
     "log": 0,
     "log_errors": 0,
     "touches": 1,
+    "flushes": 2,
     "without": "",
 }
 

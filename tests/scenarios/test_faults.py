@@ -51,6 +51,15 @@ def test_r14_is_seen_by_several_judges_and_fails_nothing(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_r29_is_seen_by_crashes_where_the_disk_has_a_cache_and_fails_nothing() -> None:
+    cached = [run_one(RunSpec("log-fills", (("cache", 1),), engine="fiber", seed=seed)) for seed in range(4)]
+    assert {(result.verdict, result.expects) for result in cached} == {("PASS", ("R29",))}
+    assert {finding.known for result in cached for finding in result.findings} == {"R29"}
+    plain = run_one(RunSpec("log-fills", engine="fiber"))
+    assert (plain.verdict, plain.expects, list(plain.findings)) == ("PASS", (), [])
+
+
+@pytest.mark.slow
 def test_an_exploration_passes_with_what_is_known_and_says_so() -> None:
     found = mmrace.explore(CAST, schedules=30)
     assert (found.verdict, found.findings) == ("PASS", ())
@@ -80,7 +89,7 @@ def test_without_the_two_that_meet_nothing_is_expected(left_out: str) -> None:
     assert not MAKERS.program(RunSpec(CAST, (("errors", 0),))).expects
 
 
-@pytest.mark.parametrize("name", ["async-vs-commit", "sync-vs-commit", "four", "recorded"])
+@pytest.mark.parametrize("name", ["async-vs-commit", "sync-vs-commit", "four", "log-fills", "recorded"])
 def test_failing_transfers_beside_a_commit_are_refused_elsewhere(name: str) -> None:
     with pytest.raises(UsageError, match=f"R14.*{CAST}"):
         scenarios.get(name).merged({"errors": 1})

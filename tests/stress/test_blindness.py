@@ -14,6 +14,7 @@ from stress import blindness, replaced
 from stress.blindness import HANG, LISTED_MAX, SAME, Hunted, Job, Traced, complaints, hunt, jobs, line, places, summary
 from stress.replaced import OBJECT, Returns, Wait
 
+OBJECTS = (object(), object())
 UNLOCK = "mm.filemap:unlock_page"
 SCHEDULES = 12
 FDATAWAIT = Wait("mm.filemap:filemap_fdatawait", "wait_on_page_writeback", 1)
@@ -65,6 +66,7 @@ def test_a_function_that_only_waits_has_no_wait_of_its_own() -> None:
         ([(False, 0), (False, 0), (True, 3)], True),  # it did more
         ([(False, 0), (False, 0), (True, 0)], False),
         ([([], 0), ([], 0)], []),
+        ([(OBJECTS[0], 9), (OBJECTS[1], 9), (None, 0)], None),  # a lookup that finds nothing
     ],
 )
 def test_the_success_value_is_what_was_returned_most_and_of_yes_and_no_what_did_more(
@@ -95,9 +97,9 @@ def test_what_changes_nothing_and_says_one_thing_is_its_own_replacement(
     assert returns.same is same
 
 
-def test_what_mostly_returns_an_object_is_not_replaced() -> None:
+def test_what_always_returns_an_object_is_not_replaced() -> None:
     traced, returns = Traced(), Returns()
-    for value in (object(), object(), None):
+    for value in OBJECTS:
         returns.add(value, 0)
     assert returns.success == OBJECT
     traced.merge(0, {UNLOCK: returns}, ())

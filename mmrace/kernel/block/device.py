@@ -4,8 +4,9 @@ The device is the model's own: no kernel file holds it.  `Bio` and `submit_bio` 
 and an offset and holds no reference to the page: a transfer from or to a page that was freed is a use after free.
 Every bio is served by a task of its own, bound to no CPU, so that I/Os end in any order.
 Invariant: a completion runs in irq context of one CPU and calls bi_end_io exactly once.
-Not modelled: request merging, plugging, a volatile write cache (a flush has nothing to do here: what was transferred is
-durable; which of the writes in flight survive a crash is judged from the record).
+A disk may have a volatile cache: then a write that ended may be lost in a crash until a flush comes.  What is read is
+the same, so blocks hold what was written last; which writes survive a crash is judged from the record.
+Not modelled: request merging, plugging.
 Source: block/blk-core.c, include/linux/bio.h, fs.h, v3.3.
 """
 
@@ -32,6 +33,8 @@ READ = 0
 WRITE = 1
 WRITE_SYNC = WRITE | 2
 WRITE_FLUSH_FUA = WRITE_SYNC | 4
+
+FLUSH_FUA = WRITE_FLUSH_FUA & ~WRITE_SYNC
 
 # Blocks of a disk whose layout is left to the file system: more than any run uses. They are made on first use.
 NR_BLOCKS = 4096
@@ -78,9 +81,9 @@ class BlockDevice(rt.Struct):
     """A disk: its blocks, numbered through, and how it behaves in this scenario.
 
     Settings (ghosts, constant in a run): nr_blocks; regions: what the blocks are called; errors: transfers may fail, by
-    choice; log_errors: so does one of so many writes of the region "log", 0: none; irq_cpu: where completions
-    interrupt: "submitter", "any" (by choice) or a CPU number; bdev_try_to_free_page: how a mounted file system wants
-    pages of the device's own mapping to be stripped.
+    choice; log_errors: so does one of so many writes of the region "log", 0: none; cache: it has a volatile one;
+    irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number; bdev_try_to_free_page: how a
+    mounted file system wants pages of the device's own mapping to be stripped.
     """
 
     machine: Machine = rt.ghost(_LATER)
@@ -88,6 +91,7 @@ class BlockDevice(rt.Struct):
     regions: tuple[Region, ...] = rt.ghost(())
     errors: bool = rt.ghost(False)
     log_errors: int = rt.ghost(0)
+    cache: bool = rt.ghost(False)
     irq_cpu: int | str = rt.ghost("submitter")
     bdev_try_to_free_page: Callable[[Page], bool] | None = rt.ghost(_LATER)
     bd_inode: Inode = rt.ghost(_LATER)
@@ -125,6 +129,7 @@ def new_block_device(
     errors: bool = False,
     irq_cpu: int | str = "submitter",
     versions: int = 0,
+    cache: bool = False,
 ) -> BlockDevice:
     """Make a disk of the regions (key, number of blocks), laid out one after the other; without any it has NR_BLOCKS.
 
@@ -134,6 +139,7 @@ def new_block_device(
     device = BlockDevice(name, machine, regions, versions)
     device.errors = errors
     device.irq_cpu = irq_cpu
+    device.cache = cache
     machine.devices.append(device)
     return device
 
@@ -165,7 +171,8 @@ def submit_bio(rw: int, bio: Bio) -> None:
     else:
         ownership.page_lock_to_reads(bio.bv_page)
     submitter = rt.current().cpu
-    rt.note("io-begin", _direction(rw), bio.bi_sector)
+    flushes = ("flush-fua",) if bio.bi_bdev.cache and rw & FLUSH_FUA else ()
+    rt.note("io-begin", _direction(rw), bio.bi_sector, *flushes)
     rt.spawn(
         _serve_bio,
         rw,
@@ -178,11 +185,14 @@ def submit_bio(rw: int, bio: Bio) -> None:
 
 
 def blkdev_issue_flush(bdev: BlockDevice) -> int:
-    """Have the disk write its cache out, and wait: 0.  It has none here; a note says when it was asked to.
+    """Have the disk write its cache out, and wait: 0.  What had ended before is on the medium then.
 
     Source: block/blk-flush.c, v3.3.
     """
     rt.note("disk-flush")
+    if bdev.cache:
+        rt.schedule()
+        rt.note("disk-flushed")
     return 0
 
 

@@ -277,6 +277,7 @@ def block_read_full_page(page: Page, get_block: GetBlock) -> int:
     Source: fs/buffer.c, v3.3.
     """
     mapping = page.mapping
+    rt.bug_on(mapping is None, "NULL mapping followed in readpage", page=page)
     assert mapping is not None
     rt.bug_on(not page_flags.PageLocked(page), "block_read_full_page: page is not locked", page=page)
     if not buffer.page_has_buffers(page):

@@ -206,9 +206,9 @@ def ext3_do_update_inode(handle: Handle, inode: Inode, bh: BufferHead) -> None:
 
 
 def _raw_inode(inode: Inode, held: int) -> int:
-    """Return the word to store where `held` is."""
-    has_holes = inode.i_laid < inode.i_blocks
-    return (inode.i_map if has_holes else 0) << _MAP_SHIFT | held % (1 << _MAP_SHIFT) + 1
+    """Return the word to store where `held` is.  An inode without holes leaves the map of its neighbour alone."""
+    block_map = inode.i_map if inode.i_laid < inode.i_blocks else held >> _MAP_SHIFT
+    return block_map << _MAP_SHIFT | held % (1 << _MAP_SHIFT) + 1
 
 
 def _blocks_mapped(word: int) -> set[int]:
@@ -364,7 +364,7 @@ def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
     """Take write access to a data buffer that is journalled; a dirty one the transaction takes over.  Sleeps.
 
     A dirty bit is cleared before the journal looks, and set again for the journal only; the page lock keeps writeback
-    from the buffer meanwhile, nothing keeps a checkpoint.  Source: fs/ext3/inode.c, v3.3.
+    from the buffer meanwhile, nothing keeps a checkpoint (R30).  Source: fs/ext3/inode.c, v3.3.
     """
     assert handle is not None
     dirty = buffer_head.buffer_dirty(bh)

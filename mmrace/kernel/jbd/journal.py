@@ -170,7 +170,9 @@ def journal_update_superblock(journal: Journal) -> None:
     """
     bh = buffer.__getblk(journal.j_dev, journal.j_sb_block, "journal")
     rt.spin_lock(journal.j_state_lock)
-    _write_words(bh, jbd.superblock(journal.j_tail, journal.j_tail_sequence))
+    tail, sequence = journal.j_tail, journal.j_tail_sequence
+    _write_words(bh, jbd.superblock(tail, sequence))
+    rt.note("log-block", journal.j_sb_block, "superblock", sequence, (tail,))
     rt.spin_unlock(journal.j_state_lock)
     buffer_head.set_buffer_uptodate(bh)
     buffer.mark_buffer_dirty(bh)

@@ -55,6 +55,7 @@ from mmrace.runtime.kinds import (
     UNFREEZE,
     WAKE,
     WRITE,
+    YIELD,
 )
 from mmrace.runtime.record import Record
 
@@ -109,8 +110,10 @@ class _Race:
     def release(self, task: int, lane: int) -> None:
         """Let who acquires `lane` next know all that is over for the task.  (It acquired the lane before.)"""
         clock = self.clocks[task]
-        self.released[lane] = (clock, task, clock[task])
-        self.tick(task)
+        time = clock[task]
+        self.released[lane] = (clock, task, time)
+        self.clocks[task] = clock = clock.copy()
+        clock[task] = time + 1
 
     def tick(self, task: int) -> None:
         self.clocks[task] = clock = self.clocks[task].copy()
@@ -232,11 +235,11 @@ class _Race:
             words.setdefault(self.record.lane_name(store[0]), []).append(store)
         if not words:
             return
-        names = {lane: self.record.lane_name(lane) for lane in {bit[0] for bit in self.bits}}
-        changes = [(names[bit[0]].rpartition(".")[0], bit) for bit in self.bits]
+        owners = {lane: self.record.lane_name(lane).rpartition(".")[0] for lane in {bit[0] for bit in self.bits}}
+        changes = [(owners[bit[0]], bit) for bit in self.bits if owners[bit[0]] in words]
         changes += [(word, store) for word, stores in words.items() for store in stores]
         for word, change in changes:
-            for store in words.get(word, ()):
+            for store in words[word]:
                 if not _ordered(store, change) and (change[0] != store[0] or change[3] > store[3]):
                     race_report.add(
                         self.record, self.evidence, "plain store over a bit", *sorted((store[3], change[3]))
@@ -277,6 +280,8 @@ def _follow(record: Record, race: _Race) -> int:
     # what came before the first spawn is over for everybody
     for step, (task, op, a, b) in enumerate(islice(record.events, spawns[0], None), spawns[0]):
         kind, lane = op & KIND_MASK, op >> SHIFT
+        if kind == YIELD:  # the most frequent one, and it says nothing
+            continue
         if kind == READ:
             checked += 1
             if lane in published:
@@ -286,13 +291,14 @@ def _follow(record: Record, race: _Race) -> int:
             if last is not None and last[1] > clock[last[0]]:
                 race.race(lane, last[2], step, True)
             seen = read.get(lane)
-            if seen is None or (not isinstance(seen, dict) and seen[0] == task):
+            if seen is None or (type(seen) is tuple and seen[0] == task):
                 read[lane] = (task, clock[task], step)
             else:
                 race.looked(step, task, lane, clock)
-        elif kind == TEST:
-            if lane in released:
-                acquire(task, lane)
+        elif kind in (TEST, ACQUIRE) or (kind == TRY and a):
+            at = released.get(lane)  # as `acquire`, which is too much to call that often
+            if at is not None and clocks[task][at[1]] < at[2]:
+                race.meet(task, at[0])
         elif kind == WRITE:
             checked += 1
             clock = clocks[task]
@@ -305,8 +311,6 @@ def _follow(record: Record, race: _Race) -> int:
             wrote[lane] = (task, clock[task], step)
             if lane in published:
                 release(task, lane)
-        elif kind == ACQUIRE or (kind == TRY and a):
-            acquire(task, lane)
         elif kind in (RELEASE, UNFREEZE):
             release(task, lane)
         elif kind in (IRQ, PREEMPT):

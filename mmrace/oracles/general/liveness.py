@@ -90,7 +90,7 @@ def sentence(row: Mapping[Any, object]) -> str:
         text += f", about to {row['about_to']}"
     if row.get("condition_holds"):
         return text + ", though its condition holds"
-    if row.get("held_by") is not None:
+    if row.get("held_by") is not None and not str(row.get("waits_for")).startswith("end of "):
         text += f", held by {row['held_by']}"
     if row.get("taken_at") is not None:
         text += f", taken at {row['taken_at']}"

@@ -2,10 +2,12 @@
 
 Rules.  A page that was used (read, written, or its buffer was looked up and changed) is referenced at some moment of
 that use; one that was referenced before, on the inactive list all the while, is queued for the active one, and that
-takes the reference.  A scan of reclaim takes the reference of a page that it keeps; a dirty page that it leaves to the
-flusher bears PG_reclaim; a mark that was set for a write of its own does not outlive it.  The end of a page's writeback
-takes the mark, and queues a page that only waits on the inactive list for its tail.  A migration queues newpage for the
-list of the old page.  A drain leaves no page in a pagevec of its CPU.
+takes the reference.  A shrink of the inactive list tries a page, if the last one is cached and waits there clean; it
+takes the reference of a page that it keeps; a dirty page that it leaves to the flusher bears PG_reclaim, and was not
+dirty yet when zone_reclaim took it; a mark set for a write of its own does not outlive that.  The end of a page's
+writeback takes the mark, and queues a page that only waits on the inactive list for its tail.  A migration takes the
+page's flags along (`COPIED`), and which list it was on, and makes none up.  A drain leaves no page in a pagevec of its
+CPU.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: the order
 on a list, and which page is reclaimed first.
 """
@@ -20,9 +22,9 @@ from mmrace.runtime.kinds import GET, KIND_MASK, NOTE, PUT, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "ageing"
-BITS = (
-    "PG_referenced", "PG_active", "PG_lru", "PG_unevictable", "PG_reclaim", "PG_writeback", "PG_locked", "PG_dirty",
-)  # fmt: skip
+COPIED = ("PG_error", "PG_referenced", "PG_uptodate", "PG_active", "PG_checked", "PG_mappedtodisk")
+"""What newpage has if the old page had it; of PG_dirty and PG_writeback others may think otherwise."""
+BITS = ("PG_lru", "PG_unevictable", "PG_reclaim", "PG_writeback", "PG_locked", "PG_dirty")
 PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
 USES = {"read-begin": "read-end", "write-begin": "write-end"}
 SCANNED = frozenset({"dirty", "deferred", "releasepage", "refcount"})
@@ -55,7 +57,7 @@ class _Audit:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.evidence = Evidence(NAME)
-        self.bits = Moments(record, "Page", "flags", BITS)
+        self.bits = Moments(record, "Page", "flags", (*BITS, *COPIED))
         self.words = record.word_lanes("Page", "words")
         self.fields = {key: record.lanes("Page" if key == "mapping" else "BufferHead", key)
                        for key in ("mapping", "b_page")}  # fmt: skip
@@ -73,8 +75,13 @@ class _Audit:
         self.scans: dict[tuple[int, str], int] = {}  # (task, page) -> when it first locked it
         self.marked: dict[tuple[int, str], int] = {}  # (task, page) -> when it last set PG_reclaim in this scan
         self.drains: dict[int, int] = {}
-        self.moves: dict[int, tuple[int, bool]] = {}
-        self.moved: dict[int, tuple[str, int]] = {}  # task -> newpage that it put into a slot
+        self.inactive = record.lanes("Zone", "inactive_list")
+        self.tail: tuple[str, int] = ("", -1)  # the last page of the inactive list, and since when it is
+        self.shrinks: dict[int, int] = {}  # task -> when it began to shrink the list
+        self.tried: set[int] = set()  # tasks that tried a page since
+        self.no_writes = bool(record.header.get("params", {}).get("zone_reclaim"))
+        self.moves: dict[int, int] = {}
+        self.moved: dict[int, str] = {}  # task -> newpage that it put into a slot
         self.checked = 0
 
     def add(self, rule: str, text: str, page: str, step: int, task: int) -> None:
@@ -92,8 +99,12 @@ class _Audit:
                 use.pages.add(page)
         elif lane in self.vec_lanes:
             self.filled(step, task, self.vec_lanes[lane], tuple(self.record.name(new)))
+        elif lane in self.inactive:
+            last = str(self.record.name(new)[-1]) if new else ""
+            if last != self.tail[0]:
+                self.tail = last, step
         elif lane in self.slots:
-            self.moved[task] = str(self.record.name(new)), step
+            self.moved[task] = str(self.record.name(new))
         else:
             for lanes in self.fields.values():
                 if lane in lanes:
@@ -151,13 +162,18 @@ class _Audit:
             self.bits.forget(str(self.record.name(facts[0])), step)
         elif kind == "reclaim":
             self.scanned(step, task, str(self.record.name(facts[0])), facts[1] == "kept", str(facts[2]))
+        elif kind == "scan-begin":
+            self.shrinks[task] = step
+            self.tried.discard(task)
+        elif kind == "scan-end":
+            self.shrunk(step, task)
         elif kind == "drain-begin":
             self.drains[task] = step
         elif kind == "drain-end":
             self.drained(step, task)
         elif kind == "migrate-begin":
-            page = str(self.record.name(facts[0]))
-            self.moves[task] = step, self.bits.bit(page, "PG_active").value
+            self.moves[task] = step
+            self.moved.pop(task, None)
         elif kind == "migrate-end":
             self.migrated(step, task, str(self.record.name(facts[0])), str(self.record.name(facts[1])), str(facts[3]))
 
@@ -181,6 +197,7 @@ class _Audit:
 
     def scanned(self, step: int, task: int, page: str, kept: bool, reason: str) -> None:
         """A scan of reclaim is done with a page."""
+        self.tried.add(task)
         begin, marked = self.scans.get((task, page), step), self.marked.get((task, page), -1)
         self.scans = {key: when for key, when in self.scans.items() if key[0] != task}
         if not kept or reason not in SCANNED:
@@ -192,6 +209,8 @@ class _Audit:
             if self.bits.throughout(page, "PG_reclaim", False, begin):
                 text = "was left to the flusher without PG_reclaim"
                 self.add("dirty page not marked", text, page, step, task)
+            if self.no_writes and self.bits.throughout(page, "PG_dirty", True, self.shrinks.get(task, 0)):
+                self.add("dirty page isolated", "was dirty, and isolated by who may not write", page, step, task)
         elif (
             marked >= begin
             and self.bits.throughout(page, "PG_reclaim", True, marked + 1)
@@ -199,6 +218,24 @@ class _Audit:
         ):
             text = "bears the mark of a write that is over, or was none"
             self.add("mark without a write", text, page, step, task)
+
+    def shrunk(self, step: int, task: int) -> None:
+        """A task has shrunk the inactive list."""
+        begin = self.shrinks.pop(task, None)
+        page, since = self.tail
+        if (
+            begin is None
+            or task in self.tried
+            or not page
+            or since >= begin
+            or not self.of.get(page, "").startswith("mapping:")
+        ):
+            return
+        self.checked += 1
+        clean = (*WAITS_AT_REST, ("PG_dirty", False), ("PG_writeback", False))
+        if all(self.bits.throughout(page, bit, value, begin) for bit, value in clean):
+            text = "was the last of the inactive list, clean, and reclaim tried no page at all"
+            self.add("shrink of nothing", text, page, step, task)
 
     def drained(self, step: int, task: int) -> None:
         """A task has flushed the pagevecs of its CPU."""
@@ -214,15 +251,18 @@ class _Audit:
 
     def migrated(self, step: int, task: int, page: str, newpage: str, rc: str) -> None:
         """An attempt at a page ended."""
-        begin, active = self.moves.pop(task, (step, False))
-        moved, when = self.moved.pop(task, ("", -1))
-        if rc != "0" or moved != newpage or when < begin:
+        begin = self.moves.pop(task, step)
+        if rc != "0" or self.moved.pop(task, "") != newpage:
             return
         self.checked += 1
-        now = self.bits.bit(newpage, "PG_active").value
-        if now != active:
-            text = f"was {'' if active else 'not '}active, and {newpage}, where it moved, is {'' if now else 'not '}so"
-            self.add("move to another list", text, page, step, task)
+        for bit in COPIED:
+            old, new = self.bits.bit(page, bit), self.bits.bit(newpage, bit)
+            moved = not old.value and old.by == task and old.before < begin < old.changed
+            had = moved or self.bits.throughout(page, bit, True, begin)
+            if had and self.bits.throughout(newpage, bit, False, begin):
+                self.add("flag lost in a move", f"had {bit}, and {newpage}, where it moved, has not", page, step, task)
+            elif new.value and new.by == task and self.bits.throughout(page, bit, False, begin):
+                self.add("flag out of a move", f"lacked {bit}, and {newpage}, where it moved, has it", page, step, task)
 
 
 def judge(record: Record) -> Judgement:

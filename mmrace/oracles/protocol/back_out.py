@@ -28,7 +28,6 @@ from mmrace.runtime.kinds import (
     UNFREEZE,
     WRITE,
 )
-from mmrace.runtime.lanes import Lane
 from mmrace.runtime.record import Record
 
 NAME = "back-out"
@@ -72,7 +71,7 @@ class _Audit:
         self.mappings = record.lanes("Page", "mapping")
         self.page_of: dict[str, object] = {}  # buffer -> its page
         self.mapping_of: dict[str, object] = {}
-        self.lanes: dict[int, Lane] = {}
+        self.lanes: dict[int, tuple[str, str, str]] = {}  # lane -> owner, part of its field, name
         self.has_op = record.header.get("params", {}).get("data") != "journal"
         self.checked = 0
 
@@ -111,11 +110,11 @@ class _Audit:
         """Take an op of the migrator."""
         found = self.lanes.get(lane)
         if found is None:
-            found = self.lanes[lane] = self.record.lane(lane) or ("", "", "", "")
-        _, owner, field, sub = found
+            _, of, field, part = self.record.lane(lane) or ("", "", "", "")
+            found = self.lanes[lane] = of, part, f"{of}.{part or field}"
+        owner, sub, name = found
         if owner not in attempt.objects:
             return
-        name = f"{owner}.{sub or field}"
         if kind == WRITE:
             if sub:
                 attempt.words.add(name)
@@ -144,9 +143,9 @@ class _Audit:
 def judge(record: Record) -> Judgement:
     """Sum up what each migrator did to a page that it did not move."""
     audit = _Audit(record)
-    running, pointers = audit.running, audit.b_page.keys() | audit.mappings.keys()
+    running, pointers, events = audit.running, audit.b_page.keys() | audit.mappings.keys(), record.events
     for step in record.steps(*KINDS):
-        task, op, a, b = record.events[step]
+        task, op, a, b = events[step]
         if op == NOTE:
             if a in ("migrate-begin", "migrate-end"):
                 audit.note(step, task, a, b)

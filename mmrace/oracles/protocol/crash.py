@@ -7,11 +7,11 @@ asked once that is committed, until a later transaction has it.  A block that an
 its file has it.  A block that its file did not have at first, but has by what the inode then says, does not show what
 was there before; with data=writeback it may, as is documented, and where the next transaction took its data from a
 closed one (R16, see `filed.py`).
-Invariant: a write that has ended is on the medium, and a block is there whole or not at all; a subset that was looked
-at is not looked at again, unless more was promised since.  What a write in flight brings is what it brings in the end.
-Not checked: a volatile cache of the device (flush and FUA are nothing to this one); blocks that were unmapped without a
-truncation, or revoked last; what follows a failed write to the log; a log in blocks of one word, which cannot hold its
-headers.
+Invariant: a write that has ended is on the medium, or, where the disk has a volatile cache, in flight until a flush has
+brought it there; a block is there whole or not at all; a subset that was looked at is not looked at again, unless more
+was promised since.  What a write in flight brings is what it brings in the end.
+Not checked: blocks that were unmapped without a truncation, or revoked last; what follows a failed write to the log; a
+log in blocks of one word, which cannot hold its headers.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ from mmrace.runtime.record import Record
 NAME = "crash"
 LOG, SUPERBLOCK, INODES = "log", "superblock", "inodes"
 PROMISED = "promised by fsync, and lost"
+GIVEN_UP = "given up by the log before it is home"
 EXHAUSTIVE_MAX = 6
 """Writes in flight of which every subset is looked at: 64 images for one moment, at most."""
 SAMPLES = 64
 """Subsets drawn where more are in flight, beside none, all, each alone, and all but one."""
 Image: TypeAlias = dict[int, Words]
-Recover: TypeAlias = Callable[[Mapping[int, Sequence[Any]], int, int, int | None], Mapping[int, Sequence[Any]]]
-"""Recovery: (what the device holds, the log's first block, the one after its last, its superblock) -> what it shows.
+Recover: TypeAlias = Callable[
+    [Mapping[int, Sequence[Any]], int, int, int | None], tuple[Mapping[int, Sequence[Any]], int]
+]
+"""Recovery: (what the device holds, the log's first block, the one after its last, its superblock) -> what it shows,
+and the transaction that the log begins with.
 
 A block that was never written is not among them.  Raises ValueError for a log that contradicts itself."""
 Mapped: TypeAlias = Callable[[Any], Collection[int]]
@@ -79,17 +83,17 @@ class _Crashes:
             in_flight += began
             again = seen != moment.promised  # what was looked at before is to be looked at anew
             seen = moment.promised
-            for landed in subsets(in_flight, None if again else began, moment.step):
+            for landed in possible(in_flight, None if again else began, moment.step):
                 self.crash(moment, in_flight, landed)
-            ended = moment.ended
-            if ended in in_flight:
-                in_flight.remove(ended)
-                self.medium[ended.blocknr] = self.content(self.medium, ended)
-                self.committed = max(self.committed, ended.tid)
-            elif ended is not None and ended.failed:
-                if ended.blocknr in self.of_log:
+            for write in moment.landed:
+                if write in in_flight:
+                    in_flight.remove(write)
+                    self.medium[write.blocknr] = self.content(self.medium, write)
+                    self.committed = max(self.committed, write.tid)
+            if moment.failed is not None:
+                if moment.failed.blocknr in self.of_log:
                     return
-                self.failed[ended.blocknr] = moment.step  # the kernel lost it, and says so
+                self.failed[moment.failed.blocknr] = moment.step  # the kernel lost it, and says so
 
     def first(self, blocknr: int) -> Words:
         held, formatted = self.story.first.get(blocknr, {}), self.story.formatted.version(blocknr)
@@ -107,12 +111,13 @@ class _Crashes:
             image[write.blocknr] = self.content(image, write)
         newest = max([self.committed, *(write.tid for write in landed)])
         lost = [write.blocknr for write in in_flight if write not in landed]
-        at = _Image(moment, [write.blocknr for write in landed], lost)
+        at = _Image(moment, [write.blocknr for write in landed], lost, newest)
         try:
-            shown = self.recover(image, *self.log, self.superblock)
+            shown, begins = self.recover(image, *self.log, self.superblock)
         except ValueError as error:
             self.caught("log contradicts itself", str(error), at)
             return
+        at.begins = begins
         for home in self.homes:
             self.metadata(home, newest, shown, at)
         reachable = self.reachable(shown, at) if self.holes else frozenset()
@@ -126,7 +131,7 @@ class _Crashes:
             if old:
                 wanted = " or ".join(map(str, block.allowed(floor)))
                 text = f"{self.story.where(blocknr)} shows {old[0]}, not {wanted}, which an fsync had promised"
-                self.caught(PROMISED, text, at, block=blocknr)
+                self.caught(GIVEN_UP if self.given_up(blocknr, at) else PROMISED, text, at, block=blocknr)
             elif self.holes and where in self.holes and blocknr not in reachable:
                 text = f"{self.story.where(blocknr)}, which an fsync had promised, is a hole"
                 self.caught(PROMISED, text, at, block=blocknr)
@@ -163,11 +168,17 @@ class _Crashes:
         if whose and whose[0] > newest:
             rule, origin = "shown before it is committed", f"which is of transaction {whose[0]}"
         elif whose or _alike(words, self.first(home)):
-            rule, origin = "committed, and lost", f"which is of transaction {whose[-1]}" if whose else "as at first"
+            lost = GIVEN_UP if self.given_up(home, at) else "committed, and lost"
+            rule, origin = lost, f"which is of transaction {whose[-1]}" if whose else "as at first"
         else:
             rule, origin = "shown, and of no transaction", "which no transaction held when it closed"
         text = f"{self.story.where(home)} shows {list(words)}, {origin}, not {list(wanted)}"
         self.caught(rule, f"{text}; committed is transaction {newest}", at, block=home, committed=newest)
+
+    def given_up(self, home: int, at: _Image) -> bool:
+        """Say whether the log begins behind the newest committed transaction that has a block."""
+        having = [tid for tid, blocks in self.story.closed.contents.items() if tid <= at.newest and home in blocks]
+        return bool(having) and at.begins > max(having)
 
     def expected(self, newest: int) -> dict[int, Words]:
         """Return what each metadata block has to show once `newest` is committed; of the others nothing is asked."""
@@ -189,13 +200,18 @@ class _Crashes:
         self.evidence.add(rule, what, (), step=step, task=task, landed=at.landed, lost=at.lost, **facts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Image:
-    """When the crash was, and which blocks that were in flight came to the medium."""
+    """When the crash was, and which blocks that were in flight came to the medium.
+
+    `newest`: the newest transaction whose commit block is there.  `begins`: the one that the log begins with.
+    """
 
     moment: Moment
     landed: list[int]
     lost: list[int]
+    newest: int
+    begins: int = 0
 
     def __str__(self) -> str:
         if not self.landed and not self.lost:
@@ -210,6 +226,21 @@ class _Image:
 def _alike(words: Sequence[object], wanted: Sequence[object]) -> bool:
     """Compare the words that are known."""
     return all(b is None or a == b for a, b in zip(words, wanted, strict=False))
+
+
+def possible(writes: Sequence[Write], fresh: Sequence[Write] | None, seed: int) -> Iterator[tuple[Write, ...]]:
+    """Yield subsets of writes that can be all that came to the medium: with one that flushes first, what it flushes."""
+    if not any(write.after for write in writes):
+        yield from subsets(writes, fresh, seed)
+        return
+    seen: set[tuple[int, ...]] = set()
+    for chosen in subsets(writes, fresh, seed):
+        flushed = {id(before) for write in chosen for before in write.after}
+        landed = tuple(write for write in writes if write in chosen or id(write) in flushed)
+        key = tuple(map(id, landed))
+        if key not in seen:
+            seen.add(key)
+            yield landed
 
 
 def subsets(writes: Sequence[Write], fresh: Sequence[Write] | None, seed: int) -> Iterator[tuple[Write, ...]]:

@@ -5,7 +5,9 @@ NR_FILE_DIRTY is the number of dirty pages in slots; nothing is under writeback.
 page of the block device may be: the log has what it waits to write home; so may one that a writepage got no handle
 for, in an aborted journal), and no buffer of a page that was truncated is, for nobody would ever write or forget it.
 During the run: PG_writeback is set only on a locked page; no page is replaced in its slot while it is set, nor set on
-the old page of a running move.
+the old page of a running move; a page whose writer skipped a locked buffer is dirty again before its lock is free
+(`given_up.py`); write(2) changes no page under writeback (`stable.py`), and no migration goes on without waiting for it
+(`unwaited.py`).
 
 Invariant: dirtiness is judged at rest only, so the windows inside mark_buffer_dirty and after
 clear_page_dirty_for_io need no list.  Not checked: PG_dirty without a dirty buffer, and a DIRTY or TOWRITE
@@ -16,7 +18,10 @@ writeback looks at such a page and skips it).
 from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
+from mmrace.oracles.protocol.given_up import given_up
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
+from mmrace.oracles.protocol.stable import changed_under_writeback
+from mmrace.oracles.protocol.unwaited import unwaited_moves
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, SET, SHIFT, STORE, TEST_AND_CLEAR, TEST_AND_SET, WRITE
 from mmrace.runtime.record import Record
 
@@ -81,6 +86,19 @@ def judge(record: Record) -> Judgement:
             elif page in moving:
                 text = f"{page}: PG_writeback set while it moves to {moving[page]}"
                 caught("writeback during a move", text, (page, "new page"), step, task)
+    skipped, vain = given_up(record)
+    for one in vain:
+        text = f"{one.page} was unlocked clean, though its writer found {one.buffer} locked and did not write it"
+        caught("not dirty again", text, (one.page, one.buffer), one.step, one.task)
+    words_written, unstable = changed_under_writeback(record)
+    for change in unstable:
+        text = f"write(2) changed {change.page} under writeback"
+        caught("change during writeback", text, (change.page,), change.step, change.task)
+    found_busy, unwaited = unwaited_moves(record)
+    for move in unwaited:
+        text = f"{move.page} was to be moved, though it was under writeback when its mover looked last"
+        caught("move without waiting for writeback", text, (move.page,), move.step, move.task)
+    checked += skipped + words_written + found_busy
     for snap in snapshots(record):
         checked += _at_rest(snap, evidence, bool(record.marks.get(NO_HANDLE)))
     return evidence.judgement(checked, unfinished(record))

@@ -1,12 +1,15 @@
 """Durability: what a task was promised to be on the medium is there when the promise is made.
 
-The medium is what the disk's words were written to so far; a block in flight is one whose write began and did not end.
+The medium is what the disk's words were written to so far; where the disk has a volatile cache, what of that a flush
+has brought there since.  A commit block that flushes first brings there what ended before it was submitted.  A block in
+flight is one whose write began and did not end.
 Rules: when an fsync that began after a write(2) was acknowledged returns 0, no word of its blocks is older than that
-write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on.  When
+write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on; with
+metadata=1 it changed the block of its inode, which fsync promises with the rest.  When
 the commit block of a transaction is submitted, every data block that was filed on it shows what was written before the
 transaction closed; every other block that the commit wrote to the log has ended; its descriptors name every metadata
 block of the transaction, and there is a copy for each, which shows all that was changed before the transaction closed
-and nothing that was changed after.
+and nothing that was changed after.  At the end the superblock says where the log begins (`tail.py`).
 Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
 whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
 written, neither; nor of what was truncated since.  Not checked: that a truncation is on the medium, what survives a
@@ -19,15 +22,21 @@ from collections import Counter
 from typing import Any
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
+from mmrace.oracles.protocol.cache import FLUSH_BEGIN, FLUSH_END, VOLATILE, WITH_FLUSH, WriteCache
 from mmrace.oracles.protocol.filed import Filed, Transaction
 from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.tail import untold_tail
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "durability"
 LOG, INODES = "log", "inodes"
 ORDERED = "ordered"  # the mode of data, a parameter of the run
+UNREADABLE = "ext3: inode block unreadable"  # mark of the kernel model: a change was given up
 DESCRIPTOR, COMMIT = "descriptor", "commit"
+
+
+Cached = tuple[int, dict[int, object]]  # a block, and what its words were when its write ended
 
 
 class _Medium:
@@ -36,16 +45,23 @@ class _Medium:
     def __init__(self, record: Record) -> None:
         self.lanes = disk_lanes(record)
         self.words: dict[int, dict[int, object]] = {}
+        self.cache: WriteCache[Cached] = WriteCache()
+        self.lasting: dict[int, dict[int, object]] = {}  # with a cache: what of `words` a crash does not take
         self.per_block = words_of_a_block(self.lanes)
         self.in_flight: Counter[int] = Counter()
         self.failed: dict[int, int] = {}  # block -> step of its last write that failed
         self.formatted = Formatted()
         self.where, self.blocknr = self.formatted.where, self.formatted.blocknr
 
-    def shows(self, blocknr: int) -> list[object]:
-        """Return the words of a block."""
-        words, first = self.words.get(blocknr, {}), self.formatted.version(blocknr)
+    def shows(self, blocknr: int, cached: bool = True) -> list[object]:
+        """Return the words of a block.  Args: cached: or in the disk's cache."""
+        held = self.words if cached or not self.cache.volatile else self.lasting
+        words, first = held.get(blocknr, {}), self.formatted.version(blocknr)
         return [words.get(i, first) for i in range(self.per_block)]
+
+    def on_its_way(self, blocknr: int, cached: bool) -> bool:
+        """Say whether a block is in flight, or, unless what is `cached` will do, in the disk's cache."""
+        return self.in_flight[blocknr] > 0 or (not cached and any(held[0] == blocknr for held in self.cache.held))
 
 
 class _Log:
@@ -69,8 +85,12 @@ class _Audit:
         self.logged: dict[int, int] = {}  # home block -> log block with its newest committed copy
         self.sealing: dict[int, dict[int, int]] = {}  # commit block that is on its way -> what it will make `logged`
         self.syncs: dict[int, tuple[int, str, dict[Home, int]]] = {}  # task -> begin, inode, floors
-        self.ordered = record.header.get("params", {}).get("data") == ORDERED
+        params = record.header.get("params", {})
+        self.ordered = params.get("data") == ORDERED
+        self.metadata = bool(params.get("metadata")) and not record.marks.get(UNREADABLE)
         self.writes: dict[int, int] = {}  # task -> step at which its write began
+        self.changes: dict[int, tuple[int, int]] = {}  # task -> step at which its last change of an inode began, block
+        self.inodes: dict[str, tuple[Home, int]] = {}  # inode -> its block, begin of its latest acknowledged change
         self.checked = 0
 
     def caught(self, rule: str, text: str, step: int, task: int, *points: str, **facts: Fact) -> None:
@@ -90,7 +110,7 @@ class _Audit:
 
     # -- what the medium shows ------------------------------------------------------------------------------------
 
-    def older(self, home: Home, floor: int) -> list[object]:
+    def older(self, home: Home, floor: int, cached: bool = False) -> list[object]:
         """Return the words of a block on the medium that are older than `floor` allows; none if its write failed."""
         blocknr = self.medium.blocknr(home)
         self.checked += 1
@@ -104,7 +124,7 @@ class _Audit:
             places.append(self.logged[blocknr])
         found: list[object] = []
         for place in places:
-            found = [word for word in self.medium.shows(place) if block.end.get(word, -1) < floor]
+            found = [word for word in self.medium.shows(place, cached) if block.end.get(word, -1) < floor]
             if not found:
                 return []
         return found
@@ -112,7 +132,7 @@ class _Audit:
     def shows(self, home: Home, old: list[object], floor: int, what: str) -> str:
         block = self.blocks[home]
         wanted = " or ".join(map(str, block.allowed(floor)))
-        return f"{what}, but block {home[1]} of inode {home[0]} shows {old[0]} on the medium, not {wanted}"
+        return f"{what}, but {_named(home)} shows {old[0]} on the medium, not {wanted}"
 
     # -- notes ----------------------------------------------------------------------------------------------------
 
@@ -124,31 +144,34 @@ class _Audit:
             self.truncated(step, task, kind, facts)
         elif kind == "write-end":
             self.block(facts[0], facts[1]).write_ended(facts[2], step)
-            if self.ordered:
-                self.was_filed(step, task, (str(facts[0]), facts[1]))
+            self.acknowledged(step, task, (str(facts[0]), facts[1]))
         elif kind == "change-begin":
+            self.changes[task] = step, facts[0]
             self.block(INODES, facts[0]).write_began(facts[2], step, self.record.task_name(task))
         elif kind == "change-end":
             self.block(INODES, facts[0]).write_ended(facts[1], step)
         elif kind == "fsync-begin":
-            self.syncs[task] = step, str(facts[0]), self.floors(str(facts[0]))
+            ino = str(facts[0])
+            self.syncs[task] = step, ino, self.floors(ino) | dict(filter(None, [self.inodes.get(ino)]))
         elif kind == "fsync-end":
             self.synced(step, task, facts[1])
         elif kind == "io-begin":
             if facts[0] == "write":
-                self.submitted(step, task, facts[1])
+                self.submitted(step, task, facts[1], WITH_FLUSH in facts[2:])
         elif kind == "io-end":
             if facts[0] == "write":
-                blocknr = facts[1]
-                self.medium.in_flight[blocknr] = self.medium.in_flight.get(blocknr, 1) - 1  # it may have begun unseen
-                sealed = self.sealing.pop(blocknr, {})
-                if facts[2]:
-                    self.medium.failed[blocknr] = step
-                else:
-                    self.logged.update(sealed)
+                self.ended(step, facts[1], bool(facts[2]))
+        elif kind == FLUSH_BEGIN:
+            self.medium.cache.flush_began(("flush", task))
+        elif kind == FLUSH_END:
+            self.lasts(self.medium.cache.flush_ended(("flush", task)))
+        elif kind == VOLATILE:
+            self.medium.cache.volatile = True
         elif kind == "log-block":
             blocknr, what, tid, tags = facts
             self.log.kinds[blocknr] = what, tid
+            if blocknr in self.log.copies:  # somebody wrote it half composed: the flusher, to whom it is a dirty buffer
+                self.log.copies.remove(blocknr)
             if what == DESCRIPTOR:
                 self.log.tags.setdefault(tid, []).extend(tags)
         elif kind in SET_UP:
@@ -162,9 +185,41 @@ class _Audit:
             else:
                 self.block(*home).write_ended(GONE, step)
 
-    def was_filed(self, step: int, task: int, home: Home) -> None:
+    def ended(self, step: int, blocknr: int, failed: bool) -> None:
+        """The write of a block ended."""
+        medium = self.medium
+        medium.in_flight[blocknr] = medium.in_flight.get(blocknr, 1) - 1  # it may have begun unseen
+        if failed:
+            medium.failed[blocknr] = step
+            self.sealing.pop(blocknr, None)
+            self.lasts(medium.cache.flush_ended(blocknr))
+        else:
+            self.lasts(medium.cache.ended((blocknr, dict(medium.words.get(blocknr, {}))), blocknr))
+
+    def lasts(self, writes: list[Cached]) -> None:
+        """Writes have come to the medium."""
+        for blocknr, words in writes:
+            self.medium.lasting[blocknr] = words
+            self.logged.update(self.sealing.pop(blocknr, {}))
+
+    def acknowledged(self, step: int, task: int, home: Home) -> None:
+        """A write(2) was acknowledged."""
+        begin = self.writes.pop(task, step)
+        if self.ordered:
+            self.was_filed(step, task, home, begin)
+        changed, number = self.changes.get(task, (-1, 0))
+        if changed > begin:
+            self.inodes[home[0]] = (INODES, number), changed
+        elif self.metadata and self.medium.formatted.step:  # a record of before may have no notes of changes
+            text = (
+                f"block {home[1]} of inode {home[0]} was written, and the block of the inode was not changed meanwhile"
+            )
+            self.caught("inode not changed", text, step, task, inode=home[0], since=begin)
+        self.checked += self.metadata
+
+    def was_filed(self, step: int, task: int, home: Home, begin: int) -> None:
         """A write(2) of ordered data was acknowledged."""
-        blocknr, begin = self.medium.blocknr(home), self.writes.pop(task, step)
+        blocknr = self.medium.blocknr(home)
         self.checked += 1
         if not self.filed.was_filed(blocknr, begin):
             text = f"block {home[1]} of inode {home[0]} was written, and was filed on no transaction meanwhile"
@@ -179,9 +234,11 @@ class _Audit:
                 text = self.shows(home, old, floor, f"fsync of inode {ino} returned 0")
                 self.caught("fsync before the medium", text, step, task, block=home[1], inode=ino, since=begin)
 
-    def submitted(self, step: int, task: int, blocknr: int) -> None:
-        """The write of a block began."""
+    def submitted(self, step: int, task: int, blocknr: int, flushes: bool) -> None:
+        """The write of a block began.  Args: flushes: the disk writes its cache out before."""
         self.medium.in_flight[blocknr] += 1
+        if flushes:
+            self.medium.cache.flush_began(blocknr)
         if self.medium.where(blocknr)[0] != LOG:
             return
         log = self.log
@@ -189,21 +246,19 @@ class _Audit:
             self.logged = {home: place for home, place in self.logged.items() if place != blocknr}
         what, tid = log.kinds.get(blocknr, ("", 0))
         if what == COMMIT:
-            self.committed(step, task, tid, blocknr)
-            log.written, log.copies = [], []
-            log.kinds.pop(blocknr)
+            self.committed(step, task, tid, blocknr, flushes)
+            self.log = _Log()
         else:
             log.written.append(blocknr)
             if not what:
                 log.copies.append(blocknr)
-            log.kinds.pop(blocknr, None)
 
-    def committed(self, step: int, task: int, tid: int, blocknr: int) -> None:
+    def committed(self, step: int, task: int, tid: int, blocknr: int, flushes: bool) -> None:
         """The commit block of a transaction was submitted: only once it is on the medium do the copies count."""
         log, medium = self.log, self.medium
         transaction = self.filed.transactions.get(f"transaction:{tid}") or Transaction(f"transaction:{tid}")
         what = f"the commit block of transaction {tid} was submitted"
-        on_the_way = [other for other in log.written if medium.in_flight[other] > 0]
+        on_the_way = [other for other in log.written if medium.on_its_way(other, flushes)]
         self.checked += 1 + len(log.written)
         if on_the_way:
             text = f"{what} while block {on_the_way[0]}, of its log, was on its way"
@@ -222,7 +277,7 @@ class _Audit:
         for home_block in sorted(transaction.data):
             home = medium.where(home_block)
             floor = transaction.floors.get(home, -1)
-            old = self.older(home, floor) if floor >= 0 else []
+            old = self.older(home, floor, flushes) if floor >= 0 else []
             if old:
                 text = self.shows(home, old, floor, what)
                 self.caught("commit block before its data", text, step, task, block=home[1], inode=home[0])
@@ -246,13 +301,17 @@ class _Audit:
                 return
 
 
+def _named(home: Home) -> str:
+    return f"block {home[1]} of {'' if home[0] == INODES else 'inode '}{home[0]}"
+
+
 def judge(record: Record) -> Judgement:
     """Follow the medium, and compare it with each promise."""
     audit = _Audit(record)
     medium, filed = audit.medium, audit.filed
-    disk, watched = medium.lanes, filed.lanes
+    disk, watched, events = medium.lanes, filed.lanes, record.events
     for step in record.steps(NOTE, WRITE, CLEAR):
-        task, op, a, b = record.events[step]
+        task, op, a, b = events[step]
         if op == NOTE:
             audit.note(step, task, a, b)
             continue
@@ -267,4 +326,10 @@ def judge(record: Record) -> Judgement:
                     closed.floors = audit.floors()
         elif lane in filed.mapped:
             filed.unmapped(filed.mapped[lane])
+    moved, untold = untold_tail(record)
+    audit.checked += moved
+    if untold is not None:
+        says = "nothing of it" if untold.told is None else f"transaction {untold.told}"
+        text = f"the log begins with transaction {untold.tid}, and the superblock on the medium says {says}"
+        audit.caught("tail not told", text, untold.step, untold.task, tid=untold.tid, told=untold.told)
     return audit.evidence.judgement(audit.checked)

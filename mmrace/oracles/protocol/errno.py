@@ -4,19 +4,22 @@ Rules: -EIO needs a transfer that failed before, and each failure is told at mos
 allocation that found no free page (a mark of the run); -EROFS of a write, a truncation or an fsync needs a journal that
 was aborted (a note), and an abort a transfer that failed; after it those calls may return -EIO any number of times, and
 no write(2) or fsync(2) that begins then succeeds.  No other errno is returned.  Nor does the kernel go where a failed
-transfer leads it (marks of the run: FAILURES) if none failed.  Each call that returned was looked at.
+transfer leads it (marks of the run: FAILURES) if none failed.  Each call that returned was looked at.  A commit ends
+with j_errno set if a block of its log could not be written: all later fsyncs are to be told.
 Invariant: who is told is not asked: in 3.3 an error belongs to the mapping and the page, for whoever looks first.
-Not checked: that every failure is told to somebody; the kernel loses some.
+Not checked: that every other failure is told to somebody; the kernel loses some.
 """
 
 from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
-from mmrace.runtime.kinds import NOTE
+from mmrace.oracles.protocol.register import Formatted
+from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "errno"
 EIO, ENOMEM, EROFS = 5, 12, 30
+LOG = "log"  # the region of the disk
 NO_PAGE = "alloc: no free page"
 FAILURES = ("buffer: read error", "buffer: write error", "ext3: inode block unreadable")
 TOLD_MAX = 3
@@ -102,4 +105,32 @@ def judge(record: Record) -> Judgement:
             audit.evidence.add(
                 "failure out of nothing", f"the kernel came to {mark!r}; no transfer had failed", (mark,), mark=mark
             )
-    return audit.evidence.judgement(audit.checked)
+    return audit.evidence.judgement(audit.checked + _log_errors(record, audit.evidence))
+
+
+def _log_errors(record: Record, evidence: Evidence) -> int:
+    """Judge the end of each commit whose log could not be written; count them."""
+    remembered, formatted = record.lanes("Journal", "j_errno"), Formatted()
+    failed: dict[int, int] = {}  # task that commits -> block of the log whose write failed meanwhile
+    committing: set[int] = set()
+    errno, checked = 0, 0
+    for step in record.steps(NOTE, WRITE):
+        task, op, a, b = record.events[step]
+        if op != NOTE:
+            if op >> SHIFT in remembered and op & KIND_MASK == WRITE:
+                errno = b
+        elif a == "layout":
+            formatted.note(a, b)
+        elif a == "commit-begin":
+            committing.add(task)
+        elif a == "io-end" and b[0] == "write" and b[2] and formatted.where(b[1])[0] == LOG:
+            failed.update(dict.fromkeys(committing, b[1]))
+        elif a == "commit-end":
+            committing.discard(task)
+            blocknr = failed.pop(task, None)
+            checked += blocknr is not None
+            if blocknr is not None and not errno:
+                who = record.task_name(task)
+                text = f"{who} ended a commit whose block {blocknr}, of the log, could not be written; j_errno is 0"
+                evidence.add("error of the log forgotten", text, (who,), step=step, task=who, block=blocknr)
+    return checked

@@ -5,10 +5,10 @@ if it was a write, of no block of the log, BH_Write_EIO is set; if it was one of
 of its page and AS_EIO of the file; if it was one of a page's reads, PG_error.  Before the lock of a page that could not
 be read as a whole is dropped, it is in error and not uptodate.  A write that went well leaves no BH_Write_EIO behind,
 and the read of a whole page no PG_error.  When a commit ends, the file of a block of data that it could not write got
-AS_EIO.  An fsync that takes AS_EIO returns an error, and leaves no PG_error on a page that it waited for.  A migration
-takes PG_error along, and makes none up.
+AS_EIO.  An fsync that takes AS_EIO returns an error, and leaves no PG_error on a page that it waited for.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: that a
-user is told (`errno.py` has what may be told); whose page gets PG_error from a commit, which 3.3 may get wrong (R14).
+user is told (`errno.py` has what may be told); that a migration takes PG_error along (`ageing.py`); whose page gets it
+from a commit, which 3.3 may get wrong (R14).
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ class _Audit:
         }  # fmt: skip
         self.fields = {lane: name for cls, key in ((PAGE, "mapping"), (BUFFER, "b_page"))
                        for lane, name in record.lanes(cls, key).items()}  # fmt: skip
-        self.slots = record.lanes("Slot", "page")
         self.of: dict[str, str] = {}  # page -> its mapping, buffer -> its page
         self.formatted = Formatted()
         self.handed: dict[int, tuple[str, bool]] = {}  # task -> whose lock it gave to an I/O, and whether a page's
@@ -64,8 +63,6 @@ class _Audit:
         self.commits: dict[int, list[_Transfer]] = {}  # task -> what it submits for its commit
         self.syncs: dict[int, dict[str, int]] = {}  # task -> pages that it waited for, and when
         self.taken: dict[int, str] = {}  # task -> file whose AS_EIO it took in its fsync
-        self.moves: dict[int, int] = {}
-        self.moved: dict[int, str] = {}
         self.checked = 0
 
     def add(self, rule: str, text: str, names: tuple[str, ...], step: int, task: int) -> None:
@@ -98,11 +95,6 @@ class _Audit:
             self.synced(step, task, facts[1])
         elif kind == "page-alloc":
             self.pages.forget(str(self.record.name(facts[0])), step)
-        elif kind == "migrate-begin":
-            self.moves[task] = step
-            self.moved.pop(task, None)
-        elif kind == "migrate-end":
-            self.migrated(step, task, str(self.record.name(facts[0])), str(self.record.name(facts[1])), str(facts[3]))
         elif kind in ("layout", "formatted"):
             self.formatted.note(kind, facts)
 
@@ -193,20 +185,6 @@ class _Audit:
                 text = f"fsync waited for {page}, which has PG_error still"
                 self.add("failure left to the next", text, (page,), step, task)
 
-    def migrated(self, step: int, task: int, page: str, newpage: str, rc: str) -> None:
-        """An attempt at a page ended."""
-        begin = self.moves.pop(task, step)
-        if rc != "0" or self.moved.pop(task, "") != newpage:
-            return
-        self.checked += 1
-        if self.pages.throughout(page, "PG_error", True, begin):
-            if self.pages.throughout(newpage, "PG_error", False, begin):
-                self.add("failure lost in a move", f"{page} had PG_error, {newpage} has not", (page,), step, task)
-        elif self.pages.throughout(page, "PG_error", False, begin):
-            error = self.pages.bit(newpage, "PG_error")
-            if error.value and error.by == task:
-                self.add("failure out of a move", f"{newpage} has PG_error, {page} had not", (page,), step, task)
-
     # -- ops ----------
 
     def op(self, step: int, task: int, op: int, old: object, new: object) -> None:
@@ -214,8 +192,6 @@ class _Audit:
         if kind == WRITE:
             if lane in self.fields:
                 self.of[self.fields[lane]] = str(self.record.name(new))
-            elif lane in self.slots:
-                self.moved[task] = str(self.record.name(new))
         elif kind == SPAWN:
             begun = self.begun.pop(task, None)
             if begun is not None and isinstance(old, int):

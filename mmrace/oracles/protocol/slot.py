@@ -3,9 +3,10 @@
 Replays the writes of Page.mapping and private, of the tree's slots, of b_page and b_this_page. Rules: a page enters
 a slot locked; a page that is freed is shown by no slot, owns no ring, and no buffer of a live ring points at it; a
 migration that says it moved the page left the new page in the slot with every b_page on it, and the old page with
-neither mapping nor ring; one that failed left the slot with the old page and a new page without mapping. At rest
-`pointers.py` compares everything with everything. Invariant: what a page points at is judged only while nobody else
-holds its lock, for whoever does may be moving or truncating it. Not checked: the order of the stores in between.
+neither mapping nor ring; one that failed left the slot with the old page and a new page without mapping; a truncation
+emptied its slots (`truncated.py`). At rest `pointers.py` compares everything with everything. Invariant: what a page
+points at is judged only while nobody else holds its lock, for whoever does may be moving or truncating it. Not checked:
+the order of the stores in between.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol import pointers
 from mmrace.oracles.protocol.ring import ring_of
 from mmrace.oracles.protocol.snapshot import snapshots, unfinished
+from mmrace.oracles.protocol.truncated import left_behind
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SET, SHIFT, STORE, TEST_AND_CLEAR, TEST_AND_SET, WRITE
 from mmrace.runtime.record import Record
 
@@ -197,6 +199,11 @@ def judge(record: Record) -> Judgement:
                 locked[owner] = task
         elif kind != STORE or not b:  # a page is freed with a plain store of 0
             locked.pop(owner, None)
+    emptied, left = left_behind(record)
+    audit.checked += emptied
+    for one in left:
+        text = f"{one.slot} showed {one.page} all the while that it was truncated"
+        audit.caught("page left by a truncation", text, one.step, one.task, (one.slot, one.page), since=one.since)
     for snap in snapshots(record):
         audit.checked += pointers.check(snap, audit.evidence)
     return audit.evidence.judgement(audit.checked, unfinished(record))

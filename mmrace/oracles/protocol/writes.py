@@ -1,4 +1,4 @@
-"""The story of the medium: each write from its submission to its end, and what was promised when.
+"""The story of the medium: each write from its submission until it is there, and what was promised when.
 
 Invariant: a write is of one block; the words that its server puts there are what it brings.  Of a write that failed, or
 that never ended, they may be none.
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmrace.oracles.protocol.cache import FLUSH_BEGIN, FLUSH_END, VOLATILE, WITH_FLUSH, WriteCache
 from mmrace.oracles.protocol.closed import Closed, number
 from mmrace.oracles.protocol.register import (
     GONE,
@@ -27,7 +28,10 @@ from mmrace.runtime.record import Record
 
 @dataclass(eq=False, slots=True)
 class Write:
-    """One write of a block.  `tid`: of the transaction whose commit block it is.  `words`: what it brings."""
+    """One write of a block.  `tid`: of the transaction whose commit block it is.  `words`: what it brings.
+
+    `after`: what has come to the medium when it does, because it flushes first.
+    """
 
     blocknr: int
     task: int
@@ -35,18 +39,20 @@ class Write:
     server: int = -1
     failed: bool = False
     words: dict[int, object] = field(default_factory=dict)
+    after: list[Write] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Moment:
-    """A write ended (None: the record did) at a step.
+    """Writes came to the medium, or one failed, at a step; neither: the record ended.
 
     `began`: the writes that began since the last moment.  `promised`: what fsync had promised by then.
     """
 
     step: int
     task: int
-    ended: Write | None
+    landed: list[Write]
+    failed: Write | None
     began: list[Write]
     promised: dict[Home, int]
 
@@ -71,6 +77,7 @@ class Story:
         self.promised: dict[Home, int] = {}
         self.commits: dict[int, int] = {}  # block -> tid of the commit block that was composed there
         self.in_flight: list[Write] = []
+        self.cache: WriteCache[Write] = WriteCache()
         self.began: list[Write] = []
 
     def tell(self) -> None:
@@ -90,7 +97,7 @@ class Story:
                 self.landed(task, *lanes[op >> SHIFT], a, number(b))
             else:
                 self.closed.write(op, b, step)
-        self.moment(len(events), 0, None)
+        self.moment(len(events), 0)
 
     def landed(self, task: int, blocknr: int, i: int, old: object, new: object) -> None:
         """A word of a block was written by the task that serves the write."""
@@ -106,13 +113,19 @@ class Story:
             write = Write(facts[1], task, self.commits.pop(facts[1], 0))
             self.in_flight.append(write)
             self.began.append(write)
+            if WITH_FLUSH in facts[2:]:
+                write.after = self.cache.flush_began(write)
         elif kind == "io-end" and facts[0] == "write":
             mine = [write for write in self.in_flight if write.blocknr == facts[1]]
             served = [write for write in mine if write.server == task] or mine
             if served:
-                served[0].failed = bool(facts[2])
-                self.moment(step, task, served[0])
-                self.in_flight.remove(served[0])
+                self.ended(step, task, served[0], bool(facts[2]))
+        elif kind == FLUSH_BEGIN:
+            self.cache.flush_began(task)
+        elif kind == FLUSH_END:
+            self.moment(step, task, self.cache.flush_ended(task))
+        elif kind == VOLATILE:
+            self.cache.volatile = True
         elif kind == "log-block":
             blocknr, what, tid, blocks = facts
             if what == "commit":
@@ -170,8 +183,17 @@ class Story:
         block = self.blocks.get(self.formatted.where(blocknr))
         return block is not None and block.absent
 
-    def moment(self, step: int, task: int, ended: Write | None) -> None:
-        self.moments.append(Moment(step, task, ended, self.began, self.promised))
+    def ended(self, step: int, task: int, write: Write, failed: bool) -> None:
+        """A write ended: it is on the medium, or in the disk's cache, or failed."""
+        self.in_flight.remove(write)
+        write.failed = failed
+        if failed:
+            self.moment(step, task, self.cache.flush_ended(write), write)
+        elif landed := self.cache.ended(write, write):
+            self.moment(step, task, landed)
+
+    def moment(self, step: int, task: int, landed: list[Write] | None = None, failed: Write | None = None) -> None:
+        self.moments.append(Moment(step, task, landed or [], failed, self.began, self.promised))
         self.began = []
 
     def region(self, key: str) -> tuple[int, int]:

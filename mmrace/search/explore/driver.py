@@ -216,7 +216,8 @@ class Explorer:
                     covered.blocked += 1
                     self.tell()
                     continue
-                run = judge_visit(visit, {*result.hits, *result.known})
+                kept = {*result.hits, *result.known}
+                run = judge_visit(visit, kept)
             except UsageError:
                 raise
             except Exception as error:
@@ -226,6 +227,7 @@ class Explorer:
                 result.classes = Classes()
             elif walk.standing.reduced:
                 run.digest = result.classes.runs
-            saved = self.store.save(run) if run.record is not None and run.shows else {}
+            new = run.shows and any(finding.signature not in kept for finding in run.findings)
+            saved = self.store.save(run) if new else {}  # with its record, unless the run goes otherwise each time
             self.take(Job("main", "", result.tally.runs, spec), Outcome(run, saved))
             self.tell()

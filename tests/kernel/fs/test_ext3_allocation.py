@@ -90,6 +90,21 @@ def test_the_inode_on_the_disk_says_which_blocks_there_are() -> None:
     run(body)
 
 
+def test_a_neighbour_in_the_block_of_inodes_leaves_the_blocks_alone() -> None:
+    def body(bench: Bench) -> None:
+        holed(bench)
+        bench.write(FIRST + 1, 5)
+        ext3.ext3_dirty_inode(bench.other)  # the bench has one block of inodes
+        bench.commit()
+        bh = ext3.ext3_get_inode_loc(bench.inode)
+        assert bh is not None
+        buffer.sync_dirty_buffer(bh)
+        buffer.brelse(bh, "ext3")
+        assert mapped(bench) == {1}
+
+    run(body)
+
+
 def test_two_who_come_to_one_hole_allocate_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lookup goes without the mutex; who waits for it finds the block that the other made."""
     is_allocated = ext3._is_allocated

@@ -8,6 +8,7 @@ import pytest
 
 from mmrace.kernel.mm import mmzone, page_flags, swap
 from mmrace.kernel.mm.mm_types import Page
+from mmrace.oracles.general.judgement import Judgement
 from mmrace.oracles.protocol import ageing
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.param import Value
@@ -153,21 +154,60 @@ def test_ageing_oracle_wants_the_end_of_writeback_to_rotate_a_marked_page() -> N
     passed(ageing.judge(_written("PG_dirty", rotates=False).record()))
 
 
+def _shrinks(hand: Hand, deeds: Callable[[Hand], object] = lambda hand: None) -> Hand:
+    hand.write("main", "zone:0.inactive_list", ("page:1", "page:0"), ()).note("reclaimer", "scan-begin")
+    deeds(hand)
+    return hand.note("reclaimer", "scan-end")
+
+
+def test_ageing_oracle_wants_a_shrink_to_try_a_page_that_waits_clean_at_the_end_of_its_list() -> None:
+    caught(ageing.judge(_shrinks(_cached()).record()), "shrink of nothing")
+    unknown(ageing.judge(_shrinks(_cached(), lambda hand: _scans(hand, "page-lock")).record()))
+    passed(ageing.judge(_shrinks(_cached("PG_dirty")).record()))
+    taken = _shrinks(_cached(), lambda hand: hand.write("migrator", "zone:0.inactive_list", ("page:1",)))
+    unknown(ageing.judge(taken.record()))
+
+
+def test_ageing_oracle_wants_zone_reclaim_to_leave_dirty_pages_where_they_are() -> None:
+    def judged(hand: Hand) -> Judgement:
+        record = hand.record()
+        record.header["params"] = {"zone_reclaim": 1}
+        return ageing.judge(record)
+
+    def late(hand: Hand) -> None:
+        _scans(_set(hand, "other", "PG_dirty"), "deferred", lambda hand: _set(hand, "reclaimer", "PG_reclaim"))
+
+    early = _cached("PG_dirty").note("reclaimer", "scan-begin")
+    early = _scans(early, "deferred", lambda hand: _set(hand, "reclaimer", "PG_reclaim"))
+    caught(judged(early), "dirty page isolated")
+    passed(ageing.judge(early.record()))
+    passed(judged(_shrinks(_cached(), late)))
+
+
 # -- moves and drains ----------------------------------------------------------------------------------------------
 
 
-def _moves(hand: Hand, *, active: bool) -> Hand:
+def _moves(hand: Hand, *bits: str, takes: bool = False) -> Hand:
+    """Page 0 moves to page 1, which gets these bits; takes: PG_active is cleared on the old one."""
     hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC").write("migrator", "slot:5:0.page", "page:1")
-    if active:
-        _set(hand, "migrator", "PG_active", "page:1")
+    if takes:
+        hand.op("migrator", Kind.TEST_AND_CLEAR, FLAGS, True, sub="PG_active")
+    for bit in bits:
+        _set(hand, "migrator", bit, "page:1")
     return hand.note("migrator", "migrate-end", "page:0", "page:1", "MIGRATE_ASYNC", "0", "moved")
 
 
-def test_ageing_oracle_wants_a_moved_page_on_the_list_of_the_old_one() -> None:
-    passed(ageing.judge(_moves(_cached("PG_active"), active=True).record()))
-    passed(ageing.judge(_moves(_cached(), active=False).record()))
-    caught(ageing.judge(_moves(_cached("PG_active"), active=False).record()), "move to another list")
-    caught(ageing.judge(_moves(_cached(), active=True).record()), "move to another list")
+@pytest.mark.parametrize("bit", ageing.COPIED)
+def test_ageing_oracle_wants_a_move_to_take_each_flag_along_and_to_make_none_up(bit: str) -> None:
+    passed(ageing.judge(_moves(_cached(bit), bit).record()))
+    passed(ageing.judge(_moves(_cached()).record()))
+    caught(ageing.judge(_moves(_cached(bit)).record()), "flag lost in a move")
+    caught(ageing.judge(_moves(_cached(), bit).record()), "flag out of a move")
+
+
+def test_ageing_oracle_follows_a_flag_that_the_move_takes_off_the_old_page() -> None:
+    passed(ageing.judge(_moves(_cached("PG_active"), "PG_active", takes=True).record()))
+    caught(ageing.judge(_moves(_cached("PG_active"), takes=True).record()), "flag lost in a move")
 
 
 def test_ageing_oracle_wants_a_drain_to_empty_the_pagevecs_of_its_cpu() -> None:
@@ -221,10 +261,12 @@ def _drains_the_active_list_only(machine: mmzone.Machine) -> None:
         ("four", "mm.swap:rotate_reclaimable_page", _forgets_rotation, "marked page not rotated", {"irq": "any"}),
         ("migrate-vs-reclaim", "mm.swap:drain_cpu_pagevecs", _drains_the_active_list_only, "page left in a pagevec",
          {"pagevec": 14, "cpus": 1}),
+        ("migrate-vs-reclaim", "mm.page_flags:TestClearPageActive", lambda page: True, "flag out of a move", {}),
+        ("migrate-vs-reclaim", "mm.vmscan:isolate_lru_pages", lambda *args: [], "shrink of nothing", {}),
         ("four", "mm.page_flags:SetPageReclaim", lambda page: None, "dirty page not marked", {}),
         ("four", "mm.page_flags:TestClearPageReferenced", lambda page: False, "scan without ageing", {}),
     ],
-    ids=["no second chance", "no rotation", "half a drain", "no mark", "no ageing"],
+    ids=["no second chance", "no rotation", "half a drain", "always active", "no isolation", "no mark", "no ageing"],
 )  # fmt: skip
 def test_ageing_oracle_alone_catches_what_is_planted(
     scenario: str, place: str, planted: object, rule: str, params: dict[str, Value]

@@ -15,7 +15,7 @@ from mmrace.kernel.jbd.jbd import Journal, JournalHead, Transaction
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.oracles.general.judgement import NOTHING, Judgement
 from mmrace.oracles.protocol import durability
-from mmrace.oracles.protocol.crash import EXHAUSTIVE_MAX, SAMPLES, subsets
+from mmrace.oracles.protocol.crash import EXHAUSTIVE_MAX, GIVEN_UP, SAMPLES, possible, subsets
 from mmrace.oracles.protocol.writes import Write
 from mmrace.runs.play import play
 from mmrace.runs.spec import RunSpec
@@ -202,7 +202,7 @@ def test_crash_oracle_passes_on_a_tail_that_moves_after_the_home_write() -> None
 
 
 def test_crash_oracle_catches_a_tail_that_moves_before_the_home_write() -> None:
-    caught(_tail(_two_transactions(), 10, 3).io(HOME, 8, 8).judged(), "committed, and lost")
+    caught(_tail(_two_transactions(), 10, 3).io(HOME, 8, 8).judged(), GIVEN_UP)
 
 
 def test_crash_oracle_catches_a_log_block_that_is_used_again_before_the_tail_moves() -> None:
@@ -251,6 +251,14 @@ def test_every_subset_with_a_new_write_is_looked_at_and_of_many_writes_a_sample(
     many = [*subsets(writes, writes[:1], 0)]
     assert len(many) == 2 + 2 * len(writes) + SAMPLES
     assert many == [*subsets(writes, writes[:1], 0)] != [*subsets(writes, writes[:1], 1)]
+
+
+def test_what_a_write_flushes_before_comes_to_the_medium_with_it() -> None:
+    one, two = Write(1, 0), Write(2, 0)
+    flushing = Write(3, 0, after=[one])
+    assert {*possible([one, two, flushing], None, 0)} == {
+        (), (one,), (two,), (one, two), (one, flushing), (one, two, flushing)
+    }  # fmt: skip
 
 
 def test_crash_oracle_judges_a_record_that_was_read_from_a_file_alike(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -313,16 +321,18 @@ def test_crash_oracle_alone_catches_what_is_planted(bind: dict[str, object], rul
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "bind",
+    ("bind", "rule"),
     [
-        {"jbd.journal:journal_update_superblock": lambda journal: None},
-        {"fs.buffer:write_dirty_buffer": lambda bh, rw=0: buffer_head.clear_buffer_dirty(bh)},
+        ({"jbd.journal:journal_update_superblock": lambda journal: None}, "committed, and lost"),
+        ({"fs.buffer:write_dirty_buffer": lambda bh, rw=0: buffer_head.clear_buffer_dirty(bh)}, GIVEN_UP),
     ],
     ids=["the tail moves in memory only", "a checkpoint writes nothing"],
 )
-def test_crash_oracle_alone_catches_a_log_that_is_used_again_too_early(bind: dict[str, Callable[..., object]]) -> None:
+def test_crash_oracle_alone_catches_a_log_that_is_used_again_too_early(
+    bind: dict[str, Callable[..., object]], rule: str
+) -> None:
     found = rules(findings("log-fills", bind, {"rounds": 8}, seeds=8))
-    assert set(found) == {(crash.NAME, "committed, and lost")}
+    assert set(found) == {(crash.NAME, rule)}
     assert found.total() == 8
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pytest
 
+from mmrace.kernel.errno import Errno
+from mmrace.kernel.fs.fs import AddressSpace
+from mmrace.kernel.mm import filemap, migrate, page_flags
+from mmrace.kernel.mm.mm_types import Page
 from mmrace.oracles.protocol import dirty
 from mmrace.runtime.kinds import Kind
+from mmrace.runtime.param import Value
 from tests.oracles.hand import Hand, at_rest, buffer, page, rest, slot
+from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
 
 CLEAN = rest([page("page:0", flags=["PG_uptodate", "PG_private"], private="bh:1")], buffers=[buffer("bh:1")])
@@ -91,6 +99,126 @@ def test_dirty_oracle_forgets_the_bits_of_a_page_that_was_freed() -> None:
     caught(dirty.judge(at_rest(hand, CLEAN).record()), "writeback on an unlocked page")
 
 
+def _gives_up(hand: Hand, *after: tuple[str, bool]) -> Hand:
+    """A writer takes the dirty bit of page:0, whose buffer bh:1 is dirty and locked by the committer.
+
+    Args: after: what it then does: bits to set on the page ("PG_dirty"), or locks of bh:1 to take ("BH_Lock").
+    """
+    hand.write("writeback", "bh:1.b_page", "page:0").write("writeback", "bh:1.b_this_page", "bh:1")
+    hand.lock("writeback", "page:0", "PG_dirty").lock("writeback", "bh:1", "BH_Dirty", "b_state")
+    hand.lock("writeback", "page:0")
+    hand.op("writeback", Kind.TEST_AND_CLEAR, "page:0.flags", True, sub="PG_dirty")
+    hand.op("writeback", Kind.TEST_AND_SET, "bh:1.b_state", True, sub="BH_Lock")
+    for bit, of_page in after:
+        hand.lock("writeback", "page:0" if of_page else "bh:1", bit, "flags" if of_page else "b_state")
+    return hand.unlock("writeback", "page:0")
+
+
+def test_dirty_oracle_catches_a_page_whose_writer_skipped_a_buffer_and_left_it_clean() -> None:
+    finding = caught(dirty.judge(at_rest(_gives_up(_run()), CLEAN).record()), "not dirty again")
+    assert finding.facts["objects"] == ["page:0", "bh:1"]
+
+
+@pytest.mark.parametrize("after", [("PG_dirty", True), ("BH_Lock", False)], ids=["dirty again", "lock awaited"])
+def test_dirty_oracle_passes_on_a_skipped_buffer_of_a_page_that_is_dirty_again(after: tuple[str, bool]) -> None:
+    passed(dirty.judge(at_rest(_gives_up(_run(), after), CLEAN).record()))
+
+
+def test_dirty_oracle_asks_nothing_for_a_buffer_that_was_clean_or_is_on_no_ring() -> None:
+    hand = _run().write("writeback", "bh:1.b_page", "page:0").write("writeback", "bh:2.b_page", "page:0")
+    hand.write("writeback", "bh:1.b_this_page", "bh:1").lock("writeback", "bh:2", "BH_Dirty", "b_state")
+    hand.lock("writeback", "page:0", "PG_dirty").lock("writeback", "page:0")
+    hand.op("writeback", Kind.TEST_AND_CLEAR, "page:0.flags", True, sub="PG_dirty")
+    for bh in ("bh:1", "bh:2"):
+        hand.op("writeback", Kind.TEST_AND_SET, f"{bh}.b_state", True, sub="BH_Lock")
+    passed(dirty.judge(at_rest(hand.unlock("writeback", "page:0"), CLEAN).record()))
+
+
+def _writes(hand: Hand, page_: str, mapping: str = "mapping:5") -> Hand:
+    """A page is under writeback, and write(2) changes one of its words."""
+    hand.write("writeback", f"{page_}.mapping", mapping).lock("writeback", page_)
+    hand.lock("writeback", page_, "PG_writeback").unlock("writeback", page_)
+    hand.note("writer", "write-begin", 5, 0, 7).op("writer", Kind.WRITE, f"{page_}.words", 0, 7, sub="[0]")
+    return hand.note("writer", "write-end", 5, 0, 7)
+
+
+def test_dirty_oracle_catches_a_write_to_a_page_under_writeback() -> None:
+    finding = caught(dirty.judge(at_rest(_writes(Hand("writeback", "writer"), "page:0"), CLEAN).record()),
+                     "change during writeback")  # fmt: skip
+    assert finding.facts["task"] == "writer"
+
+
+def test_dirty_oracle_passes_on_metadata_that_a_write_changes_under_writeback() -> None:
+    """It lies in a page of the device, of which another buffer is written."""
+    hand = _writes(Hand("writeback", "writer"), "page:0", "mapping:bdev")
+    passed(dirty.judge(at_rest(hand, CLEAN).record()))
+
+
+def _attempt(*looks: bool) -> Hand:
+    """An attempt that looks at PG_writeback, and then compares the page's count."""
+    hand = _run().note("migrator", "migrate-begin", "page:0", "MIGRATE_SYNC").lock("migrator", "page:0")
+    for look in looks:
+        hand.op("migrator", Kind.TEST, "page:0.flags", look, sub="PG_writeback")
+    hand.op("migrator", Kind.COUNT, "page:0._count", 4).unlock("migrator", "page:0")
+    return hand.note("migrator", "migrate-end", "page:0", "page:1", "MIGRATE_SYNC", "-EAGAIN", "refcount")
+
+
+def test_dirty_oracle_catches_a_move_that_does_not_wait_for_the_writeback_that_it_saw() -> None:
+    """Whether it gets through or not."""
+    caught(dirty.judge(at_rest(_attempt(True), CLEAN).record()), "move without waiting for writeback")
+
+
+@pytest.mark.parametrize("looks", [(False,), (True, True, False)], ids=["none", "waited"])
+def test_dirty_oracle_passes_on_a_move_whose_mover_saw_no_writeback_last(looks: tuple[bool, ...]) -> None:
+    passed(dirty.judge(at_rest(_attempt(*looks), CLEAN).record()))
+
+
+def _moves_what_is_written(page_: Page, newpage: Page, force: bool, mode: migrate.MigrateMode) -> int:
+    """BUGGY: it sees the writeback, and does not wait."""
+    if page_flags.PageWriteback(page_) and not (force and mode is migrate.MIGRATE_SYNC):
+        return migrate._stop(-Errno.EAGAIN, "writeback", "migrate: under writeback, retry")
+    return migrate.move_to_new_page(newpage, page_, True, mode) if page_.mapping is not None else -Errno.EAGAIN
+
+
+def _does_not_wait(mapping: AddressSpace, index: int) -> Page | None:
+    """BUGGY: the page is locked for a write, whatever is under way."""
+    return filemap.find_or_create_page(mapping, index)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scenario", "bind", "params", "rule"),
+    [
+        (
+            "migrate-vs-writeback",
+            {"mm.filemap:grab_cache_page_write_begin": _does_not_wait},
+            {"idle": 0, "rounds": 6},
+            "change during writeback",
+        ),
+        (
+            "migrate-vs-writeback",
+            {"mm.migrate:_unmap_and_move_locked": _moves_what_is_written},
+            {"mode": "MIGRATE_SYNC", "passes": 6},
+            "move without waiting for writeback",
+        ),
+    ],
+    ids=["write", "migration"],
+)
+def test_dirty_oracle_catches_who_does_not_wait_for_writeback(
+    scenario: str, bind: Mapping[str, Callable[..., object]], params: Mapping[str, Value], rule: str
+) -> None:
+    assert not findings(scenario, {}, params)
+    assert rules(findings(scenario, bind, params))[dirty.NAME, rule]
+
+
+@pytest.mark.slow
+def test_dirty_oracle_alone_catches_a_writepage_that_gives_a_page_up() -> None:
+    params: dict[str, Value] = {"pages": 4, "rounds": 4, "batch": 1, "migrations": 2, "idle": 60, "without": "reader"}
+    assert not findings("four", {}, params)
+    bind = {"mm.page_writeback:redirty_page_for_writepage": lambda wbc, page: False}  # BUGGY: it stays clean
+    assert set(rules(findings("four", bind, params))) == {(dirty.NAME, "not dirty again")}
+
+
 @pytest.mark.parametrize(
     ("rule", "snap"),
     [
@@ -111,14 +239,14 @@ def test_dirty_oracle_catches_dirt_that_writeback_would_not_find(rule: str, snap
 
 def test_dirty_oracle_catches_a_dirty_buffer_without_a_tag() -> None:
     snap = rest([PG_DIRTY], buffers=[BH_DIRTY], counters=ONE)
-    rules = [finding.rule for finding in dirty.judge(_ends(snap, CLEAN).record()).findings]
-    assert rules == ["dirty buffer, no tag", "dirty page, no tag"]
+    found = [finding.rule for finding in dirty.judge(_ends(snap, CLEAN).record()).findings]
+    assert found == ["dirty buffer, no tag", "dirty page, no tag"]
 
 
 def test_dirty_oracle_catches_dirt_after_sync() -> None:
-    findings = dirty.judge(_ends(CLEAN, DIRTY).record()).findings
-    assert [finding.rule for finding in findings] == ["dirty after sync", "dirty after sync"]
-    assert [finding.facts["objects"] for finding in findings] == [["bh:1"], ["page:0"]]
+    found = dirty.judge(_ends(CLEAN, DIRTY).record()).findings
+    assert [finding.rule for finding in found] == ["dirty after sync", "dirty after sync"]
+    assert [finding.facts["objects"] for finding in found] == [["bh:1"], ["page:0"]]
 
 
 def test_dirty_oracle_catches_accounting_that_does_not_return_to_zero() -> None:

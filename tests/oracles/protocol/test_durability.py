@@ -87,6 +87,50 @@ def test_durability_oracle_catches_an_fsync_that_loses_a_write_after_a_truncatio
     caught(durability.judge(_fsync_around(again, *shown).record()), "fsync before the medium")
 
 
+# -- the block of an inode -------------------------------------------------------------------------------------------
+
+
+def _changed(hand: Hand, number: int, version: int) -> Hand:
+    hand.note("writer", "change-begin", number, version - 1, version)
+    return hand.note("writer", "change-end", number, version)
+
+
+def _written_with_its_inode(changes: bool = True) -> Hand:
+    hand = _run().note("main", "formatted", 0, 1)
+    hand.params = {"metadata": 1}
+    hand = _changed(hand, 1, 1).note("writer", "write-begin", 1, 0, 7)
+    return (_changed(hand, 1, 2) if changes else hand).note("writer", "write-end", 1, 0, 7)
+
+
+def test_durability_oracle_catches_a_write_that_left_its_inode_alone() -> None:
+    """A change of before does not count."""
+    finding = caught(durability.judge(_written_with_its_inode(False).record()), "inode not changed")
+    assert finding.facts["inode"] == "1"
+    passed(durability.judge(_written_with_its_inode().record()))
+
+
+def test_durability_oracle_asks_for_no_change_of_an_inode_that_could_not_be_read_or_without_metadata() -> None:
+    hand = _written_with_its_inode(False)
+    hand.marks = {durability.UNREADABLE: 1}
+    unknown(durability.judge(hand.record()))
+    unknown(durability.judge(_written(_run()).record()))
+
+
+@pytest.mark.parametrize("home", [(2, 2), (1, 1)], ids=["on the medium", "older"])
+def test_durability_oracle_takes_the_block_of_the_inode_for_a_part_of_what_fsync_promises(
+    home: tuple[int, int],
+) -> None:
+    hand = _io(_written_with_its_inode().note("fsync", "fsync-begin", 1), DATA, 7, 7)
+    judgement = durability.judge(_io(hand, 1, *home).note("fsync", "fsync-end", 1, 0).record())
+    if home == (2, 2):
+        passed(judgement)
+        return
+    assert "block 1 of inodes shows 1 on the medium, not 2" in caught(judgement, "fsync before the medium").title
+
+
+# -- the log ---------------------------------------------------------------------------------------------------------
+
+
 def _filed(hand: Hand, jh: str, jlist: str, blocknr: int) -> Hand:
     hand.write("writer", f"bh:{blocknr}.b_blocknr", blocknr, -1).write("writer", f"{jh}.b_bh", f"bh:{blocknr}")
     return hand.write("writer", f"{jh}.b_transaction", "transaction:1").write("writer", f"{jh}.b_jlist", jlist)
@@ -193,6 +237,37 @@ def test_durability_oracle_does_not_know_of_a_record_without_promises() -> None:
     unknown(durability.judge(_written(_run()).record()))
 
 
+# -- the tail --------------------------------------------------------------------------------------------------------
+
+SUPERBLOCK = 46
+
+
+def _tail_moved(told: int | None, error: int = 0) -> Hand:
+    """The log's tail moves to transaction 3, and the superblock, if one is written, names `told`."""
+    hand = _run().write("writer", "journal:1.j_tail_sequence", 3, 1)
+    if told is None:
+        return hand
+    hand.note("writer", "log-block", SUPERBLOCK, "superblock", told, (9,))
+    return _io(hand, SUPERBLOCK, 1, 1, by="writer", error=error)
+
+
+@pytest.mark.parametrize("told", [None, 2])
+def test_durability_oracle_catches_a_tail_that_the_superblock_does_not_tell(told: int | None) -> None:
+    finding = caught(durability.judge(_tail_moved(told).record()), "tail not told")
+    assert (finding.facts["tid"], finding.facts["told"]) == (3, told)
+
+
+def test_durability_oracle_passes_on_a_tail_that_is_told_and_excuses_a_write_that_failed() -> None:
+    passed(durability.judge(_tail_moved(3).record()))
+    passed(durability.judge(_tail_moved(2, error=-5).record()))
+
+
+def test_durability_oracle_asks_for_no_superblock_in_a_run_that_was_cut() -> None:
+    hand = _tail_moved(None)
+    hand.end = {"how": "bound", "detail": {"kind": "cut"}}
+    unknown(durability.judge(hand.record()))
+
+
 # -- planted bugs ----------------------------------------------------------------------------------------------------
 
 BUSY = {"idle": 20, "dirtied": 2}
@@ -257,6 +332,13 @@ class _ForgetsATag(commit._Tags):
             "commit block before its log",
         ),
         ("async-vs-commit", {"fs.ext3:journal_dirty_data_fn": lambda handle, bh: 0}, BUSY, "ordered data not filed"),
+        (
+            "fsync-commits",
+            {"fs.ext3:ext3_mark_inode_dirty": lambda handle, inode: None},
+            {"idle": 20},
+            "inode not changed",
+        ),
+        ("log-fills", {"jbd.journal:journal_update_superblock": lambda journal: None}, {"idle": 20}, "tail not told"),
         ("async-vs-commit", {"jbd.commit:_Tags": _ForgetsATag}, METADATA, "transaction not in the log"),
     ],
     ids=[
@@ -264,6 +346,8 @@ class _ForgetsATag(commit._Tags):
         "commit does not wait for data",
         "commit block too early",
         "data not filed",
+        "the inode's block not changed",
+        "the superblock is not written",
         "a tag is forgotten",
     ],
 )

@@ -137,3 +137,32 @@ def test_errno_oracle_catches_an_aborted_journal_that_refuses_nothing(place: str
     found = rules(findings("journal-aborts", {place: bug}))
     assert found["errno", "success in an aborted journal"], found
     assert not findings("journal-aborts", {})
+
+
+# -- the log ---------------------------------------------------------------------------------------------------------
+
+
+def _commit(failing: int, errno_: int) -> Hand:
+    """A commit during which the write of a block fails."""
+    hand = Hand("committer", "io").note("committer", "layout", ("log", 4, 40), (1, 44, 2))
+    hand.note("committer", "commit-begin", "journal:1", 1).note("io", "io-end", "write", failing, -5)
+    if errno_:
+        hand.write("committer", "journal:1.j_errno", errno_, 0)
+    return hand.note("committer", "commit-end", "journal:1", 1)
+
+
+def test_errno_oracle_catches_a_commit_that_forgets_that_its_log_could_not_be_written() -> None:
+    assert caught(errno.judge(_commit(5, 0).record()), "error of the log forgotten").facts["block"] == 5
+
+
+def test_errno_oracle_passes_on_a_commit_that_remembers_it_and_asks_nothing_for_data() -> None:
+    passed(errno.judge(_commit(5, -5).record()))
+    unknown(errno.judge(_commit(44, 0).record()))
+
+
+@pytest.mark.slow
+def test_errno_oracle_catches_a_journal_that_is_not_aborted() -> None:
+    bind = {"jbd.journal:journal_abort": lambda journal, errno_: None}  # BUGGY
+    forgotten = errno.NAME, "error of the log forgotten"
+    assert forgotten not in rules(findings("migrate-vs-write-error", {}))
+    assert rules(findings("migrate-vs-write-error", bind))[forgotten]

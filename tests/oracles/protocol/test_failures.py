@@ -144,20 +144,6 @@ def test_failures_oracle_wants_fsync_to_take_the_error_of_a_page_that_it_waited_
     passed(failures.judge(_fsync(locked, 0, waits=True).record()))
 
 
-def _moves(hand: Hand, *, error: bool) -> Hand:
-    hand.note("user", "migrate-begin", "page:0", "MIGRATE_ASYNC").write("user", "slot:5:0.page", "page:1")
-    if error:
-        _set(hand, "user", "page:1", "PG_error")
-    return hand.note("user", "migrate-end", "page:0", "page:1", "MIGRATE_ASYNC", "0", "moved")
-
-
-def test_failures_oracle_wants_a_migration_to_take_the_error_along() -> None:
-    passed(failures.judge(_moves(_cached(OF_PAGE), error=True).record()))
-    passed(failures.judge(_moves(_cached(), error=False).record()))
-    caught(failures.judge(_moves(_cached(OF_PAGE), error=False).record()), "failure lost in a move")
-    caught(failures.judge(_moves(_cached(), error=True).record()), "failure out of a move")
-
-
 def test_failures_oracle_does_not_know_of_a_run_without_transfers() -> None:
     unknown(failures.judge(_cached().record()))
 

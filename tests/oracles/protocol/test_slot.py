@@ -7,6 +7,7 @@ import pytest
 from mmrace.oracles.protocol import slot
 from tests.oracles.hand import Hand, at_rest, buffer, free_page, page, rest
 from tests.oracles.hand import slot as slot_row
+from tests.oracles.protocol.planted import findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
 
 SLOT = "slot:5:0.page"
@@ -208,3 +209,34 @@ def test_slot_oracle_does_not_know_of_a_run_that_was_cut() -> None:
     hand = _cached()
     hand.end = {"how": "violation", "detail": {}}
     assert "violation" in unknown(slot.judge(hand.record()))
+
+
+# -- truncation ------------------------------------------------------------------------------------------------------
+
+
+def _truncated(emptied: bool, by: str = "truncater") -> Hand:
+    """Slot 1 shows a page when a truncation from page 1 on begins; slot 0 is none of its."""
+    hand = Hand("truncater", "reader").lock("reader", "page:0").lock("reader", "page:1")
+    hand.write("reader", "slot:5:0.page", "page:0").write("reader", "slot:5:1.page", "page:1")
+    hand.unlock("reader", "page:0").note("truncater", "drop-begin", 5, 1)
+    if emptied:
+        hand.write(by, "slot:5:1.page", None, "page:1").write("reader", "slot:5:1.page", "page:1")
+    hand.unlock("reader", "page:1").note("truncater", "drop-end", 5)
+    return at_rest(hand, rest([]))
+
+
+def test_slot_oracle_catches_a_page_that_a_truncation_left() -> None:
+    finding = caught(slot.judge(_truncated(False).record()), "page left by a truncation")
+    assert finding.facts["objects"] == ["slot:5:1", "page:1"]
+
+
+@pytest.mark.parametrize("by", ["truncater", "reader"])
+def test_slot_oracle_passes_on_a_truncation_after_which_a_page_comes_back(by: str) -> None:
+    passed(slot.judge(_truncated(True, by).record()))
+
+
+@pytest.mark.slow
+def test_slot_oracle_alone_catches_a_truncation_that_does_nothing() -> None:
+    assert not findings("reclaim-vs-truncate", {})
+    bind = {"mm.truncate:truncate_inode_pages": lambda mapping, start: None}  # BUGGY
+    assert set(rules(findings("reclaim-vs-truncate", bind))) == {(slot.NAME, "page left by a truncation")}
