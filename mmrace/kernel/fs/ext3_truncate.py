@@ -68,13 +68,18 @@ def ext3_truncate(inode: Inode) -> None:
         return  # the blocks stay the file's, beyond its end
     tid = transaction._handle_transaction(handle).t_tid
     rt.mutex_lock(inode.truncate_mutex)
-    freed = inode.i_freed
+    freed, block_map = inode.i_freed, inode.i_map
+    gone = {block for block, _ in freed}
     first = -(-inode.i_size // inode.i_mapping.machine.words_per_buffer)
-    fresh = tuple((block, tid) for block in range(first, inode.i_blocks) if ext3._is_allocated(inode, block))
+    fresh = tuple(
+        (block, tid)
+        for block in range(first, inode.i_blocks)
+        if block not in gone and (block < inode.i_laid or block_map >> (block - inode.i_laid) & 1)
+    )
     if fresh:
         rt.reached("ext3: blocks freed")
         inode.i_freed = (*freed, *fresh)
-        inode.i_map = inode.i_map & (1 << max(0, first - inode.i_laid)) - 1
+        inode.i_map = block_map & (1 << max(0, first - inode.i_laid)) - 1
     rt.mutex_unlock(inode.truncate_mutex)
     ext3.ext3_mark_inode_dirty(handle, inode)
     ext3.ext3_journal_stop(handle)

@@ -9,7 +9,9 @@ from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import ext3, ext3_truncate
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap
+from mmrace.oracles.protocol import liveness
 from tests.kernel.jbd.bench import FILE_BLOCKS, Bench, assert_at_rest, run
+from tests.oracles.verdicts import passed
 
 MODES = [mode.value for mode in ext3.DataMode]
 
@@ -88,3 +90,14 @@ def test_a_write_that_finds_no_block_forces_the_commit_and_tries_again(data: str
         assert read(bench, 0) == [8, 8]
 
     assert run(body, data=data).marks["ext3: write waited for the commit of a truncation"] == 1
+
+
+def test_a_page_of_as_many_holes_as_there_can_be_is_no_busy_wait() -> None:
+    """Each block is asked about alike; so are those that a truncation frees, but they are looked up at once."""
+
+    def body(bench: Bench) -> None:
+        resize(bench, 0)
+        resize(bench, FILE_BLOCKS)
+        assert read(bench, 0) == [0, 0]
+
+    passed(liveness.judge(run(body, buffers_per_page=FILE_BLOCKS).record))
