@@ -65,6 +65,7 @@ SETS: dict[str, Values] = {
     "holes-journalled": {"holes": 1, "pages": 2, "data": "journal"},
     "small-log": {"log": 16, "credits": 3, "metadata": 1, "device": 1},
     "small-transactions": {"credits": 4, "metadata": 1, "burst": 2},
+    "shared-page": {"buffers": 8, "metadata": 1, "bare": 0, "device": 1, "idle": 20},
     "long-touches": {"touches": 6, "metadata": 1, "idle": 20},
     "many-flushes": {"flushes": 16, "metadata": 1, "device": 1},
     "high-order": {"order": 9, "zone_reclaim": 1, "pages": 3},

@@ -37,7 +37,9 @@ def neighbour(stage: Stage) -> Inode:
 def touch(inode: Inode) -> None:
     """Change an inode in a handle of its own."""
     rt.mutex_lock(inode.i_mutex)
+    rt.note("touch-begin", inode.i_ino)
     ext3.ext3_dirty_inode(inode)
+    rt.note("touch-end", inode.i_ino)
     rt.mutex_unlock(inode.i_mutex)
 
 

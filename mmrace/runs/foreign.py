@@ -108,13 +108,15 @@ class _Watch:
             return
         tasks = tuple(stuck)
         error = ForeignCall(", ".join(task.name for task in tasks), "\n".join(map(_stack, stuck.values())))
-        self.found = _Found(engine, GivenUp(tasks, progress), error)
+        found = _Found(engine, GivenUp(tasks, progress), error)
         if isinstance(engine, FreeEngine | GateEngine):
-            engine.give_up(self.found.given_up)
+            self.found = found
+            engine.give_up(found.given_up)
             return
         if told == 1 + self.interruptible:
             end = "it cannot be interrupted; end the process if it stays there"
             sys.stderr.write(visible(f"mmrace: {error}\nmmrace: {end}\n"))
+        self.found = found  # after it was told: whoever looks here may end the run
         if self.interruptible:
             signal.pthread_kill(self.runner, SIGNAL)
 

@@ -83,6 +83,7 @@ class Record:
         self._tables: Tables | None = None
         self._steps: list[list[int]] = []
         self._found: dict[tuple[str, ...], dict[int, str]] = {}
+        self._words: dict[tuple[str, str], dict[int, tuple[str, int]]] = {}
 
     # -- from a run -------------------------------------------------------------------------------------------------
 
@@ -159,7 +160,10 @@ class Record:
 
     def word_lanes(self, cls_name: str, field: str) -> dict[int, tuple[str, int]]:
         """Map the lanes of an array of words to (owner's name, index)."""
-        return self._lanes.words(cls_name, field)
+        found = self._words.get((cls_name, field))
+        if found is None:
+            found = self._words[cls_name, field] = self._lanes.words(cls_name, field)
+        return found
 
     def _find(self, *wanted: str) -> dict[int, str]:
         found = self._found.get(wanted)

@@ -150,11 +150,15 @@ def build(stage: Stage, ncpus: int) -> None:
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     swap.lru_add_drain_all(machine)
-    dirtied = min(stage.value(DIRTIED), pages * per_page)
+
+
+def dirty(stage: Stage) -> None:
+    """Overwrite the first blocks of the file, as many as its parameter says; a full log has kjournald commit."""
+    dirtied = min(stage.value(DIRTIED), stage.pages * stage.value(BUFFERS))
     for block in range(dirtied):
         writer.write_block(stage, block)
     if dirtied:  # a second write made the page active, by a pagevec that holds a reference
-        swap.lru_add_drain_all(machine)
+        swap.lru_add_drain_all(stage.machine)
 
 
 def _log_blocks(stage: Stage) -> tuple[int, int]:

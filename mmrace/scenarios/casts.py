@@ -226,7 +226,9 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"buffers": 8, "bare": 0},
             {"data": "journal", "pages": 2, "log": 20},
             {"log": 0, "idle": 60, "cpus": 2, "irq": "any"},
+            {"cache": 1},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="recorded",

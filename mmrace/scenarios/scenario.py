@@ -182,6 +182,7 @@ class Scenario:
             playing = self.playing(stage.params)
             if any(actor.asks for actor in playing):
                 journal_.journal_start_thread(stage.journal, len(playing) % ncpus)
+            build.dirty(stage)
             for i, actor in enumerate(playing):
                 rt.spawn(actor.play, stage, name=actor.name, cpu=i % ncpus)
         rt.join_others()

@@ -6,7 +6,7 @@ Most tests leave out the exception that is thrown into it: that can come at any 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -25,13 +25,18 @@ Make = Callable[[], GateEngine | FreeEngine]
 
 ENGINES: dict[str, Make] = {"gate": lambda: GateEngine(RoundRobin()), "free": lambda: FreeEngine(Noise("off", 0))}
 THROW = leftover.throw
+GIVING_UP: list[threading.Thread] = []
 
 on_each = pytest.mark.parametrize("make", ENGINES.values(), ids=ENGINES)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_thrown(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_thrown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """And who gave tasks up has ended: a run goes on before that."""
     monkeypatch.setattr(leftover, "throw", lambda ident, error: None)
+    yield
+    while GIVING_UP:
+        GIVING_UP.pop().join()
 
 
 def give_up(task: Task, progress: int | None = None) -> None:
@@ -39,7 +44,8 @@ def give_up(task: Task, progress: int | None = None) -> None:
     engine = live.engine
     assert isinstance(engine, GateEngine | FreeEngine)
     why = GivenUp((task,), engine.progress() if progress is None else progress)
-    threading.Thread(target=engine.give_up, args=(why,)).start()
+    GIVING_UP.append(threading.Thread(target=engine.give_up, args=(why,)))
+    GIVING_UP[-1].start()
 
 
 class Blocking:
@@ -141,9 +147,11 @@ def test_with_nobody_left_behind_an_engine_is_installed_as_it_is() -> None:
 
 def test_it_unwinds_as_soon_as_it_does_anything() -> None:
     met = []
+    spinning = threading.Event()
 
     def spins() -> None:
         try:
+            spinning.set()
             while True:
                 pass
         except Abort:
@@ -151,6 +159,7 @@ def test_it_unwinds_as_soon_as_it_does_anything() -> None:
 
     thread = threading.Thread(target=spins)
     thread.start()
+    spinning.wait()  # a thread that has started need not be inside the `try` yet
     THROW(thread.ident or 0, Abort)
     thread.join()
     assert met == [Abort]

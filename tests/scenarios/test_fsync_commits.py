@@ -101,3 +101,10 @@ def test_durability_oracle_catches_an_fsync_that_does_not_wait_for_its_commit() 
     shape: dict[str, Value] = {"data": "journal", "rounds": 3}
     found = findings("fsync-commits", {"jbd.journal:log_wait_commit": _no_wait}, shape)
     assert rules(found)["durability", "fsync before the medium"]
+
+
+def test_a_set_up_that_fills_transactions_has_them_committed() -> None:
+    """It slept for ever: there was no kjournald yet."""
+    params: dict[str, Value] = {"dirtied": 4, "idle": 5, "rounds": 1, "pages": 2}
+    result = run_one(gate_spec("log-fills", **params))
+    assert result.verdict == Verdict.PASS, result.findings

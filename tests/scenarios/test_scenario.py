@@ -340,3 +340,11 @@ def test_a_block_that_is_too_short_for_a_log_header_is_refused_where_one_is_writ
         scenario.merged({"words": 1, **logs})
     assert scenario.merged({"words": 1})["words"] == 1
     assert scenario.merged({"words": 2, **logs})["words"] == 2
+
+
+def test_pages_that_are_dirty_at_first_may_be_truncated() -> None:
+    """What was written to them and truncated is gone by right, and judges know that."""
+    for seed in range(8):
+        params = (("dirtied", 4), ("rounds", 2))
+        result = run_one(RunSpec("reclaim-vs-truncate", params, engine="fiber", strategy="portfolio", seed=seed))
+        assert (result.verdict, result.findings) == ("PASS", []), result.spec.command()

@@ -23,10 +23,12 @@ from mmrace.kernel.fs.fs import Inode
 from mmrace.kernel.jbd import jbd, revoke, transaction
 from mmrace.kernel.jbd.jbd import Handle, JList, JournalHead
 from mmrace.kernel.mm.mm_types import Page
+from mmrace.oracles.protocol import durability
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.param import Value
 from mmrace.scenarios.build import FORMATTED
+from tests.oracles.verdicts import caught, passed
 from tests.scenarios.staged import play
 
 CAST, ALONE = "two-handles", "async-vs-commit"
@@ -78,6 +80,17 @@ def test_a_toucher_logs_metadata_whatever_the_writer_does() -> None:
     with pytest.raises(UsageError, match="no failing transfers where a commit meets a migration"):
         scenario.merged({"errors": 1, "metadata": 0})
     assert scenario.merged({"words": 1, "metadata": 0, "without": "toucher"})["words"] == 1
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_durability_oracle_catches_a_touch_that_changes_nothing(whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not whole:
+        monkeypatch.setattr(ext3, "ext3_dirty_inode", lambda inode: None)  # BUGGY
+    judgement = durability.judge(play(toucher.toucher, metadata=1).record)
+    if whole:
+        passed(judgement)
+    else:
+        caught(judgement, "inode not changed")
 
 
 # -- it holds, and gets where it is meant to ---------------------------------------------------------------------------

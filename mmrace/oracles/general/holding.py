@@ -269,7 +269,8 @@ class Holding:
             found.update(step for step in record.steps(READ) if events[step][1] >> SHIFT in self.completions)
         if self.bits:
             found.update(step for step in record.steps(SET) if events[step][1] >> SHIFT in self.bits)
-        return sorted(found.union(record.steps(*_WANTED))) if found else record.steps(*_WANTED)
+        wanted = record.steps(*_WANTED)
+        return sorted([*wanted, *sorted(found.difference(wanted))]) if found else wanted
 
     def follow(self, until: int) -> int:
         """Follow every lock up to the event at `until`; count the requests that were ready to wait."""

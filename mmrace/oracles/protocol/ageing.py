@@ -80,6 +80,7 @@ class _Audit:
         self.shrinks: dict[int, int] = {}  # task -> when it began to shrink the list
         self.tried: set[int] = set()  # tasks that tried a page since
         self.no_writes = bool(record.header.get("params", {}).get("zone_reclaim"))
+        self.written_to = {*self.words, *self.vec_lanes, *self.inactive, *self.slots}.union(*self.fields.values())
         self.moves: dict[int, int] = {}
         self.moved: dict[int, str] = {}  # task -> newpage that it put into a slot
         self.checked = 0
@@ -100,7 +101,7 @@ class _Audit:
         elif lane in self.vec_lanes:
             self.filled(step, task, self.vec_lanes[lane], tuple(self.record.name(new)))
         elif lane in self.inactive:
-            last = str(self.record.name(new)[-1]) if new else ""
+            last = str(self.record.name(new[-1])) if isinstance(new, tuple | list) and new else ""
             if last != self.tail[0]:
                 self.tail = last, step
         elif lane in self.slots:
@@ -268,11 +269,14 @@ class _Audit:
 def judge(record: Record) -> Judgement:
     """Follow pages from use to use, from scan to scan, and from list to list."""
     audit = _Audit(record)
+    events, watched = record.events, audit.bits.watched
     for step in record.steps(NOTE, WRITE, GET, PUT, *KINDS):
-        task, op, a, b = record.events[step]
+        task, op, a, b = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
             audit.note(step, task, a, b)
+        elif kind == WRITE and lane not in audit.written_to:
+            continue
         elif kind == WRITE:
             audit.write(step, task, lane, b)
         elif kind == GET:
@@ -281,7 +285,7 @@ def judge(record: Record) -> Judgement:
         elif kind == PUT:
             if a == "lookup" and task in audit.uses and lane in audit.counts:
                 audit.uses[task].put = audit.counts[lane]
-        else:
+        elif lane in watched:
             changed = audit.bits.take(step)
             if changed is not None:
                 audit.bit(step, task, *changed)

@@ -2,7 +2,8 @@
 
 Whoever waits in the kernel sleeps, gives way, or looks at a lock-free structure until it changes, and the record says
 so; who does none of it burns its CPU, and with it, on a kernel without preemption, the one that it waits for.
-Invariant: of a round every op, what it found and what it left are as in the round before; what gives way begins anew.
+Invariant: of a round every op, what it found and what it left are as in the round before; what gives way, or tells that
+it got something done, begins anew: an actor may find nothing to do in many of its own rounds.
 Not checked: waits of fewer than `ROUNDS_MIN` rounds, rounds of more than `ROUND_OPS_MAX` ops or without a look that
 comes once, and those in which somebody else's writes show.
 """
@@ -10,26 +11,26 @@ comes once, and those in which somebody else's writes show.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.record import Record
+from mmrace.runtime.standstill import PROGRESS
 
 ROUNDS_MIN = 9
 """Rounds that are no accident: loops of the model that end by themselves do fewer alike; a page that is one hole is
 asked about block by block, and has eight at most."""
 ROUND_OPS_MAX = 64
 """Ops of one round: more than any loop of the model takes that looks for something to come true."""
-_GIVES_WAY = sum(
-    1 << kind
-    for kind in (Kind.YIELD, Kind.SLEEP, Kind.QUEUE, Kind.RETRY, Kind.BEGIN, Kind.EXIT, Kind.CHOOSE, Kind.JOIN)
+_GIVES_WAY = frozenset(
+    map(int, (Kind.YIELD, Kind.SLEEP, Kind.QUEUE, Kind.RETRY, Kind.BEGIN, Kind.EXIT, Kind.CHOOSE, Kind.JOIN))
 )
-_LOOKS = sum(
-    1 << kind
-    for kind in (Kind.READ, Kind.TEST, Kind.LOAD, Kind.COUNT, Kind.TRY, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR)
+_LOOKS = frozenset(
+    map(int, (Kind.READ, Kind.TEST, Kind.LOAD, Kind.COUNT, Kind.TRY, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR))
 )
-"""Masks of kinds: a task gave way, and it learnt something."""
+"""Kinds: a task gave way, and it learnt something."""
 _ALIKE = re.compile(f"(.{{1,{ROUND_OPS_MAX}}}?)\\1{{{ROUNDS_MIN - 1},}}", re.DOTALL)
 
 
@@ -56,52 +57,38 @@ def busy_waits(record: Record) -> Iterator[BusyWait]:
             yield BusyWait(task, steps[first], steps[found.end() - 1], rounds, ops)
 
 
-class _Stretch:
-    """What a task does without giving way.
-
-    `seen`: op -> where it was last, how far that was from the time before, and how often in a row it was as far.
-    `steady`: a look came back at the same distance so often that it may be a round.
-    """
-
-    __slots__ = ("seen", "steady", "steps")
-
-    def __init__(self) -> None:
-        self.steps: list[int] = []
-        self.seen: dict[int, tuple[int, int, int]] = {}
-        self.steady = False
-
-    def look(self, op: int) -> None:
-        """Take an op that tells the task something."""
-        at = len(self.steps)
-        last = self.seen.get(op)
-        if last is None:
-            self.seen[op] = at, 0, 0
-            return
-        before, gap, times = last
-        times = times + 1 if at - before == gap else 1
-        self.seen[op] = at, at - before, times
-        if times >= ROUNDS_MIN - 1 and at - before <= ROUND_OPS_MAX:
-            self.steady = True
-
-
 def _stretches(record: Record) -> Iterator[tuple[int, list[int]]]:
     """Yield what each task did between two times that it gave way, where some look came back steadily."""
-    going = [_Stretch() for _ in record.tasks]
-    for step, (task, op, _, _) in enumerate(record.events):
-        if op == NOTE:
-            continue
-        kind, stretch = 1 << (op & KIND_MASK), going[task]
-        if kind & _GIVES_WAY:
-            going[task] = _Stretch()
-            if stretch.steady:
-                yield task, stretch.steps
-            continue
-        if kind & _LOOKS:
-            stretch.look(op)
-        stretch.steps.append(step)
-    for task, stretch in enumerate(going):
-        if stretch.steady:
-            yield task, stretch.steps
+    events = record.events
+    going: list[list[int]] = [[] for _ in record.tasks]
+    for step, (task, op, what, _) in enumerate(events):
+        if op & KIND_MASK in _GIVES_WAY or (op == NOTE and what == PROGRESS):
+            steps = going[task]
+            if len(steps) >= ROUNDS_MIN:
+                going[task] = []
+                if _steady([events[step][1] for step in steps]):
+                    yield task, steps
+            elif steps:
+                steps.clear()
+        elif op >= 0:  # no note
+            going[task].append(step)
+    for task, steps in enumerate(going):
+        if _steady([events[step][1] for step in steps]):
+            yield task, steps
+
+
+def _steady(ops: list[int]) -> bool:
+    """Say whether a look came back at the same distance so often that it may be a round."""
+    often = {op for op, times in Counter(ops).items() if times >= ROUNDS_MIN and op & KIND_MASK in _LOOKS}
+    seen: dict[int, tuple[int, int, int]] = {}  # op -> where it was last, how far from the time before, how often so
+    for at, op in enumerate(ops) if often else ():
+        if op in often:
+            before, gap, times = seen.get(op, (at, 0, -1))
+            times = times + 1 if at - before == gap else 1
+            seen[op] = at, at - before, times
+            if times >= ROUNDS_MIN - 1 and at - before <= ROUND_OPS_MAX:
+                return True
+    return False
 
 
 def _key(record: Record, event: tuple[Any, ...]) -> tuple[Any, ...]:

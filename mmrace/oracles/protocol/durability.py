@@ -5,7 +5,7 @@ has brought there since.  A commit block that flushes first brings there what en
 flight is one whose write began and did not end.
 Rules: when an fsync that began after a write(2) was acknowledged returns 0, no word of its blocks is older than that
 write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on; with
-metadata=1 it changed the block of its inode, which fsync promises with the rest.  When
+metadata=1 it changed the block of its inode, as a chmod does, which fsync promises with the rest.  When
 the commit block of a transaction is submitted, every data block that was filed on it shows what was written before the
 transaction closed; every other block that the commit wrote to the log has ended; its descriptors name every metadata
 block of the transaction, and there is a copy for each, which shows all that was changed before the transaction closed
@@ -145,6 +145,10 @@ class _Audit:
         elif kind == "write-end":
             self.block(facts[0], facts[1]).write_ended(facts[2], step)
             self.acknowledged(step, task, (str(facts[0]), facts[1]))
+        elif kind == "touch-begin":
+            self.writes[task] = step
+        elif kind == "touch-end":
+            self.touched(step, task, str(facts[0]))
         elif kind == "change-begin":
             self.changes[task] = step, facts[0]
             self.block(INODES, facts[0]).write_began(facts[2], step, self.record.task_name(task))
@@ -207,15 +211,28 @@ class _Audit:
         begin = self.writes.pop(task, step)
         if self.ordered:
             self.was_filed(step, task, home, begin)
-        changed, number = self.changes.get(task, (-1, 0))
-        if changed > begin:
-            self.inodes[home[0]] = (INODES, number), changed
-        elif self.metadata and self.medium.formatted.step:  # a record of before may have no notes of changes
+        has_notes = self.metadata and self.medium.formatted.step  # a record of before may have none of changes
+        if not self.has_changed(task, home[0], begin) and has_notes:
             text = (
                 f"block {home[1]} of inode {home[0]} was written, and the block of the inode was not changed meanwhile"
             )
             self.caught("inode not changed", text, step, task, inode=home[0], since=begin)
         self.checked += self.metadata
+
+    def has_changed(self, task: int, ino: str, since: int) -> bool:
+        """Say whether a task has changed the block of an inode, and keep which, and when."""
+        changed, number = self.changes.get(task, (-1, 0))
+        if changed > since:
+            self.inodes[ino] = (INODES, number), changed
+        return changed > since
+
+    def touched(self, step: int, task: int, ino: str) -> None:
+        """A chmod(2) was acknowledged."""
+        begin = self.writes.pop(task, step)
+        self.checked += 1
+        if not self.has_changed(task, ino, begin) and not self.record.marks.get(UNREADABLE):
+            text = f"inode {ino} was touched, and its block was not changed meanwhile"
+            self.caught("inode not changed", text, step, task, inode=ino, since=begin)
 
     def was_filed(self, step: int, task: int, home: Home, begin: int) -> None:
         """A write(2) of ordered data was acknowledged."""

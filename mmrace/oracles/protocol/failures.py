@@ -49,6 +49,7 @@ class _Audit:
         self.buffers = Moments(record, BUFFER, "b_state", bits)
         self.pages = Moments(record, PAGE, "flags", ("PG_error", "PG_uptodate", "PG_locked"))
         self.files = Moments(record, FILE, "flags", ("AS_EIO",))
+        self.moments = {lane: one for one in (self.buffers, self.pages, self.files) for lane in one.watched}
         self.writeback = record.bit_lane(PAGE, "flags", "PG_writeback")
         self.locks = {
             **record.bit_lane(BUFFER, "b_state", "BH_Lock"), **record.bit_lane(PAGE, "flags", "PG_locked")
@@ -202,21 +203,20 @@ class _Audit:
         else:
             if kind == CLEAR and lane in self.locks and task in self.served:
                 self.unlocked(step, task, self.locks[lane])
-            for moments in (self.buffers, self.pages, self.files):
-                changed = moments.take(step)
-                if changed is not None:
-                    if kind == TEST_AND_CLEAR and changed[1] == "AS_EIO" and task in self.syncs:
-                        self.taken[task] = changed[0]
-                    break
+            moments = self.moments.get(lane)
+            changed = moments.take(step) if moments is not None else None
+            if changed is not None and kind == TEST_AND_CLEAR and changed[1] == "AS_EIO" and task in self.syncs:
+                self.taken[task] = changed[0]
 
 
 def judge(record: Record) -> Judgement:
     """Follow each transfer from its submission to the lock that its end drops, and who asks after it."""
     audit = _Audit(record)
+    events = record.events
     for step in record.steps(NOTE, WRITE, SPAWN, TEST, *KINDS):
-        task, op, a, b = record.events[step]
+        task, op, a, b = events[step]
         if op == NOTE:
             audit.note(step, task, a, b)
-        else:
+        elif op & KIND_MASK != TEST or task in audit.syncs:  # who looks is asked in an fsync only
             audit.op(step, task, op, a, b)
     return audit.evidence.judgement(audit.checked)

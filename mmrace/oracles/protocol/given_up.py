@@ -94,11 +94,13 @@ class _Audit:
 def given_up(record: Record) -> tuple[int, list[GivenUp]]:
     """Return how many buffers were skipped, and the pages that were not dirty again for one."""
     audit = _Audit(record)
+    events = record.events
     for step in record.steps(WRITE, *_SETS, *_CLEARS, STORE):
-        task, op, old, new = record.events[step]
+        task, op, old, new = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if kind == WRITE:
-            audit.write(lane, record.name(new))
+            if lane in audit.pages or lane in audit.rings:
+                audit.write(lane, record.name(new))
         elif kind == STORE:
             if not new and lane in audit.words:  # freed
                 audit.dirty_pages.discard(audit.words[lane])

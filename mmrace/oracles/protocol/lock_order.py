@@ -77,11 +77,14 @@ class _Journals:
     def read(self) -> None:
         """Go through the events that tell."""
         events = self.record.events
+        watched = {*self.updates, *self.states, *self.sequences, *self.shadows}
         for step in self.record.steps(NOTE, WRITE, QUEUE):
             task, op, a, b = events[step]
             lane = op >> SHIFT
             if op == NOTE:
                 self.note(step, task, a, b)
+            elif lane not in watched:
+                continue
             elif lane in self.updates:
                 if b > a:
                     self.says(

@@ -39,6 +39,7 @@ class Moments:
             lane: (owner, bit) for bit in bits for lane, owner in record.bit_lane(cls_name, field, bit).items()
         }
         self.words = record.lanes(cls_name, field)
+        self.watched = self.lanes.keys() | self.words.keys()
         self.of: dict[str, dict[str, _Bit]] = {}
 
     def take(self, step: int) -> tuple[str, str, bool] | None:

@@ -33,8 +33,9 @@ def changed_under_writeback(record: Record) -> tuple[int, list[Changed]]:
     writing: dict[int, str] = {}  # task -> mapping
     checked = 0
     found: dict[str, Changed] = {}
+    events = record.events
     for step in record.steps(NOTE, WRITE, *_SETS, *_CLEARS, STORE):
-        task, op, a, b = record.events[step]
+        task, op, a, b = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
             if a == "write-begin":

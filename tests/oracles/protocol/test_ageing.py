@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mmrace import runtime as rt
 from mmrace.kernel.mm import mmzone, page_flags, swap
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.oracles.general.judgement import Judgement
@@ -244,13 +245,13 @@ def _forgets_rotation(page: Page) -> None:
     """BUGGY: rotate_reclaimable_page queues nothing."""
 
 
-def _drains_the_active_list_only(machine: mmzone.Machine) -> None:
-    """BUGGY: drain_cpu_pagevecs leaves pages on their way to the inactive list where they are."""
-    cpu = machine.percpu.this_cpu()
-    pages = cpu.activate
-    if pages:
-        cpu.activate = ()
-    swap._pagevec_activate(pages)
+_drain = swap.lru_add_drain
+
+
+def _drains_all(machine: mmzone.Machine) -> None:
+    """lru_add_drain_all, as it stands, where lru_add_drain itself is planted."""
+    for work in [rt.spawn(_drain, machine, cpu=cpu) for cpu in range(machine.ncpus)]:
+        rt.join(work)
 
 
 @pytest.mark.slow
@@ -259,14 +260,12 @@ def _drains_the_active_list_only(machine: mmzone.Machine) -> None:
     [
         ("migrate-vs-reclaim", "mm.swap:mark_page_accessed", _activates_at_once, "use forgotten", {}),
         ("four", "mm.swap:rotate_reclaimable_page", _forgets_rotation, "marked page not rotated", {"irq": "any"}),
-        ("migrate-vs-reclaim", "mm.swap:drain_cpu_pagevecs", _drains_the_active_list_only, "page left in a pagevec",
-         {"pagevec": 14, "cpus": 1}),
         ("migrate-vs-reclaim", "mm.page_flags:TestClearPageActive", lambda page: True, "flag out of a move", {}),
         ("migrate-vs-reclaim", "mm.vmscan:isolate_lru_pages", lambda *args: [], "shrink of nothing", {}),
         ("four", "mm.page_flags:SetPageReclaim", lambda page: None, "dirty page not marked", {}),
         ("four", "mm.page_flags:TestClearPageReferenced", lambda page: False, "scan without ageing", {}),
     ],
-    ids=["no second chance", "no rotation", "half a drain", "always active", "no isolation", "no mark", "no ageing"],
+    ids=["no second chance", "no rotation", "always active", "no isolation", "no mark", "no ageing"],
 )  # fmt: skip
 def test_ageing_oracle_alone_catches_what_is_planted(
     scenario: str, place: str, planted: object, rule: str, params: dict[str, Value]
@@ -274,3 +273,12 @@ def test_ageing_oracle_alone_catches_what_is_planted(
     assert not findings(scenario, {}, params)
     found = rules(findings(scenario, {place: planted}, params))  # type: ignore[dict-item]
     assert set(found) == {(ageing.NAME, rule)}
+
+
+@pytest.mark.slow
+def test_ageing_oracle_alone_catches_a_planted_drain_that_leaves_pages_to_the_next_drain_of_all_cpus() -> None:
+    params: dict[str, Value] = {"pagevec": 14, "cpus": 1}
+    bind = {"mm.swap:lru_add_drain_all": _drains_all}
+    assert not findings("migrate-vs-reclaim", bind, params)
+    bind["mm.swap:lru_add_drain"] = lambda machine: None
+    assert set(rules(findings("migrate-vs-reclaim", bind, params))) == {(ageing.NAME, "page left in a pagevec")}

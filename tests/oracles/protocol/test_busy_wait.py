@@ -50,6 +50,11 @@ def test_liveness_oracle_passes_on_rounds_that_give_way(kind: Kind) -> None:
     passed(liveness.judge(_rounds(3 * ROUNDS_MIN, lambda hand, i: hand.op("fsync", kind, "cpu:0.tasks")).record()))
 
 
+def test_liveness_oracle_passes_on_an_actor_that_finds_nothing_to_do_in_many_rounds() -> None:
+    """A committer whose rounds all come before the first write: it waits for nobody."""
+    passed(liveness.judge(_rounds(3 * ROUNDS_MIN, lambda hand, i: hand.note("fsync", "round", "fsync", i)).record()))
+
+
 def test_liveness_oracle_passes_on_rounds_that_find_something_else_each_time() -> None:
     passed(liveness.judge(_rounds(3 * ROUNDS_MIN, _round).record()))
 
