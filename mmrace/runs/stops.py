@@ -134,12 +134,12 @@ def _arrived(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def handled(at_once: Callable[[int], None] | None = None) -> Iterator[None]:
-    """Take the signals for the length of the block, begin with a clean slate, and put the handlers back.
+    """Take the signals for the length of the block, begin with a clean slate, and put back handlers and slate.
 
     Args: at_once: called with the number, instead of all that is said above, until `begin`.
     """
     global _asked  # noqa: PLW0603
-    _asked = _Asked()
+    outside, _asked = _asked, _Asked()
 
     def begin_with(number: int, frame: FrameType | None) -> None:
         assert at_once is not None
@@ -152,6 +152,7 @@ def handled(at_once: Callable[[int], None] | None = None) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _asked = outside  # what was noted in here and told to nobody is no wish of who goes on
 
 
 def begin() -> None:

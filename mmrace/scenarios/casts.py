@@ -159,6 +159,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cache": 1},
             {"holes": 1, "pages": 2, "data": "journal"},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="log-fills",

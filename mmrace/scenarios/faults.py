@@ -38,4 +38,5 @@ R29 = Expected(
     (Shows("crash", crash.GIVEN_UP),),
     actors=("writer", "fsync"),
     needs={"cache": 1},
+    unless={"log": 0},
 )

@@ -112,6 +112,8 @@ def test_handlers_are_put_back_and_what_was_asked_is_forgotten() -> None:
     before = [signal.getsignal(number) for number in stops.NUMBERS]
     with stops.handled(), stops.held():
         signal.raise_signal(signal.SIGTERM)
+    assert not stops.asked()
+    stops.check()  # the runs of a program that goes on
     with stops.handled():
         assert not stops.asked()
     assert [signal.getsignal(number) for number in stops.NUMBERS] == before

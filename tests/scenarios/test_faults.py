@@ -55,6 +55,8 @@ def test_r29_is_seen_by_crashes_where_the_disk_has_a_cache_and_fails_nothing() -
     cached = [run_one(RunSpec("log-fills", (("cache", 1),), engine="fiber", seed=seed)) for seed in range(4)]
     assert {(result.verdict, result.expects) for result in cached} == {("PASS", ("R29",))}
     assert {finding.known for result in cached for finding in result.findings} == {"R29"}
+    for spared in ((("cache", 0),), (("cache", 1), ("log", 0))):
+        assert not MAKERS.program(RunSpec("log-fills", spared)).expects
     plain = run_one(RunSpec("log-fills", engine="fiber"))
     assert (plain.verdict, plain.expects, list(plain.findings)) == ("PASS", (), [])
 

@@ -1,7 +1,7 @@
 """The flusher of the block device, alone and in its cast: it writes what the journal let go of, when it likes.
 
-What is drawn has fixed seeds.  One run of the cast finds either planted bug with a chance of about a half: that fewer
-than four of `HUNTED` do has one below one in a million.
+What is drawn has fixed seeds.  One run of the cast finds either planted bug with a chance of about a half: that none of
+`HUNTED` does has one below one in a million.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.oracles.protocol.planted import findings, rules
 from tests.scenarios.staged import play
 
 CAST, CHECKPOINT = "flusher-vs-checkpoint", "log-fills"
-HUNTED = 40
+HUNTED = 24
 BLOCK = 1  # of the disk: the file's inode lies in it
 HELD = FORMATTED * (BLOCK + 1)
 MODES = list(SyncMode)
@@ -83,14 +83,14 @@ def test_a_flusher_plays_its_rounds() -> None:
 def test_flusher_vs_checkpoint_holds_and_gets_where_it_is_meant_to() -> None:
     variations = scenarios.get(CAST).variations
     marks: Counter[str] = Counter()
-    for seed in range(40):
+    for seed in range(24):
         strategy = ("random-delays", "pct", "random-delays", "pos")[seed % 4]
         params = tuple(sorted(variations[seed % len(variations)].items()))
         result = run_one(RunSpec(CAST, params, engine="fiber", strategy=strategy, seed=seed))
         found = [finding for finding in result.findings if not finding.known]
         assert (result.verdict, found, result.unknown) == ("PASS", [], {}), result.spec.command()
         marks.update(set(result.marks))
-    wanted = {*scenarios.get(CAST).marks, "block_write_full_page: buffer lock busy", "flusher: pages left"}
+    wanted = {*scenarios.get(CAST).marks, "flusher: pages left"}
     assert wanted <= set(marks), wanted - set(marks)
 
 
@@ -111,7 +111,7 @@ def _does_not_say_so(inode: Inode, flag: InodeState) -> None:
 def test_crash_oracle_alone_catches_metadata_that_the_flusher_writes_before_it_is_committed() -> None:
     bind = {"jbd.transaction:journal_dirty_metadata": _dirty_for_all}
     found = rules(findings(CAST, bind, seeds=HUNTED))
-    assert set(found) == {("crash", "shown before it is committed")} and found.total() >= 4
+    assert set(found) == {("crash", "shown before it is committed")}
     assert not findings(CHECKPOINT, bind, seeds=HUNTED // 2)  # a checkpoint keeps off what is in a transaction
 
 
@@ -119,6 +119,6 @@ def test_crash_oracle_alone_catches_metadata_that_the_flusher_writes_before_it_i
 def test_progress_oracle_alone_catches_an_inode_that_is_not_marked_dirty_where_a_flusher_goes_by_inodes() -> None:
     bind = {"fs.fs_writeback:__mark_inode_dirty": _does_not_say_so}
     found = rules(findings(CAST, bind, seeds=HUNTED))
-    assert set(found) == {("progress", "dirty page forgotten")} and found.total() >= 4
+    assert set(found) == {("progress", "dirty page forgotten")}
     others: dict[str, dict[str, Value]] = {CHECKPOINT: {}, "migrate-vs-writeback": {"idle": 40, "rounds": 4}}
-    assert not [finding for cast, params in others.items() for finding in findings(cast, bind, params)]
+    assert not [finding for cast, params in others.items() for finding in findings(cast, bind, params, HUNTED // 2)]

@@ -40,13 +40,13 @@ def spec(cast: str, seed: int, strategy: str, params: Mapping[str, Value]) -> Ru
     return RunSpec(cast, tuple(sorted(params.items())), engine="fiber", strategy=strategy, seed=seed)
 
 
-def hunted(cast: str, runs: int, without: str) -> Counter[tuple[str, str]]:
-    """Count what judges find in runs of a cast, by judge and rule."""
-    found: Counter[tuple[str, str]] = Counter()
+def first_found(cast: str, runs: int, without: str) -> set[tuple[str, str]]:
+    """Return what the first of so many runs of a cast finds that finds anything, by judge and rule."""
     for seed in range(runs):
-        result = run_one(spec(cast, seed, "surw", {**SHAPE, "without": without}))
-        found.update({(finding.oracle, finding.rule) for finding in result.findings})
-    return found
+        found = run_one(spec(cast, seed, "surw", {**SHAPE, "without": without})).findings
+        if found:
+            return {(finding.oracle, finding.rule) for finding in found}
+    return set()
 
 
 # -- the actor -------------------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_durability_oracle_catches_a_touch_that_changes_nothing(whole: bool, mon
 def test_two_handles_holds_and_gets_where_it_is_meant_to() -> None:
     variations = scenarios.get(CAST).variations
     marks: Counter[str] = Counter()
-    for seed in range(40):
+    for seed in range(30):
         changed = variations[seed % len(variations)]
         result = run_one(spec(CAST, seed, ("random", "surw")[seed % 2], changed))
         assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), result.spec.command()
@@ -184,7 +184,5 @@ def test_a_bug_that_needs_a_second_handle_is_found_where_there_is_one(
     function: str, bug: Callable[..., object], expected: set[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ext3 if function.startswith("ext3") else transaction, function, bug)
-    found = hunted(CAST, HUNTED, "migrator")
-    assert expected <= set(found), found
-    assert min(found[what] for what in expected) >= 4
-    assert not hunted(ALONE, HUNTED, "migrator,reader")
+    assert first_found(CAST, HUNTED, "migrator") == expected
+    assert not first_found(ALONE, HUNTED // 4, "migrator,reader")

@@ -59,7 +59,8 @@ class Expected:
     """A fault that a program is known to have.
 
     Args: row: where it is written down ("R14").  title: what it is.  shows: its faces, any of which is it.  actors,
-    needs: who has to play, and which parameters must have which value, for it to be possible at all.
+    needs: who has to play, and which parameters must have which value, for it to be possible at all.  unless: which
+    parameters must not have which value.
     """
 
     row: str
@@ -67,10 +68,13 @@ class Expected:
     shows: tuple[Shows, ...]
     actors: tuple[str, ...] = ()
     needs: Mapping[str, object] = field(default_factory=dict)
+    unless: Mapping[str, object] = field(default_factory=dict)
 
     def possible(self, playing: Iterable[str], values: Mapping[str, object]) -> bool:
         """Say whether a run can have it.  Args: playing: names of the actors."""
-        return {*playing}.issuperset(self.actors) and all(values.get(key) == it for key, it in self.needs.items())
+        needed = all(values.get(key) == it for key, it in self.needs.items())
+        spared = any(values.get(key) == it for key, it in self.unless.items())
+        return needed and not spared and {*playing}.issuperset(self.actors)
 
 
 def mark(record: Record, judgements: Sequence[Judgement], expects: Sequence[Expected]) -> list[Judgement]:

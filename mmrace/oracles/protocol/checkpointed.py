@@ -87,13 +87,14 @@ def kept_on_checkpoint_lists(record: Record) -> tuple[int, list[Kept]]:
     audit = _Audit(record)
     if not audit.fields:
         return 0, []
+    events, written = record.events, audit.fields.keys() | audit.states.keys()
     for step in record.steps(NOTE, WRITE, *_SETS, *_CLEARS):
-        task, op, a, b = record.events[step]
+        task, op, a, b = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
             if a == "commit-begin":
                 audit.begins(step, task)
-        elif kind == WRITE:
+        elif lane in written and kind == WRITE:
             audit.write(step, task, lane, b)
         elif lane in audit.bits:
             audit.bit(lane, kind in _SETS)

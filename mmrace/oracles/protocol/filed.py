@@ -6,7 +6,7 @@ a writepage that maps blocks files its buffers again when it has let go of the p
 them even while the commit's own write of them is on its way; the commit does not wait for it then.
 That is left out here, and no finding that casts expect, since none shows it often: a write of data would have to last
 beyond the writes of the log, up to the submission of the commit block.  In 300 runs that were made for it (a writer, a
-flusher, a committer) none did; with a disk that takes up to 60 points for each transfer, 5 of 90.
+flusher, a committer) none did; with a disk that takes up to 60 points for each transfer, 10 of 90.
 Not checked: that the lists agree with b_jlist.
 """
 

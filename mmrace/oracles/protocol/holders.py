@@ -58,12 +58,9 @@ class Held:
 
 def buffers_of(record: Record, page: str, end: int) -> set[str]:
     """Return the buffers whose page this was at any time before step `end`."""
-    b_page = record.lanes("BufferHead", "b_page")
-    return {
-        b_page[op >> SHIFT]
-        for _, op, _, new in record.events[:end]
-        if op != NOTE and op & KIND_MASK == WRITE and op >> SHIFT in b_page and record.name(new) == page
-    }
+    b_page, events = record.lanes("BufferHead", "b_page"), record.events
+    writes = (events[step] for step in record.steps(WRITE) if step < end)
+    return {b_page[op >> SHIFT] for _, op, _, new in writes if op >> SHIFT in b_page and record.name(new) == page}
 
 
 def locks_at(record: Record, objects: Collection[str], until: int) -> list[Held]:
