@@ -16,7 +16,6 @@ class Actor:
     Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads.  asks: it asks for
     commits and may wait for them, so kjournald runs beside it.  commits, migrates: it commits transactions, moves
     pages: what must not meet while transfers fail.  logs: it changes metadata, whatever the parameters say.
-    loses: what was written and is not on the disk yet may be gone for good.
     """
 
     name: str
@@ -26,4 +25,3 @@ class Actor:
     commits: bool = False
     migrates: bool = False
     logs: bool = False
-    loses: bool = False

@@ -30,7 +30,14 @@ LOG = Number(
     says="blocks of the log, at least what a transaction needs; 0: so many that it never fills. A handle that finds it "
     "full writes metadata home",
 )
-PARAMS = (*LOOP, WBUF, RESCHED, CREDITS, LOG)
+LOG_ERRORS = Number(
+    "log_errors",
+    0,
+    0,
+    64,
+    says="one of so many writes of the log fails, by chance, and the journal is given up; 0: none, 1: each",
+)
+PARAMS = (*LOOP, WBUF, RESCHED, CREDITS, LOG, LOG_ERRORS)
 
 
 def fsync(stage: Stage) -> None:

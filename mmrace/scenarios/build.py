@@ -78,7 +78,7 @@ CACHE = Number(
 )
 PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE)
 
-OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG)
+OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
 BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, *OF_JOURNAL)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
@@ -124,6 +124,7 @@ def build(stage: Stage, ncpus: int) -> None:
         versions=FORMATTED,
         cache=bool(stage.value(CACHE)),
     )
+    stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
     rt.note("layout", *((region.key, region.first, region.blocks) for region in stage.device.regions))
     rt.note("formatted", FORMATTED, FORMATTED)
     if stage.device.cache:

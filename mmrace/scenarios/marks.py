@@ -14,12 +14,12 @@ from functools import cache
 import mmrace.kernel
 
 TRUNCATION = (
-    "needs truncation beside a writer or a commit; the truncater plays without them, for it loses what was written"
+    "needs a second truncation, or a look-up for the page lock, beside a truncation; i_mutex keeps them apart here"
 )
+FREED = "needs a block of metadata that is freed; files here have no blocks but their data"
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
 MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
 READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
-LOG_ERROR = "needs a failed write of the log, after which 3.3 gives the journal up"
 METADATA = "needs more metadata than blocks of inodes that are written as a whole"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
 AGEING = "needs reclaim of the active list, which no actor does, with too many buffers"
@@ -28,45 +28,26 @@ RARE = "can be reached, but was in less than one run of a hundred"
 
 _REASONS: dict[str, tuple[str, ...]] = {
     TRUNCATION: (
-        "block_write_full_page: beyond the end",
-        "commit: forget list refilled",
-        "commit: forgotten buffer freed",
-        "commit: freed buffer left to the next transaction",
-        "commit: freed data buffer released",
-        "dirty: cancelled",
-        "dirty: mapping went away",
-        "dirty_data: unmapped",
-        "dirty_data: unmapped while written",
         "find_lock_page: mapping changed",
+        "truncate: page moved",
+    ),
+    FREED: (
         "forget: dropped from the running transaction",
         "forget: left to the commit, for its checkpoint",
         "forget: the committing transaction keeps it",
-        "migrate: truncated",
-        "reclaim: freed by another",
-        "release_buffer_page: buffer busy",
-        "release_buffer_page: page lock busy",
-        "release_buffer_page: stripped",
         "revoke: alias cleared",
         "revoke: block revoked",
         "revoke: cancelled",
         "revoke: records written",
         "revoke: revoked again",
-        "truncate: page moved",
-        "truncate: under writeback",
-        "unmap_buffer: in the running transaction",
-        "unmap_buffer: left to commit",
-        "unmap_buffer: on a checkpoint list only",
-        "unmap_buffer: on the locked list",
-        "writeback: page truncated or moved",
     ),
     MEMORY: (
         "alloc: no free page",
-        "ext3: write_begin failed",
         "getblk: out of memory",
         "migrate: no target page",
-        "write: no page",
     ),
     MAPPED: (
+        "dirty: mapping went away",
         "migrate: mapped",
         "migrate: writeback ended on the target",
         "reclaim: dirtied before the freeze",
@@ -79,10 +60,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "ext3: inode block unreadable",
         "write_begin: read error",
     ),
-    LOG_ERROR: ("journal: aborted",),
     METADATA: (
         "checkpoint: committing transaction kept",
-        "commit: reserved buffer refiled",
         "dirty_data: metadata of the committing transaction",
         "ext3: writepage inside a handle",
         "get_write_access: frozen copy exists",
@@ -110,16 +89,15 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "checkpoint: batch full",
         "checkpoint: log space was there already",
         "checkpoint: waited for a buffer",
-        "checkpoint: waited for the commit",
         "commit: BH_State contended",
         "commit: cleaned while waiting for the lock",
         "commit: flush had buffers",
+        "commit: forget list refilled",
         "commit: jh moved while lock dropped",
-        "commit: waited for control I/O",
-        "ext3: dirty buffer taken over",
+        "dirty_data: unmapped",
+        "dirty_data: unmapped while written",
         "fallback: dirty, mode may not write",
         "flusher: pages left",
-        "get_write_access: buffer dirty",
         "isolate: dirty",
         "isolate: not on the LRU",
         "journal_head: made by another meanwhile",
@@ -129,14 +107,16 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "migrate: PF_MEMALLOC may not lock",
         "migrate: freeze lost",
         "migrate: under writeback, retry",
-        "putback: last reference",
         "read: i/o error",
         "buffer: read error",
         "read: partially uptodate",
         "reclaim: pageout refused",
+        "reclaim: freed by another",
         "reclaim: paged out",
         "reclaim: under writeback",
         "reclaim: waited for writeback",
+        "release_buffer_page: page lock busy",
+        "truncate: under writeback",
         "try_to_free_buffers: written data unfiled",
     ),
 }

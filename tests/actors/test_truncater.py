@@ -1,4 +1,4 @@
-"""The truncater takes pages out of the cache, and readers and migrations get out of its way.
+"""The truncater takes pages out of the cache and blocks from the file, and everybody else gets out of its way.
 
 What is drawn has fixed seeds.
 """
@@ -7,17 +7,46 @@ from __future__ import annotations
 
 import pytest
 
+from mmrace import scenarios
 from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
+from mmrace.scenarios import crash
+from tests.oracles.protocol.planted import STRATEGIES
 
-MARKS = {"truncate: page lock busy", "migrate: freed meanwhile", "read: page gone while waiting for its lock"}
+MARKS = {
+    "reclaim-vs-truncate": {"truncate: page lock busy", "migrate: freed meanwhile", "ext3: hole"},
+    "truncate-vs-commit": {
+        "dirty: cancelled",
+        "unmap_buffer: in the running transaction",
+        "unmap_buffer: left to commit",
+        "commit: forgotten buffer freed",
+        "commit: freed buffer left to the next transaction",
+        "release_buffer_page: stripped",
+        "read: page gone while waiting for its lock",
+        "ext3: write waited for the commit of a truncation",
+        "ext3: block allocated again",
+        "truncate: part of a page",
+    },
+    "truncate-vs-writeback": {
+        "block_write_full_page: beyond the end",
+        "writeback: page truncated or moved",
+        "unmap_buffer: on a checkpoint list only",
+    },
+}
+SEEDS = 24
 
 
 @pytest.mark.slow
-def test_truncation_meets_reader_reclaim_and_migration_and_everything_holds() -> None:
+@pytest.mark.parametrize("name", MARKS)
+def test_truncation_meets_the_others_and_everything_holds_whenever_the_machine_stops(name: str) -> None:
     reached: set[str] = set()
-    for seed in range(60):
-        result = run_one(RunSpec("reclaim-vs-truncate", engine="fiber", strategy="pos", seed=seed))
-        assert result.verdict == "PASS", result.findings
-        reached |= result.marks.keys()
-    assert reached >= MARKS
+    for variation in scenarios.get(name).variations:
+        for seed in range(SEEDS):
+            strategy = STRATEGIES[seed % len(STRATEGIES)]
+            spec = RunSpec(name, tuple(sorted(variation.items())), engine="fiber", strategy=strategy, seed=seed)
+            result = run_one(spec, keep_record=True)
+            assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), spec.command()
+            assert result.record is not None
+            assert not crash.judge(result.record).findings, spec.command()
+            reached |= result.marks.keys()
+    assert reached >= MARKS[name]

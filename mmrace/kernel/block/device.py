@@ -81,14 +81,16 @@ class BlockDevice(rt.Struct):
     """A disk: its blocks, numbered through, and how it behaves in this scenario.
 
     Settings (ghosts, constant in a run): nr_blocks; regions: what the blocks are called; errors: transfers may fail, by
-    choice; cache: it has a volatile one; irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU
-    number; bdev_try_to_free_page: how a mounted file system wants pages of the device's own mapping to be stripped.
+    choice; log_errors: so does one of so many writes of the region "log", 0: none; cache: it has a volatile one;
+    irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number; bdev_try_to_free_page: how a
+    mounted file system wants pages of the device's own mapping to be stripped.
     """
 
     machine: Machine = rt.ghost(_LATER)
     nr_blocks: int = rt.ghost(0)
     regions: tuple[Region, ...] = rt.ghost(())
     errors: bool = rt.ghost(False)
+    log_errors: int = rt.ghost(0)
     cache: bool = rt.ghost(False)
     irq_cpu: int | str = rt.ghost("submitter")
     bdev_try_to_free_page: Callable[[Page], bool] | None = rt.ghost(_LATER)
@@ -198,7 +200,7 @@ def _serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     """The life of one I/O: transfer, or fail, then interrupt a CPU."""
     device = bio.bi_bdev
     error = 0
-    if device.errors and rt.choose(2, "io-error"):
+    if _fails(device, rw, bio.bi_sector):
         rt.reached("device: i/o error")
         error = -Errno.EIO
     else:
@@ -210,6 +212,14 @@ def _serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     rt.note("io-end", _direction(rw), bio.bi_sector, error)
     bio.bi_end_io(bio, error)
     rt.irq_exit()
+
+
+def _fails(device: BlockDevice, rw: int, blocknr: int) -> bool:
+    """Choose whether a transfer fails.  Point: if it may."""
+    if device.errors:
+        return bool(rt.choose(2, "io-error"))
+    odds = device.log_errors if rw & WRITE and device.where(blocknr)[0] == "log" else 0
+    return bool(odds) and rt.choose(odds, "io-error") == odds - 1
 
 
 def _direction(rw: int) -> str:

@@ -277,6 +277,7 @@ def block_read_full_page(page: Page, get_block: GetBlock) -> int:
     Source: fs/buffer.c, v3.3.
     """
     mapping = page.mapping
+    rt.bug_on(mapping is None, "NULL mapping followed in readpage", page=page)
     assert mapping is not None
     rt.bug_on(not page_flags.PageLocked(page), "block_read_full_page: page is not locked", page=page)
     if not buffer.page_has_buffers(page):
@@ -363,6 +364,7 @@ def __block_write_begin(page: Page, pos: int, count: int, get_block: GetBlock) -
     Blocks that are written only in part and are not uptodate are read first.  Source: fs/buffer.c, v3.3.
     """
     mapping = page.mapping
+    rt.bug_on(mapping is None, "NULL mapping followed in __block_write_begin", page=page)
     assert mapping is not None
     rt.bug_on(not page_flags.PageLocked(page), "__block_write_begin: page is not locked", page=page)
     machine = mapping.machine

@@ -3,7 +3,7 @@
 Invariant: a handle is opened with the page lock held and never the other way round; in ordered mode every buffer that a
 write dirtied is filed for the transaction before its handle closes.
 Not modelled: bitmaps and indirect blocks (where each block of a file goes is settled when it is made; whether it is
-there, the inode says), blocks that are freed, orphans, truncate beyond invalidatepage, quotas, extended attributes.
+there, the inode says), quotas, extended attributes.
 Source: fs/ext3/inode.c, fs/ext3/super.c, v3.3.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs, mpage
+from mmrace.kernel.fs import buffer, buffer_head, buffer_page, ext3_truncate, fs, mpage
 from mmrace.kernel.fs import inode as inode_
 from mmrace.kernel.jbd import jbd, transaction, transaction_page
 from mmrace.kernel.jbd import journal as journal_
@@ -33,15 +33,26 @@ if TYPE_CHECKING:
 EXT3_TRANS_BLOCKS = 2
 """Credits of a handle that touches no metadata but the inode block."""
 
+ALLOC_RETRIES = 3
+"""How often a write that finds no free block waits for a commit and tries again (ext3_should_retry_alloc)."""
+
 DEFAULT_LOG_BLOCKS = 256
 """Blocks of the log: more than the commits of one run write."""
 DEFAULT_INODE_BLOCKS = 4
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("ext3: writepage inside a handle", "writepage was called with a handle open: page dirtied again, not written"),
+    ("ext3: writepage got no handle", "the journal was aborted: page dirtied again, not written"),
     ("ext3: writepage with a handle", "some buffer was unmapped: journal_start under the page lock"),
     ("ext3: writepage filed data without the page lock", "journal_dirty_data after the page was unlocked"),
     ("ext3: write_begin failed", "the page could not be prepared: handle closed, page released"),
+    ("ext3: write waited for the commit of a truncation", "no block was free before that: a commit was forced"),
+    ("ext3: hole", "a block was asked for that was truncated: there is none"),
+    ("ext3: block allocated again", "a write got the block that a truncation had freed"),
+    (
+        "ext3: freed block not committed yet",
+        "a block may not be used again before the transaction that freed it is over",
+    ),
     ("ext3: dirty buffer taken over", "data=journal: the transaction took over a buffer that was dirty"),
     ("ext3: inode block changed", "a write journaled its inode's block"),
     ("ext3: inode block unreadable", "an inode's block could not be read: the change is not journaled"),
@@ -137,13 +148,17 @@ def ext3_journal_current_handle() -> Handle | None:
 
 
 def ext3_journal_start(inode: Inode, nblocks: int) -> Handle:
-    """Open a handle; sleeps while the running transaction closes.  Source: include/linux/ext3_jbd.h, v3.3."""
+    """Open a handle; sleeps while the running transaction closes.  -EROFS in its place if the journal was aborted.
+
+    Simplified: 3.3 makes the file system read-only then, and an fsync that begins after that returns 0; here it goes on
+    and tells of the abort.  Source: include/linux/ext3_jbd.h, fs/ext3/super.c, v3.3.
+    """
     return transaction.journal_start(EXT3_JOURNAL(inode), nblocks)
 
 
-def ext3_journal_stop(handle: Handle) -> None:
-    """Close a handle.  Source: include/linux/ext3_jbd.h, v3.3."""
-    transaction.journal_stop(handle)
+def ext3_journal_stop(handle: Handle) -> int:
+    """Close a handle; 0, or -EIO if its journal was aborted.  Source: include/linux/ext3_jbd.h, v3.3."""
+    return transaction.journal_stop(handle)
 
 
 def ext3_writepage_trans_blocks(inode: Inode) -> int:
@@ -209,8 +224,8 @@ def ext3_mark_inode_dirty(handle: Handle, inode: Inode) -> None:
     if bh is None:
         rt.reached("ext3: inode block unreadable")
         return
-    transaction.journal_get_write_access(handle, bh)
-    ext3_do_update_inode(handle, inode, bh)
+    if transaction.journal_get_write_access(handle, bh) == 0:
+        ext3_do_update_inode(handle, inode, bh)
     buffer.__brelse(bh, "ext3")
 
 
@@ -220,6 +235,8 @@ def ext3_dirty_inode(inode: Inode) -> None:
     What chmod(2), utime(2) and their kind end in.  Needs no page lock.  Source: fs/ext3/inode.c, v3.3.
     """
     handle = ext3_journal_start(inode, EXT3_TRANS_BLOCKS)
+    if jbd.IS_ERR(handle):
+        return
     ext3_mark_inode_dirty(handle, inode)
     ext3_journal_stop(handle)
 
@@ -227,43 +244,64 @@ def ext3_dirty_inode(inode: Inode) -> None:
 # -- blocks --------------------------------------------------------------------------------------------------
 
 
+def _freed_by(inode: Inode, iblock: int) -> int:
+    """Return the transaction that freed a block of the file, 0 if none did since it was the file's."""
+    return next((tid for block, tid in inode.i_freed if block == iblock), 0)
+
+
 def _is_allocated(inode: Inode, iblock: int) -> bool:
     """Look a block up."""
+    if _freed_by(inode, iblock):
+        return False
     return iblock < inode.i_laid or bool(inode.i_map >> (iblock - inode.i_laid) & 1)
 
 
 def ext3_get_block(inode: Inode, iblock: int, bh: BufferHead, create: bool) -> int:
-    """Map a buffer to its block on the device; 0.  A hole stays unmapped, or gets a block with `create`, and may sleep.
+    """Map a buffer to its block on the device.  A hole stays unmapped, or gets a block with `create`, and may sleep.
 
+    0, or -ENOSPC if the block was freed by a transaction that is not committed yet: the disk has no other for the file.
     A new block is the file's as soon as the inode says so, which is logged with the open handle's transaction; what the
     device has there is whatever it had before.  Source: (ext3_get_blocks_handle) fs/ext3/inode.c, v3.3.
     """
     new = False
     if not _is_allocated(inode, iblock):
         if not create:
+            rt.reached("ext3: hole")
             return 0
         handle = ext3_journal_current_handle()
         rt.bug_on(handle is None, "block allocated without a handle", inode=inode)
         assert handle is not None
         rt.mutex_lock(inode.truncate_mutex)
         new = not _is_allocated(inode, iblock)
-        if new:
-            rt.reached("ext3: block allocated")
-            ext3_splice_branch(handle, inode, iblock)
+        error = ext3_splice_branch(handle, inode, iblock) if new else 0
         rt.mutex_unlock(inode.truncate_mutex)
+        if error:
+            return error
     if new:
         buffer_head.set_buffer_new(bh)
     buffer.map_bh(bh, EXT3_SB(inode).bdev, inode.i_data + iblock)
     return 0
 
 
-def ext3_splice_branch(handle: Handle, inode: Inode, iblock: int) -> None:
-    """Make a block the file's: enter it in the inode, and log that.  Needs truncate_mutex; sleeps.
+def ext3_splice_branch(handle: Handle, inode: Inode, iblock: int) -> int:
+    """Make a block the file's: enter it in the inode, and log that; 0 or -ENOSPC.  Needs truncate_mutex; sleeps.
 
-    Simplified: the block is reserved for the file, so no bitmap says that it is taken.  Source: fs/ext3/inode.c, v3.3.
+    One that was freed is free once that is committed, as the bitmap's committed copy has it in 3.3.  Simplified: the
+    block is reserved for the file, so no bitmap says that it is taken.
+    Source: fs/ext3/inode.c, fs/ext3/balloc.c (ext3_test_allocatable), v3.3.
     """
-    inode.i_map = inode.i_map | 1 << (iblock - inode.i_laid)
+    tid = _freed_by(inode, iblock)
+    if tid > EXT3_JOURNAL(inode).j_commit_sequence:
+        rt.reached("ext3: freed block not committed yet")
+        return -Errno.ENOSPC
+    if tid:
+        rt.reached("ext3: block allocated again")
+        inode.i_freed = tuple(freed for freed in inode.i_freed if freed[0] != iblock)
+    if iblock >= inode.i_laid:
+        rt.reached("ext3: block allocated")
+        inode.i_map = inode.i_map | 1 << (iblock - inode.i_laid)
     ext3_mark_inode_dirty(handle, inode)
+    return 0
 
 
 def walk_page_buffers(
@@ -276,11 +314,12 @@ def walk_page_buffers(
 ) -> int:
     """Call `fn` on each buffer of a ring that overlaps words [from_, to); stop at its first non-zero return.
 
-    Walks by b_this_page from `head`, whatever page the ring hangs on.  Args: partial: gets the buffers outside that are
-    not uptodate (a flag in the kernel).  Source: fs/ext3/inode.c, v3.3.
+    Walks by b_this_page from `head`, whatever page the ring hangs on; the link is read first, for after `fn` the buffer
+    may be gone.  Args: partial: gets the buffers outside that are not uptodate (a flag in the kernel).
+    Source: fs/ext3/inode.c, v3.3.
     """
-    block_start = 0
-    for bh in buffer.ring(head):
+    block_start, bh, following = 0, head, head.b_this_page
+    while True:
         block_end = block_start + bh.b_size
         if block_end <= from_ or block_start >= to:
             if partial is not None and not buffer_head.buffer_uptodate(bh):
@@ -289,8 +328,11 @@ def walk_page_buffers(
             ret = fn(handle, bh)
             if ret:
                 return ret
-        block_start = block_end
-    return 0
+        if following is head:
+            return 0
+        rt.bug_on(following is None, "a buffer ring does not close", head=head)
+        assert following is not None
+        block_start, bh, following = block_end, following, following.b_this_page
 
 
 def bget_one(handle: Handle | None, bh: BufferHead) -> int:
@@ -331,10 +373,10 @@ def do_journal_get_write_access(handle: Handle | None, bh: BufferHead) -> int:
     if dirty:
         rt.reached("ext3: dirty buffer taken over")
         buffer_head.clear_buffer_dirty(bh)
-    transaction.journal_get_write_access(handle, bh)
-    if dirty:
+    ret = transaction.journal_get_write_access(handle, bh)
+    if ret == 0 and dirty:
         transaction.journal_dirty_metadata(handle, bh)
-    return 0
+    return ret
 
 
 def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
@@ -353,8 +395,19 @@ def write_end_fn(handle: Handle | None, bh: BufferHead) -> int:
 def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int, Page | None]:
     """Lock the page of a write, open a handle under that lock, read what the write does not cover.  Sleeps.
 
-    Returns (0, locked page) with the handle left open, or (negative errno, None).  Source: fs/ext3/inode.c, v3.3.
+    Returns (0, locked page) with the handle left open, or (negative errno, None).  If no block is free it waits for a
+    commit, which may free some, and tries again.  Source: fs/ext3/inode.c, v3.3.
     """
+    for _ in range(ALLOC_RETRIES):
+        ret, page = _write_begin(mapping, pos, length)
+        if ret != -Errno.ENOSPC or not journal_.journal_force_commit_nested(EXT3_JOURNAL(mapping.host)):
+            return ret, page
+        rt.reached("ext3: write waited for the commit of a truncation")
+    return _write_begin(mapping, pos, length)
+
+
+def _write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int, Page | None]:
+    """Try once to begin a write; what it made beyond the file's end is truncated again if it fails."""
     inode = mapping.host
     index, from_ = divmod(pos, mapping.machine.words_per_page)
     page = filemap.grab_cache_page_write_begin(mapping, index)
@@ -362,6 +415,10 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
         return -Errno.ENOMEM, None
     # One credit more than writepage: the inode on the orphan list.
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode) + 1)
+    if jbd.IS_ERR(handle):
+        filemap.unlock_page(page)
+        swap.put_page(page, "lookup")
+        return jbd.PTR_ERR(handle), None
     ret = buffer_page.__block_write_begin(page, pos, length, ext3_get_block)
     if ret == 0 and EXT3_SB(inode).data is DataMode.JOURNAL:
         head = buffer.page_buffers(page)
@@ -371,6 +428,8 @@ def ext3_write_begin(mapping: AddressSpace, pos: int, length: int) -> tuple[int,
         ext3_journal_stop(handle)
         filemap.unlock_page(page)
         swap.put_page(page, "lookup")
+        if pos + length > inode.i_size:
+            ext3_truncate.ext3_truncate_failed_write(inode)
         return ret, None
     return 0, page
 
@@ -389,7 +448,8 @@ def update_file_sizes(handle: Handle, inode: Inode, pos: int, copied: int) -> No
 
 def _finish_write(handle: Handle, page: Page, ret: int, copied: int) -> int:
     """Close the handle, then unlock and release the page; returns what was copied or an error."""
-    ext3_journal_stop(handle)
+    stopped = ext3_journal_stop(handle)
+    ret = ret or stopped
     filemap.unlock_page(page)
     swap.put_page(page, "lookup")
     return ret if ret else copied
@@ -447,12 +507,12 @@ def _current_handle() -> Handle:
 # -- writepage -----------------------------------------------------------------------------------------------
 
 
-def _refuse_writepage(page: Page, wbc: WritebackControl) -> int:
-    """Give up writing a page because of an open handle: dirty it again and unlock it."""
-    rt.reached("ext3: writepage inside a handle")
+def _refuse_writepage(page: Page, wbc: WritebackControl, error: int = 0) -> int:
+    """Give up writing a page, because a handle is open or none can be had: dirty it again and unlock it."""
+    rt.reached("ext3: writepage got no handle" if error else "ext3: writepage inside a handle")
     page_writeback.redirty_page_for_writepage(wbc, page)
     filemap.unlock_page(page)
-    return 0
+    return error
 
 
 def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
@@ -475,14 +535,16 @@ def ext3_ordered_writepage(page: Page, wbc: WritebackControl) -> int:
     page_bufs = buffer.page_buffers(page)
     rt.reached("ext3: writepage with a handle")
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
+    if jbd.IS_ERR(handle):
+        return _refuse_writepage(page, wbc, jbd.PTR_ERR(handle))
     walk_page_buffers(handle, page_bufs, 0, words, bget_one)
     ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
     if ret == 0:
         rt.reached("ext3: writepage filed data without the page lock")
         ret = walk_page_buffers(handle, page_bufs, 0, words, journal_dirty_data_fn)
     walk_page_buffers(handle, page_bufs, 0, words, bput_one)
-    ext3_journal_stop(handle)
-    return ret
+    stopped = ext3_journal_stop(handle)
+    return ret or stopped
 
 
 def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
@@ -502,9 +564,11 @@ def ext3_writeback_writepage(page: Page, wbc: WritebackControl) -> int:
         return buffer_page.block_write_full_page(page, None, wbc)
     rt.reached("ext3: writepage with a handle")
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
+    if jbd.IS_ERR(handle):
+        return _refuse_writepage(page, wbc, jbd.PTR_ERR(handle))
     ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
-    ext3_journal_stop(handle)
-    return ret
+    stopped = ext3_journal_stop(handle)
+    return ret or stopped
 
 
 def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
@@ -519,6 +583,8 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     if ext3_journal_current_handle() is not None:
         return _refuse_writepage(page, wbc)
     handle = ext3_journal_start(inode, ext3_writepage_trans_blocks(inode))
+    if jbd.IS_ERR(handle):
+        return _refuse_writepage(page, wbc, jbd.PTR_ERR(handle))
     if not buffer.page_has_buffers(page) or page_flags.PageChecked(page):
         page_flags.ClearPageChecked(page)
         ret = buffer_page.__block_write_begin(page, mm.page_index(page) * words, words, ext3_get_block)
@@ -534,8 +600,8 @@ def ext3_journalled_writepage(page: Page, wbc: WritebackControl) -> int:
     else:
         # Its buffers are the journal's already or clean: write what is dirty.
         ret = buffer_page.block_write_full_page(page, ext3_get_block, wbc)
-    ext3_journal_stop(handle)
-    return ret
+    stopped = ext3_journal_stop(handle)
+    return ret or stopped
 
 
 # -- the other operations ------------------------------------------------------------------------------------

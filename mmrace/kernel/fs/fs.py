@@ -99,14 +99,20 @@ class Inode(rt.Struct):
     """A file, or a block device seen as one.  `i_size` counts words; `i_data` is its first block on the device.
 
     Of ext3's own inode: `i_sync_tid`, the last transaction that changed this one; `i_map`, which of its blocks from
-    `i_laid` on are allocated, a bit each (those before are from the start, and stay); `truncate_mutex`.
+    `i_laid` on were ever allocated, a bit each (those before are from the start); `i_freed`, which blocks a truncation
+    freed, each with its transaction; `truncate_mutex`.
     """
 
     i_mutex = rt.mutex()
     truncate_mutex = rt.mutex()
     i_lock = rt.spinlock()
     i_state = rt.flag_word(InodeState)
-    i_size: rt.Field[int] = rt.shared(0)
+    i_size: rt.Field[int] = rt.shared(
+        0, benign="i_size_read takes no lock: who finds the file longer than it is by now meets truncation at the page"
+    )
+    i_freed: rt.Field[tuple[tuple[int, int], ...]] = rt.shared(
+        (), benign="a block is looked up without truncate_mutex; only who wants to have one asks again under it"
+    )
     i_sync_tid: rt.Field[int] = rt.shared(
         0, benign="an atomic_t: fsync reads it without a lock, and waits for whichever transaction it finds"
     )

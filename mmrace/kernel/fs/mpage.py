@@ -42,10 +42,12 @@ def mpage_end_io(bio: Bio, error: int) -> None:
 def mpage_readpage(page: Page, get_block: GetBlock) -> int:
     """Start reading a locked page, as ->readpage; the end of the I/O unlocks it.  May sleep.
 
-    A page that has buffers, or whose blocks do not follow each other on the device, is read through its ring.
+    A page that has buffers, or whose blocks do not follow each other on the device, is read through its ring; a hole at
+    its end is zeroed.
     Source: fs/mpage.c (do_mpage_readpage), v3.3.
     """
     mapping = page.mapping
+    rt.bug_on(mapping is None, "NULL mapping followed in readpage", page=page)
     assert mapping is not None
     found = None if buffer.page_has_buffers(page) else _blocks_of(page, get_block)
     if found is None:
@@ -71,7 +73,8 @@ def mpage_readpage(page: Page, get_block: GetBlock) -> int:
 def _blocks_of(page: Page, get_block: GetBlock) -> tuple[BlockDevice | None, int, int] | None:
     """Find the blocks of a page: (device, first block, how many from the page's begin on); None if they are no run.
 
-    What lies beyond the file's end has no block.  The kernel asks with a buffer on its stack, and so does this.
+    What lies beyond the file's end has no block, nor has a hole; one before a block makes the page no run.  The kernel
+    asks with a buffer on its stack, and so does this.
     """
     mapping = page.mapping
     assert mapping is not None
@@ -82,17 +85,19 @@ def _blocks_of(page: Page, get_block: GetBlock) -> tuple[BlockDevice | None, int
     bdev: BlockDevice | None = None
     first = 0
     map_bh = buffer.alloc_buffer_head(rt.fresh("map_bh"), machine.words_per_buffer)
-    run = True
+    run, mapped = True, 0
     for number in range(wanted):
         buffer_head.clear_buffer_mapped(map_bh)
-        error = get_block(inode, block_in_file + number, map_bh, False)
-        if error or not buffer_head.buffer_mapped(map_bh):
+        if get_block(inode, block_in_file + number, map_bh, False):
             run = False
             break
+        if not buffer_head.buffer_mapped(map_bh):
+            continue
         if number == 0:
             bdev, first = map_bh.b_bdev, map_bh.b_blocknr
-        elif map_bh.b_blocknr != first + number:
+        elif mapped < number or map_bh.b_blocknr != first + number:
             run = False
             break
+        mapped += 1
     buffer.free_buffer_head(map_bh)
-    return (bdev, first, wanted) if run else None
+    return (bdev, first, mapped) if run else None

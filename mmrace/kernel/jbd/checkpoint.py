@@ -60,9 +60,12 @@ def jbd_space_needed(journal: Journal) -> int:
 def __log_wait_for_space(journal: Journal) -> None:
     """Win log space back until a transaction fits.  Needs j_state_lock, dropped while it checkpoints.
 
+    An aborted journal gives none back.
     Source: fs/jbd/checkpoint.c, v3.3.
     """
     while journal_.__log_space_left(journal) < jbd_space_needed(journal):
+        if journal_.is_journal_aborted(journal):
+            return
         rt.spin_unlock(journal.j_state_lock)
         rt.mutex_lock(journal.j_checkpoint_mutex)
         rt.spin_lock(journal.j_state_lock)
@@ -90,11 +93,13 @@ def __log_wait_for_space(journal: Journal) -> None:
 
 
 def cleanup_journal_tail(journal: Journal) -> int:
-    """Move the tail up to the oldest transaction that the log still has to keep; 1 if it is there already.
+    """Move the tail up to the oldest transaction that the log still has to keep; 1 if it is there, or has to stay.
 
     As in 3.3 the blocks count as free before the superblock that says so is on the disk.
     Source: fs/jbd/checkpoint.c, v3.3.
     """
+    if journal_.is_journal_aborted(journal):
+        return 1
     rt.spin_lock(journal.j_state_lock)
     rt.spin_lock(journal.j_list_lock)
     waiting = journal.j_checkpoint_transactions

@@ -4,7 +4,8 @@ Invariant: no metadata of a transaction is in the log with its commit block befo
 written.  Ordered data buffers are locked for their I/O, and seen by nothing but that lock: no page lock, no
 PG_writeback, no page reference.  Before it sleeps on a buffer lock the commit submits the batch of locked buffers that
 it holds; else it deadlocks against anyone who takes buffer locks in another order.
-Not modelled: plugging, aborts, statistics.
+A commit whose log cannot be written aborts the journal, and goes through the rest without a commit block.
+Not modelled: plugging, statistics.
 Source: fs/jbd/commit.c, v3.3.
 """
 
@@ -46,6 +47,8 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("locked-list: BH_State contended", "trylock under j_list_lock failed: started over"),
     ("locked-list: jh moved while lock dropped", "the buffer left BJ_Locked while j_list_lock was dropped"),
     ("commit: freed data buffer released", "truncate had left an ordered buffer to the commit"),
+    ("commit: aborted, metadata let go", "the journal was aborted before: the transaction's metadata is not written"),
+    ("commit: aborted, no commit block", "the log of the transaction could not be written, or that of one before"),
     ("commit: waited for log I/O", "slept on a copy under way to the log"),
     ("commit: waited for control I/O", "slept on a descriptor under way to the log"),
     ("commit: forgotten buffer freed", "BH_Freed: a truncated metadata buffer dropped its dirtiness"),
@@ -144,6 +147,8 @@ def journal_commit_transaction(journal: Journal) -> int:
     _write_metadata(journal, commit_transaction)
     err = _wait_for_iobuf(journal, commit_transaction)
     err = _wait_for_ctlbuf(journal, commit_transaction) or err
+    if err:
+        journal_.journal_abort(journal, err)
     _set_state(journal, commit_transaction, TState.T_COMMIT, TState.T_COMMIT_RECORD)
     err = journal_write_commit_record(journal, commit_transaction) or err
     if err:
@@ -426,6 +431,13 @@ def _write_metadata(journal: Journal, commit_transaction: Transaction) -> None:
     tags: _Tags | None = None
     while jhs := commit_transaction.t_buffers:
         jh = jhs[0]
+        if journal_.is_journal_aborted(journal):
+            rt.reached("commit: aborted, metadata let go")
+            jbd.clear_buffer_jbddirty(jbd.jh2bh(jh))
+            transaction.journal_refile_buffer(journal, jh)
+            if not commit_transaction.t_buffers:
+                _start_journal_io(wbuf)  # a descriptor that was begun before
+            continue
         if tags is None:
             descriptor = _start_descriptor(journal, commit_transaction)
             tags = _Tags(descriptor, commit_transaction.t_tid)
@@ -578,8 +590,11 @@ def _wait_for_ctlbuf(journal: Journal, commit_transaction: Transaction) -> int:
 def journal_write_commit_record(journal: Journal, commit_transaction: Transaction) -> int:
     """Write the commit block and wait: everything else of the transaction is on disk by now; 0 or -EIO.
 
-    With j_barrier it is a flush-and-FUA write.  Source: fs/jbd/commit.c, v3.3.
+    With j_barrier it is a flush-and-FUA write.  In an aborted journal none is written.  Source: fs/jbd/commit.c, v3.3.
     """
+    if journal_.is_journal_aborted(journal):
+        rt.reached("commit: aborted, no commit block")
+        return 0
     descriptor = journal_.journal_get_descriptor_buffer(journal)
     bh = jbd.jh2bh(descriptor)
     header = jbd.log_header(jbd.JFS_COMMIT_BLOCK, commit_transaction.t_tid)
@@ -640,6 +655,8 @@ def _forget_buffer(journal: Journal, commit_transaction: Transaction, jh: Journa
     try_to_free = False
     if jbd.buffer_jbddirty(bh):
         checkpoint.__journal_insert_checkpoint(jh, commit_transaction)
+        if journal_.is_journal_aborted(journal):
+            jbd.clear_buffer_jbddirty(bh)
     else:
         rt.bug_on(buffer_head.buffer_dirty(bh), "dirty buffer on the forget list", bh=bh)
         # The page may have been truncated under the buffer; then it is ours to free.

@@ -60,6 +60,10 @@ class JList(IntEnum):
     BJ_Locked = 8
 
 
+JFS_ABORT = 0x002
+"""Bit of j_flags: the journal was given up for an error.  Source: include/linux/jbd.h, v3.3."""
+
+
 class TState(IntEnum):
     """The life of a transaction."""
 
@@ -136,15 +140,34 @@ class Transaction(rt.Struct):
 
 
 class Handle:
-    """One task's part in a transaction; belongs to that task alone, so nothing in it is shared."""
+    """One task's part in a transaction; belongs to that task alone, so nothing in it is shared.
 
-    __slots__ = ("h_buffer_credits", "h_ref", "h_sync", "h_transaction")
+    `error` makes it no handle but what the kernel returns as an error in a pointer's place: see `IS_ERR`.
+    """
 
-    def __init__(self, nblocks: int) -> None:
+    __slots__ = ("error", "h_buffer_credits", "h_ref", "h_sync", "h_transaction")
+
+    def __init__(self, nblocks: int, error: int = 0) -> None:
+        self.error = error
         self.h_transaction: Transaction | None = None
         self.h_buffer_credits = nblocks
         self.h_ref = 1
         self.h_sync = False
+
+
+def ERR_PTR(error: int) -> Handle:
+    """Return an error in a handle's place.  Source: include/linux/err.h, v3.3."""
+    return Handle(0, error)
+
+
+def IS_ERR(handle: Handle) -> bool:
+    """Say whether this is an error, and no handle.  Source: include/linux/err.h, v3.3."""
+    return handle.error < 0
+
+
+def PTR_ERR(handle: Handle) -> int:
+    """Return the error that stands in a handle's place.  Source: include/linux/err.h, v3.3."""
+    return handle.error
 
 
 class Journal(rt.Struct):
@@ -181,6 +204,9 @@ class Journal(rt.Struct):
     )
     j_commit_request: rt.Field[int] = rt.shared(0)
     j_errno: rt.Field[int] = rt.shared(0)
+    j_flags: rt.Field[int] = rt.shared(
+        0, benign="is_journal_aborted needs no lock: who just misses an abort meets it at its next step"
+    )
     j_wait_transaction_locked = rt.wait_queue()
     j_wait_done_commit = rt.wait_queue()
     j_wait_commit = rt.wait_queue()

@@ -2,7 +2,7 @@
 
 Invariant: BH_JBD is set exactly while b_private is a journal head, and the buffer is counted once for it; b_jcount is
 the number of those who count on the head, and the last one detaches it.  All of that under BH_JournalHead.
-Not modelled: what an aborted journal refuses; a log that is marked as clean.
+Not modelled: a log that is marked as clean.
 Source: fs/jbd/journal.c, v3.3.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
+from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferState
 from mmrace.kernel.jbd import commit, jbd, transaction
@@ -335,7 +336,7 @@ def journal_start_commit(journal: Journal) -> int | None:
 
 
 def log_wait_commit(journal: Journal, tid: int) -> int:
-    """Sleep until transaction `tid` is committed; -EIO if the log of any commit could not be written.
+    """Sleep until transaction `tid` is committed, or given up; -EIO if the journal was aborted, whenever.
 
     Source: fs/jbd/journal.c, v3.3.
     """
@@ -352,9 +353,8 @@ def log_wait_commit(journal: Journal, tid: int) -> int:
             holder=lambda: transaction.committers(journal, tid),
         )
         rt.spin_lock(journal.j_state_lock)
-    err = journal.j_errno
     rt.spin_unlock(journal.j_state_lock)
-    return err
+    return -Errno.EIO if is_journal_aborted(journal) else 0
 
 
 def journal_trans_will_send_data_barrier(journal: Journal, tid: int) -> bool:
@@ -373,22 +373,33 @@ def journal_trans_will_send_data_barrier(journal: Journal, tid: int) -> bool:
     return will
 
 
-def journal_abort(journal: Journal, errno: int) -> None:
-    """Remember the first error of the log, which every wait for a commit returns from now on.
+def is_journal_aborted(journal: Journal) -> bool:
+    """Say whether the journal was given up.  Needs no lock.  Source: include/linux/jbd.h, v3.3."""
+    return bool(journal.j_flags & jbd.JFS_ABORT)
 
-    Simplified: the kernel's aborted journal commits nothing more.  Source: fs/jbd/journal.c, v3.3.
+
+def journal_abort(journal: Journal, errno: int) -> None:
+    """Give the journal up for the first error of its log: from now on no handle starts and no commit block is written.
+
+    What runs is committed, which then writes nothing.  Simplified: the error is kept under the lock that sets the flag,
+    and is not written into the superblock.  Source: fs/jbd/journal.c, v3.3.
     """
-    rt.reached("journal: aborted")
     rt.spin_lock(journal.j_state_lock)
-    if not journal.j_errno:
+    if not journal.j_flags & jbd.JFS_ABORT:
+        rt.reached("journal: aborted")
+        rt.note("journal-abort", errno)
         journal.j_errno = errno
+        journal.j_flags = journal.j_flags | jbd.JFS_ABORT
+        running = journal.j_running_transaction
+        if running is not None:
+            __log_start_commit(journal, running.t_tid)
     rt.spin_unlock(journal.j_state_lock)
 
 
 def journal_force_commit_nested(journal: Journal) -> bool:
     """Commit what runs, or with a handle open wait for what commits; False if there was nothing.  Sleeps.
 
-    Not called yet: waits for block allocation, which tries again after a commit.  Source: fs/jbd/journal.c, v3.3.
+    Source: fs/jbd/journal.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     transaction_ = journal.j_running_transaction
@@ -408,7 +419,8 @@ def journal_force_commit_nested(journal: Journal) -> bool:
 def kjournald(journal: Journal) -> None:
     """The journal's thread: commit when asked, for ever.  Runs as a daemon.
 
-    Simplified: it commits no transaction for its age, and never stops.  Source: fs/jbd/journal.c, v3.3.
+    An abort does not end it: whoever waits for a commit is woken all the same.  Simplified: it commits no transaction
+    for its age, and never stops.  Source: fs/jbd/journal.c, v3.3.
     """
     rt.spin_lock(journal.j_state_lock)
     while True:

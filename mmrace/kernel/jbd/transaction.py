@@ -4,7 +4,7 @@ The kernel's file would be too long in one piece even here: reclaim and truncati
 Invariant: a buffer is on at most one list of one transaction, b_transaction and b_jlist say which, and the owner counts
 one in b_jcount; all that changes under BH_State and j_list_lock only.  Lists are tuples, oldest first; what the kernel
 calls the tail of a list is the last one.
-Not modelled: aborted journals, undo access, barriers of handles (journal_lock_updates).
+Not modelled: undo access, barriers of handles (journal_lock_updates).
 Source: fs/jbd/transaction.c, v3.3.
 """
 
@@ -30,6 +30,8 @@ MARKS: tuple[tuple[str, str], ...] = (
     ("journal_start: waited for T_LOCKED", "a handle came while the running transaction closed, and slept"),
     ("journal_start: transaction full", "the credits asked for did not fit: commit requested, slept"),
     ("journal_start: log full", "the log had no room for another transaction: checkpoint"),
+    ("journal_start: refused, journal aborted", "the log could not be written before: -EROFS"),
+    ("get_write_access: refused, journal aborted", "the journal was aborted after the handle had started: -EROFS"),
     ("journal_start: another handle is open", "two tasks change things in one transaction at the same time"),
     ("journal_stop: last handle woke commit", "t_updates fell to 0 while the commit waited for it"),
     ("get_write_access: buffer dirty", "a dirty buffer became dirty for the journal only"),
@@ -97,17 +99,26 @@ def committers(journal: Journal, tid: int) -> list[rt.Task]:
     return [one.committer for one in live if one is not None and one.t_tid <= tid and one.committer is not None]
 
 
-def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
+def is_handle_aborted(handle: jbd.Handle) -> bool:
+    """Say whether the journal of an open handle was given up.  Source: include/linux/jbd.h, v3.3."""
+    return journal_.is_journal_aborted(_handle_transaction(handle).t_journal)
+
+
+def start_this_handle(journal: Journal, handle: jbd.Handle) -> int:
     """Join the running transaction, starting one if there is none; sleeps while it or the log is full, or it T_LOCKED.
 
-    Needs nothing held; may be called under a page lock.  Simplified: the kernel allocates a transaction with the lock
-    dropped and looks again, and waits while somebody locks updates (journal_lock_updates).
-    Source: fs/jbd/transaction.c, v3.3.
+    0, or -EROFS if the journal was aborted.  Needs nothing held; may be called under a page lock.  Simplified: the
+    kernel allocates a transaction with the lock dropped and looks again, and waits while somebody locks updates
+    (journal_lock_updates). Source: fs/jbd/transaction.c, v3.3.
     """
     nblocks = handle.h_buffer_credits
     rt.bug_on(nblocks > journal.j_max_transaction_buffers, "handle wants too many credits", credits=nblocks)
     rt.spin_lock(journal.j_state_lock)
     while True:
+        if journal_.is_journal_aborted(journal):
+            rt.reached("journal_start: refused, journal aborted")
+            rt.spin_unlock(journal.j_state_lock)
+            return -Errno.EROFS
         transaction = journal.j_running_transaction
         if transaction is None:
             transaction = get_transaction(journal)
@@ -138,6 +149,7 @@ def start_this_handle(journal: Journal, handle: jbd.Handle) -> None:
     transaction.users.append(rt.current())
     rt.spin_unlock(transaction.t_handle_lock)
     rt.spin_unlock(journal.j_state_lock)
+    return 0
 
 
 def journal_current_handle() -> jbd.Handle | None:
@@ -148,6 +160,7 @@ def journal_current_handle() -> jbd.Handle | None:
 def journal_start(journal: Journal, nblocks: int) -> jbd.Handle:
     """Open a handle with `nblocks` credits, or nest in the task's own; sleeps for a closing transaction.
 
+    In an aborted journal the task has none then, and -EROFS comes in the handle's place.
     Source: fs/jbd/transaction.c, v3.3.
     """
     handle = journal_current_handle()
@@ -156,13 +169,17 @@ def journal_start(journal: Journal, nblocks: int) -> jbd.Handle:
         return handle
     handle = jbd.Handle(nblocks)
     rt.current().info = handle
-    start_this_handle(journal, handle)
+    error = start_this_handle(journal, handle)
+    if error:
+        rt.current().info = None
+        return jbd.ERR_PTR(error)
     return handle
 
 
 def journal_stop(handle: jbd.Handle) -> int:
     """Close a handle; the last one wakes a waiting commit, a synchronous one asks for a commit and waits; 0 or -EIO.
 
+    -EIO: the journal was aborted, so what the handle changed is not going to be committed.
     Needs no spinlock; may be called under a page lock.  Simplified: a synchronous handle does not wait for others to
     join it before it asks, and no transaction is committed for its age.  Source: fs/jbd/transaction.c, v3.3.
     """
@@ -171,6 +188,7 @@ def journal_stop(handle: jbd.Handle) -> int:
         return 0
     transaction = _handle_transaction(handle)
     journal = transaction.t_journal
+    err = -Errno.EIO if is_handle_aborted(handle) else 0
     rt.current().info = None
     rt.spin_lock(journal.j_state_lock)
     rt.spin_lock(transaction.t_handle_lock)
@@ -192,15 +210,17 @@ def journal_stop(handle: jbd.Handle) -> int:
             return journal_.log_wait_commit(journal, tid)
     else:
         rt.spin_unlock(journal.j_state_lock)
-    return 0
+    return err
 
 
 def journal_force_commit(journal: Journal) -> int:
-    """Commit a transaction, a new one if none runs, and wait, by a handle that is synchronous; 0 or -EIO.  Sleeps.
+    """Commit a transaction, a new one if none runs, and wait, by a synchronous handle; 0, -EROFS or -EIO.  Sleeps.
 
     Source: fs/jbd/transaction.c, v3.3.
     """
     handle = journal_start(journal, 1)
+    if jbd.IS_ERR(handle):
+        return jbd.PTR_ERR(handle)
     handle.h_sync = True
     return journal_stop(handle)
 
@@ -229,11 +249,15 @@ def _copy_to_frozen(bh: BufferHead, frozen: Page) -> None:
         frozen.words.write(i, source.words.read(offset + i))
 
 
-def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -> None:
+def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -> int:
     """Reserve a buffer for the handle's transaction; the committing one, if it owns the buffer, keeps a copy.
 
-    Sleeps on the buffer lock, on a log write of the buffer, and to allocate.  Source: fs/jbd/transaction.c, v3.3.
+    0, or -EROFS if the journal was aborted.  Sleeps on the buffer lock, on a log write of the buffer, and to allocate.
+    Source: fs/jbd/transaction.c, v3.3.
     """
+    if is_handle_aborted(handle):
+        rt.reached("get_write_access: refused, journal aborted")
+        return -Errno.EROFS
     transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     frozen: Page | None = None
@@ -285,23 +309,27 @@ def do_get_write_access(handle: jbd.Handle, jh: JournalHead, force_copy: bool) -
     revoke.journal_cancel_revoke(handle, jh)
     if frozen is not None:
         jbd.jbd_free(frozen)
+    return 0
 
 
-def journal_get_write_access(handle: jbd.Handle, bh: BufferHead) -> None:
-    """Announce a change of a metadata buffer that the caller counts.  May sleep.
+def journal_get_write_access(handle: jbd.Handle, bh: BufferHead) -> int:
+    """Announce a change of a metadata buffer that the caller counts; 0 or -EROFS.  May sleep.
 
     Source: fs/jbd/transaction.c, v3.3.
     """
     jh = journal_.journal_add_journal_head(bh)
-    do_get_write_access(handle, jh, False)
+    rc = do_get_write_access(handle, jh, False)
     journal_.journal_put_journal_head(jh)
+    return rc
 
 
 def journal_dirty_metadata(handle: jbd.Handle, bh: BufferHead) -> None:
     """File a changed metadata buffer on the handle's transaction.  Needs write access taken before.
 
-    Never sleeps.  Source: fs/jbd/transaction.c, v3.3.
+    Does nothing in an aborted journal.  Never sleeps.  Source: fs/jbd/transaction.c, v3.3.
     """
+    if is_handle_aborted(handle):
+        return
     transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     jh = jbd.bh2jh(bh)
@@ -384,8 +412,11 @@ def journal_dirty_data(handle: jbd.Handle, bh: BufferHead) -> int:
     """File a data buffer for writing before the handle's transaction commits; 0 or -EIO.
 
     May sleep: data of the committing transaction that is still dirty is written out first.  Called under the page lock
-    by write_end, without it by ordered writepage.  Source: fs/jbd/transaction.c, v3.3.
+    by write_end, without it by ordered writepage.  Does nothing in an aborted journal.
+    Source: fs/jbd/transaction.c, v3.3.
     """
+    if is_handle_aborted(handle):
+        return 0
     transaction = _handle_transaction(handle)
     journal = transaction.t_journal
     jh = journal_.journal_add_journal_head(bh)

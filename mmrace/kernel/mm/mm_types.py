@@ -27,7 +27,11 @@ class Page(rt.Struct):
     flags = rt.flag_word(PageFlags, waitable=(PageFlags.PG_locked, PageFlags.PG_writeback))
     _count = rt.refcount()
     _mapcount: rt.Field[int] = rt.shared(0)
-    mapping: rt.Field[AddressSpace | None] = rt.shared(None)
+    mapping: rt.Field[AddressSpace | None] = rt.shared(
+        None,
+        benign="page_mapping() needs no lock: isolation, reclaim and mark_buffer_dirty look at what truncation may be "
+        "clearing, and what they take from it is only a hint, or asked again under tree_lock or the page lock",
+    )
     index: rt.Field[int | None] = rt.shared(None)
     private: rt.Field[BufferHead | None] = rt.shared(None)
     words = rt.words()

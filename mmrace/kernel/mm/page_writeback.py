@@ -262,6 +262,7 @@ def _wants_writing(page: Page, mapping: AddressSpace, wbc: WritebackControl) -> 
 def __writepage(page: Page, wbc: WritebackControl) -> int:
     """Call the mapping's ->writepage and remember its error there.  Source: mm/page-writeback.c, v3.3."""
     mapping = page.mapping
+    rt.bug_on(mapping is None, "NULL mapping followed in __writepage", page=page)
     assert mapping is not None
     writepage = mapping.a_ops.writepage
     assert writepage is not None

@@ -1,7 +1,7 @@
 """Truncation of the page cache.
 
 Invariant: a page leaves the cache only locked and not under writeback; its dirty accounting is given back first.
-Not modelled: partial words, unmapping (nothing is mapped), cleancache.
+Not modelled: unmapping (nothing is mapped), cleancache.
 Source: mm/truncate.c, v3.3.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer_page
-from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, swap
+from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.fs import AddressSpace
@@ -22,6 +22,7 @@ MARKS = (
     ("truncate: page lock busy", "the first pass of a truncation skipped a locked page"),
     ("truncate: under writeback", "the first pass of a truncation skipped a page under writeback"),
     ("dirty: cancelled", "the dirty bit of a page that will not be written was cleared"),
+    ("truncate: part of a page", "the size ends in the middle of a page: the rest of it was zeroed"),
     ("truncate: page moved", "a page was not in the mapping any more when truncation had its lock"),
 )
 
@@ -67,11 +68,21 @@ def truncate_inode_page(mapping: AddressSpace, page: Page) -> int:
     return truncate_complete_page(mapping, page)
 
 
-def truncate_inode_pages(mapping: AddressSpace, start: int) -> None:
-    """Remove every page from index `start` on: first those that are free, then all, waiting for each.  Sleeps.
+def truncate_partial_page(page: Page, partial: int) -> None:
+    """Zero a locked page from word `partial` on, and drop the private data of that part.  Source: truncate.c, v3.3."""
+    rt.reached("truncate: part of a page")
+    highmem.zero_user_segment(page, partial, mmzone.page_machine(page).words_per_page)
+    if page_flags.page_has_private(page):
+        do_invalidatepage(page, partial)
 
-    Holds a reference to each page of a batch throughout.  Needs i_mutex.  Source: mm/truncate.c, v3.3.
+
+def truncate_inode_pages(mapping: AddressSpace, lstart: int) -> None:
+    """Remove what the cache has from word `lstart` on: first the pages that are free, then all, waiting for each.
+
+    Holds a reference to each page of a batch throughout.  Needs i_mutex; sleeps.  Source: mm/truncate.c, v3.3.
     """
+    words_per_page = mapping.machine.words_per_page
+    start, partial = -(-lstart // words_per_page), lstart % words_per_page
     index = start
     while True:
         pages = filemap.find_get_pages(mapping, index, mmzone.PAGEVEC_SIZE)
@@ -89,6 +100,13 @@ def truncate_inode_pages(mapping: AddressSpace, start: int) -> None:
             filemap.unlock_page(page)
         swap.pagevec_release(mapping.machine, pages)
         rt.cond_resched()
+    if partial:
+        last = filemap.find_lock_page(mapping, start - 1)
+        if last is not None:
+            filemap.wait_on_page_writeback(last)
+            truncate_partial_page(last, partial)
+            filemap.unlock_page(last)
+            swap.put_page(last, "lookup")
     while True:
         pages = filemap.find_get_pages(mapping, start, mmzone.PAGEVEC_SIZE)
         if not pages:

@@ -29,6 +29,8 @@ PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
 USES = {"read-begin": "read-end", "write-begin": "write-end"}
 SCANNED = frozenset({"dirty", "deferred", "releasepage", "refcount"})
 """Why reclaim keeps a page whose reference it has looked at."""
+ZEROED = 0
+"""No version: a write that fails beyond the end of the file zeroes the rest of the last page, and that is no use."""
 WAITS_AT_REST = (("PG_lru", True), ("PG_active", False), ("PG_unevictable", False))
 """What the bits of a page say that is on the inactive list."""
 
@@ -94,7 +96,7 @@ class _Audit:
         if lane in self.words:
             use = self.uses.get(task)
             page = self.words[lane][0]
-            if use is not None and self.of.get(page) == use.mapping:
+            if use is not None and self.of.get(page) == use.mapping and new != ZEROED:
                 use.pages.add(page)
         elif lane in self.vec_lanes:
             self.filled(step, task, self.vec_lanes[lane], tuple(self.record.name(new)))

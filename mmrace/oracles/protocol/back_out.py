@@ -5,7 +5,8 @@ bits cleared, references taken less those dropped, by name, and each pointer tha
 Rule: nothing is left over, and no word of the page's data was written.
 Invariant: what others do to the page meanwhile counts for nothing.  Excused: bits that the dirt and the age of a pte
 become when it is unmapped (`OF_PTES`); pages of a mapping without ->migratepage (the device's, and a file's with
-data=journal), which are written and stripped first, and those that were truncated.  Not checked: newpage.
+data=journal), which are written and stripped first, and those that were truncated, before or meanwhile.  Not checked:
+newpage.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class _Audit:
             self.running[task] = _Attempt(page, {page, *ring}, not (ino.isdigit() and self.has_op), step)
         elif kind == "migrate-end":
             attempt = self.running.pop(task, None)
-            if attempt is None or attempt.excused or str(facts[3]) == "0":
+            if attempt is None or attempt.excused or self.truncated(attempt) or str(facts[3]) == "0":
                 return
             self.checked += 1
             left = attempt.left()
@@ -93,6 +94,10 @@ class _Audit:
                     "refused page changed", text, (attempt.page, who, *(part.split()[0] for part in left)), step=step,
                     since=attempt.begin, task=who, page=attempt.page, left=list(left), reason=reason,
                 )  # fmt: skip
+
+    def truncated(self, attempt: _Attempt) -> bool:
+        """Say whether somebody else took the page from its mapping while the migrator was at it."""
+        return self.mapping_of.get(attempt.page) is None and f"{attempt.page}.mapping" not in attempt.pointers
 
     def pointer(self, lane: int, value: object) -> None:
         """Keep up with what every task says of pages and buffers."""

@@ -4,11 +4,13 @@ A block is a multi-writer register: version w is superseded for a reader if some
 was acknowledged before the read began.  Rules, per word: the version was written to this block, or is what the block
 held at first, and is no garbage of a fresh frame; it is not superseded; where no write overlapped the read, all words
 of the block agree.  After sync the disk, and each page that is up to date, show a version that nothing superseded, the
-same in every word.  Of an inode's block, each change begins with a read, and the page cache has the last change after
-sync; its home on the disk may be older, its copies in the log are durability's.
-After a failed write of the device nothing is stale or torn: the kernel loses that data, and says so; a transfer that a
-write(2) met half way may have been the last one that worked.  Invariant: writes that overlapped each other may land in
-either order.  Not checked: data that a page held before it was truncated or freed, the order on the disk.
+same in every word.  A truncation is a write of zeros to what it takes away, and a read that meets the end of the file
+one of zeros: what was written before is gone when it ends, for readers and the cache; the disk may keep it, for the
+block is nobody's.  Of an inode's block, each change begins with a read, and the page cache has the last change after
+sync; its home on the disk may be older, its copies in the log are durability's.  After a failed write of data nothing
+is stale or torn: the kernel loses that data, and says so; a transfer that a write(2) met half way may have been the
+last one that worked.  Invariant: writes that overlapped each other may land in either order.  Not checked: the order on
+the disk; that a block that was truncated is not written any more.
 """
 
 from __future__ import annotations
@@ -17,18 +19,23 @@ from collections import Counter
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
-from mmrace.oracles.protocol.register import SET_UP, Block, Formatted
+from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 
 NAME = "content"
+ABORTED, NO_HANDLE = "journal: aborted", "ext3: writepage got no handle"
+"""Marks of the kernel model: what is to be journalled, or has no block yet, does not come to the disk any more."""
+JOURNALLED = "journal"  # the mode of data, a parameter of the run
 WRITE_ERROR = "buffer: write error"  # mark of the kernel model: a write failed, so its data may be lost
 DISK = "disk"
 DEVICE = "bdev"  # whose mapping the block device's is, by "inode number"
+LOG = "log"  # the region of the disk that the journal has
 INODES = "inodes"  # the region of the disk that holds inodes
 CHANGES = frozenset({"change-begin", "change-end"})
 NOTES = frozenset({"write-begin", "write-end", "read-begin", "read-end"})
+CUTS = frozenset({"truncate-begin", "truncate-end"})
 
 
 class _Reading:
@@ -67,6 +74,8 @@ class _Audit:
         self.checked = 0
         self.rest = 0, ""  # step and task of the snapshot that is judged
         self.lossy = bool(record.marks.get(WRITE_ERROR))
+        journalled = record.header.get("params", {}).get("data") == JOURNALLED
+        self.kept = bool(record.marks.get(NO_HANDLE) or (journalled and record.marks.get(ABORTED)))
 
     def change(self, step: int, task: int, kind: str, number: int, rest: tuple[object, ...]) -> None:
         """A block of inodes is read and changed, under its buffer lock."""
@@ -76,6 +85,15 @@ class _Audit:
             return
         self.read(step, task, (INODES, number), block, _Reading(block, step), [rest[0]])
         block.write_began(rest[1], step, self.record.task_name(task))
+
+    def truncate(self, step: int, task: int, kind: str, ino: str, end: int) -> None:
+        """A file is made to end before block `end`."""
+        for where in self.formatted.beyond(ino, end):
+            block = self.block(where)
+            if kind == "truncate-begin":
+                block.cut_began(step, self.record.task_name(task))
+            else:
+                block.write_ended(GONE, step)
 
     def block(self, where: tuple[str, int]) -> Block:
         """Return a block, made at first sight."""
@@ -95,7 +113,7 @@ class _Audit:
         else:
             reading = self.readings.pop((task, ino, number), None)
             if reading is not None:
-                self.read(step, task, (ino, number), block, reading, _flat(rest))
+                self.read(step, task, (ino, number), block, reading, _flat(rest) or [GONE])
 
     def read(
         self,
@@ -145,10 +163,10 @@ class _Audit:
         self.rest = step, task
         for ino, blocks in snap.disk.items():
             for number, words in blocks.items():
-                if ino.isdigit():
+                if ino.isdigit() and not self.absent((ino, number)):
                     self.resting(DISK, (ino, number), words)
         for where in self.blocks:
-            if where[0].isdigit() and where[1] not in snap.disk.get(where[0], ()):
+            if where[0].isdigit() and where[1] not in snap.disk.get(where[0], ()) and not self.absent(where):
                 first = self.formatted.version(self.formatted.blocknr(where))
                 self.resting(DISK, where, (first,))  # a block that no transfer touched holds what it held at first
         size_on_disk = next((len(words) for blocks in snap.disk.values() for words in blocks.values()), 0)
@@ -176,12 +194,18 @@ class _Audit:
             if where in self.blocks and where[0] == INODES and "Uptodate" in buffer.state:
                 self.resting("page cache", where, page.words[buffer.index * size : (buffer.index + 1) * size])
 
+    def absent(self, where: tuple[str, int]) -> bool:
+        """Say whether the file has no such block: the disk may hold anything there."""
+        block = self.block(where)
+        self.checked += block.absent
+        return block.absent
+
     def resting(self, medium: str, where: tuple[str, int], words: tuple[object, ...]) -> None:
         block = self.blocks.get(where) or self.formatted.block(where)
         if medium == DISK and block.floor < 0 and self.formatted.is_hole(where):
             return  # no block of the file
         self.checked += len(words)
-        floor = -1 if self.lossy else block.floor
+        floor = -1 if self.lossy or (self.kept and medium == "disk") else block.floor
         rules = [block.fault(word, floor) for word in words]
         torn = "torn" if len(set(words)) > 1 and not self.lossy else ""
         rule = next((rule for rule in rules if rule), torn)
@@ -189,14 +213,31 @@ class _Audit:
             self.caught(rule, "", _Sight(*self.rest, medium, where, block, list(words), floor))
 
 
+def _of_the_log(record: Record) -> bool:
+    """Say whether all writes that failed were of the log, as far as the record notes writes: no data are lost then."""
+    formatted, failed = Formatted(), 0
+    for step in record.steps(NOTE):
+        _, _, kind, facts = record.events[step]
+        if kind in SET_UP:
+            formatted.note(kind, facts)
+        elif kind == "io-end" and facts[0] == "write" and facts[2]:
+            failed += 1
+            if formatted.where(facts[1])[0] != LOG:
+                return False
+    return failed > 0
+
+
 def judge(record: Record) -> Judgement:
     """Judge every read, then the disk and the page cache after sync."""
     audit = _Audit(record)
+    audit.lossy = audit.lossy and not _of_the_log(record)
     taken = len(record.events), "main"
     for step in record.steps(NOTE):
         task, _, kind, facts = record.events[step]
         if kind in NOTES:
             audit.note(step, task, kind, str(facts[0]), int(facts[1]), facts[2:])
+        elif kind in CUTS:
+            audit.truncate(step, task, kind, str(facts[0]), int(facts[1]))
         elif kind in CHANGES:
             audit.change(step, task, kind, int(facts[0]), facts[1:])
         elif kind in SET_UP:

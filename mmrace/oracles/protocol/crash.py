@@ -2,15 +2,16 @@
 
 For each write that ends, and each subset of the writes then in flight, the blocks that a crash would leave are given to
 recovery.  After that each metadata block shows what it held when the newest transaction closed that changed it and
-whose commit block is among them; before the first, what it held at first.  A block that an fsync promised shows nothing
-older, and its file has it.  A block that its file did not have at first, but has by what the inode then says, does not
-show what was there before; with data=writeback it may, as is documented, and where the next transaction took its data
-from a closed one (R16, see `filed.py`).
+whose commit block is among them; before the first, what it held at first; of one that a truncation took away nothing is
+asked once that is committed, until a later transaction has it.  A block that an fsync promised shows nothing older, and
+its file has it.  A block that its file did not have at first, but has by what the inode then says, does not show what
+was there before; with data=writeback it may, as is documented, and where the next transaction took its data from a
+closed one (R16, see `filed.py`).
 Invariant: a write that has ended is on the medium, or, where the disk has a volatile cache, in flight until a flush has
 brought it there; a block is there whole or not at all; a subset that was looked at is not looked at again, unless more
 was promised since.  What a write in flight brings is what it brings in the end.
-Not checked: blocks that were unmapped, or revoked last; what follows a failed write to the log; a log in blocks of one
-word, which cannot hold its headers.
+Not checked: blocks that were unmapped without a truncation, or revoked last; what follows a failed write to the log; a
+log in blocks of one word, which cannot hold its headers.
 """
 
 from __future__ import annotations
@@ -184,11 +185,11 @@ class _Crashes:
         found = self.wanted.get(newest)
         if found is None:
             found = {home: self.first(home) for home in self.homes}
-            contents, revoked = self.story.closed.contents, self.story.revoked
-            for tid in sorted({*contents, *revoked}):
+            contents, revoked, freed = self.story.closed.contents, self.story.revoked, self.story.freed
+            for tid in sorted({*contents, *revoked, *freed}):
                 if tid <= newest:
                     found |= contents.get(tid, {})
-                    for home in revoked.get(tid, ()):
+                    for home in (*revoked.get(tid, ()), *freed.get(tid, ())):
                         found.pop(home, None)
             self.wanted[newest] = found
         return found
@@ -275,6 +276,6 @@ def judge_with(record: Record, recover: Recover, mapped: Mapped) -> Judgement:
     story = Story(record)
     story.tell()
     crashes = _Crashes(story, recover, mapped)
-    if story.moments and (crashes.homes or story.promised):
+    if story.moments and (crashes.homes or any(moment.promised for moment in story.moments)):
         crashes.all()
     return crashes.evidence.judgement(crashes.checked)

@@ -2,10 +2,12 @@
 
 At rest: a dirty buffer implies PG_dirty and the slot's DIRTY tag; PG_dirty in a mapping implies the tag;
 NR_FILE_DIRTY is the number of dirty pages in slots; nothing is under writeback. After sync: no file is dirty (a
-page of the block device may be: the log has what it waits to write home). During the run: PG_writeback is set only
-on a locked page; no page is replaced in its slot while it is set, nor set on the old page of a running move; a page
-whose writer skipped a locked buffer is dirty again before its lock is free (`given_up.py`); write(2) changes no page
-under writeback (`stable.py`), and no migration goes on without waiting for it (`unwaited.py`).
+page of the block device may be: the log has what it waits to write home; so may one that a writepage got no handle
+for, in an aborted journal), and no buffer of a page that was truncated is, for nobody would ever write or forget it.
+During the run: PG_writeback is set only on a locked page; no page is replaced in its slot while it is set, nor set on
+the old page of a running move; a page whose writer skipped a locked buffer is dirty again before its lock is free
+(`given_up.py`); write(2) changes no page under writeback (`stable.py`), and no migration goes on without waiting for it
+(`unwaited.py`).
 
 Invariant: dirtiness is judged at rest only, so the windows inside mark_buffer_dirty and after
 clear_page_dirty_for_io need no list.  Not checked: PG_dirty without a dirty buffer, and a DIRTY or TOWRITE
@@ -24,6 +26,7 @@ from mmrace.runtime.kinds import CLEAR, KIND_MASK, SET, SHIFT, STORE, TEST_AND_C
 from mmrace.runtime.record import Record
 
 NAME = "dirty"
+NO_HANDLE = "ext3: writepage got no handle"  # mark of the kernel model
 ZERO_AT_REST = ("NR_WRITEBACK", "NR_ISOLATED")
 _SETS = (SET, TEST_AND_SET)
 _CLEARS = (CLEAR, TEST_AND_CLEAR)
@@ -97,12 +100,15 @@ def judge(record: Record) -> Judgement:
         caught("move without waiting for writeback", text, (move.page,), move.step, move.task)
     checked += skipped + words_written + found_busy
     for snap in snapshots(record):
-        checked += _at_rest(snap, evidence)
+        checked += _at_rest(snap, evidence, bool(record.marks.get(NO_HANDLE)))
     return evidence.judgement(checked, unfinished(record))
 
 
-def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
-    """Judge one snapshot; return how many buffers, pages, tags and statistics were looked at."""
+def _at_rest(snap: Snapshot, evidence: Evidence, refused: bool) -> int:
+    """Judge one snapshot; return how many buffers, pages, tags and statistics were looked at.
+
+    Args: refused: a writepage got no handle, so that files may stay dirty.
+    """
     when = snap.label
     synced = when == "synced"
 
@@ -113,10 +119,17 @@ def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
     is_file = {mapping: ino.isdigit() for mapping, ino in snap.inodes.items()}
     for buffer in snap.buffers.values():
         page = snap.page(buffer.page)
-        if "Dirty" not in buffer.state or page is None or page.mapping is None:
+        if not {"Dirty", "JBDDirty"} & buffer.state or page is None:
+            continue
+        if page.mapping is None:
+            if synced and not page.free:
+                text = f"{buffer.name} of {page.name}, which no mapping has any more, is dirty"
+                caught("dirty after its truncation", text, buffer.name)
+            continue
+        if "Dirty" not in buffer.state:
             continue
         slot = slots.get((page.mapping, page.index if page.index is not None else -1))
-        if synced and is_file.get(page.mapping):
+        if synced and not refused and is_file.get(page.mapping):
             caught("dirty after sync", f"{buffer.name} is dirty", buffer.name)
         elif "PG_dirty" not in page.flags:
             caught(
@@ -136,7 +149,7 @@ def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
         if page is None or "PG_dirty" not in page.flags:
             continue
         dirty_pages += 1
-        if synced and is_file[slot.mapping]:
+        if synced and not refused and is_file[slot.mapping]:
             caught("dirty after sync", f"{page.name} is dirty", page.name)
         elif "DIRTY" not in slot.tags:
             caught("dirty page, no tag", f"{page.name} is dirty, its slot has no DIRTY tag", page.name)

@@ -12,8 +12,8 @@ block of the transaction, and there is a copy for each, which shows all that was
 and nothing that was changed after.  At the end the superblock says where the log begins (`tail.py`).
 Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
 whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
-written, neither.  Not checked: data that were truncated meanwhile, what survives a crash half way, copies of a block
-whose first word is the journal's magic number.
+written, neither; nor of what was truncated since.  Not checked: that a truncation is on the medium, what survives a
+crash half way, copies of a block whose first word is the journal's magic number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.cache import FLUSH_BEGIN, FLUSH_END, VOLATILE, WITH_FLUSH, WriteCache
 from mmrace.oracles.protocol.filed import Filed, Transaction
-from mmrace.oracles.protocol.register import SET_UP, Block, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted, Home, disk_lanes, words_of_a_block
 from mmrace.oracles.protocol.tail import untold_tail
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
@@ -117,6 +117,8 @@ class _Audit:
         if self.medium.failed.get(blocknr, -1) >= floor:
             return []
         block = self.blocks[home]
+        if block.cut >= floor:
+            return []  # truncated since
         places = [blocknr]
         if blocknr in self.logged:
             places.append(self.logged[blocknr])
@@ -138,6 +140,8 @@ class _Audit:
         if kind == "write-begin":
             self.writes[task] = step
             self.block(facts[0], facts[1]).write_began(facts[2], step, self.record.task_name(task))
+        elif kind in ("truncate-begin", "truncate-end"):
+            self.truncated(step, task, kind, facts)
         elif kind == "write-end":
             self.block(facts[0], facts[1]).write_ended(facts[2], step)
             self.acknowledged(step, task, (str(facts[0]), facts[1]))
@@ -176,6 +180,14 @@ class _Audit:
                 self.log.tags.setdefault(tid, []).extend(tags)
         elif kind in SET_UP:
             self.medium.formatted.note(kind, facts)
+
+    def truncated(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
+        """A file is made to end before a block: nothing is promised of what is beyond, until it is written again."""
+        for home in self.medium.formatted.beyond(*facts[:2]):
+            if kind == "truncate-begin":
+                self.block(*home).cut_began(step, self.record.task_name(task))
+            else:
+                self.block(*home).write_ended(GONE, step)
 
     def ended(self, step: int, blocknr: int, failed: bool) -> None:
         """The write of a block ended."""

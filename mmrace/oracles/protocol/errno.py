@@ -1,9 +1,11 @@
 """Errno: a user is told an error only if there was one.
 
 Rules: -EIO needs a transfer that failed before, and each failure is told at most `TOLD_MAX` times; -ENOMEM needs an
-allocation that found no free page (a mark of the run); read(2), write(2) and fsync(2) return no other errno.  Nor does
-the kernel go where a failed transfer leads it (marks of the run: FAILURES) if none failed.  Each call that returned was
-looked at.  A commit ends with j_errno set if a block of its log could not be written: all later fsyncs are to be told.
+allocation that found no free page (a mark of the run); -EROFS of a write, a truncation or an fsync needs a journal that
+was aborted (a note), and an abort a transfer that failed; after it those calls may return -EIO any number of times, and
+no write(2) or fsync(2) that begins then succeeds.  No other errno is returned.  Nor does the kernel go where a failed
+transfer leads it (marks of the run: FAILURES) if none failed.  Each call that returned was looked at.  A commit ends
+with j_errno set if a block of its log could not be written: all later fsyncs are to be told.
 Invariant: who is told is not asked: in 3.3 an error belongs to the mapping and the page, for whoever looks first.
 Not checked: that every other failure is told to somebody; the kernel loses some.
 """
@@ -16,7 +18,7 @@ from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "errno"
-EIO, ENOMEM = 5, 12
+EIO, ENOMEM, EROFS = 5, 12, 30
 LOG = "log"  # the region of the disk
 NO_PAGE = "alloc: no free page"
 FAILURES = ("buffer: read error", "buffer: write error", "ext3: inode block unreadable")
@@ -24,43 +26,86 @@ TOLD_MAX = 3
 """Places that remember one failed transfer until somebody is told: the mapping, the page, the buffer."""
 RETURNS = {
     "read-end": "read", "read-failed": "read", "write-end": "write", "write-failed": "write", "fsync-end": "fsync",
+    "truncate-end": "truncate",
 }  # fmt: skip
-RC = {"read-failed": 2, "write-failed": 2, "fsync-end": 1}
+RC = {"read-failed": 2, "write-failed": 2, "fsync-end": 1, "truncate-end": 2}
 """Where a note of a return has what was returned; the others tell success."""
+BEGINS = frozenset({"write-begin", "fsync-begin"})
+"""Calls that an aborted journal lets nobody make: they want a handle, or a commit."""
+REFUSED = frozenset({"write", "truncate", "fsync"})
+ABORT = "journal-abort"
+
+
+class _Audit:
+    """The calls of one record, and what had failed by then."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.evidence = Evidence(NAME)
+        self.aborted = self.checked = self.failed = self.told = 0
+        self.late: set[int] = set()  # tasks whose call began in an aborted journal
+
+    def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
+        if kind == "io-end":
+            self.failed += bool(facts[2])
+        elif kind == ABORT:
+            self.aborted += 1
+            if not self.failed:
+                self.caught("failure out of nothing", "the journal was aborted", step, task, ABORT)
+        elif kind in BEGINS:
+            (self.late.add if self.aborted else self.late.discard)(task)
+        elif kind in RETURNS:
+            rc = facts[RC[kind]] if kind in RC else 0
+            if isinstance(rc, int):
+                self.returned(step, task, RETURNS[kind], rc)
+
+    def returned(self, step: int, task: int, call: str, rc: int) -> None:
+        """Judge what a call returned."""
+        self.checked += 1
+        self.told += rc == -EIO
+        rule = self.fault(call, rc, task in self.late)
+        if call in REFUSED:
+            self.late.discard(task)
+        if rule:
+            self.caught(rule, f"{self.record.task_name(task)}'s {call} returned {rc}", step, task, call, str(rc), rc=rc)
+
+    def fault(self, call: str, rc: int, late: bool) -> str:
+        """Say which rule a return breaks, "" if none.  Args: late: the call began in an aborted journal."""
+        if rc >= 0:
+            return "success in an aborted journal" if late and call in REFUSED else ""
+        if rc == -EIO:
+            if not self.failed:
+                return "error out of nothing"
+            limited = not (self.aborted and call in REFUSED)
+            return "error told too often" if limited and self.told > TOLD_MAX * self.failed else ""
+        if rc == -ENOMEM:
+            return "" if self.record.marks.get(NO_PAGE) else "error out of nothing"
+        if rc == -EROFS and call in REFUSED:
+            return "" if self.aborted else "refused without an abort"
+        return "errno of another call"
+
+    def caught(self, rule: str, what: str, step: int, task: int, *points: str, **facts: int) -> None:
+        who = self.record.task_name(task)
+        told = f"{self.failed} transfers had failed, and errors were told {self.told} times"
+        aborted = ", the journal was aborted" if self.aborted else ""
+        self.evidence.add(
+            rule, f"{what}; {told}{aborted}", (who, *points), step=step, task=who, failed=self.failed, told=self.told,
+            **facts,
+        )  # fmt: skip
 
 
 def judge(record: Record) -> Judgement:
     """Compare what calls returned with what failed."""
-    evidence = Evidence(NAME)
-    checked = failed = told = 0
+    audit = _Audit(record)
     for step in record.steps(NOTE):
         task, _, kind, facts = record.events[step]
-        if kind == "io-end":
-            failed += bool(facts[2])
-        if kind not in RETURNS:
-            continue
-        checked += 1
-        rc = facts[RC[kind]] if kind in RC else 0
-        if not isinstance(rc, int) or rc >= 0:
-            continue
-        told += rc == -EIO
-        rule = ""
-        if rc == -EIO:
-            rule = "error out of nothing" if not failed else "error told too often" if told > TOLD_MAX * failed else ""
-        elif rc == -ENOMEM:
-            rule = "" if record.marks.get(NO_PAGE) else "error out of nothing"
-        else:
-            rule = "errno of another call"
-        if rule:
-            who, call = record.task_name(task), RETURNS[kind]
-            text = f"{who}'s {call} returned {rc}; {failed} transfers had failed, and errors were told {told} times"
-            evidence.add(rule, text, (who, call, str(rc)), step=step, task=who, rc=rc, failed=failed, told=told)
-    for mark in FAILURES if not failed else ():
+        audit.note(step, task, kind, facts)
+    for mark in FAILURES if not audit.failed else ():
         if record.marks.get(mark):
-            evidence.add(
+            audit.evidence.add(
                 "failure out of nothing", f"the kernel came to {mark!r}; no transfer had failed", (mark,), mark=mark
             )
-    return evidence.judgement(checked + _log_errors(record, evidence))
+    return audit.evidence.judgement(audit.checked + _log_errors(record, audit.evidence))
 
 
 def _log_errors(record: Record, evidence: Evidence) -> int:

@@ -156,7 +156,8 @@ class _Audit:
         for transfer in self.commits.pop(task, []):
             bh, since = transfer.owner, transfer.ended
             of_file = self.of.get(self.of.get(bh, ""), NONE)
-            if not (transfer.write and transfer.failed and of_file.partition(":")[2].isdigit()):
+            home = self.formatted.where(transfer.blocknr)[0] != LOG  # a copy for the log is no write of the file
+            if not (home and transfer.write and transfer.failed and of_file.partition(":")[2].isdigit()):
                 continue
             self.checked += 1
             bad = self.buffers.bit(bh, "BH_Uptodate")

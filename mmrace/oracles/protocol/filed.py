@@ -128,6 +128,7 @@ class Filed:
             self.of_buffer.setdefault(str(bh), []).append((transaction, blocknr))
         elif jlist in METADATA:
             transaction.metadata.add(blocknr)
+            self.of_buffer.setdefault(str(bh), []).append((transaction, blocknr))
 
     def taken_over(self, jh: str, owner: object) -> None:
         """Strike a block out of a closed transaction from which another one takes its journal head."""
@@ -139,9 +140,14 @@ class Filed:
                 self.stolen.add(blocknr)
 
     def unmapped(self, bh: str) -> None:
-        """A buffer means nothing any more: what was filed through it was truncated."""
+        """A buffer means nothing any more: what was filed through it was truncated.
+
+        A transaction that has closed has its metadata in the log all the same.
+        """
         for transaction, blocknr in self.of_buffer.pop(bh, ()):
             transaction.data.discard(blocknr)
+            if transaction.closed < 0:
+                transaction.metadata.discard(blocknr)
 
 
 def member(value: object) -> str:

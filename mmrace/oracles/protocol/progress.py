@@ -8,7 +8,8 @@ page: its reference would keep that page from being moved for ever, and off the 
 was written home off its checkpoint list (`checkpointed.py`).
 Invariant: a page that somebody is at is excused for that round and no more; so is one whose dirty bit is set while slot
 and inode, by which a flusher goes, may not be marked yet; who holds it against the rule is named.
-Not checked: how long a write takes; that an idle page can be moved (the liveness oracle does that).
+Not checked: rounds that end after an abort of the journal; how long a write takes; that an idle page can be moved (the
+liveness oracle does that).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from mmrace.runtime.record import Record
 
 NAME = "progress"
 ROUNDS_MAX = 2
+ABORT = "journal-abort"
+"""From this note on some pages cannot be written: those with blocks to be mapped or journalled, which want a handle."""
 MARKING_OPS = 16
 """Ops after which whoever set a dirty bit has marked slot and inode, too, under tree_lock and i_lock: it takes 11."""
 _SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
@@ -146,6 +149,8 @@ def judge(record: Record) -> Judgement:
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
+            if a == ABORT:
+                break
             if a in ("flush-begin", "flush-end"):
                 audit.note(step, task, a, b)
         elif lane in dirty:

@@ -1,5 +1,6 @@
 """A block of a file as a register that many write: which versions may be seen, given what was acknowledged when.
 
+A truncation writes zeros: a hole shows them, and a read that meets the end of the file instead counts as one of zeros.
 A version w is superseded for whoever began to look at a step if some other write that began after w ended was
 acknowledged before that.  Invariant: writes that overlapped each other may land in either order.
 """
@@ -14,6 +15,7 @@ from mmrace.runtime.record import Record
 
 Home = tuple[str, int]  # inode or name of a region, block within it
 UNNAMED = "disk"  # the region of a block that the layout does not name
+GONE = 0  # what a hole shows, and, for judges, the end of the file; no version
 SET_UP = frozenset({"layout", "formatted", "holes"})
 """Notes of the set-up, which say what the medium holds at first."""
 _OPEN = 1 << 62  # end of a write that has not been acknowledged
@@ -87,6 +89,11 @@ class Formatted:
         """Return the number of a block on the device; its number within the region if nobody knows of that."""
         return next((first + home[1] for key, first, _ in self.regions if key == home[0]), home[1])
 
+    def beyond(self, ino: object, end: int) -> list[Home]:
+        """Return the blocks of a file from number `end` on: those that a truncation to there takes away."""
+        blocks = next((blocks for key, _, blocks in self.regions if key == str(ino)), 0)
+        return [(str(ino), number) for number in range(end, blocks)]
+
     def block(self, home: Home) -> Block:
         """Return a block that nobody wrote yet."""
         return Block(0 if self.is_hole(home) else self.version(self.blocknr(home)))
@@ -95,7 +102,7 @@ class Formatted:
 class Block:
     """The writes to one block of one file, by the steps at which they began and ended."""
 
-    __slots__ = ("begin", "end", "floor", "running", "writer")
+    __slots__ = ("begin", "cut", "end", "floor", "running", "writer")
 
     def __init__(self, first: object = 0) -> None:
         self.writer: dict[object, str] = {}
@@ -103,6 +110,17 @@ class Block:
         self.end: dict[object, int] = {first: -1}
         self.floor = -1  # the latest begin of an acknowledged write: what ended before it is superseded
         self.running = 0
+        self.cut = -1  # the begin of the last truncation: what had ended before it is gone
+
+    @property
+    def absent(self) -> bool:
+        """Whether nobody began to write the block after it was truncated."""
+        return 0 <= self.cut == self.begin[GONE] >= max(self.begin.values())
+
+    def cut_began(self, step: int, who: str) -> None:
+        """A truncation begins: as if zeros were written, by one that ends where the file does."""
+        self.write_began(GONE, step, who)
+        self.cut = step
 
     def write_began(self, version: object, step: int, writer: str) -> None:
         self.writer[version] = writer

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
-NOTES = frozenset({"truncate-begin", "truncate-end"})
+NOTES = frozenset({"drop-begin", "drop-end"})
 
 
 class LeftBehind(NamedTuple):
@@ -33,11 +33,11 @@ def left_behind(record: Record) -> tuple[int, list[LeftBehind]]:
     for step in record.steps(NOTE, WRITE):
         task, op, a, b = record.events[step]
         if op == NOTE:
-            if a == "truncate-begin":
+            if a == "drop-begin":
                 full = {slot for slot in shown if _in_range(slot, *b)}
                 going[task] = step, full
                 checked += len(full)
-            elif a == "truncate-end":
+            elif a == "drop-end":
                 since, full = going.pop(task, (step, set()))
                 found += [LeftBehind(step, since, task, slot, shown[slot]) for slot in sorted(full)]
         elif op & KIND_MASK == WRITE and op >> SHIFT in slots:

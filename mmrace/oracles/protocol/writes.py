@@ -12,7 +12,16 @@ from typing import Any
 
 from mmrace.oracles.protocol.cache import FLUSH_BEGIN, FLUSH_END, VOLATILE, WITH_FLUSH, WriteCache
 from mmrace.oracles.protocol.closed import Closed, number
-from mmrace.oracles.protocol.register import SET_UP, UNNAMED, Block, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.register import (
+    GONE,
+    SET_UP,
+    UNNAMED,
+    Block,
+    Formatted,
+    Home,
+    disk_lanes,
+    words_of_a_block,
+)
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
@@ -61,7 +70,8 @@ class Story:
         self.first: dict[int, dict[int, object]] = {}  # block -> what its words held before any write
         self.moments: list[Moment] = []
         self.revoked: dict[int, list[int]] = {}  # tid -> blocks
-        self.void: set[int] = set()  # blocks that were unmapped
+        self.freed: dict[int, list[int]] = {}  # tid of a truncation -> blocks
+        self.void: set[int] = set()  # blocks that were unmapped, and no truncation was noted
         self.blocks: dict[Home, Block] = {}
         self.syncs: dict[int, dict[Home, int]] = {}
         self.promised: dict[Home, int] = {}
@@ -81,7 +91,7 @@ class Story:
                 bh = self.filed.mapped.get(op >> SHIFT)
                 blocknr = self.filed.block_of(bh)
                 in_page = ("b_page", str(bh)) in self.filed.values  # one that only asks where a block is has no page
-                if bh is not None and blocknr is not None and in_page:
+                if bh is not None and blocknr is not None and in_page and not self.truncating(blocknr):
                     self.void.add(blocknr)
             elif op >> SHIFT in lanes:
                 self.landed(task, *lanes[op >> SHIFT], a, number(b))
@@ -138,14 +148,40 @@ class Story:
                 block.write_began(facts[2], step, self.record.task_name(task))
             else:
                 block.write_ended(facts[2], step)
+        elif kind in ("truncate-begin", "truncate-end"):
+            self.truncated(step, task, kind, facts)
+        elif kind == "truncate-size":
+            ino, size, tid = facts
+            gone = self.formatted.beyond(ino, size // self.size)
+            self.freed.setdefault(tid, []).extend(self.formatted.blocknr(home) for home in gone)
         elif kind == "fsync-begin":
             ino = str(facts[0])
-            of_file = {home: block.floor for home, block in self.blocks.items() if home[0] == ino and block.floor >= 0}
+            of_file = {
+                home: block.floor for home, block in self.blocks.items() if home[0] == ino and block.floor > block.cut
+            }
             self.syncs[task] = of_file
         elif kind == "fsync-end":
             floors = self.syncs.pop(task, {})
             if facts[1] == 0 and floors:
                 self.promised = {**self.promised, **floors}
+
+    def truncated(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
+        """A file is made to end before a block: nothing is promised of what is beyond, until it is written again."""
+        gone = self.formatted.beyond(*facts[:2])
+        for home in gone:
+            block = self.blocks.get(home) or self.blocks.setdefault(home, self.formatted.block(home))
+            if kind == "truncate-end":
+                block.write_ended(GONE, step)
+                continue
+            block.cut_began(step, self.record.task_name(task))
+            for floors in self.syncs.values():
+                floors.pop(home, None)
+        self.promised = {home: floor for home, floor in self.promised.items() if home not in gone}
+
+    def truncating(self, blocknr: int) -> bool:
+        """Say whether a block is one that a truncation took from its file, as the record notes it."""
+        block = self.blocks.get(self.formatted.where(blocknr))
+        return block is not None and block.absent
 
     def ended(self, step: int, task: int, write: Write, failed: bool) -> None:
         """A write ended: it is on the medium, or in the disk's cache, or failed."""

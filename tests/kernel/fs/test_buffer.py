@@ -302,7 +302,7 @@ def test_get_block_error_fails_the_write_and_writes_what_is_mapped() -> None:
 def test_truncate_discards_dirty_buffers_and_their_accounting() -> None:
     def body(bench: Bench) -> None:
         bench.write(0, DATA * 2)
-        truncate.truncate_inode_pages(bench.mapping, 1)
+        truncate.truncate_inode_pages(bench.mapping, bench.machine.words_per_page)
         assert bench.cached(1) is None and bench.zone.vm_stat["NR_FILE_DIRTY"] == 1
         truncate.truncate_inode_pages(bench.mapping, 0)
         swap.lru_add_drain_all(bench.machine)

@@ -6,9 +6,9 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.kernel.fs import buffer, ext3
-from mmrace.kernel.fs.buffer_head import BufferState
+from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
 from mmrace.kernel.jbd import transaction
-from mmrace.kernel.jbd.jbd import JList
+from mmrace.kernel.jbd.jbd import Handle, JList
 from mmrace.kernel.mm import filemap, migrate, page_flags, page_writeback, swap
 from tests.kernel.jbd.bench import Bench, assert_at_rest, list_of, marked, run, until
 
@@ -201,3 +201,25 @@ def test_inodes_share_an_inode_block_when_there_are_fewer_blocks() -> None:
         assert_at_rest(bench)
 
     run(body, metadata=True, inodes=1)
+
+
+def test_a_walk_over_buffers_reads_each_link_before_it_lets_the_buffer_go() -> None:
+    """As a writepage does that has let go of its page: when it drops its last count, truncation may free the ring."""
+
+    def body(bench: Bench) -> None:
+        bench.write(0, 1)
+        seen: list[BufferHead] = []
+
+        def gone(handle: Handle | None, bh: BufferHead) -> int:
+            seen.append(bh)
+            bh.b_this_page = None
+            return 0
+
+        head = bench.bh(0)
+        ring = list(buffer.ring(head))
+        assert ext3.walk_page_buffers(None, head, 0, bench.machine.words_per_page, gone) == 0
+        assert seen == ring
+        for bh, following in zip(ring, (*ring[1:], head), strict=True):
+            bh.b_this_page = following
+
+    run(body)

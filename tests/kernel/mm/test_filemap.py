@@ -7,6 +7,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
+from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.mm import filemap, migrate, mm, page_alloc, page_flags, page_writeback, radix_tree, swap, truncate
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.runtime.task import Task
@@ -202,6 +203,33 @@ def test_read_ends_where_the_file_does() -> None:
         assert bench.read(2, 2) == [13] and bench.read(4, 2) == []
 
     run(body)
+
+
+def truncated_under_a_reader(bench: Bench) -> None:
+    """A reader sleeps for the lock of a page that is not up to date, and truncation takes that page away."""
+    page = bench.fill(0, DATA)
+    filemap.lock_page(page)
+    page_flags.ClearPageUptodate(page)
+    reader = rt.spawn(bench.read, 0, 2, name="reader", cpu=1)
+    until(lambda: page._count.value > 2)
+    truncate.truncate_inode_page(bench.mapping, page)
+    filemap.unlock_page(page)
+    rt.join(reader)
+
+
+def test_reader_that_slept_for_a_page_that_was_truncated_looks_again() -> None:
+    assert run(truncated_under_a_reader).marks["read: page gone while waiting for its lock"] == 1
+
+
+def test_reader_that_does_not_look_again_follows_a_null_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    def _page_ok(mapping: AddressSpace, page: Page, offset: int, count: int) -> int:
+        """BUGGY: whether the page has a mapping still is not asked."""
+        filemap.lock_page(page)
+        return filemap._readpage(mapping, page)
+
+    monkeypatch.setattr(filemap, "_page_ok", _page_ok)
+    outcome = run(truncated_under_a_reader, ends="violation")
+    assert outcome.detail["rule"] == "NULL mapping followed in readpage"
 
 
 def test_write_without_memory_fails() -> None:

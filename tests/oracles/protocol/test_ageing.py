@@ -62,6 +62,11 @@ def test_ageing_oracle_catches_a_use_that_nobody_remembers() -> None:
     caught(ageing.judge(written.note("user", "write-end", 5, 0, 8).record()), "use forgotten")
 
 
+def test_ageing_oracle_takes_the_zeroing_of_what_a_failed_write_left_for_no_use() -> None:
+    zeroed = _cached().note("user", "write-begin", 5, 0, 8).op("user", Kind.WRITE, "page:0.words", 7, 0, sub="[1]")
+    unknown(ageing.judge(zeroed.note("user", "write-end", 5, 0, 8).record()))
+
+
 def test_ageing_oracle_catches_a_use_of_an_inode_block_that_nobody_remembers() -> None:
     def changed(hand: Hand) -> Hand:
         return hand.note("user", "change-begin", 9, 1, 2).note("user", "change-end", 9, 2)

@@ -78,3 +78,14 @@ def test_back_out_oracle_alone_catches_a_planted_mark_on_a_refused_page() -> Non
     row = planted.of_model(back_out.NAME)
     assert not findings(row.twin.program, {}, row.params)
     assert set(rules(findings(row.twin.program, row.bind, row.params))) == {(back_out.NAME, row.rule)}
+
+
+def test_back_out_oracle_asks_nothing_of_a_page_that_was_truncated_meanwhile() -> None:
+    hand = (
+        _begun()
+        .write("reader", "page:0.mapping", None, "mapping:5")
+        .op("migrator", Kind.CLEAR, FLAGS, True, sub="PG_private")
+    )
+    assert not back_out.judge(_ended(hand).record()).findings
+    hand = _begun().write("migrator", "page:0.mapping", None, "mapping:5")
+    caught(back_out.judge(_ended(hand).record()), "refused page changed")

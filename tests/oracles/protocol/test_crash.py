@@ -114,6 +114,38 @@ def test_crash_oracle_catches_a_commit_block_that_could_overtake_a_copy() -> Non
     assert finding.facts["lost"] == [5]
 
 
+class Journalled(Disk):
+    """The block is one of a file whose data are journalled: inode 1 has it as its first one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.write("main", "bh:1.b_blocknr", DATA, HOME)
+
+    def truncate(self, tid: int) -> Journalled:
+        """End the file before the block, in a transaction."""
+        self.note("writer", "truncate-begin", 1, 0).note("writer", "truncate-size", 1, 0, tid)
+        self.op("writer", Kind.CLEAR, "bh:1.b_state", True, sub="BH_Mapped")
+        self.note("writer", "truncate-end", 1, 0, 0)
+        return self
+
+
+def test_crash_oracle_wants_a_truncated_block_as_it_was_until_the_truncation_is_committed() -> None:
+    """What would lose it: the log's tail moves on though the truncation may still be lost."""
+    disk = Journalled().change(1, 7).logs(4, 1, 7, DATA).commits(6, 1)
+    assert isinstance(disk, Journalled)
+    caught(disk.truncate(2).io(4, 0, 0).judged(), "committed, and lost")
+    disk = Journalled().change(1, 7).logs(4, 1, 7, DATA).commits(6, 1)
+    assert isinstance(disk, Journalled)
+    passed(disk.truncate(2).commits(7, 2).io(4, 0, 0).judged())
+
+
+def test_crash_oracle_asks_for_a_block_again_that_was_written_after_its_truncation() -> None:
+    disk = Journalled().change(1, 7).logs(4, 1, 7, DATA).commits(6, 1)
+    assert isinstance(disk, Journalled)
+    disk.truncate(2).commits(7, 2).change(3, 8)
+    caught(disk.logs(8, 3, 9, DATA).commits(10, 3).judged(), "shown, and of no transaction")
+
+
 def test_crash_oracle_catches_a_copy_of_something_else() -> None:
     caught(Disk().change(1, 7).logs(4, 1, 9).commits(6, 1).judged(), "shown, and of no transaction")
 

@@ -61,6 +61,19 @@ def test_dirty_oracle_passes_on_a_dirty_buffer_of_a_truncated_page() -> None:
     passed(dirty.judge(_ends(rest([orphan], [slot(0, None)], [BH_DIRTY]), CLEAN).record()))
 
 
+def test_dirty_oracle_passes_on_a_file_that_stays_dirty_because_a_writepage_got_no_handle() -> None:
+    stays = rest([PG_DIRTY], [slot(0, "page:0", "DIRTY")], [buffer("bh:1")], counters=ONE)
+    hand = _ends(stays, stays)
+    caught(dirty.judge(hand.record()), "dirty after sync")
+    hand.marks[dirty.NO_HANDLE] = 1
+    passed(dirty.judge(hand.record()))
+
+
+def test_dirty_oracle_catches_a_buffer_that_stays_dirty_after_its_truncation() -> None:
+    orphan = rest([PG_DIRTY | {"mapping": None, "flags": ["PG_private"]}], [slot(0, None)], [BH_DIRTY])
+    caught(dirty.judge(_ends(CLEAN, orphan).record()), "dirty after its truncation")
+
+
 def test_dirty_oracle_catches_writeback_set_on_an_unlocked_page() -> None:
     hand = _run().lock("writeback", "page:0").unlock("writeback", "page:0")
     hand.lock("writeback", "page:0", "PG_writeback").unlock("writeback", "page:0", "PG_writeback")

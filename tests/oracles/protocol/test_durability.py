@@ -69,6 +69,24 @@ def test_durability_oracle_asks_nothing_of_a_block_whose_write_failed_until_it_i
     caught(durability.judge(_fsync_around(_written(hand, 8)).record()), "fsync before the medium")
 
 
+def _truncated(hand: Hand) -> Hand:
+    return hand.note("writer", "truncate-begin", 1, 0).note("writer", "truncate-end", 1, 0, 0)
+
+
+def test_durability_oracle_asks_of_a_truncated_block_only_what_was_written_after() -> None:
+    passed(durability.judge(_fsync_around(_truncated(_written(_run()))).record()))
+    meanwhile = _truncated(_written(_run()).note("fsync", "fsync-begin", 1)).note("fsync", "fsync-end", 1, 0)
+    passed(durability.judge(meanwhile.record()))
+    again = _written(_truncated(_written(_run())), 8)
+    passed(durability.judge(_fsync_around(again, 8, 8).record()))
+
+
+@pytest.mark.parametrize("shown", [(), (7, 7)], ids=["nothing", "what was truncated"])
+def test_durability_oracle_catches_an_fsync_that_loses_a_write_after_a_truncation(shown: tuple[int, ...]) -> None:
+    again = _written(_truncated(_written(_run())), 8)
+    caught(durability.judge(_fsync_around(again, *shown).record()), "fsync before the medium")
+
+
 # -- the block of an inode -------------------------------------------------------------------------------------------
 
 
@@ -160,6 +178,23 @@ def test_durability_oracle_catches_a_commit_block_before_a_block_of_the_log() ->
     hand = _io(_descriptor(_io(_closed(), DATA, 7, 7), 1), DESCRIPTOR, 1, 1)
     hand.note("committer", "io-begin", "write", COPY)
     caught(durability.judge(_record(hand).record()), "commit block before its log")
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["before it closed", "after it closed"])
+def test_durability_oracle_wants_metadata_in_the_log_unless_it_was_truncated_before_the_transaction_closed(
+    closed: bool,
+) -> None:
+    hand = _filed(_run(), "jh:2", "BJ_Metadata", DATA)
+    for step in (0, 1):
+        if closed == bool(step):
+            hand.op("writer", Kind.CLEAR, f"bh:{DATA}.b_state", True, sub="BH_Mapped")
+        else:
+            hand.write("committer", "transaction:1.t_state", "T_FLUSH", "T_LOCKED")
+    judgement = durability.judge(_record(hand).record())
+    if closed:
+        caught(judgement, "transaction not in the log")
+    else:
+        passed(judgement)
 
 
 @pytest.mark.parametrize("homes", [(), (1,)], ids=["no tag", "no copy"])

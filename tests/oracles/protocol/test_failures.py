@@ -103,10 +103,10 @@ def test_failures_oracle_follows_the_read_of_a_whole_page() -> None:
     caught(failures.judge(_unlocks(reads(_cached(OF_PAGE), 0), "page:0").record()), "failure outlived")
 
 
-def _commits(*, marks: bool) -> Hand:
-    """A commit whose data could not be written ends."""
-    hand = _begins(_cached().note("user", "commit-begin", "journal:0", 1), "write")
-    _clear(_set(_ends(hand, "write", FAILED), "io", *EIO), "io", "bh:1", "BH_Uptodate")
+def _commits(*, marks: bool, block: int = BLOCK) -> Hand:
+    """A commit that could not write a block of data, or its copy in the log, ends."""
+    hand = _begins(_cached().note("user", "commit-begin", "journal:0", 1), "write", block=block)
+    _clear(_set(_ends(hand, "write", FAILED, block), "io", *EIO), "io", "bh:1", "BH_Uptodate")
     _unlocks(hand)
     if marks:
         _set(hand, "user", *OF_FILE)
@@ -117,6 +117,8 @@ def test_failures_oracle_wants_a_commit_to_tell_the_file_what_it_could_not_write
     passed(failures.judge(_commits(marks=True).note("user", "commit-end", "journal:0", 1).record()))
     caught(failures.judge(_commits(marks=False).note("user", "commit-end", "journal:0", 1).record()),
            "failure forgotten")  # fmt: skip
+    copy = _commits(marks=False, block=LOG_BLOCK).note("user", "commit-end", "journal:0", 1)
+    passed(failures.judge(copy.record()))
     again = _set(_commits(marks=False), "other", "bh:1", "BH_Uptodate")
     passed(failures.judge(again.note("user", "commit-end", "journal:0", 1).record()))
 

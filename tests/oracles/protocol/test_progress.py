@@ -70,6 +70,10 @@ def test_progress_oracle_catches_a_page_that_is_dirtied_again_instead_of_written
     caught(progress.judge(hand.record()), "dirty page forgotten")
 
 
+def test_progress_oracle_asks_nothing_after_an_abort_of_the_journal() -> None:
+    assert not progress.judge(_in_vain(_dirty().note("writer", progress.ABORT, -5)).record()).findings
+
+
 def test_progress_oracle_passes_on_one_round_in_vain() -> None:
     passed(progress.judge(_in_vain(_dirty(), progress.ROUNDS_MAX - 1).record()))
 

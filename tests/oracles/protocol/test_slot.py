@@ -218,10 +218,10 @@ def _truncated(emptied: bool, by: str = "truncater") -> Hand:
     """Slot 1 shows a page when a truncation from page 1 on begins; slot 0 is none of its."""
     hand = Hand("truncater", "reader").lock("reader", "page:0").lock("reader", "page:1")
     hand.write("reader", "slot:5:0.page", "page:0").write("reader", "slot:5:1.page", "page:1")
-    hand.unlock("reader", "page:0").note("truncater", "truncate-begin", 5, 1)
+    hand.unlock("reader", "page:0").note("truncater", "drop-begin", 5, 1)
     if emptied:
         hand.write(by, "slot:5:1.page", None, "page:1").write("reader", "slot:5:1.page", "page:1")
-    hand.unlock("reader", "page:1").note("truncater", "truncate-end", 5)
+    hand.unlock("reader", "page:1").note("truncater", "drop-end", 5)
     return at_rest(hand, rest([]))
 
 
