@@ -255,7 +255,7 @@ PLANTED = (
     _canary("unlock-by-stranger"),
     _model(
         "failures", "failure forgotten", "a page whose transfer failed does not remember it",
-        "migrate-vs-reclaim", {"mm.page_flags:SetPageError": _remembers_nothing}, bare=100, errors=1,
+        "reclaim-vs-truncate", {"mm.page_flags:SetPageError": _remembers_nothing}, bare=100, errors=1,
     ),
     _model(
         "lock-order", "lock-order cycle", "write_begin starts its handle before it locks the page",
