@@ -17,10 +17,12 @@ from mmrace import scenarios
 from mmrace.actors import committer, toucher, writer
 from mmrace.actors.stage import Stage
 from mmrace.installed import run_one
+from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, ext3
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import Inode
 from mmrace.kernel.jbd import jbd, revoke, transaction
+from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.jbd.jbd import Handle, JList, JournalHead
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.oracles.protocol import durability
@@ -93,6 +95,17 @@ def test_durability_oracle_catches_a_touch_that_changes_nothing(whole: bool, mon
         caught(judgement, "inode not changed")
 
 
+def test_durability_oracle_asks_no_touch_of_a_journal_that_was_given_up() -> None:
+    def body(stage: Stage) -> None:
+        journal_.journal_abort(stage.journal, -Errno.EIO)
+        toucher.touch(toucher.neighbour(stage))
+
+    played = play(body, metadata=1)
+    assert played.notes("touch-end")
+    assert not played.notes("change-end")
+    assert not durability.judge(played.record).findings
+
+
 # -- it holds, and gets where it is meant to ---------------------------------------------------------------------------
 
 
@@ -112,7 +125,7 @@ def test_two_handles_holds_and_gets_where_it_is_meant_to() -> None:
 # -- what only a second handle shows -----------------------------------------------------------------------------------
 
 
-def _claims_first(handle: Handle, jh: JournalHead, force_copy: bool) -> None:
+def _claims_first(handle: Handle, jh: JournalHead, force_copy: bool) -> int:
     """BUGGY: names the next transaction before the copy is made: a second handle of it takes that for done."""
     mine = transaction._handle_transaction(handle)
     journal = mine.t_journal
@@ -157,6 +170,7 @@ def _claims_first(handle: Handle, jh: JournalHead, force_copy: bool) -> None:
     revoke.journal_cancel_revoke(handle, jh)
     if frozen is not None:
         jbd.jbd_free(frozen)
+    return 0
 
 
 def _stores_unlocked(handle: Handle, inode: Inode, bh: BufferHead) -> None:

@@ -4,7 +4,7 @@ At rest: a dirty buffer implies PG_dirty and the slot's DIRTY tag; PG_dirty in a
 NR_FILE_DIRTY is the number of dirty pages in slots; nothing is under writeback. After sync: no file is dirty (a
 page of the block device may be: the log has what it waits to write home; so may one that a writepage got no handle
 for, in an aborted journal), and no buffer of a page that was truncated is, for nobody would ever write or forget it.
-During the run: PG_writeback is set only on a locked page; no page is replaced in its slot while it is set, nor set on
+During the run: PG_writeback is set only on a locked page; no page leaves its slot while it is set, nor is it set on
 the old page of a running move; a page whose writer skipped a locked buffer is dirty again before its lock is free
 (`given_up.py`); write(2) changes no page under writeback (`stable.py`), and no migration goes on without waiting for it
 (`unwaited.py`).
@@ -60,6 +60,8 @@ def judge(record: Record) -> Judgement:
                     if old in writeback:
                         text = f"{old} under writeback was replaced by {new} in {slots[lane]}"
                         caught("move during writeback", text, (old, slots[lane]), step, task)
+                elif isinstance(old, str) and old in writeback:
+                    caught("removal during writeback", f"{old} left {slots[lane]} under writeback", (old,), step, task)
             elif b is None and lane in mappings:
                 moving.pop(mappings[lane], None)
         elif kind == STORE:

@@ -32,7 +32,9 @@ from mmrace.runtime.record import Record
 NAME = "durability"
 LOG, INODES = "log", "inodes"
 ORDERED = "ordered"  # the mode of data, a parameter of the run
-UNREADABLE = "ext3: inode block unreadable"  # mark of the kernel model: a change was given up
+UNREADABLE, ABORTED = "ext3: inode block unreadable", "journal: aborted"  # marks of the kernel model
+GIVES_UP = (UNREADABLE, ABORTED)
+"""Marks of what makes the kernel give up a change of an inode that tells nobody: a chmod returns 0 all the same."""
 DESCRIPTOR, COMMIT = "descriptor", "commit"
 
 
@@ -230,7 +232,7 @@ class _Audit:
         """A chmod(2) was acknowledged."""
         begin = self.writes.pop(task, step)
         self.checked += 1
-        if not self.has_changed(task, ino, begin) and not self.record.marks.get(UNREADABLE):
+        if not self.has_changed(task, ino, begin) and not any(map(self.record.marks.get, GIVES_UP)):
             text = f"inode {ino} was touched, and its block was not changed meanwhile"
             self.caught("inode not changed", text, step, task, inode=ino, since=begin)
 

@@ -8,13 +8,14 @@ import pytest
 
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs.fs import AddressSpace
-from mmrace.kernel.mm import filemap, migrate, page_flags
+from mmrace.kernel.mm import filemap, migrate, page_flags, swap, truncate
 from mmrace.kernel.mm.mm_types import Page
+from mmrace.kernel.mm.mmzone import PAGEVEC_SIZE
 from mmrace.oracles.protocol import dirty
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.param import Value
 from tests.oracles.hand import Hand, at_rest, buffer, page, rest, slot
-from tests.oracles.protocol.planted import findings, rules
+from tests.oracles.protocol.planted import OFTEN, findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
 
 CLEAN = rest([page("page:0", flags=["PG_uptodate", "PG_private"], private="bh:1")], buffers=[buffer("bh:1")])
@@ -25,7 +26,7 @@ DIRTY = rest([PG_DIRTY], [slot(0, "page:0", "DIRTY")], [BH_DIRTY], counters=ONE)
 
 
 def _run() -> Hand:
-    return Hand("writeback", "migrator")
+    return Hand("writeback", "migrator", "truncater")
 
 
 def _ends(quiescent: dict[str, object], synced: dict[str, object]) -> Hand:
@@ -85,6 +86,13 @@ def test_dirty_oracle_catches_a_page_replaced_under_writeback() -> None:
     hand.unlock("writeback", "page:0").lock("migrator", "page:0")
     hand.write("migrator", "slot:5:0.page", "page:1", "page:0")
     caught(dirty.judge(at_rest(hand, CLEAN).record()), "move during writeback")
+
+
+def test_dirty_oracle_catches_a_page_that_leaves_the_cache_under_writeback() -> None:
+    hand = _run().lock("writeback", "page:0").lock("writeback", "page:0", "PG_writeback")
+    hand.unlock("writeback", "page:0").lock("truncater", "page:0")
+    hand.write("truncater", "slot:5:0.page", None, "page:0")
+    caught(dirty.judge(at_rest(hand, CLEAN).record()), "removal during writeback")
 
 
 def test_dirty_oracle_catches_writeback_set_during_a_move() -> None:
@@ -185,6 +193,16 @@ def _does_not_wait(mapping: AddressSpace, index: int) -> Page | None:
     return filemap.find_or_create_page(mapping, index)
 
 
+def _takes_what_is_written(mapping: AddressSpace, lstart: int) -> None:
+    """BUGGY: pages leave the cache as soon as they can be locked."""
+    pages = filemap.find_get_pages(mapping, -(-lstart // mapping.machine.words_per_page), PAGEVEC_SIZE)
+    for one in pages:
+        filemap.lock_page(one)
+        truncate.truncate_inode_page(mapping, one)
+        filemap.unlock_page(one)
+    swap.pagevec_release(mapping.machine, pages)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "bind", "params", "rule"),
@@ -213,10 +231,19 @@ def test_dirty_oracle_catches_who_does_not_wait_for_writeback(
 
 @pytest.mark.slow
 def test_dirty_oracle_alone_catches_a_writepage_that_gives_a_page_up() -> None:
-    params: dict[str, Value] = {"pages": 4, "rounds": 4, "batch": 1, "migrations": 2, "idle": 60, "without": "reader"}
+    params: dict[str, Value] = {"rounds": 8, "idle": 20, "bare": 0, "without": "reader,reclaimer,migrator"}
     assert not findings("four", {}, params)
     bind = {"mm.page_writeback:redirty_page_for_writepage": lambda wbc, page: False}  # BUGGY: it stays clean
-    assert set(rules(findings("four", bind, params))) == {(dirty.NAME, "not dirty again")}
+    assert set(rules(findings("four", bind, params, *OFTEN))) == {(dirty.NAME, "not dirty again")}
+
+
+@pytest.mark.slow
+def test_dirty_oracle_alone_catches_a_truncation_that_does_not_wait_for_writeback() -> None:
+    params: dict[str, Value] = {"rounds": 12, "idle": 20, "pages": 1, "dirtied": 1, "without": "migrator"}
+    assert not findings("truncate-vs-writeback", {}, params)
+    bind = {"mm.truncate:truncate_inode_pages": _takes_what_is_written}
+    found = rules(findings("truncate-vs-writeback", bind, params, *OFTEN))
+    assert set(found) == {(dirty.NAME, "removal during writeback")}
 
 
 @pytest.mark.parametrize(

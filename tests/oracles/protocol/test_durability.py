@@ -12,7 +12,7 @@ from mmrace.oracles.protocol import crash, durability
 from mmrace.runtime.kinds import Kind
 from stress import planted
 from tests.oracles.hand import Hand
-from tests.oracles.protocol.planted import findings, rules
+from tests.oracles.protocol.planted import OFTEN, findings, rules
 from tests.oracles.verdicts import caught, passed, unknown
 
 LAYOUT = (("inodes", 0, 4), ("log", 4, 40), (1, 44, 2))
@@ -355,6 +355,6 @@ def test_durability_oracle_alone_catches_what_is_planted(
     scenario: str, bind: dict[str, object], params: dict[str, int], rule: str
 ) -> None:
     assert not findings(scenario, {}, params)
-    caught_by = set(rules(findings(scenario, bind, params)))  # type: ignore[arg-type]
+    caught_by = set(rules(findings(scenario, bind, params, *OFTEN)))  # type: ignore[arg-type]
     # What is not on the medium in time is lost in some crash, too: that judge may see the same damage, from its end.
     assert {found for found in caught_by if found[0] != crash.NAME} == {(durability.NAME, rule)}
