@@ -6,8 +6,8 @@ Each set of parameters has its share of the runs, which go through the casts tha
 through the engines.  Prints a row a set; a run that does not pass is told with the command that repeats it.
 Exit code: 0 if every run passed, 1 if not, 2 for a wrong call.
 Left out: failing I/O beside a commit, which shows a latent error path of 3.3 (R14); a log that fails beside a
-truncation, which 3.3 then does by half; blocks of one word in a log of
-metadata, whose descriptor takes two.
+truncation, which 3.3 then does by half; truncations inside a page with data=journal (R32); blocks of one word in a log
+of metadata, whose descriptor takes two.
 """
 
 from __future__ import annotations

@@ -2,5 +2,5 @@
 
 Invariant: one file per kernel file, each function where the kernel has it; modules are imported, never names, so that a
 variant can rebind any function.
-Not modelled: what an aborted journal refuses, barriers of handles (journal_lock_updates).
+Not modelled: barriers of handles (journal_lock_updates).
 """

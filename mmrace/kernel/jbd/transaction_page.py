@@ -3,8 +3,7 @@
 This is the page half of fs/jbd/transaction.c, which would be too long in one piece; the other half is in `transaction`.
 The kernel has no file of this name.
 Invariant: a buffer that a transaction still needs keeps its journal head, and its page keeps its ring: the caller is
-told so, and tries again later or leaves it to the commit.
-Not modelled: aborted journals.
+told so, and tries again later or leaves it to the commit.  That the journal was aborted makes no difference here.
 Source: fs/jbd/transaction.c, v3.3.
 """
 

@@ -3,7 +3,7 @@
 A judge of what one task had to do compares with what the bit was between two of its steps, whoever changed it: what
 others did meanwhile excuses it, and no order of events is asked for that the kernel does not promise.
 Invariant: a flag word that is stored whole, and a page that begins a new life, make its bits unknown: of those nothing
-is said before that step.  Not checked: anything; `ageing.py` and `memories.py` judge.
+is said before that step.  Not checked: anything; `ageing.py` and `failures.py` judge.
 """
 
 from __future__ import annotations
