@@ -145,7 +145,7 @@ def entries() -> list[str]:
 
 
 def test_every_number_of_the_protocol_has_an_entry() -> None:
-    wanted = [f"I{i}" for i in range(1, 16)] + [f"R{i}" for i in range(1, 32)] + [f"C{i}" for i in range(15)]
+    wanted = [f"I{i}" for i in range(1, 16)] + [f"R{i}" for i in range(1, 33)] + [f"C{i}" for i in range(15)]
     assert entries() == wanted
 
 

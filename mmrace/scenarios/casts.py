@@ -72,6 +72,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"errors": 1},
             {"cache": 1, "pages": 2},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="migrate-vs-reclaim",
@@ -125,6 +126,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "writeback", "bare": 100, "cpus": 2, "irq": "any", "tails": 1},
             {"buffers": 4, "burst": 2, "credits": 3, "tails": 1},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="four",
@@ -188,6 +190,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "writeback", "log_errors": 2, "bare": 100, "buffers": 4},
             {"log_errors": 12, "log": 12, "credits": 3, "rounds": 6, "bare": 100, "buffers": 4},
         ),
+        expects=(faults.R29,),
     ),
     Scenario(
         name="two-handles",

@@ -17,6 +17,9 @@ from mmrace.report.terminal import known_lines
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Value
+from mmrace.scenarios import faults
+from mmrace.scenarios.casts import SCENARIOS
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.explore.ask import Ask
@@ -59,6 +62,13 @@ def test_r29_is_seen_by_crashes_where_the_disk_has_a_cache_and_fails_nothing() -
         assert not MAKERS.program(RunSpec("log-fills", spared)).expects
     plain = run_one(RunSpec("log-fills", engine="fiber"))
     assert (plain.verdict, plain.expects, list(plain.findings)) == ("PASS", (), [])
+
+
+def test_r29_is_expected_of_every_cast_whose_log_can_fill() -> None:
+    fills: dict[str, Value] = {"cache": 1, "log": 12}
+    casts = [one for one in SCENARIOS if not one.needs_workload and "log" in one.defaults]
+    assert len(casts) > 3
+    assert [one.name for one in casts if faults.R29 not in one.expected(one.merged(fills))] == []
 
 
 @pytest.mark.slow
