@@ -617,10 +617,7 @@ def ext3_readpage(page: Page) -> int:
 
 
 def ext3_invalidatepage(page: Page, offset: int) -> None:
-    """Truncate a page's buffers from word `offset` on.  Needs the page lock; sleeps.
-
-    Source: fs/ext3/inode.c, v3.3.
-    """
+    """Truncate a page's buffers from word `offset` on.  Needs the page lock; sleeps.  Source: fs/ext3/inode.c, v3.3."""
     mapping = page.mapping
     assert mapping is not None
     if offset == 0:
@@ -629,10 +626,7 @@ def ext3_invalidatepage(page: Page, offset: int) -> None:
 
 
 def ext3_releasepage(page: Page) -> bool:
-    """Strip a page of its buffers if the journal lets them go.  Needs the page lock.
-
-    Source: fs/ext3/inode.c, v3.3.
-    """
+    """Strip a page of its buffers if the journal lets them go.  Needs the page lock.  Source: fs/ext3/inode.c, v3.3."""
     mapping = page.mapping
     assert mapping is not None
     if not buffer.page_has_buffers(page):
@@ -641,10 +635,7 @@ def ext3_releasepage(page: Page) -> bool:
 
 
 def ext3_journalled_set_page_dirty(page: Page) -> bool:
-    """Dirty a page in data=journal mode: PG_checked tells writepage to journal it.
-
-    Source: fs/ext3/inode.c, v3.3.
-    """
+    """Dirty a page in data=journal mode: PG_checked tells writepage to journal it.  Source: fs/ext3/inode.c, v3.3."""
     page_flags.SetPageChecked(page)
     return page_writeback.__set_page_dirty_nobuffers(page)
 
