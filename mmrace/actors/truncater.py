@@ -18,7 +18,7 @@ TAILS = Number(
     0,
     1,
     says="1: a truncation may end the file in the middle of a page, whose rest is zeroed; with data=journal 3.3 zeroes "
-    "it in the log of a commit under way, too, and a crash then shows zeros before the truncation is committed",
+    "it in the log of a commit under way, too, and a crash then shows zeros before the truncation is committed (R32)",
 )
 PARAMS = (*LOOP, TAILS)
 

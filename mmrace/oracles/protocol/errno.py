@@ -5,7 +5,7 @@ allocation that found no free page (a mark of the run); -EROFS of a write, a tru
 was aborted (a note), and an abort a transfer that failed; after it those calls may return -EIO any number of times, and
 no write(2) or fsync(2) that begins then succeeds.  No other errno is returned.  Nor does the kernel go where a failed
 transfer leads it (marks of the run: FAILURES) if none failed.  Each call that returned was looked at.  A commit ends
-with j_errno set if a block of its log could not be written: all later fsyncs are to be told.
+in an aborted journal if a block of its log could not be written: all later fsyncs are told by that.
 Invariant: who is told is not asked: in 3.3 an error belongs to the mapping and the page, for whoever looks first.
 Not checked: that every other failure is told to somebody; the kernel loses some.
 """
@@ -110,7 +110,8 @@ def judge(record: Record) -> Judgement:
 
 def _log_errors(record: Record, evidence: Evidence) -> int:
     """Judge the end of each commit whose log could not be written; count them."""
-    remembered, formatted = record.lanes("Journal", "j_errno"), Formatted()
+    remembered = record.lanes("Journal", "j_flags") or record.lanes("Journal", "j_errno")  # of before it had flags
+    formatted = Formatted()
     failed: dict[int, int] = {}  # task that commits -> block of the log whose write failed meanwhile
     committing: set[int] = set()
     errno, checked = 0, 0
@@ -131,6 +132,6 @@ def _log_errors(record: Record, evidence: Evidence) -> int:
             checked += blocknr is not None
             if blocknr is not None and not errno:
                 who = record.task_name(task)
-                text = f"{who} ended a commit whose block {blocknr}, of the log, could not be written; j_errno is 0"
+                text = f"{who} ended a commit whose block {blocknr}, of the log, could not be written, and the journal goes on"
                 evidence.add("error of the log forgotten", text, (who,), step=step, task=who, block=blocknr)
     return checked

@@ -142,21 +142,25 @@ def test_errno_oracle_catches_an_aborted_journal_that_refuses_nothing(place: str
 # -- the log ---------------------------------------------------------------------------------------------------------
 
 
-def _commit(failing: int, errno_: int) -> Hand:
-    """A commit during which the write of a block fails."""
+def _commit(failing: int, errno_: int, flags: int | None = None) -> Hand:
+    """A commit during which the write of a block fails.  Args: flags: of the journal; None: it has none yet."""
     hand = Hand("committer", "io").note("committer", "layout", ("log", 4, 40), (1, 44, 2))
     hand.note("committer", "commit-begin", "journal:1", 1).note("io", "io-end", "write", failing, -5)
     if errno_:
         hand.write("committer", "journal:1.j_errno", errno_, 0)
+    if flags is not None:
+        hand.write("committer", "journal:1.j_flags", flags, 0)
     return hand.note("committer", "commit-end", "journal:1", 1)
 
 
 def test_errno_oracle_catches_a_commit_that_forgets_that_its_log_could_not_be_written() -> None:
     assert caught(errno.judge(_commit(5, 0).record()), "error of the log forgotten").facts["block"] == 5
+    caught(errno.judge(_commit(5, -5, flags=0).record()), "error of the log forgotten")  # fsync asks for the flag
 
 
 def test_errno_oracle_passes_on_a_commit_that_remembers_it_and_asks_nothing_for_data() -> None:
     passed(errno.judge(_commit(5, -5).record()))
+    passed(errno.judge(_commit(5, -5, flags=2).record()))
     unknown(errno.judge(_commit(44, 0).record()))
 
 
