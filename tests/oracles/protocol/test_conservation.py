@@ -149,9 +149,9 @@ def _puts_nothing_back(page_: Page) -> None:
     swap.put_page(page_, "isolation")
 
 
-def _keeps_the_head(handle: Handle, bh: BufferHead) -> None:
+def _keeps_the_head(handle: Handle, bh: BufferHead) -> int:
     """BUGGY: write access leaves its count on the journal head."""
-    transaction.do_get_write_access(handle, journal_.journal_add_journal_head(bh), False)
+    return transaction.do_get_write_access(handle, journal_.journal_add_journal_head(bh), False)
 
 
 @pytest.mark.slow

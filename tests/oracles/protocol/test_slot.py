@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace.oracles.protocol import slot
+from mmrace.oracles.protocol import content, slot
 from tests.oracles.hand import Hand, at_rest, buffer, free_page, page, rest
 from tests.oracles.hand import slot as slot_row
 from tests.oracles.protocol.planted import findings, rules
@@ -236,7 +236,9 @@ def test_slot_oracle_passes_on_a_truncation_after_which_a_page_comes_back(by: st
 
 
 @pytest.mark.slow
-def test_slot_oracle_alone_catches_a_truncation_that_does_nothing() -> None:
+def test_slot_oracle_catches_a_truncation_that_does_nothing() -> None:
     assert not findings("reclaim-vs-truncate", {})
     bind = {"mm.truncate:truncate_inode_pages": lambda mapping, start: None}  # BUGGY
-    assert set(rules(findings("reclaim-vs-truncate", bind))) == {(slot.NAME, "page left by a truncation")}
+    found = set(rules(findings("reclaim-vs-truncate", bind)))
+    # What is left is read, and is there when the file is made longer: that judge sees the same, from its end.
+    assert {rule for rule in found if rule[0] != content.NAME} == {(slot.NAME, "page left by a truncation")}
