@@ -132,6 +132,6 @@ def _log_errors(record: Record, evidence: Evidence) -> int:
             checked += blocknr is not None
             if blocknr is not None and not errno:
                 who = record.task_name(task)
-                text = f"{who} ended a commit whose block {blocknr}, of the log, could not be written, and the journal goes on"
+                text = f"{who} ended a commit, could not write block {blocknr} of its log, and the journal goes on"
                 evidence.add("error of the log forgotten", text, (who,), step=step, task=who, block=blocknr)
     return checked
