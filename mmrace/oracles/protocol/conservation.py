@@ -4,7 +4,8 @@ Rules, of each snapshot.  Frames: a frame that nobody counts is free and on the 
 free.  LRU: PG_lru is set exactly on the pages of the LRU lists, none is listed twice, and a page in the page cache is
 on a list or in a pagevec.  Journal heads: BH_JBD, b_private and b_bh agree; b_jcount is the number of transactions that
 own the buffer or wait for its checkpoint; a head is on the list that b_jlist names of its transaction, once, and on no
-other; one that no buffer has was freed.  Copies: each copy of data was freed, or is that of one head.  Checkpoints: a
+other; one that no buffer has was freed.  Copies: each copy of data was freed, or is that of one head.  Buffers: none is
+new, which is between the allocation of its block and its first use; with data=journal 3.3 leaves it so.  Checkpoints: a
 dirty buffer of the device's own mapping belongs to a transaction that runs or waits for it.  Statistics: NR_FILE_PAGES
 is the number of pages in slots.
 Invariant: each frame, page and head is judged by itself, so one fault is one finding.  Not checked: who holds a
@@ -21,6 +22,7 @@ from mmrace.oracles.protocol.snapshot import HeadView, Snapshot, snapshots, unfi
 from mmrace.runtime.record import Record
 
 NAME = "conservation"
+JOURNALLED = "journal"  # of the parameter `data`
 CHECKPOINTS = ("t_checkpoint_list", "t_checkpoint_io_list")
 LISTS = {
     "BJ_SyncData": "t_sync_datalist", "BJ_Metadata": "t_buffers", "BJ_Forget": "t_forget", "BJ_IO": "t_iobuf_list",
@@ -36,8 +38,12 @@ def judge(record: Record) -> Judgement:
     """Judge the state at rest, before and after sync."""
     evidence = Evidence(NAME)
     checked = 0
+    journalled = record.header.get("params", {}).get("data") == JOURNALLED
     for snap in snapshots(record):
-        for breaches in (_frames(snap), _lru(snap), _heads(snap), _copies(snap), _checkpoints(snap), _statistics(snap)):
+        judged = [_frames(snap), _lru(snap), _heads(snap), _copies(snap), _checkpoints(snap), _statistics(snap)]
+        if not journalled:
+            judged.append(_buffers(snap))
+        for breaches in judged:
             for rule, text, names in breaches:
                 facts: dict[str, Fact] = {"objects": list(names), "when": snap.label}
                 evidence.add(rule, f"{text} ({snap.label})", (*names, snap.label), **facts)
@@ -146,6 +152,16 @@ def _places(head: HeadView, snap: Snapshot) -> list[tuple[str | None, str]]:
 
 def _told(places: list[tuple[str | None, str]]) -> str:
     return " and ".join(f"{key} of {transaction}" for transaction, key in sorted(places, key=str)) or "no list"
+
+
+def _buffers(snap: Snapshot) -> Iterator[Breach]:
+    for name, buffer in snap.buffers.items():
+        if "New" in buffer.state:
+            yield (
+                "buffer stays new",
+                f"{name} has BH_New still, which lasts from the allocation of its block to its first use",
+                (name,),
+            )
 
 
 def _checkpoints(snap: Snapshot) -> Iterator[Breach]:

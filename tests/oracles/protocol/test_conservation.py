@@ -86,6 +86,10 @@ def test_conservation_oracle_passes_on_a_cached_page_in_a_pagevec() -> None:
     passed(_judge(_rest([page("page:0"), free_page("page:1")], lru=[], pagevecs={"percpu:0.lru_add": ["page:0"]})))
 
 
+def test_conservation_oracle_catches_a_buffer_that_stays_new() -> None:
+    _caught(_rest(buffers=[JOURNALED, buffer("bh:2", state=["BH_Mapped", "BH_New"])]), "buffer stays new")
+
+
 def test_conservation_oracle_catches_a_journal_head_whose_count_is_not_its_owners() -> None:
     _caught(_rest(heads=[head(count=2)]), "b_jcount is not owners")
 
@@ -168,6 +172,7 @@ def _keeps_the_head(handle: Handle, bh: BufferHead) -> int:
         ),
         ("async-vs-commit", {"jbd.journal:journal_free_journal_head": lambda jh: None}, "journal head lost"),
         ("async-vs-commit", {"jbd.jbd:jbd_free": lambda data: None}, "copy of data lost"),
+        ("truncate-vs-commit", {"fs.buffer_head:clear_buffer_new": lambda bh: None}, "buffer stays new"),
     ],
     ids=[
         "frames are lost",
@@ -176,6 +181,7 @@ def _keeps_the_head(handle: Handle, bh: BufferHead) -> int:
         "no checkpoint",
         "heads stay",
         "copies stay",
+        "buffers stay new",
     ],
 )
 def test_conservation_oracle_alone_catches_what_is_planted(
