@@ -230,7 +230,7 @@ WRONG = {
     "a file only": ("explore good.py", "try: good.py:main"),
     "a file only, in a run": ("run racy.py", "try: racy.py:main"),
     "a file only, in a campaign": ("stress good.py", "try: good.py:main"),
-    "no such scenario": ("explore good", "expected a scenario out of"),
+    "no such scenario": ("explore good", "expected the name of a scenario, got 'good'"),
     "a variant": ("explore good.py:main --variant double-put", "expected no --variant: a function has none"),
     "a variant, in a campaign": ("stress good.py:main --variant double-put", "expected no --variant"),
     "a workload": ("run good.py:main --workload x", "expected no --workload: a function has none"),

@@ -21,15 +21,15 @@ KEPT = 3  # of those that found it
 
 HUNTED: dict[str, tuple[int, ...]] = {
     "double-put": (14, 107, 98),
-    "lost-get": (171, 213, 6),
-    "lost-put": (9, 149, 107),
+    "lost-get": (171, 121, 50),
+    "lost-put": (9, 32, 107),
     "forgotten-wake": (35, 47, 56),
     "unlock-by-stranger": (31, 95, 188),
-    "copy-after-unlock": (27, 23, 93),
+    "copy-after-unlock": (23, 238, 93),
     "async-backout": (62, 125, 220),
     "async-locks-after-thaw": (144, 14, 121),
     "no-freeze": (42, 190, 58),
-    "commit-no-flush": (104, 198, 177),
+    "commit-no-flush": (167, 104, 164),
 }
 
 

@@ -199,12 +199,18 @@ class _Audit:
         self.checked += block.absent
         return block.absent
 
+    def untouched(self, where: tuple[str, int], words: tuple[object, ...]) -> bool:
+        """Say whether a block of the medium shows what it held at first."""
+        return set(words) == {self.formatted.version(self.formatted.blocknr(where))}
+
     def resting(self, medium: str, where: tuple[str, int], words: tuple[object, ...]) -> None:
         block = self.blocks.get(where) or self.formatted.block(where)
         if medium == DISK and block.floor < 0 and self.formatted.is_hole(where):
             return  # no block of the file
         self.checked += len(words)
-        floor = -1 if self.lossy or (self.kept and medium == "disk") else block.floor
+        floor = -1 if self.lossy or (self.kept and medium == DISK) else block.floor
+        if medium == DISK and floor < 0 and self.formatted.is_hole(where) and self.untouched(where, words):
+            return  # a block that the file was given, and that nothing of it came to
         rules = [block.fault(word, floor) for word in words]
         torn = "torn" if len(set(words)) > 1 and not self.lossy else ""
         rule = next((rule for rule in rules if rule), torn)

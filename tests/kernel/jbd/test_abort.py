@@ -9,9 +9,9 @@ from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import ext3, ext3_fsync, ext3_truncate
 from mmrace.kernel.fs.buffer_head import BufferState
-from mmrace.kernel.jbd import jbd, transaction
+from mmrace.kernel.jbd import checkpoint, jbd, transaction
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.jbd.jbd import JList
+from mmrace.kernel.jbd.jbd import JList, Journal
 from mmrace.kernel.mm import filemap
 from tests.kernel.jbd.bench import INODE_BLOCKS, LOG_BLOCKS, Bench, assert_at_rest, list_of, run
 
@@ -119,3 +119,21 @@ def test_writes_of_the_log_fail_if_they_are_told_to_and_the_commit_aborts(odds: 
         assert journal_.is_journal_aborted(bench.journal) is bool(odds)
 
     run(body, metadata=True)
+
+
+def test_who_waits_for_log_space_gives_up_when_the_journal_is_aborted_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def aborts(journal: Journal) -> int:
+        journal_.journal_abort(journal, -Errno.EIO)
+        return 1
+
+    monkeypatch.setattr(checkpoint, "cleanup_journal_tail", aborts)
+
+    def body(bench: Bench) -> None:
+        bench.journal.j_free = 1
+        rt.spin_lock(bench.journal.j_state_lock)
+        checkpoint.__log_wait_for_space(bench.journal)
+        rt.spin_unlock(bench.journal.j_state_lock)
+
+    assert run(body).marks["journal: aborted"] == 1

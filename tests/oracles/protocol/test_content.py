@@ -336,3 +336,14 @@ def test_content_oracle_wants_no_more_on_the_disk_than_an_aborted_journal_lets_t
     hand = _read(_write(_formatted(), 1), 5000, 5000)
     hand.marks[content.NO_HANDLE] = 1
     caught(content.judge(at_rest(hand, lost).record()), "stale")
+
+
+@pytest.mark.parametrize("shown", [5000, 5001], ids=["what it held at first", "what it never held"])
+def test_content_oracle_lets_a_block_that_a_hole_was_given_stay_as_it_was_in_an_aborted_journal(shown: int) -> None:
+    hand = _write(_formatted().note("main", "holes", 5, 0, 0, 1), 1)
+    hand.marks[content.NO_HANDLE] = 1
+    judgement = content.judge(at_rest(hand, rest([], disk={"0": [shown, shown], "1": [6000, 6000]})).record())
+    if shown == 5000:
+        passed(judgement)
+    else:
+        caught(judgement, "never written after sync")
