@@ -25,8 +25,8 @@ class Steps:
     def __init__(self, events: Sequence[Event]) -> None:
         self._events = events
         by_op: defaultdict[int, list[int]] = defaultdict(list)
-        for step, (_, op, _, _) in enumerate(events):
-            by_op[op].append(step)
+        for step, event in enumerate(events):
+            by_op[event[1]].append(step)
         self._by_lane: list[dict[int, list[int]]] = [{} for _ in range(KIND_MASK + 1)]
         for op, steps in by_op.items():
             self._by_lane[op & KIND_MASK][op >> SHIFT] = steps
