@@ -48,6 +48,7 @@ _ALWAYS = (TEST_AND_SET, ACQUIRE, TRY, RELEASE, STORE, QUEUE, SPAWN, JOIN, EXIT)
 _HAND_OVER = "hand-over"
 
 Clock = list[int]  # by task: up to which of its spawns and joins all of it is over
+_Asked = tuple[int, int, int, tuple[int, ...], int]  # task, what it wants, its time, what it holds, queue
 
 
 class Link(NamedTuple):
@@ -91,7 +92,7 @@ class Holding:
         self.unborn: dict[int, list[int]] = {}  # task -> lanes that it will owe from its start on
         self.turns = dict.fromkeys(self.completions, 0)  # how often each was begun anew, in units of TURN
         self.completed: dict[int, Clock] = {}  # lane of a completion -> what is over when it is seen
-        self.links: dict[tuple[int, int, int, tuple[int, ...], int], Link] = {}
+        self.asked: dict[_Asked, tuple[tuple[int, ...], int, Clock]] = {}  # -> steps of taking, step, clock
         self.joined_under: set[int] = set()  # tasks that another waited for while it held something
         for lane in self.completions:
             self.begins_anew(-1, lane)
@@ -114,8 +115,17 @@ class Holding:
         clock = clock or self.clocks[task]
         locks = tuple(held)
         key = (task, lane, clock[task], locks, queue)
-        if key not in self.links:
-            self.links[key] = Link(task, locks, tuple(held.values()), lane, step, queue, clock)
+        if key not in self.asked:
+            self.asked[key] = tuple(held.values()), step, clock
+
+    def links(self) -> list[Link]:
+        """Return the links, without those that want what nobody held while it asked: no ring has them."""
+        held = {lane for _, _, _, locks, _ in self.asked for lane in locks}
+        return [
+            Link(task, locks, steps, lane, step, queue, clock)
+            for (task, lane, _, locks, queue), (steps, step, clock) in self.asked.items()
+            if lane in held
+        ]
 
     def wants_without(self, step: int, task: int, lane: int, dropped: Collection[int], queue: int = -1) -> None:
         """A task is ready to wait for `lane`, and drops some of what it holds meanwhile."""

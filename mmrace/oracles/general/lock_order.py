@@ -78,7 +78,7 @@ class _Rings:
         """Look for rings among the links."""
         evidence = Evidence(NAME)
         budget = [rings.SEARCH_MAX]
-        links = rings.on_rings(list(self.holding.links.values()))
+        links = rings.on_rings(self.holding.links())
         if links:
             links = rings.on_rings([self.of_locks(link) for link in links if self.waits_for_one(link)])
         for ring in rings.rings(links, budget):
