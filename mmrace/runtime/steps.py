@@ -2,7 +2,7 @@
 
 Most judges watch a few lanes and a few notes, one event in ten or less; a judge that goes through all events of some
 kinds pays for the others too.  So each asks for the steps of what it watches, and walks these alone:
-``record.steps_on(record.lanes("Page", "mapping"), WRITE, notes=("page-free",))``.
+``record.steps_on(record.lanes("Box", "count"), WRITE, notes=("opened",))``.
 Invariant: a question has the answer that a look at each event would have, in order.  Events are sorted out once a
 record, when the first judge asks.
 Not here: what is asked of an event beyond kind and lane; a judge that watches other lanes for other kinds gets all of
