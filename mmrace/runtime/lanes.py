@@ -8,8 +8,9 @@ class, and the table of every lane only on request.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 
 from mmrace.runtime.struct import Struct
@@ -51,9 +52,13 @@ class TableLanes:
         return number
 
     def find(self, cls_name: str, field: str, sub: str) -> dict[int, str]:
-        """Map the lanes of this name, in all objects of a class, to their owners' names."""
+        """Map the lanes of this name, in all objects of a class that are in use, to their owners' names."""
         wanted = (cls_name, field, sub)
         return {lane: owner for lane, (cls, owner, key, name) in self.table.items() if (cls, key, name) == wanted}
+
+    def of(self, owners: Collection[str]) -> dict[int, Lane]:
+        """Map the lanes of the objects of these names to their entries."""
+        return {lane: entry for lane, entry in self.table.items() if entry[1] in owners}
 
     def words(self, cls_name: str, field: str) -> dict[int, tuple[str, int]]:
         """Map the lanes of an array of words to (owner's name, index)."""
@@ -79,12 +84,12 @@ class LiveLanes:
     def table(self) -> dict[int, Lane]:
         """Every lane's entry."""
         if self._table is None:
-            self._table = {}
-            for base, obj in self._objects:
-                plan, owner = _plan(type(obj)), _owner(obj)
-                for i, place in enumerate((*plan.places, *_words(obj))):
-                    self._table[base + i] = (plan.cls_name, owner, *place)
+            self._table = dict(chain.from_iterable(_entries(base, obj) for base, obj in self._objects))
         return self._table
+
+    def of(self, owners: Collection[str]) -> dict[int, Lane]:
+        """Map the lanes of the objects of these names to their entries."""
+        return dict(chain.from_iterable(_entries(base, obj) for base, obj in self._objects if _owner(obj) in owners))
 
     def lane(self, number: int) -> Lane | None:
         """Return a lane's entry, None if it is not known."""
@@ -107,7 +112,7 @@ class LiveLanes:
         return number if i < 0 else self._bases[i]
 
     def find(self, cls_name: str, field: str, sub: str) -> dict[int, str]:
-        """Map the lanes of this name, in all objects of a class, to their owners' names."""
+        """Map the lanes of this name, in all objects of a class that are in use, to their owners' names."""
         if cls_name not in self._named:
             self._named[cls_name] = [
                 (plan, [(base, _owner(obj)) for base, obj in objects]) for plan, objects in self._of_class(cls_name)
@@ -131,10 +136,14 @@ class LiveLanes:
         }
 
     def _of_class(self, cls_name: str) -> list[tuple[_Plan, list[tuple[int, object]]]]:
-        """Return the objects of a class, those of one Python class (a variant's, a freed struct's) together."""
+        """Return the objects of a class, those of one Python class (a variant's, a freed struct's) together.
+
+        Not those that nobody touched, nine pages of ten: no event is on their lanes, and a file does not list them.
+        """
         if not self._by_type:
             for row in self._objects:
-                self._by_type.setdefault(type(row[1]), []).append(row)
+                if getattr(row[1], "touched", True):
+                    self._by_type.setdefault(type(row[1]), []).append(row)
         planned = [(_plan(kind), objects) for kind, objects in self._by_type.items()]
         return [(plan, objects) for plan, objects in planned if plan.cls_name == cls_name]
 
@@ -169,6 +178,13 @@ def _words(obj: object) -> list[tuple[str, str]]:
     if sized is None or not isinstance(obj, Struct):
         return []
     return [(sized[0], name) for name in sized[1].lane_names(obj.size)]
+
+
+def _entries(base: int, obj: object) -> Iterator[tuple[int, Lane]]:
+    """Yield each lane of an object with its entry."""
+    plan, owner = _plan(type(obj)), _owner(obj)
+    for i, place in enumerate((*plan.places, *_words(obj))):
+        yield base + i, (plan.cls_name, owner, *place)
 
 
 def _owner(obj: object) -> str:

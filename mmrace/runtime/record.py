@@ -12,9 +12,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
-from itertools import chain
 from math import isfinite
 from types import FunctionType
 from typing import Any
@@ -37,6 +36,7 @@ from mmrace.runtime.record_file import (
     sum_of,
 )
 from mmrace.runtime.sites import site_name
+from mmrace.runtime.steps import Steps
 from mmrace.runtime.struct import Struct
 from mmrace.runtime.tables import EMPTY, Tables, of_schema_2
 from mmrace.runtime.task import Site, Task
@@ -81,7 +81,7 @@ class Record:
         self.altered = ""
         self._raw_sites: list[Site | None] = []
         self._tables: Tables | None = None
-        self._steps: list[list[int]] = []
+        self._steps: Steps | None = None
         self._found: dict[tuple[str, ...], dict[int, str]] = {}
         self._words: dict[tuple[str, str], dict[int, tuple[str, int]]] = {}
 
@@ -165,6 +165,10 @@ class Record:
             found = self._words[cls_name, field] = self._lanes.words(cls_name, field)
         return found
 
+    def lanes_of(self, owners: Collection[str]) -> dict[int, Lane]:
+        """Map all lanes of the objects of these names to (class, owner, field, sub-name)."""
+        return self._lanes.of(owners)
+
     def _find(self, *wanted: str) -> dict[int, str]:
         found = self._found.get(wanted)
         if found is None:
@@ -185,16 +189,21 @@ class Record:
         return f"lane:{lane}" if found is None else lane_name(found)
 
     def steps(self, *kinds: int) -> list[int]:
-        """Return the steps of all events of these kinds (NOTE for notes), in order.
+        """Return the steps of all events of these kinds (NOTE for notes), in order."""
+        return self._sorted_out().of(kinds)
 
-        Events are sorted by kind once a record: most judges look at few kinds, and reads are half of all events.
-        """
-        if not self._steps:
-            self._steps = [[] for _ in range(KIND_MASK + 1)]
-            enter = [steps.append for steps in self._steps]
-            for step, event in enumerate(self.events):
-                enter[event[1] & KIND_MASK](step)
-        return sorted(chain.from_iterable(self._steps[kind & KIND_MASK] for kind in kinds))
+    def steps_on(self, lanes: Collection[int], *kinds: int, notes: Collection[str] = ()) -> list[int]:
+        """Return the steps of all events of these kinds on these lanes, and of these notes, in order."""
+        return self._sorted_out().on(lanes, kinds, notes)
+
+    def steps_by_lane(self, kind: int) -> Mapping[int, list[int]]:
+        """Map each lane that an op of a kind is on to the steps of these."""
+        return self._sorted_out().by_lane(kind)
+
+    def _sorted_out(self) -> Steps:
+        if self._steps is None:
+            self._steps = Steps(self.events)
+        return self._steps
 
     def task_name(self, number: int) -> str:
         """Name a task by its id."""
@@ -206,13 +215,15 @@ class Record:
 
         Others are as they are.
         """
+        if value is None:  # what most pointers are set to
+            return None
         if isinstance(value, _NAMED):
             return value.name
         if isinstance(value, (tuple, list)):
             return [Record.name(part) for part in value]
         if isinstance(value, dict):
             return {_writable(str(key)): Record.name(part) for key, part in value.items()}
-        return value if value is None or type(value) is bool else _writable(value)
+        return value if type(value) is bool else _writable(value)
 
     def plain(self) -> Iterator[list[Any]]:
         """Yield each event as it is written: [task, kind, lane or None, a, b] with names for objects."""

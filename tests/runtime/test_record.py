@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -46,6 +46,10 @@ QUESTIONS: dict[str, Callable[[Record], object]] = {
     "bit lanes": lambda record: record.bit_lane("Box", "flags", "DIRTY"),
     "queue lanes": lambda record: record.queue_lanes("Box", "flags", "LOCKED"),
     "word lanes": lambda record: record.word_lanes("Box", "words"),
+    "lanes of objects": lambda record: record.lanes_of({"box:0", "wide:0"}),
+    "steps on lanes": lambda record: record.steps_on(
+        record.bit_lane("Box", "flags", "DIRTY"), int(Kind.SET), notes=("mode",)
+    ),
     "lane names": lambda record: [record.lane_name(event[1] >> 6) for event in record.events],
     "task names": lambda record: [record.task_name(task["id"]) for task in record.tasks],
     "tasks": lambda record: record.tasks,
@@ -264,3 +268,20 @@ def test_a_single_lane_is_what_the_table_says_of_it() -> None:
     lanes = range(-1, max(asked.table) + 2)
     assert {lane: entry for lane in lanes if (entry := record.lane(lane)) is not None} == asked.table
     assert any(sub == "[1]" for _, _, _, sub in asked.table.values())
+
+
+class Frame(rt.Struct):
+    """One of many, of which few are used."""
+
+    lazy: ClassVar[bool] = True
+    count = rt.shared(0)
+
+
+def test_lanes_of_a_class_are_those_of_objects_that_somebody_touched() -> None:
+    def main() -> None:
+        frames = [Frame(("frame", i)) for i in range(3)]
+        frames[1].count += 1
+
+    record = walk(main, 5).record
+    assert list(record.lanes("Frame", "count").values()) == ["frame:1"]
+    assert [entry[1] for entry in record.table.values() if entry[0] == "Frame"] == ["frame:0", "frame:1", "frame:2"]

@@ -13,7 +13,8 @@ before that mark only queueing tells, and less is found.  Not here: what follows
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from mmrace.oracles.general.locks import lock_bits
 from mmrace.oracles.general.waits import TURN, Deed, Promises, Told, Waits, end_of
@@ -43,13 +44,14 @@ from mmrace.runtime.record import Record
 MAIN = 0  # the task that sets the stage: it sees every end, and a join of all others is no op if nobody is left
 
 _NOTE = NOTE & KIND_MASK
-_WANTED = (TEST_AND_SET, CLEAR, TEST_AND_CLEAR, ACQUIRE, TRY, RELEASE, STORE, QUEUE, SPAWN, JOIN, EXIT, _NOTE)
+_ALWAYS = (TEST_AND_SET, ACQUIRE, TRY, RELEASE, STORE, QUEUE, SPAWN, JOIN, EXIT)
+_HAND_OVER = "hand-over"
 
 Clock = list[int]  # by task: up to which of its spawns and joins all of it is over
+_Asked = tuple[int, int, int, tuple[int, ...], int]  # task, what it wants, its time, what it holds, queue
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A task holds locks, each taken at its step of `steps`, and asks for one, sleeping on `queue` (-1: it did not).
 
     `guards`: those of the held ones that only one can hold.
@@ -90,7 +92,7 @@ class Holding:
         self.unborn: dict[int, list[int]] = {}  # task -> lanes that it will owe from its start on
         self.turns = dict.fromkeys(self.completions, 0)  # how often each was begun anew, in units of TURN
         self.completed: dict[int, Clock] = {}  # lane of a completion -> what is over when it is seen
-        self.links: dict[tuple[int, int, int, tuple[int, ...], int], Link] = {}
+        self.asked: dict[_Asked, tuple[tuple[int, ...], int, Clock]] = {}  # -> steps of taking, step, clock
         self.joined_under: set[int] = set()  # tasks that another waited for while it held something
         for lane in self.completions:
             self.begins_anew(-1, lane)
@@ -113,8 +115,17 @@ class Holding:
         clock = clock or self.clocks[task]
         locks = tuple(held)
         key = (task, lane, clock[task], locks, queue)
-        if key not in self.links:
-            self.links[key] = Link(task, locks, tuple(held.values()), lane, step, queue, clock)
+        if key not in self.asked:
+            self.asked[key] = tuple(held.values()), step, clock
+
+    def links(self) -> list[Link]:
+        """Return the links, without those that want what nobody held while it asked: no ring has them."""
+        held = {lane for _, _, _, locks, _ in self.asked for lane in locks}
+        return [
+            Link(task, locks, steps, lane, step, queue, clock)
+            for (task, lane, _, locks, queue), (steps, step, clock) in self.asked.items()
+            if lane in held
+        ]
 
     def wants_without(self, step: int, task: int, lane: int, dropped: Collection[int], queue: int = -1) -> None:
         """A task is ready to wait for `lane`, and drops some of what it holds meanwhile."""
@@ -208,12 +219,12 @@ class Holding:
                 self.wants(step, task, end_of(other), clock=clock)
             self.joined_under.update(ended)
         if task == MAIN:
-            self.proven = _latest([self.proven, *(self.clocks[i] for i in ended)])
+            self.proven = _latest(self.proven, *(self.clocks[i] for i in ended))
         self.over(task, [self.clocks[i] for i in ended])
 
     def over(self, task: int, clocks: Iterable[Clock]) -> None:
         """All that is over at `clocks` is over for the task too."""
-        self.clocks[task] = clock = _latest([self.clocks[task], *clocks])
+        self.clocks[task] = clock = _latest(self.clocks[task], *clocks)
         clock[task] += 1
 
     def begins_anew(self, step: int, lane: int) -> None:
@@ -261,16 +272,18 @@ class Holding:
     def steps(self) -> list[int]:
         """Return the steps that tell."""
         record, events = self.record, self.record.events
-        found = set(self.told)
-        counts = {*self.opened, *self.completions}
-        if counts:
-            found.update(step for step in record.steps(WRITE) if events[step][1] >> SHIFT in counts)
-        if self.completions:
-            found.update(step for step in record.steps(READ) if events[step][1] >> SHIFT in self.completions)
-        if self.bits:
-            found.update(step for step in record.steps(SET) if events[step][1] >> SHIFT in self.bits)
-        wanted = record.steps(*_WANTED)
-        return sorted([*wanted, *sorted(found.difference(wanted))]) if found else wanted
+        handed = record.steps_on((), notes=(_HAND_OVER,))
+        bits = {*record.steps_by_lane(TEST_AND_SET), *self.bits, *(events[step][3][0] for step in handed)}
+        found = sorted(
+            chain(
+                record.steps(*_ALWAYS),
+                record.steps_on({*self.opened, *self.completions}, WRITE, notes=(_HAND_OVER,)),
+                record.steps_on(self.completions, READ),
+                record.steps_on(self.bits, SET),
+                record.steps_on(bits, CLEAR, TEST_AND_CLEAR),  # of a bit that was never taken, a clear drops nothing
+            )
+        )
+        return sorted([*found, *sorted(set(self.told).difference(found))])
 
     def follow(self, until: int) -> int:
         """Follow every lock up to the event at `until`; count the requests that were ready to wait."""
@@ -306,7 +319,7 @@ class Holding:
                 if a:
                     held[task][lane] = step
             elif kind == _NOTE:
-                if a == "hand-over":
+                if a == _HAND_OVER:
                     self.handed_over(step, b[0])
             elif kind == QUEUE:
                 if held[task]:
@@ -339,5 +352,9 @@ class Holding:
             self.set_bit(step, task, lane)
 
 
-def _latest(clocks: list[Clock]) -> Clock:
-    return [max(column) for column in zip(*clocks, strict=True)]
+def _latest(clock: Clock, *others: Clock) -> Clock:
+    """Return a clock at which all is over that is over at one of these."""
+    clock = clock.copy()
+    for other in others:
+        clock = [x if x > y else y for x, y in zip(clock, other, strict=True)]
+    return clock

@@ -37,7 +37,9 @@ from mmrace.runtime.record import Record
 NAME = "lock-discipline"
 IO = -1  # holder of a lock that was handed to its I/O
 
-KINDS = (NOTE, TEST_AND_SET, CLEAR, TEST_AND_CLEAR, STORE, ACQUIRE, TRY, RELEASE, QUEUE, EXIT, IRQ)
+_BITS = frozenset({TEST_AND_SET, CLEAR, TEST_AND_CLEAR})
+KINDS = (STORE, ACQUIRE, TRY, RELEASE, QUEUE, EXIT, IRQ)
+"""The kinds of ops that it looks at on all lanes."""
 
 
 class Audit:
@@ -166,7 +168,8 @@ def followed(audit: Audit) -> Judgement:
     """Take an audit through its record."""
     record, notes = audit.record, audit.notes
     sleeping, spinning, irqs_off = audit.bits.sleeping, audit.bits.spinning, audit.irqs_off
-    for step in record.steps(*KINDS):
+    bits = record.steps_on({*sleeping, *spinning}, *_BITS, notes=notes)
+    for step in sorted([*bits, *record.steps(*KINDS)]):
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if kind == RELEASE:
@@ -177,9 +180,8 @@ def followed(audit: Audit) -> Judgement:
                 irqs_off[task] += 1
             audit.took(step, task, lane, False)
         elif op == NOTE:
-            if a in notes:
-                audit.note(task, a, b)
-        elif kind in (TEST_AND_SET, CLEAR, TEST_AND_CLEAR):
+            audit.note(task, a, b)
+        elif kind in _BITS:
             if lane in sleeping:
                 audit.bit(step, task, lane, kind, a)
             elif kind == TEST_AND_SET and not a and lane in spinning:

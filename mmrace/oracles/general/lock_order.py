@@ -19,7 +19,6 @@ Source: Documentation/lockdep-design.txt, v3.3; Havelund, "Using runtime analysi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 from mmrace.oracles.general import rings
 from mmrace.oracles.general.holding import MAIN, Holding, Link
@@ -79,7 +78,7 @@ class _Rings:
         """Look for rings among the links."""
         evidence = Evidence(NAME)
         budget = [rings.SEARCH_MAX]
-        links = rings.on_rings(list(self.holding.links.values()))
+        links = rings.on_rings(self.holding.links())
         if links:
             links = rings.on_rings([self.of_locks(link) for link in links if self.waits_for_one(link)])
         for ring in rings.rings(links, budget):
@@ -99,7 +98,7 @@ class _Rings:
         """Leave out what the link holds that does not count: a bit of another use keeps nobody apart."""
         kept = [pair for pair in zip(link.held, link.steps, strict=True) if self.holding.counts(*pair)]
         guards = frozenset(lane for lane, _ in kept if lane >= 0 and lane % TURN not in self.owed)
-        return replace(link, held=tuple(lane for lane, _ in kept), steps=tuple(step for _, step in kept), guards=guards)
+        return link._replace(held=tuple(lane for lane, _ in kept), steps=tuple(step for _, step in kept), guards=guards)
 
     # -- how it is told ----------
 
@@ -166,5 +165,5 @@ class _Rings:
         """Return the lane of a sleeping bit lock's queue, if anybody used it (a file knows no others)."""
         record = self.record
         cls, owner, key, bit = record.lane(lane) or ("", "", "", "")
-        used = {record.events[step][1] >> SHIFT for step in record.steps(QUEUE)}
+        used = record.steps_by_lane(QUEUE)
         return [queue for queue, name in record.queue_lanes(cls, key, bit).items() if name == owner and queue in used]

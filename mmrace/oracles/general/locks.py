@@ -7,11 +7,12 @@ is taken as it says.  Not found: a bit that is only ever tried, and that the pro
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from mmrace.runtime.flags import LOCK, UNLOCK
-from mmrace.runtime.kinds import CLEAR, SHIFT, TEST_AND_SET
+from mmrace.runtime.kinds import CLEAR, TEST_AND_SET
 from mmrace.runtime.record import Record
 
 
@@ -44,15 +45,18 @@ def lock_bits(record: Record) -> LockBits:
 
 def _waited_for(record: Record) -> dict[str, bool]:
     """Map each bit that some task was ready to wait for to whether it is dropped as a spinlock."""
-    events = record.events
-    waited = {events[step][1] >> SHIFT for step in record.steps(TEST_AND_SET) if events[step][3] == LOCK}
-    dropped = {events[step][1] >> SHIFT for step in record.steps(CLEAR) if events[step][3] == UNLOCK}
+    taken, cleared = record.steps_by_lane(TEST_AND_SET), record.steps_by_lane(CLEAR)
     names: dict[str, bool] = {}
-    for lane in sorted(waited):
+    for lane in sorted(lane for lane, steps in taken.items() if _marked(record, steps, LOCK)):
         cls, _, field, bit = record.lane(lane) or ("", "", "", "")
         name = f"{cls}.{field}.{bit}"
-        names[name] = names.get(name, False) or lane in dropped
+        names[name] = names.get(name, False) or _marked(record, cleared.get(lane, ()), UNLOCK)
     return names
+
+
+def _marked(record: Record, steps: Iterable[int], mark: object) -> bool:
+    """Say whether one of these events has a mark beside its op."""
+    return any(record.events[step][3] == mark for step in steps)
 
 
 def _lanes(record: Record, names: list[str]) -> dict[int, str]:

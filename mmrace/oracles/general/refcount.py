@@ -31,7 +31,7 @@ class Audit:
         self.record = record
         self.evidence = Evidence(NAME)
         self.tables = record.tables
-        counted = {record.events[step][1] >> SHIFT for step in record.steps(*KINDS)}
+        counted = {lane for kind in KINDS for lane in record.steps_by_lane(kind)}
         owners = {lane: (record.lane(lane) or ("", "", "", ""))[1] for lane in sorted(counted)}
         self.ledgers = {lane: Ledger(name) for lane, name in owners.items()}
         self.by_owner: dict[str, list[Ledger]] = {}

@@ -30,9 +30,9 @@ class Caught:
 def violations(record: Record, oracle: str) -> list[Caught]:
     """Return the violations that belong to `oracle`, in order."""
     found: list[Caught] = []
-    for step in record.steps(NOTE):
-        task, _, kind, note = record.events[step]
-        if kind == VIOLATION and note[0] == oracle:
+    for step in record.steps_on((), notes=(VIOLATION,)):
+        task, _, _, note = record.events[step]
+        if note[0] == oracle:
             _, rule, facts = note
             named = record.name(facts)
             plain = {str(key): _plain(value) for key, value in named.items()} if isinstance(named, Mapping) else {}

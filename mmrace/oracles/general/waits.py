@@ -20,7 +20,7 @@ from enum import Enum
 from functools import cached_property
 
 from mmrace.oracles.general.locks import lock_bits
-from mmrace.runtime.kinds import CLEAR, KIND_MASK, QUEUE, SHIFT, TEST_AND_CLEAR, WRITE
+from mmrace.runtime.kinds import CLEAR, QUEUE, TEST_AND_CLEAR, WRITE
 from mmrace.runtime.record import Record
 
 
@@ -96,42 +96,32 @@ class Promises:
         self.completions = record.lanes("Completion", "done")
         by_name = {name: lane for lane, name in self.completions.items()}
         queues = record.lanes("Completion", "queue") if by_name else {}
+        self._steps: dict[int, list[int]] = {}
         self.queues = {queue: by_name[name] for queue, name in queues.items() if name in by_name}
 
     @cached_property
     def bits(self) -> frozenset[int]:
         """See the class."""
         record, found = self.record, set(self.waited)
-        for queue in {record.events[step][1] >> SHIFT for step in record.steps(QUEUE)}:
+        for queue in record.steps_by_lane(QUEUE):
             cls, owner, key, sub = record.lane(queue) or ("", "", "", "")
             bit, dot, _ = sub.rpartition(".queue")
             if dot:
                 found |= {lane for lane, name in record.bit_lane(cls, key, bit).items() if name == owner}
         return frozenset(found) - lock_bits(record).lanes
 
-    @cached_property
-    def _brought(self) -> dict[int, tuple[list[int], list[int]]]:
-        """Lane of a bit or of a completion -> steps at which somebody cleared or completed it, and who."""
-        events, found = self.record.events, dict[int, tuple[list[int], list[int]]]()
-        completed = (
-            [
-                step
-                for step in self.record.steps(WRITE)
-                if events[step][1] >> SHIFT in self.completions and events[step][3]
-            ]
-            if self.completions
-            else []
-        )
-        for step in sorted([*self.record.steps(CLEAR, TEST_AND_CLEAR), *completed]):
-            task, op, old, _ = events[step]
-            if old or op & KIND_MASK == WRITE:
-                steps, tasks = found.setdefault(op >> SHIFT, ([], []))
-                steps.append(step)
-                tasks.append(task)
-        return found
-
     def bringer(self, lane: int, step: int) -> int | None:
         """Return who is the next to clear or to complete `lane` after `step`; None if nobody did."""
-        steps, tasks = self._brought.get(lane, ([], []))
+        steps = self._brought(lane)
         i = bisect_right(steps, step)
-        return tasks[i] if i < len(tasks) else None
+        return self.record.events[steps[i]][0] if i < len(steps) else None
+
+    def _brought(self, lane: int) -> list[int]:
+        """Return the steps at which somebody cleared or completed `lane`."""
+        found = self._steps.get(lane)
+        if found is None:
+            record, events = self.record, self.record.events
+            completed = record.steps_on((lane,), WRITE) if lane in self.completions else ()
+            found = [step for step in record.steps_on((lane,), CLEAR, TEST_AND_CLEAR) if events[step][2]]
+            found = self._steps[lane] = sorted([*found, *(step for step in completed if events[step][3])])
+        return found

@@ -27,6 +27,10 @@ COPIED = ("PG_error", "PG_referenced", "PG_uptodate", "PG_active", "PG_checked",
 BITS = ("PG_lru", "PG_unevictable", "PG_reclaim", "PG_writeback", "PG_locked", "PG_dirty")
 PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
 USES = {"read-begin": "read-end", "write-begin": "write-end"}
+NOTES = frozenset({
+    *USES, *USES.values(), "read-failed", "write-failed", "change-end", "page-alloc", "reclaim", "scan-begin",
+    "scan-end", "drain-begin", "drain-end", "migrate-begin", "migrate-end",
+})  # fmt: skip
 SCANNED = frozenset({"dirty", "deferred", "releasepage", "refcount"})
 """Why reclaim keeps a page whose reference it has looked at."""
 ZEROED = 0
@@ -270,22 +274,21 @@ def judge(record: Record) -> Judgement:
     """Follow pages from use to use, from scan to scan, and from list to list."""
     audit = _Audit(record)
     events, watched = record.events, audit.bits.watched
-    for step in record.steps(NOTE, WRITE, GET, PUT, *KINDS):
+    changes = record.steps_on({*audit.written_to, *watched}, WRITE, *KINDS, notes=NOTES)
+    for step in sorted([*changes, *record.steps_on(audit.b_counts, GET), *record.steps_on(audit.counts, PUT)]):
         task, op, a, b = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
             audit.note(step, task, a, b)
-        elif kind == WRITE and lane not in audit.written_to:
-            continue
         elif kind == WRITE:
             audit.write(step, task, lane, b)
         elif kind == GET:
-            if a == "ext3" and lane in audit.b_counts:
+            if a == "ext3":
                 audit.looked_up[task] = step, audit.b_counts[lane]
         elif kind == PUT:
-            if a == "lookup" and task in audit.uses and lane in audit.counts:
+            if a == "lookup" and task in audit.uses:
                 audit.uses[task].put = audit.counts[lane]
-        elif lane in watched:
+        else:
             changed = audit.bits.take(step)
             if changed is not None:
                 audit.bit(step, task, *changed)

@@ -65,7 +65,7 @@ def idle(record: Record, series: Series) -> list[Held] | None:
     It was if nobody but the migrating task touched it or its buffers, or held them with a right to.
     """
     objects = {series.page} | buffers_of(record, series.page, series.last)
-    lanes = {lane: field for lane, (_, owner, field, _) in record.table.items() if owner in objects}
+    lanes = {lane: field for lane, (_, _, field, _) in record.lanes_of(objects).items()}
     for task, op, _, _ in record.events[series.first : series.last]:
         if op != NOTE and task != series.task and op >> SHIFT in lanes:
             return None

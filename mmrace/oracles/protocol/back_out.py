@@ -11,6 +11,8 @@ newpage.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.runtime.kinds import (
     CLEAR,
@@ -33,9 +35,10 @@ from mmrace.runtime.record import Record
 NAME = "back-out"
 OF_PTES = frozenset({"PG_dirty", "PG_referenced"})
 PTE = "pte"
-KINDS = (
-    NOTE, WRITE, SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR, STORE, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE,
-)  # fmt: skip
+OPS = frozenset({
+    WRITE, SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR, STORE, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE,
+})  # fmt: skip
+"""Kinds of ops that change something."""
 
 
 class _Attempt:
@@ -83,7 +86,10 @@ class _Audit:
             self.running[task] = _Attempt(page, {page, *ring}, not (ino.isdigit() and self.has_op), step)
         elif kind == "migrate-end":
             attempt = self.running.pop(task, None)
-            if attempt is None or attempt.excused or self.truncated(attempt) or str(facts[3]) == "0":
+            if attempt is None or attempt.excused or str(facts[3]) == "0":
+                return
+            self.sum_up(attempt, task, step)
+            if self.truncated(attempt):
                 return
             self.checked += 1
             left = attempt.left()
@@ -94,6 +100,12 @@ class _Audit:
                     "refused page changed", text, (attempt.page, who, *(part.split()[0] for part in left)), step=step,
                     since=attempt.begin, task=who, page=attempt.page, left=list(left), reason=reason,
                 )  # fmt: skip
+
+    def sum_up(self, attempt: _Attempt, task: int, end: int) -> None:
+        """Take what a migrator did: of an attempt that moved its page, that is nobody's business."""
+        for who, op, a, b in islice(self.record.events, attempt.begin, end):
+            if who == task and op & KIND_MASK in OPS:
+                self.op(attempt, op >> SHIFT, op & KIND_MASK, a, b)
 
     def truncated(self, attempt: _Attempt) -> bool:
         """Say whether somebody else took the page from its mapping while the migrator was at it."""
@@ -143,16 +155,11 @@ class _Audit:
 def judge(record: Record) -> Judgement:
     """Sum up what each migrator did to a page that it did not move."""
     audit = _Audit(record)
-    running, pointers, events = audit.running, audit.b_page.keys() | audit.mappings.keys(), record.events
-    for step in record.steps(*KINDS):
+    pointers, events = {*audit.b_page, *audit.mappings}, record.events
+    for step in record.steps_on(pointers, WRITE, notes=("migrate-begin", "migrate-end")):
         task, op, a, b = events[step]
         if op == NOTE:
-            if a in ("migrate-begin", "migrate-end"):
-                audit.note(step, task, a, b)
-            continue
-        lane, kind = op >> SHIFT, op & KIND_MASK
-        if kind == WRITE and lane in pointers:
-            audit.pointer(lane, b)
-        if task in running:
-            audit.op(running[task], lane, kind, a, b)
+            audit.note(step, task, a, b)
+        else:
+            audit.pointer(op >> SHIFT, b)
     return audit.evidence.judgement(audit.checked)

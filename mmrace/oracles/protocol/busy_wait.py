@@ -11,8 +11,10 @@ comes once, and those in which somebody else's writes show.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
@@ -60,21 +62,41 @@ def busy_waits(record: Record) -> Iterator[BusyWait]:
 def _stretches(record: Record) -> Iterator[tuple[int, list[int]]]:
     """Yield what each task did between two times that it gave way, where some look came back steadily."""
     events = record.events
-    going: list[list[int]] = [[] for _ in record.tasks]
-    for step, (task, op, what, _) in enumerate(events):
-        if op & KIND_MASK in _GIVES_WAY or (op == NOTE and what == PROGRESS):
-            steps = going[task]
-            if len(steps) >= ROUNDS_MIN:
-                going[task] = []
-                if _steady([events[step][1] for step in steps]):
-                    yield task, steps
-            elif steps:
-                steps.clear()
-        elif op >= 0:  # no note
-            going[task].append(step)
-    for task, steps in enumerate(going):
+    for before, task, after in sorted(_suspects(record)):
+        steps = [step for step in range(after + 1, before) if events[step][0] == task and events[step][1] != NOTE]
         if _steady([events[step][1] for step in steps]):
             yield task, steps
+
+
+def _suspects(record: Record) -> set[tuple[int, int, int]]:
+    """Return (when it gave way next, task, when it did last) where a task looked at one thing `ROUNDS_MIN` times.
+
+    Few looks come back that often at all, so only these are compared with when their task gave way.
+    """
+    events = record.events
+    gave_way: list[list[int]] = [[-1] for _ in record.tasks]
+    for step in sorted([*record.steps(*_GIVES_WAY), *record.steps_on((), notes=(PROGRESS,))]):
+        gave_way[events[step][0]].append(step)
+    for times in gave_way:
+        times.append(len(events))
+    found: set[tuple[int, int, int]] = set()
+    for steps in chain.from_iterable(record.steps_by_lane(kind).values() for kind in _LOOKS):
+        if len(steps) >= ROUNDS_MIN:
+            who = [events[step][0] for step in steps]
+            for task in (task for task in set(who) if who.count(task) >= ROUNDS_MIN):
+                mine = [step for step, other in zip(steps, who, strict=True) if other == task]
+                found.update((before, task, after) for after, before in _often(mine, gave_way[task]))
+    return found
+
+
+def _often(looks: list[int], gave_way: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the times of giving way, one after the other, between which there are `ROUNDS_MIN` looks."""
+    at = 0
+    while at + ROUNDS_MIN <= len(looks):
+        i = bisect(gave_way, looks[at])
+        if looks[at + ROUNDS_MIN - 1] < gave_way[i]:
+            yield gave_way[i - 1], gave_way[i]
+        at = bisect(looks, gave_way[i], at)
 
 
 def _steady(ops: list[int]) -> bool:

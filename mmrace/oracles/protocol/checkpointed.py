@@ -87,14 +87,13 @@ def kept_on_checkpoint_lists(record: Record) -> tuple[int, list[Kept]]:
     audit = _Audit(record)
     if not audit.fields:
         return 0, []
-    events, written = record.events, audit.fields.keys() | audit.states.keys()
-    for step in record.steps(NOTE, WRITE, *_SETS, *_CLEARS):
-        task, op, a, b = events[step]
+    events, lanes = record.events, {*audit.fields, *audit.states, *audit.bits}
+    for step in record.steps_on(lanes, WRITE, *_SETS, *_CLEARS, notes=("commit-begin",)):
+        task, op, _, b = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
-            if a == "commit-begin":
-                audit.begins(step, task)
-        elif lane in written and kind == WRITE:
+            audit.begins(step, task)
+        elif kind == WRITE:
             audit.write(step, task, lane, b)
         elif lane in audit.bits:
             audit.bit(lane, kind in _SETS)

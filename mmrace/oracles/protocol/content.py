@@ -21,7 +21,6 @@ from typing import NamedTuple
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
-from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 
 NAME = "content"
@@ -222,11 +221,11 @@ class _Audit:
 def _of_the_log(record: Record) -> bool:
     """Say whether all writes that failed were of the log, as far as the record notes writes: no data are lost then."""
     formatted, failed = Formatted(), 0
-    for step in record.steps(NOTE):
+    for step in record.steps_on((), notes={*SET_UP, "io-end"}):
         _, _, kind, facts = record.events[step]
         if kind in SET_UP:
             formatted.note(kind, facts)
-        elif kind == "io-end" and facts[0] == "write" and facts[2]:
+        elif facts[0] == "write" and facts[2]:
             failed += 1
             if formatted.where(facts[1])[0] != LOG:
                 return False
@@ -238,7 +237,7 @@ def judge(record: Record) -> Judgement:
     audit = _Audit(record)
     audit.lossy = audit.lossy and not _of_the_log(record)
     taken = len(record.events), "main"
-    for step in record.steps(NOTE):
+    for step in record.steps_on((), notes={*NOTES, *CUTS, *CHANGES, *SET_UP, "snapshot"}):
         task, _, kind, facts = record.events[step]
         if kind in NOTES:
             audit.note(step, task, kind, str(facts[0]), int(facts[1]), facts[2:])
@@ -248,7 +247,7 @@ def judge(record: Record) -> Judgement:
             audit.change(step, task, kind, int(facts[0]), facts[1:])
         elif kind in SET_UP:
             audit.formatted.note(kind, facts)
-        elif kind == "snapshot":
+        else:
             taken = step, record.task_name(task)
     for snap in snapshots(record):
         if snap.label == "synced":

@@ -48,7 +48,8 @@ def judge(record: Record) -> Judgement:
         who = record.task_name(task)
         evidence.add(rule, f"{text} ({who})", (*names, who), step=step, task=who, objects=list(names))
 
-    for step in record.steps(WRITE, *_SETS, *_CLEARS, STORE):
+    lanes = {*lock_lanes, *writeback_lanes, *words, *slots, *mappings}
+    for step in record.steps_on(lanes, WRITE, *_SETS, *_CLEARS, STORE):
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if kind == WRITE:

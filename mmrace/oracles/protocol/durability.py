@@ -36,6 +36,11 @@ UNREADABLE, ABORTED = "ext3: inode block unreadable", "journal: aborted"  # mark
 GIVES_UP = (UNREADABLE, ABORTED)
 """Marks of what makes the kernel give up a change of an inode that tells nobody: a chmod returns 0 all the same."""
 DESCRIPTOR, COMMIT = "descriptor", "commit"
+NOTES = frozenset({
+    "write-begin", "write-end", "truncate-begin", "truncate-end", "touch-begin", "touch-end", "change-begin",
+    "change-end", "fsync-begin", "fsync-end", "io-begin", "io-end", "log-block", FLUSH_BEGIN, FLUSH_END, VOLATILE,
+    *SET_UP,
+})  # fmt: skip
 
 
 Cached = tuple[int, dict[int, object]]  # a block, and what its words were when its write ended
@@ -329,7 +334,7 @@ def judge(record: Record) -> Judgement:
     audit = _Audit(record)
     medium, filed = audit.medium, audit.filed
     disk, watched, events = medium.lanes, filed.lanes, record.events
-    for step in record.steps(NOTE, WRITE, CLEAR):
+    for step in record.steps_on({*disk, *watched, *filed.mapped}, WRITE, CLEAR, notes=NOTES):
         task, op, a, b = events[step]
         if op == NOTE:
             audit.note(step, task, a, b)

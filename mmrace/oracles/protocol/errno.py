@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.register import Formatted
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, WRITE
+from mmrace.runtime.kinds import NOTE, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "errno"
@@ -115,11 +115,10 @@ def _log_errors(record: Record, evidence: Evidence) -> int:
     failed: dict[int, int] = {}  # task that commits -> block of the log whose write failed meanwhile
     committing: set[int] = set()
     errno, checked = 0, 0
-    for step in record.steps(NOTE, WRITE):
+    for step in record.steps_on(remembered, WRITE, notes=("layout", "commit-begin", "io-end", "commit-end")):
         task, op, a, b = record.events[step]
         if op != NOTE:
-            if op >> SHIFT in remembered and op & KIND_MASK == WRITE:
-                errno = b
+            errno = b
         elif a == "layout":
             formatted.note(a, b)
         elif a == "commit-begin":

@@ -14,6 +14,7 @@ from a commit, which 3.3 may get wrong (R14).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.moments import KINDS, Moments
@@ -24,6 +25,10 @@ from mmrace.runtime.record import Record
 NAME = "failures"
 BUFFER, PAGE, FILE = "BufferHead", "Page", "AddressSpace"
 LOG = "log"
+NOTES = frozenset({
+    "hand-over", "io-begin", "io-end", "commit-begin", "commit-end", "fsync-begin", "fsync-end", "page-alloc", "layout",
+    "formatted",
+})  # fmt: skip
 NONE = "None"  # the name of no object
 
 
@@ -213,10 +218,11 @@ def judge(record: Record) -> Judgement:
     """Follow each transfer from its submission to the lock that its end drops, and who asks after it."""
     audit = _Audit(record)
     events = record.events
-    for step in record.steps(NOTE, WRITE, SPAWN, TEST, *KINDS):
+    changes = record.steps_on({*audit.fields, *audit.moments}, WRITE, *KINDS, notes=NOTES)
+    for step in sorted(chain(changes, record.steps_on(audit.writeback, TEST), record.steps(SPAWN))):
         task, op, a, b = events[step]
         if op == NOTE:
             audit.note(step, task, a, b)
-        elif op & KIND_MASK != TEST or task in audit.syncs:  # who looks is asked in an fsync only
+        else:
             audit.op(step, task, op, a, b)
     return audit.evidence.judgement(audit.checked)

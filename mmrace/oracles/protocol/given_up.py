@@ -95,12 +95,14 @@ def given_up(record: Record) -> tuple[int, list[GivenUp]]:
     """Return how many buffers were skipped, and the pages that were not dirty again for one."""
     audit = _Audit(record)
     events = record.events
-    for step in record.steps(WRITE, *_SETS, *_CLEARS, STORE):
+    if not any(events[step][2] for step in record.steps_on(audit.busy, SET, TEST_AND_SET)):
+        return 0, []  # nobody tried in vain
+    lanes = {*audit.locked, *audit.dirty, *audit.busy, *audit.unclean, *audit.pages, *audit.rings, *audit.words}
+    for step in record.steps_on(lanes, WRITE, *_SETS, *_CLEARS, STORE):
         task, op, old, new = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if kind == WRITE:
-            if lane in audit.pages or lane in audit.rings:
-                audit.write(lane, record.name(new))
+            audit.write(lane, record.name(new))
         elif kind == STORE:
             if not new and lane in audit.words:  # freed
                 audit.dirty_pages.discard(audit.words[lane])

@@ -59,13 +59,13 @@ class Held:
 def buffers_of(record: Record, page: str, end: int) -> set[str]:
     """Return the buffers whose page this was at any time before step `end`."""
     b_page, events = record.lanes("BufferHead", "b_page"), record.events
-    writes = (events[step] for step in record.steps(WRITE) if step < end)
-    return {b_page[op >> SHIFT] for _, op, _, new in writes if op >> SHIFT in b_page and record.name(new) == page}
+    writes = (events[step] for step in record.steps_on(b_page, WRITE) if step < end)
+    return {b_page[op >> SHIFT] for _, op, _, new in writes if record.name(new) == page}
 
 
 def locks_at(record: Record, objects: Collection[str], until: int) -> list[Held]:
     """Return the lock bits of these objects that are set before step `until`."""
-    lanes = {lane: sub for lane, (_, owner, _, sub) in record.table.items() if owner in objects and sub in LOCK_BITS}
+    lanes = {lane: sub for lane, (_, _, _, sub) in record.lanes_of(objects).items() if sub in LOCK_BITS}
     taken: dict[int, tuple[int, int]] = {}
     for step, (task, op, old, _) in enumerate(record.events[:until]):
         lane, kind = op >> SHIFT, op & KIND_MASK

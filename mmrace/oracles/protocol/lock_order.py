@@ -26,6 +26,7 @@ NAME = lock_order.NAME
 _OWED = ("commit of", "closing of", "log copies of")
 """What a committer owes, in words, each with a lane of its own."""
 _COMMIT, _CLOSING, _COPIES = range(len(_OWED))
+NOTES = frozenset({"commit-begin", "commit-end", "writeback-wait", "commit-wait"})
 
 
 def judge(record: Record) -> Judgement:
@@ -78,13 +79,11 @@ class _Journals:
         """Go through the events that tell."""
         events = self.record.events
         watched = {*self.updates, *self.states, *self.sequences, *self.shadows}
-        for step in self.record.steps(NOTE, WRITE, QUEUE):
+        for step in self.record.steps_on(watched, WRITE, QUEUE, notes=NOTES):
             task, op, a, b = events[step]
             lane = op >> SHIFT
             if op == NOTE:
                 self.note(step, task, a, b)
-            elif lane not in watched:
-                continue
             elif lane in self.updates:
                 if b > a:
                     self.says(

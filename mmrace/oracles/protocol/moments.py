@@ -60,7 +60,13 @@ class Moments:
 
     def bit(self, owner: str, name: str) -> _Bit:
         """Return what is known of a bit."""
-        return self.of.setdefault(owner, {}).setdefault(name, _Bit())
+        bits = self.of.get(owner)
+        if bits is None:
+            bits = self.of[owner] = {}
+        found = bits.get(name)
+        if found is None:
+            found = bits[name] = _Bit()
+        return found
 
     def forget(self, owner: str, step: int) -> None:
         """An object begins anew."""

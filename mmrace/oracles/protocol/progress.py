@@ -145,14 +145,14 @@ def judge(record: Record) -> Judgement:
     audit = _Audit(record)
     dirty, writeback = (record.bit_lane("Page", "flags", bit) for bit in ("PG_dirty", "PG_writeback"))
     words = record.lanes("Page", "flags")
-    for step in record.steps(NOTE, *_SETS, *_CLEARS, STORE):
+    lanes = {*dirty, *writeback, *words}
+    for step in record.steps_on(lanes, *_SETS, *_CLEARS, STORE, notes=(ABORT, "flush-begin", "flush-end")):
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
             if a == ABORT:
                 break
-            if a in ("flush-begin", "flush-end"):
-                audit.note(step, task, a, b)
+            audit.note(step, task, a, b)
         elif lane in dirty:
             page = dirty[lane]
             if kind in _SETS:
@@ -195,7 +195,7 @@ def _alone(record: Record, begin: int, end: int, task: int, page: str) -> list[H
     None, too, if somebody held a lock there with a right to when it began.
     """
     objects = {page} | buffers_of(record, page, end)
-    lanes = {lane for lane, (_, owner, _, _) in record.table.items() if owner in objects}
+    lanes = record.lanes_of(objects)
     if any(other != task and op != NOTE and op >> SHIFT in lanes for other, op, _, _ in record.events[begin:end]):
         return None
     locks = locks_at(record, objects, begin)

@@ -29,13 +29,13 @@ class _Audit(refcount.Audit):
     def at_rest(self) -> int:
         """Judge the last snapshot; return how many counted objects it has."""
         last = snapshots(self.record)[-1]
-        known = last.pages.keys() | last.unused | last.buffers.keys()
+        known = last.pages.keys() | last.buffers.keys()
         names = {lane: name for count in COUNTERS for lane, name in sorted(self.record.lanes(*count).items())}
         for lane in names:
             ledger = self.ledgers.get(lane)
             if ledger is not None and ledger.seen and not ledger.broken:
                 self.rests(ledger, last)
-        return sum(name in known for name in names.values())
+        return sum(name in known for name in names.values()) + len(last.unused)
 
     def rests(self, ledger: Ledger, last: Snapshot) -> None:
         view = last.page(ledger.name) or last.buffers.get(ledger.name)

@@ -29,7 +29,7 @@ FIELDS = (
     (_B_PAGE, "BufferHead", "b_page"),
     (_B_NEXT, "BufferHead", "b_this_page"),
 )
-KINDS = (NOTE, WRITE, TEST_AND_SET, SET, CLEAR, TEST_AND_CLEAR, STORE)
+KINDS = (WRITE, TEST_AND_SET, SET, CLEAR, TEST_AND_CLEAR, STORE)
 
 
 class _Move:
@@ -179,26 +179,20 @@ def judge(record: Record) -> Judgement:
     audit = _Audit(record)
     watch, locks = audit.watch, audit.locks
     locked = audit.tables[_LOCKED]
-    for step in record.steps(*KINDS):
+    for step in record.steps_on({*watch, *locks}, *KINDS, notes=NOTES):
         task, op, a, b = record.events[step]
-        kind = op & KIND_MASK
+        lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
-            if a in NOTES:
-                audit.note(step, task, a, b)
-            continue
-        if kind == WRITE:
-            entry = watch.get(op >> SHIFT)
-            if entry is not None:
-                audit.write(step, task, *entry, b)
-            continue
-        owner = locks.get(op >> SHIFT)
-        if owner is None:
-            continue
-        if kind == TEST_AND_SET:
-            if not a:
-                locked[owner] = task
-        elif kind != STORE or not b:  # a page is freed with a plain store of 0
-            locked.pop(owner, None)
+            audit.note(step, task, a, b)
+        elif kind == WRITE:
+            if lane in watch:
+                audit.write(step, task, *watch[lane], b)
+        elif lane in locks:
+            if kind == TEST_AND_SET:
+                if not a:
+                    locked[locks[lane]] = task
+            elif kind != STORE or not b:  # a page is freed with a plain store of 0
+                locked.pop(locks[lane], None)
     emptied, left = left_behind(record)
     audit.checked += emptied
     for one in left:

@@ -34,13 +34,14 @@ def changed_under_writeback(record: Record) -> tuple[int, list[Changed]]:
     checked = 0
     found: dict[str, Changed] = {}
     events = record.events
-    for step in record.steps(NOTE, WRITE, *_SETS, *_CLEARS, STORE):
+    lanes = {*data, *mappings, *bits, *words}
+    for step in record.steps_on(lanes, WRITE, *_SETS, *_CLEARS, STORE, notes=("write-begin", *_ENDS)):
         task, op, a, b = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
             if a == "write-begin":
                 writing[task] = f"mapping:{b[0]}"
-            elif a in _ENDS:
+            else:
                 writing.pop(task, None)
         elif kind == WRITE:
             if lane in data:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, WRITE
+from mmrace.runtime.kinds import NOTE, WRITE
 from mmrace.runtime.record import Record
 
 SUPERBLOCK = "superblock"  # what a note "log-block" calls it
@@ -30,7 +30,8 @@ def untold_tail(record: Record) -> tuple[int, Untold | None]:
     moved: list[tuple[int, int, int]] = []
     composed: dict[int, int] = {}  # block -> tid that it names, until its write ends
     told: int | None = None
-    for step in record.steps(NOTE, WRITE) if tails and record.end.get("how") == "finished" else ():
+    judged = bool(tails) and record.end.get("how") == "finished"
+    for step in record.steps_on(tails, WRITE, notes=("log-block", "io-end")) if judged else ():
         task, op, a, b = record.events[step]
         if op == NOTE:
             if a == "log-block" and b[1] == SUPERBLOCK:
@@ -39,7 +40,7 @@ def untold_tail(record: Record) -> tuple[int, Untold | None]:
                 told = composed.pop(b[1])
                 if b[2]:
                     return len(moved), None
-        elif op >> SHIFT in tails and op & KIND_MASK == WRITE and a != b:
+        elif a != b:
             moved.append((step, task, b))
     if not moved or told == moved[-1][2]:
         return len(moved), None

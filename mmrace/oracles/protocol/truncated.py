@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, WRITE
+from mmrace.runtime.kinds import NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NOTES = frozenset({"drop-begin", "drop-end"})
@@ -30,17 +30,17 @@ def left_behind(record: Record) -> tuple[int, list[LeftBehind]]:
     shown: dict[str, str] = {}
     going: dict[int, tuple[int, set[str]]] = {}  # task -> step of its begin, slots that were never empty since
     checked, found = 0, []
-    for step in record.steps(NOTE, WRITE):
+    for step in record.steps_on(slots, WRITE, notes=NOTES):
         task, op, a, b = record.events[step]
         if op == NOTE:
             if a == "drop-begin":
                 full = {slot for slot in shown if _in_range(slot, *b)}
                 going[task] = step, full
                 checked += len(full)
-            elif a == "drop-end":
+            else:
                 since, full = going.pop(task, (step, set()))
                 found += [LeftBehind(step, since, task, slot, shown[slot]) for slot in sorted(full)]
-        elif op & KIND_MASK == WRITE and op >> SHIFT in slots:
+        else:
             slot, page = slots[op >> SHIFT], record.name(b)
             if isinstance(page, str):
                 shown[slot] = page

@@ -29,9 +29,7 @@ def unwaited_moves(record: Record) -> tuple[int, list[Unwaited]]:
     """Return how often a task found a page under writeback, and each move that it tried all the same."""
     writeback = record.bit_lane("Page", "flags", "PG_writeback")
     counts = {page: lane for lane, page in record.lanes("Page", "_count").items()}
-    looks = [
-        step for step in record.steps(TEST) if record.events[step][2] and record.events[step][1] >> SHIFT in writeback
-    ]
+    looks = [step for step in record.steps_on(writeback, TEST) if record.events[step][2]]
     tried = (_tried(record, step, counts) for step in looks)
     return len(looks), [one for one in tried if one is not None]
 
