@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mmrace.runtime import live, sites
+from mmrace.runtime import live, sites, standstill
 from mmrace.runtime.asking import Asking
 from mmrace.runtime.ending import Ending
 from mmrace.runtime.errors import Abort
@@ -320,6 +320,7 @@ class Controlled(Asking, Ending):
         """
         if self.bounded_at is None:
             self.bounded_at, self.fair_since = len(self.events), len(self.masks)
+            self.lost_before = standstill.describe(self.tasks)["lost"]
             self.steps_max += max(FAIR_ROUNDS * self.alive, self.steps_max // FAIR_SHARE, 1)
             if not self.watching:
                 self.alert_at = self.steps_max

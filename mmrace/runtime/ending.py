@@ -25,7 +25,8 @@ class Ending:
 
     Attributes: end: how and why, as the record has it; empty while the run goes on.  error: what the model raised that
     is no verdict.  spread: a task whose spawn names no CPU gets one in turn, rather than the first.
-    given_up: set from another thread, if the run does nothing any more.
+    given_up: set from another thread, if the run does nothing any more.  lost_before: who slept although its condition
+    held, when the bound was reached; None if nobody looked.
     """
 
     __slots__ = ("__dict__",)
@@ -37,6 +38,7 @@ class Ending:
     error: BaseException | None = None
     spread = False
     given_up: GivenUp | None = None
+    lost_before: list[str] | None = None
 
     def note(self, kind: str, facts: tuple[object, ...]) -> None:
         raise NotImplementedError
@@ -102,7 +104,7 @@ class Ending:
     def _at_bound(self, recent: Iterable[tuple[Any, ...]] | None, steps: int) -> dict[str, Any]:
         if recent is None:
             return standstill.cut(steps)
-        return standstill.bound(self.tasks, recent, steps, self.tables.progress, self._lane_name)
+        return standstill.bound(self.tasks, recent, steps, self.tables.progress, self._lane_name, self.lost_before)
 
     def _lane_name(self, number: int) -> str:
         """Name a lane, for whoever explains the end."""

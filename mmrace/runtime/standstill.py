@@ -105,6 +105,7 @@ def bound(
     steps: int,
     progress: Collection[str] = (),
     lane_name: LaneName | None = None,
+    lost: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Describe a run that was stopped at its bound, by its `recent` events, in which each task had a fair chance.
 
@@ -114,7 +115,8 @@ def bound(
     those that only tried.  Else the run was `cut`: that it was long is no finding.
 
     Args: progress: kinds of notes that tell progress, beside `PROGRESS`.  Of a program that has none, a new value that
-    somebody wrote tells it, and nothing tells starvation: who looks and waits may wait for just that.
+    somebody wrote tells it, and nothing tells starvation: who looks and waits may wait for just that.  lost: tasks that
+    slept although their condition held when those events began: of another the wake may be to come (None: of nobody).
     """
     tasks, recent, notes = list(tasks), list(recent), {PROGRESS, *progress}
     tells = bool(progress) or any(event[1] == NOTE and event[2] == PROGRESS for event in recent)
@@ -133,7 +135,8 @@ def bound(
         return {**found, "kind": "cycle", "steps": steps}
     if not moved:
         news = _news(recent)
-        if silent & set(found["lost"]) and (tells or not news):
+        slept = set(found["lost"]) if lost is None else set(found["lost"]) & set(lost)
+        if silent & slept and (tells or not news):
             return {**found, "kind": "lost-wakeup", "steps": steps}
         if not news and not _counts(tasks, recent):
             return {**found, "kind": "livelock", "steps": steps}

@@ -177,6 +177,15 @@ ONE_OF_EACH = (CONTROLLED[0], CONTROLLED[5], FREE[1])
 SETUPS = [pytest.param(setup, marks=[] if setup in ONE_OF_EACH else pytest.mark.slow) for setup in (*CONTROLLED, *FREE)]
 
 
+def unless_cut(run: Callable[[], Outcome], tries: int = 30) -> Outcome:
+    """Run under `free` until somebody is judged at the bound: a run in which not all had turns behind it is cut."""
+    for _ in range(tries):
+        outcome = run()
+        if outcome.detail["kind"] != "cut":
+            break
+    return outcome
+
+
 def until(condition: Callable[[], object]) -> None:
     """Spin, in any context, until a condition on shared state holds."""
     for _ in rt.until_changed():

@@ -8,7 +8,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.runtime.kinds import Kind
-from tests.runtime.engines import Box, Flag, Outcome, Setup, box, explore, free, gate, until
+from tests.runtime.engines import Box, Flag, Outcome, Setup, box, explore, free, gate, unless_cut, until
 
 CHANGES = 8
 
@@ -193,7 +193,7 @@ def test_a_change_before_the_look_does_not_count() -> None:
 
 
 def test_under_free_a_spinner_goes_on_turning_and_ends_at_the_bound() -> None:
-    outcome = free(_two_spinners(lambda it: it.x), steps_max=200)
+    outcome = unless_cut(lambda: free(_two_spinners(lambda it: it.x), steps_max=200))
     assert (outcome.how, outcome.detail["kind"]) == ("bound", "livelock")
 
 
