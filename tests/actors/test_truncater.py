@@ -22,7 +22,6 @@ MARKS = {
         "commit: forgotten buffer freed",
         "commit: freed buffer left to the next transaction",
         "release_buffer_page: stripped",
-        "read: page gone while waiting for its lock",
         "ext3: write waited for the commit of a truncation",
         "ext3: block allocated again",
         "truncate: part of a page",

@@ -427,6 +427,6 @@ REACHED_BY_RIVALS = (
 @pytest.mark.slow
 def test_rivals_leave_data_on_disk_and_reach_the_rare_branches() -> None:
     marks: Counter[str] = Counter()
-    for seed in range(60):
+    for seed in range(90):
         marks.update(run(rivals, seed=seed, metadata=bool(seed % 2), nr_pages=40, log_blocks=160).marks)
     assert [name for name in REACHED_BY_RIVALS if not marks[name]] == []

@@ -144,7 +144,7 @@ PLANTED: dict[str, tuple[str, Bind, Params, str, int]] = {
     ),
     "a copy in the log": (
         COMMIT, {"jbd.journal:journal_write_metadata_buffer": _copy_under_page_lock}, {"data": "journal"},
-        "log copies of transaction --> page.flags.PG_locked", 2,
+        "log copies of transaction --> page.flags.PG_locked", 1,
     ),
     "writeback": (
         "migrate-vs-writeback", {"fs.buffer_page:end_buffer_async_write": _write_ends_under_page_lock}, {},
