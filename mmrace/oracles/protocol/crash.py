@@ -143,7 +143,7 @@ class _Crashes:
         says = shown.get(inode) or self.first(inode)
         found = [self.first_hole + number for number in self.mapped(says[0])]
         for blocknr in found if self.ordered else ():
-            if blocknr in self.failed or blocknr in self.story.filed.stolen:
+            if blocknr in self.failed or blocknr in self.story.filed.stolen or self.cut_off(blocknr, inode, at.newest):
                 continue
             words = shown.get(blocknr) or self.first(blocknr)
             self.checked += 1
@@ -152,6 +152,19 @@ class _Crashes:
                 text = f"{self.story.where(blocknr)} is reachable, and shows {old[0]}, which was there before"
                 self.caught("reachable, and what was there before", text, at, block=blocknr)
         return found
+
+    def cut_off(self, blocknr: int, inode: int, newest: int) -> bool:
+        """Say whether a block is beyond the end of its file, though the inode has it still.
+
+        So it is from the transaction with the shorter size, where a mount would go on, to the one that frees the block;
+        only after that can it come to the file again.
+        """
+        shortened = max((tid for tid, gone in self.story.freed.items() if tid <= newest and blocknr in gone), default=0)
+        if not shortened:
+            return False
+        contents, number = self.story.closed.contents, blocknr - self.first_hole
+        since = [blocks[inode] for tid, blocks in contents.items() if shortened <= tid <= newest and inode in blocks]
+        return all(number in self.mapped(words[0]) for words in since)
 
     def metadata(self, home: int, newest: int, shown: Mapping[int, Sequence[Any]], at: _Image) -> None:
         """Compare one metadata block with what the newest committed transaction left in it."""

@@ -89,6 +89,19 @@ def test_crash_oracle_asks_nothing_of_a_new_block_whose_data_the_next_transactio
     caught(_data(_commits(kept), 7).judged(), EXPOSED)
 
 
+def test_crash_oracle_asks_nothing_of_a_new_block_beyond_the_end_that_the_inode_has_for_a_while_yet() -> None:
+    """The file is shorter from this transaction on, and the block is freed in the next."""
+    disk = _allocates(_disk())
+    disk.note("writer", "truncate-size", 1, 0, 1)
+    passed(_commits(disk).judged())
+
+
+def test_crash_oracle_asks_for_the_data_of_a_new_block_if_the_file_is_shorter_in_a_later_transaction() -> None:
+    disk = _allocates(_disk())
+    disk.note("writer", "truncate-size", 1, 0, 2)
+    caught(_data(_commits(disk), 7).judged(), EXPOSED)
+
+
 def _synced(disk: Disk) -> Disk:
     disk.note("writer", "write-begin", 1, 0, 7).note("writer", "write-end", 1, 0, 7)
     disk.note("fsync", "fsync-begin", 1)
