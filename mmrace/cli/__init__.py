@@ -16,6 +16,7 @@ from typing import NoReturn
 from mmrace.runs import stops
 
 EXIT_SIGNALLED = 128  # as `runtime/errors.py` has it, which is not imported yet
+_exit = os._exit  # as it is before a user's code is kept from it
 
 
 def main() -> NoReturn:
@@ -39,11 +40,11 @@ def _end(code: int, before: frozenset[threading.Thread]) -> NoReturn:
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
         atexit._run_exitfuncs()
-        os._exit(code)
+        _exit(code)
     sys.exit(code)
 
 
 def _leave(number: int) -> NoReturn:
     """End now: nothing was begun yet."""
     os.write(2, b"interrupted\n")
-    os._exit(EXIT_SIGNALLED + number)
+    _exit(EXIT_SIGNALLED + number)

@@ -24,7 +24,11 @@ class ProcessEnded(BaseException):
 
 
 class _Kept:
-    """A block in which this process is not left.  Enter it as often as needed, from whatever thread."""
+    """A block in which this process is not left.  Enter it as often as needed, from whatever thread.
+
+    Ctrl-C can fall into its beginning or its end.  So who enters looks whether the ways are closed, and closes them
+    before that counts; at worst they stay closed.
+    """
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -33,11 +37,12 @@ class _Kept:
 
     def __enter__(self) -> None:
         with self._mutex:
-            self._depth += 1
-            if self._depth == 1:
-                self._before = {name: getattr(os, name) for name in WAYS}
-                for name, leave in self._before.items():
+            for name in WAYS:
+                leave = getattr(os, name)
+                if not hasattr(leave, "refuses"):
+                    self._before[name] = leave
                     setattr(os, name, _refusing(name, leave))
+            self._depth += 1
 
     def __exit__(self, *error: object) -> None:
         with self._mutex:
@@ -57,6 +62,7 @@ def _refusing(name: str, leave: Callable[..., object]) -> Callable[..., object]:
         asked = [*map(shown, args[:1]), *(f"{key}={shown(value)}" for key, value in named.items())]
         raise ProcessEnded(f"os.{name}({', '.join(asked)}) ends the whole process")
 
+    refuse.refuses = name  # type: ignore[attr-defined]
     return refuse
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+import posix
 
 import pytest
 
+from mmrace.runtime import leaving
 from mmrace.runtime.leaving import WAYS, ProcessEnded, kept
+
+
+@pytest.fixture(autouse=True)
+def _as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever tests with Ctrl-C left: it may have fallen into the end of a block."""
+    monkeypatch.setattr(kept, "_depth", 0)
+    for way in WAYS:
+        monkeypatch.setattr(os, way, getattr(posix, way))
 
 
 @pytest.mark.parametrize("way", ["_exit", "execl", "execvp", "execve"])
@@ -27,6 +37,18 @@ def test_outside_and_after_an_inner_block_all_is_as_it_was() -> None:
             pass
         assert all(getattr(os, way) is not leave for way, leave in zip(WAYS, before, strict=True))
     assert [getattr(os, way) for way in WAYS] == before
+
+
+def test_ctrl_c_while_a_block_begins_leaves_no_later_block_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str, leave: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leaving, "_refusing", interrupted)
+        with pytest.raises(KeyboardInterrupt), kept:
+            pass
+    with kept, pytest.raises(ProcessEnded):
+        os._exit(0)
 
 
 def test_a_child_that_was_forked_inside_leaves() -> None:
