@@ -328,10 +328,10 @@ def test_what_another_version_draws_otherwise_is_told_and_no_error(tmp_path: Pat
 
 def test_a_replay_says_what_it_cannot_check(tmp_path: Path) -> None:
     lines = kept(tmp_path)
-    lines[0]["load"] = ["mine.py"]
-    assert replayed(lines, tmp_path).told == ["not checked: --load mine.py, which this run does not need"]
-    lines[0]["strategy"] = "mine"
-    assert replayed(lines, tmp_path).told == ["not checked: strategy and seed, for want of --load mine.py"]
+    lines[0]["load"] = ["nobody_has.py"]
+    assert replayed(lines, tmp_path).told == ["not checked: --load nobody_has.py, which this run does not need"]
+    lines[0]["strategy"] = "nobodys"
+    assert replayed(lines, tmp_path).told == ["not checked: strategy and seed, for want of --load nobody_has.py"]
     lines[0] |= {"load": [], "strategy": "guided:record=gone.jsonl", "profile": None}
     (line,) = refused(lines, tmp_path).differences
     assert line.startswith("header strategy: recorded guided:record=gone.jsonl, now another one")
