@@ -14,6 +14,7 @@ from __future__ import annotations
 from itertools import islice
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.names import JOURNALLED, mode_of_data
 from mmrace.runtime.kinds import (
     CLEAR,
     FREEZE,
@@ -75,7 +76,7 @@ class _Audit:
         self.page_of: dict[str, object] = {}  # buffer -> its page
         self.mapping_of: dict[str, object] = {}
         self.lanes: dict[int, tuple[str, str, str]] = {}  # lane -> owner, part of its field, name
-        self.has_op = record.header.get("params", {}).get("data") != "journal"
+        self.has_op = mode_of_data(record) != JOURNALLED
         self.checked = 0
 
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:

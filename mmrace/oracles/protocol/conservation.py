@@ -18,11 +18,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
+from mmrace.oracles.protocol.names import JOURNALLED, mode_of_data
 from mmrace.oracles.protocol.snapshot import HeadView, Snapshot, snapshots, unfinished
 from mmrace.runtime.record import Record
 
 NAME = "conservation"
-JOURNALLED = "journal"  # of the parameter `data`
 CHECKPOINTS = ("t_checkpoint_list", "t_checkpoint_io_list")
 LISTS = {
     "BJ_SyncData": "t_sync_datalist", "BJ_Metadata": "t_buffers", "BJ_Forget": "t_forget", "BJ_IO": "t_iobuf_list",
@@ -38,7 +38,7 @@ def judge(record: Record) -> Judgement:
     """Judge the state at rest, before and after sync."""
     evidence = Evidence(NAME)
     checked = 0
-    journalled = record.header.get("params", {}).get("data") == JOURNALLED
+    journalled = mode_of_data(record) == JOURNALLED
     for snap in snapshots(record):
         judged = [_frames(snap), _lru(snap), _heads(snap), _copies(snap), _checkpoints(snap), _statistics(snap)]
         if not journalled:

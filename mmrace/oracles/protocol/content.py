@@ -19,19 +19,14 @@ from collections import Counter
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.names import ABORTED, INODES, JOURNALLED, LOG, NO_HANDLE, WRITE_ERROR, mode_of_data
 from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.record import Record
 
 NAME = "content"
-ABORTED, NO_HANDLE = "journal: aborted", "ext3: writepage got no handle"
-"""Marks of the kernel model: what is to be journalled, or has no block yet, does not come to the disk any more."""
-JOURNALLED = "journal"  # the mode of data, a parameter of the run
-WRITE_ERROR = "buffer: write error"  # mark of the kernel model: a write failed, so its data may be lost
 DISK = "disk"
 DEVICE = "bdev"  # whose mapping the block device's is, by "inode number"
-LOG = "log"  # the region of the disk that the journal has
-INODES = "inodes"  # the region of the disk that holds inodes
 CHANGES = frozenset({"change-begin", "change-end"})
 NOTES = frozenset({"write-begin", "write-end", "read-begin", "read-end"})
 CUTS = frozenset({"truncate-begin", "truncate-end"})
@@ -73,7 +68,8 @@ class _Audit:
         self.checked = 0
         self.rest = 0, ""  # step and task of the snapshot that is judged
         self.lossy = bool(record.marks.get(WRITE_ERROR))
-        journalled = record.header.get("params", {}).get("data") == JOURNALLED
+        journalled = mode_of_data(record) == JOURNALLED
+        # what is to be journalled, or has no block yet, does not come to the disk any more
         self.kept = bool(record.marks.get(NO_HANDLE) or (journalled and record.marks.get(ABORTED)))
 
     def change(self, step: int, task: int, kind: str, number: int, rest: tuple[object, ...]) -> None:

@@ -24,12 +24,12 @@ from typing import Any, TypeAlias
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.closed import Words
+from mmrace.oracles.protocol.names import INODES, LOG, SUPERBLOCK, WRITEBACK, mode_of_data
 from mmrace.oracles.protocol.register import Home
 from mmrace.oracles.protocol.writes import Moment, Story, Write
 from mmrace.runtime.record import Record
 
 NAME = "crash"
-LOG, SUPERBLOCK, INODES = "log", "superblock", "inodes"
 PROMISED = "promised by fsync, and lost"
 GIVEN_UP = "given up by the log before it is home"
 EXHAUSTIVE_MAX = 6
@@ -46,7 +46,6 @@ and the transaction that the log begins with.
 A block that was never written is not among them.  Raises ValueError for a log that contradicts itself."""
 Mapped: TypeAlias = Callable[[Any], Collection[int]]
 """What a word of an inode's block says: which of its file's holes (numbered from 0) have become blocks of it."""
-WRITEBACK = "writeback"  # the mode of data, a parameter of the run, in which a new block may show what was there before
 
 
 class _Crashes:
@@ -67,7 +66,7 @@ class _Crashes:
         self.holes = story.formatted.holes
         self.first_hole = story.formatted.blocknr((self.holes.ino, self.holes.first)) if self.holes else 0
         allocated = range(self.first_hole, self.first_hole + (self.holes.count if self.holes else 0))
-        self.ordered = story.record.header.get("params", {}).get("data") != WRITEBACK
+        self.ordered = mode_of_data(story.record) != WRITEBACK  # else a new block may show what was there
         self.matters = {*self.homes, *self.promised.values(), *self.of_log, *allocated}
         self.medium: Image = {}
         self.failed: dict[int, int] = {}  # block -> step at which a write of it failed

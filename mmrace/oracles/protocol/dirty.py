@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.given_up import given_up
+from mmrace.oracles.protocol.names import NO_HANDLE
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.oracles.protocol.stable import changed_under_writeback
 from mmrace.oracles.protocol.unwaited import unwaited_moves
@@ -26,7 +27,6 @@ from mmrace.runtime.kinds import CLEAR, KIND_MASK, SET, SHIFT, STORE, TEST_AND_C
 from mmrace.runtime.record import Record
 
 NAME = "dirty"
-NO_HANDLE = "ext3: writepage got no handle"  # mark of the kernel model
 ZERO_AT_REST = ("NR_WRITEBACK", "NR_ISOLATED")
 _SETS = (SET, TEST_AND_SET)
 _CLEARS = (CLEAR, TEST_AND_CLEAR)

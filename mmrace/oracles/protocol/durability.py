@@ -24,15 +24,13 @@ from typing import Any
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.cache import FLUSH_BEGIN, FLUSH_END, VOLATILE, WITH_FLUSH, WriteCache
 from mmrace.oracles.protocol.filed import Filed, Transaction
+from mmrace.oracles.protocol.names import ABORTED, INODES, LOG, ORDERED, UNREADABLE, mode_of_data
 from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted, Home, disk_lanes, words_of_a_block
 from mmrace.oracles.protocol.tail import untold_tail
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "durability"
-LOG, INODES = "log", "inodes"
-ORDERED = "ordered"  # the mode of data, a parameter of the run
-UNREADABLE, ABORTED = "ext3: inode block unreadable", "journal: aborted"  # marks of the kernel model
 GIVES_UP = (UNREADABLE, ABORTED)
 """Marks of what makes the kernel give up a change of an inode that tells nobody: a chmod returns 0 all the same."""
 DESCRIPTOR, COMMIT = "descriptor", "commit"
@@ -93,7 +91,7 @@ class _Audit:
         self.sealing: dict[int, dict[int, int]] = {}  # commit block that is on its way -> what it will make `logged`
         self.syncs: dict[int, tuple[int, str, dict[Home, int]]] = {}  # task -> begin, inode, floors
         params = record.header.get("params", {})
-        self.ordered = params.get("data") == ORDERED
+        self.ordered = mode_of_data(record) == ORDERED
         self.metadata = bool(params.get("metadata")) and not record.marks.get(UNREADABLE)
         self.writes: dict[int, int] = {}  # task -> step at which its write began
         self.changes: dict[int, tuple[int, int]] = {}  # task -> step at which its last change of an inode began, block

@@ -13,15 +13,15 @@ Not checked: that every other failure is told to somebody; the kernel loses some
 from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.names import ABORT, LOG, UNREADABLE, WRITE_ERROR
 from mmrace.oracles.protocol.register import Formatted
 from mmrace.runtime.kinds import NOTE, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "errno"
 EIO, ENOMEM, EROFS = 5, 12, 30
-LOG = "log"  # the region of the disk
 NO_PAGE = "alloc: no free page"
-FAILURES = ("buffer: read error", "buffer: write error", "ext3: inode block unreadable")
+FAILURES = ("buffer: read error", WRITE_ERROR, UNREADABLE)
 TOLD_MAX = 3
 """Places that remember one failed transfer until somebody is told: the mapping, the page, the buffer."""
 RETURNS = {
@@ -33,7 +33,6 @@ RC = {"read-failed": 2, "write-failed": 2, "fsync-end": 1, "truncate-end": 2}
 BEGINS = frozenset({"write-begin", "fsync-begin"})
 """Calls that an aborted journal lets nobody make: they want a handle, or a commit."""
 REFUSED = frozenset({"write", "truncate", "fsync"})
-ABORT = "journal-abort"
 
 
 class _Audit:

@@ -18,13 +18,13 @@ from itertools import chain
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.moments import KINDS, Moments
+from mmrace.oracles.protocol.names import LOG
 from mmrace.oracles.protocol.register import Formatted
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, SPAWN, TEST, TEST_AND_CLEAR, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "failures"
 BUFFER, PAGE, FILE = "BufferHead", "Page", "AddressSpace"
-LOG = "log"
 NOTES = frozenset({
     "hand-over", "io-begin", "io-end", "commit-begin", "commit-end", "fsync-begin", "fsync-end", "page-alloc", "layout",
     "formatted",

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.checkpointed import kept_on_checkpoint_lists
 from mmrace.oracles.protocol.holders import Held, buffers_of, last_taken, locks_at
+from mmrace.oracles.protocol.names import ABORT
 from mmrace.oracles.protocol.snapshot import snapshots
 from mmrace.runtime.kinds import (
     CLEAR,
@@ -36,8 +37,6 @@ from mmrace.runtime.record import Record
 
 NAME = "progress"
 ROUNDS_MAX = 2
-ABORT = "journal-abort"
-"""From this note on some pages cannot be written: those with blocks to be mapped or journalled, which want a handle."""
 MARKING_OPS = 16
 """Ops after which whoever set a dirty bit has marked slot and inode, too, under tree_lock and i_lock: it takes 11."""
 _SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
@@ -151,7 +150,7 @@ def judge(record: Record) -> Judgement:
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
             if a == ABORT:
-                break
+                break  # from here on some pages cannot be written: to map or journal a block takes a handle
             audit.note(step, task, a, b)
         elif lane in dirty:
             page = dirty[lane]

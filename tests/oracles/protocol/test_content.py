@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmrace.installed import run_one
-from mmrace.oracles.protocol import content
+from mmrace.oracles.protocol import content, names
 from mmrace.runs.spec import RunSpec
 from tests.oracles.hand import Hand, at_rest, buffer, page, rest, slot
 from tests.oracles.verdicts import caught, passed, unknown
@@ -66,7 +66,7 @@ def test_content_oracle_catches_a_first_version_after_a_write() -> None:
 
 def test_content_oracle_names_garbage() -> None:
     hand = _end(_read(_written(1), 1, -77), 1, 1)
-    hand.marks["buffer: write error"] = 1
+    hand.marks[names.WRITE_ERROR] = 1
     finding = caught(content.judge(hand.record()), "garbage")
     assert "version -77 (what a frame held when it was allocated)" in finding.title
 
@@ -184,7 +184,7 @@ def _torn_on_disk() -> Hand:
 
 def test_content_oracle_excuses_a_torn_block_after_a_failed_write() -> None:
     hand = _torn_on_disk()
-    hand.marks["buffer: write error"] = 1
+    hand.marks[names.WRITE_ERROR] = 1
     passed(content.judge(hand.record()))
     caught(content.judge(_torn_on_disk().record()), "torn after sync")
 
@@ -193,13 +193,13 @@ def test_content_oracle_excuses_a_torn_read_after_a_failed_write() -> None:
     """The page was read again from a block whose last transfer failed."""
     hand = _read(_torn_on_disk(), 1, 2)
     assert [finding.rule for finding in content.judge(hand.record()).findings] == ["torn", "torn after sync"]
-    hand.marks["buffer: write error"] = 1
+    hand.marks[names.WRITE_ERROR] = 1
     passed(content.judge(hand.record()))
 
 
 def test_content_oracle_catches_what_nobody_wrote_in_spite_of_a_failed_write() -> None:
     hand = _end(_read(_written(1), 9, 1), 1, 1)
-    hand.marks["buffer: write error"] = 1
+    hand.marks[names.WRITE_ERROR] = 1
     caught(content.judge(hand.record()), "never written")
 
 
@@ -213,7 +213,7 @@ def test_a_block_whose_last_transfer_failed_may_stay_torn_in_a_run() -> None:
         seed=9,
     )
     result = run_one(spec, keep_record=True)
-    assert result.record is not None and result.record.marks["buffer: write error"]
+    assert result.record is not None and result.record.marks[names.WRITE_ERROR]
     assert (result.verdict, result.findings) == ("PASS", [])
     blocks = [words for blocks in result.record.final["synced"]["disk"].values() for words in blocks.values()]
     assert any(len(set(words)) > 1 for words in blocks)
@@ -244,7 +244,7 @@ def test_a_content_finding_at_rest_names_the_step_of_the_snapshot() -> None:
 
 def test_content_oracle_excuses_old_data_after_a_failed_write() -> None:
     hand = _end(_read(_written(1, 2), 1, 1), 1, 1)
-    hand.marks["buffer: write error"] = 1
+    hand.marks[names.WRITE_ERROR] = 1
     passed(content.judge(hand.record()))
 
 
@@ -320,7 +320,7 @@ def test_content_oracle_loses_nothing_by_a_failed_write_of_the_log() -> None:
     for blocknr, seen in ((2, True), (4, False)):
         hand = Hand("writer", "other", "reader").note("main", "layout", ("log", 0, 4), (5, 4, 2))
         hand = _write(hand.note("main", "formatted", 1000, 1000), 1).note("other", "io-end", "write", blocknr, -5)
-        hand.marks[content.WRITE_ERROR] = 1
+        hand.marks[names.WRITE_ERROR] = 1
         judgement = content.judge(at_rest(hand, lost).record())
         if seen:
             caught(judgement, "stale after sync")
@@ -331,17 +331,17 @@ def test_content_oracle_loses_nothing_by_a_failed_write_of_the_log() -> None:
 def test_content_oracle_wants_no_more_on_the_disk_than_an_aborted_journal_lets_through() -> None:
     lost = rest([], disk={"0": [5000, 5000], "1": [6000, 6000]})
     hand = _write(_formatted(), 1)
-    hand.marks[content.NO_HANDLE] = 1
+    hand.marks[names.NO_HANDLE] = 1
     passed(content.judge(at_rest(hand, lost).record()))
     hand = _read(_write(_formatted(), 1), 5000, 5000)
-    hand.marks[content.NO_HANDLE] = 1
+    hand.marks[names.NO_HANDLE] = 1
     caught(content.judge(at_rest(hand, lost).record()), "stale")
 
 
 @pytest.mark.parametrize("shown", [5000, 5001], ids=["what it held at first", "what it never held"])
 def test_content_oracle_lets_a_block_that_a_hole_was_given_stay_as_it_was_in_an_aborted_journal(shown: int) -> None:
     hand = _write(_formatted().note("main", "holes", 5, 0, 0, 1), 1)
-    hand.marks[content.NO_HANDLE] = 1
+    hand.marks[names.NO_HANDLE] = 1
     judgement = content.judge(at_rest(hand, rest([], disk={"0": [shown, shown], "1": [6000, 6000]})).record())
     if shown == 5000:
         passed(judgement)

@@ -11,7 +11,7 @@ from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.mm import filemap, migrate, page_flags, swap, truncate
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.mmzone import PAGEVEC_SIZE
-from mmrace.oracles.protocol import dirty
+from mmrace.oracles.protocol import dirty, names
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.param import Value
 from tests.oracles.hand import Hand, at_rest, buffer, page, rest, slot
@@ -66,7 +66,7 @@ def test_dirty_oracle_passes_on_a_file_that_stays_dirty_because_a_writepage_got_
     stays = rest([PG_DIRTY], [slot(0, "page:0", "DIRTY")], [buffer("bh:1")], counters=ONE)
     hand = _ends(stays, stays)
     caught(dirty.judge(hand.record()), "dirty after sync")
-    hand.marks[dirty.NO_HANDLE] = 1
+    hand.marks[names.NO_HANDLE] = 1
     passed(dirty.judge(hand.record()))
 
 

@@ -8,7 +8,7 @@ from mmrace import runtime as rt
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd.jbd import JList, Journal, Transaction
-from mmrace.oracles.protocol import crash, durability
+from mmrace.oracles.protocol import crash, durability, names
 from mmrace.runtime.kinds import Kind
 from stress import planted
 from tests.oracles.hand import Hand
@@ -111,7 +111,7 @@ def test_durability_oracle_catches_a_write_that_left_its_inode_alone() -> None:
 
 def test_durability_oracle_asks_for_no_change_of_an_inode_that_could_not_be_read_or_without_metadata() -> None:
     hand = _written_with_its_inode(False)
-    hand.marks = {durability.UNREADABLE: 1}
+    hand.marks = {names.UNREADABLE: 1}
     unknown(durability.judge(hand.record()))
     unknown(durability.judge(_written(_run()).record()))
 

@@ -10,7 +10,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.kernel.mm import filemap, mm, swap
 from mmrace.kernel.mm.mm_types import Page
-from mmrace.oracles.protocol import progress
+from mmrace.oracles.protocol import names, progress
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.param import Value
 from stress import planted
@@ -71,7 +71,7 @@ def test_progress_oracle_catches_a_page_that_is_dirtied_again_instead_of_written
 
 
 def test_progress_oracle_asks_nothing_after_an_abort_of_the_journal() -> None:
-    assert not progress.judge(_in_vain(_dirty().note("writer", progress.ABORT, -5)).record()).findings
+    assert not progress.judge(_in_vain(_dirty().note("writer", names.ABORT, -5)).record()).findings
 
 
 def test_progress_oracle_passes_on_one_round_in_vain() -> None:

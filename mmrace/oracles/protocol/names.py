@@ -1,0 +1,19 @@
+"""What records of the kernel model call things that several judges ask for: regions, notes, marks, modes of data."""
+
+from __future__ import annotations
+
+from mmrace.runtime.record import Record
+
+LOG, SUPERBLOCK, INODES = "log", "superblock", "inodes"
+"""Regions of the disk: the journal's two, and the blocks that hold inodes."""
+ABORT = "journal-abort"
+"""Note: the journal was given up."""
+ABORTED, NO_HANDLE = "journal: aborted", "ext3: writepage got no handle"
+WRITE_ERROR, UNREADABLE = "buffer: write error", "ext3: inode block unreadable"
+"""Marks: what an aborted journal led to, and what a failed transfer did."""
+ORDERED, WRITEBACK, JOURNALLED = "ordered", "writeback", "journal"
+
+
+def mode_of_data(record: Record) -> str:
+    """Return the parameter `data` of a run, "" of a record that has none."""
+    return str(record.header.get("params", {}).get("data", ""))
