@@ -56,6 +56,7 @@ class Kind(IntEnum):
 READ, WRITE = int(Kind.READ), int(Kind.WRITE)
 TEST, SET, CLEAR = int(Kind.TEST), int(Kind.SET), int(Kind.CLEAR)
 TEST_AND_SET, TEST_AND_CLEAR = int(Kind.TEST_AND_SET), int(Kind.TEST_AND_CLEAR)
+SETS, CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
 LOAD, STORE = int(Kind.LOAD), int(Kind.STORE)
 ACQUIRE, TRY, RELEASE = int(Kind.ACQUIRE), int(Kind.TRY), int(Kind.RELEASE)
 COUNT, GET, PUT, GET_UNLESS_ZERO = int(Kind.COUNT), int(Kind.GET), int(Kind.PUT), int(Kind.GET_UNLESS_ZERO)

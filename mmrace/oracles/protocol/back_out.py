@@ -17,6 +17,7 @@ from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.names import JOURNALLED, mode_of_data
 from mmrace.runtime.kinds import (
     CLEAR,
+    CLEARS,
     FREEZE,
     GET,
     GET_UNLESS_ZERO,
@@ -24,6 +25,7 @@ from mmrace.runtime.kinds import (
     NOTE,
     PUT,
     SET,
+    SETS,
     SHIFT,
     STORE,
     TEST_AND_CLEAR,
@@ -134,10 +136,10 @@ class _Audit:
             else:
                 first = attempt.pointers[name][0] if name in attempt.pointers else self.record.name(a)
                 attempt.pointers[name] = first, self.record.name(b)
-        elif kind in (SET, TEST_AND_SET):
+        elif kind in SETS:
             if not a and sub not in OF_PTES:
                 attempt.add(name, 1)
-        elif kind in (CLEAR, TEST_AND_CLEAR):
+        elif kind in CLEARS:
             if a:
                 attempt.add(name, -1)
         elif kind == STORE:

@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mmrace.oracles.protocol.filed import CLOSED, member
-from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SET, SHIFT, TEST_AND_CLEAR, TEST_AND_SET, WRITE
+from mmrace.runtime.kinds import CLEARS, KIND_MASK, NOTE, SETS, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
-_SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
 BITS = ("BH_Dirty", "BH_JBDDirty", "BH_Lock", "BH_State", "BH_Write_EIO")
 """Bits of a buffer that is dirty, in somebody's hands, or lost."""
 FIELDS = ("b_cp_transaction", "b_transaction", "b_bh", "b_jlist")
@@ -88,7 +87,7 @@ def kept_on_checkpoint_lists(record: Record) -> tuple[int, list[Kept]]:
     if not audit.fields:
         return 0, []
     events, lanes = record.events, {*audit.fields, *audit.states, *audit.bits}
-    for step in record.steps_on(lanes, WRITE, *_SETS, *_CLEARS, notes=("commit-begin",)):
+    for step in record.steps_on(lanes, WRITE, *SETS, *CLEARS, notes=("commit-begin",)):
         task, op, _, b = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
@@ -96,5 +95,5 @@ def kept_on_checkpoint_lists(record: Record) -> tuple[int, list[Kept]]:
         elif kind == WRITE:
             audit.write(step, task, lane, b)
         elif lane in audit.bits:
-            audit.bit(lane, kind in _SETS)
+            audit.bit(lane, kind in SETS)
     return audit.checked, audit.found

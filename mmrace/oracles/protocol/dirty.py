@@ -23,13 +23,11 @@ from mmrace.oracles.protocol.names import NO_HANDLE
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.oracles.protocol.stable import changed_under_writeback
 from mmrace.oracles.protocol.unwaited import unwaited_moves
-from mmrace.runtime.kinds import CLEAR, KIND_MASK, SET, SHIFT, STORE, TEST_AND_CLEAR, TEST_AND_SET, WRITE
+from mmrace.runtime.kinds import CLEARS, KIND_MASK, SETS, SHIFT, STORE, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "dirty"
 ZERO_AT_REST = ("NR_WRITEBACK", "NR_ISOLATED")
-_SETS = (SET, TEST_AND_SET)
-_CLEARS = (CLEAR, TEST_AND_CLEAR)
 
 
 def judge(record: Record) -> Judgement:
@@ -49,7 +47,7 @@ def judge(record: Record) -> Judgement:
         evidence.add(rule, f"{text} ({who})", (*names, who), step=step, task=who, objects=list(names))
 
     lanes = {*lock_lanes, *writeback_lanes, *words, *slots, *mappings}
-    for step in record.steps_on(lanes, WRITE, *_SETS, *_CLEARS, STORE):
+    for step in record.steps_on(lanes, WRITE, *SETS, *CLEARS, STORE):
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if kind == WRITE:
@@ -72,13 +70,13 @@ def judge(record: Record) -> Judgement:
                 writeback.discard(page)
                 moving.pop(page, None)
         elif lane in lock_lanes:
-            if kind in _SETS:
+            if kind in SETS:
                 locked.add(lock_lanes[lane])
             else:
                 locked.discard(lock_lanes[lane])
         elif lane in writeback_lanes:
             page = writeback_lanes[lane]
-            if kind not in _SETS:
+            if kind not in SETS:
                 writeback.discard(page)
                 continue
             checked += 1

@@ -11,10 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mmrace.runtime.kinds import CLEAR, KIND_MASK, SET, SHIFT, STORE, TEST_AND_CLEAR, TEST_AND_SET, WRITE
+from mmrace.runtime.kinds import CLEARS, KIND_MASK, SET, SETS, SHIFT, STORE, TEST_AND_SET, WRITE
 from mmrace.runtime.record import Record
-
-_SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
 
 
 class GivenUp(NamedTuple):
@@ -98,7 +96,7 @@ def given_up(record: Record) -> tuple[int, list[GivenUp]]:
     if not any(events[step][2] for step in record.steps_on(audit.busy, SET, TEST_AND_SET)):
         return 0, []  # nobody tried in vain
     lanes = {*audit.locked, *audit.dirty, *audit.busy, *audit.unclean, *audit.pages, *audit.rings, *audit.words}
-    for step in record.steps_on(lanes, WRITE, *_SETS, *_CLEARS, STORE):
+    for step in record.steps_on(lanes, WRITE, *SETS, *CLEARS, STORE):
         task, op, old, new = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if kind == WRITE:
@@ -108,5 +106,5 @@ def given_up(record: Record) -> tuple[int, list[GivenUp]]:
                 audit.dirty_pages.discard(audit.words[lane])
                 audit.writing.pop(audit.words[lane], None)
         else:
-            audit.bit(step, task, lane, kind in _SETS, old)
+            audit.bit(step, task, lane, kind in SETS, old)
     return audit.checked, audit.found

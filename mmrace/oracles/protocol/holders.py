@@ -10,23 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from mmrace.oracles.general.judgement import Fact
-from mmrace.runtime.kinds import (
-    CLEAR,
-    EXIT,
-    GET,
-    GET_UNLESS_ZERO,
-    KIND_MASK,
-    NOTE,
-    SET,
-    SHIFT,
-    TEST_AND_CLEAR,
-    TEST_AND_SET,
-    WRITE,
-)
+from mmrace.runtime.kinds import CLEARS, EXIT, GET, GET_UNLESS_ZERO, KIND_MASK, NOTE, SET, SHIFT, TEST_AND_SET, WRITE
 from mmrace.runtime.record import Record
 
 LOCK_BITS = frozenset({"PG_locked", "PG_writeback", "BH_Lock"})
-_DROPS = (CLEAR, TEST_AND_CLEAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +60,7 @@ def locks_at(record: Record, objects: Collection[str], until: int) -> list[Held]
             continue
         if kind == SET or (kind == TEST_AND_SET and not old):
             taken.setdefault(lane, (task, step))
-        elif kind in _DROPS:
+        elif kind in CLEARS:
             taken.pop(lane, None)
     return [Held(lanes[lane], *since, _for_ever(record, lane, since[0], until)) for lane, since in taken.items()]
 
@@ -81,7 +68,7 @@ def locks_at(record: Record, objects: Collection[str], until: int) -> list[Held]
 def _for_ever(record: Record, lane: int, holder: int, until: int) -> bool:
     """Say whether a lock is never dropped any more, and that is the holder's fault: the run is over, or he is."""
     for _, op, _, _ in record.events[until:]:
-        if op != NOTE and op >> SHIFT == lane and op & KIND_MASK in _DROPS:
+        if op != NOTE and op >> SHIFT == lane and op & KIND_MASK in CLEARS:
             return False
     return record.end.get("how") == "finished" or any(
         task == holder and op != NOTE and op & KIND_MASK == EXIT for task, op, _, _ in record.events[:until]

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mmrace.runtime.kinds import CLEAR, KIND_MASK, SET, SHIFT, STORE, TEST_AND_CLEAR, TEST_AND_SET
+from mmrace.runtime.kinds import CLEARS, KIND_MASK, SETS, SHIFT, STORE
 from mmrace.runtime.record import Record
 
-KINDS = (SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR, STORE)
+KINDS = (*SETS, *CLEARS, STORE)
 """The kinds of events that `Moments.take` wants to see."""
-_SETS = frozenset({SET, TEST_AND_SET})
 ALWAYS = -1  # before every step
 
 
@@ -51,7 +50,7 @@ class Moments:
                 self.forget(self.words[lane], step)
             return None
         found = self.lanes.get(lane)
-        value = kind in _SETS
+        value = kind in SETS
         if found is None or bool(old) == value:
             return None
         bit = self.bit(*found)

@@ -21,25 +21,13 @@ from mmrace.oracles.protocol.checkpointed import kept_on_checkpoint_lists
 from mmrace.oracles.protocol.holders import Held, buffers_of, last_taken, locks_at
 from mmrace.oracles.protocol.names import ABORT
 from mmrace.oracles.protocol.snapshot import snapshots
-from mmrace.runtime.kinds import (
-    CLEAR,
-    EXIT,
-    KIND_MASK,
-    NOTE,
-    SET,
-    SHIFT,
-    STORE,
-    TEST_AND_CLEAR,
-    TEST_AND_SET,
-    WRITE,
-)
+from mmrace.runtime.kinds import CLEARS, EXIT, KIND_MASK, NOTE, SETS, SHIFT, STORE, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "progress"
 ROUNDS_MAX = 2
 MARKING_OPS = 16
 """Ops after which whoever set a dirty bit has marked slot and inode, too, under tree_lock and i_lock: it takes 11."""
-_SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
 
 
 @dataclass(slots=True)
@@ -145,7 +133,7 @@ def judge(record: Record) -> Judgement:
     dirty, writeback = (record.bit_lane("Page", "flags", bit) for bit in ("PG_dirty", "PG_writeback"))
     words = record.lanes("Page", "flags")
     lanes = {*dirty, *writeback, *words}
-    for step in record.steps_on(lanes, *_SETS, *_CLEARS, STORE, notes=(ABORT, "flush-begin", "flush-end")):
+    for step in record.steps_on(lanes, *SETS, *CLEARS, STORE, notes=(ABORT, "flush-begin", "flush-end")):
         task, op, a, b = record.events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
@@ -154,12 +142,12 @@ def judge(record: Record) -> Judgement:
             audit.note(step, task, a, b)
         elif lane in dirty:
             page = dirty[lane]
-            if kind in _SETS:
+            if kind in SETS:
                 audit.dirties(step, task, page)
             else:
                 audit.dirty.discard(page)  # a flusher that cannot write it sets the bit again
         elif lane in writeback:
-            if kind in _SETS:
+            if kind in SETS:
                 audit.written(writeback[lane])
         elif kind == STORE and not b and lane in words:
             audit.dirty.discard(words[lane])  # freed

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SET, SHIFT, STORE, TEST_AND_CLEAR, TEST_AND_SET, WRITE
+from mmrace.runtime.kinds import CLEARS, KIND_MASK, NOTE, SETS, SHIFT, STORE, WRITE
 from mmrace.runtime.record import Record
 
-_SETS, _CLEARS = (SET, TEST_AND_SET), (CLEAR, TEST_AND_CLEAR)
 _ENDS = frozenset({"write-end", "write-failed"})
 
 
@@ -35,7 +34,7 @@ def changed_under_writeback(record: Record) -> tuple[int, list[Changed]]:
     found: dict[str, Changed] = {}
     events = record.events
     lanes = {*data, *mappings, *bits, *words}
-    for step in record.steps_on(lanes, WRITE, *_SETS, *_CLEARS, STORE, notes=("write-begin", *_ENDS)):
+    for step in record.steps_on(lanes, WRITE, *SETS, *CLEARS, STORE, notes=("write-begin", *_ENDS)):
         task, op, a, b = events[step]
         lane, kind = op >> SHIFT, op & KIND_MASK
         if op == NOTE:
@@ -56,5 +55,5 @@ def changed_under_writeback(record: Record) -> tuple[int, list[Changed]]:
             if not b and lane in words:  # freed
                 writeback.discard(words[lane])
         elif lane in bits:
-            (writeback.add if kind in _SETS else writeback.discard)(bits[lane])
+            (writeback.add if kind in SETS else writeback.discard)(bits[lane])
     return checked, list(found.values())
