@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.names import ABORTED, INODES, JOURNALLED, LOG, NO_HANDLE, WRITE_ERROR, mode_of_data
-from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted
+from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Blocks, Formatted
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.record import Record
 
@@ -63,7 +63,7 @@ class _Audit:
         self.record = record
         self.evidence = Evidence(NAME)
         self.formatted = Formatted()
-        self.blocks: dict[tuple[str, int], Block] = {}
+        self.blocks = Blocks(self.formatted)
         self.readings: dict[tuple[int, str, int], _Reading] = {}
         self.checked = 0
         self.rest = 0, ""  # step and task of the snapshot that is judged
@@ -74,31 +74,15 @@ class _Audit:
 
     def change(self, step: int, task: int, kind: str, number: int, rest: tuple[object, ...]) -> None:
         """A block of inodes is read and changed, under its buffer lock."""
-        block = self.block((INODES, number))
+        block = self.blocks[INODES, number]
         if kind == "change-end":
             block.write_ended(rest[0], step)
             return
         self.read(step, task, (INODES, number), block, _Reading(block, step), [rest[0]])
         block.write_began(rest[1], step, self.record.task_name(task))
 
-    def truncate(self, step: int, task: int, kind: str, ino: str, end: int) -> None:
-        """A file is made to end before block `end`."""
-        for where in self.formatted.beyond(ino, end):
-            block = self.block(where)
-            if kind == "truncate-begin":
-                block.cut_began(step, self.record.task_name(task))
-            else:
-                block.write_ended(GONE, step)
-
-    def block(self, where: tuple[str, int]) -> Block:
-        """Return a block, made at first sight."""
-        found = self.blocks.get(where)
-        if found is None:
-            found = self.blocks[where] = self.formatted.block(where)
-        return found
-
     def note(self, step: int, task: int, kind: str, ino: str, number: int, rest: tuple[object, ...]) -> None:
-        block = self.block((ino, number))
+        block = self.blocks[ino, number]
         if kind == "write-begin":
             block.write_began(rest[0], step, self.record.task_name(task))
         elif kind == "write-end":
@@ -191,7 +175,7 @@ class _Audit:
 
     def absent(self, where: tuple[str, int]) -> bool:
         """Say whether the file has no such block: the disk may hold anything there."""
-        block = self.block(where)
+        block = self.blocks[where]
         self.checked += block.absent
         return block.absent
 
@@ -238,7 +222,7 @@ def judge(record: Record) -> Judgement:
         if kind in NOTES:
             audit.note(step, task, kind, str(facts[0]), int(facts[1]), facts[2:])
         elif kind in CUTS:
-            audit.truncate(step, task, kind, str(facts[0]), int(facts[1]))
+            audit.blocks.truncated(kind, facts[0], int(facts[1]), step, record.task_name(task))
         elif kind in CHANGES:
             audit.change(step, task, kind, int(facts[0]), facts[1:])
         elif kind in SET_UP:

@@ -25,7 +25,7 @@ from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.cache import FLUSH_BEGIN, FLUSH_END, VOLATILE, WITH_FLUSH, WriteCache
 from mmrace.oracles.protocol.filed import Filed, Transaction
 from mmrace.oracles.protocol.names import ABORTED, INODES, LOG, ORDERED, UNREADABLE, mode_of_data
-from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.register import SET_UP, Blocks, Formatted, Home, disk_lanes, words_of_a_block
 from mmrace.oracles.protocol.tail import untold_tail
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
@@ -86,7 +86,7 @@ class _Audit:
         self.medium = _Medium(record)
         self.filed = Filed(record)
         self.log = _Log()
-        self.blocks: dict[Home, Block] = {}
+        self.blocks = Blocks(self.medium.formatted)
         self.logged: dict[int, int] = {}  # home block -> log block with its newest committed copy
         self.sealing: dict[int, dict[int, int]] = {}  # commit block that is on its way -> what it will make `logged`
         self.syncs: dict[int, tuple[int, str, dict[Home, int]]] = {}  # task -> begin, inode, floors
@@ -101,13 +101,6 @@ class _Audit:
     def caught(self, rule: str, text: str, step: int, task: int, *points: str, **facts: Fact) -> None:
         who = self.record.task_name(task)
         self.evidence.add(rule, f"{text} ({who})", (*points, who), step=step, task=who, **facts)
-
-    def block(self, ino: object, number: int) -> Block:
-        home = str(ino), number
-        found = self.blocks.get(home)
-        if found is None:
-            found = self.blocks[home] = self.medium.formatted.block(home)
-        return found
 
     def floors(self, ino: str = "") -> dict[Home, int]:
         """Return, of each block that was written, the begin of its latest acknowledged write."""
@@ -144,11 +137,11 @@ class _Audit:
     def note(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
         if kind == "write-begin":
             self.writes[task] = step
-            self.block(facts[0], facts[1]).write_began(facts[2], step, self.record.task_name(task))
+            self.blocks[str(facts[0]), facts[1]].write_began(facts[2], step, self.record.task_name(task))
         elif kind in ("truncate-begin", "truncate-end"):
-            self.truncated(step, task, kind, facts)
+            self.blocks.truncated(kind, facts[0], facts[1], step, self.record.task_name(task))
         elif kind == "write-end":
-            self.block(facts[0], facts[1]).write_ended(facts[2], step)
+            self.blocks[str(facts[0]), facts[1]].write_ended(facts[2], step)
             self.acknowledged(step, task, (str(facts[0]), facts[1]))
         elif kind == "touch-begin":
             self.writes[task] = step
@@ -156,9 +149,9 @@ class _Audit:
             self.touched(step, task, str(facts[0]))
         elif kind == "change-begin":
             self.changes[task] = step, facts[0]
-            self.block(INODES, facts[0]).write_began(facts[2], step, self.record.task_name(task))
+            self.blocks[INODES, facts[0]].write_began(facts[2], step, self.record.task_name(task))
         elif kind == "change-end":
-            self.block(INODES, facts[0]).write_ended(facts[1], step)
+            self.blocks[INODES, facts[0]].write_ended(facts[1], step)
         elif kind == "fsync-begin":
             ino = str(facts[0])
             self.syncs[task] = step, ino, self.floors(ino) | dict(filter(None, [self.inodes.get(ino)]))
@@ -185,14 +178,6 @@ class _Audit:
                 self.log.tags.setdefault(tid, []).extend(tags)
         elif kind in SET_UP:
             self.medium.formatted.note(kind, facts)
-
-    def truncated(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
-        """A file is made to end before a block: nothing is promised of what is beyond, until it is written again."""
-        for home in self.medium.formatted.beyond(*facts[:2]):
-            if kind == "truncate-begin":
-                self.block(*home).cut_began(step, self.record.task_name(task))
-            else:
-                self.block(*home).write_ended(GONE, step)
 
     def ended(self, step: int, blocknr: int, failed: bool) -> None:
         """The write of a block ended."""

@@ -99,6 +99,29 @@ class Formatted:
         return Block(0 if self.is_hole(home) else self.version(self.blocknr(home)))
 
 
+class Blocks(dict[Home, "Block"]):
+    """Blocks by home, each made when it is first asked for.  Args: formatted: what they held at first."""
+
+    def __init__(self, formatted: Formatted) -> None:
+        super().__init__()
+        self.formatted = formatted
+
+    def __missing__(self, home: Home) -> Block:
+        """Make a block."""
+        block = self[home] = self.formatted.block(home)
+        return block
+
+    def truncated(self, kind: str, ino: object, end: int, step: int, who: str) -> list[Home]:
+        """Take a note "truncate-begin" or "truncate-end": the file ends before block `end`; return what is beyond."""
+        gone = self.formatted.beyond(ino, end)
+        for home in gone:
+            if kind == "truncate-begin":
+                self[home].cut_began(step, who)
+            else:
+                self[home].write_ended(GONE, step)
+        return gone
+
+
 class Block:
     """The writes to one block of one file, by the steps at which they began and ended."""
 

@@ -13,10 +13,9 @@ from typing import Any
 from mmrace.oracles.protocol.cache import FLUSH_BEGIN, FLUSH_END, VOLATILE, WITH_FLUSH, WriteCache
 from mmrace.oracles.protocol.closed import Closed, number
 from mmrace.oracles.protocol.register import (
-    GONE,
     SET_UP,
     UNNAMED,
-    Block,
+    Blocks,
     Formatted,
     Home,
     disk_lanes,
@@ -72,7 +71,7 @@ class Story:
         self.revoked: dict[int, list[int]] = {}  # tid -> blocks
         self.freed: dict[int, list[int]] = {}  # tid of a truncation -> blocks
         self.void: set[int] = set()  # blocks that were unmapped, and no truncation was noted
-        self.blocks: dict[Home, Block] = {}
+        self.blocks = Blocks(self.formatted)
         self.syncs: dict[int, dict[Home, int]] = {}
         self.promised: dict[Home, int] = {}
         self.commits: dict[int, int] = {}  # block -> tid of the commit block that was composed there
@@ -142,8 +141,7 @@ class Story:
     def promises(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
         """Take a note of a writer or of fsync."""
         if kind in ("write-begin", "write-end"):
-            home = str(facts[0]), facts[1]
-            block = self.blocks.get(home) or self.blocks.setdefault(home, self.formatted.block(home))
+            block = self.blocks[str(facts[0]), facts[1]]
             if kind == "write-begin":
                 block.write_began(facts[2], step, self.record.task_name(task))
             else:
@@ -167,15 +165,11 @@ class Story:
 
     def truncated(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
         """A file is made to end before a block: nothing is promised of what is beyond, until it is written again."""
-        gone = self.formatted.beyond(*facts[:2])
-        for home in gone:
-            block = self.blocks.get(home) or self.blocks.setdefault(home, self.formatted.block(home))
-            if kind == "truncate-end":
-                block.write_ended(GONE, step)
-                continue
-            block.cut_began(step, self.record.task_name(task))
+        gone = self.blocks.truncated(kind, facts[0], facts[1], step, self.record.task_name(task))
+        if kind == "truncate-begin":
             for floors in self.syncs.values():
-                floors.pop(home, None)
+                for home in gone:
+                    floors.pop(home, None)
         self.promised = {home: floor for home, floor in self.promised.items() if home not in gone}
 
     def truncating(self, blocknr: int) -> bool:
