@@ -8,8 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
+from mmrace import runtime as rt
 from mmrace.installed import run_one
+from mmrace.kernel.fs import buffer
+from mmrace.kernel.jbd import commit, jbd, transaction
+from mmrace.kernel.jbd.jbd import JList, Journal, Transaction
 from mmrace.oracles.general.judgement import Finding
+from mmrace.oracles.protocol import conservation
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.param import Value
 
@@ -42,6 +47,24 @@ def findings(
             strategy = strategies[seed % len(strategies)]
             found += run_one(RunSpec(scenario, given, engine="fiber", strategy=strategy, seed=seed)).findings
     return found
+
+
+def unfile_all(journal: Journal, commit_transaction: Transaction, jlist: JList) -> None:
+    """Let a commit let go of all buffers on one of its lists of data, without I/O and without waiting for any."""
+    rt.spin_lock(journal.j_list_lock)
+    while jhs := getattr(commit_transaction, conservation.LISTS[jlist.name]):
+        jh = jhs[0]
+        bh = jbd.jh2bh(jh)
+        buffer.get_bh(bh, "commit")
+        if not commit.inverted_lock(journal, bh):
+            buffer.put_bh(bh, "commit")
+            rt.spin_lock(journal.j_list_lock)
+            continue
+        if commit._still_on(bh, jh, commit_transaction, jlist):
+            transaction.__journal_unfile_buffer(jh)
+        jbd.jbd_unlock_bh_state(bh)
+        commit.release_data_buffer(bh)
+    rt.spin_unlock(journal.j_list_lock)
 
 
 def rules(found: list[Finding]) -> Counter[tuple[str, str]]:

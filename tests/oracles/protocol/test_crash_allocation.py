@@ -6,11 +6,9 @@ import copy
 
 import pytest
 
-from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer, buffer_page, ext3
+from mmrace.kernel.fs import buffer_page, ext3
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import AddressSpace, Inode
-from mmrace.kernel.jbd import commit, jbd, transaction
 from mmrace.kernel.jbd.jbd import Handle, JList, Journal, Transaction
 from mmrace.kernel.mm import filemap
 from mmrace.kernel.mm.mm_types import Page
@@ -18,7 +16,7 @@ from mmrace.oracles.protocol import crash, durability
 from mmrace.runtime.kinds import Kind
 from mmrace.runtime.record import Record
 from mmrace.scenarios.crash import judge as crash_judge
-from tests.oracles.protocol.planted import findings, rules
+from tests.oracles.protocol.planted import findings, rules, unfile_all
 from tests.oracles.protocol.test_crash import DATA, HOME, Disk
 from tests.oracles.verdicts import caught, passed, unknown
 
@@ -141,20 +139,7 @@ _update_inode = ext3.ext3_do_update_inode
 
 def _lets_go_of_data(journal: Journal, commit_transaction: Transaction) -> int:
     """BUGGY: the commit lets go of its ordered data, and submits none."""
-    rt.spin_lock(journal.j_list_lock)
-    while jhs := commit_transaction.t_sync_datalist:
-        jh = jhs[0]
-        bh = jbd.jh2bh(jh)
-        buffer.get_bh(bh, "commit")
-        if not commit.inverted_lock(journal, bh):
-            buffer.put_bh(bh, "commit")
-            rt.spin_lock(journal.j_list_lock)
-            continue
-        if commit._still_on(bh, jh, commit_transaction, JList.BJ_SyncData):
-            transaction.__journal_unfile_buffer(jh)
-        jbd.jbd_unlock_bh_state(bh)
-        commit.release_data_buffer(bh)
-    rt.spin_unlock(journal.j_list_lock)
+    unfile_all(journal, commit_transaction, JList.BJ_SyncData)
     return 0
 
 

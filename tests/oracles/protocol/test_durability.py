@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace import runtime as rt
-from mmrace.kernel.fs import buffer
-from mmrace.kernel.jbd import commit, jbd, transaction
+from mmrace.kernel.jbd import commit
 from mmrace.kernel.jbd.jbd import JList, Journal, Transaction
 from mmrace.oracles.protocol import crash, durability, names
 from mmrace.runtime.kinds import Kind
 from stress import planted
 from tests.oracles.hand import Hand
-from tests.oracles.protocol.planted import OFTEN, findings, rules
+from tests.oracles.protocol.planted import OFTEN, findings, rules, unfile_all
 from tests.oracles.verdicts import caught, passed, unknown
 
 LAYOUT = (("inodes", 0, 4), ("log", 4, 40), (1, 44, 2))
@@ -277,20 +275,7 @@ FSYNC = planted.of_model(durability.NAME)
 
 def _unfiles_locked_data_without_waiting(journal: Journal, commit_transaction: Transaction) -> int:
     """BUGGY: the wait for each buffer is left out."""
-    rt.spin_lock(journal.j_list_lock)
-    while jhs := commit_transaction.t_locked_list:
-        jh = jhs[-1]
-        bh = jbd.jh2bh(jh)
-        buffer.get_bh(bh, "commit")
-        if not commit.inverted_lock(journal, bh):
-            buffer.put_bh(bh, "commit")
-            rt.spin_lock(journal.j_list_lock)
-            continue
-        if commit._still_on(bh, jh, commit_transaction, JList.BJ_Locked):
-            transaction.__journal_unfile_buffer(jh)
-        jbd.jbd_unlock_bh_state(bh)
-        commit.release_data_buffer(bh)
-    rt.spin_unlock(journal.j_list_lock)
+    unfile_all(journal, commit_transaction, JList.BJ_Locked)
     return 0
 
 
