@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from mmrace.oracles.general.judgement import Finding, Judgement, Verdict
+from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.gate import GateEngine
+from mmrace.runtime.record import Record
 
 
 def caught(judgement: Judgement, rule: str) -> Finding:
@@ -29,3 +35,16 @@ def unknown(judgement: Judgement) -> str:
     assert not judgement.findings
     assert judgement.reason
     return judgement.reason
+
+
+def judged_twice(
+    judge: Callable[[Record], Judgement], engine: GateEngine | FiberEngine, main: Callable[[], object], folder: Path
+) -> Judgement:
+    """Judge a run that ends well, live and from its file alike."""
+    engine.run(main)
+    assert engine.error is None and engine.end["how"] == "finished"
+    record = Record.of_run(engine, {"engine": engine.name}, {})
+    judgement = judge(record)
+    record.write(folder / "run.jsonl")
+    assert judge(Record.read(folder / "run.jsonl")) == judgement
+    return judgement

@@ -21,7 +21,7 @@ from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy
 from tests.oracles.hand import Hand
-from tests.oracles.verdicts import caught, passed, unknown
+from tests.oracles.verdicts import caught, judged_twice, passed, unknown
 
 A, B, GATE = "mapping:5.tree_lock", "mapping:6.tree_lock", "zone:0.lock"
 BH_LOCK = ("BH_Lock", "b_state")
@@ -298,14 +298,7 @@ class _FirstFirst(BaseStrategy):
 
 def _judged(main: Callable[[], object], tmp_path: Path) -> Judgement:
     """Judge a run in which nothing met, live and from its file alike."""
-    engine = GateEngine(_FirstFirst(), ncpus=3)
-    engine.run(main)
-    assert engine.error is None and engine.end["how"] == "finished"
-    record = Record.of_run(engine, {"engine": "gate"}, {})
-    judgement = lock_order.judge(record)
-    record.write(tmp_path / "run.jsonl")
-    assert lock_order.judge(Record.read(tmp_path / "run.jsonl")) == judgement
-    return judgement
+    return judged_twice(lock_order.judge, GateEngine(_FirstFirst(), ncpus=3), main, tmp_path)
 
 
 def _two(kind: str, trying: bool = False, gated: bool = False) -> Callable[[], None]:

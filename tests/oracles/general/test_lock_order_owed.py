@@ -18,7 +18,7 @@ from mmrace.oracles.general.judgement import Judgement, Verdict
 from mmrace.runtime.fiber import FiberEngine
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy
-from tests.oracles.verdicts import caught, passed
+from tests.oracles.verdicts import caught, judged_twice, passed
 
 
 class Bits(IntEnum):
@@ -43,14 +43,7 @@ class _YoungestFirst(BaseStrategy):
 
 def _judged(main: Callable[[], object], tmp_path: Path) -> Judgement:
     """Judge a run that ends well, live and from its file alike."""
-    engine = FiberEngine(_YoungestFirst(), ncpus=3)
-    engine.run(main)
-    assert engine.error is None and engine.end["how"] == "finished"
-    record = Record.of_run(engine, {"engine": "fiber"}, {})
-    judgement = lock_order.judge(record)
-    record.write(tmp_path / "run.jsonl")
-    assert lock_order.judge(Record.read(tmp_path / "run.jsonl")) == judgement
-    return judgement
+    return judged_twice(lock_order.judge, FiberEngine(_YoungestFirst(), ncpus=3), main, tmp_path)
 
 
 def _takes(mutex: rt.Mutex) -> None:
