@@ -64,7 +64,8 @@ def fails() -> None:
     rt.spawn(_add, cell)
     _add(cell)
     rt.join_others()
-    assert cell.x == 0
+    if cell.x:
+        raise AssertionError  # without pytest's words for an `assert`: they ask the environment, by a generator
 
 
 def moments(program: Program, spec: RunSpec, at: int = -1) -> int:
