@@ -166,7 +166,7 @@ class Record:
         return found
 
     def lanes_of(self, owners: Collection[str]) -> dict[int, Lane]:
-        """Map all lanes of the objects of these names to (class, owner, field, sub-name)."""
+        """Map all lanes of the objects of these names that are in use to (class, owner, field, sub-name)."""
         return self._lanes.of(owners)
 
     def _find(self, *wanted: str) -> dict[int, str]:
