@@ -82,6 +82,7 @@ class Record:
         self._raw_sites: list[Site | None] = []
         self._tables: Tables | None = None
         self._steps: Steps | None = None
+        self._who: list[int] | None = None
         self._found: dict[tuple[str, ...], dict[int, str]] = {}
         self._words: dict[tuple[str, str], dict[int, tuple[str, int]]] = {}
 
@@ -199,6 +200,13 @@ class Record:
     def steps_by_lane(self, kind: int) -> Mapping[int, list[int]]:
         """Map each lane that an op of a kind is on to the steps of these."""
         return self._sorted_out().by_lane(kind)
+
+    @property
+    def who(self) -> list[int]:
+        """The task of each event, for a judge that asks only whose some events are: a look at each is dearer."""
+        if self._who is None:
+            self._who = [event[0] for event in self.events]
+        return self._who
 
     def _sorted_out(self) -> Steps:
         if self._steps is None:
