@@ -37,7 +37,7 @@ BELOW_MAX = 3  # of them that are named
 @click.option("--load", multiple=True, metavar="FILE", help=LOADS)
 def replay(record: str, load: tuple[str, ...]) -> None:
     """Follow RECORD, a file or the folder of a finding, strictly, op by op, and judge it again."""
-    record = _file(record)
+    record = record_file(record)
     with _told_if_it_waits(record):
         recorded = Record.read(record, stream=True)
     console = terminal.console()
@@ -64,7 +64,7 @@ def show(record: str, **selection: Any) -> None:
 
     RECORD is a file, or the folder of a finding. Unless told where to look, it shows the events around the finding.
     """
-    file = _file(record)
+    file = record_file(record)
     with _told_if_it_waits(file):
         recorded = Record.read(file, stream=True)
     found = kept.read(Path(file).parent)  # of several findings, the one whose folder it is
@@ -90,7 +90,7 @@ def _told_if_it_waits(record: str) -> Iterator[None]:
         os.close(descriptor)  # not before it was read: a writer that has come by now must not lose its reader
 
 
-def _file(record: str) -> str:
+def record_file(record: str) -> str:
     """Return the file of a record that is named by itself, or by the folder of its finding.  Raises UsageError."""
     if not os.path.isdir(record):
         return record
