@@ -16,7 +16,7 @@ from mmrace.history import canaries
 from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.runs import follow, functions, registrations, run
+from mmrace.runs import follow, follow_minimal, functions, registrations, run
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.program import Makers
@@ -50,6 +50,12 @@ def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunRes
     """
     makers, added = _makers_of(record, path, load)
     return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
+
+
+def replay_minimal(minimal: Minimal, path: str, load: tuple[str, ...] = ()) -> tuple[RunResult, str]:
+    """Replay a minimal file; see `runs.follow_minimal`.  Args: path, load: as of `replay`."""
+    makers, added = _makers_of(minimal.record, path, load)
+    return follow_minimal.replay_minimal(minimal, makers, added)
 
 
 def minimise(record: Record, path: str, signature: str, budget: Budget, load: tuple[str, ...] = ()) -> Minimal:

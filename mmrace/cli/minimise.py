@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,14 +9,15 @@ import click
 
 from mmrace import installed
 from mmrace.cli import options as shared
-from mmrace.cli import terminal
-from mmrace.cli.records import LOADS, record_file
+from mmrace.cli import sources, terminal
+from mmrace.cli.records import LOADS
 from mmrace.report import minimal as minimal_report
-from mmrace.runs import kept, stops
-from mmrace.runs.minimal import MINIMAL, Minimal, is_minimal
+from mmrace.report.terminal import say
+from mmrace.runs import stops
+from mmrace.runs.minimal import MINIMAL
+from mmrace.runs.source import Source
 from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_NONDETERMINISM, EXIT_PASS, UsageError
-from mmrace.runtime.record import Record
 from mmrace.search.minimise.trials import Budget
 from mmrace.search.pool import cores
 
@@ -25,7 +25,7 @@ SECONDS = "30s"
 
 
 @click.command(short_help="The smallest schedule and program of a finding.")
-@click.argument("file", type=click.Path())
+@sources.file
 @click.option("--out", type=click.Path(dir_okay=False), help=f"Where to write it; default: {MINIMAL} beside FILE.")
 @click.option(
     "--budget", "seconds", metavar="TIME", callback=shared.duration, default=SECONDS, show_default=True, help="At most."
@@ -42,32 +42,27 @@ def minimise(
     Left out are turning points (where another task goes on than by default) and choices, then actors, rounds, pages;
     the signature stays the same. What remains is replayed, and written as one JSON file that replay and show take.
     """
-    path = record_file(file)
-    record = Minimal.read(path).record if is_minimal(path) else Record.read(path)
-    target = out or str(Path(path).with_name(MINIMAL))
+    source = sources.opened(file)
+    target = out or str(Path(source.path).with_name(MINIMAL))
     with shared.writing("minimal", "--out", target):
         files.check_writable(target)
     cores.pin("gate")
-    wanted = signature or _signature(record, path)
+    wanted = signature or source.signature or _first(source)
     given = click.get_current_context().get_parameter_source("seconds") is not click.core.ParameterSource.DEFAULT
     bounded = seconds if given or runs is None else None
     with stops.interruptible():
-        made = installed.minimise(record, path, wanted, Budget(runs, bounded), load)
+        made = installed.minimise(source.record, source.path, wanted, Budget(runs, bounded), load)
     with shared.writing("minimal", "--out", target):
         made.write(target)
     console = terminal.console()
-    console.print(f"{made.finding.title} [{made.signature}]", markup=False, highlight=False)
+    say(console, f"{made.finding.title} [{made.signature}]")
     for line in minimal_report.minimal_lines(made, target):
-        console.print(line, markup=False, highlight=False)
+        say(console, line)
     sys.exit(EXIT_PASS if made.replayed.same == made.replayed.of else EXIT_NONDETERMINISM)
 
 
-def _signature(record: Record, path: str) -> str:
-    """Return the signature that a finding's folder is of, else of the record's first finding.  Raises UsageError."""
-    if os.path.basename(path) in (kept.RECORD, MINIMAL):
-        found = kept.read(Path(path).parent)
-        if found is not None and found.signature:
-            return found.signature
-    for finding in record.verdict.get("findings", ()):
+def _first(source: Source) -> str:
+    """Return the signature of a record's first finding.  Raises UsageError."""
+    for finding in source.record.verdict.get("findings", ()):
         return str(finding["signature"])
-    raise UsageError(expected="a record with a finding", got="one without", where=path, try_="a run that failed")
+    raise UsageError(expected="a record with a finding", got="one without", where=source.path, try_="a run that failed")

@@ -23,16 +23,24 @@ LOADS = "A Python file that the run was made of and that is not where it was, or
 def replay(file: str, load: tuple[str, ...]) -> None:
     """Follow FILE strictly, op by op, and judge it again.
 
-    FILE is a record, a minimal file, or the folder of a finding.
+    FILE is a record, a minimal file, or the folder of a finding. Where the model is not the one that made a minimal
+    file, that is followed by its schedule, as far as its turning points are still there.
     """
     source = sources.opened(file)
     recorded = source.record
     console = terminal.console()
     single.tell_executed(recorded.header, console)
     cores.pin("gate")
-    result = installed.replay(recorded, source.path, load)
-    signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
-    single.show_replay(result, signatures, console)
+    why = ""
+    if source.file is None:
+        result = installed.replay(recorded, source.path, load)
+    else:
+        result, why = installed.replay_minimal(source.file, source.path, load)
+    if why:
+        single.show_guided(result, source.signature, why, console)
+    else:
+        signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
+        single.show_replay(result, signatures, console)
     sys.exit(EXIT_OF[result.verdict])
 
 
