@@ -16,6 +16,7 @@ from mmrace.runs.program import Makers
 from mmrace.runtime.errors import MmraceError, NondeterminismError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.search.minimise.causal import orderings
+from mmrace.search.minimise.commute import commuted
 from mmrace.search.minimise.fewest import fewest
 from mmrace.search.minimise.schedule import fewer_steps, smallest_schedule
 from mmrace.search.minimise.smaller import smallest_program
@@ -84,7 +85,7 @@ def _within(budget: Budget, share: float, search: Callable[[], object]) -> bool:
 
 
 def _shrink(trials: Trials, trial: Trial) -> None:
-    trial = fewer_steps(trials, trial)
+    trial = fewer_steps(trials, commuted(trials, trial))
     trial = smallest_program(trials, trial)
     smallest_schedule(trials, trial)
 
