@@ -110,7 +110,8 @@ def _file(
     made = result.record
     assert made is not None
     finding = next(finding for finding in result.findings if finding.signature == trials.signature)
-    header = made.header
+    written = "".join(f"{line}\n" for line in made.lines()).encode()
+    made, header = Record.parse(written, "the minimal record"), made.header
     return Minimal(
         spec=result.spec,
         finding=finding,
@@ -124,7 +125,7 @@ def _file(
             fewest=shown,
             complete=complete,
         ),
-        replayed=_replayed(made, trials.makers, trials.signature),
+        replayed=_replayed(written, trials.makers, trials.signature),
         record=made,
         era=header.get("era", ""),
         model=header.get("model", ""),
@@ -137,9 +138,8 @@ def _size(trials: Trials, trial: Trial, record: Record) -> Size:
     return Size(len(case.turns), len(case.values), len(record.events), len(record.tasks), params)
 
 
-def _replayed(record: Record, makers: Makers, signature: str) -> Replayed:
-    """Replay the record, as its file will have it."""
-    written = "".join(f"{line}\n" for line in record.lines()).encode()
+def _replayed(written: bytes, makers: Makers, signature: str) -> Replayed:
+    """Replay a record strictly, as its file will have it."""
     same = 0
     for _ in range(REPLAYS):
         try:
