@@ -8,10 +8,11 @@ file, but for the seconds it took.  Not here: what is tried (`schedule.py`, `sma
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.follow import follow, replay, spec_of
-from mmrace.runs.minimal import Causal, Minimal, Replayed, Schedule, Shrunk, Size
+from mmrace.runs.minimal import Minimal, Replayed, Schedule, Shrunk, Size
 from mmrace.runs.program import Makers
 from mmrace.runtime.errors import MmraceError, NondeterminismError, UsageError
 from mmrace.runtime.record import Record
@@ -19,6 +20,7 @@ from mmrace.search.minimise.causal import orderings
 from mmrace.search.minimise.commute import commuted
 from mmrace.search.minimise.fewest import fewest
 from mmrace.search.minimise.schedule import fewer_steps, smallest_schedule
+from mmrace.search.minimise.scripted import script_of
 from mmrace.search.minimise.smaller import smallest_program
 from mmrace.search.minimise.trials import Budget, Spent, Trial, Trials, case_of
 from mmrace.strategies import guided
@@ -45,8 +47,10 @@ def minimise(record: Record, makers: Makers, signature: str, budget: Budget) -> 
     complete = _within(budget, SHRINKING, lambda: _shrink(trials, first))
     shown = _show_fewest(trials)
     assert trials.best is not None
+    script = script_of(trials, trials.best.case)
     causal, swapped = orderings(trials, trials.best.case)
-    return _file(trials, first, record, causal, shown=shown, complete=complete and swapped)
+    made = _file(trials, first, record, shown=shown, complete=complete and swapped)
+    return replace(made, causal=tuple(causal), script=script)
 
 
 def _finding_in(record: Record, signature: str) -> Finding:
@@ -101,9 +105,7 @@ def _show_fewest(trials: Trials) -> bool | None:
     return shown
 
 
-def _file(
-    trials: Trials, first: Trial, record: Record, causal: list[Causal], *, shown: bool | None, complete: bool
-) -> Minimal:
+def _file(trials: Trials, first: Trial, record: Record, *, shown: bool | None, complete: bool) -> Minimal:
     best = trials.best
     assert best is not None
     result = trials.whole(best.case)
@@ -116,7 +118,7 @@ def _file(
         spec=result.spec,
         finding=finding,
         schedule=Schedule(best.case.turns, best.case.values),
-        causal=tuple(causal),
+        causal=(),
         shrunk=Shrunk(
             trials.budget.used,
             round(trials.budget.lasted, 3),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from mmrace.examples import bounded_queue, lost_update, two_locks
 from mmrace.runs.follow_minimal import replay_minimal
 from mmrace.runs.minimal import Minimal
+from mmrace.runs.run import run_one
 from mmrace.runtime.errors import NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.param import Value
 from mmrace.search.minimise.minimise import minimise
@@ -47,6 +49,17 @@ def test_the_smallest_schedule_and_program_are_found(
     assert minimal.shrunk.complete
     assert (minimal.replayed.same, minimal.replayed.of) == (5, 5)
     assert minimal.finding.oracle == oracle
+
+
+def test_the_script_of_a_lost_update_is_what_a_person_would_write() -> None:
+    record, makers, signature = failing(lost_update.main, "exception", turns=3)
+    minimal = minimise(record, makers, signature, Budget())
+    assert minimal.script == "main.0 until deposit:balance#2; main.1 until end; rest main main.0 main.1"
+    spec = replace(minimal.spec, strategy=f"script:text={minimal.script}")
+    result = run_one(spec, makers=makers)
+    assert signature in {finding.signature for finding in result.findings}
+    assert result.followed is not None
+    assert result.followed.done == result.followed.of == 2
 
 
 def test_a_choice_becomes_the_lowest_that_fails() -> None:
