@@ -1,4 +1,4 @@
-"""`mmrace replay` and `mmrace show`: what reads a record."""
+"""`mmrace replay`, `show` and `trail`: what reads a record."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from mmrace import installed
 from mmrace.cli import sources, terminal
 from mmrace.cli.sources import Wanted
 from mmrace.report import events, single
+from mmrace.report import trail as report_trail
 from mmrace.runtime.errors import EXIT_OF
 from mmrace.search.pool import cores
+from mmrace.story import trail as story_trail
 
 LOADS = "A Python file that the run was made of and that is not where it was, or one that adds a judge or a strategy."
 
@@ -48,3 +50,17 @@ def show(file: str, **wanted: Any) -> None:
     """
     source = sources.opened(file)
     events.show_record(source.record, Wanted(wanted).of(source.record), terminal.console(), source.signature)
+
+
+@click.command(short_help="One object's life in a record: every op on it, who held it, its references.")
+@click.argument("name", metavar="OBJECT")
+@sources.file
+@sources.selecting
+def trail(name: str, file: str, **wanted: Any) -> None:
+    """Print the life of OBJECT in FILE, from birth to end: every op on it, old and new, who held it and who kept it.
+
+    OBJECT is named as the record names it: page:0, bh:main:1, a task; or a part of one: page:0.flags. FILE is a record,
+    a minimal file, or the folder of a finding.
+    """
+    record = sources.opened(file).record
+    report_trail.show_trail(record, story_trail.trail_of(record, name), Wanted(wanted).of(record), terminal.console())
