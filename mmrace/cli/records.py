@@ -1,4 +1,4 @@
-"""`mmrace replay`, `show` and `trail`: what reads a record."""
+"""`mmrace replay`, `show`, `trail` and `diff`: what reads records."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import click
 from mmrace import installed
 from mmrace.cli import sources, terminal
 from mmrace.cli.sources import Wanted
+from mmrace.report import diff as report_diff
 from mmrace.report import events, single
 from mmrace.report import trail as report_trail
 from mmrace.runtime.errors import EXIT_OF
 from mmrace.search.pool import cores
+from mmrace.story import difference
 from mmrace.story import trail as story_trail
 
 LOADS = "A Python file that the run was made of and that is not where it was, or one that adds a judge or a strategy."
@@ -64,3 +66,20 @@ def trail(name: str, file: str, **wanted: Any) -> None:
     """
     record = sources.opened(file).record
     report_trail.show_trail(record, story_trail.trail_of(record, name), Wanted(wanted).of(record), terminal.console())
+
+
+@click.command(short_help="Where two records part, why, and whether it makes a difference.")
+@click.argument("a", type=click.Path())
+@click.argument("b", type=click.Path())
+@sources.selecting
+def diff(a: str, b: str, **wanted: Any) -> None:
+    """Print where the records of A and B part and why: by a choice of the scheduler, a drawn value, or the program.
+
+    Then, what came of it: which conflicting steps came the other way round, which tasks and objects have another
+    history; or that the two are one class, only independent steps being in another order. A and B are records, minimal
+    files, or folders of findings. Events are listed around the parting, unless told otherwise.
+    """
+    records = sources.opened(a).record, sources.opened(b).record
+    found = difference.compare(*records)
+    selections = Wanted(wanted).of(records[0]), Wanted(wanted).of_either(records[1], records[0])
+    report_diff.show_diff(records, (a, b), found, selections, terminal.console())

@@ -16,6 +16,7 @@ from mmrace.cli import terminal
 from mmrace.cli.options import options
 from mmrace.runs.source import Source, open_source
 from mmrace.runtime import places
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.places import Place
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import LAST, Selection
@@ -52,10 +53,20 @@ class Wanted:
 
     def of(self, record: Record) -> Selection:
         """Return the selection of a record's events.  Raises UsageError for a step that it lacks."""
+        return self.of_either(record, record)
+
+    def of_either(self, record: Record, other: Record) -> Selection:
+        """Return it for a record that may lack a step by name, which then is where it is in another one."""
         found = dict(self.options)
         for name, option in (("around", "--around"), ("first", "--from")):
-            if found[name] is not None:
+            if found[name] is None:
+                continue
+            try:
                 found[name] = places.find(record, found[name], where=option)
+            except UsageError:
+                if other is record:
+                    raise
+                found[name] = min(places.find(other, found[name], where=option), max(len(record.events) - 1, 0))
         return Selection(**found)
 
 

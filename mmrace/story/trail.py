@@ -195,7 +195,7 @@ class _Watch:
         _, op, a, b = event
         kind = op & KIND_MASK
         if self.task is not None:
-            return kind == SPAWN and a == self.task
+            return bool(kind == SPAWN and a == self.task)
         return kind not in (SPAWN, EXIT) and self.owner in (plain(a), plain(b))
 
     def _holds(self, event: Event) -> None:
