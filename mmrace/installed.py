@@ -21,6 +21,7 @@ from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import LoadedFile, RunResult
 from mmrace.runtime import noise
+from mmrace.runtime.breaking import BreakAt
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import JUDGES, ScenarioMaker
@@ -39,18 +40,19 @@ run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
 
 
-def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunResult:
+def replay(record: Record, path: str = "", load: tuple[str, ...] = (), breaking: BreakAt | None = None) -> RunResult:
     """Replay a record that was read; see `runs.follow.replay`.
 
     Args: path: of its file; what has a relative name that leads nowhere from here is looked for beside and above it.
     load: files to load beside those of the record, or instead of one that is not where it was: of a function, too.
+    breaking: stops it at a step.
     """
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
     place = str(record.header.get("program", "")).rpartition(":")[0]
     its_own = tuple(file for file in load if functions.same_name(file, place))
     added = MAKERS.load(LoadedFile(file) for file in load if file not in its_own)
     makers = makers_with(FunctionMaker(folders=folders, pinned=True, files=its_own), folders)
-    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
+    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim, breaking=breaking)
 
 
 def replay_record(path: str) -> RunResult:

@@ -13,7 +13,10 @@ from mmrace.cli.sources import Wanted
 from mmrace.report import diff as report_diff
 from mmrace.report import events, single
 from mmrace.report import trail as report_trail
-from mmrace.runtime.errors import EXIT_OF
+from mmrace.runtime import places
+from mmrace.runtime.errors import EXIT_OF, UsageError
+from mmrace.runtime.places import Place
+from mmrace.runtime.record import Record
 from mmrace.search.pool import cores
 from mmrace.story import difference
 from mmrace.story import trail as story_trail
@@ -24,20 +27,33 @@ LOADS = "A Python file that the run was made of and that is not where it was, or
 @click.command(short_help="Follow the record of a controlled run strictly.")
 @sources.file
 @click.option("--load", multiple=True, metavar="FILE", help=LOADS)
-def replay(file: str, load: tuple[str, ...]) -> None:
+@sources.break_at
+def replay(file: str, load: tuple[str, ...], break_at: int | Place | None) -> None:
     """Follow FILE strictly, op by op, and judge it again.
 
-    FILE is a record, a minimal file, or the folder of a finding.
+    FILE is a record, a minimal file, or the folder of a finding. A STEP is the number of an event, as `mmrace show`
+    counts them, or its name, TASK/SITE/TIMES.
     """
     source = sources.opened(file)
     recorded = source.record
     console = terminal.console()
     single.tell_executed(recorded.header, console)
     cores.pin("gate")
-    result = installed.replay(recorded, source.path, load)
+    breaking = sources.stopping_at(_step_of(recorded, break_at), console)
+    result = installed.replay(recorded, source.path, load, breaking)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
     single.show_replay(result, signatures, console)
     sys.exit(EXIT_OF[result.verdict])
+
+
+def _step_of(record: Record, step: int | Place | None) -> int | None:
+    """Return the number of a step of a record.  Raises UsageError if it has no such step."""
+    if step is None:
+        return None
+    number = places.find(record, step, where="--break-at")
+    if number >= len(record.events):
+        raise UsageError(expected=f"an event, 0 to {len(record.events) - 1}", got=number, where="--break-at")
+    return number
 
 
 @click.command(short_help="What a record says: what was run and found, and events.")

@@ -8,14 +8,19 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import click
 
 from mmrace.cli import terminal
 from mmrace.cli.options import options
+from mmrace.report.single import stop_lines
+from mmrace.report.terminal import Screen, say
+from mmrace.runs import debugging
 from mmrace.runs.source import Source, open_source
 from mmrace.runtime import places
+from mmrace.runtime.breaking import BreakAt, Leave, Stop
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.places import Place
 from mmrace.runtime.record import Record
@@ -68,6 +73,33 @@ class Wanted:
                     raise
                 found[name] = min(places.find(other, found[name], where=option), max(len(record.events) - 1, 0))
         return Selection(**found)
+
+
+break_at = click.option(
+    "--break-at", callback=step, metavar="STEP", help="Stop in the debugger before this step, in its task's thread."
+)
+
+
+def stopping_at(step: int | Place | None, console: Screen) -> BreakAt | None:
+    """Return what stops a run at a step, says so, and calls the debugger; None if no step is given."""
+    if step is None:
+        return None
+
+    def ask(stop: Stop, frame: FrameType, leave: Leave) -> None:
+        for line in stop_lines(stop):
+            say(console, line)
+        console.file.flush()
+        debugging.ask(stop, frame, leave)
+
+    return BreakAt(step, ask)
+
+
+def check_stopped(breaking: BreakAt | None, step: object) -> None:
+    """Raise UsageError for a run that never came to the step at which it was to stop."""
+    if breaking is not None and breaking.stop is None:
+        raise UsageError(
+            expected="a step of this run", got=str(step), where="--break-at", try_="one that `mmrace show` has of it"
+        )
 
 
 def opened(path: str) -> Source:
