@@ -3,7 +3,7 @@
 Runs that differ in the order of independent steps only are the same for every judge.  So what counts is: which steps
 that conflict came in another order, which task first did something else because of it, and which objects have another
 history.  Invariant: a *swap* is of two steps that both runs had before them, in either order.  Not seen: what
-`ordering.py` does not see.
+`conflicts.py` does not see.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeAlias
 from mmrace.runs.differences import Difference
 from mmrace.runtime.kinds import CHOOSE
 from mmrace.runtime.record import Record
-from mmrace.story.ordering import Key, Name, Ordering, Step, commute, differing_lanes, same_ways, window_of
+from mmrace.story.conflicts import Key, Name, Ordering, Step, commute, differing_lanes, same_ways, window_of
 from mmrace.story.parting import Parting, of_headers, parting_of
 
 STEPS_MAX = 400
