@@ -44,6 +44,8 @@ def minimise_kept(
             found = _minimal(folder, signature, makers, Budget(seconds=left, clock=clock), there=saved.before)
         except (MmraceError, OSError) as error:
             made[signature] = str(error)
+        except Exception as error:  # a bug of mmrace takes nothing from what was found
+            made[signature] = f"mmrace bug: {error!r}; mmrace minimise {folder} shows where"
         else:
             if found is not None:
                 made[signature] = found

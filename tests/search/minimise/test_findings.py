@@ -9,6 +9,7 @@ import pytest
 from mmrace.runs.kept import RECORD
 from mmrace.runs.minimal import MINIMAL, Minimal
 from mmrace.runs.store import Saved
+from mmrace.search.minimise import findings
 from mmrace.search.minimise.findings import minimise_kept
 from tests.search.minimise.failing import failing, torn
 
@@ -49,6 +50,20 @@ def test_what_an_earlier_session_made_smaller_is_read(folders: list[Path]) -> No
     again = minimise_kept({signature: Saved(str(folders[0]), before=True)}, makers, 60.0)[signature]
     assert isinstance(first, Minimal) and isinstance(again, Minimal)
     assert again.shrunk == first.shrunk  # its seconds too
+
+
+def test_a_bug_of_mmrace_is_told_beside_the_finding(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    record, makers, signature = failing(torn, "exception", turns=3)
+    folders[0].mkdir()
+    record.write(folders[0] / RECORD)
+
+    def broken(*given: object) -> Minimal:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(findings, "minimise", broken)
+    made = minimise_kept({signature: Saved(str(folders[0]))}, makers, 60.0)
+    assert "mmrace bug" in str(made[signature])
+    assert "planted" in str(made[signature])
 
 
 def test_when_the_time_for_all_is_up_the_rest_is_left(folders: list[Path]) -> None:
