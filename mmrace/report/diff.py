@@ -220,7 +220,7 @@ def _ends(records: Records) -> list[str]:
 
 def _rows(records: Records, found: Comparison, selections: tuple[Selection, Selection]) -> list[list[str]]:
     """Return the rows of both records: those around the parting, unless somebody says which."""
-    if found.parting is None and not any(map(_says, selections)):
+    if found.parting is None and not any(selection.asks for selection in selections):
         return []
     lists: list[list[int]] = []
     errors: list[UsageError] = []
@@ -234,10 +234,6 @@ def _rows(records: Records, found: Comparison, selections: tuple[Selection, Sele
         raise errors[0]
     at = found.parting.event if found.parting else -1
     return [[*_cells(records[0], left, at), *_cells(records[1], right, at)] for left, right in zip_longest(*lists)]
-
-
-def _says(selection: Selection) -> bool:
-    return selection.placed or bool(selection.tasks or selection.kinds or selection.objects)
 
 
 def _steps(record: Record, found: Comparison, selection: Selection) -> list[int]:
