@@ -34,8 +34,9 @@ LOADS = "A Python file that the run was made of and that is not where it was, or
 def replay(file: str, load: tuple[str, ...], break_at: int | Place | None) -> None:
     """Follow FILE strictly, op by op, and judge it again.
 
-    FILE is a record, a minimal file, or the folder of a finding. A STEP is the number of an event, as `mmrace show`
-    counts them, or its name, TASK/SITE/TIMES.
+    FILE is a record, a minimal file, or the folder of a finding. Where the model is not the one that made a minimal
+    file, that is followed by its schedule, as far as its turning points are still there. A STEP is the number of an
+    event, as `mmrace show` counts them, or its name, TASK/SITE/TIMES.
     """
     source = sources.opened(file)
     recorded = source.record
@@ -43,9 +44,16 @@ def replay(file: str, load: tuple[str, ...], break_at: int | Place | None) -> No
     single.tell_executed(recorded.header, console)
     cores.pin("gate")
     breaking = sources.stopping_at(_step_of(recorded, break_at), console)
-    result = installed.replay(recorded, source.path, load, breaking)
-    signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
-    single.show_replay(result, signatures, console)
+    why = ""
+    if source.file is None or breaking is not None:  # a step has its number in a strict replay only
+        result = installed.replay(recorded, source.path, load, breaking)
+    else:
+        result, why = installed.replay_minimal(source.file, source.path, load)
+    if why:
+        single.show_guided(result, source.signature, why, console)
+    else:
+        signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
+        single.show_replay(result, signatures, console)
     sys.exit(EXIT_OF[result.verdict])
 
 
