@@ -94,7 +94,7 @@ def _parting_lines(records: Records, found: Comparison) -> list[str]:
         only = [f"{', '.join(sorted({*a} - {*b})) or 'nobody'} only in {x}" for a, b, x in _sets(left, right)]
         lines.append(one_line(f"  who could go on is not the same: {'; '.join(only)}"))
     if parting.cause in (Cause.PROGRAM, Cause.END):
-        told = ", ".join(difference.subject for difference in found.program)
+        told = ", ".join(dict.fromkeys(difference.subject for difference in found.program))
         lines.append(f"  what was run differs in {one_line(told)}, see above" if told else f"  {UNEXPLAINED}")
     return lines
 

@@ -33,13 +33,10 @@ def diagram(record: Record, found: Highlights, title: str = "") -> list[str]:
 
 
 def _body(record: Record, found: Highlights, tasks: list[int]) -> Iterator[str]:
-    last: int | None = None
-    over = f"t{tasks[0]},t{tasks[-1]}" if len(tasks) > 1 else f"t{tasks[0]}" if tasks else ""
+    if len(found.steps) < len(record.events) and tasks:
+        over = f"t{tasks[0]},t{tasks[-1]}" if len(tasks) > 1 else f"t{tasks[0]}"
+        yield f"Note over {over}: {count(len(found.steps))} of {count(len(record.events))} events, by their numbers"
     for step in found.steps:
-        between = step - last - 1 if last is not None else 0
-        if between:
-            yield f"Note over {over}: … {count(between)} more"
-        last = step
         task = record.events[step][0]
         for meeting in found.meetings:
             if meeting.second == step:

@@ -20,7 +20,7 @@ from typing import Any
 
 from mmrace.runtime import pool
 from mmrace.runtime.breaking import BreakAt, Leave, Stop
-from mmrace.runtime.errors import EXIT_UNKNOWN, MmraceError, UsageError
+from mmrace.runtime.errors import EXIT_UNKNOWN, MmraceError, NondeterminismError, UsageError
 from mmrace.runtime.sites import RUNTIME_FILES
 
 NOT_ENTERED = ("mmrace.runtime.*", "mmrace.strategies.*", "mmrace.runs.*", "threading")
@@ -124,15 +124,17 @@ def ending(breaking: BreakAt | None) -> Iterator[None]:
         return
     try:
         yield
-    except bdb.BdbQuit as error:  # of a debugger that was called by the hook, from a later line
-        raise DebuggerQuit(_event(breaking)) from error
+    except NondeterminismError as error:  # a strict replay misses the rest
+        if breaking.quit:
+            raise DebuggerQuit(_event(breaking)) from error
+        raise
     finally:
         pool.drain()
 
 
-def check_finished(breaking: BreakAt | None, engine: object) -> None:
-    """After a run: raise DebuggerQuit if it was ended in the debugger."""
-    if breaking is not None and (breaking.quit or isinstance(getattr(engine, "error", None), bdb.BdbQuit)):
+def check_finished(breaking: BreakAt | None) -> None:
+    """After a run, before it is judged: raise DebuggerQuit if it was ended in the debugger."""
+    if breaking is not None and breaking.quit:
         raise DebuggerQuit(_event(breaking))
 
 

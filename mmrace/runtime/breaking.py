@@ -8,6 +8,7 @@ it makes anyway.  Not here: what a person is asked, and how (`runs/debugging.py`
 
 from __future__ import annotations
 
+import bdb
 import itertools
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias
 
 from mmrace.runtime import places
 from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.errors import Abort
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from mmrace.runtime.places import Place
 from mmrace.runtime.sites import RUNTIME_FILES, site_name
@@ -73,7 +75,21 @@ class BreakAt:
         """Watch a run that is about to begin, on real threads, with sites."""
         for name in ("point", "gated", "access"):
             setattr(engine, name, self._watched(engine, getattr(engine, name)))
+        failed = engine._failed
+
+        def quits(task: Task, error: BaseException) -> None:
+            if isinstance(error, bdb.BdbQuit):  # of a debugger that traces: raised in the middle of the program
+                self._end(engine)
+            else:
+                failed(task, error)
+
+        engine._failed = quits  # type: ignore[method-assign]
         return self
+
+    def _end(self, engine: Controlled) -> None:
+        """End the run: a person has seen enough."""
+        self.quit = True
+        engine._finish("abandoned", {"why": "it was left in the debugger"})
 
     def _watched(self, engine: Controlled, point: Callable[[Any, int], Task]) -> Callable[[Any, int], Task]:
         def watched(obj: Any, code: int) -> Task:
@@ -109,8 +125,8 @@ class BreakAt:
         )
 
         def leave() -> None:
-            self.quit = True
-            engine.abandon(f"it was left in the debugger, at event {event}")
+            self._end(engine)
+            raise Abort
 
         self.stop = Stop(event, Place(task.name, name, visit), task.name, _op(engine, code), others)
         moves = itertools.count()

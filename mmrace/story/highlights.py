@@ -16,7 +16,7 @@ from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.places import Place, places_of
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import last_explored
-from mmrace.story.conflicts import Key, Ordering, Step, commute
+from mmrace.story.conflicts import Key, Ordering, Step, commute, window_of
 
 MOST = 40
 """Events of a sketch: what fits into a mail."""
@@ -99,7 +99,7 @@ class _Met:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        ordering = Ordering(record, None)
+        ordering = Ordering(record, window_of(record)[0])  # set-up led to everything
         self.steps: dict[int, Step] = {step.event: step for step in ordering.steps}
         self.before: Mapping[Key, list[Step]] = ordering.lanes
         self._place = {key: {step.event: i for i, step in enumerate(steps)} for key, steps in ordering.lanes.items()}
@@ -143,15 +143,15 @@ def _meetings(met: _Met, chosen: list[int], causal: Mapping[tuple[int, int], str
     """Yield for each chosen event which chosen ones of other tasks it met.  Args: causal: orderings, with what on."""
     inside = {*chosen}
     for second in chosen:
-        told: set[int] = set()
+        told: set[object] = set()
         for (first, later), lane in causal.items():
             if later == second and first in inside:
-                told.add(first)
+                told |= {first, lane}
                 yield Meeting(first, second, lane, causal=True)
         if second not in met.steps:
             continue
         for key, step in met.of(second):
-            if step.event in inside and step.event not in told and step.name[0] != met.steps[second].name[0]:
+            other = step.event in inside and step.name[0] != met.steps[second].name[0]
+            if other and isinstance(key, str) and not {step.event, key} & told:
                 told.add(step.event)
-                if isinstance(key, str):
-                    yield Meeting(step.event, second, key, causal=False)
+                yield Meeting(step.event, second, key, causal=False)

@@ -149,6 +149,23 @@ def test_a_debugger_that_quits_from_a_later_line_ends_the_run_too(monkeypatch: p
     hooked(monkeypatch, hook)
     with pytest.raises(DebuggerQuit):
         recorded(BreakAt(WRITE, debugging.ask))
+    result = installed.run_one(SPEC, True)
+    assert result.record is not None
+    with pytest.raises(DebuggerQuit):
+        installed.replay(result.record, breaking=BreakAt(step_of(recorded()), debugging.ask))
+
+
+def test_to_quit_a_replay_is_no_difference_to_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BUG once: the rest of the record was missed, exit code 3."""
+
+    def hook() -> None:
+        raise bdb.BdbQuit
+
+    record = installed.run_one(SPEC, True).record
+    assert record is not None
+    hooked(monkeypatch, hook)
+    with pytest.raises(DebuggerQuit):
+        installed.replay(record, breaking=BreakAt(step_of(record), debugging.ask))
 
 
 def test_a_scenario_is_stopped_in_the_kernels_code(monkeypatch: pytest.MonkeyPatch) -> None:
