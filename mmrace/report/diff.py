@@ -13,12 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.report.columns import fit
-from mmrace.report.events import MARK, header_lines
+from mmrace.report.events import MARK, header_lines, step_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say
 from mmrace.runs.differences import Difference
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.places import name_of
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import Selection
 from mmrace.runtime.visible import one_line
@@ -111,10 +110,8 @@ def _side(letter: str, record: Record, side: Side) -> str:
 
 
 def _step(record: Record, step: int) -> str:
-    """Name a step by number, op and name."""
-    place = name_of(record, step)
-    named = one_line(f" [{place}]") if place is not None else ""
-    return f"event {step}, {event_text(record.events[step], record)}{named}"
+    """Name a step by number, name and op."""
+    return f"{step_text(record, step)} {event_text(record.events[step], record)}"
 
 
 # -- what came of it ---------------------------------------------------------------------------------------------------
