@@ -12,7 +12,9 @@ import ast
 import bdb
 import os
 import pdb
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -123,13 +125,40 @@ def ending(breaking: BreakAt | None) -> Iterator[None]:
         yield
         return
     try:
-        yield
+        with _hinting(breaking):
+            yield
     except NondeterminismError as error:  # a strict replay misses the rest
         if breaking.quit:
             raise DebuggerQuit(_event(breaking)) from error
         raise
     finally:
         pool.drain()
+
+
+@contextmanager
+def _hinting(breaking: BreakAt) -> Iterator[None]:
+    """Have Ctrl-C say how to leave, as long as somebody is asked: it comes to another thread than the one that asks."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if breaking.asking:
+            hint()
+        else:
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def hint() -> None:
+    """Say how a person leaves the debugger."""
+    sys.stderr.write("\nmmrace: q ends the run, c lets it go on\n")
 
 
 def check_finished(breaking: BreakAt | None) -> None:
