@@ -13,12 +13,15 @@ from mmrace.cli.sources import Wanted
 from mmrace.report import diff as report_diff
 from mmrace.report import events, single
 from mmrace.report import trail as report_trail
+from mmrace.report.mermaid import diagram
+from mmrace.runs.source import Source
 from mmrace.runtime import places
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.runtime.places import Place
 from mmrace.runtime.record import Record
+from mmrace.runtime.selection import Selection, findings_of, steps_named
 from mmrace.search.pool import cores
-from mmrace.story import difference
+from mmrace.story import difference, highlights
 from mmrace.story import trail as story_trail
 
 LOADS = "A Python file that the run was made of and that is not where it was, or one that adds a judge or a strategy."
@@ -42,7 +45,7 @@ def replay(file: str, load: tuple[str, ...], break_at: int | Place | None) -> No
     cores.pin("gate")
     breaking = sources.stopping_at(_step_of(recorded, break_at), console)
     why = ""
-    if source.file is None or breaking is not None:
+    if source.file is None or breaking is not None:  # a step has its number in a strict replay only
         result = installed.replay(recorded, source.path, load, breaking)
     else:
         result, why = installed.replay_minimal(source.file, source.path, load)
@@ -67,7 +70,8 @@ def _step_of(record: Record, step: int | Place | None) -> int | None:
 @click.command(short_help="What a record says: what was run and found, and events.")
 @sources.file
 @sources.selecting
-def show(file: str, **wanted: Any) -> None:
+@click.option("--mermaid", is_flag=True, help="Print a sequence diagram of at most 40 events instead.")
+def show(file: str, mermaid: bool, **wanted: Any) -> None:
     """Print what FILE says: what was run, how it ended, what was found; then events, a column for each task.
 
     FILE is a record, a minimal file, or the folder of a finding. Unless told where to look, it shows the events around
@@ -75,7 +79,24 @@ def show(file: str, **wanted: Any) -> None:
     did there the second time.
     """
     source = sources.opened(file)
-    events.show_record(source.record, Wanted(wanted).of(source.record), terminal.console(), source.signature)
+    selection = Wanted(wanted).of(source.record)
+    if mermaid:
+        terminal.show_lines(_diagram(source, selection))
+        return
+    events.show_record(source.record, selection, terminal.console(), source.signature)
+
+
+def _diagram(source: Source, selection: Selection) -> list[str]:
+    """Return the diagram of the events that are wanted; unless somebody says which, of those that tell the story."""
+    record = source.record if selection.asks else source.minimal.record if source.minimal else source.record
+    named = steps_named(record, source.signature)
+    if selection.asks:
+        found = highlights.of_steps(record, events.chosen(record, selection, named), named)
+    else:
+        found = highlights.highlights(record, named, source.minimal)
+    findings = findings_of(record, source.signature)
+    title = f"{findings[0].get('title', '')} [{findings[0]['signature']}]" if findings else ""
+    return diagram(record, found, title)
 
 
 @click.command(short_help="One object's life in a record: every op on it, who held it, its references.")

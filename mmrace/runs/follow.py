@@ -49,7 +49,7 @@ def follow(program: Program, spec: RunSpec, record: Record, breaking: BreakAt | 
     )
     stopping: Stopping = {"sites": True, **stopped_by(breaking)}
     with debugging.ending(breaking), play(program, spec, chosen, **stopping) as again:
-        debugging.check_finished(breaking, again.engine)
+        debugging.check_finished(breaking)
         return again.record
 
 
