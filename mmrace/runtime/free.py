@@ -152,7 +152,7 @@ class FreeEngine(Watchdog):
         return base
 
     def choose(self, task: Task, n: int) -> int:
-        return task.rng.randrange(n)
+        return task.choices.randrange(n)
 
     def note(self, kind: str, facts: tuple[object, ...]) -> None:
         task = self.by_ident[get_ident()]

@@ -165,6 +165,11 @@ class Task:
             self.rng_ = random.Random(f"{self.seed}/{self.name}")
         return self.rng_
 
+    @cached_property
+    def choices(self) -> random.Random:
+        """Under `free`: the stream that `choose` draws from; `rng` is the program's, and the same on each engine."""
+        return random.Random(f"{self.seed}/{self.name}/choices")
+
     def __repr__(self) -> str:
         return f"<task {self.name}>"
 
