@@ -30,6 +30,7 @@ from mmrace.strategies.contract import Draw, Options, Registered, Unprofiled
 from mmrace.strategies.order.recorded import ANY, Recorded, Road, Roads, Step
 from mmrace.strategies.pos import Pos
 from mmrace.strategies.random_walk import RandomWalk
+from mmrace.strategies.text import StrategyText
 
 NAME = "retrace"
 WHAT = "recorded ops"
@@ -38,7 +39,8 @@ AHEAD_MAX = 64
 """Steps of its own in which a task that parted is looked for, and ops after which it is no more waited for at one step:
 those of a call or two."""
 LEFT_MAX = 3  # partings that are told: what comes after the first follows from it
-SAMPLERS: Mapping[str, Callable[[Draw], Strategy]] = {"pos": Pos, "random": RandomWalk}
+POS = "pos"
+SAMPLERS: Mapping[str, Callable[[Draw], Strategy]] = {POS: Pos, "random": RandomWalk}
 """What can draw the rest: samplers that need no profile, which is counted over whole runs."""
 
 
@@ -217,12 +219,19 @@ def drawing(then: str, turn: int, draw: Draw) -> Strategy:
     return SAMPLERS[then](random.Random(f"{draw()}/{turn}").random)
 
 
-def text(path: str, until: int = WHOLE, then: str = "", turn: int = 0) -> str:
+def text(path: str, until: int = WHOLE, then: str = POS, turn: int = 0) -> str:
     """Return the text of the strategy.  Args: path: of the record."""
     options = [f"record={quote(path, safe='/')}"]
     if until != WHOLE:
         options += [f"until={until}", f"then={then}", f"turn={turn}"]
     return f"{NAME}:{','.join(options)}"
+
+
+def with_record(text_: str, path: str) -> str:
+    """Return a text of this strategy with another record.  Raises UsageError for a text that is none."""
+    options = StrategyText.of(text_).options(STRATEGY.options)
+    until, then, turn = int(options["until"]), str(options["then"]), int(options["turn"])
+    return text(path, until, then, turn)
 
 
 def sampler(options: Options) -> Unprofiled:
@@ -240,5 +249,5 @@ STRATEGY = Registered(
     NAME,
     "the order of a record of free threads; with until=N, that of its first N ops, and the sampler `then` after them",
     sampler,
-    {"record": "", "until": WHOLE, "then": "pos", "turn": 0},
+    {"record": "", "until": WHOLE, "then": POS, "turn": 0},
 )

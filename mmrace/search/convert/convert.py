@@ -1,0 +1,175 @@
+"""Turn a failed run of free threads into controlled ones with the same findings.
+
+First a run follows the order of the free record; where that does not have a finding again, a search begins with ever
+shorter parts of the record and draws the rest (`points.py`), until every signature has come or the time is up.
+Invariant: a run that is handed out was replayed strictly, `REPLAYS` times, with that signature each time; a free run
+is handed out as it was, with what was tried.  Not here: what is kept (`runs/store.py`).
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs import stops
+from mmrace.runs.chosen import Chosen
+from mmrace.runs.conversion import FOLLOWED, NEITHER, REFOUND, REPLAYS, Conversion, kept_to
+from mmrace.runs.follow import replay
+from mmrace.runs.judge import judge
+from mmrace.runs.kept import RECORD
+from mmrace.runs.play import play
+from mmrace.runs.program import Makers, Program
+from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runtime.errors import MmraceError
+from mmrace.runtime.record import Record
+from mmrace.search.convert.points import Point, points
+from mmrace.strategies import retrace
+from mmrace.strategies.order.recorded import Recorded
+from mmrace.strategies.retrace import Retrace, Way
+
+ENGINE = "fiber"
+SECONDS = 10.0
+"""How long a new finding is searched for by default, if following does not have it: as long as some hundred runs."""
+RUNS_MAX = 2000  # of a search, however short they are
+OTHERS_MAX = 3  # other findings that are told
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class _Attempt:
+    result: RunResult
+    way: Way
+
+
+def convert(
+    free: RunResult, wanted: Collection[str], seconds: float, *, makers: Makers, clock: Clock = time.monotonic
+) -> Mapping[str, RunResult]:
+    """Return, for each wanted signature, a controlled run that has it, or the free one; both with their `conversion`.
+
+    Args: free: a failed run, with its record.  seconds: of search; 0: follow only.  A stop (`runs/stops.py`) ends it as
+    if the time was up.  Raises UsageError for a program that cannot be made, InternalError.
+    """
+    return _Conversion(free, wanted, makers, clock).made(seconds)
+
+
+class _Conversion:
+    """One free run, on its way."""
+
+    def __init__(self, free: RunResult, wanted: Collection[str], makers: Makers, clock: Clock) -> None:
+        assert free.record is not None
+        self.free, self.record, self.makers, self.clock = free, free.record, makers, clock
+        self.began = clock()
+        self.left = list(dict.fromkeys(wanted))
+        self.found: dict[str, RunResult] = {}
+        self.seen: dict[str, str] = {}  # titles of all that runs had, those that follow first
+        self.recorded = Recorded(self.record)
+        self.program: Program = makers.program(self._spec(retrace.text("")))
+
+    def made(self, seconds: float) -> Mapping[str, RunResult]:
+        """Follow, search, and say what became of each signature."""
+        way, runs = Way(self.recorded.total), 0
+        try:
+            followed = self._attempt()
+            way = followed.way
+            self._take(followed, way, None, 0)
+            if self.left and seconds > 0:
+                runs = self._search(followed, seconds)
+        except stops.Unwanted:  # what is known by now is told
+            pass
+        for signature in self.left:
+            others = [row for row in self.seen.items() if row[0] != signature][:OTHERS_MAX]
+            told = self._conversion(NEITHER, way, runs, others=tuple(others))
+            self.found[signature] = replace(self.free, conversion=told)
+        return self.found
+
+    def _search(self, followed: _Attempt, seconds: float) -> int:
+        """Draw what comes after parts of the record; return how many runs were made."""
+        assert followed.result.record is not None
+        ops = len(followed.result.record.masks)
+        way, runs = followed.way, 0
+        last = way.partings[0].step if way.partings else ops
+        end = self.clock() + seconds
+        for point in islice(points(last), RUNS_MAX):
+            if not self.left or self.clock() >= end:
+                break
+            stops.check_wanted()
+            runs += 1
+            self._take(self._attempt(point), way, point, runs)
+        return runs
+
+    # -- one run ----------------------------------------------------------------------------------------------------
+
+    def _spec(self, strategy: str) -> RunSpec:
+        return replace(self.free.spec, engine=ENGINE, strategy=strategy, noise="off", promote="all")
+
+    def _attempt(self, point: Point | None = None) -> _Attempt:
+        """Make and judge one run along the record.  Args: point: where it stops following; None: at the end."""
+        if point is None:
+            text, strategy = retrace.text(""), Retrace(self.recorded)
+        else:
+            draw = random.Random(self.free.spec.seed).random
+            text = retrace.text("", *point)
+            strategy = Retrace(self.recorded, point.until, retrace.drawing(point.then, point.turn, draw))
+        spec = self._spec(text)
+        with play(self.program, spec, Chosen(strategy), sites=True) as played:
+            result = judge(self.program, spec, played.record, played.seconds)
+        return _Attempt(result, strategy.way)
+
+    def _take(self, attempt: _Attempt, way: Way, point: Point | None, runs: int) -> None:
+        """Take what a run has of what is wanted, once it was replayed.  Args: way: of the run that followed."""
+        findings = {finding.signature: finding for finding in attempt.result.findings}
+        for signature, finding in findings.items():
+            self.seen.setdefault(signature, finding.title)
+        hits = [signature for signature in self.left if signature in findings]
+        if not hits:
+            return
+        assert attempt.result.record is not None
+        repeated = replays(attempt.result.record, self.makers)
+        for signature in hits:
+            if repeated[signature] == REPLAYS:
+                self.left.remove(signature)
+                how = FOLLOWED if point is None and kept_to(way, findings[signature]) else REFOUND
+                common = way.partings[0].step if point is None and way.partings else point.until if point else 0
+                told = self._conversion(how, way, runs, common=common, replayed=REPLAYS)
+                self.found[signature] = self._controlled(attempt.result, findings[signature], told)
+
+    def _controlled(self, result: RunResult, finding: Finding, told: Conversion) -> RunResult:
+        """Return a controlled run as it is kept for one of its findings, which is told first."""
+        others = [other for other in result.findings if other.signature != finding.signature]
+        return replace(result, findings=[finding, *others], free=self.record, conversion=told)
+
+    def _conversion(
+        self,
+        how: str,
+        way: Way,
+        runs: int,
+        common: int = 0,
+        replayed: int = 0,
+        others: tuple[tuple[str, str], ...] = (),
+    ) -> Conversion:
+        parted = str(way.partings[0]) if way.partings else ""
+        seconds = self.clock() - self.began
+        return Conversion(how, way.done, way.total, parted, runs, common, seconds, replayed, others)
+
+
+def replays(made: Record, makers: Makers) -> Counter[str]:
+    """Return in how many strict replays of a record, as a file has it, each signature came again."""
+    again: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="mmrace-") as folder:
+        path = Path(folder, RECORD)
+        try:
+            made.write(path)
+            record = Record.read(path)
+            for _ in range(REPLAYS):
+                stops.check_wanted()
+                again.update({finding.signature for finding in replay(record, makers).findings})
+        except (MmraceError, OSError):  # it goes otherwise, or cannot be kept: then nothing is proved
+            again.clear()
+    return again
