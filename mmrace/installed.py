@@ -25,6 +25,7 @@ from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import JUDGES, ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
+from mmrace.search.convert import convert as converting
 from mmrace.strategies import registry, script
 
 
@@ -37,6 +38,10 @@ MAKERS = makers_with(FunctionMaker())
 
 run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
+
+
+convert = partial(converting.convert, makers=MAKERS)
+"""Make a failed run of free threads again under control; see `search.convert.convert`."""
 
 
 def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunResult:

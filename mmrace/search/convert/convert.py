@@ -35,8 +35,6 @@ from mmrace.strategies.order.recorded import Recorded
 from mmrace.strategies.retrace import Retrace, Way
 
 ENGINE = "fiber"
-SECONDS = 10.0
-"""How long a new finding is searched for by default, if following does not have it: as long as some hundred runs."""
 RUNS_MAX = 2000  # of a search, however short they are
 OTHERS_MAX = 3  # other findings that are told
 Clock = Callable[[], float]
@@ -49,14 +47,20 @@ class _Attempt:
 
 
 def convert(
-    free: RunResult, wanted: Collection[str], seconds: float, *, makers: Makers, clock: Clock = time.monotonic
+    free: RunResult,
+    wanted: Collection[str],
+    *,
+    seconds: float,
+    makers: Makers,
+    search: bool = True,
+    clock: Clock = time.monotonic,
 ) -> Mapping[str, RunResult]:
     """Return, for each wanted signature, a controlled run that has it, or the free one; both with their `conversion`.
 
-    Args: free: a failed run, with its record.  seconds: of search; 0: follow only.  A stop (`runs/stops.py`) ends it as
+    Args: free: a failed run, with its record.  seconds: of search.  search: not only follow.  A stop (`runs/stops.py`) ends it as
     if the time was up.  Raises UsageError for a program that cannot be made, InternalError.
     """
-    return _Conversion(free, wanted, makers, clock).made(seconds)
+    return _Conversion(free, wanted, makers, clock).made(seconds if search else 0.0)
 
 
 class _Conversion:
@@ -84,10 +88,15 @@ class _Conversion:
         except stops.Unwanted:  # what is known by now is told
             pass
         for signature in self.left:
-            others = [row for row in self.seen.items() if row[0] != signature][:OTHERS_MAX]
-            told = self._conversion(NEITHER, way, runs, others=tuple(others))
+            told = self._conversion(NEITHER, way, runs, others=self._others(signature))
             self.found[signature] = replace(self.free, conversion=told)
         return self.found
+
+    def _others(self, signature: str) -> tuple[tuple[str, str], ...]:
+        """Return what runs had instead of a finding, first what the free run did not have."""
+        had = {finding.signature for finding in self.free.findings}
+        rows = sorted((row for row in self.seen.items() if row[0] != signature), key=lambda row: row[0] in had)
+        return tuple(rows[:OTHERS_MAX])
 
     def _search(self, followed: _Attempt, seconds: float) -> int:
         """Draw what comes after parts of the record; return how many runs were made."""
