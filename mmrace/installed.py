@@ -25,7 +25,9 @@ from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import JUDGES, ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
+from mmrace.search.convert import again as free_again
 from mmrace.search.convert import convert as converting
+from mmrace.search.convert.again import Again
 from mmrace.strategies import registry, script
 
 
@@ -50,12 +52,26 @@ def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunRes
     Args: path: of its file; what has a relative name that leads nowhere from here is looked for beside and above it.
     load: files to load beside those of the record, or instead of one that is not where it was: of a function, too.
     """
+    makers, added = _makers_of(record, path, load)
+    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
+
+
+def again(record: Record, path: str = "", load: tuple[str, ...] = (), *, seconds: float, signature: str = "") -> Again:
+    """Do again under control what a record of free threads says; see `search.convert.again`.
+
+    Args: path, load: as of `replay`.
+    """
+    makers, added = _makers_of(record, path, load)
+    return free_again.again(record, makers, added, seconds=seconds, signature=signature)
+
+
+def _makers_of(record: Record, path: str, load: tuple[str, ...]) -> tuple[Makers, tuple[LoadedFile, ...]]:
+    """Return who makes the program of a record, and the files that were loaded beside those that it names."""
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
     place = str(record.header.get("program", "")).rpartition(":")[0]
     its_own = tuple(file for file in load if functions.same_name(file, place))
     added = MAKERS.load(LoadedFile(file) for file in load if file not in its_own)
-    makers = makers_with(FunctionMaker(folders=folders, pinned=True, files=its_own), folders)
-    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
+    return makers_with(FunctionMaker(folders=folders, pinned=True, files=its_own), folders), added
 
 
 def replay_record(path: str) -> RunResult:

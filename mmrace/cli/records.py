@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from mmrace import installed
-from mmrace.cli import sources, terminal
+from mmrace.cli import converting, sources, terminal
+from mmrace.cli import options as shared
 from mmrace.cli.sources import Wanted
 from mmrace.report import events, single
 from mmrace.runtime.errors import EXIT_OF
@@ -20,16 +21,23 @@ LOADS = "A Python file that the run was made of and that is not where it was, or
 @click.command(short_help="Follow the record of a controlled run strictly.")
 @sources.file
 @click.option("--load", multiple=True, metavar="FILE", help=LOADS)
-def replay(file: str, load: tuple[str, ...]) -> None:
+@shared.convert
+@click.option("--record", "out", type=click.Path(dir_okay=False), help="Write the run made under control to this file.")
+def replay(file: str, load: tuple[str, ...], convert: float | None, out: str | None) -> None:
     """Follow FILE strictly, op by op, and judge it again.
 
-    FILE is a record, a minimal file, or the folder of a finding.
+    FILE is a record, a minimal file, or the folder of a finding. What free threads did cannot be followed strictly: it
+    is done again under control, in the order of their record (--convert, --record); that ends in FAIL if the failure
+    came again, and in UNKNOWN if not.
     """
     source = sources.opened(file)
     recorded = source.record
     console = terminal.console()
     single.tell_executed(recorded.header, console)
     cores.pin("gate")
+    if recorded.header.get("engine") == "free":
+        sys.exit(converting.replay_free(source, load, convert, out))
+    converting.refuse_under_control(out)
     result = installed.replay(recorded, source.path, load)
     signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
     single.show_replay(result, signatures, console)

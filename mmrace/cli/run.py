@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from mmrace import installed
+from mmrace.cli import converting, terminal
 from mmrace.cli import options as shared
-from mmrace.cli import terminal
 from mmrace.report import single
 from mmrace.runs.declared_fields import check_promoted
 from mmrace.runs.follow import with_sites
@@ -31,9 +31,14 @@ from mmrace.strategies import registry
 @click.option("--strategy", default="random", show_default=True, help="Who goes next under gate and fiber.")
 @click.option("--promote", default="all", show_default=True, help="Plain fields to switch at: all, racing, a list.")
 @click.option("--record", "record_file", type=click.Path(dir_okay=False), help="Write the record to this file.")
+@shared.convert
 @shared.program
-def run(program: str, params: tuple[str, ...], record_file: str | None, **options: Any) -> None:
-    """Do one run of PROGRAM, a scenario or FILE.py:main, and print its verdict."""
+def run(program: str, params: tuple[str, ...], record_file: str | None, convert: float | None, **options: Any) -> None:
+    """Do one run of PROGRAM, a scenario or FILE.py:main, and print its verdict.
+
+    If it fails under engine free, and its record is written, it is made again under control, in the order of that
+    record: FILE.jsonl has FILE.controlled.jsonl beside it then.
+    """
     shared.refuse_under_free(options["engine"])
     registry.check(options["strategy"])
     known = shared.known([program], options)
@@ -58,7 +63,8 @@ def run(program: str, params: tuple[str, ...], record_file: str | None, **option
                 record.write(record_file)
         except UsageError as error:  # what the run showed is told all the same
             unwritten, record_file = error, None
-    single.show_run(result, terminal.console(), record=record_file or "")
+    lines = [] if record_file is None else converting.beside(result, record_file, convert)
+    single.show_run(result, terminal.console(), record=record_file or "", remark="\n".join(lines))
     if unwritten is not None:
         raise unwritten
     sys.exit(EXIT_OF[result.verdict])

@@ -290,10 +290,7 @@ class FindingStore:
         One that is too large to be read again is not written; then a replay does not ask the strategy.
         """
         _unwritten(free, folder / kept.FREE)
-        strategy = retrace.with_record(result.spec.strategy, os.path.abspath(final / kept.FREE))
-        if result.record is not None:
-            result.record.header["strategy"] = strategy
-        return replace(result, spec=replace(result.spec, strategy=strategy))
+        return placed(result, final / kept.FREE)
 
     @staticmethod
     def _hit(folder: Path, spec: RunSpec, finding: Finding) -> None:
@@ -303,6 +300,14 @@ class FindingStore:
             if path.lstat().st_size > HITS_BYTES_MAX:
                 return
         files.append_line(path, _hit_line(spec.seed, spec.command(finding.signature)))
+
+
+def placed(result: RunResult, free: Path) -> RunResult:
+    """Return a run that was made after a free one, whose strategy says where the record of that is."""
+    strategy = retrace.with_record(result.spec.strategy, os.path.abspath(free))
+    if result.record is not None:
+        result.record.header["strategy"] = strategy
+    return replace(result, spec=replace(result.spec, strategy=strategy))
 
 
 def _hand_on(replaced: Path, final: Path, old: Kept) -> None:

@@ -57,10 +57,16 @@ def convert(
 ) -> Mapping[str, RunResult]:
     """Return, for each wanted signature, a controlled run that has it, or the free one; both with their `conversion`.
 
-    Args: free: a failed run, with its record.  seconds: of search.  search: not only follow.  A stop (`runs/stops.py`) ends it as
-    if the time was up.  Raises UsageError for a program that cannot be made, InternalError.
+    Args: free: a failed run, with its record.  seconds: of search.  search: not only follow.  A stop (`runs/stops.py`)
+    ends it as if the time was up.  Raises UsageError for a program that cannot be made, InternalError.
     """
     return _Conversion(free, wanted, makers, clock).made(seconds if search else 0.0)
+
+
+def follow_free(free: RunResult, makers: Makers) -> tuple[RunResult, Way]:
+    """Return the controlled run along a free one, judged, and how far it followed.  Raises as `convert`."""
+    attempt = _Conversion(free, (), makers, time.monotonic).attempt()
+    return attempt.result, attempt.way
 
 
 class _Conversion:
@@ -80,7 +86,7 @@ class _Conversion:
         """Follow, search, and say what became of each signature."""
         way, runs = Way(self.recorded.total), 0
         try:
-            followed = self._attempt()
+            followed = self.attempt()
             way = followed.way
             self._take(followed, way, None, 0)
             if self.left and seconds > 0:
@@ -110,7 +116,7 @@ class _Conversion:
                 break
             stops.check_wanted()
             runs += 1
-            self._take(self._attempt(point), way, point, runs)
+            self._take(self.attempt(point), way, point, runs)
         return runs
 
     # -- one run ----------------------------------------------------------------------------------------------------
@@ -118,7 +124,7 @@ class _Conversion:
     def _spec(self, strategy: str) -> RunSpec:
         return replace(self.free.spec, engine=ENGINE, strategy=strategy, noise="off", promote="all")
 
-    def _attempt(self, point: Point | None = None) -> _Attempt:
+    def attempt(self, point: Point | None = None) -> _Attempt:
         """Make and judge one run along the record.  Args: point: where it stops following; None: at the end."""
         if point is None:
             text, strategy = retrace.text(""), Retrace(self.recorded)
