@@ -92,6 +92,7 @@ class Task:
     has_run = False  # holds its CPU's run lock, irq lock
     has_irq = False
     guard: Guard | None = None
+    refused = 0  # number of the op that it may not do
     noise: Callable[[Any, int], None] | None = None
 
     def __init__(self, number: int, name: object, cpu: Cpu | None, parent: Task | None, seed: object) -> None:
