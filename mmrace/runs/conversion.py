@@ -26,7 +26,8 @@ class Conversion:
     Attributes: how: see above.  done, of: recorded ops that the run which followed did, and how many there are.
     parted: where that run first left the record, "" if it did not.  runs: of the search, up to the one that had the
     finding.  common: ops of the record that this one begins with.  seconds: of it all.  replayed: strict replays with
-    the same signature.  others: other findings of the runs that were made, by signature, with their titles.
+    the same signature.  others: other findings of the runs that were made, by signature, with their titles.  broke: why
+    no run could be made, or "".
     """
 
     how: str
@@ -38,6 +39,7 @@ class Conversion:
     seconds: float = 0.0
     replayed: int = 0
     others: tuple[tuple[str, str], ...] = ()
+    broke: str = ""
 
     @property
     def came(self) -> bool:
@@ -46,6 +48,8 @@ class Conversion:
 
     def lines(self) -> list[str]:
         """Tell it, for the eye."""
+        if self.broke:
+            return [f"under control: could not be tried; {self.broke}"]
         share = f"{self.done:,} of {self.of:,} recorded ops followed ({share_text(self.done, self.of)})"
         runs = f"{self.runs:,} run{'' if self.runs == 1 else 's'}"
         took = f"{self.seconds:.1f} s"

@@ -27,7 +27,7 @@ from mmrace.runs.kept import RECORD
 from mmrace.runs.play import play
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runtime.errors import MmraceError
+from mmrace.runtime.errors import MmraceError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.search.convert.points import Point, points
 from mmrace.strategies import retrace
@@ -58,13 +58,17 @@ def convert(
     """Return, for each wanted signature, a controlled run that has it, or the free one; both with their `conversion`.
 
     Args: free: a failed run, with its record.  seconds: of search.  search: not only follow.  A stop (`runs/stops.py`)
-    ends it as if the time was up.  Raises UsageError for a program that cannot be made, InternalError.
+    ends it as if the time was up.  Raises InternalError.
     """
-    return _Conversion(free, wanted, makers, clock).made(seconds if search else 0.0)
+    try:
+        return _Conversion(free, wanted, makers, clock).made(seconds if search else 0.0)
+    except UsageError as error:  # its files changed, or it calls mmrace wrongly in another order
+        told = Conversion(NEITHER, 0, 0, broke=str(error))
+        return {signature: replace(free, conversion=told) for signature in wanted}
 
 
 def follow_free(free: RunResult, makers: Makers) -> tuple[RunResult, Way]:
-    """Return the controlled run along a free one, judged, and how far it followed.  Raises as `convert`."""
+    """Return the controlled run along a free one, judged, and how far it followed.  Raises UsageError."""
     attempt = _Conversion(free, (), makers, time.monotonic).attempt()
     return attempt.result, attempt.way
 

@@ -173,6 +173,16 @@ def test_what_does_not_repeat_itself_did_not_come_again(
     assert told is not None and told.how == NEITHER
 
 
+def test_a_program_that_cannot_be_made_any_more_is_told(stood_still: RunResult) -> None:
+    Path(stood_still.spec.program.partition(":")[0]).write_text(GOOD_FREE)
+    free = replace(stood_still, spec=replace(stood_still.spec, digest="0123"))
+    signature = free.findings[0].signature
+    told = convert(free, [signature], seconds=10.0, makers=Makers(FunctionMaker()))[signature].conversion
+    assert (
+        told is not None and told.how == NEITHER and told.lines()[0].startswith("under control: could not be tried; ")
+    )
+
+
 def written(result: RunResult, path: Path) -> Record:
     assert result.record is not None
     result.record.write(path)
