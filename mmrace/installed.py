@@ -16,11 +16,13 @@ from mmrace.history import canaries
 from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.runs import follow, functions, registrations, run
+from mmrace.runs import follow, follow_minimal, functions, registrations, run
 from mmrace.runs.functions import FunctionMaker
+from mmrace.runs.minimal import Minimal
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import LoadedFile, RunResult
 from mmrace.runtime import noise
+from mmrace.runtime.breaking import BreakAt
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import JUDGES, ScenarioMaker
@@ -28,6 +30,8 @@ from mmrace.search.catalogue import Catalogue, OracleEntry, pick
 from mmrace.search.convert import again as free_again
 from mmrace.search.convert import convert as converting
 from mmrace.search.convert.again import Again
+from mmrace.search.minimise import minimise as minimising
+from mmrace.search.minimise.trials import Budget
 from mmrace.strategies import registry, script
 
 
@@ -46,14 +50,15 @@ convert = partial(converting.convert, makers=MAKERS)
 """Make a failed run of free threads again under control; see `search.convert.convert`."""
 
 
-def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunResult:
+def replay(record: Record, path: str = "", load: tuple[str, ...] = (), breaking: BreakAt | None = None) -> RunResult:
     """Replay a record that was read; see `runs.follow.replay`.
 
     Args: path: of its file; what has a relative name that leads nowhere from here is looked for beside and above it.
     load: files to load beside those of the record, or instead of one that is not where it was: of a function, too.
+    breaking: stops it at a step.
     """
     makers, added = _makers_of(record, path, load)
-    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
+    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim, breaking=breaking)
 
 
 def again(record: Record, path: str = "", load: tuple[str, ...] = (), *, seconds: float, signature: str = "") -> Again:
@@ -63,6 +68,18 @@ def again(record: Record, path: str = "", load: tuple[str, ...] = (), *, seconds
     """
     makers, added = _makers_of(record, path, load)
     return free_again.again(record, makers, added, seconds=seconds, signature=signature)
+
+
+def replay_minimal(minimal: Minimal, path: str, load: tuple[str, ...] = ()) -> tuple[RunResult, str]:
+    """Replay a minimal file; see `runs.follow_minimal`.  Args: path, load: as of `replay`."""
+    makers, added = _makers_of(minimal.record, path, load)
+    return follow_minimal.replay_minimal(minimal, makers, added)
+
+
+def minimise(record: Record, path: str, signature: str, budget: Budget, load: tuple[str, ...] = ()) -> Minimal:
+    """Make a finding's schedule and program smaller; see `search.minimise`.  Args: path, load: as of `replay`."""
+    makers, _ = _makers_of(record, path, load)
+    return minimising.minimise(record, makers, signature, budget)
 
 
 def _makers_of(record: Record, path: str, load: tuple[str, ...]) -> tuple[Makers, tuple[LoadedFile, ...]]:

@@ -46,6 +46,7 @@ def stress(
     no_canaries: bool,
     quiet: bool,
     folder: str,
+    minimise: float,
     **options: Any,
 ) -> None:
     """Run a campaign over SCENARIOS; without any, the default campaign over all of them.
@@ -76,6 +77,7 @@ def stress(
                 convert=shared.converter(request.convert),
             )
             result = campaign.run()
+        shared.minimise_found(result, minimise)
         campaign_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
 
