@@ -83,7 +83,8 @@ class Kept:
 
     Attributes: signature: "" if the summary has none. since: the date of its first run. version, model: of the mmrace
     that kept it. files: digests of the user's files that its program came from. engine, noise, seed, command: of its
-    run. recorded: it has a record. tried: its run is one of free threads that could not be made again under control.
+    run. recorded: it has a record. tried, broke: its run is one of free threads, and was not found again under control;
+    or could not even be tried.
     """
 
     signature: str
@@ -98,6 +99,7 @@ class Kept:
     command: str
     recorded: bool
     tried: bool = False
+    broke: bool = False
 
 
 def _files(digest: str, load: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -128,7 +130,8 @@ def read(folder: Path) -> Kept | None:
         seed=spec["seed"],
         command=facts["command"],
         recorded=(folder / RECORD).is_file(),
-        tried=spec["engine"] == "free" and bool(facts.get("conversion")),
+        tried=spec["engine"] == "free" and "conversion" in facts,
+        broke=bool(facts.get("conversion", {}).get("broke")),
     )
 
 

@@ -133,7 +133,7 @@ class FindingStore:
     def unrepeatable(self, result: RunResult) -> dict[str, bool]:
         """Return the findings of a free run that are new, or of which only free threads are kept, by signature.
 
-        The value says whether a run under control was looked for in vain.
+        The value says whether a run under control was looked for in vain.  Left out is what could not even be tried.
         """
         if result.spec.engine != "free" or result.record is None:
             return {}
@@ -142,10 +142,11 @@ class FindingStore:
         for finding in result.findings:
             final = self._own(finding.signature, owner_of(result.spec))
             old = kept.read(final) if final.exists() else None
-            if old is None and not final.exists():
-                found[finding.signature] = False
-            elif old is not None and kept.gives_way(old, controlled, result.record):
-                found[finding.signature] = old.tried and not kept.gives_way(old, result.spec, result.record)
+            if old is None or kept.gives_way(old, result.spec, result.record):
+                if old is not None or not final.exists():
+                    found[finding.signature] = False
+            elif not old.broke and kept.gives_way(old, controlled, result.record):
+                found[finding.signature] = old.tried
         return found
 
     def save_finding(self, spec: RunSpec, finding: Finding) -> Saved:

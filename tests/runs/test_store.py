@@ -503,6 +503,12 @@ def test_what_could_not_be_made_is_told_and_gives_way_to_what_can(tmp_path: Path
     assert hit["seed"] == FREE.seed
 
 
+def test_what_could_not_even_be_tried_is_not_tried_with_each_further_run(tmp_path: Path) -> None:
+    free, store = failed("s1", spec=FREE), FindingStore(tmp_path)
+    store.save(free, {"s1": replace(free, conversion=Conversion(NEITHER, 0, 0, broke="it blocks"))})
+    assert store.unrepeatable(failed("s1", spec=replace(FREE, seed=4))) == {}
+
+
 def test_what_an_older_mmrace_tried_in_vain_is_new_to_this_one(tmp_path: Path) -> None:
     free, store = failed("s1", spec=FREE), FindingStore(tmp_path)
     store.save(free, {"s1": replace(free, conversion=Conversion(NEITHER, 3, 10))})

@@ -27,7 +27,7 @@ from mmrace.runs.kept import RECORD
 from mmrace.runs.play import play
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runtime.errors import MmraceError, UsageError
+from mmrace.runtime.errors import InternalError, MmraceError
 from mmrace.runtime.record import Record
 from mmrace.search.convert.points import Point, points
 from mmrace.strategies import retrace
@@ -62,7 +62,9 @@ def convert(
     """
     try:
         return _Conversion(free, wanted, makers, clock).made(seconds if search else 0.0)
-    except UsageError as error:  # its files changed, or it calls mmrace wrongly in another order
+    except InternalError:
+        raise
+    except MmraceError as error:  # its files changed; or in another order it calls mmrace wrongly, or blocks
         told = Conversion(NEITHER, 0, 0, broke=str(error))
         return {signature: replace(free, conversion=told) for signature in wanted}
 
