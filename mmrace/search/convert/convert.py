@@ -41,7 +41,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(slots=True)
-class _Attempt:
+class _Trial:
     result: RunResult
     way: Way
 
@@ -71,8 +71,8 @@ def convert(
 
 def follow_free(free: RunResult, makers: Makers) -> tuple[RunResult, Way]:
     """Return the controlled run along a free one, judged, and how far it followed.  Raises UsageError."""
-    attempt = _Conversion(free, (), makers, time.monotonic).attempt()
-    return attempt.result, attempt.way
+    trial = _Conversion(free, (), makers, time.monotonic).trial()
+    return trial.result, trial.way
 
 
 class _Conversion:
@@ -92,7 +92,7 @@ class _Conversion:
         """Follow, search, and say what became of each signature."""
         way, runs = Way(self.recorded.total), 0
         try:
-            followed = self.attempt()
+            followed = self.trial()
             way = followed.way
             self._take(followed, way, None, 0)
             if self.left and seconds > 0:
@@ -110,7 +110,7 @@ class _Conversion:
         rows = sorted((row for row in self.seen.items() if row[0] != signature), key=lambda row: row[0] in had)
         return tuple(rows[:OTHERS_MAX])
 
-    def _search(self, followed: _Attempt, seconds: float) -> int:
+    def _search(self, followed: _Trial, seconds: float) -> int:
         """Draw what comes after parts of the record; return how many runs were made."""
         assert followed.result.record is not None
         ops = len(followed.result.record.masks)
@@ -122,7 +122,7 @@ class _Conversion:
                 break
             stops.check_wanted()
             runs += 1
-            self._take(self.attempt(point), way, point, runs)
+            self._take(self.trial(point), way, point, runs)
         return runs
 
     # -- one run ----------------------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class _Conversion:
     def _spec(self, strategy: str) -> RunSpec:
         return replace(self.free.spec, engine=ENGINE, strategy=strategy, noise="off", promote="all")
 
-    def attempt(self, point: Point | None = None) -> _Attempt:
+    def trial(self, point: Point | None = None) -> _Trial:
         """Make and judge one run along the record.  Args: point: where it stops following; None: at the end."""
         if point is None:
             text, strategy = retrace.text(""), Retrace(self.recorded)
@@ -141,25 +141,25 @@ class _Conversion:
         spec = self._spec(text)
         with play(self.program, spec, Chosen(strategy), sites=True) as played:
             result = judge(self.program, spec, played.record, played.seconds)
-        return _Attempt(result, strategy.way)
+        return _Trial(result, strategy.way)
 
-    def _take(self, attempt: _Attempt, way: Way, point: Point | None, runs: int) -> None:
+    def _take(self, trial: _Trial, way: Way, point: Point | None, runs: int) -> None:
         """Take what a run has of what is wanted, once it was replayed.  Args: way: of the run that followed."""
-        findings = {finding.signature: finding for finding in attempt.result.findings}
+        findings = {finding.signature: finding for finding in trial.result.findings}
         for signature, finding in findings.items():
             self.seen.setdefault(signature, finding.title)
         hits = [signature for signature in self.left if signature in findings]
         if not hits:
             return
-        assert attempt.result.record is not None
-        repeated = replays(attempt.result.record, self.makers)
+        assert trial.result.record is not None
+        repeated = replays(trial.result.record, self.makers)
         for signature in hits:
             if repeated[signature] == REPLAYS:
                 self.left.remove(signature)
                 how = FOLLOWED if point is None and kept_to(way, findings[signature]) else REFOUND
                 common = way.partings[0].step if point is None and way.partings else point.until if point else 0
                 told = self._conversion(how, way, runs, common=common, replayed=REPLAYS)
-                self.found[signature] = self._controlled(attempt.result, findings[signature], told)
+                self.found[signature] = self._controlled(trial.result, findings[signature], told)
 
     def _controlled(self, result: RunResult, finding: Finding, told: Conversion) -> RunResult:
         """Return a controlled run as it is kept for one of its findings, which is told first."""
