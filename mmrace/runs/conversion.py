@@ -27,7 +27,7 @@ class Conversion:
     parted: where that run first left the record, "" if it did not.  runs: of the search, up to the one that had the
     finding.  common: ops of the record that this one begins with.  seconds: of it all.  replayed: strict replays with
     the same signature.  others: other findings of the runs that were made, by signature, with their titles.  broke: why
-    no run could be made, or "".
+    no further run could be made, or "".
     """
 
     how: str
@@ -48,7 +48,7 @@ class Conversion:
 
     def lines(self) -> list[str]:
         """Tell it, for the eye."""
-        if self.broke:
+        if self.broke and not self.done:
             return [f"under control: could not be tried; {self.broke}"]
         share = f"{self.done:,} of {self.of:,} recorded ops followed ({share_text(self.done, self.of)})"
         runs = f"{self.runs:,} run{'' if self.runs == 1 else 's'}"
@@ -63,6 +63,7 @@ class Conversion:
             ]
         else:
             told = [f"under control: not found again; {share}, then {runs} of search, {took}"]
+            told += [f"  the last one broke: {self.broke}"] if self.broke else []
         if self.parted:
             told.append(f"  {self.parted}")
         if self.others and not self.came:

@@ -6,7 +6,8 @@
 For each canary, in its own place and with its own noise, free runs from seed 0 on until K of them were caught by its
 oracle, or N were made.  Each is converted at once (`mmrace/search/convert/`), and counts by the finding that its oracle
 told first: *followed*, *re-found* by search, or *neither*; what came again was replayed strictly, five of five.  Beside
-that: the least share of the record that a run did which followed, and medians and maxima of seconds.
+that: the least share of the record that a run did which followed, and medians and maxima of seconds of CPU: others may
+use the machine too.  A search lasts --seconds by the clock.
 
 The bar, of --strict: of all failures at least 95 % come again, and at least 75 % are followed, of each canary and of
 all.  A canary that was not caught K times says so and has fewer.
@@ -61,10 +62,10 @@ def failures(job: Job) -> tuple[str, int, list[Converted]]:
         if not canary.caught_in(free.findings):
             continue
         signature = next(finding.signature for finding in free.findings if finding.oracle == canary.oracle)
-        began = time.perf_counter()
+        began = time.process_time()
         told = convert(free, [signature], seconds=seconds)[signature].conversion
         assert told is not None
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         row = (told.how, free.ops, told.done, told.of, told.parted, told.runs, told.replayed, took)
         found.append(Converted(name, seed, signature, *row))
         if len(found) == wanted:

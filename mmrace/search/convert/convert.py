@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -60,13 +61,7 @@ def convert(
     Args: free: a failed run, with its record.  seconds: of search.  search: not only follow.  A stop (`runs/stops.py`)
     ends it as if the time was up.  Raises InternalError.
     """
-    try:
-        return _Conversion(free, wanted, makers, clock).made(seconds if search else 0.0)
-    except InternalError:
-        raise
-    except MmraceError as error:  # its files changed; or in another order it calls mmrace wrongly, or blocks
-        told = Conversion(NEITHER, 0, 0, broke=str(error))
-        return {signature: replace(free, conversion=told) for signature in wanted}
+    return _Conversion(free, wanted, makers, clock).made(seconds if search else 0.0)
 
 
 def follow_free(free: RunResult, makers: Makers) -> tuple[RunResult, Way]:
@@ -86,21 +81,30 @@ class _Conversion:
         self.found: dict[str, RunResult] = {}
         self.seen: dict[str, str] = {}  # titles of all that runs had, those that follow first
         self.recorded = Recorded(self.record)
-        self.program: Program = makers.program(self._spec(retrace.text("")))
+        self.way = Way(self.recorded.total)  # of the run that follows to the end
+        self.runs = 0  # of the search
+
+    @cached_property
+    def program(self) -> Program:
+        return self.makers.program(self._spec(retrace.text("")))
 
     def made(self, seconds: float) -> Mapping[str, RunResult]:
         """Follow, search, and say what became of each signature."""
-        way, runs = Way(self.recorded.total), 0
+        broke = ""
         try:
             followed = self.trial()
-            way = followed.way
-            self._take(followed, way, None, 0)
+            self.way = followed.way
+            self._take(followed, None)
             if self.left and seconds > 0:
-                runs = self._search(followed, seconds)
+                self._search(followed, seconds)
         except stops.Unwanted:  # what is known by now is told
             pass
+        except InternalError:
+            raise
+        except MmraceError as error:  # its files changed; or in another order it calls mmrace wrongly, or blocks
+            broke = str(error)
         for signature in self.left:
-            told = self._conversion(NEITHER, way, runs, others=self._others(signature))
+            told = replace(self._conversion(NEITHER), others=self._others(signature), broke=broke)
             self.found[signature] = replace(self.free, conversion=told)
         return self.found
 
@@ -110,20 +114,18 @@ class _Conversion:
         rows = sorted((row for row in self.seen.items() if row[0] != signature), key=lambda row: row[0] in had)
         return tuple(rows[:OTHERS_MAX])
 
-    def _search(self, followed: _Trial, seconds: float) -> int:
-        """Draw what comes after parts of the record; return how many runs were made."""
+    def _search(self, followed: _Trial, seconds: float) -> None:
+        """Draw what comes after parts of the record."""
         assert followed.result.record is not None
-        ops = len(followed.result.record.masks)
-        way, runs = followed.way, 0
-        last = way.partings[0].step if way.partings else ops
+        partings = self.way.partings
+        last = partings[0].step if partings else len(followed.result.record.masks)
         end = self.clock() + seconds
         for point in islice(points(last), RUNS_MAX):
             if not self.left or self.clock() >= end:
                 break
             stops.check_wanted()
-            runs += 1
-            self._take(self.trial(point), way, point, runs)
-        return runs
+            self.runs += 1
+            self._take(self.trial(point), point)
 
     # -- one run ----------------------------------------------------------------------------------------------------
 
@@ -143,8 +145,8 @@ class _Conversion:
             result = judge(self.program, spec, played.record, played.seconds)
         return _Trial(result, strategy.way)
 
-    def _take(self, trial: _Trial, way: Way, point: Point | None, runs: int) -> None:
-        """Take what a run has of what is wanted, once it was replayed.  Args: way: of the run that followed."""
+    def _take(self, trial: _Trial, point: Point | None) -> None:
+        """Take what a run has of what is wanted, once it was replayed."""
         findings = {finding.signature: finding for finding in trial.result.findings}
         for signature, finding in findings.items():
             self.seen.setdefault(signature, finding.title)
@@ -156,28 +158,21 @@ class _Conversion:
         for signature in hits:
             if repeated[signature] == REPLAYS:
                 self.left.remove(signature)
-                how = FOLLOWED if point is None and kept_to(way, findings[signature]) else REFOUND
-                common = way.partings[0].step if point is None and way.partings else point.until if point else 0
-                told = self._conversion(how, way, runs, common=common, replayed=REPLAYS)
-                self.found[signature] = self._controlled(trial.result, findings[signature], told)
+                self.found[signature] = self._controlled(trial.result, findings[signature], point)
 
-    def _controlled(self, result: RunResult, finding: Finding, told: Conversion) -> RunResult:
+    def _controlled(self, result: RunResult, finding: Finding, point: Point | None) -> RunResult:
         """Return a controlled run as it is kept for one of its findings, which is told first."""
+        partings = self.way.partings
+        how = FOLLOWED if point is None and kept_to(self.way, finding) else REFOUND
+        common = point.until if point is not None else partings[0].step if partings else 0
+        told = replace(self._conversion(how), common=common, replayed=REPLAYS)
         others = [other for other in result.findings if other.signature != finding.signature]
         return replace(result, findings=[finding, *others], free=self.record, conversion=told)
 
-    def _conversion(
-        self,
-        how: str,
-        way: Way,
-        runs: int,
-        common: int = 0,
-        replayed: int = 0,
-        others: tuple[tuple[str, str], ...] = (),
-    ) -> Conversion:
+    def _conversion(self, how: str) -> Conversion:
+        way = self.way
         parted = str(way.partings[0]) if way.partings else ""
-        seconds = self.clock() - self.began
-        return Conversion(how, way.done, way.total, parted, runs, common, seconds, replayed, others)
+        return Conversion(how, way.done, way.total, parted, self.runs, seconds=self.clock() - self.began)
 
 
 def replays(made: Record, makers: Makers) -> Counter[str]:

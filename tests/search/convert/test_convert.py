@@ -19,7 +19,7 @@ from mmrace.runs.play import play
 from mmrace.runs.program import Makers
 from mmrace.runs.run import run_one
 from mmrace.runs.spec import RunResult, RunSpec
-from mmrace.runtime.errors import NondeterminismError
+from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
 from mmrace.search.convert import convert as converting
@@ -181,6 +181,21 @@ def test_a_program_that_cannot_be_made_any_more_is_told(stood_still: RunResult) 
     assert (
         told is not None and told.how == NEITHER and told.lines()[0].startswith("under control: could not be tried; ")
     )
+
+
+def test_a_search_that_breaks_keeps_what_was_found_before(
+    stood_still: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> Iterator[object]:
+        raise UsageError(expected="a program that waits by the runtime", got="one that blocks")
+
+    monkeypatch.setattr(converting, "points", breaks)
+    signature = stood_still.findings[0].signature
+    stood_still.findings.append(Finding("judge", "rule", "never", {}, "never"))
+    made = convert(stood_still, [signature, "never"], seconds=10.0, makers=MAKERS)
+    first, second = made[signature].conversion, made["never"].conversion
+    assert first is not None and first.how == FOLLOWED
+    assert second is not None and second.how == NEITHER and "the last one broke: " in second.lines()[1]
 
 
 def written(result: RunResult, path: Path) -> Record:
