@@ -1,0 +1,252 @@
+"""Tellings of what the runtime caught at the op: a lock let go by another, a sleep where none may be, a dead object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mmrace.runtime.kinds import READ, TEST_AND_SET, TRY
+from mmrace.runtime.wording import plain
+from mmrace.story.deeds import deed, text_of
+from mmrace.story.facts import Ghost, Telling
+from mmrace.story.plainly import changes_at, step_of, told
+from mmrace.story.scene import DROPS, LOOKS, WRITES, Scene
+from mmrace.story.tenures import Tenure
+
+LOOKS_SHOWN = 3  # of a task that refuses to go on
+
+
+def stranger(scene: Scene, finding: Mapping[str, Any]) -> Telling:
+    """Tell of a lock that is let go by a task that does not hold it."""
+    facts = finding.get("facts", {})
+    lane, task, step = (
+        scene.find(str(facts.get("object"))),
+        scene.ids.get(str(facts.get("task"))),
+        step_of(scene, finding),
+    )
+    if lane is None or task is None:
+        return told(scene, finding)
+    drops = [at for at in scene.on(lane, 0, step + 1) if scene.events[at][0] == task and scene.kind(at) in DROPS]
+    drop = drops[-1] if drops and step - drops[-1] <= 1 else step  # of a lock that refuses, there is only the note
+    tenure = scene.holder(lane, drop)
+    if tenure is None:
+        return told(scene, finding)
+    what, who, holder = scene.short(lane), str(facts.get("task")), scene.record.task_name(tenure.task)
+    tries = [
+        at
+        for at in scene.on(lane, tenure.taken, drop)
+        if scene.events[at][0] == task and scene.kind(at) in (TEST_AND_SET, TRY) and not scene.done(at)
+    ]
+    where = scene.function(drop) or str(facts.get("at", "")).split(" > ")[0].strip().partition(":")[0]
+    since = f"since step {tenure.taken}{scene.inside(tenure.taken)}"
+    if tenure.handed is not None and tenure.handed < drop:
+        since += f", and had handed to the I/O {tenure.token} at step {tenure.handed}"
+    cause = f"{who} unlocks {what} (step {drop}, in {where}), which {holder} has held {since}"
+    cause += f", after its own try at step {tries[-1]} had failed" if tries else ""
+    cause += ": it lets go of a lock that is not its own."
+    anchors = {tenure.taken: f"{holder} has the lock from here on", drop: "unlocks what is not its own"}
+    if tenure.handed is not None and tenure.handed < drop:
+        anchors[tenure.handed] = "from here on the lock is that I/O's"
+    if tries:
+        anchors[tries[-1]] = f"fails: {holder} has it"
+    return Telling(
+        cause=cause,
+        expected=f"{what} is unlocked by {holder}, who locked it",
+        seen=f"{who} unlocked it; from then on anybody may lock it, while {holder} still relies on it",
+        changes=changes_at(scene, [drop]) if drop < scene.end else (),
+        anchors=anchors,
+        ghosts=(Ghost(holder, f"unlock {what}: only {holder} may, when it is done", drop),),
+        objects=(scene.owner(lane),),
+        moment=drop,
+    )
+
+
+def bug_on(scene: Scene, finding: Mapping[str, Any]) -> Telling:
+    """Tell of a state in which the program refuses to go on: what its task saw, and who had made it so."""
+    facts = finding.get("facts", {})
+    step, who = step_of(scene, finding), str(facts.get("task"))
+    task, plainly = scene.ids.get(who), told(scene, finding)
+    if task is None:
+        return plainly
+    where = [part.strip().partition(":")[0] for part in str(facts.get("at", "")).split(" > ") if part.strip()]
+    objects = set(plainly.objects)
+    looks = [
+        at
+        for at in scene.of_task[task]
+        if at < step and scene.kind(at) in LOOKS and (not objects or scene.owner(scene.lane(at)) in objects)
+    ][-LOOKS_SHOWN:]
+    cause = f"{who} comes to where this must not be: {finding.get('rule')}" + (
+        f" (in {' > '.join(where)}, step {step})" if where else ""
+    )
+    anchors: dict[int, str] = {}
+    if looks:
+        cause += f"; it had just seen {deed(scene, looks[-1])} (step {looks[-1]})"
+        wrote = scene.last_write(scene.lane(looks[-1]), looks[-1])
+        if wrote is not None:
+            by = "it" if scene.who(wrote) == who else scene.who(wrote)
+            cause += f", which {by} had made so ({scene.at(wrote)})"
+            anchors[wrote] = f"makes it so: {deed(scene, wrote)}"
+    anchors |= dict.fromkeys(looks, f"what {who} sees")
+    return replace(plainly, cause=f"{cause}.", anchors={**plainly.anchors, **anchors})
+
+
+def sleeps(scene: Scene, finding: Mapping[str, Any]) -> Telling:
+    """Tell of a task that may sleep where it must not."""
+    facts = finding.get("facts", {})
+    step, who = step_of(scene, finding), str(facts.get("task"))
+    task = scene.ids.get(who)
+    if task is None:
+        return told(scene, finding)
+    named = {str(name) for name in facts.get("held") or ()}
+    held = [
+        tenure
+        for tenure in scene.held(task, step)
+        if scene.record.lane_name(tenure.lane) in named or _spins(scene, tenure)
+    ]
+    last = scene.before(task, step)
+    place = scene.function(last) if last is not None else ""
+    why = [f"the spinlock {scene.short(t.lane)} held since step {t.taken}{scene.inside(t.taken)}" for t in held]
+    if facts.get("irqs_off"):
+        why.append("interrupts off")
+    if facts.get("in_irq"):
+        why.append("an interrupt being served")
+    if facts.get("rcu"):
+        why.append("an RCU read section open")
+    lock = scene.short(held[-1].lane) if held else "what keeps it from sleeping"
+    anchors = {t.taken: "from here on it may not sleep" for t in held}
+    if last is not None:
+        anchors.setdefault(last, "the last op before it may sleep")
+    return Telling(
+        cause=f"{who} comes to where it may sleep{f', in {place}' if place else ''} (right after step {last}), with "
+        f"{' and '.join(why) or 'preemption off'}: whoever spins for that meanwhile spins until {who} is woken.",
+        expected=f"{who} lets go of {lock} before it may sleep",
+        seen=f"it still has it: {', '.join(scene.short(t.lane) for t in held) or 'preemption is off'}",
+        anchors=anchors,
+        ghosts=(Ghost(who, f"(unlock {lock} would have had to come here)", step - 1),),
+        objects=tuple(scene.owner(t.lane) for t in held),
+        moment=step,
+    )
+
+
+def _spins(scene: Scene, tenure: Tenure) -> bool:
+    """Say whether a lock is a spinlock, as far as the program's tables tell."""
+    entry = scene.record.lane(tenure.lane)
+    return entry is not None and ".".join((entry[0], *entry[2:])) in scene.record.tables.spinning_locks
+
+
+def irq_unsafe(scene: Scene, finding: Mapping[str, Any]) -> Telling:
+    """Tell of a spinlock that an interrupt may find taken on its own CPU."""
+    facts = finding.get("facts", {})
+    step, irq = step_of(scene, finding), int(facts.get("irq_step", 0))
+    lock = facts.get("lock")
+    cause = (
+        f"{facts.get('irqs_on')} takes {lock} with interrupts on ({scene.at(step)}), and {facts.get('in_irq')} takes "
+        f"it in an interrupt ({scene.at(irq)}): on one CPU the interrupt would spin for its own CPU's task for ever."
+    )
+    return Telling(
+        cause=cause,
+        expected=f"interrupts are off wherever {lock} is taken",
+        seen=f"they are on at step {step}",
+        anchors={step: "taken with interrupts on", irq: "taken in an interrupt"},
+        ghosts=(Ghost(str(facts.get("irqs_on")), "(interrupts off would have had to come here)", step - 1),),
+        objects=(scene.owner(scene.lane(step)),),
+        moment=step,
+    )
+
+
+def after_free(scene: Scene, finding: Mapping[str, Any]) -> Telling:
+    """Tell of an object that is used after it was freed: who touched it last before, and who let go of it."""
+    facts = finding.get("facts", {})
+    step, name, who = step_of(scene, finding), str(facts.get("object")), str(facts.get("task"))
+    task = scene.ids.get(who)
+    record = scene.record
+    freed = [
+        at
+        for at in record.steps_on((), notes=record.tables.frees)
+        if at < step and record.name(scene.events[at][3][0]) == name
+    ]
+    ops = sorted(at for lane in scene.lanes_named(name) for at in scene.on(lane, 0, step))
+    others = [at for at in ops if scene.events[at][0] != task]
+    last = freed[-1] if freed else others[-1] if others else ops[-1] if ops else None
+    if last is None or task is None:
+        return told(scene, finding)
+    where = str(facts.get("at", "")).split(" > ")[-1].strip().partition(":")[0]
+    mine = [at for at in ops if scene.events[at][0] == task]
+    found = _pointer(scene, task, name, step)
+    verb = "freed it" if freed else "was the last to use it, and freed it"
+    cause = (
+        f"{who} uses {name}"
+        + (f" in {where}" if where else "")
+        + f" (step {step}) after {scene.who(last)} {verb} ({scene.at(last)})"
+    )
+    cause += f"; {who} had found it at step {found} ({deed(scene, found)})." if found is not None else "."
+    anchors = {last: "freed here, or right after"}
+    anchors |= dict.fromkeys(mine[-2:], f"{who} uses it while it lives")
+    if found is not None:
+        anchors[found] = f"{who} finds it"
+    return Telling(
+        cause=cause,
+        expected=f"whoever can still reach {name} keeps it alive by a reference",
+        seen=f"it is gone when {who} comes to it",
+        anchors={**anchors, **dict.fromkeys(others[-3:], "")} | {last: anchors[last]},
+        ghosts=(Ghost(scene.who(last), f"(not to free it: {who} can still reach it)", last - 1),),
+        objects=(name,),
+        moment=last,
+    )
+
+
+def _pointer(scene: Scene, task: int, name: str, step: int) -> int | None:
+    """Return the last step before a step at which a task read a pointer to an object."""
+    for at in reversed(scene.of_task[task]):
+        if at < step and scene.kind(at) == READ:
+            value = plain(scene.events[at][2])
+            if value == name or (isinstance(value, list) and name in value):
+                return at
+    return None
+
+
+def raised(scene: Scene, finding: Mapping[str, Any]) -> Telling:
+    """Tell of an exception that left a task: what its last reads showed, and who had changed that meanwhile."""
+    facts = finding.get("facts", {})
+    step, who = step_of(scene, finding), str(facts.get("task"))
+    task = scene.ids.get(who)
+    plainly = told(scene, finding)
+    if task is None:
+        return plainly
+    mine = [at for at in scene.of_task[task] if at < step]
+    reads = [at for at in mine if scene.kind(at) == READ]
+    where = f"{facts.get('function', 'its code')}" + (f", {facts['file']}:{facts['line']}" if "line" in facts else "")
+    cause = f"{who} raised {finding.get('rule')}: {facts.get('text') or facts.get('source', '')} (in {where})"
+    anchors = dict.fromkeys(mine[-3:], "")
+    changed = _changed_meanwhile(scene, task, reads)
+    if changed is not None:
+        first, writer, second = changed
+        was, now = (text_of(plain(scene.events[at][2])) for at in (first, second))
+        what = scene.short(scene.lane(second))
+        cause += (
+            f", after it had read {what} twice: {was} at step {first}, and {now} at step {second}; in between "
+            f"{scene.who(writer)} had changed it ({scene.at(writer)})"
+        )
+        anchors |= {first: "the first look", writer: "changes it in between", second: "the second look"}
+    objects = tuple(dict.fromkeys(scene.owner(scene.lane(at)) for at in [*reads[-1:], *(changed or ())]))
+    return Telling(
+        cause=f"{cause}.",
+        expected=f"{facts.get('source') or 'the statement'} does not raise",
+        seen=f"{finding.get('rule')}: {facts.get('text', '')}",
+        changes=changes_at(scene, sorted(at for at in anchors if scene.kind(at) in WRITES)),
+        anchors=anchors,
+        objects=objects,
+        moment=step,
+    )
+
+
+def _changed_meanwhile(scene: Scene, task: int, reads: list[int]) -> tuple[int, int, int] | None:
+    """Return two looks of a task at one field, near its end, and another's change in between; None: there are none."""
+    for second in reversed(reads[-6:]):
+        lane = scene.lane(second)
+        before = [at for at in reads if at < second and scene.lane(at) == lane]
+        wrote = scene.last_write(lane, second)
+        if before and wrote is not None and before[-1] < wrote and scene.events[wrote][0] != task:
+            return before[-1], wrote, second
+    return None
