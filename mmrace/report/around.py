@@ -15,7 +15,6 @@ from mmrace.report.finding import program_text
 from mmrace.report.numbers import count, many
 from mmrace.report.story import Around
 from mmrace.runs.minimal import Minimal, Op, Size
-from mmrace.runs.source import Source
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import last_explored
 from mmrace.story.facts import Ordering
@@ -24,11 +23,11 @@ Z95 = 1.96
 """Standard normal quantile of a 95 % interval."""
 
 
-def around_of(record: Record, minimal: Minimal | None, source: Source, file: str) -> Around:
+def around_of(record: Record, minimal: Minimal | None, file: str) -> Around:
     """Return what is known beside a record.  Args: file: as it was named."""
     return Around(
         run=list(_run(record)),
-        repeat=[*_replay(record, minimal, source, file)],
+        repeat=[*_replay(record, minimal, file)],
         told=[*_told(record, minimal)],
         rarity=[*_rarity(minimal.rarity if minimal else None)],
         health=[*_plain(minimal.health if minimal else None)],
@@ -67,11 +66,11 @@ def _run(record: Record) -> Iterator[str]:
     yield f"engine {engine}, {chooser}, seed {header.get('seed')}; ended as {how}" + (f": {kind}" if kind else "")
     explored = header.get("explored")
     last = last_explored(record)
-    if explored and last is not None and last < len(record.events) - 1:
+    if explored and last is not None and how == "finished":
         yield f"what follows step {last} is the program's end, in fixed order"
 
 
-def _replay(record: Record, minimal: Minimal | None, source: Source, file: str) -> Iterator[str]:
+def _replay(record: Record, minimal: Minimal | None, file: str) -> Iterator[str]:
     if record.header.get("engine") != "free":
         yield shlex.join(["mmrace", "replay", file])
     if minimal is not None:

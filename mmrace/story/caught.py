@@ -31,7 +31,7 @@ def stranger(scene: Scene, finding: Mapping[str, Any]) -> Telling:
     drop = drops[-1] if drops and step - drops[-1] <= 1 else step  # of a lock that refuses, there is only the note
     tenure = scene.holder(lane, drop)
     if tenure is None:
-        return told(scene, finding)
+        return _nobodys(scene, finding, lane, drop)
     what, who, holder = scene.short(lane), str(facts.get("task")), scene.record.task_name(tenure.task)
     tries = [
         at
@@ -89,6 +89,26 @@ def bug_on(scene: Scene, finding: Mapping[str, Any]) -> Telling:
             anchors[wrote] = f"makes it so: {deed(scene, wrote)}"
     anchors |= dict.fromkeys(looks, f"what {who} sees")
     return replace(plainly, cause=f"{cause}.", anchors={**plainly.anchors, **anchors})
+
+
+def _nobodys(scene: Scene, finding: Mapping[str, Any], lane: int, drop: int) -> Telling:
+    """Tell of a lock that is let go though nobody holds it."""
+    what, who, plainly = scene.short(lane), str(finding["facts"].get("task")), told(scene, finding)
+    task = scene.ids[who]
+    before = [tenure for tenure in scene.tenures.get(lane, ()) if tenure.taken < drop]
+    tries = [
+        at for at in scene.on(lane, 0, drop) if scene.events[at][0] == task and scene.kind(at) in (TEST_AND_SET, TRY)
+    ]
+    failed = [at for at in tries if not scene.done(at)]
+    cause = f"{who} unlocks {what} (step {drop}), which nobody holds"
+    cause += f": its own try at step {failed[-1]} had failed" if failed else ""
+    anchors = {failed[-1]: "fails"} if failed else {}
+    if before and before[-1].released is not None:
+        last = before[-1]
+        cause += f", and {scene.who(last.taken)}, who held it then, let go at step {last.released}"
+        anchors |= {last.taken: "", last.released: "from here on nobody has it"}
+    expected = f"{what} is unlocked by who locked it"
+    return replace(plainly, cause=f"{cause}.", expected=expected, anchors=anchors, objects=(scene.owner(lane),))
 
 
 def sleeps(scene: Scene, finding: Mapping[str, Any]) -> Telling:
@@ -218,7 +238,15 @@ def raised(scene: Scene, finding: Mapping[str, Any]) -> Telling:
     reads = [at for at in mine if scene.kind(at) == READ]
     where = f"{facts.get('function', 'its code')}" + (f", {facts['file']}:{facts['line']}" if "line" in facts else "")
     cause = f"{who} raised {finding.get('rule')}: {facts.get('text') or facts.get('source', '')} (in {where})"
-    anchors = dict.fromkeys(mine[-3:], "")
+    anchors = {at: "" for at in mine[-3:] if scene.kind(at) in LOOKS or scene.kind(at) in WRITES}
+    over = None if not reads else _overwritten(scene, scene.lane(reads[-1]), reads[-1])
+    if over is not None:
+        looked, lost, wrote = over
+        cause += (
+            f"; {scene.who(wrote)} had seen {deed(scene, looked)} at step {looked}, {scene.who(lost)} came in between "
+            f"(step {lost}: {deed(scene, lost)}), and {scene.who(wrote)} wrote over that at step {wrote}"
+        )
+        anchors |= {looked: "sees the old value", lost: "is lost", wrote: f"writes over step {lost}"}
     changed = _changed_meanwhile(scene, task, reads)
     if changed is not None:
         first, writer, second = changed
@@ -239,6 +267,20 @@ def raised(scene: Scene, finding: Mapping[str, Any]) -> Telling:
         objects=objects,
         moment=step,
     )
+
+
+def _overwritten(scene: Scene, lane: int, step: int) -> tuple[int, int, int] | None:
+    """Return a look, another task's write after it, and the looker's write over that, the last before a step.
+
+    None: what the lane holds at the step was written by who had seen what was there.
+    """
+    wrote = scene.last_write(lane, step)
+    if wrote is None:
+        return None
+    task, before = scene.events[wrote][0], scene.on(lane, scene.begins, wrote)
+    looked = next((at for at in reversed(before) if scene.events[at][0] == task and scene.kind(at) in LOOKS), None)
+    lost = [at for at in before if looked is not None and at > looked and scene.kind(at) in WRITES]
+    return (looked, lost[-1], wrote) if looked is not None and lost else None
 
 
 def _changed_meanwhile(scene: Scene, task: int, reads: list[int]) -> tuple[int, int, int] | None:

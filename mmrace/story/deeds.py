@@ -46,7 +46,10 @@ def _deed(scene: Scene, step: int) -> str:
     event = scene.events[step]
     kind, lane = scene.kind(step), scene.lane(step)
     if kind == NOTE:
-        return f"!! {event[3][1]}" if event[2] == VIOLATION else deed_text(event, scene.record)
+        if event[2] == VIOLATION:
+            return f"!! {event[3][1]}"
+        words = scene.notes.get(event[2])
+        return deed_text(event, scene.record) if words is None else f"-- {words(plain(event[3]) or ())}"
     what, a, b = scene.short(lane), plain(event[2]), plain(event[3])
     if lane in scene.locks:
         return _lock(kind, what, a, b) or deed_text(event, scene.record)

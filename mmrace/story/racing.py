@@ -40,7 +40,8 @@ def race(scene: Scene, finding: Mapping[str, Any]) -> Telling:
     )
     cause = (
         f"{first.task} {first.deed} (step {first.step}{_in(first.where)}) and {second.task} {second.deed} (step "
-        f"{second.step}{_in(second.where)}), and nothing orders the two: the other way round would be just as well."
+        f"{second.step}{_in(second.where)}), and nothing orders the two: another run does them the other way round, or "
+        "both at once."
     )
     ghosts: list[Ghost] = []
     if guard:

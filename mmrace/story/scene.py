@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any, TypeAlias
 
 from mmrace.oracles.general.locks import lock_bits
 from mmrace.runtime.kinds import (
@@ -51,18 +52,24 @@ HELPER_CALLERS = 4  # of a function: one with so many is everybody's
 TAKES = frozenset({ACQUIRE, TRY, TEST_AND_SET})
 DROPS = frozenset({RELEASE, CLEAR, TEST_AND_CLEAR})
 
+Words: TypeAlias = Callable[[Sequence[Any]], str]
+"""Says what a note says, from its facts, objects by name."""
+
 
 class Scene:
     """The events of a record by task and by lane, and the locks.
 
-    Args: roles: what a task plays, by the kind of its name, for sentences.
+    Args: roles: what a task plays, by the first part of its name, for sentences.  notes: what a kind of note says.
     """
 
-    def __init__(self, record: Record, roles: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, record: Record, roles: Mapping[str, str] | None = None, notes: Mapping[str, Words] | None = None
+    ) -> None:
         self.record = record
         self.events = record.events
         self.sites = record.sites
         self.roles = roles or {}
+        self.notes = notes or {}
         self.of_task: list[list[int]] = [[] for _ in record.tasks]
         self.of_lane: defaultdict[int, list[int]] = defaultdict(list)
         for step, (task, op, _, _) in enumerate(record.events):
@@ -97,7 +104,7 @@ class Scene:
     def functions(self, step: int) -> list[str]:
         """Return the functions of an event's site, the outer one first; empty if sites were not kept."""
         site = self.sites[step] if step < len(self.sites) else None
-        return [part.strip().partition(":")[0] for part in site.split(">")] if site else []
+        return [part.partition(":")[0] for part in site.split(" > ")] if site else []
 
     def function(self, step: int) -> str:
         """Return the function that an op stands in, of a helper's its caller's; "" if nobody knows."""
@@ -131,8 +138,11 @@ class Scene:
                 name = place.partition(":")[0]
                 places.setdefault(name, set()).add(place)
                 callers.setdefault(name, set()).add(caller)
+        above = frozenset().union(*callers.values()) if callers else frozenset()
         return frozenset(
-            name for name, found in places.items() if len(found) <= HELPER_OPS or len(callers[name]) >= HELPER_CALLERS
+            name
+            for name, found in places.items()
+            if (len(found) <= HELPER_OPS and name not in above) or len(callers[name]) >= HELPER_CALLERS
         )
 
     def _set_up(self) -> int:

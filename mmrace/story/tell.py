@@ -17,7 +17,7 @@ from mmrace.runtime.record import Record
 from mmrace.runtime.selection import findings_of, steps_named
 from mmrace.story import caught, counting, ordering, plainly, racing, waiting
 from mmrace.story.facts import Ordering, State, Story, Telling
-from mmrace.story.scene import Scene
+from mmrace.story.scene import Scene, Words
 from mmrace.story.slice import sliced
 from mmrace.story.state import state_of
 from mmrace.story.table import marks_of, table_of
@@ -63,12 +63,14 @@ def _as_they_are(scene: Scene, names: Sequence[str], step: int) -> Sequence[Stat
 class Book:
     """What a program's own words add.
 
-    Args: refiners: by oracle and rule.  roles: what tasks play, by the kind of their names.  states: tells the state of
+    Args: refiners: by oracle and rule.  roles: what tasks play, by the first part of their names.  notes: what
+    a kind of note says, from its facts.  states: tells the state of
     objects.
     """
 
     refiners: Mapping[tuple[str, str], Refiner] = field(default_factory=dict)
     roles: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Words] = field(default_factory=dict)
     states: States = _as_they_are
 
 
@@ -89,7 +91,7 @@ def tell(
     if there is no such finding.
     """
     finding = chosen(record, signature)
-    scene = Scene(record, book.roles)
+    scene = Scene(record, book.roles, book.notes)
     told = _telling(scene, finding, book)
     own = dict.fromkeys(steps_named(record, str(finding["signature"])), "")
     ends = {step: "" for first, second, _ in orderings for step in (first, second)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, LOAD, QUEUE, READ, TEST, TEST_AND_CLEAR, WAKE
+from mmrace.runtime.wording import ARROW
 from mmrace.story.deeds import deed
 from mmrace.story.facts import Ghost, Telling, Wait
 from mmrace.story.plainly import changes_at
@@ -64,7 +66,8 @@ def cycle(scene: Scene, finding: Mapping[str, Any]) -> Telling:
             anchors[wait.taken] = f"{wait.holder} holds it from here on"
         asked = _last(scene, wait.task)
         if asked is not None:
-            anchors[asked] = f"{wait.task} waits for {wait.wants} from here on"
+            before = f"{anchors[asked]}; " if asked in anchors else ""
+            anchors[asked] = f"{before}{wait.task} waits for {wait.wants} from here on"
     said = "; ".join(
         f"{wait.task} waits for {wait.wants}{_in(wait.where)}"
         + (f", which {wait.holder} has held since step {wait.taken}{_in(wait.taken_where)}" if wait.taken else "")
@@ -105,17 +108,44 @@ def lost_wakeup(scene: Scene, finding: Mapping[str, Any]) -> Telling:
     """Tell of a sleeper whose condition holds: who made it hold, and who should have woken it."""
     lost = {str(name) for name in finding.get("facts", {}).get("lost") or ()}
     rows = _rows(finding)
-    row = next((row for row in rows if str(row.get("task")) in lost), None)
-    row = row or next((row for row in rows if str(row.get("waits_for", "")).startswith(WAKE_ON)), None)
-    told = None if row is None else _sleeper(scene, row)
+    asleep = [row for row in rows if str(row.get("waits_for", "")).startswith(WAKE_ON)]
+    asleep.sort(key=lambda row: str(row.get("task")) not in lost)
     waits = tuple(wait_of(scene, one) for one in rows)
-    if told is not None:
-        return Telling(**{**_plain(told), "waits": waits})
-    return Telling(cause=f"{finding.get('title')}.", seen=str(finding.get("title")), waits=waits, moment=scene.end)
+    for row in asleep:
+        told = _sleeper(scene, row)
+        if told is not None:
+            return replace(told, waits=waits)
+    return _all_asleep(scene, finding, asleep, waits)
 
 
-def _plain(told: Telling) -> dict[str, Any]:
-    return {name: getattr(told, name) for name in told.__dataclass_fields__}
+def _all_asleep(scene: Scene, finding: Mapping[str, Any], asleep: list[_Row], waits: tuple[Wait, ...]) -> Telling:
+    """Tell of sleepers of whom none missed anything: whoever would wake them sleeps too, or is gone."""
+    anchors: dict[int, str] = {}
+    said, objects = [], []
+    for row in asleep:
+        slept = _slept(scene, row)
+        if slept is None:
+            continue
+        who, queued, looks = str(row.get("task")), slept.queued, slept.looks
+        anchors[queued] = f"{who} goes to sleep"
+        saw = ""
+        if looks:
+            anchors[looks[-1]] = f"the last look of {who}"
+            saw = f", having seen {deed(scene, looks[-1])} (step {looks[-1]})"
+        said.append(f"{who} sleeps on {scene.short(slept.queue)} since {scene.at(queued)}{saw}")
+        objects.append(scene.owner(slept.queue))
+        wakes = [step for step in scene.on(slept.queue) if scene.kind(step) == WAKE]
+        anchors |= dict.fromkeys(wakes[-1:], "the last wake of that queue")
+    cause = "; ".join(said) or str(finding.get("title"))
+    return Telling(
+        cause=f"{cause}; nobody is left who would wake them.",
+        expected="whoever sleeps is woken by somebody who still runs",
+        seen=str(finding.get("title")),
+        anchors=anchors,
+        objects=tuple(objects),
+        moment=scene.end,
+        waits=waits,
+    )
 
 
 def stuck(scene: Scene, finding: Mapping[str, Any]) -> Telling:
@@ -144,24 +174,17 @@ def stuck(scene: Scene, finding: Mapping[str, Any]) -> Telling:
 
 def _sleeper(scene: Scene, row: _Row) -> Telling | None:
     """Tell of one sleeper."""
-    name = str(row.get("waits_for", "")).removeprefix(WAKE_ON)
-    queue, task = scene.find(name), scene.ids.get(str(row.get("task")))
-    if queue is None or task is None:
+    slept = _slept(scene, row)
+    if slept is None:
         return None
-    sleeps = [step for step in scene.on(queue) if scene.kind(step) == QUEUE and scene.events[step][0] == task]
-    if not sleeps:
-        return None
-    queued, who = sleeps[-1], str(row.get("task"))
-    looks = _looks(scene, task, queued, name)
+    task, queue, queued, looks, who = slept.task, slept.queue, slept.queued, slept.looks, str(row.get("task"))
     made = _made_true(scene, task, looks)
     wakes = [step for step in scene.on(queue) if scene.kind(step) == WAKE]
     anchors = {queued: f"{who} goes to sleep"}
     if looks:
         anchors[looks[-1]] = f"the last look of {who} at what it waits for"
-    # a finding of the end has no event of its own: the wake that is missing belongs right below the change
     if made is None:
-        cause = f"{who} sleeps on {scene.short(queue)} since {scene.at(queued)}, and nobody woke it."
-        return Telling(cause, f"somebody wakes {who}", "nobody does", anchors=anchors, moment=scene.end)
+        return None
     maker = scene.who(made)
     anchors[made] = f"what {who} waits for is true from here on"
     early = [step for step in wakes if made < step < queued]
@@ -169,6 +192,10 @@ def _sleeper(scene: Scene, row: _Row) -> Telling | None:
     if early and not after:
         anchors[early[-1]] = f"wakes whoever sleeps; {who} does not yet"
         why = f"the only wake after that came at step {early[-1]}, before {who} was on the queue"
+    elif after:
+        woken = deed(scene, after[0]).partition(ARROW)[2].strip()
+        anchors[after[0]] = f"wakes {woken}, not {who}"
+        why = f"the wake after that, at step {after[0]}, went to {woken}"
     else:
         why = f"after that nobody wakes {scene.short(queue)}"
     cause = (
@@ -202,6 +229,25 @@ def _wanted(scene: Scene, made: int) -> str:
     return f"{what} changes"
 
 
+class _Slept(NamedTuple):
+    """A task went to sleep on a queue at step `queued`, and looked at its condition at these steps."""
+
+    task: int
+    queue: int
+    queued: int
+    looks: list[int]
+
+
+def _slept(scene: Scene, row: _Row) -> _Slept | None:
+    """Return where a row's task went to sleep last; None if the record does not tell."""
+    name = str(row.get("waits_for", "")).removeprefix(WAKE_ON)
+    queue, task = scene.find(name), scene.ids.get(str(row.get("task")))
+    if queue is None or task is None:
+        return None
+    sleeps = [step for step in scene.on(queue) if scene.kind(step) == QUEUE and scene.events[step][0] == task]
+    return _Slept(task, queue, sleeps[-1], _looks(scene, task, sleeps[-1], name)) if sleeps else None
+
+
 def _looks(scene: Scene, task: int, queued: int, name: str) -> list[int]:
     """Return the steps at which a sleeper looked at its condition: the bit of its queue, or what it read last."""
     bit = scene.find(name.removesuffix(QUEUE_SUFFIX)) if name.endswith(QUEUE_SUFFIX) else None
@@ -213,11 +259,11 @@ def _looks(scene: Scene, task: int, queued: int, name: str) -> list[int]:
 
 
 def _made_true(scene: Scene, task: int, looks: list[int]) -> int | None:
-    """Return the last change, by another task, of what a sleeper looked at."""
+    """Return the last change, by another task, of what a sleeper looked at, after its last look."""
     changed = [
         step
         for lane in {scene.lane(look) for look in looks}
-        for step in scene.on(lane)
+        for step in scene.on(lane, looks[-1])
         if scene.events[step][0] != task and scene.events[step][1] & KIND_MASK in WRITES and scene.changes(step)
     ]
     return max(changed, default=None)

@@ -7,6 +7,7 @@ pages, buffers and transactions, with what keeps it away in Linux 3.3 (`kernel/P
 from __future__ import annotations
 
 from mmrace.oracles.telling import content, moving, promises, refine
+from mmrace.oracles.telling.notes import WORDS
 from mmrace.oracles.telling.numbers import kept_by
 from mmrace.oracles.telling.objects import states
 from mmrace.story.tell import Book
@@ -35,6 +36,7 @@ BOOK = Book(
         ("use-after-free", ""): refine.keeps(refine.IN_USE),
         ("dirty", ""): refine.keeps(*kept_by("I9", "I15")),
     },
+    notes=WORDS,
     roles={"committer": "kjournald", "io": "the disk"},
     states=states,
 )

@@ -91,9 +91,9 @@ def _cause(
     slot = _published(scene, page, taken)
     more = {} if slot is None else {slot: f"{page} is public from here on"}
     mover = scene.who(slot) if slot is not None else scene.who(copied) if copied is not None else "nobody"
-    held = "what its frame held when it was allocated" if garbage else f"version {value}"
+    held = "the garbage of a fresh frame" if garbage else f"version {value}"
     begun = f", after {scene.who(submitted)} had submitted it at step {submitted}" if submitted is not None else ""
-    cause = f"{reader} read {where} from {page} at step {taken}{begun}, while that still held {held}"
+    cause = f"{reader} read {where} from {page} at step {taken}{begun}, while {page} still held {held}"
     lock = _unlocked(scene, page, taken, None if submitted is None else scene.events[submitted][0])
     if lock is not None:
         name, unlocked = lock

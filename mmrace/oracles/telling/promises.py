@@ -12,10 +12,11 @@ from typing import Any
 
 from mmrace.oracles.telling.content import formatted_of
 from mmrace.oracles.telling.data import Transfer, notes_of, transfers
-from mmrace.oracles.telling.numbers import kept_by, rule
+from mmrace.oracles.telling.numbers import rule
 from mmrace.story.facts import Ghost, Telling
 from mmrace.story.scene import Scene
 
+HANDED_OPS = 8  # events between the hand-over of a lock to a transfer and its submission
 WAITS = rule("fsync waits for the transfer of each page that it wrote before it returns", "filemap.filemap_fdatawait")
 WRITE_AHEAD = rule(
     "metadata that a transaction has is dirty for the journal alone: it goes home after the commit block, never before",
@@ -32,7 +33,7 @@ def early_fsync(scene: Scene, finding: Mapping[str, Any], general: Telling) -> T
     wrote = list(notes_of(scene, "write-end", *home, until=since))
     moving = _on_its_way(scene, block, step)
     where = f"block {home[1]} of inode {home[0]}"
-    anchors = {since: f"{who} calls fsync", step: "and returns"}
+    anchors = {since: "", step: "with success"}
     told = ""
     if wrote:
         version = scene.events[wrote[-1]][3][2]
@@ -44,7 +45,7 @@ def early_fsync(scene: Scene, finding: Mapping[str, Any], general: Telling) -> T
     else:
         over = f"was over at step {moving.end} only" if moving.end is not None else "was not over when the run ended"
         rest = f"the transfer that {moving.task} had submitted at step {moving.begin} {over}"
-        anchors[moving.begin] = f"{moving.task} submits block {block} on the disk"
+        anchors[moving.begin] = f"{where} sets out for the disk"
         if moving.end is not None:
             anchors[moving.end] = "only now the disk has it"
         ghost = Ghost(who, f"(wait for that transfer: until step {moving.end or '...'})", step - 1)
@@ -80,14 +81,17 @@ def too_early(scene: Scene, finding: Mapping[str, Any], general: Telling) -> Tel
         general, expected="after a crash the disk shows committed transactions, whole, and nothing of others"
     )
     if moving is None:
-        return replace(base, protects=(WRITE_AHEAD, *kept_by("R31")))
+        return replace(base, protects=(WRITE_AHEAD,))
     changed = list(notes_of(scene, "change-end", number, until=moving.begin))
     anchors = {
-        moving.begin: f"{moving.task} submits block {block}, home of {region} {number}",
+        moving.begin: f"the home of block {number} of {region}",
         step: "a crash here shows it",
     }
     what = f"block {number} of {region}"
-    cause = f"{moving.task} wrote {what} home (submitted at step {moving.begin})"
+    locked = _locked_for(scene, moving.begin)
+    if locked is not None:
+        anchors[locked] = "locks the buffer for its I/O"
+    cause = f"{moving.task} wrote {what} home ({_from(scene, moving.begin)})"
     committed = facts.get("committed")
     if changed:
         at = changed[-1]
@@ -106,8 +110,27 @@ def too_early(scene: Scene, finding: Mapping[str, Any], general: Telling) -> Tel
         anchors=anchors,
         ghosts=(Ghost(moving.task, "(wait for the commit of its transaction before this)", moving.begin - 1),),
         moment=moving.begin,
-        protects=(WRITE_AHEAD, *kept_by("R31")),
+        protects=(WRITE_AHEAD,),
     )
+
+
+def _from(scene: Scene, begin: int) -> str:
+    """Say when a transfer was submitted, and which function had locked its buffer for it."""
+    locked = _locked_for(scene, begin)
+    function = scene.function(locked) if locked is not None else ""
+    return (f"its buffer locked in {function}, " if function else "") + f"submitted at step {begin}"
+
+
+def _locked_for(scene: Scene, begin: int) -> int | None:
+    """Return where the buffer was locked whose lock was handed to a transfer that begins at a step."""
+    task = scene.events[begin][0]
+    mine = [
+        tenure
+        for tenures in scene.tenures.values()
+        for tenure in tenures
+        if tenure.task == task and tenure.handed is not None and begin - HANDED_OPS <= tenure.handed <= begin
+    ]
+    return max(mine, key=lambda tenure: tenure.handed or 0).taken if mine else None
 
 
 def _last(scene: Scene, block: int, step: int) -> Transfer | None:

@@ -97,4 +97,16 @@ def race(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
     locks = FIELD_LOCKS.get(field)
     if locks is None:
         return told
-    return replace(told, protects=(rule(f"{field} is changed under {locks}", "jbd.jbd_lock_bh_state"),))
+    needed = locks.split(" and ")
+    ghosts = [
+        Ghost(side.task, f"(lock {lock} would have had to come before this)", side.step - 1)
+        for side in told.sides
+        for lock in needed
+        if not any(held.endswith(lock) for held in side.locks)
+    ]
+    kept = rule(f"{field} is read and changed under {locks}", "jbd.jbd_lock_bh_state")
+    lacking = [side.task for side in told.sides if not all(any(h.endswith(n) for h in side.locks) for n in needed)]
+    said = (
+        f" {field} belongs under {locks}, which {' and '.join(dict.fromkeys(lacking))} did not hold." if lacking else ""
+    )
+    return replace(told, cause=told.cause + said, protects=(kept,), ghosts=tuple(ghosts) or told.ghosts)
