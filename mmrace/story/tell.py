@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import findings_of, steps_named
-from mmrace.story import caught, counting, ordering, plainly, racing, waiting
+from mmrace.story import caught, counting, ended, ordering, plainly, racing, waiting, waking
 from mmrace.story.facts import Ordering, State, Story, Telling
 from mmrace.story.scene import Scene, Words
 from mmrace.story.slice import sliced
@@ -33,8 +33,8 @@ OBJECTS_MAX = 6  # whose state is shown: more is no explanation
 
 GENERAL: dict[tuple[str, str], Teller] = {
     ("liveness", "cycle"): waiting.cycle,
-    ("liveness", "lost-wakeup"): waiting.lost_wakeup,
-    ("liveness", "stuck"): waiting.stuck,
+    ("liveness", "lost-wakeup"): waking.lost_wakeup,
+    ("liveness", "stuck"): waking.stuck,
     ("liveness", "livelock"): waiting.in_vain,
     ("liveness", "starvation"): waiting.in_vain,
     ("data-race", ""): racing.race,
@@ -47,9 +47,9 @@ GENERAL: dict[tuple[str, str], Teller] = {
     ("lock-discipline", "released by another than its holder"): caught.stranger,
     ("lock-discipline", "sleep in atomic context"): caught.sleeps,
     ("lock-discipline", "irq-unsafe"): caught.irq_unsafe,
-    ("use-after-free", ""): caught.after_free,
-    ("bug-on", ""): caught.bug_on,
-    ("exception", ""): caught.raised,
+    ("use-after-free", ""): ended.after_free,
+    ("bug-on", ""): ended.bug_on,
+    ("exception", ""): ended.raised,
     ("", ""): plainly.told,
 }
 """By oracle and rule; a rule of "" is any other of that oracle."""
