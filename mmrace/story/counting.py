@@ -105,7 +105,7 @@ def double_put(scene: Scene, finding: Mapping[str, Any]) -> Telling:
         )
         cause = f"{who} drops the reference {ref!r} of {name}, which {first}"
         cause += f"; it was taken {_times(len(taken))}" + (
-            f", by {_at(scene, taken[-1])}." if taken else " in this record."
+            f", {'last ' if len(taken) > 1 else ''}by {_at(scene, taken[-1])}." if taken else " in this record."
         )
         ghost = Ghost(scene.who(step), "(no second put: the first one dropped it)", step)
     else:

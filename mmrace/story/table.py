@@ -33,7 +33,8 @@ def table_of(
     bars = _bars(scene, steps)
     rows = [_row(scene, step, chosen[step], step in named, bars, marks.get(step, "")) for step in steps]
     rows = _folded(rows)
-    rows = [replace(row, leaves=_leaves(scene, row, below)) for row, below in zip(rows, [*rows[1:], None], strict=True)]
+    belows: list[Row | None] = [*rows[1:], None]
+    rows = [replace(row, leaves=_leaves(scene, row, below)) for row, below in zip(rows, belows, strict=False)]
     rows = list(_with_ghosts(rows, ghosts))
     tasks = dict.fromkeys(row.task for row in rows)
     acting = {row.task for row in rows if row.step is None or scene.kind(row.step) != NOTE}

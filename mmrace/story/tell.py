@@ -29,6 +29,7 @@ Refiner: TypeAlias = Callable[[Scene, Finding, Telling], Telling]
 """Says in a program's own words what a general teller made."""
 States: TypeAlias = Callable[[Scene, Sequence[str], int], Sequence[State]]
 
+PLAINLY = "(Its facts are not those that this rule has here, so that no more can be said.)"
 OBJECTS_MAX = 6  # whose state is shown: more is no explanation
 
 GENERAL: dict[tuple[str, str], Teller] = {
@@ -148,9 +149,13 @@ def chosen(record: Record, signature: str = "") -> Finding:
 def _telling(scene: Scene, finding: Finding, book: Book) -> Telling:
     key = str(finding.get("oracle", "")), str(finding.get("rule", ""))
     general = _of(GENERAL, key) or plainly.told
-    told = general(scene, finding)
     refine = book.refiners.get(key) or book.refiners.get((key[0], ""))
-    told = told if refine is None else refine(scene, finding, told)
+    try:
+        told = general(scene, finding)
+        told = told if refine is None else refine(scene, finding, told)
+    except (LookupError, TypeError, ValueError, AttributeError):  # facts that somebody edited, or another mmrace wrote
+        told = plainly.told(scene, finding)
+        told = replace(told, cause=f"{told.cause} {PLAINLY}")
     return replace(told, cause=_with_roles(told.cause, scene))
 
 

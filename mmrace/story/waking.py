@@ -79,7 +79,8 @@ def stuck(scene: Scene, finding: Mapping[str, Any]) -> Telling:
         anchors[asked] = f"the last that {first.task} does"
     held = f", which {first.holder} has held since step {first.taken}" if first.taken is not None else ""
     return Telling(
-        cause=f"{first.task} waits for {first.wants}{inside(first.where)}{held}; nobody is left who could let it go on.",
+        cause=f"{first.task} waits for {first.wants}{inside(first.where)}{held}; nobody is left who could let it go "
+        "on.",
         expected=f"somebody lets {first.task} go on",
         seen=f"{first.task} waits for ever",
         anchors=anchors,

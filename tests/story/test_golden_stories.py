@@ -14,7 +14,7 @@ from mmrace import installed
 from mmrace.report.around import around_of
 from mmrace.report.story import show_story
 from mmrace.runtime.record import Record
-from mmrace.story.tell import tell
+from mmrace.story.tell import PLAINLY, tell
 from tests.story.cases import CASES, TEN, failed, story
 
 pytestmark = pytest.mark.slow
@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow
 GOLDEN = Path(__file__).parent / "golden"
 WIDTH = 100
 WIDTHS = (60, 80, 160)
+NONSENSE: tuple[object, ...] = (None, "nonsense", -5, 10**9, [], {}, ["page:0"], [{"task": "nobody"}], True)
+"""What a fact may be in a record that somebody edited."""
 SAID = {
     "deadlock": r"committer \(kjournald\) waits for (bh:\S+), .*which migrator has held since step \d+.*"
     r"migrator waits for (bh:\S+).*which committer has held.*neither can go on\. .*batch of committer, locked, but not",
@@ -95,3 +97,24 @@ def test_a_story_from_a_file_is_the_one_from_memory(tmp_path: Path) -> None:
         record.write(tmp_path / "record.jsonl")
         read = Record.read(tmp_path / "record.jsonl")
         assert tell(read, signature, installed.book_of(read)) == story(name), name
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_facts_that_somebody_edited_are_told_plainly_and_never_raise(name: str) -> None:
+    """A record is read as it stands; what a teller cannot use it does without."""
+    record, signature = failed(name)
+    kept = record.verdict
+    finding = next(one for one in kept["findings"] if one["signature"] == signature)
+    try:
+        for key in finding["facts"]:
+            for value in NONSENSE:
+                facts = {**finding["facts"], key: value}
+                record.verdict = {**kept, "findings": [{**finding, "facts": facts}]}
+                assert tell(record, signature, installed.book_of(record)).signature == signature
+    finally:
+        record.verdict = kept
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_teller_gives_up_on_a_record_as_it_was_written(name: str) -> None:
+    assert PLAINLY not in story(name).telling.cause

@@ -21,6 +21,7 @@ BOOK = Book(
         ("slot", ""): refine.keeps(*kept_by("I1", "I2")),
         ("back-out", ""): moving.left_behind,
         ("durability", "fsync before the medium"): promises.early_fsync,
+        ("durability", "commit block before its data"): promises.early_commit,
         ("crash", "shown before it is committed"): promises.too_early,
         ("crash", "shown, and of no transaction"): promises.too_early,
         ("crash", "promised by fsync, and lost"): promises.lost_promise,

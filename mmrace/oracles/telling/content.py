@@ -49,7 +49,7 @@ def told(scene: Scene, finding: Mapping[str, Any], general: Telling) -> Telling:
     lane, step, value = found
     hops, origin = trail(scene, lane, step, value)
     anchors: dict[int, str] = {}
-    if scene.kind(min(step, scene.end - 1)) == READ:
+    if step < scene.end and scene.kind(step) == READ:
         anchors[step] = "shows it"
     for hop in hops:
         anchors[hop.wrote] = f"brings {value}"
@@ -86,14 +86,14 @@ def _cause(
     value: object,
 ) -> tuple[str, tuple[Ghost, ...], dict[int, str]]:
     """Word the cause; return also the ghost row, and further events."""
-    reader = scene.who(taken)
+    shows = f"{scene.who(taken)} read {where} from {page} at step {taken}" if taken < scene.end else ""
     garbage = isinstance(value, int) and value < 0
     slot = _published(scene, page, taken)
     more = {} if slot is None else {slot: f"{page} is public from here on"}
     mover = scene.who(slot) if slot is not None else scene.who(copied) if copied is not None else "nobody"
     held = "the garbage of a fresh frame" if garbage else f"version {value}"
     begun = f", after {scene.who(submitted)} had submitted it at step {submitted}" if submitted is not None else ""
-    cause = f"{reader} read {where} from {page} at step {taken}{begun}, while {page} still held {held}"
+    cause = f"{shows}{begun}, while {page} still held {held}" if shows else f"{page}, which has {where}, holds {held}"
     lock = _unlocked(scene, page, taken, None if submitted is None else scene.events[submitted][0])
     if lock is not None:
         name, unlocked = lock

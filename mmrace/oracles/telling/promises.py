@@ -12,7 +12,7 @@ from typing import Any
 
 from mmrace.oracles.telling.content import formatted_of
 from mmrace.oracles.telling.data import Transfer, notes_of, transfers
-from mmrace.oracles.telling.numbers import rule
+from mmrace.oracles.telling.numbers import kept_by, rule
 from mmrace.story.facts import Ghost, Telling
 from mmrace.story.scene import Scene
 
@@ -66,6 +66,39 @@ def _on_its_way(scene: Scene, block: int, step: int) -> Transfer | None:
     """Return the write of a block that is under way at a step."""
     mine = [one for one in transfers(scene, block) if one.direction == "write" and one.begin < step]
     return next((one for one in reversed(mine) if one.end is None or one.end > step), None)
+
+
+def early_commit(scene: Scene, finding: Mapping[str, Any], general: Telling) -> Telling:
+    """Tell of a commit block that was submitted before the data of its transaction were on the disk."""
+    facts = finding["facts"]
+    step, home = int(facts["step"]), (str(facts.get("inode")), int(facts.get("block", 0)))
+    block = formatted_of(scene).blocknr(home)
+    where = f"block {home[1]} of inode {home[0]}"
+    wrote = list(notes_of(scene, "write-end", *home, until=step))
+    moving, over = _on_its_way(scene, block, step), _last(scene, block, step)
+    cause = f"{facts['task']} submitted the commit block at step {step}, though {where}"
+    anchors = {step: "the commit block sets out"}
+    if wrote:
+        cause += f", which {scene.who(wrote[-1])} had written at step {wrote[-1]},"
+        anchors[wrote[-1]] = "data of the transaction"
+    if moving is not None:
+        cause += f" was still on its way: {moving.task} had submitted it at step {moving.begin}"
+        anchors[moving.begin] = f"{where} sets out for the disk"
+    elif over is not None and over.end is not None:
+        cause += f" is older on the disk: its last transfer, of {over.task}, ran from step {over.begin} to {over.end}"
+        anchors |= {over.begin: f"the last transfer of {where}", over.end: "it is over"}
+    else:
+        cause += " had never been submitted"
+    return replace(
+        general,
+        cause=f"{cause}. A crash now finds a committed transaction without its data.",
+        expected="data=ordered: the data of a transaction are on the disk before its commit block is submitted",
+        seen=str(finding.get("title")),
+        anchors=anchors,
+        ghosts=(Ghost(str(facts["task"]), f"(wait until {where} is on the disk)", step - 1),),
+        moment=step,
+        protects=kept_by("R13"),
+    )
 
 
 def too_early(scene: Scene, finding: Mapping[str, Any], general: Telling) -> Telling:
