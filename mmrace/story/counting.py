@@ -149,7 +149,8 @@ def lost_get(scene: Scene, finding: Mapping[str, Any]) -> Telling:
     ]
     who, name, stored = _at(scene, step), account.name, scene.events[step][2]
     lost = "; ".join(f"{_at(scene, at)} took {scene.events[at][2]!r}" for at in between)
-    cause = f"{who} stores {stored} as the count of {name}, the number that it had seen at step {tested}"
+    saw = "" if tested not in tests else f" {scene.events[tested][2]}"
+    cause = f"{who} stores {stored} as the count of {name}, going by the{saw} that it had seen at step {tested}"
     cause += f"; in between {lost}, and the store wipes that reference out." if lost else "."
     ghosts = []
     if between and scene.kind(tested) == COUNT:
@@ -158,7 +159,7 @@ def lost_get(scene: Scene, finding: Mapping[str, Any]) -> Telling:
     return Telling(
         cause=cause,
         expected="nobody gets a reference between the test of the count and the store of a new one",
-        seen=f"{stored} is stored where there are: {account.text(step)}",
+        seen=f"it stores {stored} and drops {scene.events[step][3]!r} only, where there were {account.text(step)}",
         changes=_count_change(account, step),
         anchors={
             tested: "sees the count", **dict.fromkeys(between, "a reference that the store does not know"),

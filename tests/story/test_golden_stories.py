@@ -26,11 +26,12 @@ NONSENSE: tuple[object, ...] = (None, "nonsense", -5, 10**9, [], {}, ["page:0"],
 """What a fact may be in a record that somebody edited."""
 SAID = {
     "deadlock": r"committer \(kjournald\) waits for (bh:\S+), .*which migrator has held since step \d+.*"
-    r"migrator waits for (bh:\S+).*which committer has held.*neither can go on\. .*batch of committer, locked, but not",
+    r"migrator waits for (bh:\S+).*which committer has held.*neither can go on\. .*its batch of data "
+    r"buffers: locked, but not",
     "lost-copy": r"the disk\) read block \d+ of inode 1 from (page:\d+) at step \d+, after committer .*submitted it.*"
     r"migrator had unlocked (bh:\S+) at step \d+.*and copied the data only at step \d+",
-    "refcount": r"migrator .* stores \d+ as the count of page:\d+, the number that it had seen at step \d+; in between "
-    r"reader .* took 'lookup', and the store wipes that reference out",
+    "refcount": r"migrator .* stores \d+ as the count of page:\d+, going by the 3 that it had seen at step \d+; in "
+    r"between reader .* took 'lookup', and the store wipes that reference out",
     "data-race": r"\(step \d+, in [\w >]+\) and .*\(step \d+, in [\w >]+\), and nothing orders the two",
     "lost-wakeup": r"sleeps until (bh:\S+)\.BH_Lock is clear .*brought that at step \d+.*nobody wakes",
     "sleep-in-atomic": r"committer \(kjournald\) comes to where it may sleep.*spinlock journal\.j_list_lock held since",

@@ -79,7 +79,8 @@ def ring(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
         ghost = Ghost(
             wait.task, f"(submit {names}: the end of that I/O would unlock what the other waits for)", asked - 1
         )
-        text = f" {names}: that is the batch of {wait.task}, locked, but not submitted before it went to sleep."
+        text = f" What {wait.task} holds, {names}, is its batch of data buffers: locked, but not submitted before it "
+        text += "went to sleep, so that no end of I/O unlocks it."
         return replace(base, cause=told.cause + text, ghosts=(ghost,))
     return base
 
