@@ -72,7 +72,7 @@ def _nobodys(scene: Scene, finding: Mapping[str, Any], lane: int, drop: int) -> 
     failed = [at for at in tries if not scene.done(at)]
     cause = f"{who} unlocks {what} (step {drop}), which nobody holds"
     cause += f": its own try at step {failed[-1]} had failed" if failed else ""
-    anchors = {failed[-1]: "fails"} if failed else {}
+    anchors = {failed[-1]: "in vain"} if failed else {}
     last = before[-1] if before else None
     if last is not None and last.released is not None:
         cause += f", and {scene.who(last.taken)}, who held it then, let go at step {last.released}"
