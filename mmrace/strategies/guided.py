@@ -57,7 +57,7 @@ def preemptions_of(record: Record) -> list[Preemption]:
     """Return, in order, where a controlled run with sites left the default schedule.  Raises UsageError."""
     found: list[Preemption] = []
     before: tuple[int, Place] | None = None  # who did the last op, and where
-    for (event, place), mask in zip(_places(record), record.masks, strict=False):
+    for (event, place), mask in zip(places(record), record.masks, strict=False):
         if before is not None:
             ran, after = before
             default = ran if mask >> ran & 1 else (mask & -mask).bit_length() - 1
@@ -71,7 +71,7 @@ def choices_of(record: Record) -> list[Value]:
     """Return, in order, the values of `choose` other than 0.  Raises UsageError."""
     return [
         Value(*place, int(event[3]))
-        for event, place in _places(record)
+        for event, place in places(record)
         if event[1] & KIND_MASK == Kind.CHOOSE and event[3]
     ]
 
@@ -81,7 +81,8 @@ def can_follow(record: Record) -> bool:
     return bool(record.masks and record.sites)
 
 
-def _places(record: Record) -> Iterator[tuple[Event, Place]]:
+def places(record: Record) -> Iterator[tuple[Event, Place]]:
+    """Yield each op of a record, and where its task was when it did it.  Raises UsageError."""
     if not can_follow(record):
         raise UsageError(
             expected="a record of a controlled engine, with sites",
@@ -106,6 +107,7 @@ class Guided(BaseStrategy):
     """Follows preemptions for one run.
 
     Attributes: turned: preemptions that were done.  The others did not come up, or named a task that had to wait.
+    given: values that were given, in order.
     """
 
     asked_when_alone = True
@@ -114,11 +116,11 @@ class Guided(BaseStrategy):
 
     def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = ()) -> None:
         self._turns = {(turn.task, turn.site, turn.visit): turn for turn in preemptions}
-        self._values = {(value.task, value.site, value.visit): value.value for value in values}
+        self._values = {(value.task, value.site, value.visit): value for value in values}
         self._visits: dict[tuple[int, str], int] = {}
         self._after: Place | None = None  # the op done last
         self.turned: list[Preemption] = []
-        self._given = 0  # values
+        self.given: list[Value] = []
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the task of a preemption that is due, or the default one."""
@@ -133,15 +135,15 @@ class Guided(BaseStrategy):
     def choose(self, task: Task, n: int, step: int) -> int:
         """Return the described value if it is in range, else the ordinary one."""
         assert self._after is not None
-        value = self._values.get(self._after, 0)
-        if value >= n:
+        value = self._values.get(self._after)
+        if value is None or not 0 < value.value < n:
             return 0
-        self._given += value > 0
-        return value
+        self.given.append(value)
+        return value.value
 
     def followed(self) -> Followed:
         """Count the turning points that were met: preemptions, and values other than the ordinary one."""
-        return Followed(len(self.turned) + self._given, len(self._turns) + len(self._values), "turning points")
+        return Followed(len(self.turned) + len(self.given), len(self._turns) + len(self._values), "turning points")
 
     def _turn(self, enabled: list[Task]) -> Task | None:
         turn = self._turns.get(self._after) if self._after else None
