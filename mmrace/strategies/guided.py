@@ -17,7 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
+from mmrace.runtime import files
+from mmrace.runtime.decoding import decode
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.record import Event, Record
@@ -28,6 +31,9 @@ from mmrace.strategies.contract import Options, Registered, Unprofiled
 
 _WITHOUT_SITE = (int(Kind.BEGIN), int(Kind.EXIT))
 _UNKNOWN = "?"  # an op of the runtime's own, outside any model code
+
+BYTES_MAX = 160 * files.MIB  # of a JSON file with a schedule, which may have a whole record in it
+TRY = "a record, or a file that `mmrace keep` wrote"
 
 Place = tuple[str, str, int]
 """(task, site, k): after the task's kth op at that site; the sites of its begin and exit are "BEGIN" and "EXIT"."""
@@ -122,9 +128,7 @@ class Guided(BaseStrategy):
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the task of a preemption that is due, or the default one."""
-        chosen = self._turn(enabled)
-        if chosen is None:
-            chosen = running if running.on else min(enabled, key=lambda task: task.id)
+        chosen = self._turn(enabled) or self.otherwise(enabled, running)
         label = _label(chosen.pending, site_name(chosen.site))
         visit = self._visits[chosen.id, label] = self._visits.get((chosen.id, label), 0) + 1
         self._after = chosen.name, label, visit
@@ -139,7 +143,11 @@ class Guided(BaseStrategy):
         self._given += value > 0
         return value
 
-    def followed(self) -> Followed:
+    def otherwise(self, enabled: list[Task], running: Task) -> Task:
+        """Return the task that goes on where no preemption is due."""
+        return running if running.on else min(enabled, key=lambda task: task.id)
+
+    def followed(self) -> Followed | None:
         """Count the turning points that were met: preemptions, and values other than the ordinary one."""
         return Followed(len(self.turned) + self._given, len(self._turns) + len(self._values), "turning points")
 
@@ -153,19 +161,50 @@ class Guided(BaseStrategy):
         return None
 
 
-def sampler(options: Options) -> Unprofiled:
-    """Make the sampler of one schedule.  Option: record: the file of a record.  Raises UsageError."""
+class Steps(TypedDict):
+    """A schedule, as files have it."""
+
+    turns: tuple[Preemption, ...]
+    choices: tuple[Value, ...]
+
+
+class _Scheduled(TypedDict):
+    """What is asked of a JSON file with a schedule; whatever else it has is for others."""
+
+    schedule: Steps
+
+
+def is_schedule(path: str) -> bool:
+    """Say whether a file is named as one that has a schedule beside other things; a record has another ending."""
+    return path.endswith(".json")
+
+
+def steps_of(path: str) -> Steps:
+    """Read the schedule of a file: of a record, or of a JSON file that has it under "schedule".  Raises UsageError."""
+    if not is_schedule(path):
+        record = Record.read(path)
+        return {"turns": tuple(preemptions_of(record)), "choices": tuple(choices_of(record))}
+    content = files.read_whole(path, BYTES_MAX, what="schedule", try_=TRY)
+    return decode(content, _Scheduled, what="a JSON file with a schedule", where=path, try_=TRY)["schedule"]
+
+
+def steps_named(options: Options, name: str) -> Steps:
+    """Read the schedule that the option `record` names.  Args: name: of the strategy.  Raises UsageError."""
     path = str(options["record"])
     if not path:
-        raise UsageError(expected="guided:record=FILE", got="no file", where="--strategy guided")
-    record = Record.read(path)
-    preemptions, values = preemptions_of(record), choices_of(record)
-    return Unprofiled(lambda _: Guided(preemptions, values))
+        raise UsageError(expected=f"{name}:record=FILE", got="no file", where=f"--strategy {name}")
+    return steps_of(path)
+
+
+def sampler(options: Options) -> Unprofiled:
+    """Make the sampler of one schedule.  Option: record: the file of a record, or of a schedule.  Raises UsageError."""
+    steps = steps_named(options, "guided")
+    return Unprofiled(lambda _: Guided(steps["turns"], steps["choices"]))
 
 
 STRATEGY = Registered(
     "guided",
-    "the turning points of a saved record, as far as they still exist; one schedule only",
+    "the turning points of a saved record or schedule, as far as they still exist; one schedule only",
     sampler,
     {"record": ""},
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -185,3 +187,23 @@ def test_a_file_guides_like_the_record_and_the_strategy_is_known_by_name(tmp_pat
     assert choices_of(loaded) == choices_of(record)
     strategy = sampler(f"guided:record={tmp_path / 'run.jsonl'}").strategy(lambda: 0.0, None)
     assert fiber(program(), strategy, sites=True).record.events == record.events
+
+
+def test_a_json_file_with_a_schedule_guides_too_whatever_else_it_has(tmp_path: Path) -> None:
+    record = fiber(program(), random_walk(3), sites=True).record
+    path = tmp_path / "kept.json"
+    schedule = {
+        "turns": [asdict(turn) for turn in preemptions_of(record)],
+        "choices": [asdict(value) for value in choices_of(record)],
+    }
+    path.write_text(json.dumps({"other": [1], "schedule": schedule}), encoding="utf-8")
+    strategy = sampler(f"guided:record={path}").strategy(lambda: 0.0, None)
+    assert fiber(program(), strategy, sites=True).record.events == record.events
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schedule": {"turns": [{"task": 1}], "choices": []}}'])
+def test_a_json_file_without_a_schedule_is_a_wrong_call(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "kept.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(rt.UsageError, match="expected a JSON file with a schedule"):
+        sampler(f"guided:record={path}")
