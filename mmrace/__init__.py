@@ -1,7 +1,7 @@
 """mmrace: a whitebox concurrency testbed for the page-migration protocol of Linux v3.3.
 
 mmrace runs actors on a kernel model under a scheduler, and oracles judge the record.  Every folder is one noun of that
-sentence, and imports run downwards only.  `explore` is the front door for a program of one's own (`api.py`); it is
+sentence, and imports run downwards only.  `explore` is the front door for a program of one's own (`api/`); it is
 imported when it is first asked for, so that `import mmrace.runtime` imports the runtime and nothing else.
 """
 

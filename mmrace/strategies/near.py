@@ -10,6 +10,7 @@ Invariant: a function of the draws and of the schedule alone; where the program 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -63,14 +64,22 @@ class Near(Guided):
 
 
 def sampler(options: Options) -> Unprofiled:
-    """Make the sampler of neighbours.  Option: record: the file of a record, or of a schedule.  Raises UsageError."""
-    steps = steps_named(options, "near")
-    return Unprofiled(lambda draw: Near(draw, steps["turns"], steps["choices"]))
+    """Make the sampler of neighbours.
+
+    Options: record: the file of a record, or of a schedule.  index: of the neighbour, where a seed has several: what
+    the program draws is the seed's alone.  Raises UsageError.
+    """
+    steps, index = steps_named(options, "near"), options["index"]
+
+    def neighbour(draw: Draw) -> Near:
+        return Near(random.Random(f"{draw()}/{index}").random, steps["turns"], steps["choices"])
+
+    return Unprofiled(neighbour)
 
 
 STRATEGY = Registered(
     "near",
     "schedules around a saved one: turning points moved or left out, switches added",
     sampler,
-    {"record": ""},
+    {"record": "", "index": 0},
 )

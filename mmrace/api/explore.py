@@ -1,8 +1,4 @@
-"""The front door from Python: `mmrace.explore`.
-
-The first argument says what is explored: a function on `mmrace.runtime`; the text of one, ``FILE.py:main``; or the name
-of a scenario of the kernel model.  Invariant: only a scenario's name, or a file to load, imports the kernel model.
-"""
+"""`mmrace.explore`: many schedules of one program, from Python."""
 
 from __future__ import annotations
 
@@ -12,14 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from loguru import logger
-
+from mmrace.api.program import check_number, files_of, refuse_while_loading, resolved
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs import functions, loading, named
 from mmrace.runs.engines import CONTROLLED
-from mmrace.runs.functions import FunctionMaker
-from mmrace.runs.program import Makers
-from mmrace.runs.spec import LoadedFile
 from mmrace.runtime.errors import EXIT_USAGE, UsageError
 from mmrace.runtime.param import Value
 from mmrace.search.catalogue import pick
@@ -27,8 +18,6 @@ from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.explore.result import Exploration
 from mmrace.search.totals import Hit
-
-logger.disable("mmrace")  # a library says nothing unless it is asked: logger.enable("mmrace")
 
 SECONDS = 10.0
 """How long an exploration lasts that is told neither a number of schedules nor to walk to the end."""
@@ -91,21 +80,21 @@ def explore(
 
     Raises UsageError for a wrong call, Interrupted on Ctrl-C.
     """
-    _refuse_while_loading()
+    refuse_while_loading("explore")
     judges = (without,) if isinstance(without, str) else tuple(without)
     numbers = {"schedules": (schedules, 1), "seconds": (seconds, 0), "seed": (seed, 0), "jobs": (jobs, 0)}
     for name, (value, low) in numbers.items():
-        _check_number(name, value, low)
+        check_number("explore", name, value, low)
     pick("engine", engine, CONTROLLED, where="explore")
     text = strategy or ("dpor" if exhaustive else "portfolio")
     if schedules is None and seconds is None and not exhaustive:
         seconds = SECONDS
-    files = _files(load)
-    name, kind, digest, makers = _resolved(program, jobs, bool(files))
+    files = files_of("explore", load)
+    target = resolved("explore", program, loads=bool(files), jobs=jobs)
     ask = Ask(
-        name,
-        maker=kind,
-        digest=digest,
+        target.name,
+        maker=target.kind,
+        digest=target.digest,
         exhaustive=exhaustive,
         engine=engine,
         strategy=text,
@@ -116,34 +105,13 @@ def explore(
         params=tuple(sorted((params or {}).items())),
         variant=variant,
         without=judges,
-        load=makers.load(files),
+        load=target.makers.load(files),
         until_found=until_found,
     )
     if folder is not None:
-        return _explored(Explorer(ask, makers, Path(folder), _Silent()).run(), kept=True)
+        return _explored(Explorer(ask, target.makers, Path(folder), _Silent()).run(), kept=True)
     with tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
-        return _explored(Explorer(ask, makers, Path(scratch), _Silent()).run(), kept=False)
-
-
-def _refuse_while_loading() -> None:
-    place = loading.executing()
-    if place:
-        raise UsageError(
-            expected="no exploration while a file is loaded: it is loaded in each process that runs its functions",
-            got=f"one at the top level of {place}",
-            where="explore",
-            try_='if __name__ == "__main__": mmrace.explore(main)',
-        )
-
-
-def _check_number(name: str, value: object, low: int) -> None:
-    """Raise UsageError for what is no number, or too small a one; seconds may be a fraction, above 0."""
-    kinds = (int, float) if name == "seconds" else int
-    if value is None and name in ("schedules", "seconds"):
-        return
-    if isinstance(value, bool) or not isinstance(value, kinds) or value < low or (name == "seconds" and not value):
-        wanted = "more than 0" if name == "seconds" else f"a whole number, {low} or more"
-        raise UsageError(expected=wanted, got=value, where=f"explore({name}=)", try_=f"{name}=10")
+        return _explored(Explorer(ask, target.makers, Path(scratch), _Silent()).run(), kept=False)
 
 
 class _Silent:
@@ -154,57 +122,6 @@ class _Silent:
 
     def found(self, hit: Hit) -> None:
         """Do nothing."""
-
-
-def _files(load: object) -> tuple[LoadedFile, ...]:
-    """Return the files to load.  Raises UsageError for what names none."""
-    paths = (load,) if isinstance(load, str | os.PathLike) or not isinstance(load, Iterable) else tuple(load)
-    for path in paths:
-        if not isinstance(path, str | os.PathLike):
-            raise UsageError(
-                expected="the path of a Python file, or several",
-                got=path,
-                where="explore(load=)",
-                try_='load="cast.py", or load=["cast.py", "bug.py"]',
-            )
-    return tuple(LoadedFile(os.fspath(path)) for path in paths)
-
-
-def _resolved(program: object, jobs: int, loads: bool) -> tuple[str, str, str, Makers]:
-    """Return a program's name, kind and digest, and who makes it.  Raises UsageError.
-
-    Args: loads: whether files are loaded, whose scenarios have to be taken by somebody.
-    """
-    if not isinstance(program, str) and not callable(program):
-        raise UsageError(
-            expected="a function, the name of one, or a scenario's name",
-            got=program,
-            where="explore",
-            try_='mmrace.explore(main), or mmrace.explore("FILE.py:main")',
-        )
-    if not isinstance(program, str):
-        name, digest = named.name_of(program)
-        if jobs and not digest:
-            raise UsageError(
-                expected="a function at the top level of a file, which other processes can load by its name",
-                got=name,
-                where="explore(jobs=)",
-                try_="jobs=0, which explores in this process",
-            )
-        return name, functions.KIND, digest, _makers(FunctionMaker({} if jobs else {name: program}), loads)
-    named.refuse_file(program)
-    if named.is_function(program):
-        return program, functions.KIND, named.load(program)[1], _makers(FunctionMaker(), loads)
-    return program, "scenario", "", _makers(FunctionMaker(), True)
-
-
-def _makers(maker: FunctionMaker, model: bool) -> Makers:
-    """Return the makers of programs.  Args: model: of the kernel model's too, which a function has no use for."""
-    if not model:
-        return Makers(maker)
-    from mmrace.installed import makers_with  # noqa: PLC0415  (what it imports takes longer than a small exploration)
-
-    return makers_with(maker)
 
 
 def _explored(result: Exploration, *, kept: bool) -> Explored:

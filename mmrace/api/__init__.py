@@ -1,0 +1,11 @@
+"""The front door from Python, a file each: `mmrace.explore`, `mmrace.replay`."""
+
+from __future__ import annotations
+
+from loguru import logger
+
+from mmrace.api.explore import Explored, Interrupted, explore
+
+__all__ = ["Explored", "Interrupted", "explore"]
+
+logger.disable("mmrace")  # a library says nothing unless it is asked: logger.enable("mmrace")
