@@ -25,7 +25,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.record import Event, Record
 from mmrace.runtime.sites import site_name
-from mmrace.runtime.strategy import BaseStrategy, Followed
+from mmrace.runtime.strategy import BaseStrategy, Followed, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Options, Registered, Unprofiled
 
@@ -34,6 +34,8 @@ _UNKNOWN = "?"  # an op of the runtime's own, outside any model code
 
 BYTES_MAX = 160 * files.MIB  # of a JSON file with a schedule, which may have a whole record in it
 TRY = "a record, or a file that `mmrace keep` wrote"
+
+HELD_SHOWN = 3  # of the turning points whose task had to wait
 
 Place = tuple[str, str, int]
 """(task, site, k): after the task's kth op at that site; the sites of its begin and exit are "BEGIN" and "EXIT"."""
@@ -108,28 +110,44 @@ def _label(op: int, site: str | None) -> str:
     return Kind(kind).name if kind in _WITHOUT_SITE else site or _UNKNOWN
 
 
+def _without_caller(site: str) -> str:
+    return site.rpartition(" > ")[2]
+
+
 class Guided(BaseStrategy):
     """Follows preemptions for one run.
 
-    Attributes: turned: preemptions that were done.  The others did not come up, or named a task that had to wait.
+    Attributes: turned: preemptions that were done.  held: those that came up and named a task that had to wait: the
+    program was there, and did not let it happen.  The others did not come up.
+
+    Args: callers: a site is the same one only if its function was called from the same one, as in the program that made
+    the record.  Without, what a function around it was added to is followed too.
     """
 
     asked_when_alone = True
     asked_in_fixed_order = True
     needs_sites = True
 
-    def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = ()) -> None:
-        self._turns = {(turn.task, turn.site, turn.visit): turn for turn in preemptions}
-        self._values = {(value.task, value.site, value.visit): value.value for value in values}
+    def __init__(
+        self, preemptions: Sequence[Preemption], values: Sequence[Value] = (), *, callers: bool = True
+    ) -> None:
+        self._named = str if callers else _without_caller
+        self._turns = {(turn.task, self._named(turn.site), turn.visit): turn for turn in preemptions}
+        self._values = {(value.task, self._named(value.site), value.visit): value.value for value in values}
         self._visits: dict[tuple[int, str], int] = {}
         self._after: Place | None = None  # the op done last
         self.turned: list[Preemption] = []
+        self.held: list[Preemption] = []
         self._given = 0  # values
+
+    def attach(self, run: SteeredRun) -> None:
+        """Take the run, which knows who waits."""
+        self._run = run
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the task of a preemption that is due, or the default one."""
         chosen = self._turn(enabled) or self.otherwise(enabled, running)
-        label = _label(chosen.pending, site_name(chosen.site))
+        label = self._named(_label(chosen.pending, site_name(chosen.site)))
         visit = self._visits[chosen.id, label] = self._visits.get((chosen.id, label), 0) + 1
         self._after = chosen.name, label, visit
         return chosen
@@ -148,8 +166,13 @@ class Guided(BaseStrategy):
         return running if running.on else min(enabled, key=lambda task: task.id)
 
     def followed(self) -> Followed | None:
-        """Count the turning points that were met: preemptions, and values other than the ordinary one."""
-        return Followed(len(self.turned) + self._given, len(self._turns) + len(self._values), "turning points")
+        """Count the turning points that were met: preemptions, and values other than the ordinary one.
+
+        One whose task had to wait counts: what is mended by a lock is followed up to that lock.
+        """
+        left = tuple(f"after {turn.task} at {turn.site}: {turn.to} had to wait" for turn in self.held[:HELD_SHOWN])
+        met = len(self.turned) + len(self.held) + self._given
+        return Followed(met, len(self._turns) + len(self._values), "turning points", left)
 
     def _turn(self, enabled: list[Task]) -> Task | None:
         turn = self._turns.get(self._after) if self._after else None
@@ -158,6 +181,7 @@ class Guided(BaseStrategy):
                 if task.name == turn.to:
                     self.turned.append(turn)
                     return task
+            self.held += [turn] * any(task.name == turn.to and not task.done for task in self._run.tasks)
         return None
 
 
@@ -197,14 +221,17 @@ def steps_named(options: Options, name: str) -> Steps:
 
 
 def sampler(options: Options) -> Unprofiled:
-    """Make the sampler of one schedule.  Option: record: the file of a record, or of a schedule.  Raises UsageError."""
-    steps = steps_named(options, "guided")
-    return Unprofiled(lambda _: Guided(steps["turns"], steps["choices"]))
+    """Make the sampler of one schedule.
+
+    Options: record: the file of a record, or of a schedule.  callers: 0 leaves them out of sites.  Raises UsageError.
+    """
+    steps, callers = steps_named(options, "guided"), bool(options["callers"])
+    return Unprofiled(lambda _: Guided(steps["turns"], steps["choices"], callers=callers))
 
 
 STRATEGY = Registered(
     "guided",
     "the turning points of a saved record or schedule, as far as they still exist; one schedule only",
     sampler,
-    {"record": ""},
+    {"record": "", "callers": 1},
 )

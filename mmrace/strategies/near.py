@@ -14,7 +14,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmrace.runtime.strategy import SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Options, Registered, Unprofiled
 from mmrace.strategies.guided import Guided, Preemption, Value, steps_named
@@ -28,15 +27,18 @@ CLOSE, FAR = 1 / 8, 1 / 64  # chances of a switch at a point: about one in a win
 class Near(Guided):
     """One neighbour.  Args: draw: decides which."""
 
-    def __init__(self, draw: Draw, turns: Sequence[Preemption], values: Sequence[Value] = ()) -> None:
+    def __init__(
+        self, draw: Draw, turns: Sequence[Preemption], values: Sequence[Value] = (), *, callers: bool = True
+    ) -> None:
         self._draw = draw
         left_out = 1 / (len(turns) + len(values) + 1)
-        self._places = {(turn.task, turn.site, turn.visit) for turn in turns}
         self._window = 0
         super().__init__(
             [self._moved(turn) for turn in turns if draw() >= left_out],
             [value for value in values if draw() >= left_out],
+            callers=callers,
         )
+        self._places = {(turn.task, self._named(turn.site), turn.visit) for turn in turns}
 
     def _moved(self, turn: Preemption) -> Preemption:
         """Return a turning point, or one at another visit of its site."""
@@ -44,10 +46,6 @@ class Near(Guided):
             return turn
         steps = 1 + int(self._draw() * STEPS_MAX)
         return replace(turn, visit=max(1, turn.visit + (steps if self._draw() < 1 / 2 else -steps)))
-
-    def attach(self, run: SteeredRun) -> None:
-        """Take the run, which says where its order is fixed."""
-        self._run = run
 
     def otherwise(self, enabled: list[Task], running: Task) -> Task:
         """Return the default task, or now and then another one."""
@@ -66,13 +64,13 @@ class Near(Guided):
 def sampler(options: Options) -> Unprofiled:
     """Make the sampler of neighbours.
 
-    Options: record: the file of a record, or of a schedule.  index: of the neighbour, where a seed has several: what
-    the program draws is the seed's alone.  Raises UsageError.
+    Options: record, callers: as `guided` has them.  index: of the neighbour, where a seed has several: what the program
+    draws is the seed's alone.  Raises UsageError.
     """
-    steps, index = steps_named(options, "near"), options["index"]
+    steps, index, callers = steps_named(options, "near"), options["index"], bool(options["callers"])
 
     def neighbour(draw: Draw) -> Near:
-        return Near(random.Random(f"{draw()}/{index}").random, steps["turns"], steps["choices"])
+        return Near(random.Random(f"{draw()}/{index}").random, steps["turns"], steps["choices"], callers=callers)
 
     return Unprofiled(neighbour)
 
@@ -81,5 +79,5 @@ STRATEGY = Registered(
     "near",
     "schedules around a saved one: turning points moved or left out, switches added",
     sampler,
-    {"record": "", "index": 0},
+    {"record": "", "index": 0, "callers": 1},
 )

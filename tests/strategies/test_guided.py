@@ -162,6 +162,46 @@ def test_a_target_that_cannot_go_on_is_passed_over() -> None:
     assert guided.turned == []
 
 
+def test_what_a_lock_keeps_from_happening_was_followed_and_what_never_comes_up_was_not() -> None:
+    def main() -> None:
+        shared = box()
+
+        def bump() -> None:
+            rt.mutex_lock(shared.mutex)
+            shared.x += 1
+            rt.mutex_unlock(shared.mutex)
+
+        rt.spawn(bump, name="a", cpu=1)
+        rt.spawn(bump, name="b", cpu=2)
+        rt.join_others()
+
+    for turn, met in ((Preemption("a", "bump:x", 1, "b"), 1), (Preemption("a", "bump:y", 1, "b"), 0)):
+        guided = Guided([Preemption("a", "BEGIN", 1, "b"), Preemption("b", "BEGIN", 1, "a"), turn])
+        assert fiber(main, guided, sites=True).how == "finished"
+        assert guided.held == [turn] * met
+
+
+def test_a_function_that_another_one_calls_now_is_followed_without_callers_only() -> None:
+    def main() -> None:
+        shared = box()
+
+        def inner() -> None:
+            shared.x += 1
+
+        def outer() -> None:
+            inner()
+
+        rt.spawn(outer, name="a", cpu=1)
+        rt.spawn(outer, name="b", cpu=2)
+        rt.join_others()
+
+    turn = Preemption("a", "inner:x", 1, "b")
+    for callers in (True, False):
+        guided = Guided([turn], callers=callers)
+        fiber(main, guided, sites=True)
+        assert guided.turned == [turn] * (not callers)
+
+
 def test_a_value_that_is_out_of_range_is_the_ordinary_one() -> None:
     def main() -> None:
         rt.note("value", rt.choose(3), rt.choose(2))
