@@ -71,7 +71,8 @@ def replay(
     if program is not None:
         target = resolved("replay", program, loads=bool(spec.load))
         makers, spec = target.makers, replace(spec, program=target.name, maker=target.kind, digest=target.digest)
-    spec = replace(spec, variant=spec.variant if variant is None else variant, engine=engine or spec.engine)
+    engine = engine or (spec.engine if spec.engine in CONTROLLED else "fiber")
+    spec = replace(spec, variant=spec.variant if variant is None else variant, engine=engine)
     return _told(play_around(path, spec, makers, near), signature)
 
 

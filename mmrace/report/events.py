@@ -47,6 +47,14 @@ def show_record(record: Record, selection: Selection, console: Console, signatur
     say(console, f"{part}; others by --around, --from, --last, --task, --kind, --object")
 
 
+def show_last(record: Record, console: Console, signature: str, last: int) -> None:
+    """Print so many events, the last of them the last that a finding names.  Args: signature: of the finding."""
+    named = steps_named(record, signature)
+    found = Selection(last=len(record.events), idle=False).steps(record)
+    until = max(named, default=len(record.events) - 1)
+    _events(record, [step for step in found if step <= until][-last:], {*named}, console)
+
+
 def chosen(record: Record, selection: Selection, named: Collection[int]) -> list[int]:
     """Return the wanted events; unless it says where, those around the ones that the finding names, without idling."""
     if selection.placed:
