@@ -16,8 +16,9 @@ from mmrace.history import canaries
 from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.runs import follow, functions, registrations, run
+from mmrace.runs import follow, follow_minimal, functions, registrations, run
 from mmrace.runs.functions import FunctionMaker
+from mmrace.runs.minimal import Minimal
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import LoadedFile, RunResult
 from mmrace.runtime import noise
@@ -25,6 +26,8 @@ from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import JUDGES, ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
+from mmrace.search.minimise import minimise as minimising
+from mmrace.search.minimise.trials import Budget
 from mmrace.strategies import registry, script
 
 
@@ -45,12 +48,29 @@ def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunRes
     Args: path: of its file; what has a relative name that leads nowhere from here is looked for beside and above it.
     load: files to load beside those of the record, or instead of one that is not where it was: of a function, too.
     """
+    makers, added = _makers_of(record, path, load)
+    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
+
+
+def replay_minimal(minimal: Minimal, path: str, load: tuple[str, ...] = ()) -> tuple[RunResult, str]:
+    """Replay a minimal file; see `runs.follow_minimal`.  Args: path, load: as of `replay`."""
+    makers, added = _makers_of(minimal.record, path, load)
+    return follow_minimal.replay_minimal(minimal, makers, added)
+
+
+def minimise(record: Record, path: str, signature: str, budget: Budget, load: tuple[str, ...] = ()) -> Minimal:
+    """Make a finding's schedule and program smaller; see `search.minimise`.  Args: path, load: as of `replay`."""
+    makers, _ = _makers_of(record, path, load)
+    return minimising.minimise(record, makers, signature, budget)
+
+
+def _makers_of(record: Record, path: str, load: tuple[str, ...]) -> tuple[Makers, tuple[LoadedFile, ...]]:
+    """Return who makes the program of a record, and the files that were loaded beside those that it names."""
     folders = tuple(map(str, Path(path).resolve().parents)) if path else ()
     place = str(record.header.get("program", "")).rpartition(":")[0]
     its_own = tuple(file for file in load if functions.same_name(file, place))
     added = MAKERS.load(LoadedFile(file) for file in load if file not in its_own)
-    makers = makers_with(FunctionMaker(folders=folders, pinned=True, files=its_own), folders)
-    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
+    return makers_with(FunctionMaker(folders=folders, pinned=True, files=its_own), folders), added
 
 
 def replay_record(path: str) -> RunResult:

@@ -77,3 +77,10 @@ def show_replay(result: RunResult, recorded: Sequence[str], console: Console) ->
     if not result.unchecked:
         ops = "every op as recorded"
     show_run(result, console, remark="\n".join([*told, f"replay: {ops}; {remark}"]))
+
+
+def show_guided(result: RunResult, signature: str, why: str, console: Console) -> None:
+    """Print what came of a minimal file's schedule where no strict replay can be.  Args: why: it cannot."""
+    found = [finding.signature for finding in result.findings]
+    kept = "the same finding" if signature in found else f"without the finding {signature}"
+    show_run(result, console, remark=f"replay: guided by its schedule, for {why}; {kept}")

@@ -90,7 +90,7 @@ def replay(
     files = [file for file in spec.load if file.digest]
     spec = replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
     program = makers.program(spec)
-    models = _models(program, record)
+    models = models_of(program, record)
     began = time.perf_counter()
     try:
         again = follow(program, spec, record)
@@ -121,7 +121,7 @@ def replay(
     return result
 
 
-def _models(program: Program, record: Record) -> tuple[str, str] | None:
+def models_of(program: Program, record: Record) -> tuple[str, str] | None:
     """Return the digests of the models that made a record and that runs now, None if it is the same one."""
     now = program.header().get("model", "")
     made = record.header.get("model", "" if not now else OLDER)

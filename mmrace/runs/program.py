@@ -74,6 +74,10 @@ class Program(Protocol):
         """Say what to do about a run that passes its bound."""
         return "bound its loops, or let them wait for a change (until_changed, wait_event)"
 
+    def smaller(self) -> Iterable[Mapping[str, Value]]:
+        """Yield complete parameters of the same program that does less, the boldest first; they need make no sense."""
+        return ()
+
     def counters(self, record: Record) -> dict[str, int]:
         """Return what a run did, counted in the program's own terms."""
         return {}

@@ -285,7 +285,15 @@ class Record:
 
         Args: stream: a FIFO or a pipe will do too, for a person named it.
         """
-        found = record_file.read(path, stream=stream)
+        return cls._of_file(record_file.read(path, stream=stream), os.fspath(path))
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Record:
+        """Read a record from the content of its file.  Args: where: it comes from, for errors.  Raises UsageError."""
+        return cls._of_file(record_file.parse(content, where), where)
+
+    @classmethod
+    def _of_file(cls, found: record_file.RecordFile, name: str) -> Record:
         tail = found.tail
         record = cls(
             found.header,
@@ -304,7 +312,7 @@ class Record:
         try:
             _ = record.tables  # refused here if they have another shape
         except (TypeError, UsageError) as error:
-            where = f"{os.fspath(path)}, line 1: tables"
+            where = f"{name}, line 1: tables"
             raise malformed(error, what="tables as RECORD.md has them", where=where, try_=AGAIN) from error
         return record
 

@@ -65,7 +65,7 @@ def preemptions_of(record: Record) -> list[Preemption]:
     """Return, in order, where a controlled run with sites left the default schedule.  Raises UsageError."""
     found: list[Preemption] = []
     before: tuple[int, Place] | None = None  # who did the last op, and where
-    for (event, place), mask in zip(_places(record), record.masks, strict=False):
+    for (event, place), mask in zip(places(record), record.masks, strict=False):
         if before is not None:
             ran, after = before
             default = ran if mask >> ran & 1 else (mask & -mask).bit_length() - 1
@@ -79,7 +79,7 @@ def choices_of(record: Record) -> list[Value]:
     """Return, in order, the values of `choose` other than 0.  Raises UsageError."""
     return [
         Value(*place, int(event[3]))
-        for event, place in _places(record)
+        for event, place in places(record)
         if event[1] & KIND_MASK == Kind.CHOOSE and event[3]
     ]
 
@@ -89,7 +89,8 @@ def can_follow(record: Record) -> bool:
     return bool(record.masks and record.sites)
 
 
-def _places(record: Record) -> Iterator[tuple[Event, Place]]:
+def places(record: Record) -> Iterator[tuple[Event, Place]]:
+    """Yield each op of a record, and where its task was when it did it.  Raises UsageError."""
     if not can_follow(record):
         raise UsageError(
             expected="a record of a controlled engine, with sites",
@@ -118,7 +119,7 @@ class Guided(BaseStrategy):
     """Follows preemptions for one run.
 
     Attributes: turned: preemptions that were done.  held: those that came up and named a task that had to wait: the
-    program was there, and did not let it happen.  The others did not come up.
+    program was there, and did not let it happen.  The others did not come up.  given: values that were given, in order.
 
     Args: callers: a site is the same one only if its function was called from the same one, as in the program that made
     the record.  Without, what a function around it was added to is followed too.
@@ -133,12 +134,12 @@ class Guided(BaseStrategy):
     ) -> None:
         self._named = str if callers else _without_caller
         self._turns = {(turn.task, self._named(turn.site), turn.visit): turn for turn in preemptions}
-        self._values = {(value.task, self._named(value.site), value.visit): value.value for value in values}
+        self._values = {(value.task, self._named(value.site), value.visit): value for value in values}
         self._visits: dict[tuple[int, str], int] = {}
         self._after: Place | None = None  # the op done last
         self.turned: list[Preemption] = []
         self.held: list[Preemption] = []
-        self._given = 0  # values
+        self.given: list[Value] = []
 
     def attach(self, run: SteeredRun) -> None:
         """Take the run, which knows who waits."""
@@ -155,11 +156,11 @@ class Guided(BaseStrategy):
     def choose(self, task: Task, n: int, step: int) -> int:
         """Return the described value if it is in range, else the ordinary one."""
         assert self._after is not None
-        value = self._values.get(self._after, 0)
-        if value >= n:
+        value = self._values.get(self._after)
+        if value is None or not 0 < value.value < n:
             return 0
-        self._given += value > 0
-        return value
+        self.given.append(value)
+        return value.value
 
     def otherwise(self, enabled: list[Task], running: Task) -> Task:
         """Return the task that goes on where no preemption is due."""
@@ -171,7 +172,7 @@ class Guided(BaseStrategy):
         One whose task had to wait counts: what is mended by a lock is followed up to that lock.
         """
         left = tuple(f"after {turn.task} at {turn.site}: {turn.to} had to wait" for turn in self.held[:HELD_SHOWN])
-        met = len(self.turned) + len(self.held) + self._given
+        met = len(self.turned) + len(self.held) + len(self.given)
         return Followed(met, len(self._turns) + len(self._values), "turning points", left)
 
     def _turn(self, enabled: list[Task]) -> Task | None:

@@ -1,0 +1,119 @@
+"""The steps of one run with what depends on what; and a strategy that does them in another order.
+
+Invariant: two orders of the same steps in which dependent ones keep their order are one class of interleavings
+(`strategies/order`), and end the same.  Every CPU counts as contended here: that makes more steps dependent, never
+fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mmrace.runs.play import Play
+from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.strategy import BaseStrategy
+from mmrace.runtime.task import Task
+from mmrace.strategies.contract import Draw
+from mmrace.strategies.order.daemons import against_daemons
+from mmrace.strategies.order.dependence import Footprint, Footprints
+from mmrace.strategies.order.partial_order import PartialOrder, Race
+
+
+def watch(engine: Controlled) -> Footprints:
+    """Watch a run that is to be analysed: `runs.play.play(watch=)`."""
+    return Footprints(engine, frozenset(cpu.id for cpu in engine.cpus), {})
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The ops of one run.  Attributes: tasks: their names, by step.  values: chosen, task -> in order.  order: what
+    happens before what.  races: steps that could come the other way round, as far as their dependences tell.  explored:
+    the steps (first, end) at which a strategy decides."""
+
+    tasks: tuple[str, ...]
+    values: dict[str, tuple[int, ...]]
+    order: PartialOrder
+    races: tuple[Race, ...]
+    explored: tuple[int, int]
+
+
+def steps_of(played: Play) -> Steps:
+    """Analyse a run that was watched."""
+    engine, footprints = played.engine, played.watched
+    assert isinstance(engine, Controlled)
+    assert isinstance(footprints, Footprints)
+    order, races, values = PartialOrder(), list[Race](), dict[str, list[int]]()
+    order.daemons = {task.id for task in engine.tasks if task.daemon}
+    places = [place for place, event in enumerate(engine.events) if event[1] != NOTE]
+    for step, (place, end) in enumerate(zip(places, [*places[1:], len(engine.events)], strict=True)):
+        event = engine.events[place]
+        races += order.add(event, _footprint(engine, footprints, place, step, end))
+        if event[1] & KIND_MASK == Kind.CHOOSE:
+            values.setdefault(engine.tasks[event[0]].name, []).append(event[3])
+    names = tuple(engine.tasks[number].name for number in order.task)
+    return Steps(names, {name: tuple(chosen) for name, chosen in values.items()}, order, tuple(races), engine.explored())
+
+
+def _footprint(engine: Controlled, footprints: Footprints, place: int, step: int, end: int) -> Footprint:
+    made = against_daemons(engine, place, step) if any(task.daemon for task in engine.tasks) else []
+    made += footprints.of(engine.events[place], step, False)
+    for event in engine.events[place + 1 : end]:
+        noted = footprints.note(event[2], event[3])
+        if noted is not None:
+            made.append(noted)
+    return made
+
+
+class InOrder(BaseStrategy):
+    """Has tasks go on in a given order, by name; then as they are drawn, or each while it can.
+
+    Args: strictly: tasks, step by step: one that has to wait ends the run.  then: tasks that follow where they can.
+    values: what tasks choose.  draw: of the steps after that.  Attributes: lost: the step at which a task had to wait,
+    which the order has; None if none had.
+    """
+
+    asked_when_alone = True
+    asked_in_fixed_order = True
+    needs_sites = True
+
+    def __init__(
+        self,
+        strictly: Sequence[str],
+        then: Iterable[str] = (),
+        values: dict[str, tuple[int, ...]] | None = None,
+        draw: Draw | None = None,
+    ) -> None:
+        self._strictly, self._then = strictly, iter(then)
+        self._values = {name: iter(chosen) for name, chosen in (values or {}).items()}
+        self._draw = draw
+        self._run: Controlled | None = None
+        self.lost: int | None = None
+
+    def attach(self, run: object) -> None:
+        """Take the run, which knows whether its order is fixed."""
+        assert isinstance(run, Controlled)
+        self._run = run
+
+    def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
+        """Return the task whose turn it is."""
+        by_name = {task.name: task for task in enabled}
+        assert self._run is not None
+        if step < len(self._strictly):
+            task = by_name.get(self._strictly[step])
+            if task is None:
+                self.lost = step
+                self._run.abandon(f"{self._strictly[step]} has to wait")
+            return task
+        for name in self._then:
+            if name in by_name:
+                return by_name[name]
+        if self._draw is not None and not self._run.order_fixed:
+            return enabled[int(self._draw() * len(enabled))]
+        return running if running.on else min(enabled, key=lambda task: task.id)
+
+    def choose(self, task: Task, n: int, step: int) -> int:
+        """Return the value that the task is to choose, as long as one is known; else the ordinary one."""
+        value = next(self._values.get(task.name, iter(())), 0)
+        return value if value < n else 0

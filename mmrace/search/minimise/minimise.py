@@ -1,0 +1,142 @@
+"""From a failing record to its minimal file: shrink, show that nothing smaller fails, flip, replay.
+
+Invariant: the file's record was replayed strictly, from its lines, so many times with the finding as the file says; its
+schedule, followed by `guided`, makes that very record.  With a budget of runs alone the same record gives the same
+file, but for the seconds it took.  Not here: what is tried (`schedule.py`, `smaller.py`), and where the file goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.follow import follow, replay, spec_of
+from mmrace.runs.minimal import Minimal, Replayed, Schedule, Shrunk, Size
+from mmrace.runs.program import Makers
+from mmrace.runtime.errors import MmraceError, NondeterminismError, UsageError
+from mmrace.runtime.record import Record
+from mmrace.search.minimise.schedule import fewer_steps, smallest_schedule
+from mmrace.search.minimise.smaller import smallest_program
+from mmrace.search.minimise.trials import Budget, Spent, Trial, Trials, case_of
+from mmrace.strategies import guided
+
+REPLAYS = 5
+SHRINKING = 0.6
+"""Share of the budget up to which the schedule and the program are made smaller; the rest is for what is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How much minimising one finding may cost.  Args: runs: None: no bound.  seconds: of real time."""
+
+    runs: int | None = None
+    seconds: float | None = 10.0
+
+    def budget(self) -> Budget:
+        """Return a budget that begins now."""
+        return Budget(self.runs, self.seconds)
+
+
+def minimise(record: Record, makers: Makers, signature: str, budget: Budget) -> Minimal:
+    """Return the minimal file of a finding.
+
+    Args: record: of a controlled run that has it.  signature: of the finding.
+
+    Raises UsageError for a record without that finding, NondeterminismError if its run does not have it again.
+    """
+    finding = _finding_in(record, signature)
+    spec = spec_of(record, makers)
+    if not guided.can_follow(record):
+        record = follow(makers.program(spec), spec, record)
+    trials = Trials(spec, makers, signature, finding.oracle, budget)
+    first = _first(trials, record)
+    complete = all([_within(budget, SHRINKING, lambda: _shrink(trials, first))])
+    return _file(trials, first, record, complete)
+
+
+def _finding_in(record: Record, signature: str) -> Finding:
+    findings = record.verdict.get("findings", ())
+    for found in findings:
+        if found["signature"] == signature:
+            return Finding(**{"known": "", **found})
+    raise UsageError(
+        expected="a record with the finding that is to be kept",
+        got=signature or "none",
+        where="minimise",
+        try_=f"one of {', '.join(found['signature'] for found in findings)}" if findings else "a record that failed",
+    )
+
+
+def _first(trials: Trials, record: Record) -> Trial:
+    """Run the record's schedule, whole; whatever the budget is.  Raises NondeterminismError without the finding."""
+    budget, trials.budget = trials.budget, Budget()
+    first = trials.of(case_of(record, trials.base.params, trials.base.seed))
+    trials.budget = budget
+    budget.used += 1
+    if not first.fails:
+        got = f"a run without it, which followed {first.case.cost} turning points and choices"
+        raise NondeterminismError(0, f"finding {trials.signature} again", got)
+    return first
+
+
+def _within(budget: Budget, share: float, search: Callable[[], object]) -> bool:
+    """Search up to a share of the budget; return whether it was enough."""
+    try:
+        with budget.up_to(share):
+            search()
+    except Spent:
+        return False
+    return True
+
+
+def _shrink(trials: Trials, trial: Trial) -> None:
+    trial = fewer_steps(trials, trial)
+    trial = smallest_program(trials, trial)
+    smallest_schedule(trials, trial)
+
+
+def _file(trials: Trials, first: Trial, record: Record, complete: bool) -> Minimal:
+    best = trials.best
+    assert best is not None
+    result = trials.whole(best.case)
+    made = result.record
+    assert made is not None
+    finding = next(finding for finding in result.findings if finding.signature == trials.signature)
+    header = made.header
+    return Minimal(
+        spec=result.spec,
+        finding=finding,
+        schedule=Schedule(best.case.turns, best.case.values),
+        causal=(),
+        shrunk=Shrunk(
+            trials.budget.used,
+            round(trials.budget.lasted, 3),
+            _size(trials, first, record),
+            _size(trials, best, made),
+            complete=complete,
+        ),
+        replayed=_replayed(made, trials.makers, trials.signature),
+        record=made,
+        era=header.get("era", ""),
+        model=header.get("model", ""),
+    )
+
+
+def _size(trials: Trials, trial: Trial, record: Record) -> Size:
+    case = trial.case
+    params = dict(trials.program(case.params).params)
+    return Size(len(case.turns), len(case.values), len(record.events), len(record.tasks), params)
+
+
+def _replayed(record: Record, makers: Makers, signature: str) -> Replayed:
+    """Replay the record, as its file will have it."""
+    written = "".join(f"{line}\n" for line in record.lines()).encode()
+    same = 0
+    for _ in range(REPLAYS):
+        try:
+            again = replay(Record.parse(written, "the minimal record"), makers)
+        except MmraceError:
+            continue
+        same += signature in {finding.signature for finding in again.findings}
+    return Replayed(REPLAYS, same)
