@@ -98,3 +98,15 @@ def _makers(maker: FunctionMaker, model: bool) -> Makers:
     from mmrace.installed import makers_with  # noqa: PLC0415  (what it imports takes longer than a small exploration)
 
     return makers_with(maker)
+
+
+def path_of(where: str, file: object) -> str:
+    """Return the path of a FILE.  Args: where: who asks.  Raises UsageError for what is none."""
+    if not isinstance(file, str | os.PathLike):
+        raise UsageError(
+            expected="the path of a record, of a minimal file, of a kept schedule, or of a finding's folder",
+            got=file,
+            where=where,
+            try_=f'mmrace.{where}("record.jsonl")',
+        )
+    return os.fspath(file)

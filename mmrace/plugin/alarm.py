@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from mmrace.api.explore import Interrupted
+from mmrace.api.exploring import Interrupted
 
 
 class Rang(KeyboardInterrupt):

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from mmrace.api.explore import Explored, Interrupted, explore
-from mmrace.api.replay import Replayed, replay
+from mmrace.api.exploring import Explored, Interrupted, explore
+from mmrace.api.replaying import Replayed, replay
 from mmrace.plugin import PROPERTY, failure
 from mmrace.plugin.alarm import heard
 from mmrace.plugin.database import Database

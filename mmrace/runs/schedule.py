@@ -13,24 +13,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
+import re
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Required, TypedDict
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.minimal import Minimal
 from mmrace.runs.spec import LoadedFile, RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.decoding import converted, decode
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.files import Name
 from mmrace.runtime.record import Record
-from mmrace.strategies.guided import BYTES_MAX, TRY, Preemption, Steps, Value, choices_of, preemptions_of
+from mmrace.strategies.guided import BYTES_MAX, TRY, Preemption, Steps, Value, choices_of, is_schedule, preemptions_of
 from mmrace.version import __version__
 
 SCHEMA = "mmrace-schedule/1"
 READABLE = (SCHEMA, "mmrace-minimal/1")
 WHAT = f"a kept schedule ({' or '.join(READABLE)})"
+IS_KEPT = re.compile(rb'"schema"\s*:\s*"mmrace-schedule/')
+HEAD_BYTES = 4096  # of a file, in which it says what it is
 KEY_HEX = 16  # of the schedules of one program: 64 bits
 
 
@@ -79,6 +84,20 @@ class KeptSchedule:
         turns, choices = tuple(preemptions_of(record)), tuple(choices_of(record))
         return cls(as_now(spec), finding.signature, finding.oracle, finding.rule, finding.title, turns, choices)
 
+    @classmethod
+    def of_minimal(cls, minimal: Minimal) -> KeptSchedule:
+        """Return the schedule of a minimal file."""
+        finding, schedule = minimal.finding, minimal.schedule
+        return cls(
+            as_now(minimal.spec),
+            finding.signature,
+            finding.oracle,
+            finding.rule,
+            finding.title,
+            schedule.turns,
+            schedule.choices,
+        )
+
     @property
     def key(self) -> str:
         """Name it by what is in it, but for dates and versions."""
@@ -118,6 +137,14 @@ class KeptSchedule:
             date=typed["date"],
             **typed["finding"],
         )
+
+
+def is_kept(path: str) -> bool:
+    """Say whether a file is a kept schedule, without a record, as far as it says so itself."""
+    if not is_schedule(path) or not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return IS_KEPT.search(file.read(HEAD_BYTES)) is not None
 
 
 def as_now(spec: RunSpec) -> RunSpec:

@@ -1,4 +1,4 @@
-"""`mmrace.replay`: a saved run again, from Python: strictly along its record, or as far as its program still has it."""
+"""`mmrace.replay`: a saved run again, from Python: strictly along its record, or as far as its program has it still."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmrace.api.program import check_number, refuse_while_loading, resolved
+from mmrace.api.program import check_number, path_of, refuse_while_loading, resolved
 from mmrace.oracles.general.judgement import Finding, Verdict
 from mmrace.runs import follow, functions, kept
 from mmrace.runs.engines import CONTROLLED
 from mmrace.runs.functions import FunctionMaker
+from mmrace.runs.minimal import MINIMAL
 from mmrace.runs.program import Makers
-from mmrace.runs.schedule import KeptSchedule, as_now
+from mmrace.runs.schedule import KeptSchedule, as_now, is_kept
+from mmrace.runs.source import open_source
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
-from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.search.around import Around, play_around
 from mmrace.search.catalogue import pick
@@ -52,11 +53,11 @@ def replay(
 ) -> Replayed:
     """Have a saved run again, and judge it.
 
-    Args: file: a record, the folder of a finding, or a schedule that was kept.  A record is followed strictly, op by
-    op, unless one of the other arguments is given; anything else is followed by its turning points, as far as the
-    program still has them.  program: in place of the one that the file names, as `explore` takes it.  variant: in place
-    of the file's; "": the correct protocol.  engine: fiber or gate.  near: so many schedules near it are tried as well,
-    if it passes.
+    Args: file: a record, a minimal file, the folder of a finding, or a schedule that was kept.  All but the last are
+    followed strictly, op by op, unless one of the other arguments is given, or the model is another one by now; else
+    their turning points are, as far as the program still has them.  program: in place of the one that the file names,
+    as `explore` takes it.  variant: in place of the file's; "": the correct protocol.  engine: fiber or gate.  near: so
+    many schedules near it are tried as well, if it passes.
 
     Raises UsageError for a wrong call or file, NondeterminismError where a strict replay goes otherwise.
     """
@@ -64,9 +65,10 @@ def replay(
     check_number("replay", "near", near, 0)
     if engine is not None:
         pick("engine", engine, CONTROLLED, where="replay")
-    path = _file(file)
-    if not (is_schedule(path) or near) and (program, variant, engine) == (None, None, None):
+    path = path_of("replay", file)
+    if not (near or is_kept(path)) and (program, variant, engine) == (None, None, None):
         return _strictly(path)
+    path = schedule_in(path)
     spec, signature, makers = named_in(path)
     if program is not None:
         target = resolved("replay", program, loads=bool(spec.load))
@@ -74,6 +76,14 @@ def replay(
     engine = engine or (spec.engine if spec.engine in CONTROLLED else "fiber")
     spec = replace(spec, variant=spec.variant if variant is None else variant, engine=engine)
     return _told(play_around(path, spec, makers, near), signature)
+
+
+def schedule_in(path: str) -> str:
+    """Return the file of a FILE that has a schedule: of a finding's folder the minimal one, if that is there."""
+    if not os.path.isdir(path):
+        return path
+    minimal = os.path.join(path, MINIMAL)
+    return minimal if os.path.isfile(minimal) else os.path.join(path, kept.RECORD)
 
 
 def named_in(path: str) -> tuple[RunSpec, str, Makers]:
@@ -108,12 +118,18 @@ def _makers(maker: FunctionMaker, spec: RunSpec, folders: tuple[str, ...]) -> Ma
 def _strictly(path: str) -> Replayed:
     from mmrace import installed  # noqa: PLC0415  (as above; a record says only when it is read what it needs)
 
-    record = Record.read(path)
-    result = installed.replay(record, path)
-    wanted = [str(finding["signature"]) for finding in record.verdict.get("findings", ())]
+    source = open_source(path)
+    wanted = [str(finding["signature"]) for finding in source.record.verdict.get("findings", ())]
+    followed = None
+    if source.file is None:
+        result = installed.replay(source.record, source.path)
+    else:
+        result, why = installed.replay_minimal(source.file, source.path)
+        wanted = wanted if not why else [source.signature]
+        followed = None if not why or result.followed is None else (result.followed.done, result.followed.of)
     because = "; ".join(f"{judge}: {reason}" for judge, reason in sorted(result.unknown.items()))
-    found = [finding.signature for finding in result.findings]
-    return _replayed(result, because, same=sorted(found) == sorted(wanted), followed=None, near=0)
+    found = {finding.signature for finding in result.findings}
+    return _replayed(result, because, same=found.issuperset(wanted), followed=followed, near=0)
 
 
 def _told(around: Around, signature: str) -> Replayed:
@@ -133,16 +149,3 @@ def _replayed(result: RunResult, because: str, *, same: bool, followed: tuple[in
         known=tuple(finding for finding in result.findings if finding.known),
         record=result.record,
     )
-
-
-def _file(file: object) -> str:
-    """Return the path of the file that is meant.  Raises UsageError."""
-    if not isinstance(file, str | os.PathLike):
-        raise UsageError(
-            expected="the path of a record, of a kept schedule, or of a finding's folder",
-            got=file,
-            where="replay",
-            try_='mmrace.replay("record.jsonl")',
-        )
-    path = os.fspath(file)
-    return os.path.join(path, kept.RECORD) if os.path.isdir(path) else path
