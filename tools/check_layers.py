@@ -63,7 +63,7 @@ LAYERS: dict[str, Layer] = {
     "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history", "msgspec"),
     "claims": _layer(_ALL, "loguru"),
     "report": _layer(f"runtime oracles/general runs {_SEARCH} claims", "rich"),
-    "cli": _layer(f"{_ALL} claims report installed", "click rich loguru"),
+    "cli": _layer(f"{_ALL} claims report installed api", "click rich loguru"),
     "plugin": _layer(f"runtime strategies oracles/general runs {_SEARCH} report api", "pytest rich"),
     "installed": _layer(f"{_ALL} claims"),
     "api": _layer(f"runtime strategies oracles/general runs {_SEARCH} installed", "loguru"),

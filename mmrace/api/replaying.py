@@ -27,10 +27,10 @@ from mmrace.strategies.guided import is_schedule
 class Replayed:
     """What a replay came to.
 
-    Attributes: verdict: PASS, FAIL or UNKNOWN.  because: why UNKNOWN.  findings: of the first run that failed.  same:
-    one of them is what the file was kept for.  followed: turning points that were met, and how many there are; None:
-    every op, strictly.  near: schedules near it that were tried; if a finding is theirs, it is of the last.  known:
-    findings that are expected of the program, and fail nothing.  record: of the run, if it failed.
+    Attributes: verdict: PASS, FAIL or UNKNOWN.  because: why UNKNOWN.  findings: of the first run that failed; what the
+    file was kept for comes first.  same: it is among them.  followed: turning points that were met, and how many there
+    are; None: every op, strictly.  near: schedules near it that were tried; if a finding is theirs, it is of the last.
+    known: findings that are expected of the program, and fail nothing.  record: of the run, if it failed.
     """
 
     verdict: str
@@ -75,7 +75,8 @@ def replay(
         makers, spec = target.makers, replace(spec, program=target.name, maker=target.kind, digest=target.digest)
     engine = engine or (spec.engine if spec.engine in CONTROLLED else "fiber")
     spec = replace(spec, variant=spec.variant if variant is None else variant, engine=engine)
-    return _told(play_around(path, spec, makers, near), signature)
+    alone = is_kept(path) and KeptSchedule.read(path).alone
+    return _told(play_around(path, spec, makers, near, alone=alone), signature)
 
 
 def schedule_in(path: str) -> str:
@@ -135,6 +136,7 @@ def _strictly(path: str) -> Replayed:
 def _told(around: Around, signature: str) -> Replayed:
     result, (done, of, *_) = around.result, around.followed
     same = any(finding.signature == signature for finding in result.findings)
+    result.findings.sort(key=lambda finding: finding.signature != signature)
     return _replayed(result, around.because, same=same, followed=(done, of), near=around.near)
 
 

@@ -15,6 +15,7 @@ from mmrace import __version__
 from mmrace.cli import streams, terminal
 from mmrace.cli.claims import claims
 from mmrace.cli.explore import explore
+from mmrace.cli.keep import keep
 from mmrace.cli.lists import list_
 from mmrace.cli.minimise import minimise
 from mmrace.cli.records import replay, show
@@ -35,7 +36,7 @@ def cli(verbose: bool) -> None:
     logger.add(terminal.log, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
 
 
-for _command in (stress, explore, claims, run, replay, minimise, show, list_):
+for _command in (stress, explore, claims, run, replay, minimise, keep, show, list_):
     cli.add_command(_command)
 
 

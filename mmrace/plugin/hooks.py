@@ -15,7 +15,7 @@ from unittest import TestCase
 
 import pytest
 
-from mmrace.plugin import MARK, PROPERTY
+from mmrace.plugin import KEPT, MARK, PROPERTY
 
 if TYPE_CHECKING:
     from mmrace.plugin.session import Exploring
@@ -100,5 +100,9 @@ def _lines(reporter: pytest.TerminalReporter) -> Iterator[str]:
     for reports in reporter.stats.values():
         for report in reports:
             for name, value in getattr(report, "user_properties", ()):
-                if name == PROPERTY and getattr(report, "when", "") == "call" and (verbose or "kept" in str(value)):
+                if (
+                    name == PROPERTY
+                    and getattr(report, "when", "") == "call"
+                    and (verbose or str(value).startswith(KEPT))
+                ):
                     yield f"{report.nodeid}: {value}"

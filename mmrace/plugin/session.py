@@ -21,7 +21,7 @@ import pytest
 
 from mmrace.api.exploring import Explored, Interrupted, explore
 from mmrace.api.replaying import Replayed, replay
-from mmrace.plugin import PROPERTY, failure
+from mmrace.plugin import KEPT, PROPERTY, failure
 from mmrace.plugin.alarm import heard
 from mmrace.plugin.database import Database
 from mmrace.runs import follow
@@ -150,14 +150,14 @@ class Exploring:
                 done = replay(path, program=program, variant=variant, engine=engine)
             except UsageError as error:  # its parameters are none of the program's any more, say
                 dropped = database.passed(path)
-                self._say(f"kept schedule {path.stem} cannot be tried: {error}{'; dropped' * dropped}")
+                self._say(f"{KEPT} {path.stem} cannot be tried: {error}{'; dropped' * dropped}")
                 continue
             if done.verdict == "FAIL":
                 database.failed(path)
                 self._judge(path, done)
             dropped = database.passed(path)
             because = f" ({done.because})" if done.because else ""
-            self._say(f"kept schedule {path.stem}: {done.verdict}{because}, {_followed(done)}{'; dropped' * dropped}")
+            self._say(f"{KEPT} {path.stem}: {done.verdict}{because}, {_followed(done)}{'; dropped' * dropped}")
 
     def _only(self, file: str, program: Program, variant: str) -> Explored:
         """Play one schedule, and nothing else."""

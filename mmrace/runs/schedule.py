@@ -2,6 +2,7 @@
 
     {"schema": "mmrace-schedule/1", "mmrace": ..., "python": ..., "date": ...,
      "spec": {... of the run; digests left out ...}, "signature": "...", "finding": {"oracle", "rule", "title", ...},
+     "alone": false,
      "schedule": {"turns": [...], "choices": [...]}}
 
 It is for programs that change: names, no line numbers, no digests; `strategies/guided.py` follows it as far as it
@@ -55,13 +56,15 @@ class _File(TypedDict, total=False):
     signature: Required[str]
     finding: Required[_Finding]
     schedule: Required[Steps]
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
 class KeptSchedule:
     """A schedule that failed, and what it failed with.
 
-    Attributes: spec: of its run; `strategy` and `seed` are those of the run that was found.
+    Attributes: spec: of its run; `strategy` and `seed` are those of the run that was found.  alone: it fails without
+    anything to interleave, which is so no reason to doubt that it passes.
     """
 
     spec: RunSpec
@@ -71,6 +74,7 @@ class KeptSchedule:
     title: str
     turns: tuple[Preemption, ...]
     choices: tuple[Value, ...]
+    alone: bool = False
     mmrace: str = __version__
     python: str = field(default_factory=lambda: ".".join(platform.python_version_tuple()[:2]))
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -114,6 +118,7 @@ class KeptSchedule:
             "spec": asdict(self.spec),
             "signature": self.signature,
             "finding": {"oracle": self.oracle, "rule": self.rule, "title": self.title},
+            "alone": self.alone,
             "schedule": {"turns": [asdict(turn) for turn in self.turns], "choices": [*map(asdict, self.choices)]},
         }
 
@@ -132,6 +137,7 @@ class KeptSchedule:
             signature=typed["signature"],
             turns=typed["schedule"]["turns"],
             choices=typed["schedule"]["choices"],
+            alone=typed.get("alone", False),
             mmrace=typed["mmrace"],
             python=typed["python"],
             date=typed["date"],

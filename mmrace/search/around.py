@@ -16,6 +16,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.strategy import Followed
 from mmrace.search.totals import UNKNOWN_SHARE_MAX
+from mmrace.strategies.guided import BY
 
 NEAR = 50
 """Neighbours of a kept schedule that are tried: a bug that one in ten of them meets is missed with a chance of half a
@@ -43,18 +44,20 @@ class Around:
         return unknown.get(EVERY) or "; ".join(f"{judge}: {reason}" for judge, reason in sorted(unknown.items()))
 
 
-def play_around(path: str, spec: RunSpec, makers: Makers, near: int = 0) -> Around:
+def play_around(path: str, spec: RunSpec, makers: Makers, near: int = 0, *, alone: bool = False) -> Around:
     """Play the schedule in a file, and if it passes, so many near it, up to the first that fails.
 
-    Args: path: of a file that `guided` reads.  spec: of its run; who chooses is said here.  Raises UsageError.
+    Args: path: of a file that `guided` reads.  spec: of its run; who chooses is said here.  alone: a run with nothing
+    to interleave passes too.  Raises UsageError.
     """
     _check(path)
 
     def run(strategy: str) -> RunResult:
-        return run_one(replace(spec, strategy=strategy, promote="all"), makers=makers)
+        result = run_one(replace(spec, strategy=strategy, promote="all"), makers=makers)
+        return replace(result, verdict=str(Verdict.PASS), unknown={}) if alone and result.alone else result
 
-    for callers in (1, 0):  # a function may be called by another one since
-        own = run(f"guided:record={path},callers={callers}")
+    for by in BY:  # the exact one first
+        own = run(f"guided:record={path},by={by}")
         followed = own.followed or Followed(0, 0, "turning points")
         if followed.done or not followed.of:
             break
@@ -62,7 +65,7 @@ def play_around(path: str, spec: RunSpec, makers: Makers, near: int = 0) -> Arou
         return Around(own, followed)
     unknown: list[RunResult] = []
     for index in range(near):
-        result = run(f"near:record={path},index={index},callers={callers}")
+        result = run(f"near:record={path},index={index},by={by}")
         if result.verdict == Verdict.FAIL:
             return Around(result, followed, index + 1)
         unknown += [result] * (result.verdict == Verdict.UNKNOWN)

@@ -15,13 +15,13 @@ in the same order.  Needs an engine that keeps sites and takes every plain acces
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 from mmrace.runtime import files
 from mmrace.runtime.decoding import decode
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.record import Event, Record
 from mmrace.runtime.sites import site_name
@@ -115,24 +115,30 @@ def _without_caller(site: str) -> str:
     return site.rpartition(" > ")[2]
 
 
+def _without_ordinal(site: str) -> str:
+    return _without_caller(site).partition("#")[0]
+
+
+BY: Mapping[str, Callable[[str], str]] = {"site": str, "function": _without_caller, "name": _without_ordinal}
+"""By what an op is known again: its whole site; its function, whoever calls that; the name that it touches there,
+however often that is written.  The first is exact on the program that made the record, the others survive more."""
+
+
 class Guided(BaseStrategy):
     """Follows preemptions for one run.
 
     Attributes: turned: preemptions that were done.  held: those that came up and named a task that had to wait: the
     program was there, and did not let it happen.  The others did not come up.  given: values that were given, in order.
 
-    Args: callers: a site is the same one only if its function was called from the same one, as in the program that made
-    the record.  Without, what a function around it was added to is followed too.
+    Args: by: one of `BY`.
     """
 
     asked_when_alone = True
     asked_in_fixed_order = True
     needs_sites = True
 
-    def __init__(
-        self, preemptions: Sequence[Preemption], values: Sequence[Value] = (), *, callers: bool = True
-    ) -> None:
-        self._named = str if callers else _without_caller
+    def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = (), *, by: str = "site") -> None:
+        self._named = BY[by]
         self._turns = {(turn.task, self._named(turn.site), turn.visit): turn for turn in preemptions}
         self._values = {(value.task, self._named(value.site), value.visit): value for value in values}
         self._visits: dict[tuple[int, str], int] = {}
@@ -221,18 +227,26 @@ def steps_named(options: Options, name: str) -> Steps:
     return steps_of(path)
 
 
+def by_named(options: Options) -> str:
+    """Return the option `by`.  Raises UsageError."""
+    by = str(options["by"])
+    if by not in BY:
+        raise unknown("what an op is known by", by, BY, where="--strategy")
+    return by
+
+
 def sampler(options: Options) -> Unprofiled:
     """Make the sampler of one schedule.
 
-    Options: record: the file of a record, or of a schedule.  callers: 0 leaves them out of sites.  Raises UsageError.
+    Options: record: the file of a record, or of a schedule.  by: one of `BY`.  Raises UsageError.
     """
-    steps, callers = steps_named(options, "guided"), bool(options["callers"])
-    return Unprofiled(lambda _: Guided(steps["turns"], steps["choices"], callers=callers))
+    steps, by = steps_named(options, "guided"), by_named(options)
+    return Unprofiled(lambda _: Guided(steps["turns"], steps["choices"], by=by))
 
 
 STRATEGY = Registered(
     "guided",
     "the turning points of a saved record or schedule, as far as they still exist; one schedule only",
     sampler,
-    {"record": "", "callers": 1},
+    {"record": "", "by": "site"},
 )

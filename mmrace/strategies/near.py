@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Draw, Options, Registered, Unprofiled
-from mmrace.strategies.guided import Guided, Preemption, Value, steps_named
+from mmrace.strategies.guided import Guided, Preemption, Value, by_named, steps_named
 
 MOVED = 1 / 4  # of the turning points that stay
 STEPS_MAX = 2  # visits of its site by which a turning point moves: a lock and its unlock are seldom farther apart
@@ -28,7 +28,7 @@ class Near(Guided):
     """One neighbour.  Args: draw: decides which."""
 
     def __init__(
-        self, draw: Draw, turns: Sequence[Preemption], values: Sequence[Value] = (), *, callers: bool = True
+        self, draw: Draw, turns: Sequence[Preemption], values: Sequence[Value] = (), *, by: str = "site"
     ) -> None:
         self._draw = draw
         left_out = 1 / (len(turns) + len(values) + 1)
@@ -36,7 +36,7 @@ class Near(Guided):
         super().__init__(
             [self._moved(turn) for turn in turns if draw() >= left_out],
             [value for value in values if draw() >= left_out],
-            callers=callers,
+            by=by,
         )
         self._places = {(turn.task, self._named(turn.site), turn.visit) for turn in turns}
 
@@ -64,13 +64,13 @@ class Near(Guided):
 def sampler(options: Options) -> Unprofiled:
     """Make the sampler of neighbours.
 
-    Options: record, callers: as `guided` has them.  index: of the neighbour, where a seed has several: what the program
+    Options: record, by: as `guided` has them.  index: of the neighbour, where a seed has several: what the program
     draws is the seed's alone.  Raises UsageError.
     """
-    steps, index, callers = steps_named(options, "near"), options["index"], bool(options["callers"])
+    steps, index, by = steps_named(options, "near"), options["index"], by_named(options)
 
     def neighbour(draw: Draw) -> Near:
-        return Near(random.Random(f"{draw()}/{index}").random, steps["turns"], steps["choices"], callers=callers)
+        return Near(random.Random(f"{draw()}/{index}").random, steps["turns"], steps["choices"], by=by)
 
     return Unprofiled(neighbour)
 
@@ -79,5 +79,5 @@ STRATEGY = Registered(
     "near",
     "schedules around a saved one: turning points moved or left out, switches added",
     sampler,
-    {"record": "", "index": 0, "callers": 1},
+    {"record": "", "index": 0, "by": "site"},
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import mmrace.installed
+import mmrace.cli.group
 import mmrace.plugin.session  # a session forgets what it imports, and mmrace must not be there twice
 
 PLUGIN = "mmrace.plugin.hooks"
@@ -38,7 +38,7 @@ def play(add, times=2):
     assert account.balance == times
 """
 
-assert mmrace.installed and mmrace.plugin.session
+assert mmrace.cli.group and mmrace.plugin.session
 
 
 def session(pytester: pytest.Pytester, *words: str, quiet: bool = True) -> pytest.RunResult:

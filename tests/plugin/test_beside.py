@@ -116,6 +116,7 @@ def test_pytest_xdist_distributes_and_each_worker_knows_what_failed(pytester: py
     done.stdout.fnmatch_lines(["test_it.py::test_one: kept schedule *: PASS*"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["-x", "--maxfail=1"])
 def test_the_first_failure_ends_the_session_if_so_asked(pytester: pytest.Pytester, words: str) -> None:
     file(pytester, TWO)
@@ -165,6 +166,7 @@ def test_the_help_of_the_marker_names_every_argument(pytester: pytest.Pytester) 
     assert [name for name in ARGUMENTS if f"{name}=" not in HELP] == []
 
 
+@pytest.mark.slow
 def test_mmrace_runs_where_there_is_no_pytest() -> None:
     code = "import sys; sys.modules['pytest'] = None; import mmrace, mmrace.cli; mmrace.explore; mmrace.replay"
     done = subprocess.run(

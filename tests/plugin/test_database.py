@@ -38,6 +38,7 @@ def test_what_failed_is_tried_first_and_says_so(pytester: pytest.Pytester) -> No
     assert f"replay: pytest test_it.py::test_deposits --mmrace-replay={where}" in done.outlines
 
 
+@pytest.mark.slow
 def test_a_kept_schedule_alone_is_replayed_by_the_line_that_is_printed(pytester: pytest.Pytester) -> None:
     file(pytester, TEST.format("deposit"))
     line = next(line for line in session(pytester).outlines if line.startswith("replay: pytest "))
@@ -49,6 +50,7 @@ def test_a_kept_schedule_alone_is_replayed_by_the_line_that_is_printed(pytester:
     session(pytester, *words).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_mended_it_passes_and_is_dropped_after_some_times(pytester: pytest.Pytester) -> None:
     file(pytester, TEST.format("deposit"))
     session(pytester)
@@ -115,6 +117,7 @@ def test_where_nothing_can_be_written_the_test_fails_for_its_bug_and_says_why_it
     )
 
 
+@pytest.mark.slow
 def test_without_the_database_nothing_is_read_or_written(pytester: pytest.Pytester) -> None:
     file(pytester, TEST.format("deposit"))
     for _ in range(2):

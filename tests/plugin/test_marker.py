@@ -95,6 +95,7 @@ def test_fixtures_and_parameters_reach_the_body_of_a_method(pytester: pytest.Pyt
     session(pytester).assert_outcomes(passed=1, failed=1)
 
 
+@pytest.mark.slow
 def test_what_a_body_skips_is_skipped_and_what_it_expects_to_fail_does(pytester: pytest.Pytester) -> None:
     file(
         pytester,
@@ -176,6 +177,7 @@ def test_two(explore):
 """
 
 
+@pytest.mark.slow
 def test_the_fixture_explores_any_program_and_fails_its_test(pytester: pytest.Pytester) -> None:
     file(pytester, EXPLORE.format("locked"))
     session(pytester).assert_outcomes(passed=1)
@@ -185,6 +187,7 @@ def test_the_fixture_explores_any_program_and_fails_its_test(pytester: pytest.Py
     done.stdout.fnmatch_lines(["account.balance: main.* in no order*"])
 
 
+@pytest.mark.slow
 def test_options_say_how_much_by_which_seed_and_engine(pytester: pytest.Pytester) -> None:
     file(pytester, BODY.format("schedules=7, seed=3", "locked"))
     words = ["-v", "--mmrace-schedules", "5", "--mmrace-seed", "4", "--mmrace-engine", "gate"]
@@ -197,6 +200,7 @@ def test_options_say_how_much_by_which_seed_and_engine(pytester: pytest.Pytester
     assert again in done.outlines
 
 
+@pytest.mark.slow
 def test_a_report_has_the_record_and_the_text(pytester: pytest.Pytester) -> None:
     file(pytester, BODY.format("exhaustive=True", "deposit"))
     done = session(pytester, "--mmrace-report-dir", "reports")

@@ -11,7 +11,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
-from mmrace.strategies.guided import Guided, Preemption, Value, choices_of, preemptions_of
+from mmrace.strategies.guided import BY, Guided, Preemption, Value, choices_of, preemptions_of
 from mmrace.strategies.registry import sampler
 from tests.runtime.engines import Box, Outcome, Program, box, fiber, random_walk, walk
 
@@ -181,7 +181,11 @@ def test_what_a_lock_keeps_from_happening_was_followed_and_what_never_comes_up_w
         assert guided.held == [turn] * met
 
 
-def test_a_function_that_another_one_calls_now_is_followed_without_callers_only() -> None:
+@pytest.mark.parametrize(
+    ("site", "turned"),
+    [("inner:x", {"function", "name"}), ("outer > inner:x", {"site", "function", "name"}), ("inner:x#2", {"name"})],
+)
+def test_an_op_is_known_again_by_its_site_its_function_or_its_name(site: str, turned: set[str]) -> None:
     def main() -> None:
         shared = box()
 
@@ -195,11 +199,12 @@ def test_a_function_that_another_one_calls_now_is_followed_without_callers_only(
         rt.spawn(outer, name="b", cpu=2)
         rt.join_others()
 
-    turn = Preemption("a", "inner:x", 1, "b")
-    for callers in (True, False):
-        guided = Guided([turn], callers=callers)
+    def follows(by: str) -> bool:
+        guided = Guided([Preemption("a", site, 1, "b")], by=by)
         fiber(main, guided, sites=True)
-        assert guided.turned == [turn] * (not callers)
+        return bool(guided.turned)
+
+    assert {by for by in BY if follows(by)} == turned
 
 
 def test_a_value_that_is_out_of_range_is_the_ordinary_one() -> None:
