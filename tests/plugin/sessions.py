@@ -1,14 +1,18 @@
-"""Sessions of pytest inside a test, with the plugin, whether or not this checkout is installed with it."""
+"""Sessions of pytest inside a test, with the plugin, whether or not this checkout is installed with it.
+
+A session in this process forgets in the end what it imported.  So all of mmrace is imported before: a module that was
+there twice would have two of each class.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import pkgutil
 from pathlib import Path
 
 import pytest
 
-import mmrace.cli.group
-import mmrace.plugin.session  # a session forgets what it imports, and mmrace must not be there twice
+import mmrace
 
 PLUGIN = "mmrace.plugin.hooks"
 INSTALLED = any(entry.value == PLUGIN for entry in importlib.metadata.entry_points(group="pytest11"))
@@ -38,7 +42,9 @@ def play(add, times=2):
     assert account.balance == times
 """
 
-assert mmrace.cli.group and mmrace.plugin.session
+for module in pkgutil.walk_packages(mmrace.__path__, "mmrace."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
 
 
 def session(pytester: pytest.Pytester, *words: str, quiet: bool = True) -> pytest.RunResult:
