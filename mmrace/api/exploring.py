@@ -73,10 +73,10 @@ def explore(
     Args: program: a function; the name of one, ``FILE.py:main`` or ``package.module:main``; or a scenario's name.
     schedules, seconds: how many, how long; neither: `SECONDS`, or with `exhaustive` until the end.  strategy: as
     ``mmrace list strategies`` has them; default: a mix, or with `exhaustive` dpor.  engine: fiber or gate.  seed:
-    schedule i depends on it and i alone.  params: a function's own parameters, or a scenario's.  variant: a planted bug, of a scenario.  without: judges to switch off.
-    load: Python files with scenarios, planted bugs, judges or strategies of your own; a process loads each once.
-    until_found: stop at the first finding.  jobs: worker processes, 0: this one.  folder: where the records of findings
-    go; None: nowhere.
+    schedule i depends on it and i alone.  params: a function's own parameters, or a scenario's.  variant: a planted
+    bug, of a scenario.  without: judges to switch off.  load: Python files with scenarios, planted bugs, judges or
+    strategies of your own; a process loads each once.  until_found: stop at the first finding.  jobs: worker processes,
+    0: this one.  folder: where the records of findings go; None: nowhere.
 
     Raises UsageError for a wrong call, Interrupted on Ctrl-C.
     """
