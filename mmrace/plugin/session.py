@@ -20,17 +20,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from mmrace.api.exploring import Explored, Interrupted, explore
+from mmrace.api.program import resolved
 from mmrace.api.replaying import Replayed, replay
 from mmrace.plugin import KEPT, PROPERTY, failure
 from mmrace.plugin.alarm import heard
 from mmrace.plugin.database import Database
+from mmrace.report.minimal import causal_line, schedule_lines, shrunk_line
 from mmrace.runs import follow
+from mmrace.runs.minimal import Minimal
 from mmrace.runs.program import Makers
 from mmrace.runs.schedule import KeptSchedule
 from mmrace.runs.spec import derive
 from mmrace.runtime.errors import MmraceError, UsageError, unknown
 from mmrace.runtime.record import Record
 from mmrace.search.around import NEAR
+from mmrace.search.minimise.minimise import minimise
+from mmrace.search.minimise.trials import Budget
 from mmrace.strategies.guided import can_follow
 
 if TYPE_CHECKING:
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
 
 SCHEDULES = 100
 """Of a test that does not say how many: a race that one schedule in ten shows is missed with a chance of 3e-5."""
+MINIMISE_RUNS, MINIMISE_SECONDS = 150, 5.0
+"""How much a schedule that failed is made smaller: runs of a function take a blink, those of a scenario seconds."""
 ARGUMENTS = (
     "scenario", "kept", "schedules", "strategy", "exhaustive", "variant", "params", "seed", "engine", "near", "load",
     "without",
@@ -103,7 +110,8 @@ class Exploring:
             with tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
                 found = explore(program, until_found=True, folder=scratch, **self._options(options))
                 if found.verdict == "FAIL":
-                    self._keep_and_fail(database, found)
+                    makers = resolved("explore", program, loads=bool(options.get("load"))).makers
+                    self._keep_and_fail(database, found, makers)
         if found.verdict != "PASS":
             _fail(failure.unknown_text(found.because, self._command()))
         scope = f"exhaustive, all {found.classes} classes" if found.exhaustive else f"over {found.schedules} schedules"
@@ -179,21 +187,29 @@ class Exploring:
             _fail(failure.unknown_text(f"{done.because}; {tried}", self._command()))
         self._say(f"PASS {tried}")
 
-    def _keep_and_fail(self, database: Database, found: Explored) -> NoReturn:
-        """Keep the schedule of an exploration's first finding, and fail the test."""
+    def _keep_and_fail(self, database: Database, found: Explored, makers: Makers) -> NoReturn:
+        """Keep the schedule of an exploration's first finding, made small, and fail the test.
+
+        Args: makers: of the program.
+        """
         finding = found.findings[0] if found.findings else failure.UNEXPLAINED
         if finding.oracle == "exception" and finding.rule in OUTCOMES:
             raise OUTCOMES[finding.rule](str(finding.facts.get("text", "")))
         file = found.records.get(finding.signature)
         record = None if file is None else Record.read(file)
-        lines = [f"found by schedule {found.schedules}"]
-        replays = ""
-        if record is not None and can_follow(record) and self.kept:
-            kept = database.keep(_schedule_of(record, finding))
-            if isinstance(kept, Path):
-                replays = f"--mmrace-replay={self._shown(kept)}"
+        lines, replays = [f"found by schedule {found.schedules}"], ""
+        if record is not None and can_follow(record):
+            made = _minimal(record, makers, finding)
+            if made is None:
+                schedule = KeptSchedule.of_record(record, follow.spec_of(record, makers), finding)
             else:
-                lines.append(f"NOT KEPT: {kept}")
+                schedule, finding, record = KeptSchedule.of_minimal(made), made.finding, made.record
+                lines += [shrunk_line(made.shrunk), *(f"  {line}" for line in schedule_lines(made))]
+                lines += [f"must not be swapped: {causal_line(ordering)}" for ordering in made.causal]
+            if self.kept:
+                kept = database.keep(schedule)
+                lines += [f"NOT KEPT: {kept}"] * isinstance(kept, str)
+                replays = "" if isinstance(kept, str) else f"--mmrace-replay={self._shown(kept)}"
         self._fail_by(finding, record, lines, replays)
 
     def _fail_by(self, finding: Finding, record: Record | None, lines: list[str], replays: str) -> NoReturn:
@@ -292,5 +308,9 @@ def _followed(done: Replayed) -> str:
     return f"followed {met} of {of} turning points" if of else "the default schedule"
 
 
-def _schedule_of(record: Record, finding: Finding) -> KeptSchedule:
-    return KeptSchedule.of_record(record, follow.spec_of(record, Makers()), finding)
+def _minimal(record: Record, makers: Makers, finding: Finding) -> Minimal | None:
+    """Make a schedule small; None if its run has not the finding again."""
+    try:
+        return minimise(record, makers, finding.signature, Budget(MINIMISE_RUNS, MINIMISE_SECONDS))
+    except MmraceError:
+        return None
