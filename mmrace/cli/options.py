@@ -24,7 +24,7 @@ from mmrace.search.campaign.request import CONVERT_SECONDS
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.catalogue import Catalogue, FunctionEntry
 from mmrace.search.explore.result import Exploration
-from mmrace.search.minimise.findings import SECONDS, minimise_kept
+from mmrace.search.minimise.findings import SECONDS, Found, minimise_kept
 from mmrace.search.pool.contract import ConvertFunction
 
 FOLDER = ".mmrace"
@@ -208,7 +208,8 @@ def minimise_found(result: CampaignResult | Exploration, seconds: float) -> None
         return
     try:
         with stops.interruptible():
-            kept = {signature: hit.saved for signature, hit in result.hits.items()}
+            health = result.health()
+            kept = {name: Found(hit.saved, result.rarity(name), health) for name, hit in result.hits.items()}
             result.minimal = minimise_kept(kept, installed.MAKERS, seconds)
     except KeyboardInterrupt as error:
         result.interrupted = stops.number_of(error)
