@@ -145,16 +145,17 @@ many = options(
     click.option("--for", "seconds", metavar="TIME", callback=duration, help="How long: 60s, 10m, 8h30m, 1d."),
     click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default."),
     click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
-    click.option(
-        "--minimise",
-        "minimise",
-        metavar="TIME",
-        callback=_minimise,
-        default=f"{SECONDS:g}s",
-        show_default=True,
-        help="How long each finding may be made smaller afterwards, all three times that; off: not at all.",
-    ),
     click.option("--dir", "folder", default=FOLDER, callback=folder, show_default=True, help="Where findings go."),
+)
+
+minimising = click.option(
+    "--minimise",
+    "minimise",
+    metavar="TIME",
+    callback=_minimise,
+    default=f"{SECONDS:g}s",
+    show_default=True,
+    help="How long each finding may be made smaller afterwards, all three times that; off: not at all.",
 )
 
 

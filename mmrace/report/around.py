@@ -12,6 +12,7 @@ from math import sqrt
 from typing import Any
 
 from mmrace.report.finding import program_text
+from mmrace.report.minimal import scheduled
 from mmrace.report.numbers import count, many
 from mmrace.report.story import Around
 from mmrace.runs.minimal import Minimal, Op, Size
@@ -74,7 +75,7 @@ def _replay(record: Record, minimal: Minimal | None, file: str) -> Iterator[str]
     if record.header.get("engine") != "free":
         yield shlex.join(["mmrace", "replay", file])
     if minimal is not None:
-        yield minimal.spec.command(minimal.signature)
+        yield scheduled(minimal, file)
 
 
 def _told(record: Record, minimal: Minimal | None) -> Iterator[str]:
