@@ -37,7 +37,7 @@ def test_explore_makes_what_it_finds_smaller_and_says_so(
         assert minimal.signature == folder.name
         assert minimal.rarity is not None and 1 <= minimal.rarity["hits"] <= minimal.rarity["of"]
         assert minimal.health is not None and minimal.health["schedules"] == minimal.rarity["of"]
-        assert f"repeat: mmrace replay {folder / MINIMAL}" in explored
+        assert f"minimal: mmrace replay {folder / MINIMAL}" in explored
         assert in_process.run(monkeypatch, "replay", str(folder / MINIMAL)) == 1
         assert "every op as recorded; the same findings as recorded" in capsys.readouterr().out
     assert folders()
