@@ -12,7 +12,7 @@ def row(seconds: float = 1.0, same: int = 4, fewest: bool | None = True) -> Row:
 
 
 def test_a_row_says_what_came_of_a_canary() -> None:
-    assert line(row()).split() == ("double-put 10 -> 0 1 -> 0 458 -> 200 shown 2 67 1.0s 4 of 4".split())
+    assert " ".join(line(row()).split()) == "double-put 10 -> 0 1 -> 0 458 -> 200 shown 2 67 1.0s 4 of 4"
     assert "not shown" in line(row(fewest=None))
 
 
