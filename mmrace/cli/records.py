@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from mmrace import installed
-from mmrace.cli import sources, terminal
+from mmrace.cli import converting, sources, terminal
+from mmrace.cli import options as shared
 from mmrace.cli.sources import Wanted
 from mmrace.report import diff as report_diff
 from mmrace.report import events, single
 from mmrace.report import trail as report_trail
 from mmrace.report.mermaid import diagram
+from mmrace.runs import debugging
 from mmrace.runs.source import Source
 from mmrace.runtime import places
 from mmrace.runtime.errors import EXIT_OF, UsageError
@@ -30,19 +32,31 @@ LOADS = "A Python file that the run was made of and that is not where it was, or
 @click.command(short_help="Follow the record of a controlled run strictly.")
 @sources.file
 @click.option("--load", multiple=True, metavar="FILE", help=LOADS)
+@shared.convert
+@click.option("--record", "out", type=click.Path(dir_okay=False), help="Write the run made under control to this file.")
 @sources.break_at
-def replay(file: str, load: tuple[str, ...], break_at: int | Place | None) -> None:
+def replay(
+    file: str, load: tuple[str, ...], convert: float | None, out: str | None, break_at: int | Place | None
+) -> None:
     """Follow FILE strictly, op by op, and judge it again.
 
     FILE is a record, a minimal file, or the folder of a finding. Where the model is not the one that made a minimal
     file, that is followed by its schedule, as far as its turning points are still there. A STEP is the number of an
     event, as `mmrace show` counts them, or its name, TASK/SITE/TIMES.
+
+    What free threads did cannot be followed strictly: it is done again under control, in the order of their record
+    (--convert, --record); that ends in FAIL if the failure came again, and in UNKNOWN if not.
     """
     source = sources.opened(file)
     recorded = source.record
     console = terminal.console()
     single.tell_executed(recorded.header, console)
     cores.pin("gate")
+    if recorded.header.get("engine") == "free":
+        if break_at is not None:
+            debugging.check_engine("free", "--break-at")
+        sys.exit(converting.replay_free(source, load, convert, out))
+    converting.refuse_under_control(out)
     breaking = sources.stopping_at(_step_of(recorded, break_at), console)
     why = ""
     if source.file is None or breaking is not None:  # a step has its number in a strict replay only
