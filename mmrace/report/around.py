@@ -27,7 +27,7 @@ def around_of(record: Record, minimal: Minimal | None, file: str) -> Around:
     """Return what is known beside a record.  Args: file: as it was named."""
     return Around(
         run=list(_run(record)),
-        repeat=[*_replay(record, minimal, file)],
+        repeat=[shlex.join(["mmrace", "replay", file])] if record.header.get("engine") != "free" else [],
         told=[*_told(record, minimal)],
         rarity=[*_rarity(minimal.rarity if minimal else None)],
         health=[*_plain(minimal.health if minimal else None)],
@@ -68,13 +68,6 @@ def _run(record: Record) -> Iterator[str]:
     last = last_explored(record)
     if explored and last is not None and how == "finished":
         yield f"what follows step {last} is the program's end, in fixed order"
-
-
-def _replay(record: Record, minimal: Minimal | None, file: str) -> Iterator[str]:
-    if record.header.get("engine") != "free":
-        yield shlex.join(["mmrace", "replay", file])
-    if minimal is not None:
-        yield minimal.spec.command(minimal.signature)
 
 
 def _told(record: Record, minimal: Minimal | None) -> Iterator[str]:

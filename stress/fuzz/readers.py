@@ -116,6 +116,7 @@ def measured(path: Path) -> None:
 READERS: dict[str, tuple[Reader, ...]] = {
     "record": (
         command("show", "show", "FILE", "--last", "200", judged=False),
+        command("explain", "explain", "FILE", judged=False),
         command("replay", "replay", "FILE"),
         command("guided", "run", "async-vs-commit", *RUN, "--strategy", "guided:record=FILE"),
     ),
