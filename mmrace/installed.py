@@ -28,6 +28,9 @@ from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import JUDGES, KIND, ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
+from mmrace.search.convert import again as free_again
+from mmrace.search.convert import convert as converting
+from mmrace.search.convert.again import Again
 from mmrace.search.minimise import minimise as minimising
 from mmrace.search.minimise.trials import Budget
 from mmrace.story.tell import NOTHING_OWN, Book
@@ -45,6 +48,10 @@ run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
 
 
+convert = partial(converting.convert, makers=MAKERS)
+"""Make a failed run of free threads again under control; see `search.convert.convert`."""
+
+
 def replay(record: Record, path: str = "", load: tuple[str, ...] = (), breaking: BreakAt | None = None) -> RunResult:
     """Replay a record that was read; see `runs.follow.replay`.
 
@@ -54,6 +61,15 @@ def replay(record: Record, path: str = "", load: tuple[str, ...] = (), breaking:
     """
     makers, added = _makers_of(record, path, load)
     return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim, breaking=breaking)
+
+
+def again(record: Record, path: str = "", load: tuple[str, ...] = (), *, seconds: float, signature: str = "") -> Again:
+    """Do again under control what a record of free threads says; see `search.convert.again`.
+
+    Args: path, load: as of `replay`.
+    """
+    makers, added = _makers_of(record, path, load)
+    return free_again.again(record, makers, added, seconds=seconds, signature=signature)
 
 
 def replay_minimal(minimal: Minimal, path: str, load: tuple[str, ...] = ()) -> tuple[RunResult, str]:

@@ -26,8 +26,8 @@ from tests.runtime.test_kernel_structs import CLASSES, MODULES
 
 PACKAGE = Path(mmrace.__file__).parent
 GENERAL = (
-    "runtime", "strategies", "oracles/general", "runs", "search/pool", "search/explore", "search/minimise", "threads",
-    "story",
+    "runtime", "strategies", "oracles/general", "runs", "search/pool", "search/convert", "search/explore",
+    "search/minimise", "threads", "story",
 )  # fmt: skip
 """The rooms of the general half, those to come too."""
 
