@@ -149,6 +149,7 @@ READERS: dict[str, tuple[Reader, ...]] = {
     ),
     "minimal": (
         command("show minimal", "show", "FILE", judged=False),
+        command("explain minimal", "explain", "FILE", judged=False),
         command("replay minimal", "replay", "FILE"),
         command("diff minimal", "diff", "VALID", "FILE", judged=False),
         command("draw minimal", "show", "FILE", "--mermaid", judged=False),
