@@ -25,6 +25,7 @@ BOOK = Book(
         ("crash", "shown before it is committed"): promises.too_early,
         ("crash", "shown, and of no transaction"): promises.too_early,
         ("crash", "promised by fsync, and lost"): promises.lost_promise,
+        ("conservation", "frame lost"): refine.lost_frame,
         ("refcount", ""): refine.references,
         ("lock-discipline", "unlock by a stranger"): refine.stranger,
         ("lock-discipline", "sleep in atomic context"): refine.keeps(*kept_by("I5")),
