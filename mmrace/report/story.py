@@ -86,7 +86,6 @@ def show_story(story: Story, around: Around, console: Console) -> None:
     page = _Page(console)
     told = story.telling
     _head(page, story)
-    page.line()
     _expected(page, told)
     _table(page, story)
     _sides(page, told)
@@ -126,6 +125,8 @@ def _is_name(text: str) -> bool:
 
 
 def _expected(page: _Page, told: Telling) -> None:
+    if told.expected or told.seen or told.changes:
+        page.line()
     if told.expected:
         page.labelled("expected", told.expected)
     if told.seen:
