@@ -16,6 +16,7 @@ from mmrace.cli import streams, terminal
 from mmrace.cli.claims import claims
 from mmrace.cli.explain import explain
 from mmrace.cli.explore import explore
+from mmrace.cli.keep import keep
 from mmrace.cli.lists import list_
 from mmrace.cli.minimise import minimise
 from mmrace.cli.records import diff, replay, show, trail
@@ -36,7 +37,7 @@ def cli(verbose: bool) -> None:
     logger.add(terminal.log, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
 
 
-for _command in (stress, explore, claims, run, replay, minimise, explain, show, trail, diff, list_):
+for _command in (stress, explore, claims, run, replay, minimise, explain, keep, show, trail, diff, list_):
     cli.add_command(_command)
 
 

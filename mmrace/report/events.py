@@ -49,6 +49,18 @@ def show_record(record: Record, selection: Selection, console: Console, signatur
     say(console, f"{part}; others by --around, --from, --last, --task, --kind, --object")
 
 
+def show_last(record: Record, console: Console, signature: str, last: int) -> None:
+    """Print the last events that led to a finding: of its own tasks, if it names several, and none of a final sync."""
+    named = steps_named(record, signature)
+    names = {record.task_name(record.events[step][0]) for step in named}
+    tasks = sorted(names) if len(names) > 1 else []
+    until = max(named, default=len(record.events) - 1)
+    end = last_explored(record)
+    found = Selection(tasks, last=len(record.events), idle=False).steps(record)
+    steps = [step for step in found if step <= until and (end is None or step <= end or step in named)]
+    _events(record, (steps or found)[-last:], {*named}, console)
+
+
 def chosen(record: Record, selection: Selection, named: Collection[int]) -> list[int]:
     """Return the wanted events; unless it says where, those around the ones that the finding names, without idling."""
     if selection.placed:

@@ -72,9 +72,17 @@ def _function(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
-@cache
 def tree_of(filename: str) -> ast.Module | None:
-    """Return a file's syntax tree; None if nobody can read it."""
+    """Return a file's syntax tree, as the file is now: it may have been executed anew; None if nobody can read it."""
+    try:
+        there = os.stat(filename)
+    except OSError:
+        return None
+    return _tree(filename, there.st_mtime_ns, there.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _tree(filename: str, mtime_ns: int, size: int) -> ast.Module | None:
     try:
         with open(filename, encoding="utf-8") as source:
             return ast.parse(source.read())
