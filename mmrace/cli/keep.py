@@ -45,7 +45,6 @@ SECONDS = "10s"
 def keep(file: str, to: str | None, name: str | None, near: int, seconds: float | None, load: tuple[str, ...]) -> None:
     """Write a test that fails as long as FILE's finding comes back: a record, a minimal file, or a finding's folder.
 
-    \b
     The test follows the schedule as far as the program still has it, and tries others near it. It fails with the
     finding, and as UNKNOWN if it could follow nothing. Of a planted bug it names the variant, and fails with it; take
     variant= out of the test to hold the correct protocol to the same schedule. A function of your own is looked for
