@@ -14,6 +14,7 @@ from loguru import logger
 from mmrace import __version__
 from mmrace.cli import streams, terminal
 from mmrace.cli.claims import claims
+from mmrace.cli.explain import explain
 from mmrace.cli.explore import explore
 from mmrace.cli.keep import keep
 from mmrace.cli.lists import list_
@@ -36,7 +37,7 @@ def cli(verbose: bool) -> None:
     logger.add(terminal.log, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
 
 
-for _command in (stress, explore, claims, run, replay, minimise, keep, show, trail, diff, list_):
+for _command in (stress, explore, claims, run, replay, minimise, explain, keep, show, trail, diff, list_):
     cli.add_command(_command)
 
 

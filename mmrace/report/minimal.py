@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from mmrace.runs.minimal import MINIMAL, Causal, Minimal, Shrunk, Size
 from mmrace.runtime.param import Value
@@ -20,6 +21,7 @@ def minimal_lines(minimal: Minimal, path: str) -> list[str]:
     lines += [f"  {line}" for line in _sizes(shrunk)]
     lines += ["schedule:", *(f"  {line}" for line in schedule_lines(minimal))]
     lines += [f"must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal]
+    lines += script_lines(minimal)
     lines.append(f"minimal: {path}; replayed {minimal.replayed.same} of {minimal.replayed.of}")
     lines.append(f"repeat: {shlex.join(['mmrace', 'replay', path])}")
     return lines
@@ -37,7 +39,14 @@ def found_lines(minimal: Minimal | str | None, folder: str) -> list[str]:
     path = os.path.join(folder, MINIMAL)
     lines = [shrunk_line(minimal.shrunk), *_few(f"  {line}" for line in schedule_lines(minimal))]
     lines += _few(f"  must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal)
-    return [*lines, f"repeat: {shlex.join(['mmrace', 'replay', path])}"]
+    return [*lines, *script_lines(minimal), f"repeat: {shlex.join(['mmrace', 'replay', path])}"]
+
+
+def script_lines(minimal: Minimal) -> list[str]:
+    """Return the command that plays the schedule as a script, if there is one."""
+    if not minimal.script:
+        return []
+    return [f"script: {replace(minimal.spec, strategy=f'script:text={minimal.script}').command()}"]
 
 
 def _few(lines: Iterable[str]) -> list[str]:

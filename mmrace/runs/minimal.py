@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunSpec
@@ -41,7 +41,10 @@ Plain: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One op of the record: `task`'s `visit`th at `site` (from 1), and its place among the record's events."""
+    """One op of the record: `task`'s `visit`th at `site` (from 1), and its place among the record's events.
+
+    An op that its task still waits to do at the end is no event: then `event` is the last one of the task.
+    """
 
     task: str
     site: str
@@ -140,6 +143,7 @@ class _File(TypedDict):
     rarity: dict[str, Any] | None
     health: dict[str, Any] | None
     model: str
+    script: NotRequired[str]
     record: list[str]
 
 
@@ -149,6 +153,7 @@ class Minimal:
 
     Attributes: spec: of its run; `strategy` and `seed` are those of the run that was found.  proof, rarity, health: as
     whoever adds them has them, None until then.  model: digest of the model that made the record, "" for a function.
+    script: the schedule as a person would write it (`strategies/script.py`), "" if none was found that fails too.
     """
 
     spec: RunSpec
@@ -163,6 +168,7 @@ class Minimal:
     proof: Plain | None = None
     rarity: Plain | None = None
     health: Plain | None = None
+    script: str = ""
     mmrace: str = __version__
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -212,7 +218,7 @@ class Minimal:
         record = Record.parse(
             "".join(f"{line}\n" for line in typed["record"]).encode("utf-8", "surrogatepass"), f"{where}, record"
         )
-        kept: dict[str, Any] = {part.name: typed.get(part.name) for part in fields(cls)}
+        kept: dict[str, Any] = {part.name: typed.get(part.name, "") for part in fields(cls)}
         made = cls(**{**kept, "finding": Finding(**typed["finding"]), "record": record})
         _check(made, typed["signature"], where)
         return made

@@ -25,6 +25,7 @@ OPTIONS = {
     "script": ":text=migrator until migrate_pages:schedule; rest fair",
     "guided": ":record={record}",
     "near": ":record={record}",
+    "retrace": ":record={record}",
     "postpone": ":cycle=migrator@40/12+committer@12/40",
 }
 """Of the strategies that need to be told something."""
