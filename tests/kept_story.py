@@ -66,4 +66,4 @@ def tell(folder: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(*tell(Path(sys.argv[1])))
+    print(*tell(Path(sys.argv[1]).resolve()))

@@ -25,7 +25,7 @@ from mmrace.api.replaying import Replayed, replay
 from mmrace.plugin import KEPT, PROPERTY, failure
 from mmrace.plugin.alarm import heard
 from mmrace.plugin.database import Database
-from mmrace.report.minimal import causal_line, schedule_lines, shrunk_line
+from mmrace.report.minimal import schedule_lines, shrunk_line
 from mmrace.runs import follow
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.program import Makers
@@ -197,6 +197,7 @@ class Exploring:
             raise OUTCOMES[finding.rule](str(finding.facts.get("text", "")))
         file = found.records.get(finding.signature)
         record = None if file is None else Record.read(file)
+        made: Minimal | None = None
         lines, replays = [f"found by schedule {found.schedules}"], ""
         if record is not None and can_follow(record):
             made = _minimal(record, makers, finding)
@@ -205,19 +206,25 @@ class Exploring:
             else:
                 schedule, finding, record = KeptSchedule.of_minimal(made), made.finding, made.record
                 lines += [shrunk_line(made.shrunk), *(f"  {line}" for line in schedule_lines(made))]
-                lines += [f"must not be swapped: {causal_line(ordering)}" for ordering in made.causal]
             if self.kept:
                 kept = database.keep(schedule)
                 lines += [f"NOT KEPT: {kept}"] * isinstance(kept, str)
                 replays = "" if isinstance(kept, str) else f"--mmrace-replay={self._shown(kept)}"
-        self._fail_by(finding, record, lines, replays)
+        self._fail_by(finding, record, lines, replays, made)
 
-    def _fail_by(self, finding: Finding, record: Record | None, lines: list[str], replays: str) -> NoReturn:
-        """Fail the test by a finding; leave it where reports go.  Args: replays: the option that has it again."""
+    def _fail_by(
+        self, finding: Finding, record: Record | None, lines: list[str], replays: str, made: Minimal | None = None
+    ) -> NoReturn:
+        """Fail the test by a finding; leave it where reports go.
+
+        Args: replays: the option that has it again.  made: its minimal file.
+        """
         command = self._command(replays)
+        told = failure.text(finding, record, lines, command, made)
         if self.reports is not None:
-            lines.append(failure.report(Path(self.reports), self._key(), finding, record, command))
-        _fail(failure.text(finding, record, lines, command))
+            lines.append(failure.report(Path(self.reports), self._key(), finding, record, told))
+            told = failure.text(finding, record, lines, command, made)
+        _fail(told)
 
     # -- what is said -----------------------------------------------------------------------------------------------
 
