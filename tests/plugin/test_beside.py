@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mmrace.plugin.asked import ARGUMENTS
 from mmrace.plugin.hooks import HELP
-from mmrace.plugin.session import ARGUMENTS
 from tests.plugin.sessions import PLUGIN, file, in_a_process, schedules, session
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,12 +101,12 @@ def test_all_differ():
     )
     in_a_process(pytester, "--count=3", "-k", "counts").assert_outcomes(passed=3)
     session(pytester, "--count=3", "-p", "no:xdist").assert_outcomes(passed=6)
-    file(pytester, TWO)
+    file(pytester, TWO.replace("def test_one()", "@pytest.mark.parametrize('n', [1])\ndef test_one(n)"))
     done = session(pytester, "--count=3", "-k", "test_one")
     done.assert_outcomes(failed=3)
     assert len({path.parent for path in schedules(pytester)}) == 1
     lines = [line for line in done.outlines if line.startswith("replay: ")]
-    assert all(line.startswith("replay: pytest test_it.py::test_one --mmrace-replay=") for line in lines) and lines
+    assert all(line.startswith("replay: pytest 'test_it.py::test_one[1]' --mmrace-replay=") for line in lines) and lines
 
 
 @pytest.mark.slow
