@@ -83,6 +83,11 @@ class _Page:
 
 def show_story(story: Story, around: Around, console: Console) -> None:
     """Print a story."""
+    _around(show_telling(story, console), story, around)
+
+
+def show_telling(story: Story, console: Console) -> _Page:
+    """Print what happened, and nothing of the run; return the page."""
     page = _Page(console)
     told = story.telling
     _head(page, story)
@@ -94,7 +99,7 @@ def show_story(story: Story, around: Around, console: Console) -> None:
     _orderings(page, story.orderings)
     _states(page, story.states)
     _protects(page, told)
-    _around(page, story, around)
+    return page
 
 
 def show_brief(story: Story, repeat: str, console: Console) -> None:
