@@ -139,6 +139,7 @@ def measured(path: Path) -> None:
 READERS: dict[str, tuple[Reader, ...]] = {
     "record": (
         command("show", "show", "FILE", "--last", "200", judged=False),
+        command("explain", "explain", "FILE", judged=False),
         command("replay", "replay", "FILE"),
         command("trail", "trail", "OBJECT", "FILE", judged=False),
         command("diff", "diff", "FILE", "VALID", judged=False),
@@ -149,6 +150,7 @@ READERS: dict[str, tuple[Reader, ...]] = {
     ),
     "minimal": (
         command("show minimal", "show", "FILE", judged=False),
+        command("explain minimal", "explain", "FILE", judged=False),
         command("replay minimal", "replay", "FILE"),
         command("diff minimal", "diff", "VALID", "FILE", judged=False),
         command("draw minimal", "show", "FILE", "--mermaid", judged=False),
