@@ -1,8 +1,9 @@
 """The few events of a record that tell its story: what the finding names, and back from there what led to it.
 
 From the events that are given, the steps that each of them met last on its lanes, and so on backwards: who wrote what
-was read, who held what was tried.  A minimal file says more: its causal orderings, and its turning points.  Invariant:
-never more than `most`, in the order of the record; what was given comes first, then what is nearest to the end.
+was read, who held what was tried.  A minimal file says more: its causal orderings, and its turning points, if they are
+few.  Invariant: never more than `most`, in the order of the record; what was given comes first, then what is nearest to
+the end.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def highlights(record: Record, named: Iterable[int], minimal: Minimal | None = N
     """
     own = [step for step in named if step < len(record.events)]
     causal = {(pair.first.event, pair.second.event): pair.object for pair in minimal.causal} if minimal else {}
-    given = [*own, *(step for pair in causal for step in pair), *(_turns(record, minimal) if minimal else ())]
+    given = [*own, *(step for pair in causal for step in pair)]
+    turns = [*dict.fromkeys(_turns(record, minimal))] if minimal else []
+    if len(turns) <= most // 2:  # of a schedule that is not that small yet they would leave no room for what came of it
+        given += turns
     met = _Met(record)
     chosen = _fill(given, met.back_from(given or _last(record), most), most)
     return Highlights(chosen, frozenset(own), list(_meetings(met, chosen, causal)))
