@@ -28,13 +28,16 @@ EVENTS_MAX = 3
 class Around:
     """What is known of a finding beside its record.
 
-    Attributes: run: what was run, and how the run ended, in lines.  repeat: commands to paste.  told: of them, how the
-    schedule was made smaller and whether it was replayed.  rarity, health: lines; empty if nobody knows.
+    Attributes: run: what was run, and how the run ended, in lines.  repeat, script: commands to paste.  told: of them,
+    how the schedule was made smaller and whether it was replayed.  schedule: where it leaves the default one.  rarity,
+    health: lines; empty if nobody knows.
     """
 
     run: Sequence[str] = ()
     repeat: Sequence[str] = ()
+    script: Sequence[str] = ()
     told: Sequence[str] = ()
+    schedule: Sequence[str] = ()
     rarity: Sequence[str] = ()
     health: Sequence[str] = ()
 
@@ -245,11 +248,17 @@ def _protects(page: _Page, told: Telling) -> None:
 
 
 def _around(page: _Page, story: Story, around: Around) -> None:
+    if around.schedule:
+        page.head("The schedule, where it leaves the default one")
+        for text in around.schedule:
+            page.item(text)
     page.head("The run")
     for text in around.run:
         page.item(text)
     for text in around.repeat:
         say(page.console, f"  repeat: {text}")
+    for text in around.script:
+        say(page.console, f"  {text}")
     for text in around.told:
         page.item(text)
     page.item(f"rarity: {'; '.join(around.rarity) or 'unknown: nobody counted the runs'}")

@@ -129,7 +129,12 @@ def test_a_minimal_file_adds_its_orderings_its_shrinking_and_its_replays() -> No
     first, second, _ = orderings[0]
     assert marks == {first: "1<", second: ">1"}
     text = shown(told, around_of(minimal.record, minimal, "minimal.json"))
-    assert "replayed 5 of 5" in text and "made smaller from" in text and "repeat: mmrace replay minimal.json" in text
+    assert (
+        "replayed 5 of 5" in text
+        and "minimised: " in text
+        and "The schedule, where it leaves the default one" in text
+        and "repeat: mmrace replay minimal.json" in text
+    )
 
 
 def test_a_rate_has_its_interval_for_each_strategy_too() -> None:
