@@ -22,6 +22,8 @@ from mmrace.story.facts import Ordering, State, Story, Telling, Wait
 
 LABEL = 10  # characters of the labels at the left
 EVENTS_MAX = 3
+PLAIN_WORDS = frozenset({"a", "no", "nobody", "the"})
+"""What a cause may begin with that is no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +107,6 @@ def show_telling(story: Story, console: Console) -> _Page:
     return page
 
 
-def show_brief(story: Story, repeat: str, console: Console) -> None:
-    """Print what fits into a failure of a test: title, cause, the table, and one line to repeat it."""
-    page = _Page(console)
-    _head(page, story)
-    _table(page, story)
-    say(console, f"repeat: {repeat}")
-
-
 def _head(page: _Page, story: Story) -> None:
     page.line(f"{story.title} [{story.signature}]", "bold red")
     broken = ", ".join(one.ref for one in story.telling.protects if one.ref)
@@ -123,13 +117,8 @@ def _head(page: _Page, story: Story) -> None:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] if not text[:1].isupper() and not _is_name(text) else text
-
-
-def _is_name(text: str) -> bool:
-    """Say whether a text begins with the name of a task or object, which keeps its spelling."""
-    first = text.split(" ", 1)[0]
-    return any(sign in first for sign in ".:_") or not first.isalpha() or first not in {"the", "nobody", "no", "a"}
+    """Begin a sentence with a capital, unless it begins with a name, which keeps its spelling."""
+    return text[:1].upper() + text[1:] if text.split(" ", 1)[0] in PLAIN_WORDS else text
 
 
 def _expected(page: _Page, told: Telling) -> None:
