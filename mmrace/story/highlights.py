@@ -48,7 +48,7 @@ def highlights(record: Record, named: Iterable[int], minimal: Minimal | None = N
     Args: named: the events of the finding.  minimal: of this record, if there is one.
     """
     own = [step for step in named if step < len(record.events)]
-    causal = {(pair.first.event, pair.second.event): pair.object for pair in minimal.causal} if minimal else {}
+    causal = _causal(minimal)
     given = [*own, *(step for pair in causal for step in pair)]
     turns = [*dict.fromkeys(_turns(record, minimal))] if minimal else []
     if len(turns) <= most // 2:  # of a schedule that is not that small yet they would leave no room for what came of it
@@ -58,10 +58,17 @@ def highlights(record: Record, named: Iterable[int], minimal: Minimal | None = N
     return Highlights(chosen, frozenset(own), list(_meetings(met, chosen, causal)))
 
 
-def of_steps(record: Record, steps: Iterable[int], named: Iterable[int], most: int = MOST) -> Highlights:
-    """Return these events, the last ones if they are too many, and which of them met."""
+def of_steps(
+    record: Record, steps: Iterable[int], named: Iterable[int], minimal: Minimal | None = None, most: int = MOST
+) -> Highlights:
+    """Return these events, the last ones if they are too many, and which of them met.  Args: see `highlights`."""
     chosen = sorted(steps)[-most:]
-    return Highlights(chosen, frozenset(named), list(_meetings(_Met(record), chosen, {})))
+    return Highlights(chosen, frozenset(named), list(_meetings(_Met(record), chosen, _causal(minimal))))
+
+
+def _causal(minimal: Minimal | None) -> dict[tuple[int, int], str]:
+    """Return the causal orderings of a minimal file: its two events, and the object."""
+    return {(pair.first.event, pair.second.event): pair.object for pair in minimal.causal} if minimal else {}
 
 
 def _fill(given: Iterable[int], steps: Iterable[int], most: int) -> list[int]:
