@@ -1,8 +1,8 @@
 """What became of the attempt to have a finding of free threads again under control.
 
 Three ends: *followed*: a run along the free record (`strategies/retrace.py`) had a finding of the same signature, and
-did not leave the record before the tasks of the finding had done their last recorded op.  *Re-found by search*: a run had
-it that follows the record for a while at most.  *Neither*: another signature is told and is no success.
+did not leave the record before the tasks of the finding had done their last recorded op.  *Re-found by search*: a run
+had it that follows the record for a while at most.  *Neither*: another signature is told and is no success.
 Invariant: what is called followed or re-found was replayed strictly, each time with the same signature.
 """
 
