@@ -64,3 +64,14 @@ def test_the_notes_that_have_words_are_those_of_the_records() -> None:
 
 def test_every_refiner_is_of_an_oracle_of_the_model() -> None:
     assert {oracle for oracle, _ in BOOK.refiners} <= {*JUDGES, "crash"}
+
+
+def test_every_number_that_a_refiner_asks_for_is_in_the_protocol() -> None:
+    folder = Path(str(refine.__file__)).parent
+    asked = {
+        number
+        for path in folder.glob("*.py")
+        for call in re.findall(r"(?:kept_by|keeps)\(([^)]*)\)", path.read_text("utf-8"))
+        for number in re.findall(r'"([CIR]\d+)"', call)
+    }
+    assert len(asked) > 10 and asked <= entries().keys()
