@@ -21,7 +21,10 @@ from mmrace.plugin import KEPT, MARK, PROPERTY
 if TYPE_CHECKING:
     from mmrace.plugin.session import Exploring
 
-HELP = "mmrace(scenario=, schedules=, strategy=, exhaustive=, variant=, params=, seed=, engine=, load=, without=): explore the interleavings of the test's own body, a program on mmrace.runtime, or of a scenario"
+HELP = (
+    "mmrace(scenario=, schedules=, strategy=, exhaustive=, variant=, params=, seed=, engine=, load=, without=): "
+    "explore the interleavings of the test's own body, a program on mmrace.runtime, or of a scenario"
+)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

@@ -1,7 +1,7 @@
 """The text of a regression test: a file of pytest's with one test, whose schedule stands beside it.
 
-It uses the fixture `follow` of mmrace's pytest plugin and nothing else: without the plugin it is an error, and not green.  Invariant: whatever a title has in it, the text is a
-Python file whose docstring says it.
+It uses the fixture `follow` of mmrace's pytest plugin and nothing else: without the plugin it is an error, and not
+green.  Invariant: whatever a title has in it, the text is a Python file whose docstring says it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def _doc(schedule: KeptSchedule, name: str, near: int) -> str:
     )
     paragraphs = [
         f"Found by mmrace and not to come back: {title} [{schedule.signature}].",
-        f"Of {spec.program}{params}{variant}; the schedule, {_size(schedule)}, is in {name}.json, and is followed with {near} near it. {until}",
+        f"Of {spec.program}{params}{variant}; the schedule, {_size(schedule)}, is in {name}.json, and is followed with "
+        f"{near} near it. {until}",
     ]
     return "\n\n".join(
         textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False) for paragraph in paragraphs
