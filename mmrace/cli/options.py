@@ -24,7 +24,7 @@ from mmrace.search.campaign.request import CONVERT_SECONDS
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.catalogue import Catalogue, FunctionEntry
 from mmrace.search.explore.result import Exploration
-from mmrace.search.minimise.findings import SECONDS, minimise_kept
+from mmrace.search.minimise.findings import SECONDS, Found, minimise_kept
 from mmrace.search.pool.contract import ConvertFunction
 
 FOLDER = ".mmrace"
@@ -145,16 +145,17 @@ many = options(
     click.option("--for", "seconds", metavar="TIME", callback=duration, help="How long: 60s, 10m, 8h30m, 1d."),
     click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default."),
     click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
-    click.option(
-        "--minimise",
-        "minimise",
-        metavar="TIME",
-        callback=_minimise,
-        default=f"{SECONDS:g}s",
-        show_default=True,
-        help="How long each finding may be made smaller afterwards, all three times that; off: not at all.",
-    ),
     click.option("--dir", "folder", default=FOLDER, callback=folder, show_default=True, help="Where findings go."),
+)
+
+minimising = click.option(
+    "--minimise",
+    "minimise",
+    metavar="TIME",
+    callback=_minimise,
+    default=f"{SECONDS:g}s",
+    show_default=True,
+    help="How long each finding may be made smaller afterwards, all three times that; off: not at all.",
 )
 
 
@@ -208,7 +209,8 @@ def minimise_found(result: CampaignResult | Exploration, seconds: float) -> None
         return
     try:
         with stops.interruptible():
-            kept = {signature: hit.saved for signature, hit in result.hits.items()}
+            health = result.health()
+            kept = {name: Found(hit.saved, result.rarity(name), health) for name, hit in result.hits.items()}
             result.minimal = minimise_kept(kept, installed.MAKERS, seconds)
     except KeyboardInterrupt as error:
         result.interrupted = stops.number_of(error)

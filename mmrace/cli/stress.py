@@ -38,6 +38,7 @@ from mmrace.strategies import registry
 @click.option("--keep-canaries", is_flag=True, help="Keep the record that caught each planted bug.")
 @shared.program
 @shared.many
+@shared.minimising
 def stress(
     scenarios: tuple[str, ...],
     params: tuple[str, ...],

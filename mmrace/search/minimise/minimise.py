@@ -39,6 +39,13 @@ def minimise(record: Record, makers: Makers, signature: str, budget: Budget) -> 
     Raises UsageError for a record without that finding, NondeterminismError if its run does not have it again.
     """
     finding = _finding_in(record, signature)
+    if record.header.get("engine") == "free":
+        raise UsageError(
+            expected="a record of a controlled run",
+            got="one of free threads, which have no schedule to be made smaller",
+            where="minimise",
+            try_="mmrace replay FILE --record controlled.jsonl, which makes it again under control; then minimise that",
+        )
     spec = spec_of(record, makers)
     if not guided.can_follow(record):
         record = follow(makers.program(spec), spec, record)

@@ -111,6 +111,13 @@ def test_another_signature_is_refused_with_those_that_there_are() -> None:
         minimise(record, makers, "0" * 12, Budget())
 
 
+def test_a_record_of_free_threads_is_refused_with_what_makes_one_that_is_not() -> None:
+    record, makers, signature = failing(torn, "exception")
+    record.header["engine"] = "free"
+    with pytest.raises(UsageError, match="mmrace replay FILE --record"):
+        minimise(record, makers, signature, Budget())
+
+
 def test_a_program_that_fails_no_more_is_said_to_go_otherwise() -> None:
     record, _, signature = failing(torn, "exception")
     name = record.header["program"].removesuffix(".py:main")
