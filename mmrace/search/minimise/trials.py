@@ -58,6 +58,12 @@ class Budget:
         """Seconds since the beginning."""
         return self.clock() - self.began
 
+    @property
+    def spent(self) -> float:
+        """The share of the whole that was used."""
+        runs = self.used / self.runs if self.runs else 0.0
+        return max(runs, self.lasted / self.seconds if self.seconds else 0.0)
+
     def take(self) -> None:
         """Count one run.  Raises Spent if there is none left."""
         over = self.runs is not None and self.used >= self.share * self.runs

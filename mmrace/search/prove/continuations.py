@@ -1,0 +1,118 @@
+"""The continuations of a prefix: drawn, or all of them.
+
+Invariant: the run number i that is drawn after a prefix is a function of the minimal file and of the prefix alone; a
+walk is `complete` if every class of interleavings behind the prefix was judged, and none was cut at its bound in ops.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from zlib import crc32
+
+from mmrace.runs.chosen import Chosen
+from mmrace.runs.play import Play, play
+from mmrace.runs.spec import derive
+from mmrace.runtime.controlled import Controlled
+from mmrace.search.explore.walk import Walk
+from mmrace.search.minimise.trials import Case, Spent, Trials
+from mmrace.search.prove.prefix import Prefix, Prefixed, PrefixedWalk, deeds
+from mmrace.strategies import registry
+from mmrace.strategies.contract import Systematic
+from mmrace.strategies.dpor import Dpor
+
+SAMPLER = "random"
+"""Draws continuations: at each point any enabled task, with equal chances, so that a share says the same anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of a continuation.
+
+    Attributes: fails: it has the finding; None: its prefix could not be done, or it was cut before it had.  done: what
+    it did, if it does not fail.
+    """
+
+    fails: bool | None
+    done: Prefix = ()
+
+
+@dataclass(slots=True)
+class Walked:
+    """How a walk ended.  Attributes: passing: what the first run did that passes."""
+
+    classes: int = 0
+    fails: int = 0
+    complete: bool = False
+    passing: Prefix | None = None
+
+
+class Continuations:
+    """Runs that begin as told, judged by the judge of the finding.
+
+    Args: case: of the minimal run.  search: makes a search that walks through all schedules.
+    """
+
+    def __init__(self, trials: Trials, case: Case, search: Callable[[], Systematic] = Dpor) -> None:
+        self.trials, self.case, self.search = trials, case, search
+        self.spec, self.program = trials.spec(case), trials.program(case.params)
+        self._drawn: dict[Prefix, dict[int, Ended]] = {}
+
+    def drawn(self, prefix: Prefix, number: int) -> Ended:
+        """Return what comes of a continuation that is drawn.  Raises Spent."""
+        drawn = self._drawn.setdefault(prefix, {})
+        if number not in drawn:
+            drawn[number] = self._draw(prefix, number)
+        return drawn[number]
+
+    def seen(self, prefix: Prefix) -> list[Ended]:
+        """Return what came of all continuations of a prefix that were drawn."""
+        return list(self._drawn.get(prefix, {}).values())
+
+    def _draw(self, prefix: Prefix, number: int) -> Ended:
+        self.trials.budget.take()
+        seed = derive(self.case.seed, "continuation", crc32(repr(prefix).encode()), number)
+        strategy = Prefixed(prefix, registry.sampler(SAMPLER).strategy(random.Random(seed).random, None))
+        with play(self.program, self.spec, Chosen(strategy)) as played:
+            return Ended(None) if strategy.lost is not None else self._ended(played)
+
+    def _ended(self, played: Play) -> Ended:
+        engine = played.engine
+        assert isinstance(engine, Controlled)
+        if self.trials.judged(played):
+            return Ended(True)
+        return Ended(None if engine.bounded_at is not None else False, deeds(played.record))
+
+    def walk(self, prefix: Prefix, *, to_first_pass: bool = False) -> Walked:
+        """Judge every class behind a prefix, as far as the budget lasts.  Args: to_first_pass: stop at one that passes.
+
+        A prefix that cannot be done has no continuation, and its walk is not complete.
+        """
+        walked, cut = Walked(), False
+        search = PrefixedWalk(prefix, self.search())
+        visits = iter(Walk(self.program, self.spec, search))
+        try:
+            while True:
+                self.trials.budget.take()
+                visit = next(visits, None)
+                if visit is None:
+                    walked.complete = search.standing().exhausted and search.lost is None and not cut
+                    return walked
+                if visit.restarted:
+                    walked, cut = Walked(), False
+                    continue
+                cut |= isinstance(visit.played.engine, Controlled) and visit.played.engine.bounded_at is not None
+                if not visit.counts or search.lost is not None:
+                    continue
+                ended = self._ended(visit.played)
+                walked.classes += 1
+                walked.fails += ended.fails is True
+                if ended.fails is False and walked.passing is None:
+                    walked.passing = ended.done
+                    if to_first_pass:
+                        return walked
+        except Spent:
+            return walked
+
+
