@@ -7,18 +7,19 @@ fewer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mmrace.runs.play import Play
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.strategy import BaseStrategy
-from mmrace.runtime.task import Task
+from mmrace.runtime.task import Site, Task
 from mmrace.strategies.contract import Draw
 from mmrace.strategies.order.daemons import against_daemons
 from mmrace.strategies.order.dependence import Footprint, Footprints
-from mmrace.strategies.order.partial_order import PartialOrder, Race
+from mmrace.strategies.order.partial_order import PartialOrder
 
 
 def watch(engine: Controlled) -> Footprints:
@@ -28,42 +29,48 @@ def watch(engine: Controlled) -> Footprints:
 
 @dataclass(frozen=True)
 class Steps:
-    """The ops of one run.  Attributes: tasks: their names, by step.  values: chosen, task -> in order.  order: what
-    happens before what.  races: steps that could come the other way round, as far as their dependences tell.  explored:
-    the steps (first, end) at which a strategy decides."""
+    """The ops of one run.
+
+    Attributes: tasks, kinds, sites: of each step the task's name, the kind of op, and where it stands.  values: chosen,
+    task -> in order.  order: what happens before what.  explored: the steps (first, end) at which a strategy decides.
+    """
 
     tasks: tuple[str, ...]
+    kinds: tuple[int, ...]
+    sites: tuple[Site | None, ...]
     values: dict[str, tuple[int, ...]]
     order: PartialOrder
-    races: tuple[Race, ...]
     explored: tuple[int, int]
+
+
+def footprints_of(played: Play) -> Iterator[tuple[tuple[Any, ...], Footprint]]:
+    """Yield each op of a run that was watched, with what it meets others on."""
+    engine, footprints = played.engine, played.watched
+    assert isinstance(engine, Controlled)
+    assert isinstance(footprints, Footprints)
+    events, daemons = engine.events, any(task.daemon for task in engine.tasks)
+    places = [place for place, event in enumerate(events) if event[1] != NOTE]
+    for step, (place, end) in enumerate(zip(places, [*places[1:], len(events)], strict=True)):
+        made = against_daemons(engine, place, step) if daemons else []
+        made += footprints.of(events[place], step, False)
+        noted = [footprints.note(event[2], event[3]) for event in events[place + 1 : end]] if end > place + 1 else ()
+        yield events[place], made + [meets for meets in noted if meets is not None] if noted else made
 
 
 def steps_of(played: Play) -> Steps:
     """Analyse a run that was watched."""
-    engine, footprints = played.engine, played.watched
+    engine = played.engine
     assert isinstance(engine, Controlled)
-    assert isinstance(footprints, Footprints)
-    order, races, values = PartialOrder(), list[Race](), dict[str, list[int]]()
+    order, values, kinds = PartialOrder(), dict[str, list[int]](), list[int]()
     order.daemons = {task.id for task in engine.tasks if task.daemon}
-    places = [place for place, event in enumerate(engine.events) if event[1] != NOTE]
-    for step, (place, end) in enumerate(zip(places, [*places[1:], len(engine.events)], strict=True)):
-        event = engine.events[place]
-        races += order.add(event, _footprint(engine, footprints, place, step, end))
-        if event[1] & KIND_MASK == Kind.CHOOSE:
+    for event, footprint in footprints_of(played):
+        order.add(event, footprint)
+        kinds.append(event[1] & KIND_MASK)
+        if kinds[-1] == Kind.CHOOSE:
             values.setdefault(engine.tasks[event[0]].name, []).append(event[3])
     names = tuple(engine.tasks[number].name for number in order.task)
-    return Steps(names, {name: tuple(chosen) for name, chosen in values.items()}, order, tuple(races), engine.explored())
-
-
-def _footprint(engine: Controlled, footprints: Footprints, place: int, step: int, end: int) -> Footprint:
-    made = against_daemons(engine, place, step) if any(task.daemon for task in engine.tasks) else []
-    made += footprints.of(engine.events[place], step, False)
-    for event in engine.events[place + 1 : end]:
-        noted = footprints.note(event[2], event[3])
-        if noted is not None:
-            made.append(noted)
-    return made
+    chosen = {name: tuple(its) for name, its in values.items()}
+    return Steps(names, tuple(kinds), tuple(engine.sites), chosen, order, engine.explored())
 
 
 class InOrder(BaseStrategy):
@@ -102,10 +109,10 @@ class InOrder(BaseStrategy):
         assert self._run is not None
         if step < len(self._strictly):
             task = by_name.get(self._strictly[step])
-            if task is None:
-                self.lost = step
-                self._run.abandon(f"{self._strictly[step]} has to wait")
-            return task
+            if task is not None:
+                return task
+            self.lost = step
+            self._run.abandon(f"{self._strictly[step]} has to wait")
         for name in self._then:
             if name in by_name:
                 return by_name[name]

@@ -8,34 +8,24 @@ file, but for the seconds it took.  Not here: what is tried (`schedule.py`, `sma
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.follow import follow, replay, spec_of
-from mmrace.runs.minimal import Minimal, Replayed, Schedule, Shrunk, Size
+from mmrace.runs.minimal import Causal, Minimal, Replayed, Schedule, Shrunk, Size
 from mmrace.runs.program import Makers
 from mmrace.runtime.errors import MmraceError, NondeterminismError, UsageError
 from mmrace.runtime.record import Record
+from mmrace.search.minimise.causal import orderings
+from mmrace.search.minimise.fewest import fewest
 from mmrace.search.minimise.schedule import fewer_steps, smallest_schedule
 from mmrace.search.minimise.smaller import smallest_program
 from mmrace.search.minimise.trials import Budget, Spent, Trial, Trials, case_of
 from mmrace.strategies import guided
 
 REPLAYS = 5
-SHRINKING = 0.6
-"""Share of the budget up to which the schedule and the program are made smaller; the rest is for what is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """How much minimising one finding may cost.  Args: runs: None: no bound.  seconds: of real time."""
-
-    runs: int | None = None
-    seconds: float | None = 10.0
-
-    def budget(self) -> Budget:
-        """Return a budget that begins now."""
-        return Budget(self.runs, self.seconds)
+SHRINKING, SHOWING = 0.5, 0.7
+"""Shares of the budget, each with what comes before: up to which the schedule and the program are made smaller, and a
+walk looks for a smaller one still.  What is left is for the orderings."""
 
 
 def minimise(record: Record, makers: Makers, signature: str, budget: Budget) -> Minimal:
@@ -51,8 +41,11 @@ def minimise(record: Record, makers: Makers, signature: str, budget: Budget) -> 
         record = follow(makers.program(spec), spec, record)
     trials = Trials(spec, makers, signature, finding.oracle, budget)
     first = _first(trials, record)
-    complete = all([_within(budget, SHRINKING, lambda: _shrink(trials, first))])
-    return _file(trials, first, record, complete)
+    complete = _within(budget, SHRINKING, lambda: _shrink(trials, first))
+    shown = _show_fewest(trials)
+    assert trials.best is not None
+    causal, swapped = orderings(trials, trials.best.case)
+    return _file(trials, first, record, causal, shown=shown, complete=complete and swapped)
 
 
 def _finding_in(record: Record, signature: str) -> Finding:
@@ -96,7 +89,20 @@ def _shrink(trials: Trials, trial: Trial) -> None:
     smallest_schedule(trials, trial)
 
 
-def _file(trials: Trials, first: Trial, record: Record, complete: bool) -> Minimal:
+def _show_fewest(trials: Trials) -> bool | None:
+    """Walk below the best trial's cost; keep a better one that is met."""
+    best = trials.best
+    assert best is not None
+    with trials.budget.up_to(SHOWING):
+        found, shown = fewest(trials, best)
+    if found is not best:
+        _within(trials.budget, SHOWING, lambda: smallest_schedule(trials, found))
+    return shown
+
+
+def _file(
+    trials: Trials, first: Trial, record: Record, causal: list[Causal], *, shown: bool | None, complete: bool
+) -> Minimal:
     best = trials.best
     assert best is not None
     result = trials.whole(best.case)
@@ -108,12 +114,13 @@ def _file(trials: Trials, first: Trial, record: Record, complete: bool) -> Minim
         spec=result.spec,
         finding=finding,
         schedule=Schedule(best.case.turns, best.case.values),
-        causal=(),
+        causal=tuple(causal),
         shrunk=Shrunk(
             trials.budget.used,
             round(trials.budget.lasted, 3),
             _size(trials, first, record),
             _size(trials, best, made),
+            fewest=shown,
             complete=complete,
         ),
         replayed=_replayed(made, trials.makers, trials.signature),
