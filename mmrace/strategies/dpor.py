@@ -149,7 +149,8 @@ class Dpor(BaseStrategy):
         """
         frame = _FRAME if not any(task.daemon for task in self._engine.tasks) else frozenset()
         playing = {node.chosen for node in self._nodes if node.chosen or node.pending & KIND_MASK not in frame}
-        playing.update(number for number, _ in self._footprints.left if number)
+        left = self._footprints.left
+        playing.update(number for number, op, _ in left if number or op & KIND_MASK not in frame)
         return playing
 
     def _restart(self, contended: frozenset[int]) -> None:
@@ -251,7 +252,7 @@ class Dpor(BaseStrategy):
                 self._ask(race)
         if nodes and how in CUT_OFF:
             nodes[-1].wanted |= nodes[-1].enabled
-        for number, footprint in self._footprints.left:
+        for number, _, footprint in self._footprints.left:
             if not self._asleep_at_end >> number & 1:
                 for race in order.would_race(number, footprint):
                     self._ask(race)
