@@ -22,6 +22,7 @@ from mmrace.runs.minimal import Minimal
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import LoadedFile, RunResult
 from mmrace.runtime import noise
+from mmrace.runtime.breaking import BreakAt
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import JUDGES, ScenarioMaker
@@ -42,14 +43,15 @@ run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
 
 
-def replay(record: Record, path: str = "", load: tuple[str, ...] = ()) -> RunResult:
+def replay(record: Record, path: str = "", load: tuple[str, ...] = (), breaking: BreakAt | None = None) -> RunResult:
     """Replay a record that was read; see `runs.follow.replay`.
 
     Args: path: of its file; what has a relative name that leads nowhere from here is looked for beside and above it.
     load: files to load beside those of the record, or instead of one that is not where it was: of a function, too.
+    breaking: stops it at a step.
     """
     makers, added = _makers_of(record, path, load)
-    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim)
+    return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim, breaking=breaking)
 
 
 def replay_minimal(minimal: Minimal, path: str, load: tuple[str, ...] = ()) -> tuple[RunResult, str]:

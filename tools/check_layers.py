@@ -44,7 +44,7 @@ def _layer(below: str = "", packages: str = "") -> Layer:
 _JUDGES = "oracles oracles/general oracles/protocol"
 _ONE_RUN = "runtime strategies oracles/general runs"
 _SEARCH = "search search/pool search/minimise search/explore search/prove search/campaign"
-_ALL = f"runtime strategies kernel actors {_JUDGES} scenarios history runs {_SEARCH}"
+_ALL = f"runtime strategies kernel actors {_JUDGES} scenarios history runs story {_SEARCH}"
 LAYERS: dict[str, Layer] = {
     "runtime": _layer("", "greenlet msgspec"),
     "strategies": _layer("runtime", "msgspec"),
@@ -54,6 +54,7 @@ LAYERS: dict[str, Layer] = {
     "oracles/general": _layer("runtime"),
     "oracles/protocol": _layer("runtime oracles/general"),
     "runs": _layer("runtime strategies oracles/general version"),
+    "story": _layer(_ONE_RUN),
     "search/pool": _layer(_ONE_RUN, "loguru"),
     "search": _layer(f"{_ONE_RUN} search/pool", "loguru"),
     "search/minimise": _layer(_ONE_RUN),
@@ -63,7 +64,7 @@ LAYERS: dict[str, Layer] = {
     "history": _layer("runtime kernel actors oracles/general"),
     "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history", "msgspec"),
     "claims": _layer(_ALL, "loguru"),
-    "report": _layer(f"runtime oracles/general runs {_SEARCH} claims", "rich"),
+    "report": _layer(f"runtime oracles/general runs story {_SEARCH} claims", "rich"),
     "cli": _layer(f"{_ALL} claims report installed", "click rich loguru"),
     "pytest_plugin": _layer(f"{_ALL} report", "pytest loguru"),
     "installed": _layer(f"{_ALL} claims"),

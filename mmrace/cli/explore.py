@@ -47,6 +47,7 @@ def explore(
     params: tuple[str, ...],
     quiet: bool,
     folder: str,
+    minimise: float,
     **options: Any,
 ) -> None:
     """Explore the interleavings of PROGRAM, one task at a time: judge each run, count their classes.
@@ -90,6 +91,7 @@ def explore(
         cores.pin(options["engine"])
     with stops.held():
         result = explorer.run()
+        shared.minimise_found(result, minimise)
         explore_report.show(result, console, known.canaries.get(ask.variant), quiet=quiet)
     sys.exit(result.exit_code)
 

@@ -16,10 +16,13 @@ import click
 from click.core import ParameterSource
 
 from mmrace import installed
-from mmrace.runs import functions, named
+from mmrace.runs import functions, named, stops
 from mmrace.runs.spec import LoadedFile, RunSpec
 from mmrace.runtime.errors import UsageError
+from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.catalogue import Catalogue, FunctionEntry
+from mmrace.search.explore.result import Exploration
+from mmrace.search.minimise.findings import SECONDS, minimise_kept
 
 FOLDER = ".mmrace"
 SECONDS_OF = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
@@ -48,8 +51,18 @@ def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     parts = match.groupdict(default="0") if match else {}
     seconds = sum(float(number) * SECONDS_OF[unit] for unit, number in parts.items())
     if not 0 < seconds < math.inf:
-        raise UsageError(expected="a duration", got=value, where="--for", try_="60s, 10m, 8h30m or 1d")
+        raise UsageError(
+            expected="a duration",
+            got=value,
+            where=f"--{param.name}" if param.name == "minimise" else "--for",
+            try_="60s, 10m, 8h30m or 1d",
+        )
     return seconds
+
+
+def _minimise(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """Return seconds, 0 for "off"."""
+    return 0.0 if value == "off" else duration(ctx, param, value) or 0.0
 
 
 def folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -104,6 +117,15 @@ many = options(
     click.option("--for", "seconds", metavar="TIME", callback=duration, help="How long: 60s, 10m, 8h30m, 1d."),
     click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default."),
     click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
+    click.option(
+        "--minimise",
+        "minimise",
+        metavar="TIME",
+        callback=_minimise,
+        default=f"{SECONDS:g}s",
+        show_default=True,
+        help="How long each of the first findings may be made smaller afterwards; off: not at all.",
+    ),
     click.option("--dir", "folder", default=FOLDER, callback=folder, show_default=True, help="Where findings go."),
 )
 
@@ -150,3 +172,15 @@ def known(names: Collection[str], options: Mapping[str, Any]) -> Catalogue:
         program = functions.FunctionMaker().program(spec)
         entries[name] = FunctionEntry(name, named.declared(name, program.function), program.digest)
     return replace(known, scenarios={**known.scenarios, **entries})
+
+
+def minimise_found(result: CampaignResult | Exploration, seconds: float) -> None:
+    """Make what was found smaller, unless the search was told to end.  Args: seconds: for each; 0: not at all."""
+    if not seconds or result.interrupted:
+        return
+    try:
+        with stops.interruptible():
+            kept = {signature: hit.saved for signature, hit in result.hits.items()}
+            result.minimal = minimise_kept(kept, installed.MAKERS, seconds)
+    except KeyboardInterrupt as error:
+        result.interrupted = stops.number_of(error)

@@ -8,14 +8,20 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import click
 
 from mmrace.cli import terminal
 from mmrace.cli.options import options
+from mmrace.report.single import stop_lines
+from mmrace.report.terminal import Screen, say
+from mmrace.runs import debugging
 from mmrace.runs.source import Source, open_source
 from mmrace.runtime import places
+from mmrace.runtime.breaking import BreakAt, Leave, Stop
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.places import Place
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import LAST, Selection
@@ -52,11 +58,48 @@ class Wanted:
 
     def of(self, record: Record) -> Selection:
         """Return the selection of a record's events.  Raises UsageError for a step that it lacks."""
+        return self.of_either(record, record)
+
+    def of_either(self, record: Record, other: Record) -> Selection:
+        """Return it for a record that may lack a step by name, which then is where it is in another one."""
         found = dict(self.options)
         for name, option in (("around", "--around"), ("first", "--from")):
-            if found[name] is not None:
+            if found[name] is None:
+                continue
+            try:
                 found[name] = places.find(record, found[name], where=option)
+            except UsageError:
+                if other is record:
+                    raise
+                found[name] = min(places.find(other, found[name], where=option), max(len(record.events) - 1, 0))
         return Selection(**found)
+
+
+break_at = click.option(
+    "--break-at", callback=step, metavar="STEP", help="Stop in the debugger before this step, in its task's thread."
+)
+
+
+def stopping_at(step: int | Place | None, console: Screen) -> BreakAt | None:
+    """Return what stops a run at a step, says so, and calls the debugger; None if no step is given."""
+    if step is None:
+        return None
+
+    def ask(stop: Stop, frame: FrameType, leave: Leave) -> None:
+        for line in stop_lines(stop):
+            say(console, line)
+        console.file.flush()
+        debugging.ask(stop, frame, leave)
+
+    return BreakAt(step, ask)
+
+
+def check_stopped(breaking: BreakAt | None, step: object) -> None:
+    """Raise UsageError for a run that never came to the step at which it was to stop."""
+    if breaking is not None and breaking.stop is None:
+        raise UsageError(
+            expected="a step of this run", got=str(step), where="--break-at", try_="one that `mmrace show` has of it"
+        )
 
 
 def opened(path: str) -> Source:

@@ -45,6 +45,7 @@ def stress(
     no_canaries: bool,
     quiet: bool,
     folder: str,
+    minimise: float,
     **options: Any,
 ) -> None:
     """Run a campaign over SCENARIOS; without any, the default campaign over all of them.
@@ -67,6 +68,7 @@ def stress(
         with progress.observer(console, quiet=quiet) as observer:
             campaign = Campaign(request, known, installed.run_one, Path(folder), observer, text=summary_text)
             result = campaign.run()
+        shared.minimise_found(result, minimise)
         campaign_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
 

@@ -38,7 +38,8 @@ def show_record(record: Record, selection: Selection, console: Console, signatur
     """
     named = steps_named(record, signature)
     steps = chosen(record, selection, named)
-    _header(record, console)
+    for line in header_lines(record):
+        say(console, line)
     _verdict(record, signature, console)
     _events(record, steps, {*named}, console)
     total = len(record.events)
@@ -63,18 +64,19 @@ def chosen(record: Record, selection: Selection, named: Collection[int]) -> list
     return sorted({*found, *(step for step in named if step in every)})
 
 
-def _header(record: Record, console: Console) -> None:
+def header_lines(record: Record) -> list[str]:
+    """Say what was run, how, and how it ended."""
     header = record.header
     maker, name = header.get("maker", "scenario"), header.get("program", header.get("scenario", "a program"))
     given = header.get("given", header.get("params")) or {}
-    say(console, program_text(maker, name, sorted(given.items()), header.get("variant", "")))
+    what = program_text(maker, name, sorted(given.items()), header.get("variant", ""))
     engine = header.get("engine", "unknown")
     chooser = ("noise", header.get("noise")) if engine == "free" else ("strategy", header.get("strategy"))
     how = f"engine {engine}, {chooser[0]} {chooser[1]}, seed {header.get('seed')}"
     files = header.get("load") or []
-    say(console, how + (f", files {', '.join(map(str, files))}" if files else ""))
+    how += f", files {', '.join(map(str, files))}" if files else ""
     end = record.end.get("how", "unknown")
-    say(console, f"{count(len(record.events))} events of {count(len(record.tasks))} tasks; end: {end}")
+    return [what, how, f"{count(len(record.events))} events of {count(len(record.tasks))} tasks; end: {end}"]
 
 
 def _verdict(record: Record, signature: str, console: Console) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from mmrace.runs.minimal import Causal, Minimal, Shrunk, Size
+from mmrace.runs.minimal import MINIMAL, Causal, Minimal, Shrunk, Size
 from mmrace.runtime.param import Value
 
+LINES_MAX = 8  # of one kind, beside a finding
 FEWEST = {True: "no schedule of this program with fewer fails", None: "not shown that none has fewer"}
 
 
@@ -18,9 +21,38 @@ def minimal_lines(minimal: Minimal, path: str) -> list[str]:
     lines += [f"  {line}" for line in _sizes(shrunk)]
     lines += ["schedule:", *(f"  {line}" for line in schedule_lines(minimal))]
     lines += [f"must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal]
+    lines += script_lines(minimal)
     lines.append(f"minimal: {path}; replayed {minimal.replayed.same} of {minimal.replayed.of}")
     lines.append(f"repeat: {shlex.join(['mmrace', 'replay', path])}")
     return lines
+
+
+def found_lines(minimal: Minimal | str | None, folder: str) -> list[str]:
+    """Return what a search says of a finding that it made smaller: nothing of one that it did not.
+
+    Args: minimal: a text says why nothing came of it.  folder: of the finding.
+    """
+    if minimal is None:
+        return []
+    if isinstance(minimal, str):
+        return [f"not minimised: {minimal}"]
+    path = os.path.join(folder, MINIMAL)
+    lines = [shrunk_line(minimal.shrunk), *_few(f"  {line}" for line in schedule_lines(minimal))]
+    lines += _few(f"  must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal)
+    return [*lines, *script_lines(minimal), f"repeat: {shlex.join(['mmrace', 'replay', path])}"]
+
+
+def script_lines(minimal: Minimal) -> list[str]:
+    """Return the command that plays the schedule as a script, if there is one."""
+    if not minimal.script:
+        return []
+    return [f"script: {replace(minimal.spec, strategy=f'script:text={minimal.script}').command()}"]
+
+
+def _few(lines: Iterable[str]) -> list[str]:
+    made = list(lines)
+    left = len(made) - LINES_MAX
+    return made if left <= 0 else [*made[:LINES_MAX], f"  and {left} more, see the file"]
 
 
 def shrunk_line(shrunk: Shrunk) -> str:

@@ -14,15 +14,17 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from mmrace.oracles.general.judgement import Fact
+from mmrace.runs import debugging
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.differences import OF_VERSION, differences, is_of_another_version, of_verdicts
 from mmrace.runs.drawn import draw_again
 from mmrace.runs.judge import followed_in, judge
-from mmrace.runs.play import play
+from mmrace.runs.play import Stopping, play, stopped_by
 from mmrace.runs.profile import promote_text
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
+from mmrace.runtime.breaking import BreakAt
 from mmrace.runtime.errors import MadeOtherwise, NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
 from mmrace.runtime.record_file import SUM
@@ -34,15 +36,20 @@ JudgeClaim: TypeAlias = Callable[[Record, str], Mapping[str, Fact]]
 """(record, name of a part of a claim) -> what the record says of it."""
 
 
-def follow(program: Program, spec: RunSpec, record: Record) -> Record:
-    """Run strictly along `record`, keeping sites.  Raises NondeterminismError at the first difference."""
+def follow(program: Program, spec: RunSpec, record: Record, breaking: BreakAt | None = None) -> Record:
+    """Run strictly along `record`, keeping sites.  Raises NondeterminismError at the first difference.
+
+    Args: breaking: stops the run at a step.  Raises DebuggerQuit if it was ended there.
+    """
     header = record.header
     promoted = header.get("promoted")
     fields = None if promoted is None else frozenset(promoted)
     chosen = Chosen(
         StrictReplay(record), fields, header.get("profile"), header.get("corpus"), followed=followed_in(record)
     )
-    with play(program, spec, chosen, sites=True) as again:
+    stopping: Stopping = {"sites": True, **stopped_by(breaking)}
+    with debugging.ending(breaking), play(program, spec, chosen, **stopping) as again:
+        debugging.check_finished(breaking, again.engine)
         return again.record
 
 
@@ -76,15 +83,19 @@ def replay(
     *,
     draw: bool = False,
     judge_claim: JudgeClaim | None = None,
+    breaking: BreakAt | None = None,
 ) -> RunResult:
     """Replay a record that was read; see `replay_record`.
 
     Of the files that the run loaded, a replay needs those that added more than strategies.
 
     Args: load: further files.  draw: ask strategy and seed again too, which takes as long as the replay.  judge_claim:
-    who judges the claim that a witness is of, as its header says.
+    who judges the claim that a witness is of, as its header says.  breaking: stops the run at a step; it is made under
+    the engine that can be stopped, which does the same.
     """
     spec = spec_of(record, makers)
+    if breaking is not None:
+        spec = replace(spec, engine=debugging.ENGINE)
     _refuse_older(record, spec)
     recorded = spec
     files = [file for file in spec.load if file.digest]
@@ -93,7 +104,7 @@ def replay(
     models = models_of(program, record)
     began = time.perf_counter()
     try:
-        again = follow(program, spec, record)
+        again = follow(program, spec, record, breaking)
     except NondeterminismError as error:
         if models is None:
             raise

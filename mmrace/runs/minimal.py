@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.proof import NoReturn, Op, Point, Proof, Swap
@@ -136,6 +136,7 @@ class _File(TypedDict):
     rarity: dict[str, Any] | None
     health: dict[str, Any] | None
     model: str
+    script: NotRequired[str]
     record: list[str]
 
 
@@ -145,7 +146,8 @@ class Minimal:
 
     Attributes: spec: of its run; `strategy` and `seed` are those of the run that was found.  proof: None until somebody
     makes it (`search/prove`).  rarity, health: as whoever adds them has them, None until then.  model: digest of the
-    model that made the record, "" for a function.
+    model that made the record, "" for a function.  script: the schedule as a person would write
+    it (`strategies/script.py`), "" if none was found that fails too.
     """
 
     spec: RunSpec
@@ -160,6 +162,7 @@ class Minimal:
     proof: Proof | None = None
     rarity: Plain | None = None
     health: Plain | None = None
+    script: str = ""
     mmrace: str = __version__
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -209,7 +212,7 @@ class Minimal:
         record = Record.parse(
             "".join(f"{line}\n" for line in typed["record"]).encode("utf-8", "surrogatepass"), f"{where}, record"
         )
-        kept: dict[str, Any] = {part.name: typed.get(part.name) for part in fields(cls)}
+        kept: dict[str, Any] = {part.name: typed.get(part.name, "") for part in fields(cls)}
         made = cls(**{**kept, "finding": Finding(**typed["finding"]), "record": record})
         _check(made, typed["signature"], where)
         return made

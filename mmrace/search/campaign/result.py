@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from mmrace.runs.minimal import Minimal
 from mmrace.runs.named import is_function
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.campaign.request import Request
@@ -58,6 +59,8 @@ class CampaignResult:
     hits: Hits = field(default_factory=Hits)
     known: Hits = field(default_factory=Hits)
     """Findings that are expected of their programs, and fail nothing."""
+    minimal: dict[str, Minimal | str] = field(default_factory=dict)
+    """signature -> its minimal schedule, or why there is none; of those that were made smaller."""
     troubles: list[Trouble] = field(default_factory=list)
     workers: dict[str, WorkerLife] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import NOTHING
+from mmrace.runs.minimal import Minimal
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.strategy import Followed
 from mmrace.search.explore.ask import Ask
@@ -50,6 +51,8 @@ class Exploration:
     """signature -> (replays that repeated it, replays tried)."""
     realised: dict[str, str] = field(default_factory=dict)
     """signature of a predicted deadlock -> signature of the one that a search for it met, "" if none was met."""
+    minimal: dict[str, Minimal | str] = field(default_factory=dict)
+    """signature -> its minimal schedule, or why there is none; of those that were made smaller."""
     by_strategy: dict[str, list[int]] = field(default_factory=dict)
     """strategy -> [schedules, classes that it was the first to meet]."""
     promoted: tuple[str, ...] | None = None

@@ -26,7 +26,7 @@ from mmrace.strategies.order.dependence import commute
 
 Deed: TypeAlias = tuple[str, Site | None, int]
 """A task, where it stands, and the kind of its op: what an op is known by from run to run."""
-NEVER_LOCAL = frozenset({Kind.EXIT, Kind.JOIN})  # others wait for the one, the other waits for others
+NEVER_LOCAL = frozenset({Kind.SPAWN, Kind.EXIT, Kind.JOIN})  # whom a step was there for, and who waits for whom
 
 
 class TurnBounded(Walk):
@@ -89,7 +89,7 @@ def fewest(trials: Trials, trial: Trial) -> tuple[Trial, bool | None]:
                 if played.engine.bounded_at is not None:
                     return trial, None
                 walk.learn(played.engine)
-                walk.met(_meeting(played, walk.meeting))
+                walk.met(meeting(played, walk.meeting))
                 if trials.judged(played):
                     found = trials.of(case_of(played.record, trial.case.params, trial.case.seed))
                     return (found, True) if found.fails else (trial, None)
@@ -98,7 +98,7 @@ def fewest(trials: Trials, trial: Trial) -> tuple[Trial, bool | None]:
     return trial, True
 
 
-def _meeting(played: Play, known: Set[Deed]) -> set[Deed]:
+def meeting(played: Play, known: Set[Deed]) -> set[Deed]:
     """Return the deeds of a run, those known apart, that met another task's in modes that do not commute."""
     engine = played.engine
     assert isinstance(engine, Controlled)

@@ -8,16 +8,19 @@ file, but for the seconds it took.  Not here: what is tried (`schedule.py`, `sma
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.follow import follow, replay, spec_of
-from mmrace.runs.minimal import Causal, Minimal, Replayed, Schedule, Shrunk, Size
+from mmrace.runs.minimal import Minimal, Replayed, Schedule, Shrunk, Size
 from mmrace.runs.program import Makers
 from mmrace.runtime.errors import MmraceError, NondeterminismError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.search.minimise.causal import orderings
+from mmrace.search.minimise.commute import commuted
 from mmrace.search.minimise.fewest import fewest
 from mmrace.search.minimise.schedule import fewer_steps, smallest_schedule
+from mmrace.search.minimise.scripted import script_of
 from mmrace.search.minimise.smaller import smallest_program
 from mmrace.search.minimise.trials import Budget, Spent, Trial, Trials, case_of
 from mmrace.strategies import guided
@@ -44,8 +47,10 @@ def minimise(record: Record, makers: Makers, signature: str, budget: Budget) -> 
     complete = _within(budget, SHRINKING, lambda: _shrink(trials, first))
     shown = _show_fewest(trials)
     assert trials.best is not None
+    script = script_of(trials, trials.best.case)
     causal, swapped = orderings(trials, trials.best.case)
-    return _file(trials, first, record, causal, shown=shown, complete=complete and swapped)
+    made = _file(trials, first, record, shown=shown, complete=complete and swapped)
+    return replace(made, causal=tuple(causal), script=script)
 
 
 def _finding_in(record: Record, signature: str) -> Finding:
@@ -84,7 +89,7 @@ def _within(budget: Budget, share: float, search: Callable[[], object]) -> bool:
 
 
 def _shrink(trials: Trials, trial: Trial) -> None:
-    trial = fewer_steps(trials, trial)
+    trial = fewer_steps(trials, commuted(trials, trial))
     trial = smallest_program(trials, trial)
     smallest_schedule(trials, trial)
 
@@ -100,21 +105,20 @@ def _show_fewest(trials: Trials) -> bool | None:
     return shown
 
 
-def _file(
-    trials: Trials, first: Trial, record: Record, causal: list[Causal], *, shown: bool | None, complete: bool
-) -> Minimal:
+def _file(trials: Trials, first: Trial, record: Record, *, shown: bool | None, complete: bool) -> Minimal:
     best = trials.best
     assert best is not None
     result = trials.whole(best.case)
     made = result.record
     assert made is not None
     finding = next(finding for finding in result.findings if finding.signature == trials.signature)
-    header = made.header
+    written = "".join(f"{line}\n" for line in made.lines()).encode()
+    made, header = Record.parse(written, "the minimal record"), made.header
     return Minimal(
         spec=result.spec,
         finding=finding,
         schedule=Schedule(best.case.turns, best.case.values),
-        causal=tuple(causal),
+        causal=(),
         shrunk=Shrunk(
             trials.budget.used,
             round(trials.budget.lasted, 3),
@@ -123,7 +127,7 @@ def _file(
             fewest=shown,
             complete=complete,
         ),
-        replayed=_replayed(made, trials.makers, trials.signature),
+        replayed=_replayed(written, trials.makers, trials.signature),
         record=made,
         era=header.get("era", ""),
         model=header.get("model", ""),
@@ -136,9 +140,8 @@ def _size(trials: Trials, trial: Trial, record: Record) -> Size:
     return Size(len(case.turns), len(case.values), len(record.events), len(record.tasks), params)
 
 
-def _replayed(record: Record, makers: Makers, signature: str) -> Replayed:
-    """Replay the record, as its file will have it."""
-    written = "".join(f"{line}\n" for line in record.lines()).encode()
+def _replayed(written: bytes, makers: Makers, signature: str) -> Replayed:
+    """Replay a record strictly, as its file will have it."""
     same = 0
     for _ in range(REPLAYS):
         try:

@@ -30,7 +30,7 @@ def smallest_program(trials: Trials, trial: Trial, samples: int = SAMPLES) -> Tr
             change = frozenset(complete.items() - program.params.items())
             params = maker.given(trials.base.program, complete)
             found = _failing(trials, trial, params, 0 if change in vain else samples)
-            if found is not None and found.weight < trial.weight:
+            if found is not None and found.weight <= trial.weight:
                 trial = found
                 break
             vain.add(change)

@@ -114,5 +114,3 @@ class Continuations:
                         return walked
         except Spent:
             return walked
-
-

@@ -143,5 +143,3 @@ def common(one: Prefix, other: Prefix) -> int:
         if mine != its:
             return step
     return min(len(one), len(other))
-
-

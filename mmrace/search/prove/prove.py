@@ -87,9 +87,7 @@ def _again(minimal: Minimal, continuations: Continuations, trials: Trials) -> Ru
 class Prover:
     """The proof of one minimal file.  Args: samples: continuations drawn at each point, and of each swap."""
 
-    def __init__(
-        self, minimal: Minimal, continuations: Continuations, run: Run, budget: Budget, samples: int
-    ) -> None:
+    def __init__(self, minimal: Minimal, continuations: Continuations, run: Run, budget: Budget, samples: int) -> None:
         self.file, self.continuations, self.run = minimal, continuations, run
         self.budget, self.samples = budget, samples
         self.complete = True
@@ -145,9 +143,7 @@ class Prover:
         schedule = self.file.schedule
         turned = [step_of.get((turn.task, turn.site, turn.visit)) for turn in schedule.turns]
         chosen = [step_of.get((value.task, value.site, value.visit)) for value in schedule.choices]
-        causal = [
-            event_of[op.event] for ordering in self.file.causal for op in (ordering.first, ordering.second)
-        ]
+        causal = [event_of[op.event] for ordering in self.file.causal for op in (ordering.first, ordering.second)]
         steps = [first, end]
         if found.step is not None:
             steps += [found.step, found.step - 1]

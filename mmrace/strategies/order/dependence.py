@@ -106,7 +106,14 @@ for _kind, _rule in _BY_OUTCOME.items():
     _mode_of[_kind] = _rule
 
 
-_BIT_CHANGES = frozenset({Kind.SET, Kind.CLEAR, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR})
+def mode_of(kind: int, a: Any, b: Any) -> int | None:
+    """Return the mode of an op that was done on its own lane, by its outcome; None if it meets others elsewhere."""
+    mode = _mode_of[kind]
+    found: int | None = mode(a, b) if callable(mode) else mode
+    return found
+
+
+BIT_CHANGES = frozenset({Kind.SET, Kind.CLEAR, Kind.TEST_AND_SET, Kind.TEST_AND_CLEAR})
 
 
 class Footprints:
@@ -222,7 +229,7 @@ class Footprints:
                 made = [(lane, mode)]
             if kind == Kind.WRITE:
                 self._pointer(made, a, b)
-            elif kind in _BIT_CHANGES and mode != READ:
+            elif kind in BIT_CHANGES and mode != READ:
                 owner = self._bits.get(lane)
                 if owner is None:
                     owner = self._bits[lane] = self._owner_of(lane)
