@@ -13,8 +13,8 @@ What a run kept from being done counts too:
   sleepers stand for runs in which they come first.  Those need not show the waiting task before the one that holds what
   it waits for: a sleeper's step may have ended them, or have kept the same task waiting.
 * A step that ends the run is dependent on all steps that others could have done in its place, so all others are tried
-  there.  For a violation that is enough, as it is the whole outcome: a step of another task that changes nothing for it
-  may as well come before it, so each violation is met in a longest run.
+  there.  For a violation or an exception that is enough, as it is the whole outcome: a step of another task that
+  changes nothing for it may as well come before it, so each is met in a longest run.
 * Where daemons are, the last exit ends the run before they are done, and how far they got is part of the outcome.  So
   their steps and the exit meet on a lane of their own.  A standstill cuts nobody off: the daemons had their turn.  If a
   daemon spawns a task that is waited for, that puts off the end, and a join of all others.
@@ -45,8 +45,9 @@ from mmrace.strategies.order.dependence import Footprint, Footprints, independen
 from mmrace.strategies.order.partial_order import PartialOrder, Race
 
 _FRAME = frozenset(map(int, (Kind.BEGIN, Kind.JOIN, Kind.EXIT)))
-CUT_OFF = frozenset(("violation", "finished"))
-"""Ends of runs in which others could have gone on: after a violation all others, after the last exit the daemons."""
+CUT_OFF = frozenset(("violation", "crash", "finished"))
+"""Ends of runs in which others could have gone on: all of them after a violation or an exception of the program, the
+daemons after the last exit."""
 RESTARTS_MAX = 64  # contended CPUs are discovered one or more a restart; no machine of the model has as many
 
 

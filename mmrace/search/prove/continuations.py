@@ -1,7 +1,9 @@
 """The continuations of a prefix: drawn, or all of them.
 
 Invariant: the run number i that is drawn after a prefix is a function of the minimal file and of the prefix alone; a
-walk is `complete` if every class of interleavings behind the prefix was judged, and none was cut at its bound in ops.
+walk is `complete` only if what was judged stands for every run behind the prefix.  It does not where a run was cut at
+its bound in ops, nor where a violation or an exception ended one before a finding that is no such end: to the search
+the end is then the whole outcome, and whether the finding had come by then differs between the runs that end so.
 """
 
 from __future__ import annotations
@@ -11,10 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zlib import crc32
 
+from mmrace.oracles.general import liveness, raised
+from mmrace.oracles.general.judgement import Finding
+from mmrace.oracles.general.violations import VIOLATION
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.play import Play, play
 from mmrace.runs.spec import derive
 from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.crash import CRASH
+from mmrace.runtime.record import Record
 from mmrace.search.explore.walk import Walk
 from mmrace.search.minimise.trials import Case, Spent, Trials
 from mmrace.search.prove.prefix import Prefix, Prefixed, PrefixedWalk, deeds
@@ -24,6 +31,21 @@ from mmrace.strategies.dpor import Dpor
 
 SAMPLER = "random"
 """Draws continuations: at each point any enabled task, with equal chances, so that a share says the same anywhere."""
+CUT_OFF = frozenset((VIOLATION, CRASH))
+"""Ends of runs that keep all others from going on."""
+
+
+def is_end(finding: Finding, record: Record) -> bool:
+    """Say whether a finding is the way in which its run ended: a standstill, an exception, a rule broken at an op."""
+    detail = record.end.get("detail", {})
+    match record.end.get("how"):
+        case "violation":
+            return (finding.oracle, finding.rule) == (detail.get("oracle"), detail.get("rule"))
+        case "crash":
+            return finding.oracle == raised.NAME
+        case "deadlock":
+            return (finding.oracle, finding.rule) == (liveness.NAME, detail.get("kind"))
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +71,14 @@ class Walked:
 
 
 class Continuations:
-    """Runs that begin as told, judged by the judge of the finding.
+    """Runs that begin as told, judged by the judge of the finding.  They keep sites, which a signature may depend on.
 
-    Args: case: of the minimal run.  search: makes a search that walks through all schedules.
+    Args: case: of the minimal run.  is_end: whether the finding is the way in which a run ends.  search: makes a search
+    that walks through all schedules.
     """
 
-    def __init__(self, trials: Trials, case: Case, search: Callable[[], Systematic] = Dpor) -> None:
-        self.trials, self.case, self.search = trials, case, search
+    def __init__(self, trials: Trials, case: Case, *, is_end: bool, search: Callable[[], Systematic] = Dpor) -> None:
+        self.trials, self.case, self.is_end, self.search = trials, case, is_end, search
         self.spec, self.program = trials.spec(case), trials.program(case.params)
         self._drawn: dict[Prefix, dict[int, Ended]] = {}
 
@@ -74,7 +97,7 @@ class Continuations:
         self.trials.budget.take()
         seed = derive(self.case.seed, "continuation", crc32(repr(prefix).encode()), number)
         strategy = Prefixed(prefix, registry.sampler(SAMPLER).strategy(random.Random(seed).random, None))
-        with play(self.program, self.spec, Chosen(strategy)) as played:
+        with play(self.program, self.spec, Chosen(strategy), sites=True) as played:
             return Ended(None) if strategy.lost is not None else self._ended(played)
 
     def _ended(self, played: Play) -> Ended:
@@ -84,6 +107,12 @@ class Continuations:
             return Ended(True)
         return Ended(None if engine.bounded_at is not None else False, deeds(played.record))
 
+    def _cut(self, played: Play) -> bool:
+        """Say whether a run tells less than others that ended as it did."""
+        engine = played.engine
+        assert isinstance(engine, Controlled)
+        return engine.bounded_at is not None or (not self.is_end and played.how in CUT_OFF)
+
     def walk(self, prefix: Prefix, *, to_first_pass: bool = False) -> Walked:
         """Judge every class behind a prefix, as far as the budget lasts.  Args: to_first_pass: stop at one that passes.
 
@@ -91,7 +120,7 @@ class Continuations:
         """
         walked, cut = Walked(), False
         search = PrefixedWalk(prefix, self.search())
-        visits = iter(Walk(self.program, self.spec, search))
+        visits = iter(Walk(self.program, self.spec, search, sites=True))
         try:
             while True:
                 self.trials.budget.take()
@@ -102,7 +131,7 @@ class Continuations:
                 if visit.restarted:
                     walked, cut = Walked(), False
                     continue
-                cut |= isinstance(visit.played.engine, Controlled) and visit.played.engine.bounded_at is not None
+                cut |= self._cut(visit.played)
                 if not visit.counts or search.lost is not None:
                     continue
                 ended = self._ended(visit.played)

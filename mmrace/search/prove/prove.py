@@ -21,7 +21,7 @@ from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.runtime.kinds import NOTE
 from mmrace.search.minimise.in_order import Steps, steps_of, watch
 from mmrace.search.minimise.trials import Budget, Case, Spent, Trials
-from mmrace.search.prove.continuations import SAMPLER, Continuations
+from mmrace.search.prove.continuations import SAMPLER, Continuations, is_end
 from mmrace.search.prove.no_return import Found, Search
 from mmrace.search.prove.prefix import Prefix, Prefixed, deeds
 from mmrace.search.prove.swaps import swapped
@@ -55,7 +55,8 @@ def prove(minimal: Minimal, makers: Makers, budget: Budget, samples: int = SAMPL
     Raises UsageError for another model's, NondeterminismError if its run cannot be done again.
     """
     trials = Trials(minimal.spec, makers, minimal.signature, minimal.finding.oracle, budget)
-    continuations = Continuations(trials, Case(minimal.spec.params, minimal.spec.seed))
+    case = Case(minimal.spec.params, minimal.spec.seed)
+    continuations = Continuations(trials, case, is_end=is_end(minimal.finding, minimal.record))
     run = _again(minimal, continuations, trials)
     return Prover(minimal, continuations, run, budget, samples).minimal()
 
