@@ -17,6 +17,7 @@ from mmrace.cli.claims import claims
 from mmrace.cli.explore import explore
 from mmrace.cli.lists import list_
 from mmrace.cli.minimise import minimise
+from mmrace.cli.prove import prove
 from mmrace.cli.records import diff, replay, show, trail
 from mmrace.cli.run import run
 from mmrace.cli.stress import stress
@@ -35,7 +36,7 @@ def cli(verbose: bool) -> None:
     logger.add(terminal.log, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
 
 
-for _command in (stress, explore, claims, run, replay, minimise, show, trail, diff, list_):
+for _command in (stress, explore, claims, run, replay, minimise, prove, show, trail, diff, list_):
     cli.add_command(_command)
 
 

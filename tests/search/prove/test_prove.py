@@ -16,7 +16,7 @@ from mmrace.runs.minimal import Minimal
 from mmrace.runs.proof import Proof, wilson
 from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.search.minimise.trials import Budget
-from mmrace.search.prove import no_return
+from mmrace.search.prove import no_return, swaps
 from mmrace.search.prove import prove as proving
 from mmrace.search.prove.continuations import Continuations, Walked
 from mmrace.search.prove.no_return import Search, common
@@ -88,7 +88,7 @@ def test_no_schedule_with_an_ordering_swapped_fails(name: str) -> None:
 def swapped_prefixes(name: str, patch: pytest.MonkeyPatch) -> dict[int, Prefix]:
     """Return the prefixes in which a prover swaps two ops, by the ordering."""
     found: dict[int, Prefix] = {}
-    real = proving.swapped
+    real = swaps.swapped
 
     def noted(*args: Any) -> Prefix:
         prefix = real(*args)
