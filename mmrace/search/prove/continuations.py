@@ -2,25 +2,23 @@
 
 Invariant: the run number i that is drawn after a prefix is a function of the minimal file and of the prefix alone; a
 walk is `complete` only if what was judged stands for every run behind the prefix.  It does not where a run was cut at
-its bound in ops, nor where a violation or an exception ended one before a finding that is no such end: to the search
-the end is then the whole outcome, and whether the finding had come by then differs between the runs that end so.
+its bound in ops.  Where a finding is no end of a run, it may come before a rule is broken or not: there the search has
+such an end meet all steps of others; but not where a use of freed memory ends it, which may begin before its op does.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 from zlib import crc32
 
-from mmrace.oracles.general import liveness, raised
+from mmrace.oracles.general import liveness, raised, use_after_free
 from mmrace.oracles.general.judgement import Finding
-from mmrace.oracles.general.violations import VIOLATION
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.play import Play, play
 from mmrace.runs.spec import derive
 from mmrace.runtime.controlled import Controlled
-from mmrace.runtime.crash import CRASH
 from mmrace.runtime.record import Record
 from mmrace.search.explore.walk import Walk
 from mmrace.search.minimise.trials import Case, Spent, Trials
@@ -31,8 +29,6 @@ from mmrace.strategies.dpor import Dpor
 
 SAMPLER = "random"
 """Draws continuations: at each point any enabled task, with equal chances, so that a share says the same anywhere."""
-CUT_OFF = frozenset((VIOLATION, CRASH))
-"""Ends of runs that keep all others from going on."""
 
 
 def is_end(finding: Finding, record: Record) -> bool:
@@ -70,14 +66,20 @@ class Walked:
     passing: Prefix | None = None
 
 
+class MakeSearch(Protocol):
+    """Makes a search that has not begun."""
+
+    def __call__(self, *, ends_meet: bool) -> Systematic: ...
+
+
 class Continuations:
     """Runs that begin as told, judged by the judge of the finding.  They keep sites, which a signature may depend on.
 
     Args: case: of the minimal run.  is_end: whether the finding is the way in which a run ends.  search: makes a search
-    that walks through all schedules.
+    that walks through all schedules, told whether it matters how far tasks got when another one ended the run.
     """
 
-    def __init__(self, trials: Trials, case: Case, *, is_end: bool, search: Callable[[], Systematic] = Dpor) -> None:
+    def __init__(self, trials: Trials, case: Case, *, is_end: bool, search: MakeSearch = Dpor) -> None:
         self.trials, self.case, self.is_end, self.search = trials, case, is_end, search
         self.spec, self.program = trials.spec(case), trials.program(case.params)
         self._drawn: dict[Prefix, dict[int, Ended]] = {}
@@ -111,7 +113,8 @@ class Continuations:
         """Say whether a run tells less than others that ended as it did."""
         engine = played.engine
         assert isinstance(engine, Controlled)
-        return engine.bounded_at is not None or (not self.is_end and played.how in CUT_OFF)
+        misused = engine.end["detail"].get("oracle") == use_after_free.NAME
+        return engine.bounded_at is not None or (misused and not self.is_end)
 
     def walk(self, prefix: Prefix, *, to_first_pass: bool = False) -> Walked:
         """Judge every class behind a prefix, as far as the budget lasts.  Args: to_first_pass: stop at one that passes.
@@ -119,7 +122,7 @@ class Continuations:
         A prefix that cannot be done has no continuation, and its walk is not complete.
         """
         walked, cut = Walked(), False
-        search = PrefixedWalk(prefix, self.search())
+        search = PrefixedWalk(prefix, self.search(ends_meet=not self.is_end))
         visits = iter(Walk(self.program, self.spec, search, sites=True))
         try:
             while True:

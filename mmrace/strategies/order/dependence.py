@@ -45,6 +45,9 @@ Footprint = list[tuple[int, int]]
 ALIVE_LANE = -998
 """Where a task that looks whether others live meets the births of tasks that daemons spawn."""
 
+BROKEN_LANE = -997
+"""Where the step that ends a run by a broken rule or an exception meets those of all others, if that is asked for."""
+
 SELF_COMMUTING = (True, False, True, True, True, False, False, False, True, True)
 
 LANE_NOTES = frozenset({"rename", "retire", "hand-over"})
