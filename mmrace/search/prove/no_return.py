@@ -17,7 +17,7 @@ from mmrace.search.minimise.trials import Budget, Spent
 from mmrace.search.prove.continuations import Continuations, Walked
 from mmrace.search.prove.prefix import Prefix
 
-PROBES = 12  # continuations that are drawn where prefixes are halved; the walk behind it misses none
+PROBES = 8  # continuations that are drawn where prefixes are halved; the walk behind it misses none
 SHARE = 0.5  # of what is left of the budget, that one walk may use
 ROUNDS_MAX = 64  # halvings from a lower end that moved up; it moves at least one op
 
@@ -62,13 +62,11 @@ class Search:
         return self.found
 
     def _round(self, samples: int) -> bool:
-        """Halve, draw, walk; return whether that is all that can be known.  Raises Spent."""
+        """Halve, walk, and where that does not end draw; return whether that is all that can be known.  Raises Spent."""
         found, end = self.found, len(self.run)
         found.step = None
         with self.budget.up_to(self.share):
             found.step = step = self._halved()
-            if step <= end and self._passes(step, samples):
-                return False
         if step > end:  # until the failing op itself
             found.walked, found.since = Walked(classes=1, fails=1, complete=True), step
             return True
@@ -76,7 +74,10 @@ class Search:
         if walked.complete:
             found.walked, found.since = walked, step
             return True
-        return walked.passing is None and self._later(step)
+        if walked.passing is not None:
+            return False
+        with self.budget.up_to(self.share):
+            return not self._passes(step, samples) and self._later(step)
 
     def _halved(self) -> int:
         """Return the shortest prefix behind which no continuation was seen to pass, as far as halving tells."""
