@@ -38,7 +38,6 @@ def minimise(
 ) -> None:
     """Make the schedule of FILE's finding as small as it gets: a record, a minimal file, or the folder of a finding.
 
-    \b
     Left out are turning points (where another task goes on than by default) and choices, then actors, rounds, pages;
     the signature stays the same. What remains is replayed, and written as one JSON file that replay and show take.
     """

@@ -124,7 +124,7 @@ many = options(
         callback=_minimise,
         default=f"{SECONDS:g}s",
         show_default=True,
-        help="How long each of the first findings may be made smaller afterwards; off: not at all.",
+        help="How long each finding may be made smaller afterwards, all three times that; off: not at all.",
     ),
     click.option("--dir", "folder", default=FOLDER, callback=folder, show_default=True, help="Where findings go."),
 )

@@ -23,7 +23,10 @@ DIGITS = 4  # of a share in the file
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One op of the record: `task`'s `visit`th at `site` (from 1), and its place among the record's events."""
+    """One op of the record: `task`'s `visit`th at `site` (from 1), and its place among the record's events.
+
+    An op that its task still waits to do at the end is no event: then `event` is the last one of the task.
+    """
 
     task: str
     site: str

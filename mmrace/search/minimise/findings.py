@@ -2,12 +2,13 @@
 
 Done when the search is over, in its own process: what was found and the verdict stand, whatever comes of it.
 Invariant: a finding that cannot be made smaller is told with the reason, and fails nothing.  Left out are records of
-free threads, which have no schedule, and findings beyond the first few: `mmrace minimise FOLDER` does those by hand.
+free threads, which have no schedule, and findings for which no time is left; `mmrace minimise FOLDER` does those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmrace.runs.kept import RECORD
@@ -21,30 +22,37 @@ from mmrace.search.minimise.trials import Budget
 
 SECONDS = 4.0
 """How long one finding may take.  Most take less."""
-FINDINGS_MAX = 3  # more would keep somebody waiting who asked for a verdict
+SHARES = 3
+"""All findings of a search together may take so many times that: somebody waits who asked for a verdict."""
 
 
-def minimise_kept(kept: Mapping[str, Saved], makers: Makers, seconds: float) -> dict[str, Minimal | str]:
+def minimise_kept(
+    kept: Mapping[str, Saved], makers: Makers, seconds: float, clock: Callable[[], float] = time.monotonic
+) -> dict[str, Minimal | str]:
     """Make findings smaller that were kept; return by signature what came of it, a text if nothing did.
 
     Args: kept: signature -> where.  seconds: for each.  A minimal file that is there already is read, not made again.
     """
     made: dict[str, Minimal | str] = {}
+    end = clock() + SHARES * seconds
     for signature, saved in kept.items():
         folder = Path(saved.folder)
-        if not saved.folder or not (folder / RECORD).is_file() or len(made) >= FINDINGS_MAX:
+        left = min(seconds, end - clock())
+        if not saved.folder or not (folder / RECORD).is_file() or left <= 0:
             continue
         try:
-            found = _minimal(folder, signature, makers, seconds, there=saved.before)
+            found = _minimal(folder, signature, makers, Budget(seconds=left, clock=clock), there=saved.before)
         except (MmraceError, OSError) as error:
             made[signature] = str(error)
+        except Exception as error:  # a bug of mmrace takes nothing from what was found
+            made[signature] = f"mmrace bug: {error!r}; mmrace minimise {folder} shows where"
         else:
             if found is not None:
                 made[signature] = found
     return made
 
 
-def _minimal(folder: Path, signature: str, makers: Makers, seconds: float, *, there: bool) -> Minimal | None:
+def _minimal(folder: Path, signature: str, makers: Makers, budget: Budget, *, there: bool) -> Minimal | None:
     """Return a finding's minimal file, made and written unless it is there; None for a record of free threads."""
     path = folder / MINIMAL
     if there and path.exists():
@@ -52,6 +60,6 @@ def _minimal(folder: Path, signature: str, makers: Makers, seconds: float, *, th
     record = Record.read(folder / RECORD)
     if record.header.get("engine") == "free":
         return None
-    minimal = minimise(record, makers, signature, Budget(seconds=seconds))
+    minimal = minimise(record, makers, signature, budget)
     minimal.write(path)
     return minimal

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmrace.runs.play import Play
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.places import label
+from mmrace.runtime.sites import site_name
 from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Site, Task
 from mmrace.strategies.contract import Draw
@@ -27,12 +29,24 @@ def watch(engine: Controlled) -> Footprints:
     return Footprints(engine, frozenset(cpu.id for cpu in engine.cpus), {})
 
 
+STANDSTILL = "deadlock"  # how a run ended in which nobody could go on
+
+
+class Waiting(NamedTuple):
+    """A task by its id, the site of the op that it waits to do, and what it would meet others on."""
+
+    task: int
+    site: str
+    footprint: Footprint
+
+
 @dataclass(frozen=True)
 class Steps:
     """The ops of one run.
 
     Attributes: tasks, kinds, sites: of each step the task's name, the kind of op, and where it stands.  values: chosen,
     task -> in order.  order: what happens before what.  explored: the steps (first, end) at which a strategy decides.
+    waiting: who could not go on at the end, with the op that it waits to do.
     """
 
     tasks: tuple[str, ...]
@@ -41,6 +55,7 @@ class Steps:
     values: dict[str, tuple[int, ...]]
     order: PartialOrder
     explored: tuple[int, int]
+    waiting: tuple[Waiting, ...] = ()
 
 
 def footprints_of(played: Play) -> Iterator[tuple[tuple[Any, ...], Footprint]]:
@@ -70,7 +85,18 @@ def steps_of(played: Play) -> Steps:
             values.setdefault(engine.tasks[event[0]].name, []).append(event[3])
     names = tuple(engine.tasks[number].name for number in order.task)
     chosen = {name: tuple(its) for name, its in values.items()}
-    return Steps(names, tuple(kinds), tuple(engine.sites), chosen, order, engine.explored())
+    sites, waiting = tuple(engine.sites), tuple(_waiting(played))
+    return Steps(names, tuple(kinds), sites, chosen, order, engine.explored(), waiting)
+
+
+def _waiting(played: Play) -> Iterator[Waiting]:
+    """Yield who could not go on when a run stood still."""
+    engine, footprints = played.engine, played.watched
+    assert isinstance(footprints, Footprints)
+    if played.how == STANDSTILL:
+        for number, _, footprint in footprints.left:
+            task = engine.tasks[number]
+            yield Waiting(number, label(task.pending, site_name(task.site)), footprint)
 
 
 class InOrder(BaseStrategy):

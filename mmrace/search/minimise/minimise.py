@@ -21,7 +21,7 @@ from mmrace.search.minimise.commute import commuted
 from mmrace.search.minimise.fewest import fewest
 from mmrace.search.minimise.schedule import fewer_steps, smallest_schedule
 from mmrace.search.minimise.scripted import script_of
-from mmrace.search.minimise.smaller import smallest_program
+from mmrace.search.minimise.smaller import boldly, smallest_program
 from mmrace.search.minimise.trials import Budget, Spent, Trial, Trials, case_of
 from mmrace.strategies import guided
 
@@ -89,7 +89,7 @@ def _within(budget: Budget, share: float, search: Callable[[], object]) -> bool:
 
 
 def _shrink(trials: Trials, trial: Trial) -> None:
-    trial = fewer_steps(trials, commuted(trials, trial))
+    trial = fewer_steps(trials, boldly(trials, commuted(trials, trial)))
     trial = smallest_program(trials, trial)
     smallest_schedule(trials, trial)
 

@@ -41,10 +41,10 @@ def fewer_steps(trials: Trials, trial: Trial) -> Trial:
     return trial
 
 
-Pass: TypeAlias = Callable[[tuple[Step, ...], shrinking.Fails[Step]], tuple[Step, ...]]
+Shrink: TypeAlias = Callable[[tuple[Step, ...], shrinking.Fails[Step]], tuple[Step, ...]]
 
 
-def _tried(trials: Trials, trial: Trial, shrink: Pass) -> Trial:
+def _tried(trials: Trials, trial: Trial, shrink: Shrink) -> Trial:
     steps = shrink(_steps(trial.case), lambda steps: trials.fails(_with(trial.case, steps)))
     return trials.of(_with(trial.case, steps))
 

@@ -8,6 +8,7 @@ went in.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 from mmrace.runs.spec import Params
 from mmrace.runtime.param import Value
@@ -16,6 +17,16 @@ from mmrace.search.minimise.trials import Trial, Trials
 
 SAMPLES = 24  # schedules drawn for one smaller program; a bug that is met once in ten is missed once in twelve
 STEPS_MAX = 40  # smaller programs in a row: from 160 by halves to the last one takes eight for one number
+
+
+def boldly(trials: Trials, trial: Trial, samples: int = SAMPLES) -> Trial:
+    """Try the boldest change first of all, for all later trials are then the shorter.  Raises Spent."""
+    for complete in islice(trials.program(trial.case.params).smaller(), 1):
+        params = trials.makers.of(trials.base.maker).given(trials.base.program, complete)
+        found = _failing(trials, trial, params, samples)
+        if found is not None and found.weight <= trial.weight:
+            return found
+    return trial
 
 
 def smallest_program(trials: Trials, trial: Trial, samples: int = SAMPLES) -> Trial:

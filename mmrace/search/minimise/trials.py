@@ -31,6 +31,9 @@ from mmrace.strategies.guided import Guided, Preemption, Value, choices_of, pree
 SAMPLER = "portfolio"
 """Who looks for the finding where the schedule does not lead to it any more."""
 
+UNRUNNABLE = (MmraceError, AssertionError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
+"""What a program raises that makes no sense with its parameters: wrong calls, and errors of Python in its own code."""
+
 Weight: TypeAlias = tuple[int, int, int, int]
 """What is to be small: turning points and choices, then the values chosen, then tasks, then events."""
 
@@ -157,7 +160,7 @@ class Trials:
                 done = replace(case, turns=tuple(guided.turned), values=tuple(guided.given))
                 record = played.record
                 return Trial(done, self.judged(played), len(record.events), len(record.tasks))
-        except MmraceError:
+        except UNRUNNABLE:
             return Trial(case, fails=False)
 
     @contextmanager
@@ -186,7 +189,7 @@ class Trials:
                 with play(program, spec, strategy_for(program, spec)) as played:
                     if self.judged(played):
                         return self.of(case_of(follow(program, spec, played.record), params, seed))
-        except MmraceError:
+        except UNRUNNABLE:
             pass
         return None
 

@@ -62,7 +62,7 @@ class Search:
         return self.found
 
     def _round(self, samples: int) -> bool:
-        """Halve, walk, and where that does not end draw; return whether that is all that can be known.  Raises Spent."""
+        """Halve, walk, and where that has no end, draw; return whether there is no more to know.  Raises Spent."""
         found, end = self.found, len(self.run)
         found.step = None
         with self.budget.up_to(self.share):

@@ -25,7 +25,7 @@ from mmrace.search.prove.continuations import SAMPLER, Continuations, is_end
 from mmrace.search.prove.no_return import Found, Search
 from mmrace.search.prove.prefix import Prefix, Prefixed, deeds
 from mmrace.search.prove.swaps import swapped
-from mmrace.strategies.guided import Guided, Place, places
+from mmrace.strategies.guided import Guided, Place, Preemption, Value, places
 
 SAMPLES = 100
 """Continuations drawn at a point: if all of them fail, 95 % Wilson says that more than 96 % do."""
@@ -47,6 +47,11 @@ class Run:
     def op(self, step: int) -> Op | None:
         """Return the op of a step; None before the first one, and behind the last."""
         return Op(*self.named[step], self.events[step]) if 0 <= step < len(self.named) else None
+
+    def step(self, op: Op | Preemption | Value, otherwise: int = -1) -> int:
+        """Return the step of an op by its name."""
+        place = op.task, op.site, op.visit
+        return self.named.index(place) if place in self.named else otherwise
 
 
 def prove(minimal: Minimal, makers: Makers, budget: Budget, samples: int = SAMPLES) -> Minimal:
@@ -139,16 +144,14 @@ class Prover:
     def _steps(self, found: Found) -> list[int]:
         """Return the prefixes that get a share: around what the minimal schedule does, at most `POINTS_MAX`."""
         end, first = len(self.run.done), self.run.steps.explored[0]
-        step_of = {place: step for step, place in enumerate(self.run.named)}
-        event_of = {event: step for step, event in enumerate(self.run.events)}
         schedule = self.file.schedule
-        turned = [step_of.get((turn.task, turn.site, turn.visit)) for turn in schedule.turns]
-        chosen = [step_of.get((value.task, value.site, value.visit)) for value in schedule.choices]
-        causal = [event_of[op.event] for ordering in self.file.causal for op in (ordering.first, ordering.second)]
+        ops = [op for ordering in self.file.causal for op in (ordering.first, ordering.second)]
+        named: list[Op | Preemption | Value] = [*schedule.turns, *schedule.choices, *ops]
+        told = [self.run.step(op) for op in named]
         steps = [first, end]
         if found.step is not None:
             steps += [found.step, found.step - 1]
-        steps += [step + 1 for step in (*turned, *chosen, *causal) if step is not None]
+        steps += [step + 1 for step in told if step >= 0]
         return [step for step in dict.fromkeys(steps) if first <= step <= end][:POINTS_MAX]
 
     # -- orderings --------------------------------------------------------------------------------------------------
@@ -168,8 +171,8 @@ class Prover:
 
     def _swap(self, place: int, ordering: Causal, spent: float, share: float) -> Swap | None:
         """Walk the tree behind the swapped ops, or else draw; None without one run."""
-        pair = tuple(self.run.events.index(op.event) for op in (ordering.first, ordering.second))
-        prefix = swapped(self.continuations, self.run.steps, self.run.done, (pair[0], pair[1]), ordering)
+        first, second = (self.run.step(op, len(self.run.done)) for op in (ordering.first, ordering.second))
+        prefix = swapped(self.continuations, self.run.steps, self.run.done, (first, second), ordering)
         if not prefix:
             return None
         with self.budget.up_to(spent + (share - spent) * SWAP_WALK):

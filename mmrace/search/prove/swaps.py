@@ -17,13 +17,13 @@ from mmrace.search.prove.prefix import Prefix, Prefixed
 from mmrace.strategies.guided import Guided, places
 
 
-def swapped(continuations: Continuations, steps: Steps, run: Prefix, pair: tuple[int, int], second: Causal) -> Prefix:
+def swapped(continuations: Continuations, steps: Steps, run: Prefix, pair: tuple[int, int], causal: Causal) -> Prefix:
     """Return what is done up to and with the second op before the first one; nothing if that cannot be done.
 
-    Args: pair: the steps of the two.
+    Args: pair: the steps of the two; that of an op that its task waited to do is behind the last one.
     """
-    wanted = second.second
-    for prefix in _prefixes(steps, run, *pair):
+    wanted = causal.second
+    for prefix in _prefixes(steps, run, pair, wanted.task):
         strategy = Prefixed(prefix, Guided(()))
         with play(continuations.program, continuations.spec, Chosen(strategy), sites=True) as played:
             done = [place for _, place in places(played.record)]
@@ -33,11 +33,13 @@ def swapped(continuations: Continuations, steps: Steps, run: Prefix, pair: tuple
     return ()
 
 
-def _prefixes(steps: Steps, run: Prefix, first: int, second: int) -> Iterator[Prefix]:
+def _prefixes(steps: Steps, run: Prefix, pair: tuple[int, int], task_of_second: str) -> Iterator[Prefix]:
+    first, second = pair
     clock, task = steps.order.clock, steps.order.task
-    within = range(first, second)
+    within = range(first, min(second, len(run)))
     for held_back in (
         {step for step in within if clock[step] >> first & 1},
         {step for step in within if task[step] == task[first]},
     ):
-        yield tuple(run[step] for step in range(second + 1) if step not in held_back)
+        ahead = tuple(run[step] for step in range(min(second, len(run))) if step not in held_back)
+        yield (*ahead, run[second] if second < len(run) else (task_of_second, 0))

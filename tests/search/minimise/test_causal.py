@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from mmrace import runtime as rt
-from mmrace.examples import lost_update
+from mmrace.examples import lost_update, two_locks
 from mmrace.runs.minimal import Minimal
 from mmrace.search.minimise.minimise import minimise
 from mmrace.search.minimise.trials import Budget
@@ -33,6 +35,17 @@ def test_a_torn_read_needs_both_ends_of_its_window() -> None:
     assert ("reader", "_look:x", "writer", "_write_both:x#2") in named
     assert ("writer", "_write_both:y#2", "reader", "_look:y") in named
     assert len(named) == 3
+
+
+def test_a_deadlock_needs_each_lock_taken_before_the_other_asks_for_it() -> None:
+    record, makers, signature = failing(two_locks.main, "liveness")
+    minimal = minimise(record, makers, signature, Budget())
+    assert _named(minimal) == {
+        ("one", "eat:mutex_lock", "other", "eat:mutex_lock#2"),
+        ("other", "eat:mutex_lock", "one", "eat:mutex_lock#2"),
+    }
+    assert {causal.object for causal in minimal.causal} == {"table.left", "table.right"}
+    assert Minimal.parse(json.dumps(minimal.plain()).encode(), "x").causal == minimal.causal
 
 
 def always() -> None:
