@@ -73,7 +73,8 @@ def _certainty(told: NoReturn, proof: Proof) -> str:
         return "before it, another task could have prevented it (proved)"
     if told.classes == 1:
         return "only one class is left, and fails (proved)"
-    return f"all {told.classes} remaining classes fail (proved)"
+    left = "classes of schedules" if told.step <= proof.first else "remaining classes"
+    return f"all {told.classes} {left} fail (proved)"
 
 
 def swap_line(minimal: Minimal, swap: Swap) -> str:
