@@ -16,6 +16,7 @@ from mmrace.history import canaries
 from mmrace.history.canary import Canary
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.judgement import Oracle
+from mmrace.oracles.telling import BOOK
 from mmrace.runs import follow, follow_minimal, functions, registrations, run
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.minimal import Minimal
@@ -25,12 +26,16 @@ from mmrace.runtime import noise
 from mmrace.runtime.breaking import BreakAt
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
-from mmrace.scenarios.maker import JUDGES, ScenarioMaker
+from mmrace.scenarios.maker import JUDGES, KIND, ScenarioMaker
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
+from mmrace.search.convert import again as free_again
+from mmrace.search.convert import convert as converting
+from mmrace.search.convert.again import Again
 from mmrace.search.minimise import minimise as minimising
 from mmrace.search.minimise.trials import Budget
 from mmrace.search.prove import prove as proving
 from mmrace.search.prove.prove import SAMPLES
+from mmrace.story.tell import NOTHING_OWN, Book
 from mmrace.strategies import registry, script
 
 
@@ -45,6 +50,10 @@ run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
 
 
+convert = partial(converting.convert, makers=MAKERS)
+"""Make a failed run of free threads again under control; see `search.convert.convert`."""
+
+
 def replay(record: Record, path: str = "", load: tuple[str, ...] = (), breaking: BreakAt | None = None) -> RunResult:
     """Replay a record that was read; see `runs.follow.replay`.
 
@@ -54,6 +63,15 @@ def replay(record: Record, path: str = "", load: tuple[str, ...] = (), breaking:
     """
     makers, added = _makers_of(record, path, load)
     return follow.replay(record, makers, added, draw=True, judge_claim=judge_claim, breaking=breaking)
+
+
+def again(record: Record, path: str = "", load: tuple[str, ...] = (), *, seconds: float, signature: str = "") -> Again:
+    """Do again under control what a record of free threads says; see `search.convert.again`.
+
+    Args: path, load: as of `replay`.
+    """
+    makers, added = _makers_of(record, path, load)
+    return free_again.again(record, makers, added, seconds=seconds, signature=signature)
 
 
 def replay_minimal(minimal: Minimal, path: str, load: tuple[str, ...] = ()) -> tuple[RunResult, str]:
@@ -86,6 +104,11 @@ def _makers_of(record: Record, path: str, load: tuple[str, ...]) -> tuple[Makers
 def replay_record(path: str) -> RunResult:
     """Replay a record file; see `replay`."""
     return replay(Record.read(path), path)
+
+
+def book_of(record: Record) -> Book:
+    """Return what tells a record's findings in the words of its program."""
+    return BOOK if record.header.get("maker", KIND) == KIND else NOTHING_OWN
 
 
 def catalogue() -> Catalogue:

@@ -39,6 +39,7 @@ EXPLORE_SECONDS = 10.0
 @click.option("--promote", default="racing", show_default=True, help="Plain fields to switch at: all, racing, a list.")
 @shared.program
 @shared.many
+@shared.minimising
 def explore(
     program: str,
     strategy: str | None,

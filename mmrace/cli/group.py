@@ -14,7 +14,9 @@ from loguru import logger
 from mmrace import __version__
 from mmrace.cli import streams, terminal
 from mmrace.cli.claims import claims
+from mmrace.cli.explain import explain
 from mmrace.cli.explore import explore
+from mmrace.cli.keep import keep
 from mmrace.cli.lists import list_
 from mmrace.cli.minimise import minimise
 from mmrace.cli.prove import prove
@@ -36,7 +38,7 @@ def cli(verbose: bool) -> None:
     logger.add(terminal.log, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
 
 
-for _command in (stress, explore, claims, run, replay, minimise, prove, show, trail, diff, list_):
+for _command in (stress, explore, claims, run, replay, minimise, prove, explain, keep, show, trail, diff, list_):
     cli.add_command(_command)
 
 

@@ -8,17 +8,22 @@ from typing import Any
 import click
 
 from mmrace import installed
-from mmrace.cli import sources, terminal
+from mmrace.cli import converting, sources, terminal
+from mmrace.cli import options as shared
 from mmrace.cli.sources import Wanted
 from mmrace.report import diff as report_diff
 from mmrace.report import events, single
 from mmrace.report import trail as report_trail
+from mmrace.report.mermaid import diagram
+from mmrace.runs import debugging
+from mmrace.runs.source import Source
 from mmrace.runtime import places
 from mmrace.runtime.errors import EXIT_OF, UsageError
 from mmrace.runtime.places import Place
 from mmrace.runtime.record import Record
+from mmrace.runtime.selection import Selection, findings_of, steps_named
 from mmrace.search.pool import cores
-from mmrace.story import difference
+from mmrace.story import difference, highlights
 from mmrace.story import trail as story_trail
 
 LOADS = "A Python file that the run was made of and that is not where it was, or one that adds a judge or a strategy."
@@ -27,22 +32,34 @@ LOADS = "A Python file that the run was made of and that is not where it was, or
 @click.command(short_help="Follow the record of a controlled run strictly.")
 @sources.file
 @click.option("--load", multiple=True, metavar="FILE", help=LOADS)
+@shared.convert
+@click.option("--record", "out", type=click.Path(dir_okay=False), help="Write the run made under control to this file.")
 @sources.break_at
-def replay(file: str, load: tuple[str, ...], break_at: int | Place | None) -> None:
+def replay(
+    file: str, load: tuple[str, ...], convert: float | None, out: str | None, break_at: int | Place | None
+) -> None:
     """Follow FILE strictly, op by op, and judge it again.
 
     FILE is a record, a minimal file, or the folder of a finding. Where the model is not the one that made a minimal
     file, that is followed by its schedule, as far as its turning points are still there. A STEP is the number of an
     event, as `mmrace show` counts them, or its name, TASK/SITE/TIMES.
+
+    What free threads did cannot be followed strictly: it is done again under control, in the order of their record
+    (--convert, --record); that ends in FAIL if the failure came again, and in UNKNOWN if not.
     """
     source = sources.opened(file)
     recorded = source.record
     console = terminal.console()
     single.tell_executed(recorded.header, console)
     cores.pin("gate")
+    if recorded.header.get("engine") == "free":
+        if break_at is not None:
+            debugging.check_engine("free", "--break-at")
+        sys.exit(converting.replay_free(source, load, convert, out))
+    converting.refuse_under_control(out)
     breaking = sources.stopping_at(_step_of(recorded, break_at), console)
     why = ""
-    if source.file is None or breaking is not None:
+    if source.file is None or breaking is not None:  # a step has its number in a strict replay only
         result = installed.replay(recorded, source.path, load, breaking)
     else:
         result, why = installed.replay_minimal(source.file, source.path, load)
@@ -67,7 +84,8 @@ def _step_of(record: Record, step: int | Place | None) -> int | None:
 @click.command(short_help="What a record says: what was run and found, and events.")
 @sources.file
 @sources.selecting
-def show(file: str, **wanted: Any) -> None:
+@click.option("--mermaid", is_flag=True, help="Print a sequence diagram of at most 40 events instead.")
+def show(file: str, mermaid: bool, **wanted: Any) -> None:
     """Print what FILE says: what was run, how it ended, what was found; then events, a column for each task.
 
     FILE is a record, a minimal file, or the folder of a finding. Unless told where to look, it shows the events around
@@ -75,7 +93,24 @@ def show(file: str, **wanted: Any) -> None:
     did there the second time.
     """
     source = sources.opened(file)
-    events.show_record(source.record, Wanted(wanted).of(source.record), terminal.console(), source.signature)
+    selection = Wanted(wanted).of(source.record)
+    if mermaid:
+        terminal.show_lines(_diagram(source, selection))
+        return
+    events.show_record(source.record, selection, terminal.console(), source.signature)
+
+
+def _diagram(source: Source, selection: Selection) -> list[str]:
+    """Return the diagram of the events that are wanted; unless somebody says which, of those that tell the story."""
+    record = source.record if selection.asks else source.minimal.record if source.minimal else source.record
+    named = steps_named(record, source.signature)
+    if selection.asks:
+        found = highlights.of_steps(record, events.chosen(record, selection, named), named)
+    else:
+        found = highlights.highlights(record, named, source.minimal)
+    findings = findings_of(record, source.signature)
+    title = f"{findings[0].get('title', '')} [{findings[0]['signature']}]" if findings else ""
+    return diagram(record, found, title)
 
 
 @click.command(short_help="One object's life in a record: every op on it, who held it, its references.")

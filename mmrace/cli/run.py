@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from mmrace import installed
+from mmrace.cli import converting, sources, terminal
 from mmrace.cli import options as shared
-from mmrace.cli import sources, terminal
 from mmrace.report import single
 from mmrace.runs import debugging
 from mmrace.runs.declared_fields import check_promoted
@@ -34,11 +34,20 @@ from mmrace.strategies import registry
 @click.option("--promote", default="all", show_default=True, help="Plain fields to switch at: all, racing, a list.")
 @click.option("--record", "record_file", type=click.Path(dir_okay=False), help="Write the record to this file.")
 @sources.break_at
+@shared.convert
 @shared.program
 def run(
-    program: str, params: tuple[str, ...], record_file: str | None, break_at: int | Place | None, **options: Any
+    program: str,
+    params: tuple[str, ...],
+    record_file: str | None,
+    break_at: int | Place | None,
+    convert: float | None,
+    **options: Any,
 ) -> None:
     """Do one run of PROGRAM, a scenario or FILE.py:main, and print its verdict.
+
+    If it fails under engine free, and its record is written, it is made again under control, in the order of that
+    record: FILE.jsonl has FILE.controlled.jsonl beside it then.
 
     STEP is the number of an event, as `mmrace show` counts those of this run, or its name there, TASK/SITE/TIMES. It
     needs --engine gate: there the others stand still. `sys.breakpointhook` and PYTHONBREAKPOINT are respected.
@@ -71,7 +80,8 @@ def run(
                 record.write(record_file)
         except UsageError as error:  # what the run showed is told all the same
             unwritten, record_file = error, None
-    single.show_run(result, console, record=record_file or "")
+    lines = [] if record_file is None else converting.beside(result, record_file, convert)
+    single.show_run(result, console, record=record_file or "", remark="\n".join(lines))
     if unwritten is not None:
         raise unwritten
     sources.check_stopped(breaking, break_at)

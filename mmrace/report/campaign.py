@@ -189,6 +189,8 @@ def finding_text(hit: Hit, made: Mapping[RunKind, int]) -> str:
     if hit.saved.folder:
         how = "kept in {}, by an earlier run: this is one more hit" if hit.saved.before else "saved in {}"
         lines.append(f"  {known_text(hit.saved)}; {how.format(hit.saved.folder)}")
+        if hit.saved.conversion is not None:
+            lines += [f"  {line}" for line in hit.saved.conversion.lines()]
         lines += [f"  repeat: {command}" for command in commands_of(hit)]
         if again:
             lines.append(f"    {again}")

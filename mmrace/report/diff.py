@@ -13,12 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.report.columns import fit
-from mmrace.report.events import MARK, header_lines
+from mmrace.report.events import MARK, header_lines, step_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say
 from mmrace.runs.differences import Difference
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.places import name_of
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import Selection
 from mmrace.runtime.visible import one_line
@@ -94,7 +93,7 @@ def _parting_lines(records: Records, found: Comparison) -> list[str]:
         only = [f"{', '.join(sorted({*a} - {*b})) or 'nobody'} only in {x}" for a, b, x in _sets(left, right)]
         lines.append(one_line(f"  who could go on is not the same: {'; '.join(only)}"))
     if parting.cause in (Cause.PROGRAM, Cause.END):
-        told = ", ".join(difference.subject for difference in found.program)
+        told = ", ".join(dict.fromkeys(difference.subject for difference in found.program))
         lines.append(f"  what was run differs in {one_line(told)}, see above" if told else f"  {UNEXPLAINED}")
     return lines
 
@@ -111,10 +110,8 @@ def _side(letter: str, record: Record, side: Side) -> str:
 
 
 def _step(record: Record, step: int) -> str:
-    """Name a step by number, op and name."""
-    place = name_of(record, step)
-    named = one_line(f" [{place}]") if place is not None else ""
-    return f"event {step}, {event_text(record.events[step], record)}{named}"
+    """Name a step by number, name and op."""
+    return f"{step_text(record, step)} {event_text(record.events[step], record)}"
 
 
 # -- what came of it ---------------------------------------------------------------------------------------------------
@@ -220,7 +217,7 @@ def _ends(records: Records) -> list[str]:
 
 def _rows(records: Records, found: Comparison, selections: tuple[Selection, Selection]) -> list[list[str]]:
     """Return the rows of both records: those around the parting, unless somebody says which."""
-    if found.parting is None and not any(map(_says, selections)):
+    if found.parting is None and not any(selection.asks for selection in selections):
         return []
     lists: list[list[int]] = []
     errors: list[UsageError] = []
@@ -234,10 +231,6 @@ def _rows(records: Records, found: Comparison, selections: tuple[Selection, Sele
         raise errors[0]
     at = found.parting.event if found.parting else -1
     return [[*_cells(records[0], left, at), *_cells(records[1], right, at)] for left, right in zip_longest(*lists)]
-
-
-def _says(selection: Selection) -> bool:
-    return selection.placed or bool(selection.tasks or selection.kinds or selection.objects)
 
 
 def _steps(record: Record, found: Comparison, selection: Selection) -> list[int]:

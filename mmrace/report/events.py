@@ -19,6 +19,7 @@ from mmrace.report.columns import fit
 from mmrace.report.finding import known_as, program_text, waits_lines
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
+from mmrace.runtime.places import name_of
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import LAST, Selection, findings_of, last_explored, steps_named
 from mmrace.runtime.visible import one_line
@@ -46,6 +47,18 @@ def show_record(record: Record, selection: Selection, console: Console, signatur
     marked = f"; {MARK} the finding's own" if {*steps} & {*named} else ""
     part = f"{count(len(steps))} of {count(total)} events, {steps[0]} to {steps[-1]}{marked}"
     say(console, f"{part}; others by --around, --from, --last, --task, --kind, --object")
+
+
+def show_last(record: Record, console: Console, signature: str, last: int) -> None:
+    """Print the last events that led to a finding: of its own tasks, if it names several, and none of a final sync."""
+    named = steps_named(record, signature)
+    names = {record.task_name(record.events[step][0]) for step in named}
+    tasks = sorted(names) if len(names) > 1 else []
+    until = max(named, default=len(record.events) - 1)
+    end = last_explored(record)
+    found = Selection(tasks, last=len(record.events), idle=False).steps(record)
+    steps = [step for step in found if step <= until and (end is None or step <= end or step in named)]
+    _events(record, (steps or found)[-last:], {*named}, console)
 
 
 def chosen(record: Record, selection: Selection, named: Collection[int]) -> list[int]:
@@ -79,15 +92,21 @@ def header_lines(record: Record) -> list[str]:
     return [what, how, f"{count(len(record.events))} events of {count(len(record.tasks))} tasks; end: {end}"]
 
 
+def step_text(record: Record, step: int) -> str:
+    """Name a step by its number and, if it has one, its name: "event 12 [writer/update:x/2]"."""
+    if step >= len(record.events):
+        return "the end of the run"
+    place = name_of(record, step)
+    return f"event {step}" + (one_line(f" [{place}]") if place is not None else "")
+
+
 def _verdict(record: Record, signature: str, console: Console) -> None:
     verdict = str(record.verdict.get("verdict", "not judged"))
     console.print(style(verdict), highlight=False)
     for finding in findings_of(record, signature):
         facts = finding.get("facts", {})
         step = facts.get("step")
-        where = f", at event {step}" if isinstance(step, int) else ""
-        if where and step >= len(record.events):
-            where = ", at the end of the run"
+        where = f", at {step_text(record, step)}" if isinstance(step, int) else ""
         known = finding.get("known", "")
         word = known_as(str(known)) if known else "FINDING"
         say(console, f"{word} {finding['signature']}  {finding.get('title', '')}")

@@ -44,9 +44,13 @@ def found_lines(minimal: Minimal | str | None, folder: str) -> list[str]:
 
 def script_lines(minimal: Minimal) -> list[str]:
     """Return the command that plays the schedule as a script, if there is one."""
-    if not minimal.script:
-        return []
-    return [f"script: {replace(minimal.spec, strategy=f'script:text={minimal.script}').command()}"]
+    return [f"script: {scheduled(minimal, '')}"] if minimal.script else []
+
+
+def scheduled(minimal: Minimal, file: str) -> str:
+    """Return the command that plays a minimal schedule: as a script, if there is one, else by its file."""
+    strategy = f"script:text={minimal.script}" if minimal.script else f"guided:record={file}"
+    return replace(minimal.spec, strategy=strategy).command()
 
 
 def _few(lines: Iterable[str]) -> list[str]:

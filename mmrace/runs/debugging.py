@@ -12,7 +12,9 @@ import ast
 import bdb
 import os
 import pdb
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -20,7 +22,7 @@ from typing import Any
 
 from mmrace.runtime import pool
 from mmrace.runtime.breaking import BreakAt, Leave, Stop
-from mmrace.runtime.errors import EXIT_UNKNOWN, MmraceError, UsageError
+from mmrace.runtime.errors import EXIT_UNKNOWN, MmraceError, NondeterminismError, UsageError
 from mmrace.runtime.sites import RUNTIME_FILES
 
 NOT_ENTERED = ("mmrace.runtime.*", "mmrace.strategies.*", "mmrace.runs.*", "threading")
@@ -123,16 +125,45 @@ def ending(breaking: BreakAt | None) -> Iterator[None]:
         yield
         return
     try:
-        yield
-    except bdb.BdbQuit as error:  # of a debugger that was called by the hook, from a later line
-        raise DebuggerQuit(_event(breaking)) from error
+        with _hinting(breaking):
+            yield
+    except NondeterminismError as error:  # a strict replay misses the rest
+        if breaking.quit:
+            raise DebuggerQuit(_event(breaking)) from error
+        raise
     finally:
         pool.drain()
 
 
-def check_finished(breaking: BreakAt | None, engine: object) -> None:
-    """After a run: raise DebuggerQuit if it was ended in the debugger."""
-    if breaking is not None and (breaking.quit or isinstance(getattr(engine, "error", None), bdb.BdbQuit)):
+@contextmanager
+def _hinting(breaking: BreakAt) -> Iterator[None]:
+    """Have Ctrl-C say how to leave, as long as somebody is asked: it comes to another thread than the one that asks."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if breaking.asking:
+            hint()
+        else:
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def hint() -> None:
+    """Say how a person leaves the debugger."""
+    sys.stderr.write("\nmmrace: q ends the run, c lets it go on\n")
+
+
+def check_finished(breaking: BreakAt | None) -> None:
+    """After a run, before it is judged: raise DebuggerQuit if it was ended in the debugger."""
+    if breaking is not None and breaking.quit:
         raise DebuggerQuit(_event(breaking))
 
 

@@ -49,7 +49,7 @@ def follow(program: Program, spec: RunSpec, record: Record, breaking: BreakAt | 
     )
     stopping: Stopping = {"sites": True, **stopped_by(breaking)}
     with debugging.ending(breaking), play(program, spec, chosen, **stopping) as again:
-        debugging.check_finished(breaking, again.engine)
+        debugging.check_finished(breaking)
         return again.record
 
 
@@ -96,7 +96,7 @@ def replay(
     spec = spec_of(record, makers)
     if breaking is not None:
         spec = replace(spec, engine=debugging.ENGINE)
-    _refuse_older(record, spec)
+    refuse_older(record, spec)
     recorded = spec
     files = [file for file in spec.load if file.digest]
     spec = replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
@@ -141,18 +141,24 @@ def models_of(program: Program, record: Record) -> tuple[str, str] | None:
 
 def spec_of(record: Record, makers: Makers) -> RunSpec:
     """Return the spec of a record's run.  Raises UsageError if it cannot be replayed strictly."""
-    header: dict[str, Any] = record.header
-    if header.get("engine") == "free":
+    if record.header.get("engine") == "free":
         raise UsageError(
             expected="a record of a controlled engine",
             got="one of engine free",
-            try_="run the same scenario with --engine gate: only its schedules can be followed strictly",
+            try_="`mmrace replay` of its file: it does under control what free threads did, as far as that can be done",
         )
+    return spec_in(record, makers)
+
+
+def spec_in(record: Record, makers: Makers) -> RunSpec:
+    """Return the spec that a record's header has, whatever its engine.  Raises UsageError."""
+    header: dict[str, Any] = record.header
+    free = header.get("engine") == "free"
     try:
         kind = header.get("maker", "scenario")
         name = header["program"] if "program" in header else header["scenario"]
         given = header.get("given")
-        if header["strategy"] is None:
+        if header["strategy"] is None and not free:
             raise TypeError(f"no strategy under {header['engine']}")
         params = makers.of(kind).given(name, header["params"]) if given is None else tuple(sorted(given.items()))
         return RunSpec(
@@ -160,8 +166,8 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
             params=params,
             variant=header["variant"],
             engine=header["engine"],
-            strategy=header["strategy"],
-            noise="off",
+            strategy=header["strategy"] or RunSpec(name).strategy,
+            noise=header["noise"] if free else "off",
             seed=header["seed"],
             workload=header["workload"],
             promote="all" if header.get("promoted") is None else promote_text(header["promoted"]),
@@ -174,7 +180,7 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
         raise UsageError(expected="a header with the run's spec", got=repr(error), where="record header") from error
 
 
-def _refuse_older(record: Record, spec: RunSpec) -> None:
+def refuse_older(record: Record, spec: RunSpec) -> None:
     """Raise UsageError for a record of an older schema: its ops are not those of the program any more."""
     if record.schema not in REPLAYABLE:
         raise UsageError(

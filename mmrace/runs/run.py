@@ -31,7 +31,7 @@ def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers, breakin
     program = makers.program(spec)
     chosen = None if spec.engine == "free" else strategy_for(program, spec)
     with debugging.ending(breaking), play(program, spec, chosen, **stopped_by(breaking)) as played:
-        debugging.check_finished(breaking, played.engine)
+        debugging.check_finished(breaking)
         return judge_play(played, keep_record)
 
 

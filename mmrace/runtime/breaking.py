@@ -8,6 +8,7 @@ it makes anyway.  Not here: what a person is asked, and how (`runs/debugging.py`
 
 from __future__ import annotations
 
+import bdb
 import itertools
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias
 
 from mmrace.runtime import places
 from mmrace.runtime.controlled import Controlled
+from mmrace.runtime.errors import Abort
 from mmrace.runtime.kinds import KIND_MASK, SHIFT, Kind
 from mmrace.runtime.places import Place
 from mmrace.runtime.sites import RUNTIME_FILES, site_name
@@ -60,12 +62,14 @@ class BreakAt:
     Args: step: the number of an event, as `mmrace show` counts them, or a step by name; if the event is a remark, or
     the begin of a task, the op that comes next.
 
-    Attributes: stop: where the run was stopped, None if it never came there.  quit: it was ended there, or since.
+    Attributes: stop: where the run was stopped, None if it never came there.  asking: somebody is being asked there.
+    quit: it was ended there, or since.
     """
 
     def __init__(self, step: int | Place, ask: Ask) -> None:
         self.step, self.ask = step, ask
         self.stop: Stop | None = None
+        self.asking = False
         self.quit = False
         self._visits: dict[str, int] = {}
 
@@ -73,7 +77,21 @@ class BreakAt:
         """Watch a run that is about to begin, on real threads, with sites."""
         for name in ("point", "gated", "access"):
             setattr(engine, name, self._watched(engine, getattr(engine, name)))
+        failed = engine._failed
+
+        def quits(task: Task, error: BaseException) -> None:
+            if isinstance(error, bdb.BdbQuit):  # of a debugger that traces: raised in the middle of the program
+                self._end(engine)
+            else:
+                failed(task, error)
+
+        engine._failed = quits  # type: ignore[method-assign]
         return self
+
+    def _end(self, engine: Controlled) -> None:
+        """End the run: a person has seen enough."""
+        self.quit = True
+        engine._finish("abandoned", {"why": "it was left in the debugger"})
 
     def _watched(self, engine: Controlled, point: Callable[[Any, int], Task]) -> Callable[[Any, int], Task]:
         def watched(obj: Any, code: int) -> Task:
@@ -109,13 +127,17 @@ class BreakAt:
         )
 
         def leave() -> None:
-            self.quit = True
-            engine.abandon(f"it was left in the debugger, at event {event}")
+            self._end(engine)
+            raise Abort
 
         self.stop = Stop(event, Place(task.name, name, visit), task.name, _op(engine, code), others)
         moves = itertools.count()
         engine.progress = lambda: next(moves)  # type: ignore[method-assign]  # a person thinks: nobody is stuck
-        self.ask(self.stop, here or frame, leave)
+        self.asking = True
+        try:
+            self.ask(self.stop, here or frame, leave)
+        finally:
+            self.asking = False
 
 
 def _op(engine: Controlled, code: int) -> str:

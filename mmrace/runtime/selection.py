@@ -46,6 +46,11 @@ class Selection:
         """Whether it says where in the record to look."""
         return (self.around, self.first, self.last) != (None, None, None)
 
+    @property
+    def asks(self) -> bool:
+        """Whether it says anything at all."""
+        return self.placed or bool(self.tasks or self.kinds or self.objects)
+
     def steps(self, record: Record, among: Iterable[int] | None = None) -> list[int]:
         """Return the wanted events by index.  Raises UsageError for a name that the record lacks.
 

@@ -35,6 +35,8 @@ def test_explore_makes_what_it_finds_smaller_and_says_so(
     for folder in folders():
         minimal = Minimal.read(folder / MINIMAL)
         assert minimal.signature == folder.name
+        assert minimal.rarity is not None and 1 <= minimal.rarity["hits"] <= minimal.rarity["of"]
+        assert minimal.health is not None and minimal.health["schedules"] == minimal.rarity["of"]
         assert f"repeat: mmrace replay {folder / MINIMAL}" in explored
         assert in_process.run(monkeypatch, "replay", str(folder / MINIMAL)) == 1
         assert "every op as recorded; the same findings as recorded" in capsys.readouterr().out
@@ -56,13 +58,13 @@ def test_the_file_goes_beside_the_record_or_where_it_is_told_to(
     explored: str, monkeypatch: pytest.MonkeyPatch, capsys: Screen
 ) -> None:
     folder = folders()[0]
-    (folder / MINIMAL).unlink()
     for source in (folder, folder / "record.jsonl", folder / MINIMAL):
         assert in_process.run(monkeypatch, "minimise", str(source), "--runs", "40") == 0
         told = capsys.readouterr().out
         assert f"[{folder.name}]" in told and f"minimal: {folder / MINIMAL}; replayed 5 of 5" in told
     assert in_process.run(monkeypatch, "minimise", str(folder), "--out", "other.json") == 0
     assert Minimal.read("other.json").signature == folder.name
+    assert Minimal.read("other.json").rarity == Minimal.read(folder / MINIMAL).rarity
     assert "repeat: mmrace replay other.json" in capsys.readouterr().out
 
 

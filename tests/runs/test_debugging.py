@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bdb
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from tests.runs.program_files import mmrace
 
 FILE = lost_update.__file__
 SPEC = RunSpec(f"{FILE}:main", maker=functions.KIND, engine="gate", strategy="random", seed=1)
+WAIT_SECONDS = 60.0  # for another thread; it never lasts so long
 WRITE = Place("main.1", "deposit:balance#2", 1)
 
 
@@ -149,6 +151,39 @@ def test_a_debugger_that_quits_from_a_later_line_ends_the_run_too(monkeypatch: p
     hooked(monkeypatch, hook)
     with pytest.raises(DebuggerQuit):
         recorded(BreakAt(WRITE, debugging.ask))
+    result = installed.run_one(SPEC, True)
+    assert result.record is not None
+    with pytest.raises(DebuggerQuit):
+        installed.replay(result.record, breaking=BreakAt(step_of(recorded()), debugging.ask))
+
+
+def test_to_quit_a_replay_is_no_difference_to_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BUG once: the rest of the record was missed, exit code 3."""
+
+    def hook() -> None:
+        raise bdb.BdbQuit
+
+    record = installed.run_one(SPEC, True).record
+    assert record is not None
+    hooked(monkeypatch, hook)
+    with pytest.raises(DebuggerQuit):
+        installed.replay(record, breaking=BreakAt(step_of(record), debugging.ask))
+
+
+def test_ctrl_c_at_the_prompt_says_how_to_leave_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main thread would wait for the task that is being asked, which does not come to a point."""
+    told = threading.Event()
+    monkeypatch.setattr(debugging, "hint", told.set)
+
+    def hook() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert told.wait(WAIT_SECONDS)
+
+    hooked(monkeypatch, hook)
+    before = signal.getsignal(signal.SIGINT)
+    stopped = recorded(BreakAt(WRITE, debugging.ask))
+    assert told.is_set() and list(stopped.plain()) == list(recorded().plain())
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_scenario_is_stopped_in_the_kernels_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,8 @@ from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy
 from mmrace.runtime.task import Task
 from mmrace.runtime.wording import event_text
-from mmrace.story.difference import compare
 from mmrace.story.conflicts import Ordering, differing_lanes, same_ways, untested_counts, window_of
+from mmrace.story.difference import compare
 from mmrace.story.parting import Cause
 from mmrace.strategies.order.classes import ClassDigest
 from tests.search.explore.explorations import SMALL

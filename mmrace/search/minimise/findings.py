@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from mmrace.runs.kept import RECORD
-from mmrace.runs.minimal import MINIMAL, Minimal
+from mmrace.runs.minimal import MINIMAL, Minimal, Plain
 from mmrace.runs.program import Makers
 from mmrace.runs.store import Saved
 from mmrace.runtime.errors import MmraceError
@@ -26,40 +28,48 @@ SHARES = 3
 """All findings of a search together may take so many times that: somebody waits who asked for a verdict."""
 
 
+class Found(NamedTuple):
+    """A finding that was kept, and what its search has to say of it (`Minimal.rarity`, `Minimal.health`)."""
+
+    saved: Saved
+    rarity: Plain | None = None
+    health: Plain | None = None
+
+
 def minimise_kept(
-    kept: Mapping[str, Saved], makers: Makers, seconds: float, clock: Callable[[], float] = time.monotonic
+    kept: Mapping[str, Found], makers: Makers, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> dict[str, Minimal | str]:
     """Make findings smaller that were kept; return by signature what came of it, a text if nothing did.
 
-    Args: kept: signature -> where.  seconds: for each.  A minimal file that is there already is read, not made again.
+    Args: kept: by signature.  seconds: for each.  A minimal file that is there already is read, not made again.
     """
     made: dict[str, Minimal | str] = {}
     end = clock() + SHARES * seconds
-    for signature, saved in kept.items():
-        folder = Path(saved.folder)
+    for signature, found in kept.items():
+        folder = Path(found.saved.folder)
         left = min(seconds, end - clock())
-        if not saved.folder or not (folder / RECORD).is_file() or left <= 0:
+        if not found.saved.folder or not (folder / RECORD).is_file() or left <= 0:
             continue
         try:
-            found = _minimal(folder, signature, makers, Budget(seconds=left, clock=clock), there=saved.before)
+            minimal = _minimal(folder, signature, found, makers, Budget(seconds=left, clock=clock))
         except (MmraceError, OSError) as error:
             made[signature] = str(error)
         except Exception as error:  # a bug of mmrace takes nothing from what was found
             made[signature] = f"mmrace bug: {error!r}; mmrace minimise {folder} shows where"
         else:
-            if found is not None:
-                made[signature] = found
+            if minimal is not None:
+                made[signature] = minimal
     return made
 
 
-def _minimal(folder: Path, signature: str, makers: Makers, budget: Budget, *, there: bool) -> Minimal | None:
+def _minimal(folder: Path, signature: str, found: Found, makers: Makers, budget: Budget) -> Minimal | None:
     """Return a finding's minimal file, made and written unless it is there; None for a record of free threads."""
     path = folder / MINIMAL
-    if there and path.exists():
+    if found.saved.before and path.exists():
         return Minimal.read(path)
     record = Record.read(folder / RECORD)
     if record.header.get("engine") == "free":
         return None
-    minimal = minimise(record, makers, signature, budget)
+    minimal = replace(minimise(record, makers, signature, budget), rarity=found.rarity, health=found.health)
     minimal.write(path)
     return minimal

@@ -131,14 +131,17 @@ class InOrder(BaseStrategy):
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the task whose turn it is."""
-        by_name = {task.name: task for task in enabled}
         assert self._run is not None
         if step < len(self._strictly):
-            task = by_name.get(self._strictly[step])
-            if task is not None:
-                return task
+            name = self._strictly[step]
+            if running.on and running.name == name:
+                return running
+            for task in enabled:
+                if task.name == name:
+                    return task
             self.lost = step
             self._run.abandon(f"{self._strictly[step]} has to wait")
+        by_name = {task.name: task for task in enabled}
         for name in self._then:
             if name in by_name:
                 return by_name[name]
