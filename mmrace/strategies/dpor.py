@@ -102,6 +102,7 @@ class Dpor(BaseStrategy):
         self._nodes: list[Node] = []
         self._replayed = 0  # nodes whose choice is given
         self._depth = 0
+        self._enough: int | None = None  # steps of the run at hand that are taken for all of it
         self._end: Footprint = []  # what a step met that ended the last run without being done
         self._asleep_at_end = 0  # who could go on when the run was abandoned
         self._contended: frozenset[int] = frozenset()
@@ -127,6 +128,10 @@ class Dpor(BaseStrategy):
         self._engine = run
         self._footprints = Footprints(run, self._contended, self._notes)
 
+    def enough(self, steps: int) -> None:
+        """Take so many steps of the run that is learned next for all of it: nothing else is tried behind them."""
+        self._enough = steps
+
     def learn(self, engine: Controlled) -> None:
         """Analyse the run and go back to the deepest node that has something left."""
         counts = self.counts
@@ -146,6 +151,9 @@ class Dpor(BaseStrategy):
         self._analyse(engine)
         if not abandoned:
             counts.classes += 1
+        if self._enough is not None:
+            self._leave(self._enough)
+            self._enough = None
         self._back()
 
     def _playing(self) -> set[int]:
@@ -295,6 +303,16 @@ class Dpor(BaseStrategy):
         bits &= node.enabled
         if bits:
             node.wanted |= 1 << race.task if bits >> race.task & 1 else bits & -bits
+
+    def _leave(self, enough: int) -> None:
+        """Take the step before `enough` for the end of the run, as if it had broken a rule."""
+        nodes = self._nodes
+        while nodes and nodes[-1].step >= enough:
+            nodes.pop()
+            self._end = []
+        self.order.cut(min(len(nodes), len(self.order)))
+        if nodes:
+            nodes[-1].wanted |= nodes[-1].enabled
 
     def _back(self) -> None:
         """Go to the deepest node with a branch left; without one the search is over."""

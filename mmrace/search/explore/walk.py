@@ -33,13 +33,10 @@ class Visit:
 
 
 class Walk:
-    """A walk; iterate to make its runs.
+    """A walk; iterate to make its runs.  `standing`: of the search, when the last run began."""
 
-    Args: sites: keep the site of every op.  Attributes: standing: of the search, when the last run began.
-    """
-
-    def __init__(self, program: Program, spec: RunSpec, search: Systematic, *, sites: bool = False) -> None:
-        self.program, self.spec, self.search, self.sites = program, spec, search, sites
+    def __init__(self, program: Program, spec: RunSpec, search: Systematic) -> None:
+        self.program, self.spec, self.search = program, spec, search
         self.standing = search.standing()
 
     def __iter__(self) -> Iterator[Visit]:
@@ -51,7 +48,7 @@ class Walk:
             if strategy is None:
                 return
             watch = None if now.reduced else ClassDigest
-            with play(self.program, self.spec, Chosen(strategy), sites=self.sites, watch=watch) as played:
+            with play(self.program, self.spec, Chosen(strategy), watch=watch) as played:
                 assert isinstance(played.engine, Controlled)
                 search.learn(played.engine)
                 after = search.standing()

@@ -4,6 +4,8 @@ Invariant: the run number i that is drawn after a prefix is a function of the mi
 walk is `complete` only if what was judged stands for every run behind the prefix.  It does not where a run was cut at
 its bound in ops.  Where a finding is no end of a run, it may come before a rule is broken or not: there the search has
 such an end meet all steps of others; but not where a use of freed memory ends it, which may begin before its op does.
+Behind the step at which the judge has the finding nothing is walked: no judge takes back what it has seen (a test holds
+them to that).
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from mmrace.runs.play import Play, play
 from mmrace.runs.spec import derive
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.record import Record
-from mmrace.search.explore.walk import Walk
 from mmrace.search.minimise.trials import Case, Spent, Trials
 from mmrace.search.prove.prefix import Prefix, Prefixed, PrefixedWalk, deeds
 from mmrace.strategies import registry
@@ -109,6 +110,28 @@ class Continuations:
             return Ended(True)
         return Ended(None if engine.bounded_at is not None else False, deeds(played.record))
 
+    def _take(self, walked: Walked, ended: Ended) -> bool:
+        """Count a class; return whether it is one that passes."""
+        walked.classes += 1
+        walked.fails += ended.fails is True
+        if ended.fails is False and walked.passing is None:
+            walked.passing = ended.done
+        return ended.fails is False
+
+    def _enough(self, played: Play) -> int | None:
+        """Return how many steps of a run that fails have the finding in them; None if its end is needed for that.
+
+        What follows cannot take it back, so all that could follow fails too.
+        """
+        if self.is_end:
+            return None
+        record = played.record
+        finding = self.trials.found(played, record)
+        seen = finding.facts.get("step") if finding is not None else None
+        if not isinstance(seen, int) or self.trials.found(played, record.until(seen + 1)) is None:
+            return None
+        return len(record.until(seen + 1).masks)
+
     def _cut(self, played: Play) -> bool:
         """Say whether a run tells less than others that ended as it did."""
         engine = played.engine
@@ -123,26 +146,21 @@ class Continuations:
         """
         walked, cut = Walked(), False
         search = PrefixedWalk(prefix, self.search(ends_meet=not self.is_end))
-        visits = iter(Walk(self.program, self.spec, search, sites=True))
         try:
             while True:
                 self.trials.budget.take()
-                visit = next(visits, None)
-                if visit is None:
+                restarts, strategy = search.standing().restarts, search.next()
+                if strategy is None:
                     walked.complete = search.standing().exhausted and search.lost is None and not cut
                     return walked
-                if visit.restarted:
+                with play(self.program, self.spec, Chosen(strategy), sites=True) as played:
+                    ended, engine = self._ended(played), played.engine
+                    assert isinstance(engine, Controlled)
+                    search.learn(engine, self._enough(played) if ended.fails else None)
+                    cut |= self._cut(played)
+                if search.standing().restarts != restarts:  # what came before was walked with too few dependences
                     walked, cut = Walked(), False
-                    continue
-                cut |= self._cut(visit.played)
-                if not visit.counts or search.lost is not None:
-                    continue
-                ended = self._ended(visit.played)
-                walked.classes += 1
-                walked.fails += ended.fails is True
-                if ended.fails is False and walked.passing is None:
-                    walked.passing = ended.done
-                    if to_first_pass:
-                        return walked
+                elif played.how != "abandoned" and self._take(walked, ended) and to_first_pass:
+                    return walked
         except Spent:
             return walked

@@ -17,6 +17,7 @@ from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy, SteeredRun, Strategy
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Standing, Systematic
+from mmrace.strategies.dpor import Dpor
 
 Deed: TypeAlias = tuple[str, int]
 """A task, by name, and the value that it chooses; 0 if it chooses nothing.  With the deeds before, it tells the op."""
@@ -83,7 +84,7 @@ class Prefixed(BaseStrategy):
 
 
 class PrefixedWalk:
-    """A search through all runs that begin with a prefix; a `Systematic`.  Args: search: that knows of no prefix.
+    """A search through all runs that begin with a prefix.  Args: search: that knows of no prefix.
 
     Attributes: lost: the step of the prefix that could not be done; then there is nothing to search.
     """
@@ -99,12 +100,15 @@ class PrefixedWalk:
         self._strategy = None if inner is None else Prefixed(self._prefix, inner)
         return self._strategy
 
-    def learn(self, engine: Controlled) -> None:
-        """Take in the run."""
+    def learn(self, engine: Controlled, enough: int | None = None) -> None:
+        """Take in the run.  Args: enough: steps of it behind which nothing is left to be known; for `Dpor` only."""
         assert self._strategy is not None
         self.lost = self._strategy.lost
-        if self.lost is None:
-            self._search.learn(engine)
+        if self.lost is not None:
+            return
+        if enough is not None and isinstance(self._search, Dpor):
+            self._search.enough(enough)
+        self._search.learn(engine)
 
     def standing(self) -> Standing:
         """Say how far the search got."""

@@ -88,6 +88,15 @@ def ended_early() -> None:
     rt.join_others()
 
 
+def ended_at_once() -> None:
+    """BUGGY: as `ended_early`, but the rule is broken first of all if nobody is told to wait."""
+    pair = Pair("pair")
+    rt.spawn(_breaks, name="breaker")
+    rt.spawn(_sets, pair, name="setter")
+    rt.spawn(_looks, pair, name="looker")
+    rt.join_others()
+
+
 def _looks(pair: Pair) -> None:
     _ = pair.x
 
@@ -103,10 +112,13 @@ PROGRAMS = {
     "early": (early, "exception"),
     "drawn": (drawn, "exception"),
     "ended early": (ended_early, "data-race"),
+    "ended at once": (ended_at_once, "data-race"),
 }
 """A name, the program, and who finds the fault."""
-COMPLETE = [name for name in PROGRAMS if name != "ended early"]
-"""Those whose tree says all there is."""
+CUT_OFF = ("ended early", "ended at once")
+"""Those in which something else than the finding ends runs."""
+COMPLETE = [name for name in PROGRAMS if name not in CUT_OFF]
+"""Those whose ends are the whole outcome."""
 
 
 @cache

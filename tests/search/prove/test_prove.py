@@ -15,15 +15,15 @@ import pytest
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.proof import Proof, wilson
 from mmrace.runtime.errors import NondeterminismError, UsageError
-from mmrace.search.minimise.trials import Budget
+from mmrace.search.minimise.trials import Budget, Case, Trials
 from mmrace.search.prove import no_return, swaps
 from mmrace.search.prove import prove as proving
-from mmrace.search.prove.continuations import Continuations, Walked
+from mmrace.search.prove.continuations import Continuations, Walked, is_end
 from mmrace.search.prove.no_return import Search, common
 from mmrace.search.prove.prefix import Prefix
 from mmrace.search.prove.prove import prove
 from mmrace.strategies.dpor import Dpor
-from tests.search.prove.enumerated import COMPLETE, Every, every, minimal_of
+from tests.search.prove.enumerated import COMPLETE, CUT_OFF, Every, every, minimal_of
 
 SAMPLES = 20
 COUNTED = ("two locks",)
@@ -169,7 +169,9 @@ def one_more(self: Search, done: Prefix) -> None:
 
 
 def _one_run_only(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(proving, "Continuations", partial(Continuations, search=OneRunOnly))
+    patch.setattr(
+        proving, "Continuations", partial(Continuations, search=lambda ends_meet: OneRunOnly(ends_meet=ends_meet))
+    )
     patch.setattr(Search, "_passes", lambda self, step, samples: False)
 
 
@@ -200,20 +202,50 @@ def test_a_wrong_prover_is_caught(planted: str, monkeypatch: pytest.MonkeyPatch)
 # -- ends that hide ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("planted", [False, True])
-def test_how_far_tasks_got_when_something_else_ended_a_run_matters(
-    planted: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Left to itself the search meets the broken rule once, behind the race; in other schedules it comes before."""
-    truth = every("ended early")
-    assert {schedule.fails for schedule in truth.schedules} == {False, True}
-    monkeypatch.setattr(Search, "_passes", lambda self, step, samples: False)
-    if planted:
-        monkeypatch.setattr(proving, "Continuations", partial(Continuations, search=lambda ends_meet: Dpor()))
-    told = proved("ended early")[0].no_return
-    assert told is not None
-    assert (told.step < truth.no_return) is planted
-    assert told.proved
+def walked(name: str, search: Callable[..., Dpor]) -> Walked:
+    """Walk a whole program."""
+    minimal, makers = minimal_of(name)
+    trials = Trials(minimal.spec, makers, minimal.signature, minimal.finding.oracle, Budget())
+    ends = is_end(minimal.finding, minimal.record)
+    case = Case(minimal.spec.params, minimal.spec.seed)
+    return Continuations(trials, case, is_end=ends, search=search).walk(())
+
+
+class StopsShort(Dpor):
+    """BUGGY: does not try what others could have done in the place of the step that it takes for the end."""
+
+    def _leave(self, enough: int) -> None:
+        wanted = [node.wanted for node in self._nodes]
+        super()._leave(enough)
+        if self._nodes:
+            self._nodes[-1].wanted = wanted[len(self._nodes) - 1]
+
+
+def never_meeting(ends_meet: bool) -> Dpor:
+    """BUGGY: takes a broken rule for the whole outcome, whatever is looked for."""
+    return Dpor()
+
+
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_a_walk_of_runs_that_other_findings_end_sees_failures_and_passes(name: str) -> None:
+    assert {schedule.fails for schedule in every(name).schedules} == {False, True}
+    seen = walked(name, Dpor)
+    assert seen.complete
+    assert 0 < seen.fails < seen.classes
+
+
+def test_a_search_that_takes_a_broken_rule_for_all_misses_the_failures_behind_it() -> None:
+    assert walked("ended at once", never_meeting).fails == 0
+
+
+def test_a_search_that_stops_short_misses_the_passes_in_its_place() -> None:
+    seen = walked("ended early", StopsShort)
+    assert seen.fails == seen.classes
+
+
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_the_point_of_no_return_is_exact_where_other_findings_end_runs(name: str) -> None:
+    assert wrong_in(proved(name)[0], every(name)) == []
 
 
 # -- the interval ------------------------------------------------------------------------------------------------------
