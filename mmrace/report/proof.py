@@ -72,7 +72,7 @@ def _certainty(told: NoReturn, proof: Proof) -> str:
     if told.step > proof.steps:
         return "before it, another task could have prevented it (proved)"
     if told.classes == 1:
-        return "only one class is left, and fails (proved)"
+        return "whatever follows, it fails (proved)"
     left = "classes of schedules" if told.step <= proof.first else "remaining classes"
     return f"all {told.classes} {left} fail (proved)"
 

@@ -36,7 +36,7 @@ def no_return(step: int, classes: int | None, *, proved: bool = True, since: int
         ),
         (
             no_return(6, 1, since=6),
-            "point of no return: step 4, main.1 deposit:balance: only one class is left, and fails (proved)",
+            "point of no return: step 4, main.1 deposit:balance: whatever follows, it fails (proved)",
         ),
         (no_return(0, 4, since=0), "point of no return: the beginning: all 4 classes of schedules fail (proved)"),
         (

@@ -4,8 +4,8 @@ Invariant: the run number i that is drawn after a prefix is a function of the mi
 walk is `complete` only if what was judged stands for every run behind the prefix.  It does not where a run was cut at
 its bound in ops.  Where a finding is no end of a run, it may come before a rule is broken or not: there the search has
 such an end meet all steps of others; but not where a use of freed memory ends it, which may begin before its op does.
-Behind the step at which the judge has the finding nothing is walked: no judge takes back what it has seen (a test holds
-them to that).
+Behind the step at which the judge has the finding nothing is walked, if it is one that takes nothing back
+(`Program.forward`; a test holds them to that).
 """
 
 from __future__ import annotations
@@ -119,11 +119,11 @@ class Continuations:
         return ended.fails is False
 
     def _enough(self, played: Play) -> int | None:
-        """Return how many steps of a run that fails have the finding in them; None if its end is needed for that.
+        """Return how many steps of a run that fails have the finding in them; None if that takes the whole of it.
 
         What follows cannot take it back, so all that could follow fails too.
         """
-        if self.is_end:
+        if self.is_end or self.trials.oracle not in self.program.forward:
             return None
         record = played.record
         finding = self.trials.found(played, record)

@@ -118,7 +118,8 @@ class Prover:
         step, walked = found.step, found.walked
         fails, of = self._seen(step)
         classes = None if walked is None else walked.classes
-        return NoReturn(step, self.run.op(step - 1), fails, of, classes, found.proved, found.since)
+        proved = found.proved and fails == of  # a draw that passes would show that the walk was wrong
+        return NoReturn(step, self.run.op(step - 1), fails, of, classes, proved, found.since)
 
     # -- shares -----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mmrace.runs.functions import FunctionProgram
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.proof import Proof, wilson
 from mmrace.runtime.errors import NondeterminismError, UsageError
@@ -26,6 +27,8 @@ from mmrace.strategies.dpor import Dpor
 from tests.search.prove.enumerated import COMPLETE, CUT_OFF, Every, every, minimal_of
 
 SAMPLES = 20
+QUICK = ("early", "drawn")
+EACH = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in COMPLETE]
 COUNTED = ("two locks",)
 """Programs in which no run is cut off by an exception: there a class is a class, whoever counts."""
 
@@ -52,20 +55,21 @@ def wrong_in(proof: Proof, truth: Every) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("name", EACH)
 def test_the_point_of_no_return_is_exactly_where_all_schedules_have_it(name: str) -> None:
     proof, _ = proved(name)
     assert wrong_in(proof, every(name)) == []
     assert proof.budget.complete
 
 
-@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("name", EACH)
 def test_a_step_before_it_some_schedule_passes_and_behind_it_none(name: str) -> None:
     truth, step = every(name), proved(name)[0].no_return.step  # type: ignore[union-attr]
     assert all(schedule.fails for schedule in truth.behind(truth.run[:step]))
     assert not all(schedule.fails for schedule in truth.behind(truth.run[: step - 1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_classes_behind_it_are_those_of_all_schedules(name: str) -> None:
     proof, _ = proved(name)
@@ -75,7 +79,7 @@ def test_the_classes_behind_it_are_those_of_all_schedules(name: str) -> None:
     assert proof.no_return.classes == classes == fails
 
 
-@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("name", EACH)
 def test_no_schedule_with_an_ordering_swapped_fails(name: str) -> None:
     proof, made = proved(name)
     assert len(proof.swaps) == len(made.causal)
@@ -100,6 +104,7 @@ def swapped_prefixes(name: str, patch: pytest.MonkeyPatch) -> dict[int, Prefix]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lost update", "torn", "drawn"])
 def test_what_is_said_of_a_swap_is_true_of_all_schedules_with_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     truth, prefixes = every(name), swapped_prefixes(name, monkeypatch)
@@ -113,12 +118,14 @@ def test_what_is_said_of_a_swap_is_true_of_all_schedules_with_it(name: str, monk
 # -- the budget --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_budget_in_runs_gives_the_same_proof() -> None:
     proofs = [proved("torn", Budget(runs=150))[0] for _ in range(2)]
     assert proofs[0].budget.runs == proofs[1].budget.runs <= 150
     assert replace(proofs[0], budget=proofs[1].budget) == proofs[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [1, 7, 40, 100])
 def test_a_budget_that_ends_says_so_and_leaves_out_what_it_did_not_reach(runs: int) -> None:
     proof, _ = proved("torn", Budget(runs=runs))
@@ -192,6 +199,7 @@ PLANTED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_wrong_prover_is_caught(planted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     truths = {name: (every(name), minimal_of(name)) for name in COMPLETE}
@@ -226,6 +234,7 @@ def never_meeting(ends_meet: bool) -> Dpor:
     return Dpor()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CUT_OFF)
 def test_a_walk_of_runs_that_other_findings_end_sees_failures_and_passes(name: str) -> None:
     assert {schedule.fails for schedule in every(name).schedules} == {False, True}
@@ -234,15 +243,33 @@ def test_a_walk_of_runs_that_other_findings_end_sees_failures_and_passes(name: s
     assert 0 < seen.fails < seen.classes
 
 
+@pytest.mark.slow
 def test_a_search_that_takes_a_broken_rule_for_all_misses_the_failures_behind_it() -> None:
     assert walked("ended at once", never_meeting).fails == 0
 
 
-def test_a_search_that_stops_short_misses_the_passes_in_its_place() -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_where_the_judge_takes_nothing_back_less_is_walked_and_the_same_seen(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The race of so small a program is the same in each longer part of it."""
+    whole = walked(name, Dpor)
+    monkeypatch.setattr(FunctionProgram, "forward", frozenset({"data-race"}))
+    seen = walked(name, Dpor)
+    assert seen.complete
+    assert 0 < seen.fails < seen.classes < whole.classes
+    assert wrong_in(proved(name)[0], every(name)) == []
+
+
+@pytest.mark.slow
+def test_a_search_that_stops_short_misses_the_passes_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FunctionProgram, "forward", frozenset({"data-race"}))
     seen = walked("ended early", StopsShort)
     assert seen.fails == seen.classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CUT_OFF)
 def test_the_point_of_no_return_is_exact_where_other_findings_end_runs(name: str) -> None:
     assert wrong_in(proved(name)[0], every(name)) == []
