@@ -82,8 +82,8 @@ def replay_minimal(minimal: Minimal, path: str, load: tuple[str, ...] = ()) -> t
 
 def minimise(record: Record, path: str, signature: str, budget: Budget, load: tuple[str, ...] = ()) -> Minimal:
     """Make a finding's schedule and program smaller; see `search.minimise`.  Args: path, load: as of `replay`."""
-    makers, _ = _makers_of(record, path, load)
-    return minimising.minimise(record, makers, signature, budget)
+    makers, added = _makers_of(record, path, load)
+    return minimising.minimise(record, makers, signature, budget, added)
 
 
 def prove(minimal: Minimal, path: str, budget: Budget, samples: int = SAMPLES, load: tuple[str, ...] = ()) -> Minimal:

@@ -45,8 +45,8 @@ def test_the_public_api_is_what_it_was() -> None:
     for name, signature in PUBLIC.items():
         got = str(inspect.signature(getattr(mmrace, name)))
         assert got.replace("'", "") == signature.replace("'", ""), name  # annotations are texts
-    for kind, fields in RESULTS.items():
-        assert list(kind.__dataclass_fields__) == fields  # type: ignore[attr-defined]
+    for kind, fields in RESULTS.items():  # a result may get further fields
+        assert set(fields) - set(kind.__dataclass_fields__) == set()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", mmrace.__all__)

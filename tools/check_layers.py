@@ -68,7 +68,7 @@ LAYERS: dict[str, Layer] = {
     "claims": _layer(_ALL, "loguru"),
     "report": _layer(f"runtime oracles/general runs story {_SEARCH} claims", "rich"),
     "cli": _layer(f"{_ALL} claims report installed api", "click rich loguru"),
-    "plugin": _layer(f"runtime strategies oracles/general runs {_SEARCH} report api", "pytest rich"),
+    "plugin": _layer(f"runtime strategies oracles/general runs story {_SEARCH} report api installed", "pytest rich"),
     "installed": _layer(f"{_ALL} claims oracles/telling"),
     "api": _layer(f"runtime strategies oracles/general runs {_SEARCH} installed", "loguru"),
     "examples": _layer("runtime"),

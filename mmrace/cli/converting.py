@@ -39,8 +39,10 @@ def replay_free(source: Source, load: tuple[str, ...], seconds: float | None, ou
 def beside(result: RunResult, record: str, seconds: float | None) -> list[str]:
     """Make a failed run of free threads again under control, keep that beside its record; say what came of it.
 
-    Args: record: the file of the free one.  seconds: of search; None: nothing is made.
+    Args: record: the file of the free one; beside a pipe or a device nothing is made.  seconds: of search; None: none.
     """
+    if not Path(record).is_file():
+        return []
     signatures = [finding.signature for finding in result.findings if not finding.known]
     if result.spec.engine != "free" or result.record is None or seconds is None or not signatures:
         return []

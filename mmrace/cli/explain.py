@@ -30,4 +30,4 @@ def explain(file: str, finding: str, whole: bool) -> None:
         minimal, record = None, source.record  # another finding than the one that was minimised
     book = installed.book_of(record)
     story = tell(record, signature, book, orderings_of(minimal), whole=whole)
-    show_story(story, around_of(record, minimal, file), terminal.console())
+    show_story(story, around_of(record, minimal, file, source.folder), terminal.console())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from mmrace.api.minimising import minimise
+from mmrace import installed
 from mmrace.api.replaying import Replayed, named_in, replay
 from mmrace.cli import options as shared
 from mmrace.cli import sources, terminal
@@ -20,10 +20,13 @@ from mmrace.report.terminal import say
 from mmrace.runs import stops
 from mmrace.runs.exercised import why_alone
 from mmrace.runs.schedule import KeptSchedule, is_kept
+from mmrace.runs.source import Source
 from mmrace.runs.spec import LoadedFile
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.record import Record
 from mmrace.search.around import NEAR
+from mmrace.search.minimise.trials import Budget
 from mmrace.search.pool import cores
 
 FOLDER = "tests"
@@ -45,7 +48,6 @@ SECONDS = "10s"
 def keep(file: str, to: str | None, name: str | None, near: int, seconds: float | None, load: tuple[str, ...]) -> None:
     """Write a test that fails as long as FILE's finding comes back: a record, a minimal file, or a finding's folder.
 
-    \b
     The test follows the schedule as far as the program still has it, and tries others near it. It fails with the
     finding, and as UNKNOWN if it could follow nothing. Of a planted bug it names the variant, and fails with it; take
     variant= out of the test to hold the correct protocol to the same schedule. A function of your own is looked for
@@ -76,11 +78,39 @@ def keep(file: str, to: str | None, name: str | None, near: int, seconds: float 
 
 
 def _schedule(file: str, seconds: float | None, load: tuple[str, ...]) -> KeptSchedule:
-    """Return the schedule of a FILE, made smaller unless that was done."""
+    """Return the schedule of a FILE, made smaller unless that was done.  Raises UsageError."""
     if is_kept(file):
         return KeptSchedule.read(file)
-    minimal = sources.opened(file).minimal
-    return KeptSchedule.of_minimal(minimal or minimise(file, seconds=seconds, load=load))
+    source = sources.opened(file)
+    if source.minimal is not None:
+        return KeptSchedule.of_minimal(source.minimal)
+    record, signature = source.record, source.signature or _first(source.record, source.path)
+    if record.header.get("engine") == "free":
+        record = _controlled(source, signature, seconds, load)
+        found = [str(finding["signature"]) for finding in record.verdict.get("findings", ())]
+        signature = signature if signature in found else found[0]
+    return KeptSchedule.of_minimal(installed.minimise(record, source.path, signature, Budget(seconds=seconds), load))
+
+
+def _first(record: Record, path: str) -> str:
+    """Return the signature of a record's first finding.  Raises UsageError."""
+    for finding in record.verdict.get("findings", ()):
+        return str(finding["signature"])
+    raise UsageError(expected="a record with a finding", got="one without", where=path, try_="a run that failed")
+
+
+def _controlled(source: Source, signature: str, seconds: float | None, load: tuple[str, ...]) -> Record:
+    """Return the record of a run under control that fails as free threads did.  Raises UsageError."""
+    again = installed.again(source.record, source.path, load, seconds=seconds or 0.0, signature=signature)
+    record = again.result.record if again.result is not None and again.verdict == "FAIL" else None
+    if record is None:
+        raise UsageError(
+            expected="a failure of free threads that comes again under control, which alone has a schedule to keep",
+            got=f"none in {seconds:g} s of search",
+            where=source.path,
+            try_="a longer --budget, or mmrace explore of the same program",
+        )
+    return record
 
 
 def _named(schedule: KeptSchedule, folder: Path) -> KeptSchedule:

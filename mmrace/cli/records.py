@@ -97,7 +97,7 @@ def show(file: str, mermaid: bool, **wanted: Any) -> None:
     if mermaid:
         terminal.show_lines(_diagram(source, selection))
         return
-    events.show_record(source.record, selection, terminal.console(), source.signature)
+    events.show_record(source.record, selection, terminal.console(), source.signature, source.path)
 
 
 def _diagram(source: Source, selection: Selection) -> list[str]:

@@ -1,4 +1,4 @@
-"""The text of a failed test: the title, what was found, the last events that led to it, and one line to replay it."""
+"""The text of a failed test: its story, as `mmrace explain` tells it, how it was found, and one line to replay it."""
 
 from __future__ import annotations
 
@@ -12,45 +12,42 @@ from pathlib import Path
 from rich.console import Console
 
 from mmrace.oracles.general.judgement import Finding
-from mmrace.report import events
-from mmrace.report.finding import waits_lines
-from mmrace.runs import kept
+from mmrace.report.around import orderings_of
+from mmrace.report.story import show_telling
+from mmrace.runs import functions, kept
+from mmrace.runs.minimal import Minimal
 from mmrace.runs.store import harness_finding
 from mmrace.runtime import files
 from mmrace.runtime.record import Record
-from mmrace.runtime.visible import one_line
+from mmrace.story.tell import NOTHING_OWN, Book, tell
 
 UNEXPLAINED = harness_finding("crash", "a run failed without a finding", None)
-UNSAID = frozenset({"step", "times", "text", "task", "function", "file", "line"})
-"""Facts that say nothing beside the title and the table."""
-EVENTS = 16  # rows of the table: with the lines around them, half a screen
 WIDTH_MIN = 100  # characters: a table of two tasks fits
 
 
-def text(finding: Finding, record: Record | None, lines: Iterable[str], command: str) -> str:
+def text(
+    finding: Finding, record: Record | None, lines: Iterable[str], command: str, minimal: Minimal | None = None
+) -> str:
     """Return the text of a failure.
 
-    Args: record: of the run, if there is one.  lines: how it was found.  command: has it again.
+    Args: record: of the run, if there is one.  lines: how it was found.  command: has it again.  minimal: of the
+    finding, with that record.
     """
-    parts = [f"{finding.title} [{finding.signature}]", *(f"  {line}" for line in lines)]
-    parts += [f"  oracle {finding.oracle}: {finding.rule}", *(f"  {line}" for line in _facts(finding))]
+    told = f"{finding.title} [{finding.signature}]\n{finding.oracle}: {finding.rule}"
     if record is not None and record.events:
-        parts += ["", _table(record, finding.signature).rstrip()]
-    return "\n".join([*parts, "", f"replay: {command}"])
+        told = _story(record, finding.signature, minimal)
+    return "\n".join([told, "", *lines, "", f"replay: {command}"])
 
 
-def _facts(finding: Finding) -> list[str]:
-    """Return who waits for what, or else the facts that fit on a line: of the others the table has the events."""
-    short = {key: fact for key, fact in finding.facts.items() if isinstance(fact, str | int) and key not in UNSAID}
-    return waits_lines(finding.facts) or [f"{key}: {one_line(str(fact))}" for key, fact in short.items()]
+def report(folder: Path, test: str, finding: Finding, record: Record | None, told: str) -> str:
+    """Leave a finding, with its record, in a folder of its own; return a line that says where, or why not.
 
-
-def report(folder: Path, test: str, finding: Finding, record: Record | None, command: str) -> str:
-    """Leave a finding, with its record, in a folder of its own; return a line that says where, or why not."""
+    Args: test: names it.  told: the text of the failure.
+    """
     place = folder / re.sub(r"[^\w.-]+", "_", f"{test}-{finding.signature}").strip("._")
     try:
         place.mkdir(parents=True, exist_ok=True)
-        files.write_whole(place / "failure.txt", [text(finding, record, [test], command), "\n"])
+        files.write_whole(place / "failure.txt", [told, "\n"])
         if record is None:
             return f"report: {place}, without a record"
         record.write(place / kept.RECORD)
@@ -64,8 +61,17 @@ def unknown_text(because: str, command: str) -> str:
     return f"UNKNOWN: {because}\n\nrun it again: {command}"
 
 
-def _table(record: Record, signature: str) -> str:
+def _story(record: Record, signature: str, minimal: Minimal | None) -> str:
     out = io.StringIO()
     console = Console(file=out, width=max(WIDTH_MIN, shutil.get_terminal_size().columns), no_color=True)
-    events.show_last(record, console, signature, EVENTS)
+    show_telling(tell(record, signature, _book_of(record), orderings_of(minimal)), console)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _book_of(record: Record) -> Book:
+    """Return what tells a record's findings in the words of its program."""
+    if record.header.get("maker") == functions.KIND:
+        return NOTHING_OWN
+    from mmrace.installed import book_of  # noqa: PLC0415  (a function of one's own needs nothing of the kernel)
+
+    return book_of(record)

@@ -9,9 +9,9 @@ Invariant: a session without such a test imports nothing of mmrace but this file
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
-from unittest import TestCase
 
 import pytest
 
@@ -54,8 +54,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse the marker where nothing would heed it."""
     if item.get_closest_marker(MARK) is None:
         return
-    owner = getattr(item, "cls", None)
-    if not isinstance(item, pytest.Function) or (isinstance(owner, type) and issubclass(owner, TestCase)):
+    owner, unittest = getattr(item, "cls", None), sys.modules.get("unittest")  # if anybody needs that, it is there
+    of_case = unittest is not None and isinstance(owner, type) and issubclass(owner, unittest.TestCase)
+    if not isinstance(item, pytest.Function) or of_case:
         pytest.fail(
             "mmrace: expected the marker at a test function, or a method of a plain class, got one at a "
             f"{'unittest.TestCase' if isinstance(item, pytest.Function) else type(item).__name__}, which calls its own "

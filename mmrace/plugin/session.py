@@ -6,14 +6,9 @@ the same test, options and kept schedules the same schedules are played, whichev
 
 from __future__ import annotations
 
-import inspect
-import os
-import re
-import shlex
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,14 +19,14 @@ from mmrace.api.program import resolved
 from mmrace.api.replaying import Replayed, replay
 from mmrace.plugin import KEPT, PROPERTY, failure
 from mmrace.plugin.alarm import heard
+from mmrace.plugin.asked import Asked, Program, body_of, checked, name_of
 from mmrace.plugin.database import Database
-from mmrace.report.minimal import causal_line, schedule_lines, shrunk_line
+from mmrace.report.minimal import schedule_lines, shrunk_line
 from mmrace.runs import follow
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.program import Makers
 from mmrace.runs.schedule import KeptSchedule
-from mmrace.runs.spec import derive
-from mmrace.runtime.errors import MmraceError, UsageError, unknown
+from mmrace.runtime.errors import MmraceError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.search.around import NEAR
 from mmrace.search.minimise.minimise import minimise
@@ -43,20 +38,10 @@ if TYPE_CHECKING:
 
     from mmrace.oracles.general.judgement import Finding
 
-SCHEDULES = 100
-"""Of a test that does not say how many: a race that one schedule in ten shows is missed with a chance of 3e-5."""
 MINIMISE_RUNS, MINIMISE_SECONDS = 150, 5.0
 """How much a schedule that failed is made smaller: runs of a function take a blink, those of a scenario seconds."""
-ARGUMENTS = (
-    "scenario", "kept", "schedules", "strategy", "exhaustive", "variant", "params", "seed", "engine", "near", "load",
-    "without",
-)  # fmt: skip
 OUTCOMES = {kind.__name__: kind for kind in (pytest.skip.Exception, pytest.xfail.Exception)}
 """What a body raises by `pytest.skip()` and `pytest.xfail()`: that is of the test, and no finding."""
-OF_KEPT = frozenset({"kept", "variant", "engine", "near"})
-REPEATED = "__pytest_repeat_step_number"  # as pytest-repeat names its parameter
-
-Program = Callable[..., object] | str
 
 
 class Exploring:
@@ -64,20 +49,14 @@ class Exploring:
 
     def __init__(self, item: pytest.Function) -> None:
         self.item = item
-        option = item.config.getoption
-        self.replayed: str | None = option("--mmrace-replay")
-        self.schedules: int | None = option("--mmrace-schedules")
-        self.seed: int | None = option("--mmrace-seed")
-        self.engine: str | None = option("--mmrace-engine")
-        self.kept: bool = not option("--mmrace-no-db")
-        self.reports: str | None = option("--mmrace-report-dir")
+        self.asked = Asked(item)
 
     # -- what is asked ----------------------------------------------------------------------------------------------
 
     def marked(self, marker: pytest.Mark) -> bool | None:
         """Do what a marker says; True if the test's own body is done with that."""
         with _told():
-            given = _checked(marker)
+            given = checked(marker)
             if "kept" in given:
                 self.follow(given.pop("kept"), **given)
                 return None
@@ -85,7 +64,7 @@ class Exploring:
             if scenario is not None:
                 self.explore(scenario, **given)
                 return None
-            self._explore(_body(self.item), self.item.obj, given)
+            self._explore(body_of(self.item), self.item.obj, given)
             return True
 
     def explore(self, program: Program, **options: Any) -> Explored:
@@ -100,20 +79,20 @@ class Exploring:
 
     def _explore(self, program: Program, named: Program, options: Mapping[str, Any]) -> Explored:
         """Explore a program.  Args: named: whose name the kept schedules go by."""
-        variant, engine = options.get("variant", ""), self.engine or options.get("engine")
+        variant, engine = options.get("variant", ""), self.asked.engine or options.get("engine")
         with heard():
-            if self.replayed is not None:
-                return self._only(self.replayed, program, variant)
-            database = Database(self.item.config.rootpath, f"{self._key()}\n{_name(named)}")
-            if self.kept:
+            if self.asked.replayed is not None:
+                return self._only(self.asked.replayed, program, variant)
+            database = Database(self.item.config.rootpath, f"{self.asked.key}\n{name_of(named)}")
+            if self.asked.kept:
                 self._again(database, program, variant, engine)
             with tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
-                found = explore(program, until_found=True, folder=scratch, **self._options(options))
+                found = explore(program, until_found=True, folder=scratch, **self.asked.options(options))
                 if found.verdict == "FAIL":
                     makers = resolved("explore", program, loads=bool(options.get("load"))).makers
                     self._keep_and_fail(database, found, makers)
         if found.verdict != "PASS":
-            _fail(failure.unknown_text(found.because, self._command()))
+            _fail(failure.unknown_text(found.because, self.asked.command()))
         scope = f"exhaustive, all {found.classes} classes" if found.exhaustive else f"over {found.schedules} schedules"
         self._say(f"PASS {scope}")
         return found
@@ -124,30 +103,11 @@ class Exploring:
         Args: file: beside the test's own.  variant: a planted bug; none is the correct protocol.
         """
         path = self.item.path.parent / file
-        if self.replayed is not None:
-            path, near = Path(self.replayed), 0
+        if self.asked.replayed is not None:
+            path, near = Path(self.asked.replayed), 0
         with heard():
-            done = replay(path, variant=variant, engine=self.engine or engine, near=near)
+            done = replay(path, variant=variant, engine=self.asked.engine or engine, near=near)
             self._judge(path, done)
-
-    def _options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options of an exploration: of the command line, or else of the test."""
-        schedules = options.get("schedules")
-        if not options.get("exhaustive"):
-            schedules = schedules if self.schedules is None else self.schedules
-            schedules = SCHEDULES if schedules is None and options.get("seconds") is None else schedules
-        return {
-            **options,
-            "schedules": schedules,
-            "seed": self._seed(options.get("seed", 1)),
-            "engine": self.engine or options.get("engine", "fiber"),
-        }
-
-    def _seed(self, otherwise: int = 1) -> int:
-        """Return the seed; another one each time that pytest-repeat repeats the test."""
-        seed = otherwise if self.seed is None else self.seed
-        step = self._repeated()
-        return derive(seed, "repeat", step) if step else seed
 
     # -- what was kept ----------------------------------------------------------------------------------------------
 
@@ -169,13 +129,13 @@ class Exploring:
 
     def _only(self, file: str, program: Program, variant: str) -> Explored:
         """Play one schedule, and nothing else."""
-        done = replay(file, program=program, variant=variant, engine=self.engine)
+        done = replay(file, program=program, variant=variant, engine=self.asked.engine)
         self._judge(Path(file), done)
         return Explored("PASS", "", (), 1, 1, False, {})
 
     def _judge(self, path: Path, done: Replayed) -> None:
         """Fail the test unless a replay passed."""
-        name = self._shown(path)
+        name = self.asked.shown(path)
         tried = f"schedule {name}, kept because it failed, {_followed(done)}"
         if done.near:
             tried += f"; {done.near} near it"
@@ -184,7 +144,7 @@ class Exploring:
             where = f"found by {tried}" + ("" if done.same else "; it was kept for another finding")
             self._fail_by(found, done.record, [where], f"--mmrace-replay={name}")
         if done.verdict != "PASS":
-            _fail(failure.unknown_text(f"{done.because}; {tried}", self._command()))
+            _fail(failure.unknown_text(f"{done.because}; {tried}", self.asked.command()))
         self._say(f"PASS {tried}")
 
     def _keep_and_fail(self, database: Database, found: Explored, makers: Makers) -> NoReturn:
@@ -197,6 +157,7 @@ class Exploring:
             raise OUTCOMES[finding.rule](str(finding.facts.get("text", "")))
         file = found.records.get(finding.signature)
         record = None if file is None else Record.read(file)
+        made: Minimal | None = None
         lines, replays = [f"found by schedule {found.schedules}"], ""
         if record is not None and can_follow(record):
             made = _minimal(record, makers, finding)
@@ -205,62 +166,30 @@ class Exploring:
             else:
                 schedule, finding, record = KeptSchedule.of_minimal(made), made.finding, made.record
                 lines += [shrunk_line(made.shrunk), *(f"  {line}" for line in schedule_lines(made))]
-                lines += [f"must not be swapped: {causal_line(ordering)}" for ordering in made.causal]
-            if self.kept:
+            if self.asked.kept:
                 kept = database.keep(schedule)
                 lines += [f"NOT KEPT: {kept}"] * isinstance(kept, str)
-                replays = "" if isinstance(kept, str) else f"--mmrace-replay={self._shown(kept)}"
-        self._fail_by(finding, record, lines, replays)
+                replays = "" if isinstance(kept, str) else f"--mmrace-replay={self.asked.shown(kept)}"
+        self._fail_by(finding, record, lines, replays, made)
 
-    def _fail_by(self, finding: Finding, record: Record | None, lines: list[str], replays: str) -> NoReturn:
-        """Fail the test by a finding; leave it where reports go.  Args: replays: the option that has it again."""
-        command = self._command(replays)
-        if self.reports is not None:
-            lines.append(failure.report(Path(self.reports), self._key(), finding, record, command))
-        _fail(failure.text(finding, record, lines, command))
+    def _fail_by(
+        self, finding: Finding, record: Record | None, lines: list[str], replays: str, made: Minimal | None = None
+    ) -> NoReturn:
+        """Fail the test by a finding; leave it where reports go.
+
+        Args: replays: the option that has it again.  made: its minimal file.
+        """
+        command = self.asked.command(replays)
+        told = failure.text(finding, record, lines, command, made)
+        if self.asked.reports is not None:
+            lines.append(failure.report(Path(self.asked.reports), self.asked.key, finding, record, told))
+            told = failure.text(finding, record, lines, command, made)
+        _fail(told)
 
     # -- what is said -----------------------------------------------------------------------------------------------
 
     def _say(self, text: str) -> None:
         self.item.user_properties.append((PROPERTY, text))
-
-    def _command(self, replays: str = "") -> str:
-        """Return the command that has the failure again: one kept schedule, or all that was asked."""
-        words = ["pytest", self._key()]
-        if replays:
-            return shlex.join([*words, replays])
-        seed = self._seed() if self._repeated() else self.seed
-        for name, value in (("seed", seed), ("schedules", self.schedules), ("engine", self.engine)):
-            words += [f"--mmrace-{name}={value}"] * (value is not None)
-        return shlex.join([*words, *["--mmrace-no-db"] * (not self.kept)])
-
-    def _shown(self, path: Path) -> str:
-        """Return a path as it is shortest from where pytest was started."""
-        here = self.item.config.invocation_params.dir
-        return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)
-
-    def _repeated(self) -> int | None:
-        """Return which time this is that pytest-repeat repeats the test, from 0; None without it."""
-        callspec = getattr(self.item, "callspec", None)
-        step = None if callspec is None else callspec.params.get(REPEATED)
-        return step if isinstance(step, int) else None
-
-    def _key(self) -> str:
-        """Name the test, one name for all that pytest-repeat makes of it."""
-        step = self._repeated()
-        if step is None:
-            return self.item.nodeid
-        return re.sub(rf"-?\b{step + 1}-\d+(?=\]|-)", "", self.item.nodeid).replace("[]", "")
-
-
-def _body(item: pytest.Function) -> Program:
-    """Return a test's own function with its fixtures: what it has defaults for are the parameters of the program."""
-    fixtures = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
-    body = partial(item.obj, **fixtures)
-    signature = inspect.signature(body)
-    left = [parameter for name, parameter in signature.parameters.items() if name not in fixtures]
-    vars(body)["__signature__"] = signature.replace(parameters=left)
-    return body
 
 
 @contextmanager
@@ -278,27 +207,6 @@ def _told() -> Iterator[None]:
 def _fail(text: str) -> NoReturn:
     __tracebackhide__ = True
     raise pytest.fail.Exception(text, pytrace=False) from None
-
-
-def _checked(marker: pytest.Mark) -> dict[str, Any]:
-    """Return the arguments of a marker.  Raises UsageError."""
-    where = "@pytest.mark.mmrace"
-    if marker.args:
-        raise UsageError(expected="arguments by name", got=marker.args[0], where=where, try_="scenario=, or schedules=")
-    given = dict(marker.kwargs)
-    for name in given:
-        if name not in ARGUMENTS:
-            raise unknown("an argument", name, ARGUMENTS, where=where)
-    if "kept" in given and not given.keys() <= OF_KEPT:
-        other = ", ".join(sorted(given.keys() - OF_KEPT))
-        raise UsageError(expected=f"kept= with {', '.join(sorted(OF_KEPT))}", got=other, where=where)
-    if "near" in given and "kept" not in given:
-        raise UsageError(expected="kept= beside near=", got="near= alone", where=where, try_='kept="FILE.json"')
-    return given
-
-
-def _name(program: Program) -> str:
-    return program if isinstance(program, str) else getattr(program, "__qualname__", type(program).__name__)
 
 
 def _followed(done: Replayed) -> str:

@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 from mmrace.report.finding import program_text
 from mmrace.report.minimal import scheduled
-from mmrace.report.numbers import count, many
+from mmrace.report.numbers import count, many, runs
 from mmrace.report.story import Around
+from mmrace.runs import kept
 from mmrace.runs.minimal import Minimal, Op, Size
+from mmrace.runtime import files
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import last_explored
 from mmrace.story.facts import Ordering
 
+HITS_BYTES_MAX = 2 * files.MIB  # more than the store writes
+NEWLINE = b"\n"
 Z95 = 1.96
 """Standard normal quantile of a 95 % interval."""
 
 
-def around_of(record: Record, minimal: Minimal | None, file: str) -> Around:
-    """Return what is known beside a record.  Args: file: as it was named."""
+def around_of(record: Record, minimal: Minimal | None, file: str, folder: Path | None = None) -> Around:
+    """Return what is known beside a record.  Args: file: as it was named.  folder: of the finding, if it has one."""
     return Around(
         run=list(_run(record)),
-        repeat=[*_replay(record, minimal, file)],
+        repeat=[*_repeat(minimal, file)],
         told=[*_told(record, minimal)],
-        rarity=[*_rarity(minimal.rarity if minimal else None)],
+        rarity=[*_rarity(minimal.rarity if minimal else None)] or [*_seen(folder)],
         health=[*_plain(minimal.health if minimal else None)],
     )
 
@@ -71,16 +78,15 @@ def _run(record: Record) -> Iterator[str]:
         yield f"what follows step {last} is the program's end, in fixed order"
 
 
-def _replay(record: Record, minimal: Minimal | None, file: str) -> Iterator[str]:
-    if record.header.get("engine") != "free":
-        yield shlex.join(["mmrace", "replay", file])
+def _repeat(minimal: Minimal | None, file: str) -> Iterator[str]:
+    yield shlex.join(["mmrace", "replay", file])
     if minimal is not None:
         yield scheduled(minimal, file)
 
 
 def _told(record: Record, minimal: Minimal | None) -> Iterator[str]:
     if record.header.get("engine") == "free":
-        yield "free threads never run twice alike: this record can be read, not followed strictly"
+        yield "free threads never run twice alike: the replay follows their order under control, as far as that goes"
     if minimal is None:
         return
     yield f"replayed {count(minimal.replayed.same)} of {count(minimal.replayed.of)}"
@@ -101,6 +107,15 @@ def _rarity(rarity: Mapping[str, Any] | None) -> Iterator[str]:
     yield _rate(rarity)
     for strategy, rate in sorted((rarity.get("strategies") or {}).items()):
         yield f"{strategy}: {_rate(rate)}"
+
+
+def _seen(folder: Path | None) -> Iterator[str]:
+    """Yield in how many runs the finding of a folder was seen, if the folder tells."""
+    if folder is None:
+        return
+    with suppress(UsageError):
+        hits = files.read_whole(folder / kept.HITS, HITS_BYTES_MAX, what="hits", try_="nothing: they are only counted")
+        yield f"seen in {runs(1 + hits.count(NEWLINE))}; of how many, nobody counted"
 
 
 def _rate(rate: Any) -> str:

@@ -7,6 +7,7 @@ which events (`runtime/selection.py`) and the words of one (`runtime/wording.py`
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -19,6 +20,7 @@ from mmrace.report.columns import fit
 from mmrace.report.finding import known_as, program_text, waits_lines
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
+from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.places import name_of
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import LAST, Selection, findings_of, last_explored, steps_named
@@ -32,10 +34,10 @@ Row: TypeAlias = tuple[str, str, str, str]
 """Event, task, what, site."""
 
 
-def show_record(record: Record, selection: Selection, console: Console, signature: str = "") -> None:
+def show_record(record: Record, selection: Selection, console: Console, signature: str = "", file: str = "") -> None:
     """Print what was run and what was found, then the wanted events.
 
-    Args: signature: of the finding that somebody asks for.  Raises UsageError for a wrong selection.
+    Args: signature: of the finding that somebody asks for.  file: to replay.  Raises UsageError for a wrong selection.
     """
     named = steps_named(record, signature)
     steps = chosen(record, selection, named)
@@ -43,10 +45,22 @@ def show_record(record: Record, selection: Selection, console: Console, signatur
         say(console, line)
     _verdict(record, signature, console)
     _events(record, steps, {*named}, console)
+    stop = _op_of(record, named) if file and record.masks else None
+    if stop is not None:
+        say(console, f"to stop there: {shlex.join(['mmrace', 'replay', file, '--break-at', str(stop)])}")
     total = len(record.events)
     marked = f"; {MARK} the finding's own" if {*steps} & {*named} else ""
     part = f"{count(len(steps))} of {count(total)} events, {steps[0]} to {steps[-1]}{marked}"
     say(console, f"{part}; others by --around, --from, --last, --task, --kind, --object")
+
+
+def _op_of(record: Record, named: Collection[int]) -> int | None:
+    """Return the last op that a finding names, or that its task did before the remark that it names."""
+    if not named:
+        return None
+    last = max(named)
+    task = record.events[last][0]
+    return next((i for i in range(last, -1, -1) if record.events[i][0] == task and record.events[i][1] != NOTE), None)
 
 
 def show_last(record: Record, console: Console, signature: str, last: int) -> None:

@@ -39,7 +39,7 @@ def found_lines(minimal: Minimal | str | None, folder: str) -> list[str]:
     path = os.path.join(folder, MINIMAL)
     lines = [shrunk_line(minimal.shrunk), *_few(f"  {line}" for line in schedule_lines(minimal))]
     lines += _few(f"  must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal)
-    return [*lines, *script_lines(minimal), f"repeat: {shlex.join(['mmrace', 'replay', path])}"]
+    return [*lines, *script_lines(minimal), f"minimal: {shlex.join(['mmrace', 'replay', path])}"]
 
 
 def script_lines(minimal: Minimal) -> list[str]:

@@ -83,13 +83,14 @@ class _Page:
 
 def show_story(story: Story, around: Around, console: Console) -> None:
     """Print a story."""
+    _around(show_telling(story, console), story, around)
+
+
+def show_telling(story: Story, console: Console) -> _Page:
+    """Print what happened, and nothing of the run; return the page."""
     page = _Page(console)
     told = story.telling
-    page.line(f"{story.title} [{story.signature}]", "bold red")
-    page.item(f"{story.oracle}: {story.rule}" + (f"; {known_as(story.known)}" if story.known else ""), 0)
-    page.head("Why")
-    page.paragraph(_sentence(told.cause))
-    page.line()
+    _head(page, story)
     _expected(page, told)
     _table(page, story)
     _sides(page, told)
@@ -98,7 +99,24 @@ def show_story(story: Story, around: Around, console: Console) -> None:
     _orderings(page, story.orderings)
     _states(page, story.states)
     _protects(page, told)
-    _around(page, story, around)
+    return page
+
+
+def show_brief(story: Story, repeat: str, console: Console) -> None:
+    """Print what fits into a failure of a test: title, cause, the table, and one line to repeat it."""
+    page = _Page(console)
+    _head(page, story)
+    _table(page, story)
+    say(console, f"repeat: {repeat}")
+
+
+def _head(page: _Page, story: Story) -> None:
+    page.line(f"{story.title} [{story.signature}]", "bold red")
+    broken = ", ".join(one.ref for one in story.telling.protects if one.ref)
+    known = f"; {known_as(story.known)}" if story.known else ""
+    page.item(f"{story.oracle}: {story.rule}" + (f" ({broken})" if broken else "") + known, 0)
+    page.head("Why")
+    page.paragraph(_sentence(story.telling.cause))
 
 
 def _sentence(text: str) -> str:
@@ -112,6 +130,8 @@ def _is_name(text: str) -> bool:
 
 
 def _expected(page: _Page, told: Telling) -> None:
+    if told.expected or told.seen or told.changes:
+        page.line()
     if told.expected:
         page.labelled("expected", told.expected)
     if told.seen:

@@ -42,6 +42,9 @@ BYTES_MAX = 160 * MIB  # the largest record, each line of it a JSON string
 AGAIN = "mmrace minimise, which makes it again from the record beside it"
 WHAT = f"a minimal file ({SCHEMA})"
 
+OF_THE_RUN = ("maker", "program", "digest", "variant", "seed", "workload")
+"""What the header of the record says too, so that a replay runs what it is said to run."""
+
 Plain: TypeAlias = Mapping[str, Any]
 
 
@@ -230,6 +233,9 @@ def _check(made: Minimal, signature: str, where: str) -> None:
         raise _torn(
             f"one signature in signature, finding and record ({', '.join(found) or 'no finding'})", signature, where
         )
+    for key, said in (*((name, getattr(made.spec, name)) for name in OF_THE_RUN), ("given", dict(made.spec.params))):
+        if made.record.header.get(key) != said:
+            raise _torn(f"{key} of the record in its spec: {made.record.header.get(key)!r}", said, where)
     for op in (op for ordering in made.causal for op in (ordering.first, ordering.second)):
         if not _has(made.record, op):
             raise _torn("causal orderings of ops of the record", f"event {op.event} of {op.task}", where)

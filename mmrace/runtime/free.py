@@ -121,7 +121,9 @@ class FreeEngine(Watchdog):
         for other in list(self.tasks):
             gate = other.exit_gate
             if other is not task and not other.daemon and gate is not None and gate.busy:
+                task.joins_others = True
                 return gate
+        task.joins_others = False
         return None
 
     def fix_order(self, fixed: bool) -> None:

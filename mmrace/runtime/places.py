@@ -1,6 +1,6 @@
 """Steps by name: an op of a record by the task that did it, its site, and how often it was there before.
 
-    committer/journal_get_write_access:lock_buffer/2      the second op of `committer` at that site
+    writer/update:x/2      the second op of the task `writer` at its site `update:x`
 
 A number says where a step stands in one record; its name is found again in another one of the same program, whatever
 happened before it.  Invariant: `find` gives back the step that `name_of` named, in a record with sites.  Not here: what

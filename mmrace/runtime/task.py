@@ -92,6 +92,7 @@ class Task:
     has_run = False  # holds its CPU's run lock, irq lock
     has_irq = False
     guard: Guard | None = None
+    joins_others = False  # all of them, though its gate is the end of one
     refused = 0  # number of the op that it may not do
     noise: Callable[[Any, int], None] | None = None
 

@@ -1,1 +1,1 @@
-"""What records tell beyond their events: the life of one object, where two runs part.  Facts; `report/` words them."""
+"""What records tell beyond their events: why a run failed, one object's life, where two runs part.  Facts, no text."""

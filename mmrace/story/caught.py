@@ -38,24 +38,25 @@ def stranger(scene: Scene, finding: Mapping[str, Any]) -> Telling:
         if scene.events[at][0] == task and scene.kind(at) in (TEST_AND_SET, TRY) and not scene.done(at)
     ]
     where = scene.function(drop) or str(facts.get("at", "")).split(" > ")[0].strip().partition(":")[0]
+    handed = tenure.handed is not None and tenure.handed < drop
+    now = f"the I/O of {holder}" if handed else holder
     since = f"since step {tenure.taken}{scene.inside(tenure.taken)}"
-    if tenure.handed is not None and tenure.handed < drop:
-        since += f", and had handed to the I/O {tenure.token} at step {tenure.handed}"
+    since += f", and had handed to its I/O at step {tenure.handed}" if handed else ""
     cause = f"{who} unlocks {what} (step {drop}, in {where}), which {holder} has held {since}"
     cause += f", after its own try at step {tries[-1]} had failed" if tries else ""
     cause += ": it lets go of a lock that is not its own."
     anchors = {tenure.taken: f"{holder} has the lock from here on", drop: "unlocks what is not its own"}
-    if tenure.handed is not None and tenure.handed < drop:
-        anchors[tenure.handed] = "from here on the lock is that I/O's"
+    if tenure.handed is not None and handed:
+        anchors[tenure.handed] = "the end of that I/O is to unlock it"
     if tries:
-        anchors[tries[-1]] = f"fails: {holder} has it"
+        anchors[tries[-1]] = f"fails: {now} has it"
     return Telling(
         cause=cause,
-        expected=f"{what} is unlocked by {holder}, who locked it",
-        seen=f"{who} unlocked it; from then on anybody may lock it, while {holder} still relies on it",
+        expected=f"{what} is unlocked by {now}" + ("" if handed else ", who locked it"),
+        seen=f"{who} unlocked it; from then on anybody may lock it, while {now} still relies on it",
         changes=changes_at(scene, [drop]) if drop < scene.end else (),
         anchors=anchors,
-        ghosts=(Ghost(holder, f"unlock {what}: only {holder} may, when it is done", drop),),
+        ghosts=(Ghost(holder, f"unlock {what}: only {now} may, when it is done", drop),),
         objects=(scene.owner(lane),),
         moment=drop,
     )

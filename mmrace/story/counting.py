@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmrace.runtime.kinds import COUNT, FREEZE, GET, GET_UNLESS_ZERO, NOTE, PUT, UNFREEZE
+from mmrace.story.deeds import deed
 from mmrace.story.facts import Change, Ghost, Telling
 from mmrace.story.plainly import step_of, told
 from mmrace.story.scene import Scene
 from mmrace.story.state import count_text, is_count
 
+SOON = 3  # ops after a reference was taken: what fails there decides what becomes of it
+NEAR = 6  # gets and puts of the same name that are shown beside the one that is never dropped
 SHOWN_MAX = 9
 """Gets and puts of the count, beside those of the reference in question, nearest first."""
 
@@ -57,6 +60,22 @@ class Account:
             if (kind == "retire" and ref in facts[1]) or (kind == "rename" and facts[1] == ref):
                 found.append(at)
         return sorted(found)
+
+    def kept(self, ref: str) -> list[int]:
+        """Return where those references of a name were taken that nobody dropped.
+
+        A drop takes its own task's latest, else the latest of all: who takes one and lets it go again does both in one
+        piece of code.
+        """
+        events, drops = self.scene.events, {*self.dropped(ref)}
+        open_: list[int] = []
+        for at in sorted({*self.taken(ref), *drops}):
+            if at not in drops:
+                open_.append(at)
+            elif open_:
+                mine = [taken for taken in open_ if events[taken][0] == events[at][0]]
+                open_.remove((mine or open_)[-1])
+        return open_
 
     def anchors(self, ref: str) -> dict[int, str]:
         """Return the gets and puts of a reference, and the last ones of others."""
@@ -177,22 +196,39 @@ def leak(scene: Scene, finding: Mapping[str, Any]) -> Telling:
     taken, dropped = account.taken(ref), account.dropped(ref)
     if not taken:
         return told(scene, finding)
-    open_ = taken[max(0, len(dropped)) :] or taken[-1:]
-    at = open_[0] if len(open_) == len(taken) else open_[-1]
-    name, holder = account.name, scene.who(at)
-    last = scene.before(scene.events[at][0], scene.end)
+    at = (account.kept(ref) or taken[-1:])[0]
+    name, holder, task = account.name, scene.who(at), scene.events[at][0]
+    last = scene.before(task, scene.end)
+    failed = _failed_after(scene, task, at)
     cause = f"{_at(scene, at)} takes the reference {ref!r} of {name}, and nobody ever drops it"
+    cause += f"; right after that {deed(scene, failed)} (step {failed})" if failed is not None else ""
     cause += f"; all others of that name are dropped, the last by {_at(scene, dropped[-1])}" if dropped else ""
     cause += f": {name} can never be freed."
+    others = [*account.taken(ref), *account.dropped(ref)]
+    near = sorted(others, key=lambda other: abs(other - at))[:NEAR]
+    around = dict.fromkeys((*account.ops[-2:], *near), "")
+    around |= {failed: f"after this {holder} does not drop it"} if failed is not None else {}
     return Telling(
         cause=cause,
         expected=f"{holder} drops {ref!r} of {name} before it ends",
         seen=f"at the end the count of {name} is {account.text(step)}; {holder} did its last op at step {last}",
-        anchors={**account.anchors(ref), at: "the reference that is never dropped"},
-        ghosts=(Ghost(holder, f"put {scene.short(account.lane)} of {ref!r}: never came", max(at, *account.ops)),),
+        anchors={**around, at: "the reference that is never dropped"},
+        ghosts=(
+            Ghost(holder, f"put {scene.short(account.lane)} of {ref!r}: never came", at if failed is None else failed),
+        ),
         objects=(name,),
         moment=step,
     )
+
+
+def _failed_after(scene: Scene, task: int, step: int) -> int | None:
+    """Return the first op of a task, soon after a step, that failed: why it went another way."""
+    at = scene.after(task, step)
+    for _ in range(SOON):
+        if at is None or not scene.done(at):
+            return at
+        at = scene.after(task, at)
+    return None
 
 
 def account(scene: Scene, finding: Mapping[str, Any]) -> Telling:

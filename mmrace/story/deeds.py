@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from mmrace.oracles.general.violations import VIOLATION
 from mmrace.runtime.flags import LOCK
 from mmrace.runtime.kinds import (
@@ -32,6 +35,7 @@ from mmrace.runtime.kinds import (
     WAKE,
     WRITE,
 )
+from mmrace.runtime.record_file import NOTES_ON_LANES
 from mmrace.runtime.visible import one_line
 from mmrace.runtime.wording import ARROW, deed_text, plain
 from mmrace.story.scene import Scene
@@ -48,6 +52,8 @@ def _deed(scene: Scene, step: int) -> str:
     if kind == NOTE:
         if event[2] == VIOLATION:
             return f"!! {event[3][1]}"
+        if event[2] in NOTES_ON_LANES and event[3]:
+            return f"-- {_of_a_lane(scene, str(event[2]), event[3])}"
         words = scene.notes.get(event[2])
         return deed_text(event, scene.record) if words is None else f"-- {words(plain(event[3]) or ())}"
     what, a, b = scene.short(lane), plain(event[2]), plain(event[3])
@@ -66,6 +72,16 @@ def _deed(scene: Scene, step: int) -> str:
         already = " (it was already)" if bool(a) == wanted else ""
         return f"{what} = {'set' if wanted else 'clear'}{already}"
     return _count(kind, what, a, b) or _queue(scene, step, kind, what) or deed_text(event, scene.record)
+
+
+def _of_a_lane(scene: Scene, kind: str, facts: Sequence[Any]) -> str:
+    """Say what a note of the runtime says of a lock or a count."""
+    what, rest = scene.short(facts[0]), [plain(fact) for fact in facts[1:]]
+    if kind == "hand-over":
+        return f"{what} is now the I/O's: {text_of(rest[0] if rest else None)}"
+    if kind == "rename" and len(rest) > 1:
+        return f"the reference {rest[0]!r} of {what} is now {rest[1]!r}"
+    return f"references of {what} end with the freeze: {text_of(rest[0] if rest else None)}"
 
 
 def text_of(value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmrace.runtime.kinds import NOTE, STORE, WRITE
+from mmrace.runtime.kinds import GET, GET_UNLESS_ZERO, NOTE, PUT, STORE, WRITE
 from mmrace.runtime.wording import plain
 from mmrace.story.deeds import text_of
 from mmrace.story.facts import Change, Telling
@@ -74,7 +74,8 @@ def near(scene: Scene, step: int, names: list[str]) -> Iterator[tuple[int, str]]
             for at in scene.on(lane, scene.begins, step)
             if scene.kind(at) in WRITES and scene.changes(at)
         ]
-        for at in sorted(changed)[-LAST_OPS:]:
+        plain_ones = [at for at in changed if scene.kind(at) not in (GET, PUT, GET_UNLESS_ZERO)]
+        for at in sorted(plain_ones or changed)[-LAST_OPS:]:
             yield at, ""
 
 

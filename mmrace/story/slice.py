@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 
-from mmrace.runtime.kinds import FREEZE, GET_UNLESS_ZERO, NOTE, SLEEP, TEST_AND_SET, TRY
+from mmrace.runtime.kinds import FREEZE, GET_UNLESS_ZERO, NOTE, SLEEP, STORE, TEST_AND_SET, TRY, UNFREEZE, WRITE
 from mmrace.story.scene import LOOKS, TAKES, WRITES, Scene
 from mmrace.story.tenures import Tenure
 
@@ -19,6 +19,8 @@ ROWS_MAX = 25
 """A screen: what a reader takes in at once."""
 LOOK_BACK = 60
 """Ops of its own task that a check may lie before what was done on it: a function of the kernel model has fewer."""
+STORES = frozenset({WRITE, STORE, FREEZE, UNFREEZE})
+"""Kinds that rely on what their task saw before: others change what is there, whatever that is."""
 FAR = 3
 """Steps of dependence after which an event explains little."""
 
@@ -62,7 +64,7 @@ def causes(scene: Scene, step: int) -> Iterator[tuple[int, int, str]]:
         yield 1, scene.woken_by[step], f"wakes {scene.record.task_name(task)}"
     if kind in LOOKS or kind in (TEST_AND_SET, TRY, FREEZE, GET_UNLESS_ZERO):
         yield from _seen(scene, step, task, lane)
-    if kind in WRITES:
+    if kind in STORES:
         yield from _stale(scene, step, task, lane)
     for tenure in scene.held(task, step):
         if tenure.lane != lane and _met(scene, tenure):

@@ -22,15 +22,14 @@ from typing import TypedDict
 from mmrace.runtime import files
 from mmrace.runtime.decoding import decode
 from mmrace.runtime.errors import UsageError, unknown
-from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.places import label as label_of
+from mmrace.runtime.places import places_of
 from mmrace.runtime.record import Event, Record
 from mmrace.runtime.sites import site_name
 from mmrace.runtime.strategy import BaseStrategy, Followed, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Options, Registered, Unprofiled
-
-_WITHOUT_SITE = (int(Kind.BEGIN), int(Kind.EXIT))
-_UNKNOWN = "?"  # an op of the runtime's own, outside any model code
 
 BYTES_MAX = 160 * files.MIB  # of a JSON file with a schedule, which may have a whole record in it
 TRY = "a record, or a file that `mmrace keep` wrote"
@@ -98,17 +97,8 @@ def places(record: Record) -> Iterator[tuple[Event, Place]]:
             where="guided",
             try_="a record that a failing run under --engine gate or fiber saved",
         )
-    visits: dict[tuple[int, str], int] = {}
-    for event, site in zip(record.events, record.sites, strict=True):
-        if event[1] != NOTE:
-            label = _label(event[1], site)
-            visit = visits[event[0], label] = visits.get((event[0], label), 0) + 1
-            yield event, (record.task_name(event[0]), label, visit)
-
-
-def _label(op: int, site: str | None) -> str:
-    kind = op & KIND_MASK
-    return Kind(kind).name if kind in _WITHOUT_SITE else site or _UNKNOWN
+    for step, place in places_of(record):
+        yield record.events[step], place
 
 
 def _without_caller(site: str) -> str:
@@ -154,7 +144,7 @@ class Guided(BaseStrategy):
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the task of a preemption that is due, or the default one."""
         chosen = self._turn(enabled) or self.otherwise(enabled, running)
-        label = self._named(_label(chosen.pending, site_name(chosen.site)))
+        label = self._named(label_of(chosen.pending, site_name(chosen.site)))
         visit = self._visits[chosen.id, label] = self._visits.get((chosen.id, label), 0) + 1
         self._after = chosen.name, label, visit
         return chosen

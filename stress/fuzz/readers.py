@@ -139,18 +139,22 @@ def measured(path: Path) -> None:
 READERS: dict[str, tuple[Reader, ...]] = {
     "record": (
         command("show", "show", "FILE", "--last", "200", judged=False),
+        command("explain", "explain", "FILE", judged=False),
         command("replay", "replay", "FILE"),
         command("trail", "trail", "OBJECT", "FILE", judged=False),
         command("diff", "diff", "FILE", "VALID", judged=False),
         command("diagram", "show", "FILE", "--mermaid", judged=False),
+        command("explain", "explain", "FILE", judged=False),
         command("record, kept", "show", "FILE", "--last", "5", judged=False, part="record.jsonl"),
         command("guided", "run", "async-vs-commit", *RUN, "--strategy", "guided:record=FILE"),
     ),
     "minimal": (
         command("show minimal", "show", "FILE", judged=False),
+        command("explain minimal", "explain", "FILE", judged=False),
         command("replay minimal", "replay", "FILE"),
         command("diff minimal", "diff", "VALID", "FILE", judged=False),
         command("draw minimal", "show", "FILE", "--mermaid", judged=False),
+        command("explain minimal", "explain", "FILE", judged=False),
         command("minimal, kept", "show", "FILE", "--mermaid", judged=False, part="minimal.json"),
     ),
     "workload": (command("workload", "run", "recorded", "--engine", "fiber", "--workload", "FILE"),),

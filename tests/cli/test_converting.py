@@ -39,6 +39,13 @@ def test_a_run_that_fails_is_kept_as_it_was_and_under_control(
     assert "replay: every op as recorded; the same findings as recorded" in capsys.readouterr().out
 
 
+def test_beside_a_device_nothing_is_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "run", "abba.py:main", "--engine", "free", "--record", "/dev/null") == 1
+    assert "under control" not in capsys.readouterr().out and not Path("/dev/null.controlled").exists()
+
+
 def test_a_record_of_free_threads_is_done_again_and_can_be_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,14 @@ def test_another_finding_of_the_record_is_told_if_it_is_asked_for(
     assert code == 0 and f"[{other}]" in text.splitlines()[0] and "The orders that matter" not in text
 
 
+def test_a_folder_tells_in_how_many_runs_its_finding_was_seen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    (folder / "hits.jsonl").write_text('{"seed": 1}\n{"seed": 2}\n')
+    text = explained(monkeypatch, capsys, str(folder))[1]
+    assert "rarity: seen in 3 runs; of how many, nobody counted" in text
+
+
 def test_all_has_more_rows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     part, whole = (explained(monkeypatch, capsys, str(folder), *words)[1] for words in ((), ("--all",)))
     assert len(whole.splitlines()) > len(part.splitlines())

@@ -33,7 +33,7 @@ def test_what_failed_is_tried_first_and_says_so(pytester: pytest.Pytester) -> No
     done = session(pytester)
     done.assert_outcomes(failed=1)
     where = kept.relative_to(pytester.path)
-    says = f"  found by schedule {where}, kept because it failed, followed 1 of 1 turning points"
+    says = f"found by schedule {where}, kept because it failed, followed 1 of 1 turning points"
     assert says in done.outlines
     assert f"replay: pytest test_it.py::test_deposits --mmrace-replay={where}" in done.outlines
 
@@ -113,7 +113,7 @@ def test_where_nothing_can_be_written_the_test_fails_for_its_bug_and_says_why_it
     done = session(pytester)
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(
-        ["AssertionError: assert 1 == 2", "  NOT KEPT: *", "replay: pytest test_it.py::test_deposits"]
+        ["AssertionError: assert 1 == 2", "NOT KEPT: *", "replay: pytest test_it.py::test_deposits"]
     )
 
 
@@ -123,7 +123,7 @@ def test_without_the_database_nothing_is_read_or_written(pytester: pytest.Pytest
     for _ in range(2):
         done = session(pytester, "--mmrace-no-db")
         done.assert_outcomes(failed=1)
-        done.stdout.fnmatch_lines(["  found by schedule 2", "replay: pytest test_it.py::test_deposits --mmrace-no-db"])
+        done.stdout.fnmatch_lines(["found by schedule 2", "replay: pytest test_it.py::test_deposits --mmrace-no-db"])
     assert not (pytester.path / ".mmrace").exists()
 
 

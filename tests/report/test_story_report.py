@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mmrace.report.around import around_of, orderings_of, wilson
 from mmrace.report.columns_of_tasks import FINE, PLAIN, glyphs_for, lines_of
-from mmrace.report.story import Around, show_story
+from mmrace.report.story import Around, show_brief, show_story
 from mmrace.story.facts import Ordering, Row, Story, Table, Telling
 from mmrace.story.tell import tell
 from tests.runs import minimal_files
@@ -143,3 +143,13 @@ def test_a_rate_has_its_interval_for_each_strategy_too() -> None:
 @pytest.mark.parametrize(("hits", "of", "low", "high"), [(0, 0, 0, 1), (0, 10, 0, 0.278), (10, 10, 0.722, 1)])
 def test_the_interval_is_wilson_s(hits: int, of: int, low: float, high: float) -> None:
     assert wilson(hits, of) == pytest.approx((low, high), abs=1e-3)
+
+
+def test_a_failure_of_a_test_has_title_cause_table_and_one_line_to_repeat_it() -> None:
+    told = story(LOCKS, "main", "liveness", "cycle")
+    console = Console(file=StringIO(), width=100, color_system=None)
+    show_brief(told, "mmrace replay f.json", console)
+    assert isinstance(console.file, StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert lines[0].endswith(f"[{told.signature}]") and lines[-1] == "repeat: mmrace replay f.json"
+    assert any(line.startswith("What happened") for line in lines) and len(lines) < 40

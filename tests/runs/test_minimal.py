@@ -121,6 +121,14 @@ def test_parts_that_do_not_belong_together_are_refused(plain: Plain) -> None:
         parse({**plain, "schedule": {"turns": [], "choices": []}})
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("program", "other.py:main"), ("digest", "00"), ("seed", 7), ("params", [["tasks", 3]])]
+)
+def test_a_spec_that_is_not_the_records_is_refused(plain: Plain, key: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{'given' if key == 'params' else key} of the record"):
+        parse({**plain, "spec": {**plain["spec"], key: value}})
+
+
 @pytest.mark.parametrize("event", [10**6, 0])
 def test_a_causal_ordering_of_no_such_op_is_refused(plain: Plain, event: int) -> None:
     plain["causal"][0]["second"] |= {"event": event, "task": "main.1"}

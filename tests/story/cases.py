@@ -63,12 +63,19 @@ CASES: Mapping[str, Case] = {
     "durability": _planted("durability", "fsync before the medium", 40, "random-delays"),
     "crash": _planted("crash", "shown before it is committed", 5),
     "leak": _canary("lost-put", "refcount", "leaked reference", 2),
-    # beside the ten: what the other canaries show
+    # beside the ten: what the other canaries show, and more planted bugs
     "stranger": _canary("async-backout", "lock-discipline", "unlock by a stranger", 115),
     "stranger-commit": _canary("unlock-by-stranger", "lock-discipline", "unlock by a stranger", 63),
     "slot": _canary("async-locks-after-thaw", "slot", "slot after a failed move", 53),
     "double-put": _canary("double-put", "refcount", "put without reference", 2),
     "lost-get": _canary("lost-get", "refcount", "put without reference", 2),
+    "passed-by": _planted("progress", "dirty page forgotten", 12, "random-delays"),
+    "under-writeback": replace(_planted("bug-on", "change during writeback", 31, "surw"), oracle="dirty"),
+    "untagged": _planted("dirty", "accounting", 12),
+    "lost-frame": _planted("conservation", "frame lost", 20),
+    "not-taken-back": _planted("back-out", "refused page changed", 1),
+    "never-copied": _planted("content", "garbage", 31),
+    "raised": _planted("exception", "AttributeError", 83),
 }
 TEN = tuple(CASES)[:10]
 

@@ -6,7 +6,7 @@ pages, buffers and transactions, with what keeps it away in Linux 3.3 (`kernel/P
 
 from __future__ import annotations
 
-from mmrace.oracles.telling import content, moving, promises, refine
+from mmrace.oracles.telling import content, moving, promises, refine, written
 from mmrace.oracles.telling.notes import WORDS
 from mmrace.oracles.telling.numbers import kept_by
 from mmrace.oracles.telling.objects import states
@@ -25,6 +25,7 @@ BOOK = Book(
         ("crash", "shown before it is committed"): promises.too_early,
         ("crash", "shown, and of no transaction"): promises.too_early,
         ("crash", "promised by fsync, and lost"): promises.lost_promise,
+        ("conservation", "frame lost"): refine.lost_frame,
         ("refcount", ""): refine.references,
         ("lock-discipline", "unlock by a stranger"): refine.stranger,
         ("lock-discipline", "sleep in atomic context"): refine.keeps(*kept_by("I5")),
@@ -35,7 +36,11 @@ BOOK = Book(
         ("lock-order", ""): refine.keeps(refine.PAGE_THEN_HANDLE),
         ("data-race", ""): refine.race,
         ("use-after-free", ""): refine.keeps(refine.IN_USE),
-        ("dirty", ""): refine.keeps(*kept_by("I9", "I15")),
+        ("dirty", ""): written.untagged,
+        ("dirty", "change during writeback"): written.meanwhile,
+        ("dirty", "move without waiting for writeback"): written.meanwhile,
+        ("dirty", "writeback during a move"): written.meanwhile,
+        ("progress", "dirty page forgotten"): written.passed_by,
     },
     notes=WORDS,
     roles={"committer": "kjournald", "io": "the disk"},

@@ -16,6 +16,8 @@ WORDS: Mapping[str, Words] = {
     "commit-begin": lambda b: f"closes transaction {b[1]}, to commit it",
     "commit-end": lambda b: f"transaction {b[1]} is committed",
     "commit-wait": lambda b: f"waits until transaction {b[1]} is committed",
+    "flush-begin": lambda b: f"begins to write the dirty pages of inode {b[0]}, {b[1]} to {b[2]}",
+    "flush-end": lambda b: f"has been through the pages of inode {b[0]}",
     "fsync-begin": lambda b: f"fsync of inode {b[0]} begins",
     "fsync-end": lambda b: f"fsync of inode {b[0]} returns {b[1]}",
     "io-begin": lambda b: f"submits the {b[0]} of disk block {b[1]}",

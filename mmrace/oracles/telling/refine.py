@@ -85,6 +85,27 @@ def ring(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
     return base
 
 
+def lost_frame(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
+    """Say who freed a frame that is nowhere now."""
+    names = [str(name) for name in finding["facts"].get("objects") or ()]
+    freed = [
+        step
+        for step in scene.record.steps_on((), notes=("page-free",))
+        if scene.record.name(scene.events[step][3][0]) in names
+    ]
+    if not freed:
+        return told
+    step, who = freed[-1], scene.who(freed[-1])
+    before = scene.before(scene.events[step][0], step)
+    where = scene.inside(before) if before is not None else ""
+    return replace(
+        told,
+        cause=f"{who} freed {names[0]} at step {step}{where}, and nobody put it on the free list: {told.cause}",
+        anchors={**told.anchors, step: "freed here, and gone from here on"},
+        ghosts=(Ghost(who, f"put {names[0]} on the free list: never came", step),),
+    )
+
+
 def lost_wakeup(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
     """Say which unlock it was."""
     return replace(told, protects=(WAKES,))

@@ -204,6 +204,7 @@ class Campaign(LossySource):
                 command=hit.command,
                 folder=hit.saved.folder,
                 unsaved=hit.saved.error,
+                conversion=hit.saved.conversion.how if hit.saved.conversion is not None else "",
             ).warning("finding {}: {}", hit.finding.signature, hit.finding.title)
             self.observer.found(hit)
 
