@@ -5,7 +5,7 @@
 #   make test         the tests
 #   make coverage     the quick tests, measuring branch coverage against its floor
 #   make check        ruff (lint and format), mypy, the layer check
-#   make wheel-test   build the wheel, install it outside the checkout, run it there
+#   make wheel-test   build the wheel, install it outside the checkout, run it there; keep a race as a test, mend it
 #   make nightly      all that is slow, two hours and forty minutes at most; goes on where it was stopped
 #                     (PARTS="canaries walks": these only; FRESH=1: also what passed already)
 
@@ -67,10 +67,12 @@ wheel-test: $(BIN)/python
 	$(PIP) wheel --no-deps --wheel-dir "$$away" . ; \
 	$(BIN)/python -m venv "$$away/venv"; \
 	"$$away/venv/bin/python" -m pip --disable-pip-version-check --quiet install "$$away"/mmrace-*.whl; \
-	cd "$$away"; \
+	cp tests/kept_story.py "$$away"; mkdir "$$away/story"; cd "$$away"; \
 	venv/bin/mmrace list; \
 	venv/bin/mmrace stress --runs 40 --seed 1 --no-canaries; \
-	venv/bin/mmrace explore mmrace.examples.lost_update:mended --exhaustive
+	venv/bin/mmrace explore mmrace.examples.lost_update:mended --exhaustive; \
+	venv/bin/python -m pip --disable-pip-version-check --quiet install "pytest>=8.2"; \
+	venv/bin/python kept_story.py story
 
 clean:
 	rm -rf $(VENV) dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache

@@ -14,6 +14,8 @@ import pytest
 
 from mmrace.runtime import leftover
 
+pytest_plugins = ["pytester"]
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

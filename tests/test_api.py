@@ -459,7 +459,7 @@ def test_the_runtime_imports_no_kernel_and_no_front_door() -> None:
 
 def test_the_front_door_is_there_when_it_is_asked_for() -> None:
     assert mmrace.Explored is Explored
-    assert set(mmrace.__all__) == {"Explored", "explore"}
+    assert set(mmrace.__all__) == {"Explored", "Minimal", "Replayed", "explore", "minimise", "replay"}
     with pytest.raises(AttributeError, match="no attribute 'exlpore'"):
         mmrace.exlpore  # noqa: B018
     assert "mmrace.api" in sys.modules

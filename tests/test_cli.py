@@ -223,12 +223,14 @@ def test_diverging_replay_exits_3(
     assert "event 9" in capsys.readouterr().err
 
 
-def test_free_and_cut_records_are_refused(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_that_do_not_say_what_was_run_and_cut_ones_are_refused(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
     finding = Finding("content", "rule", "title", {}, "s1")
     spec = RunSpec("alpha")
     FindingStore(Path("kept")).save(RunResult(spec, "FAIL", [finding], record=record_of(spec)))
     assert command("replay", "kept/s1/record.jsonl") == 2
-    assert "--engine gate" in capsys.readouterr().err
+    assert "expected a header with the run's spec" in capsys.readouterr().err
     Path("cut.jsonl").write_text(Path("kept/s1/record.jsonl").read_text()[:40])
     assert command("replay", "cut.jsonl") == 2
     assert "cut.jsonl" in capsys.readouterr().err

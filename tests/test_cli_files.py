@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mmrace import installed
-from mmrace.cli import records, terminal
+from mmrace.cli import sources, terminal
 from mmrace.examples import two_locks
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import record_file
@@ -156,7 +156,7 @@ def test_a_fifo_that_nobody_writes_is_told_to_be_waited_for(
         writer.start()
 
     monkeypatch.setattr(terminal, "complain", complain)
-    monkeypatch.setattr(records, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(sources, "QUIET_SECONDS", 0.0)
     assert command(name, "fifo") == EXIT_PASS
     writer.join()
     assert told == ["mmrace: waiting for somebody who writes a record into the FIFO fifo"]

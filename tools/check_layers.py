@@ -43,8 +43,8 @@ def _layer(below: str = "", packages: str = "") -> Layer:
 
 _JUDGES = "oracles oracles/general oracles/protocol"
 _ONE_RUN = "runtime strategies oracles/general runs"
-_SEARCH = "search search/pool search/explore search/campaign"
-_ALL = f"runtime strategies kernel actors {_JUDGES} scenarios history runs {_SEARCH}"
+_SEARCH = "search search/pool search/convert search/minimise search/explore search/prove search/campaign"
+_ALL = f"runtime strategies kernel actors {_JUDGES} scenarios history runs story {_SEARCH}"
 LAYERS: dict[str, Layer] = {
     "runtime": _layer("", "greenlet msgspec"),
     "strategies": _layer("runtime", "msgspec"),
@@ -54,18 +54,23 @@ LAYERS: dict[str, Layer] = {
     "oracles/general": _layer("runtime"),
     "oracles/protocol": _layer("runtime oracles/general"),
     "runs": _layer("runtime strategies oracles/general version"),
+    "story": _layer(_ONE_RUN),
+    "oracles/telling": _layer("runtime oracles/general oracles/protocol story"),
     "search/pool": _layer(_ONE_RUN, "loguru"),
     "search": _layer(f"{_ONE_RUN} search/pool", "loguru"),
-    "search/explore": _layer(f"{_ONE_RUN} search search/pool", "loguru"),
-    "search/campaign": _layer(f"{_ONE_RUN} search search/pool", "loguru"),
+    "search/convert": _layer(_ONE_RUN),
+    "search/minimise": _layer(_ONE_RUN),
+    "search/prove": _layer(f"{_ONE_RUN} search/minimise search/explore"),
+    "search/explore": _layer(f"{_ONE_RUN} search search/pool search/minimise", "loguru"),
+    "search/campaign": _layer(f"{_ONE_RUN} search search/pool search/convert search/minimise", "loguru"),
     "history": _layer("runtime kernel actors oracles/general"),
     "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history", "msgspec"),
     "claims": _layer(_ALL, "loguru"),
-    "report": _layer(f"runtime oracles/general runs {_SEARCH} claims", "rich"),
-    "cli": _layer(f"{_ALL} claims report installed", "click rich loguru"),
-    "pytest_plugin": _layer(f"{_ALL} report", "pytest loguru"),
-    "installed": _layer(f"{_ALL} claims"),
-    "api": _layer(f"runtime oracles/general runs {_SEARCH} installed", "loguru"),
+    "report": _layer(f"runtime oracles/general runs story {_SEARCH} claims", "rich"),
+    "cli": _layer(f"{_ALL} claims report installed api", "click rich loguru"),
+    "plugin": _layer(f"runtime strategies oracles/general runs story {_SEARCH} report api installed", "pytest rich"),
+    "installed": _layer(f"{_ALL} claims oracles/telling"),
+    "api": _layer(f"runtime strategies oracles/general runs {_SEARCH} installed", "loguru"),
     "examples": _layer("runtime"),
     "__main__": _layer("cli"),
     "version": _layer(),

@@ -39,6 +39,7 @@ EXPLORE_SECONDS = 10.0
 @click.option("--promote", default="racing", show_default=True, help="Plain fields to switch at: all, racing, a list.")
 @shared.program
 @shared.many
+@shared.minimising
 def explore(
     program: str,
     strategy: str | None,
@@ -47,6 +48,7 @@ def explore(
     params: tuple[str, ...],
     quiet: bool,
     folder: str,
+    minimise: float,
     **options: Any,
 ) -> None:
     """Explore the interleavings of PROGRAM, one task at a time: judge each run, count their classes.
@@ -90,6 +92,7 @@ def explore(
         cores.pin(options["engine"])
     with stops.held():
         result = explorer.run()
+        shared.minimise_found(result, minimise)
         explore_report.show(result, console, known.canaries.get(ask.variant), quiet=quiet)
     sys.exit(result.exit_code)
 

@@ -14,9 +14,13 @@ from loguru import logger
 from mmrace import __version__
 from mmrace.cli import streams, terminal
 from mmrace.cli.claims import claims
+from mmrace.cli.explain import explain
 from mmrace.cli.explore import explore
+from mmrace.cli.keep import keep
 from mmrace.cli.lists import list_
-from mmrace.cli.records import replay, show
+from mmrace.cli.minimise import minimise
+from mmrace.cli.prove import prove
+from mmrace.cli.records import diff, replay, show, trail
 from mmrace.cli.run import run
 from mmrace.cli.stress import stress
 from mmrace.report.terminal import interrupted
@@ -34,7 +38,7 @@ def cli(verbose: bool) -> None:
     logger.add(terminal.log, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
 
 
-for _command in (stress, explore, claims, run, replay, show, list_):
+for _command in (stress, explore, claims, run, replay, minimise, prove, explain, keep, show, trail, diff, list_):
     cli.add_command(_command)
 
 

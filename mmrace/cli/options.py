@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,12 +17,18 @@ import click
 from click.core import ParameterSource
 
 from mmrace import installed
-from mmrace.runs import functions, named
+from mmrace.runs import functions, named, stops
 from mmrace.runs.spec import LoadedFile, RunSpec
 from mmrace.runtime.errors import UsageError
+from mmrace.search.campaign.request import CONVERT_SECONDS
+from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.catalogue import Catalogue, FunctionEntry
+from mmrace.search.explore.result import Exploration
+from mmrace.search.minimise.findings import SECONDS, Found, minimise_kept
+from mmrace.search.pool.contract import ConvertFunction
 
 FOLDER = ".mmrace"
+OFF = "off"
 SECONDS_OF = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?){unit})?" for unit in SECONDS_OF))
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -48,8 +55,34 @@ def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     parts = match.groupdict(default="0") if match else {}
     seconds = sum(float(number) * SECONDS_OF[unit] for unit, number in parts.items())
     if not 0 < seconds < math.inf:
-        raise UsageError(expected="a duration", got=value, where="--for", try_="60s, 10m, 8h30m or 1d")
+        raise UsageError(
+            expected="a duration",
+            got=value,
+            where=param.opts[0],
+            try_="60s, 10m, 8h30m or 1d",
+        )
     return seconds
+
+
+def searched(ctx: click.Context, param: click.Parameter, value: str) -> float | None:
+    """Return seconds, None for "off"."""
+    if value == OFF:
+        return None
+    try:
+        return duration(ctx, param, value)
+    except UsageError as error:
+        got, try_ = error.got, f"10s, 2m, or {OFF}"
+        raise UsageError(expected=f"a duration, or {OFF}", got=got, where="--convert", try_=try_) from error
+
+
+def converter(seconds: float | None) -> ConvertFunction | None:
+    """Return who makes findings of free threads again under control.  Args: seconds: of search; None: nobody does."""
+    return None if seconds is None else partial(installed.convert, seconds=seconds)
+
+
+def _minimise(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """Return seconds, 0 for "off"."""
+    return 0.0 if value == OFF else duration(ctx, param, value) or 0.0
 
 
 def folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -97,6 +130,14 @@ program = options(
     click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the program."),
     loads,
 )
+convert = click.option(
+    "--convert",
+    metavar="TIME",
+    default=f"{CONVERT_SECONDS:g}s",
+    show_default=True,
+    callback=searched,
+    help="Make each new finding of free threads again under control: follow its record, then search so long; or off.",
+)
 seed = click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="Run i depends on this and i only."
 )
@@ -105,6 +146,16 @@ many = options(
     click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default."),
     click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
     click.option("--dir", "folder", default=FOLDER, callback=folder, show_default=True, help="Where findings go."),
+)
+
+minimising = click.option(
+    "--minimise",
+    "minimise",
+    metavar="TIME",
+    callback=_minimise,
+    default=f"{SECONDS:g}s",
+    show_default=True,
+    help="How long each finding may be made smaller afterwards, all three times that; off: not at all.",
 )
 
 
@@ -150,3 +201,16 @@ def known(names: Collection[str], options: Mapping[str, Any]) -> Catalogue:
         program = functions.FunctionMaker().program(spec)
         entries[name] = FunctionEntry(name, named.declared(name, program.function), program.digest)
     return replace(known, scenarios={**known.scenarios, **entries})
+
+
+def minimise_found(result: CampaignResult | Exploration, seconds: float) -> None:
+    """Make what was found smaller, unless the search was told to end.  Args: seconds: for each; 0: not at all."""
+    if not seconds or result.interrupted:
+        return
+    try:
+        with stops.interruptible():
+            health = result.health()
+            kept = {name: Found(hit.saved, result.rarity(name), health) for name, hit in result.hits.items()}
+            result.minimal = minimise_kept(kept, installed.MAKERS, seconds)
+    except KeyboardInterrupt as error:
+        result.interrupted = stops.number_of(error)

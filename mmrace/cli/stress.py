@@ -33,10 +33,12 @@ from mmrace.strategies import registry
 @click.option("--engine", type=shared.engine, help="One engine instead of a mix.")
 @click.option("--strategy", default="portfolio", show_default=True, help="Who goes next under gate and fiber.")
 @click.option("--log", "log_file", type=click.Path(dir_okay=False), help="Log as JSON lines to this file.")
+@shared.convert
 @click.option("--no-canaries", is_flag=True, help="Do not look for the planted bugs first.")
 @click.option("--keep-canaries", is_flag=True, help="Keep the record that caught each planted bug.")
 @shared.program
 @shared.many
+@shared.minimising
 def stress(
     scenarios: tuple[str, ...],
     params: tuple[str, ...],
@@ -45,6 +47,7 @@ def stress(
     no_canaries: bool,
     quiet: bool,
     folder: str,
+    minimise: float,
     **options: Any,
 ) -> None:
     """Run a campaign over SCENARIOS; without any, the default campaign over all of them.
@@ -65,8 +68,17 @@ def stress(
     console = terminal.console()
     with stops.held():
         with progress.observer(console, quiet=quiet) as observer:
-            campaign = Campaign(request, known, installed.run_one, Path(folder), observer, text=summary_text)
+            campaign = Campaign(
+                request,
+                known,
+                installed.run_one,
+                Path(folder),
+                observer,
+                text=summary_text,
+                convert=shared.converter(request.convert),
+            )
             result = campaign.run()
+        shared.minimise_found(result, minimise)
         campaign_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 
 import click
 
@@ -23,6 +24,12 @@ def console() -> Screen:
     if sys.stdout.isatty():
         return Screen(emoji=False)
     return Screen(width=PLAIN_WIDTH, height=HEIGHT, emoji=False)
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines that another program is to read, as they are but for what would steer a terminal."""
+    for line in lines:
+        click.echo(visible(line))
 
 
 def log(message: str) -> None:

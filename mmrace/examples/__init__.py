@@ -1,1 +1,4 @@
-"""Programs of one's own, each with its bug and its mended twin; the first lines of each say how to explore it."""
+"""Programs of one's own, each with its bug and its mended twin; the first lines of each say how to explore it.
+
+`README.md` beside them makes lessons of five.
+"""

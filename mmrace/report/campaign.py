@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from mmrace.report.columns import print_table
 from mmrace.report.finding import again_text, commands_of, in_folder, known_as, known_text, summary_text
+from mmrace.report.minimal import found_lines
 from mmrace.report.numbers import count, duration, runs, share, size
 from mmrace.report.terminal import (
     HITS_SHOWN_MAX,
@@ -168,6 +169,8 @@ def _findings(result: CampaignResult, console: Console) -> None:
     hits = list(result.hits.values())
     for hit in hits[:HITS_SHOWN_MAX]:
         say(console, finding_text(hit, result.kinds))
+        for text in found_lines(result.minimal.get(hit.finding.signature), hit.saved.folder):
+            say(console, f"  {text}")
     rest = len(hits) - HITS_SHOWN_MAX + result.hits.dropped
     if rest > 0:
         say(console, f"and {rest} more findings")
@@ -186,6 +189,8 @@ def finding_text(hit: Hit, made: Mapping[RunKind, int]) -> str:
     if hit.saved.folder:
         how = "kept in {}, by an earlier run: this is one more hit" if hit.saved.before else "saved in {}"
         lines.append(f"  {known_text(hit.saved)}; {how.format(hit.saved.folder)}")
+        if hit.saved.conversion is not None:
+            lines += [f"  {line}" for line in hit.saved.conversion.lines()]
         lines += [f"  repeat: {command}" for command in commands_of(hit)]
         if again:
             lines.append(f"    {again}")

@@ -7,6 +7,7 @@ which events (`runtime/selection.py`) and the words of one (`runtime/wording.py`
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -19,6 +20,8 @@ from mmrace.report.columns import fit
 from mmrace.report.finding import known_as, program_text, waits_lines
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
+from mmrace.runtime.kinds import NOTE
+from mmrace.runtime.places import name_of
 from mmrace.runtime.record import Record
 from mmrace.runtime.selection import LAST, Selection, findings_of, last_explored, steps_named
 from mmrace.runtime.visible import one_line
@@ -31,20 +34,45 @@ Row: TypeAlias = tuple[str, str, str, str]
 """Event, task, what, site."""
 
 
-def show_record(record: Record, selection: Selection, console: Console, signature: str = "") -> None:
+def show_record(record: Record, selection: Selection, console: Console, signature: str = "", file: str = "") -> None:
     """Print what was run and what was found, then the wanted events.
 
-    Args: signature: of the finding that somebody asks for.  Raises UsageError for a wrong selection.
+    Args: signature: of the finding that somebody asks for.  file: to replay.  Raises UsageError for a wrong selection.
     """
     named = steps_named(record, signature)
     steps = chosen(record, selection, named)
-    _header(record, console)
+    for line in header_lines(record):
+        say(console, line)
     _verdict(record, signature, console)
     _events(record, steps, {*named}, console)
+    stop = _op_of(record, named) if file and record.masks else None
+    if stop is not None:
+        say(console, f"to stop there: {shlex.join(['mmrace', 'replay', file, '--break-at', str(stop)])}")
     total = len(record.events)
     marked = f"; {MARK} the finding's own" if {*steps} & {*named} else ""
     part = f"{count(len(steps))} of {count(total)} events, {steps[0]} to {steps[-1]}{marked}"
     say(console, f"{part}; others by --around, --from, --last, --task, --kind, --object")
+
+
+def _op_of(record: Record, named: Collection[int]) -> int | None:
+    """Return the last op that a finding names, or that its task did before the remark that it names."""
+    if not named:
+        return None
+    last = max(named)
+    task = record.events[last][0]
+    return next((i for i in range(last, -1, -1) if record.events[i][0] == task and record.events[i][1] != NOTE), None)
+
+
+def show_last(record: Record, console: Console, signature: str, last: int) -> None:
+    """Print the last events that led to a finding: of its own tasks, if it names several, and none of a final sync."""
+    named = steps_named(record, signature)
+    names = {record.task_name(record.events[step][0]) for step in named}
+    tasks = sorted(names) if len(names) > 1 else []
+    until = max(named, default=len(record.events) - 1)
+    end = last_explored(record)
+    found = Selection(tasks, last=len(record.events), idle=False).steps(record)
+    steps = [step for step in found if step <= until and (end is None or step <= end or step in named)]
+    _events(record, (steps or found)[-last:], {*named}, console)
 
 
 def chosen(record: Record, selection: Selection, named: Collection[int]) -> list[int]:
@@ -63,18 +91,27 @@ def chosen(record: Record, selection: Selection, named: Collection[int]) -> list
     return sorted({*found, *(step for step in named if step in every)})
 
 
-def _header(record: Record, console: Console) -> None:
+def header_lines(record: Record) -> list[str]:
+    """Say what was run, how, and how it ended."""
     header = record.header
     maker, name = header.get("maker", "scenario"), header.get("program", header.get("scenario", "a program"))
     given = header.get("given", header.get("params")) or {}
-    say(console, program_text(maker, name, sorted(given.items()), header.get("variant", "")))
+    what = program_text(maker, name, sorted(given.items()), header.get("variant", ""))
     engine = header.get("engine", "unknown")
     chooser = ("noise", header.get("noise")) if engine == "free" else ("strategy", header.get("strategy"))
     how = f"engine {engine}, {chooser[0]} {chooser[1]}, seed {header.get('seed')}"
     files = header.get("load") or []
-    say(console, how + (f", files {', '.join(map(str, files))}" if files else ""))
+    how += f", files {', '.join(map(str, files))}" if files else ""
     end = record.end.get("how", "unknown")
-    say(console, f"{count(len(record.events))} events of {count(len(record.tasks))} tasks; end: {end}")
+    return [what, how, f"{count(len(record.events))} events of {count(len(record.tasks))} tasks; end: {end}"]
+
+
+def step_text(record: Record, step: int) -> str:
+    """Name a step by its number and, if it has one, its name: "event 12 [writer/update:x/2]"."""
+    if step >= len(record.events):
+        return "the end of the run"
+    place = name_of(record, step)
+    return f"event {step}" + (one_line(f" [{place}]") if place is not None else "")
 
 
 def _verdict(record: Record, signature: str, console: Console) -> None:
@@ -83,9 +120,7 @@ def _verdict(record: Record, signature: str, console: Console) -> None:
     for finding in findings_of(record, signature):
         facts = finding.get("facts", {})
         step = facts.get("step")
-        where = f", at event {step}" if isinstance(step, int) else ""
-        if where and step >= len(record.events):
-            where = ", at the end of the run"
+        where = f", at {step_text(record, step)}" if isinstance(step, int) else ""
         known = finding.get("known", "")
         word = known_as(str(known)) if known else "FINDING"
         say(console, f"{word} {finding['signature']}  {finding.get('title', '')}")

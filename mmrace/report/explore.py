@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from mmrace.report.finding import SCENARIO, commands_of, known_as, known_text, program_text, summary_text
+from mmrace.report.minimal import found_lines
 from mmrace.report.numbers import count, duration, many, rate, runs
 from mmrace.report.single import followed_lines
 from mmrace.report.terminal import (
@@ -180,6 +181,8 @@ def _findings(result: Exploration, console: Console) -> None:
         broken = result.replayed.get(signature, (1, 1))[0] == 0
         commands = [hit.command] if broken else commands_of(hit)
         say(console, summary_text(hit.spec, "FAIL", [hit.finding], commands).rstrip())
+        for text in found_lines(result.minimal.get(signature), hit.saved.folder):
+            say(console, text)
         times = f"seen in {count(hit.times)} of {_schedules(result.tally.runs)}"
         say(console, f"{known_text(hit.saved)}; {times}{_proof(result, signature, hit)}")
         if hit.saved.error:

@@ -12,8 +12,10 @@ from mmrace.report.finding import SCENARIO, summary_text
 from mmrace.report.numbers import count
 from mmrace.report.terminal import conclude, say, without_text
 from mmrace.runs.spec import RunResult
+from mmrace.runtime.breaking import Stop
 from mmrace.runtime.errors import DIFFERENCES_SHOWN
 from mmrace.runtime.strategy import Followed
+from mmrace.runtime.visible import one_line
 
 
 def show_run(result: RunResult, console: Console, *, record: str = "", remark: str = "") -> None:
@@ -42,6 +44,17 @@ def followed_lines(followed: Followed | None, strategy: str) -> list[str]:
         return []
     name = strategy.partition(":")[0]
     return [f"{name} followed {count(followed.done)} of {count(followed.of)} {followed.what}", *followed.left]
+
+
+def stop_lines(stop: Stop) -> list[str]:
+    """Say where a run was stopped, and what everybody else is about to do."""
+    lines = [
+        f"stopped before event {stop.event} [{one_line(str(stop.place))}]: {one_line(stop.task)} is about to {stop.op}"
+    ]
+    for other in stop.others:
+        how = "could go on: it is" if other.enabled else "has to wait: it is"
+        lines.append(f"  {one_line(other.task)} {how} about to {other.op}")
+    return lines
 
 
 def claim_lines(claim: Mapping[str, Fact] | None) -> list[str]:
@@ -77,3 +90,10 @@ def show_replay(result: RunResult, recorded: Sequence[str], console: Console) ->
     if not result.unchecked:
         ops = "every op as recorded"
     show_run(result, console, remark="\n".join([*told, f"replay: {ops}; {remark}"]))
+
+
+def show_guided(result: RunResult, signature: str, why: str, console: Console) -> None:
+    """Print what came of a minimal file's schedule where no strict replay can be.  Args: why: it cannot."""
+    found = [finding.signature for finding in result.findings]
+    kept = "the same finding" if signature in found else f"without the finding {signature}"
+    show_run(result, console, remark=f"replay: guided by its schedule, for {why}; {kept}")

@@ -14,15 +14,17 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from mmrace.oracles.general.judgement import Fact
+from mmrace.runs import debugging
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.differences import OF_VERSION, differences, is_of_another_version, of_verdicts
 from mmrace.runs.drawn import draw_again
 from mmrace.runs.judge import followed_in, judge
-from mmrace.runs.play import play
+from mmrace.runs.play import Stopping, play, stopped_by
 from mmrace.runs.profile import promote_text
 from mmrace.runs.program import Makers, Program
 from mmrace.runs.replay import StrictReplay
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
+from mmrace.runtime.breaking import BreakAt
 from mmrace.runtime.errors import MadeOtherwise, NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
 from mmrace.runtime.record_file import SUM
@@ -34,15 +36,20 @@ JudgeClaim: TypeAlias = Callable[[Record, str], Mapping[str, Fact]]
 """(record, name of a part of a claim) -> what the record says of it."""
 
 
-def follow(program: Program, spec: RunSpec, record: Record) -> Record:
-    """Run strictly along `record`, keeping sites.  Raises NondeterminismError at the first difference."""
+def follow(program: Program, spec: RunSpec, record: Record, breaking: BreakAt | None = None) -> Record:
+    """Run strictly along `record`, keeping sites.  Raises NondeterminismError at the first difference.
+
+    Args: breaking: stops the run at a step.  Raises DebuggerQuit if it was ended there.
+    """
     header = record.header
     promoted = header.get("promoted")
     fields = None if promoted is None else frozenset(promoted)
     chosen = Chosen(
         StrictReplay(record), fields, header.get("profile"), header.get("corpus"), followed=followed_in(record)
     )
-    with play(program, spec, chosen, sites=True) as again:
+    stopping: Stopping = {"sites": True, **stopped_by(breaking)}
+    with debugging.ending(breaking), play(program, spec, chosen, **stopping) as again:
+        debugging.check_finished(breaking)
         return again.record
 
 
@@ -76,24 +83,27 @@ def replay(
     *,
     draw: bool = False,
     judge_claim: JudgeClaim | None = None,
+    breaking: BreakAt | None = None,
 ) -> RunResult:
     """Replay a record that was read; see `replay_record`.
 
     Of the files that the run loaded, a replay needs those that added more than strategies.
 
     Args: load: further files.  draw: ask strategy and seed again too, which takes as long as the replay.  judge_claim:
-    who judges the claim that a witness is of, as its header says.
+    who judges the claim that a witness is of, as its header says.  breaking: stops the run at a step; it is made under
+    the engine that can be stopped, which does the same.
     """
     spec = spec_of(record, makers)
-    _refuse_older(record, spec)
+    if breaking is not None:
+        spec = replace(spec, engine=debugging.ENGINE)
+    refuse_older(record, spec)
     recorded = spec
-    files = [file for file in spec.load if file.digest]
-    spec = replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
+    spec = with_files(spec, load)
     program = makers.program(spec)
-    models = _models(program, record)
+    models = models_of(program, record)
     began = time.perf_counter()
     try:
-        again = follow(program, spec, record)
+        again = follow(program, spec, record, breaking)
     except NondeterminismError as error:
         if models is None:
             raise
@@ -121,7 +131,16 @@ def replay(
     return result
 
 
-def _models(program: Program, record: Record) -> tuple[str, str] | None:
+def with_files(spec: RunSpec, load: tuple[LoadedFile, ...]) -> RunSpec:
+    """Return the spec of a run that is made again, with the files that it needs: a file without a digest is not loaded.
+
+    Args: load: further ones, that somebody named.
+    """
+    files = [file for file in spec.load if file.digest]
+    return replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
+
+
+def models_of(program: Program, record: Record) -> tuple[str, str] | None:
     """Return the digests of the models that made a record and that runs now, None if it is the same one."""
     now = program.header().get("model", "")
     made = record.header.get("model", "" if not now else OLDER)
@@ -130,18 +149,24 @@ def _models(program: Program, record: Record) -> tuple[str, str] | None:
 
 def spec_of(record: Record, makers: Makers) -> RunSpec:
     """Return the spec of a record's run.  Raises UsageError if it cannot be replayed strictly."""
-    header: dict[str, Any] = record.header
-    if header.get("engine") == "free":
+    if record.header.get("engine") == "free":
         raise UsageError(
             expected="a record of a controlled engine",
             got="one of engine free",
-            try_="run the same scenario with --engine gate: only its schedules can be followed strictly",
+            try_="`mmrace replay` of its file: it does under control what free threads did, as far as that can be done",
         )
+    return spec_in(record, makers)
+
+
+def spec_in(record: Record, makers: Makers) -> RunSpec:
+    """Return the spec that a record's header has, whatever its engine.  Raises UsageError."""
+    header: dict[str, Any] = record.header
+    free = header.get("engine") == "free"
     try:
         kind = header.get("maker", "scenario")
         name = header["program"] if "program" in header else header["scenario"]
         given = header.get("given")
-        if header["strategy"] is None:
+        if header["strategy"] is None and not free:
             raise TypeError(f"no strategy under {header['engine']}")
         params = makers.of(kind).given(name, header["params"]) if given is None else tuple(sorted(given.items()))
         return RunSpec(
@@ -149,8 +174,8 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
             params=params,
             variant=header["variant"],
             engine=header["engine"],
-            strategy=header["strategy"],
-            noise="off",
+            strategy=header["strategy"] or RunSpec(name).strategy,
+            noise=header["noise"] if free else "off",
             seed=header["seed"],
             workload=header["workload"],
             promote="all" if header.get("promoted") is None else promote_text(header["promoted"]),
@@ -163,7 +188,7 @@ def spec_of(record: Record, makers: Makers) -> RunSpec:
         raise UsageError(expected="a header with the run's spec", got=repr(error), where="record header") from error
 
 
-def _refuse_older(record: Record, spec: RunSpec) -> None:
+def refuse_older(record: Record, spec: RunSpec) -> None:
     """Raise UsageError for a record of an older schema: its ops are not those of the program any more."""
     if record.schema not in REPLAYABLE:
         raise UsageError(

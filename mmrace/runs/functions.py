@@ -9,7 +9,7 @@ replay, is what was loaded where the spec was made.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from mmrace.runs.named import Function, declared, load, runnable
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import Params, RunSpec
 from mmrace.runtime.errors import UsageError
-from mmrace.runtime.param import Value
+from mmrace.runtime.param import Value, smaller
 from mmrace.runtime.tables import EMPTY
 from mmrace.strategies import registry
 
@@ -58,6 +58,11 @@ class FunctionProgram(Program):
         """Run on `engine`; a function leaves no final state."""
         engine.run(partial(self.function, **self.params))
         return {}
+
+    def smaller(self) -> Iterator[Mapping[str, Value]]:
+        """Yield lower numbers than it has, but for its bound, of which less is no smaller a program."""
+        known = {key: param for key, param in declared(self.name, self.function).items() if key != BOUND}
+        return ({**self.params, **less} for less in smaller(known, {key: self.params[key] for key in known}))
 
     def advice(self) -> str:
         """Say what to do about a run that passes its bound."""

@@ -2,7 +2,8 @@
 
 A folder is of one program and variant, its owner; what it keeps never gives way to another's.  It is of use as long as
 its record repeats its finding: one of engine `free` never does, one of another mmrace or model may not, and one of a
-user's files that changed since cannot.  Invariant: what cannot be understood is left as it is.
+user's files that changed since cannot.  A controlled run that was made after a free one is as good as any other, and
+keeps the record of that beside its own; both give way together.  Invariant: what cannot be understood is left as it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mmrace.version import __version__
 
 SUMMARY = "summary.json"
 RECORD = "record.jsonl"
+FREE = "free.jsonl"  # of the free run after which a controlled one was made, whose record is beside it
 TEXT = "summary.txt"  # for the eye
 HITS = "hits.jsonl"
 UNDATED = "an unknown date"  # of what an older mmrace kept, or is damaged
@@ -72,6 +74,7 @@ class _Summary(TypedDict, total=False):
     since: str
     mmrace: str
     model: str
+    conversion: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ class Kept:
 
     Attributes: signature: "" if the summary has none. since: the date of its first run. version, model: of the mmrace
     that kept it. files: digests of the user's files that its program came from. engine, noise, seed, command: of its
-    run. recorded: it has a record.
+    run. recorded: it has a record. tried, broke: its run is one of free threads, and was not found again under control;
+    or could not even be tried.
     """
 
     signature: str
@@ -94,6 +98,8 @@ class Kept:
     seed: int
     command: str
     recorded: bool
+    tried: bool = False
+    broke: bool = False
 
 
 def _files(digest: str, load: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -124,6 +130,8 @@ def read(folder: Path) -> Kept | None:
         seed=spec["seed"],
         command=facts["command"],
         recorded=(folder / RECORD).is_file(),
+        tried=spec["engine"] == "free" and "conversion" in facts,
+        broke=bool(facts.get("conversion", {}).get("broke")),
     )
 
 

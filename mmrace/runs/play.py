@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 from mmrace.runs import engines, registrations
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.foreign import watched
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import RunSpec
+from mmrace.runtime.breaking import BreakAt
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.crash import ABORT
 from mmrace.runtime.errors import UsageError, Violation
@@ -122,6 +123,18 @@ def play(
         yield played
     finally:
         engine.release()
+
+
+class Stopping(TypedDict, total=False):
+    """What `play` is told of a run that is stopped at a step."""
+
+    sites: bool
+    watch: Watch
+
+
+def stopped_by(breaking: BreakAt | None) -> Stopping:
+    """Return what `play` is to be told, so that a run is stopped at a step."""
+    return {} if breaking is None else {"sites": True, "watch": breaking.attach}
 
 
 def _run(program: Program, engine: Engine) -> dict[str, Any]:

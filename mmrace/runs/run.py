@@ -9,26 +9,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmrace.oracles.general.judgement import Verdict
-from mmrace.runs import engines
+from mmrace.runs import debugging, engines
 from mmrace.runs.follow import follow
 from mmrace.runs.judge import judge
-from mmrace.runs.play import Play, play
+from mmrace.runs.play import Play, play, stopped_by
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.strategy_of import strategy_for
+from mmrace.runtime.breaking import BreakAt
 from mmrace.runtime.crash import repeats
 from mmrace.runtime.errors import NondeterminismError
 
 
-def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers) -> RunResult:
+def run_one(spec: RunSpec, keep_record: bool = False, *, makers: Makers, breaking: BreakAt | None = None) -> RunResult:
     """Do one run and judge it.
 
-    Raises UsageError for a spec that names what does not exist, InternalError for a bug of mmrace.
+    Args: breaking: stops it at a step, under engine `gate`.  Raises DebuggerQuit if it was ended there, UsageError for
+    a spec that names what does not exist, InternalError for a bug of mmrace.
     """
     engines.check(spec.engine)
     program = makers.program(spec)
     chosen = None if spec.engine == "free" else strategy_for(program, spec)
-    with play(program, spec, chosen) as played:
+    with debugging.ending(breaking), play(program, spec, chosen, **stopped_by(breaking)) as played:
+        debugging.check_finished(breaking)
         return judge_play(played, keep_record)
 
 

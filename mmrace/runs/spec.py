@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from mmrace.oracles.general.judgement import Fact, Finding
+from mmrace.runs.conversion import Conversion
 from mmrace.runtime.param import Value
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import Followed
@@ -101,8 +102,9 @@ class RunResult:
     given one.  alone: why it is UNKNOWN only because there was nothing to interleave; else "".  told, rejudged: of a
     replay: what could not be compared or differs because another version made the record; how the verdict differs.
     unchecked: of a replay: nobody can say that its strategy and seed come to it, or are those that the record was
-    written with.  claim: of a replayed witness: what its claim's judge says of it.  digest (of the class), profile,
-    shown: of runs of an exploration only.
+    written with.  claim: of a replayed witness: what its claim's judge says of it.  free: the record of free threads
+    that this run was made after.  conversion: what came of making one so.  digest (of the class), profile, shown: of
+    runs of an exploration only.
     """
 
     spec: RunSpec
@@ -126,6 +128,8 @@ class RunResult:
     rejudged: list[str] = field(default_factory=list)
     unchecked: bool = False
     claim: Mapping[str, Fact] | None = None
+    free: Record | None = None
+    conversion: Conversion | None = None
 
     @property
     def shows(self) -> bool:

@@ -1,6 +1,7 @@
 """The store of findings: one folder per signature and program, with all that repeats and explains the run.
 
     <folder>/<signature>/record.jsonl   the record (absent if there is none: a worker died)
+                         free.jsonl     of a run that was made after one of free threads, the record of that
                          seed           the run's seed
                          command.txt    commands to paste: the strict replay (of a controlled run), and the run itself
                          summary.json   facts: findings, spec, date, version;  summary.txt the same for the eye
@@ -25,26 +26,31 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs import kept
+from mmrace.runs.conversion import Conversion
 from mmrace.runs.kept import Kept, Owner, owner_of
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.runtime.visible import visible
+from mmrace.strategies import retrace
 from mmrace.version import __version__
 
 SCHEMA = "mmrace-finding/1"
 HITS_BYTES_MAX = 256 * 1024  # some thousand hits: enough for a rate, bounded for a soak
 ATTEMPTS_MAX = 20  # a folder is replaced once or twice in its life
 FOLDERS_MAX = 200  # a model that breaks in more ways than that needs no further examples
+CONTROLLED = "fiber"  # for which of them a folder is looked at makes no difference
+NOTHING: Mapping[str, RunResult] = MappingProxyType({})
 HARNESS = "harness"
 """The oracle that speaks when no other can: a worker died, hung, or left threads behind."""
 
@@ -57,13 +63,15 @@ class Saved:
     """What became of a finding.
 
     Attributes: folder: of its signature.  before: what the folder keeps is an earlier run.  since: the date from which
-    on it is known, "" for a new one.  error: why it could not be written.
+    on it is known, "" for a new one.  error: why it could not be written.  conversion: of one of free threads, if that
+    was tried to be had again under control.
     """
 
     folder: str = ""
     before: bool = False
     since: str = ""
     error: str = ""
+    conversion: Conversion | None = None
 
 
 Saves: TypeAlias = dict[str, Saved]
@@ -108,10 +116,38 @@ class FindingStore:
     def __init__(self, folder: Path, text: Text | None = None) -> None:
         self.folder, self.text = folder, text
 
-    def save(self, result: RunResult) -> Saves:
-        """Keep a failed run under each of its findings; where one is kept already, count a hit.  Raises nothing."""
+    def save(self, result: RunResult, made: Mapping[str, RunResult] = NOTHING) -> Saves:
+        """Keep a failed run under each of its findings; where one is kept already, count a hit.  Raises nothing.
+
+        Args: made: by signature, a run to keep for it instead, whose first finding that is.
+        """
         findings = result.findings or [unexplained(result.spec)]
-        return {finding.signature: self._save(result, finding) for finding in findings}
+        saves = {
+            finding.signature: self._save(result, finding) for finding in findings if finding.signature not in made
+        }
+        for signature, other in made.items():
+            finding = next(finding for finding in other.findings if finding.signature == signature)
+            saves[signature] = replace(self._save(other, finding), conversion=other.conversion)
+        return saves
+
+    def unrepeatable(self, result: RunResult) -> dict[str, bool]:
+        """Return the findings of a free run that are new, or of which only free threads are kept, by signature.
+
+        The value says whether a run under control was looked for in vain.  Left out is what could not even be tried.
+        """
+        if result.spec.engine != "free" or result.record is None:
+            return {}
+        controlled = replace(result.spec, engine=CONTROLLED)
+        found = {}
+        for finding in result.findings:
+            final = self._own(finding.signature, owner_of(result.spec))
+            old = kept.read(final) if final.exists() else None
+            if old is None or kept.gives_way(old, result.spec, result.record):
+                if old is not None or not final.exists():
+                    found[finding.signature] = False
+            elif not old.broke and kept.gives_way(old, controlled, result.record):
+                found[finding.signature] = old.tried
+        return found
 
     def save_finding(self, spec: RunSpec, finding: Finding) -> Saved:
         """Keep a finding that has no record.  Raises nothing."""
@@ -218,6 +254,8 @@ class FindingStore:
 
     def _write(self, folder: Path, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> None:
         folder.mkdir()
+        if result.free is not None:
+            result = self._beside(folder, final, result, result.free)
         spec = result.spec
         commands = [spec.command(finding.signature)]
         unrecorded = "" if result.record is None else _unwritten(result.record, folder / kept.RECORD)
@@ -230,6 +268,9 @@ class FindingStore:
         if unrecorded:
             facts["unrecorded"] = unrecorded
         facts["model"] = kept.model_of(result.record)
+        told = [] if result.conversion is None else result.conversion.lines()
+        if result.conversion is not None:
+            facts["conversion"] = asdict(result.conversion)
         texts = {
             "seed": f"{spec.seed}\n",
             "command.txt": "".join(f"{command}\n" for command in commands),
@@ -237,10 +278,20 @@ class FindingStore:
         }
         if self.text is not None:
             text = self.text(spec, result.verdict, findings, commands)
-            texts[kept.TEXT] = visible(text + (f"\nno record: {unrecorded}\n" if unrecorded else ""))
+            told += [f"no record: {unrecorded}"] if unrecorded else []
+            texts[kept.TEXT] = visible(text + ("\n" + "".join(f"{line}\n" for line in told) if told else ""))
         for name, text in texts.items():
             files.write_whole(folder / name, [text])
         _sync_folder(folder)
+
+    @staticmethod
+    def _beside(folder: Path, final: Path, result: RunResult, free: Record) -> RunResult:
+        """Write the record of the free run that a run was made after; return that run, whose strategy names it now.
+
+        One that is too large to be read again is not written; then a replay does not ask the strategy.
+        """
+        _unwritten(free, folder / kept.FREE)
+        return placed(result, final / kept.FREE)
 
     @staticmethod
     def _hit(folder: Path, spec: RunSpec, finding: Finding) -> None:
@@ -250,6 +301,14 @@ class FindingStore:
             if path.lstat().st_size > HITS_BYTES_MAX:
                 return
         files.append_line(path, _hit_line(spec.seed, spec.command(finding.signature)))
+
+
+def placed(result: RunResult, free: Path) -> RunResult:
+    """Return a run that was made after a free one, whose strategy says where the record of that is."""
+    strategy = retrace.with_record(result.spec.strategy, os.path.abspath(free))
+    if result.record is not None:
+        result.record.header["strategy"] = strategy
+    return replace(result, spec=replace(result.spec, strategy=strategy))
 
 
 def _hand_on(replaced: Path, final: Path, old: Kept) -> None:

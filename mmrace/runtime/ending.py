@@ -19,6 +19,10 @@ from mmrace.runtime.said import is_interrupt
 from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Cpu, Task
 
+VIOLATION = "violation"
+Broken = tuple[str, str, dict[str, Any]]
+"""A rule that was broken: the oracle that speaks for it, its name, the facts."""
+
 
 class Ending:
     """The part that all engines share: what they know of a run as a whole, and how it ends.
@@ -80,13 +84,20 @@ class Ending:
         if of_unwinding(error):
             return
         if isinstance(error, Violation):
-            facts = {"task": task.name, **error.facts}
-            self.note("violation", (error.oracle, error.rule, facts))
-            at = sites.site_name(task.site)
-            self._finish("violation", {"oracle": error.oracle, "rule": error.rule, "facts": facts, "at": at})
+            self._violated(task, (error.oracle, error.rule, {"task": task.name, **error.facts}))
         else:
             self._take_error(error)
             self._finish(*crash.end_of(task, error, self._chooser()))
+
+    def _violated(self, task: Task, broken: Broken) -> None:
+        """End the run by the rule that `task`, which calls, broke."""
+        self.note(VIOLATION, broken)
+        self._finish(VIOLATION, self._end_of(task, broken))
+
+    @staticmethod
+    def _end_of(task: Task, broken: Broken) -> dict[str, Any]:
+        oracle, rule, facts = broken
+        return {"oracle": oracle, "rule": rule, "facts": facts, "at": sites.site_name(task.site)}
 
     def _take_error(self, error: BaseException) -> None:
         """Keep the first error; but Ctrl-C while that is told, or tasks unwind after it, is what counts."""

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from threading import get_ident
 from typing import Any
 
@@ -66,7 +65,6 @@ class FreeEngine(Watchdog):
         self.objects = []
         self.lanes = 0
         self.by_ident: dict[int, Task] = {}
-        self.stamps = count(1)
         self.cpus = []
         for i in range(ncpus):
             cpu = Cpu(i, self.alloc(f"cpu:{i}", 1) << SHIFT, self.new_guard())
@@ -98,6 +96,7 @@ class FreeEngine(Watchdog):
         try:
             check_alive(obj, code)
         except Violation:  # a `finally` of the model may still use what was kept of the object
+            task.refused = next(self.stamps)
             self._drop(task)
             raise
         return task
@@ -122,7 +121,9 @@ class FreeEngine(Watchdog):
         for other in list(self.tasks):
             gate = other.exit_gate
             if other is not task and not other.daemon and gate is not None and gate.busy:
+                task.joins_others = True
                 return gate
+        task.joins_others = False
         return None
 
     def fix_order(self, fixed: bool) -> None:
@@ -152,7 +153,7 @@ class FreeEngine(Watchdog):
         return base
 
     def choose(self, task: Task, n: int) -> int:
-        return task.rng.randrange(n)
+        return task.choices.randrange(n)
 
     def note(self, kind: str, facts: tuple[object, ...]) -> None:
         task = self.by_ident[get_ident()]
@@ -310,6 +311,7 @@ class FreeEngine(Watchdog):
                 self._watch()
             finally:
                 self._unwind()
+                self._note_broken()
             if self.given_up is not None and not self.end:
                 raise self.given_up
         finally:
@@ -382,9 +384,3 @@ class FreeEngine(Watchdog):
             if self.awake == 0 or self.alive == 0 or self.aborting:
                 self._alert()
         self.by_ident.pop(get_ident(), None)
-
-    def _finish(self, how: str, detail: dict[str, Any]) -> None:
-        with self.state:
-            self.end = self.end or {"how": how, "detail": detail}
-            self.aborting = True
-        self._alert()

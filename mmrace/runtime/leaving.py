@@ -2,8 +2,8 @@
 
 `os._exit(0)` in a program would end a run, or a whole exploration, without a word and with the exit code of PASS.
 Invariant: while `kept` is entered, whoever calls one of `WAYS` in this process gets `ProcessEnded`; a child that the
-code forks leaves as it pleases.  Not stopped: a signal that a process sends to itself, and a crash in C; of those the
-exit code speaks.
+code forks leaves as it pleases, and so does a `threading.Timer`, as the watchdog of a test has one.  Not stopped: a
+signal that a process sends to itself, and a crash in C; of those the exit code speaks.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _refusing(name: str, leave: Callable[..., object]) -> Callable[..., object]:
     process = os.getpid()
 
     def refuse(*args: object, **named: object) -> object:
-        if os.getpid() != process:
+        if os.getpid() != process or isinstance(threading.current_thread(), threading.Timer):
             return leave(*args, **named)
         asked = [*map(shown, args[:1]), *(f"{key}={shown(value)}" for key, value in named.items())]
         raise ProcessEnded(f"os.{name}({', '.join(asked)}) ends the whole process")

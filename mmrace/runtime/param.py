@@ -229,3 +229,23 @@ class Parameters(Mapping[str, AnyParam]):
     def typed(self, texts: Mapping[str, str]) -> Values:
         """Return values that were given as texts.  Raises UsageError."""
         return {name: self.find(name).read(text) for name, text in texts.items()}
+
+
+def smaller(declared: Mapping[str, AnyParam], values: Mapping[str, Value]) -> Iterator[Values]:
+    """Yield values of programs that do less: all numbers at their lowest, then each at its lowest, halfway, one less.
+
+    A number without a bound goes towards 0; a text stays.
+    """
+    lows = {name: _low(param) for name, param in declared.items()}
+    numbers = {
+        name: (value, low) for name, low in lows.items() if isinstance(value := values[name], int) and value > low
+    }
+    if len(numbers) > 1:
+        yield {**values, **{name: low for name, (_, low) in numbers.items()}}
+    for name, (value, low) in numbers.items():
+        for other in dict.fromkeys((low, (low + value) // 2, value - 1)):
+            yield {**values, name: other}
+
+
+def _low(param: AnyParam) -> int:
+    return param.low or 0 if isinstance(param, Number) else 0

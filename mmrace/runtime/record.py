@@ -13,6 +13,7 @@ import errno
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import copy
 from enum import Enum
 from math import isfinite
 from types import FunctionType
@@ -116,6 +117,17 @@ class Record:
         record._raw_sites = raw_sites
         record._tables = engine.tables.with_benign(_declared(engine.objects))
         return record
+
+    def until(self, events: int) -> Record:
+        """Return the record as it would be if the run had been given up after so many events; for judges only."""
+        made = copy(self)
+        ops = sum(event[1] != NOTE for event in self.events[:events])
+        made.events, made.masks, made.stamps = self.events[:events], self.masks[:ops], self.stamps[:events]
+        made._sites = None if self._sites is None else self._sites[:events]
+        made._raw_sites = self._raw_sites[:events]
+        made.end, made.final, made.verdict = {"how": "abandoned", "detail": {}}, {}, {}
+        made._steps, made._found, made._words = None, {}, {}
+        return made
 
     # -- questions --------------------------------------------------------------------------------------------------
 
@@ -293,7 +305,15 @@ class Record:
 
         Args: stream: a FIFO or a pipe will do too, for a person named it.
         """
-        found = record_file.read(path, stream=stream)
+        return cls._of_file(record_file.read(path, stream=stream), os.fspath(path))
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Record:
+        """Read a record from the content of its file.  Args: where: it comes from, for errors.  Raises UsageError."""
+        return cls._of_file(record_file.parse(content, where), where)
+
+    @classmethod
+    def _of_file(cls, found: record_file.RecordFile, name: str) -> Record:
         tail = found.tail
         record = cls(
             found.header,
@@ -312,7 +332,7 @@ class Record:
         try:
             _ = record.tables  # refused here if they have another shape
         except (TypeError, UsageError) as error:
-            where = f"{os.fspath(path)}, line 1: tables"
+            where = f"{name}, line 1: tables"
             raise malformed(error, what="tables as RECORD.md has them", where=where, try_=AGAIN) from error
         return record
 

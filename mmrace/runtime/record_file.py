@@ -208,9 +208,12 @@ def sum_of(header: Mapping[str, Any]) -> str:
 
 def read(path: Name, *, stream: bool) -> RecordFile:
     """Read a record file.  Raises UsageError that names the file, the line, and what is wrong there."""
-    where = str(path)
     try_ = "the path that the run printed"
-    content = files.read_whole(path, BYTES_MAX, what="record file", try_=try_, stream=stream)
+    return parse(files.read_whole(path, BYTES_MAX, what="record file", try_=try_, stream=stream), str(path))
+
+
+def parse(content: bytes, where: str) -> RecordFile:
+    """Take a record file's content apart.  Args: where: it comes from.  Raises UsageError, see `read`."""
     first, last = content.find(b"\n"), content.rfind(b"\n", 0, -1)
     if first < 0 or last < first:
         first = last = len(content)

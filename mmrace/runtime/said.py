@@ -12,7 +12,8 @@ import signal
 import traceback
 from collections.abc import Callable
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # whose handlers raise KeyboardInterrupt, if any does
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+"""Signals whose handlers raise KeyboardInterrupt, if any does."""
 _RAISE = dis.opmap["RAISE_VARARGS"]
 
 

@@ -12,7 +12,7 @@ Invariant: what comes back is in the order of the record.  Not here: how it look
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -46,15 +46,24 @@ class Selection:
         """Whether it says where in the record to look."""
         return (self.around, self.first, self.last) != (None, None, None)
 
-    def steps(self, record: Record) -> list[int]:
-        """Return the wanted events by index.  Raises UsageError for a name that the record lacks."""
+    @property
+    def asks(self) -> bool:
+        """Whether it says anything at all."""
+        return self.placed or bool(self.tasks or self.kinds or self.objects)
+
+    def steps(self, record: Record, among: Iterable[int] | None = None) -> list[int]:
+        """Return the wanted events by index.  Raises UsageError for a name that the record lacks.
+
+        Args: among: these, in order; None: all of the record.
+        """
         if self.around is not None and self.first is not None:
             raise UsageError(
                 expected="an event to look around, or one to begin at", got="both", where="--around, --from"
             )
         _check_tasks(self.tasks, record)
         _check_kinds(self.kinds, record)
-        found = [step for step, event in enumerate(record.events) if self._wants(event, record)]
+        candidates = range(len(record.events)) if among is None else among
+        found = [step for step in candidates if self._wants(record.events[step], record)]
         if not found:
             raise UsageError(
                 expected="events of the record",

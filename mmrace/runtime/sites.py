@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from types import CodeType, FrameType
@@ -34,6 +35,10 @@ _around: dict[int, tuple[CodeType, CodeType]] = {}
 
 By id: comprehensions that read alike are equal, whatever file and function they are of.
 """
+
+NAMED_MAX = 8192  # of sites; the kernel model has some thousand
+_named: dict[tuple[int, int, int], tuple[Site, str]] = {}
+"""Ids of code and caller, and the offset -> the site, which keeps them alive, and its name."""
 
 
 def here(depth: int = 2) -> Site | None:
@@ -72,9 +77,17 @@ def _function(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
-@cache
 def tree_of(filename: str) -> ast.Module | None:
-    """Return a file's syntax tree; None if nobody can read it."""
+    """Return a file's syntax tree, as the file is now: it may have been executed anew; None if nobody can read it."""
+    try:
+        there = os.stat(filename)
+    except OSError:
+        return None
+    return _tree(filename, there.st_mtime_ns, there.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _tree(filename: str, mtime_ns: int, size: int) -> ast.Module | None:
     try:
         with open(filename, encoding="utf-8") as source:
             return ast.parse(source.read())
@@ -101,16 +114,24 @@ def _lines(code: CodeType) -> Iterator[int]:
             yield from _lines(inner)
 
 
+@lru_cache(maxsize=1024)
+def _nodes_of(tree: ast.Module | None) -> tuple[list[ast.Call | ast.Attribute], list[ast.For]]:
+    """Return the calls and attribute accesses of a file, by line, and its loops; a walk of its tree, once."""
+    nodes = [] if tree is None else list(ast.walk(tree))
+    found = [node for node in nodes if isinstance(node, ast.Call | ast.Attribute)]
+    return sorted(found, key=_line), [node for node in nodes if isinstance(node, ast.For)]
+
+
+def _line(node: ast.expr) -> int:
+    return node.lineno
+
+
 @cache
 def _names(code: CodeType) -> dict[tuple[int, int, int, int], str]:
     """Map the source span of each call and attribute access in a function to ``name#k``."""
-    tree = tree_of(code.co_filename)
-    if tree is None:
-        return {}
+    found, loops = _nodes_of(tree_of(code.co_filename))
     low, high = code.co_firstlineno, max(_lines(code))
-    nodes = [
-        node for node in ast.walk(tree) if isinstance(node, ast.Call | ast.Attribute) and low <= node.lineno <= high
-    ]
+    nodes = found[bisect_left(found, low, key=_line) : bisect_right(found, high, key=_line)]
     nodes.sort(key=lambda node: (node.lineno, node.col_offset, -(node.end_lineno or 0), -(node.end_col_offset or 0)))
     seen: dict[str, int] = {}
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
@@ -122,7 +143,7 @@ def _names(code: CodeType) -> dict[tuple[int, int, int, int], str]:
         seen[label] = count = seen.get(label, 0) + 1
         span = (node.lineno, node.end_lineno or 0, node.col_offset, node.end_col_offset or 0)
         names[span] = label if count == 1 else f"{label}#{count}"
-    for loop in [node for node in ast.walk(tree) if isinstance(node, ast.For)]:  # some versions place a turn there
+    for loop in loops:  # some versions place a turn there
         iterated, whole = loop.iter, (loop.lineno, loop.end_lineno or 0, loop.col_offset, loop.end_col_offset or 0)
         span = (iterated.lineno, iterated.end_lineno or 0, iterated.col_offset, iterated.end_col_offset or 0)
         if span in names:
@@ -144,5 +165,11 @@ def site_name(site: Site | None) -> str | None:
     if site is None:
         return None
     code, lasti, caller, _ = site
-    place = _place(code, lasti, _around.get(id(code), (code, code))[1])
-    return place if caller is None else f"{caller.co_name} > {place}"
+    key = id(code), lasti, id(caller)  # a hash of a code object is one of all that it holds
+    known = _named.get(key)
+    if known is None:
+        place = _place(code, lasti, _around.get(id(code), (code, code))[1])
+        if len(_named) >= NAMED_MAX:
+            _named.clear()
+        known = _named[key] = site, place if caller is None else f"{caller.co_name} > {place}"
+    return known[1]

@@ -28,7 +28,8 @@ _LEARNS = _TRIES | _LOOKS | {Kind.TEST_AND_CLEAR, Kind.QUEUE, Kind.RETRY}
 LaneName = Callable[[int], str]
 
 
-def _what(gate: Gate | None) -> str:
+def _what(task: Task) -> str:
+    gate = task.gate
     if gate is None:
         return "its CPU"
     if isinstance(gate, WaitEntry):
@@ -38,7 +39,7 @@ def _what(gate: Gate | None) -> str:
     if isinstance(gate, SpinLock | Mutex):
         return str(gate)
     if type(gate) is Gate:
-        return f"end of {gate.owner.name}" if gate.owner else "end of the others"
+        return "end of the others" if task.joins_others or gate.owner is None else f"end of {gate.owner.name}"
     return str(gate)
 
 
@@ -56,7 +57,7 @@ def _holders(task: Task, tasks: Collection[Task]) -> list[object]:
         held = gate.holder() if gate.holder else None
     elif isinstance(gate, Cpu):
         held = gate.irq_task or gate.preempt_owner
-    elif type(gate) is Gate and gate.owner is None:
+    elif type(gate) is Gate and (task.joins_others or gate.owner is None):
         held = [other for other in tasks if other is not task and not other.daemon]
     else:
         held = gate.owner
@@ -81,7 +82,7 @@ def describe(tasks: Iterable[Task], lane_name: LaneName | None = None) -> dict[s
     for task in waiting:
         gate = task.gate
         held_by = ", ".join(map(_name, holders[task])) or None
-        row: dict[str, Any] = {"task": task.name, "waits_for": _what(gate), "held_by": held_by}
+        row: dict[str, Any] = {"task": task.name, "waits_for": _what(task), "held_by": held_by}
         if gate is not None and gate.taken_at is not None:
             row["taken_at"] = site_name(gate.taken_at)
         if task.site is not None:

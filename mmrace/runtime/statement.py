@@ -25,6 +25,7 @@ def source_at(frame: FrameType, lasti: int, line: int) -> str:
 def _source(code: CodeType, lasti: int) -> str:
     positions = list(code.co_positions())
     line, _, column, _ = positions[lasti // 2] if 0 <= lasti // 2 < len(positions) else (None,) * 4
+    linecache.checkcache(code.co_filename)
     tree = tree_of(code.co_filename)
     if tree is None or line is None or column is None:
         return ""

@@ -92,6 +92,8 @@ class Task:
     has_run = False  # holds its CPU's run lock, irq lock
     has_irq = False
     guard: Guard | None = None
+    joins_others = False  # all of them, though its gate is the end of one
+    refused = 0  # number of the op that it may not do
     noise: Callable[[Any, int], None] | None = None
 
     def __init__(self, number: int, name: object, cpu: Cpu | None, parent: Task | None, seed: object) -> None:
@@ -164,6 +166,11 @@ class Task:
         if self.rng_ is None:
             self.rng_ = random.Random(f"{self.seed}/{self.name}")
         return self.rng_
+
+    @cached_property
+    def choices(self) -> random.Random:
+        """Under `free`: the stream that `choose` draws from; `rng` is the program's, and the same on each engine."""
+        return random.Random(f"{self.seed}/{self.name}/choices")
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"

@@ -1,7 +1,7 @@
 """The watchdog of the free engine: it sees to it that a run ends, and that every thread comes back to the pool.
 
 It sees a standstill at once: `awake` counts the tasks that are not parked.  Anything else that stops (a CPU lock, a
-bug) shows as a lack of progress.  Invariant: nothing here waits without a timeout.
+bug) shows as a lack of progress.  It settles how the run ended, too.  Invariant: nothing here waits without a timeout.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from itertools import count
 from typing import Any
 
 from mmrace.runtime import standstill
-from mmrace.runtime.ending import Ending
+from mmrace.runtime.ending import VIOLATION, Broken, Ending
 from mmrace.runtime.errors import InternalError
+from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.silence import Silence
 from mmrace.runtime.strategy import FAIR_SHARE
 from mmrace.runtime.task import Task
@@ -40,6 +42,8 @@ class Watchdog(Ending):
         self.state = threading.Lock()  # of alive, awake, end, tasks, objects
         self.alarm = threading.Lock()  # free: there is something for the watchdog
         self.alarm.acquire()
+        self.stamps = count(1)
+        self.broken: tuple[int, Task, Broken] | None = None  # by number
         self.bounded_at: dict[Task, int] = {}  # when the share behind the bound began: where each task's events ended
         self.suspected: dict[str, Any] | None = None  # what the share before this one showed
 
@@ -123,3 +127,33 @@ class Watchdog(Ending):
                     with contextlib.suppress(RuntimeError):  # it was released already
                         task.baton.release()
             self.alarm.acquire(timeout=UNWIND_POLL_SECONDS)
+
+    def _finish(self, how: str, detail: dict[str, Any]) -> None:
+        with self.state:
+            self.end = self.end or {"how": how, "detail": detail}
+            self.aborting = True
+        self._alert()
+
+    def _violated(self, task: Task, broken: Broken) -> None:
+        """Of several rules that were broken that one counts which was first in the order of ops, as under control.
+
+        Tasks go on until they are told, and what they break may follow from it.  Its place is where an op was refused,
+        else behind the last op of its task.
+        """
+        number = task.refused or (task.stamps[-1][0] if task.stamps else next(self.stamps))
+        end = {"how": VIOLATION, "detail": self._end_of(task, broken)}
+        with self.state:
+            if self.broken is None or number < self.broken[0]:
+                self.broken = number, task, broken
+                if not self.end or self.end["how"] == VIOLATION:
+                    self.end = end
+            self.aborting = True
+        self._alert()
+
+    def _note_broken(self) -> None:
+        """Put the note of the rule that was broken in its place, when the run is over."""
+        if self.broken is not None and self.recording:
+            number, task, broken = self.broken
+            task.events.append((task.id, NOTE, VIOLATION, broken))
+            task.stamps.append((number, 0))
+            task.sites.append(None)

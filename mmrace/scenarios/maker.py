@@ -5,8 +5,9 @@ Invariant: the same names give the same program in every process.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from mmrace import history, scenarios
@@ -14,17 +15,17 @@ from mmrace.history.canary import Canary
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.oracles.general.expected import Expected
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.oracles.protocol import OPTIONAL, PROTOCOL
+from mmrace.oracles.protocol import FORWARD, OPTIONAL, PROTOCOL
 from mmrace.runs import registrations
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import Params, RunSpec
 from mmrace.runs.unused import Kind
 from mmrace.runtime import given
 from mmrace.runtime.errors import UsageError, unknown
-from mmrace.runtime.param import Value
+from mmrace.runtime.param import Value, Values, smaller
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, counters, crash, model
-from mmrace.scenarios.scenario import WITHOUT, Scenario, Stage
+from mmrace.scenarios.scenario import WITHOUT, Scenario, Stage, absent
 from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
 
@@ -46,6 +47,7 @@ class ScenarioProgram(Program):
     workload_name: str | None
     judges = JUDGES
     required = frozenset(PROTOCOL) - OPTIONAL
+    forward = FORWARD
     tables = KERNEL
 
     @property
@@ -97,6 +99,15 @@ class ScenarioProgram(Program):
     def company(self) -> str:
         """Say which parameter decides who plays."""
         return f"leave fewer actors out (--param {WITHOUT.name}=...)"
+
+    def smaller(self) -> Iterator[Values]:
+        """Yield lower numbers than it has, with one actor less after the boldest of them."""
+        lower = smaller(self.scenario.params, self.params)
+        yield from islice(lower, 1)
+        left_out = absent(self.params)
+        for actor in self.scenario.playing(self.params):
+            yield {**self.params, WITHOUT.name: ",".join((*left_out, actor.name))}
+        yield from lower
 
     def header(self) -> dict[str, Any]:
         """Return the era of the model, and which source of it this is."""

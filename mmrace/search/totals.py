@@ -156,6 +156,11 @@ class Hit:
         return self.finding.known
 
 
+def _came(saved: Saved) -> bool:
+    """Say whether what was kept is a run of free threads made again under control."""
+    return not saved.before and saved.conversion is not None and saved.conversion.came
+
+
 class Hits(dict[str, Hit]):
     """Findings by signature.  `dropped`: those beyond `HITS_MAX`."""
 
@@ -169,6 +174,7 @@ class Hits(dict[str, Hit]):
             old.times += 1
             old.kinds[new.kind] += 1
             better = not old.saved.folder or (old.saved.before and not new.saved.before)  # another worker was the first
+            better |= _came(new.saved) and not _came(old.saved)
             if better and new.saved.folder and owner_of(old.spec) == owner_of(new.spec):
                 old.saved = new.saved
             return False

@@ -15,19 +15,29 @@ in the same order.  Needs an engine that keeps sites and takes every plain acces
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
-from mmrace.runtime.errors import UsageError
-from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
+from mmrace.runtime import files
+from mmrace.runtime.decoding import decode
+from mmrace.runtime.errors import UsageError, unknown
+from mmrace.runtime.kinds import KIND_MASK, Kind
+from mmrace.runtime.places import label as label_of
+from mmrace.runtime.places import places_of
 from mmrace.runtime.record import Event, Record
 from mmrace.runtime.sites import site_name
-from mmrace.runtime.strategy import BaseStrategy, Followed
+from mmrace.runtime.strategy import BaseStrategy, Followed, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Options, Registered, Unprofiled
 
-_WITHOUT_SITE = (int(Kind.BEGIN), int(Kind.EXIT))
-_UNKNOWN = "?"  # an op of the runtime's own, outside any model code
+BYTES_MAX = 160 * files.MIB  # of a JSON file with a schedule, which may have a whole record in it
+KEPT = ("minimal.json", "record.jsonl")
+"""Files of a finding's folder that have a schedule, the smallest first."""
+TRY = "a record, or a file that `mmrace keep` wrote"
+
+HELD_SHOWN = 3  # of the turning points whose task had to wait
 
 Place = tuple[str, str, int]
 """(task, site, k): after the task's kth op at that site; the sites of its begin and exit are "BEGIN" and "EXIT"."""
@@ -57,7 +67,7 @@ def preemptions_of(record: Record) -> list[Preemption]:
     """Return, in order, where a controlled run with sites left the default schedule.  Raises UsageError."""
     found: list[Preemption] = []
     before: tuple[int, Place] | None = None  # who did the last op, and where
-    for (event, place), mask in zip(_places(record), record.masks, strict=False):
+    for (event, place), mask in zip(places(record), record.masks, strict=False):
         if before is not None:
             ran, after = before
             default = ran if mask >> ran & 1 else (mask & -mask).bit_length() - 1
@@ -71,7 +81,7 @@ def choices_of(record: Record) -> list[Value]:
     """Return, in order, the values of `choose` other than 0.  Raises UsageError."""
     return [
         Value(*place, int(event[3]))
-        for event, place in _places(record)
+        for event, place in places(record)
         if event[1] & KIND_MASK == Kind.CHOOSE and event[3]
     ]
 
@@ -81,7 +91,8 @@ def can_follow(record: Record) -> bool:
     return bool(record.masks and record.sites)
 
 
-def _places(record: Record) -> Iterator[tuple[Event, Place]]:
+def places(record: Record) -> Iterator[tuple[Event, Place]]:
+    """Yield each op of a record, and where its task was when it did it.  Raises UsageError."""
     if not can_follow(record):
         raise UsageError(
             expected="a record of a controlled engine, with sites",
@@ -89,43 +100,54 @@ def _places(record: Record) -> Iterator[tuple[Event, Place]]:
             where="guided",
             try_="a record that a failing run under --engine gate or fiber saved",
         )
-    visits: dict[tuple[int, str], int] = {}
-    for event, site in zip(record.events, record.sites, strict=True):
-        if event[1] != NOTE:
-            label = _label(event[1], site)
-            visit = visits[event[0], label] = visits.get((event[0], label), 0) + 1
-            yield event, (record.task_name(event[0]), label, visit)
+    for step, place in places_of(record):
+        yield record.events[step], place
 
 
-def _label(op: int, site: str | None) -> str:
-    kind = op & KIND_MASK
-    return Kind(kind).name if kind in _WITHOUT_SITE else site or _UNKNOWN
+def _without_caller(site: str) -> str:
+    return site.rpartition(" > ")[2]
+
+
+def _without_ordinal(site: str) -> str:
+    return _without_caller(site).partition("#")[0]
+
+
+BY: Mapping[str, Callable[[str], str]] = {"site": str, "function": _without_caller, "name": _without_ordinal}
+"""By what an op is known again: its whole site; its function, whoever calls that; the name that it touches there,
+however often that is written.  The first is exact on the program that made the record, the others survive more."""
 
 
 class Guided(BaseStrategy):
     """Follows preemptions for one run.
 
-    Attributes: turned: preemptions that were done.  The others did not come up, or named a task that had to wait.
+    Attributes: turned: preemptions that were done.  held: those that came up and named a task that had to wait: the
+    program was there, and did not let it happen.  The others did not come up.  given: values that were given, in order.
+
+    Args: by: one of `BY`.
     """
 
     asked_when_alone = True
     asked_in_fixed_order = True
     needs_sites = True
 
-    def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = ()) -> None:
-        self._turns = {(turn.task, turn.site, turn.visit): turn for turn in preemptions}
-        self._values = {(value.task, value.site, value.visit): value.value for value in values}
+    def __init__(self, preemptions: Sequence[Preemption], values: Sequence[Value] = (), *, by: str = "site") -> None:
+        self._named = BY[by]
+        self._turns = {(turn.task, self._named(turn.site), turn.visit): turn for turn in preemptions}
+        self._values = {(value.task, self._named(value.site), value.visit): value for value in values}
         self._visits: dict[tuple[int, str], int] = {}
         self._after: Place | None = None  # the op done last
         self.turned: list[Preemption] = []
-        self._given = 0  # values
+        self.held: list[Preemption] = []
+        self.given: list[Value] = []
+
+    def attach(self, run: SteeredRun) -> None:
+        """Take the run, which knows who waits."""
+        self._run = run
 
     def pick(self, enabled: list[Task], running: Task, step: int) -> Task:
         """Return the task of a preemption that is due, or the default one."""
-        chosen = self._turn(enabled)
-        if chosen is None:
-            chosen = running if running.on else min(enabled, key=lambda task: task.id)
-        label = _label(chosen.pending, site_name(chosen.site))
+        chosen = self._turn(enabled) or self.otherwise(enabled, running)
+        label = self._named(label_of(chosen.pending, site_name(chosen.site)))
         visit = self._visits[chosen.id, label] = self._visits.get((chosen.id, label), 0) + 1
         self._after = chosen.name, label, visit
         return chosen
@@ -133,15 +155,24 @@ class Guided(BaseStrategy):
     def choose(self, task: Task, n: int, step: int) -> int:
         """Return the described value if it is in range, else the ordinary one."""
         assert self._after is not None
-        value = self._values.get(self._after, 0)
-        if value >= n:
+        value = self._values.get(self._after)
+        if value is None or not 0 < value.value < n:
             return 0
-        self._given += value > 0
-        return value
+        self.given.append(value)
+        return value.value
 
-    def followed(self) -> Followed:
-        """Count the turning points that were met: preemptions, and values other than the ordinary one."""
-        return Followed(len(self.turned) + self._given, len(self._turns) + len(self._values), "turning points")
+    def otherwise(self, enabled: list[Task], running: Task) -> Task:
+        """Return the task that goes on where no preemption is due."""
+        return running if running.on else min(enabled, key=lambda task: task.id)
+
+    def followed(self) -> Followed | None:
+        """Count the turning points that were met: preemptions, and values other than the ordinary one.
+
+        One whose task had to wait counts: what is mended by a lock is followed up to that lock.
+        """
+        left = tuple(f"after {turn.task} at {turn.site}: {turn.to} had to wait" for turn in self.held[:HELD_SHOWN])
+        met = len(self.turned) + len(self.held) + len(self.given)
+        return Followed(met, len(self._turns) + len(self._values), "turning points", left)
 
     def _turn(self, enabled: list[Task]) -> Task | None:
         turn = self._turns.get(self._after) if self._after else None
@@ -150,22 +181,70 @@ class Guided(BaseStrategy):
                 if task.name == turn.to:
                     self.turned.append(turn)
                     return task
+            self.held += [turn] * any(task.name == turn.to and not task.done for task in self._run.tasks)
         return None
 
 
-def sampler(options: Options) -> Unprofiled:
-    """Make the sampler of one schedule.  Option: record: the file of a record.  Raises UsageError."""
+class Steps(TypedDict):
+    """A schedule, as files have it."""
+
+    turns: tuple[Preemption, ...]
+    choices: tuple[Value, ...]
+
+
+class _Scheduled(TypedDict):
+    """What is asked of a JSON file with a schedule; whatever else it has is for others."""
+
+    schedule: Steps
+
+
+def is_schedule(path: str) -> bool:
+    """Say whether a file is named as one that has a schedule beside other things; a record has another ending."""
+    return path.endswith(".json")
+
+
+def steps_of(path: str) -> Steps:
+    """Read the schedule of a file: of a record, or of a JSON file that has it under "schedule".  Raises UsageError.
+
+    Of the folder of a finding it is that of the smallest run that it keeps.
+    """
+    if os.path.isdir(path):
+        path = next((file for name in KEPT if os.path.isfile(file := os.path.join(path, name))), path)
+    if not is_schedule(path):
+        record = Record.read(path)
+        return {"turns": tuple(preemptions_of(record)), "choices": tuple(choices_of(record))}
+    content = files.read_whole(path, BYTES_MAX, what="schedule", try_=TRY)
+    return decode(content, _Scheduled, what="a JSON file with a schedule", where=path, try_=TRY)["schedule"]
+
+
+def steps_named(options: Options, name: str) -> Steps:
+    """Read the schedule that the option `record` names.  Args: name: of the strategy.  Raises UsageError."""
     path = str(options["record"])
     if not path:
-        raise UsageError(expected="guided:record=FILE", got="no file", where="--strategy guided")
-    record = Record.read(path)
-    preemptions, values = preemptions_of(record), choices_of(record)
-    return Unprofiled(lambda _: Guided(preemptions, values))
+        raise UsageError(expected=f"{name}:record=FILE", got="no file", where=f"--strategy {name}")
+    return steps_of(path)
+
+
+def by_named(options: Options) -> str:
+    """Return the option `by`.  Raises UsageError."""
+    by = str(options["by"])
+    if by not in BY:
+        raise unknown("what an op is known by", by, BY, where="--strategy")
+    return by
+
+
+def sampler(options: Options) -> Unprofiled:
+    """Make the sampler of one schedule.
+
+    Options: record: the file of a record, or of a schedule.  by: one of `BY`.  Raises UsageError.
+    """
+    steps, by = steps_named(options, "guided"), by_named(options)
+    return Unprofiled(lambda _: Guided(steps["turns"], steps["choices"], by=by))
 
 
 STRATEGY = Registered(
     "guided",
-    "the turning points of a saved record, as far as they still exist; one schedule only",
+    "the turning points of a saved record or schedule, as far as they still exist; one schedule only",
     sampler,
-    {"record": ""},
+    {"record": "", "by": "site"},
 )

@@ -88,9 +88,14 @@ def costs(cast: str, number: int, by_judge: bool) -> Figures:
     with play(program, spec, strategy) as played:
         playing = time.process_time() - began
         found = {"events": len(played.record.events), "playing": playing}
-        if not by_judge:
-            return found | {"judging": judging(played, {CRASH})}
-        return found | {"without": {name: in_turn(played, (), {name}) for name in program.judges}}
+        gc.collect()
+        gc.freeze()  # what is there is nobody's garbage: a look through it before each judging took longer than that
+        try:
+            if not by_judge:
+                return found | {"judging": judging(played, {CRASH})}
+            return found | {"without": {name: in_turn(played, (), {name}) for name in program.judges}}
+        finally:
+            gc.unfreeze()
 
 
 # -- this checkout --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ store of findings.  Invariant: what is called a breach is one whatever the file 
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 import traceback
@@ -23,9 +24,11 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_NONDETERMINISM, EXIT_OF, EXIT_PASS, EXIT_USAGE, UsageError
 from mmrace.runtime.visible import visible
+from stress.fuzz.seeds import finding, seeds
 
 WORD_OF = {code: word for word, code in EXIT_OF.items()}
 FINDING = Finding("content", "rule", "title", {}, "abc123")
+OBJECT = re.compile(rb'lanes\\?":\{\\?"\d+\\?":\[\\?"[^"]*","([^"\\]+)')
 RUN = ("--engine", "fiber", "--param", "idle=0", "--param", "rounds=1")
 
 
@@ -42,11 +45,17 @@ class Told:
 Reader = Callable[[Path], Told]
 
 
-def command(name: str, *words: str, judged: bool = True) -> Reader:
-    """Return the reader that is this command; "FILE" stands for the file.  Args: judged: it ends in a verdict."""
+def command(name: str, *words: str, judged: bool = True, part: str = "") -> Reader:
+    """Return the reader that is this command.
+
+    "FILE" stands for the file, "VALID" for a record that nobody changed, "OBJECT" for an object that the file may have.
+    Args: judged: it ends in a verdict.  part: FILE is the folder of a finding, in which the file goes by this name.
+    """
 
     def read(path: Path) -> Told:
-        code, out = call([word.replace("FILE", str(path)) for word in words])
+        words_now = [_object(path) if word == "OBJECT" else _valid(path) if word == "VALID" else word for word in words]
+        file = str(finding(path.parent, part, path.read_bytes())) if part else str(path)
+        code, out = call([word.replace("FILE", file) for word in words_now])
         breach = _breach(code, out)
         if not breach and code not in (EXIT_USAGE, EXIT_NONDETERMINISM):
             last = out.rstrip().rpartition("\n")[2]
@@ -57,6 +66,20 @@ def command(name: str, *words: str, judged: bool = True) -> Reader:
         return Told(name, code, breach, out)
 
     return read
+
+
+def _valid(path: Path) -> str:
+    """Return a record that nobody changed, beside a file."""
+    valid = path.with_name("valid.jsonl")
+    if not valid.exists():
+        valid.write_bytes(seeds()["record"][0])
+    return str(valid)
+
+
+def _object(path: Path) -> str:
+    """Return the name of an object that a file may have: the first that stands where one would be."""
+    found = OBJECT.search(path.read_bytes())
+    return found[1].decode(errors="replace").replace("\0", "") if found else "account"
 
 
 def call(words: Sequence[str]) -> tuple[int, str]:
@@ -116,12 +139,30 @@ def measured(path: Path) -> None:
 READERS: dict[str, tuple[Reader, ...]] = {
     "record": (
         command("show", "show", "FILE", "--last", "200", judged=False),
+        command("explain", "explain", "FILE", judged=False),
         command("replay", "replay", "FILE"),
+        command("trail", "trail", "OBJECT", "FILE", judged=False),
+        command("diff", "diff", "FILE", "VALID", judged=False),
+        command("diagram", "show", "FILE", "--mermaid", judged=False),
+        command("explain", "explain", "FILE", judged=False),
+        command("record, kept", "show", "FILE", "--last", "5", judged=False, part="record.jsonl"),
         command("guided", "run", "async-vs-commit", *RUN, "--strategy", "guided:record=FILE"),
+    ),
+    "minimal": (
+        command("show minimal", "show", "FILE", judged=False),
+        command("explain minimal", "explain", "FILE", judged=False),
+        command("replay minimal", "replay", "FILE"),
+        command("diff minimal", "diff", "VALID", "FILE", judged=False),
+        command("draw minimal", "show", "FILE", "--mermaid", judged=False),
+        command("explain minimal", "explain", "FILE", judged=False),
+        command("minimal, kept", "show", "FILE", "--mermaid", judged=False, part="minimal.json"),
     ),
     "workload": (command("workload", "run", "recorded", "--engine", "fiber", "--workload", "FILE"),),
     "corpus": (command("corpus", "run", "async-vs-commit", *RUN, "--strategy", "feedback:corpus=FILE,index=1"),),
-    "summary": (function("finding kept", keep),),
+    "summary": (
+        function("finding kept", keep),
+        command("summary, kept", "show", "FILE", judged=False, part="summary.json"),
+    ),
     "rates": (function("rates", measured),),
 }
 """Format -> its readers."""

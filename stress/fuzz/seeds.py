@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,15 +13,19 @@ from pathlib import Path
 
 from mmrace.examples import lost_update, two_locks
 from mmrace.history import rates
-from mmrace.installed import MAKERS, run_one
+from mmrace.installed import MAKERS, minimise, run_one
 from mmrace.runs import store
 from mmrace.runs.follow import with_sites
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.spec import RunSpec
+from mmrace.runtime.record import Record
 from mmrace.scenarios import workload
+from mmrace.search.minimise.trials import Budget
 from mmrace.strategies.feedback import Corpus, Shown, grow
 
 SMALL = (("buffers", 1), ("idle", 0), ("migrations", 1), ("rounds", 1), ("words", 1))
+DOUBLE_PUT = RunSpec("async-vs-commit", SMALL, "double-put", "fiber", "random", seed=1)
+RUNS = 40  # of a minimiser: a file of the right shape is wanted, not the smallest
 WORKLOAD = {
     "schema": workload.SCHEMA,
     "name": "tiny",
@@ -45,6 +50,7 @@ def seeds() -> dict[str, list[bytes]]:
         "record": list(_records()),
         "workload": [json.dumps(WORKLOAD, indent=1).encode()],
         "corpus": [json.dumps(corpus.to_json()).encode()],
+        "minimal": list(_minimals()),
         "summary": [json.dumps(store.summary(failed, "FAIL", []), indent=1).encode()],
         "rates": [rates.FILE.read_bytes()],
     }
@@ -59,6 +65,36 @@ def _records() -> Iterable[bytes]:
             yield _written(replace(spec, engine=engine, strategy="pos"))
     yield _written(RunSpec("async-vs-commit", SMALL, engine="fiber", seed=1, strategy="pos"))
     yield _written(RunSpec("migrate-vs-write-error", SMALL, "async-backout", "fiber", "pos", seed=2))
+
+
+def _minimals() -> Iterable[bytes]:
+    """Yield minimal files of a function and of the kernel model."""
+    for content in (_failed(), _written(DOUBLE_PUT)):
+        record = Record.parse(content, "a seed")
+        found = record.verdict["findings"][0]["signature"]
+        made = minimise(record, "", found, Budget(RUNS))
+        yield json.dumps(made.plain(), separators=(",", ":"), default=str).encode()
+
+
+def _failed() -> bytes:
+    """Return a record that lost an update."""
+    spec = RunSpec(f"{lost_update.__file__}:main", maker="function", engine="fiber", seed=1)
+    return _written(replace(spec, digest=FunctionMaker().program(spec).digest))
+
+
+def finding(folder: Path, name: str, content: bytes) -> Path:
+    """Make the folder of a finding, one of whose files is given; return it."""
+    made = folder / "finding"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    parts = {
+        "record.jsonl": seeds()["record"][0],
+        "minimal.json": seeds()["minimal"][0],
+        "summary.json": seeds()["summary"][0],
+    }
+    for part, valid in {**parts, name: content}.items():
+        (made / part).write_bytes(valid)
+    return made
 
 
 def _written(spec: RunSpec) -> bytes:

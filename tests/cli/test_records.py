@@ -55,6 +55,7 @@ def test_of_a_record_with_several_findings_the_one_whose_folder_it_is_comes_firs
 def test_a_folder_without_a_record_is_a_wrong_call(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(finding(folder), tmp_path / "kept")
     (tmp_path / "kept" / "record.jsonl").unlink()
+    (tmp_path / "kept" / "minimal.json").unlink()
     for command in ("show", "replay"):
         code, text = done(folder, command, str(tmp_path / "kept"))
         assert code == 2 and "which has no record.jsonl" in text and "summary.txt" in text

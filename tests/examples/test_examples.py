@@ -11,14 +11,20 @@ from types import ModuleType
 import pytest
 
 import mmrace
-from mmrace.examples import bounded_queue, lost_update, two_locks
+from mmrace.examples import bounded_queue, lost_update, lost_wakeup, page_move, torn_read, two_locks
 from tests import in_process
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = [lost_update, two_locks, bounded_queue]
+EXAMPLES = [lost_update, two_locks, lost_wakeup, torn_read, page_move, bounded_queue]
 PROMISED = {
     "lost_update": {("exception", "AssertionError"), ("data-race", "race")},
     "two_locks": {("lock-order", "lock-order cycle"), ("liveness", "cycle")},
+    "lost_wakeup": {("liveness", "lost-wakeup")},
+    "torn_read": {("bug-on", "torn"), ("data-race", "race")},
+    "page_move": {
+        ("lock-discipline", "unlock by a stranger"),
+        ("lock-discipline", "unlock of a lock that nobody holds"),
+    },
     "bounded_queue": {("liveness", "stuck")},
 }
 

@@ -15,6 +15,7 @@ from mmrace.oracles.general.judgement import Finding
 from mmrace.report.campaign import finding_text, show
 from mmrace.report.numbers import count, duration, share, size
 from mmrace.report.progress import CampaignLines, Display, canary_line, line, observer
+from mmrace.runs.conversion import REFOUND, Conversion
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import Saved
 from mmrace.search.campaign.request import Request
@@ -234,3 +235,14 @@ def test_the_rate_of_a_finding_counts_the_runs_of_its_program_engine_and_noise()
     (found,) = result.hits.values()
     assert found.times == 33
     assert finding_text(found, result.kinds).endswith("about 0.75 (3 of 4 runs of alpha under free with noise gentle)")
+
+
+def test_a_finding_of_free_threads_says_whether_it_came_again_under_control() -> None:
+    told = Conversion(REFOUND, 40, 200, "parted at op 41: writer, at f:x, did y", 7, 35, 1.5, 5)
+    lines = finding_text(Hit(FINDING, SPEC, "main", 3, Saved("findings/abc", conversion=told)), {}).splitlines()
+    at = lines.index("  new; saved in findings/abc")
+    assert lines[at + 1].startswith("  under control: re-found by search; 7 runs that began with the record")
+    assert lines[at + 2 : at + 4] == [
+        "    before that 40 of 200 recorded ops followed (20 %)",
+        "    parted at op 41: writer, at f:x, did y",
+    ]

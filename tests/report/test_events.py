@@ -77,3 +77,15 @@ def test_the_golden_file_of_a_finding_has_its_events_and_not_the_final_sync() ->
     golden = (Path(__file__).parent / "golden" / "show-finding.txt").read_text()
     assert "* 2 " in golden and "* 100 " in golden and "main" not in golden.splitlines()[8]
     assert "yield" not in golden
+
+
+def test_of_a_finding_under_control_it_is_said_how_to_stop_there() -> None:
+    made = record(RACE)
+    made.masks = [7] * sum(event[1] != NOTE for event in made.events)
+    shown = Console(file=StringIO(), width=100, color_system=None)
+    show_record(made, Selection(), shown, file="a folder/record.jsonl")
+    assert "to stop there: mmrace replay 'a folder/record.jsonl' --break-at 100" in text(shown)
+    for other in (record(RACE), record()):  # of free threads; without a finding
+        shown = Console(file=StringIO(), width=100, color_system=None)
+        show_record(other, Selection(), shown, file="record.jsonl")
+        assert "--break-at" not in text(shown)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -54,16 +55,22 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def mmrace(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def mmrace(*words: str, cwd: Path, stdin: IO[str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, with the folder of the console script as the first of its path."""
-    return python(f"import sys; sys.argv = ['mmrace', *{words!r}]; from mmrace.cli import main; main()", cwd=cwd)
+    return python(f"import sys; sys.argv = ['mmrace', *{words!r}]; from mmrace.cli import main; main()", cwd, stdin)
 
 
-def python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def python(code: str, cwd: Path, stdin: IO[str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process of its own; what is in the current folder is not on its path."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "COLUMNS": "200"}
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env=environment,
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -297,7 +297,7 @@ def test_a_wrong_spec_is_refused_and_told_where_to_go(wrong: RunSpec, where_to_g
 
 def test_a_record_of_the_free_engine_is_not_replayed(tmp_path: Path) -> None:
     kept(replace(GOLDEN_SPEC, engine="free"))[1].write(tmp_path / "free.jsonl")
-    with pytest.raises(UsageError, match="--engine gate"):
+    with pytest.raises(UsageError, match="`mmrace replay` of its file"):
         replay_record(str(tmp_path / "free.jsonl"))
 
 

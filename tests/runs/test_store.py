@@ -17,10 +17,12 @@ from mmrace.oracles.general.judgement import Finding
 from mmrace.report.finding import summary_text
 from mmrace.runs import kept
 from mmrace.runs import store as store_
+from mmrace.runs.conversion import FOLLOWED, NEITHER, Conversion
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runs.store import FindingStore, Saved, harness_finding
 from mmrace.runtime import files, record_file
 from mmrace.runtime.record import Record
+from mmrace.strategies import retrace
 from mmrace.version import __version__
 from tests.search.campaign.stand_ins import record_of
 
@@ -443,3 +445,73 @@ def test_a_hit_is_not_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "kept" / "s1" / "hits.jsonl").symlink_to(tmp_path / "victim")
     assert saved_of(FindingStore(tmp_path / "kept"), "s1").error
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def made_after(free: RunResult, signature: str, how: str = FOLLOWED) -> RunResult:
+    """Return a controlled run as it is made after a free one."""
+    spec = replace(free.spec, engine="fiber", noise="off", strategy=retrace.text(""))
+    told = Conversion(how, 9, 10, replayed=5)
+    return replace(failed(signature, "other", spec=spec), free=free.record, conversion=told)
+
+
+def test_a_run_made_after_a_free_one_is_kept_with_the_record_of_that(tmp_path: Path) -> None:
+    free = failed("s1", "s2", spec=FREE)
+    saves = FindingStore(tmp_path, summary_text).save(free, {"s1": made_after(free, "s1")})
+    told = saves["s1"].conversion
+    assert told is not None and told.how == FOLLOWED and saves["s2"].conversion is None
+    folder = tmp_path / "s1"
+    names = ["command.txt", "free.jsonl", "record.jsonl", "seed", "summary.json", "summary.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    record = Record.read(folder / "record.jsonl")
+    assert (record.header["engine"], Record.read(folder / "free.jsonl").header["engine"]) == ("fiber", "free")
+    text = retrace.text(str(folder / "free.jsonl"))
+    replay, again = (folder / "command.txt").read_text().splitlines()
+    assert replay == f"mmrace replay {folder / 'record.jsonl'}" and f"--strategy {text}" in again
+    facts = json.loads((folder / "summary.json").read_text())
+    assert (facts["spec"]["strategy"], facts["conversion"]["how"]) == (text, FOLLOWED)
+    assert "under control: followed; 9 of 10 recorded ops" in (folder / "summary.txt").read_text()
+    assert not (tmp_path / "s2" / "free.jsonl").exists()
+
+
+def test_a_run_made_after_a_free_one_stays_as_any_controlled_one_does(tmp_path: Path) -> None:
+    free, store = failed("s1", spec=FREE), FindingStore(tmp_path)
+    store.save(free, {"s1": made_after(free, "s1")})
+    assert store.unrepeatable(free) == {}
+    for later in (replace(FREE, seed=4), SPEC):
+        assert saved_of(store, "s1", spec=later).before
+    assert len((tmp_path / "s1" / "hits.jsonl").read_text().splitlines()) == 2
+    assert (tmp_path / "s1" / "free.jsonl").exists()
+
+
+def test_a_controlled_run_of_its_own_is_kept_and_nothing_is_made_after_a_free_one(tmp_path: Path) -> None:
+    store = FindingStore(tmp_path)
+    store.save(failed("s1"))
+    assert store.unrepeatable(failed("s1", "s2", spec=FREE)) == {"s2": False}
+    assert store.unrepeatable(failed("s3")) == {}, "it is a controlled run"
+
+
+def test_what_could_not_be_made_is_told_and_gives_way_to_what_can(tmp_path: Path) -> None:
+    free, store = failed("s1", spec=FREE), FindingStore(tmp_path, summary_text)
+    store.save(free, {"s1": replace(free, conversion=Conversion(NEITHER, 3, 10, runs=7))})
+    assert "under control: not found again; 3 of 10" in (tmp_path / "s1" / "summary.txt").read_text()
+    assert "replay" not in (tmp_path / "s1" / "command.txt").read_text()
+    again = failed("s1", spec=replace(FREE, seed=4))
+    assert store.unrepeatable(again) == {"s1": True}
+    saved = store.save(again, {"s1": made_after(again, "s1")})["s1"]
+    assert not saved.before and Record.read(tmp_path / "s1" / "free.jsonl").header["seed"] == 4
+    [hit] = map(json.loads, (tmp_path / "s1" / "hits.jsonl").read_text().splitlines())
+    assert hit["seed"] == FREE.seed
+
+
+def test_what_could_not_even_be_tried_is_not_tried_with_each_further_run(tmp_path: Path) -> None:
+    free, store = failed("s1", spec=FREE), FindingStore(tmp_path)
+    store.save(free, {"s1": replace(free, conversion=Conversion(NEITHER, 0, 0, broke="it blocks"))})
+    assert store.unrepeatable(failed("s1", spec=replace(FREE, seed=4))) == {}
+
+
+def test_what_an_older_mmrace_tried_in_vain_is_new_to_this_one(tmp_path: Path) -> None:
+    free, store = failed("s1", spec=FREE), FindingStore(tmp_path)
+    store.save(free, {"s1": replace(free, conversion=Conversion(NEITHER, 3, 10))})
+    path = tmp_path / "s1" / "summary.json"
+    path.write_text(path.read_text().replace(f'"mmrace": "{__version__}"', '"mmrace": "0.0.1"'))
+    assert store.unrepeatable(free) == {"s1": False}

@@ -24,6 +24,8 @@ RUNS = 3  # of each sampler, and of each walk, the first ones
 OPTIONS = {
     "script": ":text=migrator until migrate_pages:schedule; rest fair",
     "guided": ":record={record}",
+    "retrace": ":record={record}",
+    "near": ":record={record}",
     "postpone": ":cycle=migrator@40/12+committer@12/40",
 }
 """Of the strategies that need to be told something."""

@@ -8,8 +8,11 @@ from tests.runtime.engines import Flag, asleep, box
 ROUNDS = 6
 
 
-def contended() -> None:
-    """Two tasks a CPU, locks of each sort, a sleeping bit lock, a count that is frozen, a wait, and interrupts."""
+def contended(settled: bool = True) -> None:
+    """Two tasks a CPU, locks of each sort, a sleeping bit lock, a count that is frozen, a wait, and interrupts.
+
+    Args: settled: the sleeper sleeps before others begin; to know that the main task looks at what no op shows.
+    """
     page, other, plain = box(0, words=3), box(1, words=1), box(2, words=0)
     page.count.get("slot")
 
@@ -57,7 +60,8 @@ def contended() -> None:
         rt.irq_exit()
 
     sleeper = rt.spawn(lambda: rt.wait_event(other.queue, lambda: other.link), name="sleeper", cpu=3)
-    asleep(other.queue, 1)
+    if settled:
+        asleep(other.queue, 1)
     for i in range(4):
         rt.spawn(mixer, i, cpu=i % 2)
     rt.spawn(freezer, cpu=2)

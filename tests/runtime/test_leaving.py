@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import posix
+import subprocess
+import sys
 
 import pytest
 
@@ -65,3 +67,17 @@ def test_what_a_file_imports_inside_goes_on_to_refuse() -> None:
         exec("from os import _exit", names)
     with pytest.raises(ProcessEnded):
         names["_exit"](0)  # type: ignore[operator]
+
+
+TIMED = """
+import os, threading
+from mmrace.runtime.leaving import kept
+with kept:
+    threading.Timer(0, lambda: os._exit(3)).start()
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.slow
+def test_a_timer_leaves_since_it_is_a_watchdog() -> None:
+    assert subprocess.run([sys.executable, "-c", TIMED], check=False).returncode == 3

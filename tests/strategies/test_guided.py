@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from mmrace import runtime as rt
+from mmrace.runs.kept import RECORD
+from mmrace.runs.minimal import MINIMAL
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
-from mmrace.strategies.guided import Guided, Preemption, Value, choices_of, preemptions_of
+from mmrace.strategies.guided import BY, KEPT, Guided, Preemption, Value, choices_of, preemptions_of, steps_of
 from mmrace.strategies.registry import sampler
+from tests.runs.minimal_files import folder, minimal
 from tests.runtime.engines import Box, Outcome, Program, box, fiber, random_walk, walk
 
 
@@ -160,6 +166,51 @@ def test_a_target_that_cannot_go_on_is_passed_over() -> None:
     assert guided.turned == []
 
 
+def test_what_a_lock_keeps_from_happening_was_followed_and_what_never_comes_up_was_not() -> None:
+    def main() -> None:
+        shared = box()
+
+        def bump() -> None:
+            rt.mutex_lock(shared.mutex)
+            shared.x += 1
+            rt.mutex_unlock(shared.mutex)
+
+        rt.spawn(bump, name="a", cpu=1)
+        rt.spawn(bump, name="b", cpu=2)
+        rt.join_others()
+
+    for turn, met in ((Preemption("a", "bump:x", 1, "b"), 1), (Preemption("a", "bump:y", 1, "b"), 0)):
+        guided = Guided([Preemption("a", "BEGIN", 1, "b"), Preemption("b", "BEGIN", 1, "a"), turn])
+        assert fiber(main, guided, sites=True).how == "finished"
+        assert guided.held == [turn] * met
+
+
+@pytest.mark.parametrize(
+    ("site", "turned"),
+    [("inner:x", {"function", "name"}), ("outer > inner:x", {"site", "function", "name"}), ("inner:x#2", {"name"})],
+)
+def test_an_op_is_known_again_by_its_site_its_function_or_its_name(site: str, turned: set[str]) -> None:
+    def main() -> None:
+        shared = box()
+
+        def inner() -> None:
+            shared.x += 1
+
+        def outer() -> None:
+            inner()
+
+        rt.spawn(outer, name="a", cpu=1)
+        rt.spawn(outer, name="b", cpu=2)
+        rt.join_others()
+
+    def follows(by: str) -> bool:
+        guided = Guided([Preemption("a", site, 1, "b")], by=by)
+        fiber(main, guided, sites=True)
+        return bool(guided.turned)
+
+    assert {by for by in BY if follows(by)} == turned
+
+
 def test_a_value_that_is_out_of_range_is_the_ordinary_one() -> None:
     def main() -> None:
         rt.note("value", rt.choose(3), rt.choose(2))
@@ -185,3 +236,37 @@ def test_a_file_guides_like_the_record_and_the_strategy_is_known_by_name(tmp_pat
     assert choices_of(loaded) == choices_of(record)
     strategy = sampler(f"guided:record={tmp_path / 'run.jsonl'}").strategy(lambda: 0.0, None)
     assert fiber(program(), strategy, sites=True).record.events == record.events
+
+
+def test_a_json_file_with_a_schedule_guides_too_whatever_else_it_has(tmp_path: Path) -> None:
+    record = fiber(program(), random_walk(3), sites=True).record
+    path = tmp_path / "kept.json"
+    schedule = {
+        "turns": [asdict(turn) for turn in preemptions_of(record)],
+        "choices": [asdict(value) for value in choices_of(record)],
+    }
+    path.write_text(json.dumps({"other": [1], "schedule": schedule}), encoding="utf-8")
+    strategy = sampler(f"guided:record={path}").strategy(lambda: 0.0, None)
+    assert fiber(program(), strategy, sites=True).record.events == record.events
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schedule": {"turns": [{"task": 1}], "choices": []}}'])
+def test_a_json_file_without_a_schedule_is_a_wrong_call(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "kept.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(rt.UsageError, match="expected a JSON file with a schedule"):
+        sampler(f"guided:record={path}")
+
+
+def test_a_folder_of_a_finding_has_the_schedule_of_its_smallest_run(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    assert KEPT == (MINIMAL, RECORD)
+    small = minimal().schedule
+    (made / MINIMAL).write_text((made / MINIMAL).read_text().replace('"visit": 1', '"visit": 7'))
+    changed = steps_of(str(made))
+    assert changed == steps_of(str(made / MINIMAL)) and changed["turns"] != small.turns
+    (made / MINIMAL).unlink()
+    assert steps_of(str(made)) == {"turns": small.turns, "choices": small.choices}
+    (made / RECORD).unlink()
+    with pytest.raises(UsageError, match="readable record file"):
+        steps_of(str(made))

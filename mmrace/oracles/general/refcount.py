@@ -173,6 +173,33 @@ class Audit:
         for ledger in self.by_owner.get(str(self.record.name(facts[0])), ()):
             act(ledger, step, task)
 
+    def notes(self) -> frozenset[str]:
+        """Return the kinds of notes that tell of references."""
+        return frozenset({"retire", "rename", *self.tables.allocates, *self.tables.frees})
+
+    def take(self, step: int) -> None:
+        """Enter what an event says of references: an op on a count, or one of `notes`."""
+        task, op, a, b = self.record.events[step]
+        if op == NOTE:
+            self.note(step, task, a, b)
+            return
+        ledger = self.ledgers[op >> SHIFT]
+        kind = op & KIND_MASK
+        if not ledger.seen:
+            self.begin(ledger, kind, a, b)
+        if kind == GET:
+            self.got(ledger, step, task, a, b)
+        elif kind == PUT:
+            self.put(ledger, step, task, a, b)
+        elif kind == GET_UNLESS_ZERO:
+            if b:
+                self.got(ledger, step, task, a, b)
+        elif kind == FREEZE:
+            if b:
+                self.freeze(ledger, step, task, a)
+        else:
+            self.unfreeze(ledger, step, task, a, b)
+
     def missing(self) -> str:
         """Say why the state at rest cannot be judged, "" if it can."""
         how = self.record.end.get("how", "unknown")
@@ -206,32 +233,15 @@ def judge(record: Record) -> Judgement:
 
 def followed(audit: Audit) -> Judgement:
     """Take an audit through its record."""
-    record, ledgers, tables = audit.record, audit.ledgers, audit.tables
-    notes = {"retire", "rename", *tables.allocates, *tables.frees}
+    notes = audit.notes()
     checked = 0
-    for step in record.steps(NOTE, *KINDS):
-        task, op, a, b = record.events[step]
-        if op == NOTE:
-            if a in notes:
-                audit.note(step, task, a, b)
+    for step in audit.record.steps(NOTE, *KINDS):
+        _, op, a, _ = audit.record.events[step]
+        if op != NOTE:
+            checked += 1
+        elif a not in notes:
             continue
-        ledger = ledgers[op >> SHIFT]
-        kind = op & KIND_MASK
-        checked += 1
-        if not ledger.seen:
-            audit.begin(ledger, kind, a, b)
-        if kind == GET:
-            audit.got(ledger, step, task, a, b)
-        elif kind == PUT:
-            audit.put(ledger, step, task, a, b)
-        elif kind == GET_UNLESS_ZERO:
-            if b:
-                audit.got(ledger, step, task, a, b)
-        elif kind == FREEZE:
-            if b:
-                audit.freeze(ledger, step, task, a)
-        else:
-            audit.unfreeze(ledger, step, task, a, b)
+        audit.take(step)
     missing = audit.missing()
     if not missing:
         checked += audit.at_rest()

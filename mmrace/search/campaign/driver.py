@@ -23,7 +23,7 @@ from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.pool.contract import Lost, RunFunction
+from mmrace.search.pool.contract import ConvertFunction, Lost, RunFunction
 from mmrace.search.pool.drive import Pace, drive
 from mmrace.search.pool.losses import LossySource
 from mmrace.search.pool.making import Making
@@ -52,7 +52,8 @@ class Campaign(LossySource):
     """One campaign.
 
     Args: request, known: what to do with what there is.  run: makes one run (in the workers; importable by name).
-    folder: where findings go.  text: makes their summaries for the eye.  clock: monotonic seconds.
+    folder: where findings go.  text: makes their summaries for the eye.  convert: makes findings of free threads again
+    under control.  clock: monotonic seconds.
     """
 
     def __init__(
@@ -64,13 +65,14 @@ class Campaign(LossySource):
         observer: Observer,
         *,
         text: Text | None = None,
+        convert: ConvertFunction | None = None,
         hang_seconds: float = HANG_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.request, self.known, self.observer, self.clock = request, known, observer, clock
         self.hang_seconds = hang_seconds
         self.store = FindingStore(folder / "findings", text)
-        self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None)
+        self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None, convert)
         self.main = MainSequence(request, known)
         names = planted(request, known)
         self.trials = {name: CanaryTrial(request, known.canaries[name]) for name in names}
@@ -134,9 +136,9 @@ class Campaign(LossySource):
     def take(self, job: Job, outcome: Outcome) -> None:
         """Count one outcome where it belongs."""
         result = outcome.result
-        if result is None:
-            assert outcome.trouble is not None
+        if outcome.trouble is not None:
             self.trouble(*outcome.trouble, job.spec)
+        if result is None:
             if job.role != "main":
                 self.trials[job.source].skip(job)
             return
@@ -202,6 +204,7 @@ class Campaign(LossySource):
                 command=hit.command,
                 folder=hit.saved.folder,
                 unsaved=hit.saved.error,
+                conversion=hit.saved.conversion.how if hit.saved.conversion is not None else "",
             ).warning("finding {}: {}", hit.finding.signature, hit.finding.title)
             self.observer.found(hit)
 

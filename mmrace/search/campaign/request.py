@@ -14,6 +14,9 @@ from mmrace.search.catalogue import Catalogue, parameters, pick
 from mmrace.search.options import Options
 from mmrace.search.pool.cores import cores
 
+CONVERT_SECONDS = 10.0
+"""Some hundred small runs.  A finding that a program has in each tenth run under control is missed by so many with a
+chance far below one in a million."""
 DEFAULT_SECONDS = 60.0
 """How long the default campaign lasts.  `make stress` must end within two minutes on two cores."""
 JOBS_MAX = 64
@@ -23,12 +26,14 @@ JOBS_MAX = 64
 class Request(Options):
     """A campaign to run.
 
-    `scenarios` empty: all.  `seconds` and `runs` None: the default length.
+    `scenarios` empty: all.  `seconds` and `runs` None: the default length.  `convert`: seconds for which a new finding
+    of free threads is searched under control, after their record was followed; None: neither.
     """
 
     scenarios: tuple[str, ...] = ()
     canaries: bool = True
     keep_canaries: bool = False
+    convert: float | None = CONVERT_SECONDS
 
 
 def complete(known: Catalogue, request: Request, params: Iterable[str] = ()) -> Request:

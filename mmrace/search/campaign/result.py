@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from mmrace.runs.minimal import Minimal, Plain
 from mmrace.runs.named import is_function
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.campaign.request import Request
@@ -58,6 +59,8 @@ class CampaignResult:
     hits: Hits = field(default_factory=Hits)
     known: Hits = field(default_factory=Hits)
     """Findings that are expected of their programs, and fail nothing."""
+    minimal: dict[str, Minimal | str] = field(default_factory=dict)
+    """signature -> its minimal schedule, or why there is none; of those that were made smaller."""
     troubles: list[Trouble] = field(default_factory=list)
     workers: dict[str, WorkerLife] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
@@ -81,6 +84,22 @@ class CampaignResult:
     def only_functions(self) -> bool:
         """Whether it is of functions alone, of which there is less to count."""
         return all(map(is_function, self.request.scenarios))
+
+    def rarity(self, signature: str) -> Plain:
+        """Return how often a finding was met, of how many runs like the first one that had it."""
+        hit = self.hits[signature]
+        return {"hits": hit.kinds[hit.kind], "of": self.kinds[hit.kind]}
+
+    def health(self) -> Plain:
+        """Return what says that the campaign did its work."""
+        found = sum(trial.found_after is not None for trial in self.trials)
+        total = self.total()
+        return {
+            "runs": total.runs,
+            "canaries found": f"{found} of {len(self.trials)}",
+            "marks reached": self.marks_reached(),
+            "could not be judged": total.unjudged,
+        }
 
     def total(self) -> Tally:
         """Return the sums over the main sequence and the twins: all runs that should pass."""

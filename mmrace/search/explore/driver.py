@@ -9,6 +9,7 @@ breaks mmrace end with everything known so far in the result.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -159,6 +160,7 @@ class Explorer:
             counts[0] += 1
             counts[1] += new
         for hit in hits_of(job, outcome):
+            result.met.setdefault(hit.finding.signature, Counter())[StrategyText.of(job.spec.strategy).name] += 1
             self.hit(hit)
 
     def hit(self, hit: Hit) -> None:

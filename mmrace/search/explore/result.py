@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import NOTHING
+from mmrace.runs.minimal import Minimal, Plain
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.strategy import Followed
 from mmrace.search.explore.ask import Ask
@@ -50,8 +51,12 @@ class Exploration:
     """signature -> (replays that repeated it, replays tried)."""
     realised: dict[str, str] = field(default_factory=dict)
     """signature of a predicted deadlock -> signature of the one that a search for it met, "" if none was met."""
+    minimal: dict[str, Minimal | str] = field(default_factory=dict)
+    """signature -> its minimal schedule, or why there is none; of those that were made smaller."""
     by_strategy: dict[str, list[int]] = field(default_factory=dict)
     """strategy -> [schedules, classes that it was the first to meet]."""
+    met: dict[str, Counter[str]] = field(default_factory=dict)
+    """signature -> strategy -> schedules in which it was met."""
     promoted: tuple[str, ...] | None = None
     """Plain fields that are switch points, but for looks; None: all are."""
     since: dict[int, tuple[str, ...]] = field(default_factory=dict)
@@ -73,6 +78,25 @@ class Exploration:
         """Note which plain fields are switch points now."""
         self.promoted = None if fields is None else tuple(sorted(fields))
         self.since = dict(since or {})
+
+    def rarity(self, signature: str) -> Plain | None:
+        """Return how often a finding was met, of how many schedules; for each strategy that drew some, too.
+
+        None for a deadlock that a search of its own made happen.
+        """
+        met = self.met.get(signature)
+        if met is None:
+            return None
+        each = {name: {"hits": met[name], "of": counts[0]} for name, counts in self.by_strategy.items()}
+        return {"hits": met.total(), "of": self.tally.runs, "strategies": each if len(each) > 1 else {}}
+
+    def health(self) -> Plain:
+        """Return what says that the search did its work."""
+        return {
+            "schedules": self.tally.runs,
+            "classes of interleavings": self.classes.distinct,
+            "could not be judged": self.tally.unjudged,
+        }
 
     @property
     def exhaustive(self) -> bool:

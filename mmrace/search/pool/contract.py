@@ -6,7 +6,7 @@ costs at most the run that it was making.  Not here: what to do with either (`dr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -18,6 +18,13 @@ STARTS_AGAIN_MAX = 8
 
 RunFunction: TypeAlias = Callable[[RunSpec, bool], RunResult]
 """Makes one run; the flag asks for the record of one that passed.  It pickles, where runs are made elsewhere."""
+
+
+class ConvertFunction(Protocol):
+    """Makes failures of free threads again under control (`search/convert/`).  It pickles."""
+
+    def __call__(self, free: RunResult, wanted: Collection[str], *, search: bool) -> Mapping[str, RunResult]:
+        """Return, for each wanted signature, a run to keep.  Args: search: not only follow."""
 
 
 @dataclass(slots=True)

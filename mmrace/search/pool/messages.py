@@ -46,7 +46,7 @@ class Outcome:
     """What is left of a run when its record has been let go.
 
     Attributes: result: without record; None if the run could not be made.  saved: what became of its findings.
-    trouble: why it could not be made (exit code, text).
+    trouble: why it could not be made, or not be made again under control (exit code, text).
     """
 
     result: RunResult | None

@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.conversion import FOLLOWED, Conversion
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import InternalError, NondeterminismError, UsageError
 from mmrace.runtime.param import Number, Parameters, Text
 from mmrace.runtime.record import Record
 from mmrace.search.catalogue import Catalogue
-from mmrace.strategies import registry
+from mmrace.strategies import registry, retrace
 
 SCRATCH = "MMRACE_TEST_SCRATCH"
 """Folder in which stand-ins leave word of what they did."""
@@ -112,8 +113,21 @@ def failing(spec: RunSpec, keep_record: bool, oracle: str = "content", signature
     return RunResult(spec, "FAIL", [finding], ops=10, seconds=0.0001, record=record_of(spec))
 
 
-def failing_on_canaries(spec: RunSpec, keep_record: bool) -> RunResult:
-    """Fail what has a variant, pass the rest."""
+def made_again(free: RunResult, wanted: Collection[str], *, search: bool) -> Mapping[str, RunResult]:
+    """Make each failure of free threads again under control."""
+    spec = replace(free.spec, engine="fiber", strategy=retrace.text(""))
+    told = Conversion(FOLLOWED, 9, 10, replayed=5)
+    made = replace(free, spec=spec, record=record_of(spec), free=free.record, conversion=told)
+    return dict.fromkeys(wanted, made)
+
+
+def breaking_when_made_again(free: RunResult, wanted: Collection[str], *, search: bool) -> Mapping[str, RunResult]:
+    """BUGGY: the harness itself breaks."""
+    raise ZeroDivisionError("nobody expected this")
+
+
+def failing_on_canaries(spec: RunSpec, keep_record: bool, breaking: object = None) -> RunResult:
+    """Fail what has a variant, pass the rest; nothing is stopped in a debugger."""
     return failing(spec, keep_record) if spec.variant else passing(spec, keep_record)
 
 

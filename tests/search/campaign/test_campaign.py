@@ -14,8 +14,10 @@ from types import ModuleType
 import pytest
 
 from mmrace.report.campaign import refusals_by_reason
+from mmrace.runs.conversion import FOLLOWED
 from mmrace.runs.spec import RunResult
 from mmrace.runtime.errors import UsageError
+from mmrace.runtime.record import Record
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.plan import GATE_EVERY, canary_spec, main_spec, planted
 from mmrace.search.campaign.request import Request, complete
@@ -23,7 +25,7 @@ from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sources import CanaryTrial, MainSequence
 from mmrace.search.catalogue import Catalogue
 from mmrace.search.pool import parent
-from mmrace.search.pool.contract import RunFunction
+from mmrace.search.pool.contract import ConvertFunction, RunFunction
 from mmrace.search.pool.messages import Job
 from mmrace.search.totals import Hit
 from tests.search.campaign import stand_ins
@@ -63,10 +65,17 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCampaign:
         known: Catalogue | None = None,
         watcher: Watcher | None = None,
         hang_seconds: float = 60.0,
+        convert: ConvertFunction | None = None,
     ) -> CampaignResult:
         known = known or stand_in_catalogue()
         made = Campaign(
-            complete(known, request), known, run, tmp_path / ".mmrace", watcher or Watcher(), hang_seconds=hang_seconds
+            complete(known, request),
+            known,
+            run,
+            tmp_path / ".mmrace",
+            watcher or Watcher(),
+            convert=convert,
+            hang_seconds=hang_seconds,
         )
         return made.run()
 
@@ -448,3 +457,23 @@ def test_interrupt_keeps_what_was_known(campaign: RunCampaign, tmp_path: Path) -
     assert result.total().runs == sum(hit.times for hit in result.hits.values()) > 0
     summary = json.loads((tmp_path / ".mmrace" / "findings" / "abc123" / "summary.json").read_text())
     assert summary["findings"][0]["rule"] == "word went back"
+
+
+# -- under control
+
+
+def test_a_failure_of_free_threads_is_kept_as_it_is_made_again(campaign: RunCampaign, tmp_path: Path) -> None:
+    request = Request(("alpha",), runs=6, jobs=2, engine="free", canaries=False)
+    result = campaign(stand_ins.failing, request, convert=stand_ins.made_again)
+    hit = result.hits["abc123"]
+    assert (hit.times, result.exit_code) == (6, 1)
+    assert hit.saved.conversion is not None and hit.saved.conversion.how == FOLLOWED
+    assert Record.read(Path(hit.saved.folder, "record.jsonl")).header["engine"] == "fiber"
+    assert Record.read(Path(hit.saved.folder, "free.jsonl")).header["engine"] == "free"
+
+
+def test_a_conversion_that_breaks_is_a_trouble_beside_the_finding(campaign: RunCampaign) -> None:
+    request = Request(("alpha",), runs=1, jobs=1, engine="free", canaries=False)
+    result = campaign(stand_ins.failing, request, convert=stand_ins.breaking_when_made_again)
+    assert result.hits["abc123"].saved.folder and result.exit_code == 1
+    assert [(trouble.exit_code, "nobody expected this" in trouble.text) for trouble in result.troubles] == [(4, True)]

@@ -1,0 +1,77 @@
+"""The text of a failed test: its story, as `mmrace explain` tells it, how it was found, and one line to replay it."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from mmrace.oracles.general.judgement import Finding
+from mmrace.report.around import orderings_of
+from mmrace.report.story import show_telling
+from mmrace.runs import functions, kept
+from mmrace.runs.minimal import Minimal
+from mmrace.runs.store import harness_finding
+from mmrace.runtime import files
+from mmrace.runtime.record import Record
+from mmrace.story.tell import NOTHING_OWN, Book, tell
+
+UNEXPLAINED = harness_finding("crash", "a run failed without a finding", None)
+WIDTH_MIN = 100  # characters: a table of two tasks fits
+
+
+def text(
+    finding: Finding, record: Record | None, lines: Iterable[str], command: str, minimal: Minimal | None = None
+) -> str:
+    """Return the text of a failure.
+
+    Args: record: of the run, if there is one.  lines: how it was found.  command: has it again.  minimal: of the
+    finding, with that record.
+    """
+    told = f"{finding.title} [{finding.signature}]\n{finding.oracle}: {finding.rule}"
+    if record is not None and record.events:
+        told = _story(record, finding.signature, minimal)
+    return "\n".join([told, "", *lines, "", f"replay: {command}"])
+
+
+def report(folder: Path, test: str, finding: Finding, record: Record | None, told: str) -> str:
+    """Leave a finding, with its record, in a folder of its own; return a line that says where, or why not.
+
+    Args: test: names it.  told: the text of the failure.
+    """
+    place = folder / re.sub(r"[^\w.-]+", "_", f"{test}-{finding.signature}").strip("._")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        files.write_whole(place / "failure.txt", [told, "\n"])
+        if record is None:
+            return f"report: {place}, without a record"
+        record.write(place / kept.RECORD)
+    except OSError as error:
+        return f"NO REPORT: {type(error).__name__}: {error}"
+    return f"its record: mmrace show {shlex.quote(str(place))}"
+
+
+def unknown_text(because: str, command: str) -> str:
+    """Return the text of a test that shows nothing."""
+    return f"UNKNOWN: {because}\n\nrun it again: {command}"
+
+
+def _story(record: Record, signature: str, minimal: Minimal | None) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=max(WIDTH_MIN, shutil.get_terminal_size().columns), no_color=True)
+    show_telling(tell(record, signature, _book_of(record), orderings_of(minimal)), console)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _book_of(record: Record) -> Book:
+    """Return what tells a record's findings in the words of its program."""
+    if record.header.get("maker") == functions.KIND:
+        return NOTHING_OWN
+    from mmrace.installed import book_of  # noqa: PLC0415  (a function of one's own needs nothing of the kernel)
+
+    return book_of(record)

@@ -1,0 +1,223 @@
+"""What a test asks of mmrace: first what is kept of it, then the exploration; and what becomes of a failure.
+
+A test fails unless its verdict is PASS: UNKNOWN fails it, too, since it says that nothing was shown.  Invariant: for
+the same test, options and kept schedules the same schedules are played, whichever worker of pytest-xdist has it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from mmrace.api.exploring import Explored, Interrupted, explore
+from mmrace.api.program import resolved
+from mmrace.api.replaying import Replayed, replay
+from mmrace.plugin import KEPT, PROPERTY, failure
+from mmrace.plugin.alarm import heard
+from mmrace.plugin.asked import Asked, Program, body_of, checked, name_of
+from mmrace.plugin.database import Database
+from mmrace.report.minimal import schedule_lines, shrunk_line
+from mmrace.runs import follow
+from mmrace.runs.minimal import Minimal
+from mmrace.runs.program import Makers
+from mmrace.runs.schedule import KeptSchedule
+from mmrace.runtime.errors import MmraceError, UsageError
+from mmrace.runtime.record import Record
+from mmrace.search.around import NEAR
+from mmrace.search.minimise.minimise import minimise
+from mmrace.search.minimise.trials import Budget
+from mmrace.strategies.guided import can_follow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmrace.oracles.general.judgement import Finding
+
+MINIMISE_RUNS, MINIMISE_SECONDS = 150, 5.0
+"""How much a schedule that failed is made smaller: runs of a function take a blink, those of a scenario seconds."""
+OUTCOMES = {kind.__name__: kind for kind in (pytest.skip.Exception, pytest.xfail.Exception)}
+"""What a body raises by `pytest.skip()` and `pytest.xfail()`: that is of the test, and no finding."""
+
+
+class Exploring:
+    """One test.  Args: item: as pytest has it."""
+
+    def __init__(self, item: pytest.Function) -> None:
+        self.item = item
+        self.asked = Asked(item)
+
+    # -- what is asked ----------------------------------------------------------------------------------------------
+
+    def marked(self, marker: pytest.Mark) -> bool | None:
+        """Do what a marker says; True if the test's own body is done with that."""
+        with _told():
+            given = checked(marker)
+            scenario = given.pop("scenario", None)
+            if scenario is not None:
+                self.explore(scenario, **given)
+                return None
+            self._explore(body_of(self.item), self.item.obj, given)
+            return True
+
+    def explore(self, program: Program, **options: Any) -> Explored:
+        """Explore as `mmrace.explore` does, and fail the test unless all passed.
+
+        Args: program, options: as there; the number of schedules, seed and engine are those of the command line, if it
+        says any.  Schedules that failed in this test before are tried first.
+        """
+        __tracebackhide__ = True
+        with _told():
+            return self._explore(program, program, options)
+
+    def _explore(self, program: Program, named: Program, options: Mapping[str, Any]) -> Explored:
+        """Explore a program.  Args: named: whose name the kept schedules go by."""
+        variant, engine = options.get("variant", ""), self.asked.engine or options.get("engine")
+        with heard():
+            if self.asked.replayed is not None:
+                return self._only(self.asked.replayed, program, variant)
+            database = Database(self.item.config.rootpath, f"{self.asked.key}\n{name_of(named)}")
+            if self.asked.kept:
+                self._again(database, program, variant, engine)
+            with tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
+                found = explore(program, until_found=True, folder=scratch, **self.asked.options(options))
+                if found.verdict == "FAIL":
+                    makers = resolved("explore", program, loads=bool(options.get("load"))).makers
+                    self._keep_and_fail(database, found, makers)
+        if found.verdict != "PASS":
+            _fail(failure.unknown_text(found.because, self.asked.command()))
+        scope = f"exhaustive, all {found.classes} classes" if found.exhaustive else f"over {found.schedules} schedules"
+        self._say(f"PASS {scope}")
+        return found
+
+    def follow(self, file: str, *, variant: str = "", engine: str | None = None, near: int = NEAR) -> Replayed:
+        """Follow a kept schedule, and so many near it; fail the test unless all passed.
+
+        Args: file: beside the test's own.  variant: a planted bug; "": the correct protocol.  engine: fiber or gate.
+        """
+        __tracebackhide__ = True
+        path = self.item.path.parent / file
+        if self.asked.replayed is not None:
+            path, near = Path(self.asked.replayed), 0
+        with _told(), heard():
+            done = replay(path, variant=variant, engine=self.asked.engine or engine, near=near)
+            self._judge(path, done)
+        return done
+
+    # -- what was kept ----------------------------------------------------------------------------------------------
+
+    def _again(self, database: Database, program: Program, variant: str, engine: str | None) -> None:
+        """Try the schedules that failed before; fail the test if one does still."""
+        for path in database.kept():
+            try:
+                done = replay(path, program=program, variant=variant, engine=engine)
+            except UsageError as error:  # its parameters are none of the program's any more, say
+                dropped = database.passed(path)
+                self._say(f"{KEPT} {path.stem} cannot be tried: {error}{'; dropped' * dropped}")
+                continue
+            if done.verdict == "FAIL":
+                database.failed(path)
+                self._judge(path, done)
+            dropped = database.passed(path)
+            because = f" ({done.because})" if done.because else ""
+            self._say(f"{KEPT} {path.stem}: {done.verdict}{because}, {_followed(done)}{'; dropped' * dropped}")
+
+    def _only(self, file: str, program: Program, variant: str) -> Explored:
+        """Play one schedule, and nothing else."""
+        done = replay(file, program=program, variant=variant, engine=self.asked.engine)
+        self._judge(Path(file), done)
+        return Explored("PASS", "", (), 1, 1, False, {})
+
+    def _judge(self, path: Path, done: Replayed) -> None:
+        """Fail the test unless a replay passed."""
+        name = self.asked.shown(path)
+        tried = f"schedule {name}, kept because it failed, {_followed(done)}"
+        if done.near:
+            tried += f"; {done.near} near it"
+        if done.verdict == "FAIL":
+            found = done.findings[0]
+            where = f"found by {tried}" + ("" if done.same else "; it was kept for another finding")
+            self._fail_by(found, done.record, [where], f"--mmrace-replay={name}")
+        if done.verdict != "PASS":
+            _fail(failure.unknown_text(f"{done.because}; {tried}", self.asked.command()))
+        self._say(f"PASS {tried}")
+
+    def _keep_and_fail(self, database: Database, found: Explored, makers: Makers) -> NoReturn:
+        """Keep the schedule of an exploration's first finding, made small, and fail the test.
+
+        Args: makers: of the program.
+        """
+        finding = found.findings[0] if found.findings else failure.UNEXPLAINED
+        if finding.oracle == "exception" and finding.rule in OUTCOMES:
+            raise OUTCOMES[finding.rule](str(finding.facts.get("text", "")))
+        file = found.records.get(finding.signature)
+        record = None if file is None else Record.read(file)
+        made: Minimal | None = None
+        lines, replays = [f"found by schedule {found.schedules}"], ""
+        if record is not None and can_follow(record):
+            made = _minimal(record, makers, finding)
+            if made is None:
+                schedule = KeptSchedule.of_record(record, follow.spec_of(record, makers), finding)
+            else:
+                schedule, finding, record = KeptSchedule.of_minimal(made), made.finding, made.record
+                lines += [shrunk_line(made.shrunk), *(f"  {line}" for line in schedule_lines(made))]
+            if self.asked.kept:
+                kept = database.keep(schedule)
+                lines += [f"NOT KEPT: {kept}"] * isinstance(kept, str)
+                replays = "" if isinstance(kept, str) else f"--mmrace-replay={self.asked.shown(kept)}"
+        self._fail_by(finding, record, lines, replays, made)
+
+    def _fail_by(
+        self, finding: Finding, record: Record | None, lines: list[str], replays: str, made: Minimal | None = None
+    ) -> NoReturn:
+        """Fail the test by a finding; leave it where reports go.
+
+        Args: replays: the option that has it again.  made: its minimal file.
+        """
+        command = self.asked.command(replays)
+        told = failure.text(finding, record, lines, command, made)
+        if self.asked.reports is not None:
+            lines.append(failure.report(Path(self.asked.reports), self.asked.key, finding, record, told))
+            told = failure.text(finding, record, lines, command, made)
+        _fail(told)
+
+    # -- what is said -----------------------------------------------------------------------------------------------
+
+    def _say(self, text: str) -> None:
+        self.item.user_properties.append((PROPERTY, text))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Fail the test by what mmrace says, instead of by a traceback through mmrace."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except MmraceError as error:
+        _fail(f"mmrace: {error}")
+    except Interrupted:  # which pytest would call by its own name
+        raise KeyboardInterrupt from None
+
+
+def _fail(text: str) -> NoReturn:
+    __tracebackhide__ = True
+    raise pytest.fail.Exception(text, pytrace=False) from None
+
+
+def _followed(done: Replayed) -> str:
+    if done.followed is None:
+        return "followed strictly"
+    met, of = done.followed
+    return f"followed {met} of {of} turning points" if of else "the default schedule"
+
+
+def _minimal(record: Record, makers: Makers, finding: Finding) -> Minimal | None:
+    """Make a schedule small; None if its run has not the finding again."""
+    try:
+        return minimise(record, makers, finding.signature, Budget(MINIMISE_RUNS, MINIMISE_SECONDS))
+    except MmraceError:
+        return None

@@ -1,0 +1,134 @@
+"""What is known of a finding beside its record: what was run, how to repeat it, how rare it is, how sound the search.
+
+It comes from the header of the record, from the minimal file, and from the folder of the finding, as far as they have
+it.  Invariant: what is not there is not said.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from mmrace.report.finding import program_text
+from mmrace.report.minimal import few, schedule_lines, scheduled, script_lines, shrunk_line
+from mmrace.report.numbers import count, many, runs
+from mmrace.report.story import Around
+from mmrace.runs import kept
+from mmrace.runs.minimal import Minimal, Op
+from mmrace.runtime import files
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.record import Record
+from mmrace.runtime.selection import last_explored
+from mmrace.story.facts import Ordering
+
+HITS_BYTES_MAX = 2 * files.MIB  # more than the store writes
+NEWLINE = b"\n"
+Z95 = 1.96
+"""Standard normal quantile of a 95 % interval."""
+
+
+def around_of(record: Record, minimal: Minimal | None, file: str, folder: Path | None = None) -> Around:
+    """Return what is known beside a record.  Args: file: as it was named.  folder: of the finding, if it has one."""
+    return Around(
+        run=list(_run(record)),
+        repeat=[*_repeat(minimal, file)],
+        script=script_lines(minimal) if minimal else [],
+        told=[*_told(record, minimal)],
+        schedule=few(schedule_lines(minimal)) if minimal else [],
+        rarity=[*_rarity(minimal.rarity if minimal else None)] or [*_seen(folder)],
+        health=[*_plain(minimal.health if minimal else None)],
+    )
+
+
+def orderings_of(minimal: Minimal | None) -> list[tuple[int, int, Ordering]]:
+    """Return the causal orderings of a minimal file, each with its two events."""
+    if minimal is None:
+        return []
+    return [
+        (
+            one.first.event,
+            one.second.event,
+            Ordering(
+                number, _op(one.first), _op(one.second), one.object, one.flips.fails, one.flips.of, one.flips.proved
+            ),
+        )
+        for number, one in enumerate(minimal.causal, 1)
+    ]
+
+
+def _op(op: Op) -> str:
+    return f"{op.task} at {op.site} (step {op.event})"
+
+
+def _run(record: Record) -> Iterator[str]:
+    header = record.header
+    name = header.get("program", header.get("scenario", "a program"))
+    given = header.get("given", header.get("params")) or {}
+    yield program_text(header.get("maker", "scenario"), name, sorted(given.items()), header.get("variant", ""))
+    engine = header.get("engine", "unknown")
+    chooser = f"noise {header.get('noise')}" if engine == "free" else f"strategy {header.get('strategy')}"
+    how = record.end.get("how", "unknown")
+    kind = record.end.get("detail", {}).get("kind")
+    yield f"engine {engine}, {chooser}, seed {header.get('seed')}; ended as {how}" + (f": {kind}" if kind else "")
+    explored = header.get("explored")
+    last = last_explored(record)
+    if explored and last is not None and how == "finished":
+        yield f"what follows step {last} is the program's end, in fixed order"
+
+
+def _repeat(minimal: Minimal | None, file: str) -> Iterator[str]:
+    yield shlex.join(["mmrace", "replay", file])
+    if minimal is not None:
+        yield scheduled(minimal, file)
+
+
+def _told(record: Record, minimal: Minimal | None) -> Iterator[str]:
+    if record.header.get("engine") == "free":
+        yield "free threads never run twice alike: the replay follows their order under control, as far as that goes"
+    if minimal is None:
+        return
+    yield f"replayed {count(minimal.replayed.same)} of {count(minimal.replayed.of)}"
+    yield shrunk_line(minimal.shrunk)
+
+
+def _rarity(rarity: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield in how many runs it was seen, with the interval of the chance; per strategy, too."""
+    if not rarity:
+        return
+    yield _rate(rarity)
+    for strategy, rate in sorted((rarity.get("strategies") or {}).items()):
+        yield f"{strategy}: {_rate(rate)}"
+
+
+def _seen(folder: Path | None) -> Iterator[str]:
+    """Yield in how many runs the finding of a folder was seen, if the folder tells."""
+    if folder is None:
+        return
+    with suppress(UsageError):
+        hits = files.read_whole(folder / kept.HITS, HITS_BYTES_MAX, what="hits", try_="nothing: they are only counted")
+        yield f"seen in {runs(1 + hits.count(NEWLINE))}; of how many, nobody counted"
+
+
+def _rate(rate: Any) -> str:
+    hits, of = (rate["hits"], rate["of"]) if isinstance(rate, Mapping) else (rate[0], rate[1])
+    low, high = wilson(hits, of)
+    return f"{count(hits)} of {many(of, 'schedule')} (95 %: {100 * low:.2g} % to {100 * high:.2g} %)"
+
+
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a rate; all of [0, 1] if nothing was counted."""
+    if of <= 0:
+        return 0.0, 1.0
+    share, z = hits / of, Z95
+    middle, whole = share + z * z / (2 * of), 1 + z * z / of
+    spread = z * sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole)
+
+
+def _plain(facts: Mapping[str, Any] | None) -> Iterator[str]:
+    for key, value in (facts or {}).items():
+        yield f"{str(key).replace('_', ' ')} {value}"

@@ -1,0 +1,1 @@
+"""From a finding of free threads to a record of it under control."""

@@ -1,0 +1,1 @@
+"""What records tell beyond their events: why a run failed, one object's life, where two runs part.  Facts, no text."""
