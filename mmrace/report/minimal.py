@@ -20,7 +20,7 @@ def minimal_lines(minimal: Minimal, path: str) -> list[str]:
     shrunk = minimal.shrunk
     lines = [shrunk_line(shrunk)]
     lines += [f"  {line}" for line in _sizes(shrunk)]
-    lines += ["schedule:", *_few((f"  {line}" for line in schedule_lines(minimal)), WHOLE_MAX)]
+    lines += ["schedule:", *few((f"  {line}" for line in schedule_lines(minimal)), WHOLE_MAX)]
     lines += [f"must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal]
     lines += script_lines(minimal)
     lines.append(f"minimal: {path}; replayed {minimal.replayed.same} of {minimal.replayed.of}")
@@ -38,8 +38,8 @@ def found_lines(minimal: Minimal | str | None, folder: str) -> list[str]:
     if isinstance(minimal, str):
         return [f"not minimised: {minimal}"]
     path = os.path.join(folder, MINIMAL)
-    lines = [shrunk_line(minimal.shrunk), *_few(f"  {line}" for line in schedule_lines(minimal))]
-    lines += _few(f"  must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal)
+    lines = [shrunk_line(minimal.shrunk), *few(f"  {line}" for line in schedule_lines(minimal))]
+    lines += few(f"  must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal)
     return [*lines, *script_lines(minimal), f"minimal: {shlex.join(['mmrace', 'replay', path])}"]
 
 
@@ -54,7 +54,8 @@ def scheduled(minimal: Minimal, file: str) -> str:
     return replace(minimal.spec, strategy=strategy).command()
 
 
-def _few(lines: Iterable[str], most: int = LINES_MAX) -> list[str]:
+def few(lines: Iterable[str], most: int = LINES_MAX) -> list[str]:
+    """Return the first of some lines, and how many more there are."""
     made = list(lines)
     left = len(made) - most
     return made if left <= 0 else [*made[:most], f"  and {left} more, see the file"]
