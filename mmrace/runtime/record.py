@@ -13,6 +13,7 @@ import errno
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import copy
 from enum import Enum
 from math import isfinite
 from types import FunctionType
@@ -115,6 +116,17 @@ class Record:
         record._raw_sites = raw_sites
         record._tables = engine.tables.with_benign(_declared(engine.objects))
         return record
+
+    def until(self, events: int) -> Record:
+        """Return the record as it would be if the run had been given up after so many events; for judges only."""
+        made = copy(self)
+        ops = sum(event[1] != NOTE for event in self.events[:events])
+        made.events, made.masks, made.stamps = self.events[:events], self.masks[:ops], self.stamps[:events]
+        made._sites = None if self._sites is None else self._sites[:events]
+        made._raw_sites = self._raw_sites[:events]
+        made.end, made.final, made.verdict = {"how": "abandoned", "detail": {}}, {}, {}
+        made._steps, made._found, made._words = None, {}, {}
+        return made
 
     # -- questions --------------------------------------------------------------------------------------------------
 

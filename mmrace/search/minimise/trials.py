@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from mmrace.oracles.general.bench import judge_all
-from mmrace.oracles.general.judgement import Oracle
+from mmrace.oracles.general.judgement import Finding, Oracle
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.follow import follow
 from mmrace.runs.judge import judge, judges_of
@@ -60,6 +60,12 @@ class Budget:
     def lasted(self) -> float:
         """Seconds since the beginning."""
         return self.clock() - self.began
+
+    @property
+    def spent(self) -> float:
+        """The share of the whole that was used."""
+        runs = self.used / self.runs if self.runs else 0.0
+        return max(runs, self.lasted / self.seconds if self.seconds else 0.0)
 
     def take(self) -> None:
         """Count one run.  Raises Spent if there is none left."""
@@ -167,10 +173,17 @@ class Trials:
 
     def judged(self, played: Play) -> bool:
         """Say whether the judge of the finding finds it in a run."""
+        return self.found(played, played.record) is not None
+
+    def found(self, played: Play, record: Record) -> Finding | None:
+        """Return the finding as its judge sees it in the record of a run, or in a part of it; None if it does not."""
         judges = judges_of(played.program, played.spec)
         bench: dict[str, Oracle] = {name: judge for name, judge in judges.items() if name == self.oracle}
-        judgements = judge_all(played.record, bench or judges)
-        return any(finding.signature == self.signature for judgement in judgements for finding in judgement.findings)
+        for judgement in judge_all(record, bench or judges):
+            for finding in judgement.findings:
+                if finding.signature == self.signature:
+                    return finding
+        return None
 
     def sampled(self, params: Params, count: int) -> Trial | None:
         """Look for the finding among so many drawn schedules of the program with these parameters.  Raises Spent."""

@@ -16,7 +16,7 @@ from mmrace.runtime.errors import NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.param import Value
 from mmrace.search.minimise.minimise import minimise
 from mmrace.search.minimise.trials import Budget
-from tests.search.minimise.failing import chosen, failing, makers_of, torn
+from tests.search.minimise.failing import at_once, chosen, failing, makers_of, torn
 
 Known = tuple[Callable[..., object], str, dict[str, Value], tuple[int, int], dict[str, Value]]
 
@@ -60,6 +60,14 @@ def test_the_script_of_a_lost_update_is_what_a_person_would_write() -> None:
     assert signature in {finding.signature for finding in result.findings}
     assert result.followed is not None
     assert result.followed.done == result.followed.of == 2
+
+
+def test_what_fails_before_anything_is_explored_has_a_minimal_file_and_no_script() -> None:
+    record, makers, signature = failing(at_once, "exception")
+    minimal = minimise(record, makers, signature, Budget())
+    assert (minimal.shrunk.after.turns, minimal.script, minimal.causal) == (0, "", ())
+    assert minimal.shrunk.fewest
+    assert minimal.replayed.same == 5
 
 
 def test_a_choice_becomes_the_lowest_that_fails() -> None:
