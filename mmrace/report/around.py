@@ -16,6 +16,7 @@ from typing import Any
 from mmrace.report.finding import program_text
 from mmrace.report.minimal import scheduled
 from mmrace.report.numbers import count, many, runs
+from mmrace.report.proof import NOT_PROVED, proof_lines
 from mmrace.report.story import Around
 from mmrace.runs import kept
 from mmrace.runs.minimal import Minimal, Op, Size
@@ -37,6 +38,7 @@ def around_of(record: Record, minimal: Minimal | None, file: str, folder: Path |
         run=list(_run(record)),
         repeat=[*_repeat(minimal, file)],
         told=[*_told(record, minimal)],
+        proof=_proof(minimal, file),
         rarity=[*_rarity(minimal.rarity if minimal else None)] or [*_seen(folder)],
         health=[*_plain(minimal.health if minimal else None)],
     )
@@ -56,6 +58,12 @@ def orderings_of(minimal: Minimal | None) -> list[tuple[int, int, Ordering]]:
         )
         for number, one in enumerate(minimal.causal, 1)
     ]
+
+
+def _proof(minimal: Minimal | None, file: str) -> list[str]:
+    if minimal is None:
+        return []
+    return proof_lines(minimal) or [f"{NOT_PROVED} {shlex.quote(file)}"]
 
 
 def _op(op: Op) -> str:

@@ -29,12 +29,14 @@ class Around:
     """What is known of a finding beside its record.
 
     Attributes: run: what was run, and how the run ended, in lines.  repeat: commands to paste.  told: of them, how the
-    schedule was made smaller and whether it was replayed.  rarity, health: lines; empty if nobody knows.
+    schedule was made smaller and whether it was replayed.  proof: how sure the failure is after each step; empty if the
+    record is not of a minimal file.  rarity, health: lines; empty if nobody knows.
     """
 
     run: Sequence[str] = ()
     repeat: Sequence[str] = ()
     told: Sequence[str] = ()
+    proof: Sequence[str] = ()
     rarity: Sequence[str] = ()
     health: Sequence[str] = ()
 
@@ -245,6 +247,10 @@ def _protects(page: _Page, told: Telling) -> None:
 
 
 def _around(page: _Page, story: Story, around: Around) -> None:
+    if around.proof:
+        page.head("How sure it is")
+    for text in around.proof:
+        page.line(f"  {text}")
     page.head("The run")
     for text in around.run:
         page.item(text)
