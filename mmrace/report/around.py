@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from mmrace.report.finding import program_text
-from mmrace.report.minimal import scheduled
+from mmrace.report.minimal import few, schedule_lines, scheduled, script_lines, shrunk_line
 from mmrace.report.numbers import count, many, runs
 from mmrace.report.proof import NOT_PROVED, proof_lines
 from mmrace.report.story import Around
 from mmrace.runs import kept
-from mmrace.runs.minimal import Minimal, Op, Size
+from mmrace.runs.minimal import Minimal, Op
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
@@ -37,7 +37,9 @@ def around_of(record: Record, minimal: Minimal | None, file: str, folder: Path |
     return Around(
         run=list(_run(record)),
         repeat=[*_repeat(minimal, file)],
+        script=script_lines(minimal) if minimal else [],
         told=[*_told(record, minimal)],
+        schedule=few(schedule_lines(minimal)) if minimal else [],
         proof=_proof(minimal, file),
         rarity=[*_rarity(minimal.rarity if minimal else None)] or [*_seen(folder)],
         health=[*_plain(minimal.health if minimal else None)],
@@ -98,14 +100,7 @@ def _told(record: Record, minimal: Minimal | None) -> Iterator[str]:
     if minimal is None:
         return
     yield f"replayed {count(minimal.replayed.same)} of {count(minimal.replayed.of)}"
-    before, after = minimal.shrunk.before, minimal.shrunk.after
-    yield f"made smaller from {_size(before)} to {_size(after)}, in {many(minimal.shrunk.runs, 'run')}"
-    if minimal.shrunk.fewest:
-        yield "no schedule with fewer turning points fails (shown by a walk to its end)"
-
-
-def _size(size: Size) -> str:
-    return f"{many(size.turns, 'turning point')}, {many(size.choices, 'choice')} and {many(size.events, 'event')}"
+    yield shrunk_line(minimal.shrunk)
 
 
 def _rarity(rarity: Mapping[str, Any] | None) -> Iterator[str]:

@@ -37,8 +37,8 @@ def found_lines(minimal: Minimal | str | None, folder: str) -> list[str]:
     if isinstance(minimal, str):
         return [f"not minimised: {minimal}"]
     path = os.path.join(folder, MINIMAL)
-    lines = [shrunk_line(minimal.shrunk), *_few(f"  {line}" for line in schedule_lines(minimal))]
-    lines += _few(f"  must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal)
+    lines = [shrunk_line(minimal.shrunk), *few(f"  {line}" for line in schedule_lines(minimal))]
+    lines += few(f"  must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal)
     return [*lines, *script_lines(minimal), f"minimal: {shlex.join(['mmrace', 'replay', path])}"]
 
 
@@ -53,7 +53,8 @@ def scheduled(minimal: Minimal, file: str) -> str:
     return replace(minimal.spec, strategy=strategy).command()
 
 
-def _few(lines: Iterable[str]) -> list[str]:
+def few(lines: Iterable[str]) -> list[str]:
+    """Return the first of some lines, and how many more there are."""
     made = list(lines)
     left = len(made) - LINES_MAX
     return made if left <= 0 else [*made[:LINES_MAX], f"  and {left} more, see the file"]

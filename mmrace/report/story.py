@@ -22,20 +22,25 @@ from mmrace.story.facts import Ordering, State, Story, Telling, Wait
 
 LABEL = 10  # characters of the labels at the left
 EVENTS_MAX = 3
+PLAIN_WORDS = frozenset({"a", "no", "nobody", "the"})
+"""What a cause may begin with that is no name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
     """What is known of a finding beside its record.
 
-    Attributes: run: what was run, and how the run ended, in lines.  repeat: commands to paste.  told: of them, how the
-    schedule was made smaller and whether it was replayed.  proof: how sure the failure is after each step; empty if the
-    record is not of a minimal file.  rarity, health: lines; empty if nobody knows.
+    Attributes: run: what was run, and how the run ended, in lines.  repeat, script: commands to paste.  told: of them,
+    how the schedule was made smaller and whether it was replayed.  schedule: where it leaves the default one.  proof:
+    how sure the failure is after each step; empty if the record is not of a minimal file.  rarity, health: lines; empty
+    if nobody knows.
     """
 
     run: Sequence[str] = ()
     repeat: Sequence[str] = ()
+    script: Sequence[str] = ()
     told: Sequence[str] = ()
+    schedule: Sequence[str] = ()
     proof: Sequence[str] = ()
     rarity: Sequence[str] = ()
     health: Sequence[str] = ()
@@ -104,14 +109,6 @@ def show_telling(story: Story, console: Console) -> _Page:
     return page
 
 
-def show_brief(story: Story, repeat: str, console: Console) -> None:
-    """Print what fits into a failure of a test: title, cause, the table, and one line to repeat it."""
-    page = _Page(console)
-    _head(page, story)
-    _table(page, story)
-    say(console, f"repeat: {repeat}")
-
-
 def _head(page: _Page, story: Story) -> None:
     page.line(f"{story.title} [{story.signature}]", "bold red")
     broken = ", ".join(one.ref for one in story.telling.protects if one.ref)
@@ -122,13 +119,8 @@ def _head(page: _Page, story: Story) -> None:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] if not text[:1].isupper() and not _is_name(text) else text
-
-
-def _is_name(text: str) -> bool:
-    """Say whether a text begins with the name of a task or object, which keeps its spelling."""
-    first = text.split(" ", 1)[0]
-    return any(sign in first for sign in ".:_") or not first.isalpha() or first not in {"the", "nobody", "no", "a"}
+    """Begin a sentence with a capital, unless it begins with a name, which keeps its spelling."""
+    return text[:1].upper() + text[1:] if text.split(" ", 1)[0] in PLAIN_WORDS else text
 
 
 def _expected(page: _Page, told: Telling) -> None:
@@ -247,6 +239,10 @@ def _protects(page: _Page, told: Telling) -> None:
 
 
 def _around(page: _Page, story: Story, around: Around) -> None:
+    if around.schedule:
+        page.head("The schedule, where it leaves the default one")
+        for text in around.schedule:
+            page.item(text)
     if around.proof:
         page.head("How sure it is")
     for text in around.proof:
@@ -256,6 +252,8 @@ def _around(page: _Page, story: Story, around: Around) -> None:
         page.item(text)
     for text in around.repeat:
         say(page.console, f"  repeat: {text}")
+    for text in around.script:
+        say(page.console, f"  {text}")
     for text in around.told:
         page.item(text)
     page.item(f"rarity: {'; '.join(around.rarity) or 'unknown: nobody counted the runs'}")

@@ -75,8 +75,9 @@ class BreakAt:
 
     def attach(self, engine: Controlled) -> BreakAt:
         """Watch a run that is about to begin, on real threads, with sites."""
-        for name in ("point", "gated", "access"):
-            setattr(engine, name, self._watched(engine, getattr(engine, name)))
+        engine.point = self._watched(engine, engine.point)  # type: ignore[method-assign, assignment]
+        engine.gated = self._watched(engine, engine.gated)  # type: ignore[method-assign, assignment]
+        engine.access = self._watched(engine, engine.access)  # type: ignore[method-assign, assignment]
         failed = engine._failed
 
         def quits(task: Task, error: BaseException) -> None:

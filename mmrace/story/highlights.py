@@ -1,8 +1,9 @@
 """The few events of a record that tell its story: what the finding names, and back from there what led to it.
 
 From the events that are given, the steps that each of them met last on its lanes, and so on backwards: who wrote what
-was read, who held what was tried.  A minimal file says more: its causal orderings, and its turning points.  Invariant:
-never more than `most`, in the order of the record; what was given comes first, then what is nearest to the end.
+was read, who held what was tried.  A minimal file says more: its causal orderings, and its turning points, if they are
+few.  Invariant: never more than `most`, in the order of the record; what was given comes first, then what is nearest to
+the end.
 """
 
 from __future__ import annotations
@@ -47,17 +48,27 @@ def highlights(record: Record, named: Iterable[int], minimal: Minimal | None = N
     Args: named: the events of the finding.  minimal: of this record, if there is one.
     """
     own = [step for step in named if step < len(record.events)]
-    causal = {(pair.first.event, pair.second.event): pair.object for pair in minimal.causal} if minimal else {}
-    given = [*own, *(step for pair in causal for step in pair), *(_turns(record, minimal) if minimal else ())]
+    causal = _causal(minimal)
+    given = [*own, *(step for pair in causal for step in pair)]
+    turns = [*dict.fromkeys(_turns(record, minimal))] if minimal else []
+    if len(turns) <= most // 2:  # of a schedule that is not that small yet they would leave no room for what came of it
+        given += turns
     met = _Met(record)
     chosen = _fill(given, met.back_from(given or _last(record), most), most)
     return Highlights(chosen, frozenset(own), list(_meetings(met, chosen, causal)))
 
 
-def of_steps(record: Record, steps: Iterable[int], named: Iterable[int], most: int = MOST) -> Highlights:
-    """Return these events, the last ones if they are too many, and which of them met."""
+def of_steps(
+    record: Record, steps: Iterable[int], named: Iterable[int], minimal: Minimal | None = None, most: int = MOST
+) -> Highlights:
+    """Return these events, the last ones if they are too many, and which of them met.  Args: see `highlights`."""
     chosen = sorted(steps)[-most:]
-    return Highlights(chosen, frozenset(named), list(_meetings(_Met(record), chosen, {})))
+    return Highlights(chosen, frozenset(named), list(_meetings(_Met(record), chosen, _causal(minimal))))
+
+
+def _causal(minimal: Minimal | None) -> dict[tuple[int, int], str]:
+    """Return the causal orderings of a minimal file: its two events, and the object."""
+    return {(pair.first.event, pair.second.event): pair.object for pair in minimal.causal} if minimal else {}
 
 
 def _fill(given: Iterable[int], steps: Iterable[int], most: int) -> list[int]:

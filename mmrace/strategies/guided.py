@@ -15,6 +15,7 @@ in the same order.  Needs an engine that keeps sites and takes every plain acces
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -32,6 +33,8 @@ from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Options, Registered, Unprofiled
 
 BYTES_MAX = 160 * files.MIB  # of a JSON file with a schedule, which may have a whole record in it
+KEPT = ("minimal.json", "record.jsonl")
+"""Files of a finding's folder that have a schedule, the smallest first."""
 TRY = "a record, or a file that `mmrace keep` wrote"
 
 HELD_SHOWN = 3  # of the turning points whose task had to wait
@@ -201,7 +204,12 @@ def is_schedule(path: str) -> bool:
 
 
 def steps_of(path: str) -> Steps:
-    """Read the schedule of a file: of a record, or of a JSON file that has it under "schedule".  Raises UsageError."""
+    """Read the schedule of a file: of a record, or of a JSON file that has it under "schedule".  Raises UsageError.
+
+    Of the folder of a finding it is that of the smallest run that it keeps.
+    """
+    if os.path.isdir(path):
+        path = next((file for name in KEPT if os.path.isfile(file := os.path.join(path, name))), path)
     if not is_schedule(path):
         record = Record.read(path)
         return {"turns": tuple(preemptions_of(record)), "choices": tuple(choices_of(record))}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests import in_process
+from tests.report.test_mermaid import LINE
 from tests.runs import minimal_files
 
 
@@ -78,3 +80,25 @@ def test_a_record_that_passed_has_no_story(
     path.write_text("\n".join([*lines[:-1], json.dumps(tail)]) + "\n")
     code, _, err = explained(monkeypatch, capsys, str(path))
     assert code == 2 and "a record with a finding" in err and "mmrace show" in err
+
+
+def test_a_story_is_drawn_as_a_diagram_of_its_events(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    code, text, _ = explained(monkeypatch, capsys, str(folder), "--mermaid")
+    lines = text.splitlines()
+    assert code == 0 and lines[0] == "sequenceDiagram" and all(LINE.fullmatch(line) for line in lines)
+    assert any("->>" in line for line in lines)
+
+
+def test_a_story_says_how_to_stop_at_its_last_op_in_the_run_that_it_tells(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    stops: list[str] = []
+    for file, told in ((folder, folder / "minimal.json"), (folder / "record.jsonl", folder / "record.jsonl")):
+        _, text, _ = explained(monkeypatch, capsys, str(file))
+        words = text.partition("to stop there: mmrace ")[2].split("\n")[0].split(" ")
+        assert words[:3] == ["replay", str(told), "--break-at"]
+        monkeypatch.setattr(sys, "breakpointhook", lambda: stops.append(sys._getframe(1).f_code.co_filename))
+        in_process.run(monkeypatch, *words)
+    assert len(stops) == 2

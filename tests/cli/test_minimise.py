@@ -75,6 +75,7 @@ def test_a_wrong_call_is_told_before_anything_is_run(
     for words, said in (
         ([str(folder), "--signature", "0" * 12], folder.name),
         ([str(folder), "--out", "no/such/folder.json"], "--out no/such/folder.json"),
+        ([str(folder), "--budget", "soon"], "--budget"),
         (["nothing.jsonl"], "nothing.jsonl"),
     ):
         assert in_process.run(monkeypatch, "minimise", *words) == 2

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from mmrace import runtime as rt
 from mmrace.runtime.fiber import FiberEngine
+from mmrace.runtime.places import places_of
 from mmrace.runtime.record import Record
 from mmrace.runtime.wording import event_text
 from mmrace.story.highlights import highlights, of_steps
@@ -88,3 +90,13 @@ def test_a_minimal_file_has_its_causal_orderings_and_turning_points_in_it() -> N
 def test_an_empty_record_has_no_story() -> None:
     record = Record({}, [], table={}, tasks=[])
     assert highlights(record, []).steps == [] and of_steps(record, [], []).steps == []
+
+
+def test_many_turning_points_leave_room_for_the_finding_and_what_led_to_it() -> None:
+    made = minimal()
+    turn = made.schedule.turns[0]
+    many = [replace(turn, site=place.site, task=place.task, visit=place.visit) for _, place in places_of(made.record)]
+    crowded = replace(made, schedule=replace(made.schedule, turns=tuple(many)))
+    last = len(made.record.events) - 1
+    found = highlights(made.record, [last], crowded, most=8)
+    assert {last, *highlights(made.record, [last], most=8).steps} <= {*found.steps} and len(found.steps) <= 8

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from mmrace import runtime as rt
+from mmrace.runs.kept import RECORD
+from mmrace.runs.minimal import MINIMAL
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
-from mmrace.strategies.guided import BY, Guided, Preemption, Value, choices_of, preemptions_of
+from mmrace.strategies.guided import BY, KEPT, Guided, Preemption, Value, choices_of, preemptions_of, steps_of
 from mmrace.strategies.registry import sampler
+from tests.runs.minimal_files import folder, minimal
 from tests.runtime.engines import Box, Outcome, Program, box, fiber, random_walk, walk
 
 
@@ -252,3 +256,17 @@ def test_a_json_file_without_a_schedule_is_a_wrong_call(tmp_path: Path, text: st
     path.write_text(text, encoding="utf-8")
     with pytest.raises(rt.UsageError, match="expected a JSON file with a schedule"):
         sampler(f"guided:record={path}")
+
+
+def test_a_folder_of_a_finding_has_the_schedule_of_its_smallest_run(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    assert KEPT == (MINIMAL, RECORD)
+    small = minimal().schedule
+    (made / MINIMAL).write_text((made / MINIMAL).read_text().replace('"visit": 1', '"visit": 7'))
+    changed = steps_of(str(made))
+    assert changed == steps_of(str(made / MINIMAL)) and changed["turns"] != small.turns
+    (made / MINIMAL).unlink()
+    assert steps_of(str(made)) == {"turns": small.turns, "choices": small.choices}
+    (made / RECORD).unlink()
+    with pytest.raises(UsageError, match="readable record file"):
+        steps_of(str(made))
