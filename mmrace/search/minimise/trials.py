@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.general.judgement import Finding, Oracle
+from mmrace.runs import stops
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.follow import follow
 from mmrace.runs.judge import judge, judges_of
@@ -68,7 +69,9 @@ class Budget:
         return max(runs, self.lasted / self.seconds if self.seconds else 0.0)
 
     def take(self) -> None:
-        """Count one run.  Raises Spent if there is none left."""
+        """Count one run.  Raises Spent if there is none left, or somebody asked to stop (`runs/stops.py`)."""
+        if stops.asked():
+            raise Spent
         over = self.runs is not None and self.used >= self.share * self.runs
         if over or (self.seconds is not None and self.lasted >= self.share * self.seconds):
             raise Spent

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from mmrace.examples import bounded_queue, lost_update, two_locks
+from mmrace.runs import stops
 from mmrace.runs.follow_minimal import replay_minimal
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.run import run_one
@@ -110,6 +112,24 @@ def test_time_that_is_up_ends_it() -> None:
     record, makers, signature = failing(torn, "exception", turns=3)
     minimal = minimise(record, makers, signature, Budget(seconds=20, clock=lambda: float(next(ticks))))
     assert not minimal.shrunk.complete
+    assert minimal.replayed.same == 5
+
+
+def test_who_asks_to_stop_gets_what_is_smallest_by_then() -> None:
+    record, makers, signature = failing(torn, "exception", turns=3)
+    ticks = iter(range(10_000))
+
+    def clock() -> float:
+        if next(ticks) == 20:
+            stops.ask(signal.SIGTERM)
+        return 0.0
+
+    with stops.handled():
+        minimal = minimise(record, makers, signature, Budget(seconds=60, clock=clock))
+        assert stops.asked() == signal.SIGTERM
+    assert not minimal.shrunk.complete
+    assert minimal.shrunk.runs <= 21
+    assert minimal.shrunk.after.turns < minimal.shrunk.before.turns
     assert minimal.replayed.same == 5
 
 
