@@ -196,7 +196,7 @@ class Trials:
                 self.budget.take()
                 seed = derive(self.base.seed, "minimise", *params, index)
                 spec = replace(self.base, params=params, seed=seed, strategy=SAMPLER)
-                with play(program, spec, strategy_for(program, spec)) as played:
+                with play(program, spec, strategy_for(program, spec), sites=True) as played:
                     if self.judged(played):
                         return self.of(case_of(follow(program, spec, played.record), params, seed))
         except UNRUNNABLE:

@@ -18,7 +18,7 @@ from mmrace.runtime.errors import NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.param import Value
 from mmrace.search.minimise.minimise import minimise
 from mmrace.search.minimise.trials import Budget
-from tests.search.minimise.failing import at_once, chosen, failing, makers_of, torn
+from tests.search.minimise.failing import at_once, chosen, failing, makers_of, torn, trials_of
 
 Known = tuple[Callable[..., object], str, dict[str, Value], tuple[int, int], dict[str, Value]]
 
@@ -167,3 +167,11 @@ def test_a_minimal_file_is_replayed_strictly_and_one_whose_schedule_was_edited_i
     plain["schedule"]["turns"][0]["visit"] += 1
     with pytest.raises(NotAsRecorded, match="schedule makes another run"):
         replay_minimal(Minimal.parse(json.dumps(plain).encode(), "edited"), makers)
+
+
+def test_a_data_race_is_found_again_among_schedules_that_are_drawn() -> None:
+    """Its signature names sites, so the runs have to keep them."""
+    record, makers, signature = failing(lost_update.main, "data-race")
+    trials = trials_of(record, makers, signature, "data-race")
+    found = trials.sampled(trials.base.params, 40)
+    assert found is not None and found.fails
