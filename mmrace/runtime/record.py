@@ -126,7 +126,7 @@ class Record:
         made._sites = None if self._sites is None else self._sites[:events]
         made._raw_sites = self._raw_sites[:events]
         made.end, made.final, made.verdict = {"how": "abandoned", "detail": {}}, {}, {}
-        made._steps, made._found, made._words = None, {}, {}
+        made._steps, made._who, made._found, made._words = None, None, {}, {}
         return made
 
     # -- questions --------------------------------------------------------------------------------------------------
