@@ -55,7 +55,7 @@ def prove(
     cores.pin("gate")
     given = click.get_current_context().get_parameter_source("seconds") is not click.core.ParameterSource.DEFAULT
     budget = Budget(runs, seconds if given or runs is None else None)
-    with stops.interruptible():
+    with stops.held():  # what is proved by then is written
         made = installed.prove(minimal, target, budget, samples, load)
     with shared.writing("proof", "--out", target):
         made.write(target)

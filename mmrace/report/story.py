@@ -249,7 +249,7 @@ def _around(page: _Page, story: Story, around: Around) -> None:
         for text in around.schedule:
             page.item(text)
     if around.proof:
-        page.head("How certain it is")
+        page.head("How sure it is")
         for text in around.proof:
             page.line(f"  {text}")
     page.head("The run")

@@ -68,6 +68,15 @@ def test_the_file_goes_beside_the_record_or_where_it_is_told_to(
     assert "repeat: mmrace replay other.json" in capsys.readouterr().out
 
 
+def test_a_minimal_file_that_is_damaged_is_replaced(
+    explored: str, monkeypatch: pytest.MonkeyPatch, capsys: Screen
+) -> None:
+    folder = folders()[0]
+    (folder / MINIMAL).write_text("{}")
+    assert in_process.run(monkeypatch, "minimise", str(folder)) == 0
+    assert Minimal.read(folder / MINIMAL).signature == folder.name
+
+
 def test_a_wrong_call_is_told_before_anything_is_run(
     explored: str, monkeypatch: pytest.MonkeyPatch, capsys: Screen
 ) -> None:

@@ -34,6 +34,32 @@ def test_the_proof_goes_into_the_file_and_is_told(
     assert proof.no_return is not None and proof.no_return.proved
 
 
+@pytest.mark.slow
+def test_minimising_proves_too_if_it_is_told_to(
+    found: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert in_process.run(monkeypatch, "minimise", str(found), "--runs", "60") == EXIT_PASS
+    assert "point of no return" not in capsys.readouterr().out
+    assert in_process.run(monkeypatch, "minimise", str(found), "--runs", "60", "--prove", "60s") == EXIT_PASS
+    assert "point of no return" in capsys.readouterr().out
+    assert Minimal.read(found / "minimal.json").proof is not None
+
+
+@pytest.mark.slow
+def test_a_story_has_the_proof_or_says_how_to_get_one(
+    found: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert in_process.run(monkeypatch, "explain", str(found)) == EXIT_PASS
+    assert f"not yet proved: mmrace prove {found}" in capsys.readouterr().out
+    assert in_process.run(monkeypatch, "prove", str(found), "--runs", "300", *FEW) == EXIT_PASS
+    capsys.readouterr()
+    assert in_process.run(monkeypatch, "explain", str(found)) == EXIT_PASS
+    told = capsys.readouterr().out
+    assert "How sure it is" in told
+    assert "point of no return: the beginning" in told
+    assert "not yet proved" not in told
+
+
 def test_another_file_leaves_the_first_as_it_was(found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, other = found / "minimal.json", tmp_path / "proved.json"
     before = file.read_bytes()

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from mmrace.oracles.general.bench import judge_all
 from mmrace.oracles.general.judgement import Finding, Oracle
+from mmrace.runs import stops
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.follow import follow
 from mmrace.runs.judge import judge, judges_of
@@ -68,7 +69,9 @@ class Budget:
         return max(runs, self.lasted / self.seconds if self.seconds else 0.0)
 
     def take(self) -> None:
-        """Count one run.  Raises Spent if there is none left."""
+        """Count one run.  Raises Spent if there is none left, or somebody asked to stop (`runs/stops.py`)."""
+        if stops.asked():
+            raise Spent
         over = self.runs is not None and self.used >= self.share * self.runs
         if over or (self.seconds is not None and self.lasted >= self.share * self.seconds):
             raise Spent
@@ -193,7 +196,7 @@ class Trials:
                 self.budget.take()
                 seed = derive(self.base.seed, "minimise", *params, index)
                 spec = replace(self.base, params=params, seed=seed, strategy=SAMPLER)
-                with play(program, spec, strategy_for(program, spec)) as played:
+                with play(program, spec, strategy_for(program, spec), sites=True) as played:
                     if self.judged(played):
                         return self.of(case_of(follow(program, spec, played.record), params, seed))
         except UNRUNNABLE:

@@ -82,17 +82,16 @@ class Search:
     def _halved(self) -> int:
         """Return the shortest prefix behind which no continuation was seen to pass, as far as halving tells."""
         found, end = self.found, len(self.run)
-        low, high = self.first - 1 if found.passed is None else found.passed, end + 1
         if found.passed is None and not self._passes(self.first, PROBES):
             return self.first
-        low = found.passed if found.passed is not None else low
+        assert found.passed is not None
+        low, high = found.passed, end + 1
         while high - low > 1:
-            middle = (low + high) // 2
-            if self._passes(middle, PROBES):
-                assert found.passed is not None
+            if self._passes((low + high) // 2, PROBES):
                 low = found.passed
+                high = high if low < high else end + 1  # it kept to the run for longer than was thought possible
             else:
-                high = middle
+                high = (low + high) // 2
         return high
 
     def _passes(self, step: int, samples: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mmrace.runs import stops
 from mmrace.runs.functions import FunctionProgram
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.proof import Proof, wilson
@@ -135,6 +136,12 @@ def test_a_budget_that_ends_says_so_and_leaves_out_what_it_did_not_reach(runs: i
     if told is not None and told.proved:
         assert told.step == truth.no_return
     assert all(swap.fails == 0 for swap in proof.swaps)
+
+
+def test_whoever_stops_it_gets_what_is_proved_by_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stops, "asked", lambda: 2)
+    proof, _ = proved("drawn")
+    assert (proof.budget.runs, proof.budget.complete, proof.no_return, proof.points) == (0, False, None, ())
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
