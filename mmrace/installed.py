@@ -33,6 +33,8 @@ from mmrace.search.convert import convert as converting
 from mmrace.search.convert.again import Again
 from mmrace.search.minimise import minimise as minimising
 from mmrace.search.minimise.trials import Budget
+from mmrace.search.prove import prove as proving
+from mmrace.search.prove.prove import SAMPLES
 from mmrace.story.tell import NOTHING_OWN, Book
 from mmrace.strategies import registry, script
 
@@ -80,8 +82,14 @@ def replay_minimal(minimal: Minimal, path: str, load: tuple[str, ...] = ()) -> t
 
 def minimise(record: Record, path: str, signature: str, budget: Budget, load: tuple[str, ...] = ()) -> Minimal:
     """Make a finding's schedule and program smaller; see `search.minimise`.  Args: path, load: as of `replay`."""
-    makers, _ = _makers_of(record, path, load)
-    return minimising.minimise(record, makers, signature, budget)
+    makers, added = _makers_of(record, path, load)
+    return minimising.minimise(record, makers, signature, budget, added)
+
+
+def prove(minimal: Minimal, path: str, budget: Budget, samples: int = SAMPLES, load: tuple[str, ...] = ()) -> Minimal:
+    """Prove a minimal schedule; see `search.prove`.  Args: path, load: as of `replay`.  samples: drawn at a point."""
+    makers, _ = _makers_of(minimal.record, path, load)
+    return proving.prove(minimal, makers, budget, samples)
 
 
 def _makers_of(record: Record, path: str, load: tuple[str, ...]) -> tuple[Makers, tuple[LoadedFile, ...]]:

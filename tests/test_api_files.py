@@ -130,7 +130,7 @@ def test_a_file_that_changed_has_its_own_sites_when_it_is_executed_anew(tmp_path
     [
         (3, {}, "expected the path of a record"),
         ("nosuch.jsonl", {}, "nosuch.jsonl"),
-        ("nosuch.json", {"near": 2}, "expected a readable kept schedule"),
+        ("nosuch.json", {"near": 2}, "expected a readable record"),
         (".", {}, "which has no record.jsonl"),
         (".", {"near": -1}, "a whole number, 0 or more"),
         (".", {"engine": "free"}, "engine out of fiber, gate"),

@@ -19,6 +19,7 @@ from mmrace.cli.explore import explore
 from mmrace.cli.keep import keep
 from mmrace.cli.lists import list_
 from mmrace.cli.minimise import minimise
+from mmrace.cli.prove import prove
 from mmrace.cli.records import diff, replay, show, trail
 from mmrace.cli.run import run
 from mmrace.cli.stress import stress
@@ -37,7 +38,7 @@ def cli(verbose: bool) -> None:
     logger.add(terminal.log, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
 
 
-for _command in (stress, explore, claims, run, replay, minimise, explain, keep, show, trail, diff, list_):
+for _command in (stress, explore, claims, run, replay, minimise, prove, explain, keep, show, trail, diff, list_):
     cli.add_command(_command)
 
 

@@ -13,9 +13,10 @@ from mmrace.cli import options as shared
 from mmrace.cli import sources, terminal
 from mmrace.cli.records import LOADS
 from mmrace.report import minimal as minimal_report
+from mmrace.report import proof as proof_report
 from mmrace.report.terminal import say
 from mmrace.runs import stops
-from mmrace.runs.minimal import MINIMAL
+from mmrace.runs.minimal import MINIMAL, Minimal
 from mmrace.runs.source import Source
 from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_NONDETERMINISM, EXIT_PASS, UsageError
@@ -33,9 +34,18 @@ SECONDS = "30s"
 )
 @click.option("--runs", type=click.IntRange(1), help="At most so many runs, however long they take.")
 @click.option("--signature", metavar="SIGNATURE", help="Which finding, if the record has several; default: the first.")
+@click.option(
+    "--prove", "proving", metavar="TIME", callback=shared.duration, help="Then prove it, for so long (mmrace prove)."
+)
 @click.option("--load", multiple=True, metavar="FILE", help=LOADS)
 def minimise(
-    file: str, out: str | None, seconds: float | None, runs: int | None, signature: str | None, load: tuple[str, ...]
+    file: str,
+    out: str | None,
+    seconds: float | None,
+    runs: int | None,
+    signature: str | None,
+    proving: float | None,
+    load: tuple[str, ...],
 ) -> None:
     """Make the schedule of FILE's finding as small as it gets: a record, a minimal file, or the folder of a finding.
 
@@ -50,18 +60,29 @@ def minimise(
     wanted = signature or source.signature or _first(source)
     given = click.get_current_context().get_parameter_source("seconds") is not click.core.ParameterSource.DEFAULT
     bounded = seconds if given or runs is None else None
-    with stops.interruptible():
+    with stops.held():  # what is smallest by then is written
         made = installed.minimise(source.record, source.path, wanted, Budget(runs, bounded), load)
-    known = source.minimal
+    known = _known(source)
     if known is not None and known.signature == made.signature:
         made = replace(made, rarity=known.rarity, health=known.health)
+    if proving is not None and not stops.asked():
+        with stops.held():
+            made = installed.prove(made, source.path, Budget(seconds=proving), load=load)
     with shared.writing("minimal", "--out", target):
         made.write(target)
     console = terminal.console()
     say(console, f"{made.finding.title} [{made.signature}]")
-    for line in minimal_report.minimal_lines(made, target):
+    for line in (*minimal_report.minimal_lines(made, target), *proof_report.proof_lines(made)):
         say(console, line)
     sys.exit(EXIT_PASS if made.replayed.same == made.replayed.of else EXIT_NONDETERMINISM)
+
+
+def _known(source: Source) -> Minimal | None:
+    """Return the minimal file that there was, unless it is damaged: then it is replaced."""
+    try:
+        return source.minimal
+    except UsageError:
+        return None
 
 
 def _first(source: Source) -> str:

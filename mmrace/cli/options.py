@@ -58,7 +58,7 @@ def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> f
         raise UsageError(
             expected="a duration",
             got=value,
-            where=f"--{param.name}" if param.name == "minimise" else "--for",
+            where=param.opts[0],
             try_="60s, 10m, 8h30m or 1d",
         )
     return seconds

@@ -23,10 +23,8 @@ from mmrace.runtime.errors import UsageError, unknown
 SCHEDULES = 100
 """Of a test that does not say how many: a race that one schedule in ten shows is missed with a chance of 3e-5."""
 ARGUMENTS = (
-    "scenario", "kept", "schedules", "strategy", "exhaustive", "variant", "params", "seed", "engine", "near", "load",
-    "without",
+    "scenario", "schedules", "strategy", "exhaustive", "variant", "params", "seed", "engine", "load", "without",
 )  # fmt: skip
-OF_KEPT = frozenset({"kept", "variant", "engine", "near"})
 REPEATED = "__pytest_repeat_step_number"  # as pytest-repeat names its parameter
 
 Program: TypeAlias = Callable[..., object] | str
@@ -108,11 +106,6 @@ def checked(marker: pytest.Mark) -> dict[str, Any]:
     for name in given:
         if name not in ARGUMENTS:
             raise unknown("an argument", name, ARGUMENTS, where=where)
-    if "kept" in given and not given.keys() <= OF_KEPT:
-        other = ", ".join(sorted(given.keys() - OF_KEPT))
-        raise UsageError(expected=f"kept= with {', '.join(sorted(OF_KEPT))}", got=other, where=where)
-    if "near" in given and "kept" not in given:
-        raise UsageError(expected="kept= beside near=", got="near= alone", where=where, try_='kept="FILE.json"')
     return given
 
 

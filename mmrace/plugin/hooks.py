@@ -1,8 +1,9 @@
-"""What pytest calls: options, the marker `mmrace`, the fixture `explore`, and a part of the summary.
+"""What pytest calls: options, the marker `mmrace`, the fixtures `explore` and `follow`, and a part of the summary.
 
     @pytest.mark.mmrace(schedules=200)                      the test's own body is a program on `mmrace.runtime`
     @pytest.mark.mmrace(scenario="async-vs-commit", ...)    a scenario of the kernel model is; the body runs after it
-    @pytest.mark.mmrace(kept="test_x.json")                 a schedule that failed once, and those near it
+    def test_any(explore): explore(program, ...)            so is any program
+    def test_kept(follow): follow("NAME.json")              a schedule that failed once is followed, and those near it
 
 Invariant: a session without such a test imports nothing of mmrace but this file, and pays for it with one marker line.
 """
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from mmrace.plugin.session import Exploring
 
 HELP = (
-    "mmrace(scenario=, kept=, schedules=, strategy=, exhaustive=, variant=, params=, seed=, engine=, near=, load=, "
-    "without=): explore the interleavings of the test's own body, a program on mmrace.runtime, or of a scenario"
+    "mmrace(scenario=, schedules=, strategy=, exhaustive=, variant=, params=, seed=, engine=, load=, without=): "
+    "explore the interleavings of the test's own body, a program on mmrace.runtime, or of a scenario"
 )
 
 
@@ -78,6 +79,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def explore(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Return a function as `mmrace.explore`, which fails the test unless all passed, and knows what failed before."""
     return exploring(request.node).explore
+
+
+@pytest.fixture
+def follow(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Return a function that follows a kept schedule, beside the test's file, and fails the test unless it passes.
+
+    What it takes beside the file: variant, engine, and near, the number of schedules near it that are tried.
+    """
+    return exploring(request.node).follow
 
 
 def exploring(item: pytest.Function) -> Exploring:

@@ -57,9 +57,6 @@ class Exploring:
         """Do what a marker says; True if the test's own body is done with that."""
         with _told():
             given = checked(marker)
-            if "kept" in given:
-                self.follow(given.pop("kept"), **given)
-                return None
             scenario = given.pop("scenario", None)
             if scenario is not None:
                 self.explore(scenario, **given)
@@ -97,17 +94,19 @@ class Exploring:
         self._say(f"PASS {scope}")
         return found
 
-    def follow(self, file: str, *, variant: str = "", engine: str | None = None, near: int = NEAR) -> None:
+    def follow(self, file: str, *, variant: str = "", engine: str | None = None, near: int = NEAR) -> Replayed:
         """Follow a kept schedule, and so many near it; fail the test unless all passed.
 
-        Args: file: beside the test's own.  variant: a planted bug; none is the correct protocol.
+        Args: file: beside the test's own.  variant: a planted bug; "": the correct protocol.  engine: fiber or gate.
         """
+        __tracebackhide__ = True
         path = self.item.path.parent / file
         if self.asked.replayed is not None:
             path, near = Path(self.asked.replayed), 0
-        with heard():
+        with _told(), heard():
             done = replay(path, variant=variant, engine=self.asked.engine or engine, near=near)
             self._judge(path, done)
+        return done
 
     # -- what was kept ----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import Any
 from mmrace.report.finding import program_text
 from mmrace.report.minimal import few, schedule_lines, scheduled, script_lines, shrunk_line
 from mmrace.report.numbers import count, many, runs
+from mmrace.report.proof import NOT_PROVED, proof_lines
 from mmrace.report.story import Around
 from mmrace.runs import kept
 from mmrace.runs.minimal import Minimal, Op
@@ -39,6 +40,7 @@ def around_of(record: Record, minimal: Minimal | None, file: str, folder: Path |
         script=script_lines(minimal) if minimal else [],
         told=[*_told(record, minimal)],
         schedule=few(schedule_lines(minimal)) if minimal else [],
+        proof=_proof(minimal, file),
         rarity=[*_rarity(minimal.rarity if minimal else None)] or [*_seen(folder)],
         health=[*_plain(minimal.health if minimal else None)],
     )
@@ -58,6 +60,12 @@ def orderings_of(minimal: Minimal | None) -> list[tuple[int, int, Ordering]]:
         )
         for number, one in enumerate(minimal.causal, 1)
     ]
+
+
+def _proof(minimal: Minimal | None, file: str) -> list[str]:
+    if minimal is None:
+        return []
+    return proof_lines(minimal) or [f"{NOT_PROVED} {shlex.quote(file)}"]
 
 
 def _op(op: Op) -> str:

@@ -1,7 +1,7 @@
 """The text of a regression test: a file of pytest's with one test, whose schedule stands beside it.
 
-It uses the marker of mmrace's pytest plugin and nothing else.  Invariant: whatever a title has in it, the text is a
-Python file whose docstring says it.
+It uses the fixture `follow` of mmrace's pytest plugin and nothing else: without the plugin it is an error, and not
+green.  Invariant: whatever a title has in it, the text is a Python file whose docstring says it.
 """
 
 from __future__ import annotations
@@ -18,25 +18,22 @@ TITLE_MAX = 400  # characters of a title; the schedule has all of it
 TEXT = '''"""{doc}
 """
 
-import pytest
 
-
-@pytest.mark.mmrace({arguments})
-def test_{name}() -> None:
-    """Follow the schedule, and {near} near it."""
+def test_{name}(follow):
+    follow({arguments})
 '''
 
 
 def text(schedule: KeptSchedule, name: str, near: int = NEAR) -> str:
     """Return the file.  Args: name: of the test and of the schedule's file.  near: schedules near it to be tried."""
     spec = schedule.spec
-    arguments = [f'kept="{name}.json"']
+    arguments = [f'"{name}.json"']
     arguments += [f'variant="{spec.variant}"'] * bool(spec.variant)
     arguments += [f"near={near}"] * (near != NEAR)
-    return TEXT.format(doc=_doc(schedule, name), arguments=", ".join(arguments), name=name, near=near)
+    return TEXT.format(doc=_doc(schedule, name, near), arguments=", ".join(arguments), name=name)
 
 
-def _doc(schedule: KeptSchedule, name: str) -> str:
+def _doc(schedule: KeptSchedule, name: str, near: int) -> str:
     spec = schedule.spec
     title = one_line(schedule.title)[:TITLE_MAX].replace("\\", "/").replace('"', "'")
     params = "".join(f" {key}={value}" for key, value in spec.params)
@@ -48,7 +45,8 @@ def _doc(schedule: KeptSchedule, name: str) -> str:
     )
     paragraphs = [
         f"Found by mmrace and not to come back: {title} [{schedule.signature}].",
-        f"Of {spec.program}{params}{variant}; the schedule, {_size(schedule)}, is in {name}.json. {until}",
+        f"Of {spec.program}{params}{variant}; the schedule, {_size(schedule)}, is in {name}.json, and is followed with "
+        f"{near} near it. {until}",
     ]
     return "\n\n".join(
         textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False) for paragraph in paragraphs

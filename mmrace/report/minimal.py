@@ -11,6 +11,7 @@ from mmrace.runs.minimal import MINIMAL, Causal, Minimal, Shrunk, Size
 from mmrace.runtime.param import Value
 
 LINES_MAX = 8  # of one kind, beside a finding
+WHOLE_MAX = 40  # of the schedule, where that is what was asked for; a longer one was not made small
 FEWEST = {True: "no schedule of this program with fewer fails", None: "not shown that none has fewer"}
 
 
@@ -19,7 +20,7 @@ def minimal_lines(minimal: Minimal, path: str) -> list[str]:
     shrunk = minimal.shrunk
     lines = [shrunk_line(shrunk)]
     lines += [f"  {line}" for line in _sizes(shrunk)]
-    lines += ["schedule:", *(f"  {line}" for line in schedule_lines(minimal))]
+    lines += ["schedule:", *few((f"  {line}" for line in schedule_lines(minimal)), WHOLE_MAX)]
     lines += [f"must not be swapped: {causal_line(ordering)}" for ordering in minimal.causal]
     lines += script_lines(minimal)
     lines.append(f"minimal: {path}; replayed {minimal.replayed.same} of {minimal.replayed.of}")
@@ -53,11 +54,11 @@ def scheduled(minimal: Minimal, file: str) -> str:
     return replace(minimal.spec, strategy=strategy).command()
 
 
-def few(lines: Iterable[str]) -> list[str]:
+def few(lines: Iterable[str], most: int = LINES_MAX) -> list[str]:
     """Return the first of some lines, and how many more there are."""
     made = list(lines)
-    left = len(made) - LINES_MAX
-    return made if left <= 0 else [*made[:LINES_MAX], f"  and {left} more, see the file"]
+    left = len(made) - most
+    return made if left <= 0 else [*made[:most], f"  and {left} more, see the file"]
 
 
 def shrunk_line(shrunk: Shrunk) -> str:

@@ -31,8 +31,9 @@ class Around:
     """What is known of a finding beside its record.
 
     Attributes: run: what was run, and how the run ended, in lines.  repeat, script: commands to paste.  told: of them,
-    how the schedule was made smaller and whether it was replayed.  schedule: where it leaves the default one.  rarity,
-    health: lines; empty if nobody knows.
+    how the schedule was made smaller and whether it was replayed.  schedule: where it leaves the default one.  proof:
+    how sure the failure is after each step; empty if the record is not of a minimal file.  rarity, health: lines; empty
+    if nobody knows.
     """
 
     run: Sequence[str] = ()
@@ -40,6 +41,7 @@ class Around:
     script: Sequence[str] = ()
     told: Sequence[str] = ()
     schedule: Sequence[str] = ()
+    proof: Sequence[str] = ()
     rarity: Sequence[str] = ()
     health: Sequence[str] = ()
 
@@ -241,6 +243,10 @@ def _around(page: _Page, story: Story, around: Around) -> None:
         page.head("The schedule, where it leaves the default one")
         for text in around.schedule:
             page.item(text)
+    if around.proof:
+        page.head("How sure it is")
+    for text in around.proof:
+        page.line(f"  {text}")
     page.head("The run")
     for text in around.run:
         page.item(text)

@@ -1,8 +1,8 @@
 """What became of the attempt to have a finding of free threads again under control.
 
 Three ends: *followed*: a run along the free record (`strategies/retrace.py`) had a finding of the same signature, and
-did not leave the record before the tasks of the finding had done their last recorded op.  *Re-found by search*: another
-run had it, which follows the record for a while at most.  *Neither*: another signature is told and is no success.
+did not leave the record before the tasks of the finding had done their last recorded op.  *Re-found by search*: a run
+had it that follows the record for a while at most.  *Neither*: another signature is told and is no success.
 Invariant: what is called followed or re-found was replayed strictly, each time with the same signature.
 """
 
@@ -55,6 +55,11 @@ class Conversion:
         took = f"{self.seconds:.1f} s"
         if self.how == FOLLOWED:
             told = [f"under control: followed; {share}, replayed {self.replayed} of {REPLAYS}, {took}"]
+        elif self.how == REFOUND and not self.runs:
+            told = [
+                f"under control: re-found by the run that followed, but after it parted; {share}, "
+                f"replayed {self.replayed} of {REPLAYS}, {took}"
+            ]
         elif self.how == REFOUND:
             begun = f"{runs} that began with the record, the last with {self.common:,} ops of it"
             told = [

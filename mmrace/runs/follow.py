@@ -98,8 +98,7 @@ def replay(
         spec = replace(spec, engine=debugging.ENGINE)
     refuse_older(record, spec)
     recorded = spec
-    files = [file for file in spec.load if file.digest]
-    spec = replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
+    spec = with_files(spec, load)
     program = makers.program(spec)
     models = models_of(program, record)
     began = time.perf_counter()
@@ -130,6 +129,15 @@ def replay(
         again.header["claim"] = claim
     result.rejudged = list(map(str, of_verdicts(record, again)))
     return result
+
+
+def with_files(spec: RunSpec, load: tuple[LoadedFile, ...]) -> RunSpec:
+    """Return the spec of a run that is made again, with the files that it needs: a file without a digest is not loaded.
+
+    Args: load: further ones, that somebody named.
+    """
+    files = [file for file in spec.load if file.digest]
+    return replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
 
 
 def models_of(program: Program, record: Record) -> tuple[str, str] | None:

@@ -7,9 +7,11 @@ schedule alone makes, so that a schedule that was edited does not pass.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.differences import of_events
-from mmrace.runs.follow import models_of, replay
+from mmrace.runs.follow import models_of, replay, with_files
 from mmrace.runs.judge import judge
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.play import play
@@ -24,6 +26,7 @@ def replay_minimal(minimal: Minimal, makers: Makers, load: tuple[LoadedFile, ...
 
     Args: load: further files.  Raises UsageError; NondeterminismError if the same model does anything else.
     """
+    minimal = replace(minimal, spec=with_files(minimal.spec, load))
     models = models_of(makers.program(minimal.spec), minimal.record)
     if models is not None:
         made, now = models

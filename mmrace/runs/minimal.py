@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.proof import NoReturn, Op, Point, Proof, Swap
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime import files
 from mmrace.runtime.decoding import Count, converted, decode
@@ -29,6 +30,11 @@ from mmrace.runtime.record import Record
 from mmrace.strategies.guided import Preemption, Value
 from mmrace.version import __version__
 
+__all__ = [
+    "BYTES_MAX", "MINIMAL", "SCHEMA", "Causal", "Flips", "Minimal", "Op", "Replayed", "Schedule", "Shrunk", "Size",
+    "is_minimal",
+]  # fmt: skip
+
 SCHEMA = "mmrace-minimal/1"
 MINIMAL = "minimal.json"
 """Its name in the folder of a finding, beside the record of the run as it was found."""
@@ -36,20 +42,10 @@ BYTES_MAX = 160 * MIB  # the largest record, each line of it a JSON string
 AGAIN = "mmrace minimise, which makes it again from the record beside it"
 WHAT = f"a minimal file ({SCHEMA})"
 
+OF_THE_RUN = ("maker", "program", "digest", "variant", "seed", "workload")
+"""What the header of the record says too, so that a replay runs what it is said to run."""
+
 Plain: TypeAlias = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One op of the record: `task`'s `visit`th at `site` (from 1), and its place among the record's events.
-
-    An op that its task still waits to do at the end is no event: then `event` is the last one of the task.
-    """
-
-    task: str
-    site: str
-    visit: Count
-    event: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +135,7 @@ class _File(TypedDict):
     causal: tuple[Causal, ...]
     shrunk: Shrunk
     replayed: Replayed
-    proof: dict[str, Any] | None
+    proof: Proof | None
     rarity: dict[str, Any] | None
     health: dict[str, Any] | None
     model: str
@@ -151,9 +147,10 @@ class _File(TypedDict):
 class Minimal:
     """A minimal schedule, and all that is known of it.
 
-    Attributes: spec: of its run; `strategy` and `seed` are those of the run that was found.  proof, rarity, health: as
-    whoever adds them has them, None until then.  model: digest of the model that made the record, "" for a function.
-    script: the schedule as a person would write it (`strategies/script.py`), "" if none was found that fails too.
+    Attributes: spec: of its run; `strategy` and `seed` are those of the run that was found.  proof: None until somebody
+    makes it (`search/prove`).  rarity, health: as whoever adds them has them, None until then.  model: digest of the
+    model that made the record, "" for a function.  script: the schedule as a person would write
+    it (`strategies/script.py`), "" if none was found that fails too.
     """
 
     spec: RunSpec
@@ -165,7 +162,7 @@ class Minimal:
     record: Record
     era: str = ""
     model: str = ""
-    proof: Plain | None = None
+    proof: Proof | None = None
     rarity: Plain | None = None
     health: Plain | None = None
     script: str = ""
@@ -236,16 +233,36 @@ def _check(made: Minimal, signature: str, where: str) -> None:
         raise _torn(
             f"one signature in signature, finding and record ({', '.join(found) or 'no finding'})", signature, where
         )
-    events = made.record.events
+    for key, said in (*((name, getattr(made.spec, name)) for name in OF_THE_RUN), ("given", dict(made.spec.params))):
+        if made.record.header.get(key) != said:
+            raise _torn(f"{key} of the record in its spec: {made.record.header.get(key)!r}", said, where)
     for op in (op for ordering in made.causal for op in (ordering.first, ordering.second)):
-        if op.event >= len(events) or events[op.event][1] == NOTE or _task(made.record, op.event) != op.task:
+        if not _has(made.record, op):
             raise _torn("causal orderings of ops of the record", f"event {op.event} of {op.task}", where)
+    _check_proof(made, where)
     if (len(made.schedule.turns), len(made.schedule.choices)) != (made.shrunk.after.turns, made.shrunk.after.choices):
         raise _torn("as many turning points and choices as it was shrunk to", len(made.schedule.turns), where)
 
 
-def _task(record: Record, event: int) -> str:
-    return record.task_name(record.events[event][0])
+def _check_proof(made: Minimal, where: str) -> None:
+    """Raise UsageError for a proof of something else."""
+    proof = made.proof
+    if proof is None:
+        return
+    placed: list[Point | NoReturn] = [*proof.points, *([proof.no_return] if proof.no_return else [])]
+    counted: list[Point | NoReturn | Swap] = [*placed, *proof.swaps]
+    if any(part.fails > part.of for part in counted):
+        raise _torn("a proof with no more failures than runs", "more of them", where)
+    for op in (part.after for part in placed):
+        if op is not None and not _has(made.record, op):
+            raise _torn("a proof of ops of the record", f"event {op.event} of {op.task}", where)
+    if any(swap.causal >= len(made.causal) for swap in proof.swaps):
+        raise _torn(f"swaps of {len(made.causal)} causal orderings", max(swap.causal for swap in proof.swaps), where)
+
+
+def _has(record: Record, op: Op) -> bool:
+    events = record.events
+    return op.event < len(events) and events[op.event][1] != NOTE and record.task_name(events[op.event][0]) == op.task
 
 
 def _torn(expected: str, got: object, where: str) -> UsageError:

@@ -29,7 +29,8 @@ class Program(Protocol):
 
     Attributes: name: as a spec spells it.  params: complete.  key: equal for programs that do the same.  ncpus: CPUs of
     the machine.  steps_max: bound of a run in ops.  judges: by name, in the order in which they are asked.  required:
-    those of them that must have found something to check.  may_raise: a Python exception out of a task is a result;
+    those of them that must have found something to check.  forward: those that take nothing back: what they find in the
+    beginning of a run they find in all of it.  may_raise: a Python exception out of a task is a result;
     otherwise it is a bug of mmrace.  spread: a task whose spawn names no CPU gets one in turn.  tables: what it says of
     its own names.  digest: hash of the files that it was loaded from, "" if it comes with mmrace.  expects: faults that
     it is known to have, and that can show with these parameters.
@@ -39,6 +40,7 @@ class Program(Protocol):
     params: Mapping[str, Value]
     judges: Mapping[str, Oracle]
     required: frozenset[str]
+    forward: frozenset[str] = frozenset()
     may_raise: bool
     spread: bool = False
     tables: Tables

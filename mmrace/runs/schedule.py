@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import re
 from dataclasses import asdict, dataclass, field, replace
@@ -29,14 +28,23 @@ from mmrace.runtime.decoding import converted, decode
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.files import Name
 from mmrace.runtime.record import Record
-from mmrace.strategies.guided import BYTES_MAX, TRY, Preemption, Steps, Value, choices_of, is_schedule, preemptions_of
+from mmrace.strategies.guided import (
+    BYTES_MAX,
+    HEAD_BYTES,
+    TRY,
+    Preemption,
+    Steps,
+    Value,
+    choices_of,
+    is_schedule,
+    preemptions_of,
+)
 from mmrace.version import __version__
 
 SCHEMA = "mmrace-schedule/1"
 READABLE = (SCHEMA, "mmrace-minimal/1")
 WHAT = f"a kept schedule ({' or '.join(READABLE)})"
 IS_KEPT = re.compile(rb'"schema"\s*:\s*"mmrace-schedule/')
-HEAD_BYTES = 4096  # of a file, in which it says what it is
 KEY_HEX = 16  # of the schedules of one program: 64 bits
 
 
@@ -147,7 +155,7 @@ class KeptSchedule:
 
 def is_kept(path: str) -> bool:
     """Say whether a file is a kept schedule, without a record, as far as it says so itself."""
-    if not is_schedule(path) or not os.path.isfile(path):
+    if not is_schedule(path):
         return False
     with open(path, "rb") as file:
         return IS_KEPT.search(file.read(HEAD_BYTES)) is not None

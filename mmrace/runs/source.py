@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mmrace.runs import kept
 from mmrace.runs.minimal import BYTES_MAX, MINIMAL, Minimal
+from mmrace.runs.schedule import IS_KEPT
 from mmrace.runtime import files, record_file
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.files import MIB
@@ -71,6 +72,13 @@ def _read(path: str) -> Source:
     if IS_MINIMAL.search(content, 0, HEAD_BYTES):
         minimal = Minimal.parse(content, path)
         return Source(path, minimal.record, None, minimal.signature, minimal)
+    if IS_KEPT.search(content, 0, HEAD_BYTES):
+        raise UsageError(
+            expected=TAKEN,
+            got="a kept schedule, which has no record",
+            where=path,
+            try_=f"pytest with --mmrace-replay={path}, or mmrace run with --strategy guided:record={path}",
+        )
     if len(content) > record_file.BYTES_MAX:
         most = f"a record file of at most {record_file.BYTES_MAX / MIB:g} MiB"
         raise UsageError(expected=most, got="a larger one", where=path, try_=PRINTED)

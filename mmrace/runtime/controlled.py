@@ -14,7 +14,7 @@ of it, and not by a garbage collection, which costs as much as a small run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from mmrace.runtime import live, sites, standstill
 from mmrace.runtime.asking import Asking
@@ -284,7 +284,7 @@ class Controlled(Asking, Ending):
                 self.observer.stopped()
         self.stop()
 
-    def abandon(self, why: str) -> None:
+    def abandon(self, why: str) -> NoReturn:
         """End the run here, because a search has no use for the rest of it.  Raises Abort."""
         self._finish("abandoned", {"why": why})
         raise Abort

@@ -76,7 +76,8 @@ class LiveLanes:
         self._objects = sorted(objects, key=itemgetter(0))
         self._bases = [base for base, _ in self._objects]
         self._by_type: dict[type, list[tuple[int, object]]] = {}
-        self._named: dict[str, list[tuple[_Plan, list[tuple[int, str]]]]] = {}
+        self._by_owner: dict[str, list[tuple[int, object]]] = {}
+        self._named: dict[str, list[tuple[_Plan, list[int], list[str]]]] = {}
         self._table: dict[int, Lane] | None = None
         self._asked: dict[int, Lane | None] = {}
 
@@ -88,8 +89,12 @@ class LiveLanes:
         return self._table
 
     def of(self, owners: Collection[str]) -> dict[int, Lane]:
-        """Map the lanes of the objects of these names to their entries."""
-        return dict(chain.from_iterable(_entries(base, obj) for base, obj in self._objects if _owner(obj) in owners))
+        """Map the lanes of the objects of these names that are in use to their entries."""
+        if not self._by_owner:
+            for row in chain.from_iterable(self._in_use().values()):
+                self._by_owner.setdefault(_owner(row[1]), []).append(row)
+        rows = sorted(chain.from_iterable(self._by_owner.get(owner, ()) for owner in owners), key=itemgetter(0))
+        return dict(chain.from_iterable(_entries(base, obj) for base, obj in rows))
 
     def lane(self, number: int) -> Lane | None:
         """Return a lane's entry, None if it is not known."""
@@ -115,15 +120,15 @@ class LiveLanes:
         """Map the lanes of this name, in all objects of a class that are in use, to their owners' names."""
         if cls_name not in self._named:
             self._named[cls_name] = [
-                (plan, [(base, _owner(obj)) for base, obj in objects]) for plan, objects in self._of_class(cls_name)
+                (plan, [base for base, _ in objects], [_owner(obj) for _, obj in objects])
+                for plan, objects in self._of_class(cls_name)
             ]
-        place = (field, sub)
-        return {
-            base + offset: owner
-            for plan, owners in self._named[cls_name]
-            if (offset := plan.offsets.get(place)) is not None
-            for base, owner in owners
-        }
+        found: dict[int, str] = {}
+        for plan, bases, owners in self._named[cls_name]:
+            offset = plan.offsets.get((field, sub))
+            if offset is not None:
+                found.update(zip(map(offset.__add__, bases), owners, strict=True))
+        return found
 
     def words(self, cls_name: str, field: str) -> dict[int, tuple[str, int]]:
         """Map the lanes of an array of words to (owner's name, index)."""
@@ -136,7 +141,12 @@ class LiveLanes:
         }
 
     def _of_class(self, cls_name: str) -> list[tuple[_Plan, list[tuple[int, object]]]]:
-        """Return the objects of a class, those of one Python class (a variant's, a freed struct's) together.
+        """Return the objects of a class, those of one Python class (a variant's, a freed struct's) together."""
+        planned = [(_plan(kind), objects) for kind, objects in self._in_use().items()]
+        return [(plan, objects) for plan, objects in planned if plan.cls_name == cls_name]
+
+    def _in_use(self) -> dict[type, list[tuple[int, object]]]:
+        """Return the objects by their Python class.
 
         Not those that nobody touched, nine pages of ten: no event is on their lanes, and a file does not list them.
         """
@@ -144,8 +154,7 @@ class LiveLanes:
             for row in self._objects:
                 if getattr(row[1], "touched", True):
                     self._by_type.setdefault(type(row[1]), []).append(row)
-        planned = [(_plan(kind), objects) for kind, objects in self._by_type.items()]
-        return [(plan, objects) for plan, objects in planned if plan.cls_name == cls_name]
+        return self._by_type
 
 
 @dataclass(slots=True, frozen=True)

@@ -13,6 +13,7 @@ import errno
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import copy
 from enum import Enum
 from math import isfinite
 from types import FunctionType
@@ -82,6 +83,7 @@ class Record:
         self._raw_sites: list[Site | None] = []
         self._tables: Tables | None = None
         self._steps: Steps | None = None
+        self._who: list[int] | None = None
         self._found: dict[tuple[str, ...], dict[int, str]] = {}
         self._words: dict[tuple[str, str], dict[int, tuple[str, int]]] = {}
 
@@ -115,6 +117,17 @@ class Record:
         record._raw_sites = raw_sites
         record._tables = engine.tables.with_benign(_declared(engine.objects))
         return record
+
+    def until(self, events: int) -> Record:
+        """Return the record as it would be if the run had been given up after so many events; for judges only."""
+        made = copy(self)
+        ops = sum(event[1] != NOTE for event in self.events[:events])
+        made.events, made.masks, made.stamps = self.events[:events], self.masks[:ops], self.stamps[:events]
+        made._sites = None if self._sites is None else self._sites[:events]
+        made._raw_sites = self._raw_sites[:events]
+        made.end, made.final, made.verdict = {"how": "abandoned", "detail": {}}, {}, {}
+        made._steps, made._found, made._words = None, {}, {}
+        return made
 
     # -- questions --------------------------------------------------------------------------------------------------
 
@@ -166,7 +179,7 @@ class Record:
         return found
 
     def lanes_of(self, owners: Collection[str]) -> dict[int, Lane]:
-        """Map all lanes of the objects of these names to (class, owner, field, sub-name)."""
+        """Map all lanes of the objects of these names that are in use to (class, owner, field, sub-name)."""
         return self._lanes.of(owners)
 
     def _find(self, *wanted: str) -> dict[int, str]:
@@ -199,6 +212,13 @@ class Record:
     def steps_by_lane(self, kind: int) -> Mapping[int, list[int]]:
         """Map each lane that an op of a kind is on to the steps of these."""
         return self._sorted_out().by_lane(kind)
+
+    @property
+    def who(self) -> list[int]:
+        """The task of each event, for a judge that asks only whose some events are: a look at each is dearer."""
+        if self._who is None:
+            self._who = [event[0] for event in self.events]
+        return self._who
 
     def _sorted_out(self) -> Steps:
         if self._steps is None:

@@ -114,10 +114,9 @@ def _lines(code: CodeType) -> Iterator[int]:
             yield from _lines(inner)
 
 
-@cache
-def _nodes_of(filename: str) -> tuple[list[ast.Call | ast.Attribute], list[ast.For]]:
+@lru_cache(maxsize=1024)
+def _nodes_of(tree: ast.Module | None) -> tuple[list[ast.Call | ast.Attribute], list[ast.For]]:
     """Return the calls and attribute accesses of a file, by line, and its loops; a walk of its tree, once."""
-    tree = tree_of(filename)
     nodes = [] if tree is None else list(ast.walk(tree))
     found = [node for node in nodes if isinstance(node, ast.Call | ast.Attribute)]
     return sorted(found, key=_line), [node for node in nodes if isinstance(node, ast.For)]
@@ -130,7 +129,7 @@ def _line(node: ast.expr) -> int:
 @cache
 def _names(code: CodeType) -> dict[tuple[int, int, int, int], str]:
     """Map the source span of each call and attribute access in a function to ``name#k``."""
-    found, loops = _nodes_of(code.co_filename)
+    found, loops = _nodes_of(tree_of(code.co_filename))
     low, high = code.co_firstlineno, max(_lines(code))
     nodes = found[bisect_left(found, low, key=_line) : bisect_right(found, high, key=_line)]
     nodes.sort(key=lambda node: (node.lineno, node.col_offset, -(node.end_lineno or 0), -(node.end_col_offset or 0)))

@@ -6,7 +6,7 @@ sees pending ops and tasks, never the model, and answers with a task that it was
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from mmrace.runtime.tables import Tables
 from mmrace.runtime.task import Task
@@ -42,7 +42,7 @@ class SteeredRun(Protocol):
     def step(self) -> int:
         """Number of the op done last or about to be done."""
 
-    def abandon(self, why: str) -> None:
+    def abandon(self, why: str) -> NoReturn:
         """End the run here: the rest of it is of no use.  Raises Abort."""
 
 

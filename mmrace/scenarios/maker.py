@@ -15,7 +15,7 @@ from mmrace.history.canary import Canary
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.oracles.general.expected import Expected
 from mmrace.oracles.general.judgement import Oracle
-from mmrace.oracles.protocol import OPTIONAL, PROTOCOL
+from mmrace.oracles.protocol import FORWARD, OPTIONAL, PROTOCOL
 from mmrace.runs import registrations
 from mmrace.runs.program import Engine, Program
 from mmrace.runs.spec import Params, RunSpec
@@ -47,6 +47,7 @@ class ScenarioProgram(Program):
     workload_name: str | None
     judges = JUDGES
     required = frozenset(PROTOCOL) - OPTIONAL
+    forward = FORWARD
     tables = KERNEL
 
     @property

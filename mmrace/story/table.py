@@ -30,7 +30,7 @@ def table_of(
     Args: chosen: step -> what it is there for.  named: those of the finding.  marks: ends of causal orderings.
     """
     steps = sorted(chosen)
-    bars = _bars(scene, steps)
+    bars = _Bars(scene, steps)
     rows = [_row(scene, step, chosen[step], step in named, bars, marks.get(step, "")) for step in steps]
     rows = _folded(rows)
     belows: list[Row | None] = [*rows[1:], None]
@@ -50,28 +50,38 @@ def marks_of(orderings: Sequence[tuple[int, int, Ordering]]) -> dict[int, str]:
     return {step: " ".join(marks) for step, marks in found.items()}
 
 
-def _bars(scene: Scene, steps: Sequence[int]) -> list[Tenure]:
-    """Return the tenures that are shown as bars: of locks whose taking is a row."""
-    taken = {step for step in steps if scene.kind(step) in TAKES and scene.done(step)}
-    return sorted(
-        tenure
-        for lane in {scene.lane(step) for step in taken}
-        for tenure in scene.tenures.get(lane, ())
-        if tenure.taken in taken
-    )
+class _Bars:
+    """The locks that are shown as bars, those whose taking is a row, and who holds which of them, step by step."""
+
+    def __init__(self, scene: Scene, steps: Sequence[int]) -> None:
+        taken = {step for step in steps if scene.kind(step) in TAKES and scene.done(step)}
+        lanes = {scene.lane(step) for step in taken}
+        tenures = (tenure for lane in lanes for tenure in scene.tenures.get(lane, ()) if tenure.taken in taken)
+        self.scene = scene
+        self.tenures = sorted(tenures)
+        self.held: dict[int, Tenure] = {}  # number of a bar -> its tenure, of those that are held now
+        self.next = 0
+
+    def at(self, step: int) -> tuple[dict[str, tuple[int, ...]], int | None, int | None]:
+        """Return who holds which bars after a step, and which one that takes and drops; steps have to rise."""
+        takes = drops = None
+        while self.next < len(self.tenures) and self.tenures[self.next].taken <= step:
+            takes = self.next if self.tenures[self.next].taken == step else takes
+            self.held[self.next] = self.tenures[self.next]
+            self.next += 1
+        found: dict[str, tuple[int, ...]] = {}
+        for number, tenure in list(self.held.items()):
+            if tenure.released is not None and tenure.released <= step:
+                del self.held[number]
+                drops = number if tenure.released == step else drops
+                continue
+            name = self.scene.record.task_name(tenure.task)
+            found[name] = (*found.get(name, ()), number)
+        return found, takes, drops
 
 
-def _row(scene: Scene, step: int, why: str, named: bool, bars: Sequence[Tenure], mark: str) -> Row:
-    held: dict[str, tuple[int, ...]] = {}
-    takes = drops = None
-    for number, tenure in enumerate(bars):
-        if tenure.taken == step:
-            takes = number
-        if tenure.released == step:
-            drops = number
-        if tenure.taken <= step and (tenure.released is None or tenure.released > step):
-            name = scene.record.task_name(tenure.task)
-            held[name] = (*held.get(name, ()), number)
+def _row(scene: Scene, step: int, why: str, named: bool, bars: _Bars, mark: str) -> Row:
+    held, takes, drops = bars.at(step)
     return Row(
         step, scene.who(step), deed(scene, step), scene.call(step), why, named, held, takes, drops,
         causal=mark,

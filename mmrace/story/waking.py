@@ -15,9 +15,12 @@ from mmrace.runtime.wording import ARROW
 from mmrace.story.deeds import deed
 from mmrace.story.facts import Ghost, Telling, Wait
 from mmrace.story.plainly import changes_at
-from mmrace.story.scene import WRITES, Scene
+from mmrace.story.scene import LOOKS, WRITES, Scene
 from mmrace.story.waiting import QUEUE_SUFFIX, WAKE_ON, WaitRow, inside, last_of, owner_of, rows_of, wait_of
 
+A_CHANGE = "a change of what"
+LAST_OPS = 12  # of a task that waits for a change, in which it looked
+LOOKS_SHOWN = 3  # of a task that waits for a change of what it saw
 LOOKED_BACK = 8  # ops of a sleeper in which it looked at its condition, before or after it queued
 
 
@@ -78,13 +81,17 @@ def stuck(scene: Scene, finding: Mapping[str, Any]) -> Telling:
     if asked is not None:
         anchors[asked] = f"the last that {first.task} does"
     held = f", which {first.holder} has held since step {first.taken}" if first.taken is not None else ""
+    looks = _last_looks(scene, first.task) if first.wants.startswith(A_CHANGE) else []
+    if looks:
+        held += f", having seen {', '.join(deed(scene, step) for step in looks)}"
+        anchors |= dict.fromkeys(looks, f"what {first.task} sees, and waits to change")
     return Telling(
         cause=f"{first.task} waits for {first.wants}{inside(first.where)}{held}; nobody is left who could let it go "
         "on.",
         expected=f"somebody lets {first.task} go on",
         seen=f"{first.task} waits for ever",
         anchors=anchors,
-        objects=(owner_of(scene, first.wants),),
+        objects=(owner_of(scene, first.wants), *(scene.owner(scene.lane(step)) for step in looks)),
         moment=scene.end,
         waits=waits,
     )
@@ -145,6 +152,13 @@ def _wanted(scene: Scene, made: int) -> str:
     if kind in (CLEAR, TEST_AND_CLEAR):
         return f"{what} is clear"
     return f"{what} changes"
+
+
+def _last_looks(scene: Scene, task: str) -> list[int]:
+    """Return the last looks of a task, among its last ops."""
+    number = scene.ids.get(task)
+    mine = [] if number is None else scene.of_task[number][-LAST_OPS:]
+    return [step for step in mine if scene.kind(step) in LOOKS][-LOOKS_SHOWN:]
 
 
 class _Slept(NamedTuple):

@@ -13,8 +13,9 @@ What a run kept from being done counts too:
   sleepers stand for runs in which they come first.  Those need not show the waiting task before the one that holds what
   it waits for: a sleeper's step may have ended them, or have kept the same task waiting.
 * A step that ends the run is dependent on all steps that others could have done in its place, so all others are tried
-  there.  For a violation that is enough, as it is the whole outcome: a step of another task that changes nothing for it
-  may as well come before it, so each violation is met in a longest run.
+  there.  For a violation or an exception that is enough, as it is the whole outcome: a step of another task that
+  changes nothing for it may as well come before it, so each is met in a longest run.  Whoever wants to know how far
+  the others got by then (`ends_meet`) has it meet each step of theirs.
 * Where daemons are, the last exit ends the run before they are done, and how far they got is part of the outcome.  So
   their steps and the exit meet on a lane of their own.  A standstill cuts nobody off: the daemons had their turn.  If a
   daemon spawns a task that is waited for, that puts off the end, and a join of all others.
@@ -41,12 +42,14 @@ from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.strategies.contract import Registered, Standing
 from mmrace.strategies.order.daemons import against_daemons, of_daemon
-from mmrace.strategies.order.dependence import Footprint, Footprints, independent
+from mmrace.strategies.order.dependence import BROKEN_LANE, READ, WRITE, Footprint, Footprints, independent
 from mmrace.strategies.order.partial_order import PartialOrder, Race
 
 _FRAME = frozenset(map(int, (Kind.BEGIN, Kind.JOIN, Kind.EXIT)))
-CUT_OFF = frozenset(("violation", "finished"))
-"""Ends of runs in which others could have gone on: after a violation all others, after the last exit the daemons."""
+BROKEN = frozenset(("violation", "crash"))
+CUT_OFF = BROKEN | {"finished"}
+"""Ends of runs in which others could have gone on: all of them after a violation or an exception of the program, the
+daemons after the last exit."""
 RESTARTS_MAX = 64  # contended CPUs are discovered one or more a restart; no machine of the model has as many
 
 
@@ -85,18 +88,22 @@ class Counts:
 class Dpor(BaseStrategy):
     """The search; a `Systematic`, and the strategy of its own runs.
 
+    Args: ends_meet: how far the others got when a rule was broken, or an exception came, is part of the outcome too.
     Attributes: counts; exhausted: nothing is left; order: the last run as a partial order.
     """
 
     asked_when_alone = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_meet: bool = False) -> None:
         self.counts = Counts()
         self.exhausted = False
+        self._ends_meet = ends_meet
         self.order = PartialOrder()
         self._nodes: list[Node] = []
         self._replayed = 0  # nodes whose choice is given
         self._depth = 0
+        self._enough: int | None = None  # steps of the run at hand that are taken for all of it
+        self._end: Footprint = []  # what a step met that ended the last run without being done
         self._asleep_at_end = 0  # who could go on when the run was abandoned
         self._contended: frozenset[int] = frozenset()
         self._notes: dict[tuple[Any, Any], int] = {}
@@ -121,6 +128,10 @@ class Dpor(BaseStrategy):
         self._engine = run
         self._footprints = Footprints(run, self._contended, self._notes)
 
+    def enough(self, steps: int) -> None:
+        """Take so many steps of the run that is learned next for all of it: nothing else is tried behind them."""
+        self._enough = steps
+
     def learn(self, engine: Controlled) -> None:
         """Analyse the run and go back to the deepest node that has something left."""
         counts = self.counts
@@ -140,6 +151,9 @@ class Dpor(BaseStrategy):
         self._analyse(engine)
         if not abandoned:
             counts.classes += 1
+        if self._enough is not None:
+            self._leave(self._enough)
+            self._enough = None
         self._back()
 
     def _playing(self) -> set[int]:
@@ -149,7 +163,8 @@ class Dpor(BaseStrategy):
         """
         frame = _FRAME if not any(task.daemon for task in self._engine.tasks) else frozenset()
         playing = {node.chosen for node in self._nodes if node.chosen or node.pending & KIND_MASK not in frame}
-        playing.update(number for number, _ in self._footprints.left if number)
+        left = self._footprints.left
+        playing.update(number for number, op, _ in left if number or op & KIND_MASK not in frame)
         return playing
 
     def _restart(self, contended: frozenset[int]) -> None:
@@ -213,6 +228,8 @@ class Dpor(BaseStrategy):
         if not sleep:
             return sleep
         footprint = self._footprint(depth - 1, self._engine.events, len(self._engine.events))
+        if self._ends_meet:
+            footprint = [*footprint, (BROKEN_LANE, READ)]
         mine = before.chosen
         return {task: its for task, its in sleep.items() if task != mine and independent(its, footprint)}
 
@@ -241,20 +258,37 @@ class Dpor(BaseStrategy):
         events = engine.events
         how = engine.end.get("how")
         nodes, order = self._nodes, self.order
+        end = self._broken() if nodes and self._ends_meet and how in BROKEN else []
         for depth in range(len(order), len(nodes)):
             node = nodes[depth]
             last = depth + 1 == len(nodes)
             if node.event >= len(events) or events[node.event][1] == NOTE:
                 break  # the op raised before it was done
             footprint = self._footprint(depth, events, len(events) if last else nodes[depth + 1].event)
-            for race in order.add(events[node.event], footprint):
+            for race in order.add(events[node.event], footprint + end if last else footprint):
                 self._ask(race)
+        raised = nodes[-1].chosen if len(order) < len(nodes) else -1  # whose op was not done
         if nodes and how in CUT_OFF:
             nodes[-1].wanted |= nodes[-1].enabled
-        for number, footprint in self._footprints.left:
+        for number, _, footprint in self._footprints.left:
             if not self._asleep_at_end >> number & 1:
-                for race in order.would_race(number, footprint):
+                for race in order.would_race(number, footprint + end if number == raised else footprint):
                     self._ask(race)
+        self._end = end
+
+    def _broken(self) -> Footprint:
+        """Return what a step that ends the run meets beside its own: the last step of each task, and so all of them."""
+        order = self.order
+        begun = len(order)
+        events = self._engine.events
+        last = {task: steps[-1] for task, steps in order.of_task.items() if steps}
+        nodes = self._nodes
+        for depth in range(begun, len(nodes)):
+            if nodes[depth].event < len(events) and events[nodes[depth].event][1] != NOTE:
+                last[nodes[depth].chosen] = depth
+        last.pop(nodes[-1].chosen, None)
+        order.lanes[BROKEN_LANE] = sorted((step, READ, task) for task, step in last.items())
+        return [(BROKEN_LANE, WRITE)]
 
     def _ask(self, race: Race) -> None:
         """Make sure that a task that can begin the other order is tried at the node of the race's first step."""
@@ -270,13 +304,24 @@ class Dpor(BaseStrategy):
         if bits:
             node.wanted |= 1 << race.task if bits >> race.task & 1 else bits & -bits
 
+    def _leave(self, enough: int) -> None:
+        """Take the step before `enough` for the end of the run, as if it had broken a rule."""
+        nodes = self._nodes
+        while nodes and nodes[-1].step >= enough:
+            nodes.pop()
+            self._end = []
+        self.order.cut(min(len(nodes), len(self.order)))
+        if nodes:
+            nodes[-1].wanted |= nodes[-1].enabled
+
     def _back(self) -> None:
         """Go to the deepest node with a branch left; without one the search is over."""
         nodes, order = self._nodes, self.order
         while nodes:
             node = nodes[-1]
             depth = len(nodes) - 1
-            met = order.footprint[depth] if depth < len(order) else []
+            met = order.footprint[depth] if depth < len(order) else self._end
+            self._end = []
             if node.value + 1 < node.n:
                 node.value += 1
                 node.branches = node.branches + met

@@ -16,6 +16,7 @@ in the same order.  Needs an engine that keeps sites and takes every plain acces
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -35,6 +36,8 @@ from mmrace.strategies.contract import Options, Registered, Unprofiled
 BYTES_MAX = 160 * files.MIB  # of a JSON file with a schedule, which may have a whole record in it
 KEPT = ("minimal.json", "record.jsonl")
 """Files of a finding's folder that have a schedule, the smallest first."""
+IS_SCHEDULE = re.compile(rb'"schema"\s*:\s*"mmrace-(?:schedule|minimal)/')
+HEAD_BYTES = 64 * 1024  # of a file, in which it says what it is
 TRY = "a record, or a file that `mmrace keep` wrote"
 
 HELD_SHOWN = 3  # of the turning points whose task had to wait
@@ -199,8 +202,11 @@ class _Scheduled(TypedDict):
 
 
 def is_schedule(path: str) -> bool:
-    """Say whether a file is named as one that has a schedule beside other things; a record has another ending."""
-    return path.endswith(".json")
+    """Say whether a file says of itself that it has a schedule, whatever it is called; a record does not."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return IS_SCHEDULE.search(file.read(HEAD_BYTES)) is not None
 
 
 def steps_of(path: str) -> Steps:

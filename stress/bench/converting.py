@@ -1,13 +1,16 @@
 """How many failures of free threads come again under control.
 
     python stress/bench/converting.py [--failures K] [--runs N] [--jobs J] [--canary NAME]... [--seconds S]
-                                      [--json] [--strict]
+                                      [--lose P] [--json] [--strict]
 
 For each canary, in its own place and with its own noise, free runs from seed 0 on until K of them were caught by its
 oracle, or N were made.  Each is converted at once (`mmrace/search/convert/`), and counts by the finding that its oracle
 told first: *followed*, *re-found* by search, or *neither*; what came again was replayed strictly, five of five.  Beside
 that: the least share of the record that a run did which followed, and medians and maxima of seconds of CPU: others may
 use the machine too.  A search lasts --seconds by the clock.
+
+--lose P takes P per mille of the ops out of each record first, by chance, so that it cannot be followed to its end:
+what is left is the worth of the search.
 
 The bar, of --strict: of all failures at least 95 % come again, and at least 75 % are followed, of each canary and of
 all.  A canary that was not caught K times says so and has fewer.
@@ -18,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import random
 import statistics
 import sys
 import time
@@ -27,12 +31,13 @@ from dataclasses import asdict, dataclass
 from mmrace.history.canaries import canaries
 from mmrace.installed import convert, run_one
 from mmrace.runs.conversion import FOLLOWED, NEITHER, REFOUND
+from mmrace.runtime.kinds import NOTE
 from stress.bench.canaries import spec
 
 CAME_MIN, FOLLOWED_MIN = 0.95, 0.75
 ENDS = (FOLLOWED, REFOUND, NEITHER)
 
-Job = tuple[str, int, int, float]  # canary, failures, runs at most, seconds of search
+Job = tuple[str, int, int, float, int]  # canary, failures, runs at most, seconds of search, per mille lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,17 @@ class Converted:
 
 def failures(job: Job) -> tuple[str, int, list[Converted]]:
     """Hunt one canary under `free`, and convert what is found; return also how many runs that took."""
-    name, wanted, runs, seconds = job
+    name, wanted, runs, seconds, lost = job
     canary = canaries()[name]
     found: list[Converted] = []
     for seed in range(runs):
         free = run_one(spec(name, "free", canary.noise, seed))
         if not canary.caught_in(free.findings):
             continue
+        assert free.record is not None
+        if lost:
+            draw = random.Random(seed).randrange
+            free.record.events = [event for event in free.record.events if event[1] == NOTE or draw(1000) >= lost]
         signature = next(finding.signature for finding in free.findings if finding.oracle == canary.oracle)
         began = time.process_time()
         told = convert(free, [signature], seconds=seconds)[signature].conversion
@@ -112,10 +121,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="of search for each failure (%(default)s)")
     parser.add_argument("--canary", action="append", choices=sorted(canaries()), help="this one; may be given again")
+    parser.add_argument("--lose", type=int, default=0, help="per mille of the ops of each record (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, not as a table")
     parser.add_argument("--strict", action="store_true", help="exit with 1 below the bar")
     options = parser.parse_args()
-    jobs = [(name, options.failures, options.runs, options.seconds) for name in options.canary or canaries()]
+    each = options.failures, options.runs, options.seconds, options.lose
+    jobs = [(name, *each) for name in options.canary or canaries()]
     head = "".join(f"{how.partition(' ')[0]:>11}" for how in ENDS)
     if not options.json:
         print(f"{'canary':26}{'runs':>7}{head}{'share':>9}{'ops':>10}{'median s':>9}{'most s':>8}", flush=True)

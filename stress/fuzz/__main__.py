@@ -25,7 +25,7 @@ from stress.fuzz.seeds import seeds, traps
 
 LIMIT_S = 60
 MEMORY_MAX = 2 << 30  # address space of this process, in bytes
-WEIGHTS = {"record": 12, "minimal": 6, "workload": 4, "corpus": 2, "summary": 1, "rates": 1}
+WEIGHTS = {"record": 12, "minimal": 6, "kept": 3, "workload": 4, "corpus": 2, "summary": 1, "rates": 1}
 """Of so many files in turn, how many are of each format."""
 
 

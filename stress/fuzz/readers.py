@@ -17,6 +17,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import mmrace
 from mmrace import cli
 from mmrace.history import rates
 from mmrace.oracles.general.judgement import Finding
@@ -136,6 +137,11 @@ def measured(path: Path) -> None:
     rates.read(path)
 
 
+def followed(path: Path) -> None:
+    """Follow a kept schedule, and two near it."""
+    mmrace.replay(path, near=2)
+
+
 READERS: dict[str, tuple[Reader, ...]] = {
     "record": (
         command("show", "show", "FILE", "--last", "200", judged=False),
@@ -156,6 +162,10 @@ READERS: dict[str, tuple[Reader, ...]] = {
         command("draw minimal", "show", "FILE", "--mermaid", judged=False),
         command("explain minimal", "explain", "FILE", judged=False),
         command("minimal, kept", "show", "FILE", "--mermaid", judged=False, part="minimal.json"),
+    ),
+    "kept": (
+        function("kept schedule", followed),
+        command("kept schedule guides", "run", "async-vs-commit", *RUN, "--strategy", "guided:record=FILE"),
     ),
     "workload": (command("workload", "run", "recorded", "--engine", "fiber", "--workload", "FILE"),),
     "corpus": (command("corpus", "run", "async-vs-commit", *RUN, "--strategy", "feedback:corpus=FILE,index=1"),),

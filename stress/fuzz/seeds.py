@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mmrace.examples import lost_update, two_locks
 from mmrace.history import rates
@@ -17,6 +18,8 @@ from mmrace.installed import MAKERS, minimise, run_one
 from mmrace.runs import store
 from mmrace.runs.follow import with_sites
 from mmrace.runs.functions import FunctionMaker
+from mmrace.runs.minimal import Minimal
+from mmrace.runs.schedule import KeptSchedule
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.record import Record
 from mmrace.scenarios import workload
@@ -51,6 +54,7 @@ def seeds() -> dict[str, list[bytes]]:
         "workload": [json.dumps(WORKLOAD, indent=1).encode()],
         "corpus": [json.dumps(corpus.to_json()).encode()],
         "minimal": list(_minimals()),
+        "kept": list(_kept()),
         "summary": [json.dumps(store.summary(failed, "FAIL", []), indent=1).encode()],
         "rates": [rates.FILE.read_bytes()],
     }
@@ -74,6 +78,15 @@ def _minimals() -> Iterable[bytes]:
         found = record.verdict["findings"][0]["signature"]
         made = minimise(record, "", found, Budget(RUNS))
         yield json.dumps(made.plain(), separators=(",", ":"), default=str).encode()
+
+
+def _kept() -> Iterable[bytes]:
+    """Yield kept schedules of the same."""
+    with TemporaryDirectory() as folder:
+        for content in _minimals():
+            path = Path(folder, "kept.json")
+            KeptSchedule.of_minimal(Minimal.parse(content, "a seed")).write(path)
+            yield path.read_bytes()
 
 
 def _failed() -> bytes:

@@ -104,7 +104,7 @@ def test_it_takes_whatever_has_a_schedule(house: House, kind: str) -> None:
         file = house.path / "first.json"
     code, said = house.mmrace("keep", str(file), "--name", "second", "--budget", "1s", "--near", "3")
     assert code == 0, said
-    assert 'kept="second.json", near=3)' in (house.path / "test_second.py").read_text(encoding="utf-8")
+    assert 'follow("second.json", near=3)' in (house.path / "test_second.py").read_text(encoding="utf-8")
     house.tested(failed=1 + (kind == "kept"))
 
 
@@ -126,7 +126,7 @@ def test_the_test_of_a_planted_bug_names_it_and_without_it_is_the_correct_protoc
     house.tested(failed=1)
     test = house.path / "test_put.py"
     text = test.read_text(encoding="utf-8")
-    assert '@pytest.mark.mmrace(kept="put.json", variant="double-put", near=5)' in text
+    assert 'follow("put.json", variant="double-put", near=5)' in text
     test.write_text(text.replace(', variant="double-put"', ""), encoding="utf-8")
     house.tested(passed=1)
 
@@ -162,6 +162,19 @@ def test_a_failure_of_free_threads_is_kept_as_it_comes_again_under_control(house
     code, said = house.mmrace("keep", "free.jsonl", "--name", "free")
     assert code == 0, said
     house.tested(failed=1)
+
+
+@pytest.mark.parametrize("command", ["show", "explain", "replay", "minimise"])
+def test_what_needs_a_record_says_that_a_kept_schedule_has_none(house: House, command: str) -> None:
+    house.mmrace("keep", str(house.found()), "--name", "it")
+    code, said = house.mmrace(command, "it.json")
+    assert code == 2 and "got 'a kept schedule, which has no record'" in said and "--mmrace-replay=it.json" in said
+
+
+def test_a_kept_schedule_guides_a_run_of_the_command_line(house: House) -> None:
+    house.mmrace("keep", str(house.found()), "--name", "it")
+    code, said = house.mmrace("run", "racy.py:main", "--engine", "fiber", "--strategy", "guided:record=it.json")
+    assert code == 1 and "guided followed 1 of 1 turning points" in said
 
 
 def test_a_run_that_passed_has_nothing_to_keep(house: House) -> None:

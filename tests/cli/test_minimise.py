@@ -68,6 +68,15 @@ def test_the_file_goes_beside_the_record_or_where_it_is_told_to(
     assert "repeat: mmrace replay other.json" in capsys.readouterr().out
 
 
+def test_a_minimal_file_that_is_damaged_is_replaced(
+    explored: str, monkeypatch: pytest.MonkeyPatch, capsys: Screen
+) -> None:
+    folder = folders()[0]
+    (folder / MINIMAL).write_text("{}")
+    assert in_process.run(monkeypatch, "minimise", str(folder)) == 0
+    assert Minimal.read(folder / MINIMAL).signature == folder.name
+
+
 def test_a_wrong_call_is_told_before_anything_is_run(
     explored: str, monkeypatch: pytest.MonkeyPatch, capsys: Screen
 ) -> None:
@@ -75,10 +84,29 @@ def test_a_wrong_call_is_told_before_anything_is_run(
     for words, said in (
         ([str(folder), "--signature", "0" * 12], folder.name),
         ([str(folder), "--out", "no/such/folder.json"], "--out no/such/folder.json"),
+        ([str(folder), "--budget", "soon"], "--budget"),
         (["nothing.jsonl"], "nothing.jsonl"),
     ):
         assert in_process.run(monkeypatch, "minimise", *words) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_file_that_somebody_wrote_has_nothing_executed_that_it_names_without_a_digest(
+    explored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(Path("evil.py"), "open('executed', 'w')")
+    folder = folders()[0]
+    plain = json.loads((folder / MINIMAL).read_text())
+    plain["spec"]["load"] = [["evil.py", ""]]
+    header = json.loads(plain["record"][0])
+    del header["sum"]
+    header["load"] = ["evil.py"]
+    plain["record"][0] = json.dumps(header)
+    write(Path("evil.json"), json.dumps(plain))
+    write(Path("evil.jsonl"), "".join(f"{line}\n" for line in plain["record"]))
+    for words in (("replay", "evil.json"), ("minimise", "evil.json"), ("minimise", "evil.jsonl")):
+        in_process.run(monkeypatch, *words)
+        assert not Path("executed").exists(), words
 
 
 def test_with_another_model_the_schedule_is_followed_and_told(

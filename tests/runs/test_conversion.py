@@ -57,6 +57,15 @@ def test_a_search_says_what_it_took_and_where_the_record_was_left() -> None:
     ]
 
 
+def test_a_run_that_parted_and_had_it_all_the_same_says_so() -> None:
+    told = Conversion(REFOUND, 40, 200, "parted at op 41: writer, at f:x, did y", 0, 41, 0.5, 5)
+    assert told.lines() == [
+        "under control: re-found by the run that followed, but after it parted; "
+        "40 of 200 recorded ops followed (20 %), replayed 5 of 5, 0.5 s",
+        "  parted at op 41: writer, at f:x, did y",
+    ]
+
+
 def test_what_did_not_come_again_says_what_came_instead() -> None:
     told = Conversion(NEITHER, 0, 0, runs=1, seconds=10.0, others=(("s2", "another"),))
     assert not told.came

@@ -25,6 +25,7 @@ from mmrace.runs.minimal import (
     Size,
     is_minimal,
 )
+from mmrace.runs.proof import Effort, NoReturn, Point, Proof, Swap, wilson
 from mmrace.runs.run import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
@@ -120,11 +121,56 @@ def test_parts_that_do_not_belong_together_are_refused(plain: Plain) -> None:
         parse({**plain, "schedule": {"turns": [], "choices": []}})
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("program", "other.py:main"), ("digest", "00"), ("seed", 7), ("params", [["tasks", 3]])]
+)
+def test_a_spec_that_is_not_the_records_is_refused(plain: Plain, key: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{'given' if key == 'params' else key} of the record"):
+        parse({**plain, "spec": {**plain["spec"], key: value}})
+
+
 @pytest.mark.parametrize("event", [10**6, 0])
 def test_a_causal_ordering_of_no_such_op_is_refused(plain: Plain, event: int) -> None:
     plain["causal"][0]["second"] |= {"event": event, "task": "main.1"}
     with pytest.raises(UsageError, match="causal orderings"):
         parse(plain)
+
+
+def proof_of(op: Op) -> Proof:
+    low, high = wilson(3, 10)
+    told = NoReturn(8, op, 10, 10, 2, proved=True, proved_from=8)
+    swaps = (Swap(0, 0, 3, 3, proved=True),)
+    return Proof((Point(3, op, 3, 10, low, high),), told, swaps, 13, 0, "random", Effort(50, 1.5, 10, complete=True))
+
+
+def test_a_proof_is_read_again_as_it_was_written(minimal: Minimal) -> None:
+    proved = replace(minimal, proof=proof_of(minimal.causal[0].first))
+    again = parse(json.loads(json.dumps(proved.plain())))
+    assert again.proof == proved.proof
+
+
+def test_a_file_of_before_there_were_proofs_has_none(plain: Plain) -> None:
+    assert parse(plain).proof is None
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "said"),
+    [
+        ("no_return", {"fails": 11}, "no more failures than runs"),
+        ("no_return", {"after": {"task": "main", "site": "x", "visit": 1, "event": 10**6}}, "proof of ops"),
+        ("points", {"after": {"task": "nobody", "site": "x", "visit": 1, "event": 1}}, "proof of ops"),
+        ("points", {"of": 2}, "no more failures than runs"),
+        ("points", {"of": -1}, "minimal file"),
+        ("swaps", {"causal": 1}, "swaps of 1 causal"),
+        ("swaps", {"proved": "yes"}, "minimal file"),
+    ],
+)
+def test_a_proof_of_something_else_is_refused(minimal: Minimal, part: str, change: Plain, said: str) -> None:
+    made = json.loads(json.dumps(replace(minimal, proof=proof_of(minimal.causal[0].first)).plain()))
+    told = made["proof"][part]
+    (told if isinstance(told, dict) else told[0]).update(change)
+    with pytest.raises(UsageError, match=said):
+        parse(made)
 
 
 def test_a_record_that_was_cut_is_refused(plain: Plain) -> None:

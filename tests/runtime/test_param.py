@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmrace.runtime.errors import InternalError, UsageError
-from mmrace.runtime.param import AnyParam, Choice, Flag, Number, Parameters, Text
+from mmrace.runtime.param import AnyParam, Choice, Flag, Number, Parameters, Text, smaller
 
 DEPTH = Number("depth", 2, 1, 5, says="how deep")
 MODE = Choice("mode", "slow", ("slow", "fast"), says="how it moves")
@@ -128,3 +128,22 @@ def test_a_value_that_is_not_allowed_is_refused() -> None:
             MADE.merged(values)
     with pytest.raises(UsageError):
         MADE.typed({"depth": "six"})
+
+
+def test_smaller_programs_have_all_numbers_at_their_lowest_first_then_one_lower_at_a_time() -> None:
+    declared = Parameters(
+        "p", [Number("rounds", 2, 1, 9, says="s"), Number("idle", 0, 0, says="s"), Flag("on", False, says="s")]
+    )
+    values: dict[str, int | str] = {"rounds": 9, "idle": 1, "on": True}
+    made = list(smaller(declared, values))
+    assert made[0] == {"rounds": 1, "idle": 0, "on": 0}
+    assert [one["rounds"] for one in made if one["rounds"] not in (9, made[0]["rounds"])] == [5, 8]
+    assert all(sum(one[key] != value for key, value in values.items()) == 1 for one in made[1:])
+    assert all(declared.merged(one) == one for one in made)
+
+
+def test_nothing_is_smaller_than_the_lowest_numbers_and_texts_stay() -> None:
+    declared = Parameters("p", [Number("tasks", 3, says="s"), Text("name", "x", says="s")])
+    assert not list(smaller(declared, {"tasks": 0, "name": "y"}))
+    assert not list(smaller(declared, {"tasks": -2, "name": "y"}))
+    assert list(smaller(declared, {"tasks": 1, "name": "y"})) == [{"tasks": 0, "name": "y"}]

@@ -284,4 +284,5 @@ def test_lanes_of_a_class_are_those_of_objects_that_somebody_touched() -> None:
 
     record = walk(main, 5).record
     assert list(record.lanes("Frame", "count").values()) == ["frame:1"]
+    assert {entry[1] for entry in record.lanes_of({"frame:0", "frame:1"}).values()} == {"frame:1"}
     assert [entry[1] for entry in record.table.values() if entry[0] == "Frame"] == ["frame:0", "frame:1", "frame:2"]

@@ -53,6 +53,11 @@ def test_the_steps_of_a_kind_are_told_lane_by_lane() -> None:
     assert record.steps_by_lane(CLEAR) == {}
 
 
+def test_a_record_says_whose_each_event_is() -> None:
+    assert record_of(HAND_WRITTEN).who == [0, 0, 1, 1, 1, 0, 1]
+    assert record_of([]).who == []
+
+
 def test_a_record_without_events_has_no_steps() -> None:
     record = record_of([])
     assert record.steps(NOTE, WRITE) == record.steps_on({1}, WRITE, notes=NOTES) == []

@@ -32,3 +32,14 @@ def test_a_workload_that_would_block_is_refused_where_the_scenario_takes_one(tmp
 def test_a_scenario_that_performs_a_workload_needs_one() -> None:
     with pytest.raises(UsageError, match="a workload for recorded"):
         ScenarioMaker().program(RunSpec("recorded"))
+
+
+def test_smaller_programs_of_a_scenario_have_lower_numbers_or_one_actor_less() -> None:
+    program = ScenarioMaker().program(RunSpec("async-vs-commit", (("rounds", 3), ("without", "reader"))))
+    made = list(program.smaller())
+    lowest = made[0]
+    assert (lowest["rounds"], lowest["idle"], lowest["without"]) == (1, 0, "reader")
+    playing = [actor.name for actor in program.scenario.playing(program.params)]
+    assert [one["without"] for one in made[1 : len(playing) + 1]] == [f"reader,{name}" for name in playing]
+    for one in made:
+        program.scenario.params.merged(one)

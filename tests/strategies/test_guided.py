@@ -240,20 +240,20 @@ def test_a_file_guides_like_the_record_and_the_strategy_is_known_by_name(tmp_pat
 
 def test_a_json_file_with_a_schedule_guides_too_whatever_else_it_has(tmp_path: Path) -> None:
     record = fiber(program(), random_walk(3), sites=True).record
-    path = tmp_path / "kept.json"
+    path = tmp_path / "kept"
     schedule = {
         "turns": [asdict(turn) for turn in preemptions_of(record)],
         "choices": [asdict(value) for value in choices_of(record)],
     }
-    path.write_text(json.dumps({"other": [1], "schedule": schedule}), encoding="utf-8")
+    path.write_text(json.dumps({"schema": "mmrace-schedule/1", "other": [1], "schedule": schedule}), encoding="utf-8")
     strategy = sampler(f"guided:record={path}").strategy(lambda: 0.0, None)
     assert fiber(program(), strategy, sites=True).record.events == record.events
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schedule": {"turns": [{"task": 1}], "choices": []}}'])
+@pytest.mark.parametrize("text", ["", ', "schedule": {"turns": [{"task": 1}], "choices": []}', ', "schedule": 1'])
 def test_a_json_file_without_a_schedule_is_a_wrong_call(tmp_path: Path, text: str) -> None:
     path = tmp_path / "kept.json"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(f'{{"schema": "mmrace-schedule/1"{text}}}', encoding="utf-8")
     with pytest.raises(rt.UsageError, match="expected a JSON file with a schedule"):
         sampler(f"guided:record={path}")
 

@@ -1,7 +1,7 @@
 """Data races: two accesses of one plain field by two tasks, one of them a write, that nothing orders.
 
-What orders, by vector clocks: a task's own steps; spawn and join; a lock's release and its next acquire (for a bit that
-is a lock: the clear, and the test-and-set that succeeds); the read-modify-writes that are full barriers
+What orders: a task's own steps; spawn and join; a lock's release and its next acquire (for a bit that is a lock: the
+clear, and the test-and-set that succeeds); the read-modify-writes that are full barriers
 when they succeed (test_and_set_bit, test_and_clear_bit, put, get_unless_zero, freeze), and unfreeze, a release; a wake
 and the sleeper that it woke, and the queue's own lock among those who find each other on it; an RCU pointer's
 publication and who reads it; a bit that was changed by one of those and who tests it (in v3.3 a control dependency,
@@ -25,8 +25,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import chain, islice
+from operator import itemgetter
 
 from mmrace.oracles.general import race_report
+from mmrace.oracles.general.epochs import Epochs, Over
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.general.lock_order import MAIN
 from mmrace.oracles.general.locks import lock_bits
@@ -66,31 +68,28 @@ PUBLISHED = ("Completion.done",)
 """The runtime's own field whose write is a release and whose read an acquire: in the kernel it stands under its queue's
 lock.  Programs have others, such as what rcu_assign_pointer writes."""
 
-_ACQUIRES, _RELEASES = frozenset({TEST, ACQUIRE}), frozenset({RELEASE, UNFREEZE})
-_SECTIONS, _CONDITIONAL = frozenset({IRQ, PREEMPT}), frozenset({GET_UNLESS_ZERO, FREEZE})
-_BITS = frozenset({SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR})
+_BARRIERS = frozenset({TEST_AND_SET, TEST_AND_CLEAR, PUT, GET_UNLESS_ZERO, FREEZE})
+_ACQUIRES, _RELEASES = frozenset({TEST, ACQUIRE}), frozenset({RELEASE, UNFREEZE, *_BARRIERS})
+_BITS, _SECTIONS = frozenset({SET, CLEAR}), frozenset({IRQ, PREEMPT})
 _OTHERS = frozenset({SPAWN, JOIN, EXIT, WAKE, SLEEP, QUEUE, DEQUEUE, STORE})
-_ORDER = (TEST_AND_SET, TEST_AND_CLEAR, ACQUIRE, TRY, PUT, *_OTHERS, *_RELEASES, *_SECTIONS, *_CONDITIONAL)
+_ORDER = (ACQUIRE, TRY, *_RELEASES, *_SECTIONS, *_OTHERS)
 
-Clock = list[int]
-"""By task: how far all of it is known to be over; replaced, never changed.  What a task has for itself means nothing:
-its own time stands beside, since it goes on at each release, too often to copy a clock."""
-Moment = tuple[Clock, int, int]  # clock of a task, the task, its own time
-Access = tuple[int, int, int]  # task, its own time, step
-Change = tuple[int, Clock, int, int, int]  # lane, moment, step: of a flag word or of a bit of it
+Moment = tuple[Over, int, int]  # what is over with an epoch, whose it is, its number
+Access = tuple[int, int, int]  # task, its own epoch, step
+Change = tuple[int, Over, int, int, int]
+"""Of a flag word or of a bit of it: lane, what was over for the task, the task, its own epoch, step."""
 
 
 class _Race:
-    """Clocks of the tasks and of what they meet on; the last accesses of each field."""
+    """What is over for each task, and for whom they meet; the last accesses of each field."""
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.evidence = Evidence(NAME)
-        tasks = len(record.tasks)
-        self.times = [1] * tasks  # each task's own
-        self.clocks: list[Clock] = [[0] * tasks for _ in range(tasks)]
+        self.epochs = Epochs(len(record.tasks))
+        self.over = self.epochs.over
         self.released: dict[int, Moment] = {}  # lane -> when it was released last
-        self.woken: dict[int, Moment] = {}  # sleeper -> when it was woken
+        self.woken: dict[int, Over] = {}  # sleeper -> what was over when it was woken
         self.begun: set[int] = set()
         self.wrote: dict[int, Access] = {}
         self.read: dict[int, Access | dict[int, Access]] = {}  # since the last write
@@ -108,67 +107,38 @@ class _Race:
     def acquire(self, task: int, lane: int) -> None:
         """Whatever was over when `lane` was released last is over for the task."""
         at = self.released.get(lane)
-        if at is not None and at[1] != task and self.clocks[task][at[1]] < at[2]:
-            self.meet(task, at)
-
-    def now(self, task: int) -> Moment:
-        """Return all that is over for a task now."""
-        return self.clocks[task], task, self.times[task]
-
-    def meet(self, task: int, moment: Moment) -> None:
-        """All that was over at a moment of another task is over for the task."""
-        before, who, time = moment
-        clock = [x if x > y else y for x, y in zip(self.clocks[task], before, strict=True)]
-        if clock[who] < time:
-            clock[who] = time
-        self.clocks[task] = clock
+        if at is not None and at[1] != task and not self.over[task] >> at[2] & 1:
+            self.over[task] |= at[0]
 
     def release(self, task: int, lane: int) -> None:
         """Let who acquires `lane` next know all that is over for the task.  (It acquired the lane before.)"""
-        self.released[lane] = self.now(task)
-        self.times[task] += 1
+        epoch = self.epochs.own[task]
+        self.released[lane] = self.epochs.ends(task), task, epoch
 
     def spawned(self, task: int, child: int) -> None:
         self.begun.add(child)
-        self.clocks[child] = [0] * len(self.times)
-        self.meet(child, self.now(task))
-        self.times[child] = 1
-        self.times[task] += 1
+        self.over[child] = self.epochs.ends(task)
 
     def joined(self, task: int, child: int | None) -> None:
         rows = self.record.tasks
         ended = [child] if child is not None else [i for i in self.begun if i != task and not rows[i].get("daemon")]
         for other in ended:
-            self.meet(task, self.now(other))
-
-    def bit(self, step: int, task: int, lane: int, kind: int, old: object) -> None:
-        """A bit is set or cleared; a test-and-set or test-and-clear that fails changes nothing, else is a barrier."""
-        if kind in (TEST_AND_SET, TEST_AND_CLEAR):
-            if old == (kind == TEST_AND_CLEAR):
-                self.acquire(task, lane)
-                self.changed(step, task, lane)
-                self.release(task, lane)
-            return
-        self.changed(step, task, lane)
-        if kind == CLEAR and lane in self.locks:
-            self.release(task, lane)
-
-    def changed(self, step: int, task: int, lane: int) -> None:
-        """A bit has another value, perhaps: whoever stores its word should know."""
-        if lane in self.word_of:
-            self.bits.append((lane, *self.now(task), step))
+            self.over[task] |= self.epochs.so_far(other)
 
     def wake(self, task: int, lane: int, sleepers: object) -> None:
         """A wake that finds somebody takes the queue's lock; one of an empty queue may look without it."""
         assert isinstance(sleepers, tuple | list)
         self.acquire(task, lane)
         for sleeper in sleepers:
-            self.woken[sleeper] = self.now(task)
+            self.woken[sleeper] = self.epochs.so_far(task)
         self.release(task, lane)
 
     def other(self, step: int, task: int, lane: int, kind: int, a: object, b: object) -> None:
         """What is rare."""
-        if kind == SPAWN:
+        if kind == WAKE:
+            if a:
+                self.wake(task, lane, b)
+        elif kind == SPAWN:
             assert isinstance(a, int)
             self.spawned(task, a)
         elif kind == JOIN:
@@ -176,16 +146,11 @@ class _Race:
             self.joined(task, a)
         elif kind == EXIT:
             if task != MAIN:
-                self.meet(MAIN, self.now(task))
-        elif kind == WAKE:
-            if a:
-                self.wake(task, lane, b)
+                self.over[MAIN] |= self.epochs.so_far(task)
         elif kind == SLEEP:
-            moment = self.woken.pop(task, None)
-            if moment is not None:
-                self.meet(task, moment)
+            self.over[task] |= self.woken.pop(task, 0)
         elif kind == STORE:
-            self.stores.append((lane, *self.now(task), step))
+            self.stores.append((lane, self.over[task], task, self.epochs.own[task], step))
         else:  # QUEUE, DEQUEUE
             self.acquire(task, lane)
             self.release(task, lane)
@@ -203,24 +168,24 @@ class _Race:
 
     # -- accesses --------------------------------------------------------------------------------------------------
 
-    def looked(self, step: int, task: int, lane: int, clock: Clock) -> None:
+    def looked(self, step: int, task: int, lane: int) -> None:
         """A read, not known to be ordered after the last read by another task."""
-        now: Access = (task, self.times[task], step)
+        now: Access = (task, self.epochs.own[task], step)
         known = self.read.get(lane)
         if known is None:
             self.read[lane] = now
         elif isinstance(known, dict):
             known[task] = now
-        elif known[0] == task or known[1] <= clock[known[0]]:
+        elif known[0] == task or self.over[task] >> known[1] & 1:
             self.read[lane] = now
         else:
             self.read[lane] = {known[0]: known, task: now}
 
     def overwrote(self, step: int, task: int, lane: int, known: Access | dict[int, Access]) -> None:
         """A write after reads since the last one, not all of them known to be over."""
-        clock = self.clocks[task]
-        for other, time, read_step in known.values() if isinstance(known, dict) else (known,):
-            if time > clock[other] and other != task:
+        over = self.over[task]
+        for other, epoch, read_step in known.values() if isinstance(known, dict) else (known,):
+            if other != task and not over >> epoch & 1:
                 self.race(lane, read_step, step, True)
 
     def race(self, lane: int, first: int, second: int, reads: bool) -> None:
@@ -255,15 +220,17 @@ class _Race:
         changes += [(word, store) for word, stores in words.items() for store in stores]
         for word, change in changes:
             for store in words[word]:
-                if not _ordered(store, change) and (change[0] != store[0] or change[-1] > store[-1]):
+                if change[2] == store[2] or (change[0] == store[0] and change[-1] <= store[-1]):
+                    continue  # of one task, or a pair that comes the other way round too
+                if not _ordered(store, change):
                     race_report.add(
                         self.record, self.evidence, "plain store over a bit", *sorted((store[-1], change[-1]))
                     )
 
 
 def _ordered(one: Change, other: Change) -> bool:
-    (_, clock, task, time, _), (_, other_clock, other_task, other_time, _) = one, other
-    return task == other_task or time <= other_clock[task] or other_time <= clock[other_task]
+    (_, over, _, epoch, _), (_, other_over, _, other_epoch, _) = one, other
+    return bool((other_over >> epoch | over >> other_epoch) & 1)
 
 
 def _benign(record: Record, lane: int) -> bool:
@@ -290,51 +257,67 @@ def _follow(record: Record, race: _Race) -> int:
     if not spawns:  # nobody to race with
         return 0
     first, events = spawns[0], record.events  # what came before the first spawn is over for everybody
-    times, clocks, wrote, read = race.times, race.clocks, race.wrote, race.read
-    acquire, release, released, published = race.acquire, race.release, race.released, race.published
+    own, over, fresh = race.epochs.own, race.over, race.epochs.fresh
+    acquire, release, released = race.acquire, race.release, race.released
+    wrote, read, published = race.wrote, race.read, race.published
+    word_of, bits, locks = race.word_of, race.bits, race.locks
     for step in _that_tell(record, race, first):
         task, op, a, b = events[step]
         kind, lane = op & KIND_MASK, op >> SHIFT
         if kind == READ:
             if lane in published:
                 acquire(task, lane)
-            clock = clocks[task]
             last = wrote.get(lane)
-            if last is not None and last[1] > clock[last[0]] and last[0] != task:
+            if last is not None and last[0] != task and not over[task] >> last[1] & 1:
                 race.race(lane, last[2], step, True)
             seen = read.get(lane)
             if seen is None or (type(seen) is tuple and seen[0] == task):
-                read[lane] = (task, times[task], step)
+                read[lane] = (task, own[task], step)
             else:
-                race.looked(step, task, lane, clock)
-        elif kind in _ACQUIRES or (kind == TRY and a):
-            at = released.get(lane)  # as `acquire`, which is too much to call that often
-            if at is not None and at[1] != task and clocks[task][at[1]] < at[2]:
-                race.meet(task, at)
+                race.looked(step, task, lane)
         elif kind == WRITE:
-            clock = clocks[task]
             last = wrote.get(lane)
-            if last is not None and last[1] > clock[last[0]] and last[0] != task:
+            if last is not None and last[0] != task and not over[task] >> last[1] & 1:
                 race.race(lane, last[2], step, False)
             seen = read.pop(lane, None)
-            if seen is not None and (isinstance(seen, dict) or seen[1] > clock[seen[0]]):
+            if seen is not None and (type(seen) is dict or seen[0] != task):
                 race.overwrote(step, task, lane, seen)
-            wrote[lane] = (task, times[task], step)
+            wrote[lane] = (task, own[task], step)
             if lane in published:
                 release(task, lane)
+        elif kind in _ACQUIRES or (kind == TRY and a):
+            at = released.get(lane)  # as `acquire`, which is too much to call that often; so is `release`
+            if at is not None and at[1] != task and not over[task] >> at[2] & 1:
+                over[task] |= at[0]
         elif kind in _RELEASES:
-            release(task, lane)
+            if kind in _BARRIERS:
+                if a if kind == TEST_AND_SET else not (a if kind == TEST_AND_CLEAR else b or kind == PUT):
+                    continue  # it failed, which is no barrier
+                at = released.get(lane)
+                if at is not None and at[1] != task and not over[task] >> at[2] & 1:
+                    over[task] |= at[0]
+                if lane in word_of:
+                    bits.append((lane, over[task], task, own[task], step))
+            epoch = own[task]
+            over[task] = known = over[task] | 1 << epoch
+            released[lane] = known, task, epoch
+            own[task] = next(fresh)
+        elif kind in _BITS:
+            if lane in word_of:
+                bits.append((lane, over[task], task, own[task], step))
+            if kind == CLEAR and lane in locks:
+                release(task, lane)
         elif kind in _SECTIONS:
             race.cpu(task, lane, kind, a)
-        elif kind in _BITS:
-            race.bit(step, task, lane, kind, a)
-        elif kind == PUT or (b and kind in _CONDITIONAL):
-            acquire(task, lane)
-            release(task, lane)
         elif kind in _OTHERS:
             race.other(step, task, lane, kind, a, b)
+    return _accesses(record, first)
+
+
+def _accesses(record: Record, first: int) -> int:
+    """Count the accesses of plain fields from step `first` on."""
     every = sum(len(steps) for kind in (READ, WRITE) for steps in record.steps_by_lane(kind).values())
-    early = [op for _, op, _, _ in islice(events, first) if op != NOTE and op & KIND_MASK in (READ, WRITE)]
+    early = [op for _, op, _, _ in islice(record.events, first) if op != NOTE and op & KIND_MASK in (READ, WRITE)]
     return every - len(early)
 
 
@@ -349,7 +332,7 @@ def _that_tell(record: Record, race: _Race, first: int) -> list[int]:
         chain(
             record.steps_on(contested, READ, WRITE),
             record.steps_on(released, TEST),
-            record.steps_on({*race.locks, *race.word_of}, SET, CLEAR),
+            record.steps_on({*race.locks, *race.word_of}, *_BITS),
             record.steps(*_ORDER),
         )
     )
@@ -358,12 +341,13 @@ def _that_tell(record: Record, race: _Race, first: int) -> list[int]:
 
 def _contested(record: Record, first: int) -> Iterator[int]:
     """Yield the lanes of plain fields that one task writes and another one touches, from step `first` on."""
-    events, reads = record.events, record.steps_by_lane(READ)
+    who, reads = record.who, record.steps_by_lane(READ)
     for lane, writes in record.steps_by_lane(WRITE).items():
         if writes[-1] >= first:
-            who = events[writes[-1]][0]
-            accesses = chain(reversed(writes), reversed(reads.get(lane, ())))
-            if any(events[step][0] != who and step >= first for step in accesses):
+            accesses = writes[bisect_left(writes, first) :]
+            if lane in reads:
+                accesses += reads[lane][bisect_left(reads[lane], first) :]
+            if len(accesses) > 1 and len(set(itemgetter(*accesses)(who))) > 1:
                 yield lane
 
 

@@ -12,10 +12,11 @@ before that mark only queueing tells, and less is found.  Not here: what follows
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from itertools import chain
 from typing import NamedTuple
 
+from mmrace.oracles.general.epochs import Epochs, Over
 from mmrace.oracles.general.locks import lock_bits
 from mmrace.oracles.general.waits import TURN, Deed, Promises, Told, Waits, end_of
 from mmrace.runtime.flags import LOCK
@@ -47,14 +48,13 @@ _NOTE = NOTE & KIND_MASK
 _ALWAYS = (TEST_AND_SET, ACQUIRE, TRY, RELEASE, STORE, QUEUE, SPAWN, JOIN, EXIT)
 _HAND_OVER = "hand-over"
 
-Clock = list[int]  # by task: up to which of its spawns and joins all of it is over
-_Asked = tuple[int, int, int, tuple[int, ...], int]  # task, what it wants, its time, what it holds, queue
+_Asked = tuple[int, int, int, tuple[int, ...], int]  # task, what it wants, its epoch, what it holds, queue
 
 
 class Link(NamedTuple):
     """A task holds locks, each taken at its step of `steps`, and asks for one, sleeping on `queue` (-1: it did not).
 
-    `guards`: those of the held ones that only one can hold.
+    `over`: what was over for the task, in its epoch `epoch`.  `guards`: those of the held ones that only one can hold.
     """
 
     task: int
@@ -63,7 +63,8 @@ class Link(NamedTuple):
     wanted: int
     step: int
     queue: int
-    clock: Clock
+    over: Over
+    epoch: int
     guards: frozenset[int] = frozenset()
 
 
@@ -86,13 +87,13 @@ class Holding:
         tasks = len(record.tasks)
         self.held: list[dict[int, int]] = [{} for _ in range(tasks)]  # lane -> step, in the order of taking
         self.holder: dict[int, int] = {}  # lane of a bit -> who set it last, or is to clear it
-        self.clocks: list[Clock] = [[0] * i + [1] + [0] * (tasks - i - 1) for i in range(tasks)]
-        self.proven = self.clocks[MAIN]  # what the main task knows to be over because it joined it
+        self.epochs = Epochs(tasks)  # a task goes on to another when it spawns, joins, or hears of an end
+        self.proven: Over = 0  # what the main task knows to be over because it joined it
         self.begun = {MAIN}
         self.unborn: dict[int, list[int]] = {}  # task -> lanes that it will owe from its start on
         self.turns = dict.fromkeys(self.completions, 0)  # how often each was begun anew, in units of TURN
-        self.completed: dict[int, Clock] = {}  # lane of a completion -> what is over when it is seen
-        self.asked: dict[_Asked, tuple[tuple[int, ...], int, Clock]] = {}  # -> steps of taking, step, clock
+        self.completed: dict[int, Over] = {}  # lane of a completion -> what is over when it is seen
+        self.asked: dict[_Asked, tuple[tuple[int, ...], int, Over]] = {}  # -> steps of taking, step, what is over
         self.joined_under: set[int] = set()  # tasks that another waited for while it held something
         for lane in self.completions:
             self.begins_anew(-1, lane)
@@ -107,29 +108,29 @@ class Holding:
 
     # -- what is asked for ----------
 
-    def wants(self, step: int, task: int, lane: int, queue: int = -1, clock: Clock | None = None) -> None:
+    def wants(self, step: int, task: int, lane: int, queue: int = -1, over: Over | None = None) -> None:
         """A task that holds something is ready to wait for `lane`."""
         held = self.held[task]
         if not held or lane in held:
             return
-        clock = clock or self.clocks[task]
-        locks = tuple(held)
-        key = (task, lane, clock[task], locks, queue)
+        key = (task, lane, self.epochs.own[task], (*held,), queue)
         if key not in self.asked:
-            self.asked[key] = tuple(held.values()), step, clock
+            self.asked[key] = (*held.values(),), step, self.epochs.over[task] if over is None else over
 
     def links(self) -> list[Link]:
         """Return the links, without those that want what nobody held while it asked: no ring has them."""
         held = {lane for _, _, _, locks, _ in self.asked for lane in locks}
         return [
-            Link(task, locks, steps, lane, step, queue, clock)
-            for (task, lane, _, locks, queue), (steps, step, clock) in self.asked.items()
+            Link(task, locks, steps, lane, step, queue, over, epoch)
+            for (task, lane, epoch, locks, queue), (steps, step, over) in self.asked.items()
             if lane in held
         ]
 
     def wants_without(self, step: int, task: int, lane: int, dropped: Collection[int], queue: int = -1) -> None:
         """A task is ready to wait for `lane`, and drops some of what it holds meanwhile."""
         kept = self.held[task]
+        if not kept:
+            return
         self.held[task] = {held: since for held, since in kept.items() if held not in dropped}
         self.wants(step, task, lane, queue)
         self.held[task] = kept
@@ -191,11 +192,7 @@ class Holding:
     def spawned(self, step: int, task: int, child: int) -> None:
         """What the task did so far is over when the child begins; the child owes what waits for it."""
         self.begun.add(child)
-        clock = self.clocks[task]
-        self.clocks[child] = born = clock.copy()
-        born[child] = 1
-        self.clocks[task] = clock = clock.copy()
-        clock[task] += 1
+        self.epochs.over[child] = self.epochs.ends(task)
         if child in self.joined:
             self.held[child][end_of(child)] = step
         for lane in self.unborn.pop(child, ()):
@@ -211,21 +208,20 @@ class Holding:
         rows = self.record.tasks
         ended = [child] if child is not None else [i for i in self.begun if i != task and not rows[i].get("daemon")]
         if any(self.counts(lane, since) for lane, since in self.held[task].items()):
-            clock = self.clocks[task]
-            if task == MAIN:  # it may have seen the end, but did not wait for it
-                clock = self.proven.copy()
-                clock[MAIN] = self.clocks[MAIN][MAIN]
+            over = self.proven if task == MAIN else None  # it may have seen the end, but did not wait for it
             for other in ended:
-                self.wants(step, task, end_of(other), clock=clock)
+                self.wants(step, task, end_of(other), over=over)
             self.joined_under.update(ended)
-        if task == MAIN:
-            self.proven = _latest(self.proven, *(self.clocks[i] for i in ended))
-        self.over(task, [self.clocks[i] for i in ended])
+        for other in ended:
+            self.epochs.over[task] |= self.epochs.so_far(other)
+            if task == MAIN:
+                self.proven |= self.epochs.so_far(other)
+        self.epochs.ends(task)
 
-    def over(self, task: int, clocks: Iterable[Clock]) -> None:
-        """All that is over at `clocks` is over for the task too."""
-        self.clocks[task] = clock = _latest(self.clocks[task], *clocks)
-        clock[task] += 1
+    def hears_of(self, task: int, over: Over) -> None:
+        """What is over for another is over for the task too."""
+        self.epochs.over[task] |= over
+        self.epochs.ends(task)
 
     def begins_anew(self, step: int, lane: int) -> None:
         """Somebody is to complete a completion from now on, or from its own start on."""
@@ -245,8 +241,7 @@ class Holding:
             self.begins_anew(step, lane)
             return
         self.held[task].pop(lane + self.turns[lane], None)
-        self.completed[lane] = self.clocks[task]
-        self.over(task, ())
+        self.completed[lane] = self.epochs.ends(task)
 
     # -- what a program tells ----------
 
@@ -339,7 +334,7 @@ class Holding:
             self.joins(step, task, a)
         elif kind == EXIT:
             if task != MAIN:
-                self.over(MAIN, [self.clocks[task]])
+                self.hears_of(MAIN, self.epochs.so_far(task))
         elif kind == WRITE:
             if lane in self.completions:
                 self.completes(step, task, lane, b)
@@ -347,14 +342,6 @@ class Holding:
                 self.counted(step, task, lane, b > a)
         elif kind == READ:
             if a and lane in self.completed:
-                self.over(task, [self.completed[lane]])
+                self.hears_of(task, self.completed[lane])
         elif kind == SET and lane in self.bits:
             self.set_bit(step, task, lane)
-
-
-def _latest(clock: Clock, *others: Clock) -> Clock:
-    """Return a clock at which all is over that is over at one of these."""
-    clock = clock.copy()
-    for other in others:
-        clock = [x if x > y else y for x, y in zip(clock, other, strict=True)]
-    return clock

@@ -56,6 +56,6 @@ def _meet(one: Link, other: Link) -> bool:
     return (
         one.task != other.task
         and one.guards.isdisjoint(other.guards)
-        and one.clock[one.task] > other.clock[one.task]
-        and other.clock[other.task] > one.clock[other.task]
+        and not other.over >> one.epoch & 1
+        and not one.over >> other.epoch & 1
     )

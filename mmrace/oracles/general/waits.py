@@ -18,6 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from typing import NamedTuple
 
 from mmrace.oracles.general.locks import lock_bits
 from mmrace.runtime.kinds import CLEAR, QUEUE, TEST_AND_CLEAR, WRITE
@@ -32,8 +33,7 @@ class Deed(Enum):
     WANTS = "wants"
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """A program says what an event means.
 
     `lane`: a number below `first_free`, or the lane of a count or a bit in `Waits`.  `queue`: where the task would

@@ -49,5 +49,12 @@ PROTOCOL: dict[str, Oracle] = {
     raised.NAME: raised.judge,
 }
 
+FORWARD = frozenset({
+    ageing.NAME, back_out.NAME, content.NAME, dirty.NAME, durability.NAME, errno.NAME, refcount.NAME, slot.NAME,
+    lock_discipline.NAME,
+})  # fmt: skip
+"""Judges that take nothing back: what they find in the beginning of a run they find in all of it.  Not so `data-race`,
+which needs the whole record to know what orders, and `crash`, to know what was promised; others were not looked at."""
+
 OPTIONAL = frozenset({ageing.NAME, back_out.NAME, durability.NAME, errno.NAME, failures.NAME, progress.NAME})
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""

@@ -15,6 +15,7 @@ from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
@@ -73,18 +74,18 @@ def _suspects(record: Record) -> set[tuple[int, int, int]]:
 
     Few looks come back that often at all, so only these are compared with when their task gave way.
     """
-    events = record.events
+    who = record.who
     gave_way: list[list[int]] = [[-1] for _ in record.tasks]
     for step in sorted([*record.steps(*_GIVES_WAY), *record.steps_on((), notes=(PROGRESS,))]):
-        gave_way[events[step][0]].append(step)
+        gave_way[who[step]].append(step)
     for times in gave_way:
-        times.append(len(events))
+        times.append(len(who))
     found: set[tuple[int, int, int]] = set()
     for steps in chain.from_iterable(record.steps_by_lane(kind).values() for kind in _LOOKS):
         if len(steps) >= ROUNDS_MIN:
-            who = [events[step][0] for step in steps]
-            for task in (task for task in set(who) if who.count(task) >= ROUNDS_MIN):
-                mine = [step for step, other in zip(steps, who, strict=True) if other == task]
+            whose = itemgetter(*steps)(who)
+            for task in (task for task in set(whose) if whose.count(task) >= ROUNDS_MIN):
+                mine = [step for step, other in zip(steps, whose, strict=True) if other == task]
                 found.update((before, task, after) for after, before in _often(mine, gave_way[task]))
     return found
 

@@ -83,9 +83,11 @@ class _Audit:
 
 def kept_on_checkpoint_lists(record: Record) -> tuple[int, list[Kept]]:
     """Return how many buffers commits had to let go or kept, and those that they kept."""
+    lists = record.steps_on(record.lanes("JournalHead", "b_cp_transaction"), WRITE)
+    begins = record.steps_on((), notes=("commit-begin",))
+    if not lists or not begins or begins[-1] < lists[0]:
+        return 0, []  # no commit came upon a buffer that waits
     audit = _Audit(record)
-    if not audit.fields:
-        return 0, []
     events, lanes = record.events, {*audit.fields, *audit.states, *audit.bits}
     for step in record.steps_on(lanes, WRITE, *SETS, *CLEARS, notes=("commit-begin",)):
         task, op, _, b = events[step]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mmrace.oracles.general import liveness
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol import attempts, busy_wait
-from mmrace.runtime.kinds import NOTE, SHIFT
+from mmrace.runtime.kinds import SHIFT
 from mmrace.runtime.record import Record
 
 NAME = liveness.NAME
@@ -28,11 +28,11 @@ def _attempts(record: Record, evidence: Evidence) -> int:
     """Judge each series of refusals; count the attempts."""
     counter = attempts.Counter()
     checked = 0
-    for step in record.steps(NOTE):
+    for step in record.steps_on((), notes=("migrate-begin", "migrate-end")):
         task, _, kind, facts = record.events[step]
         if kind == "migrate-begin":
             counter.begin(step, task)
-        elif kind == "migrate-end":
+        else:
             checked += 1
             counter.end(step, task, str(record.name(facts[0])), str(facts[3]), str(facts[4]))
     for series in counter.series:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from mmrace.oracles.telling import content, moving, promises, refine, written
 from mmrace.oracles.telling.notes import WORDS
-from mmrace.oracles.telling.numbers import kept_by
 from mmrace.oracles.telling.objects import states
 from mmrace.story.tell import Book
 
@@ -18,7 +17,7 @@ BOOK = Book(
     refiners={
         ("content", ""): content.told,
         ("slot", "slot after a failed move"): moving.failed_move,
-        ("slot", ""): refine.keeps(*kept_by("I1", "I2")),
+        ("slot", ""): refine.keeps("I1", "I2"),
         ("back-out", ""): moving.left_behind,
         ("durability", "fsync before the medium"): promises.early_fsync,
         ("durability", "commit block before its data"): promises.early_commit,
@@ -28,12 +27,12 @@ BOOK = Book(
         ("conservation", "frame lost"): refine.lost_frame,
         ("refcount", ""): refine.references,
         ("lock-discipline", "unlock by a stranger"): refine.stranger,
-        ("lock-discipline", "sleep in atomic context"): refine.keeps(*kept_by("I5")),
-        ("lock-discipline", "ASYNC waits"): refine.keeps(*kept_by("I13")),
+        ("lock-discipline", "sleep in atomic context"): refine.keeps("I5"),
+        ("lock-discipline", "ASYNC waits"): refine.keeps("I13"),
         ("liveness", "cycle"): refine.ring,
         ("liveness", "lost-wakeup"): refine.lost_wakeup,
         ("liveness", "stuck"): refine.keeps(),
-        ("lock-order", ""): refine.keeps(refine.PAGE_THEN_HANDLE),
+        ("lock-order", ""): refine.inversion,
         ("data-race", ""): refine.race,
         ("use-after-free", ""): refine.keeps(refine.IN_USE),
         ("dirty", ""): written.untagged,

@@ -17,7 +17,7 @@ FIELDS = {
         "b_committed_data", "b_jcount",
     ),
     "Slot": ("page", "tags"),
-    "Transaction": ("t_state", "t_updates", "t_tid"),
+    "Transaction": ("t_state", "t_updates"),
     "Journal": ("j_running_transaction", "j_committing_transaction", "j_list_lock", "j_state_lock"),
 }  # fmt: skip
 """Struct -> what is shown of it, in order."""

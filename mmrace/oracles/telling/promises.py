@@ -40,7 +40,7 @@ def early_fsync(scene: Scene, finding: Mapping[str, Any], general: Telling) -> T
         told = f", which {scene.who(wrote[-1])} had written (version {version}, step {wrote[-1]}),"
         anchors[wrote[-1]] = f"version {version} is acknowledged: fsync owes it to the disk"
     if moving is None:
-        rest = "nobody had submitted it to the disk"
+        rest = "nobody had submitted it to the disk since"
         ghost = Ghost(who, f"(submit {where} and wait for it)", step - 1)
     else:
         over = f"was over at step {moving.end} only" if moving.end is not None else "was not over when the run ended"

@@ -5,7 +5,7 @@ Invariant: the facts of the general telling stand; only cause, ghost rows and wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,11 +36,12 @@ IN_USE = rule(
 Refiner = Callable[[Scene, Mapping[str, Any], Telling], Telling]
 
 
-def keeps(*protections: Protection) -> Refiner:
-    """Return a refiner that says what keeps the breach away."""
+def keeps(*protections: Protection | str) -> Refiner:
+    """Return a refiner that says what keeps the breach away.  Args: protections: or numbers of the protocol."""
 
     def refine(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
-        return replace(told, protects=protections)
+        kept = [kept_by(one)[0] if isinstance(one, str) else one for one in protections]  # read when it is asked for
+        return replace(told, protects=tuple(kept))
 
     return refine
 
@@ -66,7 +67,8 @@ def stranger(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling
 
 def ring(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
     """Say what a commit in a ring holds: buffers of its batch, which nobody unlocks before they are submitted."""
-    base = replace(told, protects=kept_by("R11"))
+    ring = {str(name) for name in finding["facts"].get("cycle", ())}
+    base = replace(told, protects=_order_of([wait.wants for wait in told.waits if wait.task in ring]))
     for wait in told.waits:
         task = scene.ids.get(wait.task)
         if not wait.task.startswith(COMMITTER) or task is None or wait.taken is None:
@@ -106,9 +108,23 @@ def lost_frame(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telli
     )
 
 
+def inversion(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
+    """Say which order of locks it is that was not kept."""
+    return replace(told, protects=_order_of([name for link in told.links for name in (link.held, link.wanted)]))
+
+
+def _order_of(names: Sequence[str]) -> tuple[Protection, ...]:
+    """Return what orders some locks, as far as that has a name."""
+    kinds = {name.rpartition(".")[2] for name in names}
+    if "PG_locked" in kinds and any(name.startswith("handle on ") for name in names):
+        return (PAGE_THEN_HANDLE,)
+    return kept_by("R11") if kinds == {"BH_Lock"} else ()
+
+
 def lost_wakeup(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
-    """Say which unlock it was."""
-    return replace(told, protects=(WAKES,))
+    """Say of an unlock that it is two steps."""
+    locks = [change.what for change in told.changes if change.what.endswith((".BH_Lock", ".PG_locked"))]
+    return replace(told, protects=(WAKES,)) if locks else told
 
 
 def race(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:

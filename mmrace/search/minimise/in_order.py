@@ -94,7 +94,7 @@ def _waiting(played: Play) -> Iterator[Waiting]:
     engine, footprints = played.engine, played.watched
     assert isinstance(footprints, Footprints)
     if played.how == STANDSTILL:
-        for number, footprint in footprints.left:
+        for number, _, footprint in footprints.left:
             task = engine.tasks[number]
             yield Waiting(number, label(task.pending, site_name(task.site)), footprint)
 

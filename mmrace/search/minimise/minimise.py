@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs.follow import follow, replay, spec_of
+from mmrace.runs.follow import follow, replay, spec_of, with_files
 from mmrace.runs.minimal import Minimal, Replayed, Schedule, Shrunk, Size
 from mmrace.runs.program import Makers
+from mmrace.runs.spec import LoadedFile
 from mmrace.runtime.errors import MmraceError, NondeterminismError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.search.minimise.causal import orderings
@@ -31,10 +32,12 @@ SHRINKING, SHOWING = 0.5, 0.7
 walk looks for a smaller one still.  What is left is for the orderings."""
 
 
-def minimise(record: Record, makers: Makers, signature: str, budget: Budget) -> Minimal:
+def minimise(
+    record: Record, makers: Makers, signature: str, budget: Budget, load: tuple[LoadedFile, ...] = ()
+) -> Minimal:
     """Return the minimal file of a finding.
 
-    Args: record: of a controlled run that has it.  signature: of the finding.
+    Args: record: of a controlled run that has it.  signature: of the finding.  load: further files.
 
     Raises UsageError for a record without that finding, NondeterminismError if its run does not have it again.
     """
@@ -46,7 +49,7 @@ def minimise(record: Record, makers: Makers, signature: str, budget: Budget) -> 
             where="minimise",
             try_="mmrace replay FILE --record controlled.jsonl, which makes it again under control; then minimise that",
         )
-    spec = spec_of(record, makers)
+    spec = with_files(spec_of(record, makers), load)
     if not guided.can_follow(record):
         record = follow(makers.program(spec), spec, record)
     trials = Trials(spec, makers, signature, finding.oracle, budget)
@@ -134,7 +137,7 @@ def _file(trials: Trials, first: Trial, record: Record, *, shown: bool | None, c
             fewest=shown,
             complete=complete,
         ),
-        replayed=_replayed(written, trials.makers, trials.signature),
+        replayed=_replayed(written, trials),
         record=made,
         era=header.get("era", ""),
         model=header.get("model", ""),
@@ -147,13 +150,13 @@ def _size(trials: Trials, trial: Trial, record: Record) -> Size:
     return Size(len(case.turns), len(case.values), len(record.events), len(record.tasks), params)
 
 
-def _replayed(written: bytes, makers: Makers, signature: str) -> Replayed:
+def _replayed(written: bytes, trials: Trials) -> Replayed:
     """Replay a record strictly, as its file will have it."""
     same = 0
     for _ in range(REPLAYS):
         try:
-            again = replay(Record.parse(written, "the minimal record"), makers)
+            again = replay(Record.parse(written, "the minimal record"), trials.makers, trials.base.load)
         except MmraceError:
             continue
-        same += signature in {finding.signature for finding in again.findings}
+        same += trials.signature in {finding.signature for finding in again.findings}
     return Replayed(REPLAYS, same)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from mmrace.runtime.errors import UsageError
 from mmrace.runtime.kinds import NOTE, Kind
 from mmrace.runtime.record import Record
 from mmrace.search.minimise import shrinking
@@ -28,7 +29,7 @@ def script_of(trials: Trials, case: Case) -> str:
         return ""
     with trials.played(case, Guided(case.turns)) as played:
         clauses = tuple(_clauses(played.record))
-    if len(clauses) > CLAUSES_MAX:
+    if not 0 < len(clauses) <= CLAUSES_MAX:
         return ""
 
     def fails(kept: tuple[str, ...]) -> bool:
@@ -51,7 +52,10 @@ def _text(kept: tuple[str, ...], clauses: tuple[str, ...]) -> str:
 def _fails(trials: Trials, case: Case, text: str) -> bool:
     """Say whether a script reaches all its clauses and has the finding.  Raises Spent."""
     trials.budget.take()
-    script = Script(text)
+    try:
+        script = Script(text)
+    except UsageError:  # a site that scripts have no word for
+        return False
     with trials.played(case, script) as played:
         return not script.unreached and trials.judged(played)
 

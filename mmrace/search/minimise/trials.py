@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from mmrace.oracles.general.bench import judge_all
-from mmrace.oracles.general.judgement import Oracle
+from mmrace.oracles.general.judgement import Finding, Oracle
+from mmrace.runs import stops
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.follow import follow
 from mmrace.runs.judge import judge, judges_of
@@ -61,8 +62,16 @@ class Budget:
         """Seconds since the beginning."""
         return self.clock() - self.began
 
+    @property
+    def spent(self) -> float:
+        """The share of the whole that was used."""
+        runs = self.used / self.runs if self.runs else 0.0
+        return max(runs, self.lasted / self.seconds if self.seconds else 0.0)
+
     def take(self) -> None:
-        """Count one run.  Raises Spent if there is none left."""
+        """Count one run.  Raises Spent if there is none left, or somebody asked to stop (`runs/stops.py`)."""
+        if stops.asked():
+            raise Spent
         over = self.runs is not None and self.used >= self.share * self.runs
         if over or (self.seconds is not None and self.lasted >= self.share * self.seconds):
             raise Spent
@@ -167,10 +176,17 @@ class Trials:
 
     def judged(self, played: Play) -> bool:
         """Say whether the judge of the finding finds it in a run."""
+        return self.found(played, played.record) is not None
+
+    def found(self, played: Play, record: Record) -> Finding | None:
+        """Return the finding as its judge sees it in the record of a run, or in a part of it; None if it does not."""
         judges = judges_of(played.program, played.spec)
         bench: dict[str, Oracle] = {name: judge for name, judge in judges.items() if name == self.oracle}
-        judgements = judge_all(played.record, bench or judges)
-        return any(finding.signature == self.signature for judgement in judgements for finding in judgement.findings)
+        for judgement in judge_all(record, bench or judges):
+            for finding in judgement.findings:
+                if finding.signature == self.signature:
+                    return finding
+        return None
 
     def sampled(self, params: Params, count: int) -> Trial | None:
         """Look for the finding among so many drawn schedules of the program with these parameters.  Raises Spent."""
@@ -180,7 +196,7 @@ class Trials:
                 self.budget.take()
                 seed = derive(self.base.seed, "minimise", *params, index)
                 spec = replace(self.base, params=params, seed=seed, strategy=SAMPLER)
-                with play(program, spec, strategy_for(program, spec)) as played:
+                with play(program, spec, strategy_for(program, spec), sites=True) as played:
                     if self.judged(played):
                         return self.of(case_of(follow(program, spec, played.record), params, seed))
         except UNRUNNABLE:

@@ -45,6 +45,9 @@ Footprint = list[tuple[int, int]]
 ALIVE_LANE = -998
 """Where a task that looks whether others live meets the births of tasks that daemons spawn."""
 
+BROKEN_LANE = -997
+"""Where the step that ends a run by a broken rule or an exception meets those of all others, if that is asked for."""
+
 SELF_COMMUTING = (True, False, True, True, True, False, False, False, True, True)
 
 LANE_NOTES = frozenset({"rename", "retire", "hand-over"})
@@ -131,8 +134,8 @@ class Footprints:
         self.irqs: set[int] = set()
         """Numbers of the CPUs on which an interrupt came."""
         self.effects: dict[int, Footprint] = {}
-        self.left: list[tuple[int, Footprint]] = []
-        """When the run stopped: who had not ended, and what each was about to do."""
+        self.left: list[tuple[int, int, Footprint]] = []
+        """When the run stopped: who had not ended, which op each was about to do, and what that would meet."""
         self._held: dict[tuple[int, str], bool] = {}
         self._untested: dict[int, bool] = {}
         self._pointed = engine.tables.pointed
@@ -190,7 +193,7 @@ class Footprints:
 
     def stopped(self) -> None:
         """The run is over; who did not end is about to be unwound."""
-        self.left = [(task.id, self.pending(task)) for task in self.engine.tasks if not task.done]
+        self.left = [(task.id, task.pending, self.pending(task)) for task in self.engine.tasks if not task.done]
         detail = self.engine.end["detail"]
         if detail.get("oracle") == "use-after-free":
             self._misused(detail["facts"].get("object"))

@@ -65,6 +65,14 @@ def chosen(rounds: int = 5) -> None:
     rt.join_others()
 
 
+def at_once() -> None:
+    """BUGGY: fails before anything is explored."""
+    with rt.fixed_order():
+        pair = Pair("pair")
+        pair.x = 1
+        raise AssertionError("at once")
+
+
 def makers_of(**known: Callable[..., object]) -> Makers:
     """Return the makers of functions by name."""
     return installed.makers_with(FunctionMaker(here={f"{name}.py:main": fn for name, fn in known.items()}))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from mmrace.examples import bounded_queue, lost_update, two_locks
+from mmrace.runs import stops
 from mmrace.runs.follow_minimal import replay_minimal
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.run import run_one
@@ -16,7 +18,7 @@ from mmrace.runtime.errors import NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.param import Value
 from mmrace.search.minimise.minimise import minimise
 from mmrace.search.minimise.trials import Budget
-from tests.search.minimise.failing import chosen, failing, makers_of, torn
+from tests.search.minimise.failing import at_once, chosen, failing, makers_of, torn, trials_of
 
 Known = tuple[Callable[..., object], str, dict[str, Value], tuple[int, int], dict[str, Value]]
 
@@ -62,6 +64,14 @@ def test_the_script_of_a_lost_update_is_what_a_person_would_write() -> None:
     assert result.followed.done == result.followed.of == 2
 
 
+def test_what_fails_before_anything_is_explored_has_a_minimal_file_and_no_script() -> None:
+    record, makers, signature = failing(at_once, "exception")
+    minimal = minimise(record, makers, signature, Budget())
+    assert (minimal.shrunk.after.turns, minimal.script, minimal.causal) == (0, "", ())
+    assert minimal.shrunk.fewest
+    assert minimal.replayed.same == 5
+
+
 def test_a_choice_becomes_the_lowest_that_fails() -> None:
     minimal = small(chosen, "exception", rounds=6)
     assert [value.value for value in minimal.schedule.choices] == [4]
@@ -105,6 +115,24 @@ def test_time_that_is_up_ends_it() -> None:
     assert minimal.replayed.same == 5
 
 
+def test_who_asks_to_stop_gets_what_is_smallest_by_then() -> None:
+    record, makers, signature = failing(torn, "exception", turns=3)
+    ticks = iter(range(10_000))
+
+    def clock() -> float:
+        if next(ticks) == 20:
+            stops.ask(signal.SIGTERM)
+        return 0.0
+
+    with stops.handled():
+        minimal = minimise(record, makers, signature, Budget(seconds=60, clock=clock))
+        assert stops.asked() == signal.SIGTERM
+    assert not minimal.shrunk.complete
+    assert minimal.shrunk.runs <= 21
+    assert minimal.shrunk.after.turns < minimal.shrunk.before.turns
+    assert minimal.replayed.same == 5
+
+
 def test_another_signature_is_refused_with_those_that_there_are() -> None:
     record, makers, signature = failing(torn, "exception")
     with pytest.raises(UsageError, match=signature):
@@ -139,3 +167,11 @@ def test_a_minimal_file_is_replayed_strictly_and_one_whose_schedule_was_edited_i
     plain["schedule"]["turns"][0]["visit"] += 1
     with pytest.raises(NotAsRecorded, match="schedule makes another run"):
         replay_minimal(Minimal.parse(json.dumps(plain).encode(), "edited"), makers)
+
+
+def test_a_data_race_is_found_again_among_schedules_that_are_drawn() -> None:
+    """Its signature names sites, so the runs have to keep them."""
+    record, makers, signature = failing(lost_update.main, "data-race")
+    trials = trials_of(record, makers, signature, "data-race")
+    found = trials.sampled(trials.base.params, 40)
+    assert found is not None and found.fails

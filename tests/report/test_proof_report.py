@@ -1,0 +1,105 @@
+"""A proof as text: each way in which a point of no return, a share and a swap are known has its own words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mmrace.report.proof import no_return_lines, percent, proof_lines, shares, swapped_text
+from mmrace.runs.proof import Effort, NoReturn, Op, Point, Proof, Swap, wilson
+from tests.runs.minimal_files import minimal
+
+OP = Op("main.1", "deposit:balance", 1, 4)
+
+
+def point(step: int, fails: int, of: int = 100) -> Point:
+    return Point(step, OP if step else None, fails, of, *wilson(fails, of))
+
+
+def proof(told: NoReturn | None = None, swaps: tuple[Swap, ...] = (), *, complete: bool = True) -> Proof:
+    points = point(0, 29), point(5, 48), point(6, 100)
+    return Proof(points, told, swaps, 13, 0, "random", Effort(512, 1.25, 100, complete))
+
+
+def no_return(step: int, classes: int | None, *, proved: bool = True, since: int | None = None) -> NoReturn:
+    return NoReturn(step, OP if 0 < step <= 13 else None, 100, 100, classes, proved, since)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (None, "point of no return: not found within the budget"),
+        (
+            no_return(6, 12, since=6),
+            "point of no return: step 4, main.1 deposit:balance: all 12 remaining classes fail (proved)",
+        ),
+        (
+            no_return(6, 1, since=6),
+            "point of no return: step 4, main.1 deposit:balance: whatever follows, it fails (proved)",
+        ),
+        (no_return(0, 4, since=0), "point of no return: the beginning: all 4 classes of schedules fail (proved)"),
+        (
+            no_return(14, 1, since=14),
+            "point of no return: the failure itself: before it, another task could have prevented it (proved)",
+        ),
+        (
+            no_return(6, None, proved=False),
+            "point of no return: step 4, main.1 deposit:balance: all 100 continuations drawn from here fail "
+            "(not proved)",
+        ),
+    ],
+)
+def test_where_the_point_of_no_return_is_and_how_that_is_known(told: NoReturn | None, said: str) -> None:
+    assert list(no_return_lines(proof(told))) == [said]
+
+
+def test_a_later_step_from_which_on_it_is_proved_is_told() -> None:
+    lines = list(no_return_lines(proof(no_return(6, None, proved=False, since=9))))
+    assert lines[1:] == ["  proved from op 9 of 13 on: every class from there fails"]
+
+
+@pytest.mark.parametrize(
+    ("swap", "said"),
+    [
+        (Swap(0, 0, 3, 3, True), "it passes (proved over 3 classes)"),
+        (Swap(0, 0, 1, 1, True), "it passes (proved over the one class)"),
+        (Swap(0, 0, 200, None, False), "it passes (200 of 200)"),
+        (Swap(0, 2, 60, 60, False), "58 of 60 classes pass"),
+        (Swap(0, 1, 100, None, False), "99 of 100 pass"),
+    ],
+)
+def test_what_comes_of_a_swap_and_how_that_is_known(swap: Swap, said: str) -> None:
+    assert swapped_text(swap) == said
+
+
+@pytest.mark.parametrize(
+    ("fails", "of", "said"), [(0, 0, "-"), (0, 9, "0"), (9, 9, "100"), (1, 1000, "1"), (999, 1000, "99"), (1, 3, "33")]
+)
+def test_all_and_nothing_are_said_of_all_and_nothing_only(fails: int, of: int, said: str) -> None:
+    assert percent(point(1, fails, of)) == said
+
+
+def test_shares_stand_beside_the_events_of_their_steps() -> None:
+    assert shares(proof()) == {4: "100 %"}
+
+
+def test_a_whole_proof() -> None:
+    swaps = (Swap(0, 0, 3, 3, True),)
+    told = replace(minimal(), proof=proof(no_return(6, 2, since=6), swaps, complete=False))
+    assert proof_lines(told) == [
+        "continuations drawn by random from each point, and how many of them still fail (95 %):",
+        "           29 of 100 (21-39 %)  at the beginning",
+        "           48 of 100 (38-58 %)  after step 4, main.1 deposit:balance",
+        "         100 of 100 (96-100 %)  after step 4, main.1 deposit:balance",
+        "point of no return: step 4, main.1 deposit:balance: all 2 remaining classes fail (proved)",
+        f"swap {_said(0)} and {_said(1)}: it passes (proved over 3 classes)",
+        "proof: 512 runs in 1.2 s; the budget ran out, or a tree was too large to be walked to its end",
+    ]
+    assert proof_lines(replace(told, proof=None)) == []
+
+
+def _said(place: int) -> str:
+    causal = minimal().causal[0]
+    op = (causal.first, causal.second)[place]
+    return f"{op.task} {op.site}{'' if op.visit == 1 else f' ({op.visit}.)'}"
