@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from mmrace.report.finding import program_text
-from mmrace.report.minimal import few, schedule_lines, scheduled, script_lines, shrunk_line
+from mmrace.report.minimal import few, schedule_lines, scheduled, shrunk_line
 from mmrace.report.numbers import count, many, runs
-from mmrace.report.proof import NOT_PROVED, proof_lines
-from mmrace.report.story import Around
+from mmrace.report.proof import NOT_PROVED, proof_lines, shares
+from mmrace.report.story import NO_RETURN, Around
 from mmrace.runs import kept
 from mmrace.runs.minimal import Minimal, Op
 from mmrace.runtime import files
@@ -37,10 +37,10 @@ def around_of(record: Record, minimal: Minimal | None, file: str, folder: Path |
     return Around(
         run=list(_run(record)),
         repeat=[*_repeat(minimal, file)],
-        script=script_lines(minimal) if minimal else [],
         told=[*_told(record, minimal)],
         schedule=few(schedule_lines(minimal)) if minimal else [],
         proof=_proof(minimal, file),
+        shares=_shares(minimal),
         rarity=[*_rarity(minimal.rarity if minimal else None)] or [*_seen(folder)],
         health=[*_plain(minimal.health if minimal else None)],
     )
@@ -60,12 +60,6 @@ def orderings_of(minimal: Minimal | None) -> list[tuple[int, int, Ordering]]:
         )
         for number, one in enumerate(minimal.causal, 1)
     ]
-
-
-def _proof(minimal: Minimal | None, file: str) -> list[str]:
-    if minimal is None:
-        return []
-    return proof_lines(minimal) or [f"{NOT_PROVED} {shlex.quote(file)}"]
 
 
 def _op(op: Op) -> str:
@@ -92,6 +86,23 @@ def _repeat(minimal: Minimal | None, file: str) -> Iterator[str]:
     yield shlex.join(["mmrace", "replay", file])
     if minimal is not None:
         yield scheduled(minimal, file)
+
+
+def _shares(minimal: Minimal | None) -> dict[int, str]:
+    """Return what stands beside the rows: how many runs still fail from there on, and where no run passes any more."""
+    if minimal is None or minimal.proof is None:
+        return {}
+    found, told = dict(shares(minimal.proof)), minimal.proof.no_return
+    if told is not None and told.after is not None and told.after.event in found:
+        found[told.after.event] = f"{NO_RETURN} {found[told.after.event]}"
+    return found
+
+
+def _proof(minimal: Minimal | None, file: str) -> list[str]:
+    """Return what is proved, else what would prove it; nothing of a schedule that was not made small."""
+    if minimal is None:
+        return []
+    return proof_lines(minimal) or [f"{NOT_PROVED} {shlex.quote(file)}"]
 
 
 def _told(record: Record, minimal: Minimal | None) -> Iterator[str]:

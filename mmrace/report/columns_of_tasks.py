@@ -8,7 +8,7 @@ the ops of all of them, each with its task's name.  Invariant: no line is wider 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import wrap
 
 from mmrace.runtime.wording import ARROW
@@ -91,8 +91,9 @@ class _Drawing:
         return "".join(signs) + " "
 
 
-def lines_of(table: Table, width: int, glyphs: Glyphs) -> Iterator[str]:
-    """Yield the lines of a table."""
+def lines_of(table: Table, width: int, glyphs: Glyphs, shares: Mapping[int, str] | None = None) -> Iterator[str]:
+    """Yield the lines of a table.  Args: shares: step -> how many runs that go on from there still fail."""
+    table = _with_shares(table, shares or {})
     numbers = max([5, *(len(_number(row)) for row in table.rows)])
     room = width - numbers - GAP
     names = list(table.tasks)
@@ -192,6 +193,12 @@ def _texts(row: Row, width: int, glyphs: Glyphs) -> list[str]:
 
 def _wrapped(text: str, width: int) -> list[str]:
     return wrap(text, max(width, 8), break_on_hyphens=False) or [""]
+
+
+def _with_shares(table: Table, shares: Mapping[int, str]) -> Table:
+    """Put each share before the marks of its row."""
+    rows = [replace(row, causal=f"{shares.get(row.step or -1, '')} {row.causal}".strip()) for row in table.rows]
+    return replace(table, rows=tuple(rows)) if shares else table
 
 
 def _number(row: Row) -> str:

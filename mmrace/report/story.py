@@ -6,8 +6,8 @@ here that is not a fact of the story, and what nobody knows is said to be unknow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from textwrap import wrap
 
 from rich.console import Console
@@ -20,6 +20,7 @@ from mmrace.report.terminal import say
 from mmrace.runtime.visible import visible
 from mmrace.story.facts import Ordering, State, Story, Telling, Wait
 
+NO_RETURN = "!"
 LABEL = 10  # characters of the labels at the left
 EVENTS_MAX = 3
 PLAIN_WORDS = frozenset({"a", "no", "nobody", "the"})
@@ -30,18 +31,18 @@ PLAIN_WORDS = frozenset({"a", "no", "nobody", "the"})
 class Around:
     """What is known of a finding beside its record.
 
-    Attributes: run: what was run, and how the run ended, in lines.  repeat, script: commands to paste.  told: of them,
+    Attributes: run: what was run, and how the run ended, in lines.  repeat: commands to paste.  told: of them,
     how the schedule was made smaller and whether it was replayed.  schedule: where it leaves the default one.  proof:
-    how sure the failure is after each step; empty if the record is not of a minimal file.  rarity, health: lines; empty
-    if nobody knows.
+    what is proved, in lines.  shares: step -> how many runs that go on from there still fail.  rarity, health: lines;
+    empty if nobody knows.
     """
 
     run: Sequence[str] = ()
     repeat: Sequence[str] = ()
-    script: Sequence[str] = ()
     told: Sequence[str] = ()
     schedule: Sequence[str] = ()
     proof: Sequence[str] = ()
+    shares: Mapping[int, str] = field(default_factory=dict)
     rarity: Sequence[str] = ()
     health: Sequence[str] = ()
 
@@ -90,16 +91,16 @@ class _Page:
 
 def show_story(story: Story, around: Around, console: Console) -> None:
     """Print a story."""
-    _around(show_telling(story, console), story, around)
+    _around(show_telling(story, console, around.shares), story, around)
 
 
-def show_telling(story: Story, console: Console) -> _Page:
-    """Print what happened, and nothing of the run; return the page."""
+def show_telling(story: Story, console: Console, shares: Mapping[int, str] | None = None) -> _Page:
+    """Print what happened, and nothing of the run; return the page.  Args: shares: see `Around`."""
     page = _Page(console)
     told = story.telling
     _head(page, story)
     _expected(page, told)
-    _table(page, story)
+    _table(page, story, shares or {})
     _sides(page, told)
     _waits(page, told)
     _links(page, told)
@@ -135,13 +136,13 @@ def _expected(page: _Page, told: Telling) -> None:
         page.labelled("changed" if not i else "", text)
 
 
-def _table(page: _Page, story: Story) -> None:
+def _table(page: _Page, story: Story, shares: Mapping[int, str]) -> None:
     table = story.table
     if not table.rows:
         return
     shown = sum(row.step is not None for row in table.rows)
     page.head(f"What happened: {many(shown, 'row')} of {count(table.events)} events, time goes down")
-    lines = list(lines_of(table, page.width, page.glyphs))
+    lines = list(lines_of(table, page.width, page.glyphs, shares))
     for line in lines:
         page.line(line)
     legend = ["* the finding's own"] if any(row.named for row in table.rows) else []
@@ -153,6 +154,10 @@ def _table(page: _Page, story: Story) -> None:
         legend.append("? not in the record: what would have had to be otherwise")
     if story.orderings:
         legend.append("1< and >1 an order that matters")
+    if any(row.step in shares for row in table.rows):
+        legend.append("% of the runs that go on from there still fail")
+    if any(share.startswith(NO_RETURN) for share in shares.values()):
+        legend.append(f"{NO_RETURN} the point of no return")
     if legend:
         page.paragraph("; ".join(legend))
 
@@ -245,15 +250,13 @@ def _around(page: _Page, story: Story, around: Around) -> None:
             page.item(text)
     if around.proof:
         page.head("How sure it is")
-    for text in around.proof:
-        page.line(f"  {text}")
+        for text in around.proof:
+            page.line(f"  {text}")
     page.head("The run")
     for text in around.run:
         page.item(text)
     for text in around.repeat:
         say(page.console, f"  repeat: {text}")
-    for text in around.script:
-        say(page.console, f"  {text}")
     for text in around.told:
         page.item(text)
     page.item(f"rarity: {'; '.join(around.rarity) or 'unknown: nobody counted the runs'}")

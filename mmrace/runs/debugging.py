@@ -60,7 +60,8 @@ def ask(stop: Stop, frame: FrameType, leave: Leave) -> None:
         if own:
             _Debugger(leave).begin(frame)
         else:
-            _call_hook(frame)
+            with _prompting():
+                _call_hook(frame)
     except bdb.BdbQuit:
         leave()
 
@@ -104,6 +105,11 @@ class _Debugger(pdb.Pdb):
         if not self.let_go:
             sys.settrace(self.trace_dispatch)
 
+    def interaction(self, *args: Any, **named: Any) -> None:
+        """Ask, here and at each line where the answers want it."""
+        with _prompting():
+            super().interaction(*args, **named)
+
     def set_continue(self) -> None:
         """Trace no more, if there is no breakpoint."""
         super().set_continue()
@@ -125,7 +131,7 @@ def ending(breaking: BreakAt | None) -> Iterator[None]:
         yield
         return
     try:
-        with _hinting(breaking):
+        with _hinting():
             yield
     except NondeterminismError as error:  # a strict replay misses the rest
         if breaking.quit:
@@ -135,8 +141,21 @@ def ending(breaking: BreakAt | None) -> Iterator[None]:
         pool.drain()
 
 
+_prompts: list[str] = []
+"""Threads that ask somebody just now."""
+
+
 @contextmanager
-def _hinting(breaking: BreakAt) -> Iterator[None]:
+def _prompting() -> Iterator[None]:
+    _prompts.append(threading.current_thread().name)
+    try:
+        yield
+    finally:
+        _prompts.pop()
+
+
+@contextmanager
+def _hinting() -> Iterator[None]:
     """Have Ctrl-C say how to leave, as long as somebody is asked: it comes to another thread than the one that asks."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
@@ -144,7 +163,7 @@ def _hinting(breaking: BreakAt) -> Iterator[None]:
         return
 
     def interrupted(number: int, frame: FrameType | None) -> None:
-        if breaking.asking:
+        if _prompts:
             hint()
         else:
             before(number, frame)

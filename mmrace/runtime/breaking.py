@@ -62,14 +62,12 @@ class BreakAt:
     Args: step: the number of an event, as `mmrace show` counts them, or a step by name; if the event is a remark, or
     the begin of a task, the op that comes next.
 
-    Attributes: stop: where the run was stopped, None if it never came there.  asking: somebody is being asked there.
-    quit: it was ended there, or since.
+    Attributes: stop: where the run was stopped, None if it never came there.  quit: it was ended there, or since.
     """
 
     def __init__(self, step: int | Place, ask: Ask) -> None:
         self.step, self.ask = step, ask
         self.stop: Stop | None = None
-        self.asking = False
         self.quit = False
         self._visits: dict[str, int] = {}
 
@@ -134,11 +132,7 @@ class BreakAt:
         self.stop = Stop(event, Place(task.name, name, visit), task.name, _op(engine, code), others)
         moves = itertools.count()
         engine.progress = lambda: next(moves)  # type: ignore[method-assign]  # a person thinks: nobody is stuck
-        self.asking = True
-        try:
-            self.ask(self.stop, here or frame, leave)
-        finally:
-            self.asking = False
+        self.ask(self.stop, here or frame, leave)
 
 
 def _op(engine: Controlled, code: int) -> str:

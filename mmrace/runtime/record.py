@@ -126,7 +126,7 @@ class Record:
         made._sites = None if self._sites is None else self._sites[:events]
         made._raw_sites = self._raw_sites[:events]
         made.end, made.final, made.verdict = {"how": "abandoned", "detail": {}}, {}, {}
-        made._steps, made._found, made._words = None, {}, {}
+        made._steps, made._who, made._found, made._words = None, None, {}, {}
         return made
 
     # -- questions --------------------------------------------------------------------------------------------------
@@ -195,6 +195,12 @@ class Record:
     def first_lane(self, number: int) -> int:
         """Return the first lane of the object that a lane is of, which tells objects of one name apart."""
         return self._lanes.first(number)
+
+    def bits_among(self, lanes: Iterable[int], word: int) -> list[int]:
+        """Return those of these lanes that are bits of a flag word; what has its name is that word."""
+        place = (self.lane(word) or (None,) * 4)[1:3]
+        entries = ((lane, self.lane(lane)) for lane in lanes)
+        return [lane for lane, entry in entries if entry is not None and entry[1:3] == place and entry[3]]
 
     def lane_name(self, lane: int) -> str:
         """Name a lane: "box:0.state.LOCKED"."""

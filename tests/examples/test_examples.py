@@ -57,7 +57,9 @@ def test_the_commands_of_its_first_lines_do_what_they_say(
     monkeypatch.chdir(ROOT)
     for command, remark in commands:
         code = in_process.run(monkeypatch, *shlex.split(command), "--dir", str(tmp_path), "--jobs", "1")
-        last = capsys.readouterr().out.splitlines()[-1]
+        said = capsys.readouterr()
+        assert said.out, said.err
+        last = said.out.splitlines()[-1]
         wanted = (1, "FAIL") if remark == "BUGGY: ends in FAIL" else (0, "PASS")
         assert (code, last.split()[0]) == wanted, command
 

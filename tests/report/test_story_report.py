@@ -13,6 +13,7 @@ from mmrace.report.columns_of_tasks import FINE, PLAIN, glyphs_for, lines_of
 from mmrace.report.story import Around, show_story, show_telling
 from mmrace.story.facts import Ordering, Row, Story, Table, Telling
 from mmrace.story.tell import tell
+from tests.report.test_proof_report import no_return, point, proof
 from tests.runs import minimal_files
 from tests.story.programs import LOCKS, story
 
@@ -158,3 +159,26 @@ def test_a_failure_of_a_test_has_title_cause_and_table_and_nothing_of_the_run() 
     lines = console.file.getvalue().splitlines()
     assert lines[0].endswith(f"[{told.signature}]") and "The run" not in lines
     assert any(line.startswith("What happened") for line in lines)
+
+
+def test_without_a_proof_the_command_that_makes_one_is_said_and_nothing_of_a_record_alone() -> None:
+    minimal = minimal_files.minimal()
+    told = tell(minimal.record, minimal.signature)
+    assert "not yet proved: mmrace prove 'my file.json'" in shown(
+        told, around_of(minimal.record, minimal, "my file.json")
+    )
+    assert "mmrace prove" not in shown(told, around_of(minimal.record, None, "record.jsonl"))
+
+
+def test_a_proof_stands_beside_the_rows_and_says_where_no_run_passes_any_more() -> None:
+    minimal = minimal_files.minimal()
+    orderings = orderings_of(minimal)
+    after = minimal.causal[0].first
+    points = (replace(point(5, 100), after=after),)
+    proved = replace(proof(replace(no_return(5, 2), after=after)), points=points)
+    text = shown(
+        tell(minimal.record, minimal.signature, orderings=orderings),
+        around_of(minimal.record, replace(minimal, proof=proved), "minimal.json"),
+    )
+    assert f"! 100 % 1< {after.event}" in text or f"! 100 % 1< * {after.event}" in text
+    assert "! the point of no return" in text and "all 2 remaining classes fail (proved)" in text

@@ -75,15 +75,15 @@ def python(code: str, cwd: Path, stdin: IO[str] | None = None) -> subprocess.Com
 
 
 def additions_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget after the test what the files that it loads add."""
+    """Forget after the test what the files that it loads add, and for its time the bugs that other tests planted."""
     for module, name in (
         (registry, "_registered"),
         (casts, "_registered"),
-        (history, "_registered"),
         (registrations, "_added"),
         (registrations, "_digests"),
     ):
         monkeypatch.setattr(module, name, dict(vars(module)[name]))
+    monkeypatch.setattr(history, "_registered", {})
 
 
 @contextmanager

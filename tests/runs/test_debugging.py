@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bdb
+import builtins
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,7 +32,9 @@ from tests.runs.program_files import mmrace
 
 FILE = lost_update.__file__
 SPEC = RunSpec(f"{FILE}:main", maker=functions.KIND, engine="gate", strategy="random", seed=1)
-WAIT_SECONDS = 60.0  # for another thread; it never lasts so long
+MAIN = threading.main_thread().ident or 0
+AGAIN_SECONDS = 0.1
+TIMES_MAX = 600  # that Ctrl-C is pressed; once will do if the main thread waits already
 WRITE = Place("main.1", "deposit:balance#2", 1)
 
 
@@ -50,6 +54,15 @@ def recorded(breaking: BreakAt | None = None, spec: RunSpec = SPEC) -> Record:
     result: RunResult = installed.run_one(spec, True, breaking=breaking)
     assert result.record is not None
     return result.record
+
+
+def interrupt_until(told: threading.Event) -> None:
+    """Press Ctrl-C until that is told: one that comes just before the main thread waits is seen only afterwards."""
+    for _ in range(TIMES_MAX):
+        signal.pthread_kill(MAIN, signal.SIGINT)
+        if told.wait(AGAIN_SECONDS):
+            return
+    raise AssertionError("nobody told")
 
 
 def hooked(monkeypatch: pytest.MonkeyPatch, hook: Callable[[], None]) -> None:
@@ -175,15 +188,20 @@ def test_ctrl_c_at_the_prompt_says_how_to_leave_and_the_run_goes_on(monkeypatch:
     told = threading.Event()
     monkeypatch.setattr(debugging, "hint", told.set)
 
-    def hook() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert told.wait(WAIT_SECONDS)
-
-    hooked(monkeypatch, hook)
+    hooked(monkeypatch, lambda: interrupt_until(told))
     before = signal.getsignal(signal.SIGINT)
     stopped = recorded(BreakAt(WRITE, debugging.ask))
     assert told.is_set() and list(stopped.plain()) == list(recorded().plain())
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_at_a_later_prompt_says_how_to_leave_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+    monkeypatch.setattr(debugging, "hint", told.set)
+    monkeypatch.setattr(builtins, "interrupted", lambda: interrupt_until(told), raising=False)
+    monkeypatch.setattr(sys, "stdin", StringIO("n\n!interrupted()\nc\n"))
+    stopped = recorded(BreakAt(WRITE, debugging.ask))
+    assert told.is_set() and list(stopped.plain()) == list(recorded().plain())
 
 
 def test_a_scenario_is_stopped_in_the_kernels_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,16 @@ def test_a_live_record_answers_the_same_after_its_table_was_made(question: str) 
     assert QUESTIONS[question](fresh) == QUESTIONS[question](asked)
 
 
+def test_the_bits_of_a_flag_word_are_told_from_other_lanes() -> None:
+    record = made()
+    word, owner = next(iter(record.lanes("Box", "flags").items()))
+    bits = [lane for lane, entry in record.lanes_of({owner}).items() if entry[2] == "flags" and entry[3]]
+    assert len(bits) > 1
+    assert record.bits_among(record.table, word) == bits
+    assert record.bits_among(record.table, bits[0]) == bits
+    assert record.bits_among(record.table, max(record.table) + 1) == []
+
+
 def test_each_question_has_something_to_find() -> None:
     empty = {"lanes of a field that is not there", "lanes of a field of a subclass", "stamps"}
     record = made(sites=True)

@@ -58,6 +58,13 @@ def test_a_record_says_whose_each_event_is() -> None:
     assert record_of([]).who == []
 
 
+def test_the_beginning_of_a_record_says_whose_its_own_events_are() -> None:
+    record = record_of(HAND_WRITTEN)
+    assert len(record.who) == len(HAND_WRITTEN)
+    assert record.until(3).who == [0, 0, 1]
+    assert record.until(3).steps(NOTE) == [0]
+
+
 def test_a_record_without_events_has_no_steps() -> None:
     record = record_of([])
     assert record.steps(NOTE, WRITE) == record.steps_on({1}, WRITE, notes=NOTES) == []

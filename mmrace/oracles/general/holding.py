@@ -183,8 +183,7 @@ class Holding:
     def stored(self, task: int, word: int, value: object) -> None:
         """A plain store of a flag word drops the bits that are not in it."""
         if not value and self.held[task]:
-            prefix = self.record.lane_name(word) + "."
-            for lane in [lane for lane in self.held[task] if self.record.lane_name(lane).startswith(prefix)]:
+            for lane in self.record.bits_among(self.held[task], word):
                 self.cleared(lane)
 
     # -- tasks and completions ----------

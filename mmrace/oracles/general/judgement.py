@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from mmrace.runtime.record import Record
 
@@ -50,6 +50,12 @@ class Finding:
     facts: dict[str, Fact]
     signature: str
     known: str = ""
+
+
+def finding_of(plain: Mapping[str, Any]) -> Finding:
+    """Return a finding as a record has it: what it lacks is empty, and what nobody knows is left out."""
+    untold: dict[str, Any] = {"oracle": "", "rule": "", "title": "", "facts": {}, "signature": "", "known": ""}
+    return Finding(**{name: plain.get(name, empty) for name, empty in untold.items()})
 
 
 @dataclass(slots=True)

@@ -112,8 +112,7 @@ class Audit:
 
     def zeroed(self, word: int) -> None:
         """A plain store of 0 to a flag word drops every lock in it."""
-        prefix = self.record.lane_name(word) + "."
-        for lane in [lane for lane in self.holder if self.record.lane_name(lane).startswith(prefix)]:
+        for lane in self.record.bits_among(self.holder, word):
             del self.holder[lane]
 
     # -- the end ---------------------------------------------------------------------------------------------

@@ -63,8 +63,7 @@ class _Audit:
         self.evidence = Evidence(NAME)
         self.bits = Moments(record, "Page", "flags", (*BITS, *COPIED))
         self.words = record.word_lanes("Page", "words")
-        self.fields = {key: record.lanes("Page" if key == "mapping" else "BufferHead", key)
-                       for key in ("mapping", "b_page")}  # fmt: skip
+        self.fields = {**record.lanes("Page", "mapping"), **record.lanes("BufferHead", "b_page")}
         self.slots = record.lanes("Slot", "page")
         self.vec_lanes = {
             lane: (owner, key) for key in PAGEVECS for lane, owner in record.lanes("PerCpuState", key).items()
@@ -84,7 +83,7 @@ class _Audit:
         self.shrinks: dict[int, int] = {}  # task -> when it began to shrink the list
         self.tried: set[int] = set()  # tasks that tried a page since
         self.no_writes = bool(record.header.get("params", {}).get("zone_reclaim"))
-        self.written_to = {*self.words, *self.vec_lanes, *self.inactive, *self.slots}.union(*self.fields.values())
+        self.written_to = {*self.words, *self.vec_lanes, *self.inactive, *self.slots, *self.fields}
         self.moves: dict[int, int] = {}
         self.moved: dict[int, str] = {}  # task -> newpage that it put into a slot
         self.checked = 0
@@ -111,9 +110,7 @@ class _Audit:
         elif lane in self.slots:
             self.moved[task] = str(self.record.name(new))
         else:
-            for lanes in self.fields.values():
-                if lane in lanes:
-                    self.of[lanes[lane]] = str(self.record.name(new))
+            self.of[self.fields[lane]] = str(self.record.name(new))
 
     def filled(self, step: int, task: int, key: tuple[str, str], pages: tuple[str, ...]) -> None:
         """A pagevec holds other pages now."""

@@ -11,8 +11,6 @@ newpage.
 
 from __future__ import annotations
 
-from itertools import islice
-
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.names import JOURNALLED, mode_of_data
 from mmrace.runtime.kinds import (
@@ -106,7 +104,7 @@ class _Audit:
 
     def sum_up(self, attempt: _Attempt, task: int, end: int) -> None:
         """Take what a migrator did: of an attempt that moved its page, that is nobody's business."""
-        for who, op, a, b in islice(self.record.events, attempt.begin, end):
+        for who, op, a, b in self.record.events[attempt.begin : end]:
             if who == task and op & KIND_MASK in OPS:
                 self.op(attempt, op >> SHIFT, op & KIND_MASK, a, b)
 

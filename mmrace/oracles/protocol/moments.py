@@ -34,12 +34,13 @@ class Moments:
 
     def __init__(self, record: Record, cls_name: str, field: str, bits: Iterable[str]) -> None:
         self.record = record
+        self.bits = tuple(bits)
         self.lanes = {
-            lane: (owner, bit) for bit in bits for lane, owner in record.bit_lane(cls_name, field, bit).items()
+            lane: (owner, bit) for bit in self.bits for lane, owner in record.bit_lane(cls_name, field, bit).items()
         }
         self.words = record.lanes(cls_name, field)
         self.watched = self.lanes.keys() | self.words.keys()
-        self.of: dict[str, dict[str, _Bit]] = {}
+        self.of: dict[tuple[str, str], _Bit] = {}  # (object, bit) -> what is known of it
 
     def take(self, step: int) -> tuple[str, str, bool] | None:
         """Take an event of one of `KINDS`; return (object, bit, its value now) if it changed one of the bits."""
@@ -53,24 +54,25 @@ class Moments:
         value = kind in SETS
         if found is None or bool(old) == value:
             return None
-        bit = self.bit(*found)
+        bit = self.of.get(found)
+        if bit is None:
+            bit = self.of[found] = _Bit()
         bit.before, bit.changed, bit.value, bit.by = bit.changed, step, value, task
         return *found, value
 
     def bit(self, owner: str, name: str) -> _Bit:
         """Return what is known of a bit."""
-        bits = self.of.get(owner)
-        if bits is None:
-            bits = self.of[owner] = {}
-        found = bits.get(name)
+        found = self.of.get((owner, name))
         if found is None:
-            found = bits[name] = _Bit()
+            found = self.of[owner, name] = _Bit()
         return found
 
     def forget(self, owner: str, step: int) -> None:
         """An object begins anew."""
-        for bit in self.of.get(owner, {}).values():
-            bit.value, bit.changed, bit.before, bit.by = False, step, step, -1
+        for name in self.bits:
+            bit = self.of.get((owner, name))
+            if bit is not None:
+                bit.value, bit.changed, bit.before, bit.by = False, step, step, -1
 
     def throughout(self, owner: str, name: str, value: bool, since: int) -> bool:
         """Say whether a bit has had a value all the while since a step."""

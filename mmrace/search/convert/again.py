@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from mmrace.oracles.general.judgement import Finding, Verdict
+from mmrace.oracles.general.judgement import Verdict, finding_of
 from mmrace.runs.follow import models_of, refuse_older, spec_in
 from mmrace.runs.judge import EVERY
 from mmrace.runs.program import Makers
@@ -50,7 +50,7 @@ def again(
     refuse_older(record, spec)
     files = [file for file in spec.load if file.digest]
     spec = replace(spec, load=(*files, *(file for file in load if file.digest not in dict(files).values())))
-    findings = [Finding(**{**_UNTOLD, **found}) for found in record.verdict.get("findings", ())]
+    findings = [finding_of(found) for found in record.verdict.get("findings", ())]
     free = RunResult(spec, str(Verdict.FAIL if findings else Verdict.PASS), findings, record=record)
     models = models_of(makers.program(spec), record)
     if not findings:
@@ -61,10 +61,6 @@ def again(
     came = [run for run in made.values() if run.conversion is not None and run.conversion.came]
     titles = {finding.signature: finding.title for finding in findings}
     return Again(came[0] if came else None, made, titles, models)
-
-
-_UNTOLD = {"oracle": "", "rule": "", "title": "", "facts": {}, "known": ""}
-"""What a finding in a file may lack."""
 
 
 def _along(free: RunResult, makers: Makers) -> RunResult:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from mmrace.oracles.general.judgement import Finding
+from mmrace.oracles.general.judgement import Finding, finding_of
 from mmrace.runs.follow import follow, replay, spec_of, with_files
 from mmrace.runs.minimal import Minimal, Replayed, Schedule, Shrunk, Size
 from mmrace.runs.program import Makers
@@ -67,7 +67,7 @@ def _finding_in(record: Record, signature: str) -> Finding:
     findings = record.verdict.get("findings", ())
     for found in findings:
         if found["signature"] == signature:
-            return Finding(**{"known": "", **found})
+            return finding_of(found)
     raise UsageError(
         expected="a record with the finding that is to be kept",
         got=signature or "none",

@@ -8,7 +8,16 @@ import pytest
 
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.bench import judge_all, overall
-from mmrace.oracles.general.judgement import NOTHING, Evidence, Judgement, Verdict, kind_of, signature
+from mmrace.oracles.general.judgement import (
+    NOTHING,
+    Evidence,
+    Finding,
+    Judgement,
+    Verdict,
+    finding_of,
+    kind_of,
+    signature,
+)
 from mmrace.oracles.protocol import PROTOCOL
 from mmrace.runtime.record import Record
 from tests.oracles.hand import Hand, at_rest, page, rest
@@ -132,3 +141,8 @@ def test_a_record_from_a_file_is_judged_as_it_was_live(tmp_path: Path) -> None:
         "content",
         "bug-on",
     }
+
+
+def test_a_finding_of_a_record_may_lack_facts_and_have_others_that_nobody_knows() -> None:
+    found = finding_of({"signature": "0" * 12, "rule": "race", "factss": {}})
+    assert found == Finding("", "race", "", {}, "0" * 12)
