@@ -256,6 +256,7 @@ PLANTED = (
     _model(
         "failures", "failure forgotten", "a page whose transfer failed does not remember it",
         "reclaim-vs-truncate", {"mm.page_flags:SetPageError": _remembers_nothing}, bare=100, errors=1,
+        without="migrator",
     ),
     _model(
         "lock-order", "lock-order cycle", "write_begin starts its handle before it locks the page",

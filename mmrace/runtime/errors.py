@@ -39,9 +39,24 @@ def _shortened(text: str) -> str:
 
 
 class MmraceError(Exception):
-    """Base of everything that mmrace raises on purpose."""
+    """Base of everything that mmrace raises on purpose.  Pickles: a worker's reaches who asked."""
 
     exit_code = EXIT_INTERNAL
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Build a copy from the text, not from the typed fields again; of a field that is no plain value, from its text."""
+        fields = {name: value if isinstance(value, _PLAIN) else shown(value) for name, value in vars(self).items()}
+        return _copied, (type(self), self.args, fields)
+
+
+_PLAIN = (str, int, float, bool, type(None), tuple, list, dict)
+
+
+def _copied(cls: type[MmraceError], args: tuple[object, ...], fields: dict[str, object]) -> MmraceError:
+    error = cls.__new__(cls)
+    error.args = args
+    vars(error).update(fields)
+    return error
 
 
 class UsageError(MmraceError):

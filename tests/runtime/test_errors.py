@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from mmrace.runtime.errors import LISTED_MAX, SHOWN_MAX, NondeterminismError, UsageError, unknown
+from mmrace.runtime.errors import (
+    LISTED_MAX,
+    SHOWN_MAX,
+    MmraceError,
+    NondeterminismError,
+    NotAsRecorded,
+    UsageError,
+    Violation,
+    unknown,
+)
 from mmrace.runtime.noise import Noise
 
 MANY = [f"name-{i}" for i in range(LISTED_MAX + 1)]
@@ -48,3 +59,17 @@ def test_an_unknown_name_is_told_where_and_what_else_to_try() -> None:
 def test_an_unknown_noise_profile_is_told_so() -> None:
     with pytest.raises(UsageError, match=r"a noise profile out of off.*did you mean gentle"):
         Noise("gentel", 0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError(expected="one", got=object, where="--thing", try_="two"),
+        Violation("locks", "left locked", object="box:0", step=3),
+        NondeterminismError(3, "this", "that"),
+        NotAsRecorded(["one", "two"]),
+    ],
+)
+def test_an_error_of_a_worker_reaches_who_asked(error: MmraceError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error) and str(again) == str(error) and vars(again).keys() == vars(error).keys()
