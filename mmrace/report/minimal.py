@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from mmrace.report.proof import otherwise
 from mmrace.runs.minimal import MINIMAL, Causal, Minimal, Shrunk, Size
 from mmrace.runtime.param import Value
 
@@ -106,4 +107,5 @@ def causal_line(causal: Causal) -> str:
     """Say which two ops must come in this order for the failure to come."""
     first, second, flips = causal.first, causal.second, causal.flips
     how = f"all {flips.of} classes" if flips.proved else f"{flips.of - flips.fails} of {flips.of} runs"
-    return f"{first.task} {first.site} before {second.task} {second.site} ({causal.object}; swapped, {how} pass)"
+    gone = f"swapped, this finding is gone in {how}{otherwise(flips.others, flips.of - flips.fails)}"
+    return f"{first.task} {first.site} before {second.task} {second.site} ({causal.object}; {gone})"

@@ -12,7 +12,7 @@ from mmrace.runs.minimal import Minimal
 from mmrace.runs.proof import NoReturn, Op, Point, Proof, Swap
 
 NOT_PROVED = "not yet proved: mmrace prove"
-OF_FAILING = "of them still fail"
+OF_FAILING = "of them still have this finding"
 
 
 def proof_lines(minimal: Minimal) -> list[str]:
@@ -84,12 +84,21 @@ def swap_line(minimal: Minimal, swap: Swap) -> str:
 
 
 def swapped_text(swap: Swap) -> str:
-    """Say whether it passes then, and how that is known."""
+    """Say whether the finding is gone then, how that is known, and whether something else comes instead."""
+    but = otherwise(swap.others, swap.of - swap.fails)
     if swap.proved:
         classes = "the one class" if swap.of == 1 else f"{swap.of} classes"
-        return f"it passes (proved over {classes})"
-    passes = f"{swap.of - swap.fails} of {swap.of}{' classes' if swap.classes is not None else ''}"
-    return f"it passes ({passes})" if not swap.fails else f"{passes} pass"
+        return f"this finding is gone (proved over {classes}){but}"
+    gone = f"{swap.of - swap.fails} of {swap.of}{' classes' if swap.classes is not None else ''}"
+    return (f"this finding is gone ({gone})" if not swap.fails else f"this finding is gone in {gone}") + but
+
+
+def otherwise(others: int, of: int) -> str:
+    """Say how many of the runs without the finding fail otherwise; "" if none does."""
+    if not others:
+        return ""
+    which = "it fails" if others == of == 1 else "all of them fail" if others == of else f"{others} of {of} fail"
+    return f", but {which} otherwise"
 
 
 def _after(point: Point, proof: Proof) -> str:

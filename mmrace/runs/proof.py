@@ -74,7 +74,8 @@ class Swap:
     """What comes of one causal ordering the other way round: `fails` of `of` continuations have the finding.
 
     Attributes: causal: which one, counted from 0.  classes: how many the tree has from the swapped ops on, if it was
-    walked to its end; then `of` is that number.  proved: it was, and none of them fails.
+    walked to its end; then `of` is that number.  proved: it was, and none of them has the finding.  others: of those
+    without it, so many ended in another failure: a standstill, an exception, a broken rule.
     """
 
     causal: Count
@@ -82,6 +83,7 @@ class Swap:
     of: Count
     classes: Count | None
     proved: bool
+    others: Count = 0
 
 
 @dataclass(frozen=True, slots=True)

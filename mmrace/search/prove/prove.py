@@ -179,20 +179,21 @@ class Prover:
         with self.budget.up_to(spent + (share - spent) * SWAP_WALK):
             walked = self.continuations.walk(prefix)
         if walked.complete:
-            return Swap(place, walked.fails, walked.classes, walked.classes, walked.fails == 0)
+            return Swap(place, walked.fails, walked.classes, walked.classes, walked.fails == 0, walked.others)
         try:
             with self.budget.up_to(share):
                 for number in range(self.samples):
                     self.continuations.drawn(prefix, number)
         except Spent:
             pass
-        known = [ended.fails for ended in self.continuations.seen(prefix) if ended.fails is not None]
-        return Swap(place, sum(known), len(known), None, False) if known else None
+        known = [ended for ended in self.continuations.seen(prefix) if ended.fails is not None]
+        fails, others = sum(ended.fails is True for ended in known), sum(ended.otherwise for ended in known)
+        return Swap(place, fails, len(known), None, False, others) if known else None
 
 
 def _proved(ordering: Causal, place: int, swaps: tuple[Swap, ...]) -> Causal:
     """Return an ordering as it is known now."""
     for swap in swaps:
         if swap.causal == place and swap.proved:
-            return replace(ordering, flips=Flips(0, swap.of, proved=True))
+            return replace(ordering, flips=Flips(0, swap.of, proved=True, others=swap.others))
     return ordering

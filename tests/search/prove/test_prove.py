@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from mmrace.examples import two_locks
+from mmrace.report.proof import swap_line
 from mmrace.runs import stops
 from mmrace.runs.functions import FunctionProgram
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.proof import Proof, wilson
 from mmrace.runtime.errors import NondeterminismError, UsageError
+from mmrace.search.minimise.minimise import minimise
 from mmrace.search.minimise.trials import Budget, Case, Trials
 from mmrace.search.prove import no_return, swaps
 from mmrace.search.prove import prove as proving
@@ -25,6 +28,7 @@ from mmrace.search.prove.no_return import Search, common
 from mmrace.search.prove.prefix import Prefix
 from mmrace.search.prove.prove import prove
 from mmrace.strategies.dpor import Dpor
+from tests.search.minimise.failing import failing
 from tests.search.prove.enumerated import COMPLETE, CUT_OFF, Every, every, minimal_of
 
 SAMPLES = 20
@@ -88,6 +92,27 @@ def test_no_schedule_with_an_ordering_swapped_fails(name: str) -> None:
         assert (swap.fails, swap.of, swap.proved) == (0, swap.classes, True)
         assert made.causal[swap.causal].flips.proved
         assert made.causal[swap.causal].flips.of == swap.of
+
+
+def test_a_swap_that_gives_another_failure_is_not_told_as_one_that_passes() -> None:
+    """Swap what shows that a deadlock may come, and it comes."""
+    record, makers, signature = failing(two_locks.main, "lock-order")
+    minimal = minimise(record, makers, signature, Budget(runs=4000))
+    made = prove(minimal, makers, Budget(), SAMPLES)
+    assert made.proof is not None
+    (swap,) = made.proof.swaps
+    assert (swap.fails, swap.of, swap.proved, swap.others) == (0, 1, True, 1)
+    assert made.causal[0].flips.others == 1
+    assert swap_line(made, swap).endswith("this finding is gone (proved over the one class), but it fails otherwise")
+
+
+def test_swaps_that_are_drawn_count_other_failures_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    record, makers, signature = failing(two_locks.main, "lock-order")
+    minimal = minimise(record, makers, signature, Budget(runs=4000))
+    monkeypatch.setattr(Continuations, "walk", lambda *given, **how: Walked())
+    proof = prove(minimal, makers, Budget(), SAMPLES).proof
+    assert proof is not None
+    assert [(swap.fails, swap.of, swap.proved, swap.others) for swap in proof.swaps] == [(0, SAMPLES, False, SAMPLES)]
 
 
 def swapped_prefixes(name: str, patch: pytest.MonkeyPatch) -> dict[int, Prefix]:
