@@ -91,6 +91,15 @@ def test_a_wrong_call_is_told_before_anything_is_run(
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_a_program_that_was_changed_since_is_told_as_replay_tells_it(explored: str) -> None:
+    write(Path("racy.py"), f"{RACY}\n# a comment\n")
+    replayed, minimised = (mmrace(command, str(folders()[0]), cwd=Path()) for command in ("replay", "minimise"))
+    assert (replayed.returncode, minimised.returncode) == (2, 2)
+    assert "racy.py" in replayed.stderr and "diverged" not in replayed.stderr
+    assert minimised.stderr == replayed.stderr
+
+
 def test_a_file_that_somebody_wrote_has_nothing_executed_that_it_names_without_a_digest(
     explored: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
