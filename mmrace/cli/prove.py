@@ -70,6 +70,13 @@ def prove(
 
 def _minimal(source: Source) -> Minimal:
     """Return the minimal file that is to be proved.  Raises UsageError."""
+    if source.minimal is None and not source.record.verdict.get("findings"):
+        raise UsageError(
+            expected="a minimal file of a run that failed",
+            got="a record without a finding, of which there is nothing to prove",
+            where=source.path,
+            try_="the record of a run that failed: mmrace minimise makes its minimal file",
+        )
     if source.minimal is None:
         raise UsageError(
             expected="a minimal file, or a folder that has one",
