@@ -14,18 +14,28 @@ from mmrace.runs.proof import NoReturn, Op, Point, Proof, Swap
 NOT_PROVED = "not yet proved: mmrace prove"
 OF_FAILING = "of them still have this finding"
 
+UNFINISHED = {
+    True: "the budget ran out",
+    False: "some trees were not walked to their end: too large for their share of the budget, or runs were cut",
+    None: "the budget ran out, or a tree was too large to be walked to its end",
+}
+LIFE = {"BEGIN": "begins", "EXIT": "ends"}
+"""Ops of a task's own life, which stand at no site."""
+
 
 def proof_lines(minimal: Minimal) -> list[str]:
     """Return all that is proved of a minimal schedule; nothing if there is no proof."""
     proof = minimal.proof
     if proof is None:
         return []
-    lines = [f"continuations drawn by {proof.strategy} from each point, and how many {OF_FAILING} (95 %):"]
+    lines = ["no continuations drawn from points: nothing of the budget was left for that"]
+    if proof.points:
+        lines = [f"continuations drawn by {proof.strategy} from each point, and how many {OF_FAILING} (95 %):"]
     lines += [f"  {share_text(point):>28}  {_after(point, proof)}" for point in proof.points]
     lines += no_return_lines(proof)
     lines += [swap_line(minimal, swap) for swap in proof.swaps]
     effort = proof.budget
-    ended = "" if effort.complete else "; the budget ran out, or a tree was too large to be walked to its end"
+    ended = "" if effort.complete else f"; {UNFINISHED[effort.spent]}"
     lines.append(f"proof: {numbers.runs(effort.runs)} in {effort.seconds:.1f} s{ended}")
     return lines
 
@@ -63,7 +73,7 @@ def _place(told: NoReturn, proof: Proof) -> str:
         return "the failure itself"
     if told.step <= proof.first or told.after is None:
         return "the beginning"
-    return f"step {told.after.event}, {_op(told.after)}"
+    return f"step {told.after.event}, {_deed(told.after)}"
 
 
 def _certainty(told: NoReturn, proof: Proof) -> str:
@@ -104,7 +114,11 @@ def otherwise(others: int, of: int) -> str:
 def _after(point: Point, proof: Proof) -> str:
     if point.after is None or point.step <= proof.first:
         return "at the beginning"
-    return f"after step {point.after.event}, {_op(point.after)}"
+    return f"after step {point.after.event}, {_deed(point.after)}"
+
+
+def _deed(op: Op) -> str:
+    return f"{op.task} {LIFE[op.site]}" if op.site in LIFE else _op(op)
 
 
 def _op(op: Op) -> str:

@@ -88,12 +88,17 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What it took.  Attributes: samples: continuations drawn at a point.  complete: the budget lasted."""
+    """What it took.
+
+    Attributes: samples: continuations drawn at a point.  complete: the budget lasted, and every walk came to its end.
+    spent: where that is not so, whether the whole budget was used up; None: somebody stopped it, or nobody noted that.
+    """
 
     runs: Count
     seconds: float
     samples: Count
     complete: bool
+    spent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

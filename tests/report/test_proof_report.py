@@ -102,6 +102,36 @@ def test_a_whole_proof() -> None:
     assert proof_lines(replace(told, proof=None)) == []
 
 
+def test_no_heading_stands_over_no_lines() -> None:
+    told = proof_lines(replace(minimal(), proof=replace(proof(), points=())))
+    assert told[0] == "no continuations drawn from points: nothing of the budget was left for that"
+    assert told[1].startswith("point of no return")
+
+
+@pytest.mark.parametrize(
+    ("spent", "said"),
+    [
+        (True, "; the budget ran out"),
+        (False, "; some trees were not walked to their end: too large for their share"),
+    ],
+)
+def test_what_a_proof_lacked_is_told(spent: bool, said: str) -> None:
+    short = replace(proof(), budget=Effort(512, 1.25, 100, complete=False, spent=spent))
+    last = proof_lines(replace(minimal(), proof=short))[-1]
+    assert said in last
+    assert ("ran out" in last) is spent
+
+
+def test_the_beginning_and_the_end_of_a_task_are_told_in_words() -> None:
+    points = (
+        replace(point(5, 48), after=Op("main", "EXIT", 1, 16)),
+        replace(point(6, 100), after=Op("a", "BEGIN", 1, 4)),
+    )
+    told = proof_lines(replace(minimal(), proof=replace(proof(), points=points)))
+    assert told[1].endswith("after step 16, main ends")
+    assert told[2].endswith("after step 4, a begins")
+
+
 def _said(place: int) -> str:
     causal = minimal().causal[0]
     op = (causal.first, causal.second)[place]

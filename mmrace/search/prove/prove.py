@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from mmrace.runs import stops
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.differences import of_events
 from mmrace.runs.follow import models_of
@@ -105,7 +106,8 @@ class Prover:
         self.complete &= found.proved
         swaps = tuple(self._swaps())
         points = tuple(self._points(found))
-        budget = Effort(self.budget.used, round(self.budget.lasted, 3), self.samples, self.complete)
+        spent = None if self.complete or stops.asked() else self.budget.spent >= 1
+        budget = Effort(self.budget.used, round(self.budget.lasted, 3), self.samples, self.complete, spent)
         proof = Proof(points, self._no_return(found), swaps, len(self.run.done), first, SAMPLER, budget)
         causal = tuple(_proved(ordering, place, swaps) for place, ordering in enumerate(self.file.causal))
         return replace(self.file, proof=proof, causal=causal)

@@ -112,6 +112,7 @@ def test_swaps_that_are_drawn_count_other_failures_too(monkeypatch: pytest.Monke
     monkeypatch.setattr(Continuations, "walk", lambda *given, **how: Walked())
     proof = prove(minimal, makers, Budget(), SAMPLES).proof
     assert proof is not None
+    assert (proof.budget.complete, proof.budget.spent) == (False, False)
     assert [(swap.fails, swap.of, swap.proved, swap.others) for swap in proof.swaps] == [(0, SAMPLES, False, SAMPLES)]
 
 
@@ -156,7 +157,7 @@ def test_the_same_budget_in_runs_gives_the_same_proof() -> None:
 def test_a_budget_that_ends_says_so_and_leaves_out_what_it_did_not_reach(runs: int) -> None:
     proof, _ = proved("torn", Budget(runs=runs))
     assert proof.budget.runs <= runs
-    assert not proof.budget.complete
+    assert (proof.budget.complete, proof.budget.spent) == (False, True)
     told, truth = proof.no_return, every("torn")
     if told is not None and told.proved:
         assert told.step == truth.no_return
