@@ -66,7 +66,7 @@ def shrunk_line(shrunk: Shrunk) -> str:
     """Say how much smaller it became."""
     before, after = shrunk.before, shrunk.after
     text = f"minimised: {before.turns} -> {after.turns} turning points, {before.choices} -> {after.choices} choices"
-    known = FEWEST.get(shrunk.fewest, "")
+    known = FEWEST.get(shrunk.fewest, "") if after.turns or after.choices else ""  # nothing is fewer than none
     text += f" ({known})" if known else ""
     text += f", in {shrunk.runs} runs, {shrunk.seconds:.1f}s"
     return text if shrunk.complete else f"{text}; the budget ran out"
