@@ -13,6 +13,7 @@ from mmrace.runs.spec import RunResult
 from mmrace.runs.store import placed
 from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_OF, UsageError
+from mmrace.runtime.record import Record
 
 CONTROLLED = "controlled"
 """What the name of a record has that was made after one of free threads: race.jsonl, race.controlled.jsonl."""
@@ -34,6 +35,26 @@ def replay_free(source: Source, load: tuple[str, ...], seconds: float | None, ou
                 found.result.record.write(out)
     converted.show_again(found, terminal.console(), record=out or "")
     return EXIT_OF[found.verdict]
+
+
+def controlled(
+    source: Source, signature: str, seconds: float | None, load: tuple[str, ...], wish: str
+) -> tuple[Record, str]:
+    """Return the record of a run under control that fails as free threads did, and the signature of its finding.
+
+    Args: seconds: of search; None: follow only.  wish: what the schedule is wanted for.  Raises UsageError.
+    """
+    again = installed.again(source.record, source.path, load, seconds=seconds or 0.0, signature=signature)
+    record = again.result.record if again.result is not None and again.verdict == "FAIL" else None
+    if record is None:
+        raise UsageError(
+            expected=f"a failure of free threads that comes again under control, which alone has a schedule to {wish}",
+            got=f"none in {seconds or 0:g} s of search",
+            where=source.path,
+            try_="a longer --budget, or mmrace explore of the same program",
+        )
+    found = [str(finding["signature"]) for finding in record.verdict.get("findings", ())]
+    return record, signature if signature in found else found[0]
 
 
 def beside(result: RunResult, record: str, seconds: float | None) -> list[str]:

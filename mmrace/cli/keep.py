@@ -12,15 +12,14 @@ import click
 
 from mmrace import installed
 from mmrace.api.replaying import Replayed, named_in, replay
+from mmrace.cli import converting, sources, terminal
 from mmrace.cli import options as shared
-from mmrace.cli import sources, terminal
 from mmrace.cli.records import LOADS
 from mmrace.report import kept_test
 from mmrace.report.terminal import say
 from mmrace.runs import stops
 from mmrace.runs.exercised import why_alone
 from mmrace.runs.schedule import KeptSchedule, is_kept
-from mmrace.runs.source import Source
 from mmrace.runs.spec import LoadedFile
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
@@ -86,9 +85,7 @@ def _schedule(file: str, seconds: float | None, load: tuple[str, ...]) -> KeptSc
         return KeptSchedule.of_minimal(source.minimal)
     record, signature = source.record, source.signature or _first(source.record, source.path)
     if record.header.get("engine") == "free":
-        record = _controlled(source, signature, seconds, load)
-        found = [str(finding["signature"]) for finding in record.verdict.get("findings", ())]
-        signature = signature if signature in found else found[0]
+        record, signature = converting.controlled(source, signature, seconds, load, "keep")
     return KeptSchedule.of_minimal(installed.minimise(record, source.path, signature, Budget(seconds=seconds), load))
 
 
@@ -97,20 +94,6 @@ def _first(record: Record, path: str) -> str:
     for finding in record.verdict.get("findings", ()):
         return str(finding["signature"])
     raise UsageError(expected="a record with a finding", got="one without", where=path, try_="a run that failed")
-
-
-def _controlled(source: Source, signature: str, seconds: float | None, load: tuple[str, ...]) -> Record:
-    """Return the record of a run under control that fails as free threads did.  Raises UsageError."""
-    again = installed.again(source.record, source.path, load, seconds=seconds or 0.0, signature=signature)
-    record = again.result.record if again.result is not None and again.verdict == "FAIL" else None
-    if record is None:
-        raise UsageError(
-            expected="a failure of free threads that comes again under control, which alone has a schedule to keep",
-            got=f"none in {seconds:g} s of search",
-            where=source.path,
-            try_="a longer --budget, or mmrace explore of the same program",
-        )
-    return record
 
 
 def _named(schedule: KeptSchedule, folder: Path) -> KeptSchedule:

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from mmrace import installed
+from mmrace.cli import converting, sources, terminal
 from mmrace.cli import options as shared
-from mmrace.cli import sources, terminal
 from mmrace.cli.records import LOADS
 from mmrace.report import minimal as minimal_report
 from mmrace.report import proof as proof_report
@@ -20,6 +20,7 @@ from mmrace.runs.minimal import MINIMAL, Minimal
 from mmrace.runs.source import Source
 from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_NONDETERMINISM, EXIT_PASS, UsageError
+from mmrace.runtime.record import Record
 from mmrace.search.minimise.trials import Budget
 from mmrace.search.pool import cores
 
@@ -51,6 +52,7 @@ def minimise(
 
     Left out are turning points (where another task goes on than by default) and choices, then actors, rounds, pages;
     the signature stays the same. What remains is replayed, and written as one JSON file that replay and show take.
+    What free threads did has no schedule: it is first made again under control, for at most as long again.
     """
     source = sources.opened(file)
     target = out or str(Path(source.path).with_name(MINIMAL))
@@ -60,8 +62,9 @@ def minimise(
     wanted = signature or source.signature or _first(source)
     given = click.get_current_context().get_parameter_source("seconds") is not click.core.ParameterSource.DEFAULT
     bounded = seconds if given or runs is None else None
+    record, wanted = _controlled(source, wanted, seconds, load)
     with stops.held():  # what is smallest by then is written
-        made = installed.minimise(source.record, source.path, wanted, Budget(runs, bounded), load)
+        made = installed.minimise(record, source.path, wanted, Budget(runs, bounded), load)
     known = _known(source)
     if known is not None and known.signature == made.signature:
         made = replace(made, rarity=known.rarity, health=known.health)
@@ -75,6 +78,21 @@ def minimise(
     for line in (*minimal_report.minimal_lines(made, target), *proof_report.proof_lines(made)):
         say(console, line)
     sys.exit(EXIT_PASS if made.replayed.same == made.replayed.of else EXIT_NONDETERMINISM)
+
+
+def _controlled(source: Source, signature: str, seconds: float | None, load: tuple[str, ...]) -> tuple[Record, str]:
+    """Return the record whose schedule is made smaller: where it is of free threads, one of its failure under control.
+
+    Raises UsageError if that does not come again.
+    """
+    found = [finding["signature"] for finding in source.record.verdict.get("findings", ())]
+    if source.record.header.get("engine") != "free" or signature not in found:
+        return source.record, signature
+    with stops.interruptible():
+        record, came = converting.controlled(source, signature, seconds, load, "make smaller")
+    other = "" if came == signature else f", with another finding than [{signature}]"
+    say(terminal.console(), f"a record of free threads: made again under control{other}")
+    return record, came
 
 
 def _known(source: Source) -> Minimal | None:

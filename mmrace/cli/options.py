@@ -203,14 +203,19 @@ def known(names: Collection[str], options: Mapping[str, Any]) -> Catalogue:
     return replace(known, scenarios={**known.scenarios, **entries})
 
 
-def minimise_found(result: CampaignResult | Exploration, seconds: float) -> None:
-    """Make what was found smaller, unless the search was told to end.  Args: seconds: for each; 0: not at all."""
+def minimise_found(
+    result: CampaignResult | Exploration, seconds: float, tell: Callable[[str], None] = lambda text: None
+) -> None:
+    """Make what was found smaller, unless the search was told to end.
+
+    Args: seconds: for each; 0: not at all.  tell: is told what is being done, in a line.
+    """
     if not seconds or result.interrupted:
         return
     try:
         with stops.interruptible():
             health = result.health()
             kept = {name: Found(hit.saved, result.rarity(name), health) for name, hit in result.hits.items()}
-            result.minimal = minimise_kept(kept, installed.MAKERS, seconds)
+            result.minimal = minimise_kept(kept, installed.MAKERS, seconds, tell=tell)
     except KeyboardInterrupt as error:
         result.interrupted = stops.number_of(error)

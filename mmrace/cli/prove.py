@@ -40,10 +40,10 @@ def prove(
 ) -> None:
     """Prove why the run of FILE fails: a minimal file, or the folder of a finding that has one.
 
-    Told is, for each point of the schedule, how many of the runs that go on from there still fail; the step from which
-    on all of them do; and for each two ops that must not be swapped, what comes of swapping them. "Proved" is what a
-    walk over every class of interleavings shows, and for the step also a run that leaves the schedule one earlier and
-    passes. The proof is written into the file.
+    Told is, for each point of the schedule, how many of the runs that go on from there still have this finding; the
+    step from which on all of them do; and for each two ops that must not be swapped, what comes of swapping them.
+    "Proved" is what a walk over every class of interleavings shows, and for the step also a run that leaves the
+    schedule one earlier and has it not: such a run may still fail in another way. The proof is written into the file.
 
     Exit code: 0 if the point of no return is proved, 5 if not.
     """
@@ -70,6 +70,13 @@ def prove(
 
 def _minimal(source: Source) -> Minimal:
     """Return the minimal file that is to be proved.  Raises UsageError."""
+    if source.minimal is None and not source.record.verdict.get("findings"):
+        raise UsageError(
+            expected="a minimal file of a run that failed",
+            got="a record without a finding, of which there is nothing to prove",
+            where=source.path,
+            try_="the record of a run that failed: mmrace minimise makes its minimal file",
+        )
     if source.minimal is None:
         raise UsageError(
             expected="a minimal file, or a folder that has one",

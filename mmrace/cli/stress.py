@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mmrace.cli.logfile import LogFile
 from mmrace.report import campaign as campaign_report
 from mmrace.report import progress
 from mmrace.report.finding import summary_text
+from mmrace.report.terminal import say
 from mmrace.runs import named, stops
 from mmrace.runtime import files
 from mmrace.scenarios.workload import Workload
@@ -78,7 +80,7 @@ def stress(
                 convert=shared.converter(request.convert),
             )
             result = campaign.run()
-        shared.minimise_found(result, minimise)
+        shared.minimise_found(result, minimise, (lambda text: None) if quiet else partial(say, console))
         campaign_report.show(result, console, quiet=quiet)
     sys.exit(result.exit_code)
 

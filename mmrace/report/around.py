@@ -55,7 +55,14 @@ def orderings_of(minimal: Minimal | None) -> list[tuple[int, int, Ordering]]:
             one.first.event,
             one.second.event,
             Ordering(
-                number, _op(one.first), _op(one.second), one.object, one.flips.fails, one.flips.of, one.flips.proved
+                number,
+                _op(one.first),
+                _op(one.second),
+                one.object,
+                one.flips.fails,
+                one.flips.of,
+                one.flips.proved,
+                one.flips.others,
             ),
         )
         for number, one in enumerate(minimal.causal, 1)

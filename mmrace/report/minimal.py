@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from mmrace.report.proof import otherwise
 from mmrace.runs.minimal import MINIMAL, Causal, Minimal, Shrunk, Size
 from mmrace.runtime.param import Value
 
@@ -65,7 +66,7 @@ def shrunk_line(shrunk: Shrunk) -> str:
     """Say how much smaller it became."""
     before, after = shrunk.before, shrunk.after
     text = f"minimised: {before.turns} -> {after.turns} turning points, {before.choices} -> {after.choices} choices"
-    known = FEWEST.get(shrunk.fewest, "")
+    known = FEWEST.get(shrunk.fewest, "") if after.turns or after.choices else ""  # nothing is fewer than none
     text += f" ({known})" if known else ""
     text += f", in {shrunk.runs} runs, {shrunk.seconds:.1f}s"
     return text if shrunk.complete else f"{text}; the budget ran out"
@@ -106,4 +107,5 @@ def causal_line(causal: Causal) -> str:
     """Say which two ops must come in this order for the failure to come."""
     first, second, flips = causal.first, causal.second, causal.flips
     how = f"all {flips.of} classes" if flips.proved else f"{flips.of - flips.fails} of {flips.of} runs"
-    return f"{first.task} {first.site} before {second.task} {second.site} ({causal.object}; swapped, {how} pass)"
+    gone = f"swapped, this finding is gone in {how}{otherwise(flips.others, flips.of - flips.fails)}"
+    return f"{first.task} {first.site} before {second.task} {second.site} ({causal.object}; {gone})"

@@ -116,6 +116,8 @@ def facts(result: CampaignResult) -> list[tuple[str, str]]:
     if result.trials:
         rows.append(("canaries", f"{found} of {len(result.trials)}"))
     rows.append(("findings", count(len(result.hits) + result.hits.dropped)))
+    if result.converting:
+        rows.append(("converting", f"{count(result.converting)} of free threads, again under control"))
     return rows
 
 

@@ -12,7 +12,15 @@ from mmrace.runs.minimal import Minimal
 from mmrace.runs.proof import NoReturn, Op, Point, Proof, Swap
 
 NOT_PROVED = "not yet proved: mmrace prove"
-OF_FAILING = "of them still fail"
+OF_FAILING = "of them still have this finding"
+
+UNFINISHED = {
+    True: "the budget ran out",
+    False: "some trees were not walked to their end: too large for their share of the budget, or runs were cut",
+    None: "the budget ran out, or a tree was too large to be walked to its end",
+}
+LIFE = {"BEGIN": "begins", "EXIT": "ends"}
+"""Ops of a task's own life, which stand at no site."""
 
 
 def proof_lines(minimal: Minimal) -> list[str]:
@@ -20,12 +28,14 @@ def proof_lines(minimal: Minimal) -> list[str]:
     proof = minimal.proof
     if proof is None:
         return []
-    lines = [f"continuations drawn by {proof.strategy} from each point, and how many {OF_FAILING} (95 %):"]
+    lines = ["no continuations drawn from points: nothing of the budget was left for that"]
+    if proof.points:
+        lines = [f"continuations drawn by {proof.strategy} from each point, and how many {OF_FAILING} (95 %):"]
     lines += [f"  {share_text(point):>28}  {_after(point, proof)}" for point in proof.points]
     lines += no_return_lines(proof)
     lines += [swap_line(minimal, swap) for swap in proof.swaps]
     effort = proof.budget
-    ended = "" if effort.complete else "; the budget ran out, or a tree was too large to be walked to its end"
+    ended = "" if effort.complete else f"; {UNFINISHED[effort.spent]}"
     lines.append(f"proof: {numbers.runs(effort.runs)} in {effort.seconds:.1f} s{ended}")
     return lines
 
@@ -63,7 +73,7 @@ def _place(told: NoReturn, proof: Proof) -> str:
         return "the failure itself"
     if told.step <= proof.first or told.after is None:
         return "the beginning"
-    return f"step {told.after.event}, {_op(told.after)}"
+    return f"step {told.after.event}, {_deed(told.after)}"
 
 
 def _certainty(told: NoReturn, proof: Proof) -> str:
@@ -84,18 +94,31 @@ def swap_line(minimal: Minimal, swap: Swap) -> str:
 
 
 def swapped_text(swap: Swap) -> str:
-    """Say whether it passes then, and how that is known."""
+    """Say whether the finding is gone then, how that is known, and whether something else comes instead."""
+    but = otherwise(swap.others, swap.of - swap.fails)
     if swap.proved:
         classes = "the one class" if swap.of == 1 else f"{swap.of} classes"
-        return f"it passes (proved over {classes})"
-    passes = f"{swap.of - swap.fails} of {swap.of}{' classes' if swap.classes is not None else ''}"
-    return f"it passes ({passes})" if not swap.fails else f"{passes} pass"
+        return f"this finding is gone (proved over {classes}){but}"
+    gone = f"{swap.of - swap.fails} of {swap.of}{' classes' if swap.classes is not None else ''}"
+    return (f"this finding is gone ({gone})" if not swap.fails else f"this finding is gone in {gone}") + but
+
+
+def otherwise(others: int, of: int) -> str:
+    """Say how many of the runs without the finding fail otherwise; "" if none does."""
+    if not others:
+        return ""
+    which = "it fails" if others == of == 1 else "all of them fail" if others == of else f"{others} of {of} fail"
+    return f", but {which} otherwise"
 
 
 def _after(point: Point, proof: Proof) -> str:
     if point.after is None or point.step <= proof.first:
         return "at the beginning"
-    return f"after step {point.after.event}, {_op(point.after)}"
+    return f"after step {point.after.event}, {_deed(point.after)}"
+
+
+def _deed(op: Op) -> str:
+    return f"{op.task} {LIFE[op.site]}" if op.site in LIFE else _op(op)
 
 
 def _op(op: Op) -> str:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from mmrace.report.columns_of_tasks import PLAIN, Glyphs, glyphs_for, lines_of
 from mmrace.report.finding import known_as
 from mmrace.report.numbers import count, many
+from mmrace.report.proof import otherwise
 from mmrace.report.terminal import say
 from mmrace.runtime.visible import visible
 from mmrace.story.facts import Ordering, State, Story, Telling, Wait
@@ -155,7 +156,7 @@ def _table(page: _Page, story: Story, shares: Mapping[int, str]) -> None:
     if story.orderings:
         legend.append("1< and >1 an order that matters")
     if any(row.step in shares for row in table.rows):
-        legend.append("% of the runs that go on from there still fail")
+        legend.append("% of the runs that go on from there still have this finding")
     if any(share.startswith(NO_RETURN) for share in shares.values()):
         legend.append(f"{NO_RETURN} the point of no return")
     if legend:
@@ -219,10 +220,15 @@ def _orderings(page: _Page, orderings: Iterable[Ordering]) -> None:
         return
     page.head("The orders that matter")
     for one in orderings:
-        swapped = f"swap these two, and {count(one.fails)} of {count(one.of)} runs fail"
+        swapped = f"swap these two, and {count(one.fails)} of {count(one.of)} runs still have it"
         if not one.fails:
-            swapped = f"swap these two, and it passes ({'proved' if one.proved else f'{one.of} of {one.of} runs'})"
+            swapped = f"swap these two, and this finding is gone ({_known(one)})"
         page.item(f"{one.number}  {one.first} before {one.second}, at {one.about}: {swapped}")
+
+
+def _known(one: Ordering) -> str:
+    known = "proved" if one.proved else f"{one.of} of {one.of} runs"
+    return known + otherwise(one.others, one.of)
 
 
 def _states(page: _Page, states: Sequence[State]) -> None:

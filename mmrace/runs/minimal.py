@@ -51,11 +51,12 @@ Plain: TypeAlias = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Flips:
     """What came of runs in which the second op came first: `fails` of `of` had the finding.  `proved`: those are all
-    classes that there are."""
+    classes that there are.  `others`: of those without it, so many ended in another failure."""
 
     fails: Count
     of: Count
     proved: bool = False
+    others: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ def _check_proof(made: Minimal, where: str) -> None:
         return
     placed: list[Point | NoReturn] = [*proof.points, *([proof.no_return] if proof.no_return else [])]
     counted: list[Point | NoReturn | Swap] = [*placed, *proof.swaps]
-    if any(part.fails > part.of for part in counted):
+    if any(part.fails + (part.others if isinstance(part, Swap) else 0) > part.of for part in counted):
         raise _torn("a proof with no more failures than runs", "more of them", where)
     for op in (part.after for part in placed):
         if op is not None and not _has(made.record, op):

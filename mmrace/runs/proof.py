@@ -74,7 +74,8 @@ class Swap:
     """What comes of one causal ordering the other way round: `fails` of `of` continuations have the finding.
 
     Attributes: causal: which one, counted from 0.  classes: how many the tree has from the swapped ops on, if it was
-    walked to its end; then `of` is that number.  proved: it was, and none of them fails.
+    walked to its end; then `of` is that number.  proved: it was, and none of them has the finding.  others: of those
+    without it, so many ended in another failure: a standstill, an exception, a broken rule.
     """
 
     causal: Count
@@ -82,16 +83,22 @@ class Swap:
     of: Count
     classes: Count | None
     proved: bool
+    others: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What it took.  Attributes: samples: continuations drawn at a point.  complete: the budget lasted."""
+    """What it took.
+
+    Attributes: samples: continuations drawn at a point.  complete: the budget lasted, and every walk came to its end.
+    spent: where that is not so, whether the whole budget was used up; None: somebody stopped it, or nobody noted that.
+    """
 
     runs: Count
     seconds: float
     samples: Count
     complete: bool
+    spent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

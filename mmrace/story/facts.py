@@ -151,7 +151,10 @@ class Telling:
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """Two steps whose order makes the failure: swap them, and it is gone, in `fails` of `of` runs it is not."""
+    """Two steps whose order makes the failure: swap them, and it is gone, in `fails` of `of` runs it is not.
+
+    Attributes: others: runs in which something else fails instead.
+    """
 
     number: int
     first: str
@@ -160,6 +163,7 @@ class Ordering:
     fails: int
     of: int
     proved: bool
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,47 @@ from pathlib import Path
 
 import pytest
 
+from mmrace import installed
 from mmrace.runs.minimal import MINIMAL, Minimal
+from mmrace.runtime.record import Record
+from mmrace.search.convert.again import Again
 from tests import in_process
 from tests.runs.program_files import RACY, mmrace, write
+from tests.search.convert.test_convert import ABBA
 
 Screen = pytest.CaptureFixture[str]
+
+
+def free_record(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a record of free threads that stand still in every run, in an empty folder."""
+    monkeypatch.chdir(folder)
+    write(folder / "abba.py", ABBA)
+    words = ("--engine", "free", "--record", "free.jsonl", "--convert", "off")
+    assert in_process.run(monkeypatch, "run", "abba.py:main", *words) == 1
+    return "free.jsonl"
+
+
+def test_a_record_of_free_threads_is_made_again_under_control_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Screen
+) -> None:
+    file = free_record(tmp_path, monkeypatch)
+    capsys.readouterr()
+    assert in_process.run(monkeypatch, "minimise", file, "--runs", "40") == 0
+    assert "a record of free threads: made again under control" in capsys.readouterr().out
+    made = Minimal.read(MINIMAL)
+    assert made.record.header["engine"] == "fiber"
+    assert made.signature in {finding["signature"] for finding in Record.read(file).verdict["findings"]}
+
+
+def test_what_free_threads_did_and_does_not_come_again_is_a_wrong_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Screen
+) -> None:
+    file = free_record(tmp_path, monkeypatch)
+    monkeypatch.setattr(installed, "again", lambda *given, **how: Again(None))
+    assert in_process.run(monkeypatch, "minimise", file) == 2
+    told = capsys.readouterr().err
+    assert "comes again under control, which alone has a schedule to make smaller" in told
+    assert "none in 30 s of search" in told and not Path(MINIMAL).exists()
 
 
 @pytest.fixture
@@ -89,6 +125,15 @@ def test_a_wrong_call_is_told_before_anything_is_run(
     ):
         assert in_process.run(monkeypatch, "minimise", *words) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_program_that_was_changed_since_is_told_as_replay_tells_it(explored: str) -> None:
+    write(Path("racy.py"), f"{RACY}\n# a comment\n")
+    replayed, minimised = (mmrace(command, str(folders()[0]), cwd=Path()) for command in ("replay", "minimise"))
+    assert (replayed.returncode, minimised.returncode) == (2, 2)
+    assert "racy.py" in replayed.stderr and "diverged" not in replayed.stderr
+    assert minimised.stderr == replayed.stderr
 
 
 def test_a_file_that_somebody_wrote_has_nothing_executed_that_it_names_without_a_digest(

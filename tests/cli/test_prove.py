@@ -13,6 +13,7 @@ from mmrace.runtime.errors import EXIT_PASS, EXIT_UNKNOWN, EXIT_USAGE
 from mmrace.search.minimise.trials import Budget
 from tests import in_process
 from tests.runs.minimal_files import folder, minimal
+from tests.runs.program_files import GOOD, write
 
 FEW = ("--samples", "5")
 
@@ -84,6 +85,19 @@ def test_a_record_without_a_minimal_file_is_a_wrong_call(
     for place in (found, found / "record.jsonl"):
         assert in_process.run(monkeypatch, "prove", str(place)) == EXIT_USAGE
         assert f"mmrace minimise {place}" in capsys.readouterr().err
+
+
+def test_a_record_of_a_run_that_passed_is_not_sent_to_another_command_that_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "good.py", GOOD)
+    assert (
+        in_process.run(monkeypatch, "run", "good.py:main", "--engine", "fiber", "--record", "good.jsonl") == EXIT_PASS
+    )
+    assert in_process.run(monkeypatch, "prove", "good.jsonl") == EXIT_USAGE
+    told = capsys.readouterr().err
+    assert "a record without a finding" in told and "mmrace minimise good.jsonl" not in told
 
 
 def test_the_proof_of_a_file_is_a_function_of_it_and_of_the_runs() -> None:

@@ -178,6 +178,13 @@ def test_progress_line_has_every_number() -> None:
     assert "refused page-lock 3,003" in shown
     assert "marks 1 of 2" in shown
     assert "canaries 1 of 1" in shown
+    assert "converting" not in shown
+
+
+def test_progress_says_while_workers_make_failures_again_instead_of_runs() -> None:
+    result = passed()
+    result.converting = 2
+    assert line(result).endswith("; converting 2 of free threads, again under control")
 
 
 def test_plain_lines_tell_findings_and_canaries_at_once() -> None:

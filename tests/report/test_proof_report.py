@@ -62,11 +62,14 @@ def test_a_later_step_from_which_on_it_is_proved_is_told() -> None:
 @pytest.mark.parametrize(
     ("swap", "said"),
     [
-        (Swap(0, 0, 3, 3, True), "it passes (proved over 3 classes)"),
-        (Swap(0, 0, 1, 1, True), "it passes (proved over the one class)"),
-        (Swap(0, 0, 200, None, False), "it passes (200 of 200)"),
-        (Swap(0, 2, 60, 60, False), "58 of 60 classes pass"),
-        (Swap(0, 1, 100, None, False), "99 of 100 pass"),
+        (Swap(0, 0, 3, 3, True), "this finding is gone (proved over 3 classes)"),
+        (Swap(0, 0, 1, 1, True), "this finding is gone (proved over the one class)"),
+        (Swap(0, 0, 200, None, False), "this finding is gone (200 of 200)"),
+        (Swap(0, 2, 60, 60, False), "this finding is gone in 58 of 60 classes"),
+        (Swap(0, 1, 100, None, False), "this finding is gone in 99 of 100"),
+        (Swap(0, 0, 1, 1, True, 1), "this finding is gone (proved over the one class), but it fails otherwise"),
+        (Swap(0, 0, 3, 3, True, 3), "this finding is gone (proved over 3 classes), but all of them fail otherwise"),
+        (Swap(0, 10, 60, None, False, 7), "this finding is gone in 50 of 60, but 7 of 50 fail otherwise"),
     ],
 )
 def test_what_comes_of_a_swap_and_how_that_is_known(swap: Swap, said: str) -> None:
@@ -88,15 +91,45 @@ def test_a_whole_proof() -> None:
     swaps = (Swap(0, 0, 3, 3, True),)
     told = replace(minimal(), proof=proof(no_return(6, 2, since=6), swaps, complete=False))
     assert proof_lines(told) == [
-        "continuations drawn by random from each point, and how many of them still fail (95 %):",
+        "continuations drawn by random from each point, and how many of them still have this finding (95 %):",
         "           29 of 100 (21-39 %)  at the beginning",
         "           48 of 100 (38-58 %)  after step 4, main.1 deposit:balance",
         "         100 of 100 (96-100 %)  after step 4, main.1 deposit:balance",
         "point of no return: step 4, main.1 deposit:balance: all 2 remaining classes fail (proved)",
-        f"swap {_said(0)} and {_said(1)}: it passes (proved over 3 classes)",
+        f"swap {_said(0)} and {_said(1)}: this finding is gone (proved over 3 classes)",
         "proof: 512 runs in 1.2 s; the budget ran out, or a tree was too large to be walked to its end",
     ]
     assert proof_lines(replace(told, proof=None)) == []
+
+
+def test_no_heading_stands_over_no_lines() -> None:
+    told = proof_lines(replace(minimal(), proof=replace(proof(), points=())))
+    assert told[0] == "no continuations drawn from points: nothing of the budget was left for that"
+    assert told[1].startswith("point of no return")
+
+
+@pytest.mark.parametrize(
+    ("spent", "said"),
+    [
+        (True, "; the budget ran out"),
+        (False, "; some trees were not walked to their end: too large for their share"),
+    ],
+)
+def test_what_a_proof_lacked_is_told(spent: bool, said: str) -> None:
+    short = replace(proof(), budget=Effort(512, 1.25, 100, complete=False, spent=spent))
+    last = proof_lines(replace(minimal(), proof=short))[-1]
+    assert said in last
+    assert ("ran out" in last) is spent
+
+
+def test_the_beginning_and_the_end_of_a_task_are_told_in_words() -> None:
+    points = (
+        replace(point(5, 48), after=Op("main", "EXIT", 1, 16)),
+        replace(point(6, 100), after=Op("a", "BEGIN", 1, 4)),
+    )
+    told = proof_lines(replace(minimal(), proof=replace(proof(), points=points)))
+    assert told[1].endswith("after step 16, main ends")
+    assert told[2].endswith("after step 4, a begins")
 
 
 def _said(place: int) -> str:

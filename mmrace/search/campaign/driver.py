@@ -83,12 +83,14 @@ class Campaign(LossySource):
         self.pace = Pace()
         self._began = 0.0
         self._stop = False
+        self._pool: ProcessPool | None = None
 
     def run(self) -> CampaignResult:
         """Run to the end, or to Ctrl-C; return what came of it."""
         self._began = self.clock()
         logger.bind(event="begin", seed=self.request.seed, jobs=self.request.jobs).info("campaign begins")
         with self.pool() as pool:
+            self._pool = pool
             try:
                 drive(pool, self)
             except KeyboardInterrupt as error:
@@ -117,6 +119,7 @@ class Campaign(LossySource):
     def tell(self) -> None:
         """Tell the observer how far it is."""
         self._now()
+        self.result.converting = self._pool.converting if self._pool is not None else 0
         self.observer.progress(self.result)
 
     def next_batch(self) -> Batch | None:

@@ -61,6 +61,8 @@ class CampaignResult:
     """Findings that are expected of their programs, and fail nothing."""
     minimal: dict[str, Minimal | str] = field(default_factory=dict)
     """signature -> its minimal schedule, or why there is none; of those that were made smaller."""
+    converting: int = 0
+    """Workers that make a failure of free threads again under control just now, and no run."""
     troubles: list[Trouble] = field(default_factory=list)
     workers: dict[str, WorkerLife] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)

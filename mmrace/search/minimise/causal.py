@@ -24,7 +24,7 @@ from mmrace.runs.spec import derive
 from mmrace.runtime.kinds import NOTE
 from mmrace.runtime.record import Record
 from mmrace.search.minimise.in_order import InOrder, Steps, steps_of, watch
-from mmrace.search.minimise.trials import Case, Spent, Trials
+from mmrace.search.minimise.trials import Case, Spent, Trials, ends_in_failure
 from mmrace.strategies.guided import Guided, Place, places
 from mmrace.strategies.order.dependence import commute
 
@@ -168,6 +168,7 @@ class _Swapper:
         before = range(min(pair.second, run.done))
         ahead = [*(tasks[step] for step in before if step not in kept_back), run.named[pair.second][0]]
         rest = [*(tasks[step] for step in sorted(kept_back)), *tasks[pair.second + 1 :]]
+        others = 0
         for number in range(FLIPS):
             self.trials.budget.take()
             seed = derive(self.case.seed, "swap", *run.named[pair.first], *run.named[pair.second], number)
@@ -180,5 +181,6 @@ class _Swapper:
                 if done[len(ahead) - 1] != run.named[pair.second]:
                     return None
                 if self.trials.judged(played):
-                    return Flips(1, number + 1)
-        return Flips(0, FLIPS)
+                    return Flips(1, number + 1, others=others)
+                others += ends_in_failure(played.record)
+        return Flips(0, FLIPS, others=others)

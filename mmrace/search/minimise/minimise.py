@@ -39,7 +39,8 @@ def minimise(
 
     Args: record: of a controlled run that has it.  signature: of the finding.  load: further files.
 
-    Raises UsageError for a record without that finding, NondeterminismError if its run does not have it again.
+    Raises UsageError for a record without that finding, or of a program that is another one by now;
+    NondeterminismError if its run does not have it again.
     """
     finding = _finding_in(record, signature)
     if record.header.get("engine") == "free":
@@ -50,8 +51,9 @@ def minimise(
             try_="mmrace replay FILE --record controlled.jsonl, which makes it again under control; then minimise that",
         )
     spec = with_files(spec_of(record, makers), load)
+    program = makers.program(spec)  # refuses a file that is another one by now: to a trial that is a run that passes
     if not guided.can_follow(record):
-        record = follow(makers.program(spec), spec, record)
+        record = follow(program, spec, record)
     trials = Trials(spec, makers, signature, finding.oracle, budget)
     first = _first(trials, record)
     complete = _within(budget, SHRINKING, lambda: _shrink(trials, first))

@@ -35,6 +35,9 @@ SAMPLER = "portfolio"
 UNRUNNABLE = (MmraceError, AssertionError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
 """What a program raises that makes no sense with its parameters: wrong calls, and errors of Python in its own code."""
 
+FAILING_ENDS = ("violation", "crash", "deadlock")
+"""How a run ends (`runtime/ending.py`) that failed by that alone; beside them, one at its bound may be a livelock."""
+
 Weight: TypeAlias = tuple[int, int, int, int]
 """What is to be small: turning points and choices, then the values chosen, then tasks, then events."""
 
@@ -207,6 +210,13 @@ class Trials:
         """Run a case once more, and have all judges judge it."""
         with self.played(case, Guided(case.turns, case.values)) as played:
             return judge(played.program, played.spec, played.record, played.seconds)
+
+
+def ends_in_failure(record: Record) -> bool:
+    """Say whether a run failed by how it ended, whatever judges would say of the rest of it."""
+    end = record.end
+    how, kind = end.get("how"), end.get("detail", {}).get("kind")
+    return how in FAILING_ENDS or (how == "bound" and kind not in (None, "cut"))
 
 
 def case_of(record: Record, params: Params, seed: int) -> Case:

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 
 from mmrace.runs import output, stops
 from mmrace.search.pool.health import health
-from mmrace.search.pool.heart import POSITION, STOP, TURNS, Heart, Pulse
+from mmrace.search.pool.heart import CONVERTING, POSITION, STOP, TURNS, Heart, Pulse
 from mmrace.search.pool.inline import ends
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch, Outcome
@@ -70,6 +70,9 @@ def _end_with_parent() -> bool:
 
 
 def _serve(making: Making, batch: Batch, connection: Connection, pulse: Pulse) -> None:
+    def converts(now: bool) -> None:
+        pulse[CONVERTING] = now
+
     waiting: list[tuple[int, Outcome]] = []
     last = time.monotonic()
     for position, job in enumerate(batch.jobs):
@@ -79,7 +82,7 @@ def _serve(making: Making, batch: Batch, connection: Connection, pulse: Pulse) -
         pulse[TURNS] += 1
         try:
             with stops.while_wanted(lambda: not pulse[STOP]):
-                outcome = making.make(job, batch.until)
+                outcome = making.make(job, batch.until, converts)
         except stops.Unwanted:
             break
         waiting.append((position, outcome))

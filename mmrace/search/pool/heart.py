@@ -17,8 +17,9 @@ from mmrace.runtime.errors import MachineError
 from mmrace.runtime.free import FreeEngine
 
 Pulse: TypeAlias = MutableSequence[int]
-"""Shared with the parent: [turns begun, position in the batch, asked to stop, ops of the run in progress]."""
-TURNS, POSITION, STOP, OPS = 0, 1, 2, 3
+"""Shared with the parent: [turns begun, position in the batch, asked to stop, ops of the run in progress, whether a
+failure of free threads is being made again under control]."""
+TURNS, POSITION, STOP, OPS, CONVERTING = 0, 1, 2, 3, 4
 
 NAME = "mmrace.heart"
 BEAT_SECONDS = 0.5  # a small part of what a run may take without an op

@@ -6,7 +6,7 @@ Invariant: what a run raises is an outcome too (a trouble); only a signal ends w
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,8 +32,12 @@ class Making:
     canaries: Path | None = None
     convert: ConvertFunction | None = None
 
-    def make(self, job: Job, until: str | None = None) -> Outcome:
-        """Make one run.  Args: until: the oracle that a planted bug is meant for."""
+    def make(self, job: Job, until: str | None = None, converts: Callable[[bool], None] = lambda now: None) -> Outcome:
+        """Make one run.
+
+        Args: until: the oracle that a planted bug is meant for.  converts: is told when a failure of free threads
+        begins to be made again under control, which takes seconds, and when that is over.
+        """
         try:
             result = self.run(job.spec, False)
         except Exception as error:
@@ -44,7 +48,7 @@ class Making:
         broke: tuple[int, str] | None = None
         if job.role != "canary":
             try:
-                made = self._converted(result)
+                made = self._converted(result, converts)
             except Exception as error:  # what was found is kept all the same
                 broke = trouble(error)
         return Outcome(replace(result, record=None), self._keep(job, until, result, made), broke)
@@ -57,7 +61,7 @@ class Making:
             return FindingStore(self.canaries / job.source, self.store.text).save(result)
         return {}
 
-    def _converted(self, result: RunResult) -> Mapping[str, RunResult]:
+    def _converted(self, result: RunResult, converts: Callable[[bool], None]) -> Mapping[str, RunResult]:
         """Return the runs to keep for findings of free threads of which nothing that can be repeated is kept yet.
 
         Where one was searched for in vain, later runs are only followed: any of them may be the first that comes again.
@@ -69,8 +73,13 @@ class Making:
         made: dict[str, RunResult] = {}
         for vain in (False, True):
             signatures = [name for name, before in wanted.items() if before is vain and name in failures]
-            if signatures:
+            if not signatures:
+                continue
+            converts(True)
+            try:
                 made |= self.convert(result, signatures, search=not vain)
+            finally:
+                converts(False)
         return made
 
 

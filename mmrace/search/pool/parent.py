@@ -26,7 +26,7 @@ from mmrace.search.pool import ending
 from mmrace.search.pool.child import NO_POSITION, Orders, work
 from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
-from mmrace.search.pool.heart import OPS, POSITION, STOP, TURNS, Pulse
+from mmrace.search.pool.heart import CONVERTING, OPS, POSITION, STOP, TURNS, Pulse
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch
 
@@ -52,7 +52,7 @@ class Process:
         self.batch: Batch | None = None
         self.reported = 0
         self.connection, theirs = _context.Pipe()
-        self.pulse: Pulse = _context.RawArray("q", [0, NO_POSITION, 0, 0])
+        self.pulse: Pulse = _context.RawArray("q", [0, NO_POSITION, 0, 0, 0])
         self.process = _context.Process(
             target=work, args=(orders, theirs, self.pulse), name=f"mmrace worker {self.name}", daemon=True
         )
@@ -210,6 +210,11 @@ class ProcessPool:
     def idle(self) -> bool:
         """Whether no slot has anything to do."""
         return not self._busy()
+
+    @property
+    def converting(self) -> int:
+        """How many workers are making a failure of free threads again under control."""
+        return sum(bool(process.pulse[CONVERTING]) for process in self._busy())
 
     def submit(self, batch: Batch) -> None:
         """Give a batch to a free slot.  Raises OSError if its process cannot be started."""

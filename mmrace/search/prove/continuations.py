@@ -22,7 +22,7 @@ from mmrace.runs.play import Play, play
 from mmrace.runs.spec import derive
 from mmrace.runtime.controlled import Controlled
 from mmrace.runtime.record import Record
-from mmrace.search.minimise.trials import Case, Spent, Trials
+from mmrace.search.minimise.trials import Case, Spent, Trials, ends_in_failure
 from mmrace.search.prove.prefix import Prefix, Prefixed, PrefixedWalk, deeds
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Systematic
@@ -50,19 +50,22 @@ class Ended:
     """What came of a continuation.
 
     Attributes: fails: it has the finding; None: its prefix could not be done, or it was cut before it had.  done: what
-    it did, if it does not fail.
+    it did, if it does not fail.  otherwise: it ended in another failure.
     """
 
     fails: bool | None
     done: Prefix = ()
+    otherwise: bool = False
 
 
 @dataclass(slots=True)
 class Walked:
-    """How a walk ended.  Attributes: passing: what the first run did that passes."""
+    """How a walk ended.  Attributes: others: classes that fail otherwise.  passing: what the first run did that has not
+    the finding."""
 
     classes: int = 0
     fails: int = 0
+    others: int = 0
     complete: bool = False
     passing: Prefix | None = None
 
@@ -108,12 +111,14 @@ class Continuations:
         assert isinstance(engine, Controlled)
         if self.trials.judged(played):
             return Ended(True)
-        return Ended(None if engine.bounded_at is not None else False, deeds(played.record))
+        otherwise = ends_in_failure(played.record)
+        return Ended(None if engine.bounded_at is not None else False, deeds(played.record), otherwise)
 
     def _take(self, walked: Walked, ended: Ended) -> bool:
         """Count a class; return whether it is one that passes."""
         walked.classes += 1
         walked.fails += ended.fails is True
+        walked.others += ended.fails is False and ended.otherwise
         if ended.fails is False and walked.passing is None:
             walked.passing = ended.done
         return ended.fails is False

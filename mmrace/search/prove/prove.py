@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from mmrace.runs import stops
 from mmrace.runs.chosen import Chosen
 from mmrace.runs.differences import of_events
 from mmrace.runs.follow import models_of
@@ -105,7 +106,8 @@ class Prover:
         self.complete &= found.proved
         swaps = tuple(self._swaps())
         points = tuple(self._points(found))
-        budget = Effort(self.budget.used, round(self.budget.lasted, 3), self.samples, self.complete)
+        spent = None if self.complete or stops.asked() else self.budget.spent >= 1
+        budget = Effort(self.budget.used, round(self.budget.lasted, 3), self.samples, self.complete, spent)
         proof = Proof(points, self._no_return(found), swaps, len(self.run.done), first, SAMPLER, budget)
         causal = tuple(_proved(ordering, place, swaps) for place, ordering in enumerate(self.file.causal))
         return replace(self.file, proof=proof, causal=causal)
@@ -179,20 +181,21 @@ class Prover:
         with self.budget.up_to(spent + (share - spent) * SWAP_WALK):
             walked = self.continuations.walk(prefix)
         if walked.complete:
-            return Swap(place, walked.fails, walked.classes, walked.classes, walked.fails == 0)
+            return Swap(place, walked.fails, walked.classes, walked.classes, walked.fails == 0, walked.others)
         try:
             with self.budget.up_to(share):
                 for number in range(self.samples):
                     self.continuations.drawn(prefix, number)
         except Spent:
             pass
-        known = [ended.fails for ended in self.continuations.seen(prefix) if ended.fails is not None]
-        return Swap(place, sum(known), len(known), None, False) if known else None
+        known = [ended for ended in self.continuations.seen(prefix) if ended.fails is not None]
+        fails, others = sum(ended.fails is True for ended in known), sum(ended.otherwise for ended in known)
+        return Swap(place, fails, len(known), None, False, others) if known else None
 
 
 def _proved(ordering: Causal, place: int, swaps: tuple[Swap, ...]) -> Causal:
     """Return an ordering as it is known now."""
     for swap in swaps:
         if swap.causal == place and swap.proved:
-            return replace(ordering, flips=Flips(0, swap.of, proved=True))
+            return replace(ordering, flips=Flips(0, swap.of, proved=True, others=swap.others))
     return ordering

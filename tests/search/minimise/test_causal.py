@@ -6,6 +6,7 @@ import json
 
 from mmrace import runtime as rt
 from mmrace.examples import lost_update, two_locks
+from mmrace.report.minimal import causal_line
 from mmrace.runs.minimal import Minimal
 from mmrace.search.minimise.minimise import minimise
 from mmrace.search.minimise.trials import Budget
@@ -26,6 +27,16 @@ def test_a_lost_update_needs_each_read_before_the_other_write() -> None:
     }
     assert {causal.object for causal in minimal.causal} == {"account.balance"}
     assert all(causal.flips.fails == 0 and causal.flips.of > 1 for causal in minimal.causal)
+    assert not any(causal.flips.others for causal in minimal.causal)
+
+
+def test_runs_without_the_finding_that_fail_otherwise_are_counted_apart() -> None:
+    """Swap what shows that a deadlock may come, and it comes."""
+    record, makers, signature = failing(two_locks.main, "lock-order")
+    (causal,) = minimise(record, makers, signature, Budget()).causal
+    assert causal.flips.fails == 0
+    assert causal.flips.others == causal.flips.of > 1
+    assert causal_line(causal).endswith("gone in 20 of 20 runs, but all of them fail otherwise)")
 
 
 def test_a_torn_read_needs_both_ends_of_its_window() -> None:

@@ -42,7 +42,8 @@ def test_one_that_is_damaged_is_told_and_the_next_one_is_made(folders: list[Path
         "gone": Found(Saved(str(folders[2]))),
     }
     made = minimise_kept({**kept, "unsaved": Found(Saved(error="disk full"))}, makers, 60.0)
-    assert set(made) == {"damaged", signature}
+    assert set(made) == {"damaged", signature, "gone"}
+    assert made["gone"] == "no record of it was kept"
     assert "this looks like no record at all" in str(made["damaged"])
     assert isinstance(made[signature], Minimal)
 
@@ -82,5 +83,21 @@ def test_when_the_time_for_all_is_up_the_rest_is_left(folders: list[Path]) -> No
         "a": Found(Saved(str(folders[1]))),
         "b": Found(Saved(str(folders[2]))),
     }
-    made = minimise_kept(kept, makers, 1.0, clock=lambda: float(next(ticks)))
-    assert set(made) < set(kept)
+    told: list[str] = []
+    made = minimise_kept(kept, makers, 1.0, clock=lambda: float(next(ticks)), tell=told.append)
+    assert set(made) == set(kept)
+    late = f"the 3 s for all findings were used up by those before it; try: mmrace minimise {folders[2]}"
+    assert made["b"] == late
+    assert told[0] == f"minimising finding 1 of 3, {signature}, for at most 1 s"
+    assert not any(line.split(", ")[1] == "b" for line in told)
+
+
+def test_a_finding_of_free_threads_alone_is_told_as_one_without_a_schedule(folders: list[Path]) -> None:
+    record, makers, signature = failing(torn, "exception")
+    record.header["engine"] = "free"
+    folders[0].mkdir()
+    record.write(folders[0] / RECORD)
+    made = minimise_kept({signature: Found(Saved(str(folders[0])))}, makers, 60.0)
+    assert str(made[signature]).startswith(
+        "it was seen under free threads only, which have no schedule; mmrace minimise"
+    )

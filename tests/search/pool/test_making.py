@@ -86,3 +86,20 @@ def test_a_conversion_that_breaks_is_told_and_loses_nothing(tmp_path: Path) -> N
     assert outcome.result is not None and outcome.trouble is not None and outcome.trouble[0] == EXIT_INTERNAL
     assert "nobody expected this" in outcome.trouble[1]
     assert set(outcome.saved) == {"new", "old"} and (tmp_path / "new" / "record.jsonl").exists()
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_who_asks_is_told_that_it_is_being_made_again_under_control_and_when_that_is_over(
+    tmp_path: Path, breaks: bool
+) -> None:
+    told: list[object] = []
+    converting = Converting()
+
+    def convert(free: RunResult, wanted: Collection[str], *, search: bool) -> Mapping[str, RunResult]:
+        told.append("now")
+        if breaks:
+            raise ZeroDivisionError("nobody expected this")
+        return converting(free, wanted, search=search)
+
+    Making(fails, FindingStore(tmp_path), convert=convert).make(job(), None, told.append)
+    assert told == [True, "now", False]

@@ -202,6 +202,17 @@ def test_a_stop_does_not_wait_for_a_worker_that_has_not_begun(tmp_path: Path) ->
         assert not one.process.is_alive() and not workers.idle, "who has begun is waited for"
 
 
+def test_a_pool_knows_how_many_workers_make_a_failure_again_under_control(tmp_path: Path) -> None:
+    with pool(tmp_path, passes, 2) as workers:
+        for _ in range(2):
+            workers.submit(Batch(tuple(jobs(1))))
+        one, other = workers._processes.values()
+        one.pulse, other.pulse = [1, 0, 0, 0, 1], [1, 0, 0, 0, 0]  # what they show
+        assert workers.converting == 1
+        one.batch = None
+        assert workers.converting == 0, "who has no batch makes nothing"
+
+
 def long(spec: RunSpec, keep_record: bool) -> RunResult:
     """Go on doing ops until the parent has looked often enough."""
     folder = Path(os.environ[stand_ins.SCRATCH])

@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from mmrace.examples import two_locks
+from mmrace.report.proof import swap_line
 from mmrace.runs import stops
 from mmrace.runs.functions import FunctionProgram
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.proof import Proof, wilson
 from mmrace.runtime.errors import NondeterminismError, UsageError
+from mmrace.search.minimise.minimise import minimise
 from mmrace.search.minimise.trials import Budget, Case, Trials
 from mmrace.search.prove import no_return, swaps
 from mmrace.search.prove import prove as proving
@@ -25,6 +28,7 @@ from mmrace.search.prove.no_return import Search, common
 from mmrace.search.prove.prefix import Prefix
 from mmrace.search.prove.prove import prove
 from mmrace.strategies.dpor import Dpor
+from tests.search.minimise.failing import failing
 from tests.search.prove.enumerated import COMPLETE, CUT_OFF, Every, every, minimal_of
 
 SAMPLES = 20
@@ -90,6 +94,28 @@ def test_no_schedule_with_an_ordering_swapped_fails(name: str) -> None:
         assert made.causal[swap.causal].flips.of == swap.of
 
 
+def test_a_swap_that_gives_another_failure_is_not_told_as_one_that_passes() -> None:
+    """Swap what shows that a deadlock may come, and it comes."""
+    record, makers, signature = failing(two_locks.main, "lock-order")
+    minimal = minimise(record, makers, signature, Budget(runs=4000))
+    made = prove(minimal, makers, Budget(), SAMPLES)
+    assert made.proof is not None
+    (swap,) = made.proof.swaps
+    assert (swap.fails, swap.of, swap.proved, swap.others) == (0, 1, True, 1)
+    assert made.causal[0].flips.others == 1
+    assert swap_line(made, swap).endswith("this finding is gone (proved over the one class), but it fails otherwise")
+
+
+def test_swaps_that_are_drawn_count_other_failures_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    record, makers, signature = failing(two_locks.main, "lock-order")
+    minimal = minimise(record, makers, signature, Budget(runs=4000))
+    monkeypatch.setattr(Continuations, "walk", lambda *given, **how: Walked())
+    proof = prove(minimal, makers, Budget(), SAMPLES).proof
+    assert proof is not None
+    assert (proof.budget.complete, proof.budget.spent) == (False, False)
+    assert [(swap.fails, swap.of, swap.proved, swap.others) for swap in proof.swaps] == [(0, SAMPLES, False, SAMPLES)]
+
+
 def swapped_prefixes(name: str, patch: pytest.MonkeyPatch) -> dict[int, Prefix]:
     """Return the prefixes in which a prover swaps two ops, by the ordering."""
     found: dict[int, Prefix] = {}
@@ -131,7 +157,7 @@ def test_the_same_budget_in_runs_gives_the_same_proof() -> None:
 def test_a_budget_that_ends_says_so_and_leaves_out_what_it_did_not_reach(runs: int) -> None:
     proof, _ = proved("torn", Budget(runs=runs))
     assert proof.budget.runs <= runs
-    assert not proof.budget.complete
+    assert (proof.budget.complete, proof.budget.spent) == (False, True)
     told, truth = proof.no_return, every("torn")
     if told is not None and told.proved:
         assert told.step == truth.no_return
