@@ -17,12 +17,14 @@ import pytest
 from mmrace.api.exploring import Explored, Interrupted, explore
 from mmrace.api.program import resolved
 from mmrace.api.replaying import Replayed, replay
+from mmrace.oracles.general import data_race
 from mmrace.plugin import KEPT, PROPERTY, failure
 from mmrace.plugin.alarm import heard
 from mmrace.plugin.asked import Asked, Program, body_of, checked, name_of
 from mmrace.plugin.database import Database
 from mmrace.report.minimal import schedule_lines, shrunk_line
 from mmrace.runs import follow
+from mmrace.runs.functions import KIND
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.program import Makers
 from mmrace.runs.schedule import KeptSchedule
@@ -40,8 +42,9 @@ if TYPE_CHECKING:
 
 MINIMISE_RUNS, MINIMISE_SECONDS = 150, 5.0
 """How much a schedule that failed is made smaller: runs of a function take a blink, those of a scenario seconds."""
-OUTCOMES = {kind.__name__: kind for kind in (pytest.skip.Exception, pytest.xfail.Exception)}
-"""What a body raises by `pytest.skip()` and `pytest.xfail()`: that is of the test, and no finding."""
+BEYOND_MAX = 100
+"""Schedules that are played where the first that failed shows a data race alone, which nearly every schedule does: what
+comes of the race, an assert say, shows in some of the others."""
 
 
 class Exploring:
@@ -84,10 +87,14 @@ class Exploring:
             if self.asked.kept:
                 self._again(database, program, variant, engine)
             with tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
-                found = explore(program, until_found=True, folder=scratch, **self.asked.options(options))
+                asked = self.asked.options(options)
+                found = explore(program, until_found=True, folder=scratch, **asked)
                 if found.verdict == "FAIL":
-                    makers = resolved("explore", program, loads=bool(options.get("load"))).makers
-                    self._keep_and_fail(database, found, makers)
+                    target = resolved("explore", program, loads=bool(options.get("load")))
+                    more = found
+                    if target.kind == KIND and all(finding.oracle == data_race.NAME for finding in found.findings):
+                        more = explore(program, folder=scratch, **{**asked, "schedules": _beyond(asked["schedules"])})
+                    self._keep_and_fail(database, found, more, target.makers)
         if found.verdict != "PASS":
             _fail(failure.unknown_text(found.because, self.asked.command()))
         scope = f"exhaustive, all {found.classes} classes" if found.exhaustive else f"over {found.schedules} schedules"
@@ -139,25 +146,27 @@ class Exploring:
         if done.near:
             tried += f"; {done.near} near it"
         if done.verdict == "FAIL":
-            found = done.findings[0]
+            found, *others = done.findings if done.same else failure.ordered(done.findings)
             where = f"found by {tried}" + ("" if done.same else "; it was kept for another finding")
-            self._fail_by(found, done.record, [where], f"--mmrace-replay={name}")
+            self._fail_by(found, done.record, [where, *failure.others_lines(others)], f"--mmrace-replay={name}")
         if done.verdict != "PASS":
             _fail(failure.unknown_text(f"{done.because}; {tried}", self.asked.command()))
         self._say(f"PASS {tried}")
 
-    def _keep_and_fail(self, database: Database, found: Explored, makers: Makers) -> NoReturn:
+    def _keep_and_fail(self, database: Database, first: Explored, found: Explored, makers: Makers) -> NoReturn:
         """Keep the schedule of an exploration's first finding, made small, and fail the test.
 
-        Args: makers: of the program.
+        Args: first: of the exploration, what it came to at its first finding.  makers: of the program.
         """
-        finding = found.findings[0] if found.findings else failure.UNEXPLAINED
-        if finding.oracle == "exception" and finding.rule in OUTCOMES:
-            raise OUTCOMES[finding.rule](str(finding.facts.get("text", "")))
+        finding, *others = failure.ordered(found.findings or first.findings) or [failure.UNEXPLAINED]
+        if failure.is_outcome(finding):
+            raise failure.OUTCOMES[finding.rule](str(finding.facts.get("text", "")))
         file = found.records.get(finding.signature)
         record = None if file is None else Record.read(file)
         made: Minimal | None = None
-        lines, replays = [f"found by schedule {found.schedules}"], ""
+        lines, replays = [f"found by schedule {first.schedules}"], ""
+        if found is not first and finding.signature not in {one.signature for one in first.findings}:
+            lines = [f"found in {found.schedules} schedules; schedule {first.schedules} was the first to fail"]
         if record is not None and can_follow(record):
             made = _minimal(record, makers, finding)
             if made is None:
@@ -169,7 +178,7 @@ class Exploring:
                 kept = database.keep(schedule)
                 lines += [f"NOT KEPT: {kept}"] * isinstance(kept, str)
                 replays = "" if isinstance(kept, str) else f"--mmrace-replay={self.asked.shown(kept)}"
-        self._fail_by(finding, record, lines, replays, made)
+        self._fail_by(finding, record, [*lines, *failure.others_lines(others)], replays, made)
 
     def _fail_by(
         self, finding: Finding, record: Record | None, lines: list[str], replays: str, made: Minimal | None = None
@@ -206,6 +215,10 @@ def _told() -> Iterator[None]:
 def _fail(text: str) -> NoReturn:
     __tracebackhide__ = True
     raise pytest.fail.Exception(text, pytrace=False) from None
+
+
+def _beyond(schedules: int | None) -> int:
+    return BEYOND_MAX if schedules is None else min(schedules, BEYOND_MAX)
 
 
 def _followed(done: Replayed) -> str:

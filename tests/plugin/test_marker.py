@@ -37,6 +37,22 @@ def test_the_body_of_a_test_is_explored_and_its_bug_fails_it(pytester: pytest.Py
     assert "mmrace/api" not in done.stdout.str()  # no traceback through mmrace
 
 
+def test_what_the_body_asserts_comes_before_a_data_race_which_is_told_too(pytester: pytest.Pytester) -> None:
+    file(pytester, BODY.format("exhaustive=True", "deposit"))  # one run has both
+    done = session(pytester)
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(
+        [
+            "AssertionError: assert 1 == 2",
+            "exception: AssertionError",
+            "and 2 more findings:",
+            "  account.balance: main.* in no order [[]*]",
+            "  account.balance: main.* in no order [[]*]",
+            "replay: pytest test_it.py::test_deposits --mmrace-replay=.mmrace/schedules/*.json",
+        ]
+    )
+
+
 def test_the_mended_twin_passes_and_says_what_it_covered_if_asked(pytester: pytest.Pytester) -> None:
     file(pytester, BODY.format("exhaustive=True", "locked"))
     done = session(pytester, "-v", quiet=False)
@@ -186,7 +202,7 @@ def test_the_fixture_explores_any_program_and_fails_its_test(pytester: pytest.Py
     file(pytester, EXPLORE.format("deposit"))
     done = session(pytester)
     done.assert_outcomes(failed=1)
-    done.stdout.fnmatch_lines(["account.balance: main.* in no order*"])
+    done.stdout.fnmatch_lines(["AssertionError: assert 1 == 2", "  account.balance: main.* in no order*"])
 
 
 @pytest.mark.slow
