@@ -18,7 +18,7 @@ from mmrace.api.exploring import Explored, Interrupted, explore
 from mmrace.api.program import resolved
 from mmrace.api.replaying import Replayed, replay
 from mmrace.oracles.general import data_race
-from mmrace.plugin import KEPT, PROPERTY, failure
+from mmrace.plugin import KEPT, PROPERTY, failure, of_another
 from mmrace.plugin.alarm import heard
 from mmrace.plugin.asked import Asked, Program, body_of, checked, name_of
 from mmrace.plugin.database import Database
@@ -107,10 +107,12 @@ class Exploring:
         Args: file: beside the test's own.  variant: a planted bug; "": the correct protocol.  engine: fiber or gate.
         """
         __tracebackhide__ = True
-        path = self.item.path.parent / file
+        kept = path = self.item.path.parent / file
         if self.asked.replayed is not None:
             path, near = Path(self.asked.replayed), 0
         with _told(), heard():
+            if self.asked.replayed is not None:
+                of_another.refuse_beside(self.asked.replayed, kept)
             done = replay(path, variant=variant, engine=self.asked.engine or engine, near=near)
             self._judge(path, done)
         return done
@@ -134,7 +136,8 @@ class Exploring:
             self._say(f"{KEPT} {path.stem}: {done.verdict}{because}, {_followed(done)}{'; dropped' * dropped}")
 
     def _only(self, file: str, program: Program, variant: str) -> Explored:
-        """Play one schedule, and nothing else."""
+        """Play one schedule, and nothing else.  Raises UsageError if it is of another program."""
+        of_another.refuse(file, program)
         done = replay(file, program=program, variant=variant, engine=self.asked.engine)
         self._judge(Path(file), done)
         return Explored("PASS", "", (), 1, 1, False, {})
