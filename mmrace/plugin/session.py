@@ -6,6 +6,7 @@ the same test, options and kept schedules the same schedules are played, whichev
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -148,13 +149,22 @@ class Exploring:
         tried = f"schedule {name}, kept because it failed, {_followed(done)}"
         if done.near:
             tried += f"; {done.near} near it"
+        if done.file:
+            tried += f"; the program is in {self.asked.shown(Path(os.path.abspath(done.file)))}"
         if done.verdict == "FAIL":
             found, *others = done.findings if done.same else failure.ordered(done.findings)
             where = f"found by {tried}" + ("" if done.same else "; it was kept for another finding")
             self._fail_by(found, done.record, [where, *failure.others_lines(others)], f"--mmrace-replay={name}")
         if done.verdict != "PASS":
             _fail(failure.unknown_text(f"{done.because}; {tried}", self.asked.command()))
-        self._say(f"PASS {tried}")
+        above = done.file and not self._expected(path, Path(done.file))
+        self._say(f"{KEPT} PASS, {tried}: a folder above it" if above else f"PASS {tried}")
+
+    @staticmethod
+    def _expected(schedule: Path, file: Path) -> bool:
+        """Say whether a program is where one looks for it: at its schedule or below, or below the current folder."""
+        whole = Path(os.path.abspath(file))
+        return any(whole.is_relative_to(folder) for folder in (Path.cwd(), schedule.resolve().parent))
 
     def _keep_and_fail(self, database: Database, first: Explored, found: Explored, makers: Makers) -> NoReturn:
         """Keep the schedule of an exploration's first finding, made small, and fail the test.

@@ -154,7 +154,7 @@ def test_a_file_of_another_program_is_refused_by_name(pytester: pytest.Pytester,
     done.stdout.fnmatch_lines(
         [
             f"mmrace: --mmrace-replay={path}: expected a schedule or a record of the program that this test explores, "
-            "the function test_it:<test_deposits>, got 'one of another program, the function *lost_update*:main'; try: *"
+            "the function test_it:<test_deposits>, got 'one of another program, the function *lost_update*:main'*"
         ]
     )
 
