@@ -30,8 +30,8 @@ class Replayed:
     Attributes: verdict: PASS, FAIL or UNKNOWN.  because: why UNKNOWN.  findings: of the first run that failed; what the
     file was kept for comes first.  same: it is among them.  followed: turning points that were met, and how many there
     are; None: every op, strictly.  near: schedules near it that were tried; if a finding is theirs, it is of the last.
-    known: findings that are expected of the program, and fail nothing.  record: of the run, if it failed.  file: that of
-    the program, as a kept schedule found it; "": nobody looked for one.
+    known: findings that are expected of the program, and fail nothing.  record: of the run, if it failed.  file: of the
+    program of a kept schedule, as it was found; "": nobody looked for one.
     """
 
     verdict: str
@@ -74,11 +74,8 @@ def replay(
     spec, signature, makers = named_in(path)
     if program is not None:
         target = resolved("replay", program, loads=bool(spec.load))
-        found, makers, spec = (
-            "",
-            target.makers,
-            replace(spec, program=target.name, maker=target.kind, digest=target.digest),
-        )
+        found, makers = "", target.makers
+        spec = replace(spec, program=target.name, maker=target.kind, digest=target.digest)
     else:
         found = file_of(path, spec)
     engine = engine or (spec.engine if spec.engine in CONTROLLED else "fiber")
