@@ -149,7 +149,8 @@ def diff(a: str, b: str, **wanted: Any) -> None:
 
     Then, what came of it: which conflicting steps came the other way round, which tasks and objects have another
     history; or that the two are one class, only independent steps being in another order. A and B are records, minimal
-    files, or folders of findings. Events are listed around the parting, unless told otherwise.
+    files, or folders of findings. Events are listed around the parting, unless told otherwise. Of two programs it says
+    so first. The exit code is 0 whatever differs.
     """
     records = sources.opened(a).record, sources.opened(b).record
     found = difference.compare(*records)

@@ -7,7 +7,7 @@ is the name of the module, and that of the function in it.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from mmrace.api.program import resolved
 from mmrace.api.replaying import named_in, schedule_in
@@ -30,7 +30,8 @@ def refuse_beside(file: str, kept: Path) -> None:
 
 def _compare(file: str, kind: str, name: str) -> None:
     spec, _, _ = named_in(schedule_in(file))
-    if spec.maker == kind and _short(kind, spec.program) == _short(kind, name):
+    same = functions.same_program(spec.program, name) if kind == functions.KIND else spec.program == name
+    if spec.maker == kind and same:
         return
     raise UsageError(
         expected=f"a schedule or a record of the program that this test explores, the {kind} {name}",
@@ -38,12 +39,3 @@ def _compare(file: str, kind: str, name: str) -> None:
         where=f"--mmrace-replay={file}",
         try_="the test that it was found by, alone; or without pytest: mmrace replay, of a record",
     )
-
-
-def _short(kind: str, name: str) -> tuple[str, str]:
-    """Return the last name of a function's module, and its own; it is in <> if no other process can load it."""
-    if kind != functions.KIND:
-        return "", name
-    place, _, attribute = name.rpartition(":")
-    stem = PurePath(place).stem if place.endswith(".py") else place.rpartition(".")[2]
-    return stem, attribute.removeprefix("<").removesuffix(">")
