@@ -35,7 +35,11 @@ SECONDS = "10s"
 
 @click.command(short_help="A finding as a regression test for pytest.")
 @sources.file
-@click.option("--to", metavar="DIR", help=f"Where the test goes; default: {FOLDER}, if that is there, else here.")
+@click.option(
+    "--to",
+    metavar="DIR",
+    help=f"Where the test goes, a folder that is made if need be; default: {FOLDER}, if there, else here.",
+)
 @click.option("--name", metavar="NAME", help="test_NAME.py and NAME.json; default: of the program and the rule.")
 @click.option(
     "--near", type=click.IntRange(0), default=NEAR, show_default=True, help="Schedules near it that the test tries."
