@@ -148,6 +148,7 @@ def test_wrong():
     [
         ("schedule=3", "*expected an argument out of *got 'schedule'*"),
         ("'async-vs-commit'", "*expected arguments by name, got 'async-vs-commit'*"),
+        ("params={'n': 3}", "explore(params=): expected a parameter of *got 'n'"),
         ("schedules=0", "*explore(schedules=): expected a whole number, 1 or more, got 0*"),
         ("scenario='async-vs-comit'", "*did you mean async-vs-commit*"),
         ("strategy='nosuch'", "*a strategy*got 'nosuch'*"),
@@ -161,6 +162,14 @@ def test_a_wrong_call_fails_its_test_in_one_line(pytester: pytest.Pytester, argu
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines([f"mmrace: {says}"])
     assert "Traceback" not in done.stdout.str()
+
+
+def test_a_wrong_value_of_a_parameter_is_told_as_it_is_given_from_python(pytester: pytest.Pytester) -> None:
+    file(pytester, "@pytest.mark.mmrace(params={'n': 'x'})\ndef test_it(n=2):\n    play(locked, n)\n")
+    done = session(pytester)
+    done.assert_outcomes(failed=1)
+    told = [line for line in done.outlines if line.startswith("mmrace: ")]
+    assert told == ["mmrace: explore(params=): expected n: a whole number, got 'x'; try: params={\"n\": 2}"]
 
 
 def test_the_marker_is_refused_where_nobody_would_heed_it(pytester: pytest.Pytester) -> None:
