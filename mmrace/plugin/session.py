@@ -54,6 +54,8 @@ class Exploring:
     def __init__(self, item: pytest.Function) -> None:
         self.item = item
         self.asked = Asked(item)
+        self._played = False  # the file of --mmrace-replay
+        self._refused: UsageError | None = None
 
     # -- what is asked ----------------------------------------------------------------------------------------------
 
@@ -63,7 +65,7 @@ class Exploring:
             given = checked(marker)
             scenario = given.pop("scenario", None)
             if scenario is not None:
-                self.explore(scenario, **given)
+                self._explore(scenario, scenario, given)
                 return None
             self._explore(body_of(self.item), self.item.obj, given)
             return True
@@ -76,13 +78,24 @@ class Exploring:
         """
         __tracebackhide__ = True
         with _told():
-            return self._explore(program, program, options)
+            return self._explore(program, program, options, one_of_several=True)
 
-    def _explore(self, program: Program, named: Program, options: Mapping[str, Any]) -> Explored:
-        """Explore a program.  Args: named: whose name the kept schedules go by."""
+    def check_played(self) -> None:
+        """Fail the test if it explored programs, and the only file to be played is of none of them."""
+        __tracebackhide__ = True
+        if self._refused is not None and not self._played:
+            _fail(f"mmrace: {self._refused}")
+
+    def _explore(
+        self, program: Program, named: Program, options: Mapping[str, Any], *, one_of_several: bool = False
+    ) -> Explored:
+        """Explore a program.
+
+        Args: named: whose name the kept schedules go by.  one_of_several: a file to be played may be of another one.
+        """
         variant, engine = options.get("variant", ""), self.asked.engine or options.get("engine")
         with heard():
-            if self.asked.replayed is not None:
+            if self.asked.replayed is not None and self._is_of(self.asked.replayed, program, one_of_several):
                 return self._only(self.asked.replayed, program, variant)
             database = Database(self.item.config.rootpath, f"{self.asked.key}\n{name_of(named)}")
             if self.asked.kept:
@@ -136,9 +149,20 @@ class Exploring:
             because = f" ({done.because})" if done.because else ""
             self._say(f"{KEPT} {path.stem}: {done.verdict}{because}, {_followed(done)}{'; dropped' * dropped}")
 
+    def _is_of(self, file: str, program: Program, one_of_several: bool) -> bool:
+        """Say whether a file is of a program.  Raises UsageError if it has to be."""
+        try:
+            of_another.refuse(file, program)
+        except UsageError as error:
+            if not one_of_several:
+                raise
+            self._refused = error
+            return False
+        return True
+
     def _only(self, file: str, program: Program, variant: str) -> Explored:
-        """Play one schedule, and nothing else.  Raises UsageError if it is of another program."""
-        of_another.refuse(file, program)
+        """Play one schedule, and nothing else."""
+        self._played = True
         done = replay(file, program=program, variant=variant, engine=self.asked.engine)
         self._judge(Path(file), done)
         return Explored("PASS", "", (), 1, 1, False, {})

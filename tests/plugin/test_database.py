@@ -159,6 +159,25 @@ def test_a_file_of_another_program_is_refused_by_name(pytester: pytest.Pytester,
     )
 
 
+def test_of_several_programs_of_a_test_the_one_that_the_file_is_of_is_replayed(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    body = "def one():\n    play(locked)\ndef two():\n    play({})\ndef test_both(explore):\n"
+    body += "    for program in (one, two):\n        explore(program, exhaustive=True, without=['data-race'])\n"
+    file(pytester, body.format("deposit"))
+    session(pytester).assert_outcomes(failed=1)
+    (path,) = schedules(pytester)
+    done = session(pytester, f"--mmrace-replay={path}")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["exception: AssertionError", "found by schedule *"])
+    text = path.read_text(encoding="utf-8").replace(":two", ":three")
+    (tmp_path / "other.json").write_text(text, encoding="utf-8")
+    file(pytester, body.format("locked"))
+    done = session(pytester, "--mmrace-no-db", f"--mmrace-replay={tmp_path / 'other.json'}")
+    done.assert_outcomes(passed=1, errors=1)
+    done.stdout.fnmatch_lines(["mmrace: --mmrace-replay=*got 'one of another program, the function *:three'*"])
+
+
 def keep_some(root: Path, begin: int) -> None:
     """Keep schedules, one of them the same in each process."""
     database = Database(root, "test")

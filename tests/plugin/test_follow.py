@@ -41,7 +41,7 @@ def test_it_passes_and_returns_what_came(pytester: pytest.Pytester, kept: KeptSc
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        ("'no.json'", "*expected a readable record*no.json*"),
+        ("'no.json'", "*no.json: expected a readable record file, got 'no such file'*"),
         ("'it.json', near=-1", "*replay(near=): expected a whole number, 0 or more, got -1*"),
         ("'it.json', variant='double-put'", "*expected no --variant: a function has none*"),
     ],
