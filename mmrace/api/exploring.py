@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmrace.api.program import check_number, files_of, refuse_while_loading, resolved
+from mmrace.api.program import check_number, files_of, naming_params, refuse_while_loading, resolved
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.engines import CONTROLLED
 from mmrace.runtime.errors import EXIT_USAGE, UsageError
@@ -109,8 +109,9 @@ def explore(
         until_found=until_found,
     )
     if folder is not None:
-        return _explored(Explorer(ask, target.makers, Path(folder), _Silent()).run(), kept=True)
-    with tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
+        with naming_params("explore"):
+            return _explored(Explorer(ask, target.makers, Path(folder), _Silent()).run(), kept=True)
+    with naming_params("explore"), tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
         return _explored(Explorer(ask, target.makers, Path(scratch), _Silent()).run(), kept=False)
 
 

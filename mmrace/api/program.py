@@ -7,7 +7,9 @@ model.  Invariant: only a scenario's name, or a file to load, imports the kernel
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from mmrace.runs import functions, loading, named
@@ -15,6 +17,10 @@ from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.program import Makers
 from mmrace.runs.spec import LoadedFile
 from mmrace.runtime.errors import UsageError
+
+OPTION = "--param"
+AS_OPTION = re.compile(rf"{OPTION} (\w+)=(\S+)")
+"""A parameter as a command takes it."""
 
 
 class Target(NamedTuple):
@@ -46,6 +52,21 @@ def check_number(where: str, name: str, value: object, low: int) -> None:
     if isinstance(value, bool) or not isinstance(value, kinds) or value < low or (name == "seconds" and not value):
         wanted = "more than 0" if name == "seconds" else f"a whole number, {low} or more"
         raise UsageError(expected=wanted, got=value, where=f"{where}({name}=)", try_=f"{name}=10")
+
+
+@contextmanager
+def naming_params(where: str) -> Iterator[None]:
+    """Say of a wrong parameter ``params=`` in place of the option that a command has.  Args: where: who asks."""
+    try:
+        yield
+    except UsageError as error:
+        if not error.where.startswith(OPTION):
+            raise
+        try_ = AS_OPTION.sub(r'params={"\1": \2}', error.try_)
+        expected, key = error.expected, error.where.removeprefix(OPTION).strip()
+        raise UsageError(
+            expected=f"{key}: {expected}" if key else expected, got=error.got, where=f"{where}(params=)", try_=try_
+        ) from error
 
 
 def files_of(where: str, load: object) -> tuple[LoadedFile, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmrace.api.program import check_number, path_of, refuse_while_loading, resolved
 from mmrace.oracles.general.judgement import Finding, Verdict
-from mmrace.runs import follow, functions, kept
+from mmrace.runs import follow, functions, kept, loading
 from mmrace.runs.engines import CONTROLLED
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.minimal import MINIMAL
@@ -30,7 +30,8 @@ class Replayed:
     Attributes: verdict: PASS, FAIL or UNKNOWN.  because: why UNKNOWN.  findings: of the first run that failed; what the
     file was kept for comes first.  same: it is among them.  followed: turning points that were met, and how many there
     are; None: every op, strictly.  near: schedules near it that were tried; if a finding is theirs, it is of the last.
-    known: findings that are expected of the program, and fail nothing.  record: of the run, if it failed.
+    known: findings that are expected of the program, and fail nothing.  record: of the run, if it failed.  file: of the
+    program of a kept schedule, as it was found; "": nobody looked for one.
     """
 
     verdict: str
@@ -41,6 +42,7 @@ class Replayed:
     near: int
     known: tuple[Finding, ...] = ()
     record: Record | None = None
+    file: str = ""
 
 
 def replay(
@@ -72,11 +74,14 @@ def replay(
     spec, signature, makers = named_in(path)
     if program is not None:
         target = resolved("replay", program, loads=bool(spec.load))
-        makers, spec = target.makers, replace(spec, program=target.name, maker=target.kind, digest=target.digest)
+        found, makers = "", target.makers
+        spec = replace(spec, program=target.name, maker=target.kind, digest=target.digest)
+    else:
+        found = file_of(path, spec)
     engine = engine or (spec.engine if spec.engine in CONTROLLED else "fiber")
     spec = replace(spec, variant=spec.variant if variant is None else variant, engine=engine)
     alone = is_kept(path) and KeptSchedule.read(path).alone
-    return _told(play_around(path, spec, makers, near, alone=alone), signature)
+    return replace(_told(play_around(path, spec, makers, near, alone=alone), signature), file=found)
 
 
 def schedule_in(path: str) -> str:
@@ -90,13 +95,15 @@ def schedule_in(path: str) -> str:
 def named_in(path: str) -> tuple[RunSpec, str, Makers]:
     """Return the run that a file is of, with its files as they are now; the signature; and who makes its program.
 
-    What has a relative name is looked for from here, else beside the file and above.  Raises UsageError.
+    What has a relative name is looked for from here, else beside the file and above; the program of a schedule beside
+    that first, whatever is here.  Raises UsageError.
     """
     folders = tuple(map(str, Path(path).resolve().parents))
     maker = FunctionMaker(folders=folders)
     if is_schedule(path):
         schedule = KeptSchedule.read(path)
-        makers = _makers(maker, schedule.spec, folders)
+        found = file_of(path, schedule.spec)
+        makers = _makers(replace(maker, files=(found,) if found else ()), schedule.spec, folders)
         return schedule.spec, schedule.signature, makers
     record = Record.read(path)
     signatures = [str(finding["signature"]) for finding in record.verdict.get("findings", ())]
@@ -105,6 +112,16 @@ def named_in(path: str) -> tuple[RunSpec, str, Makers]:
         maker, RunSpec("", maker=kind, load=tuple(map(LoadedFile, record.header.get("load", ())))), folders
     )
     return as_now(follow.spec_of(record, makers)), signatures[0] if signatures else "", makers
+
+
+def file_of(path: str, spec: RunSpec) -> str:
+    """Return the file of a schedule's program: beside the schedule, else from here, else above; "" if there is none."""
+    place = spec.program.rpartition(":")[0]
+    if spec.maker != functions.KIND or not loading.is_file(place) or not is_schedule(path):
+        return ""
+    beside, *above = map(str, Path(path).resolve().parents)
+    found = next((file for file in (os.path.join(beside, place), place) if os.path.isfile(file)), "")
+    return found or next((file for file in [loading.placed(place, above)] if os.path.isfile(file)), "")
 
 
 def _makers(maker: FunctionMaker, spec: RunSpec, folders: tuple[str, ...]) -> Makers:

@@ -34,7 +34,11 @@ SECONDS = "10s"
 
 @click.command(short_help="A finding as a regression test for pytest.")
 @sources.file
-@click.option("--to", metavar="DIR", help=f"Where the test goes; default: {FOLDER}, if that is there, else here.")
+@click.option(
+    "--to",
+    metavar="DIR",
+    help=f"Where the test goes, a folder that is made if need be; default: {FOLDER}, if there, else here.",
+)
 @click.option("--name", metavar="NAME", help="test_NAME.py and NAME.json; default: of the program and the rule.")
 @click.option(
     "--near", type=click.IntRange(0), default=NEAR, show_default=True, help="Schedules near it that the test tries."
@@ -50,7 +54,8 @@ def keep(file: str, to: str | None, name: str | None, near: int, seconds: float 
     The test follows the schedule as far as the program still has it, and tries others near it. It fails with the
     finding, and as UNKNOWN if it could follow nothing. Of a planted bug it names the variant, and fails with it; take
     variant= out of the test to hold the correct protocol to the same schedule. A function of your own is looked for
-    where the schedule says, from the current folder or from one above the test: mend it, and the test passes.
+    where the schedule says: from the test's folder, else from the current one, else from one above the test, and then
+    the test says so. Mend it, and the test passes.
     """
     cores.pin("gate")
     folder = Path(to if to is not None else FOLDER if os.path.isdir(FOLDER) else ".")
@@ -106,11 +111,17 @@ def _named(schedule: KeptSchedule, folder: Path) -> KeptSchedule:
 
 
 def _found_from(path: str, folder: Path) -> str:
-    """Return a path as it is found from here and from every folder above the test; or else the whole one."""
+    """Return a path as it is found from here and from every folder above the test; or else the whole one.
+
+    What is beside the test goes before it, if that has the same name.
+    """
     here = Path.cwd()
     file = Path(os.path.abspath(path))
     if file.is_relative_to(here) and Path(os.path.abspath(folder)).is_relative_to(here):
-        return str(file.relative_to(here))
+        name = file.relative_to(here)
+        beside = folder / name
+        if not beside.exists() or beside.samefile(file):
+            return str(name)
     return str(file)
 
 

@@ -80,8 +80,8 @@ def _minimal(source: Source) -> Minimal:
     if source.minimal is None:
         raise UsageError(
             expected="a minimal file, or a folder that has one",
-            got=source.path,
-            where="FILE",
+            got="a record alone",
+            where=str(source.folder or source.path),
             try_=f"mmrace minimise {source.folder or source.path}",
         )
     return source.minimal

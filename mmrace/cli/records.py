@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from typing import Any
 
@@ -15,7 +17,6 @@ from mmrace.report import diff as report_diff
 from mmrace.report import events, single
 from mmrace.report import trail as report_trail
 from mmrace.report.mermaid import diagram
-from mmrace.runs import debugging
 from mmrace.runs.source import Source
 from mmrace.runtime import places
 from mmrace.runtime.errors import EXIT_OF, UsageError
@@ -54,7 +55,7 @@ def replay(
     cores.pin("gate")
     if recorded.header.get("engine") == "free":
         if break_at is not None:
-            debugging.check_engine("free", "--break-at")
+            raise _unstoppable(file)
         sys.exit(converting.replay_free(source, load, convert, out))
     converting.refuse_under_control(out)
     breaking = sources.stopping_at(_step_of(recorded, break_at), console)
@@ -69,6 +70,18 @@ def replay(
         signatures = [finding["signature"] for finding in recorded.verdict.get("findings", [])]
         single.show_replay(result, signatures, console)
     sys.exit(EXIT_OF[result.verdict])
+
+
+def _unstoppable(file: str) -> UsageError:
+    """Return the error for a record of free threads that is to be followed up to a step."""
+    controlled = f"{os.path.splitext(file)[0]}.controlled.jsonl"
+    again = shlex.join(["mmrace", "replay", file, "--record", controlled])
+    return UsageError(
+        expected="the record of a run under control, which can be followed to a step of it",
+        got="one of free threads",
+        where="--break-at",
+        try_=f"{again}, which does the same under control; then --break-at with that record",
+    )
 
 
 def _step_of(record: Record, step: int | Place | None) -> int | None:
@@ -136,7 +149,8 @@ def diff(a: str, b: str, **wanted: Any) -> None:
 
     Then, what came of it: which conflicting steps came the other way round, which tasks and objects have another
     history; or that the two are one class, only independent steps being in another order. A and B are records, minimal
-    files, or folders of findings. Events are listed around the parting, unless told otherwise.
+    files, or folders of findings. Events are listed around the parting, unless told otherwise. Of two programs it says
+    so first. The exit code is 0 whatever differs.
     """
     records = sources.opened(a).record, sources.opened(b).record
     found = difference.compare(*records)

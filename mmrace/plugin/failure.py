@@ -6,23 +6,47 @@ import io
 import re
 import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report.around import orderings_of
+from mmrace.report.numbers import many
 from mmrace.report.story import show_telling
 from mmrace.runs import functions, kept
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.store import harness_finding
 from mmrace.runtime import files
 from mmrace.runtime.record import Record
+from mmrace.runtime.visible import one_line
 from mmrace.story.tell import NOTHING_OWN, Book, tell
 
 UNEXPLAINED = harness_finding("crash", "a run failed without a finding", None)
 WIDTH_MIN = 100  # characters: a table of two tasks fits
+OUTCOMES = {kind.__name__: kind for kind in (pytest.skip.Exception, pytest.xfail.Exception)}
+"""What a body raises by `pytest.skip()` and `pytest.xfail()`: that is of the test, and no finding."""
+
+
+def is_outcome(finding: Finding) -> bool:
+    """Say whether a finding is an outcome that the test's body asked for."""
+    return finding.oracle == "exception" and finding.rule in OUTCOMES
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """Put first what was raised in the test: whoever wrote an assert looks for that, and a race may be its cause."""
+    return sorted(findings, key=lambda finding: finding.oracle != "exception" or is_outcome(finding))
+
+
+def others_lines(findings: Sequence[Finding]) -> list[str]:
+    """Say what was found beside the finding that a test fails by."""
+    others = [finding for finding in findings if not is_outcome(finding)]
+    if not others:
+        return []
+    head = f"and {many(len(others), 'more finding')}:"
+    return [head, *(f"  {one_line(finding.title)} [{finding.signature}]" for finding in others)]
 
 
 def text(

@@ -76,9 +76,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture
-def explore(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Return a function as `mmrace.explore`, which fails the test unless all passed, and knows what failed before."""
-    return exploring(request.node).explore
+def explore(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Give a function as `mmrace.explore`, which fails the test unless all passed, and knows what failed before."""
+    asked = exploring(request.node)
+    yield asked.explore
+    asked.check_played()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ the same test, options and kept schedules the same schedules are played, whichev
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -17,12 +18,14 @@ import pytest
 from mmrace.api.exploring import Explored, Interrupted, explore
 from mmrace.api.program import resolved
 from mmrace.api.replaying import Replayed, replay
-from mmrace.plugin import KEPT, PROPERTY, failure
+from mmrace.oracles.general import data_race
+from mmrace.plugin import KEPT, PROPERTY, failure, of_another
 from mmrace.plugin.alarm import heard
 from mmrace.plugin.asked import Asked, Program, body_of, checked, name_of
 from mmrace.plugin.database import Database
 from mmrace.report.minimal import schedule_lines, shrunk_line
 from mmrace.runs import follow
+from mmrace.runs.functions import KIND
 from mmrace.runs.minimal import Minimal
 from mmrace.runs.program import Makers
 from mmrace.runs.schedule import KeptSchedule
@@ -40,8 +43,9 @@ if TYPE_CHECKING:
 
 MINIMISE_RUNS, MINIMISE_SECONDS = 150, 5.0
 """How much a schedule that failed is made smaller: runs of a function take a blink, those of a scenario seconds."""
-OUTCOMES = {kind.__name__: kind for kind in (pytest.skip.Exception, pytest.xfail.Exception)}
-"""What a body raises by `pytest.skip()` and `pytest.xfail()`: that is of the test, and no finding."""
+BEYOND_MAX = 100
+"""Schedules that are played where the first that failed shows a data race alone, which nearly every schedule does: what
+comes of the race, an assert say, shows in some of the others."""
 
 
 class Exploring:
@@ -50,6 +54,8 @@ class Exploring:
     def __init__(self, item: pytest.Function) -> None:
         self.item = item
         self.asked = Asked(item)
+        self._played = False  # the file of --mmrace-replay
+        self._refused: UsageError | None = None
 
     # -- what is asked ----------------------------------------------------------------------------------------------
 
@@ -59,7 +65,7 @@ class Exploring:
             given = checked(marker)
             scenario = given.pop("scenario", None)
             if scenario is not None:
-                self.explore(scenario, **given)
+                self._explore(scenario, scenario, given)
                 return None
             self._explore(body_of(self.item), self.item.obj, given)
             return True
@@ -72,22 +78,37 @@ class Exploring:
         """
         __tracebackhide__ = True
         with _told():
-            return self._explore(program, program, options)
+            return self._explore(program, program, options, one_of_several=True)
 
-    def _explore(self, program: Program, named: Program, options: Mapping[str, Any]) -> Explored:
-        """Explore a program.  Args: named: whose name the kept schedules go by."""
+    def check_played(self) -> None:
+        """Fail the test if it explored programs, and the only file to be played is of none of them."""
+        __tracebackhide__ = True
+        if self._refused is not None and not self._played:
+            _fail(f"mmrace: {self._refused}")
+
+    def _explore(
+        self, program: Program, named: Program, options: Mapping[str, Any], *, one_of_several: bool = False
+    ) -> Explored:
+        """Explore a program.
+
+        Args: named: whose name the kept schedules go by.  one_of_several: a file to be played may be of another one.
+        """
         variant, engine = options.get("variant", ""), self.asked.engine or options.get("engine")
         with heard():
-            if self.asked.replayed is not None:
+            if self.asked.replayed is not None and self._is_of(self.asked.replayed, program, one_of_several):
                 return self._only(self.asked.replayed, program, variant)
             database = Database(self.item.config.rootpath, f"{self.asked.key}\n{name_of(named)}")
             if self.asked.kept:
                 self._again(database, program, variant, engine)
             with tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
-                found = explore(program, until_found=True, folder=scratch, **self.asked.options(options))
+                asked = self.asked.options(options)
+                found = explore(program, until_found=True, folder=scratch, **asked)
                 if found.verdict == "FAIL":
-                    makers = resolved("explore", program, loads=bool(options.get("load"))).makers
-                    self._keep_and_fail(database, found, makers)
+                    target = resolved("explore", program, loads=bool(options.get("load")))
+                    more = found
+                    if target.kind == KIND and all(finding.oracle == data_race.NAME for finding in found.findings):
+                        more = explore(program, folder=scratch, **{**asked, "schedules": _beyond(asked["schedules"])})
+                    self._keep_and_fail(database, found, more, target.makers)
         if found.verdict != "PASS":
             _fail(failure.unknown_text(found.because, self.asked.command()))
         scope = f"exhaustive, all {found.classes} classes" if found.exhaustive else f"over {found.schedules} schedules"
@@ -100,10 +121,12 @@ class Exploring:
         Args: file: beside the test's own.  variant: a planted bug; "": the correct protocol.  engine: fiber or gate.
         """
         __tracebackhide__ = True
-        path = self.item.path.parent / file
+        kept = path = self.item.path.parent / file
         if self.asked.replayed is not None:
             path, near = Path(self.asked.replayed), 0
         with _told(), heard():
+            if self.asked.replayed is not None:
+                of_another.refuse_beside(self.asked.replayed, kept)
             done = replay(path, variant=variant, engine=self.asked.engine or engine, near=near)
             self._judge(path, done)
         return done
@@ -126,8 +149,20 @@ class Exploring:
             because = f" ({done.because})" if done.because else ""
             self._say(f"{KEPT} {path.stem}: {done.verdict}{because}, {_followed(done)}{'; dropped' * dropped}")
 
+    def _is_of(self, file: str, program: Program, one_of_several: bool) -> bool:
+        """Say whether a file is of a program.  Raises UsageError if it has to be."""
+        try:
+            of_another.refuse(file, program)
+        except UsageError as error:
+            if not one_of_several:
+                raise
+            self._refused = error
+            return False
+        return True
+
     def _only(self, file: str, program: Program, variant: str) -> Explored:
         """Play one schedule, and nothing else."""
+        self._played = True
         done = replay(file, program=program, variant=variant, engine=self.asked.engine)
         self._judge(Path(file), done)
         return Explored("PASS", "", (), 1, 1, False, {})
@@ -138,26 +173,37 @@ class Exploring:
         tried = f"schedule {name}, kept because it failed, {_followed(done)}"
         if done.near:
             tried += f"; {done.near} near it"
+        if done.file:
+            tried += f"; the program is in {self.asked.shown(Path(os.path.abspath(done.file)))}"
         if done.verdict == "FAIL":
-            found = done.findings[0]
+            found, *others = done.findings if done.same else failure.ordered(done.findings)
             where = f"found by {tried}" + ("" if done.same else "; it was kept for another finding")
-            self._fail_by(found, done.record, [where], f"--mmrace-replay={name}")
+            self._fail_by(found, done.record, [where, *failure.others_lines(others)], f"--mmrace-replay={name}")
         if done.verdict != "PASS":
             _fail(failure.unknown_text(f"{done.because}; {tried}", self.asked.command()))
-        self._say(f"PASS {tried}")
+        above = done.file and not self._expected(path, Path(done.file))
+        self._say(f"{KEPT} PASS, {tried}: a folder above it" if above else f"PASS {tried}")
 
-    def _keep_and_fail(self, database: Database, found: Explored, makers: Makers) -> NoReturn:
+    @staticmethod
+    def _expected(schedule: Path, file: Path) -> bool:
+        """Say whether a program is where one looks for it: at its schedule or below, or below the current folder."""
+        whole = Path(os.path.abspath(file))
+        return any(whole.is_relative_to(folder) for folder in (Path.cwd(), schedule.resolve().parent))
+
+    def _keep_and_fail(self, database: Database, first: Explored, found: Explored, makers: Makers) -> NoReturn:
         """Keep the schedule of an exploration's first finding, made small, and fail the test.
 
-        Args: makers: of the program.
+        Args: first: of the exploration, what it came to at its first finding.  makers: of the program.
         """
-        finding = found.findings[0] if found.findings else failure.UNEXPLAINED
-        if finding.oracle == "exception" and finding.rule in OUTCOMES:
-            raise OUTCOMES[finding.rule](str(finding.facts.get("text", "")))
+        finding, *others = failure.ordered(found.findings or first.findings) or [failure.UNEXPLAINED]
+        if failure.is_outcome(finding):
+            raise failure.OUTCOMES[finding.rule](str(finding.facts.get("text", "")))
         file = found.records.get(finding.signature)
         record = None if file is None else Record.read(file)
         made: Minimal | None = None
-        lines, replays = [f"found by schedule {found.schedules}"], ""
+        lines, replays = [f"found by schedule {first.schedules}"], ""
+        if found is not first and finding.signature not in {one.signature for one in first.findings}:
+            lines = [f"found in {found.schedules} schedules; schedule {first.schedules} was the first to fail"]
         if record is not None and can_follow(record):
             made = _minimal(record, makers, finding)
             if made is None:
@@ -169,7 +215,7 @@ class Exploring:
                 kept = database.keep(schedule)
                 lines += [f"NOT KEPT: {kept}"] * isinstance(kept, str)
                 replays = "" if isinstance(kept, str) else f"--mmrace-replay={self.asked.shown(kept)}"
-        self._fail_by(finding, record, lines, replays, made)
+        self._fail_by(finding, record, [*lines, *failure.others_lines(others)], replays, made)
 
     def _fail_by(
         self, finding: Finding, record: Record | None, lines: list[str], replays: str, made: Minimal | None = None
@@ -206,6 +252,10 @@ def _told() -> Iterator[None]:
 def _fail(text: str) -> NoReturn:
     __tracebackhide__ = True
     raise pytest.fail.Exception(text, pytrace=False) from None
+
+
+def _beyond(schedules: int | None) -> int:
+    return BEYOND_MAX if schedules is None else min(schedules, BEYOND_MAX)
 
 
 def _followed(done: Replayed) -> str:

@@ -14,8 +14,10 @@ from rich.table import Table
 
 from mmrace.report.columns import fit
 from mmrace.report.events import MARK, header_lines, step_text
+from mmrace.report.finding import SCENARIO
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say
+from mmrace.runs import functions
 from mmrace.runs.differences import Difference
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
@@ -45,6 +47,8 @@ def show_diff(
     Args: names: of their files.  selections: of the events of each that are listed.
     """
     rows = _rows(records, found, selections)
+    for line in _strangers(records):
+        say(out, line)
     for letter, name, record in zip(LETTERS, names, records, strict=True):
         _tell_record(letter, name, record, out)
     for title, differences in (("of what was run", found.program), ("of who chose", found.choice)):
@@ -59,6 +63,22 @@ def show_diff(
     out.print()
     for line in _consequences(records, found):
         say(out, line)
+
+
+def _strangers(records: Records) -> list[str]:
+    """Say of two programs that they are no one program: whatever follows is no matter of a schedule."""
+    kinds, names = zip(*map(_program, records), strict=True)
+    same = functions.same_program(*names) if kinds[0] == functions.KIND else names[0] == names[1]
+    if (kinds[0] == kinds[1] and same) or not all(names):
+        return []
+    named = [f"{letter} is of the {kind} {name}" for letter, kind, name in zip(LETTERS, kinds, names, strict=True)]
+    return [one_line(f"not the same program: {', '.join(named)}")]
+
+
+def _program(record: Record) -> tuple[str, str]:
+    """Return the kind of a record's program, and its name, "" if the header has none."""
+    header = record.header
+    return str(header.get("maker", SCENARIO)), str(header.get("program") or header.get("scenario") or "")
 
 
 def _tell_record(letter: str, name: str, record: Record, out: Console) -> None:

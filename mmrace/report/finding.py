@@ -14,11 +14,14 @@ from mmrace.runs import kept
 from mmrace.runs.kept import Kept
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import Saved
+from mmrace.runtime.visible import one_line
 from mmrace.search.totals import Hit, RunKind
 
 SCENARIO = "scenario"
 """The maker of the kernel model's programs: the only ones that have variants, and counters of what happened."""
 CORRECT = "(correct, era 3.3)"
+NUMBERS = ("_id", "_lane", "_lanes")
+"""How keys of facts end whose values mean something in their record only: it has names for them."""
 
 
 def variant_text(maker: str, variant: str) -> str:
@@ -89,6 +92,30 @@ def _waits(row: Mapping[str, Any]) -> str:
     return text
 
 
+def fact_lines(key: str, value: object) -> list[str]:
+    """Say a fact of a finding: of several rows, each on a line of its own, in words; anything else as JSON."""
+    rows = value if isinstance(value, list | tuple) else ()
+    if not rows or not all(isinstance(row, Mapping) for row in rows):
+        return [f"{key}: {json.dumps(value, default=str)}"]
+    return [f"{key}:", *(f"  {_row_text(row)}" for row in rows)]
+
+
+def _row_text(row: Mapping[str, Any]) -> str:
+    """Write a row as "task main.1, op READ, no locks", but for what is not known, and `NUMBERS`."""
+    return one_line(", ".join(_named(key, value) for key, value in row.items() if _tells(key, value)))
+
+
+def _tells(key: str, value: object) -> bool:
+    return value is not None and not key.endswith(NUMBERS)
+
+
+def _named(key: str, value: object) -> str:
+    name = key.replace("_", " ")
+    if isinstance(value, list | tuple):
+        return f"{name} {', '.join(map(str, value))}" if value else f"no {name}"
+    return f"{name} {value}"
+
+
 def summary_text(
     spec: RunSpec, verdict: str, findings: Sequence[Finding], commands: Sequence[str], again: str = ""
 ) -> str:
@@ -113,6 +140,6 @@ def summary_text(
             elif key == "step" and waits:
                 lines.append("  step: the end of the run")
             else:
-                lines.append(f"  {key}: {json.dumps(value, default=str)}")
+                lines += [f"  {text}" for text in fact_lines(key, value)]
     lines += ["", *(f"repeat: {command}" for command in commands), *filter(None, [again or again_text(spec)])]
     return "\n".join(lines) + "\n"

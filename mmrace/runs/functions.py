@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 from mmrace.oracles.general import GENERAL
@@ -148,6 +149,18 @@ class FunctionMaker:
 def same_name(file: str, place: str) -> bool:
     """Say whether a file can stand for the one at a place of a program: its digest says whether it is the same."""
     return os.path.basename(file) == os.path.basename(place)
+
+
+def same_program(name: str, other: str) -> bool:
+    """Say whether two names are of one function, as far as names tell: by its own and that of its module, wherever."""
+    return _short(name) == _short(other)
+
+
+def _short(name: str) -> tuple[str, str]:
+    """Return the last name of a function's module, and its own; that is in <> if no other process can load it."""
+    place, _, attribute = name.rpartition(":")
+    stem = PurePath(place).stem if loading.is_file(place) else place.rpartition(".")[2]
+    return stem, attribute.removeprefix("<").removesuffix(">")
 
 
 def _bound(params: Mapping[str, Value], otherwise: int) -> int:

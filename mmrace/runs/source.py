@@ -52,8 +52,8 @@ class Source:
         return Minimal.read(self.folder / MINIMAL)
 
 
-def open_source(path: str, *, where: str = "FILE") -> Source:
-    """Read what somebody names.  Args: where: the name of the argument.  Raises UsageError."""
+def open_source(path: str) -> Source:
+    """Read what somebody names.  Raises UsageError."""
     folder = Path(path)
     if not os.path.isdir(path):
         read = _read(path)
@@ -61,7 +61,7 @@ def open_source(path: str, *, where: str = "FILE") -> Source:
         return read if found is None else Source(path, read.record, None, found.signature)
     names = [name for name in (kept.RECORD, MINIMAL) if (folder / name).is_file()]
     if not names:
-        raise _empty(folder, where)
+        raise _empty(folder)
     read = _read(str(folder / names[0]))
     found = kept.read(folder)
     return Source(read.path, read.record, folder, found.signature if found else read.signature, read.file)
@@ -85,10 +85,10 @@ def _read(path: str) -> Source:
     return Source(path, Record.parse(content, path))
 
 
-def _empty(folder: Path, where: str) -> UsageError:
+def _empty(folder: Path) -> UsageError:
     """Return the error for a folder that has neither."""
     below = [str(file.parent) for place in BELOW for file in folder.glob(f"{place}/*/{kept.RECORD}")]
     try_ = f"one of the findings below it: {', '.join(below[:BELOW_MAX])}" if below else "a record's own file"
     if (folder / kept.TEXT).is_file():
         try_ = f"{kept.TEXT} in it: its worker died, or the record was too large to be kept"
-    return UsageError(expected=TAKEN, got=f"{folder}, which has no {kept.RECORD}", where=where, try_=try_)
+    return UsageError(expected=TAKEN, got=f"a folder, which has no {kept.RECORD}", where=str(folder), try_=try_)

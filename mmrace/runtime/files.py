@@ -202,12 +202,19 @@ def read_whole(path: Name, bytes_max: int, *, what: str, try_: str, stream: bool
             while len(content) <= bytes_max and (chunk := file.read(CHUNK_BYTES)):
                 content += chunk
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise UsageError(expected=f"a readable {what}", got=str(error), where=where, try_=try_) from error
+        raise UsageError(expected=f"a readable {what}", got=_why(error), where=where, try_=try_) from error
     if len(content) > bytes_max:
         raise UsageError(
             expected=f"a {what} of at most {bytes_max / MIB:g} MiB", got="a larger one", where=where, try_=try_
         )
     return bytes(content)
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Say why a file cannot be read, without its name, which stands before it."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _opened(path: Name, stream: bool) -> IO[bytes]:

@@ -7,6 +7,7 @@ alike; both fields of an outcome are shown; a text stays on one line, whatever a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
@@ -66,10 +67,17 @@ def deed_text(event: Event, record: Record) -> str:
     _, op, a, b = event
     if op == NOTE:
         facts = [record.lane_name(b[0]), *b[1:]] if a in _ON_A_LANE and b and isinstance(b[0], int) else b
-        return one_line(" ".join(["--", str(a), *(str(plain(fact)) for fact in facts)]))
+        return one_line(" ".join(["--", str(a), *(_fact(plain(fact)) for fact in facts)]))
     kind = Kind(op & KIND_MASK)
     outcome = _others(kind, a, b, record) or outcome_text(kind, plain(a), plain(b))
     return one_line(f"{op_text(op, record)} {outcome}".rstrip())
+
+
+def _fact(fact: object) -> str:
+    """Write a fact of a note; of a violation those by name: "(task migrator, object bh:1)"."""
+    if not isinstance(fact, Mapping):
+        return str(fact)
+    return f"({', '.join(f'{key} {value}' for key, value in fact.items())})" if fact else ""
 
 
 def _others(kind: Kind, a: Any, b: Any, record: Record) -> str:

@@ -9,12 +9,12 @@ tables.  Not judged: whether a count is right; `oracles/general/refcount.py` doe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.locks import lock_bits
 from mmrace.oracles.general.refcount import KINDS, Audit
-from mmrace.runtime.errors import unknown
+from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.kinds import (
     ACQUIRE,
     CLEAR,
@@ -34,7 +34,8 @@ from mmrace.runtime.record_file import NOTES_ON_LANES
 from mmrace.runtime.wording import plain
 
 _HAND_OVER = "hand-over"
-TRY_SHOW = "a part of a name that `mmrace show FILE` prints"
+TRY_SHOW = "a name that `mmrace show FILE` prints, or one with its part: account.balance"
+PARTS_MAX = 8  # of the names with a given part, those that are listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,23 @@ def _lanes(record: Record, name: str) -> dict[int, Lane]:
         used = {event[1] >> SHIFT for event in record.events if event[1] != NOTE}
         known = dict.fromkeys(record.table[lane][1] for lane in sorted(used) if lane in record.table)
         parts = [record.lane_name(lane) for lane in sorted(used) if lane in record.table] if "." in name else ()
+        _check_ambiguous(name, known)
         raise unknown("an object of the record", name, [*known, *parts], where="OBJECT", try_=TRY_SHOW)
     return found
+
+
+def _check_ambiguous(name: str, known: Iterable[str]) -> None:
+    """Raise UsageError for a part of the names of several objects; it lists them."""
+    having = [other for other in known if name and name in other]
+    if len(having) < 2:
+        return
+    more = f" and {len(having) - PARTS_MAX} more" if len(having) > PARTS_MAX else ""
+    raise UsageError(
+        expected="the whole name of one object of the record",
+        got=f"{name}, which is in the name of {', '.join(having[:PARTS_MAX])}{more}",
+        where="OBJECT",
+        try_=f"one of them: mmrace trail {having[0]}",
+    )
 
 
 def _is_part(lane: str, name: str) -> bool:

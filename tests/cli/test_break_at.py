@@ -60,3 +60,18 @@ def test_a_step_that_is_not_there_is_a_wrong_call(
 def test_what_is_no_step_is_a_wrong_call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert in_process.run(monkeypatch, *RUN, "--break-at", "deposit") == 2
     assert "TASK/SITE/TIMES" in capsys.readouterr().err
+
+
+def test_a_record_of_free_threads_says_how_to_come_to_one_that_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record, controlled = str(tmp_path / "free.jsonl"), str(tmp_path / "free.controlled.jsonl")
+    assert in_process.run(monkeypatch, "run", PROGRAM, "--engine", "free", "--record", record, "--convert", "off") in (
+        0,
+        1,
+    )
+    capsys.readouterr()
+    assert in_process.run(monkeypatch, "replay", record, "--break-at", "5") == 2
+    error = capsys.readouterr().err
+    assert "--break-at: expected the record of a run under control" in error and "got 'one of free threads'" in error
+    assert f"mmrace replay {record} --record {controlled}" in error and "--engine" not in error

@@ -189,3 +189,30 @@ def test_a_folder_that_cannot_be_is_a_wrong_call(house: House) -> None:
     write(house.path / "file", "")
     code, said = house.mmrace("keep", str(house.found()), "--to", "file")
     assert code == 2 and "a test file that can be written" in said
+
+
+def test_a_file_of_a_folder_above_that_has_the_name_is_never_taken_without_a_word(house: House) -> None:
+    house.mmrace("keep", str(house.found()), "--name", "it")
+    inner = house.path / "inner"
+    inner.mkdir()
+    for name in ("racy.py", "it.json", "test_it.py"):
+        (house.path / name).rename(inner / name)
+    house.patch.chdir(inner)
+    assert "; the program is in racy.py" in house.tested(failed=1)
+    (inner / "racy.py").rename(inner / "renamed.py")
+    write(house.path / "racy.py", MENDED)
+    done = session(house.pytester)  # without -v
+    done.assert_outcomes(passed=1)
+    taken = f"the program is in {house.path / 'racy.py'}: a folder above it"
+    done.stdout.fnmatch_lines([f"*test_it.py::test_it: kept schedule PASS, *; {taken}"])
+
+
+def test_what_is_beside_the_test_goes_before_what_is_in_the_current_folder(house: House) -> None:
+    house.mmrace("keep", str(house.found()), "--name", "it", "--to", "deep")
+    write(house.path / "deep" / "racy.py", MENDED)
+    done = session(house.pytester, "-v", quiet=False)
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["*test_it.py::test_it: PASS schedule deep/it.json, *the program is in deep/racy.py"])
+    code, said = house.mmrace("keep", str(house.found("race")), "--name", "other", "--to", "deep")
+    assert code == 0, said
+    assert str(house.path / "racy.py:main") in (house.path / "deep" / "other.json").read_text(encoding="utf-8")

@@ -45,3 +45,13 @@ def test_steps_are_chosen_by_name_and_by_number(
     assert f" {step} " in capsys.readouterr().out
     assert in_process.run(monkeypatch, "show", places[0], "--around", "main.1/deposit:balnce#2") == 2
     assert "did you mean main.1/deposit:balance#2" in capsys.readouterr().err
+
+
+def test_a_part_of_several_names_lists_them(
+    places: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert in_process.run(monkeypatch, "trail", "main", places[0]) == 0  # a name, though it is a part of others
+    capsys.readouterr()
+    assert in_process.run(monkeypatch, "trail", "ain", places[0]) == 2
+    error = capsys.readouterr().err
+    assert "got 'ain, which is in the name of main, main.0, main.1'" in error and "mmrace trail main" in error

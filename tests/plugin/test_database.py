@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from mmrace.plugin.database import KEPT_MAX, PASSES_MAX, Database
+from mmrace.runs.minimal import Minimal
 from mmrace.runs.schedule import KeptSchedule
 from mmrace.runs.spec import RunSpec
 from mmrace.strategies.guided import Preemption
 from tests.plugin.sessions import file, schedules, session
+from tests.runs.minimal_files import folder
 
 TEST = """
 @pytest.mark.mmrace(exhaustive=True, without=["data-race"])
@@ -127,15 +129,53 @@ def test_without_the_database_nothing_is_read_or_written(pytester: pytest.Pytest
     assert not (pytester.path / ".mmrace").exists()
 
 
-def test_a_schedule_of_another_program_fails_as_unknown_if_it_alone_is_played(
+def test_a_schedule_of_nothing_that_is_left_fails_as_unknown_if_it_alone_is_played(
     pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
-    other = KeptSchedule(RunSpec("x.py:main"), "0" * 12, "o", "r", "t", (Preemption("a", "nowhere:x", 1, "b"),), ())
+    turn = Preemption("a", "nowhere:x", 1, "b")
+    other = KeptSchedule(RunSpec("test_it:<test_deposits>", maker="function"), "0" * 12, "o", "r", "t", (turn,), ())
     other.write(tmp_path / "other.json")
     file(pytester, TEST.format("locked"))
     done = session(pytester, f"--mmrace-replay={tmp_path / 'other.json'}")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(["UNKNOWN: the run followed none of 1 turning points; *followed 0 of 1 turning points"])
+
+
+@pytest.mark.parametrize("kind", ["kept", "minimal", "record", "folder"])
+def test_a_file_of_another_program_is_refused_by_name(pytester: pytest.Pytester, tmp_path: Path, kind: str) -> None:
+    made = folder(tmp_path / "other")
+    schedule = KeptSchedule.of_minimal(Minimal.read(made / "minimal.json"))
+    schedule.write(tmp_path / "kept.json")
+    names = {"kept": tmp_path / "kept.json", "minimal": made / "minimal.json", "record": made / "record.jsonl"}
+    path = names.get(kind, made)
+    file(pytester, TEST.format("locked"))
+    done = session(pytester, f"--mmrace-replay={path}")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(
+        [
+            f"mmrace: --mmrace-replay={path}: expected a schedule or a record of the program that this test explores, "
+            "the function test_it:<test_deposits>, got 'one of another program, the function *lost_update*:main'*"
+        ]
+    )
+
+
+def test_of_several_programs_of_a_test_the_one_that_the_file_is_of_is_replayed(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    body = "def one():\n    play(locked)\ndef two():\n    play({})\ndef test_both(explore):\n"
+    body += "    for program in (one, two):\n        explore(program, exhaustive=True, without=['data-race'])\n"
+    file(pytester, body.format("deposit"))
+    session(pytester).assert_outcomes(failed=1)
+    (path,) = schedules(pytester)
+    done = session(pytester, f"--mmrace-replay={path}")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["exception: AssertionError", "found by schedule *"])
+    text = path.read_text(encoding="utf-8").replace(":two", ":three")
+    (tmp_path / "other.json").write_text(text, encoding="utf-8")
+    file(pytester, body.format("locked"))
+    done = session(pytester, "--mmrace-no-db", f"--mmrace-replay={tmp_path / 'other.json'}")
+    done.assert_outcomes(passed=1, errors=1)
+    done.stdout.fnmatch_lines(["mmrace: --mmrace-replay=*got 'one of another program, the function *:three'*"])
 
 
 def keep_some(root: Path, begin: int) -> None:

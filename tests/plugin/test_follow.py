@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import mmrace
@@ -39,7 +41,7 @@ def test_it_passes_and_returns_what_came(pytester: pytest.Pytester, kept: KeptSc
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        ("'no.json'", "*expected a readable record*no.json*"),
+        ("'no.json'", "*no.json: expected a readable record file, got 'no such file'*"),
         ("'it.json', near=-1", "*replay(near=): expected a whole number, 0 or more, got -1*"),
         ("'it.json', variant='double-put'", "*expected no --variant: a function has none*"),
     ],
@@ -56,3 +58,14 @@ def test_without_the_plugin_it_is_an_error_and_not_green(pytester: pytest.Pytest
     done = pytester.runpytest_inprocess("-p", "no:mmrace", "-p", "no:mmrace.plugin.hooks", "-p", "no:cacheprovider")
     done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines(["*fixture 'follow' not found*"])
+
+
+def test_a_file_of_another_program_is_refused_by_name(pytester: pytest.Pytester, kept: KeptSchedule) -> None:
+    other = KeptSchedule(replace(kept.spec, program="else.py:main"), "0" * 12, "o", "r", "t", (), ())
+    other.write(pytester.path / "other.json")
+    file(pytester, "def test_kept(follow):\n    follow('it.json')\n")
+    done = session(pytester, "--mmrace-replay=other.json")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["mmrace: --mmrace-replay=other.json: *got 'one of another program, *else.py:main'*"])
+    done = session(pytester, "--mmrace-replay=it.json")
+    done.stdout.fnmatch_lines(["exception: AssertionError", "found by schedule it.json*"])

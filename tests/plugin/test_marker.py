@@ -37,6 +37,22 @@ def test_the_body_of_a_test_is_explored_and_its_bug_fails_it(pytester: pytest.Py
     assert "mmrace/api" not in done.stdout.str()  # no traceback through mmrace
 
 
+def test_what_the_body_asserts_comes_before_a_data_race_which_is_told_too(pytester: pytest.Pytester) -> None:
+    file(pytester, BODY.format("exhaustive=True", "deposit"))  # one run has both
+    done = session(pytester)
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(
+        [
+            "AssertionError: assert 1 == 2",
+            "exception: AssertionError",
+            "and 2 more findings:",
+            "  account.balance: main.* in no order [[]*]",
+            "  account.balance: main.* in no order [[]*]",
+            "replay: pytest test_it.py::test_deposits --mmrace-replay=.mmrace/schedules/*.json",
+        ]
+    )
+
+
 def test_the_mended_twin_passes_and_says_what_it_covered_if_asked(pytester: pytest.Pytester) -> None:
     file(pytester, BODY.format("exhaustive=True", "locked"))
     done = session(pytester, "-v", quiet=False)
@@ -132,6 +148,7 @@ def test_wrong():
     [
         ("schedule=3", "*expected an argument out of *got 'schedule'*"),
         ("'async-vs-commit'", "*expected arguments by name, got 'async-vs-commit'*"),
+        ("params={'n': 3}", "explore(params=): expected a parameter of *got 'n'"),
         ("schedules=0", "*explore(schedules=): expected a whole number, 1 or more, got 0*"),
         ("scenario='async-vs-comit'", "*did you mean async-vs-commit*"),
         ("strategy='nosuch'", "*a strategy*got 'nosuch'*"),
@@ -145,6 +162,14 @@ def test_a_wrong_call_fails_its_test_in_one_line(pytester: pytest.Pytester, argu
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines([f"mmrace: {says}"])
     assert "Traceback" not in done.stdout.str()
+
+
+def test_a_wrong_value_of_a_parameter_is_told_as_it_is_given_from_python(pytester: pytest.Pytester) -> None:
+    file(pytester, "@pytest.mark.mmrace(params={'n': 'x'})\ndef test_it(n=2):\n    play(locked, n)\n")
+    done = session(pytester)
+    done.assert_outcomes(failed=1)
+    told = [line for line in done.outlines if line.startswith("mmrace: ")]
+    assert told == ["mmrace: explore(params=): expected n: a whole number, got 'x'; try: params={\"n\": 2}"]
 
 
 def test_the_marker_is_refused_where_nobody_would_heed_it(pytester: pytest.Pytester) -> None:
@@ -186,7 +211,7 @@ def test_the_fixture_explores_any_program_and_fails_its_test(pytester: pytest.Py
     file(pytester, EXPLORE.format("deposit"))
     done = session(pytester)
     done.assert_outcomes(failed=1)
-    done.stdout.fnmatch_lines(["account.balance: main.* in no order*"])
+    done.stdout.fnmatch_lines(["AssertionError: assert 1 == 2", "  account.balance: main.* in no order*"])
 
 
 @pytest.mark.slow

@@ -46,6 +46,17 @@ def test_a_difference_of_the_program_is_explained_from_the_headers_or_not_at_all
     assert "nondeterminism" in told and "headers differ" not in told
 
 
+def test_two_programs_are_said_to_be_two_first() -> None:
+    main = both(writes_x, reads_x)
+    one = recorded(main, *ONE_FIRST, **RUN)
+    for program, same in (("jar.py:main", False), ("box.py:other", False), ("deep/box.py:main", True)):
+        first = shown(one, recorded(main, *TWO_FIRST, **{**RUN, "program": program})).splitlines()[0]
+        said = f"not the same program: A is of the function box.py:main, B is of the function {program}"
+        assert (first == said) is not same, first
+    scenario = {"maker": "scenario", "program": "box.py:main"}
+    assert shown(one, recorded(main, *TWO_FIRST, **{**RUN, **scenario})).startswith("not the same program")
+
+
 def test_drawn_values_are_shown() -> None:
     main = both(draws, writes_y)
     told = shown(recorded(main, *ONE_FIRST, value=1), recorded(main, *ONE_FIRST, value=2))

@@ -81,3 +81,10 @@ def test_who_waits_for_what_is_told_in_words() -> None:
         "  writer waits for wake on queue, though its condition holds; it holds page:1.lock, other",
     ):
         assert line in told.splitlines(), told
+
+
+def test_facts_that_are_rows_are_told_in_words() -> None:
+    side: dict[str, Fact] = {"task": "a", "task_id": 3, "site": None, "step": 4, "held_lane": 2, "locks": []}
+    told = finding.fact_lines("sides", [side, {**side, "locks": ["l1", "l2"]}])
+    assert told == ["sides:", "  task a, step 4, no locks", "  task a, step 4, locks l1, l2"]
+    assert finding.fact_lines("cycle", ["a", "b"]) == ['cycle: ["a", "b"]'] and finding.fact_lines("n", 1) == ["n: 1"]

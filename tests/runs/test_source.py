@@ -80,7 +80,7 @@ def test_a_folder_without_either_says_where_there_are_some(tmp_path: Path) -> No
     for name in (RECORD, MINIMAL):
         (made / name).unlink()
     (made / "summary.txt").write_text("x")
-    with pytest.raises(UsageError, match=r"FILE: .*summary\.txt in it"):
+    with pytest.raises(UsageError, match=r"folder, which .*summary\.txt in it"):
         open_source(str(made))
 
 
@@ -115,3 +115,11 @@ def test_either_comes_through_a_fifo(tmp_path: Path, what: str) -> None:
     read = open_source(str(path))
     writer.join()
     assert lines(read.record) == lines(minimal().record) and (read.minimal is not None) == (what == "minimal")
+
+
+def test_a_folder_that_has_neither_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        open_source(str(tmp_path))
+    assert str(raised.value).startswith(f"{tmp_path}: expected a record") and "which has no record.jsonl" in str(
+        raised.value
+    )

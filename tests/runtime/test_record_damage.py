@@ -56,7 +56,7 @@ def edit(path: Path, change: Callable[[Lines], object]) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    assert "No such file" in refused(tmp_path / "none.jsonl")
+    assert "'no such file'" in refused(tmp_path / "none.jsonl")
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:

@@ -86,3 +86,8 @@ def test_tasks_and_objects_are_shown_by_name_and_not_by_number(event: Event, tex
 
 def test_a_set_of_tasks_is_shown_by_names() -> None:
     assert enabled_text(0b111, record()) == "enabled {main, worker, task 2}"
+
+
+def test_the_facts_of_a_violation_are_told_in_words() -> None:
+    event = (0, NOTE, "violation", ("lock-discipline", "unlock by a stranger", {"task": "a", "object": "bh:1"}))
+    assert deed_text(event, record()) == "-- violation lock-discipline unlock by a stranger (task a, object bh:1)"
