@@ -44,7 +44,7 @@ class MmraceError(Exception):
     exit_code = EXIT_INTERNAL
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Build a copy from the text, not from the typed fields again; a field that is no plain value is its text there."""
+        """Build a copy from the text, not from the typed fields again; a field that is no plain value is a text."""
         fields = {name: value if isinstance(value, _PLAIN) else shown(value) for name, value in vars(self).items()}
         return _copied, (type(self), self.args, fields)
 
