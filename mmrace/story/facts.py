@@ -91,8 +91,9 @@ class Row:
 
     `step`: None of a ghost.  `call`: the functions around it.  `why`: what it has to do with the finding.  `held`: the
     locks that each task holds after it, of those that are shown.  `takes`, `drops`: the lock that it is about, if it is
-    one.  `leaves`: why its task does not go on after it.  `times`, `until`: how many alike it stands for, and the last
-    one's step.  `causal`: number of the causal ordering that it is an end of, with "<" (first) or ">".
+    one; `dropped`: who had held that.  `since`: what it holds already, where no row has taken it.  `leaves`: why its
+    task does not go on after it.  `times`, `until`: how many alike it stands for, and the last one's step.  `causal`:
+    number of the causal ordering that it is an end of, with "<" (first) or ">".
     """
 
     step: int | None
@@ -104,6 +105,8 @@ class Row:
     held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     takes: int | None = None
     drops: int | None = None
+    dropped: str = ""
+    since: tuple[str, ...] = ()
     leaves: str = ""
     times: int = 1
     until: int | None = None

@@ -47,6 +47,17 @@ def test_a_column_a_task_with_a_bar_while_its_lock_is_held() -> None:
     assert lines(TABLE, 95) == WIDE
 
 
+def test_a_bar_that_began_before_the_first_row_is_closed_where_its_lock_is_let_go() -> None:
+    row = Row(9, "one", "unlock box.lock", "play", drops=0, dropped="one", since=("has box.lock since step 1",))
+    table = Table(("one", "other"), (row,), 40)
+    assert lines(table, 95).splitlines()[1:] == [
+        "         play",
+        "         (has box.lock since step 1)",
+        "    9  └   unlock box.lock",
+    ]
+    assert "(has box.lock since step 1)" in lines(table, 50), "in one column"
+
+
 def test_what_a_row_is_there_for_stands_beside_it_where_there_is_room() -> None:
     first = lines(TABLE, 140).splitlines()
     assert first[0].endswith("what it is there for")

@@ -11,6 +11,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.story.facts import Story
 from mmrace.story.scene import Scene
+from mmrace.story.table import table_of
 from mmrace.story.tell import Book, tell
 from tests.story.programs import LOCKS, PLANTED, QUEUE, UPDATE, failed, story
 
@@ -69,6 +70,27 @@ def test_a_lock_is_a_bar_from_where_it_is_taken_to_where_it_is_let_go() -> None:
     taken = [row for row in told.table.rows if row.takes is not None]
     assert len(taken) == 4
     assert all(row.takes in row.held[row.task] for row in taken)
+
+
+def test_a_lock_taken_before_its_task_s_first_row_is_a_bar_too_and_says_since_when() -> None:
+    """Of the four ops of the ring only the asking ones are rows here; each task holds its first lock meanwhile."""
+    record, _ = failed(str(PLANTED.__file__), "either_order", "lock-order")
+    scene, links = Scene(record), story(PLANTED, "either_order", "lock-order").telling.links
+    asked = {link.step: "" for link in links}
+    rows = table_of(scene, asked, asked, (), {}).rows
+    assert [row.since for row in rows] == [
+        (f"has {link.held} since step {link.held_step}",) for link in sorted(links, key=lambda link: link.step)
+    ]
+    assert all(len(row.held[row.task]) == 2 for row in rows)
+
+
+def test_an_unlock_whose_lock_was_taken_before_the_first_row_closes_a_bar() -> None:
+    scene = Scene(failed(str(PLANTED.__file__), "either_order", "lock-order")[0])
+    tenure = next(one for lane in scene.tenures.values() for one in lane if one.released is not None)
+    assert tenure.released is not None
+    (row,) = table_of(scene, {tenure.released: ""}, {}, (), {}).rows
+    assert row.drops is not None and row.dropped == row.task and not row.held
+    assert row.since == (f"has {scene.short(tenure.lane)} since step {tenure.taken}",)
 
 
 def test_a_switch_says_why_its_task_does_not_go_on() -> None:
