@@ -174,7 +174,7 @@ def _leaves(scene: Scene, row: Row, below: Row | None) -> str:
         return "ends" if last == row.step else "goes on to its end"
     mask = scene.enabled(last + 1)
     if then is None:
-        return _stays(scene, row.task) or ("does nothing more" if below is not None else "")
+        return _stays(scene, row.task) or (_cut_short(scene, task, row.step) if below is not None else "")
     if mask is None:
         return "meanwhile" if below is not None else ""
     if mask >> task & 1:
@@ -206,6 +206,21 @@ def _stays(scene: Scene, task: str) -> str:
             by = f", held by {row['held_by']}" if row.get("held_by") and not wants.startswith("end of") else ""
             return f"waits for {wants if lane is None else scene.short(lane)}{by}: for ever"
     return ""
+
+
+def _cut_short(scene: Scene, task: int, step: int) -> str:
+    """Say what a task was at whose next op is not in the record: the run ended first."""
+    masks, last = scene.record.masks, scene.of_task[task][-1]
+    could = bool(masks) and bool(masks[-1] >> task & 1)
+    asleep = scene.asleep(task)
+    if asleep is not None and not could:
+        queue, since = asleep
+        goes_on = f"goes on to step {last}, and " if last != step else ""
+        return f"{goes_on}sleeps on {scene.short(queue)} (queued at step {since})"
+    if not masks:
+        return f"the run ends before its next op, after step {last}"
+    could_not = "" if could else ", and could not be done yet"
+    return f"has another op to do after step {last}{could_not}, when the run ends"
 
 
 # -- ghosts --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from mmrace.story.facts import Story
 from mmrace.story.scene import Scene
 from mmrace.story.table import table_of
 from mmrace.story.tell import Book, tell
+from tests.story import cut_short
 from tests.story.programs import LOCKS, PLANTED, QUEUE, UPDATE, failed, story
 
 CAUSES = {
@@ -39,8 +40,8 @@ CAUSES = {
     ),
     "stranger": (
         PLANTED, "unlock_by_stranger", "lock-discipline", "",
-        r"locker\.0 unlocks box\.lock .*which (locker\.1 has held since step \d+|nobody holds).* its own try at "
-        r"step \d+ had failed",
+        r"locker\.0 unlocks box\.lock .*which (locker\.1 has held since step \d+|nobody holds).* locker\.0's own try "
+        r"at step \d+ had failed",
     ),
     "double put": (
         PLANTED, "double_put", "refcount", "",
@@ -98,8 +99,21 @@ def test_a_switch_says_why_its_task_does_not_go_on() -> None:
     assert any(reason.startswith("waits for table.") and reason.endswith(": for ever") for reason in reasons), reasons
     lost = {row.leaves for row in story(UPDATE, "main", "exception").table.rows}
     assert "preempted" in lost and "goes on to its end" in lost | {"ends"} and lost <= {
-        "", "preempted", "goes on to its end", "ends", "waits for the end of others", "does nothing more",
+        "", "preempted", "goes on to its end", "ends", "waits for the end of others",
     }  # fmt: skip
+
+
+def test_a_task_that_the_end_of_the_run_cut_short_says_where_it_stood() -> None:
+    record, _ = failed(str(cut_short.__file__), "main", "exception")
+    scene = Scene(record)
+    last = {name: scene.of_task[scene.ids[name]][-1] for name in ("worker", "sleeper", "raiser")}
+    assert last["raiser"] == max(last.values())
+    rows = table_of(scene, dict.fromkeys(last.values(), ""), {}, (), {}).rows
+    assert {row.task: row.leaves for row in rows} == {
+        "worker": f"has another op to do after step {last['worker']}, when the run ends",
+        "sleeper": f"sleeps on box.waiters (queued at step {last['sleeper'] - 1})",
+        "raiser": "",
+    }
 
 
 def test_the_two_sides_of_a_race_have_their_locks_and_the_gap_between_them() -> None:
