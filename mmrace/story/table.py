@@ -23,16 +23,23 @@ FOLD_MIN = 3  # turns of a loop of one row; of a longer one two will do
 
 
 def table_of(
-    scene: Scene, chosen: Mapping[int, str], named: Mapping[int, str], ghosts: Sequence[Ghost], marks: Mapping[int, str]
+    scene: Scene,
+    chosen: Mapping[int, str],
+    named: Mapping[int, str],
+    ghosts: Sequence[Ghost],
+    marks: Mapping[int, str],
+    *,
+    fold: bool = True,
 ) -> Table:
     """Make the table of some events.
 
     Args: chosen: step -> what it is there for.  named: those of the finding.  marks: ends of causal orderings.
+    fold: a loop is one row.
     """
     steps = sorted(chosen)
     bars = _Bars(scene, steps, named)
     rows = [_row(scene, step, chosen[step], step in named, bars, marks.get(step, "")) for step in steps]
-    rows = _folded(rows)
+    rows = _folded(rows) if fold else rows
     belows: list[Row | None] = [*rows[1:], None]
     rows = [replace(row, leaves=_leaves(scene, row, below)) for row, below in zip(rows, belows, strict=False)]
     rows = list(_with_ghosts(rows, ghosts))

@@ -88,8 +88,8 @@ def tell(
     """Tell one finding of a record.
 
     Args: signature: of the finding, "" for the first that nobody expects.  orderings: the causal ones that are known,
-    with their events.  whole: the table has every event of its tasks, from its first to its last.  Raises UsageError
-    if there is no such finding.
+    with their events.  whole: the table has every event of its tasks after set-up, each in a row of its own.  Raises
+    UsageError if there is no such finding.
     """
     finding = chosen(record, signature)
     scene = Scene(record, book.roles, book.notes)
@@ -100,7 +100,7 @@ def tell(
     anchors = {step: why for step, why in anchors.items() if 0 <= step < scene.end}
     steps = sliced(scene, anchors)
     if whole and steps:
-        steps = _all_between(scene, steps)
+        steps = _all_of_its_tasks(scene, steps)
     objects = list(dict.fromkeys(told.objects))[:OBJECTS_MAX]
     return Story(
         title=str(finding.get("title", "")),
@@ -109,7 +109,7 @@ def tell(
         rule=str(finding.get("rule", "")),
         known=str(finding.get("known", "")),
         telling=told,
-        table=table_of(scene, steps, own, told.ghosts, marks_of(orderings)),
+        table=table_of(scene, steps, own, told.ghosts, marks_of(orderings), fold=not whole),
         states=tuple(book.states(scene, objects, told.moment or scene.end)),
         orderings=tuple(ordering for _, _, ordering in orderings),
         others=tuple(
@@ -120,10 +120,10 @@ def tell(
     )
 
 
-def _all_between(scene: Scene, steps: Mapping[int, str]) -> dict[int, str]:
-    """Return every event of the tasks that have some of these, from the first to the last."""
+def _all_of_its_tasks(scene: Scene, steps: Mapping[int, str]) -> dict[int, str]:
+    """Return every event of the tasks that have some of these, from where a strategy was first asked."""
     tasks = {scene.events[step][0] for step in steps}
-    every = range(min(steps), max(steps) + 1)
+    every = range(min(scene.begins, *steps), scene.end)
     return {step: steps.get(step, "") for step in every if scene.events[step][0] in tasks}
 
 
