@@ -105,7 +105,7 @@ def show_telling(story: Story, console: Console, shares: Mapping[int, str] | Non
     _waits(page, told)
     _links(page, told)
     _orderings(page, story.orderings)
-    _states(page, story.states)
+    _states(page, story.states, story.table.events)
     _protects(page, told)
     return page
 
@@ -225,9 +225,12 @@ def _orderings(page: _Page, orderings: Iterable[Ordering]) -> None:
         page.item(f"{one.number}  {one.first} before {one.second}, at {one.about}: {swapped}")
 
 
-def _states(page: _Page, states: Sequence[State]) -> None:
+def _states(page: _Page, states: Sequence[State], events: int) -> None:
     for state in states:
-        page.head(f"{state.name} just before step {state.step}")
+        last = state.step >= events  # there is no such step
+        page.head(
+            f"{state.name} {f'at the end, after step {events - 1}' if last else f'just before step {state.step}'}"
+        )
         size = max(len(what) for what, _ in state.lines)
         for what, now in state.lines:
             for i, line in enumerate(page.wrapped(now, page.width - size - 4)):

@@ -11,7 +11,7 @@ from rich.console import Console
 from mmrace.report.around import around_of, orderings_of, wilson
 from mmrace.report.columns_of_tasks import FINE, PLAIN, glyphs_for, lines_of
 from mmrace.report.story import Around, show_story, show_telling
-from mmrace.story.facts import Ordering, Row, Story, Table, Telling
+from mmrace.story.facts import Ordering, Row, State, Story, Table, Telling
 from mmrace.story.tell import tell
 from tests.report.test_proof_report import no_return, point, proof
 from tests.runs import minimal_files
@@ -117,6 +117,12 @@ def test_the_first_line_is_the_title_with_its_signature_however_narrow() -> None
 def test_what_nobody_knows_is_said_to_be_unknown() -> None:
     text = shown(story(LOCKS, "main", "liveness", "cycle"))
     assert "rarity: unknown: nobody counted the runs" in text and "health of the campaign: unknown" in text
+
+
+def test_an_object_is_shown_before_a_step_that_there_is_or_at_the_end() -> None:
+    states = tuple(State("box", step, (("full", "0"),)) for step in (39, 40))
+    text = shown(Story("t", "s", "o", "r", "", Telling("c."), Table((), (), 40), states=states))
+    assert "box just before step 39\n" in text and "box at the end, after step 39\n" in text
 
 
 def test_markup_in_a_title_is_text() -> None:
