@@ -6,7 +6,7 @@ here that is not a fact of the story, and what nobody knows is said to be unknow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
 
@@ -104,7 +104,7 @@ def show_telling(story: Story, console: Console, shares: Mapping[int, str] | Non
     _sides(page, told)
     _waits(page, told)
     _links(page, told)
-    _orderings(page, story.orderings)
+    _orderings(page, story.orderings, story.afterwards)
     _states(page, story.states, story.table.events)
     _protects(page, told)
     return page
@@ -213,8 +213,7 @@ def _in(where: str) -> str:
     return f", in {where}" if where else ""
 
 
-def _orderings(page: _Page, orderings: Iterable[Ordering]) -> None:
-    orderings = tuple(orderings)
+def _orderings(page: _Page, orderings: Sequence[Ordering], afterwards: int) -> None:
     if not orderings:
         return
     page.head("The orders that matter")
@@ -223,6 +222,8 @@ def _orderings(page: _Page, orderings: Iterable[Ordering]) -> None:
         if not one.fails:
             swapped = f"swap these two, and it passes ({'proved' if one.proved else f'{one.of} of {one.of} runs'})"
         page.item(f"{one.number}  {one.first} before {one.second}, at {one.about}: {swapped}")
+    if afterwards:
+        page.item(f"{many(afterwards, 'more order')} in the file of what comes after the finding")
 
 
 def _states(page: _Page, states: Sequence[State], events: int) -> None:

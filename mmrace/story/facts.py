@@ -167,7 +167,11 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that is told of one finding of one record.  `proof`: None until there is one."""
+    """All that is told of one finding of one record.
+
+    `orderings`: up to the finding; `afterwards`: how many more are known, whose later side follows it.  `proof`: None
+    until there is one.
+    """
 
     title: str
     signature: str
@@ -178,5 +182,6 @@ class Story:
     table: Table
     states: tuple[State, ...] = ()
     orderings: tuple[Ordering, ...] = ()
+    afterwards: int = 0
     others: tuple[str, ...] = ()
     proof: None = None

@@ -94,6 +94,7 @@ def tell(
     finding = chosen(record, signature)
     scene = Scene(record, book.roles, book.notes)
     told = _telling(scene, finding, book)
+    known, orderings = orderings, _until(scene, finding, orderings)
     own = dict.fromkeys(steps_named(record, str(finding["signature"])), "")
     ends = {step: "" for first, second, _ in orderings for step in (first, second)}
     anchors = {**ends, **own, **told.anchors}
@@ -112,6 +113,7 @@ def tell(
         table=table_of(scene, steps, own, told.ghosts, marks_of(orderings), fold=not whole),
         states=tuple(book.states(scene, objects, told.moment or scene.end)),
         orderings=tuple(ordering for _, _, ordering in orderings),
+        afterwards=len(known) - len(orderings),
         others=tuple(
             f"{other.get('oracle')}: {other.get('title')} [{other['signature']}]"
             for other in findings_of(record)
@@ -125,6 +127,15 @@ def _all_of_its_tasks(scene: Scene, steps: Mapping[int, str]) -> dict[int, str]:
     tasks = {scene.events[step][0] for step in steps}
     every = range(min(scene.begins, *steps), scene.end)
     return {step: steps.get(step, "") for step in every if scene.events[step][0] in tasks}
+
+
+def _until(
+    scene: Scene, finding: Finding, orderings: Sequence[tuple[int, int, Ordering]]
+) -> list[tuple[int, int, Ordering]]:
+    """Return the orderings whose later side comes before the finding, numbered: no other can have led to it."""
+    end = plainly.step_of(scene, finding)
+    kept = [one for one in orderings if one[1] <= end]
+    return [(first, second, replace(one, number=i)) for i, (first, second, one) in enumerate(kept, 1)]
 
 
 def chosen(record: Record, signature: str = "") -> Finding:

@@ -139,6 +139,18 @@ def test_the_orders_that_matter_are_told_by_what_came_of_swapping_them() -> None
     assert "swap these two, and it passes (200 of 200 runs)" in text
 
 
+def test_an_order_whose_later_side_follows_the_finding_is_counted_and_not_told() -> None:
+    minimal = minimal_files.minimal()
+    (first, second, one), *_ = orderings_of(minimal)
+    finding = next(f for f in minimal.record.verdict["findings"] if f["signature"] == minimal.signature)
+    step = finding["facts"].get("step", len(minimal.record.events))
+    late = (first, step + 1, replace(one, number=1))
+    told = tell(minimal.record, minimal.signature, orderings=[late, (first, second, replace(one, number=2))])
+    assert [ordering.number for ordering in told.orderings] == [1] and told.afterwards == 1
+    assert not any(row.step == step + 1 and row.causal for row in told.table.rows)
+    assert "1 more order in the file of what comes after the finding" in shown(told)
+
+
 def test_a_minimal_file_adds_its_orderings_its_shrinking_and_its_replays() -> None:
     minimal = minimal_files.minimal()
     orderings = orderings_of(minimal)
