@@ -132,11 +132,13 @@ class Telling:
     """What a teller makes of a finding: the part of a story that depends on the rule that was broken.
 
     `anchors`: step -> what it has to do with the finding; they are rows in any case.  `objects`: names of those whose
-    state is shown, as of step `moment`.  `gap`: why nothing orders the two sides of a race.  `progress`: who got where
-    last, of a wake-up that was lost.
+    state is shown, as of step `moment`.  `habit`: what others do who touch the same field, for the end of the cause
+    unless somebody knows better.  `gap`: why nothing orders the two sides of a race.  `progress`: who got where last,
+    of a wake-up that was lost.
     """
 
     cause: str
+    habit: str = ""
     expected: str = ""
     seen: str = ""
     changes: tuple[Change, ...] = ()

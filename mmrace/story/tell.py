@@ -167,7 +167,8 @@ def _telling(scene: Scene, finding: Finding, book: Book) -> Telling:
     except (LookupError, TypeError, ValueError, AttributeError):  # facts that somebody edited, or another mmrace wrote
         told = plainly.told(scene, finding)
         told = replace(told, cause=f"{told.cause} {PLAINLY}")
-    return replace(told, cause=_with_roles(told.cause, scene))
+    cause = f"{told.cause.removesuffix('.')}; {told.habit}" if told.habit else told.cause
+    return replace(told, cause=_with_roles(cause, scene))
 
 
 def _with_roles(text: str, scene: Scene) -> str:
