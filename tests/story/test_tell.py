@@ -13,7 +13,7 @@ from mmrace.story.facts import Story
 from mmrace.story.scene import Scene
 from mmrace.story.table import table_of
 from mmrace.story.tell import Book, tell
-from tests.story import cut_short, numbered
+from tests.story import cut_short, numbered, published_early
 from tests.story.programs import LOCKS, PLANTED, QUEUE, UPDATE, failed, story
 
 CAUSES = {
@@ -28,6 +28,11 @@ CAUSES = {
     "lost update": (
         UPDATE, "main", "exception", "",
         r"had seen account\.balance ➜ 0 at step \d+, main\.\d came in between .*, and main\.\d wrote over that at",
+    ),
+    "published early": (
+        published_early, "main", "exception", "ValueError",
+        r"it had read cache\.ready . 1 at step \d+, which writer had written at step \d+, and cache\.value . nothing "
+        r"at step \d+, which nobody had written by then",
     ),
     "race": (UPDATE, "main", "data-race", "", r"account\.balance.* and nothing orders the two"),
     "wrong one woken": (
