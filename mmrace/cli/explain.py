@@ -22,7 +22,9 @@ from mmrace.story.tell import tell
 @click.command(short_help="Why a run failed: one sentence, and the few events that explain it.")
 @sources.file
 @click.option("--finding", metavar="SIGNATURE", default="", help="Of several findings of FILE, this one.")
-@click.option("--all", "whole", is_flag=True, help="Every event of the tasks that take part, not only some 25.")
+@click.option(
+    "--all", "whole", is_flag=True, help="Every event of the tasks that take part, after set-up, not only some 25."
+)
 @click.option("--mermaid", is_flag=True, help="Print a sequence diagram of its events instead, for a mail or an issue.")
 def explain(file: str, finding: str, whole: bool, mermaid: bool) -> None:
     """Print the story of a finding of FILE: its cause in one sentence, what was expected and seen, who did what when.

@@ -58,6 +58,8 @@ class _Slots:
             for task in table.tasks:
                 mine = live.setdefault(task, {})
                 wanted = row.held.get(task, ())
+                if row.dropped == task and row.drops is not None and row.drops not in mine:
+                    wanted = (*wanted, row.drops)  # taken and let go between two rows
                 for number in [number for number in mine if number not in wanted]:
                     del mine[number]
                 for number in wanted:
@@ -81,7 +83,8 @@ class _Drawing:
             return ""
         signs = [" "] * width
         now, before = row.held.get(task, ()), self.before.get(task, ())
-        for number in {*now, *before}:
+        gone = {row.drops} if row.drops is not None and row.dropped == task else set()
+        for number in {*now, *before, *gone}:
             place = self.slots.place[task, number]
             if number in now:
                 opens = first and number == row.takes and number not in before
@@ -129,6 +132,7 @@ def _rows(
         if row.call and calls.get(row.task) != row.call:
             head = [(text, False) for text in _wrapped(row.call, inner)]
             calls[row.task] = row.call
+        head += [(text, False) for one in row.since for text in _wrapped(f"({one})", inner)]
         texts = [*head, *((f"  {text}", i == 0) for i, text in enumerate(_texts(row, inner - 2, glyphs)))]
         if row.why and not notes:
             texts += [(f"  {text}", False) for text in _wrapped(f"({row.why})", inner - 2)]
@@ -178,6 +182,10 @@ def _one_column(table: Table, width: int, numbers: int, glyphs: Glyphs) -> Itera
         if row.call and calls.get(row.task) != row.call:
             calls[row.task] = row.call
             yield from (_line(" " * numbers, [row.task, text], [names, room], "") for text in _wrapped(row.call, room))
+        for one in row.since:
+            yield from (
+                _line(" " * numbers, [row.task, text], [names, room], "") for text in _wrapped(f"({one})", room)
+            )
         texts = [f"  {text}" for text in _texts(row, room - 2, glyphs)]
         texts += [f"  {text}" for text in _wrapped(f"({row.why})", room - 2)] if row.why else []
         texts += _wrapped(f"~ {row.leaves}", room) if row.leaves else []

@@ -6,7 +6,7 @@ here that is not a fact of the story, and what nobody knows is said to be unknow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
 
@@ -105,8 +105,8 @@ def show_telling(story: Story, console: Console, shares: Mapping[int, str] | Non
     _sides(page, told)
     _waits(page, told)
     _links(page, told)
-    _orderings(page, story.orderings)
-    _states(page, story.states)
+    _orderings(page, story.orderings, story.afterwards)
+    _states(page, story.states, story.table.events)
     _protects(page, told)
     return page
 
@@ -214,8 +214,7 @@ def _in(where: str) -> str:
     return f", in {where}" if where else ""
 
 
-def _orderings(page: _Page, orderings: Iterable[Ordering]) -> None:
-    orderings = tuple(orderings)
+def _orderings(page: _Page, orderings: Sequence[Ordering], afterwards: int) -> None:
     if not orderings:
         return
     page.head("The orders that matter")
@@ -224,6 +223,8 @@ def _orderings(page: _Page, orderings: Iterable[Ordering]) -> None:
         if not one.fails:
             swapped = f"swap these two, and this finding is gone ({_known(one)})"
         page.item(f"{one.number}  {one.first} before {one.second}, at {one.about}: {swapped}")
+    if afterwards:
+        page.item(f"{many(afterwards, 'more order')} in the file of what comes after the finding")
 
 
 def _known(one: Ordering) -> str:
@@ -231,9 +232,12 @@ def _known(one: Ordering) -> str:
     return known + otherwise(one.others, one.of)
 
 
-def _states(page: _Page, states: Sequence[State]) -> None:
+def _states(page: _Page, states: Sequence[State], events: int) -> None:
     for state in states:
-        page.head(f"{state.name} just before step {state.step}")
+        last = state.step >= events  # there is no such step
+        page.head(
+            f"{state.name} {f'at the end, after step {events - 1}' if last else f'just before step {state.step}'}"
+        )
         size = max(len(what) for what, _ in state.lines)
         for what, now in state.lines:
             for i, line in enumerate(page.wrapped(now, page.width - size - 4)):

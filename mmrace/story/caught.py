@@ -43,8 +43,8 @@ def stranger(scene: Scene, finding: Mapping[str, Any]) -> Telling:
     since = f"since step {tenure.taken}{scene.inside(tenure.taken)}"
     since += f", and had handed to its I/O at step {tenure.handed}" if handed else ""
     cause = f"{who} unlocks {what} (step {drop}, in {where}), which {holder} has held {since}"
-    cause += f", after its own try at step {tries[-1]} had failed" if tries else ""
-    cause += ": it lets go of a lock that is not its own."
+    cause += f", after {who}'s own try at step {tries[-1]} had failed" if tries else ""
+    cause += f": {who} lets go of a lock that is not its own."
     anchors = {tenure.taken: f"{holder} has the lock from here on", drop: "unlocks what is not its own"}
     if tenure.handed is not None and handed:
         anchors[tenure.handed] = "the end of that I/O is to unlock it"
@@ -72,7 +72,7 @@ def _nobodys(scene: Scene, finding: Mapping[str, Any], lane: int, drop: int) -> 
     ]
     failed = [at for at in tries if not scene.done(at)]
     cause = f"{who} unlocks {what} (step {drop}), which nobody holds"
-    cause += f": its own try at step {failed[-1]} had failed" if failed else ""
+    cause += f": {who}'s own try at step {failed[-1]} had failed" if failed else ""
     anchors = {failed[-1]: "in vain"} if failed else {}
     last = before[-1] if before else None
     if last is not None and last.released is not None:

@@ -130,6 +130,12 @@ def raised(scene: Scene, finding: Mapping[str, Any]) -> Telling:
             f"{scene.who(writer)} had changed it ({scene.at(writer)})"
         )
         anchors |= {first: "the first look", writer: "changes it in between", second: "the second look"}
+    if over is None and changed is None and reads:
+        seen = _last_looks(scene, reads)
+        cause += f"; it had read {', and '.join(_with_writer(scene, at) for at in seen)}"
+        anchors |= dict.fromkeys(seen, f"what {who} sees")
+        written = [_others_write(scene, at) for at in seen]
+        anchors |= {at: "makes it so" for at in written if at is not None}
     objects = tuple(dict.fromkeys(scene.owner(scene.lane(at)) for at in [*reads[-1:], *(changed or ())]))
     return Telling(
         cause=f"{cause}.",
@@ -140,6 +146,28 @@ def raised(scene: Scene, finding: Mapping[str, Any]) -> Telling:
         objects=objects,
         moment=step,
     )
+
+
+def _last_looks(scene: Scene, reads: list[int]) -> list[int]:
+    """Return the last read of each of the fields that a task read last, in order."""
+    by_lane = {scene.lane(at): at for at in reads}
+    return sorted(by_lane.values())[-LOOKS_SHOWN:]
+
+
+def _others_write(scene: Scene, read: int) -> int | None:
+    """Return the write that a read saw, if another task did it after set-up."""
+    wrote = scene.last_write(scene.lane(read), read)
+    ours = wrote is None or scene.events[wrote][0] == scene.events[read][0] or wrote < scene.begins
+    return None if ours else wrote
+
+
+def _with_writer(scene: Scene, read: int) -> str:
+    """Say what a read saw, and who had written that; "which nobody had written by then" of what is as it was made."""
+    text, wrote = f"{deed(scene, read)} at step {read}", scene.last_write(scene.lane(read), read)
+    if wrote is None:
+        return f"{text}, which nobody had written by then"
+    other = _others_write(scene, read)
+    return text if other is None else f"{text}, which {scene.who(other)} had written at step {other}"
 
 
 def _overwritten(scene: Scene, lane: int, step: int) -> tuple[int, int, int] | None:

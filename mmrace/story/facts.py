@@ -91,8 +91,9 @@ class Row:
 
     `step`: None of a ghost.  `call`: the functions around it.  `why`: what it has to do with the finding.  `held`: the
     locks that each task holds after it, of those that are shown.  `takes`, `drops`: the lock that it is about, if it is
-    one.  `leaves`: why its task does not go on after it.  `times`, `until`: how many alike it stands for, and the last
-    one's step.  `causal`: number of the causal ordering that it is an end of, with "<" (first) or ">".
+    one; `dropped`: who had held that.  `since`: what it holds already, where no row has taken it.  `leaves`: why its
+    task does not go on after it.  `times`, `until`: how many alike it stands for, and the last one's step.  `causal`:
+    number of the causal ordering that it is an end of, with "<" (first) or ">".
     """
 
     step: int | None
@@ -104,6 +105,8 @@ class Row:
     held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     takes: int | None = None
     drops: int | None = None
+    dropped: str = ""
+    since: tuple[str, ...] = ()
     leaves: str = ""
     times: int = 1
     until: int | None = None
@@ -129,11 +132,13 @@ class Telling:
     """What a teller makes of a finding: the part of a story that depends on the rule that was broken.
 
     `anchors`: step -> what it has to do with the finding; they are rows in any case.  `objects`: names of those whose
-    state is shown, as of step `moment`.  `gap`: why nothing orders the two sides of a race.  `progress`: who got where
-    last, of a wake-up that was lost.
+    state is shown, as of step `moment`.  `habit`: what others do who touch the same field, for the end of the cause
+    unless somebody knows better.  `gap`: why nothing orders the two sides of a race.  `progress`: who got where last,
+    of a wake-up that was lost.
     """
 
     cause: str
+    habit: str = ""
     expected: str = ""
     seen: str = ""
     changes: tuple[Change, ...] = ()
@@ -168,7 +173,11 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that is told of one finding of one record.  `proof`: None until there is one."""
+    """All that is told of one finding of one record.
+
+    `orderings`: up to the finding; `afterwards`: how many more are known, whose later side follows it.  `proof`: None
+    until there is one.
+    """
 
     title: str
     signature: str
@@ -179,5 +188,6 @@ class Story:
     table: Table
     states: tuple[State, ...] = ()
     orderings: tuple[Ordering, ...] = ()
+    afterwards: int = 0
     others: tuple[str, ...] = ()
     proof: None = None

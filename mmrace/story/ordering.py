@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mmrace.runtime.wording import ARROW
 from mmrace.story.facts import Ghost, Link, Telling
 from mmrace.story.scene import Scene
 
@@ -37,11 +38,12 @@ def ring(scene: Scene, finding: Mapping[str, Any]) -> Telling:
         f"(had {other.task} come to hold {other.held} here, {links[0].task} would wait for ever)",
         links[0].step - 1,
     )
+    held = [link.held for link in links]  # by name: by class, as facts have it, two locks of one object are the same
     names = [name for link in links for name in (link.wanted, link.held)]
     return Telling(
         cause=cause,
         expected="all tasks ask for these in one order",
-        seen=f"each is taken before the next, and so round: {finding.get('facts', {}).get('chain', '')}",
+        seen=f"each is taken before the next, and so round: {f' {ARROW} '.join([*held, held[0]])}",
         anchors=anchors,
         ghosts=(ghost,) if late else (),
         objects=tuple(scene.owner(lane) for name in names if (lane := scene.find(name)) is not None),

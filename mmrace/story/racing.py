@@ -44,11 +44,12 @@ def race(scene: Scene, finding: Mapping[str, Any]) -> Telling:
         "both at once."
     )
     ghosts: list[Ghost] = []
+    habit = ""
     if guard:
         lacking = [side for side in sides if guard not in _kinds(side.locks)]
         names = " and ".join(dict.fromkeys(side.task for side in lacking))
-        cause = (
-            f"{cause[:-1]}; {times} of {of} other accesses of this field hold {guard}, {names} "
+        habit = (
+            f"{times} of {of} other accesses of this field hold {guard}, {names} "
             f"{'do' if len(lacking) == 2 and lacking[0].task != lacking[1].task else 'does'} not."
         )
         ghosts = [
@@ -56,6 +57,7 @@ def race(scene: Scene, finding: Mapping[str, Any]) -> Telling:
         ]
     return Telling(
         cause=cause,
+        habit=habit,
         expected=f"one of the two accesses of {what} is over before the other begins, by a lock or a wake between them",
         seen=f"{first.task} at step {first.step}, {second.task} at step {second.step}, in no order",
         changes=changes_at(scene, [first.step, second.step]),

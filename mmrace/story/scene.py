@@ -17,6 +17,7 @@ from mmrace.runtime.kinds import (
     ACQUIRE,
     CLEAR,
     COUNT,
+    DEQUEUE,
     FREEZE,
     GET,
     GET_UNLESS_ZERO,
@@ -24,6 +25,7 @@ from mmrace.runtime.kinds import (
     LOAD,
     NOTE,
     PUT,
+    QUEUE,
     READ,
     RELEASE,
     SET,
@@ -50,6 +52,7 @@ _FAILS_IF = {TEST_AND_SET: True, FREEZE: False, GET_UNLESS_ZERO: 0, TRY: False}
 HELPER_OPS = 2  # of a function, in a record: one with more does something of its own
 HELPER_CALLERS = 4  # of a function: one with so many is everybody's
 TAKES = frozenset({ACQUIRE, TRY, TEST_AND_SET})
+_QUEUES = frozenset({QUEUE, SLEEP, DEQUEUE})
 DROPS = frozenset({RELEASE, CLEAR, TEST_AND_CLEAR})
 
 Words: TypeAlias = Callable[[Sequence[Any]], str]
@@ -284,6 +287,15 @@ class Scene:
             if entry is not None and entry[3] and (word := of_word.get((*entry[:3], ""))) is not None:
                 found[lane] = word
         return found
+
+    def asleep(self, task: int) -> tuple[int, int] | None:
+        """Return on which queue a task is at the end, and since which step; None if on none, or woken already."""
+        since = next((step for step in reversed(self.of_task[task]) if self.kind(step) in _QUEUES), None)
+        if since is None or self.kind(since) != QUEUE:
+            return None
+        lane = self.lane(since)
+        wakes = (step for step in self.on(lane, since) if self.kind(step) == WAKE)
+        return None if any(task in (self.events[step][3] or ()) for step in wakes) else (lane, since)
 
     # -- order ---------------------------------------------------------------------------------------------------
 

@@ -7,14 +7,14 @@ order of the record, and an event that the finding names is never folded away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mmrace.oracles.general.judgement import kind_of
 from mmrace.runtime.kinds import ACQUIRE, EXIT, JOIN, NOTE, RETRY, SLEEP, TEST_AND_SET, YIELD
 from mmrace.story.deeds import deed
 from mmrace.story.facts import Ghost, Ordering, Row, Table
-from mmrace.story.scene import TAKES, Scene
+from mmrace.story.scene import Scene
 from mmrace.story.tenures import Tenure
 
 PERIOD_MAX = 4
@@ -23,16 +23,23 @@ FOLD_MIN = 3  # turns of a loop of one row; of a longer one two will do
 
 
 def table_of(
-    scene: Scene, chosen: Mapping[int, str], named: Mapping[int, str], ghosts: Sequence[Ghost], marks: Mapping[int, str]
+    scene: Scene,
+    chosen: Mapping[int, str],
+    named: Mapping[int, str],
+    ghosts: Sequence[Ghost],
+    marks: Mapping[int, str],
+    *,
+    fold: bool = True,
 ) -> Table:
     """Make the table of some events.
 
     Args: chosen: step -> what it is there for.  named: those of the finding.  marks: ends of causal orderings.
+    fold: a loop is one row.
     """
     steps = sorted(chosen)
-    bars = _Bars(scene, steps)
+    bars = _Bars(scene, steps, named)
     rows = [_row(scene, step, chosen[step], step in named, bars, marks.get(step, "")) for step in steps]
-    rows = _folded(rows)
+    rows = _folded(rows) if fold else rows
     belows: list[Row | None] = [*rows[1:], None]
     rows = [replace(row, leaves=_leaves(scene, row, below)) for row, below in zip(rows, belows, strict=False)]
     rows = list(_with_ghosts(rows, ghosts))
@@ -51,16 +58,32 @@ def marks_of(orderings: Sequence[tuple[int, int, Ordering]]) -> dict[int, str]:
 
 
 class _Bars:
-    """The locks that are shown as bars, those whose taking is a row, and who holds which of them, step by step."""
+    """The locks that are shown as bars, and who holds which of them, step by step.
 
-    def __init__(self, scene: Scene, steps: Sequence[int]) -> None:
-        taken = {step for step in steps if scene.kind(step) in TAKES and scene.done(step)}
-        lanes = {scene.lane(step) for step in taken}
-        tenures = (tenure for lane in lanes for tenure in scene.tenures.get(lane, ()) if tenure.taken in taken)
+    A bar has a lock that a row is about while it is held, and a lock that its task holds at an op of the finding's own;
+    where it was taken stands in words if that is no row.
+    """
+
+    def __init__(self, scene: Scene, steps: Sequence[int], named: Collection[int]) -> None:
+        about = {tenure for step in steps for tenure in _about(scene, step)}
+        ops = (step for step in steps if step in named and scene.kind(step) != NOTE)
+        own = (tenure for step in ops for tenure in scene.held(scene.events[step][0], step))
         self.scene = scene
-        self.tenures = sorted(tenures)
+        self.tenures = sorted({*about, *own})
+        self.rows = frozenset(steps)
+        self.told: set[int] = set()  # bars of which it is clear where they begin
         self.held: dict[int, Tenure] = {}  # number of a bar -> its tenure, of those that are held now
         self.next = 0
+
+    def since(self, step: int) -> tuple[str, ...]:
+        """Say of the locks that a step's task holds before it, and of which no row so far tells it, since when."""
+        task, found = self.scene.events[step][0], []
+        for number, tenure in enumerate(self.tenures):
+            held = tenure.taken < step and (tenure.released is None or tenure.released >= step)
+            if held and tenure.task == task and tenure.taken not in self.rows and number not in self.told:
+                self.told.add(number)
+                found.append(f"has {self.scene.short(tenure.lane)} since step {tenure.taken}")
+        return tuple(found)
 
     def at(self, step: int) -> tuple[dict[str, tuple[int, ...]], int | None, int | None]:
         """Return who holds which bars after a step, and which one that takes and drops; steps have to rise."""
@@ -80,11 +103,24 @@ class _Bars:
         return found, takes, drops
 
 
+def _about(scene: Scene, step: int) -> Iterator[Tenure]:
+    """Yield the tenures of the lock that an op is on, if it is on one: what it takes, drops or meets."""
+    lane = scene.lane(step)
+    if lane not in scene.locks:
+        return
+    for at in (step, step + 1):
+        tenure = scene.holder(lane, at)
+        if tenure is not None:
+            yield tenure
+
+
 def _row(scene: Scene, step: int, why: str, named: bool, bars: _Bars, mark: str) -> Row:
+    since = bars.since(step)
     held, takes, drops = bars.at(step)
+    dropped = "" if drops is None else scene.record.task_name(bars.tenures[drops].task)
     return Row(
-        step, scene.who(step), deed(scene, step), scene.call(step), why, named, held, takes, drops,
-        causal=mark,
+        step, scene.who(step), deed(scene, step), scene.call(step), why, named, held, takes, drops, dropped,
+        since=since, causal=mark,
     )  # fmt: skip
 
 
@@ -125,7 +161,7 @@ def _shape(row: Row) -> tuple[str, str, str]:
 
 
 def _stands_out(row: Row) -> bool:
-    return row.named or row.takes is not None or row.drops is not None or bool(row.causal)
+    return row.named or row.takes is not None or row.drops is not None or bool(row.causal or row.since)
 
 
 # -- switches ------------------------------------------------------------------------------------------------------
@@ -145,7 +181,7 @@ def _leaves(scene: Scene, row: Row, below: Row | None) -> str:
         return "ends" if last == row.step else "goes on to its end"
     mask = scene.enabled(last + 1)
     if then is None:
-        return _stays(scene, row.task) or ("does nothing more" if below is not None else "")
+        return _stays(scene, row.task) or (_cut_short(scene, task, row.step) if below is not None else "")
     if mask is None:
         return "meanwhile" if below is not None else ""
     if mask >> task & 1:
@@ -177,6 +213,21 @@ def _stays(scene: Scene, task: str) -> str:
             by = f", held by {row['held_by']}" if row.get("held_by") and not wants.startswith("end of") else ""
             return f"waits for {wants if lane is None else scene.short(lane)}{by}: for ever"
     return ""
+
+
+def _cut_short(scene: Scene, task: int, step: int) -> str:
+    """Say what a task was at whose next op is not in the record: the run ended first."""
+    masks, last = scene.record.masks, scene.of_task[task][-1]
+    could = bool(masks) and bool(masks[-1] >> task & 1)
+    asleep = scene.asleep(task)
+    if asleep is not None and not could:
+        queue, since = asleep
+        goes_on = f"goes on to step {last}, and " if last != step else ""
+        return f"{goes_on}sleeps on {scene.short(queue)} (queued at step {since})"
+    if not masks:
+        return f"the run ends before its next op, after step {last}"
+    could_not = "" if could else ", and could not be done yet"
+    return f"has another op to do after step {last}{could_not}, when the run ends"
 
 
 # -- ghosts --------------------------------------------------------------------------------------------------------

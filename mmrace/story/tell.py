@@ -88,19 +88,20 @@ def tell(
     """Tell one finding of a record.
 
     Args: signature: of the finding, "" for the first that nobody expects.  orderings: the causal ones that are known,
-    with their events.  whole: the table has every event of its tasks, from its first to its last.  Raises UsageError
-    if there is no such finding.
+    with their events.  whole: the table has every event of its tasks after set-up, each in a row of its own.  Raises
+    UsageError if there is no such finding.
     """
     finding = chosen(record, signature)
     scene = Scene(record, book.roles, book.notes)
     told = _telling(scene, finding, book)
+    known, orderings = orderings, _until(scene, finding, orderings)
     own = dict.fromkeys(steps_named(record, str(finding["signature"])), "")
     ends = {step: "" for first, second, _ in orderings for step in (first, second)}
     anchors = {**ends, **own, **told.anchors}
     anchors = {step: why for step, why in anchors.items() if 0 <= step < scene.end}
     steps = sliced(scene, anchors)
     if whole and steps:
-        steps = _all_between(scene, steps)
+        steps = _all_of_its_tasks(scene, steps)
     objects = list(dict.fromkeys(told.objects))[:OBJECTS_MAX]
     return Story(
         title=str(finding.get("title", "")),
@@ -109,9 +110,10 @@ def tell(
         rule=str(finding.get("rule", "")),
         known=str(finding.get("known", "")),
         telling=told,
-        table=table_of(scene, steps, own, told.ghosts, marks_of(orderings)),
+        table=table_of(scene, steps, own, told.ghosts, marks_of(orderings), fold=not whole),
         states=tuple(book.states(scene, objects, told.moment or scene.end)),
         orderings=tuple(ordering for _, _, ordering in orderings),
+        afterwards=len(known) - len(orderings),
         others=tuple(
             f"{other.get('oracle')}: {other.get('title')} [{other['signature']}]"
             for other in findings_of(record)
@@ -120,11 +122,20 @@ def tell(
     )
 
 
-def _all_between(scene: Scene, steps: Mapping[int, str]) -> dict[int, str]:
-    """Return every event of the tasks that have some of these, from the first to the last."""
+def _all_of_its_tasks(scene: Scene, steps: Mapping[int, str]) -> dict[int, str]:
+    """Return every event of the tasks that have some of these, from where a strategy was first asked."""
     tasks = {scene.events[step][0] for step in steps}
-    every = range(min(steps), max(steps) + 1)
+    every = range(min(scene.begins, *steps), scene.end)
     return {step: steps.get(step, "") for step in every if scene.events[step][0] in tasks}
+
+
+def _until(
+    scene: Scene, finding: Finding, orderings: Sequence[tuple[int, int, Ordering]]
+) -> list[tuple[int, int, Ordering]]:
+    """Return the orderings whose later side comes before the finding, numbered: no other can have led to it."""
+    end = plainly.step_of(scene, finding)
+    kept = [one for one in orderings if one[1] <= end]
+    return [(first, second, replace(one, number=i)) for i, (first, second, one) in enumerate(kept, 1)]
 
 
 def chosen(record: Record, signature: str = "") -> Finding:
@@ -156,7 +167,8 @@ def _telling(scene: Scene, finding: Finding, book: Book) -> Telling:
     except (LookupError, TypeError, ValueError, AttributeError):  # facts that somebody edited, or another mmrace wrote
         told = plainly.told(scene, finding)
         told = replace(told, cause=f"{told.cause} {PLAINLY}")
-    return replace(told, cause=_with_roles(told.cause, scene))
+    cause = f"{told.cause.removesuffix('.')}; {told.habit}" if told.habit else told.cause
+    return replace(told, cause=_with_roles(cause, scene))
 
 
 def _with_roles(text: str, scene: Scene) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from mmrace.report.around import around_of, orderings_of, wilson
 from mmrace.report.columns_of_tasks import FINE, PLAIN, glyphs_for, lines_of
 from mmrace.report.story import Around, show_story, show_telling
-from mmrace.story.facts import Ordering, Row, Story, Table, Telling
+from mmrace.story.facts import Ordering, Row, State, Story, Table, Telling
 from mmrace.story.tell import tell
 from tests.report.test_proof_report import no_return, point, proof
 from tests.runs import minimal_files
@@ -45,6 +45,17 @@ def lines(table: Table, width: int, glyphs: object = FINE) -> str:
 
 def test_a_column_a_task_with_a_bar_while_its_lock_is_held() -> None:
     assert lines(TABLE, 95) == WIDE
+
+
+def test_a_bar_that_began_before_the_first_row_is_closed_where_its_lock_is_let_go() -> None:
+    row = Row(9, "one", "unlock box.lock", "play", drops=0, dropped="one", since=("has box.lock since step 1",))
+    table = Table(("one", "other"), (row,), 40)
+    assert lines(table, 95).splitlines()[1:] == [
+        "         play",
+        "         (has box.lock since step 1)",
+        "    9  └   unlock box.lock",
+    ]
+    assert "(has box.lock since step 1)" in lines(table, 50), "in one column"
 
 
 def test_what_a_row_is_there_for_stands_beside_it_where_there_is_room() -> None:
@@ -108,6 +119,12 @@ def test_what_nobody_knows_is_said_to_be_unknown() -> None:
     assert "rarity: unknown: nobody counted the runs" in text and "health of the campaign: unknown" in text
 
 
+def test_an_object_is_shown_before_a_step_that_there_is_or_at_the_end() -> None:
+    states = tuple(State("box", step, (("full", "0"),)) for step in (39, 40))
+    text = shown(Story("t", "s", "o", "r", "", Telling("c."), Table((), (), 40), states=states))
+    assert "box just before step 39\n" in text and "box at the end, after step 39\n" in text
+
+
 def test_markup_in_a_title_is_text() -> None:
     told = Story("[red]box[/red]", "abc", "o", "r", "", Telling("It [b]broke."), Table((), (), 0))
     assert "[red]box[/red] [abc]" in shown(told) and "It [b]broke." in shown(told)
@@ -121,6 +138,18 @@ def test_the_orders_that_matter_are_told_by_what_came_of_swapping_them() -> None
     assert "1  a at f:x before b at g:y, at box.full: swap these two, and this finding is gone (proved)" in text
     wrapped = " ".join(text.split())
     assert "swap these two, and this finding is gone (200 of 200 runs, but 9 of 200 fail otherwise)" in wrapped
+
+
+def test_an_order_whose_later_side_follows_the_finding_is_counted_and_not_told() -> None:
+    minimal = minimal_files.minimal()
+    (first, second, one), *_ = orderings_of(minimal)
+    finding = next(f for f in minimal.record.verdict["findings"] if f["signature"] == minimal.signature)
+    step = finding["facts"].get("step", len(minimal.record.events))
+    late = (first, step + 1, replace(one, number=1))
+    told = tell(minimal.record, minimal.signature, orderings=[late, (first, second, replace(one, number=2))])
+    assert [ordering.number for ordering in told.orderings] == [1] and told.afterwards == 1
+    assert not any(row.step == step + 1 and row.causal for row in told.table.rows)
+    assert "1 more order in the file of what comes after the finding" in shown(told)
 
 
 def test_a_minimal_file_adds_its_orderings_its_shrinking_and_its_replays() -> None:

@@ -63,9 +63,9 @@ def minimal() -> Minimal:
     assert record is not None
     turns, choices = preemptions_of(record), choices_of(record)
     size = Size(len(turns), len(choices), len(record.events), len(record.tasks), {})
-    steps = [step for step, _ in places.places_of(record)]
-    ops = [Op(*_named(record, step), step) for step in steps[-2:]]
     finding: Finding = result.findings[0]
+    steps = [step for step, _ in places.places_of(record) if step <= int(str(finding.facts["step"]))]
+    ops = [Op(*_named(record, step), step) for step in steps[-2:]]
     return Minimal(
         result.spec,
         finding,

@@ -42,7 +42,7 @@ SAID = {
     "crash": r"wrote block \d+ of inodes home .*before its transaction was committed",
     "leak": r"migrator \(step \d+, in buffer_migrate_page\) takes the reference 'private' of page:\d+, and nobody ever",
     "stranger": r"migrator unlocks (bh:\S+)\.BH_Lock \(step \d+, in buffer_migrate_lock_buffers\), which committer "
-    r".*has held since step \d+, in _submit_data_pass, after its own try at step \d+ had failed",
+    r".*has held since step \d+, in _submit_data_pass, after migrator's own try at step \d+ had failed",
     "stranger-commit": r"committer \(kjournald\) unlocks bh:\S+\.BH_Lock \(step \d+, in _settle_clean_buffer\), which "
     r"\S+ has held since",
     "slot": r"migrator put page:\d+ into slot:1:0 at step \d+.*and only then tried bh:\S+\.BH_Lock, which \S+",

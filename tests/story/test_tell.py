@@ -11,7 +11,9 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.story.facts import Story
 from mmrace.story.scene import Scene
+from mmrace.story.table import table_of
 from mmrace.story.tell import Book, tell
+from tests.story import cut_short, numbered, published_early
 from tests.story.programs import LOCKS, PLANTED, QUEUE, UPDATE, failed, story
 
 CAUSES = {
@@ -27,6 +29,11 @@ CAUSES = {
         UPDATE, "main", "exception", "",
         r"had seen account\.balance ➜ 0 at step \d+, main\.\d came in between .*, and main\.\d wrote over that at",
     ),
+    "published early": (
+        published_early, "main", "exception", "ValueError",
+        r"it had read cache\.ready . 1 at step \d+, which writer had written at step \d+, and cache\.value . nothing "
+        r"at step \d+, which nobody had written by then",
+    ),
     "race": (UPDATE, "main", "data-race", "", r"account\.balance.* and nothing orders the two"),
     "wrong one woken": (
         QUEUE, "main", "liveness", "stuck",
@@ -38,8 +45,8 @@ CAUSES = {
     ),
     "stranger": (
         PLANTED, "unlock_by_stranger", "lock-discipline", "",
-        r"locker\.0 unlocks box\.lock .*which (locker\.1 has held since step \d+|nobody holds).* its own try at "
-        r"step \d+ had failed",
+        r"locker\.0 unlocks box\.lock .*which (locker\.1 has held since step \d+|nobody holds).* locker\.0's own try "
+        r"at step \d+ had failed",
     ),
     "double put": (
         PLANTED, "double_put", "refcount", "",
@@ -64,6 +71,10 @@ def test_every_step_that_a_cause_names_is_a_row_or_close_to_the_finding(name: st
     assert len(named - rows) <= 1, (named, rows)  # a lock that refuses a stranger has the note right after it
 
 
+def test_a_ring_of_locks_that_differ_in_a_digit_tells_them_apart() -> None:
+    assert re.search(r"so round: pair\.l1 . pair\.l2 . pair\.l1$", story(numbered, "main", "lock-order").telling.seen)
+
+
 def test_a_lock_is_a_bar_from_where_it_is_taken_to_where_it_is_let_go() -> None:
     told = story(PLANTED, "either_order", "lock-order")
     taken = [row for row in told.table.rows if row.takes is not None]
@@ -71,13 +82,47 @@ def test_a_lock_is_a_bar_from_where_it_is_taken_to_where_it_is_let_go() -> None:
     assert all(row.takes in row.held[row.task] for row in taken)
 
 
+def test_a_lock_taken_before_its_task_s_first_row_is_a_bar_too_and_says_since_when() -> None:
+    """Of the four ops of the ring only the asking ones are rows here; each task holds its first lock meanwhile."""
+    record, _ = failed(str(PLANTED.__file__), "either_order", "lock-order")
+    scene, links = Scene(record), story(PLANTED, "either_order", "lock-order").telling.links
+    asked = {link.step: "" for link in links}
+    rows = table_of(scene, asked, asked, (), {}).rows
+    assert [row.since for row in rows] == [
+        (f"has {link.held} since step {link.held_step}",) for link in sorted(links, key=lambda link: link.step)
+    ]
+    assert all(len(row.held[row.task]) == 2 for row in rows)
+
+
+def test_an_unlock_whose_lock_was_taken_before_the_first_row_closes_a_bar() -> None:
+    scene = Scene(failed(str(PLANTED.__file__), "either_order", "lock-order")[0])
+    tenure = next(one for lane in scene.tenures.values() for one in lane if one.released is not None)
+    assert tenure.released is not None
+    (row,) = table_of(scene, {tenure.released: ""}, {}, (), {}).rows
+    assert row.drops is not None and row.dropped == row.task and not row.held
+    assert row.since == (f"has {scene.short(tenure.lane)} since step {tenure.taken}",)
+
+
 def test_a_switch_says_why_its_task_does_not_go_on() -> None:
     reasons = {row.leaves for row in story(LOCKS, "main", "liveness", "cycle").table.rows}
     assert any(reason.startswith("waits for table.") and reason.endswith(": for ever") for reason in reasons), reasons
     lost = {row.leaves for row in story(UPDATE, "main", "exception").table.rows}
     assert "preempted" in lost and "goes on to its end" in lost | {"ends"} and lost <= {
-        "", "preempted", "goes on to its end", "ends", "waits for the end of others", "does nothing more",
+        "", "preempted", "goes on to its end", "ends", "waits for the end of others",
     }  # fmt: skip
+
+
+def test_a_task_that_the_end_of_the_run_cut_short_says_where_it_stood() -> None:
+    record, _ = failed(str(cut_short.__file__), "main", "exception")
+    scene = Scene(record)
+    last = {name: scene.of_task[scene.ids[name]][-1] for name in ("worker", "sleeper", "raiser")}
+    assert last["raiser"] == max(last.values())
+    rows = table_of(scene, dict.fromkeys(last.values(), ""), {}, (), {}).rows
+    assert {row.task: row.leaves for row in rows} == {
+        "worker": f"has another op to do after step {last['worker']}, when the run ends",
+        "sleeper": f"sleeps on box.waiters (queued at step {last['sleeper'] - 1})",
+        "raiser": "",
+    }
 
 
 def test_the_two_sides_of_a_race_have_their_locks_and_the_gap_between_them() -> None:
@@ -137,7 +182,10 @@ def test_a_book_says_it_in_a_program_s_own_words() -> None:
     assert told.telling.cause == "main.0 (the bank) overdraws."
 
 
-def test_the_whole_table_has_every_event_of_its_tasks() -> None:
+def test_the_whole_table_has_every_event_of_its_tasks_after_set_up() -> None:
     part, whole = (tell(record(), whole=flag).table for flag in (False, True))
     steps = [row.step for row in whole.rows if row.step is not None]
-    assert {row.step for row in part.rows} <= {*steps, None} and len(steps) > len(part.rows)
+    assert {row.step for row in part.rows} <= {*steps, None}
+    scene = Scene(record())
+    mine = [step for step in range(scene.begins, scene.end) if scene.who(step) in part.tasks]
+    assert [step for step in steps if step >= scene.begins] == mine

@@ -133,7 +133,7 @@ def race(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
     if field == "b_page":
         return replace(told, protects=kept_by("I6", "R14"))
     locks = FIELD_LOCKS.get(field)
-    if locks is None:
+    if locks is None or len(told.sides) != 2:
         return told
     needed = locks.split(" and ")
     ghosts = [
@@ -143,8 +143,16 @@ def race(scene: Scene, finding: Mapping[str, Any], told: Telling) -> Telling:
         if not any(held.endswith(lock) for held in side.locks)
     ]
     kept = rule(f"{field} is read and changed under {locks}", "jbd.jbd_lock_bh_state")
-    lacking = [side.task for side in told.sides if not all(any(h.endswith(n) for h in side.locks) for n in needed)]
-    said = (
-        f" {field} belongs under {locks}, which {' and '.join(dict.fromkeys(lacking))} did not hold." if lacking else ""
-    )
-    return replace(told, cause=told.cause + said, protects=(kept,), ghosts=tuple(ghosts) or told.ghosts)
+    said = f" {field} belongs under {locks}: {'; '.join(_who_held(told, lock) for lock in needed)}."
+    return replace(told, cause=told.cause + said, habit="", protects=(kept,), ghosts=tuple(ghosts) or told.ghosts)
+
+
+def _who_held(told: Telling, lock: str) -> str:
+    """Say which sides of a race held a lock."""
+    having: list[str] = []
+    lacking: list[str] = []
+    for side in told.sides:
+        (having if any(name.endswith(lock) for name in side.locks) else lacking).append(side.task)
+    if having and lacking:
+        return f"only {having[0]} held {lock}, {lacking[0]} did not"
+    return f"both held {lock}" if having else f"neither {lacking[0]} nor {lacking[1]} held {lock}"
