@@ -63,7 +63,8 @@ def test_a_finding_in_a_worker_is_replayed_with_its_files_and_shown_without_them
     code, text = done(f"explore mine {files} --variant no-thaw --schedules 4 --jobs 2 {SMALL}", folder)
     assert code == 1 and "oracle: nobody" in text and "oracle: exception" in text
     assert text.count("replayed 5 of 5") == 2
-    replays = [line.removeprefix("repeat: mmrace ") for line in text.splitlines() if "mmrace replay" in line]
+    replays = [line.removeprefix("repeat: mmrace ") for line in text.splitlines() if "repeat: mmrace replay" in line]
+    assert replays
     for command in replays:
         code, text = done(command, folder)
         assert code == 1 and "the same findings as recorded" in text, text
