@@ -25,7 +25,8 @@ UNINTERRUPTED := --ignore=tests/runs/test_foreign.py --ignore=tests/runtime/test
 QUICK := -m "not slow"
 COUNTED := --cov -p no:mmrace
 COVERED_FIRST := tests/story tests/oracles/telling tests/strategies/test_dpor.py tests/strategies/test_dpor_crashes.py \
-	tests/strategies/test_dpor_ends.py tests/strategies/test_retrace.py tests/search/prove tests/search/convert
+	tests/strategies/test_dpor_ends.py tests/strategies/test_retrace.py tests/search/prove tests/search/convert tests/oracles/general \
+	tests/runtime/test_standstill.py tests/runtime/test_files.py
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: expected python >= 3.11 on PATH, found none; try: make PYTHON=/path/to/python3" >&2; exit 2; }
