@@ -24,8 +24,8 @@ TESTS := $(BIN)/python -m pytest -n auto --dist worksteal
 UNINTERRUPTED := --ignore=tests/runs/test_foreign.py --ignore=tests/runtime/test_leftover.py
 QUICK := -m "not slow"
 COUNTED := --cov -p no:mmrace
-COVERED_FIRST := tests/story tests/oracles/telling tests/strategies/test_dpor.py tests/strategies/test_dpor_crashes.py \
-	tests/strategies/test_dpor_ends.py tests/strategies/test_retrace.py tests/search/prove tests/search/convert tests/oracles/general \
+COVERED_FIRST := tests/story tests/strategies/test_dpor.py tests/strategies/test_dpor_crashes.py \
+	tests/strategies/test_dpor_ends.py tests/strategies/test_retrace.py tests/search/prove tests/search/convert tests/oracles \
 	tests/runtime/test_standstill.py tests/runtime/test_files.py
 
 $(BIN)/python:
