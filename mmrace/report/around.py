@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from mmrace.report.proof import NOT_PROVED, proof_lines, shares
 from mmrace.report.story import NO_RETURN, Around
 from mmrace.runs import kept
 from mmrace.runs.minimal import Minimal, Op
+from mmrace.runs.proof import interval
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
@@ -28,8 +28,6 @@ from mmrace.story.facts import Ordering
 
 HITS_BYTES_MAX = 2 * files.MIB  # more than the store writes
 NEWLINE = b"\n"
-Z95 = 1.96
-"""Standard normal quantile of a 95 % interval."""
 
 
 def around_of(record: Record, minimal: Minimal | None, file: str, folder: Path | None = None) -> Around:
@@ -141,18 +139,8 @@ def _seen(folder: Path | None) -> Iterator[str]:
 
 def _rate(rate: Any) -> str:
     hits, of = (rate["hits"], rate["of"]) if isinstance(rate, Mapping) else (rate[0], rate[1])
-    low, high = wilson(hits, of)
+    low, high = interval(hits, of)
     return f"{count(hits)} of {many(of, 'schedule')} (95 %: {100 * low:.2g} % to {100 * high:.2g} %)"
-
-
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a rate; all of [0, 1] if nothing was counted."""
-    if of <= 0:
-        return 0.0, 1.0
-    share, z = hits / of, Z95
-    middle, whole = share + z * z / (2 * of), 1 + z * z / of
-    spread = z * sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole)
 
 
 def _plain(facts: Mapping[str, Any] | None) -> Iterator[str]:

@@ -115,12 +115,18 @@ class Proof:
     budget: Effort
 
 
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a share, rounded to what a file keeps; that of nothing is (0, 1)."""
-    if not of:
+def interval(hits: int, of: int) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a share; that of nothing is (0, 1)."""
+    if of <= 0:
         return 0.0, 1.0
     share, square = hits / of, Z95 * Z95
     middle = share + square / (2 * of)
     half = Z95 * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
     low, high = ((middle + side) / (1 + square / of) for side in (-half, half))
-    return round(max(low, 0.0), DIGITS), round(min(high, 1.0), DIGITS)
+    return max(low, 0.0), min(high, 1.0)
+
+
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """Return the interval of a share as a file keeps it, rounded."""
+    low, high = interval(hits, of)
+    return round(low, DIGITS), round(high, DIGITS)

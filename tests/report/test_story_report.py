@@ -8,9 +8,10 @@ from io import BytesIO, StringIO, TextIOWrapper
 import pytest
 from rich.console import Console
 
-from mmrace.report.around import around_of, orderings_of, wilson
+from mmrace.report.around import around_of, orderings_of
 from mmrace.report.columns_of_tasks import FINE, PLAIN, glyphs_for, lines_of
 from mmrace.report.story import Around, show_story, show_telling
+from mmrace.runs.proof import interval
 from mmrace.story.facts import Ordering, Row, State, Story, Table, Telling
 from mmrace.story.tell import tell
 from tests.report.test_proof_report import no_return, point, proof
@@ -178,7 +179,7 @@ def test_a_rate_has_its_interval_for_each_strategy_too() -> None:
 
 @pytest.mark.parametrize(("hits", "of", "low", "high"), [(0, 0, 0, 1), (0, 10, 0, 0.278), (10, 10, 0.722, 1)])
 def test_the_interval_is_wilson_s(hits: int, of: int, low: float, high: float) -> None:
-    assert wilson(hits, of) == pytest.approx((low, high), abs=1e-3)
+    assert interval(hits, of) == pytest.approx((low, high), abs=1e-3)
 
 
 def test_a_failure_of_a_test_has_title_cause_and_table_and_nothing_of_the_run() -> None:
