@@ -12,7 +12,6 @@ from mmrace.oracles.general.judgement import Finding, Verdict
 from mmrace.runs import follow, functions, kept, loading
 from mmrace.runs.engines import CONTROLLED
 from mmrace.runs.functions import FunctionMaker
-from mmrace.runs.minimal import MINIMAL
 from mmrace.runs.program import Makers
 from mmrace.runs.schedule import KeptSchedule, as_now, is_kept
 from mmrace.runs.source import open_source
@@ -20,7 +19,7 @@ from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runtime.record import Record
 from mmrace.search.around import Around, play_around
 from mmrace.search.catalogue import pick
-from mmrace.strategies.guided import is_schedule
+from mmrace.strategies.guided import is_schedule, smallest_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,7 @@ def replay(
 
 def schedule_in(path: str) -> str:
     """Return the file of a FILE that has a schedule: of a finding's folder the minimal one, if that is there."""
-    if not os.path.isdir(path):
-        return path
-    minimal = os.path.join(path, MINIMAL)
-    return minimal if os.path.isfile(minimal) else os.path.join(path, kept.RECORD)
+    return path if not os.path.isdir(path) else smallest_in(path) or os.path.join(path, kept.RECORD)
 
 
 def named_in(path: str) -> tuple[RunSpec, str, Makers]:

@@ -30,14 +30,13 @@ from mmrace.runtime.files import Name
 from mmrace.runtime.record import Record
 from mmrace.strategies.guided import (
     BYTES_MAX,
-    HEAD_BYTES,
     TRY,
     Preemption,
     Steps,
     Value,
     choices_of,
-    is_schedule,
     preemptions_of,
+    says,
 )
 from mmrace.version import __version__
 
@@ -155,10 +154,7 @@ class KeptSchedule:
 
 def is_kept(path: str) -> bool:
     """Say whether a file is a kept schedule, without a record, as far as it says so itself."""
-    if not is_schedule(path):
-        return False
-    with open(path, "rb") as file:
-        return IS_KEPT.search(file.read(HEAD_BYTES)) is not None
+    return says(path, IS_KEPT)
 
 
 def as_now(spec: RunSpec) -> RunSpec:

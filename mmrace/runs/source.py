@@ -20,9 +20,9 @@ from mmrace.runtime import files, record_file
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.files import MIB
 from mmrace.runtime.record import Record
+from mmrace.strategies.guided import HEAD_BYTES
 
 IS_MINIMAL = re.compile(rb'"schema"\s*:\s*"mmrace-minimal/')
-HEAD_BYTES = 64 * 1024  # of a file, in which it says what it is
 BELOW = (".", "findings", ".mmrace/findings")
 """Where the findings of a folder may be."""
 BELOW_MAX = 3  # of them that are named

@@ -201,12 +201,22 @@ class _Scheduled(TypedDict):
     schedule: Steps
 
 
-def is_schedule(path: str) -> bool:
-    """Say whether a file says of itself that it has a schedule, whatever it is called; a record does not."""
+def says(path: str, schema: re.Pattern[bytes]) -> bool:
+    """Say whether a file says of itself that it is of a schema, whatever it is called."""
     if not os.path.isfile(path):
         return False
     with open(path, "rb") as file:
-        return IS_SCHEDULE.search(file.read(HEAD_BYTES)) is not None
+        return schema.search(file.read(HEAD_BYTES)) is not None
+
+
+def is_schedule(path: str) -> bool:
+    """Say whether a file says of itself that it has a schedule; a record does not."""
+    return says(path, IS_SCHEDULE)
+
+
+def smallest_in(folder: str) -> str:
+    """Return the file of a finding's folder that has its smallest schedule, "" if none has one."""
+    return next((file for name in KEPT if os.path.isfile(file := os.path.join(folder, name))), "")
 
 
 def steps_of(path: str) -> Steps:
@@ -215,7 +225,7 @@ def steps_of(path: str) -> Steps:
     Of the folder of a finding it is that of the smallest run that it keeps.
     """
     if os.path.isdir(path):
-        path = next((file for name in KEPT if os.path.isfile(file := os.path.join(path, name))), path)
+        path = smallest_in(path) or path
     if not is_schedule(path):
         record = Record.read(path)
         return {"turns": tuple(preemptions_of(record)), "choices": tuple(choices_of(record))}
