@@ -14,9 +14,9 @@ from mmrace.claims.programs import Setting, spec_of
 from mmrace.claims.result import ClaimsResult, Witness
 from mmrace.runs.follow import follow, replay_record
 from mmrace.runs.judge import judge
+from mmrace.runs.replay import REPLAYS
 from mmrace.runtime.errors import InternalError, MmraceError
 from mmrace.runtime.record import Record
-from mmrace.search.explore.result import REPLAYS
 
 
 def keep_witnesses(

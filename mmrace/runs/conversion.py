@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.replay import REPLAYS
 from mmrace.strategies.retrace import Way
 
 FOLLOWED, REFOUND, NEITHER = "followed", "re-found by search", "neither"
-REPLAYS = 5
-"""Strict replays of each controlled record, as for what an exploration finds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ of a file that nobody loaded.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -22,10 +24,10 @@ from mmrace.runs.judge import followed_in, judge
 from mmrace.runs.play import Stopping, play, stopped_by
 from mmrace.runs.profile import promote_text
 from mmrace.runs.program import Makers, Program
-from mmrace.runs.replay import StrictReplay
+from mmrace.runs.replay import REPLAYS, StrictReplay
 from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runtime.breaking import BreakAt
-from mmrace.runtime.errors import MadeOtherwise, NondeterminismError, NotAsRecorded, UsageError
+from mmrace.runtime.errors import MadeOtherwise, MmraceError, NondeterminismError, NotAsRecorded, UsageError
 from mmrace.runtime.record import REPLAYABLE, Record
 from mmrace.runtime.record_file import SUM
 from mmrace.strategies import guided
@@ -74,6 +76,19 @@ def replay_record(path: str, makers: Makers) -> RunResult:
     Raises UsageError for a record that cannot be replayed, NondeterminismError if anything is not as recorded.
     """
     return replay(Record.read(path), makers)
+
+
+def repeats(read: Callable[[], Record], makers: Makers, load: tuple[LoadedFile, ...] = ()) -> Counter[str]:
+    """Return in how many of `REPLAYS` strict replays of a record each finding came again, by signature.
+
+    Args: read: the record, for each replay; what it raises beside errors of mmrace ends the counting.  load: as of
+    `replay`.  A replay that diverged, or could not be made, has no finding.
+    """
+    again: Counter[str] = Counter()
+    for _ in range(REPLAYS):
+        with suppress(MmraceError):
+            again.update({finding.signature for finding in replay(read(), makers, load).findings})
+    return again
 
 
 def replay(

@@ -18,6 +18,9 @@ from mmrace.runtime.strategy import BaseStrategy, SteeredRun
 from mmrace.runtime.task import Task
 from mmrace.runtime.wording import enabled_text, event_text, op_text, same_event
 
+REPLAYS = 5
+"""Strict replays of a record that is kept.  One is a proof; more show that the record alone decides."""
+
 
 class StrictReplay(BaseStrategy):
     """Follows `record`, made by a controlled engine.  Call `finish` after the run."""

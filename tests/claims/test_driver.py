@@ -13,6 +13,7 @@ from mmrace.claims.judges import CLAIMS, Claim, Example, Instances, Part, select
 from mmrace.claims.programs import SETTINGS, TESTS, Setting, parts_for, spec_of
 from mmrace.claims.result import ClaimsResult, Failure, PartCounts, Witness
 from mmrace.installed import replay_record
+from mmrace.runs.replay import REPLAYS
 from mmrace.runtime.errors import (
     EXIT_FAIL,
     EXIT_INTERNAL,
@@ -22,7 +23,6 @@ from mmrace.runtime.errors import (
     UsageError,
 )
 from mmrace.runtime.record import Record
-from mmrace.search.explore.result import REPLAYS
 from mmrace.search.options import Options
 
 ALONE = Setting("alone", "sync-vs-commit", (("idle", 0), ("migrations", 1), ("without", "writer,committer,reader")), 0)

@@ -21,12 +21,13 @@ from pathlib import Path
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs import stops
 from mmrace.runs.chosen import Chosen
-from mmrace.runs.conversion import FOLLOWED, NEITHER, REFOUND, REPLAYS, Conversion, kept_to
-from mmrace.runs.follow import replay
+from mmrace.runs.conversion import FOLLOWED, NEITHER, REFOUND, Conversion, kept_to
+from mmrace.runs.follow import repeats
 from mmrace.runs.judge import judge
 from mmrace.runs.kept import RECORD
 from mmrace.runs.play import play
 from mmrace.runs.program import Makers, Program
+from mmrace.runs.replay import REPLAYS
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import InternalError, MmraceError
 from mmrace.runtime.record import Record
@@ -177,15 +178,16 @@ class _Conversion:
 
 def replays(made: Record, makers: Makers) -> Counter[str]:
     """Return in how many strict replays of a record, as a file has it, each signature came again."""
-    again: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="mmrace-") as folder:
         path = Path(folder, RECORD)
         try:
             made.write(path)
             record = Record.read(path)
-            for _ in range(REPLAYS):
-                stops.check_wanted()
-                again.update({finding.signature for finding in replay(record, makers).findings})
-        except (MmraceError, OSError):  # it goes otherwise, or cannot be kept: then nothing is proved
-            again.clear()
-    return again
+        except (MmraceError, OSError):  # it cannot be kept: then nothing is proved
+            return Counter()
+
+    def wanted() -> Record:
+        stops.check_wanted()
+        return record
+
+    return repeats(wanted, makers)

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from mmrace.runs.follow import replay_record
+from mmrace.runs.follow import repeats
 from mmrace.runs.profile import promote_text
 from mmrace.runs.program import Makers
+from mmrace.runs.replay import REPLAYS
 from mmrace.runs.store import FindingStore
-from mmrace.runtime.errors import MmraceError
+from mmrace.runtime.record import Record
 from mmrace.search.explore import realise
-from mmrace.search.explore.result import REPLAYS, Exploration
+from mmrace.search.explore.result import Exploration
 from mmrace.search.totals import Hit
 
 
@@ -34,7 +36,7 @@ def prove(result: Exploration, store: FindingStore, makers: Makers, hit: Callabl
         record = Path(folder, "record.jsonl")
         if folder and record.exists():
             if folder not in again:
-                again[folder] = replays(record, makers)
+                again[folder] = repeats(partial(Record.read, str(record)), makers)
             result.replayed[signature] = again[folder][signature], REPLAYS
 
 
@@ -48,14 +50,3 @@ def _realise(result: Exploration, store: FindingStore, makers: Makers, cycle: st
     if finding.signature not in result.hits:
         hit(Hit(finding, met.spec, "main", 0, store.save(met)[finding.signature]))
     return finding.signature
-
-
-def replays(record: Path, makers: Makers) -> Counter[str]:
-    """Return how many strict replays of a record ended with each finding, by signature."""
-    again: Counter[str] = Counter()
-    for _ in range(REPLAYS):
-        try:
-            again.update({finding.signature for finding in replay_record(str(record), makers).findings})
-        except MmraceError:  # it diverged, or is an older mmrace's that an earlier session kept
-            continue
-    return again

@@ -22,8 +22,6 @@ from mmrace.strategies.order.classes import Classes
 TOO_SHORT = ": the time was up before; try: a longer --for, or smaller parameters"
 SMALLER = "smaller parameters, more time, or schedules that are drawn (no --exhaustive)"
 """What to do about a tree that is too large to be walked."""
-REPLAYS = 5
-"""Strict replays of each finding's record.  One is a proof; more show that the record alone decides."""
 
 
 @dataclass(slots=True)

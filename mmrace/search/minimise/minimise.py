@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from mmrace.oracles.general.judgement import Finding, finding_of
-from mmrace.runs.follow import follow, replay, spec_of, with_files
+from mmrace.runs.follow import follow, repeats, spec_of, with_files
 from mmrace.runs.minimal import Minimal, Replayed, Schedule, Shrunk, Size
 from mmrace.runs.program import Makers
+from mmrace.runs.replay import REPLAYS
 from mmrace.runs.spec import LoadedFile
-from mmrace.runtime.errors import MmraceError, NondeterminismError, UsageError
+from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.search.minimise.causal import orderings
 from mmrace.search.minimise.commute import commuted
@@ -26,7 +28,6 @@ from mmrace.search.minimise.smaller import boldly, smallest_program
 from mmrace.search.minimise.trials import Budget, Spent, Trial, Trials, case_of
 from mmrace.strategies import guided
 
-REPLAYS = 5
 SHRINKING, SHOWING = 0.5, 0.7
 """Shares of the budget, each with what comes before: up to which the schedule and the program are made smaller, and a
 walk looks for a smaller one still.  What is left is for the orderings."""
@@ -154,11 +155,5 @@ def _size(trials: Trials, trial: Trial, record: Record) -> Size:
 
 def _replayed(written: bytes, trials: Trials) -> Replayed:
     """Replay a record strictly, as its file will have it."""
-    same = 0
-    for _ in range(REPLAYS):
-        try:
-            again = replay(Record.parse(written, "the minimal record"), trials.makers, trials.base.load)
-        except MmraceError:
-            continue
-        same += trials.signature in {finding.signature for finding in again.findings}
-    return Replayed(REPLAYS, same)
+    again = repeats(partial(Record.parse, written, "the minimal record"), trials.makers, trials.base.load)
+    return Replayed(REPLAYS, again[trials.signature])

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from mmrace.oracles.general.judgement import Finding
-from mmrace.runs import stops
+from mmrace.runs import follow, stops
 from mmrace.runs.chosen import Chosen
-from mmrace.runs.conversion import FOLLOWED, NEITHER, REFOUND, REPLAYS
+from mmrace.runs.conversion import FOLLOWED, NEITHER, REFOUND
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.play import play
 from mmrace.runs.program import Makers
+from mmrace.runs.replay import REPLAYS
 from mmrace.runs.run import run_one
-from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.spec import LoadedFile, RunResult, RunSpec
 from mmrace.runtime.errors import NondeterminismError, UsageError
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import RoundRobin
@@ -164,10 +165,10 @@ def test_who_is_asked_to_stop_tells_what_is_known_by_then(lost: RunResult, stood
 def test_what_does_not_repeat_itself_did_not_come_again(
     stood_still: RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverges(record: Record, makers: Makers) -> RunResult:
+    def diverges(record: Record, makers: Makers, load: tuple[LoadedFile, ...]) -> RunResult:
         raise NondeterminismError(1, "this", "that")
 
-    monkeypatch.setattr(converting, "replay", diverges)
+    monkeypatch.setattr(follow, "replay", diverges)
     signature = stood_still.findings[0].signature
     told = convert(stood_still, [signature], seconds=3.0, makers=MAKERS, clock=ticking())[signature].conversion
     assert told is not None and told.how == NEITHER

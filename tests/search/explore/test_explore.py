@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from mmrace.installed import MAKERS, replay_record
+from mmrace.runs.replay import REPLAYS
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_UNKNOWN, UsageError
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.generations import Loop
 from mmrace.search.explore.one import explore_one
-from mmrace.search.explore.result import REPLAYS, Exploration
+from mmrace.search.explore.result import Exploration
 from mmrace.search.pool.drive import IN_VAIN_MAX
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.parent import ProcessPool

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from mmrace.installed import replay_record
+from mmrace.runs.replay import REPLAYS
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PASS, EXIT_UNKNOWN, UsageError
 from mmrace.runtime.record import SCHEMA
 from mmrace.search.explore import realise
 from mmrace.search.explore.ask import check
-from mmrace.search.explore.result import REPLAYS, Exploration
+from mmrace.search.explore.result import Exploration
 from mmrace.strategies import registry
 from mmrace.strategies.contract import Registered
 from mmrace.strategies.dpor import Dpor

@@ -13,10 +13,10 @@ from mmrace.runs import functions, named
 from mmrace.runs.functions import FunctionMaker
 from mmrace.runs.profile import RACING
 from mmrace.runs.program import Makers
+from mmrace.runs.replay import REPLAYS
 from mmrace.runs.run import run_one
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.promotion import EVERY, FIRST, LOOK, LOOKS, Promotion
-from mmrace.search.explore.result import REPLAYS
 from tests.programs import rare_race
 from tests.search.explore.explorations import Notes, Watching
 
