@@ -24,9 +24,10 @@ TESTS := $(BIN)/python -m pytest -n auto --dist worksteal
 UNINTERRUPTED := --ignore=tests/runs/test_foreign.py --ignore=tests/runtime/test_leftover.py
 QUICK := -m "not slow"
 COUNTED := --cov -p no:mmrace
-COVERED_FIRST := tests/story tests/strategies/test_dpor.py tests/strategies/test_dpor_crashes.py \
-	tests/strategies/test_dpor_ends.py tests/strategies/test_retrace.py tests/search/prove tests/search/convert tests/oracles \
-	tests/runtime/test_standstill.py tests/runtime/test_files.py
+COVERED_FIRST := tests/story tests/search/prove tests/search/convert tests/oracles/general tests/oracles/telling \
+	$(addprefix tests/oracles/protocol/test_,back_out.py durability.py progress.py slot.py) \
+	$(addprefix tests/strategies/test_,dpor.py dpor_crashes.py dpor_ends.py retrace.py) \
+	$(addprefix tests/runtime/test_,files.py standstill.py)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: expected python >= 3.11 on PATH, found none; try: make PYTHON=/path/to/python3" >&2; exit 2; }
