@@ -101,7 +101,7 @@ def _row(page: Page) -> dict[str, Any]:
         "free": page.dead is not None,
         "flags": _flags(page.flags),
         "count": page._count.value,
-        "mapcount": rt.peek(page, "_mapcount"),
+        "mapcount": rt.peek(page, "_mapcount") + 1,
         "mapping": _name(rt.peek(page, "mapping")),
         "index": rt.peek(page, "index"),
         "private": _name(rt.peek(page, "private")),

@@ -26,7 +26,7 @@ class Page(rt.Struct):
 
     flags = rt.flag_word(PageFlags, waitable=(PageFlags.PG_locked, PageFlags.PG_writeback))
     _count = rt.refcount()
-    _mapcount: rt.Field[int] = rt.shared(0)
+    _mapcount: rt.Field[int] = rt.shared(-1)
     mapping: rt.Field[AddressSpace | None] = rt.shared(
         None,
         benign="page_mapping() needs no lock: isolation, reclaim and mark_buffer_dirty look at what truncation may be "

@@ -71,7 +71,7 @@ def free_pages_check(page: Page) -> None:
 
     Source: mm/page_alloc.c, v3.3.
     """
-    rt.bug_on(mm.page_mapped(page), "free_pages_check: page is mapped", page=page)
+    rt.bug_on(mm.page_mapcount(page) != 0, "free_pages_check: page is mapped", page=page)
     rt.bug_on(page.mapping is not None, "free_pages_check: page has a mapping", page=page)
     rt.bug_on(mm.page_count(page) != 0, "free_pages_check: count is not zero", page=page)
     flags = page.flags.load()
