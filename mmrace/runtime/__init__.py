@@ -18,8 +18,8 @@ What there is for a program, by topic; before a colon stands what a `Struct` dec
   `Completion`.  `until_changed`: retry when something changed.
 * Statistics: `atomic`: methods `add`, `read`.
 * Reference counts: `refcount`: methods `get`, `put`, `get_unless_zero`, `freeze`, `unfreeze`, ... (`refcount.py`).
-* Tasks: `spawn`, `join`, `join_others`, `current`; `schedule`, `cond_resched`: let others run; `choose`: a value that
-  the strategy draws; `fixed_order`: nothing is explored inside.
+* Tasks: `spawn`, `join`, `join_others`, `current`; `schedule`, `cond_resched`: let others run; `sleep`: for so many
+  ticks; `choose`: a value that the strategy draws; `fixed_order`: nothing is explored inside.
 * Context: `preempt_disable`, `preempt_enable`; `local_irq_disable`, `local_irq_enable`; `irq_enter`, `irq_exit`;
   `rcu_read_lock`, `rcu_read_unlock`; `might_sleep`.
 * For judges and reports: `bug_on`, `note`, `reached`; op codes and `dependent`.  For tests: `pool_size`.
@@ -102,6 +102,7 @@ from mmrace.runtime.task_ops import (
     note,
     reached,
     schedule,
+    sleep,
     spawn,
 )
 from mmrace.runtime.wait import (
@@ -187,6 +188,7 @@ __all__ = [
     "schedule",
     "set_bit",
     "shared",
+    "sleep",
     "sleep_on",
     "spawn",
     "spin_lock",

@@ -359,7 +359,7 @@ def submit_bh(rw: int, bh: BufferHead) -> None:
         buffer_head.clear_buffer_write_io_error(bh)
     sector, bdev, page = bh.b_blocknr, bh.b_bdev, bh.b_page
     assert bdev is not None and page is not None
-    bio = device.Bio(bdev, sector, page, bh_offset(bh), bh.b_size, bh, end_bio_bh_io_sync)
+    bio = device.Bio(bdev, sector, (device.BioVec(page, bh_offset(bh), bh.b_size),), bh, end_bio_bh_io_sync)
     device.submit_bio(rw, bio)
 
 

@@ -71,7 +71,7 @@ class Bench:
     """What a test body works on."""
 
     def __init__(self, a_ops: AddressSpaceOperations = PLAIN, **options: Any) -> None:
-        disk = {key: options.pop(key) for key in ("errors", "irq_cpu") if key in options}
+        disk = {key: options.pop(key) for key in ("errors", "irq_cpu", "ticks", "nr_requests") if key in options}
         self.machine = mmzone.Machine(ncpus=2, **options)
         self.zone = self.machine.zone
         self.disk = device.new_block_device("disk", self.machine, [("meta", 8), (1, FILE_BLOCKS)], **disk)
