@@ -174,7 +174,7 @@ def assert_idle(bench: Bench, index: int = 0) -> Page:
 def assert_memory(bench: Bench) -> None:
     """Assert that every page is either free, with count 0, or in a mapping, and that nothing is left in between."""
     cached = {rt.peek(slot, "page") for mapping in bench.machine.mappings for slot in mapping.page_tree.slots}
-    free = rt.peek(bench.zone, "free_list")
+    free = mmzone.free_pages(bench.zone)
     for page in bench.machine.pages:
         assert (page in cached) != (page in free), page
         assert (page.dead is not None) == (page in free), page
