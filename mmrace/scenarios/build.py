@@ -19,6 +19,7 @@ from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
+from mmrace.scenarios import stick
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
 WORDS = Number("words", 2, 1, 8, says="words of a buffer")
@@ -76,7 +77,7 @@ CACHE = Number(
     1,
     says="1: the disk has a volatile cache, so that a write that ended may be lost in a crash until a flush comes",
 )
-PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE)
+PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE, stick.STICK)
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
 BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, *OF_JOURNAL)
@@ -110,7 +111,7 @@ def build(stage: Stage, ncpus: int) -> None:
     log_blocks, journalled = _log_blocks(stage)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
-        nr_pages=pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page,
+        nr_pages=pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page + stick.frames(stage),
         buffers_per_page=per_page,
         words_per_buffer=stage.value(WORDS),
         pagevec_size=pagevec,
@@ -125,7 +126,9 @@ def build(stage: Stage, ncpus: int) -> None:
         cache=bool(stage.value(CACHE)),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
-    rt.note("layout", *((region.key, region.first, region.blocks) for region in stage.device.regions))
+    stick.plug_in(stage, FORMATTED, errors=stage.device.errors, irq_cpu=stage.device.irq_cpu)
+    regions = [region for disk in stage.devices for region in disk.regions]
+    rt.note("layout", *((region.key, region.first, region.blocks) for region in regions))
     rt.note("formatted", FORMATTED, FORMATTED)
     if stage.device.cache:
         rt.note("write-cache")
@@ -229,7 +232,8 @@ def sync(stage: Stage) -> None:
     Twice: what data=journal has committed is written home after that, by a writepage that opens a handle.
     """
     for _ in range(2):
-        filemap.filemap_write_and_wait(stage.mapping)
+        for inode in stage.files:
+            filemap.filemap_write_and_wait(inode.i_mapping)
         while rt.peek(stage.journal, "j_running_transaction") is not None:
             if stage.journal.j_task is None:
                 commit.journal_commit_transaction(stage.journal)
