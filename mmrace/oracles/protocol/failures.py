@@ -3,7 +3,8 @@
 Rules.  Before the lock of a buffer whose transfer failed is dropped, the buffer is not uptodate at some moment since;
 if it was a write, of no block of the log, BH_Write_EIO is set; if it was one of a page under writeback, so are PG_error
 of its page and AS_EIO of the file; if it was one of a page's reads, PG_error.  Before the lock of a page that could not
-be read as a whole is dropped, it is in error and not uptodate.  A write that went well leaves no BH_Write_EIO behind,
+be read as a whole is dropped, it is in error and not uptodate; before the writeback of one that could not be written as
+a whole ends, PG_error and AS_EIO are set.  A write that went well leaves no BH_Write_EIO behind,
 and the read of a whole page no PG_error.  When a commit ends, the file of a block of data that it could not write got
 AS_EIO.  An fsync that takes AS_EIO returns an error, and leaves no PG_error on a page that it waited for.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: that a
@@ -81,6 +82,8 @@ class _Audit:
             self.handed[task] = (found[1], found[0] == PAGE) if found is not None else ("", False)
         elif kind == "io-begin":
             owner, whole = self.handed.pop(task, ("", False))
+            if len(facts) > 3:  # the write of a page as a whole, which has no lock
+                owner, whole = str(self.record.name(facts[3])), True
             blocknr = facts[1]
             assert isinstance(blocknr, int)
             self.begun[task] = begun = _Transfer(owner, whole, facts[0] == "write", blocknr, step)
@@ -106,14 +109,16 @@ class _Audit:
 
     # -- transfers ----------
 
-    def unlocked(self, step: int, task: int, owner: str) -> None:
-        """Whoever served a transfer drops the lock that it was handed."""
+    def over(self, step: int, task: int, owner: str) -> None:
+        """Whoever served a transfer drops the lock that it was handed, or ends the writeback of its page."""
         transfer = self.served.get(task)
         if transfer is None or transfer.owner != owner or transfer.ended < 0:
             return
         self.checked += 1
         del self.served[task]
-        if transfer.whole:
+        if transfer.whole and transfer.write:
+            lost = self._write_failed(transfer) if transfer.failed else []
+        elif transfer.whole:
             lost = self._page_failed(transfer) if transfer.failed else self._page_went_well(transfer)
         else:
             lost = self._buffer_failed(transfer) if transfer.failed else self._buffer_went_well(transfer)
@@ -149,6 +154,16 @@ class _Audit:
             lost.append(("failure forgotten", page, "its read failed, and it lacks PG_error"))
         if self.pages.throughout(page, "PG_uptodate", True, since):
             lost.append(("failure forgotten", page, "its read failed, and it is uptodate"))
+        return lost
+
+    def _write_failed(self, transfer: _Transfer) -> list[tuple[str, str, str]]:
+        page, since = transfer.owner, transfer.ended
+        of_file = self.of.get(page, NONE)
+        lost = []
+        if self.pages.throughout(page, "PG_error", False, since):
+            lost.append(("failure forgotten", page, "its write failed, and it lacks PG_error"))
+        if self.files.throughout(of_file, "AS_EIO", False, since):
+            lost.append(("failure forgotten", of_file, f"its write failed, and {of_file} lacks AS_EIO"))
         return lost
 
     def _page_went_well(self, transfer: _Transfer) -> list[tuple[str, str, str]]:
@@ -205,9 +220,11 @@ class _Audit:
         elif kind == TEST:
             if task in self.syncs and not old and lane in self.writeback:
                 self.looked(step, task, self.writeback[lane])
+        elif lane in self.writeback:
+            self.over(step, task, self.writeback[lane])
         else:
             if kind == CLEAR and lane in self.locks and task in self.served:
-                self.unlocked(step, task, self.locks[lane])
+                self.over(step, task, self.locks[lane])
             moments = self.moments.get(lane)
             changed = moments.take(step) if moments is not None else None
             if changed is not None and kind == TEST_AND_CLEAR and changed[1] == "AS_EIO" and task in self.syncs:
@@ -219,7 +236,7 @@ def judge(record: Record) -> Judgement:
     audit = _Audit(record)
     events = record.events
     changes = record.steps_on({*audit.fields, *audit.moments}, WRITE, *KINDS, notes=NOTES)
-    for step in sorted(chain(changes, record.steps_on(audit.writeback, TEST), record.steps(SPAWN))):
+    for step in sorted(chain(changes, record.steps_on(audit.writeback, TEST, TEST_AND_CLEAR), record.steps(SPAWN))):
         task, op, a, b = events[step]
         if op == NOTE:
             audit.note(step, task, a, b)
