@@ -44,8 +44,9 @@ def migrator(stage: Stage) -> None:
 def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
     """Take up to `batch` pages off the LRU as compaction does, under lru_lock, without looking at their mappings.
 
-    Compaction's scanners take what lies in a pageblock; here `device` decides: 0 takes pages of the file only, and of that
-    on the second disk, 1 takes those of the block device too, which have no ->migratepage.  Source: mm/compaction.c (isolate_migratepages), v3.3.
+    Compaction's scanners take what lies in a pageblock; here `device` decides: 0 takes pages of the file only, and of
+    that on the second disk, 1 takes those of the block device too, which have no ->migratepage.
+    Source: mm/compaction.c (isolate_migratepages), v3.3.
     """
     zone = stage.machine.zone
     isolate_mode = vmscan.ISOLATE_ACTIVE | vmscan.ISOLATE_INACTIVE

@@ -8,22 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmrace.actors import (
-    committer,
-    copier,
-    flusher,
-    fsync,
-    migrator,
-    reader,
-    reclaimer,
-    stick_flusher,
-    toucher,
-    truncater,
-    writeback,
-    writer,
-)
+from mmrace.actors import committer, flusher, fsync, migrator, reader, reclaimer, toucher, truncater, writeback, writer
 from mmrace.runtime import given
-from mmrace.scenarios import checked, faults, recorded
+from mmrace.scenarios import checked, copies, faults, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -247,21 +234,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
         expects=(faults.R29,),
     ),
-    Scenario(
-        name="migrate-vs-vfat",
-        title="a file is copied to a stick with FAT, whose dirty pages only MIGRATE_SYNC may write out, and none moves",
-        cast=(copier.ACTOR, stick_flusher.ACTOR, migrator.ACTOR, reader.ACTOR),
-        overrides={"stick": "vfat", "mode": "MIGRATE_SYNC", "pages": 2, "buffers": 1, "passes": 6, "idle": 60},
-        marks=("mpage: page written whole", "writeout: written", "writeout: already clean"),
-        variations=(
-            {},
-            {"mode": "MIGRATE_ASYNC", "passes": 3},
-            {"mode": "MIGRATE_SYNC_LIGHT", "passes": 3},
-            {"buffers": 2, "copy_sync": 1, "rounds": 3},
-            {"cpus": 2, "irq": "any", "pages": 3},
-            {"errors": 1, "copy_sync": 1},
-        ),
-    ),
+    *copies.SCENARIOS,
     Scenario(
         name="recorded",
         title="the actors do what a real kernel did, to the same pages, in that order and as close together",

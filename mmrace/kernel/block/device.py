@@ -81,10 +81,10 @@ class BlockDevice(rt.Struct):
     """A disk: its blocks, numbered through, and how it behaves in this scenario.
 
     Settings (ghosts, constant in a run): first: number of its first block, which of a second disk follows the last of
-    the first, so that a number says whose block it is; nr_blocks; regions: what the blocks are called; errors: transfers may fail, by
-    choice; log_errors: so does one of so many writes of the region "log", 0: none; cache: it has a volatile one;
-    irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number; bdev_try_to_free_page: how a
-    mounted file system wants pages of the device's own mapping to be stripped.
+    the first, so that a number says whose block it is; nr_blocks; regions: what the blocks are called; errors:
+    transfers may fail, by choice; log_errors: so does one of so many writes of the region "log", 0: none; cache: it has
+    a volatile one; irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number;
+    bdev_try_to_free_page: how a mounted file system wants pages of the device's own mapping to be stripped.
     """
 
     machine: Machine = rt.ghost(_LATER)

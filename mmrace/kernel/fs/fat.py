@@ -6,7 +6,7 @@ Invariant: the clusters of a file are one run of blocks, in the order of the fil
 it has clusters, and changes under i_mutex only.
 Simplified: which cluster a file gets next is settled before, and there always is one, so that the allocation table and
 the directory are neither read nor written; nor is the inode.  Not modelled: a gap that is filled with zeros, because
-somebody writes beyond the end (cont_expand_zero); truncation, and that of what a failed write had allocated; vfat names.
+somebody writes beyond the end (cont_expand_zero); truncation, and that of what a failed write had allocated; names.
 Source: fs/fat/inode.c, cache.c, misc.c, file.c, v3.3.
 """
 

@@ -33,7 +33,7 @@ def disk_lanes(record: Record) -> dict[int, tuple[int, int]]:
 
 
 def blocks_of(facts: Sequence[Any], ended: bool = False) -> range:
-    """Return the blocks of a transfer, of which a note "io-begin" or "io-end" has the first, and how many if it says."""
+    """Return the blocks of a transfer: a note "io-begin" or "io-end" has the first, and how many if it is not one."""
     more = facts[3:4] if ended else [fact for fact in facts[2:3] if isinstance(fact, int)]
     return range(facts[1], facts[1] + (more[0] if more else 1))
 
