@@ -27,6 +27,6 @@ CANARY = Canary(
     ),
     scenario="migrate-vs-vfat",
     oracle="slot",
-    rule="old page keeps its ring",
+    rule="stray buffer",
     hunt=shortest(without="reader,stick_flusher", migrations=2),
 )

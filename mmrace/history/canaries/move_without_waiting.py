@@ -31,5 +31,6 @@ CANARY = Canary(
     ),
     scenario="migrate-vs-vfat",
     oracle="bug-on",
+    rule="migrate_page: page is under writeback",
     hunt=shortest(without="reader,stick_flusher", migrations=2),
 )

@@ -1,6 +1,6 @@
 """BUGGY: writeout does not take the page lock again that ->writepage dropped.
 
-Its callers go on as if they had it, and unlock the page at the end: a lock that nobody holds, or somebody else's.
+Its callers go on as if they had it: they put ptes back, and unlock the page at the end, which may be locked by another.
 """
 
 from mmrace.history.canary import Canary, shortest
@@ -30,7 +30,7 @@ CANARY = Canary(
         source="the contract of ->writepage: the page is unlocked when it returns",
     ),
     scenario="migrate-vs-vfat",
-    oracle="lock-discipline",
-    rule="unlock of a lock that nobody holds",
+    oracle="bug-on",
+    rule="rmap_walk: page is not locked",
     hunt=shortest(without="reader,stick_flusher", migrations=2),
 )
