@@ -7,7 +7,6 @@ its lock then sees a clean page without I/O, and moves it away from under the wr
 from mmrace import runtime as rt
 from mmrace.history.canary import Canary, shortest
 from mmrace.history.variant import Variant
-from mmrace.kernel.block import device
 from mmrace.kernel.fs import buffer, buffer_head, mpage
 from mmrace.kernel.fs.mpage import MpageData
 from mmrace.kernel.mm import filemap, page_flags, page_writeback
@@ -17,22 +16,16 @@ from mmrace.kernel.mm.page_writeback import WritebackControl
 
 def __mpage_writepage(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
     """Write a page whose buffers are a run; the lock goes first, PG_writeback comes after."""
-    mapping = page.mapping
-    assert mapping is not None
     found = mpage._blocks_of_ring(page) if buffer.page_has_buffers(page) else None
     if found is None:
         return mpage._write_confused(page, wbc, mpd)
     bdev, blocks = found
-    if mpd.bio and mpd.last_block_in_bio != blocks[0] - 1:
-        mpage.mpage_bio_submit(mpd)
-    length = len(blocks) * mapping.machine.words_per_buffer
-    mpd.bio.append(device.Bio(bdev, blocks[0], page, 0, length, None, mpage._end_write))
+    mpage._add_page(mpd, page, bdev, blocks)
     for _, bh in zip(blocks, buffer.ring(buffer.page_buffers(page)), strict=False):
         buffer_head.clear_buffer_dirty(bh)
     rt.bug_on(page_flags.PageWriteback(page), "__mpage_writepage: page is under writeback", page=page)
     filemap.unlock_page(page)
     page_writeback.set_page_writeback(page)
-    mpd.last_block_in_bio = blocks[-1]
     return 0
 
 

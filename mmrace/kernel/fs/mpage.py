@@ -2,9 +2,8 @@
 
 Invariant: a page under such a read is locked, and nothing but its I/O unlocks it; no buffer is made for it.  A page
 under such a write is under PG_writeback from before its lock is dropped until its I/O ended; no buffer of it is locked.
-Simplified: an I/O is of one page; of pages whose blocks follow each other, which the kernel writes by one I/O, they are
-submitted together, when the run of blocks is at its end.  Not modelled: ->readpages, plugging, mpage_writepage (no file
-system here writes a single page this way), boundary blocks, a bio that is full or cannot be had.
+Not modelled: ->readpages, plugging, mpage_writepage (no file system here writes a single page this way), boundary
+blocks, a bio that is full or cannot be had.
 Source: fs/mpage.c, v3.3.
 """
 
@@ -19,7 +18,7 @@ from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs
 from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, page_writeback
 
 if TYPE_CHECKING:
-    from mmrace.kernel.block.device import Bio, BlockDevice
+    from mmrace.kernel.block.device import Bio, BioVec, BlockDevice
     from mmrace.kernel.fs.buffer_page import GetBlock
     from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
@@ -39,15 +38,19 @@ MARKS = (
 
 
 def mpage_end_io(bio: Bio, error: int) -> None:
-    """End the read of a page: mark it uptodate, or in error, and unlock it.  Irq context.  Source: fs/mpage.c, v3.3."""
-    page = bio.bv_page
-    if error:
-        rt.reached("mpage: read error")
-        page_flags.ClearPageUptodate(page)
-        page_flags.SetPageError(page)
-    else:
-        page_flags.SetPageUptodate(page)
-    filemap.unlock_page(page)
+    """End the read of pages, from the last: mark it uptodate, or in error, and unlock it.  Irq context.
+
+    Source: fs/mpage.c, v3.3.
+    """
+    for part in reversed(bio.bi_io_vec):
+        page = part.bv_page
+        if error:
+            rt.reached("mpage: read error")
+            page_flags.ClearPageUptodate(page)
+            page_flags.SetPageError(page)
+        else:
+            page_flags.SetPageUptodate(page)
+        filemap.unlock_page(page)
 
 
 def mpage_readpage(page: Page, get_block: GetBlock) -> int:
@@ -77,7 +80,7 @@ def mpage_readpage(page: Page, get_block: GetBlock) -> int:
         page_flags.SetPageMappedToDisk(page)
     assert bdev is not None
     rt.reached("mpage: page read whole")
-    device.submit_bio(device.READ, device.Bio(bdev, first, page, 0, length, None, mpage_end_io))
+    device.submit_bio(device.READ, device.Bio(bdev, first, (device.BioVec(page, 0, length),), None, mpage_end_io))
     return 0
 
 
@@ -121,31 +124,51 @@ def _blocks_of(page: Page, get_block: GetBlock) -> tuple[BlockDevice | None, int
 class MpageData:
     """What a walk has gathered: pages whose blocks are one run, under writeback and not submitted.
 
-    `bio`: an I/O for each of them.  Source: fs/mpage.c (struct mpage_data), v3.3.
+    `bio`: the parts of their I/O, which begins at block `first`.  Source: fs/mpage.c (struct mpage_data), v3.3.
     """
 
     get_block: GetBlock
-    bio: list[Bio] = field(default_factory=list)
+    bio: list[BioVec] = field(default_factory=list)
+    bdev: BlockDevice | None = None
+    first: int = 0
     last_block_in_bio: int = 0
 
 
 def _end_write(bio: Bio, error: int) -> None:
-    """End the write of a page, and its writeback.  Irq context.  Source: fs/mpage.c (mpage_end_io), v3.3."""
-    page = bio.bv_page
-    if error:
-        rt.reached("mpage: write error")
-        page_flags.SetPageError(page)
-        mapping = page.mapping
-        if mapping is not None:
-            rt.set_bit(mapping.flags, fs.AS_EIO)
-    filemap.end_page_writeback(page)
+    """End the write of pages, and their writeback, from the last.  Irq context.
+
+    Source: fs/mpage.c (mpage_end_io), v3.3.
+    """
+    for part in reversed(bio.bi_io_vec):
+        page = part.bv_page
+        if error:
+            rt.reached("mpage: write error")
+            page_flags.SetPageError(page)
+            mapping = page.mapping
+            if mapping is not None:
+                rt.set_bit(mapping.flags, fs.AS_EIO)
+        filemap.end_page_writeback(page)
 
 
 def mpage_bio_submit(mpd: MpageData) -> None:
-    """Submit what was gathered.  Source: fs/mpage.c, v3.3."""
-    for bio in mpd.bio:
-        device.submit_bio(device.WRITE, bio)
+    """Submit what was gathered, if anything was.  Source: fs/mpage.c, v3.3."""
+    if not mpd.bio:
+        return
+    assert mpd.bdev is not None
+    bio = device.Bio(mpd.bdev, mpd.first, tuple(mpd.bio), None, _end_write)
     mpd.bio = []
+    device.submit_bio(device.WRITE, bio)
+
+
+def _add_page(mpd: MpageData, page: Page, bdev: BlockDevice, blocks: list[int]) -> None:
+    """Add a page to what was gathered, which is submitted before if the page's blocks do not follow on it."""
+    if mpd.bio and mpd.last_block_in_bio != blocks[0] - 1:
+        rt.reached("mpage: run of blocks broken")
+        mpage_bio_submit(mpd)
+    if not mpd.bio:
+        mpd.bdev, mpd.first = bdev, blocks[0]
+    mpd.bio.append(device.BioVec(page, 0, len(blocks) * mmzone.page_machine(page).words_per_buffer))
+    mpd.last_block_in_bio = blocks[-1]
 
 
 def __mpage_writepage(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
@@ -158,17 +181,12 @@ def __mpage_writepage(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
     mapping = page.mapping
     rt.bug_on(mapping is None, "NULL mapping followed in __mpage_writepage", page=page)
     assert mapping is not None
-    machine = mapping.machine
     found = _blocks_of_ring(page) if buffer.page_has_buffers(page) else _blocks_to_write(page, mpd.get_block)
     if found is None or not _is_in_file(page, mapping):
         return _write_confused(page, wbc, mpd)
     bdev, blocks = found
-    if mpd.bio and mpd.last_block_in_bio != blocks[0] - 1:
-        rt.reached("mpage: run of blocks broken")
-        mpage_bio_submit(mpd)
     # The page is in its I/O before its buffers are clean: whoever fails here leaves it to ->writepage.
-    length = len(blocks) * machine.words_per_buffer
-    mpd.bio.append(device.Bio(bdev, blocks[0], page, 0, length, None, _end_write))
+    _add_page(mpd, page, bdev, blocks)
     if buffer.page_has_buffers(page):
         for _, bh in zip(blocks, buffer.ring(buffer.page_buffers(page)), strict=False):
             buffer_head.clear_buffer_dirty(bh)
@@ -176,10 +194,8 @@ def __mpage_writepage(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
     rt.reached("mpage: page written whole")
     page_writeback.set_page_writeback(page)
     filemap.unlock_page(page)
-    if len(blocks) < machine.buffers_per_page:
+    if len(blocks) < mapping.machine.buffers_per_page:
         mpage_bio_submit(mpd)
-    else:
-        mpd.last_block_in_bio = blocks[-1]
     return 0
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.cache import WITH_FLUSH
 from mmrace.oracles.protocol.moments import KINDS, Moments
 from mmrace.oracles.protocol.names import LOG
 from mmrace.oracles.protocol.register import Formatted
@@ -64,9 +65,11 @@ class _Audit:
                        for lane, name in record.lanes(cls, key).items()}  # fmt: skip
         self.of: dict[str, str] = {}  # page -> its mapping, buffer -> its page
         self.formatted = Formatted()
-        self.handed: dict[int, tuple[str, bool]] = {}  # task -> whose lock it gave to an I/O, and whether a page's
-        self.begun: dict[int, _Transfer] = {}  # by who submits
-        self.served: dict[int, _Transfer] = {}  # by who serves
+        self.handed: dict[
+            int, list[tuple[str, bool]]
+        ] = {}  # task -> whose lock it gave to an I/O, and whether a page's
+        self.begun: dict[int, list[_Transfer]] = {}  # by who submits: one for each page of an I/O
+        self.served: dict[int, list[_Transfer]] = {}  # by who serves
         self.commits: dict[int, list[_Transfer]] = {}  # task -> what it submits for its commit
         self.syncs: dict[int, dict[str, int]] = {}  # task -> pages that it waited for, and when
         self.taken: dict[int, str] = {}  # task -> file whose AS_EIO it took in its fsync
@@ -79,21 +82,23 @@ class _Audit:
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
         if kind == "hand-over":
             found = self.record.lane(int(str(facts[0])))
-            self.handed[task] = (found[1], found[0] == PAGE) if found is not None else ("", False)
+            if found is not None:
+                self.handed.setdefault(task, []).append((found[1], found[0] == PAGE))
         elif kind == "io-begin":
-            owner, whole = self.handed.pop(task, ("", False))
-            if len(facts) > 3:  # the write of a page as a whole, which has no lock
-                owner, whole = str(self.record.name(facts[3])), True
+            owners = self.handed.pop(task, [])
+            # the write of whole pages has no lock
+            owners += [(str(self.record.name(page)), True) for page in facts[3:] if page != WITH_FLUSH]
             blocknr = facts[1]
             assert isinstance(blocknr, int)
-            self.begun[task] = begun = _Transfer(owner, whole, facts[0] == "write", blocknr, step)
+            write = facts[0] == "write"
+            self.begun[task] = [_Transfer(owner, whole, write, blocknr, step) for owner, whole in owners]
             if task in self.commits:
-                self.commits[task].append(begun)
-        elif kind == "io-end" and task in self.served:
-            transfer = self.served[task]
-            transfer.ended, transfer.failed = step, bool(facts[2])
-            of_page = "BH_Async_Write" if transfer.write else "BH_Async_Read"
-            transfer.part = not transfer.whole and self.buffers.bit(transfer.owner, of_page).value
+                self.commits[task] += self.begun[task]
+        elif kind == "io-end":
+            for transfer in self.served.get(task, ()):
+                transfer.ended, transfer.failed = step, bool(facts[2])
+                of_page = "BH_Async_Write" if transfer.write else "BH_Async_Read"
+                transfer.part = not transfer.whole and self.buffers.bit(transfer.owner, of_page).value
         elif kind == "commit-begin":
             self.commits[task] = []
         elif kind == "commit-end":
@@ -111,11 +116,12 @@ class _Audit:
 
     def over(self, step: int, task: int, owner: str) -> None:
         """Whoever served a transfer drops the lock that it was handed, or ends the writeback of its page."""
-        transfer = self.served.get(task)
-        if transfer is None or transfer.owner != owner or transfer.ended < 0:
+        mine = [one for one in self.served.get(task, ()) if one.owner == owner and one.ended >= 0]
+        if not mine:
             return
+        transfer = mine[0]
         self.checked += 1
-        del self.served[task]
+        self.served[task].remove(transfer)
         if transfer.whole and transfer.write:
             lost = self._write_failed(transfer) if transfer.failed else []
         elif transfer.whole:
