@@ -11,7 +11,7 @@ after that: their pages are dirty, their buffers on the running transaction.
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors import committer, fsync, migrator, writer
+from mmrace.actors import committer, fsync, migrator, streamer, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
@@ -19,6 +19,7 @@ from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
+from mmrace.scenarios import slow
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
 WORDS = Number("words", 2, 1, 8, says="words of a buffer")
@@ -76,10 +77,10 @@ CACHE = Number(
     1,
     says="1: the disk has a volatile cache, so that a write that ended may be lost in a crash until a flush comes",
 )
-PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE)
+PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE, *slow.PARAMS)
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
-BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, *OF_JOURNAL)
+BORROWED = (ROUNDS, migrator.BATCH, streamer.RAW, writer.BURST, writer.METADATA, *OF_JOURNAL)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
 INO = 1
@@ -114,15 +115,25 @@ def build(stage: Stage, ncpus: int) -> None:
         buffers_per_page=per_page,
         words_per_buffer=stage.value(WORDS),
         pagevec_size=pagevec,
+        slabs=stage.value(slow.SLABS),
+        slab_order=stage.value(slow.SLAB_ORDER),
     )
     stage.device = device.new_block_device(
         "disk",
         machine,
-        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page), ("superblock", 1)],
+        [
+            ("inodes", ext3.DEFAULT_INODE_BLOCKS),
+            ("log", log_blocks),
+            (INO, pages * per_page),
+            ("superblock", 1),
+            *slow.raw_region(stage),
+        ],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
         versions=FORMATTED,
         cache=bool(stage.value(CACHE)),
+        ticks=stage.value(slow.TICKS),
+        nr_requests=stage.value(slow.REQUESTS),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
     rt.note("layout", *((region.key, region.first, region.blocks) for region in stage.device.regions))

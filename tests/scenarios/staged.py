@@ -65,6 +65,14 @@ EXPLICIT: Values = {
     "log_errors": 0,
     "touches": 1,
     "flushes": 2,
+    "streamed": 4,
+    "window": 4,
+    "streams": "file",
+    "raw": 0,
+    "ticks": 0,
+    "requests": 128,
+    "slabs": 0,
+    "slab_order": 0,
     "without": "",
 }
 

@@ -170,13 +170,14 @@ class Machine:
     Args: ncpus; nr_pages: page frames, all free at first; buffers_per_page: blocks in a page (>= 1); words_per_buffer:
     words of data in a block (>= 1, two show a torn block); pagevec_size: entries before a drain; max_order: order of
     the largest free block (0: there are single pages only, no pageblocks, and one list); pageblock_order: of a huge
-    page, `max_order` if None; min_free_pages: the watermark below which an ordinary allocation does not go.
+    page, `max_order` if None; min_free_pages: the watermark below which an ordinary allocation does not go; slabs: one
+    of so many small allocations needs a new slab (0: none does), of `slab_order`.
     `vm_events` counts what happened, by the names of /proc/vmstat: ghosts, for people.
     """
 
     __slots__ = (
         "buffers_per_page", "devices", "mappings", "max_order", "ncpus", "pageblock_order", "pages", "pagevec_size",
-        "percpu", "vm_events", "words_per_buffer", "zone",
+        "percpu", "slab_order", "slabs", "vm_events", "words_per_buffer", "zone",
     )  # fmt: skip
 
     def __init__(
@@ -189,6 +190,8 @@ class Machine:
         max_order: int = 0,
         pageblock_order: int | None = None,
         min_free_pages: int = 0,
+        slabs: int = 0,
+        slab_order: int = 0,
     ) -> None:
         self.ncpus = ncpus
         self.buffers_per_page = buffers_per_page
@@ -198,6 +201,8 @@ class Machine:
         self.pages: tuple[Page, ...] = tuple(mm_types.new_page(pfn, nr_words) for pfn in range(nr_pages))
         self.max_order = max_order
         self.pageblock_order = max_order if pageblock_order is None else pageblock_order
+        self.slabs = slabs
+        self.slab_order = slab_order
         self.vm_events: Counter[str] = Counter()
         self.zone = zone = Zone(self)
         for page in self.pages:
