@@ -37,6 +37,6 @@ PARAMS = (TICKS, REQUESTS, SLABS, SLAB_ORDER)
 
 
 def raw_region(stage: Stage) -> tuple[tuple[str, int], ...]:
-    """Return the region of the disk that no file has, if there is one."""
-    pages = stage.value_or_default(RAW)
-    return (("raw", pages * stage.machine.buffers_per_page),) if pages else ()
+    """Return the region of the disk that no file has, if there is one: so many whole pages, wherever it begins."""
+    pages, per_page = stage.value_or_default(RAW), stage.machine.buffers_per_page
+    return (("raw", (pages + 1) * per_page - 1),) if pages else ()

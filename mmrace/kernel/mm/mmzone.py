@@ -32,6 +32,11 @@ PF_SWAPWRITE = 0x800000
 
 # Entries of a per-CPU pagevec before it drains itself. Source: include/linux/pagevec.h, v3.3.
 PAGEVEC_SIZE = 14
+# Frames that a scanner looks at between two moments in which others may have lru_lock, and pages that it takes at
+# once. Source: include/linux/swap.h, v3.3.
+SWAP_CLUSTER_MAX = 32
+# Passes of a migration over what is left. Source: mm/migrate.c, v3.3.
+MIGRATE_PASSES = 10
 
 
 class LruList(IntEnum):
@@ -104,6 +109,9 @@ class Pageblock(rt.Struct):
     )
 
 
+_DEFERRAL = "no lock: how long to do without compaction is a guess, and an update that is lost one failure less"
+
+
 class Zone(rt.Struct):
     """The one zone: free blocks under `lock`, LRU lists under `lru_lock`.
 
@@ -119,6 +127,8 @@ class Zone(rt.Struct):
     inactive_list: rt.Field[tuple[Page, ...]] = rt.shared(())
     active_list: rt.Field[tuple[Page, ...]] = rt.shared(())
     unevictable_list: rt.Field[tuple[Page, ...]] = rt.shared(())
+    compact_considered: rt.Field[int] = rt.shared(0, benign=_DEFERRAL)
+    compact_defer_shift: rt.Field[int] = rt.shared(0, benign=_DEFERRAL)
     machine: Machine = rt.ghost(_LATER)
     vm_stat: dict[str, int] = rt.ghost(_LATER)
     vm_stat_guard: threading.Lock = rt.ghost(_LATER)
@@ -170,14 +180,15 @@ class Machine:
     Args: ncpus; nr_pages: page frames, all free at first; buffers_per_page: blocks in a page (>= 1); words_per_buffer:
     words of data in a block (>= 1, two show a torn block); pagevec_size: entries before a drain; max_order: order of
     the largest free block (0: there are single pages only, no pageblocks, and one list); pageblock_order: of a huge
-    page, `max_order` if None; min_free_pages: the watermark below which an ordinary allocation does not go; slabs: one
-    of so many small allocations needs a new slab (0: none does), of `slab_order`.
+    page, `max_order` if None; min_free_pages: the watermark below which an ordinary allocation does not go;
+    swap_cluster_max, migrate_passes: of a compaction, see the constants; slabs: one of so many small allocations needs
+    a new slab (0: none does), of `slab_order`.
     `vm_events` counts what happened, by the names of /proc/vmstat: ghosts, for people.
     """
 
     __slots__ = (
-        "buffers_per_page", "devices", "mappings", "max_order", "ncpus", "pageblock_order", "pages", "pagevec_size",
-        "percpu", "slab_order", "slabs", "vm_events", "words_per_buffer", "zone",
+        "buffers_per_page", "devices", "mappings", "max_order", "migrate_passes", "ncpus", "pageblock_order", "pages",
+        "pagevec_size", "percpu", "slab_order", "slabs", "swap_cluster_max", "vm_events", "words_per_buffer", "zone",
     )  # fmt: skip
 
     def __init__(
@@ -190,6 +201,8 @@ class Machine:
         max_order: int = 0,
         pageblock_order: int | None = None,
         min_free_pages: int = 0,
+        swap_cluster_max: int = SWAP_CLUSTER_MAX,
+        migrate_passes: int = MIGRATE_PASSES,
         slabs: int = 0,
         slab_order: int = 0,
     ) -> None:
@@ -200,6 +213,8 @@ class Machine:
         nr_words = self.words_per_page
         self.pages: tuple[Page, ...] = tuple(mm_types.new_page(pfn, nr_words) for pfn in range(nr_pages))
         self.max_order = max_order
+        self.swap_cluster_max = swap_cluster_max
+        self.migrate_passes = migrate_passes
         self.pageblock_order = max_order if pageblock_order is None else pageblock_order
         self.slabs = slabs
         self.slab_order = slab_order
