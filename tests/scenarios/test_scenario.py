@@ -119,6 +119,8 @@ SET_UP = {
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
+    "copier": {"copy_sync", "idle", "rounds"},
+    "stick_flusher": {"idle", "rounds"},
     "compactor": {"compacts", "idle", "passes", "rounds"},
     "flusher": {"flushes", "idle"},
     "fsync": {"credits", "idle", "log", "log_errors", "resched", "rounds", "wbuf"},

@@ -56,7 +56,7 @@ def allocate_slab(machine: Machine, flags: int) -> bool:
 def radix_tree_preload(machine: Machine, gfp_mask: int) -> int:
     """Make sure of a node for an insertion: 0, or -ENOMEM.  May sleep if the mask lets it.
 
-    Simplified: preemption stays on, for no node is kept.  It is here, and not in `radix_tree.py`, because the tree is what
+    Simplified: preemption stays on, for no node is kept.  It is not in `radix_tree.py`, because the tree is what
     every other file includes.  Source: lib/radix-tree.c, v3.3.
     """
     return 0 if slab_alloc(machine, gfp_mask) else -Errno.ENOMEM
