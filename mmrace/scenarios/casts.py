@@ -23,7 +23,7 @@ from mmrace.actors import (
     writer,
 )
 from mmrace.runtime import given
-from mmrace.scenarios import checked, faults, recorded
+from mmrace.scenarios import checked, copies, faults, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -247,6 +247,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
         expects=(faults.R29,),
     ),
+    *copies.SCENARIOS,
     Scenario(
         name="compaction-vs-commit",
         title="compaction, for huge pages and of all memory, meets a writer and the journal commit",
