@@ -346,7 +346,7 @@ def _pageblock_will_do(cc: CompactControl, page: Page) -> bool:
 
 
 def _isolate_page(zone: Zone, cc: CompactControl, page: Page) -> bool:
-    """Take a page off the LRU, if it is there and may be taken.  Needs lru_lock, under which PG_lru is read."""
+    """Take a page off the LRU, if it is there and may be.  Needs lru_lock, under which PG_lru says whose it is."""
     if not page_flags.PageLRU(page):
         rt.reached("compact: page not on the LRU")
         return False
