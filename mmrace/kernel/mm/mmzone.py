@@ -37,6 +37,8 @@ PAGEVEC_SIZE = 14
 SWAP_CLUSTER_MAX = 32
 # Passes of a migration over what is left. Source: mm/migrate.c, v3.3.
 MIGRATE_PASSES = 10
+# Orders above this one are hard to come by. Source: include/linux/mmzone.h, v3.3.
+PAGE_ALLOC_COSTLY_ORDER = 3
 
 
 class LruList(IntEnum):
@@ -279,6 +281,14 @@ def free_pages(zone: Zone) -> list[Page]:
     ]
 
 
+def costly_order(machine: Machine) -> int:
+    """Return above which order an allocation is hard to come by, and may fail.  Point: never.
+
+    PAGE_ALLOC_COSTLY_ORDER, or less where huge pages are that small: those must remain hard to come by.
+    """
+    return min(PAGE_ALLOC_COSTLY_ORDER, machine.pageblock_order - 1) if machine.max_order else PAGE_ALLOC_COSTLY_ORDER
+
+
 # -- pageblocks ----------------------------------------------------------------------------------------------------
 
 
@@ -288,7 +298,10 @@ def pageblock_nr_pages(machine: Machine) -> int:
 
 
 def pfn_to_page(machine: Machine, pfn: int) -> Page:
-    """Return the struct page of a frame.  Raises IndexError beyond the zone.  Point: never."""
+    """Return the struct page of a frame.  Raises IndexError beyond the zone.  Point: never.
+
+    Source: include/asm-generic/memory_model.h, v3.3.
+    """
     if not 0 <= pfn < len(machine.pages):
         raise IndexError(f"pfn {pfn} of {len(machine.pages)}, which are numbered from 0 on")
     return machine.pages[pfn]
