@@ -1,9 +1,9 @@
 """Where tasks were blocked, and for how many ticks, from a record alone.
 
-A wait begins where a task puts itself on a queue and ends where it leaves that; a sleep for ticks lasts from its note to
-its task's next op.  What a queue is of says the place.  Invariant: a pure function of the record; a wait that the end of
-the run cut lasts to that end.  Not counted: who waits for a spinlock, a mutex or a CPU, for an op that was announced and
-not done is not in a record.
+A wait begins where a task puts itself on a queue and ends where it leaves that; a sleep for ticks lasts from its note
+to its task's next op.  What a queue is of says the place.  Invariant: a pure function of the record; a wait that the
+end of the run cut lasts to that end.  Not counted: who waits for a spinlock, a mutex or a CPU, since an op that was
+announced and not done is not in a record.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """Does the order of the eras come out?  What the series said, asked of a table.
 
-Two sentences: the trylock patch alone has more huge pages than the kernel before, and the stall on the slow stick stays;
-with the third mode the stall is gone.  Invariant: an answer is "yes" or "no" only if both cells have runs, and stands
+The trylock patch alone has more huge pages than the kernel before, and the stall on the slow stick stays; with the
+third mode the stall is gone.  Invariant: an answer is "yes" or "no" only if both cells have runs, and stands
 beside the medians that it rests on; a sign over paired seeds says how sure it is.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmrace.measure.blocked import WRITEBACK, WRITEPAGE
@@ -53,11 +55,11 @@ def stall_of(cell: Cell) -> dict[int, float]:
     return {index: sum(counts.get(name, 0) for name in _STALL) for index, counts in cell.counts.items()}
 
 
-def _compared(says: str, one: Cell, other: Cell, quantity: str, holds) -> Answer:  # type: ignore[no-untyped-def]
+def _compared(says: str, one: Cell, other: Cell, quantity: str, holds: Callable[[float, float], bool]) -> Answer:
     first, second = _of(one, quantity), _of(other, quantity)
     if not first or not second:
         return Answer(says, None, 0.0, 0.0, 1.0)
-    before, after = _median(first), _median(second)
+    before, after = statistics.median(first.values()), statistics.median(second.values())
     pairs = [(first[index], second[index]) for index in first.keys() & second.keys()]
     return Answer(says, holds(before, after), before, after, _sign_test(pairs))
 
@@ -68,12 +70,6 @@ def _of(cell: Cell, quantity: str) -> dict[int, float]:
     return {index: counts[quantity] for index, counts in cell.counts.items() if quantity in counts}
 
 
-def _median(values: dict[int, float]) -> float:
-    ordered = sorted(values.values())
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-
-
 def _sign_test(pairs: list[tuple[float, float]]) -> float:
     """Return the two-sided chance of signs at least as one-sided as these, if either were as likely; ties left out."""
     ups = sum(after > before for before, after in pairs)
@@ -81,4 +77,4 @@ def _sign_test(pairs: list[tuple[float, float]]) -> float:
     n, k = ups + downs, max(ups, downs)
     if not n:
         return 1.0
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k, n + 1)) / (1 << n))
