@@ -21,7 +21,7 @@ from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
-from mmrace.scenarios import scattered, slow
+from mmrace.scenarios import scattered, slow, stick
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
 WORDS = Number("words", 2, 1, 8, says="words of a buffer")
@@ -106,6 +106,7 @@ OF_MEMORY = (HUGE, PINNED, CLUSTER)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
+    stick.STICK,
     *slow.PARAMS,
 )
 
@@ -146,7 +147,7 @@ def build(stage: Stage, ncpus: int) -> None:
     huge, pinned = stage.value(HUGE), stage.value(PINNED)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
-        nr_pages=_frames(stage, pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page),
+        nr_pages=_frames(stage, pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page + stick.frames(stage)),
         buffers_per_page=per_page,
         words_per_buffer=stage.value(WORDS),
         pagevec_size=pagevec,
@@ -154,7 +155,6 @@ def build(stage: Stage, ncpus: int) -> None:
         pageblock_order=huge,
         swap_cluster_max=stage.value(CLUSTER),
         migrate_passes=stage.value_or_default(migrator.PASSES),
-        slabs=stage.value(slow.SLABS),
         slab_order=stage.value(slow.SLAB_ORDER),
     )
     stage.device = device.new_block_device(
@@ -175,7 +175,9 @@ def build(stage: Stage, ncpus: int) -> None:
         nr_requests=stage.value(slow.REQUESTS),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
-    rt.note("layout", *((region.key, region.first, region.blocks) for region in stage.device.regions))
+    stick.plug_in(stage, FORMATTED, errors=stage.device.errors, irq_cpu=stage.device.irq_cpu)
+    regions = [region for disk in stage.devices for region in disk.regions]
+    rt.note("layout", *((region.key, region.first, region.blocks) for region in regions))
     rt.note("formatted", FORMATTED, FORMATTED)
     if stage.device.cache:
         rt.note("write-cache")
@@ -203,6 +205,7 @@ def build(stage: Stage, ncpus: int) -> None:
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     swap.lru_add_drain_all(machine)
+    machine.slabs = stage.value(slow.SLABS)  # from here on: the set-up has the frames that it needs, and no other
 
 
 def dirty(stage: Stage) -> None:
@@ -292,7 +295,8 @@ def sync(stage: Stage) -> None:
     Twice: what data=journal has committed is written home after that, by a writepage that opens a handle.
     """
     for _ in range(2):
-        filemap.filemap_write_and_wait(stage.mapping)
+        for inode in stage.files:
+            filemap.filemap_write_and_wait(inode.i_mapping)
         while rt.peek(stage.journal, "j_running_transaction") is not None:
             if stage.journal.j_task is None:
                 commit.journal_commit_transaction(stage.journal)

@@ -24,7 +24,7 @@ from mmrace.actors import (
     writer,
 )
 from mmrace.runtime import given
-from mmrace.scenarios import checked, faults, recorded
+from mmrace.scenarios import checked, copies, faults, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -248,6 +248,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
         expects=(faults.R29,),
     ),
+    *copies.SCENARIOS,
     Scenario(
         name="stream-vs-migrate",
         title="readahead, which holds the locks of pages whose I/O it builds, meets migration and reclaim",

@@ -52,6 +52,8 @@ EXPLICIT: Values = {
     "bare": 0,
     "holes": 0,
     "cache": 0,
+    "stick": "none",
+    "copy_sync": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,
