@@ -106,8 +106,8 @@ OF_MEMORY = (HUGE, PINNED, CLUSTER)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
-    *slow.PARAMS,
     stick.STICK,
+    *slow.PARAMS,
 )
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
@@ -155,7 +155,6 @@ def build(stage: Stage, ncpus: int) -> None:
         pageblock_order=huge,
         swap_cluster_max=stage.value(CLUSTER),
         migrate_passes=stage.value_or_default(migrator.PASSES),
-        slabs=stage.value(slow.SLABS),
         slab_order=stage.value(slow.SLAB_ORDER),
     )
     stage.device = device.new_block_device(
@@ -206,6 +205,7 @@ def build(stage: Stage, ncpus: int) -> None:
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     swap.lru_add_drain_all(machine)
+    machine.slabs = stage.value(slow.SLABS)  # from here on: the set-up has the frames that it needs, and no other
 
 
 def dirty(stage: Stage) -> None:

@@ -252,7 +252,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="stream-vs-migrate",
         title="readahead, which holds the locks of pages whose I/O it builds, meets migration and reclaim",
-        cast=(streamer.ACTOR, reclaimer.ACTOR, migrator.ACTOR),
+        cast=(streamer.ACTOR, reader.ACTOR, reclaimer.ACTOR, migrator.ACTOR),
         overrides={"pages": 6, "mode": "MIGRATE_SYNC_LIGHT", "passes": 5, "bare": 100, "rounds": 4, "idle": 40},
         marks=("readahead: marker met", "mpage: pages read by one I/O", "migrate: PF_MEMALLOC may not lock"),
         variations=(

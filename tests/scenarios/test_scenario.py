@@ -115,7 +115,7 @@ def test_tests_spell_out_every_parameter() -> None:
 
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
-    "huge", "pinned", "cluster", "ticks", "requests", "slabs", "slab_order", "stick", "cpus", "without",
+    "huge", "pinned", "cluster", "stick", "ticks", "requests", "slabs", "slab_order", "cpus", "without",
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
@@ -127,8 +127,8 @@ OF_ACTOR = {
     "migrator": {"batch", "device", "direct", "idle", "migrations", "mode", "passes"},
     "reader": {"idle", "reads", "rounds"},
     "reclaimer": {"idle", "order", "rounds", "zone_reclaim"},
-    "streamer": {"idle", "streamed", "window", "streams", "raw"},
     "stick_flusher": {"idle", "rounds"},
+    "streamer": {"idle", "streamed", "window", "streams", "raw"},
     "toucher": {"idle", "rounds", "touches"},
     "truncater": {"idle", "rounds", "tails"},
     "writeback": {"idle", "rounds"},
