@@ -69,6 +69,8 @@ EXPLICIT: Values = {
     "huge": 0,
     "pinned": 0,
     "cluster": 32,
+    "free": 0,
+    "kept": 0,
     "faults": 2,
     "held": 1,
     "compacts": "compact_memory",
