@@ -87,6 +87,13 @@ HUGE = Number(
     says="order of a huge page, and of a pageblock: the zone has free blocks of all orders up to it, and the file's "
     "pages lie scattered over it, so that none is free at first; 0: free frames are on one list, and are all alike",
 )
+FRAMES = Number(
+    "frames",
+    0,
+    0,
+    1024,
+    says="page frames of a machine with huge pages, up to a whole pageblock; 0: as many as its cast can use, and some",
+)
 PINNED = Number(
     "pinned",
     0,
@@ -103,7 +110,7 @@ CLUSTER = Number(
     says="pages that a compaction takes at once, and frames after which it lets go of lru_lock (32 in the kernel)",
 )
 PARAMS = (
-    PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE, HUGE, PINNED, CLUSTER,
+    PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE, HUGE, FRAMES, PINNED, CLUSTER,
     stick.STICK,
 )  # fmt: skip
 
@@ -205,10 +212,12 @@ def dirty(stage: Stage) -> None:
 
 def _frames(stage: Stage, needed: int) -> int:
     """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
-    huge = stage.value(HUGE)
+    huge, frames = stage.value(HUGE), stage.value(FRAMES)
     if not huge:
         return needed
     block = 1 << huge
+    if frames:
+        return -(-frames // block) * block
     blocks = -(-needed // block) + stage.pages + stage.value_or_default(hugepage.HELD) + SPARE_BLOCKS
     return blocks * block
 

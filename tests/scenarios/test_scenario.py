@@ -115,7 +115,7 @@ def test_tests_spell_out_every_parameter() -> None:
 
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
-    "huge", "pinned", "cluster", "cpus", "without",
+    "huge", "frames", "pinned", "cluster", "cpus", "without",
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
@@ -126,6 +126,7 @@ OF_ACTOR = {
     "migrator": {"batch", "device", "direct", "idle", "migrations", "mode", "passes"},
     "reader": {"idle", "reads", "rounds"},
     "reclaimer": {"idle", "order", "rounds", "zone_reclaim"},
+    "rival": {"compacts", "idle", "passes", "rounds"},
     "toucher": {"idle", "rounds", "touches"},
     "truncater": {"idle", "rounds", "tails"},
     "writeback": {"idle", "rounds"},

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel import gfp
 from mmrace.kernel.mm import backing_dev, migrate, mmzone, page_alloc, page_flags, swap, vmscan
-from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mmzone import MigrateType
-from mmrace.kernel.mm.vmscan import IsolateMode
 
 if TYPE_CHECKING:
+    from mmrace.kernel.mm.migrate import MigrateMode
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine, Zone
+    from mmrace.kernel.mm.vmscan import IsolateMode
 
 MARKS = (
     ("compact: deferred", "an allocation did not try to compact, since it failed lately"),
