@@ -87,6 +87,13 @@ HUGE = Number(
     says="order of a huge page, and of a pageblock: the zone has free blocks of all orders up to it, and the file's "
     "pages lie scattered over it, so that none is free at first; 0: free frames are on one list, and are all alike",
 )
+FRAMES = Number(
+    "frames",
+    0,
+    0,
+    1024,
+    says="page frames of a machine with huge pages, up to a whole pageblock; 0: as many as its cast can use, and some",
+)
 PINNED = Number(
     "pinned",
     0,
@@ -117,7 +124,7 @@ KEPT = Number(
     16,
     says="free frames that an ordinary allocation leaves for who frees memory, and half of them for who may not sleep",
 )
-OF_MEMORY = (HUGE, PINNED, CLUSTER, FREE, KEPT)
+OF_MEMORY = (HUGE, FRAMES, PINNED, CLUSTER, FREE, KEPT)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
@@ -246,10 +253,12 @@ def dirty(stage: Stage) -> None:
 
 def _frames(stage: Stage, needed: int) -> int:
     """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
-    huge = stage.value(HUGE)
+    huge, frames = stage.value(HUGE), stage.value(FRAMES)
     if not huge:
         return needed
     block = 1 << huge
+    if frames:
+        return -(-frames // block) * block
     blocks = -(-needed // block) + stage.pages + stage.value_or_default(hugepage.HELD) + SPARE_BLOCKS
     return blocks * block
 

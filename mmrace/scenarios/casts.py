@@ -305,8 +305,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="two-compactors",
-        title="two compactions and a migration on the same pages: one isolates a page, the others leave it alone",
-        cast=(reader.ACTOR, compactor.ACTOR, hugepage.ACTOR, migrator.ACTOR),
+        title="two compactions, a page fault's and a migration on the same pages: one isolates a page, others leave it",
+        cast=(reader.ACTOR, compactor.ACTOR, compactor.RIVAL, hugepage.ACTOR, migrator.ACTOR),
         overrides={"huge": 2, "pages": 4, "idle": 30},
         variations=(
             {},

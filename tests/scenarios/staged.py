@@ -67,6 +67,7 @@ EXPLICIT: Values = {
     "log_errors": 0,
     "touches": 1,
     "huge": 0,
+    "frames": 0,
     "pinned": 0,
     "cluster": 32,
     "free": 0,

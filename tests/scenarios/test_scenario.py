@@ -115,7 +115,10 @@ def test_tests_spell_out_every_parameter() -> None:
 
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
-    "huge", "pinned", "cluster", "free", "kept", "stick", "ticks", "requests", "slabs", "slab_order", "cpus", "without",
+    "huge", "frames", "pinned", "cluster", "free", "kept",
+    "stick",
+    "ticks", "requests", "slabs", "slab_order",
+    "cpus", "without",
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
@@ -128,6 +131,7 @@ OF_ACTOR = {
     "reader": {"idle", "reads", "rounds"},
     "reclaimer": {"idle", "order", "rounds", "zone_reclaim"},
     "stick_flusher": {"idle", "rounds"},
+    "rival": {"compacts", "idle", "passes", "rounds"},
     "streamer": {"idle", "streamed", "window", "streams", "raw"},
     "toucher": {"idle", "rounds", "touches"},
     "truncater": {"idle", "rounds", "tails"},
