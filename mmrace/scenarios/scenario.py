@@ -17,13 +17,14 @@ from mmrace.actors.fsync import LOG_ERRORS
 from mmrace.actors.migrator import BATCH, MIGRATIONS
 from mmrace.actors.reader import READS
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
+from mmrace.actors.streamer import STREAMED
 from mmrace.actors.writer import BURST, METADATA
 from mmrace.kernel.fs.ext3 import DataMode
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
-from mmrace.scenarios import build
+from mmrace.scenarios import build, stick
 from mmrace.scenarios.build import DATA, ERRORS, HOLES, IRQ, WORDS
 from mmrace.scenarios.snapshot import snapshot
 
@@ -103,6 +104,7 @@ class Scenario:
         if ERRORS.value_in(merged) and not any(known.needs.get(ERRORS.name) for known in self.expects):
             self._refuse_errors(playing, merged)
         self._refuse_log_errors(playing, merged)
+        stick.check(merged, [actor.name for actor in playing if actor.copies])
         if WORDS.value_in(merged) < HEADER_WORDS and self._logged(playing, merged):
             raise UsageError(
                 expected=f"{WORDS.name} of at least {HEADER_WORDS} where metadata is logged, for a log block's header",
@@ -170,6 +172,7 @@ class Scenario:
         """Return the bound of a run in ops.  Args: actions: of the workload, if there is one."""
         rounds, burst, reads, migrations, batch = (param.value_in(values) for param in COUNTED)
         rounds = rounds * (len(self.cast) + burst + reads) + migrations * batch
+        rounds += STREAMED.value_in(values) if STREAMED.name in values else 0
         return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + PAGES.value_in(values) * STEPS_PER_ROUND
 
     def play(self, stage: Stage) -> None:

@@ -73,14 +73,23 @@ EXPLICIT: Values = {
     "held": 1,
     "compacts": "compact_memory",
     "flushes": 2,
+    "streamed": 4,
+    "window": 4,
+    "streams": "file",
+    "raw": 0,
+    "ticks": 0,
+    "requests": 128,
+    "slabs": 0,
+    "slab_order": 0,
     "without": "",
 }
 
 
 def spelled_out(scenario: str, /, **changed: Value) -> Params:
-    """Return every parameter of a scenario as a spec has them: EXPLICIT with changes."""
-    explicit = {name: EXPLICIT[name] for name in scenarios.get(scenario).params}
-    return tuple(sorted({**explicit, **changed}.items()))
+    """Return every parameter of a scenario as a spec has them: EXPLICIT with changes, and the stick that it needs."""
+    made = scenarios.get(scenario)
+    explicit = {name: EXPLICIT[name] for name in made.params}
+    return tuple(sorted({**explicit, "stick": made.defaults["stick"], **changed}.items()))
 
 
 def gate_spec(scenario: str, seed: int = 0, variant: str = "", /, **changed: Value) -> RunSpec:
