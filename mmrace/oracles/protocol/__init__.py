@@ -18,6 +18,7 @@ from mmrace.oracles.protocol import (
     content,
     dirty,
     durability,
+    era,
     errno,
     failures,
     liveness,
@@ -33,6 +34,7 @@ __all__ = ["OPTIONAL", "PROTOCOL"]
 PROTOCOL: dict[str, Oracle] = {
     content.NAME: content.judge,
     durability.NAME: durability.judge,
+    era.NAME: era.judge,
     errno.NAME: errno.judge,
     failures.NAME: failures.judge,
     refcount.NAME: refcount.judge,
@@ -61,7 +63,7 @@ FORWARD = frozenset({
 which needs the whole record to know what orders, and `crash`, to know what was promised; others were not looked at."""
 
 OPTIONAL = frozenset({
-    ageing.NAME, allocator.NAME, back_out.NAME, compaction.NAME, durability.NAME, errno.NAME, failures.NAME,
+    ageing.NAME, allocator.NAME, back_out.NAME, compaction.NAME, durability.NAME, era.NAME, errno.NAME, failures.NAME,
     progress.NAME,
 })  # fmt: skip
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""
