@@ -64,6 +64,11 @@ EXPLICIT: Values = {
     "log": 0,
     "log_errors": 0,
     "touches": 1,
+    "accesses": 2,
+    "stores": 1,
+    "mappings": 1,
+    "touched": 0,
+    "zaps": 1,
     "flushes": 2,
     "without": "",
 }

@@ -45,8 +45,8 @@ LRU_INACTIVE_FILE = LruList.LRU_INACTIVE_FILE
 LRU_ACTIVE_FILE = LruList.LRU_ACTIVE_FILE
 LRU_UNEVICTABLE = LruList.LRU_UNEVICTABLE
 
-# The statistics that the model keeps; all but NR_FILE_PAGES return to zero at quiescence.
-COUNTERS = ("NR_FILE_DIRTY", "NR_WRITEBACK", "NR_FILE_PAGES", "NR_ISOLATED")
+# The statistics that the model keeps; all but NR_FILE_PAGES and NR_FILE_MAPPED return to zero at quiescence.
+COUNTERS = ("NR_FILE_DIRTY", "NR_WRITEBACK", "NR_FILE_PAGES", "NR_FILE_MAPPED", "NR_ISOLATED")
 
 
 class Zone(rt.Struct):

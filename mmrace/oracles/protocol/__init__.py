@@ -22,6 +22,7 @@ from mmrace.oracles.protocol import (
     lock_discipline,
     lock_order,
     progress,
+    ptes,
     refcount,
     slot,
 )
@@ -35,6 +36,7 @@ PROTOCOL: dict[str, Oracle] = {
     failures.NAME: failures.judge,
     refcount.NAME: refcount.judge,
     slot.NAME: slot.judge,
+    ptes.NAME: ptes.judge,
     dirty.NAME: dirty.judge,
     conservation.NAME: conservation.judge,
     back_out.NAME: back_out.judge,
@@ -50,11 +52,11 @@ PROTOCOL: dict[str, Oracle] = {
 }
 
 FORWARD = frozenset({
-    ageing.NAME, back_out.NAME, content.NAME, dirty.NAME, durability.NAME, errno.NAME, refcount.NAME, slot.NAME,
-    lock_discipline.NAME,
+    ageing.NAME, back_out.NAME, content.NAME, dirty.NAME, durability.NAME, errno.NAME, ptes.NAME, refcount.NAME,
+    slot.NAME, lock_discipline.NAME,
 })  # fmt: skip
 """Judges that take nothing back: what they find in the beginning of a run they find in all of it.  Not so `data-race`,
 which needs the whole record to know what orders, and `crash`, to know what was promised; others were not looked at."""
 
-OPTIONAL = frozenset({ageing.NAME, back_out.NAME, durability.NAME, errno.NAME, failures.NAME, progress.NAME})
+OPTIONAL = frozenset({ageing.NAME, back_out.NAME, durability.NAME, errno.NAME, failures.NAME, progress.NAME, ptes.NAME})
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""

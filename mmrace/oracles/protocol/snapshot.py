@@ -28,6 +28,7 @@ class PageView:
     index: int | None
     private: str | None
     words: tuple[object, ...]
+    mapcount: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,12 +72,22 @@ class HeadView:
 
 
 @dataclass(slots=True, frozen=True)
+class PteView:
+    """One pte that is not none, by its address in pages; `bits`: present, write, dirty, accessed."""
+
+    address: int
+    page: str
+    bits: frozenset[str]
+
+
+@dataclass(slots=True, frozen=True)
 class Snapshot:
     """One moment of the model at rest.
 
     `pages` are those that were ever allocated or changed; the rest, in most runs nine of ten, are only names in
     `unused`.  `pagevecs` and `bh_lrus`: all entries of all CPUs.  `heads`, `copies`, `free_list`: None in a record of
-    before they were kept.  `listed`: transaction -> list -> journal heads.
+    before they were kept.  `listed`: transaction -> list -> journal heads.  `mapped`: what is mapped where, as (name of
+    the file's mapping, first address, the one after the last, index of the first page).
     """
 
     label: str
@@ -95,6 +106,8 @@ class Snapshot:
     heads: dict[str, HeadView] | None
     copies: tuple[str, ...] | None
     listed: dict[str, dict[str, tuple[str, ...]]]
+    ptes: tuple[PteView, ...] = ()
+    mapped: tuple[tuple[str, int, int, int], ...] = ()
 
     @property
     def nr_pages(self) -> int:
@@ -114,6 +127,13 @@ class Snapshot:
     def by_position(self) -> dict[tuple[str, int], SlotView]:
         """Slots by (mapping name, index)."""
         return {(slot.mapping, slot.index): slot for slot in self.slots}
+
+    def home(self, address: int) -> tuple[str, int] | None:
+        """Return (mapping name, index) of what is mapped at an address, None if nothing is."""
+        for mapping, start, end, pgoff in self.mapped:
+            if start <= address < end:
+                return mapping, address - start + pgoff
+        return None
 
     @property
     def inodes(self) -> dict[str, str]:
@@ -191,6 +211,11 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
             for journal in _rows(plain, "journals")
             for transaction, lists in _map(journal.get("lists")).items()
         },
+        tuple(PteView(_int(row["address"]), str(row["page"]), _bits(row["bits"], "")) for row in _rows(plain, "ptes")),
+        tuple(
+            (str(row["mapping"]), _int(row["start"]), _int(row["end"]), _int(row["pgoff"]))
+            for row in _rows(plain, "mapped")
+        ),
     )
 
 
@@ -225,6 +250,7 @@ def _page(row: Plain) -> PageView:
         _maybe_int(row.get("index")),
         _name(row.get("private")),
         tuple(_list(row.get("words"))),
+        _int(row.get("mapcount", 0)),
     )
 
 
