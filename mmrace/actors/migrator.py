@@ -11,6 +11,7 @@ from __future__ import annotations
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import IDLE, Stage
+from mmrace.kernel import gfp
 from mmrace.kernel.mm import filemap, migrate, mmzone, page_alloc, swap, vmscan
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import Page
@@ -44,20 +45,22 @@ def migrator(stage: Stage) -> None:
 def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
     """Take up to `batch` pages off the LRU as compaction does, under lru_lock, without looking at their mappings.
 
-    Compaction's scanners take what lies in a pageblock; here `device` decides: 0 takes pages of the file only, 1 takes
-    those of the block device too, which have no ->migratepage.  Source: mm/compaction.c (isolate_migratepages), v3.3.
+    Compaction's scanners take what lies in a pageblock; here `device` decides: 0 takes pages of the file only, and of
+    that on the second disk, 1 takes those of the block device too, which have no ->migratepage.
+    Source: mm/compaction.c (isolate_migratepages), v3.3.
     """
     zone = stage.machine.zone
     isolate_mode = vmscan.ISOLATE_ACTIVE | vmscan.ISOLATE_INACTIVE
     if mode == MigrateMode.MIGRATE_ASYNC:
         isolate_mode |= vmscan.ISOLATE_ASYNC_MIGRATE
     device = stage.value(DEVICE)
+    wanted = [inode.i_mapping for inode in stage.files]
     taken: list[Page] = []
     rt.spin_lock_irq(zone.lru_lock)
     for page in zone.inactive_list + zone.active_list:
         if len(taken) == batch:
             break
-        if not device and rt.peek(page, "mapping") is not stage.mapping:
+        if not device and rt.peek(page, "mapping") not in wanted:
             continue
         if vmscan.__isolate_lru_page(page, isolate_mode) == 0:
             swap.del_page_from_lru_list(zone, page, swap.page_lru(page))
@@ -91,7 +94,12 @@ def migrate_some(stage: Stage, pages: list[Page], mode: MigrateMode) -> int:
     if direct:
         task.pf |= mmzone.PF_MEMALLOC
     rc = migrate.migrate_pages(
-        pages, lambda _page, _private: page_alloc.alloc_page(stage.machine), 0, False, mode, stage.value(PASSES)
+        pages,
+        lambda _page, _private: page_alloc.alloc_page(stage.machine, gfp.GFP_HIGHUSER_MOVABLE),
+        0,
+        False,
+        mode,
+        stage.value(PASSES),
     )
     if rc:
         migrate.putback_lru_pages(pages)

@@ -11,8 +11,10 @@ file is mapped, and `touched` pages have ptes.
 
 from __future__ import annotations
 
+from functools import partial
+
 from mmrace import runtime as rt
-from mmrace.actors import committer, faulter, fsync, migrator, writer
+from mmrace.actors import committer, faulter, fsync, hugepage, migrator, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
@@ -20,6 +22,7 @@ from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mm_types, mmap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
+from mmrace.scenarios import scattered, stick
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
 WORDS = Number("words", 2, 1, 8, says="words of a buffer")
@@ -77,16 +80,45 @@ CACHE = Number(
     1,
     says="1: the disk has a volatile cache, so that a write that ended may be lost in a crash until a flush comes",
 )
-PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE)
+HUGE = Number(
+    "huge",
+    0,
+    0,
+    4,
+    says="order of a huge page, and of a pageblock: the zone has free blocks of all orders up to it, and the file's "
+    "pages lie scattered over it, so that none is free at first; 0: free frames are on one list, and are all alike",
+)
+PINNED = Number(
+    "pinned",
+    0,
+    0,
+    16,
+    says="pageblocks of the file's that have a frame of the kernel's own too, for good: asynchronous compaction passes "
+    "them over",
+)
+CLUSTER = Number(
+    "cluster",
+    mmzone.SWAP_CLUSTER_MAX,
+    1,
+    mmzone.SWAP_CLUSTER_MAX,
+    says="pages that a compaction takes at once, and frames after which it lets go of lru_lock (32 in the kernel)",
+)
+PARAMS = (
+    PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE, HUGE, PINNED, CLUSTER,
+    stick.STICK,
+)  # fmt: skip
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
-BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, *OF_JOURNAL)
+BORROWED = (ROUNDS, migrator.BATCH, migrator.PASSES, hugepage.HELD, writer.BURST, writer.METADATA, *OF_JOURNAL)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
 INO = 1
 SPARE_PAGES = 8
 """Page frames beyond the file's own, the log's, a batch of targets and what a pagevec can hold back: for metadata, and
 for a migration that tries again while the targets of its last try are on their way back."""
+
+SPARE_BLOCKS = 2
+"""Pageblocks beyond those: one at work, and one for what asynchronous compaction passes over."""
 
 BLOCKS_PER_COMMIT = 4
 """Log blocks that one commit takes: a descriptor, copies, the commit block.  Its blocks stay in the page cache, so disk
@@ -109,12 +141,17 @@ def build(stage: Stage, ncpus: int) -> None:
     pagevec, irq = stage.value(PAGEVEC), stage.value(IRQ)
     batch = stage.value_or_default(migrator.BATCH)
     log_blocks, journalled = _log_blocks(stage)
+    huge, pinned = stage.value(HUGE), stage.value(PINNED)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
-        nr_pages=pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page,
+        nr_pages=_frames(stage, pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page + stick.frames(stage)),
         buffers_per_page=per_page,
         words_per_buffer=stage.value(WORDS),
         pagevec_size=pagevec,
+        max_order=huge,
+        pageblock_order=huge,
+        swap_cluster_max=stage.value(CLUSTER),
+        migrate_passes=stage.value_or_default(migrator.PASSES),
     )
     stage.device = device.new_block_device(
         "disk",
@@ -126,7 +163,9 @@ def build(stage: Stage, ncpus: int) -> None:
         cache=bool(stage.value(CACHE)),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
-    rt.note("layout", *((region.key, region.first, region.blocks) for region in stage.device.regions))
+    stick.plug_in(stage, FORMATTED, errors=stage.device.errors, irq_cpu=stage.device.irq_cpu)
+    regions = [region for disk in stage.devices for region in disk.regions]
+    rt.note("layout", *((region.key, region.first, region.blocks) for region in regions))
     rt.note("formatted", FORMATTED, FORMATTED)
     if stage.device.cache:
         rt.note("write-cache")
@@ -146,8 +185,11 @@ def build(stage: Stage, ncpus: int) -> None:
     if holes:
         rt.note("holes", INO, ext3._inode_block(stage.inode), stage.inode.i_laid, holes)
     stage.journal = stage.fs.journal
-    for index in range(pages):
-        fill(stage, index)
+    if huge:
+        scattered.scatter(machine, pages, partial(fill, stage), pinned)
+    else:
+        for index in range(pages):
+            fill(stage, index)
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     if faulter.MAPPINGS.name in stage.params:
@@ -174,6 +216,16 @@ def dirty(stage: Stage) -> None:
         writer.write_block(stage, block)
     if dirtied:  # a second write made the page active, by a pagevec that holds a reference
         swap.lru_add_drain_all(stage.machine)
+
+
+def _frames(stage: Stage, needed: int) -> int:
+    """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
+    huge = stage.value(HUGE)
+    if not huge:
+        return needed
+    block = 1 << huge
+    blocks = -(-needed // block) + stage.pages + stage.value_or_default(hugepage.HELD) + SPARE_BLOCKS
+    return blocks * block
 
 
 def _log_blocks(stage: Stage) -> tuple[int, int]:
@@ -244,7 +296,8 @@ def sync(stage: Stage) -> None:
     Twice: what data=journal has committed is written home after that, by a writepage that opens a handle.
     """
     for _ in range(2):
-        filemap.filemap_write_and_wait(stage.mapping)
+        for inode in stage.files:
+            filemap.filemap_write_and_wait(inode.i_mapping)
         while rt.peek(stage.journal, "j_running_transaction") is not None:
             if stage.journal.j_task is None:
                 commit.journal_commit_transaction(stage.journal)

@@ -16,7 +16,7 @@ from mmrace.kernel.block.device import BlockDevice
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.jbd.jbd import FrozenData, Journal, JournalHead, Transaction
-from mmrace.kernel.mm import pgtable, swapops
+from mmrace.kernel.mm import mmzone, pgtable, swapops
 from mmrace.kernel.mm.mm_types import MmStruct, Page, Vma
 from mmrace.kernel.mm.mmzone import Machine
 from mmrace.runtime import live
@@ -36,9 +36,9 @@ def snapshot(stage: Stage) -> dict[str, Any]:
         "heads": [_head(jh) for jh in live_[JournalHead]],
         "copies": [copy.name for copy in live_[FrozenData]],
         "journals": [_journal(journal) for journal in live_[Journal]],
-        "disk": _disk(stage.device),
+        "disk": _disk(*stage.devices),
         "counters": dict(zone.vm_stat),
-        "free_list": [page.name for page in rt.peek(zone, "free_list")],
+        "free_list": [page.name for page in mmzone.free_pages(zone)],
         "lru": [page.name for field in LISTS for page in rt.peek(zone, field)],
         "pagevecs": _pagevecs(machine),
         "bh_lrus": {state.name: [bh.name for bh in rt.peek(state, "bh_lru")] for state in machine.percpu},
@@ -194,11 +194,12 @@ def _journal(journal: Journal) -> dict[str, Any]:
     return {"name": journal.name, "running": _name(running), "committing": _name(committing), "lists": lists}
 
 
-def _disk(device: BlockDevice) -> dict[str, dict[str, list[int]]]:
+def _disk(*devices: BlockDevice) -> dict[str, dict[str, list[int]]]:
     found: dict[str, dict[str, list[int]]] = {}
-    for blocknr, block in sorted(device.blocks.items()):
-        key, number = device.where(blocknr)
-        found.setdefault(str(key), {})[str(number)] = list(block.words.values)
+    for device in devices:
+        for blocknr, block in sorted(device.blocks.items()):
+            key, number = device.where(blocknr)
+            found.setdefault(str(key), {})[str(number)] = list(block.words.values)
     return found
 
 

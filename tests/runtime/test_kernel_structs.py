@@ -30,6 +30,7 @@ NO_STRUCTS = {
     "mmrace.kernel.mm.migrate._Attempt": "belongs to one task, and is for its notes alone",
     "mmrace.kernel.mm.migrate.Refusal": "a return code, never changed",
     "mmrace.kernel.mm.mmzone.Machine": "built before any task runs",
+    "mmrace.kernel.mm.compaction.CompactControl": "belongs to one task",
     "mmrace.kernel.mm.page_writeback.WritebackControl": "belongs to one task",
     "mmrace.kernel.mm.radix_tree.RadixTreeRoot": "slots of a mapping, each made at first use: the map only grows",
     "mmrace.kernel.mm.vmscan.ScanControl": "belongs to one task",

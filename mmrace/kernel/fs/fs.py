@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from mmrace import runtime as rt
+from mmrace.kernel import gfp
 from mmrace.kernel.mm import radix_tree
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class AddressSpace(rt.Struct):
     host: Inode = rt.ghost(_LATER)
     a_ops: AddressSpaceOperations = rt.ghost(_LATER)
     machine: Machine = rt.ghost(_LATER)
+    gfp_mask: int = rt.ghost(gfp.GFP_HIGHUSER_MOVABLE)
 
     def __init__(self, host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> None:
         super().__init__(("mapping", host.i_ino))
@@ -98,7 +100,8 @@ class InodeState(IntEnum):
 class Inode(rt.Struct):
     """A file, or a block device seen as one.  `i_size` counts words; `i_data` is its first block on the device.
 
-    Of ext3's own inode: `i_sync_tid`, the last transaction that changed this one; `i_map`, which of its blocks from
+    Of FAT's own inode: `i_clusters`, how many clusters its chain has; `mmu_private`, up to where it has blocks.  Of
+    ext3's own inode: `i_sync_tid`, the last transaction that changed this one; `i_map`, which of its blocks from
     `i_laid` on were ever allocated, a bit each (those before are from the start); `i_freed`, which blocks a truncation
     freed, each with its transaction; `truncate_mutex`.
     """
@@ -119,6 +122,10 @@ class Inode(rt.Struct):
     i_map: rt.Field[int] = rt.shared(
         0, benign="who looks a block up goes without truncate_mutex, and who then allocates it looks again under that"
     )
+    i_clusters: rt.Field[int] = rt.shared(
+        0, benign="who looks a block up that the file has does not need fat_lock: its cluster was chained before"
+    )
+    mmu_private: rt.Field[int] = rt.shared(0)
     i_ino: int | str = rt.ghost(0)
     i_sb: object = rt.ghost(_LATER)
     i_data: int = rt.ghost(0)
