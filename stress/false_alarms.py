@@ -71,6 +71,9 @@ SETS: dict[str, Values] = {
     "high-order": {"order": 9, "zone_reclaim": 1, "pages": 3},
     "write-cache": {"cache": 1, "pages": 2, "idle": 40},
     "write-cache-journalled": {"cache": 1, "data": "journal"},
+    "mapped-twice": {"mappings": 2, "touched": 2, "pages": 2},
+    "mapped-stores": {"stores": 2, "accesses": 4, "idle": 20, "touched": 1},
+    "zapped": {"zaps": 3, "accesses": 3, "stores": 0, "mappings": 2, "touched": 2},
     "no-pause": {"idle": 0, "pages": 2, "rounds": 4},
 }
 

@@ -11,7 +11,7 @@ from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import fault
-from mmrace.kernel.mm.fault import Signal
+from mmrace.kernel.mm.mm import VmFault
 from mmrace.runtime.param import Number
 
 ACCESSES = Number("accesses", 2, 1, 64, says="blocks that the faulter loads or stores in one round")
@@ -49,39 +49,39 @@ def any_mapping(stage: Stage) -> int:
 
 
 def store_block(stage: Stage, start: int, block: int) -> bool:
-    """Store a new version in each word of a block; return False if a signal ended that."""
+    """Store a new version in each word of a block; return False if an error ended that."""
     index, of_page = divmod(block, stage.machine.buffers_per_page)
     words, ino = stage.machine.words_per_buffer, stage.inode.i_ino
     version = stage.next_version()
     rt.note("store-begin", ino, block, version)
     for word in range(of_page * words, (of_page + 1) * words):
-        signal = fault.store(stage.mm, start + index, word, version)
-        if signal:
-            rt.note("store-failed", ino, block, signal.name)
+        error = fault.store_word(stage.mm, start + index, word, version)
+        if error:
+            rt.note("store-failed", ino, block, str(error.name))
             return False
     rt.note("store-end", ino, block, version)
     return True
 
 
 def load_block(stage: Stage, start: int, block: int) -> list[int] | None:
-    """Load each word of a block; return them, or None if a signal ended that."""
+    """Load each word of a block; return them, or None if an error ended that."""
     index, of_page = divmod(block, stage.machine.buffers_per_page)
     words, ino = stage.machine.words_per_buffer, stage.inode.i_ino
     values = []
     rt.note("load-begin", ino, block)
     for word in range(of_page * words, (of_page + 1) * words):
-        signal, value = fault.load(stage.mm, start + index, word)
-        if signal:
-            rt.note("load-failed", ino, block, signal.name)
+        error, value = fault.load_word(stage.mm, start + index, word)
+        if error:
+            rt.note("load-failed", ino, block, str(error.name))
             return None
         values.append(value)
     rt.note("load-end", ino, block, tuple(values))
     return values
 
 
-def touch_page(stage: Stage, start: int, index: int) -> Signal:
+def touch_page(stage: Stage, start: int, index: int) -> VmFault:
     """Load the first word of a page, so that it is mapped."""
-    return fault.load(stage.mm, start + index, 0)[0]
+    return fault.load_word(stage.mm, start + index, 0)[0]
 
 
-ACTOR = Actor("faulter", faulter, PARAMS)
+ACTOR = Actor("faulter", faulter, PARAMS, maps=True)

@@ -33,4 +33,4 @@ def map_again(stage: Stage, start: int) -> None:
     rt.mutex_unlock(stage.mm.mmap_sem)
 
 
-ACTOR = Actor("zapper", zapper, PARAMS)
+ACTOR = Actor("zapper", zapper, PARAMS, maps=True)

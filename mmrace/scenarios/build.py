@@ -5,8 +5,8 @@ Invariant: when `build` returns, each page of the file is up to date, on the LRU
 ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
 read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
 block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The parameter `dirtied` overwrites blocks
-after that: their pages are dirty, their buffers on the running transaction.  Where an actor works through a mapping the
-file is mapped, and `touched` pages have ptes.
+after that: their pages are dirty, their buffers on the running transaction.  `map_file` is for casts in which an
+actor works through a mapping: the file is mapped, and `touched` pages have ptes.
 """
 
 from __future__ import annotations
@@ -192,13 +192,11 @@ def build(stage: Stage, ncpus: int) -> None:
             fill(stage, index)
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
-    if faulter.MAPPINGS.name in stage.params:
-        map_file(stage)
     swap.lru_add_drain_all(machine)
 
 
 def map_file(stage: Stage) -> None:
-    """Map the file as often as the parameters say, and have its first pages touched."""
+    """Map the file as often as the parameters say, and have its first pages touched; for casts that use mappings."""
     mappings = stage.value(faulter.MAPPINGS)
     stage.mm = mm_types.MmStruct("mm", stage.machine, mappings * stage.pages)
     for start in range(0, mappings * stage.pages, stage.pages):

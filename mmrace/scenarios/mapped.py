@@ -7,7 +7,6 @@ fault; what the writers' casts have of dirty pages, `dirtied` has here.
 from __future__ import annotations
 
 from mmrace.actors import faulter, fsync, migrator, reader, reclaimer, truncater, writeback, zapper
-from mmrace.scenarios import faults
 from mmrace.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -39,7 +38,6 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "writeback", "cpus": 2, "irq": "any", "bare": 100},
             {"cache": 1, "pages": 2},
         ),
-        expects=(faults.R29,),
     ),
     Scenario(
         name="mapped-vs-reclaim",

@@ -8,7 +8,6 @@ Source: arch/x86/mm/fault.c, v3.3.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
@@ -18,32 +17,23 @@ from mmrace.kernel.mm.mm import VmFault
 if TYPE_CHECKING:
     from mmrace.kernel.mm.mm_types import MmStruct, Page
 
+VM_FAULT_ERROR = VmFault.VM_FAULT_OOM | VmFault.VM_FAULT_SIGBUS
+
 MARKS = (("fault: came again", "an access whose fault was handled found no fitting pte again"),)
 
 
-class Signal(IntEnum):
-    """What a process gets for an access that fails; 0: it did not.  Source: include/asm-generic/signal.h, v3.3."""
-
-    NONE = 0
-    SIGBUS = 7
-    SIGKILL = 9
-    SIGSEGV = 11
-
-
-def do_page_fault(mm_: MmStruct, address: int, write: bool) -> Signal:
-    """Handle a fault: the access comes again, or the process gets a signal.  Sleeps.
+def do_page_fault(mm_: MmStruct, address: int, write: bool) -> VmFault:
+    """Handle a fault.  0: the access comes again; VM_FAULT_SIGBUS or VM_FAULT_OOM: the program is killed.  Sleeps.
 
     Source: arch/x86/mm/fault.c, v3.3.
     """
     rt.mutex_lock(mm_.mmap_sem)
     vma = mmap.find_vma(mm_, address)
-    fault = VmFault(0) if vma is None else memory.handle_mm_fault(mm_, vma, address, write)
+    rt.bug_on(vma is None, "do_page_fault: a program of these casts accesses only what is mapped", address=address)
+    assert vma is not None
+    fault = memory.handle_mm_fault(mm_, vma, address, write)
     rt.mutex_unlock(mm_.mmap_sem)
-    if vma is None:
-        return Signal.SIGSEGV
-    if fault & VmFault.VM_FAULT_OOM:
-        return Signal.SIGKILL
-    return Signal.SIGBUS if fault & VmFault.VM_FAULT_SIGBUS else Signal.NONE
+    return fault & VM_FAULT_ERROR
 
 
 def _translate(mm_: MmStruct, address: int, write: bool) -> Page | None:
@@ -59,38 +49,38 @@ def _translate(mm_: MmStruct, address: int, write: bool) -> Page | None:
     return pgtable.pte_page(mm_, pte)
 
 
-def _access(mm_: MmStruct, address: int, write: bool) -> tuple[Signal, Page | None]:
-    """Come to the page behind an address, with the pte lock held, or to a signal."""
+def _reach(mm_: MmStruct, address: int, write: bool) -> tuple[VmFault, Page | None]:
+    """Come to the page behind an address, with the pte lock held then, or to an error."""
     for turn in rt.until_changed():
         if turn:
             rt.reached("fault: came again")
         page = _translate(mm_, address, write)
         if page is not None:
-            return Signal.NONE, page
-        signal = do_page_fault(mm_, address, write)
-        if signal:
-            return signal, None
+            return VmFault(0), page
+        error = do_page_fault(mm_, address, write)
+        if error:
+            return error, None
         page = _translate(mm_, address, write)
         if page is not None:
-            return Signal.NONE, page
+            return VmFault(0), page
     raise AssertionError("until_changed never ends by itself")
 
 
-def load(mm_: MmStruct, address: int, word: int) -> tuple[Signal, int]:
-    """Load a word of a page: (0, value) or (signal, 0)."""
-    signal, page = _access(mm_, address, False)
+def load_word(mm_: MmStruct, address: int, word: int) -> tuple[VmFault, int]:
+    """Load a word of a page: (0, value) or (error, 0)."""
+    error, page = _reach(mm_, address, False)
     if page is None:
-        return signal, 0
+        return error, 0
     value: int = page.words.read(word)
     rt.spin_unlock(mm_.page_table_lock)
-    return Signal.NONE, value
+    return VmFault(0), value
 
 
-def store(mm_: MmStruct, address: int, word: int, value: int) -> Signal:
-    """Store a word of a page: 0 or a signal."""
-    signal, page = _access(mm_, address, True)
+def store_word(mm_: MmStruct, address: int, word: int, value: int) -> VmFault:
+    """Store a word of a page: 0 or an error."""
+    error, page = _reach(mm_, address, True)
     if page is None:
-        return signal
+        return error
     page.words.write(word, value)
     rt.spin_unlock(mm_.page_table_lock)
-    return Signal.NONE
+    return VmFault(0)
