@@ -453,7 +453,7 @@ def page_cache_read(mapping: AddressSpace, offset: int) -> int:
     page = page_cache_alloc(mapping)
     if page is None:
         return -Errno.ENOMEM
-    error = add_to_page_cache_lru(page, mapping, offset)
+    error = add_to_page_cache_lru(page, mapping, offset, gfp.GFP_KERNEL)
     if error == -Errno.EEXIST:
         error = 0
     elif error == 0:
