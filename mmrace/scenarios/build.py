@@ -5,7 +5,8 @@ Invariant: when `build` returns, each page of the file is up to date, on the LRU
 ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
 read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
 block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The parameter `dirtied` overwrites blocks
-after that: their pages are dirty, their buffers on the running transaction.
+after that: their pages are dirty, their buffers on the running transaction.  `map_file` is for casts in which an
+actor works through a mapping: the file is mapped, and `touched` pages have ptes.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 from functools import partial
 
 from mmrace import runtime as rt
-from mmrace.actors import committer, fsync, hugepage, migrator, streamer, writer
+from mmrace.actors import committer, faulter, fsync, hugepage, migrator, streamer, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
+from mmrace.kernel.mm import filemap, mm_types, mmap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
 from mmrace.scenarios import scattered, slow, stick
 
@@ -231,6 +232,18 @@ def build(stage: Stage, ncpus: int) -> None:
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     swap.lru_add_drain_all(machine)
     machine.slabs = stage.value(slow.SLABS)  # from here on: the set-up has the frames that it needs, and no other
+
+
+def map_file(stage: Stage) -> None:
+    """Map the file as often as the parameters say, and have its first pages touched; for casts that use mappings."""
+    mappings = stage.value(faulter.MAPPINGS)
+    stage.mm = mm_types.MmStruct("mm", stage.machine, mappings * stage.pages)
+    for start in range(0, mappings * stage.pages, stage.pages):
+        rt.mutex_lock(stage.mm.mmap_sem)
+        mmap.mmap_region(stage.mm, stage.mapping, start, stage.pages, 0)
+        rt.mutex_unlock(stage.mm.mmap_sem)
+        for index in range(min(stage.value(faulter.TOUCHED), stage.pages)):
+            faulter.touch_page(stage, start, index)
 
 
 def dirty(stage: Stage) -> None:

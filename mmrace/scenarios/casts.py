@@ -24,7 +24,7 @@ from mmrace.actors import (
     writer,
 )
 from mmrace.runtime import given
-from mmrace.scenarios import checked, copies, faults, recorded
+from mmrace.scenarios import checked, copies, faults, mapped, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -316,6 +316,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"huge": 1, "pages": 6, "device": 1, "batch": 4},
         ),
     ),
+    *mapped.SCENARIOS,
     Scenario(
         name="tight-memory",
         title="few frames are free: who allocates compacts and reclaims from where it stands, with what it holds",

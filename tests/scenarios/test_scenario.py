@@ -124,6 +124,7 @@ OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
     "compactor": {"compacts", "idle", "passes", "rounds"},
     "copier": {"copy_sync", "idle", "rounds"},
+    "faulter": {"accesses", "idle", "mappings", "rounds", "stores", "touched"},
     "flusher": {"flushes", "idle"},
     "fsync": {"credits", "idle", "log", "log_errors", "resched", "rounds", "wbuf"},
     "hugepage": {"faults", "held", "idle", "passes"},
@@ -137,6 +138,7 @@ OF_ACTOR = {
     "truncater": {"idle", "rounds", "tails"},
     "writeback": {"idle", "rounds"},
     "writer": {"burst", "idle", "metadata", "rounds"},
+    "zapper": {"idle", "mappings", "rounds", "touched", "zaps"},
 }
 RECORDED = {"direct", "metadata", "passes", "resched", "wbuf"}
 

@@ -17,7 +17,7 @@ from mmrace.kernel import gfp
 
 if TYPE_CHECKING:
     from mmrace.kernel.mm.migrate import MigrateMode
-    from mmrace.kernel.mm.mm_types import Page
+    from mmrace.kernel.mm.mm_types import Page, Vma
     from mmrace.kernel.mm.mmzone import Machine
     from mmrace.kernel.mm.page_writeback import WritebackControl
     from mmrace.kernel.mm.radix_tree import RadixTreeRoot
@@ -72,7 +72,7 @@ class AddressSpace(rt.Struct):
     tree_lock = rt.irq_spinlock()
     private_lock = rt.spinlock()
     i_mmap_mutex = rt.mutex()
-    i_mmap: rt.Field[tuple[()]] = rt.shared(())
+    i_mmap: rt.Field[tuple[Vma, ...]] = rt.shared(())
     nrpages: rt.Field[int] = rt.shared(
         0, benign="fsync asks without tree_lock whether there are pages at all; the sweep that follows looks at each"
     )

@@ -25,6 +25,7 @@ from mmrace.oracles.protocol import (
     lock_discipline,
     lock_order,
     progress,
+    ptes,
     refcount,
     slot,
 )
@@ -39,6 +40,7 @@ PROTOCOL: dict[str, Oracle] = {
     failures.NAME: failures.judge,
     refcount.NAME: refcount.judge,
     slot.NAME: slot.judge,
+    ptes.NAME: ptes.judge,
     dirty.NAME: dirty.judge,
     conservation.NAME: conservation.judge,
     back_out.NAME: back_out.judge,
@@ -56,7 +58,8 @@ PROTOCOL: dict[str, Oracle] = {
 }
 
 FORWARD = frozenset({
-    ageing.NAME, back_out.NAME, compaction.NAME, content.NAME, dirty.NAME, durability.NAME, errno.NAME, refcount.NAME,
+    ageing.NAME, back_out.NAME, compaction.NAME, content.NAME, dirty.NAME, durability.NAME, errno.NAME, ptes.NAME,
+    refcount.NAME,
     slot.NAME, lock_discipline.NAME,
 })  # fmt: skip
 """Judges that take nothing back: what they find in the beginning of a run they find in all of it.  Not so `data-race`,
@@ -64,6 +67,6 @@ which needs the whole record to know what orders, and `crash`, to know what was 
 
 OPTIONAL = frozenset({
     ageing.NAME, allocator.NAME, back_out.NAME, compaction.NAME, durability.NAME, era.NAME, errno.NAME, failures.NAME,
-    progress.NAME,
+    progress.NAME, ptes.NAME,
 })  # fmt: skip
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""
