@@ -62,11 +62,13 @@ SETTINGS: dict[str, Setting] = {
         _setting("reclaim", "migrate-vs-reclaim", 300, idle=10, pages=3, rounds=4, migrations=6, pagevec=1),
         _small("async-reader", "async-vs-commit", without="writer,committer"),
         _small("sync-reader", "sync-vs-commit", without="writer,committer"),
+        _small("async-dirty", "async-vs-commit", without="writer,committer", dirtied=1),
     )
 }
-"""Parameters so that the actors meet; the last two are what DPOR can walk to its end in seconds."""
+"""Parameters so that the actors meet; the last three are what DPOR can walk to its end in seconds."""
 
 _COMMIT = ("async", "sync", "async-commit", "sync-commit")
+_PATCH = ("async", "async-commit", "async-dirty")
 _READERS = ("async-reader", "sync-reader")
 TESTS: dict[str, tuple[str, ...]] = {
     "C0": _COMMIT,
@@ -84,6 +86,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "C12": ("async", "async-commit", "reclaim"),
     "C13": ("sync", "sync-commit", "metadata", "writeback-light"),
     "C14": (*_COMMIT, "metadata", *_READERS),
+    "C15": _PATCH,
+    "C16": _PATCH,
+    "C17": (*_COMMIT, "writeback", "writeback-light", "reclaim", *_READERS, "async-dirty"),
+    "C18": ("async", "async-commit"),
+    "C19": ("metadata", "writeback-light"),
 }
 """Claim -> programs."""
 
