@@ -11,6 +11,7 @@ from __future__ import annotations
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import IDLE, Stage
+from mmrace.kernel import gfp
 from mmrace.kernel.mm import filemap, migrate, mmzone, page_alloc, swap, vmscan
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import Page
@@ -91,7 +92,12 @@ def migrate_some(stage: Stage, pages: list[Page], mode: MigrateMode) -> int:
     if direct:
         task.pf |= mmzone.PF_MEMALLOC
     rc = migrate.migrate_pages(
-        pages, lambda _page, _private: page_alloc.alloc_page(stage.machine), 0, False, mode, stage.value(PASSES)
+        pages,
+        lambda _page, _private: page_alloc.alloc_page(stage.machine, gfp.GFP_HIGHUSER_MOVABLE),
+        0,
+        False,
+        mode,
+        stage.value(PASSES),
     )
     if rc:
         migrate.putback_lru_pages(pages)

@@ -16,14 +16,16 @@ What there is for a program, by topic; before a colon stands what a `Struct` dec
 * Waiting: `wait_queue`: `wait_event`, `wake_up` (every sleeper, but of the exclusive ones only `exclusive=1`),
   `wake_up_all`, or `prepare_to_wait` (`exclusive=True`: to be such a one), `sleep_on`, `finish_wait`.
   `Completion`.  `until_changed`: retry when something changed.
+* Statistics: `atomic`: methods `add`, `read`.
 * Reference counts: `refcount`: methods `get`, `put`, `get_unless_zero`, `freeze`, `unfreeze`, ... (`refcount.py`).
-* Tasks: `spawn`, `join`, `join_others`, `current`; `schedule`, `cond_resched`: let others run; `choose`: a value that
-  the strategy draws; `fixed_order`: nothing is explored inside.
+* Tasks: `spawn`, `join`, `join_others`, `current`; `schedule`, `cond_resched`: let others run; `sleep`: for so many
+  ticks; `choose`: a value that the strategy draws; `fixed_order`: nothing is explored inside.
 * Context: `preempt_disable`, `preempt_enable`; `local_irq_disable`, `local_irq_enable`; `irq_enter`, `irq_exit`;
   `rcu_read_lock`, `rcu_read_unlock`; `might_sleep`.
 * For judges and reports: `bug_on`, `note`, `reached`; op codes and `dependent`.  For tests: `pool_size`.
 """
 
+from mmrace.runtime.atomic import Atomic, atomic
 from mmrace.runtime.bit_locks import (
     bit_lock,
     bit_trylock,
@@ -100,6 +102,7 @@ from mmrace.runtime.task_ops import (
     note,
     reached,
     schedule,
+    sleep,
     spawn,
 )
 from mmrace.runtime.wait import (
@@ -119,6 +122,7 @@ __all__ = [
     "NOTE",
     "SHIFT",
     "Abort",
+    "Atomic",
     "Completion",
     "Cpu",
     "Field",
@@ -137,6 +141,7 @@ __all__ = [
     "Violation",
     "WaitQueue",
     "Words",
+    "atomic",
     "bit_lock",
     "bit_spin_lock",
     "bit_spin_trylock",
@@ -183,6 +188,7 @@ __all__ = [
     "schedule",
     "set_bit",
     "shared",
+    "sleep",
     "sleep_on",
     "spawn",
     "spin_lock",

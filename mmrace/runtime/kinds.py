@@ -49,6 +49,7 @@ class Kind(IntEnum):
     EXIT = 41
     IRQ = 43
     PREEMPT = 45
+    ADD = 47
 
 
 # The same as plain ints: arithmetic and comparison with an enum member cost several times as much, and every op does
@@ -64,7 +65,7 @@ FREEZE, UNFREEZE = int(Kind.FREEZE), int(Kind.UNFREEZE)
 QUEUE, SLEEP, WAKE, DEQUEUE = int(Kind.QUEUE), int(Kind.SLEEP), int(Kind.WAKE), int(Kind.DEQUEUE)
 SPAWN, BEGIN, EXIT, JOIN = int(Kind.SPAWN), int(Kind.BEGIN), int(Kind.EXIT), int(Kind.JOIN)
 YIELD, CHOOSE, RETRY = int(Kind.YIELD), int(Kind.CHOOSE), int(Kind.RETRY)
-IRQ, PREEMPT = int(Kind.IRQ), int(Kind.PREEMPT)
+IRQ, PREEMPT, ADD = int(Kind.IRQ), int(Kind.PREEMPT), int(Kind.ADD)
 OF_LIFE = sum(1 << kind for kind in (SPAWN, BEGIN, EXIT, JOIN, CHOOSE))
 """The kinds that a task has to itself, as a mask: it starts, joins or leaves others, or draws a value.  Whatever is
 pending beside such an op commutes with it, unless a daemon may run: the end of a run does not wait for that."""

@@ -170,6 +170,7 @@ _OUTCOMES: dict[Kind, Callable[[object, object], bool]] = {
     Kind.FREEZE: lambda a, b: _is_int(a),
     Kind.UNFREEZE: lambda a, b: _is_int(a),
     Kind.COUNT: lambda a, b: _is_int(a),
+    Kind.ADD: lambda a, b: _is_int(a) and _is_int(b),
 }
 _KINDS = {kind.name: (int(kind), _OUTCOMES.get(kind)) for kind in Kind}
 

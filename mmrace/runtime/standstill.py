@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from mmrace.runtime.clock import SLEEP_NOTE
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.locks import Mutex, SpinLock
 from mmrace.runtime.sites import site_name
@@ -184,9 +185,13 @@ def _starved(tasks: list[Task], recent: list[tuple[Any, ...]]) -> list[dict[str,
     """Describe those of `tasks` that did nothing but try.
 
     One that did nothing at all is none of them: all had their turns, and it may have become able to go on just now.
+    Nor is one that slept for ticks between its tries: fair turns end its sleeps long before their time.
     """
     rows = []
+    patient = {event[0] for event in recent if event[1] == NOTE and event[2] == SLEEP_NOTE}
     for task in tasks:
+        if task.id in patient:
+            continue
         lane, tries = _in_vain([event for event in recent if event[0] == task.id and event[1] != NOTE])
         if tries < TRIES_MIN:
             continue

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from mmrace.runtime import live
+from mmrace.runtime.context import might_sleep
 from mmrace.runtime.errors import UsageError, Violation
 from mmrace.runtime.fields import Field, shared
 from mmrace.runtime.kinds import CHOOSE, JOIN, SPAWN, YIELD
@@ -115,6 +116,22 @@ def schedule() -> None:
 
 
 cond_resched = schedule
+
+
+def sleep(ticks: int, what: str = "") -> None:
+    """Give way for so many ticks of the model's clock: a note that says so, then a point like that of `schedule`.
+
+    The sleep may end at any step once it has begun: no strategy but `timed` knows a clock, and what holds only because
+    a sleep lasts is a race.  How long everything took is read off the record (`clock.py`).  Args: ticks: at least 1.
+    what: is slept for, for the reader of the record.
+
+    Raises Violation in atomic context.  Point: always.
+    """
+    if not isinstance(ticks, int) or ticks < 1:
+        raise UsageError(expected="sleep(ticks) with ticks >= 1", got=ticks, where=what)
+    might_sleep()
+    live.engine.note("sleep", (ticks, what))
+    schedule()
 
 
 def choose(n: int, what: str = "") -> int:

@@ -47,6 +47,8 @@ def outcome_text(kind: Kind, a: object, b: object) -> str:
         return ("was set" if a else "was clear") + (f" ({b})" if b is not None else "")
     if kind in (Kind.GET, Kind.PUT):
         return f"{a} {ARROW} {b}"
+    if kind == Kind.ADD:
+        return f"{a:+d} {ARROW} {b}"
     if kind == Kind.GET_UNLESS_ZERO:
         return f"{a} {ARROW} {b}" if b else f"{a}: refused, count is 0"
     if kind == Kind.FREEZE:

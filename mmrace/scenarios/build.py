@@ -10,8 +10,10 @@ after that: their pages are dirty, their buffers on the running transaction.
 
 from __future__ import annotations
 
+from functools import partial
+
 from mmrace import runtime as rt
-from mmrace.actors import committer, fsync, migrator, writer
+from mmrace.actors import committer, fsync, hugepage, migrator, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
@@ -19,6 +21,7 @@ from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
+from mmrace.scenarios import scattered
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
 WORDS = Number("words", 2, 1, 8, says="words of a buffer")
@@ -76,16 +79,42 @@ CACHE = Number(
     1,
     says="1: the disk has a volatile cache, so that a write that ended may be lost in a crash until a flush comes",
 )
-PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE)
+HUGE = Number(
+    "huge",
+    0,
+    0,
+    4,
+    says="order of a huge page, and of a pageblock: the zone has free blocks of all orders up to it, and the file's "
+    "pages lie scattered over it, so that none is free at first; 0: free frames are on one list, and are all alike",
+)
+PINNED = Number(
+    "pinned",
+    0,
+    0,
+    16,
+    says="pageblocks of the file's that have a frame of the kernel's own too, for good: asynchronous compaction passes "
+    "them over",
+)
+CLUSTER = Number(
+    "cluster",
+    mmzone.SWAP_CLUSTER_MAX,
+    1,
+    mmzone.SWAP_CLUSTER_MAX,
+    says="pages that a compaction takes at once, and frames after which it lets go of lru_lock (32 in the kernel)",
+)
+PARAMS = (PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE, HUGE, PINNED, CLUSTER)
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
-BORROWED = (ROUNDS, migrator.BATCH, writer.BURST, writer.METADATA, *OF_JOURNAL)
+BORROWED = (ROUNDS, migrator.BATCH, migrator.PASSES, hugepage.HELD, writer.BURST, writer.METADATA, *OF_JOURNAL)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
 INO = 1
 SPARE_PAGES = 8
 """Page frames beyond the file's own, the log's, a batch of targets and what a pagevec can hold back: for metadata, and
 for a migration that tries again while the targets of its last try are on their way back."""
+
+SPARE_BLOCKS = 2
+"""Pageblocks beyond those: one at work, and one for what asynchronous compaction passes over."""
 
 BLOCKS_PER_COMMIT = 4
 """Log blocks that one commit takes: a descriptor, copies, the commit block.  Its blocks stay in the page cache, so disk
@@ -108,12 +137,17 @@ def build(stage: Stage, ncpus: int) -> None:
     pagevec, irq = stage.value(PAGEVEC), stage.value(IRQ)
     batch = stage.value_or_default(migrator.BATCH)
     log_blocks, journalled = _log_blocks(stage)
+    huge, pinned = stage.value(HUGE), stage.value(PINNED)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
-        nr_pages=pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page,
+        nr_pages=_frames(stage, pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page),
         buffers_per_page=per_page,
         words_per_buffer=stage.value(WORDS),
         pagevec_size=pagevec,
+        max_order=huge,
+        pageblock_order=huge,
+        swap_cluster_max=stage.value(CLUSTER),
+        migrate_passes=stage.value_or_default(migrator.PASSES),
     )
     stage.device = device.new_block_device(
         "disk",
@@ -145,8 +179,11 @@ def build(stage: Stage, ncpus: int) -> None:
     if holes:
         rt.note("holes", INO, ext3._inode_block(stage.inode), stage.inode.i_laid, holes)
     stage.journal = stage.fs.journal
-    for index in range(pages):
-        fill(stage, index)
+    if huge:
+        scattered.scatter(machine, pages, partial(fill, stage), pinned)
+    else:
+        for index in range(pages):
+            fill(stage, index)
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     swap.lru_add_drain_all(machine)
@@ -159,6 +196,16 @@ def dirty(stage: Stage) -> None:
         writer.write_block(stage, block)
     if dirtied:  # a second write made the page active, by a pagevec that holds a reference
         swap.lru_add_drain_all(stage.machine)
+
+
+def _frames(stage: Stage, needed: int) -> int:
+    """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
+    huge = stage.value(HUGE)
+    if not huge:
+        return needed
+    block = 1 << huge
+    blocks = -(-needed // block) + stage.pages + stage.value_or_default(hugepage.HELD) + SPARE_BLOCKS
+    return blocks * block
 
 
 def _log_blocks(stage: Stage) -> tuple[int, int]:

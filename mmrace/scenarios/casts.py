@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmrace.actors import committer, flusher, fsync, migrator, reader, reclaimer, toucher, truncater, writeback, writer
+from mmrace.actors import (
+    committer,
+    compactor,
+    flusher,
+    fsync,
+    hugepage,
+    migrator,
+    reader,
+    reclaimer,
+    toucher,
+    truncater,
+    writeback,
+    writer,
+)
 from mmrace.runtime import given
 from mmrace.scenarios import checked, faults, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
@@ -233,6 +246,58 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cache": 1},
         ),
         expects=(faults.R29,),
+    ),
+    Scenario(
+        name="compaction-vs-commit",
+        title="compaction, for huge pages and of all memory, meets a writer and the journal commit",
+        cast=(writer.ACTOR, committer.ACTOR, hugepage.ACTOR, compactor.ACTOR),
+        overrides={"huge": 2, "pages": 3, "idle": 60},
+        variations=(
+            {},
+            {"compacts": "direct-async", "pinned": 1, "passes": 5},
+            {"compacts": "direct-sync", "metadata": 1, "passes": 5},
+            {"huge": 3, "pages": 4, "cluster": 2, "buffers": 4, "burst": 2},
+            {"data": "journal", "passes": 5},
+            {"without": "compactor", "faults": 6, "held": 2, "bare": 100},
+        ),
+    ),
+    Scenario(
+        name="compaction-vs-writeback",
+        title="compaction, for huge pages and of all memory, meets a writer, the flusher and fsync",
+        cast=(writer.ACTOR, writeback.ACTOR, fsync.ACTOR, hugepage.ACTOR, compactor.ACTOR),
+        overrides={"huge": 2, "pages": 3, "idle": 60},
+        variations=(
+            {},
+            {"compacts": "direct-async", "pinned": 1, "passes": 5, "bare": 100},
+            {"compacts": "direct-sync", "cpus": 2, "irq": "any", "passes": 5},
+            {"cluster": 1, "pages": 4, "pagevec": 2},
+        ),
+        expects=(faults.R29,),
+    ),
+    Scenario(
+        name="compaction-vs-reclaim",
+        title="compaction, for huge pages and of all memory, meets reclaim and a reader: who isolates a page has it",
+        cast=(reader.ACTOR, reclaimer.ACTOR, hugepage.ACTOR, compactor.ACTOR),
+        overrides={"huge": 2, "pages": 4, "pagevec": 2, "idle": 60},
+        variations=(
+            {},
+            {"compacts": "direct-async", "pinned": 2, "order": 2},
+            {"compacts": "direct-sync", "cluster": 2, "passes": 5},
+            {"huge": 1, "pages": 6, "pagevec": 14, "zone_reclaim": 1},
+        ),
+    ),
+    Scenario(
+        name="two-compactors",
+        title="two compactions and a migration on the same pages: one isolates a page, the others leave it alone",
+        cast=(reader.ACTOR, compactor.ACTOR, hugepage.ACTOR, migrator.ACTOR),
+        overrides={"huge": 2, "pages": 4, "idle": 30},
+        variations=(
+            {},
+            {"compacts": "direct-async"},
+            {"compacts": "direct-sync", "cluster": 1, "pagevec": 2},
+            {"mode": "MIGRATE_SYNC", "direct": 0, "cluster": 2, "passes": 6},
+            {"huge": 1, "pages": 6, "device": 1, "batch": 4},
+        ),
     ),
     Scenario(
         name="recorded",

@@ -29,6 +29,8 @@ def counters(record: Record) -> dict[str, int]:
             count["writebacks"] += 1
         elif kind == "reclaim":
             count[f"reclaims.{facts[1]}"] += 1
+        elif kind == "vm-event":
+            count[f"vm.{facts[0]}"] += facts[1]
         elif kind == "workload-begin":
             begun.append(facts[0])
         elif kind == "workload-recorded":

@@ -16,6 +16,7 @@ from mmrace.kernel.block.device import BlockDevice
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.jbd.jbd import FrozenData, Journal, JournalHead, Transaction
+from mmrace.kernel.mm import mmzone
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.mmzone import Machine
 from mmrace.runtime import live
@@ -37,7 +38,7 @@ def snapshot(stage: Stage) -> dict[str, Any]:
         "journals": [_journal(journal) for journal in live_[Journal]],
         "disk": _disk(stage.device),
         "counters": dict(zone.vm_stat),
-        "free_list": [page.name for page in rt.peek(zone, "free_list")],
+        "free_list": [page.name for page in mmzone.free_pages(zone)],
         "lru": [page.name for field in LISTS for page in rt.peek(zone, field)],
         "pagevecs": _pagevecs(machine),
         "bh_lrus": {state.name: [bh.name for bh in rt.peek(state, "bh_lru")] for state in machine.percpu},
@@ -101,7 +102,7 @@ def _row(page: Page) -> dict[str, Any]:
         "free": page.dead is not None,
         "flags": _flags(page.flags),
         "count": page._count.value,
-        "mapcount": rt.peek(page, "_mapcount"),
+        "mapcount": rt.peek(page, "_mapcount") + 1,
         "mapping": _name(rt.peek(page, "mapping")),
         "index": rt.peek(page, "index"),
         "private": _name(rt.peek(page, "private")),

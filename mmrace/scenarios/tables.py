@@ -18,8 +18,9 @@ KERNEL = Tables(
     transient=(
         "lookup", "migrate", "commit", "checkpoint", "journal", "writeback", "io", "isolation", "new", "ext3",
     ),
-    # whoever holds one of these points at the page or the buffer: the refcount oracle compares them with the pointers
-    lasting=("slot", "private", "pagevec", "jh", "lru"),
+    # whoever holds one of these points at the page or the buffer: the refcount oracle compares them with the pointers;
+    # but for "others", who have a frame to the end and are in no cast
+    lasting=("slot", "private", "pagevec", "jh", "lru", "others"),
     # page_freeze_refs counts its caller's references and those of slot and buffers: these are somebody else's
     foreign=("lookup", "gup", "pte", "pagevec"),
     allocates=("page-alloc",),

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from mmrace.runtime.kinds import (
     ACQUIRE,
+    ADD,
     GET,
     GET_UNLESS_ZERO,
     IRQ,
@@ -187,7 +188,7 @@ class Ordering:
     def _outcome(self, kind: int, event: Event) -> object:
         """Return what came of an op, without what steps that commute with it change."""
         _, _, a, b = event
-        if kind in (GET, PUT):
+        if kind in (GET, PUT, ADD):
             return plain(a)
         if kind == GET_UNLESS_ZERO:
             return plain(a), bool(b)

@@ -13,6 +13,7 @@ from mmrace.oracles.general.violations import VIOLATION
 from mmrace.runtime.flags import LOCK
 from mmrace.runtime.kinds import (
     ACQUIRE,
+    ADD,
     CLEAR,
     COUNT,
     FREEZE,
@@ -106,6 +107,8 @@ def _lock(kind: int, what: str, a: object, b: object) -> str:
 
 
 def _count(kind: int, what: str, a: object, b: object) -> str:
+    if kind == ADD:
+        return f"{what} {a:+d} {ARROW} {b}"
     if kind == GET:
         return f"get {what} for {a!r} {ARROW} {b}"
     if kind == PUT:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from mmrace.oracles.general.locks import lock_bits
 from mmrace.runtime.kinds import (
     ACQUIRE,
+    ADD,
     CLEAR,
     COUNT,
     DEQUEUE,
@@ -45,6 +46,7 @@ from mmrace.story.tenures import Tenure, tenures_of
 
 WRITES = frozenset({
     WRITE, STORE, SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE,
+    ADD,
 })  # fmt: skip
 """Kinds that change what a later look sees; one that failed does not."""
 LOOKS = frozenset({READ, TEST, LOAD, COUNT})

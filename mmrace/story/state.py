@@ -11,6 +11,7 @@ from typing import Any
 
 from mmrace.oracles.general.ledger import Ledgers
 from mmrace.runtime.kinds import (
+    ADD,
     CLEAR,
     COUNT,
     FREEZE,
@@ -63,7 +64,7 @@ def _left(scene: Scene, step: int) -> Any:
         return True
     if kind in (CLEAR, TEST_AND_CLEAR):
         return False
-    if kind in (GET, PUT, GET_UNLESS_ZERO):
+    if kind in (GET, PUT, GET_UNLESS_ZERO, ADD):
         return b
     if kind == FREEZE and b:
         return 0
@@ -75,6 +76,8 @@ def _met(scene: Scene, step: int) -> Any:
     kind, (_, _, a, b) = scene.kind(step), scene.events[step]
     if kind in (READ, TEST, COUNT, LOAD, WRITE, STORE, SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR):
         return plain(a)
+    if kind == ADD:
+        return b - a
     if kind in (GET, PUT) and isinstance(b, int):
         return b + (1 if kind == PUT else -1)
     return UNKNOWN

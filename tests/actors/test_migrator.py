@@ -25,7 +25,7 @@ def outcomes(played: Played) -> list[tuple[str, str]]:
 
 
 def free_frames(stage: Stage) -> int:
-    return len(rt.peek(stage.machine.zone, "free_list"))
+    return len(mmzone.free_pages(stage.machine.zone))
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -27,6 +27,7 @@ CLASSES = {
     "disk": "DiskBlock",
     "cpu": "Cpu",
     "percpu": "PerCpuState",
+    "pageblock": "Pageblock",
 }
 FLAGS = "flags"
 BENIGN = {f"{cls.__name__}.{field}": why for cls in (Page, Slot) for field, why in cls.benign.items()}

@@ -141,7 +141,7 @@ def test_a_sync_migration_waits_in_its_window_for_journal_io_and_the_data_surviv
                 for _ in rt.until_changed():
                     if slot.page is not old:
                         break
-                shown.append(bio.bv_page is old and rt.peek(old, "private") is not None)
+                shown.append(bio.bi_io_vec[0].bv_page is old and rt.peek(old, "private") is not None)
             transfer(rw, bio)
 
         with pytest.MonkeyPatch.context() as patch:

@@ -110,6 +110,65 @@ def test_a_program_that_tells_no_progress_makes_some_while_it_writes_what_is_new
     assert (outcome.how, outcome.detail["kind"]) == ("bound", kind)
 
 
+def _polls_and_sleeps(shared: Box) -> None:
+    while not shared.words.read(0):
+        rt.sleep(50)
+
+
+def _gets_on(shared: Box) -> None:
+    for turn in range(1_000_000):
+        shared.x = turn
+        rt.note("round", "gets on", turn)
+
+
+@pytest.mark.parametrize(
+    ("deeds", "kind"),
+    [
+        ([_polls_and_sleeps], "livelock"),
+        ([_polls_and_sleeps, _polls_and_sleeps], "livelock"),
+        ([_polls_and_sleeps, _gets_on], "cut"),
+        ([_polls, _gets_on], "starvation"),
+    ],
+    ids=["alone", "both sleep", "another gets on", "polls without a sleep while another gets on"],
+)
+def test_who_sleeps_between_looks_is_no_starver_but_time_alone_is_no_progress(
+    controlled: Setup, deeds: list[Callable[[Box], None]], kind: str
+) -> None:
+    """Fair turns end a sleep of fifty ticks after one op of each other task: in its time they would have done more."""
+
+    def main() -> None:
+        shared = box()
+        for deed in deeds:
+            rt.spawn(deed, shared)
+        rt.join_others()
+
+    outcome = controlled(main, steps_max=STEPS)
+    assert (outcome.how, outcome.detail["kind"]) == ("bound", kind)
+
+
+def test_a_long_sleep_ends_behind_the_bound() -> None:
+    """Whoever waits for an I/O that takes its time is no livelock."""
+
+    class Late(BaseStrategy):
+        def pick(self, enabled: list[rt.Task], running: rt.Task, step: int) -> rt.Task:
+            return next((task for task in enabled if task.cpu is not None), enabled[0])
+
+    def main() -> None:
+        shared = box()
+
+        def device() -> None:
+            rt.sleep(10**9, "transfer")
+            shared.words.write(0, 1)
+
+        rt.spawn(_polls, shared)
+        rt.spawn(device, cpu=None)
+        rt.join_others()
+
+    outcome = gate(main, Late(), steps_max=STEPS)
+    assert outcome.how == "finished"
+    assert len(outcome.record.events) > STEPS
+
+
 def test_a_run_is_given_a_fair_chance_behind_its_bound() -> None:
     class Unfair(BaseStrategy):
         def pick(self, enabled: list[rt.Task], running: rt.Task, step: int) -> rt.Task:

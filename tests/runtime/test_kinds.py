@@ -12,7 +12,7 @@ NUMBERS = {
     "READ": 0, "WRITE": 1, "TEST": 2, "SET": 3, "LOAD": 4, "CLEAR": 5, "JOIN": 6, "TEST_AND_SET": 7, "YIELD": 8,
     "TEST_AND_CLEAR": 9, "CHOOSE": 10, "STORE": 11, "RETRY": 12, "ACQUIRE": 13, "COUNT": 14, "TRY": 15, "RELEASE": 17,
     "GET": 19, "PUT": 21, "GET_UNLESS_ZERO": 23, "FREEZE": 25, "UNFREEZE": 27, "QUEUE": 29, "SLEEP": 31, "WAKE": 33,
-    "DEQUEUE": 35, "SPAWN": 37, "BEGIN": 39, "EXIT": 41, "IRQ": 43, "PREEMPT": 45,
+    "DEQUEUE": 35, "SPAWN": 37, "BEGIN": 39, "EXIT": 41, "IRQ": 43, "PREEMPT": 45, "ADD": 47,
 }  # fmt: skip
 READS = {"READ", "TEST", "LOAD", "JOIN", "YIELD", "CHOOSE", "RETRY", "COUNT"}
 

@@ -175,6 +175,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "reached": (Case(lambda b: rt.reached("a branch")),),
     "revive": (Case(lambda b: rt.revive(b.box)), Case(lambda b: rt.revive(b.box), lambda b: rt.poison(b.box))),
     "schedule": (Case(lambda b: rt.schedule()),),
+    "sleep": (Case(lambda b: rt.sleep(5)),),
     "set_bit": (
         Case(lambda b: rt.set_bit(b.box.flags, Flag.DIRTY)),
         Case(lambda b: rt.set_bit(b.box.flags, Flag.DIRTY), lambda b: rt.set_bit(b.box.flags, Flag.DIRTY)),

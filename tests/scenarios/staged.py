@@ -64,6 +64,12 @@ EXPLICIT: Values = {
     "log": 0,
     "log_errors": 0,
     "touches": 1,
+    "huge": 0,
+    "pinned": 0,
+    "cluster": 32,
+    "faults": 2,
+    "held": 1,
+    "compacts": "compact_memory",
     "flushes": 2,
     "without": "",
 }

@@ -25,8 +25,15 @@ from tests.scenarios.workloads import tiny
 NAMES = [scenario.name for scenario in SCENARIOS]
 MODES = list(MigrateMode.__members__)
 CASTS = [name for name in NAMES if not scenarios.get(name).needs_workload]
+IN_MODES = [
+    (name, {"mode": mode} if "mode" in scenarios.get(name).params else {})
+    for name in CASTS
+    for mode in (MODES if "mode" in scenarios.get(name).params else MODES[:1])
+]
+"""Each cast in every mode of its migrator, if it has one."""
 DECLARED = {name: param for scenario in SCENARIOS for name, param in scenario.params.items()}
 GATE_SEEDS = range(8)
+SHORT: Values = {"rounds": 2, "migrations": 2, "idle": 20}
 VARIATIONS = [(name, i) for name in CASTS for i in range(len(scenarios.get(name).variations))]
 
 
@@ -42,20 +49,18 @@ def refused(name: str, **params: int | str) -> UsageError:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", CASTS)
-def test_every_cast_passes_under_gate_in_every_mode(name: str, mode: str) -> None:
+@pytest.mark.parametrize(("name", "mode"), IN_MODES)
+def test_every_cast_passes_under_gate_in_every_mode(name: str, mode: Values) -> None:
     for seed in GATE_SEEDS:
-        result = run_one(gate_spec(name, seed, mode=mode, pages=1 + seed % 2, buffers=1 + seed % 3, idle=20))
+        result = run_one(gate_spec(name, seed, **mode, pages=1 + seed % 2, buffers=1 + seed % 3, idle=20))
         assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), result.spec.command()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("noise", PROFILES)
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", CASTS)
-def test_every_cast_passes_free_running_in_every_mode_and_noise(name: str, mode: str, noise: str) -> None:
-    params = spelled_out(name, mode=mode, pages=2, rounds=1)
+@pytest.mark.parametrize(("name", "mode"), IN_MODES)
+def test_every_cast_passes_free_running_in_every_mode_and_noise(name: str, mode: Values, noise: str) -> None:
+    params = spelled_out(name, **mode, pages=2, rounds=1)
     result = run_one(RunSpec(name, params, noise=noise, seed=11))
     assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), result.spec.command()
 
@@ -63,7 +68,8 @@ def test_every_cast_passes_free_running_in_every_mode_and_noise(name: str, mode:
 @pytest.mark.parametrize(("name", "number"), VARIATIONS)
 def test_every_variation_passes_under_gate(name: str, number: int) -> None:
     scenario = scenarios.get(name)
-    params = {**scenario.variations[number], "rounds": 2, "migrations": 2, "idle": 20}
+    short = {key: value for key, value in SHORT.items() if key in scenario.params}
+    params = {**scenario.variations[number], **short}
     result = run_one(RunSpec(name, tuple(sorted(params.items())), engine="gate", seed=7))
     assert (result.verdict, [f for f in result.findings if not f.known]) == ("PASS", []), result.spec.command()
 
@@ -107,85 +113,32 @@ def test_tests_spell_out_every_parameter() -> None:
     assert set(DECLARED) == set(EXPLICIT)
 
 
+SET_UP = {
+    "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
+    "huge", "pinned", "cluster", "cpus", "without",
+}  # fmt: skip
+OF_ACTOR = {
+    "committer": {"idle", "resched", "rounds", "wbuf"},
+    "compactor": {"compacts", "idle", "passes", "rounds"},
+    "flusher": {"flushes", "idle"},
+    "fsync": {"credits", "idle", "log", "log_errors", "resched", "rounds", "wbuf"},
+    "hugepage": {"faults", "held", "idle", "passes"},
+    "migrator": {"batch", "device", "direct", "idle", "migrations", "mode", "passes"},
+    "reader": {"idle", "reads", "rounds"},
+    "reclaimer": {"idle", "order", "rounds", "zone_reclaim"},
+    "toucher": {"idle", "rounds", "touches"},
+    "truncater": {"idle", "rounds", "tails"},
+    "writeback": {"idle", "rounds"},
+    "writer": {"burst", "idle", "metadata", "rounds"},
+}
+RECORDED = {"direct", "metadata", "passes", "resched", "wbuf"}
+
+
 def test_a_scenario_has_only_what_its_cast_and_its_set_up_read() -> None:
-    every = set(EXPLICIT)
-    lacking = {scenario.name: every - set(scenario.params) for scenario in SCENARIOS}
-    assert lacking == {
-        "async-vs-commit": {"order", "zone_reclaim", "credits", "log", "log_errors", "tails", "touches", "flushes"},
-        "sync-vs-commit": {"order", "zone_reclaim", "credits", "log", "log_errors", "tails", "touches", "flushes"},
-        "migrate-vs-write-error": {
-            "order",
-            "zone_reclaim",
-            "reads",
-            "credits",
-            "log",
-            "log_errors",
-            "tails",
-            "touches",
-            "flushes",
-        },
-        "four": {"credits", "log", "log_errors", "tails", "touches", "flushes"},
-        "migrate-vs-writeback": {"order", "zone_reclaim", "tails", "touches", "flushes"},
-        "migrate-vs-reclaim": {
-            "wbuf",
-            "resched",
-            "burst",
-            "metadata",
-            "credits",
-            "log",
-            "log_errors",
-            "tails",
-            "touches",
-            "flushes",
-        },
-        "fsync-commits": {"reads", "order", "zone_reclaim", "tails", "touches", "flushes"},
-        "reclaim-vs-writer": {
-            "credits",
-            "log",
-            "log_errors",
-            "reads",
-            "resched",
-            "wbuf",
-            "tails",
-            "touches",
-            "flushes",
-        },
-        "reclaim-vs-truncate": {
-            "burst",
-            "credits",
-            "log",
-            "log_errors",
-            "metadata",
-            "resched",
-            "wbuf",
-            "touches",
-            "flushes",
-        },
-        "truncate-vs-commit": {"order", "zone_reclaim", "credits", "log", "log_errors", "touches", "flushes"},
-        "truncate-vs-writeback": {"order", "zone_reclaim", "reads", "touches", "flushes"},
-        "log-fills": {"reads", "order", "zone_reclaim", "tails", "touches", "flushes"},
-        "journal-aborts": {"reads", "order", "zone_reclaim", "tails", "touches", "flushes"},
-        "two-handles": {"reads", "order", "zone_reclaim", "credits", "log", "log_errors", "tails", "flushes"},
-        "flusher-vs-checkpoint": {"reads", "order", "zone_reclaim", "touches", "tails"},
-        "recorded": {
-            "mode",
-            "rounds",
-            "migrations",
-            "batch",
-            "device",
-            "credits",
-            "log",
-            "log_errors",
-            "idle",
-            "burst",
-            "reads",
-            "order",
-            "zone_reclaim",
-            "tails",
-            "touches",
-            "flushes",
-        },
-    }
+    for scenario in SCENARIOS:
+        of_cast = [RECORDED] if scenario.needs_workload else [OF_ACTOR[actor.name] for actor in scenario.cast]
+        assert set(scenario.params) == SET_UP.union(*of_cast), scenario.name
+    assert set(EXPLICIT) == SET_UP.union(RECORDED, *OF_ACTOR.values())
 
 
 @pytest.mark.parametrize("name", NAMES)

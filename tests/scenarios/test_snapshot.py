@@ -10,7 +10,7 @@ from mmrace.actors import writer
 from mmrace.actors.stage import Stage
 from mmrace.installed import run_one
 from mmrace.kernel.fs import buffer
-from mmrace.kernel.mm import filemap, swap
+from mmrace.kernel.mm import filemap, mmzone, swap
 from mmrace.runtime import live
 from mmrace.scenarios.snapshot import snapshot
 from tests.scenarios.staged import cached, gate_spec, play, ring, unwritten
@@ -91,7 +91,7 @@ def test_freed_buffers_are_left_out_and_free_frames_say_so() -> None:
     stage, shot = taken(body)
     assert not [row for row in shot["buffers"] if row["page"] == cached(stage).name]
     free = {row["name"] for row in shot["pages"] if row["free"]}
-    assert free == {page.name for page in rt.peek(stage.machine.zone, "free_list")}
+    assert free == {page.name for page in mmzone.free_pages(stage.machine.zone)}
     assert cached(stage).name not in free
 
 

@@ -42,4 +42,5 @@ def test_a_run_of_a_scenario_carries_them_and_what_its_structs_declare() -> None
     assert record is not None
     assert record.tables == KERNEL.with_benign(record.tables.benign)
     declared = {f"{name}.{field}": why for name, cls in BY_NAME.items() for field, why in cls.benign_reads}
-    assert record.tables.benign == declared  # this scenario makes an object of every struct that declares any
+    del declared["Pageblock.migratetype"]  # there are none where free blocks are single pages
+    assert record.tables.benign == declared  # this scenario makes an object of every other struct that declares any

@@ -6,8 +6,10 @@ Every bio is served by a task of its own, bound to no CPU, so that I/Os end in a
 Invariant: a completion runs in irq context of one CPU and calls bi_end_io exactly once.
 A disk may have a volatile cache: then a write that ended may be lost in a crash until a flush comes.  What is read is
 the same, so blocks hold what was written last; which writes survive a crash is judged from the record.
-Not modelled: request merging, plugging.
-Source: block/blk-core.c, include/linux/bio.h, fs.h, v3.3.
+A disk with `ticks` is slow: it serves one I/O at a time, each for so many ticks, and holds no more than `nr_requests`
+of them; who comes then waits in submit_bio (`get_request_wait`).
+Not modelled: request merging, plugging (who reads ahead keeps its bio to itself until it is complete).
+Source: block/blk-core.c, include/linux/bio.h, blkdev.h, fs.h, v3.3.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
 
-MARKS = (("device: i/o error", "the device failed a transfer, by the scenario's choice"),)
+MARKS = (
+    ("device: i/o error", "the device failed a transfer, by the scenario's choice"),
+    ("device: waited for a request", "the queue of a slow device was full, and who wanted to submit slept"),
+)
 
 # Directions and flags of an I/O. Source: include/linux/fs.h, blk_types.h, v3.3 (values are ours).
 READ = 0
@@ -38,6 +43,9 @@ FLUSH_FUA = WRITE_FLUSH_FUA & ~WRITE_SYNC
 
 # Blocks of a disk whose layout is left to the file system: more than any run uses. They are made on first use.
 NR_BLOCKS = 4096
+
+# Requests that a queue holds, as in the kernel. Source: include/linux/blkdev.h (BLKDEV_MAX_RQ), v3.3.
+BLKDEV_MAX_RQ = 128
 
 _LATER: Any = None  # a ghost that the constructor, or the set-up, sets at once
 
@@ -77,12 +85,34 @@ class Blocks(dict[int, DiskBlock]):
         return self.setdefault(blocknr, DiskBlock(blocknr, self.nr_words, self.versions * (blocknr + 1)))
 
 
+class RequestQueue(rt.Struct):
+    """The queue of a slow device.  `served` is held for the I/O that the device is at.
+
+    Simplified: reads and writes share one count; in the kernel each direction has its own.
+    Source: include/linux/blkdev.h, v3.3.
+    """
+
+    queue_lock = rt.irq_spinlock()
+    rq_count: rt.Field[int] = rt.shared(0)
+    wait = rt.wait_queue()
+    served = rt.mutex()
+    nr_requests: int = rt.ghost(BLKDEV_MAX_RQ)
+    serving: list[rt.Task] = rt.ghost(_LATER)
+    """The tasks that serve its I/Os, for who explains a standstill."""
+
+    def __init__(self, device: object, nr_requests: int) -> None:
+        super().__init__(("queue", device))
+        self.nr_requests = nr_requests
+        self.serving = []
+
+
 class BlockDevice(rt.Struct):
     """A disk: its blocks, numbered through, and how it behaves in this scenario.
 
     Settings (ghosts, constant in a run): nr_blocks; regions: what the blocks are called; errors: transfers may fail, by
     choice; log_errors: so does one of so many writes of the region "log", 0: none; cache: it has a volatile one;
-    irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number; bdev_try_to_free_page: how a
+    irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number; ticks: how long an I/O takes;
+    queue: of one with ticks; bdev_try_to_free_page: how a
     mounted file system wants pages of the device's own mapping to be stripped.
     """
 
@@ -93,6 +123,8 @@ class BlockDevice(rt.Struct):
     log_errors: int = rt.ghost(0)
     cache: bool = rt.ghost(False)
     irq_cpu: int | str = rt.ghost("submitter")
+    ticks: int = rt.ghost(0)
+    queue: RequestQueue | None = rt.ghost(None)
     bdev_try_to_free_page: Callable[[Page], bool] | None = rt.ghost(_LATER)
     bd_inode: Inode = rt.ghost(_LATER)
     blocks: Blocks = rt.ghost(_LATER)
@@ -130,32 +162,45 @@ def new_block_device(
     irq_cpu: int | str = "submitter",
     versions: int = 0,
     cache: bool = False,
+    ticks: int = 0,
+    nr_requests: int = BLKDEV_MAX_RQ,
 ) -> BlockDevice:
     """Make a disk of the regions (key, number of blocks), laid out one after the other; without any it has NR_BLOCKS.
 
-    Args: versions: what block 0 holds at first, and how much more that of each further block; 0: a blank disk.  Called
-    at set-up; `block_dev.bdget` then gives it its inode.
+    Args: versions: what block 0 holds at first, and how much more that of each further block; 0: a blank disk.  ticks:
+    of the clock that one I/O takes; 0: it takes no time.  nr_requests: that the queue of such a disk holds.
+    Called at set-up; `block_dev.bdget` then gives it its inode.
     """
     device = BlockDevice(name, machine, regions, versions)
     device.errors = errors
     device.irq_cpu = irq_cpu
     device.cache = cache
+    if ticks:
+        device.ticks = ticks
+        device.queue = RequestQueue(name, nr_requests)
     machine.devices.append(device)
     return device
 
 
 @dataclass(frozen=True, slots=True)
-class Bio:
-    """One I/O of a run of blocks, to or from one page, as built at submission.  Source: include/linux/bio.h, v3.3.
+class BioVec:
+    """A part of an I/O: words of one page.  Source: include/linux/bio.h, v3.3."""
 
-    `bi_private` is the buffer whose I/O it is; None: it is that of a whole page.
+    bv_page: Page
+    bv_offset: int
+    bv_len: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bio:
+    """One I/O of a run of blocks, to or from some pages in turn, as submitted.  Source: include/linux/bio.h, v3.3.
+
+    `bi_private` is the buffer whose I/O it is; None: it is that of whole pages.
     """
 
     bi_bdev: BlockDevice
     bi_sector: int
-    bv_page: Page
-    bv_offset: int
-    bv_len: int
+    bi_io_vec: tuple[BioVec, ...]
     bi_private: BufferHead | None
     bi_end_io: Callable[[Bio, int], None]
 
@@ -163,25 +208,66 @@ class Bio:
 def submit_bio(rw: int, bio: Bio) -> None:
     """Give an I/O to the device, which takes no reference to the page.  Source: block/blk-core.c, v3.3.
 
-    The task that serves the I/O acts for the buffer, whose lock is handed over, and for the page: an asynchronous read,
-    and that of a whole page, have the page lock too.  Point: always.
+    The task that serves the I/O acts for the buffer, whose lock is handed over, and for the pages: an asynchronous
+    read, and that of whole pages, have the page lock too.  May sleep if the device is slow.  Point: always.
     """
+    pages = [part.bv_page for part in bio.bi_io_vec]
     if bio.bi_private is not None:
         ownership.buffer_lock_to_io(bio.bi_private)
-    else:
-        ownership.page_lock_to_reads(bio.bv_page)
+    elif not rw & WRITE:
+        for page in pages:
+            ownership.page_lock_to_reads(page)
+    queue = bio.bi_bdev.queue
+    if queue is not None:
+        get_request_wait(queue)
     submitter = rt.current().cpu
     flushes = ("flush-fua",) if bio.bi_bdev.cache and rw & FLUSH_FUA else ()
     rt.note("io-begin", _direction(rw), bio.bi_sector, *flushes)
-    rt.spawn(
+    io = rt.spawn(
         _serve_bio,
         rw,
         bio,
         submitter if submitter is not None else 0,
         name=rt.fresh("io"),
         cpu=None,
-        acts_for=(bio.bi_private, bio.bv_page),
+        acts_for=(bio.bi_private, *pages),
     )
+    if queue is not None:
+        queue.serving.append(io)
+
+
+def get_request_wait(q: RequestQueue) -> None:
+    """Take a place in the queue, sleeping while it is full; who sleeps may hold page locks and buffer locks.
+
+    Source: block/blk-core.c, v3.3.
+    """
+
+    def free() -> bool:
+        if q.rq_count < q.nr_requests:
+            return True
+        rt.reached("device: waited for a request")
+        return False
+
+    rt.spin_lock_irq(q.queue_lock)
+    rt.wait_event(
+        q.wait,
+        free,
+        before_sleep=lambda: rt.spin_unlock_irq(q.queue_lock),
+        after_sleep=lambda: rt.spin_lock_irq(q.queue_lock),
+        holds=lambda: rt.peek(q, "rq_count") < q.nr_requests,
+        exclusive=True,
+        holder=lambda: [io for io in q.serving if not io.done],
+    )
+    q.rq_count += 1
+    rt.spin_unlock_irq(q.queue_lock)
+
+
+def freed_request(q: RequestQueue) -> None:
+    """Give a place in the queue back and wake who waits for one.  Any context.  Source: block/blk-core.c, v3.3."""
+    rt.spin_lock_irqsave(q.queue_lock)
+    q.rq_count -= 1
+    rt.spin_unlock_irqrestore(q.queue_lock)
+    rt.wake_up(q.wait)
 
 
 def blkdev_issue_flush(bdev: BlockDevice) -> int:
@@ -199,18 +285,26 @@ def blkdev_issue_flush(bdev: BlockDevice) -> int:
 def _serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     """The life of one I/O: transfer, or fail, then interrupt a CPU."""
     device = bio.bi_bdev
+    queue = device.queue
     error = 0
+    if queue is not None:
+        rt.mutex_lock(queue.served)
+        rt.sleep(device.ticks, "transfer")
     if _fails(device, rw, bio.bi_sector):
         rt.reached("device: i/o error")
         error = -Errno.EIO
     else:
         _transfer(rw, bio)
+    if queue is not None:
+        rt.mutex_unlock(queue.served)
     cpu = device.irq_cpu
     if cpu == "any":
         cpu = rt.choose(device.machine.ncpus, "irq-cpu")
     rt.irq_enter(cpu if isinstance(cpu, int) else submitter)
     rt.note("io-end", _direction(rw), bio.bi_sector, error)
     bio.bi_end_io(bio, error)
+    if queue is not None:
+        freed_request(queue)
     rt.irq_exit()
 
 
@@ -228,13 +322,16 @@ def _direction(rw: int) -> str:
 
 
 def _transfer(rw: int, bio: Bio) -> None:
-    """Copy blocks between page and medium, word by word, whatever became of the page meanwhile."""
+    """Copy blocks between pages and medium, word by word, whatever became of the pages meanwhile."""
     blocks = bio.bi_bdev.blocks
-    page, offset = bio.bv_page, bio.bv_offset
-    for position in range(bio.bv_len):
-        number, i = divmod(position, blocks.nr_words)
-        words = blocks[bio.bi_sector + number].words
-        if rw & WRITE:
-            words.write(i, page.words.read(offset + position))
-        else:
-            page.words.write(offset + position, words.read(i))
+    done = 0
+    for part in bio.bi_io_vec:
+        page, offset = part.bv_page, part.bv_offset
+        for position in range(part.bv_len):
+            number, i = divmod(done + position, blocks.nr_words)
+            words = blocks[bio.bi_sector + number].words
+            if rw & WRITE:
+                words.write(i, page.words.read(offset + position))
+            else:
+                page.words.write(offset + position, words.read(i))
+        done += part.bv_len

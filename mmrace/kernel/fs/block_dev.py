@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from mmrace.kernel import gfp
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_page, fs
 from mmrace.kernel.fs import inode as inode_
@@ -31,6 +32,7 @@ def bdget(device: BlockDevice) -> Inode:
     """
     inode = Inode(device, "bdev", device.nr_blocks * device.machine.words_per_buffer, device.nr_blocks)
     inode.i_mapping = inode_._new_mapping(inode, device.machine, def_blk_aops(), None)
+    inode.i_mapping.gfp_mask = gfp.GFP_USER
     device.bd_inode = inode
     return inode
 

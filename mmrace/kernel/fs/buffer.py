@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel import smp
+from mmrace.kernel import gfp, smp
 from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer_head, fs, fs_writeback
@@ -359,7 +359,7 @@ def submit_bh(rw: int, bh: BufferHead) -> None:
         buffer_head.clear_buffer_write_io_error(bh)
     sector, bdev, page = bh.b_blocknr, bh.b_bdev, bh.b_page
     assert bdev is not None and page is not None
-    bio = device.Bio(bdev, sector, page, bh_offset(bh), bh.b_size, bh, end_bio_bh_io_sync)
+    bio = device.Bio(bdev, sector, (device.BioVec(page, bh_offset(bh), bh.b_size),), bh, end_bio_bh_io_sync)
     device.submit_bio(rw, bio)
 
 
@@ -555,7 +555,8 @@ def grow_dev_page(bdev: BlockDevice, block: int, index: int) -> Page | None:
     Source: fs/buffer.c, v3.3.
     """
     mapping = bdev.bd_inode.i_mapping
-    page = filemap.find_or_create_page(mapping, index)
+    gfp_mask = filemap.mapping_gfp_mask(mapping) & ~gfp.__GFP_FS | gfp.__GFP_MOVABLE
+    page = filemap.find_or_create_page(mapping, index, gfp_mask)
     if page is None:
         return None
     rt.bug_on(not page_flags.PageLocked(page), "grow_dev_page: page is not locked", page=page)

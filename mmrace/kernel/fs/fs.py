@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from mmrace import runtime as rt
+from mmrace.kernel import gfp
 from mmrace.kernel.mm import radix_tree
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class AddressSpace(rt.Struct):
     host: Inode = rt.ghost(_LATER)
     a_ops: AddressSpaceOperations = rt.ghost(_LATER)
     machine: Machine = rt.ghost(_LATER)
+    gfp_mask: int = rt.ghost(gfp.GFP_HIGHUSER_MOVABLE)
 
     def __init__(self, host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> None:
         super().__init__(("mapping", host.i_ino))

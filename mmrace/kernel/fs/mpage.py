@@ -28,15 +28,19 @@ MARKS = (
 
 
 def mpage_end_io(bio: Bio, error: int) -> None:
-    """End the read of a page: mark it uptodate, or in error, and unlock it.  Irq context.  Source: fs/mpage.c, v3.3."""
-    page = bio.bv_page
-    if error:
-        rt.reached("mpage: read error")
-        page_flags.ClearPageUptodate(page)
-        page_flags.SetPageError(page)
-    else:
-        page_flags.SetPageUptodate(page)
-    filemap.unlock_page(page)
+    """End the read of pages, from the last: mark it uptodate, or in error, and unlock it.  Irq context.
+
+    Source: fs/mpage.c, v3.3.
+    """
+    for part in reversed(bio.bi_io_vec):
+        page = part.bv_page
+        if error:
+            rt.reached("mpage: read error")
+            page_flags.ClearPageUptodate(page)
+            page_flags.SetPageError(page)
+        else:
+            page_flags.SetPageUptodate(page)
+        filemap.unlock_page(page)
 
 
 def mpage_readpage(page: Page, get_block: GetBlock) -> int:
@@ -66,7 +70,7 @@ def mpage_readpage(page: Page, get_block: GetBlock) -> int:
         page_flags.SetPageMappedToDisk(page)
     assert bdev is not None
     rt.reached("mpage: page read whole")
-    device.submit_bio(device.READ, device.Bio(bdev, first, page, 0, length, None, mpage_end_io))
+    device.submit_bio(device.READ, device.Bio(bdev, first, (device.BioVec(page, 0, length),), None, mpage_end_io))
     return 0
 
 

@@ -205,9 +205,17 @@ def find_get_pages_tag(
 # -- insertion and removal ---------------------------------------------------------------------------------------
 
 
-def page_cache_alloc(mapping: AddressSpace) -> Page | None:
-    """Allocate a page for the mapping; its reference is named "lookup", as if found.  Source: pagemap.h, v3.3."""
-    page = page_alloc.alloc_page(mapping.machine)
+def mapping_gfp_mask(mapping: AddressSpace) -> int:
+    """Return how pages of the mapping are allocated.  Point: never.  Source: include/linux/pagemap.h, v3.3."""
+    return mapping.gfp_mask
+
+
+def page_cache_alloc(mapping: AddressSpace, gfp_mask: int | None = None) -> Page | None:
+    """Allocate a page for the mapping; its reference is named "lookup", as if found.
+
+    Args: gfp_mask: None, the mapping's own.  Source: include/linux/pagemap.h (__page_cache_alloc), v3.3.
+    """
+    page = page_alloc.alloc_page(mapping.machine, mapping_gfp_mask(mapping) if gfp_mask is None else gfp_mask)
     if page is not None:
         page._count.rename("new", "lookup")
     return page
@@ -281,16 +289,16 @@ def delete_from_page_cache(page: Page) -> None:
     swap.put_page(page, "slot")
 
 
-def find_or_create_page(mapping: AddressSpace, index: int) -> Page | None:
+def find_or_create_page(mapping: AddressSpace, index: int, gfp_mask: int | None = None) -> Page | None:
     """Find or add the page at `index`, locked and with a reference "lookup"; None when memory is out.
 
-    Source: mm/filemap.c, v3.3.
+    Args: gfp_mask: of the allocation; None: the mapping's own.  Source: mm/filemap.c, v3.3.
     """
     for _ in rt.until_changed():
         page = find_lock_page(mapping, index)
         if page is not None:
             return page
-        page = page_cache_alloc(mapping)
+        page = page_cache_alloc(mapping, gfp_mask)
         if page is None:
             return None
         if add_to_page_cache_lru(page, mapping, index) == 0:

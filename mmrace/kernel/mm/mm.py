@@ -64,9 +64,11 @@ def page_index(page: Page) -> int:
     return index
 
 
-def page_mapped(page: Page) -> bool:
-    """Say whether a pte maps the page.  Nothing maps pages in this cast, but the question is still one read.
+def page_mapcount(page: Page) -> int:
+    """Return how many ptes map the page: the count starts at -1.  Source: include/linux/mm.h, v3.3."""
+    return page._mapcount + 1
 
-    Source: include/linux/mm.h, v3.3.
-    """
-    return page._mapcount > 0
+
+def page_mapped(page: Page) -> bool:
+    """Say whether a pte maps the page.  Source: include/linux/mm.h, v3.3."""
+    return page._mapcount >= 0

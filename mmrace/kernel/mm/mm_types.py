@@ -16,17 +16,24 @@ from mmrace.kernel.mm.page_flags import PageFlags
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
     from mmrace.kernel.fs.fs import AddressSpace
-    from mmrace.kernel.mm.mmzone import Zone
+    from mmrace.kernel.mm.mmzone import FreeList, Zone
 
 _LATER: Any = None  # a ghost that the constructor, or the machine, sets at once
 
 
 class Page(rt.Struct):
-    """One page frame.  Made once per pfn; freed and allocated again under the same pfn with a new generation."""
+    """One page frame.  Made once per pfn; freed and allocated again under the same pfn with a new generation.
+
+    `order` is what the kernel keeps in `private` while the page is the first of a free block.  `list_of` stands for the
+    links of that block's list; `block_order` is the order that the page was last allocated with.
+    """
 
     flags = rt.flag_word(PageFlags, waitable=(PageFlags.PG_locked, PageFlags.PG_writeback))
     _count = rt.refcount()
-    _mapcount: rt.Field[int] = rt.shared(0)
+    _mapcount: rt.Field[int] = rt.shared(
+        -1,
+        benign="whether a frame is the first of a free block is asked without the zone's lock, and then again under it",
+    )
     mapping: rt.Field[AddressSpace | None] = rt.shared(
         None,
         benign="page_mapping() needs no lock: isolation, reclaim and mark_buffer_dirty look at what truncation may be "
@@ -39,9 +46,14 @@ class Page(rt.Struct):
     benign: ClassVar[dict[str, str]] = {
         "words": "read(2) copies without the page lock, and v3.3 lets a write go on while the page is being written out"
     }
+    order: rt.Field[int] = rt.shared(
+        0, benign="who walks the frames without the zone's lock takes the order of a free block as a hint"
+    )
     pfn = rt.ghost(0)
     generation = rt.ghost(0)
     zone: Zone = rt.ghost(_LATER)
+    list_of: FreeList | None = rt.ghost(None)
+    block_order = rt.ghost(0)
 
     def __init__(self, pfn: int, nr_words: int) -> None:
         super().__init__(("page", pfn), words=nr_words)
@@ -49,7 +61,7 @@ class Page(rt.Struct):
 
 
 # What may be touched in a free page: a late speculative get and a recheck must find memory that is still a page.
-TYPE_STABLE = ("_count", "flags", "_mapcount")
+TYPE_STABLE = ("_count", "flags", "_mapcount", "order")
 
 
 def new_page(pfn: int, nr_words: int) -> Page:

@@ -1,6 +1,6 @@
 """The page-table side of a page, as far as an unmapped page shows it.
 
-No page of this cast is ever mapped: `mapping.i_mmap` is empty and `_mapcount` stays 0.  So these functions take the
+No page of this cast is ever mapped: `mapping.i_mmap` is empty and `_mapcount` stays -1.  So these functions take the
 locks that the kernel takes, walk nothing and find nothing; they are here because taking i_mmap_mutex under the page
 lock is part of the protocol (it can sleep even in MIGRATE_ASYNC), and so that a variant has a place to map pages.
 Invariant: i_mmap_mutex is taken inside the page lock.

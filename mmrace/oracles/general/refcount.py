@@ -139,7 +139,8 @@ class Audit:
             ledger.unborn = True
 
     def freed(self, ledger: Ledger, step: int, task: int) -> None:
-        if ledger.total and not ledger.broken:
+        # what was never counted has no holder, such as all but the first of pages that were allocated as one block
+        if ledger.total and not ledger.broken and not ledger.unborn:
             what = kind_of(ledger.name)
             self.caught(ledger, "freed while referenced", f"{what} freed with references", step, task)
         ledger.restart()
@@ -208,7 +209,7 @@ class Audit:
     def at_rest(self) -> int:
         """Judge what is left in the ledgers; return how many objects were compared with something else."""
         for ledger in self.ledgers.values():
-            if ledger.seen and not ledger.broken:
+            if ledger.seen and not ledger.broken and not ledger.unborn:
                 self.leaked(ledger)
         return 0
 

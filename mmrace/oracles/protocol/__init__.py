@@ -12,6 +12,7 @@ from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import (
     ageing,
     back_out,
+    compaction,
     conservation,
     content,
     dirty,
@@ -40,6 +41,7 @@ PROTOCOL: dict[str, Oracle] = {
     back_out.NAME: back_out.judge,
     progress.NAME: progress.judge,
     ageing.NAME: ageing.judge,
+    compaction.NAME: compaction.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
@@ -50,11 +52,13 @@ PROTOCOL: dict[str, Oracle] = {
 }
 
 FORWARD = frozenset({
-    ageing.NAME, back_out.NAME, content.NAME, dirty.NAME, durability.NAME, errno.NAME, refcount.NAME, slot.NAME,
-    lock_discipline.NAME,
+    ageing.NAME, back_out.NAME, compaction.NAME, content.NAME, dirty.NAME, durability.NAME, errno.NAME, refcount.NAME,
+    slot.NAME, lock_discipline.NAME,
 })  # fmt: skip
 """Judges that take nothing back: what they find in the beginning of a run they find in all of it.  Not so `data-race`,
 which needs the whole record to know what orders, and `crash`, to know what was promised; others were not looked at."""
 
-OPTIONAL = frozenset({ageing.NAME, back_out.NAME, durability.NAME, errno.NAME, failures.NAME, progress.NAME})
+OPTIONAL = frozenset({
+    ageing.NAME, back_out.NAME, compaction.NAME, durability.NAME, errno.NAME, failures.NAME, progress.NAME,
+})  # fmt: skip
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""

@@ -33,7 +33,7 @@ class _Audit(refcount.Audit):
         names = {lane: name for count in COUNTERS for lane, name in sorted(self.record.lanes(*count).items())}
         for lane in names:
             ledger = self.ledgers.get(lane)
-            if ledger is not None and ledger.seen and not ledger.broken:
+            if ledger is not None and ledger.seen and not ledger.broken and not ledger.unborn:
                 self.rests(ledger, last)
         return sum(name in known for name in names.values()) + len(last.unused)
 

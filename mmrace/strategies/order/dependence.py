@@ -28,7 +28,7 @@ from mmrace.runtime.watch import part_at, word_at
 
 READ, WRITE = 0, 1
 MODES = {tables.READ: READ, tables.WRITE: WRITE}
-COUNT_UP = 2  # a get: commutes with gets, for nobody looks at the value; so does a put that is never tested
+COUNT_UP = 2  # a get or an addition: commutes with its like, for nobody looks at the value; so does an untested put
 LINE_UP = 3  # a non-exclusive sleeper queues, or leaves: commutes with its like
 TOUCH = 4  # any op of a task of a CPU, as far as others may keep the CPU from it
 TAKE = 5  # a lock that its op waits for was taken
@@ -96,7 +96,7 @@ def _by_b(a: Any, b: Any) -> int:
 _FIXED: dict[int, int] = {
     Kind.READ: READ, Kind.TEST: READ, Kind.COUNT: READ,
     Kind.WRITE: WRITE, Kind.PUT: WRITE, Kind.UNFREEZE: WRITE,
-    Kind.GET: COUNT_UP, Kind.DEQUEUE: LINE_UP, Kind.ACQUIRE: TAKE, Kind.RELEASE: DROP,
+    Kind.GET: COUNT_UP, Kind.ADD: COUNT_UP, Kind.DEQUEUE: LINE_UP, Kind.ACQUIRE: TAKE, Kind.RELEASE: DROP,
 }  # fmt: skip
 _BY_OUTCOME = {
     Kind.SET: _by_not_a, Kind.TEST_AND_SET: _grabs_bit, Kind.CLEAR: _by_a, Kind.TEST_AND_CLEAR: _by_a,

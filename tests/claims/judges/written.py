@@ -124,7 +124,7 @@ DEEDS: dict[Stage, Deed] = {
     Stage.ISOLATED: _isolate,
     Stage.LOCK_OLD: lambda hand: hand.lock(M, "page:0"),
     Stage.WRITEBACK_SEEN: lambda hand: hand.test(M, "page:0", "PG_writeback", False),
-    Stage.MAPCOUNT_SEEN: lambda hand: hand.op(M, Kind.READ, "page:0._mapcount", 0),
+    Stage.MAPCOUNT_SEEN: lambda hand: hand.op(M, Kind.READ, "page:0._mapcount", -1),
     Stage.LOCK_NEW: lambda hand: hand.lock(M, "page:1"),
     Stage.TREE_LOCK: lambda hand: hand.op(M, Kind.ACQUIRE, TREE, "irq"),
     Stage.COUNT_TESTED: lambda hand: hand.op(M, Kind.COUNT, "page:0._count", 3),

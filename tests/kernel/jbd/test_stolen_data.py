@@ -23,7 +23,7 @@ def test_writepage_of_a_page_with_an_unmapped_buffer_lets_the_commit_block_overt
     transfer, wait_locked_list = device._transfer, commit._wait_locked_list
 
     def late(rw: int, bio: Bio) -> None:
-        if bio.bi_private is not None and rt.peek(bio.bv_page, "index") == 0 and bio.bi_sector >= DATA:
+        if bio.bi_private is not None and rt.peek(bio.bi_io_vec[0].bv_page, "index") == 0 and bio.bi_sector >= DATA:
             until(lambda: bool(committed))  # the device takes its time with the data
         transfer(rw, bio)
 

@@ -71,7 +71,7 @@ class Bench:
     """What a test body works on."""
 
     def __init__(self, a_ops: AddressSpaceOperations = PLAIN, **options: Any) -> None:
-        disk = {key: options.pop(key) for key in ("errors", "irq_cpu") if key in options}
+        disk = {key: options.pop(key) for key in ("errors", "irq_cpu", "ticks", "nr_requests") if key in options}
         self.machine = mmzone.Machine(ncpus=2, **options)
         self.zone = self.machine.zone
         self.disk = device.new_block_device("disk", self.machine, [("meta", 8), (1, FILE_BLOCKS)], **disk)
@@ -174,7 +174,7 @@ def assert_idle(bench: Bench, index: int = 0) -> Page:
 def assert_memory(bench: Bench) -> None:
     """Assert that every page is either free, with count 0, or in a mapping, and that nothing is left in between."""
     cached = {rt.peek(slot, "page") for mapping in bench.machine.mappings for slot in mapping.page_tree.slots}
-    free = rt.peek(bench.zone, "free_list")
+    free = mmzone.free_pages(bench.zone)
     for page in bench.machine.pages:
         assert (page in cached) != (page in free), page
         assert (page.dead is not None) == (page in free), page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmrace.kernel.mm import filemap, page_alloc, swap
+from mmrace.kernel.mm import filemap, mm, page_alloc, swap
 from tests.kernel.mm.bench import Bench, assert_memory, run
 
 
@@ -55,3 +55,15 @@ def test_lock_of_a_free_page_is_legal_but_seen_when_it_is_allocated() -> None:
         page_alloc.alloc_page(bench.machine)
 
     assert run(body, ends="violation").detail["rule"] == "prep_new_page: a free page has flags"
+
+
+def test_map_count_starts_at_minus_one_and_a_mapped_page_is_not_freed() -> None:
+    def body(bench: Bench) -> None:
+        page = page_alloc.alloc_page(bench.machine)
+        assert page is not None
+        assert (page._mapcount, mm.page_mapcount(page), mm.page_mapped(page)) == (-1, 0, False)
+        page._mapcount = 0
+        assert mm.page_mapcount(page) == 1 and mm.page_mapped(page)
+        swap.put_page(page, "new")
+
+    assert run(body, ends="violation").detail["rule"] == "free_pages_check: page is mapped"

@@ -59,6 +59,17 @@ def test_refcount_oracle_catches_an_object_given_back_with_references_if_a_table
     passed(_judged(lambda thing: thing.count.get("lookup")))
 
 
+def test_refcount_oracle_asks_for_no_reference_to_what_was_never_counted() -> None:
+    def has_a_tail(thing: Thing) -> None:
+        tail = Thing("thing:1")
+        rt.note("made", tail)
+        assert not tail.count.get_unless_zero("lookup")
+        rt.note("gone", tail)
+        thing.count.put("owner")
+
+    passed(_judged(has_a_tail, TABLES))
+
+
 def test_refcount_oracle_catches_a_transient_reference_that_is_left() -> None:
     tables = Tables(transient=TABLES.transient)
     finding = caught(_judged(lambda thing: thing.count.get("lookup"), tables), "leaked reference")
