@@ -16,6 +16,7 @@ from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_PASS, EXIT_SIGN
 
 CUT = "cut"
 """How a run ended that reached its bound."""
+NOT_TESTED = "not tested yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class ClaimsResult:
     def verdict(self, part: Part) -> str:
         """Return "not tested yet", "false as worded", "true", "not shown", or "held"."""
         if not self.tested(part):
-            return "not tested yet"
+            return NOT_TESTED
         if self.times(part):
             return "true" if part.exists else "false as worded"
         return "not shown" if part.exists else "held"

@@ -24,7 +24,8 @@ WORDS = ("held", "true", "false as worded", "not shown", "not tested yet")
 
 def line(result: ClaimsResult) -> str:
     """Write progress on one line."""
-    return f"{duration(result.seconds)}: {runs(result.runs)}"
+    era = f"era {result.era}, " if result.era else ""
+    return f"{era}{duration(result.seconds)}: {runs(result.runs)}"
 
 
 def show(result: ClaimsResult, console: Console, *, quiet: bool = False) -> None:

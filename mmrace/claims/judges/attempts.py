@@ -43,7 +43,9 @@ class Attempts:
 
     def begin(self, task: int, page: str, mode: str, step: int, steps: int) -> None:
         """An attempt begins.  Args: steps: of the record."""
-        made = Migration(task, page, mode, step, steps, had=self.pointers.ring(page), of_file=self.pointers.of_file(page))
+        made = Migration(
+            task, page, mode, step, steps, had=self.pointers.ring(page), of_file=self.pointers.of_file(page)
+        )
         if page in self._isolated:
             made.at[Stage.ISOLATED] = self._isolated[page]
         self.now[task] = made
