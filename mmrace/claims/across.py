@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mmrace.claims.judges import Part
 from mmrace.claims.programs import SETTINGS
@@ -63,7 +64,7 @@ class Across:
         found = []
         for part in self.parts:
             told = [(era, verdict) for era, verdict in self.verdicts(part).items() if verdict != NOT_TESTED]
-            for (before, old), (after, new) in zip(told, told[1:], strict=False):
+            for (before, old), (after, new) in pairwise(told):
                 if old != new:
                     found.append(Change(part, before, after))
         return found

@@ -105,7 +105,8 @@ def _last(across: Across) -> str:
     seconds = sum(result.seconds for result in results)
     same = len(across.parts) - len({change.part.name for change in across.changes})
     broken = sum(len(result.broken) for result in results)
-    text = f"{len(across.parts)} parts in {len(results)} eras: {len(across.changes)} changes of verdict, {same} parts without"
+    text = f"{len(across.parts)} parts in {len(results)} eras: {len(across.changes)} changes of verdict, "
+    text += f"{same} parts without"
     if broken:
         text += f"; {broken} BROKEN, against what the source says"
     text += f"  (seed {results[0].seed if results else 0}, {runs(made)}, {duration(seconds)})"

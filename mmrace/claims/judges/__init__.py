@@ -41,8 +41,8 @@ from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 
 __all__ = [
-    "CLAIMS", "Check", "Claim", "Example", "Expect", "Expected", "Instances", "Part", "check_parts", "judge_claim", "judged",
-    "part_named", "select",
+    "CLAIMS", "Check", "Claim", "Example", "Expect", "Expected", "Instances", "Part", "check_parts", "judge_claim",
+    "judged", "part_named", "select",
 ]  # fmt: skip
 
 CLAIMS: dict[str, Claim] = {

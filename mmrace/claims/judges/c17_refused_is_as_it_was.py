@@ -1,4 +1,4 @@
-"""Claim C17: a page that could not be moved is as it was (invariant I12), and nobody met the page that was to replace it.
+"""Claim C17: a page that could not be moved is as it was (I12), and nobody met the one that was to replace it.
 
 Judged by the migrator's own ops from the lock of the page to the end of the attempt: what they come to on the page, on
 its buffers, on slots and on the target has to be nothing.  What others do meanwhile is theirs.  Not judged: an attempt

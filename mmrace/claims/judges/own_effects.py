@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 from mmrace.claims.judges.ops import Op
 from mmrace.runtime.kinds import CLEARS, FREEZE, GET, GET_UNLESS_ZERO, PUT, SETS, STORE, UNFREEZE, WRITE
-from mmrace.runtime.kinds import GET as _GET
 from mmrace.runtime.record import Record
 
 

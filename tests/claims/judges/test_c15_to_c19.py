@@ -1,4 +1,4 @@
-"""Claims C15 to C19, before and after the patch: dirty pages, refusals, graceful failure, the mode that came of sync."""
+"""Claims C15 to C19, before and after the patch: dirty pages, refusals, graceful failure, and what came of sync."""
 
 from __future__ import annotations
 
@@ -139,14 +139,14 @@ def test_c17_target_is_refuted_by_a_reference_of_others_and_by_what_is_left_on_i
 
 @pytest.mark.parametrize("name", ["C17", "C17n"])
 def test_c17_is_refuted_by_runs_of_the_patch_as_it_was_posted(name: str) -> None:
+    # A lookup holds the page up that is in public already: without one the move back succeeds.
+    looked_up = {**PAIR, "dirtied": 4, "buffers": 4, "reads": 20, "passes": 3, "idle": 0, "without": "writer"}
     variant = "async-backout" if name == "C17" else "async-locks-after-thaw"
-    find_deciding(name, records("async-vs-commit", PAIR, variant))
+    find_deciding(name, records("async-vs-commit", PAIR if name == "C17" else looked_up, variant, seeds=200))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("scenario", "params"), [("async-vs-commit", PAIR), ("sync-vs-commit", PAIR), ("migrate-vs-writeback", WRITTEN)]
-)
+@pytest.mark.parametrize(("scenario", "params"), [("async-vs-commit", PAIR), ("migrate-vs-writeback", WRITTEN)])
 def test_c17_holds_in_runs_that_meet(scenario: str, params: dict[str, int | str]) -> None:
     total = Instances()
     for record in records(scenario, params, seeds=30):
@@ -197,6 +197,6 @@ def test_c1_mapping_is_refuted_by_a_page_that_has_it_when_its_buffers_are_unlock
 def test_what_the_patch_changed_shows_in_runs_of_3_3() -> None:
     for name in ("C15", "C15+", "C18"):
         find_deciding(name, records("async-vs-commit", PAIR))
-    for name in ("C15b", "C16", "C16b", "C18r"):
+    for name in ("C15b", "C16", "C16b"):
         found = sum_over(name, records("async-vs-commit", PAIR, seeds=30))
         assert found.tested and not found.times, found
