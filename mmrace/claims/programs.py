@@ -52,6 +52,7 @@ _CLEANED: dict[str, int | str] = {
     "dirtied": 2, "without": "reader,reclaimer,writer",
 }  # fmt: skip
 """A page that the flusher has cleaned while a commit waited for the lock of its buffer: one schedule in two hundred."""
+_COPIED: dict[str, int | str] = {"idle": 20, "rounds": 2, "migrations": 4, "passes": 4, "pages": 1}
 
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
@@ -64,6 +65,8 @@ SETTINGS: dict[str, Setting] = {
         _setting("lookups", "sync-vs-commit", 500, idle=0, rounds=6, migrations=3, without="writer,committer"),
         _setting("writeback", "migrate-vs-writeback", 300, **_WRITTEN),
         _setting("writeback-light", "migrate-vs-writeback", 200, **_WRITTEN, mode="MIGRATE_SYNC_LIGHT"),
+        _setting("vfat", "migrate-vs-vfat", 200, **_COPIED),
+        _setting("vfat-light", "migrate-vs-vfat", 100, **_COPIED, mode="MIGRATE_SYNC_LIGHT"),
         _setting("reclaim", "migrate-vs-reclaim", 300, idle=10, pages=3, rounds=4, migrations=6, pagevec=1),
         _setting("async-written", "four", 1200, **_CLEANED),
         _small("async-reader", "async-vs-commit", without="writer,committer"),
@@ -83,20 +86,20 @@ TESTS: dict[str, tuple[str, ...]] = {
     "C3": ("sync", "lookups", *_READERS),
     "C4": (*_COMMIT, "metadata"),
     "C5": (*_COMMIT, "metadata"),
-    "C6": ("writeback", "writeback-light"),
+    "C6": ("writeback", "writeback-light", "vfat", "vfat-light"),
     "C7": ("async", "lookups", "writeback", *_READERS),
     "C8": ("reclaim", "metadata"),
     "C9": ("reclaim", "metadata"),
     "C10": (),
     "C11": ("async", "async-commit", "async-written", "async-reader"),
     "C12": ("async", "async-commit", "reclaim", "async-written"),
-    "C13": ("sync", "sync-commit", "metadata", "writeback-light"),
+    "C13": ("sync", "sync-commit", "metadata", "writeback-light", "vfat-light"),
     "C14": (*_COMMIT, "metadata", *_READERS),
     "C15": _PATCH,
     "C16": _PATCH,
     "C17": (*_COMMIT, "writeback", "writeback-light", "reclaim", *_READERS, "async-dirty"),
     "C18": ("async", "async-commit", "async-written"),
-    "C19": ("metadata", "writeback-light"),
+    "C19": ("metadata", "writeback-light", "vfat-light"),
 }
 """Claim -> programs."""
 

@@ -37,6 +37,8 @@ PAGEVEC_SIZE = 14
 SWAP_CLUSTER_MAX = 32
 # Passes of a migration over what is left. Source: mm/migrate.c, v3.3.
 MIGRATE_PASSES = 10
+# Orders above this one are hard to come by. Source: include/linux/mmzone.h, v3.3.
+PAGE_ALLOC_COSTLY_ORDER = 3
 
 
 class LruList(IntEnum):
@@ -181,13 +183,14 @@ class Machine:
     words of data in a block (>= 1, two show a torn block); pagevec_size: entries before a drain; max_order: order of
     the largest free block (0: there are single pages only, no pageblocks, and one list); pageblock_order: of a huge
     page, `max_order` if None; min_free_pages: the watermark below which an ordinary allocation does not go;
-    swap_cluster_max, migrate_passes: of a compaction, see the constants.
+    swap_cluster_max, migrate_passes: of a compaction, see the constants; slabs: one of so many small allocations needs
+    a new slab (0: none does), of `slab_order`.
     `vm_events` counts what happened, by the names of /proc/vmstat: ghosts, for people.
     """
 
     __slots__ = (
         "buffers_per_page", "devices", "mappings", "max_order", "migrate_passes", "ncpus", "pageblock_order", "pages",
-        "pagevec_size", "percpu", "swap_cluster_max", "vm_events", "words_per_buffer", "zone",
+        "pagevec_size", "percpu", "slab_order", "slabs", "swap_cluster_max", "vm_events", "words_per_buffer", "zone",
     )  # fmt: skip
 
     def __init__(
@@ -202,6 +205,8 @@ class Machine:
         min_free_pages: int = 0,
         swap_cluster_max: int = SWAP_CLUSTER_MAX,
         migrate_passes: int = MIGRATE_PASSES,
+        slabs: int = 0,
+        slab_order: int = 0,
     ) -> None:
         self.ncpus = ncpus
         self.buffers_per_page = buffers_per_page
@@ -213,6 +218,8 @@ class Machine:
         self.swap_cluster_max = swap_cluster_max
         self.migrate_passes = migrate_passes
         self.pageblock_order = max_order if pageblock_order is None else pageblock_order
+        self.slabs = slabs
+        self.slab_order = slab_order
         self.vm_events: Counter[str] = Counter()
         self.zone = zone = Zone(self)
         for page in self.pages:
@@ -274,6 +281,14 @@ def free_pages(zone: Zone) -> list[Page]:
     ]
 
 
+def costly_order(machine: Machine) -> int:
+    """Return above which order an allocation is hard to come by, and may fail.  Point: never.
+
+    PAGE_ALLOC_COSTLY_ORDER, or less where huge pages are that small: those must remain hard to come by.
+    """
+    return min(PAGE_ALLOC_COSTLY_ORDER, machine.pageblock_order - 1) if machine.max_order else PAGE_ALLOC_COSTLY_ORDER
+
+
 # -- pageblocks ----------------------------------------------------------------------------------------------------
 
 
@@ -283,7 +298,10 @@ def pageblock_nr_pages(machine: Machine) -> int:
 
 
 def pfn_to_page(machine: Machine, pfn: int) -> Page:
-    """Return the struct page of a frame.  Raises IndexError beyond the zone.  Point: never."""
+    """Return the struct page of a frame.  Raises IndexError beyond the zone.  Point: never.
+
+    Source: include/asm-generic/memory_model.h, v3.3.
+    """
     if not 0 <= pfn < len(machine.pages):
         raise IndexError(f"pfn {pfn} of {len(machine.pages)}, which are numbered from 0 on")
     return machine.pages[pfn]

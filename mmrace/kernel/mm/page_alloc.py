@@ -2,7 +2,8 @@
 
 Invariant: a frame on a free list has count 0, no mapping and no flag of a page in use; a free block lies on a multiple
 of its size, and its buddy is no free block of its order, or it would be merged with it.
-Not modelled: per-CPU lists (each allocation takes the zone's lock), several zones, cpusets, the out-of-memory killer.
+Not modelled: per-CPU lists (each allocation takes the zone's lock), several zones, cpusets, kswapd, the out-of-memory
+killer, fatal signals.
 Simplified: where there are single pages only (`max_order` 0), no page is marked as free: nobody asks.
 Source: mm/page_alloc.c, v3.3.
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel import gfp
-from mmrace.kernel.mm import mm, mm_types, mmzone, page_flags
+from mmrace.kernel.mm import compaction, mm, mm_types, mmzone, page_flags, vmscan_zone
 from mmrace.kernel.mm.mmzone import MigrateType
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ MARKS = (
     ("alloc: below the watermark", "an allocation left the pages that are kept for others"),
     ("alloc: another type's block", "a block of another migrate type was taken, since there was none of its own"),
     ("alloc: took a pageblock over", "most of a pageblock was free, and went to another migrate type"),
+    ("alloc: without watermarks", "an allocation of who frees memory took a page that is kept for others"),
+    ("alloc: no recursion", "who frees memory, or may not sleep, got no page, and did not begin to free more"),
+    ("alloc: compaction made a block", "an allocation succeeded after its own compaction"),
+    ("alloc: compaction was not enough", "an allocation compacted, and found no block after it"),
+    ("alloc: deferred, gave up", "an allocation that must not disturb gave up, since compaction failed lately"),
+    ("alloc: reclaim made room", "an allocation succeeded after its own reclaim"),
+    ("alloc: others took it", "an allocation freed pages, and others took them"),
+    ("alloc: out of memory", "an allocation could free nothing: the kernel would try for ever, or kill somebody"),
+    ("alloc: large order failed", "an allocation of a large order gave up, as it may"),
     ("split: below the watermark", "compaction left a free block alone, since few pages are free"),
 )
 
@@ -443,16 +453,155 @@ def buffered_rmqueue(zone: Zone, order: int, migratetype: MigrateType) -> Page |
     return page
 
 
+# -- when there is no page ------------------------------------------------------------------------------------------
+
+
+def _defers(sync_migration: bool) -> bool:
+    """Say whether a failed compaction puts off the next ones: an asynchronous one has seen too little to tell."""
+    return sync_migration
+
+
+def _gives_up_if_deferred(gfp_mask: int, deferred: bool) -> bool:
+    """Say whether an allocation ends because compaction is deferred: where it must not disturb the machine."""
+    return deferred and bool(gfp_mask & gfp.__GFP_NO_KSWAPD)
+
+
+def gfp_to_alloc_flags(gfp_mask: int) -> int:
+    """Say which watermark an allocation keeps in the slow path.  Source: mm/page_alloc.c, v3.3."""
+    alloc_flags = ALLOC_WMARK_MIN | (ALLOC_HIGH if gfp_mask & gfp.__GFP_HIGH else 0)
+    if not gfp_mask & (gfp.__GFP_WAIT | gfp.__GFP_NOMEMALLOC):
+        alloc_flags |= ALLOC_HARDER
+    task = rt.current()
+    if not gfp_mask & gfp.__GFP_NOMEMALLOC and task.pf & mmzone.PF_MEMALLOC and not task.in_irq:
+        alloc_flags |= ALLOC_NO_WATERMARKS
+    return alloc_flags
+
+
+def __alloc_pages_direct_compact(
+    machine: Machine, gfp_mask: int, order: int, alloc_flags: int, sync_migration: bool
+) -> tuple[Page | None, bool]:
+    """Compact, then try to allocate; returns the page, and whether compaction is deferred instead.
+
+    PF_MEMALLOC meanwhile: its own allocations must not come back here, and it must not sleep for page locks, which may
+    be its caller's.  Simplified: there are no per-CPU lists to drain after it.  Source: mm/page_alloc.c, v3.3.
+    """
+    zone = machine.zone
+    if not order:
+        return None, False
+    if compaction.compaction_deferred(zone):
+        return None, True
+    task = rt.current()
+    task.pf |= mmzone.PF_MEMALLOC
+    result = compaction.try_to_compact_pages(zone, order, gfp_mask, sync_migration)
+    task.pf &= ~mmzone.PF_MEMALLOC
+    if result == compaction.COMPACT_SKIPPED:
+        return None, False
+    page = get_page_from_freelist(machine, gfp_mask, order, alloc_flags)
+    if page is not None:
+        rt.reached("alloc: compaction made a block")
+        compaction.compaction_defer_reset(zone)
+        mmzone.count_vm_event(machine, "COMPACTSUCCESS")
+        return page, False
+    rt.reached("alloc: compaction was not enough")
+    mmzone.count_vm_event(machine, "COMPACTFAIL")
+    if _defers(sync_migration):
+        compaction.defer_compaction(zone)
+    rt.cond_resched()
+    return None, False
+
+
+def __alloc_pages_direct_reclaim(
+    machine: Machine, gfp_mask: int, order: int, alloc_flags: int
+) -> tuple[Page | None, int]:
+    """Reclaim, then try to allocate; returns the page, and how many pages were reclaimed.
+
+    Source: mm/page_alloc.c, v3.3.
+    """
+    rt.cond_resched()
+    task = rt.current()
+    task.pf |= mmzone.PF_MEMALLOC
+    did_some_progress = vmscan_zone.try_to_free_pages(machine.zone, order, gfp_mask)
+    task.pf &= ~mmzone.PF_MEMALLOC
+    rt.cond_resched()
+    if not did_some_progress:
+        return None, 0
+    page = get_page_from_freelist(machine, gfp_mask, order, alloc_flags)
+    if page is None:
+        rt.reached("alloc: others took it")
+    else:
+        rt.reached("alloc: reclaim made room")
+    return page, did_some_progress
+
+
+def should_alloc_retry(machine: Machine, gfp_mask: int, order: int, pages_reclaimed: int) -> bool:
+    """Say whether an allocation that reclaimed something tries again.  Source: mm/page_alloc.c, v3.3."""
+    if gfp_mask & gfp.__GFP_NORETRY:
+        return False
+    if order <= mmzone.costly_order(machine):
+        return True
+    return bool(gfp_mask & gfp.__GFP_REPEAT) and pages_reclaimed < 1 << order
+
+
+def __alloc_pages_slowpath(machine: Machine, gfp_mask: int, order: int) -> Page | None:
+    """Make room for an allocation: compact without waiting, reclaim, compact and wait; None if all that is in vain.
+
+    Left out: waking kswapd, there is none; the out-of-memory killer.  Where an order that must not fail can free
+    nothing, the kernel kills a task, or without __GFP_FS tries for ever; here the allocation fails.
+    Source: mm/page_alloc.c, v3.3.
+    """
+    pages_reclaimed = 0
+    sync_migration = False
+    alloc_flags = gfp_to_alloc_flags(gfp_mask)
+    while True:
+        page = get_page_from_freelist(machine, gfp_mask, order, alloc_flags & ~ALLOC_NO_WATERMARKS)
+        if page is not None:
+            return page
+        if alloc_flags & ALLOC_NO_WATERMARKS:
+            page = get_page_from_freelist(machine, gfp_mask, order, ALLOC_NO_WATERMARKS)
+            if page is not None:
+                rt.reached("alloc: without watermarks")
+                return page
+        if not gfp_mask & gfp.__GFP_WAIT or rt.current().pf & mmzone.PF_MEMALLOC:
+            rt.reached("alloc: no recursion")
+            return None
+        page, deferred = __alloc_pages_direct_compact(machine, gfp_mask, order, alloc_flags, sync_migration)
+        if page is not None:
+            return page
+        sync_migration = True
+        if _gives_up_if_deferred(gfp_mask, deferred):
+            rt.reached("alloc: deferred, gave up")
+            return None
+        page, did_some_progress = __alloc_pages_direct_reclaim(machine, gfp_mask, order, alloc_flags)
+        if page is not None:
+            return page
+        if not did_some_progress and order <= mmzone.costly_order(machine) and not gfp_mask & gfp.__GFP_NORETRY:
+            rt.reached("alloc: out of memory")
+            return None
+        pages_reclaimed += did_some_progress
+        if did_some_progress and should_alloc_retry(machine, gfp_mask, order, pages_reclaimed):
+            rt.cond_resched()  # what wait_iff_congested does where no device is congested
+            continue
+        # Reclaim may have made room for a compaction, and who is called after it is this one.
+        page, _ = __alloc_pages_direct_compact(machine, gfp_mask, order, alloc_flags, sync_migration)
+        if page is None:
+            rt.reached("alloc: large order failed")
+        return page
+
+
 def alloc_pages(machine: Machine, gfp_mask: int, order: int) -> Page | None:
     """Allocate 2^order pages, aligned, with a single reference named "new"; None when memory is out.
 
-    The data words hold garbage (`_left_by_others`).  The block freed last is the first one used again.
-    Source: mm/page_alloc.c, v3.3.
+    With __GFP_WAIT it may sleep, compact and reclaim, from wherever its caller stands.  In a zone where nobody counts
+    it fails at once: there compaction and reclaim are actors of their own.  The data words hold garbage
+    (`_left_by_others`).  The block freed last is the first one used again.  Source: mm/page_alloc.c, v3.3.
     """
+    if gfp_mask & gfp.__GFP_WAIT:
+        rt.might_sleep()
     page = get_page_from_freelist(machine, gfp_mask, order, ALLOC_WMARK_LOW)
-    if page is None:
-        rt.reached("alloc: no free page")
-    return page
+    if page is not None:
+        return page
+    rt.reached("alloc: no free page")
+    return __alloc_pages_slowpath(machine, gfp_mask, order) if machine.zone.counts else None
 
 
 def alloc_page(machine: Machine, gfp_mask: int = gfp.GFP_KERNEL) -> Page | None:

@@ -31,8 +31,10 @@ def add_page_to_lru_list(zone: Zone, page: Page, lru: LruList) -> None:
     """Put a page at the head of a list.  Needs lru_lock.  Source: include/linux/mm_inline.h, v3.3."""
     if lru == mmzone.LRU_ACTIVE_FILE:
         zone.active_list = (page, *zone.active_list)
+        zone.account("NR_ACTIVE", 1)
     elif lru == mmzone.LRU_INACTIVE_FILE:
         zone.inactive_list = (page, *zone.inactive_list)
+        zone.account("NR_INACTIVE", 1)
     else:
         zone.unevictable_list = (page, *zone.unevictable_list)
 
@@ -41,8 +43,10 @@ def del_page_from_lru_list(zone: Zone, page: Page, lru: LruList) -> None:
     """Take a page off a list; BUG if it is not there.  Needs lru_lock.  Source: include/linux/mm_inline.h, v3.3."""
     if lru == mmzone.LRU_ACTIVE_FILE:
         zone.active_list = _without(zone.active_list, page)
+        zone.account("NR_ACTIVE", -1)
     elif lru == mmzone.LRU_INACTIVE_FILE:
         zone.inactive_list = _without(zone.inactive_list, page)
+        zone.account("NR_INACTIVE", -1)
     else:
         zone.unevictable_list = _without(zone.unevictable_list, page)
 

@@ -2,9 +2,10 @@
 
 Invariant: PG_lru is cleared under lru_lock by exactly one isolator, after it took a reference; a page leaves the page
 cache only through the freeze of exactly the references that reclaim accounts for.
-Not modelled: anonymous pages and swap, watermarks, scan balance, memory cgroups; `too_many_isolated`, and congested
-device queues.  This is a kernel with CONFIG_COMPACTION: reclaim for an order above 0 is reclaim/compaction, and never
-lumpy reclaim, which took the neighbours of a page along.  Both have the second, synchronous pass.
+Not modelled: anonymous pages and swap, scan balance, memory cgroups, fatal signals, and congested device queues.  The
+walk through the zone, and direct reclaim as a whole, are in `vmscan_zone`.  This is a kernel with CONFIG_COMPACTION:
+reclaim for an order above 0 is reclaim/compaction, and never lumpy reclaim, which took the neighbours of a page along.
+Both have the second, synchronous pass.
 Source: mm/vmscan.c, v3.3.
 """
 
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, fs
-from mmrace.kernel.mm import filemap, mm, mmzone, page_alloc, page_flags, page_writeback, rmap, swap
+from mmrace.kernel.mm import backing_dev, filemap, mm, mmzone, page_alloc, page_flags, page_writeback, rmap, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.fs import AddressSpace
@@ -32,6 +33,10 @@ MARKS = (
     ("putback: unevictable", "a page went back to the unevictable list"),
     ("putback: evictable again", "a page became evictable while it was put on the unevictable list"),
     ("putback: last reference", "the isolation's was the last reference: the page left the LRU again and was freed"),
+    (
+        "reclaim: too many isolated",
+        "direct reclaim waited, since more pages were isolated than were on the inactive list",
+    ),
     ("strip: page lock busy", "a page's buffers stayed, though there are too many, since its lock was held"),
     ("reclaim: page lock busy", "reclaim skipped a locked page"),
     ("reclaim: under writeback", "reclaim skipped a page under writeback"),
@@ -65,8 +70,6 @@ ISOLATE_ASYNC_MIGRATE = IsolateMode.ISOLATE_ASYNC_MIGRATE
 
 # How hard reclaim tries: from DEF_PRIORITY down to 0. Source: include/linux/mmzone.h, v3.3.
 DEF_PRIORITY = 12
-# Orders above this one are hard to come by. Source: include/linux/mmzone.h, v3.3.
-PAGE_ALLOC_COSTLY_ORDER = 3
 
 
 class ReclaimMode(IntFlag):
@@ -86,10 +89,14 @@ class ScanControl:
     """What one reclaim may do, and how far it got.  Belongs to one task.  Source: mm/vmscan.c, v3.3.
 
     order: of the allocation that it works for.  may_writepage, may_unmap: off for zone_reclaim, and the first in laptop
-    mode.  may_enter_fs stands for the GFP mask (__GFP_FS), buffer_heads_over_limit for the kernel's global.
+    mode.  may_enter_fs: the allocation's mask has __GFP_FS; may_repeat: it has __GFP_REPEAT.  buffer_heads_over_limit
+    stands for the kernel's global, costly_order for PAGE_ALLOC_COSTLY_ORDER.
     """
 
     order: int = 0
+    costly_order: int = mmzone.PAGE_ALLOC_COSTLY_ORDER
+    nr_to_reclaim: int = mmzone.SWAP_CLUSTER_MAX
+    may_repeat: bool = False
     priority: int = DEF_PRIORITY
     may_writepage: bool = True
     may_unmap: bool = True
@@ -310,7 +317,7 @@ def __remove_mapping(mapping: AddressSpace, page: Page) -> bool:
 
 def set_reclaim_mode(sc: ScanControl, sync: bool) -> None:
     """Say whether this pass is for one page, or for a large order and then may wait.  Source: mm/vmscan.c, v3.3."""
-    if sc.order > PAGE_ALLOC_COSTLY_ORDER or (sc.order and sc.priority < DEF_PRIORITY - 2):
+    if sc.order > sc.costly_order or (sc.order and sc.priority < DEF_PRIORITY - 2):
         waits = ReclaimMode.RECLAIM_MODE_SYNC if sync else ReclaimMode.RECLAIM_MODE_ASYNC
         sc.reclaim_mode = ReclaimMode.RECLAIM_MODE_COMPACTION | waits
     else:
@@ -470,7 +477,7 @@ def should_reclaim_stall(nr_taken: int, nr_freed: int, sc: ScanControl) -> bool:
         return False
     if nr_freed == nr_taken:
         return False
-    return sc.priority <= (DEF_PRIORITY if sc.order > PAGE_ALLOC_COSTLY_ORDER else DEF_PRIORITY // 3)
+    return sc.priority <= (DEF_PRIORITY if sc.order > sc.costly_order else DEF_PRIORITY // 3)
 
 
 def _isolate_mode_of(sc: ScanControl) -> IsolateMode:
@@ -483,12 +490,29 @@ def _isolate_mode_of(sc: ScanControl) -> IsolateMode:
     return mode
 
 
+def too_many_isolated(zone: Zone) -> bool:
+    """Say whether direct reclaim has more pages of the inactive list in hand than it left on it.
+
+    False where nobody counts: the LRU pages of such a machine stand for many more.  Source: mm/vmscan.c, v3.3.
+    """
+    if not zone.counts or rt.current().pf & mmzone.PF_KSWAPD:
+        return False
+    inactive = mmzone.zone_page_state(zone, "NR_INACTIVE")
+    return mmzone.zone_page_state(zone, "NR_ISOLATED") > inactive
+
+
 def shrink_inactive_list(machine: Machine, nr_to_scan: int, sc: ScanControl) -> int:
     """Reclaim from the tail of the inactive list; returns how many pages were freed.
 
-    Sleeps; for a large order for writeback too, with the page locked.  Source: mm/vmscan.c, v3.3.
+    Sleeps; for a large order for writeback too, with the page locked.  A task that is about to die waits for no others:
+    left out.  Source: mm/vmscan.c, v3.3.
     """
     zone = machine.zone
+    for _ in rt.until_changed():
+        if not too_many_isolated(zone):
+            break
+        rt.reached("reclaim: too many isolated")
+        backing_dev.congestion_wait(machine, backing_dev.CONGESTION_TICKS)
     set_reclaim_mode(sc, False)
     swap.lru_add_drain(machine)
     rt.spin_lock_irq(zone.lru_lock)
@@ -498,12 +522,16 @@ def shrink_inactive_list(machine: Machine, nr_to_scan: int, sc: ScanControl) -> 
     nr_taken = len(page_list)
     if not nr_taken:
         return 0
+    kswapd = rt.current().pf & mmzone.PF_KSWAPD
+    mmzone.count_vm_event(machine, "PGSCAN_KSWAPD_NORMAL" if kswapd else "PGSCAN_DIRECT_NORMAL", nr_taken)
     before = sc.nr_reclaimed
     page_list.reverse()
     page_list = shrink_page_list(page_list, sc)
     if should_reclaim_stall(nr_taken, sc.nr_reclaimed - before, sc):
         set_reclaim_mode(sc, True)
         page_list = shrink_page_list(page_list, sc)
+    if sc.nr_reclaimed > before:
+        mmzone.count_vm_event(machine, "PGSTEAL_NORMAL", sc.nr_reclaimed - before)
     rt.spin_lock_irq(zone.lru_lock)
     pages_to_free = putback_inactive_pages(zone, page_list)
     zone.account("NR_ISOLATED", -nr_taken)
