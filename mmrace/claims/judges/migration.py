@@ -127,6 +127,12 @@ class Migration:
         """From the replacement of the slot to the unlock of newpage, of an attempt that replaced."""
         return self.at[Stage.REPLACE], self.at.get(Stage.UNLOCK_NEW, self.end)
 
+    @property
+    def order(self) -> list[str]:
+        """The stages that were reached, by their first steps."""
+        spans = {stage: span for stage in Stage if (span := self.span(stage)) is not None}
+        return [str(stage) for stage in sorted(spans, key=lambda stage: spans[stage][0])]
+
     def span(self, stage: Stage) -> Span | None:
         """Return the steps of a stage, None if it was not reached, or not for every buffer of the ring."""
         if stage is Stage.COPY:
