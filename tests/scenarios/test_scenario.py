@@ -120,7 +120,7 @@ SET_UP = {
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
     "compactor": {"compacts", "idle", "passes", "rounds"},
-    "copier": {"copy_sync", "idle", "rounds"},
+    "copier": {"chunk", "copy_sync", "idle", "rounds"},
     "flusher": {"flushes", "idle"},
     "fsync": {"credits", "idle", "log", "log_errors", "resched", "rounds", "wbuf"},
     "hugepage": {"faults", "held", "idle", "passes"},
