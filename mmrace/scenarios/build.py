@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 
 from mmrace import runtime as rt
-from mmrace.actors import committer, fsync, hugepage, migrator, writer
+from mmrace.actors import committer, fsync, hugepage, migrator, streamer, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
@@ -21,7 +21,7 @@ from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
-from mmrace.scenarios import scattered, stick
+from mmrace.scenarios import scattered, slow, stick
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
 WORDS = Number("words", 2, 1, 8, says="words of a buffer")
@@ -102,13 +102,17 @@ CLUSTER = Number(
     mmzone.SWAP_CLUSTER_MAX,
     says="pages that a compaction takes at once, and frames after which it lets go of lru_lock (32 in the kernel)",
 )
+OF_MEMORY = (HUGE, PINNED, CLUSTER)
 PARAMS = (
-    PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE, HUGE, PINNED, CLUSTER,
+    *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
+    *OF_MEMORY,
+    *slow.PARAMS,
     stick.STICK,
-)  # fmt: skip
+)
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
-BORROWED = (ROUNDS, migrator.BATCH, migrator.PASSES, hugepage.HELD, writer.BURST, writer.METADATA, *OF_JOURNAL)
+OF_ACTORS = (ROUNDS, migrator.BATCH, migrator.PASSES, hugepage.HELD, streamer.RAW, writer.BURST, writer.METADATA)
+BORROWED = (*OF_ACTORS, *OF_JOURNAL)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
 INO = 1
@@ -151,15 +155,25 @@ def build(stage: Stage, ncpus: int) -> None:
         pageblock_order=huge,
         swap_cluster_max=stage.value(CLUSTER),
         migrate_passes=stage.value_or_default(migrator.PASSES),
+        slabs=stage.value(slow.SLABS),
+        slab_order=stage.value(slow.SLAB_ORDER),
     )
     stage.device = device.new_block_device(
         "disk",
         machine,
-        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page), ("superblock", 1)],
+        [
+            ("inodes", ext3.DEFAULT_INODE_BLOCKS),
+            ("log", log_blocks),
+            (INO, pages * per_page),
+            ("superblock", 1),
+            *slow.raw_region(stage),
+        ],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
         versions=FORMATTED,
         cache=bool(stage.value(CACHE)),
+        ticks=stage.value(slow.TICKS),
+        nr_requests=stage.value(slow.REQUESTS),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
     stick.plug_in(stage, FORMATTED, errors=stage.device.errors, irq_cpu=stage.device.irq_cpu)

@@ -74,6 +74,14 @@ EXPLICIT: Values = {
     "held": 1,
     "compacts": "compact_memory",
     "flushes": 2,
+    "streamed": 4,
+    "window": 4,
+    "streams": "file",
+    "raw": 0,
+    "ticks": 0,
+    "requests": 128,
+    "slabs": 0,
+    "slab_order": 0,
     "without": "",
 }
 

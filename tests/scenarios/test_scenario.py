@@ -115,7 +115,7 @@ def test_tests_spell_out_every_parameter() -> None:
 
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
-    "huge", "pinned", "cluster", "stick", "cpus", "without",
+    "huge", "pinned", "cluster", "ticks", "requests", "slabs", "slab_order", "stick", "cpus", "without",
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
@@ -128,6 +128,7 @@ OF_ACTOR = {
     "reader": {"idle", "reads", "rounds"},
     "reclaimer": {"idle", "order", "rounds", "zone_reclaim"},
     "stick_flusher": {"idle", "rounds"},
+    "streamer": {"idle", "streamed", "window", "streams", "raw"},
     "toucher": {"idle", "rounds", "touches"},
     "truncater": {"idle", "rounds", "tails"},
     "writeback": {"idle", "rounds"},

@@ -43,12 +43,14 @@ AS_ENOSPC = AddressSpaceFlags.AS_ENOSPC
 class AddressSpaceOperations:
     """A file system's operations on its pages; one that it lacks is None.  The struct file argument is left out.
 
+    readpages(mapping, pages) takes pages with their indexes, each with a reference "lookup", which it drops.
     write_begin(mapping, pos, len) returns (0, locked page with a reference "lookup") or (negative errno, None);
     write_end(mapping, pos, len, copied, page) unlocks and releases it and returns what was copied, or an error.  pos
     and len count words of the file.  Source: include/linux/fs.h, v3.3.
     """
 
     readpage: Callable[[Page], int] | None = None
+    readpages: Callable[[AddressSpace, list[tuple[int, Page]]], int] | None = None
     writepage: Callable[[Page, WritebackControl], int] | None = None
     writepages: Callable[[AddressSpace, WritebackControl], int] | None = None
     set_page_dirty: Callable[[Page], bool] | None = None
@@ -87,6 +89,23 @@ class AddressSpace(rt.Struct):
         self.machine = machine
         self.a_ops = a_ops
         self.page_tree = radix_tree.RadixTreeRoot(host.i_ino, nr_slots)
+
+
+class FileRaState(rt.Struct):
+    """How an open file reads ahead: its window, of pages.  Of the task that has the file open, and of no other.
+
+    `ra_pages`: its largest size, 0 for none; `prev_index`: the page that was read last.  Source: include/linux/fs.h,
+    v3.3.
+    """
+
+    start: int = rt.ghost(0)
+    size: int = rt.ghost(0)
+    async_size: int = rt.ghost(0)
+    ra_pages: int = rt.ghost(0)
+    prev_index: int = rt.ghost(-1)
+
+    def __init__(self, ra_pages: int) -> None:
+        super().__init__(rt.fresh("ra"), ra_pages=ra_pages)
 
 
 class InodeState(IntEnum):

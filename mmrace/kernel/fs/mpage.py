@@ -1,9 +1,9 @@
-"""Reading and writing whole pages by one I/O, without a look at their buffers' locks.
+"""Reading and writing whole pages, one or several by one I/O, without a look at their buffers' locks.
 
-Invariant: a page under such a read is locked, and nothing but its I/O unlocks it; no buffer is made for it.  A page
-under such a write is under PG_writeback from before its lock is dropped until its I/O ended; no buffer of it is locked.
-Not modelled: ->readpages, plugging, mpage_writepage (no file system here writes a single page this way), boundary
-blocks, a bio that is full or cannot be had.
+Invariant: a page under such a read is locked, and nothing but its I/O unlocks it; no buffer is made for it.  Until the
+I/O is submitted, the locks of its pages are held by the task that builds it.  A page under such a write is under
+PG_writeback from before its lock is dropped until its I/O ended; no buffer of it is locked.
+Not modelled: mpage_writepage (no file system here writes a single page this way), boundary blocks, a bio that is full.
 Source: fs/mpage.c, v3.3.
 """
 
@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
+from mmrace.kernel import gfp
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import buffer, buffer_head, buffer_page, fs
-from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, page_writeback
+from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, page_writeback, slub, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import Bio, BioVec, BlockDevice
@@ -34,6 +35,10 @@ MARKS = (
     ("mpage: write confused", "a page's buffers were not all dirty, or no run of blocks: written buffer by buffer"),
     ("mpage: run of blocks broken", "what had gathered was submitted, since the next page lies elsewhere"),
     ("mpage: write error", "the write of a whole page failed"),
+    ("mpage: pages read by one I/O", "pages whose blocks follow each other were read by one I/O"),
+    ("mpage: run of blocks ends", "an I/O was submitted because the next page's blocks lie elsewhere"),
+    ("mpage: slot taken", "somebody else filled a slot that was to be read into"),
+    ("mpage: no bio", "no memory was to be had for an I/O"),
 )
 
 
@@ -53,20 +58,74 @@ def mpage_end_io(bio: Bio, error: int) -> None:
         filemap.unlock_page(page)
 
 
+@dataclass(slots=True)
+class _Gathered:
+    """An I/O that is being built, and is not submitted: the `bio` of mpage_readpages and mpage_writepages."""
+
+    bdev: BlockDevice | None = None
+    first: int = 0
+    last_block_in_bio: int = 0
+    vec: list[BioVec] = field(default_factory=list)
+
+
+def mpage_bio_submit(rw: int, bio: _Gathered) -> None:
+    """Submit what was gathered, if anything; the locks of pages that are read are its end's from now on.
+
+    Source: fs/mpage.c, v3.3.
+    """
+    if not bio.vec:
+        return
+    assert bio.bdev is not None
+    end_io = mpage_end_io
+    if rw & device.WRITE:
+        end_io = _end_write
+    elif len(bio.vec) > 1:
+        rt.reached("mpage: pages read by one I/O")
+    vec, bio.vec = tuple(bio.vec), []
+    device.submit_bio(rw, device.Bio(bio.bdev, bio.first, vec, None, end_io))
+
+
 def mpage_readpage(page: Page, get_block: GetBlock) -> int:
     """Start reading a locked page, as ->readpage; the end of the I/O unlocks it.  May sleep.
 
+    Source: fs/mpage.c, v3.3.
+    """
+    bio = _Gathered()
+    error = do_mpage_readpage(bio, page, get_block)
+    mpage_bio_submit(device.READ, bio)
+    return error
+
+
+def mpage_readpages(mapping: AddressSpace, pages: list[tuple[int, Page]], get_block: GetBlock) -> int:
+    """Put pages into the cache, each with its index and a reference "lookup", and read them, as ->readpages.
+
+    Each is locked as it goes in, and one I/O gathers them while their blocks follow each other.  So from the second on,
+    what is allocated here is allocated with locks held that only the I/O to come will drop.  May sleep.
+    Source: fs/mpage.c, v3.3.
+    """
+    bio = _Gathered()
+    for index, page in pages:
+        if filemap.add_to_page_cache_lru(page, mapping, index, gfp.GFP_KERNEL) == 0:
+            do_mpage_readpage(bio, page, get_block)
+        else:
+            rt.reached("mpage: slot taken")
+        swap.put_page(page, "lookup")
+    mpage_bio_submit(device.READ, bio)
+    return 0
+
+
+def do_mpage_readpage(bio: _Gathered, page: Page, get_block: GetBlock) -> int:
+    """Add a locked page to a read that is being built, or submit that and begin another.  May sleep.
+
     A page that has buffers, or whose blocks do not follow each other on the device, is read through its ring; a hole at
-    its end is zeroed.
-    Source: fs/mpage.c (do_mpage_readpage), v3.3.
+    its end is zeroed.  Source: fs/mpage.c, v3.3.
     """
     mapping = page.mapping
     rt.bug_on(mapping is None, "NULL mapping followed in readpage", page=page)
     assert mapping is not None
     found = None if buffer.page_has_buffers(page) else _blocks_of(page, get_block)
     if found is None:
-        rt.reached("mpage: confused")
-        return buffer_page.block_read_full_page(page, get_block)
+        return _read_confused(bio, page, get_block)
     bdev, first, mapped = found
     length = mapped * mapping.machine.words_per_buffer
     words_per_page = mapping.machine.words_per_page
@@ -79,9 +138,27 @@ def mpage_readpage(page: Page, get_block: GetBlock) -> int:
     else:
         page_flags.SetPageMappedToDisk(page)
     assert bdev is not None
+    if bio.vec and first != bio.last_block_in_bio + 1:
+        rt.reached("mpage: run of blocks ends")
+        mpage_bio_submit(device.READ, bio)
+    if not bio.vec:
+        if not slub.slab_alloc(mapping.machine, gfp.GFP_KERNEL):
+            rt.reached("mpage: no bio")
+            return _read_confused(bio, page, get_block)
+        bio.bdev, bio.first = bdev, first
     rt.reached("mpage: page read whole")
-    device.submit_bio(device.READ, device.Bio(bdev, first, (device.BioVec(page, 0, length),), None, mpage_end_io))
+    bio.vec.append(device.BioVec(page, 0, length))
+    bio.last_block_in_bio = first + mapped - 1
+    if mapped < mapping.machine.buffers_per_page:
+        mpage_bio_submit(device.READ, bio)
     return 0
+
+
+def _read_confused(bio: _Gathered, page: Page, get_block: GetBlock) -> int:
+    """Submit what was built, and read the page through its ring, unless it has become uptodate."""
+    rt.reached("mpage: confused")
+    mpage_bio_submit(device.READ, bio)
+    return buffer_page.block_read_full_page(page, get_block)
 
 
 def _blocks_of(page: Page, get_block: GetBlock) -> tuple[BlockDevice | None, int, int] | None:
@@ -124,14 +201,11 @@ def _blocks_of(page: Page, get_block: GetBlock) -> tuple[BlockDevice | None, int
 class MpageData:
     """What a walk has gathered: pages whose blocks are one run, under writeback and not submitted.
 
-    `bio`: the parts of their I/O, which begins at block `first`.  Source: fs/mpage.c (struct mpage_data), v3.3.
+    Source: fs/mpage.c (struct mpage_data), v3.3.
     """
 
     get_block: GetBlock
-    bio: list[BioVec] = field(default_factory=list)
-    bdev: BlockDevice | None = None
-    first: int = 0
-    last_block_in_bio: int = 0
+    bio: _Gathered = field(default_factory=_Gathered)
 
 
 def _end_write(bio: Bio, error: int) -> None:
@@ -150,25 +224,15 @@ def _end_write(bio: Bio, error: int) -> None:
         filemap.end_page_writeback(page)
 
 
-def mpage_bio_submit(mpd: MpageData) -> None:
-    """Submit what was gathered, if anything was.  Source: fs/mpage.c, v3.3."""
-    if not mpd.bio:
-        return
-    assert mpd.bdev is not None
-    bio = device.Bio(mpd.bdev, mpd.first, tuple(mpd.bio), None, _end_write)
-    mpd.bio = []
-    device.submit_bio(device.WRITE, bio)
-
-
-def _add_page(mpd: MpageData, page: Page, bdev: BlockDevice, blocks: list[int]) -> None:
+def _add_page(bio: _Gathered, page: Page, bdev: BlockDevice, blocks: list[int]) -> None:
     """Add a page to what was gathered, which is submitted before if the page's blocks do not follow on it."""
-    if mpd.bio and mpd.last_block_in_bio != blocks[0] - 1:
+    if bio.vec and bio.last_block_in_bio != blocks[0] - 1:
         rt.reached("mpage: run of blocks broken")
-        mpage_bio_submit(mpd)
-    if not mpd.bio:
-        mpd.bdev, mpd.first = bdev, blocks[0]
-    mpd.bio.append(device.BioVec(page, 0, len(blocks) * mmzone.page_machine(page).words_per_buffer))
-    mpd.last_block_in_bio = blocks[-1]
+        mpage_bio_submit(device.WRITE, bio)
+    if not bio.vec:
+        bio.bdev, bio.first = bdev, blocks[0]
+    bio.vec.append(device.BioVec(page, 0, len(blocks) * mmzone.page_machine(page).words_per_buffer))
+    bio.last_block_in_bio = blocks[-1]
 
 
 def __mpage_writepage(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
@@ -186,7 +250,7 @@ def __mpage_writepage(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
         return _write_confused(page, wbc, mpd)
     bdev, blocks = found
     # The page is in its I/O before its buffers are clean: whoever fails here leaves it to ->writepage.
-    _add_page(mpd, page, bdev, blocks)
+    _add_page(mpd.bio, page, bdev, blocks)
     if buffer.page_has_buffers(page):
         for _, bh in zip(blocks, buffer.ring(buffer.page_buffers(page)), strict=False):
             buffer_head.clear_buffer_dirty(bh)
@@ -195,7 +259,7 @@ def __mpage_writepage(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
     page_writeback.set_page_writeback(page)
     filemap.unlock_page(page)
     if len(blocks) < mapping.machine.buffers_per_page:
-        mpage_bio_submit(mpd)
+        mpage_bio_submit(device.WRITE, mpd.bio)
     return 0
 
 
@@ -271,7 +335,7 @@ def _is_in_file(page: Page, mapping: AddressSpace) -> bool:
 def _write_confused(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
     """Submit what was gathered, then write the page by ->writepage, which unlocks it."""
     rt.reached("mpage: write confused")
-    mpage_bio_submit(mpd)
+    mpage_bio_submit(device.WRITE, mpd.bio)
     mapping = page.mapping
     assert mapping is not None and mapping.a_ops.writepage is not None
     ret = mapping.a_ops.writepage(page, wbc)
@@ -286,5 +350,5 @@ def mpage_writepages(mapping: AddressSpace, wbc: WritebackControl, get_block: Ge
     """
     mpd = MpageData(get_block)
     ret = page_writeback.write_cache_pages(mapping, wbc, lambda page, wbc: __mpage_writepage(page, wbc, mpd))
-    mpage_bio_submit(mpd)
+    mpage_bio_submit(device.WRITE, mpd.bio)
     return ret

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel import gfp
 from mmrace.kernel.mm import backing_dev, migrate, mmzone, page_alloc, page_flags, swap, vmscan
-from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mmzone import MigrateType
-from mmrace.kernel.mm.vmscan import IsolateMode
 
 if TYPE_CHECKING:
+    from mmrace.kernel.mm.migrate import MigrateMode
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine, Zone
+    from mmrace.kernel.mm.vmscan import IsolateMode
 
 MARKS = (
     ("compact: deferred", "an allocation did not try to compact, since it failed lately"),
@@ -346,7 +346,7 @@ def _pageblock_will_do(cc: CompactControl, page: Page) -> bool:
 
 
 def _isolate_page(zone: Zone, cc: CompactControl, page: Page) -> bool:
-    """Take a page off the LRU, if it is there and may be taken.  Needs lru_lock, under which PG_lru says whose it is."""
+    """Take a page off the LRU, if it is there and may be.  Needs lru_lock, under which PG_lru says whose it is."""
     if not page_flags.PageLRU(page):
         rt.reached("compact: page not on the LRU")
         return False
