@@ -18,7 +18,6 @@ class Actor:
     pages: what must not meet while transfers fail.  logs: it changes metadata, whatever the parameters say.  copies: it
     works on the file of the second disk.  maps: it works through mappings of the file, or on them.
     """
-    """
 
     name: str
     play: Callable[[Stage], object]

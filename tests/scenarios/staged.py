@@ -54,6 +54,7 @@ EXPLICIT: Values = {
     "cache": 0,
     "stick": "none",
     "copy_sync": 0,
+    "chunk": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,

@@ -123,7 +123,7 @@ SET_UP = {
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
     "compactor": {"compacts", "idle", "passes", "rounds"},
-    "copier": {"copy_sync", "idle", "rounds"},
+    "copier": {"chunk", "copy_sync", "idle", "rounds"},
     "faulter": {"accesses", "idle", "mappings", "rounds", "stores", "touched"},
     "flusher": {"flushes", "idle"},
     "fsync": {"credits", "idle", "log", "log_errors", "resched", "rounds", "wbuf"},
