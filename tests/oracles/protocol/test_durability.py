@@ -197,7 +197,7 @@ def test_durability_oracle_wants_metadata_in_the_log_unless_it_was_truncated_bef
 
 @pytest.mark.parametrize("truncates", [False, True], ids=["for nothing", "for a truncation"])
 def test_durability_oracle_asks_no_copy_of_what_an_open_transaction_let_go_for_a_truncation(truncates: bool) -> None:
-    """journal_unmap_buffer lets go of the journal head first, and unmaps the buffer when the commit may be long over."""
+    """journal_unmap_buffer lets go of the journal head, and unmaps the buffer when the commit may be over."""
     hand = _filed(_written(_run()), "jh:2", "BJ_Metadata", DATA)
     if truncates:
         hand.note("writer", "truncate-begin", 1, 0)
