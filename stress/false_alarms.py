@@ -75,7 +75,7 @@ SETS: dict[str, Values] = {
     "mapped-stores": {"stores": 2, "accesses": 4, "idle": 20, "touched": 1},
     "zapped": {"zaps": 3, "accesses": 3, "stores": 0, "mappings": 2, "touched": 2},
     "huge-pages": {"huge": 2, "pages": 4, "pinned": 1},
-    "huge-of-eight": {"huge": 3, "pages": 5, "bare": 100},
+    "huge-of-eight": {"huge": 3, "frames": 128, "pages": 5, "bare": 100},
     "huge-of-two": {"huge": 1, "pages": 6, "pagevec": 3, "cluster": 2},
     "many-faults": {"faults": 8, "held": 3, "pages": 4, "pinned": 2},
     "compact-async": {"compacts": "direct-async", "pages": 5, "pinned": 1, "rounds": 4},

@@ -88,6 +88,13 @@ HUGE = Number(
     says="order of a huge page, and of a pageblock: the zone has free blocks of all orders up to it, and the file's "
     "pages lie scattered over it, so that none is free at first; 0: free frames are on one list, and are all alike",
 )
+FRAMES = Number(
+    "frames",
+    0,
+    0,
+    1024,
+    says="page frames of a machine with huge pages, up to a whole pageblock; 0: as many as its cast can use, and some",
+)
 PINNED = Number(
     "pinned",
     0,
@@ -103,12 +110,27 @@ CLUSTER = Number(
     mmzone.SWAP_CLUSTER_MAX,
     says="pages that a compaction takes at once, and frames after which it lets go of lru_lock (32 in the kernel)",
 )
-OF_MEMORY = (HUGE, PINNED, CLUSTER)
+FREE = Number(
+    "free",
+    0,
+    0,
+    64,
+    says="frames that are free when the actors begin, beyond those of `kept`; others have the rest until the sync, so "
+    "that who allocates has to make room. 0: enough for all",
+)
+KEPT = Number(
+    "kept",
+    0,
+    0,
+    16,
+    says="free frames that an ordinary allocation leaves for who frees memory, and half of them for who may not sleep",
+)
+OF_MEMORY = (HUGE, FRAMES, PINNED, CLUSTER, FREE, KEPT)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
-    *slow.PARAMS,
     stick.STICK,
+    *slow.PARAMS,
 )
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
@@ -156,9 +178,11 @@ def build(stage: Stage, ncpus: int) -> None:
         pageblock_order=huge,
         swap_cluster_max=stage.value(CLUSTER),
         migrate_passes=stage.value_or_default(migrator.PASSES),
-        slabs=stage.value(slow.SLABS),
         slab_order=stage.value(slow.SLAB_ORDER),
+        min_free_pages=stage.value(KEPT) or min(stage.value(FREE), 1),
     )
+    if machine.zone.counts:
+        mmzone.setup_per_zone_wmarks(machine.zone, 0)
     stage.device = device.new_block_device(
         "disk",
         machine,
@@ -207,6 +231,7 @@ def build(stage: Stage, ncpus: int) -> None:
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     swap.lru_add_drain_all(machine)
+    machine.slabs = stage.value(slow.SLABS)  # from here on: the set-up has the frames that it needs, and no other
 
 
 def map_file(stage: Stage) -> None:
@@ -222,20 +247,31 @@ def map_file(stage: Stage) -> None:
 
 
 def dirty(stage: Stage) -> None:
-    """Overwrite the first blocks of the file, as many as its parameter says; a full log has kjournald commit."""
+    """Overwrite the first blocks of the file, as many as its parameter says; a full log has kjournald commit.
+
+    After that others take the frames that are not to be free, and the watermarks hold.
+    """
     dirtied = min(stage.value(DIRTIED), stage.pages * stage.value(BUFFERS))
     for block in range(dirtied):
         writer.write_block(stage, block)
     if dirtied:  # a second write made the page active, by a pagevec that holds a reference
         swap.lru_add_drain_all(stage.machine)
+    zone, kept = stage.machine.zone, stage.value(KEPT)
+    if zone.counts:
+        mmzone.setup_per_zone_wmarks(zone, kept)
+        rt.note("zone", stage.machine.max_order, stage.machine.pageblock_order, *zone.watermark)
+    if stage.value(FREE):
+        stage.others = scattered.leave(stage.machine, kept + stage.value(FREE))
 
 
 def _frames(stage: Stage, needed: int) -> int:
     """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
-    huge = stage.value(HUGE)
+    huge, frames = stage.value(HUGE), stage.value(FRAMES)
     if not huge:
         return needed
     block = 1 << huge
+    if frames:
+        return -(-frames // block) * block
     blocks = -(-needed // block) + stage.pages + stage.value_or_default(hugepage.HELD) + SPARE_BLOCKS
     return blocks * block
 
@@ -307,6 +343,7 @@ def sync(stage: Stage) -> None:
 
     Twice: what data=journal has committed is written home after that, by a writepage that opens a handle.
     """
+    scattered.give_back(stage.others)
     for _ in range(2):
         for inode in stage.files:
             filemap.filemap_write_and_wait(inode.i_mapping)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from mmrace.runtime.tables import READ, WRITE, Tables
 
 KERNEL = Tables(
+    # plain numbers without a lock: how long to do without compaction is a guess
+    racy=("Zone.compact_considered", "Zone.compact_defer_shift"),
     # rcu_assign_pointer and rcu_dereference
     published=("Slot.page",),
     sleeping_locks=("Page.flags.PG_locked", "BufferHead.b_state.BH_Lock"),

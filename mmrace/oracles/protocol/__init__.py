@@ -11,12 +11,14 @@ from mmrace.oracles.general import bug_on, data_race, raised, use_after_free
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import (
     ageing,
+    allocator,
     back_out,
     compaction,
     conservation,
     content,
     dirty,
     durability,
+    era,
     errno,
     failures,
     liveness,
@@ -33,6 +35,7 @@ __all__ = ["OPTIONAL", "PROTOCOL"]
 PROTOCOL: dict[str, Oracle] = {
     content.NAME: content.judge,
     durability.NAME: durability.judge,
+    era.NAME: era.judge,
     errno.NAME: errno.judge,
     failures.NAME: failures.judge,
     refcount.NAME: refcount.judge,
@@ -44,6 +47,7 @@ PROTOCOL: dict[str, Oracle] = {
     progress.NAME: progress.judge,
     ageing.NAME: ageing.judge,
     compaction.NAME: compaction.judge,
+    allocator.NAME: allocator.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
@@ -62,6 +66,7 @@ FORWARD = frozenset({
 which needs the whole record to know what orders, and `crash`, to know what was promised; others were not looked at."""
 
 OPTIONAL = frozenset({
-    ageing.NAME, back_out.NAME, compaction.NAME, durability.NAME, errno.NAME, failures.NAME, progress.NAME, ptes.NAME,
+    ageing.NAME, allocator.NAME, back_out.NAME, compaction.NAME, durability.NAME, era.NAME, errno.NAME, failures.NAME,
+    progress.NAME, ptes.NAME,
 })  # fmt: skip
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""
