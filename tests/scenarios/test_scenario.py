@@ -324,3 +324,9 @@ def test_pages_that_are_dirty_at_first_may_be_truncated() -> None:
         params = (("dirtied", 4), ("rounds", 2))
         result = run_one(RunSpec("reclaim-vs-truncate", params, engine="fiber", strategy="portfolio", seed=seed))
         assert (result.verdict, result.findings) == ("PASS", []), result.spec.command()
+
+
+def test_stores_through_a_mapping_beside_a_truncation_are_refused_with_the_reason() -> None:
+    error = refused("mapped-vs-truncate", stores=1)
+    assert "no page_mkwrite" in error.expected and error.try_ == "stores=0, or without=truncater"
+    assert scenarios.get("mapped-vs-truncate").merged({"stores": 1, "without": "truncater"})["stores"] == 1

@@ -35,9 +35,9 @@ GIVES_UP = (UNREADABLE, ABORTED)
 """Marks of what makes the kernel give up a change of an inode that tells nobody: a chmod returns 0 all the same."""
 DESCRIPTOR, COMMIT = "descriptor", "commit"
 NOTES = frozenset({
-    "write-begin", "write-end", "store-begin", "store-end", "truncate-begin", "truncate-end", "touch-begin",
-    "touch-end", "change-begin", "change-end", "fsync-begin", "fsync-end", "io-begin", "io-end", "log-block",
-    FLUSH_BEGIN, FLUSH_END, VOLATILE, *SET_UP,
+    "write-begin", "write-end", "store-begin", "store-end", "store-failed", "truncate-begin", "truncate-end",
+    "touch-begin", "touch-end", "change-begin", "change-end", "fsync-begin", "fsync-end", "io-begin", "io-end",
+    "log-block", FLUSH_BEGIN, FLUSH_END, VOLATILE, *SET_UP,
 })  # fmt: skip
 
 
@@ -142,6 +142,8 @@ class _Audit:
             self.blocks[str(facts[0]), facts[1]].write_began(facts[2], step, self.record.task_name(task))
         elif kind == "store-end":
             self.blocks[str(facts[0]), facts[1]].write_ended(facts[2], step)
+        elif kind == "store-failed":
+            self.blocks[str(facts[0]), facts[1]].write_refused(facts[2])
         elif kind in ("truncate-begin", "truncate-end"):
             self.blocks.truncated(kind, facts[0], facts[1], step, self.record.task_name(task))
         elif kind == "write-end":

@@ -174,6 +174,10 @@ class Block:
         self.running -= 1
         self.floor = max(self.floor, self.begin.get(version, -1))
 
+    def write_refused(self, version: object) -> None:
+        """A store met the end of the file: what it had stored before that is gone with the block."""
+        self.begin[version] = -1
+
     def allowed(self, floor: int) -> list[object]:
         """Return the versions that a reader whose floor is `floor` may see, oldest first."""
         return [version for version, end in self.end.items() if end >= floor]

@@ -36,7 +36,7 @@ WORDS: Mapping[str, Words] = {
     "reclaim": lambda b: f"reclaim is done with {b[0]}: {b[1]} ({b[2]})",
     "store-begin": lambda b: f"begins to store version {b[2]} in block {b[1]} of inode {b[0]} through its mapping",
     "store-end": lambda b: f"has stored version {b[2]} in block {b[1]} of inode {b[0]}",
-    "store-failed": lambda b: f"gets {b[2]} for block {b[1]} of inode {b[0]}",
+    "store-failed": lambda b: f"gets {b[3]} for block {b[1]} of inode {b[0]}",
     "truncate-begin": lambda b: f"truncates inode {b[0]} to {b[1]} blocks",
     "truncate-end": lambda b: f"the truncation of inode {b[0]} is done",
     "unmap": lambda b: f"has unmapped {b[0]}",
