@@ -107,7 +107,7 @@ PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
     *slow.PARAMS,
-    stick.STICK,
+    *stick.PARAMS,
 )
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
@@ -166,13 +166,13 @@ def build(stage: Stage, ncpus: int) -> None:
             ("log", log_blocks),
             (INO, pages * per_page),
             ("superblock", 1),
-            *slow.raw_region(stage),
+            *(() if stage.value(stick.STICK) == "ext3" else slow.raw_region(stage)),
         ],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
         versions=FORMATTED,
         cache=bool(stage.value(CACHE)),
-        ticks=stage.value(slow.TICKS),
+        ticks=stick.ticks(stage, second=False),
         nr_requests=stage.value(slow.REQUESTS),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)

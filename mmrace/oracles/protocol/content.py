@@ -8,9 +8,10 @@ same in every word.  A truncation is a write of zeros to what it takes away, and
 one of zeros: what was written before is gone when it ends, for readers and the cache; the disk may keep it, for the
 block is nobody's.  Of an inode's block, each change begins with a read, and the page cache has the last change after
 sync; its home on the disk may be older, its copies in the log are durability's.  After a failed write of data nothing
-is stale or torn: the kernel loses that data, and says so, and of a new block shows what was there before; a transfer that a write(2) met half way may have been the
-last one that worked.  Invariant: writes that overlapped each other may land in either order.  Not checked: the order on
-the disk; that a block that was truncated is not written any more.
+is stale or torn: the kernel loses that data, and says so, and of a new block shows what was there before; a transfer
+that a write(2) met half way may have been the last one that worked.
+Invariant: writes that overlapped each other may land in either order.  Not checked: the order on the disk; that a block
+that was truncated is not written any more.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.actors import copier, migrator, reader, stick_flusher, writer
 from mmrace.actors.stage import Stage
+from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, fat, mpage
 from mmrace.kernel.fs.fs import AS_EIO, Inode
@@ -44,7 +45,6 @@ class IosLast(RoundRobin):
 
 
 def file_of(stage: Stage) -> Inode:
-    assert stage.stick is not None
     return stage.stick
 
 
@@ -57,8 +57,8 @@ def page_of(stage: Stage, index: int = 0) -> Page:
 
 def on_stick(stage: Stage, block: int) -> list[int]:
     """Return the words of a block of the copy as its disk has them, without an op."""
-    assert stage.stick_device is not None
-    return list(stage.stick_device.block(file_of(stage).i_data + block).words.values)
+    assert stage.second_device is not None
+    return list(stage.second_device.block(file_of(stage).i_data + block).words.values)
 
 
 def write_page(stage: Stage, index: int = 0) -> bool:
@@ -93,10 +93,10 @@ def ios(played: Played) -> list[tuple[object, ...]]:
 
 def test_blocks_of_a_second_disk_are_numbered_on_from_the_first() -> None:
     stage = vfat(lambda stage: None).stage
-    assert stage.stick_device is not None
-    assert stage.stick_device.first == stage.device.end == file_of(stage).i_data
-    assert stage.stick_device.blocks.versions == FORMATTED
-    assert stage.stick_device.where(stage.device.end) == (2, 0)
+    assert stage.second_device is not None
+    assert stage.second_device.first == stage.device.end == file_of(stage).i_data
+    assert stage.second_device.blocks.versions == FORMATTED
+    assert stage.second_device.where(stage.device.end) == (2, 0)
 
 
 def test_a_file_grows_by_a_cluster_for_each_block_that_is_written_beyond_its_end() -> None:
@@ -128,7 +128,6 @@ def test_a_block_that_is_not_the_next_is_refused_and_one_beyond_the_end_is_mappe
 
 def test_clusters_of_two_blocks_are_allocated_once_for_both() -> None:
     def body(stage: Stage) -> None:
-        assert stage.stick is not None
         fat.MSDOS_SB(stage.stick).sec_per_clus = 2
         assert write_page(stage) and stage.stick.i_clusters == 1 and stage.stick.mmu_private == 4
 
@@ -171,8 +170,8 @@ def test_a_page_is_unlocked_under_writeback_before_its_io_is_submitted() -> None
         mpd = mpage.MpageData(fat.fat_get_block)
         assert page_writeback.clear_page_dirty_for_io(page)
         assert mpage.__mpage_writepage(page, WritebackControl(), mpd) == 0
-        assert page_flags.PageWriteback(page) and not page_flags.PageLocked(page) and mpd.bio
-        mpage.mpage_bio_submit(mpd)
+        assert page_flags.PageWriteback(page) and not page_flags.PageLocked(page) and mpd.bio.vec
+        mpage.mpage_bio_submit(device.WRITE, mpd.bio)
         filemap.wait_on_page_writeback(page)
 
     vfat(body)
