@@ -4,12 +4,12 @@ A block is a multi-writer register: version w is superseded for a reader if some
 was acknowledged before the read began.  Rules, per word: the version was written to this block, or is what the block
 held at first, and is no garbage of a fresh frame; it is not superseded; where no write overlapped the read, all words
 of the block agree.  After sync the disk, and each page that is up to date, show a version that nothing superseded, the
-same in every word.  A truncation is a write of zeros to what it takes away, and a read that meets the end of the file
-one of zeros: what was written before is gone when it ends, for readers and the cache; the disk may keep it, for the
-block is nobody's.  Of an inode's block, each change begins with a read, and the page cache has the last change after
-sync; its home on the disk may be older, its copies in the log are durability's.  After a failed write of data nothing
-is stale or torn: the kernel loses that data, and says so, and of a new block shows what was there before; a transfer
-that a write(2) met half way may have been the last one that worked.
+same in every word.  Stores and loads through a mapping are writes and reads.  A truncation is a write of zeros to what
+it takes away, and a read that meets the end of the file one of zeros: what was written before is gone when it ends, for
+readers and the cache; the disk may keep it, for the block is nobody's.  Of an inode's block, each change begins with a
+read, and the page cache has the last change after sync; its home on the disk may be older, its copies in the log are
+durability's.  After a failed write of data nothing is stale or torn: the kernel loses that data, and says so, and of a
+new block shows what was there before; a transfer that a write(2) met half way may have been the last one that worked.
 Invariant: writes that overlapped each other may land in either order.  Not checked: the order on the disk; that a block
 that was truncated is not written any more.
 """
@@ -38,7 +38,9 @@ NAME = "content"
 DISK = "disk"
 DEVICE = "bdev"  # whose mapping the block device's is, by "inode number"
 CHANGES = frozenset({"change-begin", "change-end"})
-NOTES = frozenset({"write-begin", "write-end", "read-begin", "read-end"})
+NOTES = frozenset({
+    "write-begin", "write-end", "read-begin", "read-end", "store-begin", "store-end", "load-begin", "load-end",
+})  # fmt: skip
 CUTS = frozenset({"truncate-begin", "truncate-end"})
 
 
@@ -93,11 +95,11 @@ class _Audit:
 
     def note(self, step: int, task: int, kind: str, ino: str, number: int, rest: tuple[object, ...]) -> None:
         block = self.blocks[ino, number]
-        if kind == "write-begin":
+        if kind in ("write-begin", "store-begin"):
             block.write_began(rest[0], step, self.record.task_name(task))
-        elif kind == "write-end":
+        elif kind in ("write-end", "store-end"):
             block.write_ended(rest[0], step)
-        elif kind == "read-begin":
+        elif kind in ("read-begin", "load-begin"):
             self.readings[task, ino, number] = _Reading(block, step)
         else:
             reading = self.readings.pop((task, ino, number), None)
