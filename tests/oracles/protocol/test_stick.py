@@ -97,7 +97,9 @@ def test_durability_oracle_asks_only_files_with_a_journal_to_file_data_and_to_ch
 def test_crash_oracle_finds_what_fsync_of_the_copy_promised() -> None:
     passed(crash.judge(_fsync(_io(_written(_run()), 7, 7, 7, 7)).record()))
     hand = _fsync(_io(_written(_run()), 7, 7, 7, 7, ended=False))
-    finding = caught(crash.judge(hand.note("io", "io-end", "write", DATA, 0, 2).record()), "promised by fsync, and lost")
+    finding = caught(
+        crash.judge(hand.note("io", "io-end", "write", DATA, 0, 2).record()), "promised by fsync, and lost"
+    )
     assert "inode 2" in finding.title
 
 
