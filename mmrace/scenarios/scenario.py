@@ -185,6 +185,8 @@ class Scenario:
             playing = self.playing(stage.params)
             if any(actor.asks for actor in playing):
                 journal_.journal_start_thread(stage.journal, len(playing) % ncpus)
+            if any(actor.maps for actor in playing):
+                build.map_file(stage)
             build.dirty(stage)
             for i, actor in enumerate(playing):
                 rt.spawn(actor.play, stage, name=actor.name, cpu=i % ncpus)

@@ -115,24 +115,30 @@ def test_tests_spell_out_every_parameter() -> None:
 
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
-    "huge", "pinned", "cluster", "ticks", "requests", "slabs", "slab_order", "stick", "cpus", "without",
+    "huge", "frames", "pinned", "cluster", "free", "kept",
+    "stick",
+    "ticks", "requests", "slabs", "slab_order",
+    "cpus", "without",
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
     "compactor": {"compacts", "idle", "passes", "rounds"},
-    "copier": {"copy_sync", "idle", "rounds"},
+    "copier": {"chunk", "copy_sync", "idle", "rounds"},
+    "faulter": {"accesses", "idle", "mappings", "rounds", "stores", "touched"},
     "flusher": {"flushes", "idle"},
     "fsync": {"credits", "idle", "log", "log_errors", "resched", "rounds", "wbuf"},
     "hugepage": {"faults", "held", "idle", "passes"},
     "migrator": {"batch", "device", "direct", "idle", "migrations", "mode", "passes"},
     "reader": {"idle", "reads", "rounds"},
     "reclaimer": {"idle", "order", "rounds", "zone_reclaim"},
-    "streamer": {"idle", "streamed", "window", "streams", "raw"},
     "stick_flusher": {"idle", "rounds"},
+    "rival": {"compacts", "idle", "passes", "rounds"},
+    "streamer": {"idle", "streamed", "window", "streams", "raw"},
     "toucher": {"idle", "rounds", "touches"},
     "truncater": {"idle", "rounds", "tails"},
     "writeback": {"idle", "rounds"},
     "writer": {"burst", "idle", "metadata", "rounds"},
+    "zapper": {"idle", "mappings", "rounds", "touched", "zaps"},
 }
 RECORDED = {"direct", "metadata", "passes", "resched", "wbuf"}
 

@@ -431,7 +431,7 @@ def _unmap_and_move_locked(page: Page, newpage: Page, force: bool, mode: Migrate
             buffer.try_to_free_buffers(page)
             return rc
     else:
-        rmap.try_to_unmap(page)
+        rmap.try_to_unmap(page, rmap.TTU_MIGRATION | rmap.TTU_IGNORE_MLOCK | rmap.TTU_IGNORE_ACCESS)
     if mm.page_mapped(page):
         rc = _stop(-Errno.EAGAIN, "mapped", "migrate: mapped")
     else:

@@ -9,6 +9,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.actors import copier, migrator, reader, stick_flusher, writer
 from mmrace.actors.stage import Stage
+from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, buffer_head, fat, mpage
 from mmrace.kernel.fs.fs import AS_EIO, Inode
@@ -171,8 +172,8 @@ def test_a_page_is_unlocked_under_writeback_before_its_io_is_submitted() -> None
         mpd = mpage.MpageData(fat.fat_get_block)
         assert page_writeback.clear_page_dirty_for_io(page)
         assert mpage.__mpage_writepage(page, WritebackControl(), mpd) == 0
-        assert page_flags.PageWriteback(page) and not page_flags.PageLocked(page) and mpd.bio
-        mpage.mpage_bio_submit(mpd)
+        assert page_flags.PageWriteback(page) and not page_flags.PageLocked(page) and mpd.bio.vec
+        mpage.mpage_bio_submit(device.WRITE, mpd.bio)
         filemap.wait_on_page_writeback(page)
 
     vfat(body)
