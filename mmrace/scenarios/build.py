@@ -5,7 +5,8 @@ Invariant: when `build` returns, each page of the file is up to date, on the LRU
 ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
 read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
 block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The parameter `dirtied` overwrites blocks
-after that: their pages are dirty, their buffers on the running transaction.
+after that: their pages are dirty, their buffers on the running transaction.  `map_file` is for casts in which an
+actor works through a mapping: the file is mapped, and `touched` pages have ptes.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 from functools import partial
 
 from mmrace import runtime as rt
-from mmrace.actors import committer, fsync, hugepage, migrator, streamer, writer
+from mmrace.actors import committer, faulter, fsync, hugepage, migrator, streamer, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
+from mmrace.kernel.mm import filemap, mm_types, mmap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
 from mmrace.scenarios import scattered, slow, stick
 
@@ -87,6 +88,13 @@ HUGE = Number(
     says="order of a huge page, and of a pageblock: the zone has free blocks of all orders up to it, and the file's "
     "pages lie scattered over it, so that none is free at first; 0: free frames are on one list, and are all alike",
 )
+FRAMES = Number(
+    "frames",
+    0,
+    0,
+    1024,
+    says="page frames of a machine with huge pages, up to a whole pageblock; 0: as many as its cast can use, and some",
+)
 PINNED = Number(
     "pinned",
     0,
@@ -102,12 +110,27 @@ CLUSTER = Number(
     mmzone.SWAP_CLUSTER_MAX,
     says="pages that a compaction takes at once, and frames after which it lets go of lru_lock (32 in the kernel)",
 )
-OF_MEMORY = (HUGE, PINNED, CLUSTER)
+FREE = Number(
+    "free",
+    0,
+    0,
+    64,
+    says="frames that are free when the actors begin, beyond those of `kept`; others have the rest until the sync, so "
+    "that who allocates has to make room. 0: enough for all",
+)
+KEPT = Number(
+    "kept",
+    0,
+    0,
+    16,
+    says="free frames that an ordinary allocation leaves for who frees memory, and half of them for who may not sleep",
+)
+OF_MEMORY = (HUGE, FRAMES, PINNED, CLUSTER, FREE, KEPT)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
-    *slow.PARAMS,
     stick.STICK,
+    *slow.PARAMS,
 )
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
@@ -155,9 +178,11 @@ def build(stage: Stage, ncpus: int) -> None:
         pageblock_order=huge,
         swap_cluster_max=stage.value(CLUSTER),
         migrate_passes=stage.value_or_default(migrator.PASSES),
-        slabs=stage.value(slow.SLABS),
         slab_order=stage.value(slow.SLAB_ORDER),
+        min_free_pages=stage.value(KEPT) or min(stage.value(FREE), 1),
     )
+    if machine.zone.counts:
+        mmzone.setup_per_zone_wmarks(machine.zone, 0)
     stage.device = device.new_block_device(
         "disk",
         machine,
@@ -206,23 +231,47 @@ def build(stage: Stage, ncpus: int) -> None:
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
     swap.lru_add_drain_all(machine)
+    machine.slabs = stage.value(slow.SLABS)  # from here on: the set-up has the frames that it needs, and no other
+
+
+def map_file(stage: Stage) -> None:
+    """Map the file as often as the parameters say, and have its first pages touched; for casts that use mappings."""
+    mappings = stage.value(faulter.MAPPINGS)
+    stage.mm = mm_types.MmStruct("mm", stage.machine, mappings * stage.pages)
+    for start in range(0, mappings * stage.pages, stage.pages):
+        rt.mutex_lock(stage.mm.mmap_sem)
+        mmap.mmap_region(stage.mm, stage.mapping, start, stage.pages, 0)
+        rt.mutex_unlock(stage.mm.mmap_sem)
+        for index in range(min(stage.value(faulter.TOUCHED), stage.pages)):
+            faulter.touch_page(stage, start, index)
 
 
 def dirty(stage: Stage) -> None:
-    """Overwrite the first blocks of the file, as many as its parameter says; a full log has kjournald commit."""
+    """Overwrite the first blocks of the file, as many as its parameter says; a full log has kjournald commit.
+
+    After that others take the frames that are not to be free, and the watermarks hold.
+    """
     dirtied = min(stage.value(DIRTIED), stage.pages * stage.value(BUFFERS))
     for block in range(dirtied):
         writer.write_block(stage, block)
     if dirtied:  # a second write made the page active, by a pagevec that holds a reference
         swap.lru_add_drain_all(stage.machine)
+    zone, kept = stage.machine.zone, stage.value(KEPT)
+    if zone.counts:
+        mmzone.setup_per_zone_wmarks(zone, kept)
+        rt.note("zone", stage.machine.max_order, stage.machine.pageblock_order, *zone.watermark)
+    if stage.value(FREE):
+        stage.others = scattered.leave(stage.machine, kept + stage.value(FREE))
 
 
 def _frames(stage: Stage, needed: int) -> int:
     """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
-    huge = stage.value(HUGE)
+    huge, frames = stage.value(HUGE), stage.value(FRAMES)
     if not huge:
         return needed
     block = 1 << huge
+    if frames:
+        return -(-frames // block) * block
     blocks = -(-needed // block) + stage.pages + stage.value_or_default(hugepage.HELD) + SPARE_BLOCKS
     return blocks * block
 
@@ -294,6 +343,7 @@ def sync(stage: Stage) -> None:
 
     Twice: what data=journal has committed is written home after that, by a writepage that opens a handle.
     """
+    scattered.give_back(stage.others)
     for _ in range(2):
         for inode in stage.files:
             filemap.filemap_write_and_wait(inode.i_mapping)

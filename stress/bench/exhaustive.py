@@ -38,6 +38,22 @@ ONE_ROUND: dict[str, int | str] = {
 left is what the protocol itself makes meet."""
 PAIR: dict[str, int | str] = {**ONE_ROUND, "without": "reader,writer"}
 
+TWO_COMPACTORS: dict[str, int | str] = {
+    "rounds": 1,
+    "idle": 0,
+    "irq": "idle",
+    "pagevec": 14,
+    "buffers": 1,
+    "words": 1,
+    "bare": 100,
+    "huge": 2,
+    "passes": 1,
+    "compacts": "direct-sync",
+    "without": "reader,hugepage,migrator",
+}
+"""Two direct compactors, with nobody else.  The zone is the smallest in which they find memory scattered enough: below
+16 frames an allocation of order 2 fails for want of memory, and they would not begin."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -67,6 +83,7 @@ ENTRIES = (
             "without": "writer,reader,fsync",
         },
     ),
+    Entry("compactors-2", "two-compactors", {**TWO_COMPACTORS, "pages": 2, "pinned": 2, "frames": 16}, whole=False),
     Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 2, "passes": 2}, whole=False),
     Entry("writeback", "migrate-vs-writeback", {**ONE_ROUND, "buffers": 2, "dirtied": 2, "passes": 2}, whole=False),
 )

@@ -6,7 +6,7 @@ written out after that).  Invariant: a view is plain data; nothing here judges.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from weakref import WeakKeyDictionary
@@ -28,6 +28,7 @@ class PageView:
     index: int | None
     private: str | None
     words: tuple[object, ...]
+    mapcount: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,12 +72,33 @@ class HeadView:
 
 
 @dataclass(slots=True, frozen=True)
+class FreeBlock:
+    """A block on a free list.  `order`: that of the list; `marked`: that of its first page, None if that has none."""
+
+    page: str
+    order: int
+    marked: int | None
+
+
+@dataclass(slots=True, frozen=True)
+class PteView:
+    """One pte that is not none, by its address in pages; `bits`: present, write, dirty, accessed."""
+
+    address: int
+    page: str
+    bits: frozenset[str]
+
+
+@dataclass(slots=True, frozen=True)
 class Snapshot:
     """One moment of the model at rest.
 
     `pages` are those that were ever allocated or changed; the rest, in most runs nine of ten, are only names in
     `unused`.  `pagevecs` and `bh_lrus`: all entries of all CPUs.  `heads`, `copies`, `free_list`: None in a record of
-    before they were kept.  `listed`: transaction -> list -> journal heads.
+    before they were kept.  `free_blocks`: None also where free blocks are single pages.  `areas`: order -> how many
+    free blocks the zone says it has.  `tails`: pages in use that the first of their block counts for.  `listed`:
+    transaction -> list -> journal heads.  `mapped`: what is mapped where, as (name of the file's mapping, first
+    address, the one after the last, index of the first page).
     """
 
     label: str
@@ -92,9 +114,19 @@ class Snapshot:
     bh_lrus: tuple[str, ...]
     lru: tuple[str, ...]
     free_list: tuple[str, ...] | None
+    free_blocks: tuple[FreeBlock, ...] | None
+    areas: dict[int, int]
+    tails: frozenset[str]
     heads: dict[str, HeadView] | None
     copies: tuple[str, ...] | None
     listed: dict[str, dict[str, tuple[str, ...]]]
+    ptes: tuple[PteView, ...] = ()
+    mapped: tuple[tuple[str, int, int, int], ...] = ()
+
+    @property
+    def max_order(self) -> int:
+        """The order of the largest free block that there can be."""
+        return max(self.areas, default=0)
 
     @property
     def nr_pages(self) -> int:
@@ -114,6 +146,13 @@ class Snapshot:
     def by_position(self) -> dict[tuple[str, int], SlotView]:
         """Slots by (mapping name, index)."""
         return {(slot.mapping, slot.index): slot for slot in self.slots}
+
+    def home(self, address: int) -> tuple[str, int] | None:
+        """Return (mapping name, index) of what is mapped at an address, None if nothing is."""
+        for mapping, start, end, pgoff in self.mapped:
+            if start <= address < end:
+                return mapping, address - start + pgoff
+        return None
 
     @property
     def inodes(self) -> dict[str, str]:
@@ -184,6 +223,9 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
         _entries(plain, "bh_lrus"),
         _names(plain.get("lru")),
         _names(plain["free_list"]) if "free_list" in plain else None,
+        tuple(_free_block(row) for row in _rows(plain, "free_blocks")) if "free_blocks" in plain else None,
+        {int(order): _int(number) for order, number in _map(plain.get("areas")).items()},
+        frozenset(_tails(_map(plain.get("blocks")))),
         {str(row["name"]): _head(row) for row in _rows(plain, "heads")} if "heads" in plain else None,
         _names(plain["copies"]) if "copies" in plain else None,
         {
@@ -191,7 +233,23 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
             for journal in _rows(plain, "journals")
             for transaction, lists in _map(journal.get("lists")).items()
         },
+        tuple(PteView(_int(row["address"]), str(row["page"]), _bits(row["bits"], "")) for row in _rows(plain, "ptes")),
+        tuple(
+            (str(row["mapping"]), _int(row["start"]), _int(row["end"]), _int(row["pgoff"]))
+            for row in _rows(plain, "mapped")
+        ),
     )
+
+
+def _free_block(row: Plain) -> FreeBlock:
+    return FreeBlock(str(row["page"]), _int(row["order"]), _maybe_int(row.get("marked")))
+
+
+def _tails(blocks: Plain) -> Iterator[str]:
+    """Yield the pages of used blocks but for the first of each."""
+    for first, order in blocks.items():
+        kind, _, pfn = first.partition(":")
+        yield from (f"{kind}:{int(pfn) + i}" for i in range(1, 1 << _int(order)))
 
 
 def _names(plain: object) -> tuple[str, ...]:
@@ -225,6 +283,7 @@ def _page(row: Plain) -> PageView:
         _maybe_int(row.get("index")),
         _name(row.get("private")),
         tuple(_list(row.get("words"))),
+        _int(row.get("mapcount", 0)),
     )
 
 
