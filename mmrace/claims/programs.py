@@ -72,6 +72,9 @@ SETTINGS: dict[str, Setting] = {
         _setting("vfat-light", "migrate-vs-vfat", 100, **_COPIED, mode="MIGRATE_SYNC_LIGHT"),
         _setting("reclaim", "migrate-vs-reclaim", 300, idle=10, pages=3, rounds=4, migrations=6, pagevec=1),
         _setting("async-written", "four", 1200, **_CLEANED),
+        _setting(
+            "mapped", "migrate-vs-fault", 100, idle=10, rounds=3, migrations=4, passes=6, mode="MIGRATE_SYNC_LIGHT"
+        ),
         _setting("huge-pages", "compaction-vs-writeback", 100, **_FAULTS),
         _small("async-reader", "async-vs-commit", without="writer,committer"),
         _small("sync-reader", "sync-vs-commit", without="writer,committer"),
@@ -87,7 +90,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "C0": _COMMIT,
     "C1": (*_COMMIT, "writeback", "reclaim", *_READERS),
     "C2": (*_COMMIT, "writeback", "reclaim", *_READERS),
-    "C3": ("sync", "lookups", *_READERS),
+    "C3": ("sync", "lookups", "mapped", *_READERS),
     "C4": (*_COMMIT, "metadata"),
     "C5": (*_COMMIT, "metadata"),
     "C6": ("writeback", "writeback-light", "vfat", "vfat-light"),

@@ -80,7 +80,8 @@ def test_c16_is_shown_by_ebusy_before_the_op_and_not_by_a_refusal_of_the_op() ->
 
 def _looks_at_dirt(*then: Deed) -> Written:
     hand = Written()
-    hand.op("migrator", Kind.ACQUIRE, "zone:0.lru_lock", "irq").test("migrator", "page:0", "PG_dirty", True)
+    hand.op("migrator", Kind.ACQUIRE, "zone:0.lru_lock", "irq")
+    hand.test("migrator", "page:0", "PG_dirty", True)
     for deed in then:
         deed(hand)
     hand.op("migrator", Kind.RELEASE, "zone:0.lru_lock", "irq")
@@ -126,6 +127,12 @@ def test_c17_is_refuted_by_whatever_a_refused_attempt_leaves_behind(what: str, d
         assert_undecided("C17", hand, tested=0)
     else:
         assert_decided("C17", hand, "gives page:0 up (-EAGAIN), and leaves behind", what)
+
+
+def test_c17_leaves_pages_that_were_mapped_to_who_judges_ptes() -> None:
+    unmaps: Deed = lambda hand: hand.write("migrator", "page:0._mapcount", -1, 0)  # noqa: E731
+    hand = migration(after={Stage.WRITEBACK_SEEN: unmaps}, leave_out=BACKED_OUT, rc="-EAGAIN")
+    assert_undecided("C17", hand, tested=0)
 
 
 def test_c17_target_is_refuted_by_a_reference_of_others_and_by_what_is_left_on_it() -> None:
