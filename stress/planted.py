@@ -278,6 +278,7 @@ PLANTED = (
         "migrate-vs-writeback", {"mm.page_writeback:write_cache_pages": _only_for_integrity},
         idle=40, rounds=6, dirtied=2, without="fsync", migrations=1,
     ),
+    _canary("pte-dirt-lost"),
     _canary("lost-put"),
     _canary("async-locks-after-thaw"),
     _model(
