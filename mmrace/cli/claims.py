@@ -61,9 +61,9 @@ def claims(
     quiet: bool,
     folder: str,
 ) -> None:
-    """Put the claims of exclusion, C0 to C19, to the test; print what schedules say of each.
+    """Put the claims of exclusion, C0 to C20, to the test; print what schedules say of each.
 
-    C15 to C19 are before and after: with `--era all` every era plays the same programs, and the table tells which
+    C15 to C20 are before and after: with `--era all` every era plays the same programs, and the table tells which
     verdicts change between eras, and what shows it. The exit code goes by what the source of each era says.
     """
     chosen = judges.select(names)

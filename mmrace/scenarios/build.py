@@ -129,7 +129,7 @@ OF_MEMORY = (HUGE, FRAMES, PINNED, CLUSTER, FREE, KEPT)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
-    stick.STICK,
+    *stick.PARAMS,
     *slow.PARAMS,
 )
 
@@ -191,13 +191,13 @@ def build(stage: Stage, ncpus: int) -> None:
             ("log", log_blocks),
             (INO, pages * per_page),
             ("superblock", 1),
-            *slow.raw_region(stage),
+            *(() if stage.value(stick.STICK) == "ext3" else slow.raw_region(stage)),
         ],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
         versions=FORMATTED,
         cache=bool(stage.value(CACHE)),
-        ticks=stage.value(slow.TICKS),
+        ticks=stick.ticks(stage, second=False),
         nr_requests=stage.value(slow.REQUESTS),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)

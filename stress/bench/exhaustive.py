@@ -57,12 +57,13 @@ TWO_COMPACTORS: dict[str, int | str] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One program; `whole`: it is expected to be walked to its end."""
+    """One program; `whole`: it is expected to be walked to its end; `era`: "" for the model's own."""
 
     name: str
     scenario: str
     params: dict[str, int | str]
     whole: bool = True
+    era: str = ""
 
 
 FAULT: dict[str, int | str] = {
@@ -74,6 +75,8 @@ FAULT: dict[str, int | str] = {
 
 ENTRIES = (
     Entry("async-1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
+    Entry("async-1-in-3.1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}, era="3.1"),
+    Entry("async-1-in-3.2", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}, era="3.2"),
     Entry("async-1-retry", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 2}),
     Entry("async-2", "async-vs-commit", {**PAIR, "buffers": 2, "dirtied": 2, "passes": 1}),
     Entry("sync-1", "sync-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
@@ -124,6 +127,7 @@ def walk(entry: Entry, seconds: float) -> Exploration:
         entry.scenario,
         strategy="dpor",
         params=tuple(sorted(entry.params.items())),
+        era=entry.era,
         seconds=seconds,
         exhaustive=True,
     )
@@ -156,7 +160,8 @@ def main() -> int:
         if options.names and entry.name not in options.names:
             continue
         params = " ".join(f"--param {key}={value}" for key, value in sorted(entry.params.items()))
-        print(f"mmrace explore {entry.scenario} --exhaustive {params}", flush=True)
+        era = f"--era {entry.era} " if entry.era else ""
+        print(f"mmrace explore {entry.scenario} --exhaustive {era}{params}", flush=True)
         before = cpu_seconds()
         result = walk(entry, options.seconds)
         spent = cpu_seconds() - before
@@ -168,6 +173,7 @@ def main() -> int:
                 "name": entry.name,
                 "scenario": entry.scenario,
                 "params": entry.params,
+                "era": entry.era,
                 "verdict": result.verdict,
                 "exhausted": result.covered.exhausted,
                 "classes": result.classes.distinct,

@@ -53,6 +53,7 @@ EXPLICIT: Values = {
     "holes": 0,
     "cache": 0,
     "stick": "none",
+    "stick_ticks": 0,
     "copy_sync": 0,
     "chunk": 0,
     "cpus": 0,

@@ -116,7 +116,7 @@ def test_tests_spell_out_every_parameter() -> None:
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
     "huge", "frames", "pinned", "cluster", "free", "kept",
-    "stick",
+    "stick", "stick_ticks",
     "ticks", "requests", "slabs", "slab_order",
     "cpus", "without",
 }  # fmt: skip
@@ -309,6 +309,13 @@ def test_who_works_on_the_stick_needs_one() -> None:
     with pytest.raises(UsageError, match="a stick for copier, stick_flusher"):
         scenario.merged({"stick": "none"})
     assert scenario.merged({"stick": "none", "without": "copier,stick_flusher"})["stick"] == "none"
+
+
+def test_an_fsync_of_a_copy_on_ext3_is_refused() -> None:
+    scenario = scenarios.get("copy-vs-commit")
+    with pytest.raises(UsageError, match="stick=vfat where the copier calls fsync"):
+        scenario.merged({"copy_sync": 1})
+    assert scenario.merged({"copy_sync": 1, "stick": "vfat"})["copy_sync"] == 1
 
 
 def test_a_volatile_cache_beside_a_stick_is_refused() -> None:

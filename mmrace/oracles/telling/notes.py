@@ -44,7 +44,7 @@ WORDS: Mapping[str, Words] = {
     "write-end": lambda b: f"has written version {b[2]} to block {b[1]} of inode {b[0]}",
     "writeback-begin": lambda b: f"puts {b[0]} under writeback",
     "writeback-end": lambda b: f"is about to end the writeback of {b[0]}",
-    "stick": lambda b: f"a second disk with {b[0]} has inode {b[1]}, which is empty",
+    "stick": lambda b: f"a second disk has inode {b[1]}" + (", which is empty" if b[0] == "vfat" else ""),
     "snapshot": lambda b: f"the state at rest is taken: {b[0]}",
 }
 """Kind of note -> what it says."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmrace.kernel.mm import pgtable, swapops
+from mmrace.oracles.general.judgement import Judgement
 from mmrace.oracles.protocol import content, durability, pte, ptes, refcount
 from mmrace.oracles.protocol.pte import Pte
 from mmrace.runtime.kinds import Kind
@@ -43,7 +44,7 @@ def _end(hand: Hand, *rows: dict[str, object], **over: object) -> Hand:
     return at_rest(hand, rest([row], [slot(0, "page:1")], mapped=[MAPPED], ptes=list(rows)))
 
 
-def judged(hand: Hand) -> ptes.Judgement:
+def judged(hand: Hand) -> Judgement:
     return ptes.judge(hand.record())
 
 
