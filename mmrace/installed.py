@@ -12,8 +12,9 @@ from pathlib import Path
 
 from mmrace import history
 from mmrace.claims.judges import judge_claim
-from mmrace.history import canaries
+from mmrace.history import canaries, eras
 from mmrace.history.canary import Canary
+from mmrace.history.era import OWN
 from mmrace.oracles.general import GENERAL
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.telling import BOOK
@@ -123,6 +124,8 @@ def catalogue() -> Catalogue:
         excused=marks.EXCUSED,
         oracles=_oracles(),
         grammar={**script.GRAMMAR, "SITE": script.SITE, "example": f'--strategy "script:text={script.EXAMPLE}"'},
+        eras={name: era.title for name, era in eras.ERAS.items()},
+        era=OWN,
         own_variants={name: variant.title for name, variant in history.own().items()},
     )
 

@@ -290,6 +290,8 @@ WRONG: dict[str, tuple[object, dict[str, Any], str]] = {
     "no parameter": (adding, {"params": {"task": 3}}, "did you mean tasks"),
     "another type": (adding, {"params": {"tasks": "3"}}, "a whole number, got '3'"),
     "a variant of a function": (adding, {"variant": "double-put"}, "expected no --variant"),
+    "an era of a function": (adding, {"era": "3.1"}, "expected no --era"),
+    "an era that does not exist": ("async-vs-commit", {"era": "2.6"}, r"3\.2\+trylock"),
     "no bound": (lambda steps_max=0: None, {}, "a number of ops, 1 or more"),
 }
 

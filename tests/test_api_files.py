@@ -22,10 +22,10 @@ PROGRAM = "Callable[..., object] | str"
 PUBLIC = {
     "explore": f"(program: {PROGRAM}, *, schedules: int | None = None, seconds: float | None = None, strategy: str | "
     "None = None, exhaustive: bool = False, engine: str = 'fiber', seed: int = 1, params: Mapping[str, Value] | None = "
-    f"None, variant: str = '', without: Iterable[str] = (), load: {PATH} | Iterable[{PATH}] = (), until_found: bool = "
-    f"False, jobs: int = 0, folder: {PATH} | None = None) -> Explored",
-    "replay": f"(file: {PATH}, *, program: {PROGRAM} | None = None, variant: str | None = None, engine: str | None = "
-    "None, near: int = 0) -> Replayed",
+    f"None, variant: str = '', era: str = '', without: Iterable[str] = (), load: {PATH} | Iterable[{PATH}] = (), "
+    f"until_found: bool = False, jobs: int = 0, folder: {PATH} | None = None) -> Explored",
+    "replay": f"(file: {PATH}, *, program: {PROGRAM} | None = None, variant: str | None = None, era: str | None = "
+    "None, engine: str | None = None, near: int = 0) -> Replayed",
     "minimise": f"(file: {PATH}, *, signature: str = '', runs: int | None = None, seconds: float | None = None, out: "
     f"{PATH} | None = None, load: {PATH} | Iterable[{PATH}] = ()) -> Minimal",
 }

@@ -243,6 +243,7 @@ def test_list_names_what_there_is(command: Command, capsys: pytest.CaptureFixtur
         "scenarios": "alpha",
         "params": "pages of the file",
         "canaries": "planted",
+        "eras": "now (default)",
         "noise": "louder",
         "strategies": "dpor",
         "script": "how far the task goes",

@@ -45,20 +45,22 @@ def migrator(stage: Stage) -> None:
 def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
     """Take up to `batch` pages off the LRU as compaction does, under lru_lock, without looking at their mappings.
 
-    Compaction's scanners take what lies in a pageblock; here `device` decides: 0 takes pages of the file only, 1 takes
-    those of the block device too, which have no ->migratepage.  Source: mm/compaction.c (isolate_migratepages), v3.3.
+    Compaction's scanners take what lies in a pageblock; here `device` decides: 0 takes pages of the file only, and of
+    that on the second disk, 1 takes those of the block device too, which have no ->migratepage.
+    Source: mm/compaction.c (isolate_migratepages), v3.3.
     """
     zone = stage.machine.zone
     isolate_mode = vmscan.ISOLATE_ACTIVE | vmscan.ISOLATE_INACTIVE
     if mode == MigrateMode.MIGRATE_ASYNC:
         isolate_mode |= vmscan.ISOLATE_ASYNC_MIGRATE
     device = stage.value(DEVICE)
+    wanted = [inode.i_mapping for inode in stage.files]
     taken: list[Page] = []
     rt.spin_lock_irq(zone.lru_lock)
     for page in zone.inactive_list + zone.active_list:
         if len(taken) == batch:
             break
-        if not device and rt.peek(page, "mapping") is not stage.mapping:
+        if not device and rt.peek(page, "mapping") not in wanted:
             continue
         if vmscan.__isolate_lru_page(page, isolate_mode) == 0:
             swap.del_page_from_lru_list(zone, page, swap.page_lru(page))

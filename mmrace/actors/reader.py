@@ -1,12 +1,20 @@
-"""Actor reader: read(2).  Each round it reads `reads` blocks of the file, without the page lock, as the kernel does."""
+"""Actor reader: read(2).  Each round it reads `reads` blocks, without the page lock, as the kernel does.
+
+They are of the file, or, where there is a second disk, of either of the two files.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.mm import filemap
 from mmrace.runtime.param import Number
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.fs import Inode
 
 READS = Number("reads", 1, 1, 64, says="blocks that the reader reads in one round")
 PARAMS = (*LOOP, READS)
@@ -17,16 +25,17 @@ def reader(stage: Stage) -> None:
     for i in range(stage.rounds):
         stage.pause()
         for _ in range(stage.value(READS)):
-            read_block(stage, stage.any_block())
+            read_block(stage, stage.any_block(), stage.any_file())
         rt.note("round", "reader", i)
 
 
-def read_block(stage: Stage, block: int) -> list[int] | None:
-    """Read one block; return its words, or None on an error."""
-    ino = stage.inode.i_ino
+def read_block(stage: Stage, block: int, inode: Inode | None = None) -> list[int] | None:
+    """Read one block of the file, or of another; return its words, or None on an error."""
+    inode = inode or stage.inode
+    ino = inode.i_ino
     words = stage.machine.words_per_buffer
     rt.note("read-begin", ino, block)
-    values = filemap.do_generic_file_read(stage.mapping, block * words, words)
+    values = filemap.do_generic_file_read(inode.i_mapping, block * words, words)
     if isinstance(values, int):
         rt.note("read-failed", ino, block, values)
         return None

@@ -28,13 +28,18 @@ LOOP = (ROUNDS, IDLE)
 
 
 class Stage:
-    """One run's machine, file and parameters; `final` collects the snapshots."""
+    """One run's machine, file and parameters; `final` collects the snapshots.
+
+    `stick`: a file on a second disk, `stick_device`, where there is one.
+    """
 
     machine: Machine
     device: BlockDevice
     fs: Ext3
     journal: Journal
     inode: Inode
+    stick: Inode | None = None
+    stick_device: BlockDevice | None = None
 
     def __init__(self, params: Values, workload: Any = None) -> None:
         self.params = params
@@ -61,6 +66,16 @@ class Stage:
         return self.inode.i_mapping
 
     @property
+    def files(self) -> tuple[Inode, ...]:
+        """The file that all actors work on, and that on the second disk."""
+        return (self.inode,) if self.stick is None else (self.inode, self.stick)
+
+    @property
+    def devices(self) -> tuple[BlockDevice, ...]:
+        """The disks."""
+        return (self.device,) if self.stick_device is None else (self.device, self.stick_device)
+
+    @property
     def pages(self) -> int:
         """How many pages the file has."""
         return self.value(PAGES)
@@ -69,6 +84,10 @@ class Stage:
     def rounds(self) -> int:
         """How many rounds each actor plays."""
         return self.value(ROUNDS)
+
+    def any_file(self) -> Inode:
+        """Choose a file.  Point: if there are two."""
+        return self.files[rt.choose(len(self.files), "file")] if self.stick is not None else self.inode
 
     def any_index(self) -> int:
         """Choose a page of the file.  Point: if there is more than one."""

@@ -62,6 +62,7 @@ def explore(
     seed: int = 1,
     params: Mapping[str, Value] | None = None,
     variant: str = "",
+    era: str = "",
     without: Iterable[str] = (),
     load: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     until_found: bool = False,
@@ -74,9 +75,10 @@ def explore(
     schedules, seconds: how many, how long; neither: `SECONDS`, or with `exhaustive` until the end.  strategy: as
     ``mmrace list strategies`` has them; default: a mix, or with `exhaustive` dpor.  engine: fiber or gate.  seed:
     schedule i depends on it and i alone.  params: a function's own parameters, or a scenario's.  variant: a planted
-    bug, of a scenario.  without: judges to switch off.  load: Python files with scenarios, planted bugs, judges or
-    strategies of your own; a process loads each once.  until_found: stop at the first finding.  jobs: worker processes,
-    0: this one.  folder: where the records of findings go; None: nowhere.
+    bug, of a scenario.  era: as ``mmrace list eras`` has them, of a scenario.  without: judges to switch off.  load:
+    Python files with scenarios, planted bugs, judges or strategies of your own; a process loads each once.
+    until_found: stop at the first finding.  jobs: worker processes, 0: this one.  folder: where the records of findings
+    go; None: nowhere.
 
     Raises UsageError for a wrong call, Interrupted on Ctrl-C.
     """
@@ -104,6 +106,7 @@ def explore(
         jobs=jobs,
         params=tuple(sorted((params or {}).items())),
         variant=variant,
+        era=target.makers.era(target.kind, era),
         without=judges,
         load=target.makers.load(files),
         until_found=until_found,

@@ -49,6 +49,7 @@ def replay(
     *,
     program: Callable[..., object] | str | None = None,
     variant: str | None = None,
+    era: str | None = None,
     engine: str | None = None,
     near: int = 0,
 ) -> Replayed:
@@ -57,7 +58,8 @@ def replay(
     Args: file: a record, a minimal file, the folder of a finding, or a schedule that was kept.  All but the last are
     followed strictly, op by op, unless one of the other arguments is given, or the model is another one by now; else
     their turning points are, as far as the program still has them.  program: in place of the one that the file names,
-    as `explore` takes it.  variant: in place of the file's; "": the correct protocol.  engine: fiber or gate.  near: so
+    as `explore` takes it.  variant: in place of the file's; "": the correct protocol.  era: in
+    place of the file's.  engine: fiber or gate.  near: so
     many schedules near it are tried as well, if it passes.
 
     Raises UsageError for a wrong call or file, NondeterminismError where a strict replay goes otherwise.
@@ -67,7 +69,7 @@ def replay(
     if engine is not None:
         pick("engine", engine, CONTROLLED, where="replay")
     path = path_of("replay", file)
-    if not (near or is_kept(path)) and (program, variant, engine) == (None, None, None):
+    if not (near or is_kept(path)) and (program, variant, era, engine) == (None,) * 4:
         return _strictly(path)
     path = schedule_in(path)
     spec, signature, makers = named_in(path)
@@ -78,7 +80,12 @@ def replay(
     else:
         found = file_of(path, spec)
     engine = engine or (spec.engine if spec.engine in CONTROLLED else "fiber")
-    spec = replace(spec, variant=spec.variant if variant is None else variant, engine=engine)
+    spec = replace(
+        spec,
+        variant=spec.variant if variant is None else variant,
+        era=spec.era if era is None else makers.era(spec.maker, era),
+        engine=engine,
+    )
     alone = is_kept(path) and KeptSchedule.read(path).alone
     return replace(_told(play_around(path, spec, makers, near, alone=alone), signature), file=found)
 

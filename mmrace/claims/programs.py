@@ -47,6 +47,7 @@ def _small(name: str, scenario: str, **params: int | str) -> Setting:
 
 _PAIR: dict[str, int | str] = {"idle": 10, "rounds": 1, "migrations": 2, "dirtied": 2, "without": "reader,writer"}
 _WRITTEN: dict[str, int | str] = {"idle": 40, "rounds": 2, "migrations": 3, "dirtied": 2, "without": "fsync"}
+_COPIED: dict[str, int | str] = {"idle": 20, "rounds": 2, "migrations": 4, "passes": 4, "pages": 1}
 
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
@@ -59,6 +60,8 @@ SETTINGS: dict[str, Setting] = {
         _setting("lookups", "sync-vs-commit", 500, idle=0, rounds=6, migrations=3, without="writer,committer"),
         _setting("writeback", "migrate-vs-writeback", 300, **_WRITTEN),
         _setting("writeback-light", "migrate-vs-writeback", 200, **_WRITTEN, mode="MIGRATE_SYNC_LIGHT"),
+        _setting("vfat", "migrate-vs-vfat", 200, **_COPIED),
+        _setting("vfat-light", "migrate-vs-vfat", 100, **_COPIED, mode="MIGRATE_SYNC_LIGHT"),
         _setting("reclaim", "migrate-vs-reclaim", 300, idle=10, pages=3, rounds=4, migrations=6, pagevec=1),
         _small("async-reader", "async-vs-commit", without="writer,committer"),
         _small("sync-reader", "sync-vs-commit", without="writer,committer"),
@@ -75,14 +78,14 @@ TESTS: dict[str, tuple[str, ...]] = {
     "C3": ("sync", "lookups", *_READERS),
     "C4": (*_COMMIT, "metadata"),
     "C5": (*_COMMIT, "metadata"),
-    "C6": ("writeback", "writeback-light"),
+    "C6": ("writeback", "writeback-light", "vfat", "vfat-light"),
     "C7": ("async", "lookups", "writeback", *_READERS),
     "C8": ("reclaim", "metadata"),
     "C9": ("reclaim", "metadata"),
     "C10": (),
     "C11": ("async", "async-commit", "async-reader"),
     "C12": ("async", "async-commit", "reclaim"),
-    "C13": ("sync", "sync-commit", "metadata", "writeback-light"),
+    "C13": ("sync", "sync-commit", "metadata", "writeback-light", "vfat-light"),
     "C14": (*_COMMIT, "metadata", *_READERS),
 }
 """Claim -> programs."""

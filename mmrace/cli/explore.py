@@ -72,9 +72,8 @@ def explore(
     if not exhaustive and options["runs"] is None and options["seconds"] is None:
         options["seconds"] = EXPLORE_SECONDS
     known = shared.known([program], options)
-    typed = complete(
-        known, Request((program,), runs=1, variant=options["variant"], workload=options["workload"]), params
-    )
+    named = {key: options[key] for key in shared.OF_PROGRAM}
+    typed = complete(known, Request((program,), runs=1, **named), params)
     entry = known.scenarios[program]
     ask = Ask(
         program,
@@ -83,7 +82,7 @@ def explore(
         exhaustive=exhaustive,
         strategy=text,
         jobs=jobs or (1 if systematic else len(cores.cores())),
-        **{**options, "params": typed.params},
+        **{**options, "params": typed.params, "era": typed.era},
     )
     console = terminal.console()
     observer = explore_report.WalkLines(console, explore_report.line, quiet=quiet)

@@ -33,6 +33,9 @@ SECONDS_OF = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?){unit})?" for unit in SECONDS_OF))
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
+OF_PROGRAM = ("variant", "era", "workload")
+"""Options that say which program is meant, beside its parameters; none of them is a function's."""
+
 HELPS = {
     errno.EPIPE: "a reader that reads to the end, or a file",
     errno.ENOSPC: "a file where there is room",
@@ -125,6 +128,7 @@ loads = click.option(
 )
 program = options(
     click.option("--variant", default="", help="A planted bug instead of the correct protocol."),
+    click.option("--era", default="", help="The kernel model as it was in another era; see `mmrace list eras`."),
     click.option("--without", multiple=True, metavar="JUDGE", help="Switch a judge off."),
     click.option("--workload", help="A recorded workload: a file, or a name."),
     click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter of the program."),
@@ -197,7 +201,7 @@ def known(names: Collection[str], options: Mapping[str, Any]) -> Catalogue:
     for name in names:
         named.refuse_file(name)
     for name in filter(named.is_function, names):
-        spec = RunSpec(name, maker=functions.KIND, variant=options["variant"], workload=options["workload"])
+        spec = RunSpec(name, maker=functions.KIND, **{key: options[key] for key in OF_PROGRAM})
         program = functions.FunctionMaker().program(spec)
         entries[name] = FunctionEntry(name, named.declared(name, program.function), program.digest)
     return replace(known, scenarios={**known.scenarios, **entries})

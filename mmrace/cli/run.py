@@ -59,7 +59,8 @@ def run(
     known = shared.known([program], options)
     request = complete(known, Request((program,), runs=1, jobs=1, **options), params)
     entry = known.scenarios[program]
-    spec = RunSpec(program, **{**options, "params": request.params}, maker=entry.maker, digest=entry.digest)
+    given = {**options, "params": request.params, "era": request.era}
+    spec = RunSpec(program, **given, maker=entry.maker, digest=entry.digest)
     if record_file is not None:
         with shared.writing("record", "--record", record_file):
             files.check_writable(record_file)

@@ -1,10 +1,10 @@
-"""Variants of the kernel model: canaries (planted bugs), those of a user's own, and later eras and mutants."""
+"""Variants of the kernel model: canaries (planted bugs), those of a user's own, and eras (`eras/`)."""
 
 from __future__ import annotations
 
 from mmrace.history.canaries import CANARIES
 from mmrace.history.canary import Canary
-from mmrace.history.variant import Variant, applied
+from mmrace.history.variant import Over, Variant, applied
 from mmrace.runtime import given
 from mmrace.runtime.errors import OWN_FILE, UsageError, unknown
 
@@ -25,10 +25,11 @@ def register(variant: Variant, where: str) -> None:
         raise UsageError(expected="a variant that binds something", got=variant.bind, where=where, try_=BIND)
     with applied(variant) as replaced:
         for place, old in replaced.items():
-            if callable(old) and not callable(variant.bind[place]):
+            new = variant.bind[place]
+            if callable(old) and not callable(new.function if isinstance(new, Over) else new):
                 raise UsageError(
                     expected=f"something that can be called in place of {place}",
-                    got=given.described(variant.bind[place]),
+                    got=given.described(new),
                     where=where,
                     try_=BIND,
                 )

@@ -24,6 +24,12 @@ __GFP_HARDWALL = 0x20000
 __GFP_RECLAIMABLE = 0x80000
 __GFP_NO_KSWAPD = 0x400000
 
+# What of a mask says how hard to try, and not what kind of page is wanted. Source: mm/internal.h, v3.3.
+GFP_RECLAIM_MASK = (
+    __GFP_WAIT | __GFP_HIGH | __GFP_IO | __GFP_FS | __GFP_NOWARN | __GFP_REPEAT | __GFP_NOFAIL | __GFP_NORETRY
+    | __GFP_NOMEMALLOC
+)  # fmt: skip
+
 GFP_ATOMIC = __GFP_HIGH
 GFP_NOIO = __GFP_WAIT
 GFP_NOFS = __GFP_WAIT | __GFP_IO

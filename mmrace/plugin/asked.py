@@ -23,7 +23,7 @@ from mmrace.runtime.errors import UsageError, unknown
 SCHEDULES = 100
 """Of a test that does not say how many: a race that one schedule in ten shows is missed with a chance of 3e-5."""
 ARGUMENTS = (
-    "scenario", "schedules", "strategy", "exhaustive", "variant", "params", "seed", "engine", "load", "without",
+    "scenario", "schedules", "strategy", "exhaustive", "variant", "era", "params", "seed", "engine", "load", "without",
 )  # fmt: skip
 REPEATED = "__pytest_repeat_step_number"  # as pytest-repeat names its parameter
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mmrace.plugin.session import Exploring
 
 HELP = (
-    "mmrace(scenario=, schedules=, strategy=, exhaustive=, variant=, params=, seed=, engine=, load=, without=): "
+    "mmrace(scenario=, schedules=, strategy=, exhaustive=, variant=, era=, params=, seed=, engine=, load=, without=): "
     "explore the interleavings of the test's own body, a program on mmrace.runtime, or of a scenario"
 )
 
@@ -87,7 +87,7 @@ def explore(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
 def follow(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Return a function that follows a kept schedule, beside the test's file, and fails the test unless it passes.
 
-    What it takes beside the file: variant, engine, and near, the number of schedules near it that are tried.
+    What it takes beside the file: variant, era, engine, and near, the number of schedules near it that are tried.
     """
     return exploring(request.node).follow
 

@@ -93,13 +93,14 @@ class Exploring:
 
         Args: named: whose name the kept schedules go by.  one_of_several: a file to be played may be of another one.
         """
-        variant, engine = options.get("variant", ""), self.asked.engine or options.get("engine")
+        state: dict[str, Any] = {"variant": options.get("variant", ""), "era": options.get("era", "")}
+        engine = self.asked.engine or options.get("engine")
         with heard():
             if self.asked.replayed is not None and self._is_of(self.asked.replayed, program, one_of_several):
-                return self._only(self.asked.replayed, program, variant)
+                return self._only(self.asked.replayed, program, state)
             database = Database(self.item.config.rootpath, f"{self.asked.key}\n{name_of(named)}")
             if self.asked.kept:
-                self._again(database, program, variant, engine)
+                self._again(database, program, state, engine)
             with tempfile.TemporaryDirectory(prefix="mmrace-") as scratch:
                 asked = self.asked.options(options)
                 found = explore(program, until_found=True, folder=scratch, **asked)
@@ -115,10 +116,13 @@ class Exploring:
         self._say(f"PASS {scope}")
         return found
 
-    def follow(self, file: str, *, variant: str = "", engine: str | None = None, near: int = NEAR) -> Replayed:
+    def follow(
+        self, file: str, *, variant: str = "", era: str | None = None, engine: str | None = None, near: int = NEAR
+    ) -> Replayed:
         """Follow a kept schedule, and so many near it; fail the test unless all passed.
 
-        Args: file: beside the test's own.  variant: a planted bug; "": the correct protocol.  engine: fiber or gate.
+        Args: file: beside the test's own.  variant: a planted bug; "": the correct protocol.  era: in place
+        of the file's.  engine: fiber or gate.
         """
         __tracebackhide__ = True
         kept = path = self.item.path.parent / file
@@ -127,17 +131,17 @@ class Exploring:
         with _told(), heard():
             if self.asked.replayed is not None:
                 of_another.refuse_beside(self.asked.replayed, kept)
-            done = replay(path, variant=variant, engine=self.asked.engine or engine, near=near)
+            done = replay(path, variant=variant, era=era, engine=self.asked.engine or engine, near=near)
             self._judge(path, done)
         return done
 
     # -- what was kept ----------------------------------------------------------------------------------------------
 
-    def _again(self, database: Database, program: Program, variant: str, engine: str | None) -> None:
+    def _again(self, database: Database, program: Program, state: Mapping[str, Any], engine: str | None) -> None:
         """Try the schedules that failed before; fail the test if one does still."""
         for path in database.kept():
             try:
-                done = replay(path, program=program, variant=variant, engine=engine)
+                done = replay(path, program=program, engine=engine, **state)
             except UsageError as error:  # its parameters are none of the program's any more, say
                 dropped = database.passed(path)
                 self._say(f"{KEPT} {path.stem} cannot be tried: {error}{'; dropped' * dropped}")
@@ -160,10 +164,10 @@ class Exploring:
             return False
         return True
 
-    def _only(self, file: str, program: Program, variant: str) -> Explored:
+    def _only(self, file: str, program: Program, state: Mapping[str, Any]) -> Explored:
         """Play one schedule, and nothing else."""
         self._played = True
-        done = replay(file, program=program, variant=variant, engine=self.asked.engine)
+        done = replay(file, program=program, engine=self.asked.engine, **state)
         self._judge(Path(file), done)
         return Explored("PASS", "", (), 1, 1, False, {})
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mmrace.report.finding import program_text
+from mmrace.report.finding import program_text, variant_of
 from mmrace.report.minimal import few, schedule_lines, scheduled, shrunk_line
 from mmrace.report.numbers import count, many, runs
 from mmrace.report.proof import NOT_PROVED, proof_lines, shares
@@ -75,7 +75,7 @@ def _run(record: Record) -> Iterator[str]:
     header = record.header
     name = header.get("program", header.get("scenario", "a program"))
     given = header.get("given", header.get("params")) or {}
-    yield program_text(header.get("maker", "scenario"), name, sorted(given.items()), header.get("variant", ""))
+    yield program_text(header.get("maker", "scenario"), name, sorted(given.items()), *variant_of(header))
     engine = header.get("engine", "unknown")
     chooser = f"noise {header.get('noise')}" if engine == "free" else f"strategy {header.get('strategy')}"
     how = record.end.get("how", "unknown")

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrace.report.columns import fit
-from mmrace.report.finding import known_as, program_text, waits_lines
+from mmrace.report.finding import known_as, program_text, variant_of, waits_lines
 from mmrace.report.numbers import count
 from mmrace.report.terminal import say, style
 from mmrace.runtime.kinds import NOTE
@@ -96,7 +96,7 @@ def header_lines(record: Record) -> list[str]:
     header = record.header
     maker, name = header.get("maker", "scenario"), header.get("program", header.get("scenario", "a program"))
     given = header.get("given", header.get("params")) or {}
-    what = program_text(maker, name, sorted(given.items()), header.get("variant", ""))
+    what = program_text(maker, name, sorted(given.items()), *variant_of(header))
     engine = header.get("engine", "unknown")
     chooser = ("noise", header.get("noise")) if engine == "free" else ("strategy", header.get("strategy"))
     how = f"engine {engine}, {chooser[0]} {chooser[1]}, seed {header.get('seed')}"

@@ -121,7 +121,7 @@ def _not_found(result: Exploration, canary: CanaryLike | None) -> str:
 
 def _coverage(result: Exploration, console: Console) -> None:
     ask, tally = result.ask, result.tally
-    say(console, program_text(ask.maker, ask.program, ask.params, ask.variant))
+    say(console, program_text(ask.maker, ask.program, ask.params, ask.variant, ask.era))
     how = f"strategy {ask.strategy}, engine {ask.engine}, seed {ask.seed}, {_processes(ask.jobs)}"
     done = f"{_schedules(tally.runs)}, {count(tally.ops)} ops in {duration(result.seconds)}"
     say(console, f"{how}: {done}, {rate(tally.runs, result.seconds)} schedules/s")

@@ -19,20 +19,29 @@ from mmrace.search.totals import Hit, RunKind
 
 SCENARIO = "scenario"
 """The maker of the kernel model's programs: the only ones that have variants, and counters of what happened."""
-CORRECT = "(correct, era 3.3)"
+OWN_ERA = "3.3"
+"""Of the model itself: a spec that names no era means it."""
+CORRECT = "correct, era"
 NUMBERS = ("_id", "_lane", "_lanes")
 """How keys of facts end whose values mean something in their record only: it has names for them."""
 
 
-def variant_text(maker: str, variant: str) -> str:
-    """Name the variant of a program; "" for a program that has none."""
-    return variant or (CORRECT if maker == SCENARIO else "")
+def variant_text(maker: str, variant: str, era: str = "") -> str:
+    """Name the variant of a program, and its era; "" for a program that has neither."""
+    if not variant:
+        return f"({CORRECT} {era or OWN_ERA})" if maker == SCENARIO else ""
+    return variant if era in ("", OWN_ERA) else f"{variant}, era {era}"
 
 
-def program_text(maker: str, name: str, given: Iterable[tuple[str, object]], variant: str) -> str:
+def variant_of(header: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the variant and the era that the header of a record names."""
+    return header.get("variant", ""), header.get("era", "")
+
+
+def program_text(maker: str, name: str, given: Iterable[tuple[str, object]], variant: str, era: str = "") -> str:
     """Say on one line what is run.  Args: given: parameters, as far as somebody gave them."""
     params = " ".join(f"{key}={value}" for key, value in given) or "(defaults)"
-    what = variant_text(maker, variant)
+    what = variant_text(maker, variant, era)
     return f"{maker} {name}, parameters {params}" + (f", variant {what}" if what else "")
 
 
@@ -124,7 +133,7 @@ def summary_text(
     Args: commands: to paste.  again: what the last of them does, if more is known than `again_text` says of any.
     """
     lines = [f"verdict: {verdict}", f"{spec.maker}: {spec.program}"]
-    variant = variant_text(spec.maker, spec.variant)
+    variant = variant_text(spec.maker, spec.variant, spec.era)
     if variant:
         lines.append(f"variant: {variant}")
     how = f"noise {spec.noise}" if spec.engine == "free" else f"strategy {spec.strategy}"

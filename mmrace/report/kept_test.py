@@ -38,6 +38,7 @@ def _doc(schedule: KeptSchedule, name: str, near: int) -> str:
     title = one_line(schedule.title)[:TITLE_MAX].replace("\\", "/").replace('"', "'")
     params = "".join(f" {key}={value}" for key, value in spec.params)
     variant = f", variant {spec.variant}" if spec.variant else ""
+    variant += f", era {spec.era}" if spec.era else ""
     until = (
         "With variant= it takes the planted bug, and fails; without, once that is mended, the correct protocol passes."
         if spec.variant

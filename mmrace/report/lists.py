@@ -13,7 +13,7 @@ from mmrace.report.terminal import say, table
 from mmrace.runtime.errors import UsageError
 from mmrace.search.catalogue import CanaryLike, Catalogue
 
-KINDS = ("scenarios", "params", "canaries", "noise", "strategies", "script", "oracles", "claims", "marks")
+KINDS = ("scenarios", "params", "canaries", "eras", "noise", "strategies", "script", "oracles", "claims", "marks")
 OF = {"general": "any program", "protocol": "the kernel model"}
 """Bench -> whose runs its judges judge."""
 
@@ -24,6 +24,7 @@ def show_lists(known: Catalogue, kinds: tuple[str, ...], console: Console) -> No
         "scenarios": _scenarios,
         "params": _params,
         "canaries": _canaries,
+        "eras": _eras,
         "noise": _noise,
         "strategies": _strategies,
         "script": _script,
@@ -70,6 +71,13 @@ def _canaries(known: Catalogue, console: Console) -> None:
         shown.add_row(*(escape(cell) for cell in cells))
     for name, title in sorted(known.own_variants.items()):
         shown.add_row(escape(name), escape(title), "any", "any", "not looked for")
+    print_table(console, shown)
+
+
+def _eras(known: Catalogue, console: Console) -> None:
+    shown = table("eras of the kernel model (--era NAME)", "name", "what it is")
+    for name, title in known.eras.items():
+        shown.add_row(escape(name) + " (default)" * (name == known.era), escape(title))
     print_table(console, shown)
 
 

@@ -188,6 +188,7 @@ def spec_in(record: Record, makers: Makers) -> RunSpec:
             program=name,
             params=params,
             variant=header["variant"],
+            era=makers.era(kind, header.get("era", "")),
             engine=header["engine"],
             strategy=header["strategy"] or RunSpec(name).strategy,
             noise=header["noise"] if free else "off",

@@ -86,13 +86,14 @@ class FunctionMaker:
     files: tuple[str, ...] = ()
     _made: dict[tuple[object, ...], FunctionProgram] = field(default_factory=dict, repr=False, compare=False)
     kind = KIND
+    era = ""
     judges = GENERAL
     takes = ()
 
     def program(self, spec: RunSpec) -> FunctionProgram:
         """Load the function of a spec.  Raises UsageError if it is missing, was changed, or needs arguments."""
         walks = spec.engine != "free" and registry.is_systematic(spec.strategy)
-        key = (spec.program, spec.params, spec.digest, spec.variant, spec.workload, walks)
+        key = (spec.program, spec.params, spec.digest, spec.variant, spec.era, spec.workload, walks)
         made = self._made.get(key)
         if made is None:
             made = self._resolved(spec, WALK_STEPS_MAX if walks else STEPS_MAX)
@@ -101,7 +102,10 @@ class FunctionMaker:
         return made
 
     def _resolved(self, spec: RunSpec, steps_max: int) -> FunctionProgram:
-        for what, value in (("--variant", spec.variant), ("--workload", spec.workload)):
+        found = self.here.get(spec.program)
+        if found is None:
+            self._check_pinned(spec)
+        for what, value in (("--variant", spec.variant), ("--era", spec.era), ("--workload", spec.workload)):
             if value:
                 raise UsageError(
                     expected=f"no {what}: a function has none",
@@ -109,9 +113,7 @@ class FunctionMaker:
                     where=f"program {spec.program}",
                     try_="its arguments: --param KEY=VALUE",
                 )
-        found = self.here.get(spec.program)
         if found is None:
-            self._check_pinned(spec)
             found, digest = load(self._placed(spec.program), spec.digest)
         else:
             found, digest = runnable(spec.program, found), spec.digest

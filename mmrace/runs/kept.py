@@ -1,9 +1,10 @@
 """What stands in the folder of a finding that was kept, and whether a new run has something better to put there.
 
-A folder is of one program and variant, its owner; what it keeps never gives way to another's.  It is of use as long as
-its record repeats its finding: one of engine `free` never does, one of another mmrace or model may not, and one of a
-user's files that changed since cannot.  A controlled run that was made after a free one is as good as any other, and
-keeps the record of that beside its own; both give way together.  Invariant: what cannot be understood is left as it is.
+A folder is of one program, variant and era, its owner; what it keeps never gives way to another's.  It is of use as
+long as its record repeats its finding: one of engine `free` never does, one of another mmrace or model may not, and one
+of a user's files that changed since cannot.  A controlled run that was made after a free one is as good as any other,
+and keeps the record of that beside its own; both give way together.  Invariant: what cannot be understood is left as it
+is.
 """
 
 from __future__ import annotations
@@ -39,15 +40,17 @@ class Owner(NamedTuple):
     maker: str
     program: str
     variant: str
+    era: str = ""
 
     def beside(self, signature: str) -> str:
         """Name the folder of a signature whose own name another owner has."""
-        return f"{signature}-{hashlib.sha256(chr(10).join(self).encode()).hexdigest()[:OWNER_HEX]}"
+        said = "\n".join(self if self.era else self[:3])
+        return f"{signature}-{hashlib.sha256(said.encode()).hexdigest()[:OWNER_HEX]}"
 
 
 def owner_of(spec: RunSpec) -> Owner:
     """Return whose findings a run's are."""
-    return Owner(spec.maker, spec.program, spec.variant)
+    return Owner(spec.maker, spec.program, spec.variant, spec.era)
 
 
 class _Spec(TypedDict, total=False):
@@ -58,6 +61,7 @@ class _Spec(TypedDict, total=False):
     noise: str
     maker: str
     variant: str
+    era: str
     load: list[tuple[str, str]]
 
 
@@ -120,7 +124,7 @@ def read(folder: Path) -> Kept | None:
     findings = facts.get("findings", ())
     return Kept(
         signature=findings[0]["signature"] if findings else "",
-        owner=Owner(spec.get("maker", "scenario"), spec["program"], spec.get("variant", "")),
+        owner=Owner(spec.get("maker", "scenario"), spec["program"], spec.get("variant", ""), spec.get("era", "")),
         since=facts.get("since", UNDATED),
         version=facts.get("mmrace", ""),
         model=facts.get("model", ""),

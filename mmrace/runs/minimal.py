@@ -237,6 +237,8 @@ def _check(made: Minimal, signature: str, where: str) -> None:
     for key, said in (*((name, getattr(made.spec, name)) for name in OF_THE_RUN), ("given", dict(made.spec.params))):
         if made.record.header.get(key) != said:
             raise _torn(f"{key} of the record in its spec: {made.record.header.get(key)!r}", said, where)
+    if made.spec.era not in ("", made.era) or made.era != made.record.header.get("era", ""):
+        raise _torn(f"the era of the record in it: {made.record.header.get('era')!r}", made.spec.era or made.era, where)
     for op in (op for ordering in made.causal for op in (ordering.first, ordering.second)):
         if not _has(made.record, op):
             raise _torn("causal orderings of ops of the record", f"event {op.event} of {op.task}", where)

@@ -91,6 +91,10 @@ class Maker(registrations.Taker, Protocol):
     @property
     def kind(self) -> str: ...
 
+    @property
+    def era(self) -> str:
+        """The state of its programs that a spec means which names none; "" if there is one state only."""
+
     def program(self, spec: RunSpec) -> Program:
         """Resolve the names of a spec.  Raises UsageError for one that does not exist."""
 
@@ -117,6 +121,10 @@ class Makers:
         if kind not in self._makers:
             raise UsageError(expected=f"a maker of programs out of {', '.join(self._makers)}", got=kind, where="record")
         return self._makers[kind]
+
+    def era(self, kind: str, name: str) -> str:
+        """Return an era as a spec has it: "" for the maker's own, which has a name too.  Raises UsageError."""
+        return "" if name == self.of(kind).era else name
 
     def program(self, spec: RunSpec) -> Program:
         """Make the program of a spec.  Raises UsageError."""

@@ -42,7 +42,8 @@ class RunSpec:
 
     A program travels as text.  Args: program: its name.  maker: who makes programs of that name (`program.Makers`).
     params: sorted pairs, of parameters that differ from the program's defaults.  digest: hash of the program's file, ""
-    if the program comes with mmrace.  variant: "" for the program as it stands.  workload: a file or name, or None.
+    if the program comes with mmrace.  variant: "" for the program as it stands.  era: which
+    state of the program, of those that its maker has; "" for the maker's own.  workload: a file or name, or None.
     promote: which plain accesses are switch points under a controlled engine: "all", "racing", or fields by name.
     load: Python files of the user's own, loaded first.  without: judges that are switched off.
     """
@@ -60,6 +61,7 @@ class RunSpec:
     maker: str = "scenario"
     digest: str = ""
     without: tuple[str, ...] = ()
+    era: str = ""
 
     def command(self, signature: str = "") -> str:
         """Return the command that repeats this run; of a walk through a tree, the one that walks there again.
@@ -81,6 +83,8 @@ class RunSpec:
             words += ["--strategy", self.strategy]
             if self.promote != "all":
                 words += ["--promote", self.promote]
+        if self.era:
+            words += ["--era", self.era]
         if self.variant:
             words += ["--variant", self.variant]
         if self.workload:

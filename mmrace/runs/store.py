@@ -7,8 +7,8 @@
                          summary.json   facts: findings, spec, date, version;  summary.txt the same for the eye
                          hits.jsonl     further runs with this signature, up to a bound
 
-The first program (and variant) with a signature has the folder of that name; each further one has its own beside it,
-`<signature>-<hash of whose it is>`.
+The first program (variant and era) with a signature has the folder of that name; each further one has its own beside
+it, `<signature>-<hash of whose it is>`.
 
 Invariant: a folder under its final name is complete and on disk: it is written under another name, synced, renamed; and
 it is of its own signature, whatever else its run broke.  No program's evidence gives way to another's.  What cannot be
@@ -80,7 +80,7 @@ Saves: TypeAlias = dict[str, Saved]
 
 def harness_finding(rule: str, title: str, spec: RunSpec | None, **facts: int | str) -> Finding:
     """Make a finding about a run that nobody could judge."""
-    where = "" if spec is None else f"{spec.program}/{spec.variant}/{spec.engine}"
+    where = "" if spec is None else "/".join((spec.program, spec.variant, spec.engine, *filter(None, [spec.era])))
     digest = hashlib.sha256(f"{HARNESS}\n{rule}\n{where}".encode()).hexdigest()[:12]
     return Finding(HARNESS, rule, title, {**facts, "times": 1}, digest)
 

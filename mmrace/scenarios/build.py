@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 
 from mmrace import runtime as rt
-from mmrace.actors import committer, fsync, hugepage, migrator, writer
+from mmrace.actors import committer, fsync, hugepage, migrator, streamer, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
@@ -21,7 +21,7 @@ from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
-from mmrace.scenarios import scattered
+from mmrace.scenarios import scattered, slow, stick
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
 WORDS = Number("words", 2, 1, 8, says="words of a buffer")
@@ -117,13 +117,17 @@ KEPT = Number(
     16,
     says="free frames that an ordinary allocation leaves for who frees memory, and half of them for who may not sleep",
 )
+OF_MEMORY = (HUGE, PINNED, CLUSTER, FREE, KEPT)
 PARAMS = (
-    PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE, HUGE, PINNED, CLUSTER, FREE,
-    KEPT,
-)  # fmt: skip
+    *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
+    *OF_MEMORY,
+    *slow.PARAMS,
+    stick.STICK,
+)
 
 OF_JOURNAL = (committer.WBUF, committer.RESCHED, fsync.CREDITS, fsync.LOG, fsync.LOG_ERRORS)
-BORROWED = (ROUNDS, migrator.BATCH, migrator.PASSES, hugepage.HELD, writer.BURST, writer.METADATA, *OF_JOURNAL)
+OF_ACTORS = (ROUNDS, migrator.BATCH, migrator.PASSES, hugepage.HELD, streamer.RAW, writer.BURST, writer.METADATA)
+BORROWED = (*OF_ACTORS, *OF_JOURNAL)
 """Parameters of actors that the set-up reads too.  Where these actors are not cast, it takes their defaults."""
 
 INO = 1
@@ -158,7 +162,7 @@ def build(stage: Stage, ncpus: int) -> None:
     huge, pinned = stage.value(HUGE), stage.value(PINNED)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
-        nr_pages=_frames(stage, pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page),
+        nr_pages=_frames(stage, pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page + stick.frames(stage)),
         buffers_per_page=per_page,
         words_per_buffer=stage.value(WORDS),
         pagevec_size=pagevec,
@@ -167,20 +171,32 @@ def build(stage: Stage, ncpus: int) -> None:
         swap_cluster_max=stage.value(CLUSTER),
         migrate_passes=stage.value_or_default(migrator.PASSES),
         min_free_pages=stage.value(KEPT) or min(stage.value(FREE), 1),
+        slabs=stage.value(slow.SLABS),
+        slab_order=stage.value(slow.SLAB_ORDER),
     )
     if machine.zone.counts:
         mmzone.setup_per_zone_wmarks(machine.zone, 0)
     stage.device = device.new_block_device(
         "disk",
         machine,
-        [("inodes", ext3.DEFAULT_INODE_BLOCKS), ("log", log_blocks), (INO, pages * per_page), ("superblock", 1)],
+        [
+            ("inodes", ext3.DEFAULT_INODE_BLOCKS),
+            ("log", log_blocks),
+            (INO, pages * per_page),
+            ("superblock", 1),
+            *slow.raw_region(stage),
+        ],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
         versions=FORMATTED,
         cache=bool(stage.value(CACHE)),
+        ticks=stage.value(slow.TICKS),
+        nr_requests=stage.value(slow.REQUESTS),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
-    rt.note("layout", *((region.key, region.first, region.blocks) for region in stage.device.regions))
+    stick.plug_in(stage, FORMATTED, errors=stage.device.errors, irq_cpu=stage.device.irq_cpu)
+    regions = [region for disk in stage.devices for region in disk.regions]
+    rt.note("layout", *((region.key, region.first, region.blocks) for region in regions))
     rt.note("formatted", FORMATTED, FORMATTED)
     if stage.device.cache:
         rt.note("write-cache")
@@ -307,7 +323,8 @@ def sync(stage: Stage) -> None:
     """
     scattered.give_back(stage.others)
     for _ in range(2):
-        filemap.filemap_write_and_wait(stage.mapping)
+        for inode in stage.files:
+            filemap.filemap_write_and_wait(inode.i_mapping)
         while rt.peek(stage.journal, "j_running_transaction") is not None:
             if stage.journal.j_task is None:
                 commit.journal_commit_transaction(stage.journal)

@@ -1,4 +1,4 @@
-"""The maker of the kernel model's programs: a scenario with all its parameters, a variant, a workload.
+"""The maker of the kernel model's programs: a scenario with all its parameters, an era, a variant, a workload.
 
 Invariant: the same names give the same program in every process.
 """
@@ -11,7 +11,9 @@ from itertools import islice
 from typing import Any
 
 from mmrace import history, scenarios
+from mmrace.history import eras
 from mmrace.history.canary import Canary
+from mmrace.history.era import OWN, Era
 from mmrace.history.variant import CORRECT, Variant, applied
 from mmrace.oracles.general.expected import Expected
 from mmrace.oracles.general.judgement import Oracle
@@ -29,7 +31,6 @@ from mmrace.scenarios.scenario import WITHOUT, Scenario, Stage, absent
 from mmrace.scenarios.tables import KERNEL
 from mmrace.scenarios.workload import Workload
 
-ERA = "3.3"
 KIND = "scenario"
 VARIANT_FORM = "Variant(name, title, bind)"
 JUDGES: dict[str, Oracle] = {**PROTOCOL, crash.NAME: crash.judge}
@@ -43,6 +44,7 @@ class ScenarioProgram(Program):
     scenario: Scenario
     params: dict[str, Value]
     variant: Variant
+    era: Era
     workload: Workload | None
     workload_name: str | None
     judges = JUDGES
@@ -63,7 +65,7 @@ class ScenarioProgram(Program):
     @property
     def key(self) -> tuple[object, ...]:
         """What the program is a function of."""
-        return self.name, tuple(sorted(self.params.items())), self.variant.name, self.workload_name
+        return self.name, tuple(sorted(self.params.items())), self.variant.name, self.era.name, self.workload_name
 
     @property
     def expects(self) -> tuple[Expected, ...]:
@@ -81,9 +83,9 @@ class ScenarioProgram(Program):
         return self.scenario.steps(self.params, len(self.workload.actions) if self.workload else 0)
 
     def play(self, engine: Engine) -> dict[str, Any]:
-        """Run on `engine` with the variant's names bound; return the snapshots."""
+        """Run on `engine` with the names of its era and variant bound; return the snapshots."""
         stage = Stage(self.params, self.workload)
-        with applied(self.variant):
+        with applied(*self.era.stack, self.variant):
             engine.run(lambda: self.scenario.play(stage))
         return stage.final
 
@@ -111,7 +113,7 @@ class ScenarioProgram(Program):
 
     def header(self) -> dict[str, Any]:
         """Return the era of the model, and which source of it this is."""
-        return {"era": ERA, "model": model.digest()}
+        return {"era": self.era.name, "model": model.digest()}
 
     def counters(self, record: Record) -> dict[str, int]:
         """Return what the actors did."""
@@ -138,6 +140,7 @@ class ScenarioMaker:
     """Makes scenarios' programs.  From a user's files it takes scenarios, and variants; of a canary its variant."""
 
     kind = KIND
+    era = OWN
     judges = JUDGES
     takes = (
         Kind("SCENARIO", Scenario, "Scenario(name, title, cast)", casts.register, several="SCENARIOS"),
@@ -149,10 +152,11 @@ class ScenarioMaker:
         """Resolve the names of a spec.  Raises UsageError for one that does not exist."""
         scenario = scenarios.get(spec.program)
         variant = history.get(spec.variant) if spec.variant else CORRECT
+        era = eras.get(spec.era)
         workload = _workload(scenario, spec.workload)
         params = scenario.merged(dict(spec.params))
         _check_pages(params, workload)
-        return ScenarioProgram(scenario, params, variant, workload, spec.workload)
+        return ScenarioProgram(scenario, params, variant, era, workload, spec.workload)
 
     def given(self, name: str, params: Mapping[str, Value]) -> Params:
         """Return the parameters that differ from the scenario's defaults."""

@@ -15,6 +15,7 @@ from mmrace import runtime as rt
 from mmrace.actors import committer, migrator, reader, reclaimer, writeback, writer
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import Stage
+from mmrace.kernel import gfp
 from mmrace.kernel.mm import filemap, swap
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import Page
@@ -124,7 +125,7 @@ def _read_ahead(stage: Stage, page: Page, action: Action) -> None:
     """
     readpage = stage.mapping.a_ops.readpage
     assert readpage is not None
-    added = filemap.add_to_page_cache_lru(page, stage.mapping, action.page) == 0
+    added = filemap.add_to_page_cache_lru(page, stage.mapping, action.page, gfp.GFP_KERNEL) == 0
     _reading(stage, action).complete()
     if added:
         for _ in range(rt.choose(PLUGGED, "plugged")):

@@ -17,6 +17,7 @@ from mmrace.actors.fsync import LOG_ERRORS
 from mmrace.actors.migrator import BATCH, MIGRATIONS
 from mmrace.actors.reader import READS
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
+from mmrace.actors.streamer import STREAMED
 from mmrace.actors.writer import BURST, METADATA
 from mmrace.kernel.fs.ext3 import DataMode
 from mmrace.kernel.jbd import journal as journal_
@@ -170,6 +171,7 @@ class Scenario:
         """Return the bound of a run in ops.  Args: actions: of the workload, if there is one."""
         rounds, burst, reads, migrations, batch = (param.value_in(values) for param in COUNTED)
         rounds = rounds * (len(self.cast) + burst + reads) + migrations * batch
+        rounds += STREAMED.value_in(values) if STREAMED.name in values else 0
         return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + PAGES.value_in(values) * STEPS_PER_ROUND
 
     def play(self, stage: Stage) -> None:

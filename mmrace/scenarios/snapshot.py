@@ -36,7 +36,7 @@ def snapshot(stage: Stage) -> dict[str, Any]:
         "heads": [_head(jh) for jh in live_[JournalHead]],
         "copies": [copy.name for copy in live_[FrozenData]],
         "journals": [_journal(journal) for journal in live_[Journal]],
-        "disk": _disk(stage.device),
+        "disk": _disk(*stage.devices),
         "counters": dict(zone.vm_stat),
         "free_list": [page.name for page in mmzone.free_pages(zone)],
         **(_free_blocks(machine) if machine.max_order else {}),
@@ -189,11 +189,12 @@ def _journal(journal: Journal) -> dict[str, Any]:
     return {"name": journal.name, "running": _name(running), "committing": _name(committing), "lists": lists}
 
 
-def _disk(device: BlockDevice) -> dict[str, dict[str, list[int]]]:
+def _disk(*devices: BlockDevice) -> dict[str, dict[str, list[int]]]:
     found: dict[str, dict[str, list[int]]] = {}
-    for blocknr, block in sorted(device.blocks.items()):
-        key, number = device.where(blocknr)
-        found.setdefault(str(key), {})[str(number)] = list(block.words.values)
+    for device in devices:
+        for blocknr, block in sorted(device.blocks.items()):
+            key, number = device.where(blocknr)
+            found.setdefault(str(key), {})[str(number)] = list(block.words.values)
     return found
 
 

@@ -18,6 +18,7 @@ from mmrace.strategies.contract import Registered
 
 LISTS = {
     "scenario": "scenarios", "canary": "canaries", "variant": "canaries", "noise": "noise", "judge": "oracles",
+    "era": "eras",
 }  # fmt: skip
 """Kind of name -> the list of `mmrace list` that has it."""
 OWN = frozenset({"scenario", "variant", "judge"})
@@ -121,6 +122,7 @@ class Catalogue:
     `noise`: profile -> title, the quietest first.  `workloads`: those that come with the package.  `marks`: rare branch
     of the model -> meaning.  `excused`: mark that need not be reached -> reason.  `own_variants`: of a user's files ->
     title; a campaign does not look for them by itself.  `grammar`: of a script: form or word -> meaning.
+    `eras`: states of the kernel model -> title; `era`: its own.
     """
 
     scenarios: Mapping[str, ScenarioLike]
@@ -133,6 +135,8 @@ class Catalogue:
     oracles: tuple[OracleEntry, ...] = ()
     own_variants: Mapping[str, str] = field(default_factory=dict)
     grammar: Mapping[str, str] = field(default_factory=dict)
+    eras: Mapping[str, str] = field(default_factory=dict)
+    era: str = ""
 
     def expected_marks(self, scenarios: Iterable[str]) -> set[str]:
         """Return the marks that a campaign over these scenarios should reach; over all of them, the whole model's."""
@@ -155,7 +159,7 @@ def pick(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
         return name
     listed = LISTS.get(kind)
     raise unknown(
-        kind if kind == "noise" else f"a {kind}",
+        {"noise": "noise", "era": "an era"}.get(kind, f"a {kind}"),
         name,
         names,
         where=where,

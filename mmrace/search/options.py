@@ -17,9 +17,9 @@ class Options:
 
     Args: seed: run i depends on seed and i alone.  seconds, runs: how long, how many at most; None for no such bound.
     jobs: worker processes; 0 for one on each core.  engine, noise: None for all in turn.  strategy: who goes next under
-    a controlled engine.  params, variant, workload, load: of the programs (`RunSpec`).  promote: for drawn schedules; a
-    walk switches at every plain access.  without: judges that are switched off.  until_found: stop at the first
-    finding.
+    a controlled engine.  params, variant, era, workload, load: of the programs (`RunSpec`).  promote: for drawn
+    schedules; a walk switches at every plain access.  without: judges that are switched off.  until_found: stop at the
+    first finding.
     """
 
     seed: int = 1
@@ -31,6 +31,7 @@ class Options:
     strategy: str = "portfolio"
     params: Params = ()
     variant: str = ""
+    era: str = ""
     workload: str | None = None
     promote: str = "racing"
     without: tuple[str, ...] = ()

@@ -216,4 +216,4 @@ def test_a_witness_that_does_not_repeat_leaves_the_claim_unknown() -> None:
 
 def test_parts_for_a_program_are_those_of_the_claims_that_name_it() -> None:
     names = [part.name for part in parts_for(select([]), "writeback-light")]
-    assert names == ["C6", "C6p", "C6s", "C13", "C13b"]
+    assert names == ["C6", "C6p", "C6s", "C6b", "C6+", "C13", "C13b"]

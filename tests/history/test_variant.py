@@ -8,7 +8,7 @@ import pytest
 
 from mmrace import history
 from mmrace.history.canary import Canary
-from mmrace.history.variant import CORRECT, Variant, applied
+from mmrace.history.variant import CORRECT, Variant, applied, over
 from mmrace.installed import run_one
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import migrate
@@ -80,6 +80,31 @@ def test_two_at_once_are_refused_and_the_first_stays() -> None:
         assert caught.value.got == "one"
         assert (migrate.migrate_page_copy, buffer.unlock_buffer) == (stand_in, other)
     assert migrate.migrate_page_copy is before
+
+
+def test_a_later_one_gets_what_stood_below_it() -> None:
+    def outer(below: Any, *given: Any) -> Any:
+        return ["outer", *below(*given)]
+
+    lower, upper = (
+        Variant("lower", "", {PLACE: lambda *given: ["lower", *given]}),
+        Variant("up", "", {PLACE: over(outer)}),
+    )
+    before = migrate.migrate_page_copy
+    with applied(lower, upper) as replaced:
+        assert migrate.migrate_page_copy(1, 2) == ["outer", "lower", 1, 2]  # type: ignore[arg-type]
+        assert replaced == {PLACE: before}
+    with applied(upper, lower):
+        assert migrate.migrate_page_copy(1, 2) == ["lower", 1, 2]  # type: ignore[arg-type]
+    assert migrate.migrate_page_copy is before
+
+
+def test_a_stack_in_which_one_is_wrong_binds_nothing() -> None:
+    before = migrate.migrate_page_copy
+    wrong = Variant("strange", "", {"mm.migrate:no_such_name": stand_in})
+    with pytest.raises(UsageError) as caught, applied(one(), wrong):
+        raise AssertionError("not reached")
+    assert "strange" in caught.value.where and migrate.migrate_page_copy is before
 
 
 def test_the_correct_protocol_counts_as_one() -> None:

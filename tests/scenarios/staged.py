@@ -52,6 +52,8 @@ EXPLICIT: Values = {
     "bare": 0,
     "holes": 0,
     "cache": 0,
+    "stick": "none",
+    "copy_sync": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,
@@ -73,6 +75,14 @@ EXPLICIT: Values = {
     "held": 1,
     "compacts": "compact_memory",
     "flushes": 2,
+    "streamed": 4,
+    "window": 4,
+    "streams": "file",
+    "raw": 0,
+    "ticks": 0,
+    "requests": 128,
+    "slabs": 0,
+    "slab_order": 0,
     "without": "",
 }
 

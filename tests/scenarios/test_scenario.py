@@ -115,10 +115,12 @@ def test_tests_spell_out_every_parameter() -> None:
 
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
-    "huge", "pinned", "cluster", "free", "kept", "cpus", "without",
+    "huge", "pinned", "cluster", "free", "kept", "ticks", "requests", "slabs", "slab_order", "stick", "cpus", "without",
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
+    "copier": {"copy_sync", "idle", "rounds"},
+    "stick_flusher": {"idle", "rounds"},
     "compactor": {"compacts", "idle", "passes", "rounds"},
     "flusher": {"flushes", "idle"},
     "fsync": {"credits", "idle", "log", "log_errors", "resched", "rounds", "wbuf"},
@@ -126,6 +128,7 @@ OF_ACTOR = {
     "migrator": {"batch", "device", "direct", "idle", "migrations", "mode", "passes"},
     "reader": {"idle", "reads", "rounds"},
     "reclaimer": {"idle", "order", "rounds", "zone_reclaim"},
+    "streamer": {"idle", "streamed", "window", "streams", "raw"},
     "toucher": {"idle", "rounds", "touches"},
     "truncater": {"idle", "rounds", "tails"},
     "writeback": {"idle", "rounds"},

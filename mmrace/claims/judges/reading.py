@@ -15,6 +15,7 @@ from mmrace.claims.judges.attempts import STEPS, WORD_STEPS, Attempts, Step
 from mmrace.claims.judges.holds import NEVER, Holds
 from mmrace.claims.judges.ops import Op, Watched
 from mmrace.claims.judges.pointers import POINTERS, Pointers
+from mmrace.oracles.protocol.cache import WITH_FLUSH
 from mmrace.runtime.kinds import (
     ACQUIRE,
     CLEAR,
@@ -59,6 +60,15 @@ class Submit:
         return self.step <= step < self.end
 
 
+class Whole(NamedTuple):
+    """At `step` a task gave a page as a whole to one write, whose buffers are `ring`."""
+
+    step: int
+    task: int
+    page: str
+    ring: tuple[str, ...]
+
+
 class Strip(NamedTuple):
     """At `step` a task took the ring off a page, other than by moving it."""
 
@@ -82,6 +92,7 @@ class Reading:
         self.record = record
         self.holds = Holds()
         self.submits: list[Submit] = []
+        self.whole: list[Whole] = []
         self.strips: list[Strip] = []
         self.commits: list[Commit] = []
         self.page_lock = by_name(record, Watched.PG_locked)
@@ -126,6 +137,9 @@ class Reading:
             self._committing[task] = step
         elif kind == "commit-end" and task != MAIN:
             self.commits.append(Commit(task, self._committing.pop(task, 0), step))
+        elif kind == "io-begin" and task != MAIN:
+            pages = [str(Record.name(fact)) for fact in facts[3:] if fact != WITH_FLUSH]
+            self.whole += [Whole(step, task, page, self.pointers.ring(page)) for page in pages]
         elif kind == "hand-over":
             lane, buffer, *_ = facts
             assert isinstance(lane, int)

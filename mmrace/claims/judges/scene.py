@@ -32,6 +32,7 @@ class Scene:
         self.record = record
         self.migrations = read.attempts.all
         self.holds, self.submits, self.strips, self.commits = read.holds, read.submits, read.strips, read.commits
+        self.whole = read.whole
         self.page_lock, self.buffer_lock, self.words = read.page_lock, read.buffer_lock, read.words
         self.writeback = by_name(record, Watched.PG_writeback)
         self.count = by_name(record, Watched.page_count)

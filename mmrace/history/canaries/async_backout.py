@@ -11,8 +11,10 @@ And it took the locks after the move of the mapping.  On a busy buffer it moved 
 and returned -EBUSY; it fails if a lookup has a reference to the new page, which is public by then.
 """
 
+from collections.abc import Callable
+
 from mmrace.history.canary import Canary, shortest
-from mmrace.history.variant import Variant
+from mmrace.history.variant import Variant, over
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.buffer_head import BufferHead
@@ -21,14 +23,11 @@ from mmrace.kernel.mm import migrate
 from mmrace.kernel.mm.migrate import MIGRATE_ASYNC, MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 
-_lock_buffers = migrate.buffer_migrate_lock_buffers
-_buffer_migrate_page = migrate.buffer_migrate_page
 
-
-def buffer_migrate_lock_buffers(head: BufferHead, mode: MigrateMode) -> bool:
+def buffer_migrate_lock_buffers(below: Callable[..., bool], head: BufferHead, mode: MigrateMode) -> bool:
     """In ASYNC: try each buffer of the ring; on failure release from the head on, up to where the busy one comes."""
     if mode != MIGRATE_ASYNC:
-        return _lock_buffers(head, mode)
+        return below(head, mode)
     for failed_bh in buffer.ring(head):
         buffer.get_bh(failed_bh, "migrate")
         if not buffer.trylock_buffer(failed_bh):
@@ -43,10 +42,12 @@ def buffer_migrate_lock_buffers(head: BufferHead, mode: MigrateMode) -> bool:
     return True
 
 
-def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
+def buffer_migrate_page(
+    below: Callable[..., int], mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode
+) -> int:
     """In ASYNC: move the slot, try the buffer locks, move back if one is busy; the rest is as it should be."""
     if mode != MIGRATE_ASYNC or not buffer.page_has_buffers(page):
-        return _buffer_migrate_page(mapping, newpage, page, mode)
+        return below(mapping, newpage, page, mode)
     head = buffer.page_buffers(page)
     rc = migrate.migrate_page_move_mapping(mapping, newpage, page, None, mode)
     if rc:
@@ -68,8 +69,8 @@ CANARY = Canary(
         "async-backout",
         "the trylock patch as first posted: a back-out that unlocks what is not its own, after the slot has moved",
         {
-            "mm.migrate:buffer_migrate_lock_buffers": buffer_migrate_lock_buffers,
-            "mm.migrate:buffer_migrate_page": buffer_migrate_page,
+            "mm.migrate:buffer_migrate_lock_buffers": over(buffer_migrate_lock_buffers),
+            "mm.migrate:buffer_migrate_page": over(buffer_migrate_page),
         },
         source="mail 1321635524-8586-5-git-send-email-mgorman@suse.de, 18 November 2011",
     ),

@@ -7,13 +7,13 @@ has thawed, a lookup holds a reference that the move does not account for; the s
 
 from mmrace.history.canaries.async_backout import buffer_migrate_page
 from mmrace.history.canary import Canary, shortest
-from mmrace.history.variant import Variant
+from mmrace.history.variant import Variant, over
 
 CANARY = Canary(
     variant=Variant(
         "async-locks-after-thaw",
         "async takes the buffer locks after the thaw and moves the slot back if one is busy",
-        {"mm.migrate:buffer_migrate_page": buffer_migrate_page},
+        {"mm.migrate:buffer_migrate_page": over(buffer_migrate_page)},
         source="the reply of 21 November 2011 that withdrew that patch: locks come before the move",
     ),
     scenario="async-vs-commit",

@@ -1,20 +1,22 @@
 """BUGGY: the old page's private reference is dropped twice when its ring moves."""
 
+from collections.abc import Callable
+
 from mmrace.history.canary import Canary, shortest
-from mmrace.history.variant import Variant
+from mmrace.history.variant import Variant, over
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.fs.fs import AddressSpace
-from mmrace.kernel.mm import migrate, swap
+from mmrace.kernel.mm import swap
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 
-_move = migrate.buffer_migrate_page
 
-
-def buffer_migrate_page(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
+def buffer_migrate_page(
+    below: Callable[..., int], mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode
+) -> int:
     """Move a page with its buffers, and put the reference that went with them once more."""
     with_buffers = buffer.page_has_buffers(page)
-    rc = _move(mapping, newpage, page, mode)
+    rc = below(mapping, newpage, page, mode)
     if rc == 0 and with_buffers:
         swap.put_page(page, "private")
     return rc
@@ -24,7 +26,7 @@ CANARY = Canary(
     variant=Variant(
         "double-put",
         "the private reference of the old page is put twice",
-        {"mm.migrate:buffer_migrate_page": buffer_migrate_page},
+        {"mm.migrate:buffer_migrate_page": over(buffer_migrate_page)},
         source="put_page(old) in the ring move happens exactly once",
     ),
     scenario="async-vs-commit",

@@ -4,28 +4,29 @@
 started, or to a migration.  This variant takes such a lock for a stale one of its own.
 """
 
+from collections.abc import Callable
+
 from mmrace.history.canary import Canary, shortest
-from mmrace.history.variant import Variant
+from mmrace.history.variant import Variant, over
 from mmrace.kernel.fs import buffer, buffer_head
 from mmrace.kernel.fs.buffer_head import BufferHead
-from mmrace.kernel.jbd import commit
 from mmrace.kernel.jbd.jbd import JournalHead, Transaction
 
-_settle = commit._settle_clean_buffer
 
-
-def _settle_clean_buffer(bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool) -> int:
+def _settle_clean_buffer(
+    below: Callable[..., int], bh: BufferHead, jh: JournalHead, commit_transaction: Transaction, locked: bool
+) -> int:
     """Settle a clean buffer; if another has it locked, unlock it first."""
     if not locked and buffer_head.buffer_locked(bh):
         buffer.unlock_buffer(bh)
-    return _settle(bh, jh, commit_transaction, locked)
+    return below(bh, jh, commit_transaction, locked)
 
 
 CANARY = Canary(
     variant=Variant(
         "unlock-by-stranger",
         "kjournald unlocks clean data buffers that others hold locked",
-        {"jbd.commit:_settle_clean_buffer": _settle_clean_buffer},
+        {"jbd.commit:_settle_clean_buffer": over(_settle_clean_buffer)},
         source="the rule that clean data buffers are neither locked nor unlocked by the commit",
     ),
     scenario="four",

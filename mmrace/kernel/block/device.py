@@ -109,14 +109,16 @@ class RequestQueue(rt.Struct):
 class BlockDevice(rt.Struct):
     """A disk: its blocks, numbered through, and how it behaves in this scenario.
 
-    Settings (ghosts, constant in a run): nr_blocks; regions: what the blocks are called; errors: transfers may fail, by
-    choice; log_errors: so does one of so many writes of the region "log", 0: none; cache: it has a volatile one;
-    irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number; ticks: how long an I/O takes;
-    queue: of one with ticks; bdev_try_to_free_page: how a
-    mounted file system wants pages of the device's own mapping to be stripped.
+    Settings (ghosts, constant in a run): first: number of its first block, which of a second disk follows the last of
+    the first, so that a number says whose block it is; nr_blocks; regions: what the blocks are called; errors:
+    transfers may fail, by choice; log_errors: so does one of so many writes of the region "log", 0: none; cache: it has
+    a volatile one; irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number; ticks: how
+    long an I/O takes; queue: of one with ticks; bdev_try_to_free_page: how a mounted file system wants pages of the
+    device's own mapping to be stripped.
     """
 
     machine: Machine = rt.ghost(_LATER)
+    first: int = rt.ghost(0)
     nr_blocks: int = rt.ghost(0)
     regions: tuple[Region, ...] = rt.ghost(())
     errors: bool = rt.ghost(False)
@@ -129,15 +131,22 @@ class BlockDevice(rt.Struct):
     bd_inode: Inode = rt.ghost(_LATER)
     blocks: Blocks = rt.ghost(_LATER)
 
-    def __init__(self, name: object, machine: Machine, regions: Sequence[tuple[int | str, int]], versions: int) -> None:
-        super().__init__(name, machine=machine)
+    def __init__(
+        self, name: object, machine: Machine, regions: Sequence[tuple[int | str, int]], versions: int, first: int
+    ) -> None:
+        super().__init__(name, machine=machine, first=first)
         self.blocks = Blocks(machine.words_per_buffer, versions)
         laid: list[Region] = []
         for key, count in regions:
-            laid.append(Region(key, self.nr_blocks, count))
+            laid.append(Region(key, self.end, count))
             self.nr_blocks += count
         self.regions = tuple(laid)
         self.nr_blocks = self.nr_blocks or NR_BLOCKS
+
+    @property
+    def end(self) -> int:
+        """The number after its last block."""
+        return self.first + self.nr_blocks
 
     def block(self, blocknr: int) -> DiskBlock:
         """Return a block.  Point: never."""
@@ -162,16 +171,17 @@ def new_block_device(
     irq_cpu: int | str = "submitter",
     versions: int = 0,
     cache: bool = False,
+    first: int = 0,
     ticks: int = 0,
     nr_requests: int = BLKDEV_MAX_RQ,
 ) -> BlockDevice:
     """Make a disk of the regions (key, number of blocks), laid out one after the other; without any it has NR_BLOCKS.
 
-    Args: versions: what block 0 holds at first, and how much more that of each further block; 0: a blank disk.  ticks:
-    of the clock that one I/O takes; 0: it takes no time.  nr_requests: that the queue of such a disk holds.
-    Called at set-up; `block_dev.bdget` then gives it its inode.
+    Args: versions: what block 0 holds at first, and how much more that of each further block; 0: a blank disk.  first:
+    number of its first block.  ticks: of the clock that one I/O takes; 0: it takes no time.  nr_requests: that the
+    queue of such a disk holds.  Called at set-up; `block_dev.bdget` then gives it its inode.
     """
-    device = BlockDevice(name, machine, regions, versions)
+    device = BlockDevice(name, machine, regions, versions, first)
     device.errors = errors
     device.irq_cpu = irq_cpu
     device.cache = cache
@@ -209,7 +219,8 @@ def submit_bio(rw: int, bio: Bio) -> None:
     """Give an I/O to the device, which takes no reference to the page.  Source: block/blk-core.c, v3.3.
 
     The task that serves the I/O acts for the buffer, whose lock is handed over, and for the pages: an asynchronous
-    read, and that of whole pages, have the page lock too.  May sleep if the device is slow.  Point: always.
+    read, and that of whole pages, have the page lock too; the write of whole pages has no lock.  May sleep if the
+    device is slow.  Point: always.
     """
     pages = [part.bv_page for part in bio.bi_io_vec]
     if bio.bi_private is not None:
@@ -222,7 +233,8 @@ def submit_bio(rw: int, bio: Bio) -> None:
         get_request_wait(queue)
     submitter = rt.current().cpu
     flushes = ("flush-fua",) if bio.bi_bdev.cache and rw & FLUSH_FUA else ()
-    rt.note("io-begin", _direction(rw), bio.bi_sector, *flushes)
+    whole = (_nr_blocks(bio), *pages) if _writes_pages(rw, bio) else ()
+    rt.note("io-begin", _direction(rw), bio.bi_sector, *whole, *flushes)
     io = rt.spawn(
         _serve_bio,
         rw,
@@ -301,7 +313,7 @@ def _serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     if cpu == "any":
         cpu = rt.choose(device.machine.ncpus, "irq-cpu")
     rt.irq_enter(cpu if isinstance(cpu, int) else submitter)
-    rt.note("io-end", _direction(rw), bio.bi_sector, error)
+    rt.note("io-end", _direction(rw), bio.bi_sector, error, *((_nr_blocks(bio),) if _writes_pages(rw, bio) else ()))
     bio.bi_end_io(bio, error)
     if queue is not None:
         freed_request(queue)
@@ -314,6 +326,16 @@ def _fails(device: BlockDevice, rw: int, blocknr: int) -> bool:
         return bool(rt.choose(2, "io-error"))
     odds = device.log_errors if rw & WRITE and device.where(blocknr)[0] == "log" else 0
     return bool(odds) and rt.choose(odds, "io-error") == odds - 1
+
+
+def _writes_pages(rw: int, bio: Bio) -> bool:
+    """Say whether an I/O is the write of whole pages.  Point: never."""
+    return bool(rw & WRITE) and bio.bi_private is None
+
+
+def _nr_blocks(bio: Bio) -> int:
+    """Count the blocks of an I/O.  Point: never."""
+    return sum(part.bv_len for part in bio.bi_io_vec) // bio.bi_bdev.blocks.nr_words
 
 
 def _direction(rw: int) -> str:

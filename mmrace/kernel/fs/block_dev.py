@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 MARKS: tuple[tuple[str, str], ...] = ()
 
 
-def bdget(device: BlockDevice) -> Inode:
-    """Make the device's inode and set `bd_inode`.  Called when the scenario is set up.
+def bdget(device: BlockDevice, ino: str = "bdev") -> Inode:
+    """Make the device's inode, under a name of its own, and set `bd_inode`.  Called when the scenario is set up.
 
     Source: fs/block_dev.c, v3.3.
     """
-    inode = Inode(device, "bdev", device.nr_blocks * device.machine.words_per_buffer, device.nr_blocks)
+    inode = Inode(device, ino, device.end * device.machine.words_per_buffer, device.end)
     inode.i_mapping = inode_._new_mapping(inode, device.machine, def_blk_aops(), None)
     inode.i_mapping.gfp_mask = gfp.GFP_USER
     device.bd_inode = inode

@@ -472,10 +472,7 @@ def __block_commit_write(page: Page, from_: int, to: int) -> int:
 
 
 def block_write_begin(mapping: AddressSpace, pos: int, count: int, get_block: GetBlock) -> tuple[int, Page | None]:
-    """Lock and prepare the page of a write: (0, page) or (error, None).
-
-    Not called yet: waits for a file system without a journal (ext2).  Source: fs/buffer.c, v3.3.
-    """
+    """Lock and prepare the page of a write: (0, page) or (error, None).  Source: fs/buffer.c, v3.3."""
     page = filemap.grab_cache_page_write_begin(mapping, pos // mapping.machine.words_per_page)
     if page is None:
         return -Errno.ENOMEM, None
@@ -503,10 +500,7 @@ def block_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, pa
 
 
 def generic_write_end(mapping: AddressSpace, pos: int, count: int, copied: int, page: Page) -> int:
-    """Commit a write, grow the file if it went beyond its end, unlock and release.
-
-    Not called yet: waits for a file system without a journal (ext2).  Source: fs/buffer.c, v3.3.
-    """
+    """Commit a write, grow the file if it went beyond its end, unlock and release.  Source: fs/buffer.c, v3.3."""
     copied = block_write_end(mapping, pos, count, copied, page)
     if pos + copied > mapping.host.i_size:
         fs.i_size_write(mapping.host, pos + copied)

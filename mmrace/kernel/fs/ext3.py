@@ -616,6 +616,11 @@ def ext3_readpage(page: Page) -> int:
     return mpage.mpage_readpage(page, ext3_get_block)
 
 
+def ext3_readpages(mapping: AddressSpace, pages: list[tuple[int, Page]]) -> int:
+    """Put pages into the cache and start reading them.  Source: fs/ext3/inode.c, v3.3."""
+    return mpage.mpage_readpages(mapping, pages, ext3_get_block)
+
+
 def ext3_invalidatepage(page: Page, offset: int) -> None:
     """Truncate a page's buffers from word `offset` on.  Needs the page lock; sleeps.  Source: fs/ext3/inode.c, v3.3."""
     mapping = page.mapping
@@ -658,6 +663,7 @@ def ext3_ordered_aops() -> AddressSpaceOperations:
     """Return the operations of a file in data=ordered mode.  Source: fs/ext3/inode.c, v3.3."""
     return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
+        readpages=ext3_readpages,
         writepage=ext3_ordered_writepage,
         write_begin=ext3_write_begin,
         write_end=ext3_ordered_write_end,
@@ -672,6 +678,7 @@ def ext3_writeback_aops() -> AddressSpaceOperations:
     """Return the operations of a file in data=writeback mode.  Source: fs/ext3/inode.c, v3.3."""
     return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
+        readpages=ext3_readpages,
         writepage=ext3_writeback_writepage,
         write_begin=ext3_write_begin,
         write_end=ext3_writeback_write_end,
@@ -686,6 +693,7 @@ def ext3_journalled_aops() -> AddressSpaceOperations:
     """Return the operations of a file in data=journal mode: no migratepage.  Source: fs/ext3/inode.c, v3.3."""
     return fs.AddressSpaceOperations(
         readpage=ext3_readpage,
+        readpages=ext3_readpages,
         writepage=ext3_journalled_writepage,
         write_begin=ext3_write_begin,
         write_end=ext3_journalled_write_end,

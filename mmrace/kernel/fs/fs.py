@@ -43,12 +43,14 @@ AS_ENOSPC = AddressSpaceFlags.AS_ENOSPC
 class AddressSpaceOperations:
     """A file system's operations on its pages; one that it lacks is None.  The struct file argument is left out.
 
+    readpages(mapping, pages) takes pages with their indexes, each with a reference "lookup", which it drops.
     write_begin(mapping, pos, len) returns (0, locked page with a reference "lookup") or (negative errno, None);
     write_end(mapping, pos, len, copied, page) unlocks and releases it and returns what was copied, or an error.  pos
     and len count words of the file.  Source: include/linux/fs.h, v3.3.
     """
 
     readpage: Callable[[Page], int] | None = None
+    readpages: Callable[[AddressSpace, list[tuple[int, Page]]], int] | None = None
     writepage: Callable[[Page, WritebackControl], int] | None = None
     writepages: Callable[[AddressSpace, WritebackControl], int] | None = None
     set_page_dirty: Callable[[Page], bool] | None = None
@@ -89,6 +91,23 @@ class AddressSpace(rt.Struct):
         self.page_tree = radix_tree.RadixTreeRoot(host.i_ino, nr_slots)
 
 
+class FileRaState(rt.Struct):
+    """How an open file reads ahead: its window, of pages.  Of the task that has the file open, and of no other.
+
+    `ra_pages`: its largest size, 0 for none; `prev_index`: the page that was read last.  Source: include/linux/fs.h,
+    v3.3.
+    """
+
+    start: int = rt.ghost(0)
+    size: int = rt.ghost(0)
+    async_size: int = rt.ghost(0)
+    ra_pages: int = rt.ghost(0)
+    prev_index: int = rt.ghost(-1)
+
+    def __init__(self, ra_pages: int) -> None:
+        super().__init__(rt.fresh("ra"), ra_pages=ra_pages)
+
+
 class InodeState(IntEnum):
     """Bits of `inode.i_state`.  Source: include/linux/fs.h, v3.3."""
 
@@ -100,7 +119,8 @@ class InodeState(IntEnum):
 class Inode(rt.Struct):
     """A file, or a block device seen as one.  `i_size` counts words; `i_data` is its first block on the device.
 
-    Of ext3's own inode: `i_sync_tid`, the last transaction that changed this one; `i_map`, which of its blocks from
+    Of FAT's own inode: `i_clusters`, how many clusters its chain has; `mmu_private`, up to where it has blocks.  Of
+    ext3's own inode: `i_sync_tid`, the last transaction that changed this one; `i_map`, which of its blocks from
     `i_laid` on were ever allocated, a bit each (those before are from the start); `i_freed`, which blocks a truncation
     freed, each with its transaction; `truncate_mutex`.
     """
@@ -121,6 +141,10 @@ class Inode(rt.Struct):
     i_map: rt.Field[int] = rt.shared(
         0, benign="who looks a block up goes without truncate_mutex, and who then allocates it looks again under that"
     )
+    i_clusters: rt.Field[int] = rt.shared(
+        0, benign="who looks a block up that the file has does not need fat_lock: its cluster was chained before"
+    )
+    mmu_private: rt.Field[int] = rt.shared(0)
     i_ino: int | str = rt.ghost(0)
     i_sb: object = rt.ghost(_LATER)
     i_data: int = rt.ghost(0)

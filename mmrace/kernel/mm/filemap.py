@@ -2,7 +2,7 @@
 
 Invariant: a slot is changed only under tree_lock; `page.mapping` is stable while the page is locked; whoever sleeps for
 the page lock holds a reference.
-Not modelled: readahead, direct I/O, mmap (nothing is mapped in this cast).
+Not modelled: direct I/O, mmap (nothing is mapped in this cast).
 Source: mm/filemap.c, include/linux/pagemap.h, v3.3.
 """
 
@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
+from mmrace.kernel import gfp
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, fs
-from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags, page_writeback, radix_tree, swap
+from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags, page_writeback, radix_tree, readahead, slub, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace, FileRaState
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.radix_tree import PageCacheTag
 
@@ -221,12 +222,15 @@ def page_cache_alloc(mapping: AddressSpace, gfp_mask: int | None = None) -> Page
     return page
 
 
-def add_to_page_cache_locked(page: Page, mapping: AddressSpace, offset: int) -> int:
-    """Put a locked page into an empty slot; -EEXIST if it is taken.  Takes the "slot" reference.
+def add_to_page_cache_locked(page: Page, mapping: AddressSpace, offset: int, gfp_mask: int) -> int:
+    """Put a locked page into an empty slot; -EEXIST if it is taken, -ENOMEM.  Takes the "slot" reference.
 
-    Source: mm/filemap.c, v3.3.
+    May sleep for memory, as the mask says.  Source: mm/filemap.c, v3.3.
     """
     rt.bug_on(not page_flags.PageLocked(page), "add_to_page_cache_locked: page is not locked", page=page)
+    error = slub.radix_tree_preload(mapping.machine, gfp_mask)
+    if error:
+        return error
     mm.get_page(page, "slot")
     page.mapping = mapping
     page.index = offset
@@ -244,18 +248,18 @@ def add_to_page_cache_locked(page: Page, mapping: AddressSpace, offset: int) -> 
     return 0
 
 
-def add_to_page_cache(page: Page, mapping: AddressSpace, offset: int) -> int:
+def add_to_page_cache(page: Page, mapping: AddressSpace, offset: int, gfp_mask: int) -> int:
     """Lock a new page and put it into the cache; unlocked again on failure.  Source: pagemap.h, v3.3."""
     __set_page_locked(page)
-    error = add_to_page_cache_locked(page, mapping, offset)
+    error = add_to_page_cache_locked(page, mapping, offset, gfp_mask)
     if error:
         __clear_page_locked(page)
     return error
 
 
-def add_to_page_cache_lru(page: Page, mapping: AddressSpace, offset: int) -> int:
+def add_to_page_cache_lru(page: Page, mapping: AddressSpace, offset: int, gfp_mask: int) -> int:
     """Put a new page into the cache, locked, and on its way to the LRU.  Source: mm/filemap.c, v3.3."""
-    error = add_to_page_cache(page, mapping, offset)
+    error = add_to_page_cache(page, mapping, offset, gfp_mask)
     if not error:
         swap.lru_cache_add_file(page)
     return error
@@ -301,9 +305,13 @@ def find_or_create_page(mapping: AddressSpace, index: int, gfp_mask: int | None 
         page = page_cache_alloc(mapping, gfp_mask)
         if page is None:
             return None
-        if add_to_page_cache_lru(page, mapping, index) == 0:
+        gfp_mask = mapping_gfp_mask(mapping) if gfp_mask is None else gfp_mask
+        error = add_to_page_cache_lru(page, mapping, index, gfp_mask & gfp.GFP_RECLAIM_MASK)
+        if error == 0:
             return page
         swap.put_page(page, "lookup")
+        if error != -Errno.EEXIST:
+            return None
     raise AssertionError("until_changed never ends by itself")
 
 
@@ -335,10 +343,10 @@ def try_to_release_page(page: Page) -> bool:
 # -- buffered read and write -------------------------------------------------------------------------------------
 
 
-def do_generic_file_read(mapping: AddressSpace, pos: int, count: int) -> list[int] | int:
+def do_generic_file_read(mapping: AddressSpace, pos: int, count: int, ra: FileRaState | None = None) -> list[int] | int:
     """Read `count` words from word `pos` of the file, all in one page, or as far as the file goes.
 
-    Returns them, or a negative errno.
+    Returns them, or a negative errno.  Args: ra: how the open file reads ahead; None: not at all.
 
     The copy is made with a reference and without the page lock.  Source: mm/filemap.c, v3.3.
     """
@@ -347,15 +355,17 @@ def do_generic_file_read(mapping: AddressSpace, pos: int, count: int) -> list[in
     rt.bug_on(offset + count > words_per_page, "do_generic_file_read: crosses a page", pos=pos, count=count)
     for _ in rt.until_changed():
         page = find_get_page(mapping, index)
+        if ra is not None:
+            page = _read_ahead(mapping, ra, page, index)
         if page is None:
             page = page_cache_alloc(mapping)
             if page is None:
                 return -Errno.ENOMEM
-            error = add_to_page_cache_lru(page, mapping, index)
-            if error:
+            error = add_to_page_cache_lru(page, mapping, index, gfp.GFP_KERNEL)
+            if error == -Errno.EEXIST:
                 swap.put_page(page, "lookup")
                 continue
-            error = _readpage(mapping, page)
+            error = error or _readpage(mapping, page)
         else:
             error = _page_ok(mapping, page, offset, count)
         if error == -Errno.EAGAIN:
@@ -371,6 +381,17 @@ def do_generic_file_read(mapping: AddressSpace, pos: int, count: int) -> list[in
         swap.put_page(page, "lookup")
         return values
     raise AssertionError("until_changed never ends by itself")
+
+
+def _read_ahead(mapping: AddressSpace, ra: FileRaState, page: Page | None, index: int) -> Page | None:
+    """Read ahead where the reader's page is not cached, or says so; returns the page if it is cached now."""
+    if page is None:
+        readahead.page_cache_sync_readahead(mapping, ra, index, 1)
+        page = find_get_page(mapping, index)
+    if page is not None and page_flags.PageReadahead(page):
+        readahead.page_cache_async_readahead(mapping, ra, page, index, 1)
+    ra.prev_index = index
+    return page
 
 
 def _page_ok(mapping: AddressSpace, page: Page, offset: int, count: int) -> int:

@@ -251,11 +251,16 @@ def migrate_page_copy(newpage: Page, page: Page) -> None:
     page_flags.ClearPageSwapCache(page)
     page_flags.ClearPagePrivate(page)
     page.private = None
-    page.mapping = None
+    _leave_mapping(page)
     # Somebody may be waiting for writeback of the target: newpage was reachable all the time.
     if page_flags.PageWriteback(newpage):
         rt.reached("migrate: writeback ended on the target")
         filemap.end_page_writeback(newpage)
+
+
+def _leave_mapping(page: Page) -> None:
+    """Cut the old page off its mapping: in v3.3, before the buffers are unlocked and the ptes restored."""
+    page.mapping = None
 
 
 def migrate_page(mapping: AddressSpace | None, newpage: Page, page: Page, mode: MigrateMode) -> int:
@@ -354,19 +359,28 @@ def move_to_new_page(newpage: Page, page: Page, remap_swapcache: bool, mode: Mig
     newpage.mapping = page.mapping
     if page_flags.PageSwapBacked(page):
         page_flags.SetPageSwapBacked(newpage)
+    rc = _move_by_op(newpage, page, mode)
+    _settle_move(newpage, page, remap_swapcache, rc)
+    filemap.unlock_page(newpage)
+    return rc
+
+
+def _move_by_op(newpage: Page, page: Page, mode: MigrateMode) -> int:
+    """The part of move_to_new_page that has the page moved: by its mapping's op, if there is one."""
     mapping = mm.page_mapping(page)
     if mapping is None:
-        rc = migrate_page(mapping, newpage, page, mode)
-    elif mapping.a_ops.migratepage is not None:
-        rc = mapping.a_ops.migratepage(mapping, newpage, page, mode)
-    else:
-        rc = fallback_migrate_page(mapping, newpage, page, mode)
+        return migrate_page(mapping, newpage, page, mode)
+    if mapping.a_ops.migratepage is not None:
+        return mapping.a_ops.migratepage(mapping, newpage, page, mode)
+    return fallback_migrate_page(mapping, newpage, page, mode)
+
+
+def _settle_move(newpage: Page, page: Page, remap_swapcache: bool, rc: int) -> None:
+    """The part of move_to_new_page that follows: the ptes go to newpage, or newpage out of the mapping."""
     if rc:
         newpage.mapping = None
     elif remap_swapcache:
         rmap.remove_migration_ptes(page, newpage)
-    filemap.unlock_page(newpage)
-    return rc
 
 
 def _lock_source(page: Page, force: bool, mode: MigrateMode) -> int:

@@ -183,13 +183,14 @@ class Machine:
     words of data in a block (>= 1, two show a torn block); pagevec_size: entries before a drain; max_order: order of
     the largest free block (0: there are single pages only, no pageblocks, and one list); pageblock_order: of a huge
     page, `max_order` if None; min_free_pages: the watermark below which an ordinary allocation does not go;
-    swap_cluster_max, migrate_passes: of a compaction, see the constants.
+    swap_cluster_max, migrate_passes: of a compaction, see the constants; slabs: one of so many small allocations needs
+    a new slab (0: none does), of `slab_order`.
     `vm_events` counts what happened, by the names of /proc/vmstat: ghosts, for people.
     """
 
     __slots__ = (
         "buffers_per_page", "devices", "mappings", "max_order", "migrate_passes", "ncpus", "pageblock_order", "pages",
-        "pagevec_size", "percpu", "swap_cluster_max", "vm_events", "words_per_buffer", "zone",
+        "pagevec_size", "percpu", "slab_order", "slabs", "swap_cluster_max", "vm_events", "words_per_buffer", "zone",
     )  # fmt: skip
 
     def __init__(
@@ -204,6 +205,8 @@ class Machine:
         min_free_pages: int = 0,
         swap_cluster_max: int = SWAP_CLUSTER_MAX,
         migrate_passes: int = MIGRATE_PASSES,
+        slabs: int = 0,
+        slab_order: int = 0,
     ) -> None:
         self.ncpus = ncpus
         self.buffers_per_page = buffers_per_page
@@ -215,6 +218,8 @@ class Machine:
         self.swap_cluster_max = swap_cluster_max
         self.migrate_passes = migrate_passes
         self.pageblock_order = max_order if pageblock_order is None else pageblock_order
+        self.slabs = slabs
+        self.slab_order = slab_order
         self.vm_events: Counter[str] = Counter()
         self.zone = zone = Zone(self)
         for page in self.pages:

@@ -38,7 +38,7 @@ class PageFlags(IntEnum):
     PG_checked = 14
     PG_mappedtodisk = 15
     PG_buddy = 16
-    PG_readahead = 17
+    PG_readahead = 9  # the same bit: reads mean this by it, writes PG_reclaim
 
 
 PG_locked = PageFlags.PG_locked
@@ -134,6 +134,8 @@ PageWriteback = _test(PG_writeback)
 TestSetPageWriteback, TestClearPageWriteback = _test_set(PG_writeback), _test_clear(PG_writeback)
 PageReclaim, SetPageReclaim, ClearPageReclaim = _test(PG_reclaim), _set(PG_reclaim), _clear(PG_reclaim)
 TestClearPageReclaim = _test_clear(PG_reclaim)
+PageReadahead, SetPageReadahead = _test(PG_readahead), _set(PG_readahead)
+ClearPageReadahead = _clear(PG_readahead)
 PageUnevictable, SetPageUnevictable = _test(PG_unevictable), _set(PG_unevictable)
 ClearPageUnevictable, TestClearPageUnevictable = _clear(PG_unevictable), _test_clear(PG_unevictable)
 PageMlocked, SetPageMlocked, TestClearPageMlocked = _test(PG_mlocked), _set(PG_mlocked), _test_clear(PG_mlocked)

@@ -9,6 +9,7 @@ What is held need be no lock.  A task owes its end to who joins it, a completion
 bit to who sleeps for that (`waits.py`); an I/O holds the lock that was handed to it; whoever judges a program says what
 its tasks hold open, and owe, beside (`judge_with`).
 Locks are instances, never classes: what one task does to object A, and another to B in the other order, is no ring.
+Nor is it if A was freed and allocated anew in between.
 
 Invariant: less is predicted than could happen where a record does not tell who waits: of a completion, and of a bit
 that is no lock, only what somebody slept for is known.  Not here: an interrupt that spins on what its CPU holds
@@ -19,6 +20,7 @@ Source: Documentation/lockdep-design.txt, v3.3; Havelund, "Using runtime analysi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 
 from mmrace.oracles.general import rings
 from mmrace.oracles.general.holding import MAIN, Holding, Link
@@ -82,7 +84,8 @@ class _Rings:
         if links:
             links = rings.on_rings([self.of_locks(link) for link in links if self.waits_for_one(link)])
         for ring in rings.rings(links, budget):
-            self.report(ring, evidence)
+            if all(self.is_one(link, before) for link, before in zip(ring, (ring[-1], *ring), strict=False)):
+                self.report(ring, evidence)
         return evidence.judgement(checked, "" if budget[0] > 0 else "too many links to look at every ring")
 
     # -- what counts ----------
@@ -99,6 +102,23 @@ class _Rings:
         kept = [pair for pair in zip(link.held, link.steps, strict=True) if self.holding.counts(*pair)]
         guards = frozenset(lane for lane, _ in kept if lane >= 0 and lane % TURN not in self.owed)
         return link._replace(held=tuple(lane for lane, _ in kept), steps=tuple(step for _, step in kept), guards=guards)
+
+    def is_one(self, link: Link, before: Link) -> bool:
+        """Say whether what `before` wants is what a link holds: not if it was freed and allocated in between."""
+        if before.wanted < 0 or not self.record.tables.allocates:
+            return True
+        since = link.steps[link.held.index(before.wanted)]
+        first, last = min(since, before.step), max(since, before.step)
+        owner = (self.record.lane(before.wanted % TURN) or ("", ""))[1]
+        return not any(first < born < last for born in self.births.get(owner, ()))
+
+    @cached_property
+    def births(self) -> Mapping[str, Sequence[int]]:
+        """When each object was allocated."""
+        found: dict[str, list[int]] = {}
+        for step in self.record.steps_on((), notes=self.record.tables.allocates):
+            found.setdefault(str(self.record.name(self.record.events[step][3][0])), []).append(step)
+        return found
 
     # -- how it is told ----------
 

@@ -5,14 +5,16 @@ bits cleared, references taken less those dropped, by name, and each pointer tha
 Rule: nothing is left over, and no word of the page's data was written.
 Invariant: what others do to the page meanwhile counts for nothing.  Excused: bits that the dirt and the age of a pte
 become when it is unmapped (`OF_PTES`); pages of a mapping without ->migratepage (the device's, and a file's with
-data=journal), which are written and stripped first, and those that were truncated, before or meanwhile.  Not checked:
+data=journal), which are written and stripped first, and those that were truncated, before or meanwhile.  Of a file
+on a file system without a journal only those are that were written, or whose move was refused after their buffers went
+(`OF_FALLBACK`): one that is dirty and may not be written stays as it was.  Not checked:
 newpage.
 """
 
 from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
-from mmrace.oracles.protocol.names import JOURNALLED, mode_of_data
+from mmrace.oracles.protocol.names import JOURNALLED, mode_of_data, without_journal
 from mmrace.runtime.kinds import (
     CLEAR,
     CLEARS,
@@ -36,6 +38,8 @@ from mmrace.runtime.record import Record
 NAME = "back-out"
 OF_PTES = frozenset({"PG_dirty", "PG_referenced"})
 PTE = "pte"
+OF_FALLBACK = frozenset({"writeout", "refcount", "freeze"})
+"""Reasons of a refusal before which a page without ->migratepage was written, or stripped of its buffers."""
 OPS = frozenset({
     WRITE, SET, CLEAR, TEST_AND_SET, TEST_AND_CLEAR, STORE, GET, PUT, GET_UNLESS_ZERO, FREEZE, UNFREEZE,
 })  # fmt: skip
@@ -43,11 +47,15 @@ OPS = frozenset({
 
 
 class _Attempt:
-    """What one migrator did to the page that it wants to move, and to its buffers."""
+    """What one migrator did to the page that it wants to move, and to its buffers.
 
-    __slots__ = ("begin", "excused", "objects", "page", "pointers", "sums", "words")
+    `excused`: whatever became of it; `excuses`: if it was refused for one of these reasons.
+    """
 
-    def __init__(self, page: str, objects: set[str], excused: bool, begin: int) -> None:
+    __slots__ = ("begin", "excused", "excuses", "objects", "page", "pointers", "sums", "words")
+
+    def __init__(self, page: str, objects: set[str], excused: bool, excuses: frozenset[str], begin: int) -> None:
+        self.excuses = excuses
         self.page = page
         self.objects = objects
         self.excused = excused
@@ -77,6 +85,7 @@ class _Audit:
         self.mapping_of: dict[str, object] = {}
         self.lanes: dict[int, tuple[str, str, str]] = {}  # lane -> owner, part of its field, name
         self.has_op = mode_of_data(record) != JOURNALLED
+        self.plain = without_journal(record)
         self.checked = 0
 
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
@@ -84,10 +93,12 @@ class _Audit:
             page = str(self.record.name(facts[0]))
             ring = {bh for bh, of in self.page_of.items() if of == page}
             ino = str(self.mapping_of.get(page)).rpartition(":")[2]
-            self.running[task] = _Attempt(page, {page, *ring}, not (ino.isdigit() and self.has_op), step)
+            plain = ino in self.plain
+            excused = not (ino.isdigit() and (self.has_op or plain))
+            self.running[task] = _Attempt(page, {page, *ring}, excused, OF_FALLBACK if plain else frozenset(), step)
         elif kind == "migrate-end":
             attempt = self.running.pop(task, None)
-            if attempt is None or attempt.excused or str(facts[3]) == "0":
+            if attempt is None or attempt.excused or str(facts[3]) == "0" or str(facts[4]) in attempt.excuses:
                 return
             self.sum_up(attempt, task, step)
             if self.truncated(attempt):

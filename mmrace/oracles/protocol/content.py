@@ -19,7 +19,16 @@ from collections import Counter
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
-from mmrace.oracles.protocol.names import ABORTED, INODES, JOURNALLED, LOG, NO_HANDLE, WRITE_ERROR, mode_of_data
+from mmrace.oracles.protocol.names import (
+    ABORTED,
+    INODES,
+    JOURNALLED,
+    LOG,
+    NO_HANDLE,
+    PAGE_WRITE_ERROR,
+    WRITE_ERROR,
+    mode_of_data,
+)
 from mmrace.oracles.protocol.register import GONE, SET_UP, Block, Blocks, Formatted
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.record import Record
@@ -67,7 +76,7 @@ class _Audit:
         self.readings: dict[tuple[int, str, int], _Reading] = {}
         self.checked = 0
         self.rest = 0, ""  # step and task of the snapshot that is judged
-        self.lossy = bool(record.marks.get(WRITE_ERROR))
+        self.lossy = any(map(record.marks.get, (WRITE_ERROR, PAGE_WRITE_ERROR)))
         journalled = mode_of_data(record) == JOURNALLED
         # what is to be journalled, or has no block yet, does not come to the disk any more
         self.kept = bool(record.marks.get(NO_HANDLE) or (journalled and record.marks.get(ABORTED)))
@@ -188,7 +197,8 @@ class _Audit:
         if medium == DISK and block.floor < 0 and self.formatted.is_hole(where):
             return  # no block of the file
         self.checked += len(words)
-        floor = -1 if self.lossy or (self.kept and medium == DISK) else block.floor
+        kept = self.kept and medium == DISK and self.formatted.is_journalled(where[0])
+        floor = -1 if self.lossy or kept else block.floor
         if medium == DISK and floor < 0 and self.formatted.is_hole(where) and self.untouched(where, words):
             return  # a block that the file was given, and that nothing of it came to
         rules = [block.fault(word, floor) for word in words]

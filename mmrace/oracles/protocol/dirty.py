@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.given_up import given_up
-from mmrace.oracles.protocol.names import NO_HANDLE
+from mmrace.oracles.protocol.names import NO_HANDLE, without_journal
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.oracles.protocol.stable import changed_under_writeback
 from mmrace.oracles.protocol.unwaited import unwaited_moves
@@ -101,14 +101,15 @@ def judge(record: Record) -> Judgement:
         caught("move without waiting for writeback", text, (move.page,), move.step, move.task)
     checked += skipped + words_written + found_busy
     for snap in snapshots(record):
-        checked += _at_rest(snap, evidence, bool(record.marks.get(NO_HANDLE)))
+        refused = bool(record.marks.get(NO_HANDLE))
+        checked += _at_rest(snap, evidence, refused, without_journal(record))
     return evidence.judgement(checked, unfinished(record))
 
 
-def _at_rest(snap: Snapshot, evidence: Evidence, refused: bool) -> int:
+def _at_rest(snap: Snapshot, evidence: Evidence, refused: bool, plain: frozenset[str]) -> int:
     """Judge one snapshot; return how many buffers, pages, tags and statistics were looked at.
 
-    Args: refused: a writepage got no handle, so that files may stay dirty.
+    Args: refused: a writepage got no handle, so that files may stay dirty, unless they are of `plain`.
     """
     when = snap.label
     synced = when == "synced"
@@ -117,7 +118,7 @@ def _at_rest(snap: Snapshot, evidence: Evidence, refused: bool) -> int:
         evidence.add(rule, f"{text} ({when})", (*names, when), objects=list(names), when=when, **facts)
 
     slots = snap.by_position
-    is_file = {mapping: ino.isdigit() for mapping, ino in snap.inodes.items()}
+    is_clean = {mapping: ino in plain or (ino.isdigit() and not refused) for mapping, ino in snap.inodes.items()}
     for buffer in snap.buffers.values():
         page = snap.page(buffer.page)
         if not {"Dirty", "JBDDirty"} & buffer.state or page is None:
@@ -130,7 +131,7 @@ def _at_rest(snap: Snapshot, evidence: Evidence, refused: bool) -> int:
         if "Dirty" not in buffer.state:
             continue
         slot = slots.get((page.mapping, page.index if page.index is not None else -1))
-        if synced and not refused and is_file.get(page.mapping):
+        if synced and is_clean.get(page.mapping):
             caught("dirty after sync", f"{buffer.name} is dirty", buffer.name)
         elif "PG_dirty" not in page.flags:
             caught(
@@ -150,7 +151,7 @@ def _at_rest(snap: Snapshot, evidence: Evidence, refused: bool) -> int:
         if page is None or "PG_dirty" not in page.flags:
             continue
         dirty_pages += 1
-        if synced and not refused and is_file[slot.mapping]:
+        if synced and is_clean[slot.mapping]:
             caught("dirty after sync", f"{page.name} is dirty", page.name)
         elif "DIRTY" not in slot.tags:
             caught("dirty page, no tag", f"{page.name} is dirty, its slot has no DIRTY tag", page.name)

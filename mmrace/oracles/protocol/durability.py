@@ -25,7 +25,7 @@ from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.cache import FLUSH_BEGIN, FLUSH_END, VOLATILE, WITH_FLUSH, WriteCache
 from mmrace.oracles.protocol.filed import Filed, Transaction
 from mmrace.oracles.protocol.names import ABORTED, INODES, LOG, ORDERED, UNREADABLE, mode_of_data
-from mmrace.oracles.protocol.register import SET_UP, Blocks, Formatted, Home, disk_lanes, words_of_a_block
+from mmrace.oracles.protocol.register import SET_UP, Blocks, Formatted, Home, blocks_of, disk_lanes, words_of_a_block
 from mmrace.oracles.protocol.tail import untold_tail
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, WRITE
 from mmrace.runtime.record import Record
@@ -158,11 +158,11 @@ class _Audit:
         elif kind == "fsync-end":
             self.synced(step, task, facts[1])
         elif kind == "io-begin":
-            if facts[0] == "write":
-                self.submitted(step, task, facts[1], WITH_FLUSH in facts[2:])
+            for blocknr in blocks_of(facts) if facts[0] == "write" else ():
+                self.submitted(step, task, blocknr, WITH_FLUSH in facts[2:])
         elif kind == "io-end":
-            if facts[0] == "write":
-                self.ended(step, facts[1], bool(facts[2]))
+            for blocknr in blocks_of(facts, ended=True) if facts[0] == "write" else ():
+                self.ended(step, blocknr, bool(facts[2]))
         elif kind == FLUSH_BEGIN:
             self.medium.cache.flush_began(("flush", task))
         elif kind == FLUSH_END:
@@ -198,7 +198,9 @@ class _Audit:
 
     def acknowledged(self, step: int, task: int, home: Home) -> None:
         """A write(2) was acknowledged."""
-        begin = self.writes.pop(task, step)
+        begin = self.writes.get(task, step)
+        if not self.medium.formatted.is_journalled(home[0]):
+            return
         if self.ordered:
             self.was_filed(step, task, home, begin)
         has_notes = self.metadata and self.medium.formatted.step  # a record of before may have none of changes

@@ -13,7 +13,7 @@ Not checked: that every other failure is told to somebody; the kernel loses some
 from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
-from mmrace.oracles.protocol.names import ABORT, LOG, UNREADABLE, WRITE_ERROR
+from mmrace.oracles.protocol.names import ABORT, LOG, PAGE_WRITE_ERROR, UNREADABLE, WRITE_ERROR, without_journal
 from mmrace.oracles.protocol.register import Formatted
 from mmrace.runtime.kinds import NOTE, WRITE
 from mmrace.runtime.record import Record
@@ -21,7 +21,7 @@ from mmrace.runtime.record import Record
 NAME = "errno"
 EIO, ENOMEM, EROFS = 5, 12, 30
 NO_PAGE = "alloc: no free page"
-FAILURES = ("buffer: read error", WRITE_ERROR, UNREADABLE)
+FAILURES = ("buffer: read error", "mpage: read error", WRITE_ERROR, PAGE_WRITE_ERROR, UNREADABLE)
 TOLD_MAX = 3
 """Places that remember one failed transfer until somebody is told: the mapping, the page, the buffer."""
 RETURNS = {
@@ -43,6 +43,7 @@ class _Audit:
         self.evidence = Evidence(NAME)
         self.aborted = self.checked = self.failed = self.told = 0
         self.late: set[int] = set()  # tasks whose call began in an aborted journal
+        self.plain = without_journal(record)
 
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
         if kind == "io-end":
@@ -52,7 +53,8 @@ class _Audit:
             if not self.failed:
                 self.caught("failure out of nothing", "the journal was aborted", step, task, ABORT)
         elif kind in BEGINS:
-            (self.late.add if self.aborted else self.late.discard)(task)
+            late = self.aborted and str(facts[0]) not in self.plain
+            (self.late.add if late else self.late.discard)(task)
         elif kind in RETURNS:
             rc = facts[RC[kind]] if kind in RC else 0
             if isinstance(rc, int):

@@ -3,7 +3,8 @@
 Rules.  Before the lock of a buffer whose transfer failed is dropped, the buffer is not uptodate at some moment since;
 if it was a write, of no block of the log, BH_Write_EIO is set; if it was one of a page under writeback, so are PG_error
 of its page and AS_EIO of the file; if it was one of a page's reads, PG_error.  Before the lock of a page that could not
-be read as a whole is dropped, it is in error and not uptodate.  A write that went well leaves no BH_Write_EIO behind,
+be read as a whole is dropped, it is in error and not uptodate; before the writeback of one that could not be written as
+a whole ends, PG_error and AS_EIO are set.  A write that went well leaves no BH_Write_EIO behind,
 and the read of a whole page no PG_error.  When a commit ends, the file of a block of data that it could not write got
 AS_EIO.  An fsync that takes AS_EIO returns an error, and leaves no PG_error on a page that it waited for.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: that a
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.cache import WITH_FLUSH
 from mmrace.oracles.protocol.moments import KINDS, Moments
 from mmrace.oracles.protocol.names import LOG
 from mmrace.oracles.protocol.register import Formatted
@@ -63,9 +65,11 @@ class _Audit:
                        for lane, name in record.lanes(cls, key).items()}  # fmt: skip
         self.of: dict[str, str] = {}  # page -> its mapping, buffer -> its page
         self.formatted = Formatted()
-        self.handed: dict[int, tuple[str, bool]] = {}  # task -> whose lock it gave to an I/O, and whether a page's
-        self.begun: dict[int, _Transfer] = {}  # by who submits
-        self.served: dict[int, _Transfer] = {}  # by who serves
+        self.handed: dict[
+            int, list[tuple[str, bool]]
+        ] = {}  # task -> whose lock it gave to an I/O, and whether a page's
+        self.begun: dict[int, list[_Transfer]] = {}  # by who submits: one for each page of an I/O
+        self.served: dict[int, list[_Transfer]] = {}  # by who serves
         self.commits: dict[int, list[_Transfer]] = {}  # task -> what it submits for its commit
         self.syncs: dict[int, dict[str, int]] = {}  # task -> pages that it waited for, and when
         self.taken: dict[int, str] = {}  # task -> file whose AS_EIO it took in its fsync
@@ -78,19 +82,23 @@ class _Audit:
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
         if kind == "hand-over":
             found = self.record.lane(int(str(facts[0])))
-            self.handed[task] = (found[1], found[0] == PAGE) if found is not None else ("", False)
+            if found is not None:
+                self.handed.setdefault(task, []).append((found[1], found[0] == PAGE))
         elif kind == "io-begin":
-            owner, whole = self.handed.pop(task, ("", False))
+            owners = self.handed.pop(task, [])
+            # the write of whole pages has no lock
+            owners += [(str(self.record.name(page)), True) for page in facts[3:] if page != WITH_FLUSH]
             blocknr = facts[1]
             assert isinstance(blocknr, int)
-            self.begun[task] = begun = _Transfer(owner, whole, facts[0] == "write", blocknr, step)
+            write = facts[0] == "write"
+            self.begun[task] = [_Transfer(owner, whole, write, blocknr, step) for owner, whole in owners]
             if task in self.commits:
-                self.commits[task].append(begun)
-        elif kind == "io-end" and task in self.served:
-            transfer = self.served[task]
-            transfer.ended, transfer.failed = step, bool(facts[2])
-            of_page = "BH_Async_Write" if transfer.write else "BH_Async_Read"
-            transfer.part = not transfer.whole and self.buffers.bit(transfer.owner, of_page).value
+                self.commits[task] += self.begun[task]
+        elif kind == "io-end":
+            for transfer in self.served.get(task, ()):
+                transfer.ended, transfer.failed = step, bool(facts[2])
+                of_page = "BH_Async_Write" if transfer.write else "BH_Async_Read"
+                transfer.part = not transfer.whole and self.buffers.bit(transfer.owner, of_page).value
         elif kind == "commit-begin":
             self.commits[task] = []
         elif kind == "commit-end":
@@ -106,14 +114,17 @@ class _Audit:
 
     # -- transfers ----------
 
-    def unlocked(self, step: int, task: int, owner: str) -> None:
-        """Whoever served a transfer drops the lock that it was handed."""
-        transfer = self.served.get(task)
-        if transfer is None or transfer.owner != owner or transfer.ended < 0:
+    def over(self, step: int, task: int, owner: str) -> None:
+        """Whoever served a transfer drops the lock that it was handed, or ends the writeback of its page."""
+        mine = [one for one in self.served.get(task, ()) if one.owner == owner and one.ended >= 0]
+        if not mine:
             return
+        transfer = mine[0]
         self.checked += 1
-        del self.served[task]
-        if transfer.whole:
+        self.served[task].remove(transfer)
+        if transfer.whole and transfer.write:
+            lost = self._write_failed(transfer) if transfer.failed else []
+        elif transfer.whole:
             lost = self._page_failed(transfer) if transfer.failed else self._page_went_well(transfer)
         else:
             lost = self._buffer_failed(transfer) if transfer.failed else self._buffer_went_well(transfer)
@@ -149,6 +160,16 @@ class _Audit:
             lost.append(("failure forgotten", page, "its read failed, and it lacks PG_error"))
         if self.pages.throughout(page, "PG_uptodate", True, since):
             lost.append(("failure forgotten", page, "its read failed, and it is uptodate"))
+        return lost
+
+    def _write_failed(self, transfer: _Transfer) -> list[tuple[str, str, str]]:
+        page, since = transfer.owner, transfer.ended
+        of_file = self.of.get(page, NONE)
+        lost = []
+        if self.pages.throughout(page, "PG_error", False, since):
+            lost.append(("failure forgotten", page, "its write failed, and it lacks PG_error"))
+        if self.files.throughout(of_file, "AS_EIO", False, since):
+            lost.append(("failure forgotten", of_file, f"its write failed, and {of_file} lacks AS_EIO"))
         return lost
 
     def _page_went_well(self, transfer: _Transfer) -> list[tuple[str, str, str]]:
@@ -205,9 +226,11 @@ class _Audit:
         elif kind == TEST:
             if task in self.syncs and not old and lane in self.writeback:
                 self.looked(step, task, self.writeback[lane])
+        elif lane in self.writeback:
+            self.over(step, task, self.writeback[lane])
         else:
             if kind == CLEAR and lane in self.locks and task in self.served:
-                self.unlocked(step, task, self.locks[lane])
+                self.over(step, task, self.locks[lane])
             moments = self.moments.get(lane)
             changed = moments.take(step) if moments is not None else None
             if changed is not None and kind == TEST_AND_CLEAR and changed[1] == "AS_EIO" and task in self.syncs:
@@ -219,7 +242,7 @@ def judge(record: Record) -> Judgement:
     audit = _Audit(record)
     events = record.events
     changes = record.steps_on({*audit.fields, *audit.moments}, WRITE, *KINDS, notes=NOTES)
-    for step in sorted(chain(changes, record.steps_on(audit.writeback, TEST), record.steps(SPAWN))):
+    for step in sorted(chain(changes, record.steps_on(audit.writeback, TEST, TEST_AND_CLEAR), record.steps(SPAWN))):
         task, op, a, b = events[step]
         if op == NOTE:
             audit.note(step, task, a, b)

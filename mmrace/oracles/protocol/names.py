@@ -11,7 +11,16 @@ ABORT = "journal-abort"
 ABORTED, NO_HANDLE = "journal: aborted", "ext3: writepage got no handle"
 WRITE_ERROR, UNREADABLE = "buffer: write error", "ext3: inode block unreadable"
 """Marks: what an aborted journal led to, and what a failed transfer did."""
+PAGE_WRITE_ERROR = "mpage: write error"
+"""Mark: what a failed transfer of a whole page did."""
+STICK = "stick"
+"""Note: the set-up has a second disk, of this file system, with this file on it.  It has no journal."""
 ORDERED, WRITEBACK, JOURNALLED = "ordered", "writeback", "journal"
+
+
+def without_journal(record: Record) -> frozenset[str]:
+    """Return the numbers of the inodes whose file system has no journal, and no ->migratepage."""
+    return frozenset(str(record.events[step][3][1]) for step in record.steps_on((), notes=(STICK,)))
 
 
 def mode_of_data(record: Record) -> str:

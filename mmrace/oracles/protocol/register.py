@@ -16,7 +16,7 @@ from mmrace.runtime.record import Record
 Home = tuple[str, int]  # inode or name of a region, block within it
 UNNAMED = "disk"  # the region of a block that the layout does not name
 GONE = 0  # what a hole shows, and, for judges, the end of the file; no version
-SET_UP = frozenset({"layout", "formatted", "holes"})
+SET_UP = frozenset({"layout", "formatted", "holes", "stick"})
 """Notes of the set-up, which say what the medium holds at first."""
 _OPEN = 1 << 62  # end of a write that has not been acknowledged
 
@@ -30,6 +30,12 @@ def disk_lanes(record: Record) -> dict[int, tuple[int, int]]:
     """Map the lanes of the device's words to (block, word in it)."""
     lanes = record.word_lanes("DiskBlock", "words")
     return {lane: (int(name.partition(":")[2]), word) for lane, (name, word) in lanes.items()}
+
+
+def blocks_of(facts: Sequence[Any], ended: bool = False) -> range:
+    """Return the blocks of a transfer: a note "io-begin" or "io-end" has the first, and how many if it is not one."""
+    more = facts[3:4] if ended else [fact for fact in facts[2:3] if isinstance(fact, int)]
+    return range(facts[1], facts[1] + (more[0] if more else 1))
 
 
 def words_of_a_block(lanes: dict[int, tuple[int, int]]) -> int:
@@ -54,12 +60,14 @@ class Formatted:
     """What each block held before anybody wrote it, as the set-up notes it; 0 in a record of before it did.
 
     A block that its file does not have at first reads as zeros, whatever the medium holds where it is going to be.
+    `stick`: the file on the second disk, which is empty at first, and on a file system without a journal.
     """
 
     def __init__(self) -> None:
         self.regions: list[tuple[str, int, int]] = []
         self.first = self.step = 0
         self.holes: Holes | None = None
+        self.stick = ""
 
     def note(self, kind: str, facts: Sequence[Any]) -> None:
         """Take one of the notes `SET_UP`."""
@@ -67,12 +75,18 @@ class Formatted:
             self.regions = [(str(key), first, blocks) for key, first, blocks in facts]
         elif kind == "formatted":
             self.first, self.step = facts
+        elif kind == "stick":
+            self.stick = str(facts[1])
         else:
             self.holes = Holes(str(facts[0]), *facts[1:])
 
     def is_hole(self, home: Home) -> bool:
         """Say whether a file does not have a block at first."""
-        return self.holes is not None and home in self.holes
+        return home[0] == self.stick or (self.holes is not None and home in self.holes)
+
+    def is_journalled(self, ino: object) -> bool:
+        """Say whether a file is on a file system with a journal."""
+        return str(ino) != self.stick
 
     def version(self, blocknr: int) -> int:
         """Return what block `blocknr` of the medium held."""
@@ -96,6 +110,8 @@ class Formatted:
 
     def block(self, home: Home) -> Block:
         """Return a block that nobody wrote yet."""
+        if home[0] == self.stick:
+            return Block(GONE, beyond=True)
         return Block(0 if self.is_hole(home) else self.version(self.blocknr(home)))
 
 
@@ -125,9 +141,10 @@ class Blocks(dict[Home, "Block"]):
 class Block:
     """The writes to one block of one file, by the steps at which they began and ended."""
 
-    __slots__ = ("begin", "cut", "end", "floor", "running", "writer")
+    __slots__ = ("begin", "beyond", "cut", "end", "floor", "running", "writer")
 
-    def __init__(self, first: object = 0) -> None:
+    def __init__(self, first: object = 0, beyond: bool = False) -> None:
+        self.beyond = beyond  # the end of its file, at first
         self.writer: dict[object, str] = {}
         self.begin: dict[object, int] = {first: -1}
         self.end: dict[object, int] = {first: -1}
@@ -137,8 +154,9 @@ class Block:
 
     @property
     def absent(self) -> bool:
-        """Whether nobody began to write the block after it was truncated."""
-        return 0 <= self.cut == self.begin[GONE] >= max(self.begin.values())
+        """Whether nobody began to write the block after it was truncated, or since the file was made without it."""
+        cut = 0 <= self.cut == self.begin[GONE] >= max(self.begin.values())
+        return cut or (self.beyond and len(self.begin) == 1 and self.cut < 0)
 
     def cut_began(self, step: int, who: str) -> None:
         """A truncation begins: as if zeros were written, by one that ends where the file does."""

@@ -1,6 +1,7 @@
 """The story of the medium: each write from its submission until it is there, and what was promised when.
 
-Invariant: a write is of one block; the words that its server puts there are what it brings.  Of a write that failed, or
+Invariant: a write is of one block; that of a page as a whole is one for each.  The words that its server puts there are
+what it brings.  Of a write that failed, or
 that never ended, they may be none.
 Not checked: anything; `crash.py` judges.
 """
@@ -18,6 +19,7 @@ from mmrace.oracles.protocol.register import (
     Blocks,
     Formatted,
     Home,
+    blocks_of,
     disk_lanes,
     words_of_a_block,
 )
@@ -109,16 +111,18 @@ class Story:
 
     def note(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
         if kind == "io-begin" and facts[0] == "write":
-            write = Write(facts[1], task, self.commits.pop(facts[1], 0))
-            self.in_flight.append(write)
-            self.began.append(write)
-            if WITH_FLUSH in facts[2:]:
-                write.after = self.cache.flush_began(write)
+            for blocknr in blocks_of(facts):
+                write = Write(blocknr, task, self.commits.pop(blocknr, 0))
+                self.in_flight.append(write)
+                self.began.append(write)
+                if WITH_FLUSH in facts[2:]:
+                    write.after = self.cache.flush_began(write)
         elif kind == "io-end" and facts[0] == "write":
-            mine = [write for write in self.in_flight if write.blocknr == facts[1]]
-            served = [write for write in mine if write.server == task] or mine
-            if served:
-                self.ended(step, task, served[0], bool(facts[2]))
+            for blocknr in blocks_of(facts, ended=True):
+                mine = [write for write in self.in_flight if write.blocknr == blocknr]
+                served = [write for write in mine if write.server == task] or mine
+                if served:
+                    self.ended(step, task, served[0], bool(facts[2]))
         elif kind == FLUSH_BEGIN:
             self.cache.flush_began(task)
         elif kind == FLUSH_END:

@@ -105,6 +105,7 @@ def main_spec(request: Request, known: Catalogue, index: int) -> RunSpec:
         program=scenario,
         params=tuple(sorted({**variation, **dict(request.params)}.items())),
         variant=request.variant,
+        era=request.era,
         engine=engine,
         strategy=registry.member_by_turn(request.strategy, turn),
         noise=noise,

@@ -50,6 +50,8 @@ def complete(known: Catalogue, request: Request, params: Iterable[str] = ()) -> 
             )
     if request.variant:
         pick("variant", request.variant, known.variants)
+    if request.era:
+        pick("era", request.era, known.eras)
     if request.runs is not None and request.seconds is not None:
         raise UsageError(expected="--for or --runs", got="both", try_="one of them")
     endless = request.seconds is None and request.runs is None
@@ -59,6 +61,7 @@ def complete(known: Catalogue, request: Request, params: Iterable[str] = ()) -> 
     return replace(
         request,
         scenarios=scenarios,
+        era="" if request.era == known.era else request.era,
         seconds=DEFAULT_SECONDS if endless else request.seconds,
         jobs=jobs,
         params=parameters(params, [known.scenarios[name] for name in scenarios]),

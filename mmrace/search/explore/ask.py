@@ -37,6 +37,7 @@ class Ask(Options):
             self.program,
             params=self.params,
             variant=self.variant,
+            era=self.era,
             engine=self.engine,
             strategy=strategy,
             seed=seed,

@@ -182,3 +182,42 @@ def test_c6_in_runs(name: str, holds: bool) -> None:
     found = sum_over(name, played)
     assert found.tested
     assert bool(found.times) is not holds, found
+
+
+def _written_whole(locked: bool = False) -> Deed:
+    def deed(hand: Written) -> None:
+        hand.writeback("other", "page:0")
+        if locked:
+            hand.lock_bh("other", "bh:1").lock_bh("other", "bh:2")
+        hand.note("other", "io-begin", "write", 3, 2, "page:0")
+
+    return deed
+
+
+def test_c6_of_whole_pages_is_refuted_by_a_page_none_of_whose_buffers_is_locked() -> None:
+    hand = cached()
+    _written_whole()(hand)
+    assert_decided("C6b", hand, "other gives page:0 to I/O as a whole, and bh:1 is not locked")
+    hand = cached()
+    _written_whole(locked=True)(hand)
+    assert_undecided("C6b", hand, tested=1)
+
+
+def test_c6_is_shown_to_need_no_buffer_lock_by_a_migrator_that_finds_a_page_written_as_a_whole() -> None:
+    for deed, shown in ((_written_whole(), True), (_written_whole(locked=True), False), (_written_back("other"), None)):
+        hand = migration(
+            after={Stage.ISOLATED: deed, Stage.LOCK_OLD: _sees_writeback}, leave_out=BACKED_OUT, rc="-EBUSY",
+            reason="writeback",
+        )  # fmt: skip
+        if shown:
+            assert_decided("C6+", hand, "migrator is kept off page:0, which is written as a whole")
+        else:
+            assert_undecided("C6+", hand, tested=int(shown is not None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "decided"), [("C6", False), ("C6b", True), ("C6+", True)])
+def test_c6_of_whole_pages_in_runs(name: str, decided: bool) -> None:
+    found = sum_over(name, records("migrate-vs-vfat", {"idle": 20, "migrations": 4, "passes": 4}, seeds=12))
+    assert found.tested
+    assert bool(found.times) is decided, found

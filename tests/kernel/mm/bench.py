@@ -71,12 +71,13 @@ class Bench:
     """What a test body works on."""
 
     def __init__(self, a_ops: AddressSpaceOperations = PLAIN, **options: Any) -> None:
+        blocks = options.pop("blocks", FILE_BLOCKS)
         disk = {key: options.pop(key) for key in ("errors", "irq_cpu", "ticks", "nr_requests") if key in options}
         self.machine = mmzone.Machine(ncpus=2, **options)
         self.zone = self.machine.zone
-        self.disk = device.new_block_device("disk", self.machine, [("meta", 8), (1, FILE_BLOCKS)], **disk)
+        self.disk = device.new_block_device("disk", self.machine, [("meta", 8), (1, blocks)], **disk)
         block_dev.bdget(self.disk)
-        self.inode = inode_.new_inode(self.disk, 1, self.machine, a_ops, FILE_BLOCKS)
+        self.inode = inode_.new_inode(self.disk, 1, self.machine, a_ops, blocks)
         self.inode.i_data = self.disk.regions[1].first
         self.mapping = self.inode.i_mapping
 

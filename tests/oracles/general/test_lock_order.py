@@ -20,6 +20,7 @@ from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT, Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.strategy import BaseStrategy
+from mmrace.runtime.tables import Tables
 from tests.oracles.hand import Hand
 from tests.oracles.verdicts import caught, judged_twice, passed, unknown
 
@@ -72,6 +73,17 @@ def test_order_oracle_catches_an_inversion_that_did_not_deadlock() -> None:
     assert isinstance(chain, list)
     assert [(link["held_step"], link["step"]) for link in chain] == [(0, 1), (4, 5)]
     assert chain[0]["wanted_lanes"] == [chain[1]["held_lane"]] == [hand.lane("mapping:6", "tree_lock")]
+
+
+def test_a_lock_of_an_object_that_was_allocated_anew_is_another_lock() -> None:
+    tables = Tables(allocates=("page-alloc",))
+
+    def judged(reborn: str) -> Judgement:
+        hand = _nest(_hand(), "migrator", A, "page:0.lock").note("writer", "page-alloc", reborn)
+        return lock_order.judge(_nest(hand, "writer", "page:0.lock", A).record(tables))
+
+    passed(judged("page:0"))
+    caught(judged("page:1"), "lock-order cycle")
 
 
 def test_order_oracle_gives_each_link_of_a_ring_of_three_in_forward_order() -> None:

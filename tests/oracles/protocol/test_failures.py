@@ -171,3 +171,20 @@ def test_failures_oracle_alone_catches_what_is_planted(
     assert not findings(scenario, {}, params)
     found = rules(findings(scenario, {place: lambda obj: None}, params))
     assert set(found) == {(failures.NAME, rule)}
+
+
+def _page_written(error: int, *remembered: tuple[str, str]) -> Hand:
+    """A page is written as a whole, by an I/O that has no lock, and its writeback ends."""
+    hand = _set(_cached(), "user", "page:0", "PG_writeback")
+    hand.note("user", "io-begin", "write", BLOCK, 2, "page:0").op("user", Kind.SPAWN, "cpu:0.tasks", hand.ids["io"])
+    hand.note("io", "io-end", "write", BLOCK, error, 2)
+    for owner, bit in remembered:
+        _set(hand, "io", owner, bit)
+    return _clear(hand, "io", "page:0", "PG_writeback", Kind.TEST_AND_CLEAR)
+
+
+def test_failures_oracle_follows_the_write_of_a_whole_page_to_the_end_of_its_writeback() -> None:
+    passed(failures.judge(_page_written(FAILED, OF_PAGE, OF_FILE).record()))
+    passed(failures.judge(_page_written(0).record()))
+    caught(failures.judge(_page_written(FAILED, OF_FILE).record()), "failure forgotten")
+    caught(failures.judge(_page_written(FAILED, OF_PAGE).record()), "failure forgotten")

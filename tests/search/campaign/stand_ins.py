@@ -79,6 +79,8 @@ def stand_in_catalogue(*canaries: StandInCanary, workloads: tuple[str, ...] = ()
         noise={"off": "no delays", "loud": "delays", "louder": "more delays"},
         workloads=workloads,
         strategies=tuple(registry.entries()),
+        eras={"early": "before all that", "now": "the model itself"},
+        era="now",
     )
 
 

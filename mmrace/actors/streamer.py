@@ -1,0 +1,76 @@
+"""Actor streamer: reads a file, or the device itself, from begin to end again and again, as `cat` of it would.
+
+The kernel reads ahead for it.  Each round is one page; after the last page it opens the file anew.
+Not judged here: what it reads of the device, whose blocks no file has.
+"""
+
+from __future__ import annotations
+
+from mmrace import runtime as rt
+from mmrace.actors.actor import Actor
+from mmrace.actors.stage import IDLE, Stage
+from mmrace.kernel.fs.fs import FileRaState
+from mmrace.kernel.mm import filemap
+from mmrace.runtime.param import Choice, Number
+
+STREAMED = Number("streamed", 8, 1, 10_000, says="pages that the streamer reads, one after the other")
+WINDOW = Number("window", 4, 0, 32, says="pages of the largest window that is read ahead for the streamer (0: none)")
+STREAMS = Choice(
+    "streams",
+    "file",
+    ("file", "device"),
+    says="what the streamer reads: the file, or `raw` pages of the device that no file has",
+)
+RAW = Number("raw", 0, 0, 4096, says="pages of the device that no file has, for a streamer that reads the device")
+PARAMS = (IDLE, STREAMED, WINDOW, STREAMS, RAW)
+
+
+def streamer(stage: Stage) -> None:
+    """Play `streamed` rounds."""
+    of_device = stage.value(STREAMS) == "device"
+    first, pages = raw_pages(stage) if of_device else (0, stage.pages)
+    ra = FileRaState(stage.value(WINDOW))
+    for i in range(stage.value(STREAMED)):
+        stage.pause()
+        index = i % pages
+        if i and index == 0:
+            ra = FileRaState(stage.value(WINDOW))
+        if of_device:
+            read_raw_page(stage, first + index, ra)
+        else:
+            read_page(stage, index, ra)
+        rt.note("round", "streamer", i)
+
+
+def raw_pages(stage: Stage) -> tuple[int, int]:
+    """Return the first page of the device that no file has, and how many there are; without any, the whole device."""
+    per_page = stage.machine.buffers_per_page
+    for region in stage.device.regions:
+        if region.key == "raw":
+            first = -(-region.first // per_page)
+            return first, (region.first + region.blocks) // per_page - first
+    return 0, stage.device.nr_blocks // per_page
+
+
+def read_page(stage: Stage, index: int, ra: FileRaState) -> bool:
+    """Read the blocks of one page of the file; return False if one could not be read."""
+    ino, machine = stage.inode.i_ino, stage.machine
+    words = machine.words_per_buffer
+    for block in range(index * machine.buffers_per_page, (index + 1) * machine.buffers_per_page):
+        rt.note("read-begin", ino, block)
+        values = filemap.do_generic_file_read(stage.mapping, block * words, words, ra)
+        if isinstance(values, int):
+            rt.note("read-failed", ino, block, values)
+            return False
+        rt.note("read-end", ino, block, tuple(values))
+    return True
+
+
+def read_raw_page(stage: Stage, index: int, ra: FileRaState) -> bool:
+    """Read one page of the device; return False if it could not be read."""
+    words = stage.machine.words_per_page
+    mapping = stage.device.bd_inode.i_mapping
+    return not isinstance(filemap.do_generic_file_read(mapping, index * words, words, ra), int)
+
+
+ACTOR = Actor("streamer", streamer, PARAMS)

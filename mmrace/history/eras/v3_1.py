@@ -1,0 +1,35 @@
+"""Linux 3.1, before anything was done about stalls: isolation takes dirty pages and pages under writeback.
+
+Async refuses them later, with the page locked: what is under writeback in __unmap_and_move, what is dirty in
+move_to_new_page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mmrace.history.era import Era
+from mmrace.history.eras import v3_2
+from mmrace.history.variant import over
+from mmrace.kernel.mm.vmscan import IsolateMode
+
+if TYPE_CHECKING:
+    from mmrace.kernel.mm.mm_types import Page
+
+_LATER = IsolateMode.ISOLATE_CLEAN | IsolateMode.ISOLATE_UNMAPPED | IsolateMode.ISOLATE_ASYNC_MIGRATE
+"""The filters that came with 3.2 and after it."""
+
+
+def __isolate_lru_page(below: Callable[..., int], page: Page, mode: IsolateMode) -> int:
+    """Try to take a page off the LRU, dirty or not: there is no filter but the list that it is on."""
+    return below(page, mode & ~_LATER)
+
+
+ERA = Era(
+    "3.1",
+    "async isolates dirty pages too, and blocks for the buffers of clean ones",
+    {"mm.vmscan:__isolate_lru_page": over(__isolate_lru_page)},
+    source="the tag v3.1",
+    on=v3_2.ERA,
+)
