@@ -45,20 +45,21 @@ def streamer(stage: Stage) -> None:
 def raw_pages(stage: Stage) -> tuple[int, int]:
     """Return the first page of the device that no file has, and how many there are; without any, the whole device."""
     per_page = stage.machine.buffers_per_page
-    for region in stage.device.regions:
+    device = stage.source_device
+    for region in device.regions:
         if region.key == "raw":
             first = -(-region.first // per_page)
             return first, (region.first + region.blocks) // per_page - first
-    return 0, stage.device.nr_blocks // per_page
+    return -(-device.first // per_page), device.nr_blocks // per_page
 
 
 def read_page(stage: Stage, index: int, ra: FileRaState) -> bool:
     """Read the blocks of one page of the file; return False if one could not be read."""
-    ino, machine = stage.inode.i_ino, stage.machine
+    ino, machine = stage.source.i_ino, stage.machine
     words = machine.words_per_buffer
     for block in range(index * machine.buffers_per_page, (index + 1) * machine.buffers_per_page):
         rt.note("read-begin", ino, block)
-        values = filemap.do_generic_file_read(stage.mapping, block * words, words, ra)
+        values = filemap.do_generic_file_read(stage.source.i_mapping, block * words, words, ra)
         if isinstance(values, int):
             rt.note("read-failed", ino, block, values)
             return False
@@ -69,7 +70,7 @@ def read_page(stage: Stage, index: int, ra: FileRaState) -> bool:
 def read_raw_page(stage: Stage, index: int, ra: FileRaState) -> bool:
     """Read one page of the device; return False if it could not be read."""
     words = stage.machine.words_per_page
-    mapping = stage.device.bd_inode.i_mapping
+    mapping = stage.source_device.bd_inode.i_mapping
     return not isinstance(filemap.do_generic_file_read(mapping, index * words, words, ra), int)
 
 

@@ -24,7 +24,7 @@ from mmrace.actors import (
     writer,
 )
 from mmrace.runtime import given
-from mmrace.scenarios import checked, copies, faults, recorded
+from mmrace.scenarios import checked, copies, faults, mapped, recorded
 from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -252,7 +252,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="stream-vs-migrate",
         title="readahead, which holds the locks of pages whose I/O it builds, meets migration and reclaim",
-        cast=(streamer.ACTOR, reclaimer.ACTOR, migrator.ACTOR),
+        cast=(streamer.ACTOR, reader.ACTOR, reclaimer.ACTOR, migrator.ACTOR),
         overrides={"pages": 6, "mode": "MIGRATE_SYNC_LIGHT", "passes": 5, "bare": 100, "rounds": 4, "idle": 40},
         marks=("readahead: marker met", "mpage: pages read by one I/O", "migrate: PF_MEMALLOC may not lock"),
         variations=(
@@ -305,8 +305,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="two-compactors",
-        title="two compactions and a migration on the same pages: one isolates a page, the others leave it alone",
-        cast=(reader.ACTOR, compactor.ACTOR, hugepage.ACTOR, migrator.ACTOR),
+        title="two compactions, a page fault's and a migration on the same pages: one isolates a page, others leave it",
+        cast=(reader.ACTOR, compactor.ACTOR, compactor.RIVAL, hugepage.ACTOR, migrator.ACTOR),
         overrides={"huge": 2, "pages": 4, "idle": 30},
         variations=(
             {},
@@ -316,6 +316,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"huge": 1, "pages": 6, "device": 1, "batch": 4},
         ),
     ),
+    *mapped.SCENARIOS,
     Scenario(
         name="tight-memory",
         title="few frames are free: who allocates compacts and reclaims from where it stands, with what it holds",

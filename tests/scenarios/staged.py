@@ -53,7 +53,9 @@ EXPLICIT: Values = {
     "holes": 0,
     "cache": 0,
     "stick": "none",
+    "stick_ticks": 0,
     "copy_sync": 0,
+    "chunk": 0,
     "cpus": 0,
     "errors": 0,
     "idle": 0,
@@ -66,7 +68,13 @@ EXPLICIT: Values = {
     "log": 0,
     "log_errors": 0,
     "touches": 1,
+    "accesses": 2,
+    "stores": 1,
+    "mappings": 1,
+    "touched": 0,
+    "zaps": 1,
     "huge": 0,
+    "frames": 0,
     "pinned": 0,
     "cluster": 32,
     "free": 0,
@@ -88,9 +96,10 @@ EXPLICIT: Values = {
 
 
 def spelled_out(scenario: str, /, **changed: Value) -> Params:
-    """Return every parameter of a scenario as a spec has them: EXPLICIT with changes."""
-    explicit = {name: EXPLICIT[name] for name in scenarios.get(scenario).params}
-    return tuple(sorted({**explicit, **changed}.items()))
+    """Return every parameter of a scenario as a spec has them: EXPLICIT with changes, and the stick that it needs."""
+    made = scenarios.get(scenario)
+    explicit = {name: EXPLICIT[name] for name in made.params}
+    return tuple(sorted({**explicit, "stick": made.defaults["stick"], **changed}.items()))
 
 
 def gate_spec(scenario: str, seed: int = 0, variant: str = "", /, **changed: Value) -> RunSpec:
