@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mmrace.kernel import gfp
@@ -157,10 +159,10 @@ def test_the_largest_blocks_have_no_larger_one_to_become() -> None:
     passed(allocator.judge(_zone({0: [], 1: [], 2: [0, 4]})))
 
 
-def _in_use(**over: object) -> Record:
+def _in_use(**over: Any) -> Record:
     """Four frames, all of one block that is in use."""
     pages = [page(f"page:{pfn}", count=int(pfn == 0), mapping=None, index=None, flags=[]) for pfn in range(4)]
-    zone: dict[str, object] = {
+    zone: dict[str, Any] = {
         "free_list": [],
         "free_blocks": [],
         "areas": {"2": 0},
