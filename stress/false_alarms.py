@@ -80,6 +80,8 @@ SETS: dict[str, Values] = {
     "many-faults": {"faults": 8, "held": 3, "pages": 4, "pinned": 2},
     "compact-async": {"compacts": "direct-async", "pages": 5, "pinned": 1, "rounds": 4},
     "compact-sync": {"compacts": "direct-sync", "pages": 3, "cluster": 1, "passes": 8},
+    "counted": {"free": 32, "kept": 4, "pages": 2},
+    "counted-blocks": {"free": 40, "kept": 6, "huge": 2, "pages": 3},
     "no-pause": {"idle": 0, "pages": 2, "rounds": 4},
 }
 
