@@ -71,6 +71,12 @@ SETS: dict[str, Values] = {
     "high-order": {"order": 9, "zone_reclaim": 1, "pages": 3},
     "write-cache": {"cache": 1, "pages": 2, "idle": 40},
     "write-cache-journalled": {"cache": 1, "data": "journal"},
+    "huge-pages": {"huge": 2, "pages": 4, "pinned": 1},
+    "huge-of-eight": {"huge": 3, "pages": 5, "bare": 100},
+    "huge-of-two": {"huge": 1, "pages": 6, "pagevec": 3, "cluster": 2},
+    "many-faults": {"faults": 8, "held": 3, "pages": 4, "pinned": 2},
+    "compact-async": {"compacts": "direct-async", "pages": 5, "pinned": 1, "rounds": 4},
+    "compact-sync": {"compacts": "direct-sync", "pages": 3, "cluster": 1, "passes": 8},
     "no-pause": {"idle": 0, "pages": 2, "rounds": 4},
 }
 

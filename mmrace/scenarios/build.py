@@ -1,7 +1,7 @@
 """Build a stage: a machine, a device, a mounted ext3, and one file whose pages are in the page cache.
 
 The run's main task builds it through the kernel's own functions, so that every reference and bit has a recorded origin.
-Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean and unlocked.  Either it has a
+Invariant: when `build` returns, each page of the file, but for those that are `cold`, is up to date, on the LRU, clean and unlocked.  Either it has a
 ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
 read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
 block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The parameter `dirtied` overwrites blocks
@@ -197,10 +197,11 @@ def build(stage: Stage, ncpus: int) -> None:
     if holes:
         rt.note("holes", INO, ext3._inode_block(stage.inode), stage.inode.i_laid, holes)
     stage.journal = stage.fs.journal
+    cached = pages - min(pages, stage.value(slow.COLD))
     if huge:
-        scattered.scatter(machine, pages, partial(fill, stage), pinned)
+        scattered.scatter(machine, cached, partial(fill, stage), pinned)
     else:
-        for index in range(pages):
+        for index in range(cached):
             fill(stage, index)
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")

@@ -1,4 +1,4 @@
-"""How slow the disk is, what of it no file has, and how often a small allocation needs a new slab.
+"""How slow the disk is, what of it no file has or nobody has read, and how often a small allocation needs a slab.
 
 Part of the set-up.  Invariant: with each parameter at its default, no run is otherwise than without it.
 """
@@ -33,7 +33,14 @@ SLABS = Number(
     says="one of so many small allocations of the page cache needs a new slab, from wherever its caller is; 0: none",
 )
 SLAB_ORDER = Number("slab_order", 0, 0, 3, says="order of a new slab")
-PARAMS = (TICKS, REQUESTS, SLABS, SLAB_ORDER)
+COLD = Number(
+    "cold",
+    0,
+    0,
+    64,
+    says="pages of the file, from its end, that are not in the page cache at first: who reads them reads the disk",
+)
+PARAMS = (TICKS, REQUESTS, SLABS, SLAB_ORDER, COLD)
 
 
 def raw_region(stage: Stage) -> tuple[tuple[str, int], ...]:

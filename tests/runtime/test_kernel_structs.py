@@ -24,7 +24,7 @@ IMMUTABLE = (int, str, bytes, float, tuple, frozenset, type(None), Enum)
 NO_STRUCTS = {
     "mmrace.kernel.block.device.Blocks": "blocks of a medium, each made at first use: the map only grows",
     "mmrace.kernel.fs.ext3.Ext3": "settings of a mounted file system, constant in a run",
-    "mmrace.kernel.fs.mpage.MpageBio": "belongs to the task that builds the I/O, until it is submitted",
+    "mmrace.kernel.fs.mpage._Gathered": "belongs to the task that builds the I/O, until it is submitted",
     "mmrace.kernel.fs.mpage.MpageData": "belongs to the task that walks the pages",
     "mmrace.kernel.jbd.commit._Tags": "belongs to the task that commits; what it stores are ops",
     "mmrace.kernel.jbd.jbd.Handle": "belongs to one task (`Task.info`)",
@@ -32,6 +32,7 @@ NO_STRUCTS = {
     "mmrace.kernel.mm.migrate._Attempt": "belongs to one task, and is for its notes alone",
     "mmrace.kernel.mm.migrate.Refusal": "a return code, never changed",
     "mmrace.kernel.mm.mmzone.Machine": "built before any task runs",
+    "mmrace.kernel.mm.compaction.CompactControl": "belongs to one task",
     "mmrace.kernel.mm.page_writeback.WritebackControl": "belongs to one task",
     "mmrace.kernel.mm.radix_tree.RadixTreeRoot": "slots of a mapping, each made at first use: the map only grows",
     "mmrace.kernel.mm.vmscan.ScanControl": "belongs to one task",

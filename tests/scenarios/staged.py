@@ -81,6 +81,7 @@ EXPLICIT: Values = {
     "requests": 128,
     "slabs": 0,
     "slab_order": 0,
+    "cold": 0,
     "without": "",
 }
 

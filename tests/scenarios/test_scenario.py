@@ -115,19 +115,19 @@ def test_tests_spell_out_every_parameter() -> None:
 
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
-    "huge", "pinned", "cluster", "stick", "ticks", "requests", "slabs", "slab_order", "cpus", "without",
+    "huge", "pinned", "cluster", "ticks", "requests", "slabs", "slab_order", "cold", "stick", "cpus", "without",
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
-    "compactor": {"compacts", "idle", "passes", "rounds"},
     "copier": {"copy_sync", "idle", "rounds"},
+    "stick_flusher": {"idle", "rounds"},
+    "compactor": {"compacts", "idle", "passes", "rounds"},
     "flusher": {"flushes", "idle"},
     "fsync": {"credits", "idle", "log", "log_errors", "resched", "rounds", "wbuf"},
     "hugepage": {"faults", "held", "idle", "passes"},
     "migrator": {"batch", "device", "direct", "idle", "migrations", "mode", "passes"},
     "reader": {"idle", "reads", "rounds"},
     "reclaimer": {"idle", "order", "rounds", "zone_reclaim"},
-    "stick_flusher": {"idle", "rounds"},
     "streamer": {"idle", "streamed", "window", "streams", "raw"},
     "toucher": {"idle", "rounds", "touches"},
     "truncater": {"idle", "rounds", "tails"},

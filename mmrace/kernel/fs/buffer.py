@@ -19,7 +19,6 @@ from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer_head, fs, fs_writeback
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.fs.fs import InodeState
 from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, page_writeback, radix_tree, swap, truncate
 
 if TYPE_CHECKING:
@@ -300,7 +299,7 @@ def __set_page_dirty(page: Page, mapping: AddressSpace) -> None:
     else:
         rt.reached("dirty: mapping went away")
     rt.spin_unlock_irq(mapping.tree_lock)
-    fs_writeback.__mark_inode_dirty(mapping.host, InodeState.I_DIRTY_PAGES)
+    fs_writeback.__mark_inode_dirty(mapping.host, fs.InodeState.I_DIRTY_PAGES)
 
 
 def __set_page_dirty_buffers(page: Page) -> bool:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.fs.fs import InodeState
+from mmrace.kernel.fs import fs
 from mmrace.kernel.mm import filemap, page_writeback, radix_tree
 
 if TYPE_CHECKING:
-    from mmrace.kernel.fs.fs import Inode
+    from mmrace.kernel.fs.fs import Inode, InodeState
 
 MARKS: tuple[tuple[str, str], ...] = (
     ("flusher: inode is clean", "nothing to write: no page was dirtied since the last round"),
@@ -45,7 +45,7 @@ def writeback_single_inode(inode: Inode, wbc: page_writeback.WritebackControl) -
     only if wbc says WB_SYNC_ALL.  Simplified: no I_SYNC.  Source: fs/fs-writeback.c, v3.3.
     """
     rt.spin_lock(inode.i_lock)
-    inode.i_state.store(inode.i_state.load() & ~(1 << InodeState.I_DIRTY_PAGES))
+    inode.i_state.store(inode.i_state.load() & ~(1 << fs.InodeState.I_DIRTY_PAGES))
     rt.spin_unlock(inode.i_lock)
     ret = page_writeback.do_writepages(inode.i_mapping, wbc)
     if wbc.sync_mode == page_writeback.WB_SYNC_ALL:
@@ -53,7 +53,7 @@ def writeback_single_inode(inode: Inode, wbc: page_writeback.WritebackControl) -
         ret = ret or waited
     if radix_tree.radix_tree_tagged(inode.i_mapping.page_tree, radix_tree.PAGECACHE_TAG_DIRTY):
         rt.reached("flusher: pages left")
-        __mark_inode_dirty(inode, InodeState.I_DIRTY_PAGES)
+        __mark_inode_dirty(inode, fs.InodeState.I_DIRTY_PAGES)
     return ret
 
 

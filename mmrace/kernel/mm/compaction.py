@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel import gfp
 from mmrace.kernel.mm import backing_dev, migrate, mmzone, page_alloc, page_flags, swap, vmscan
-from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mmzone import MigrateType
-from mmrace.kernel.mm.vmscan import IsolateMode
 
 if TYPE_CHECKING:
+    from mmrace.kernel.mm.migrate import MigrateMode
     from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine, Zone
+    from mmrace.kernel.mm.vmscan import IsolateMode
 
 MARKS = (
     ("compact: deferred", "an allocation did not try to compact, since it failed lately"),
@@ -325,30 +325,39 @@ def _scan_pageblocks(zone: Zone, cc: CompactControl, low_pfn: int, end_pfn: int)
             rt.cond_resched()
             rt.spin_lock_irq(zone.lru_lock)
         page = mmzone.pfn_to_page(zone.machine, low_pfn)
+        pageblock_nr = low_pfn // block
         low_pfn += 1
         if page_alloc.PageBuddy(page):
             continue
-        pageblock_nr = (low_pfn - 1) // block
-        if not cc.sync and last_pageblock_nr != pageblock_nr:
-            last_pageblock_nr = pageblock_nr
-            if mmzone.get_pageblock_migratetype(page) != MigrateType.MIGRATE_MOVABLE:
-                rt.reached("compact: pageblock not movable")
-                low_pfn = (pageblock_nr + 1) * block
-                continue
-        if not page_flags.PageLRU(page):
-            rt.reached("compact: page not on the LRU")
+        if last_pageblock_nr != pageblock_nr and not _pageblock_will_do(cc, page):
+            rt.reached("compact: pageblock not movable")
+            low_pfn = (pageblock_nr + 1) * block
             continue
-        if vmscan.__isolate_lru_page(page, _isolate_mode(cc)) != 0:
-            rt.reached("compact: page refused")
-            continue
-        swap.del_page_from_lru_list(zone, page, swap.page_lru(page))
-        rt.note("compact-isolate", page)
-        cc.migratepages.insert(0, page)
-        cc.nr_migratepages += 1
-        if cc.nr_migratepages == cluster:
+        last_pageblock_nr = pageblock_nr
+        if _isolate_page(zone, cc, page) and cc.nr_migratepages == cluster:
             rt.reached("compact: cluster full")
             break
     return low_pfn
+
+
+def _pageblock_will_do(cc: CompactControl, page: Page) -> bool:
+    """Say whether to look for pages in the pageblock of `page`: asynchronously only where most can be moved."""
+    return cc.sync or mmzone.get_pageblock_migratetype(page) == MigrateType.MIGRATE_MOVABLE
+
+
+def _isolate_page(zone: Zone, cc: CompactControl, page: Page) -> bool:
+    """Take a page off the LRU, if it is there and may be.  Needs lru_lock, under which PG_lru says whose it is."""
+    if not page_flags.PageLRU(page):
+        rt.reached("compact: page not on the LRU")
+        return False
+    if vmscan.__isolate_lru_page(page, _isolate_mode(cc)) != 0:
+        rt.reached("compact: page refused")
+        return False
+    swap.del_page_from_lru_list(zone, page, swap.page_lru(page))
+    rt.note("compact-isolate", page)
+    cc.migratepages.insert(0, page)
+    cc.nr_migratepages += 1
+    return True
 
 
 # -- when to begin and when to end -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from mmrace import runtime as rt
 from mmrace.kernel import gfp
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, fs
-from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags, page_writeback, radix_tree, readahead, swap
+from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags, page_writeback, radix_tree, readahead, slub, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.fs import AddressSpace, FileRaState
@@ -228,7 +228,7 @@ def add_to_page_cache_locked(page: Page, mapping: AddressSpace, offset: int, gfp
     May sleep for memory, as the mask says.  Source: mm/filemap.c, v3.3.
     """
     rt.bug_on(not page_flags.PageLocked(page), "add_to_page_cache_locked: page is not locked", page=page)
-    error = radix_tree.radix_tree_preload(mapping.machine, gfp_mask)
+    error = slub.radix_tree_preload(mapping.machine, gfp_mask)
     if error:
         return error
     mm.get_page(page, "slot")

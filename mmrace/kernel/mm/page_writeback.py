@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, fs, fs_writeback
-from mmrace.kernel.fs.fs import InodeState
 from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, radix_tree, rmap, swap
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def __set_page_dirty_nobuffers(page: Page) -> bool:
     else:
         rt.reached("dirty: mapping went away")
     rt.spin_unlock_irq(mapping.tree_lock)
-    fs_writeback.__mark_inode_dirty(mapping.host, InodeState.I_DIRTY_PAGES)
+    fs_writeback.__mark_inode_dirty(mapping.host, fs.InodeState.I_DIRTY_PAGES)
     return True
 
 

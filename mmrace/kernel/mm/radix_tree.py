@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
-from mmrace.kernel.mm import slub
 
 if TYPE_CHECKING:
     from mmrace.kernel.mm.mm_types import Page
-    from mmrace.kernel.mm.mmzone import Machine
 
 MARKS: tuple[tuple[str, str], ...] = ()
 
@@ -104,14 +102,6 @@ def radix_tree_replace_slot(slot: Slot, page: Page) -> None:
     Source: include/linux/radix-tree.h, v3.3.
     """
     slot.page = page
-
-
-def radix_tree_preload(machine: Machine, gfp_mask: int) -> int:
-    """Make sure of a node for an insertion: 0, or -ENOMEM.  May sleep if the mask lets it.
-
-    Simplified: preemption stays on, for no node is kept.  Source: lib/radix-tree.c, v3.3.
-    """
-    return 0 if slub.slab_alloc(machine, gfp_mask) else -Errno.ENOMEM
 
 
 def radix_tree_insert(root: RadixTreeRoot, index: int, page: Page) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
 from mmrace.kernel import gfp
+from mmrace.kernel.errno import Errno
 from mmrace.kernel.mm import page_alloc
 
 if TYPE_CHECKING:
@@ -50,3 +51,12 @@ def allocate_slab(machine: Machine, flags: int) -> bool:
         return False
     page_alloc.__free_pages(page, order)
     return True
+
+
+def radix_tree_preload(machine: Machine, gfp_mask: int) -> int:
+    """Make sure of a node for an insertion: 0, or -ENOMEM.  May sleep if the mask lets it.
+
+    Simplified: preemption stays on, for no node is kept.  It is not in `radix_tree.py`, because the tree is what
+    every other file includes.  Source: lib/radix-tree.c, v3.3.
+    """
+    return 0 if slab_alloc(machine, gfp_mask) else -Errno.ENOMEM
