@@ -16,6 +16,7 @@ class Actor:
     Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads.  asks: it asks for
     commits and may wait for them, so kjournald runs beside it.  commits, migrates: it commits transactions, moves
     pages: what must not meet while transfers fail.  logs: it changes metadata, whatever the parameters say.
+    copies: it works on the file of the second disk.
     """
 
     name: str
@@ -25,3 +26,4 @@ class Actor:
     commits: bool = False
     migrates: bool = False
     logs: bool = False
+    copies: bool = False

@@ -49,4 +49,4 @@ def sync_copy(stage: Stage) -> int:
     return rc
 
 
-ACTOR = Actor("copier", copier, PARAMS)
+ACTOR = Actor("copier", copier, PARAMS, copies=True)

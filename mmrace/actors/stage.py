@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mmrace.kernel.fs.ext3 import Ext3
     from mmrace.kernel.fs.fs import AddressSpace, Inode
     from mmrace.kernel.jbd.jbd import Journal
+    from mmrace.kernel.mm.mm_types import Page
     from mmrace.kernel.mm.mmzone import Machine
 
 PAGES = Number("pages", 1, 1, 64, says="pages of the file")
@@ -45,6 +46,7 @@ class Stage:
         self._values: dict[str, Any] = params  # typed by the declarations
         self.workload = workload
         self.final: dict[str, Any] = {}
+        self.others: list[Page] = []  # frames that nobody in the cast has
         self.done: list[rt.Completion] = []  # of a workload's actions
         self.reading: dict[int, rt.Completion] = {}  # its reads: the page is locked, or nothing is to be read
         self._versions = itertools.count(1)

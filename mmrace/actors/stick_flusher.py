@@ -29,4 +29,4 @@ def flush_stick(stage: Stage, mode: SyncMode) -> int:
     return rc
 
 
-ACTOR = Actor("stick_flusher", stick_flusher, PARAMS)
+ACTOR = Actor("stick_flusher", stick_flusher, PARAMS, copies=True)

@@ -1,9 +1,9 @@
 """Build a stage: a machine, a device, a mounted ext3, and one file whose pages are in the page cache.
 
 The run's main task builds it through the kernel's own functions, so that every reference and bit has a recorded origin.
-Invariant: when `build` returns, each page of the file, but for those that are `cold`, is up to date, on the LRU, clean and unlocked.  Either it has a
-ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
-read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
+Invariant: when `build` returns, each page of the file, but for those that are `cold`, is up to date, on the LRU, clean
+and unlocked.  Either it has a ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and
+buffers), or it has none, as after a read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
 block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The parameter `dirtied` overwrites blocks
 after that: their pages are dirty, their buffers on the running transaction.
 """
@@ -102,7 +102,22 @@ CLUSTER = Number(
     mmzone.SWAP_CLUSTER_MAX,
     says="pages that a compaction takes at once, and frames after which it lets go of lru_lock (32 in the kernel)",
 )
-OF_MEMORY = (HUGE, PINNED, CLUSTER)
+FREE = Number(
+    "free",
+    0,
+    0,
+    64,
+    says="frames that are free when the actors begin, beyond those of `kept`; others have the rest until the sync, so "
+    "that who allocates has to make room. 0: enough for all",
+)
+KEPT = Number(
+    "kept",
+    0,
+    0,
+    16,
+    says="free frames that an ordinary allocation leaves for who frees memory, and half of them for who may not sleep",
+)
+OF_MEMORY = (HUGE, PINNED, CLUSTER, FREE, KEPT)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
@@ -156,7 +171,10 @@ def build(stage: Stage, ncpus: int) -> None:
         swap_cluster_max=stage.value(CLUSTER),
         migrate_passes=stage.value_or_default(migrator.PASSES),
         slab_order=stage.value(slow.SLAB_ORDER),
+        min_free_pages=stage.value(KEPT) or min(stage.value(FREE), 1),
     )
+    if machine.zone.counts:
+        mmzone.setup_per_zone_wmarks(machine.zone, 0)
     stage.device = device.new_block_device(
         "disk",
         machine,
@@ -210,12 +228,21 @@ def build(stage: Stage, ncpus: int) -> None:
 
 
 def dirty(stage: Stage) -> None:
-    """Overwrite the first blocks of the file, as many as its parameter says; a full log has kjournald commit."""
+    """Overwrite the first blocks of the file, as many as its parameter says; a full log has kjournald commit.
+
+    After that others take the frames that are not to be free, and the watermarks hold.
+    """
     dirtied = min(stage.value(DIRTIED), stage.pages * stage.value(BUFFERS))
     for block in range(dirtied):
         writer.write_block(stage, block)
     if dirtied:  # a second write made the page active, by a pagevec that holds a reference
         swap.lru_add_drain_all(stage.machine)
+    zone, kept = stage.machine.zone, stage.value(KEPT)
+    if zone.counts:
+        mmzone.setup_per_zone_wmarks(zone, kept)
+        rt.note("zone", stage.machine.max_order, stage.machine.pageblock_order, *zone.watermark)
+    if stage.value(FREE):
+        stage.others = scattered.leave(stage.machine, kept + stage.value(FREE))
 
 
 def _frames(stage: Stage, needed: int) -> int:
@@ -295,6 +322,7 @@ def sync(stage: Stage) -> None:
 
     Twice: what data=journal has committed is written home after that, by a writepage that opens a handle.
     """
+    scattered.give_back(stage.others)
     for _ in range(2):
         for inode in stage.files:
             filemap.filemap_write_and_wait(inode.i_mapping)

@@ -317,6 +317,20 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        name="tight-memory",
+        title="few frames are free: who allocates compacts and reclaims from where it stands, with what it holds",
+        cast=(writer.ACTOR, committer.ACTOR, reader.ACTOR, hugepage.ACTOR),
+        overrides={"huge": 2, "pages": 3, "free": 4, "kept": 2, "metadata": 1, "rounds": 3, "idle": 60, "passes": 5},
+        marks=("alloc: others took it", "alloc: out of memory"),
+        variations=(
+            {},
+            {"huge": 0, "bare": 100, "faults": 12, "held": 4},
+            {"huge": 3, "pages": 4, "free": 6, "cluster": 2},
+            {"data": "journal", "pagevec": 2},
+            {"held": 0, "faults": 6, "pinned": 1, "kept": 1},
+        ),
+    ),
+    Scenario(
         name="recorded",
         title="the actors do what a real kernel did, to the same pages, in that order and as close together",
         cast=recorded.CAST,

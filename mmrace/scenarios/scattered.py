@@ -42,6 +42,22 @@ def scatter(machine: Machine, pages: int, fill: Callable[[int], object], pinned:
         page_alloc.__free_page(taken[pfn])
 
 
+def leave(machine: Machine, free: int) -> list[Page]:
+    """Have others take frames until so many are free, or fewer; returns what they took."""
+    taken = _take_all(machine)
+    while taken and mmzone.zone_page_state(machine.zone, "NR_FREE_PAGES") < free:
+        page_alloc.__free_page(taken.popitem()[1])
+    for page in taken.values():
+        page._count.rename("new", OTHERS)
+    return list(taken.values())
+
+
+def give_back(pages: list[Page]) -> None:
+    """Free what others took."""
+    while pages:
+        page_alloc.__free_page(pages.pop(), OTHERS)
+
+
 def _take_all(machine: Machine) -> dict[int, Page]:
     """Take every free frame, by its number, with no more effort than a look at the free lists."""
     taken: dict[int, Page] = {}

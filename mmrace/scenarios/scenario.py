@@ -24,7 +24,7 @@ from mmrace.kernel.jbd import journal as journal_
 from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
-from mmrace.scenarios import build
+from mmrace.scenarios import build, stick
 from mmrace.scenarios.build import DATA, ERRORS, HOLES, IRQ, WORDS
 from mmrace.scenarios.snapshot import snapshot
 
@@ -104,6 +104,7 @@ class Scenario:
         if ERRORS.value_in(merged) and not any(known.needs.get(ERRORS.name) for known in self.expects):
             self._refuse_errors(playing, merged)
         self._refuse_log_errors(playing, merged)
+        stick.check(merged, [actor.name for actor in playing if actor.copies])
         if WORDS.value_in(merged) < HEADER_WORDS and self._logged(playing, merged):
             raise UsageError(
                 expected=f"{WORDS.name} of at least {HEADER_WORDS} where metadata is logged, for a log block's header",

@@ -39,11 +39,33 @@ def snapshot(stage: Stage) -> dict[str, Any]:
         "disk": _disk(*stage.devices),
         "counters": dict(zone.vm_stat),
         "free_list": [page.name for page in mmzone.free_pages(zone)],
+        **(_free_blocks(machine) if machine.max_order else {}),
         "lru": [page.name for field in LISTS for page in rt.peek(zone, field)],
         "pagevecs": _pagevecs(machine),
         "bh_lrus": {state.name: [bh.name for bh in rt.peek(state, "bh_lru")] for state in machine.percpu},
         "locks_held": [f"{lock} by {task.name}" for task in live.engine.tasks for lock in task.held],
     }
+
+
+def _free_blocks(machine: Machine) -> dict[str, Any]:
+    """Return the blocks of a zone whose blocks are more than single pages: free ones, and large ones in use."""
+    areas = machine.zone.free_area
+    lists = [free_list for area in areas for free_list in area.free_list]
+    return {
+        "free_blocks": [
+            {"page": page.name, "order": free_list.order, "marked": _marked(page)}
+            for free_list in lists
+            for page in rt.peek(free_list, "pages")
+        ],
+        "areas": {str(order): rt.peek(area, "nr_free") for order, area in enumerate(areas)},
+        "blocks": {page.name: page.block_order for page in machine.pages if page.block_order and page.dead is None},
+    }
+
+
+def _marked(page: Page) -> int | None:
+    """Return the order that the page is marked with as the first of a free block."""
+    marked = rt.peek(page, "_mapcount") == mmzone.PAGE_BUDDY_MAPCOUNT_VALUE
+    return rt.peek(page, "order") if marked else None
 
 
 LISTS = ("inactive_list", "active_list", "unevictable_list")
@@ -102,7 +124,7 @@ def _row(page: Page) -> dict[str, Any]:
         "free": page.dead is not None,
         "flags": _flags(page.flags),
         "count": page._count.value,
-        "mapcount": rt.peek(page, "_mapcount") + 1,
+        "mapcount": max(rt.peek(page, "_mapcount") + 1, 0),  # below: the first of a free block
         "mapping": _name(rt.peek(page, "mapping")),
         "index": rt.peek(page, "index"),
         "private": _name(rt.peek(page, "private")),

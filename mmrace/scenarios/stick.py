@@ -6,11 +6,14 @@ Invariant: without it, nothing of a run is otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmrace import runtime as rt
 from mmrace.actors.stage import Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, fat
-from mmrace.runtime.param import Choice
+from mmrace.runtime.errors import UsageError
+from mmrace.runtime.param import Choice, Values
 
 STICK = Choice(
     "stick",
@@ -19,6 +22,26 @@ STICK = Choice(
     says="the file system of a second disk, with one file on it that the copier writes; none: there is no such disk",
 )
 INO = 2
+
+
+def check(values: Values, copying: Sequence[str]) -> None:
+    """Raise UsageError for a stick that cannot be, or that is not there.  Args: copying: actors that work on it."""
+    there = STICK.value_in(values) != "none"
+    if copying and not there:
+        raise UsageError(
+            expected=f"a stick for {', '.join(copying)}",
+            got=f"{STICK.name}=none",
+            where="--param",
+            try_=f"{STICK.name}=vfat, or leave them out (--param without={','.join(copying)})",
+        )
+    if there and values.get("cache"):
+        raise UsageError(
+            expected="no volatile cache beside a stick: a flush is noted without its disk, and judges would not know "
+            "whose cache it empties",
+            got=f"cache=1, {STICK.name}={STICK.value_in(values)}",
+            where="--param",
+            try_=f"cache=0, or {STICK.name}=none",
+        )
 
 
 def plug_in(stage: Stage, versions: int, *, errors: bool, irq_cpu: int | str) -> None:

@@ -24,7 +24,7 @@ IMMUTABLE = (int, str, bytes, float, tuple, frozenset, type(None), Enum)
 NO_STRUCTS = {
     "mmrace.kernel.block.device.Blocks": "blocks of a medium, each made at first use: the map only grows",
     "mmrace.kernel.fs.ext3.Ext3": "settings of a mounted file system, constant in a run",
-    "mmrace.kernel.fs.mpage._Gathered": "belongs to the task that builds the I/O, until it is submitted",
+    "mmrace.kernel.fs.mpage.MpageBio": "belongs to the task that builds the I/O, until it is submitted",
     "mmrace.kernel.fs.mpage.MpageData": "belongs to the task that walks the pages",
     "mmrace.kernel.jbd.commit._Tags": "belongs to the task that commits; what it stores are ops",
     "mmrace.kernel.jbd.jbd.Handle": "belongs to one task (`Task.info`)",

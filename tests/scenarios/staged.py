@@ -69,6 +69,8 @@ EXPLICIT: Values = {
     "huge": 0,
     "pinned": 0,
     "cluster": 32,
+    "free": 0,
+    "kept": 0,
     "faults": 2,
     "held": 1,
     "compacts": "compact_memory",
@@ -87,9 +89,10 @@ EXPLICIT: Values = {
 
 
 def spelled_out(scenario: str, /, **changed: Value) -> Params:
-    """Return every parameter of a scenario as a spec has them: EXPLICIT with changes."""
-    explicit = {name: EXPLICIT[name] for name in scenarios.get(scenario).params}
-    return tuple(sorted({**explicit, **changed}.items()))
+    """Return every parameter of a scenario as a spec has them: EXPLICIT with changes, and the stick that it needs."""
+    made = scenarios.get(scenario)
+    explicit = {name: EXPLICIT[name] for name in made.params}
+    return tuple(sorted({**explicit, "stick": made.defaults["stick"], **changed}.items()))
 
 
 def gate_spec(scenario: str, seed: int = 0, variant: str = "", /, **changed: Value) -> RunSpec:

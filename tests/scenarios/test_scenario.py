@@ -115,19 +115,20 @@ def test_tests_spell_out_every_parameter() -> None:
 
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
-    "huge", "pinned", "cluster", "ticks", "requests", "slabs", "slab_order", "cold", "stick", "cpus", "without",
+    "huge", "pinned", "cluster", "free", "kept", "stick", "ticks", "requests", "slabs", "slab_order", "cold", "cpus",
+    "without",
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
-    "copier": {"copy_sync", "idle", "rounds"},
-    "stick_flusher": {"idle", "rounds"},
     "compactor": {"compacts", "idle", "passes", "rounds"},
+    "copier": {"copy_sync", "idle", "rounds"},
     "flusher": {"flushes", "idle"},
     "fsync": {"credits", "idle", "log", "log_errors", "resched", "rounds", "wbuf"},
     "hugepage": {"faults", "held", "idle", "passes"},
     "migrator": {"batch", "device", "direct", "idle", "migrations", "mode", "passes"},
     "reader": {"idle", "reads", "rounds"},
     "reclaimer": {"idle", "order", "rounds", "zone_reclaim"},
+    "stick_flusher": {"idle", "rounds"},
     "streamer": {"idle", "streamed", "window", "streams", "raw"},
     "toucher": {"idle", "rounds", "touches"},
     "truncater": {"idle", "rounds", "tails"},
@@ -296,6 +297,20 @@ def test_a_block_that_is_too_short_for_a_log_header_is_refused_where_one_is_writ
         scenario.merged({"words": 1, **logs})
     assert scenario.merged({"words": 1})["words"] == 1
     assert scenario.merged({"words": 2, **logs})["words"] == 2
+
+
+def test_who_works_on_the_stick_needs_one() -> None:
+    scenario = scenarios.get("migrate-vs-vfat")
+    with pytest.raises(UsageError, match="a stick for copier, stick_flusher"):
+        scenario.merged({"stick": "none"})
+    assert scenario.merged({"stick": "none", "without": "copier,stick_flusher"})["stick"] == "none"
+
+
+def test_a_volatile_cache_beside_a_stick_is_refused() -> None:
+    scenario = scenarios.get("migrate-vs-vfat")
+    with pytest.raises(UsageError, match="no volatile cache beside a stick"):
+        scenario.merged({"cache": 1})
+    assert scenarios.get("async-vs-commit").merged({"stick": "vfat"})["stick"] == "vfat"
 
 
 def test_pages_that_are_dirty_at_first_may_be_truncated() -> None:

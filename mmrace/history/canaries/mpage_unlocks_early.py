@@ -20,7 +20,7 @@ def __mpage_writepage(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
     if found is None:
         return mpage._write_confused(page, wbc, mpd)
     bdev, blocks = found
-    mpage._add_page(mpd.bio, page, bdev, blocks)
+    mpage._add_page(mpd, page, bdev, blocks)
     for _, bh in zip(blocks, buffer.ring(buffer.page_buffers(page)), strict=False):
         buffer_head.clear_buffer_dirty(bh)
     rt.bug_on(page_flags.PageWriteback(page), "__mpage_writepage: page is under writeback", page=page)

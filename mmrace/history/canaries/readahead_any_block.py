@@ -6,13 +6,13 @@ from mmrace.history.canary import Canary
 from mmrace.history.variant import Variant
 from mmrace.kernel.fs import mpage
 from mmrace.kernel.fs.buffer_page import GetBlock
-from mmrace.kernel.fs.mpage import _Gathered
+from mmrace.kernel.fs.mpage import MpageBio
 from mmrace.kernel.mm.mm_types import Page
 
 _read = mpage.do_mpage_readpage
 
 
-def do_mpage_readpage(bio: _Gathered, page: Page, get_block: GetBlock) -> int:
+def do_mpage_readpage(bio: MpageBio, page: Page, get_block: GetBlock) -> int:
     """Add a page to a read that is being built, wherever its blocks lie."""
     found = mpage._blocks_of(page, get_block) if bio.vec else None
     if found is not None:

@@ -19,7 +19,7 @@ from mmrace.kernel.block import device
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer_head, fs, fs_writeback
 from mmrace.kernel.fs.buffer_head import BufferHead, BufferState
-from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, page_writeback, radix_tree, swap, truncate
+from mmrace.kernel.mm import filemap, mm, mmzone, page_flags, page_writeback, radix_tree, swap, truncate, vmscan_zone
 
 if TYPE_CHECKING:
     from mmrace.kernel.block.device import Bio, BlockDevice
@@ -583,10 +583,18 @@ def grow_buffers(bdev: BlockDevice, block: int) -> bool:
     return True
 
 
+def free_more_memory(machine: Machine) -> int:
+    """Reclaim for who cannot do without a buffer; returns what that freed.  Sleeps.
+
+    Left out: waking the flusher threads; where nobody counts pages, all of it.  Source: fs/buffer.c, v3.3.
+    """
+    return vmscan_zone.try_to_free_pages(machine.zone, 0, gfp.GFP_NOFS) if machine.zone.counts else 0
+
+
 def __getblk(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead:
     """Return the buffer of a block, cached now if it was not; takes the reference `ref`.  Sleeps.  Never fails.
 
-    Where the kernel would free memory and try again, this tries again once something that it saw has changed.
+    It tries again when it has freed memory, or once something that it saw has changed: the kernel spins.
     Source: fs/buffer.c, v3.3.
     """
     rt.might_sleep()
@@ -597,7 +605,8 @@ def __getblk(bdev: BlockDevice, block: int, ref: str = "lookup") -> BufferHead:
         rt.reached("getblk: page not in the cache")
         if not grow_buffers(bdev, block):
             rt.reached("getblk: out of memory")
-            continue
+            while free_more_memory(bdev.machine) and not grow_buffers(bdev, block):
+                rt.cond_resched()
         bh = __find_get_block(bdev, block, ref)
         if bh is not None:
             return bh

@@ -3,7 +3,8 @@
 Invariant: a page under such a read is locked, and nothing but its I/O unlocks it; no buffer is made for it.  Until the
 I/O is submitted, the locks of its pages are held by the task that builds it.  A page under such a write is under
 PG_writeback from before its lock is dropped until its I/O ended; no buffer of it is locked.
-Not modelled: mpage_writepage (no file system here writes a single page this way), boundary blocks, a bio that is full.
+Not modelled: plugging, mpage_writepage (no file system here writes a single page this way), boundary blocks, a bio that
+is full, or that cannot be had for a write.
 Source: fs/mpage.c, v3.3.
 """
 
@@ -29,16 +30,16 @@ MARKS = (
     ("mpage: page read whole", "a page was read by one I/O and has no buffers"),
     ("mpage: confused", "a page had buffers, or its blocks were not one run: read buffer by buffer"),
     ("mpage: read error", "the read of a whole page failed"),
+    ("mpage: pages read by one I/O", "pages whose blocks follow each other were read by one I/O"),
+    ("mpage: run of blocks ends", "an I/O was submitted because the next page's blocks lie elsewhere"),
+    ("mpage: slot taken", "somebody else filled a slot that was to be read into"),
+    ("mpage: no bio", "no memory was to be had for an I/O"),
     ("mpage: page written whole", "a page was given to one I/O, and none of its buffers was locked"),
     ("mpage: write of a page without buffers", "its blocks were looked up: a write through a mapping had dirtied it"),
     ("mpage: end of the file zeroed", "what a page to be written has beyond the end of its file was zeroed"),
     ("mpage: write confused", "a page's buffers were not all dirty, or no run of blocks: written buffer by buffer"),
     ("mpage: run of blocks broken", "what had gathered was submitted, since the next page lies elsewhere"),
     ("mpage: write error", "the write of a whole page failed"),
-    ("mpage: pages read by one I/O", "pages whose blocks follow each other were read by one I/O"),
-    ("mpage: run of blocks ends", "an I/O was submitted because the next page's blocks lie elsewhere"),
-    ("mpage: slot taken", "somebody else filled a slot that was to be read into"),
-    ("mpage: no bio", "no memory was to be had for an I/O"),
 )
 
 
@@ -59,8 +60,8 @@ def mpage_end_io(bio: Bio, error: int) -> None:
 
 
 @dataclass(slots=True)
-class _Gathered:
-    """An I/O that is being built, and is not submitted: the `bio` of mpage_readpages and mpage_writepages."""
+class MpageBio:
+    """An I/O that is being built, and is not submitted: pages whose blocks are one run, from block `first` on."""
 
     bdev: BlockDevice | None = None
     first: int = 0
@@ -68,20 +69,18 @@ class _Gathered:
     vec: list[BioVec] = field(default_factory=list)
 
 
-def mpage_bio_submit(rw: int, bio: _Gathered) -> None:
-    """Submit what was gathered, if anything; the locks of pages that are read are its end's from now on.
+def mpage_bio_submit(rw: int, bio: MpageBio) -> None:
+    """Submit what was gathered, if anything was; of a read, the locks of its pages are its end's from now on.
 
     Source: fs/mpage.c, v3.3.
     """
     if not bio.vec:
         return
-    assert bio.bdev is not None
-    end_io = mpage_end_io
-    if rw & device.WRITE:
-        end_io = _end_write
-    elif len(bio.vec) > 1:
+    if not rw & device.WRITE and len(bio.vec) > 1:
         rt.reached("mpage: pages read by one I/O")
+    assert bio.bdev is not None
     vec, bio.vec = tuple(bio.vec), []
+    end_io = _end_write if rw & device.WRITE else mpage_end_io
     device.submit_bio(rw, device.Bio(bio.bdev, bio.first, vec, None, end_io))
 
 
@@ -90,7 +89,7 @@ def mpage_readpage(page: Page, get_block: GetBlock) -> int:
 
     Source: fs/mpage.c, v3.3.
     """
-    bio = _Gathered()
+    bio = MpageBio()
     error = do_mpage_readpage(bio, page, get_block)
     mpage_bio_submit(device.READ, bio)
     return error
@@ -103,7 +102,7 @@ def mpage_readpages(mapping: AddressSpace, pages: list[tuple[int, Page]], get_bl
     what is allocated here is allocated with locks held that only the I/O to come will drop.  May sleep.
     Source: fs/mpage.c, v3.3.
     """
-    bio = _Gathered()
+    bio = MpageBio()
     for index, page in pages:
         if filemap.add_to_page_cache_lru(page, mapping, index, gfp.GFP_KERNEL) == 0:
             do_mpage_readpage(bio, page, get_block)
@@ -114,7 +113,7 @@ def mpage_readpages(mapping: AddressSpace, pages: list[tuple[int, Page]], get_bl
     return 0
 
 
-def do_mpage_readpage(bio: _Gathered, page: Page, get_block: GetBlock) -> int:
+def do_mpage_readpage(bio: MpageBio, page: Page, get_block: GetBlock) -> int:
     """Add a locked page to a read that is being built, or submit that and begin another.  May sleep.
 
     A page that has buffers, or whose blocks do not follow each other on the device, is read through its ring; a hole at
@@ -154,7 +153,7 @@ def do_mpage_readpage(bio: _Gathered, page: Page, get_block: GetBlock) -> int:
     return 0
 
 
-def _read_confused(bio: _Gathered, page: Page, get_block: GetBlock) -> int:
+def _read_confused(bio: MpageBio, page: Page, get_block: GetBlock) -> int:
     """Submit what was built, and read the page through its ring, unless it has become uptodate."""
     rt.reached("mpage: confused")
     mpage_bio_submit(device.READ, bio)
@@ -199,13 +198,10 @@ def _blocks_of(page: Page, get_block: GetBlock) -> tuple[BlockDevice | None, int
 
 @dataclass(slots=True)
 class MpageData:
-    """What a walk has gathered: pages whose blocks are one run, under writeback and not submitted.
-
-    Source: fs/mpage.c (struct mpage_data), v3.3.
-    """
+    """What a walk has gathered in `bio`: pages under writeback.  Source: fs/mpage.c (struct mpage_data), v3.3."""
 
     get_block: GetBlock
-    bio: _Gathered = field(default_factory=_Gathered)
+    bio: MpageBio = field(default_factory=MpageBio)
 
 
 def _end_write(bio: Bio, error: int) -> None:
@@ -224,8 +220,9 @@ def _end_write(bio: Bio, error: int) -> None:
         filemap.end_page_writeback(page)
 
 
-def _add_page(bio: _Gathered, page: Page, bdev: BlockDevice, blocks: list[int]) -> None:
+def _add_page(mpd: MpageData, page: Page, bdev: BlockDevice, blocks: list[int]) -> None:
     """Add a page to what was gathered, which is submitted before if the page's blocks do not follow on it."""
+    bio = mpd.bio
     if bio.vec and bio.last_block_in_bio != blocks[0] - 1:
         rt.reached("mpage: run of blocks broken")
         mpage_bio_submit(device.WRITE, bio)
@@ -250,7 +247,7 @@ def __mpage_writepage(page: Page, wbc: WritebackControl, mpd: MpageData) -> int:
         return _write_confused(page, wbc, mpd)
     bdev, blocks = found
     # The page is in its I/O before its buffers are clean: whoever fails here leaves it to ->writepage.
-    _add_page(mpd.bio, page, bdev, blocks)
+    _add_page(mpd, page, bdev, blocks)
     if buffer.page_has_buffers(page):
         for _, bh in zip(blocks, buffer.ring(buffer.page_buffers(page)), strict=False):
             buffer_head.clear_buffer_dirty(bh)

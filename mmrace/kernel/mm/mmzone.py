@@ -226,7 +226,7 @@ class Machine:
             page.zone = zone
         zone.counts = max_order > 0 or min_free_pages > 0
         zone.spanned_pages = nr_pages
-        zone.watermark = min_free_pages, min_free_pages + min_free_pages // 4, min_free_pages + min_free_pages // 2
+        setup_per_zone_wmarks(zone, min_free_pages)
         _free_all(self)
         self.percpu = rt.PerCpu(ncpus, PerCpuState)
         self.devices: list[BlockDevice] = []
@@ -346,6 +346,14 @@ def count_vm_event(machine: Machine, name: str, n: int = 1) -> None:
     with machine.zone.vm_stat_guard:
         machine.vm_events[name] += n
     rt.note("vm-event", name, n)
+
+
+def setup_per_zone_wmarks(zone: Zone, min_free_pages: int) -> None:
+    """Say how many free pages are kept: by the administrator, or when the machine is built.  Point: never.
+
+    Source: mm/page_alloc.c, v3.3.
+    """
+    zone.watermark = min_free_pages, min_free_pages + min_free_pages // 4, min_free_pages + min_free_pages // 2
 
 
 def min_wmark_pages(zone: Zone) -> int:

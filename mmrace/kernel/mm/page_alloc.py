@@ -434,7 +434,10 @@ def get_page_from_freelist(machine: Machine, gfp_mask: int, order: int, alloc_fl
         if not zone_watermark_ok(zone, order, mark, alloc_flags):
             rt.reached("alloc: below the watermark")
             return None
-    return buffered_rmqueue(zone, order, allocflags_to_migratetype(machine, gfp_mask))
+    page = buffered_rmqueue(zone, order, allocflags_to_migratetype(machine, gfp_mask))
+    if zone.counts and page is not None:
+        rt.note("alloc-block", page, order, gfp_mask, bool(rt.current().pf & mmzone.PF_MEMALLOC))
+    return page
 
 
 def buffered_rmqueue(zone: Zone, order: int, migratetype: MigrateType) -> Page | None:
@@ -519,6 +522,7 @@ def __alloc_pages_direct_reclaim(
     """
     rt.cond_resched()
     task = rt.current()
+    rt.note("direct-reclaim", order, gfp_mask, bool(task.pf & mmzone.PF_MEMALLOC))
     task.pf |= mmzone.PF_MEMALLOC
     did_some_progress = vmscan_zone.try_to_free_pages(machine.zone, order, gfp_mask)
     task.pf &= ~mmzone.PF_MEMALLOC

@@ -33,6 +33,11 @@ INACTIVE_RATIO = 1
 """The active list is aged while it is longer than the inactive one times this.  Source: inactive_file_is_low, v3.3."""
 
 
+PRIORITIES = (vmscan.DEF_PRIORITY, vmscan.DEF_PRIORITY - 3, vmscan.DEF_PRIORITY // 3, 0)
+"""Of the kernel's thirteen: the first; the one from which a reclaim for a cheap order makes room for compaction; the
+one from which that waits for writeback; and the last."""
+
+
 def try_to_free_pages(zone: Zone, order: int, gfp_mask: int) -> int:
     """Reclaim for an allocation; returns how many pages, or 1 to say: try again.  Needs PF_MEMALLOC.  Sleeps.
 
@@ -51,29 +56,21 @@ def try_to_free_pages(zone: Zone, order: int, gfp_mask: int) -> int:
 def do_try_to_free_pages(zone: Zone, sc: ScanControl) -> int:
     """Scan the zone with rising priority until `nr_to_reclaim` pages were freed.
 
-    Simplified: that nothing can be reclaimed at all is for kswapd to find out; here it is so if the last priority freed
-    nothing.  Source: mm/vmscan.c, v3.3.
+    Simplified: of the priorities only those at which something changes.  That nothing can be reclaimed at all is for
+    kswapd to find out; here it is so if the last priority freed nothing.  Source: mm/vmscan.c, v3.3.
     """
     mmzone.count_vm_event(zone.machine, "ALLOCSTALL")
     aborted_reclaim = False
-    for priority in range(vmscan.DEF_PRIORITY, -1, -1):
+    for priority in PRIORITIES:
         sc.priority = priority
         sc.nr_scanned = 0
         aborted_reclaim = shrink_zones(zone, sc)
         if aborted_reclaim or sc.nr_reclaimed >= sc.nr_to_reclaim:
             break
-        if not sc.nr_scanned and _whole_zone(zone, priority):
-            break
     if sc.nr_reclaimed or aborted_reclaim:
         return sc.nr_reclaimed or 1
     rt.reached("reclaim: nothing left to free")
     return 0
-
-
-def _whole_zone(zone: Zone, priority: int) -> bool:
-    """Say whether a scan of this priority is of all pages there are: a harder one would do the same again."""
-    pages = mmzone.zone_page_state(zone, "NR_INACTIVE") + mmzone.zone_page_state(zone, "NR_ACTIVE")
-    return _scan_count(zone, pages, priority) >= pages
 
 
 def shrink_zones(zone: Zone, sc: ScanControl) -> bool:

@@ -11,6 +11,7 @@ from mmrace.oracles.general import bug_on, data_race, raised, use_after_free
 from mmrace.oracles.general.judgement import Oracle
 from mmrace.oracles.protocol import (
     ageing,
+    allocator,
     back_out,
     compaction,
     conservation,
@@ -42,6 +43,7 @@ PROTOCOL: dict[str, Oracle] = {
     progress.NAME: progress.judge,
     ageing.NAME: ageing.judge,
     compaction.NAME: compaction.judge,
+    allocator.NAME: allocator.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
@@ -59,6 +61,7 @@ FORWARD = frozenset({
 which needs the whole record to know what orders, and `crash`, to know what was promised; others were not looked at."""
 
 OPTIONAL = frozenset({
-    ageing.NAME, back_out.NAME, compaction.NAME, durability.NAME, errno.NAME, failures.NAME, progress.NAME,
+    ageing.NAME, allocator.NAME, back_out.NAME, compaction.NAME, durability.NAME, errno.NAME, failures.NAME,
+    progress.NAME,
 })  # fmt: skip
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""

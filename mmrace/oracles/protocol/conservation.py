@@ -72,7 +72,7 @@ def _frames(snap: Snapshot) -> Iterator[Breach]:
             yield "frame lost", f"{name} is free and not on the free list", (name,)
         elif times and not page.free:
             yield "used frame on the free list", f"{name} is in use and on the free list", (name,)
-        elif not page.free and page.count == 0:
+        elif not page.free and page.count == 0 and name not in snap.tails:
             yield "frame lost", f"{name} is counted by nobody and was never freed", (name,)
         elif page.free and page.count:
             yield "counted free frame", f"{name} is free and has count {page.count}", (name,)

@@ -6,7 +6,7 @@ written out after that).  Invariant: a view is plain data; nothing here judges.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from weakref import WeakKeyDictionary
@@ -71,12 +71,23 @@ class HeadView:
 
 
 @dataclass(slots=True, frozen=True)
+class FreeBlock:
+    """A block on a free list.  `order`: that of the list; `marked`: that of its first page, None if that has none."""
+
+    page: str
+    order: int
+    marked: int | None
+
+
+@dataclass(slots=True, frozen=True)
 class Snapshot:
     """One moment of the model at rest.
 
     `pages` are those that were ever allocated or changed; the rest, in most runs nine of ten, are only names in
     `unused`.  `pagevecs` and `bh_lrus`: all entries of all CPUs.  `heads`, `copies`, `free_list`: None in a record of
-    before they were kept.  `listed`: transaction -> list -> journal heads.
+    before they were kept.  `free_blocks`: None also where free blocks are single pages.  `areas`: order -> how many
+    free blocks the zone says it has.  `tails`: pages in use that the first of their block counts for.  `listed`:
+    transaction -> list -> journal heads.
     """
 
     label: str
@@ -92,9 +103,17 @@ class Snapshot:
     bh_lrus: tuple[str, ...]
     lru: tuple[str, ...]
     free_list: tuple[str, ...] | None
+    free_blocks: tuple[FreeBlock, ...] | None
+    areas: dict[int, int]
+    tails: frozenset[str]
     heads: dict[str, HeadView] | None
     copies: tuple[str, ...] | None
     listed: dict[str, dict[str, tuple[str, ...]]]
+
+    @property
+    def max_order(self) -> int:
+        """The order of the largest free block that there can be."""
+        return max(self.areas, default=0)
 
     @property
     def nr_pages(self) -> int:
@@ -184,6 +203,9 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
         _entries(plain, "bh_lrus"),
         _names(plain.get("lru")),
         _names(plain["free_list"]) if "free_list" in plain else None,
+        tuple(_free_block(row) for row in _rows(plain, "free_blocks")) if "free_blocks" in plain else None,
+        {int(order): _int(number) for order, number in _map(plain.get("areas")).items()},
+        frozenset(_tails(_map(plain.get("blocks")))),
         {str(row["name"]): _head(row) for row in _rows(plain, "heads")} if "heads" in plain else None,
         _names(plain["copies"]) if "copies" in plain else None,
         {
@@ -192,6 +214,17 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
             for transaction, lists in _map(journal.get("lists")).items()
         },
     )
+
+
+def _free_block(row: Plain) -> FreeBlock:
+    return FreeBlock(str(row["page"]), _int(row["order"]), _maybe_int(row.get("marked")))
+
+
+def _tails(blocks: Plain) -> Iterator[str]:
+    """Yield the pages of used blocks but for the first of each."""
+    for first, order in blocks.items():
+        kind, _, pfn = first.partition(":")
+        yield from (f"{kind}:{int(pfn) + i}" for i in range(1, 1 << _int(order)))
 
 
 def _names(plain: object) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mmrace.oracles.protocol.register import blocks_of
 from mmrace.runtime.kinds import READ, WRITE
 from mmrace.runtime.wording import plain
 from mmrace.story.scene import Scene
@@ -61,7 +62,7 @@ def _read_of(scene: Scene, wrote: int, value: object) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """An I/O of one block: submitted at step `begin` by `task`, over at step `end` (None: never)."""
+    """An I/O of a block: submitted at step `begin` by `task`, over at step `end` (None: never)."""
 
     begin: int
     end: int | None
@@ -75,7 +76,7 @@ def transfers(scene: Scene, block: int) -> list[Transfer]:
     found: list[Transfer] = []
     for step in scene.record.steps_on((), notes=("io-begin", "io-end")):
         task, _, kind, facts = scene.events[step]
-        if int(facts[1]) != block:
+        if block not in blocks_of(facts, kind == "io-end"):
             continue
         if kind == "io-begin":
             found.append(Transfer(step, None, str(facts[0]), block, scene.record.task_name(task)))

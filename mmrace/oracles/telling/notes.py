@@ -20,8 +20,8 @@ WORDS: Mapping[str, Words] = {
     "flush-end": lambda b: f"has been through the pages of inode {b[0]}",
     "fsync-begin": lambda b: f"fsync of inode {b[0]} begins",
     "fsync-end": lambda b: f"fsync of inode {b[0]} returns {b[1]}",
-    "io-begin": lambda b: f"submits the {b[0]} of disk block {b[1]}",
-    "io-end": lambda b: f"the {b[0]} of disk block {b[1]} is done" + (f": {b[2]}" if b[2:] and b[2] else ""),
+    "io-begin": lambda b: f"submits the {b[0]} of disk {_blocks(b[1], b[2:3])}",
+    "io-end": lambda b: f"the {b[0]} of disk {_blocks(b[1], b[3:4])} is done" + (f": {b[2]}" if b[2:] and b[2] else ""),
     "log-block": lambda b: f"composes a log block: {b[1]} of transaction {b[2]}, in disk block {b[0]}",
     "migrate-begin": lambda b: f"begins to move {b[0]}, {b[1]}",
     "migrate-end": lambda b: f"is done with {b[0]}: {'moved' if b[3] == 0 else f'not moved ({b[4]})'}",
@@ -36,9 +36,17 @@ WORDS: Mapping[str, Words] = {
     "write-end": lambda b: f"has written version {b[2]} to block {b[1]} of inode {b[0]}",
     "writeback-begin": lambda b: f"puts {b[0]} under writeback",
     "writeback-end": lambda b: f"is about to end the writeback of {b[0]}",
+    "stick": lambda b: f"a second disk with {b[0]} has inode {b[1]}, which is empty",
     "snapshot": lambda b: f"the state at rest is taken: {b[0]}",
 }
 """Kind of note -> what it says."""
+
+
+def _blocks(first: int, many: Sequence[Any]) -> str:
+    """Name the blocks of an I/O.  Args: many: how many they are, where the note says so."""
+    if many and isinstance(many[0], int) and many[0] > 1:
+        return f"blocks {first} to {first + many[0] - 1}"
+    return f"block {first}"
 
 
 def _values(values: Sequence[Any]) -> str:

@@ -1,0 +1,176 @@
+"""The allocator: no frame is given out twice, free blocks are whole, and who takes a page may.
+
+Rules, of each allocation.  Given out twice: a frame that is in use is not given out again.  Misaligned: a block lies
+on a multiple of its size.  Watermark: who allocates has seen, since it last allocated, that more pages are free than
+are kept from it: a look at the number of free pages, as old as it may be.  Reclaim: nobody begins to reclaim who may
+not sleep, or frees memory already.
+At rest.  Free blocks are disjoint, aligned, marked with their order, and counted; two buddies are not both free, or
+they would be one block; the zone's numbers of free pages and of pages on the LRU are those of its lists.
+Invariant: what is kept from an allocation is reckoned here, from its mask and from what the set-up said of the zone.
+Not checked: the migrate types of blocks; a zone of single pages, but for the last two numbers (`conservation` has its
+frames).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.snapshot import FreeBlock, Snapshot, snapshots, unfinished
+from mmrace.runtime.kinds import KIND_MASK, NOTE, READ
+from mmrace.runtime.record import Record
+
+NAME = "allocator"
+NOTES = ("zone", "alloc-block", "direct-reclaim", "page-alloc", "page-free")
+GFP_WAIT, GFP_HIGH, GFP_NOMEMALLOC = 0x10, 0x20, 0x10000
+"""Bits of a mask: it may sleep; it may take half of what is kept; it may not take all of it."""
+
+Breach = tuple[str, str, tuple[str, ...]]  # rule, text, objects
+
+
+def judge(record: Record) -> Judgement:
+    """Follow each allocation, then judge the state at rest."""
+    evidence = Evidence(NAME)
+    checked = _allocations(record, evidence)
+    for snap in snapshots(record):
+        if snap.free_blocks is None:
+            continue
+        checked += len(snap.free_blocks) + len(snap.areas)
+        for breaches in (_blocks(snap), _buddies(snap), _numbers(snap)):
+            for rule, text, names in breaches:
+                evidence.add(rule, f"{text} ({snap.label})", (*names, snap.label), objects=list(names), when=snap.label)
+    return evidence.judgement(checked, unfinished(record) if checked else "")
+
+
+# -- allocations ---------------------------------------------------------------------------------------------------
+
+
+def kept(mark: int, gfp_mask: int) -> int:
+    """Return how many pages an allocation leaves at least: of the least watermark, less what its mask may take."""
+    if gfp_mask & GFP_HIGH:
+        mark -= mark // 2
+    if not gfp_mask & (GFP_WAIT | GFP_NOMEMALLOC):
+        mark -= mark // 4
+    return mark
+
+
+class _Audit:
+    """What is in use, and what each task has seen."""
+
+    def __init__(self, record: Record, evidence: Evidence) -> None:
+        self.record = record
+        self.evidence = evidence
+        self.used: set[str] = set()
+        self.seen: dict[int, int] = {}  # task -> the number of free pages that it read last, since it allocated
+        self.least: int | None = None  # watermark
+        self.checked = 0
+
+    def add(self, rule: str, text: str, step: int, task: int, *objects: str) -> None:
+        who = self.record.task_name(task)
+        self.evidence.add(rule, f"{text} ({who})", (*objects, who), objects=list(objects), task=who, step=step)
+
+    def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
+        if kind == "zone":
+            assert isinstance(facts[2], int)
+            self.least = facts[2]
+        elif kind == "page-free":
+            self.used.discard(str(self.record.name(facts[0])))
+        elif kind == "page-alloc":
+            name = str(self.record.name(facts[0]))
+            if name in self.used:
+                self.add("frame given out twice", f"{name} is given out, and is in use", step, task, name)
+            self.used.add(name)
+            self.checked += 1
+        elif kind == "alloc-block":
+            self.block(step, task, facts)
+        else:
+            self.reclaims(step, task, facts)
+
+    def block(self, step: int, task: int, facts: tuple[object, ...]) -> None:
+        """A task has got a block."""
+        name, (order, gfp_mask, memalloc) = str(self.record.name(facts[0])), facts[1:]
+        assert isinstance(order, int) and isinstance(gfp_mask, int)
+        self.checked += 1
+        if pfn_of(name) % (1 << order):
+            self.add("misaligned block", f"{name} is given out as the first of {1 << order}", step, task, name)
+        seen = self.seen.pop(task, None)
+        if self.least is None or (memalloc and not gfp_mask & GFP_NOMEMALLOC):
+            return
+        least = kept(self.least, gfp_mask)
+        if seen is None or seen - (1 << order) < least:
+            saw = "did not look how many are free" if seen is None else f"saw {seen} free"
+            text = f"takes {1 << order} pages from {name} on and must leave {least}, and {saw}"
+            self.add("below the watermark", text, step, task, name)
+
+    def reclaims(self, step: int, task: int, facts: tuple[object, ...]) -> None:
+        """A task begins to reclaim for an allocation."""
+        _, gfp_mask, memalloc = facts
+        assert isinstance(gfp_mask, int)
+        self.checked += 1
+        if memalloc:
+            self.add("reclaim within reclaim", "begins to reclaim, and frees memory already", step, task)
+        if not gfp_mask & GFP_WAIT:
+            self.add("reclaim by who may not sleep", "begins to reclaim, and may not sleep", step, task)
+
+
+def _allocations(record: Record, evidence: Evidence) -> int:
+    audit = _Audit(record, evidence)
+    for step in record.steps_on(record.lanes("Zone", "nr_free_pages"), READ, notes=NOTES):
+        task, op, a, b = record.events[step]
+        if op == NOTE:
+            audit.note(step, task, a, b)
+        elif op & KIND_MASK == READ:
+            audit.seen[task] = a
+    return audit.checked if audit.least is not None else 0
+
+
+def pfn_of(name: str) -> int:
+    """Return the number of a frame."""
+    return int(name.partition(":")[2])
+
+
+# -- at rest -------------------------------------------------------------------------------------------------------
+
+
+def _blocks(snap: Snapshot) -> Iterator[Breach]:
+    owner: dict[int, FreeBlock] = {}
+    for block in snap.free_blocks or ():
+        first, size = pfn_of(block.page), 1 << block.order
+        if first % size:
+            yield "misaligned block", f"{block.page} is the first of {size} free frames", (block.page,)
+        if block.marked != block.order:
+            marked = "not marked" if block.marked is None else f"marked with order {block.marked}"
+            yield "wrong order", f"{block.page} is on a list of order {block.order} and {marked}", (block.page,)
+        for pfn in range(first, first + size):
+            other = owner.setdefault(pfn, block)
+            if other is not block:
+                text = f"frame {pfn} is in the free blocks at {other.page} and at {block.page}"
+                yield "free blocks overlap", text, (other.page, block.page)
+
+
+def _buddies(snap: Snapshot) -> Iterator[Breach]:
+    free = {(pfn_of(block.page), block.order): block for block in snap.free_blocks or ()}
+    for (pfn, order), block in free.items():
+        buddy = free.get((pfn ^ (1 << order), order))
+        if buddy is not None and pfn < pfn_of(buddy.page) and order < snap.max_order:
+            text = f"{block.page} and {buddy.page} are free blocks of order {order}, and not one of {order + 1}"
+            yield "buddies not merged", text, (block.page, buddy.page)
+
+
+def _numbers(snap: Snapshot) -> Iterator[Breach]:
+    blocks = snap.free_blocks or ()
+    for order, nr_free in snap.areas.items():
+        found = sum(block.order == order for block in blocks)
+        if found != nr_free:
+            yield "miscounted", f"nr_free of order {order} is {nr_free}, and {found} blocks are free", (str(order),)
+    active = sum("PG_active" in page.flags for page in snap.pages.values() if page.name in snap.lru)
+    unevictable = sum("PG_unevictable" in page.flags for page in snap.pages.values() if page.name in snap.lru)
+    found_of = {
+        "NR_FREE_PAGES": sum(1 << block.order for block in blocks),
+        "NR_ACTIVE": active,
+        "NR_INACTIVE": len(snap.lru) - active - unevictable,
+    }
+    for name, found in found_of.items():
+        said = snap.counters.get(name, found)
+        if said != found:
+            yield "miscounted", f"{name} is {said}, and its lists have {found}", (name,)
