@@ -30,6 +30,7 @@ LOOP = (ROUNDS, IDLE)
 class Stage:
     """One run's machine, file and parameters; `final` collects the snapshots.
 
+    `raw_device`: a disk without a file system, where there is one.  `over`: who is waited for is done (`endless.py`).
     `stick`: a file on a second disk, `stick_device`, where there is one.
     """
 
@@ -38,6 +39,7 @@ class Stage:
     fs: Ext3
     journal: Journal
     inode: Inode
+    raw_device: BlockDevice | None = None
     stick: Inode | None = None
     stick_device: BlockDevice | None = None
 
@@ -49,6 +51,7 @@ class Stage:
         self.others: list[Page] = []  # frames that nobody in the cast has
         self.done: list[rt.Completion] = []  # of a workload's actions
         self.reading: dict[int, rt.Completion] = {}  # its reads: the page is locked, or nothing is to be read
+        self.over = False
         self._versions = itertools.count(1)
 
     def value(self, param: Param[T]) -> T:
@@ -73,7 +76,7 @@ class Stage:
     @property
     def devices(self) -> tuple[BlockDevice, ...]:
         """The disks."""
-        return (self.device,) if self.stick_device is None else (self.device, self.stick_device)
+        return tuple(disk for disk in (self.device, self.stick_device, self.raw_device) if disk is not None)
 
     @property
     def pages(self) -> int:

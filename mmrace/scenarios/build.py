@@ -3,9 +3,9 @@
 The run's main task builds it through the kernel's own functions, so that every reference and bit has a recorded origin.
 Invariant: when `build` returns, each page of the file, but for those that are `cold`, is up to date, on the LRU, clean
 and unlocked.  Either it has a ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and
-buffers), or it has none, as after a read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
-block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The parameter `dirtied` overwrites blocks
-after that: their pages are dirty, their buffers on the running transaction.
+buffers), or it has none, as after a read, and counts 1; the parameter `bare` says which.  Its words are those that the
+device holds: a version of each block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The
+parameter `dirtied` overwrites blocks after that: their pages are dirty, their buffers on the running transaction.
 """
 
 from __future__ import annotations
@@ -183,7 +183,6 @@ def build(stage: Stage, ncpus: int) -> None:
             ("log", log_blocks),
             (INO, pages * per_page),
             ("superblock", 1),
-            *slow.raw_region(stage),
         ],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
@@ -194,6 +193,7 @@ def build(stage: Stage, ncpus: int) -> None:
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
     stick.plug_in(stage, FORMATTED, errors=stage.device.errors, irq_cpu=stage.device.irq_cpu)
+    slow.plug_in(stage, FORMATTED, irq_cpu=stage.device.irq_cpu)
     regions = [region for disk in stage.devices for region in disk.regions]
     rt.note("layout", *((region.key, region.first, region.blocks) for region in regions))
     rt.note("formatted", FORMATTED, FORMATTED)

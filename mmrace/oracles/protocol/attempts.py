@@ -5,8 +5,8 @@ with -EAGAIN in a row by one task on one page.  It is a failure if, in all that 
 on the page or on its buffers, and at its end none holds a lock or a reference there and no I/O is in flight.
 Invariant: a permanent holder (a journal head, a pagevec) excuses every refusal, for then -EAGAIN is the right
 answer; so does the migrating task itself, if it came to the migration by an allocation from where it uses the page,
-which it lets go of after that; a leak does not: a reference of no declared name, or one that ought to be dropped and whose holder is gone, or
-a lock that nobody drops any more (`holders.py`).
+which it lets go of after that; a leak does not: a reference of no declared name, or one that ought to be dropped and
+whose holder is gone, or a lock that nobody drops any more (`holders.py`).
 Not checked: refusals other than -EAGAIN.
 """
 
@@ -111,5 +111,5 @@ def _in_the_middle(record: Record, series: Series, counts: dict[int, str], ref: 
         return False
     for task, op, a, _ in record.events[series.last :]:
         if op != NOTE and task == series.task and op >> SHIFT in counts and a == ref:
-            return op & KIND_MASK == PUT
+            return bool(op & KIND_MASK == PUT)
     return record.end.get("how") != "finished"
