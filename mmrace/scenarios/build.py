@@ -247,7 +247,9 @@ def dirty(stage: Stage) -> None:
 
 def _frames(stage: Stage, needed: int) -> int:
     """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
-    huge = stage.value(HUGE)
+    huge, asked = stage.value(HUGE), stage.value(slow.FRAMES)
+    if asked > needed:
+        return asked
     if not huge:
         return needed
     block = 1 << huge

@@ -84,6 +84,9 @@ EXPLICIT: Values = {
     "slabs": 0,
     "slab_order": 0,
     "cold": 0,
+    "frames": 0,
+    "stick_ticks": 0,
+    "raw_ticks": 0,
     "without": "",
 }
 

@@ -116,7 +116,7 @@ def test_tests_spell_out_every_parameter() -> None:
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
     "huge", "pinned", "cluster", "free", "kept", "stick", "ticks", "requests", "slabs", "slab_order", "cold", "cpus",
-    "without",
+    "without", "frames", "stick_ticks", "raw_ticks",
 }  # fmt: skip
 OF_ACTOR = {
     "committer": {"idle", "resched", "rounds", "wbuf"},
