@@ -44,6 +44,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             endless.endless(copier.ACTOR),
             endless.endless(stick_flusher.ACTOR),
         ),
+        longer=20,
         overrides={"huge": 2, "pages": 4, "stick": "vfat", "rounds": 1, "idle": 20, "streamed": 4, "passes": 5},
         variations=(
             {},
@@ -60,6 +61,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             endless.endless(writer.ACTOR),
             endless.endless(writeback.ACTOR),
         ),
+        longer=20,
         overrides={"huge": 2, "pages": 4, "rounds": 1, "idle": 20, "streamed": 4, "passes": 5},
         variations=(
             {},
