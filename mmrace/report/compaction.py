@@ -24,7 +24,9 @@ Changed = Sequence[tuple[str, TableResult]]
 """Tables of a load that was changed, each with the name of the change."""
 
 _QUANTITIES = (ALLOC, FALLBACK, SUCCESS, STALLS, MOVED, REFUSED, FAILED)
-_UNIT = "median [quartiles]"
+THOUSANDS = 1000  # ticks and the like: more digits say nothing beside these quartiles
+EXACT = 100  # from here on without decimals
+_UNIT = "median and quartiles"
 
 
 def line(result: TableResult) -> str:
@@ -95,7 +97,7 @@ def _ratio(cell: Cell, base: Cell) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{value:.1f} %" if value < 100 else f"{value:.0f} %"
+    return f"{value:.1f} %" if value < EXACT else f"{value:.0f} %"
 
 
 def spread(found: Spread | None) -> str:
@@ -106,7 +108,9 @@ def spread(found: Spread | None) -> str:
 
 
 def _number(value: float) -> str:
-    return count(value) if value >= 100 or value == int(value) else f"{value:.1f}"
+    if value >= THOUSANDS:
+        return f"{value / 1000:.1f}k"
+    return count(value) if value >= EXACT or value == int(value) else f"{value:.1f}"
 
 
 # -- the order --------------------------------------------------------------------------------------------------------
