@@ -28,6 +28,7 @@ from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.page_writeback import WritebackControl, WritePage
 from mmrace.kernel.mm.radix_tree import Slot
+from mmrace.kernel.mm.vmscan import IsolateMode
 from mmrace.runs.functions import KIND as FUNCTION
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.param import Value
@@ -72,6 +73,11 @@ def _marks_what_it_does_not_move(newpage: Page, page: Page, remap_swapcache: boo
     if rc:
         page_flags.SetPageError(page)
     return rc
+
+
+def _will_do(page: Page, mode: IsolateMode) -> bool:
+    """BUGGY: any dirty page will do."""
+    return True
 
 
 def _loses_the_frame(page: Page) -> None:
@@ -243,6 +249,10 @@ PLANTED = (
         "migrate-vs-writeback", {"mm.filemap:filemap_fdatawait": _waits_for_nothing}, idle=20, dirtied=2, rounds=4,
     ),
     _model(
+        "era", "dirty page isolated", "an isolation for MIGRATE_ASYNC takes dirty pages that no op can move",
+        "async-vs-commit", {"mm.vmscan:_dirty_page_will_do": _will_do}, device=1, metadata=1, idle=20, rounds=4,
+    ),
+    _model(
         "errno", "error out of nothing", "fsync takes any page for one whose I/O failed",
         "migrate-vs-writeback", {"mm.filemap:filemap_fdatawait": _tells_what_it_waited_for},
     ),
@@ -268,6 +278,7 @@ PLANTED = (
         "migrate-vs-writeback", {"mm.page_writeback:write_cache_pages": _only_for_integrity},
         idle=40, rounds=6, dirtied=2, without="fsync", migrations=1,
     ),
+    _canary("pte-dirt-lost"),
     _canary("lost-put"),
     _canary("async-locks-after-thaw"),
     _model(

@@ -15,8 +15,8 @@ class Actor:
 
     Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads.  asks: it asks for
     commits and may wait for them, so kjournald runs beside it.  commits, migrates: it commits transactions, moves
-    pages: what must not meet while transfers fail.  logs: it changes metadata, whatever the parameters say.
-    copies: it works on the file of the second disk.
+    pages: what must not meet while transfers fail.  logs: it changes metadata, whatever the parameters say.  copies: it
+    works on the file of the second disk.  maps: it works through mappings of the file, or on them.
     """
 
     name: str
@@ -27,3 +27,4 @@ class Actor:
     migrates: bool = False
     logs: bool = False
     copies: bool = False
+    maps: bool = False

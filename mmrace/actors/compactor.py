@@ -31,7 +31,7 @@ def compactor(stage: Stage) -> None:
     for i in range(stage.rounds):
         stage.pause()
         compact(stage)
-        rt.note("round", "compactor", i)
+        rt.note("round", rt.current().name, i)
 
 
 def compact(stage: Stage) -> None:
@@ -48,3 +48,5 @@ def compact(stage: Stage) -> None:
 
 
 ACTOR = Actor("compactor", compactor, PARAMS, migrates=True)
+RIVAL = Actor("rival", compactor, PARAMS, migrates=True)
+"""Another one, which does the same at the same time."""

@@ -45,18 +45,18 @@ def streamer(stage: Stage) -> None:
 def raw_pages(stage: Stage) -> tuple[int, int]:
     """Return the first page of the disk without a file system, and how many it has; without one, of the file's disk."""
     per_page = stage.machine.buffers_per_page
-    device = stage.raw_device or stage.device
+    device = stage.raw_device or stage.source_device
     first = -(-device.first // per_page)
     return first, device.end // per_page - first
 
 
 def read_page(stage: Stage, index: int, ra: FileRaState) -> bool:
     """Read the blocks of one page of the file; return False if one could not be read."""
-    ino, machine = stage.inode.i_ino, stage.machine
+    ino, machine = stage.source.i_ino, stage.machine
     words = machine.words_per_buffer
     for block in range(index * machine.buffers_per_page, (index + 1) * machine.buffers_per_page):
         rt.note("read-begin", ino, block)
-        values = filemap.do_generic_file_read(stage.mapping, block * words, words, ra)
+        values = filemap.do_generic_file_read(stage.source.i_mapping, block * words, words, ra)
         if isinstance(values, int):
             rt.note("read-failed", ino, block, values)
             return False
@@ -67,7 +67,7 @@ def read_page(stage: Stage, index: int, ra: FileRaState) -> bool:
 def read_raw_page(stage: Stage, index: int, ra: FileRaState) -> bool:
     """Read one page of the device; return False if it could not be read."""
     words = stage.machine.words_per_page
-    mapping = (stage.raw_device or stage.device).bd_inode.i_mapping
+    mapping = (stage.raw_device or stage.source_device).bd_inode.i_mapping
     return not isinstance(filemap.do_generic_file_read(mapping, index * words, words, ra), int)
 
 

@@ -28,7 +28,7 @@ class ClaimsRun:
     """One call of the command.
 
     Args: options: `runs` is the number of schedules of each program instead of its own, `seconds` are for the whole
-    call.  tell: called after each few runs.
+    call.  era: in which state of the code.  tell: called after each few runs.
     """
 
     def __init__(
@@ -37,12 +37,13 @@ class ClaimsRun:
         folder: Path,
         options: Options,
         *,
+        era: str = "",
         tell: Callable[[ClaimsResult], None] = lambda result: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder, self.options = folder, options
         self._tell, self.clock = tell, clock
-        self.result = ClaimsResult(tuple(claims), options.seed)
+        self.result = ClaimsResult(tuple(claims), options.seed, era=era)
         self._began = clock()
 
     def run(self) -> ClaimsResult:

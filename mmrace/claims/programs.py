@@ -47,7 +47,15 @@ def _small(name: str, scenario: str, **params: int | str) -> Setting:
 
 _PAIR: dict[str, int | str] = {"idle": 10, "rounds": 1, "migrations": 2, "dirtied": 2, "without": "reader,writer"}
 _WRITTEN: dict[str, int | str] = {"idle": 40, "rounds": 2, "migrations": 3, "dirtied": 2, "without": "fsync"}
+_CLEANED: dict[str, int | str] = {
+    "idle": 0, "rounds": 4, "migrations": 20, "batch": 2, "passes": 1, "words": 1, "pages": 2, "buffers": 1,
+    "dirtied": 2, "without": "reader,reclaimer,writer",
+}  # fmt: skip
+"""A page that the flusher has cleaned while a commit waited for the lock of its buffer: one schedule in two hundred."""
 _COPIED: dict[str, int | str] = {"idle": 20, "rounds": 2, "migrations": 4, "passes": 4, "pages": 1}
+_FAULTS: dict[str, int | str] = {
+    "faults": 4, "held": 2, "pinned": 1, "dirtied": 4, "passes": 5, "without": "compactor,fsync",
+}  # fmt: skip
 
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
@@ -63,19 +71,26 @@ SETTINGS: dict[str, Setting] = {
         _setting("vfat", "migrate-vs-vfat", 200, **_COPIED),
         _setting("vfat-light", "migrate-vs-vfat", 100, **_COPIED, mode="MIGRATE_SYNC_LIGHT"),
         _setting("reclaim", "migrate-vs-reclaim", 300, idle=10, pages=3, rounds=4, migrations=6, pagevec=1),
+        _setting("async-written", "four", 1200, **_CLEANED),
+        _setting(
+            "mapped", "migrate-vs-fault", 100, idle=10, rounds=3, migrations=4, passes=6, mode="MIGRATE_SYNC_LIGHT"
+        ),
+        _setting("huge-pages", "compaction-vs-writeback", 100, **_FAULTS),
         _small("async-reader", "async-vs-commit", without="writer,committer"),
         _small("sync-reader", "sync-vs-commit", without="writer,committer"),
+        _small("async-dirty", "async-vs-commit", without="writer,committer", dirtied=1),
     )
 }
-"""Parameters so that the actors meet; the last two are what DPOR can walk to its end in seconds."""
+"""Parameters so that the actors meet; the last three are what DPOR can walk to its end in seconds."""
 
 _COMMIT = ("async", "sync", "async-commit", "sync-commit")
+_PATCH = ("async", "async-commit", "async-written", "async-dirty")
 _READERS = ("async-reader", "sync-reader")
 TESTS: dict[str, tuple[str, ...]] = {
     "C0": _COMMIT,
     "C1": (*_COMMIT, "writeback", "reclaim", *_READERS),
     "C2": (*_COMMIT, "writeback", "reclaim", *_READERS),
-    "C3": ("sync", "lookups", *_READERS),
+    "C3": ("sync", "lookups", "mapped", *_READERS),
     "C4": (*_COMMIT, "metadata"),
     "C5": (*_COMMIT, "metadata"),
     "C6": ("writeback", "writeback-light", "vfat", "vfat-light"),
@@ -83,10 +98,16 @@ TESTS: dict[str, tuple[str, ...]] = {
     "C8": ("reclaim", "metadata"),
     "C9": ("reclaim", "metadata"),
     "C10": (),
-    "C11": ("async", "async-commit", "async-reader"),
-    "C12": ("async", "async-commit", "reclaim"),
+    "C11": ("async", "async-commit", "async-written", "async-reader"),
+    "C12": ("async", "async-commit", "reclaim", "async-written"),
     "C13": ("sync", "sync-commit", "metadata", "writeback-light", "vfat-light"),
     "C14": (*_COMMIT, "metadata", *_READERS),
+    "C15": (*_PATCH, "huge-pages"),
+    "C16": (*_PATCH, "huge-pages"),
+    "C17": (*_COMMIT, "writeback", "writeback-light", "reclaim", "huge-pages", *_READERS, "async-dirty"),
+    "C18": ("async", "async-commit", "async-written"),
+    "C19": ("metadata", "writeback-light", "vfat-light"),
+    "C20": ("huge-pages",),
 }
 """Claim -> programs."""
 
@@ -96,12 +117,15 @@ def parts_for(claims: Sequence[Claim], setting: str) -> tuple[Part, ...]:
     return tuple(part for claim in claims if setting in TESTS[claim.name] for part in claim.parts)
 
 
-def spec_of(setting: Setting, seed: int, index: int) -> RunSpec:
-    """Return schedule `index` of a program that is sampled, or the spec that all runs of a walk share."""
+def spec_of(setting: Setting, seed: int, index: int, era: str = "") -> RunSpec:
+    """Return schedule `index` of a program that is sampled, or the spec that all runs of a walk share.
+
+    Schedule `index` has the same seed in every era.
+    """
     if not setting.schedules:
-        return RunSpec(setting.scenario, setting.params, "", ENGINE, WALK, "off", seed)
+        return RunSpec(setting.scenario, setting.params, "", ENGINE, WALK, "off", seed, era=era)
     own = derive(seed, "claims", setting.name, index)
-    return RunSpec(setting.scenario, setting.params, "", ENGINE, portfolio.member(index), "off", own)
+    return RunSpec(setting.scenario, setting.params, "", ENGINE, portfolio.member(index), "off", own, era=era)
 
 
 def setting_of(spec: RunSpec) -> Setting:
@@ -111,4 +135,6 @@ def setting_of(spec: RunSpec) -> Setting:
 
 def repeat_command(spec: RunSpec) -> str:
     """Return the command that repeats a run; for a run of a walk, which does not stand alone, the one that walks."""
-    return f"mmrace explore {setting_of(spec).command}" if spec.strategy == WALK else spec.command()
+    if spec.strategy != WALK:
+        return spec.command()
+    return f"mmrace explore {setting_of(spec).command}" + (f" --era {spec.era}" if spec.era else "")

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from mmrace.claims.judges import Claim, Example, Part
+from mmrace.claims.judges import Claim, Example, Expected, Part
 from mmrace.claims.programs import SETTINGS, Setting
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_INTERNAL, EXIT_PASS, EXIT_SIGNALLED, EXIT_UNKNOWN
 
 CUT = "cut"
 """How a run ended that reached its bound."""
+NOT_TESTED = "not tested yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Failure:
 
 @dataclass(slots=True)
 class ClaimsResult:
-    """What came of one call of the command.
+    """What came of the schedules of one era; "": the model's own.
 
     `evidence`: part -> program -> what its schedules say.  `interrupted`: the signal that ended it, 0 if none did.
     """
@@ -80,6 +81,7 @@ class ClaimsResult:
     cut: int = 0
     seconds: float = 0.0
     interrupted: int = 0
+    era: str = ""
 
     def add_unfinished(self, spec: RunSpec, how: str) -> None:
         """Count a run that ended other than by finishing; unless it was cut, it failed."""
@@ -118,23 +120,43 @@ class ClaimsResult:
     def verdict(self, part: Part) -> str:
         """Return "not tested yet", "false as worded", "true", "not shown", or "held"."""
         if not self.tested(part):
-            return "not tested yet"
+            return NOT_TESTED
         if self.times(part):
             return "true" if part.exists else "false as worded"
         return "not shown" if part.exists else "held"
 
     @property
+    def parts(self) -> list[Part]:
+        """All parts of the claims."""
+        return [part for claim in self.claims for part in claim.parts]
+
+    def expected(self, part: Part) -> Expected:
+        """Return what the source of the era says of a part."""
+        return part.expects(self.era).what
+
+    @property
     def broken(self) -> list[Part]:
-        """Return the parts that the protocol's description says hold, and that a run refutes."""
+        """Return the parts of which a run shows what the source excludes.
+
+        A part that holds by the source is refuted, what there is not by the source is there, or what nothing can ask by
+        the source was asked.
+        """
+        excluded = {"holds": "false as worded", "false": "true"}
         return [
-            part for claim in self.claims for part in claim.parts
-            if part.expected == "holds" and self.verdict(part) == "false as worded"
+            part for part in self.parts
+            if (self.tested(part) and self.expected(part) == "nothing")
+            or self.verdict(part) == excluded.get(self.expected(part))
         ]  # fmt: skip
 
     @property
     def without_instance(self) -> list[Part]:
-        """Return the parts that have programs and were not tested by any run."""
-        return [part for claim in self.claims for part in claim.parts if not self.tested(part)]
+        """Return the parts that the era can be asked and that were not tested by any run."""
+        return [part for part in self.parts if not self.tested(part) and self.expected(part) != "nothing"]
+
+    @property
+    def unshown(self) -> list[Part]:
+        """Return the parts that say that something exists, by the source too, and that no run shows."""
+        return [part for part in self.parts if self.verdict(part) == "not shown" and self.expected(part) == "holds"]
 
     @property
     def exit_code(self) -> int:
@@ -145,6 +167,5 @@ class ClaimsResult:
             return EXIT_FAIL
         if self.troubles:
             return EXIT_UNKNOWN if self.trouble_codes == {EXIT_UNKNOWN} else EXIT_INTERNAL
-        unshown = any(self.verdict(part) == "not shown" for claim in self.claims for part in claim.parts)
         unproven = any(w.error or w.replayed < w.tried for w in self.witnesses.values())
-        return EXIT_UNKNOWN if self.without_instance or unshown or unproven else EXIT_PASS
+        return EXIT_UNKNOWN if self.without_instance or self.unshown or unproven else EXIT_PASS

@@ -52,7 +52,7 @@ class Sampling(LossySource):
         index, options, settings = 0, self.options, list(self.settings)
         while settings:
             for setting in settings:
-                yield Job("main", setting.name, index, spec_of(setting, options.seed, index))
+                yield Job("main", setting.name, index, spec_of(setting, options.seed, index, self.result.era))
             index += 1
             if options.seconds is None or options.runs is not None:
                 settings = [setting for setting in settings if index < (options.runs or setting.schedules)]

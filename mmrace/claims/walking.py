@@ -38,7 +38,7 @@ class Walking:
 
     def walk(self, setting: Setting, share: float) -> None:
         """Visit every class of a program, or as many as the bounds allow."""
-        spec = spec_of(setting, self.options.seed, 0)
+        spec = spec_of(setting, self.options.seed, 0, self.result.era)
         parts = parts_for(self.result.claims, setting.name)
         strategy, options = registry.parse(WALK)
         search: Systematic = strategy.make(options)  # type: ignore[assignment]

@@ -15,6 +15,7 @@ from mmrace.claims.result import ClaimsResult, Witness
 from mmrace.runs.follow import follow, replay_record
 from mmrace.runs.judge import judge
 from mmrace.runs.replay import REPLAYS
+from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import InternalError, MmraceError
 from mmrace.runtime.record import Record
 
@@ -32,17 +33,17 @@ def keep_witnesses(
             try:
                 if decided is not None:
                     setting, index = decided
+                    spec = spec_of(setting, result.seed, index, result.era)
                     walked = deciding.get((part.name, setting.name))
-                    witness = _witness(part, setting, index, result.seed, walked, folder / part.name)
+                    witness = _witness(part, setting, spec, walked, folder / part.name, index)
                     result.witnesses[part.name] = witness
             except MmraceError as error:
                 result.troubles.append(f"witness of {part.name}: {error}")
             tell()
 
 
-def _witness(part: Part, setting: Setting, index: int, seed: int, walked: Record | None, folder: Path) -> Witness:
+def _witness(part: Part, setting: Setting, spec: RunSpec, walked: Record | None, folder: Path, index: int) -> Witness:
     """Make the run again, with sites, and save it.  Args: walked: its record, if it is a class of a walk."""
-    spec = spec_of(setting, seed, index)
     program = MAKERS.program(spec)
     if walked is None:
         with play_one(spec) as played:

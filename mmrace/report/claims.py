@@ -24,7 +24,8 @@ WORDS = ("held", "true", "false as worded", "not shown", "not tested yet")
 
 def line(result: ClaimsResult) -> str:
     """Write progress on one line."""
-    return f"{duration(result.seconds)}: {runs(result.runs)}"
+    era = f"era {result.era}, " if result.era else ""
+    return f"{era}{duration(result.seconds)}: {runs(result.runs)}"
 
 
 def show(result: ClaimsResult, console: Console, *, quiet: bool = False) -> None:
@@ -72,18 +73,20 @@ def verdict_of(result: ClaimsResult, part: Part) -> str:
             lines.append(f"held exhaustively over {' and '.join(whole)} classes")
         seen = sum(walked.runs for _, walked in result.walked(part))
         return "; ".join(lines) or f"held over {count(seen)} classes, not walked to the end"
-    if word == "true":
+    if word == "true" and part not in result.broken:
         return "true: a witness"
-    return "BROKEN: false as worded" if part in result.broken else word
+    return f"BROKEN: {word}" if part in result.broken else word
 
 
 def evidence_of(result: ClaimsResult, part: Part) -> str:
     """Write what the verdict on one part rests on."""
     word = result.verdict(part)
     if word == "not tested yet":
+        if result.expected(part) == "nothing":
+            return f"cannot be asked: {part.expects(result.era).why}"
         tried = [setting.name for setting, _ in result.programs(part)]
         return f"no instance in {', '.join(tried)}" if tried else "no run was made"
-    if word == "held" and part.expected == "false":
+    if word == "held" and result.expected(part) == "false":
         return f"said to be false, but nothing here refutes it: {_looked_at(result, part)}"
     words = "shown in" if part.exists else "refuted in"
     texts = []
@@ -137,7 +140,7 @@ def _last(result: ClaimsResult) -> str:
     said = [f"{words.count(word)} {word}" for word in WORDS if word in words]
     text = f"{len(result.claims)} claims in {len(words)} parts: {', '.join(said)}"
     if result.broken:
-        text += f"; BROKEN, though the protocol says they hold: {', '.join(part.name for part in result.broken)}"
+        text += f"; BROKEN, against what the source says: {', '.join(part.name for part in result.broken)}"
     if result.failures:
         text += f"; {runs(len(result.failures))} failed"
     if result.cut:

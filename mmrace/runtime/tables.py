@@ -35,6 +35,7 @@ class Tables:
 
     Attributes:
         benign: field -> why its reads may race with writes.  What structs declare is added for each run.
+        racy: fields whose writes may race as well, with each other: whichever comes last will do.
         published: fields whose write is a release and whose read an acquire; reads of them may race.
         sleeping_locks, spinning_locks: bits that are locks, beside those that were seen to be waited for.
         transient: names of references that nobody may hold at rest.
@@ -48,6 +49,7 @@ class Tables:
     """
 
     benign: Mapping[str, str] = field(default_factory=dict)
+    racy: Names = ()
     published: Names = ()
     sleeping_locks: Names = ()
     spinning_locks: Names = ()
@@ -64,7 +66,7 @@ class Tables:
     def __post_init__(self) -> None:
         """Raise UsageError for the name of a field or a bit that is none."""
         bits = (*self.sleeping_locks, *self.spinning_locks)
-        for names, form in ((*self.benign, *self.published), "Class.field"), (bits, "Class.field.BIT"):
+        for names, form in ((*self.benign, *self.racy, *self.published), "Class.field"), (bits, "Class.field.BIT"):
             for name in names:
                 if name.count(".") != form.count("."):
                     raise UsageError(expected=f"a name like {form}", got=name, where="tables of the program")

@@ -6,6 +6,7 @@ and unlocked.  Either it has a ring of mapped and up-to-date buffers, as after a
 buffers), or it has none, as after a read, and counts 1; the parameter `bare` says which.  Its words are those that the
 device holds: a version of each block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The
 parameter `dirtied` overwrites blocks after that: their pages are dirty, their buffers on the running transaction.
+`map_file` is for casts in which an actor works through a mapping: the file is mapped, and `touched` pages have ptes.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 from functools import partial
 
 from mmrace import runtime as rt
-from mmrace.actors import committer, fsync, hugepage, migrator, streamer, writer
+from mmrace.actors import committer, faulter, fsync, hugepage, migrator, streamer, writer
 from mmrace.actors.stage import PAGES, ROUNDS, Stage
 from mmrace.kernel.block import device
 from mmrace.kernel.fs import block_dev, buffer, ext3
 from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
-from mmrace.kernel.mm import filemap, mmzone, page_flags, swap
+from mmrace.kernel.mm import filemap, mm_types, mmap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
 from mmrace.scenarios import scattered, slow, stick
 
@@ -87,6 +88,13 @@ HUGE = Number(
     says="order of a huge page, and of a pageblock: the zone has free blocks of all orders up to it, and the file's "
     "pages lie scattered over it, so that none is free at first; 0: free frames are on one list, and are all alike",
 )
+FRAMES = Number(
+    "frames",
+    0,
+    0,
+    1024,
+    says="page frames of a machine with huge pages, up to a whole pageblock; 0: as many as its cast can use, and some",
+)
 PINNED = Number(
     "pinned",
     0,
@@ -117,11 +125,11 @@ KEPT = Number(
     16,
     says="free frames that an ordinary allocation leaves for who frees memory, and half of them for who may not sleep",
 )
-OF_MEMORY = (HUGE, PINNED, CLUSTER, FREE, KEPT)
+OF_MEMORY = (HUGE, FRAMES, PINNED, CLUSTER, FREE, KEPT)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
-    stick.STICK,
+    *stick.PARAMS,
     *slow.PARAMS,
 )
 
@@ -188,7 +196,7 @@ def build(stage: Stage, ncpus: int) -> None:
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
         versions=FORMATTED,
         cache=bool(stage.value(CACHE)),
-        ticks=stage.value(slow.TICKS),
+        ticks=stick.ticks(stage, second=False),
         nr_requests=stage.value(slow.REQUESTS),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
@@ -227,6 +235,18 @@ def build(stage: Stage, ncpus: int) -> None:
     machine.slabs = stage.value(slow.SLABS)  # from here on: the set-up has the frames that it needs, and no other
 
 
+def map_file(stage: Stage) -> None:
+    """Map the file as often as the parameters say, and have its first pages touched; for casts that use mappings."""
+    mappings = stage.value(faulter.MAPPINGS)
+    stage.mm = mm_types.MmStruct("mm", stage.machine, mappings * stage.pages)
+    for start in range(0, mappings * stage.pages, stage.pages):
+        rt.mutex_lock(stage.mm.mmap_sem)
+        mmap.mmap_region(stage.mm, stage.mapping, start, stage.pages, 0)
+        rt.mutex_unlock(stage.mm.mmap_sem)
+        for index in range(min(stage.value(faulter.TOUCHED), stage.pages)):
+            faulter.touch_page(stage, start, index)
+
+
 def dirty(stage: Stage) -> None:
     """Overwrite the first blocks of the file, as many as its parameter says; a full log has kjournald commit.
 
@@ -247,12 +267,12 @@ def dirty(stage: Stage) -> None:
 
 def _frames(stage: Stage, needed: int) -> int:
     """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
-    huge, asked = stage.value(HUGE), stage.value(slow.FRAMES)
-    if asked > needed:
-        return asked
+    huge, frames = stage.value(HUGE), stage.value(FRAMES)
     if not huge:
         return needed
     block = 1 << huge
+    if frames:
+        return -(-frames // block) * block
     blocks = -(-needed // block) + stage.pages + stage.value_or_default(hugepage.HELD) + SPARE_BLOCKS
     return blocks * block
 

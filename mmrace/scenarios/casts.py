@@ -23,7 +23,7 @@ from mmrace.actors import (
     writer,
 )
 from mmrace.runtime import given
-from mmrace.scenarios import checked, copies, faults, recorded, streams
+from mmrace.scenarios import checked, copies, faults, mapped, recorded, streams
 from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -290,8 +290,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="two-compactors",
-        title="two compactions and a migration on the same pages: one isolates a page, the others leave it alone",
-        cast=(reader.ACTOR, compactor.ACTOR, hugepage.ACTOR, migrator.ACTOR),
+        title="two compactions, a page fault's and a migration on the same pages: one isolates a page, others leave it",
+        cast=(reader.ACTOR, compactor.ACTOR, compactor.RIVAL, hugepage.ACTOR, migrator.ACTOR),
         overrides={"huge": 2, "pages": 4, "idle": 30},
         variations=(
             {},
@@ -301,6 +301,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"huge": 1, "pages": 6, "device": 1, "batch": 4},
         ),
     ),
+    *mapped.SCENARIOS,
     Scenario(
         name="tight-memory",
         title="few frames are free: who allocates compacts and reclaims from where it stands, with what it holds",

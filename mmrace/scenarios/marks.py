@@ -18,10 +18,15 @@ TRUNCATION = (
 )
 FREED = "needs a block of metadata that is freed; files here have no blocks but their data"
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
-MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
+PINNED = (
+    "needs get_user_pages, which dirties a page that nothing maps any more, a store into a hole beside a truncation, "
+    "one through a mapping of the stick's file, or a ->writepage that activates its page"
+)
 READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
 METADATA = "needs more metadata than blocks of inodes that are written as a whole"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
+LOCKED = "needs a page that is cleaned, or a block that cannot be had, under the page lock; nobody here does that"
+SEQUENTIAL = "needs a file that somebody writes beyond its end; the copier writes from the begin on"
 AGEING = "needs reclaim of the active list, which no actor does, with too many buffers"
 UNEVICTABLE = "needs mlock"
 RARE = "can be reached, but was in less than one run of a hundred"
@@ -46,14 +51,11 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "getblk: out of memory",
         "migrate: no target page",
     ),
-    MAPPED: (
+    PINNED: (
         "dirty: mapping went away",
-        "migrate: mapped",
+        "mpage: write of a page without buffers",
         "migrate: writeback ended on the target",
         "reclaim: dirtied before the freeze",
-        "writeback: pte was dirty",
-        "writeback: skipped, under writeback",
-        "writeback: waited for writeback",
         "writeback: writepage refused",
     ),
     READ_ERROR: (
@@ -68,22 +70,24 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "ll_rw_block: buffer lock busy",
         "write_metadata: copied out by another",
         "write_metadata: escaped",
-        "writeout: already clean",
-        "writeout: error",
-        "writeout: no writepage",
     ),
     PARTIAL: (
         "block_read_full_page: filled meanwhile",
         "block_write_full_page: recover",
         "write_begin: partial block read",
     ),
+    LOCKED: (
+        "writeout: already clean",
+        "writeout: error",
+        "writeout: no writepage",
+    ),
+    SEQUENTIAL: ("fat: corrupted file size",),
     AGEING: ("strip: page lock busy",),
     UNEVICTABLE: (
         "putback: evictable again",
         "putback: unevictable",
     ),
     RARE: (
-        "add: slot taken",
         "checkpoint: BH_State awaited",
         "checkpoint: BH_State contended",
         "checkpoint: batch full",
@@ -96,9 +100,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "commit: jh moved while lock dropped",
         "dirty_data: unmapped",
         "dirty_data: unmapped while written",
-        "fallback: dirty, mode may not write",
-        "flusher: pages left",
-        "isolate: dirty",
         "isolate: not on the LRU",
         "journal_head: made by another meanwhile",
         "locked-list: BH_State contended",
@@ -106,7 +107,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "lookup: slot changed",
         "migrate: PF_MEMALLOC may not lock",
         "migrate: freeze lost",
-        "migrate: under writeback, retry",
         "read: i/o error",
         "buffer: read error",
         "read: partially uptodate",
@@ -116,7 +116,13 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "reclaim: under writeback",
         "reclaim: waited for writeback",
         "release_buffer_page: page lock busy",
+        "fault: beyond the end by now",
+        "fault: page gone meanwhile",
+        "truncate: page was mapped",
         "truncate: under writeback",
+        "unmap: pte in use",
+        "writeback: skipped, under writeback",
+        "writeback: waited for writeback",
         "try_to_free_buffers: written data unfiled",
     ),
 }

@@ -42,37 +42,24 @@ COLD = Number(
     64,
     says="pages of the file, from its end, that are not in the page cache at first: who reads them reads the disk",
 )
-STICK_TICKS = Number("stick_ticks", 0, 0, 1_000_000, says="as `ticks`, of the second disk")
 RAW_TICKS = Number("raw_ticks", 0, 0, 1_000_000, says="as `ticks`, of the disk without a file system")
-FRAMES = Number(
-    "frames",
-    0,
-    0,
-    4096,
-    says="page frames of the machine; 0, or fewer than the set-up needs: what that reckons, which is enough for all",
-)
-PARAMS = (FRAMES, TICKS, STICK_TICKS, RAW_TICKS, REQUESTS, SLABS, SLAB_ORDER, COLD)
+PARAMS = (TICKS, RAW_TICKS, REQUESTS, SLABS, SLAB_ORDER, COLD)
 
 
 def plug_in(stage: Stage, versions: int, *, irq_cpu: int | str) -> None:
-    """Set up the disk without a file system, if there is one; make the stick as slow as its parameter says.
-
-    Its blocks are numbered on from the last disk's, from the begin of a page on.
-    """
-    stick, pages, per_page = stage.stick_device, stage.value_or_default(RAW), stage.machine.buffers_per_page
-    of_stick, of_raw, requests = stage.value(STICK_TICKS), stage.value(RAW_TICKS), stage.value(REQUESTS)
-    if stick is not None:
-        device.slow_down(stick, of_stick, requests)
-    if pages:
-        first = -(-stage.devices[-1].end // per_page) * per_page
-        stage.raw_device = device.new_block_device(
-            "raw",
-            stage.machine,
-            [("raw", pages * per_page)],
-            irq_cpu=irq_cpu,
-            versions=versions,
-            ticks=of_raw,
-            nr_requests=requests,
-            first=first,
-        )
-        block_dev.bdget(stage.raw_device, "raw")
+    """Set up the disk without a file system, if there is one: its blocks are numbered on, from the begin of a page."""
+    pages, per_page, ticks = stage.value_or_default(RAW), stage.machine.buffers_per_page, stage.value(RAW_TICKS)
+    if not pages:
+        return
+    first = -(-stage.devices[-1].end // per_page) * per_page
+    stage.raw_device = device.new_block_device(
+        "raw",
+        stage.machine,
+        [("raw", pages * per_page)],
+        irq_cpu=irq_cpu,
+        versions=versions,
+        ticks=ticks,
+        nr_requests=stage.value(REQUESTS),
+        first=first,
+    )
+    block_dev.bdget(stage.raw_device, "raw")

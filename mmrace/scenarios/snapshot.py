@@ -16,8 +16,8 @@ from mmrace.kernel.block.device import BlockDevice
 from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.jbd.jbd import FrozenData, Journal, JournalHead, Transaction
-from mmrace.kernel.mm import mmzone
-from mmrace.kernel.mm.mm_types import Page
+from mmrace.kernel.mm import mmzone, pgtable, swapops
+from mmrace.kernel.mm.mm_types import MmStruct, Page, Vma
 from mmrace.kernel.mm.mmzone import Machine
 from mmrace.runtime import live
 from mmrace.runtime.flags import FlagWord
@@ -43,6 +43,8 @@ def snapshot(stage: Stage) -> dict[str, Any]:
         "lru": [page.name for field in LISTS for page in rt.peek(zone, field)],
         "pagevecs": _pagevecs(machine),
         "bh_lrus": {state.name: [bh.name for bh in rt.peek(state, "bh_lru")] for state in machine.percpu},
+        "mapped": [_vma(vma) for vma in live_[Vma]],
+        "ptes": [_pte(mm, address) for mm in live_[MmStruct] for address, pte in enumerate(mm.ptes.values) if pte],
         "locks_held": [f"{lock} by {task.name}" for task in live.engine.tasks for lock in task.held],
     }
 
@@ -76,9 +78,12 @@ JOURNAL_LISTS = (
 PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
 
 
+LIVE: tuple[type[Struct], ...] = (BufferHead, JournalHead, FrozenData, Journal, Vma, MmStruct)
+
+
 def _live() -> dict[type[Struct], list[Any]]:
     """Return the objects of some classes that are not freed."""
-    found: dict[type[Struct], list[Any]] = {BufferHead: [], JournalHead: [], FrozenData: [], Journal: []}
+    found: dict[type[Struct], list[Any]] = {cls: [] for cls in LIVE}
     for _, obj in live.engine.objects:
         for cls, objects in found.items():
             if isinstance(obj, cls):
@@ -130,6 +135,28 @@ def _row(page: Page) -> dict[str, Any]:
         "private": _name(rt.peek(page, "private")),
         "words": list(rt.peek(page, "words").values),
     }
+
+
+def _vma(vma: Vma) -> dict[str, Any]:
+    return {
+        "name": vma.name,
+        "mapping": vma.vm_file.name,
+        "start": vma.vm_start,
+        "end": vma.vm_end,
+        "pgoff": vma.vm_pgoff,
+    }
+
+
+def _pte(mm: MmStruct, address: int) -> dict[str, Any]:
+    pte = mm.ptes.values[address]
+    bits = {
+        "present": pgtable.pte_present(pte),
+        "write": swapops.is_write_migration_entry(pte) if swapops.is_swap_pte(pte) else pgtable.pte_write(pte),
+        "dirty": pgtable.pte_present(pte) and pgtable.pte_dirty(pte),
+        "accessed": pgtable.pte_present(pte) and pgtable.pte_young(pte),
+    }
+    page = mm.machine.pages[pgtable.pte_pfn(pte)]
+    return {"address": address, "page": page.name, "bits": [name for name, is_set in bits.items() if is_set]}
 
 
 def _mapping(mapping: AddressSpace) -> dict[str, Any]:

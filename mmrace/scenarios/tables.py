@@ -9,6 +9,8 @@ from __future__ import annotations
 from mmrace.runtime.tables import READ, WRITE, Tables
 
 KERNEL = Tables(
+    # plain numbers without a lock: how long to do without compaction is a guess
+    racy=("Zone.compact_considered", "Zone.compact_defer_shift"),
     # rcu_assign_pointer and rcu_dereference
     published=("Slot.page",),
     sleeping_locks=("Page.flags.PG_locked", "BufferHead.b_state.BH_Lock"),
@@ -17,17 +19,21 @@ KERNEL = Tables(
     ),
     transient=(
         "lookup", "migrate", "commit", "checkpoint", "journal", "writeback", "io", "isolation", "new", "ext3",
+        "fault", "entry-wait",
     ),
     # whoever holds one of these points at the page or the buffer: the refcount oracle compares them with the pointers;
     # but for "others", who have a frame to the end and are in no cast
-    lasting=("slot", "private", "pagevec", "jh", "lru", "others"),
+    lasting=("slot", "private", "pagevec", "jh", "lru", "pte", "others"),
     # page_freeze_refs counts its caller's references and those of slot and buffers: these are somebody else's
-    foreign=("lookup", "gup", "pte", "pagevec"),
+    foreign=("lookup", "gup", "pte", "pagevec", "fault", "entry-wait"),
     allocates=("page-alloc",),
     frees=("page-free",),
     progress=("workload-end",),
     # what a reader or a writer saw, by inode and block
-    compared={"write-begin": WRITE, "write-end": WRITE, "read-begin": READ, "read-end": READ},
+    compared={
+        "write-begin": WRITE, "write-end": WRITE, "read-begin": READ, "read-end": READ,
+        "store-begin": WRITE, "store-end": WRITE, "load-begin": READ, "load-end": READ,
+    },
     # the slot and dirty oracles ask for these bits of a page when a slot is written
     pointed={"Page": ("PG_locked", "PG_writeback")},
     subjects=("page", "bh", "jh"),

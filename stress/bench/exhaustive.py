@@ -38,19 +38,38 @@ ONE_ROUND: dict[str, int | str] = {
 left is what the protocol itself makes meet."""
 PAIR: dict[str, int | str] = {**ONE_ROUND, "without": "reader,writer"}
 
+TWO_COMPACTORS: dict[str, int | str] = {
+    "rounds": 1,
+    "idle": 0,
+    "irq": "idle",
+    "pagevec": 14,
+    "buffers": 1,
+    "words": 1,
+    "bare": 100,
+    "huge": 2,
+    "passes": 1,
+    "compacts": "direct-sync",
+    "without": "reader,hugepage,migrator",
+}
+"""Two direct compactors, with nobody else.  The zone is the smallest in which they find memory scattered enough: below
+16 frames an allocation of order 2 fails for want of memory, and they would not begin."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One program; `whole`: it is expected to be walked to its end."""
+    """One program; `whole`: it is expected to be walked to its end; `era`: "" for the model's own."""
 
     name: str
     scenario: str
     params: dict[str, int | str]
     whole: bool = True
+    era: str = ""
 
 
 ENTRIES = (
     Entry("async-1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
+    Entry("async-1-in-3.1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}, era="3.1"),
+    Entry("async-1-in-3.2", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}, era="3.2"),
     Entry("async-1-retry", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 2}),
     Entry("async-2", "async-vs-commit", {**PAIR, "buffers": 2, "dirtied": 2, "passes": 1}),
     Entry("sync-1", "sync-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
@@ -67,6 +86,7 @@ ENTRIES = (
             "without": "writer,reader,fsync",
         },
     ),
+    Entry("compactors-2", "two-compactors", {**TWO_COMPACTORS, "pages": 2, "pinned": 2, "frames": 16}, whole=False),
     Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 2, "passes": 2}, whole=False),
     Entry("writeback", "migrate-vs-writeback", {**ONE_ROUND, "buffers": 2, "dirtied": 2, "passes": 2}, whole=False),
 )
@@ -95,6 +115,7 @@ def walk(entry: Entry, seconds: float) -> Exploration:
         entry.scenario,
         strategy="dpor",
         params=tuple(sorted(entry.params.items())),
+        era=entry.era,
         seconds=seconds,
         exhaustive=True,
     )
@@ -127,7 +148,8 @@ def main() -> int:
         if options.names and entry.name not in options.names:
             continue
         params = " ".join(f"--param {key}={value}" for key, value in sorted(entry.params.items()))
-        print(f"mmrace explore {entry.scenario} --exhaustive {params}", flush=True)
+        era = f"--era {entry.era} " if entry.era else ""
+        print(f"mmrace explore {entry.scenario} --exhaustive {era}{params}", flush=True)
         before = cpu_seconds()
         result = walk(entry, options.seconds)
         spent = cpu_seconds() - before
@@ -139,6 +161,7 @@ def main() -> int:
                 "name": entry.name,
                 "scenario": entry.scenario,
                 "params": entry.params,
+                "era": entry.era,
                 "verdict": result.verdict,
                 "exhausted": result.covered.exhausted,
                 "classes": result.classes.distinct,

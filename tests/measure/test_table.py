@@ -157,7 +157,7 @@ def test_a_table_is_made_by_processes_and_is_the_same_with_any_number(tmp_path: 
         del result["seconds"]
     assert results[0] == results[1]
     assert json.dumps(results[0])
-    assert [len(cell["runs"]) for cell in results[0]["cells"]] == [2, 2]  # type: ignore[index, attr-defined]
+    assert [len(cell["runs"]) for cell in results[0]["cells"]] == [2, 2]  # type: ignore[attr-defined]
 
 
 def test_a_table_that_is_given_no_time_has_no_runs_and_is_unknown(tmp_path: Path) -> None:

@@ -95,5 +95,5 @@ def test_command_tells_a_claim_that_cannot_be_tested(
 def test_command_refuses_a_claim_that_nobody_made(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert in_process.run(monkeypatch, "claims", "C15") == EXIT_USAGE
+    assert in_process.run(monkeypatch, "claims", "C99") == EXIT_USAGE
     assert "a claim out of C0, C1" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from tests.runtime.engines import gate
 
 FULL = Tables(
     benign={"Box.y": "why", "Box.x": "because"},
+    racy=("Box.z",),
     published=("Box.link",),
     sleeping_locks=("Box.flags.LOCKED",),
     spinning_locks=("Box.flags.SPIN",),
@@ -76,4 +77,4 @@ def test_a_record_of_a_program_that_says_nothing_has_empty_ones() -> None:
 def test_a_record_of_an_older_schema_has_those_of_its_time() -> None:
     for schema in ("mmrace-record/1", "mmrace-record/2"):
         assert Record({"schema": schema}, [], table={}, tasks=[]).tables == of_schema_2()
-    assert of_schema_2().plain() == {**json.loads(SCHEMA_2.read_text(encoding="utf-8")), "lasting": []}
+    assert of_schema_2().plain() == {**json.loads(SCHEMA_2.read_text(encoding="utf-8")), "lasting": [], "racy": []}

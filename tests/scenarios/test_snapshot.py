@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 from mmrace import runtime as rt
-from mmrace.actors import writer
+from mmrace.actors import faulter, writer
 from mmrace.actors.stage import Stage
 from mmrace.installed import run_one
 from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import filemap, mmzone, swap
 from mmrace.runtime import live
+from mmrace.scenarios.build import map_file
 from mmrace.scenarios.snapshot import snapshot
 from tests.scenarios.staged import cached, gate_spec, play, ring, unwritten
 
@@ -33,7 +34,23 @@ KEYS = {
     "buffers": {"name", "page", "block", "index", "state", "count", "jh", "next"},
     "journals": {"name", "running", "committing", "lists"},
 }
-PARTS = {*KEYS, "bh_lrus", "copies", "disk", "counters", "free_list", "heads", "lru", "pagevecs", "locks_held"}
+OF_MAPPINGS = {
+    "mapped": {"name", "mapping", "start", "end", "pgoff"},
+    "ptes": {"address", "page", "bits"},
+}
+PARTS = {
+    *KEYS,
+    *OF_MAPPINGS,
+    "bh_lrus",
+    "copies",
+    "disk",
+    "counters",
+    "free_list",
+    "heads",
+    "lru",
+    "pagevecs",
+    "locks_held",
+}
 
 
 def taken(body: Any = None, pages: int = 1, pagevec: int = 1) -> tuple[Stage, dict[str, Any]]:
@@ -67,6 +84,23 @@ def test_snapshot_has_every_part_and_every_row_every_key() -> None:
     for part, keys in KEYS.items():
         assert shot[part], part
         assert all(set(row) == keys for row in shot[part]), part
+
+
+def test_snapshot_has_what_is_mapped_and_every_pte_that_is_not_none() -> None:
+    def body(stage: Stage) -> Any:
+        map_file(stage)
+        faulter.store_block(stage, 0, 0)
+        faulter.load_block(stage, 0, 2)
+        yield
+
+    stage, shot = taken(body, pages=3)
+    assert all(set(row) == keys for part, keys in OF_MAPPINGS.items() for row in shot[part])
+    assert [(row["start"], row["end"], row["mapping"]) for row in shot["mapped"]] == [(0, 3, stage.mapping.name)]
+    assert [(row["address"], row["page"], set(row["bits"])) for row in shot["ptes"]] == [
+        (0, cached(stage, 0).name, {"present", "write", "dirty", "accessed"}),
+        (1, cached(stage, 1).name, {"present", "accessed"}),
+    ]
+    assert by_name(shot["pages"])[cached(stage, 0).name]["mapcount"] == 1
 
 
 def test_snapshot_has_every_frame_mapping_slot_and_live_buffer() -> None:

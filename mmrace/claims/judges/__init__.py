@@ -28,16 +28,22 @@ from mmrace.claims.judges import (
     c12_async_does_not_block,
     c13_light_does_not_write,
     c14_nobody_else_at_the_page,
+    c15_async_moves_dirty_pages,
+    c16_dirty_pages_are_skipped,
+    c17_refused_is_as_it_was,
+    c18_fails_gracefully,
+    c19_sync_became_mode,
+    c20_compaction_for_huge_pages,
 )
-from mmrace.claims.judges.claim import Check, Claim, Example, Expected, Instances, Part
+from mmrace.claims.judges.claim import Check, Claim, Example, Expect, Expected, Instances, Part
 from mmrace.claims.judges.scene import scene
 from mmrace.oracles.general.judgement import Fact
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 
 __all__ = [
-    "CLAIMS", "Check", "Claim", "Example", "Expected", "Instances", "Part", "check_parts", "judge_claim", "judged",
-    "part_named", "select",
+    "CLAIMS", "Check", "Claim", "Example", "Expect", "Expected", "Instances", "Part", "check_parts", "judge_claim",
+    "judged", "part_named", "select",
 ]  # fmt: skip
 
 CLAIMS: dict[str, Claim] = {
@@ -58,6 +64,12 @@ CLAIMS: dict[str, Claim] = {
         c12_async_does_not_block,
         c13_light_does_not_write,
         c14_nobody_else_at_the_page,
+        c15_async_moves_dirty_pages,
+        c16_dirty_pages_are_skipped,
+        c17_refused_is_as_it_was,
+        c18_fails_gracefully,
+        c19_sync_became_mode,
+        c20_compaction_for_huge_pages,
     )
 }
 

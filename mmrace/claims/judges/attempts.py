@@ -43,7 +43,9 @@ class Attempts:
 
     def begin(self, task: int, page: str, mode: str, step: int, steps: int) -> None:
         """An attempt begins.  Args: steps: of the record."""
-        made = Migration(task, page, mode, step, steps)
+        made = Migration(
+            task, page, mode, step, steps, had=self.pointers.ring(page), of_file=self.pointers.of_file(page)
+        )
         if page in self._isolated:
             made.at[Stage.ISOLATED] = self._isolated[page]
         self.now[task] = made
@@ -97,6 +99,16 @@ class Attempts:
         """The number of mappings was read."""
         if owner == attempt.page and Stage.LOCK_NEW not in attempt.at:
             attempt.at[Stage.MAPCOUNT_SEEN] = op.step
+
+    def cut_off(self, attempt: Migration, op: Op, owner: str) -> None:
+        """The mapping of a page was written."""
+        if owner == attempt.page and attempt.replaced and op.new is None:
+            attempt.at[Stage.CUT_OFF] = op.step
+
+    def write_mapcount(self, attempt: Migration, op: Op, owner: str) -> None:
+        """The number of mappings was written."""
+        if owner == attempt.page:
+            attempt.was_mapped = True
 
     def lock_tree(self, attempt: Migration, op: Op, owner: str) -> None:
         """A tree_lock was taken."""
@@ -154,6 +166,7 @@ STEPS: dict[tuple[Watched, int], Step] = {
     (Watched.PG_locked, CLEAR): Attempts.unlock_page,
     (Watched.PG_writeback, TEST): Attempts.test_writeback,
     (Watched.page_mapcount, READ): Attempts.read_mapcount,
+    (Watched.page_mapcount, WRITE): Attempts.write_mapcount,
     (Watched.page_count, COUNT): Attempts.test_count,
     (Watched.page_count, FREEZE): Attempts.freeze,
     (Watched.page_count, UNFREEZE): Attempts.thaw,
@@ -163,6 +176,7 @@ STEPS: dict[tuple[Watched, int], Step] = {
     (Watched.slot_page, WRITE): Attempts.write_slot,
     (Watched.BH_Lock, TEST_AND_SET): Attempts.lock_buffer,
     (Watched.BH_Lock, CLEAR): Attempts.unlock_buffer,
+    (Watched.page_mapping, WRITE): Attempts.cut_off,
     (Watched.b_page, WRITE): Attempts.move_buffer,
 }
 """What an op of a migrator means to its attempt."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
+from mmrace.claims.judges.eras import BEFORE, expected_in
 from mmrace.claims.judges.migration import Stage
 from mmrace.claims.judges.scene import scene
 from mmrace.runtime.record import Record
@@ -58,16 +59,18 @@ def check_reason(record: Record) -> Instances:
     return found
 
 
+_LATER = expected_in(BEFORE, "false", "buffers are locked after the slot was replaced, whatever the caller said")
+
 CLAIM = Claim("C11", (
     Part(
         "C11", "async locks every buffer before it moves the mapping",
         "when an asynchronous migration replaces the slot it holds BH_Lock of each buffer of the ring; instance: a "
-        "slot replaced", check,
+        "slot replaced", check, by_era=_LATER,
     ),
     Part(
         "C11b", "so that a locked buffer is met while there is a way back",
         "no asynchronous attempt that finds a buffer locked has replaced the slot; instance: one that finds one locked",
-        check_back_out,
+        check_back_out, by_era=_LATER,
     ),
     Part(
         "C11r", "because afterwards others may hold references to the new page",

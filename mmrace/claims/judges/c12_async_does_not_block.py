@@ -8,6 +8,7 @@ on a mutex; nobody keeps one so long in these casts that a record could show it.
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
+from mmrace.claims.judges.eras import BEFORE, expected_in
 from mmrace.claims.judges.migration import Stage
 from mmrace.claims.judges.scene import scene
 from mmrace.runtime.kinds import QUEUE, TEST, TEST_AND_SET
@@ -40,30 +41,29 @@ def check_attempt(record: Record) -> Instances:
     for migration in seen.migrations:
         if not migration.is_async:
             continue
-        met, waited = False, None
+        met, waited = False, next(seen.waits(migration), None)
         for op in seen.mine(migration.task, migration.begin, migration.end):
             if (op.kind == TEST_AND_SET and op.lane in locks) or (op.kind == TEST and op.lane in writeback):
                 met |= op.was_set
-            elif op.kind == QUEUE:
-                name = record.lane_name(op.lane)
-                if name.removesuffix(".queue").rpartition(".")[2] in ("PG_locked", "PG_writeback", "BH_Lock"):
-                    waited = waited or (op.step, name)
         found.test(met or waited is not None)
         if waited is not None:
-            title = f"{seen.who(migration.task)} waits for {waited[1].removesuffix('.queue')} in MIGRATE_ASYNC"
-            found.decide(title, waited[0], object=waited[1], **seen.facts(migration))
+            step, what = waited
+            title = f"{seen.who(migration.task)} waits for {what} in MIGRATE_ASYNC"
+            found.decide(title, step, object=what, **seen.facts(migration))
     return found
 
+
+_BLOCKS = expected_in(BEFORE, "false", "the op is not told who calls, and locks buffers by lock_buffer")
 
 CLAIM = Claim("C12", (
     Part(
         "C12", "in async the migratepage op does not block",
         "no task queues for anything from the lock of the target to its unlock; instance: an asynchronous op that "
-        "finds a buffer locked", check,
+        "finds a buffer locked", check, by_era=_BLOCKS,
     ),
     Part(
         "C12+", "nor does the rest of an async migration wait for page lock, buffer lock or writeback",
         "no task queues for PG_locked, BH_Lock or PG_writeback; instance: an asynchronous attempt that finds one set",
-        check_attempt,
+        check_attempt, by_era=_BLOCKS,
     ),
 ), untested="mutexes (i_mmap_mutex), on which async may sleep: nobody maps pages yet")  # fmt: skip

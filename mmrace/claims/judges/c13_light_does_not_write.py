@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mmrace.claims.judges.claim import Claim, Instances, Part
+from mmrace.claims.judges.eras import WITHOUT_LIGHT, expected_in
 from mmrace.claims.judges.migration import Migration, Stage
 from mmrace.claims.judges.scene import Scene, scene
 from mmrace.runtime.kinds import QUEUE, TEST
@@ -21,9 +24,14 @@ def _light(seen: Scene) -> list[Migration]:
 
 def check(record: Record) -> Instances:
     """Look at each SYNC_LIGHT attempt at a page that cannot be moved unwritten: did it write it, or wait for that?"""
-    seen, found = scene(record), Instances()
+    return writes_or_waits(scene(record), _light(scene(record)))
+
+
+def writes_or_waits(seen: Scene, migrations: Iterable[Migration]) -> Instances:
+    """Look at these attempts at pages that cannot be moved unwritten: did they write them, or wait for that?"""
+    found, record = Instances(), seen.record
     writeback = {lane: name for name, lane in seen.writeback.items()}
-    for migration in _light(seen):
+    for migration in migrations:
         met, wrong = migration.reason in _TO_BE_WRITTEN, None
         for op in seen.mine(migration.task, migration.begin, migration.end):
             met |= op.kind == TEST and op.was_set and writeback.get(op.lane) == migration.page
@@ -34,7 +42,7 @@ def check(record: Record) -> Instances:
                 wrong = wrong or (submit.step, "starts I/O to move")
         found.test(met or wrong is not None)
         if wrong is not None:
-            title = f"{seen.who(migration.task)} {wrong[1]} {migration.page} in MIGRATE_SYNC_LIGHT"
+            title = f"{seen.who(migration.task)} {wrong[1]} {migration.page} in {migration.mode}"
             found.decide(title, wrong[0], **seen.facts(migration))
     return found
 
@@ -58,15 +66,17 @@ def check_blocks(record: Record) -> Instances:
     return found
 
 
+_NO_SUCH_MODE = expected_in(WITHOUT_LIGHT, "nothing", "there is no such mode yet")
+
 CLAIM = Claim("C13", (
     Part(
         "C13", "SYNC_LIGHT does not block on writepage",
         "no SYNC_LIGHT attempt submits I/O or queues for PG_writeback; instance: one that finds its page under "
-        "writeback, or dirty and its mapping without an op", check,
+        "writeback, or dirty and its mapping without an op", check, by_era=_NO_SUCH_MODE,
     ),
     Part(
         "C13b", "... but on other things: on buffer locks, the new page being public",
         "a SYNC_LIGHT migration queues for BH_Lock after it replaced the slot; instance: a slot replaced", check_blocks,
-        exists=True,
+        exists=True, by_era=_NO_SUCH_MODE,
     ),
 ))  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
+from mmrace.claims.judges.eras import BEFORE, LATE_CUT, expected_in
 from mmrace.claims.judges.migration import Migration, Stage
 from mmrace.claims.judges.scene import scene
 from mmrace.runtime.record import Record
@@ -92,14 +93,36 @@ def check_left_out(record: Record) -> Instances:
     return _check(record, False)
 
 
+def check_cut_off(record: Record) -> Instances:
+    """Look at each page with buffers that was moved: had it lost its mapping when the first buffer was unlocked?"""
+    seen, found = scene(record), Instances()
+    for migration in seen.migrations:
+        unlocked = migration.span(Stage.UNLOCK_BUFFERS)
+        if not (migration.succeeded and migration.ring) or unlocked is None:
+            continue
+        found.test()
+        cut = migration.at.get(Stage.CUT_OFF)
+        if cut is None or cut > unlocked[0]:
+            title = f"{seen.who(migration.task)} unlocks the buffers of {migration.page}, which has its mapping still"
+            found.decide(title, unlocked[0], *([] if cut is None else [cut]), **seen.facts(migration))
+    return found
+
+
 CLAIM = Claim("C1", (
     Part(
         "C1", "isolate, lock source, writeback, unmap, lock target, tree_lock, look up, count, (async: buffers,) "
         "replace, tree unlock, (else: buffers,) copy, unlock buffers, unlock target",
         "every stage was reached, in that order; instance: a migration that moved its page", check,
+        by_era=expected_in(BEFORE, "false", "async locks the buffers after the slot was replaced, as sync does"),
     ),
     Part(
         "C1+", "left out: count test, freeze, replace, thaw, ring moved, copy, target unlocked, source unlocked last",
         "every stage was reached, in that order; instance: a migration that moved its page", check_left_out,
+    ),
+    Part(
+        "C1m", "the old page has lost its mapping before the buffers are unlocked",
+        "the migrator clears the mapping of the old page before it unlocks the first buffer; instance: a page with "
+        "buffers that was moved", check_cut_off,
+        by_era=expected_in(LATE_CUT, "false", "move_to_new_page clears it, after the ptes are restored"),
     ),
 ))  # fmt: skip

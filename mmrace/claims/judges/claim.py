@@ -7,14 +7,22 @@ instance was not tested.  Not here: which runs to look at, and the words of a ve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mmrace.oracles.general.judgement import Fact
 from mmrace.runtime.record import Record
 
-Expected = Literal["holds", "false"]
+Expected = Literal["holds", "false", "nothing"]
+"""What the source says of a part: that it holds (or is shown), that it does not, or that no run can ask it at all."""
+
+
+class Expect(NamedTuple):
+    """What the source of an era says of a part, and why, if that is not what 3.3's says."""
+
+    what: Expected
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,8 @@ class Part:
 
     Args: name: "C7", or "C7+" for what is true instead.  says: in own words.  checks: what exactly is looked at, and
     what counts as an instance.  exists: one example makes the part true; else one counterexample makes it false.
-    expected: what a reading of the v3.3 source says of the part; decides the exit code, never a verdict.
+    expected: what a reading of the v3.3 source says of the part; decides the exit code, never a verdict.  by_era: the
+    same of other eras, where it differs, with the reason.
     """
 
     name: str
@@ -69,6 +78,11 @@ class Part:
     check: Check
     exists: bool = False
     expected: Expected = "holds"
+    by_era: Mapping[str, Expect] = field(default_factory=dict)
+
+    def expects(self, era: str = "") -> Expect:
+        """Return what is expected of the part in an era; "": 3.3."""
+        return self.by_era.get(era, Expect(self.expected))
 
 
 @dataclass(frozen=True, slots=True)

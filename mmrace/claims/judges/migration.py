@@ -29,6 +29,7 @@ class Stage(StrEnum):
     TREE_UNLOCK = "tree_unlock"
     RING_MOVED = "ring moved"
     COPY = "copy"
+    CUT_OFF = "old page cut off its mapping"
     UNLOCK_BUFFERS = "unlock buffers"
     UNLOCK_NEW = "unlock new"
     UNLOCK_OLD = "unlock old"
@@ -44,9 +45,10 @@ class Migration:
 
     `at`: stage -> step, of the stages that are one op.  `newpage`: None until one is locked.  `rc`: "" if the record
     ends before the attempt.  `slot`: lane of the slot that was replaced.  `ring`: the page's buffers when it was
-    frozen.  `locked`, `unlocked`: buffer -> step.  `busy`: tries of a buffer lock that failed: (step, buffer).
-    `reads`, `writes`: of data words after the slot was replaced: (step, index).  `moved`: steps at which a buffer was
-    pointed at newpage.
+    frozen.  `had`: its buffers when the attempt began.  `of_file`: it was a file's then, not a device's.  `was_mapped`:
+    the migrator took ptes of it away.  `locked`, `unlocked`: buffer -> step.  `busy`: tries of a buffer lock that
+    failed: (step, buffer).  `reads`, `writes`: of data words after the slot was replaced: (step, index).  `moved`:
+    steps at which a buffer was pointed at newpage.
     """
 
     task: int
@@ -61,6 +63,9 @@ class Migration:
     tree_lock: int = -1
     thawed: int = 0
     ring: tuple[str, ...] = ()
+    had: tuple[str, ...] = ()
+    of_file: bool = False
+    was_mapped: bool = False
     at: dict[Stage, int] = field(default_factory=dict)
     locked: dict[str, int] = field(default_factory=dict)
     unlocked: dict[str, int] = field(default_factory=dict)
@@ -85,6 +90,11 @@ class Migration:
         return self.rc == "0" and self.replaced
 
     @property
+    def refused(self) -> bool:
+        """Whether the page was not moved, by what the migrator says, and not for want of a target."""
+        return self.rc not in ("", "0", "-ENOMEM")
+
+    @property
     def is_async(self) -> bool:
         """Whether its mode is MIGRATE_ASYNC."""
         return self.mode == "MIGRATE_ASYNC"
@@ -93,6 +103,11 @@ class Migration:
     def is_light(self) -> bool:
         """Whether its mode is MIGRATE_SYNC_LIGHT."""
         return self.mode == "MIGRATE_SYNC_LIGHT"
+
+    @property
+    def is_sync(self) -> bool:
+        """Whether its mode is MIGRATE_SYNC."""
+        return self.mode == "MIGRATE_SYNC"
 
     @property
     def copied(self) -> bool:
@@ -113,6 +128,12 @@ class Migration:
     def published(self) -> Span:
         """From the replacement of the slot to the unlock of newpage, of an attempt that replaced."""
         return self.at[Stage.REPLACE], self.at.get(Stage.UNLOCK_NEW, self.end)
+
+    @property
+    def order(self) -> list[str]:
+        """The stages that were reached, by their first steps."""
+        spans = {stage: span for stage in Stage if (span := self.span(stage)) is not None}
+        return [str(stage) for stage in sorted(spans, key=lambda stage: spans[stage][0])]
 
     def span(self, stage: Stage) -> Span | None:
         """Return the steps of a stage, None if it was not reached, or not for every buffer of the ring."""

@@ -19,6 +19,7 @@ class Watched(Enum):
     PG_locked = "Page", "flags", "PG_locked"
     PG_writeback = "Page", "flags", "PG_writeback"
     PG_lru = "Page", "flags", "PG_lru"
+    PG_dirty = "Page", "flags", "PG_dirty"
     page_flags = "Page", "flags", ""  # the word as a whole
     page_count = "Page", "_count", ""
     page_mapcount = "Page", "_mapcount", ""

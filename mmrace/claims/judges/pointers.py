@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmrace.claims.judges.ops import Watched
 from mmrace.oracles.protocol.ring import ring_of
 
+_FILE = "mapping:"
 POINTERS = (Watched.page_mapping, Watched.page_private, Watched.b_page, Watched.b_this_page)
 
 
@@ -28,6 +29,10 @@ class Pointers:
     def mapping_of(self, page: str) -> str:
         """Return the mapping of a page, "" if it has none."""
         return self._shown[Watched.page_mapping].get(page) or ""
+
+    def of_file(self, page: str) -> bool:
+        """Say whether a page is in a file's mapping; a device's has no inode number for a name."""
+        return self.mapping_of(page).removeprefix(_FILE).isdigit()
 
     def ring(self, page: str) -> tuple[str, ...]:
         """Return the buffers of a page, in the order of its ring."""

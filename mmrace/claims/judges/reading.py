@@ -22,6 +22,7 @@ from mmrace.runtime.kinds import (
     KIND_MASK,
     NOTE,
     RELEASE,
+    SETS,
     SHIFT,
     SPAWN,
     STORE,
@@ -31,8 +32,6 @@ from mmrace.runtime.kinds import (
     WRITE,
 )
 from mmrace.runtime.record import Record
-
-_FILE = "mapping:"
 
 MAIN = 0  # the task that sets the stage and syncs at the end, alone: what it does puts no claim to the test
 
@@ -97,6 +96,7 @@ class Reading:
         self.commits: list[Commit] = []
         self.page_lock = by_name(record, Watched.PG_locked)
         self.buffer_lock = by_name(record, Watched.BH_Lock)
+        self.dirty = by_name(record, Watched.PG_dirty)
         self.words = record.word_lanes("Page", "words")
         """Lane of a data word -> (page, index)."""
         self.pointers = Pointers()
@@ -151,7 +151,7 @@ class Reading:
             return  # a page's lock, for a read; or main's
         page = self.pointers.page_of(buffer)
         ring = self.pointers.ring(page)
-        data = buffer in ring and self.pointers.mapping_of(page).removeprefix(_FILE).isdigit()
+        data = buffer in ring and self.pointers.of_file(page)
         made = Submit(step, task, buffer, page, ring, task in self._committing, data)
         self._spawning[task] = made
         self.submits.append(made)
@@ -179,6 +179,7 @@ class Reading:
     def _store_flags(self, op: Op, owner: str) -> None:
         if not op.new:
             self.holds.drop(self.page_lock.get(owner, -1), op.step)
+            self.holds.drop(self.dirty.get(owner, -1), op.step)
 
     def _acquire(self, op: Op, owner: str) -> None:
         self.holds.take(op.lane, op.step, op.task)
@@ -219,6 +220,8 @@ EFFECTS: dict[tuple[Watched, int], Effect] = {
     **{(bit, kind): Reading._clear_bit for bit in _BITS for kind in _CLEARS},
     **{(Watched.BH_Lock, kind): Reading._unlock_buffer for kind in _CLEARS},
     **{(Watched.PG_lru, kind): Reading._isolate for kind in _CLEARS},
+    **{(Watched.PG_dirty, kind): Reading._set_bit for kind in SETS},
+    **{(Watched.PG_dirty, kind): Reading._clear_bit for kind in _CLEARS},
     (Watched.page_flags, STORE): Reading._store_flags,
     **{(lock, ACQUIRE): Reading._acquire for lock in _LOCKS},
     **{(lock, TRY): Reading._try for lock in _LOCKS},

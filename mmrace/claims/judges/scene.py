@@ -11,12 +11,14 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from mmrace.claims.judges.migration import Migration
+from mmrace.claims.judges.migration import Migration, Stage
 from mmrace.claims.judges.ops import Op, Watched
 from mmrace.claims.judges.reading import Reading, by_name
 from mmrace.oracles.general.judgement import Fact
-from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT
+from mmrace.runtime.kinds import KIND_MASK, NOTE, QUEUE, SHIFT
 from mmrace.runtime.record import Record
+
+_WAITED_FOR = ("PG_locked", "PG_writeback", "BH_Lock")
 
 
 class Scene:
@@ -34,6 +36,7 @@ class Scene:
         self.holds, self.submits, self.strips, self.commits = read.holds, read.submits, read.strips, read.commits
         self.whole = read.whole
         self.page_lock, self.buffer_lock, self.words = read.page_lock, read.buffer_lock, read.words
+        self.dirty_bit = read.dirty
         self.writeback = by_name(record, Watched.PG_writeback)
         self.count = by_name(record, Watched.page_count)
 
@@ -52,6 +55,23 @@ class Scene:
     def under_writeback(self, page: str, step: int) -> bool:
         """Say whether a page has PG_writeback set at `step`."""
         return self.holds.at(self.writeback.get(page, -1), step) is not None
+
+    def dirty(self, page: str, step: int) -> bool:
+        """Say whether a page has PG_dirty set at `step`."""
+        return self.holds.at(self.dirty_bit.get(page, -1), step) is not None
+
+    def dirty_with_buffers(self, migration: Migration) -> bool:
+        """Say whether an attempt locked a file's page that had buffers and was dirty: what the patch was made for."""
+        step = migration.at.get(Stage.LOCK_OLD)
+        return step is not None and migration.of_file and bool(migration.had) and self.dirty(migration.page, step)
+
+    def waits(self, migration: Migration) -> Iterator[tuple[int, str]]:
+        """Yield when a migrator queued, in its attempt, for a page lock, a buffer lock or writeback, and for whose."""
+        for op in self.mine(migration.task, migration.begin, migration.end):
+            if op.kind == QUEUE:
+                name = self.record.lane_name(op.lane).removesuffix(".queue")
+                if name.rpartition(".")[2] in _WAITED_FOR:
+                    yield op.step, name
 
     def in_commit(self, task: int, step: int) -> bool:
         """Say whether a task was in a commit at `step`."""

@@ -38,6 +38,6 @@ CANARY = Canary(
     scenario="two-compactors",
     oracle="bug-on",
     rule="del_page_from_lru_list: page is not on the list",
-    params={"idle": 10, "pages": 6},
+    params={"idle": 0, "pages": 6, "without": "reader"},
     hunt={"idle": 0, "rounds": 1, "migrations": 2, "words": 1, "pages": 3, "passes": 1, "without": "reader"},
 )

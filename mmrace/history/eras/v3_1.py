@@ -1,7 +1,7 @@
 """Linux 3.1, before anything was done about stalls: isolation takes dirty pages and pages under writeback.
 
 Async refuses them later, with the page locked: what is under writeback in __unmap_and_move, what is dirty in
-move_to_new_page.
+move_to_new_page.  No reclaim ends early because compaction could begin.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from mmrace.kernel.mm.vmscan import IsolateMode
 
 if TYPE_CHECKING:
     from mmrace.kernel.mm.mm_types import Page
+    from mmrace.kernel.mm.mmzone import Zone
+    from mmrace.kernel.mm.vmscan import ScanControl
 
 _LATER = IsolateMode.ISOLATE_CLEAN | IsolateMode.ISOLATE_UNMAPPED | IsolateMode.ISOLATE_ASYNC_MIGRATE
 """The filters that came with 3.2 and after it."""
@@ -26,10 +28,18 @@ def __isolate_lru_page(below: Callable[..., int], page: Page, mode: IsolateMode)
     return below(page, mode & ~_LATER)
 
 
+def compaction_ready(zone: Zone, sc: ScanControl) -> bool:
+    """Say no: a reclaim goes on until it has what it was asked for."""
+    return False
+
+
 ERA = Era(
     "3.1",
     "async isolates dirty pages too, and blocks for the buffers of clean ones",
-    {"mm.vmscan:__isolate_lru_page": over(__isolate_lru_page)},
+    {
+        "mm.vmscan:__isolate_lru_page": over(__isolate_lru_page),
+        "mm.vmscan_zone:compaction_ready": compaction_ready,
+    },
     source="the tag v3.1",
     on=v3_2.ERA,
 )

@@ -2,7 +2,7 @@
 
 Isolation refuses dirty pages and pages under writeback (ISOLATE_CLEAN).  A page dirtied since then is refused before
 its op is called, unless that is migrate_page, which cannot block.  A clean page with buffers is moved, and its buffers
-are locked after the slot, sleeping, in async too.
+are locked after the slot, sleeping, in async too.  compact_memory is asynchronous.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ def _dirty_page_will_do(page: Page, mode: IsolateMode) -> bool:
     return False
 
 
+def _compact_memory_sync() -> bool:
+    """Say no: the flag is left as it was, which is off."""
+    return False
+
+
 def _move_by_op(below: Callable[..., int], newpage: Page, page: Page, mode: MigrateMode) -> int:
     """Have the page moved, unless it is dirty, its op may block and the caller may not: -EBUSY."""
     mapping = mm.page_mapping(page)
@@ -52,6 +57,7 @@ ERA = Era(
     "async isolates clean pages only, and blocks for their buffers",
     {
         "mm.vmscan:_dirty_page_will_do": _dirty_page_will_do,
+        "mm.compaction:_compact_memory_sync": _compact_memory_sync,
         "mm.migrate:_move_by_op": over(_move_by_op),
         "mm.migrate:buffer_migrate_page": over(buffer_migrate_page),
     },

@@ -51,7 +51,7 @@ def ext3_setattr_size(inode: Inode, size: int) -> int:
     if size != inode.i_size:
         fs.i_size_write(inode, size)
         rt.note("drop-begin", inode.i_ino, -(-size // inode.i_mapping.machine.words_per_page))
-        truncate.truncate_inode_pages(inode.i_mapping, size)
+        truncate.truncate_pagecache(inode, size)
         rt.note("drop-end", inode.i_ino)
         ext3_truncate(inode)
     return 0

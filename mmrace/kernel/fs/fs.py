@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from mmrace import runtime as rt
 from mmrace.kernel import gfp
-from mmrace.kernel.mm import radix_tree
 
 if TYPE_CHECKING:
     from mmrace.kernel.mm.migrate import MigrateMode
-    from mmrace.kernel.mm.mm_types import Page
+    from mmrace.kernel.mm.mm_types import Page, Vma
     from mmrace.kernel.mm.mmzone import Machine
     from mmrace.kernel.mm.page_writeback import WritebackControl
+    from mmrace.kernel.mm.radix_tree import RadixTreeRoot
 
 # What a page lock is released with after ->writepage when the caller still holds it. Source: include/linux/fs.h, v3.3.
 AOP_WRITEPAGE_ACTIVATE = 0x80000
@@ -72,23 +72,23 @@ class AddressSpace(rt.Struct):
     tree_lock = rt.irq_spinlock()
     private_lock = rt.spinlock()
     i_mmap_mutex = rt.mutex()
-    i_mmap: rt.Field[tuple[()]] = rt.shared(())
+    i_mmap: rt.Field[tuple[Vma, ...]] = rt.shared(())
     nrpages: rt.Field[int] = rt.shared(
         0, benign="fsync asks without tree_lock whether there are pages at all; the sweep that follows looks at each"
     )
     flags = rt.flag_word(AddressSpaceFlags)
-    page_tree: radix_tree.RadixTreeRoot = rt.ghost(_LATER)
+    page_tree: RadixTreeRoot = rt.ghost(_LATER)
     host: Inode = rt.ghost(_LATER)
     a_ops: AddressSpaceOperations = rt.ghost(_LATER)
     machine: Machine = rt.ghost(_LATER)
     gfp_mask: int = rt.ghost(gfp.GFP_HIGHUSER_MOVABLE)
 
-    def __init__(self, host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> None:
+    def __init__(self, host: Inode, machine: Machine, a_ops: AddressSpaceOperations, page_tree: RadixTreeRoot) -> None:
         super().__init__(("mapping", host.i_ino))
         self.host = host
         self.machine = machine
         self.a_ops = a_ops
-        self.page_tree = radix_tree.RadixTreeRoot(host.i_ino, nr_slots)
+        self.page_tree = page_tree
 
 
 class FileRaState(rt.Struct):

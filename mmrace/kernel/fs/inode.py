@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace.kernel.fs.fs import AddressSpace, Inode
+from mmrace.kernel.mm import radix_tree
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.fs import AddressSpaceOperations
@@ -29,6 +30,6 @@ def new_inode(sb: object, ino: int, machine: Machine, a_ops: AddressSpaceOperati
 
 def _new_mapping(host: Inode, machine: Machine, a_ops: AddressSpaceOperations, nr_slots: int | None) -> AddressSpace:
     """Make the mapping of an inode, with `nr_slots` slots (None: any number).  Called when the scenario is set up."""
-    mapping = AddressSpace(host, machine, a_ops, nr_slots)
+    mapping = AddressSpace(host, machine, a_ops, radix_tree.RadixTreeRoot(host.i_ino, nr_slots))
     machine.mappings.append(mapping)
     return mapping

@@ -2,7 +2,7 @@
 
 Invariant: a slot is changed only under tree_lock; `page.mapping` is stable while the page is locked; whoever sleeps for
 the page lock holds a reference.
-Not modelled: direct I/O, mmap (nothing is mapped in this cast).
+Not modelled: direct I/O.
 Source: mm/filemap.c, include/linux/pagemap.h, v3.3.
 """
 
@@ -16,10 +16,11 @@ from mmrace.kernel import gfp
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer, fs
 from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags, page_writeback, radix_tree, readahead, slub, swap
+from mmrace.kernel.mm.mm import VmFault
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.fs import AddressSpace, FileRaState
-    from mmrace.kernel.mm.mm_types import Page
+    from mmrace.kernel.mm.mm_types import Page, Vma
     from mmrace.kernel.mm.radix_tree import PageCacheTag
 
 MARKS = (
@@ -32,6 +33,8 @@ MARKS = (
     ("read: partially uptodate", "a reader used a page that is not uptodate because its own blocks are"),
     ("read: i/o error", "a page was still not uptodate after its read"),
     ("write: no page", "a writer got no page"),
+    ("fault: page gone meanwhile", "a fault found a page that left the mapping before its lock was free"),
+    ("fault: beyond the end by now", "a fault had a page locked that the file has not any more"),
 )
 
 
@@ -440,6 +443,95 @@ def _readpage(mapping: AddressSpace, page: Page) -> int:
         return -Errno.EIO
     unlock_page(page)
     return 0
+
+
+def page_cache_read(mapping: AddressSpace, offset: int) -> int:
+    """Add a page to the cache and start reading it, unless somebody else did: 0 or a negative errno.
+
+    Source: mm/filemap.c, v3.3.
+    """
+    page = page_cache_alloc(mapping)
+    if page is None:
+        return -Errno.ENOMEM
+    error = add_to_page_cache_lru(page, mapping, offset, gfp.GFP_KERNEL)
+    if error == -Errno.EEXIST:
+        error = 0
+    elif error == 0:
+        readpage = mapping.a_ops.readpage
+        assert readpage is not None
+        error = readpage(page)
+    swap.put_page(page, "lookup")
+    return error
+
+
+def filemap_fault(vma: Vma, pgoff: int) -> tuple[VmFault, Page | None]:
+    """Find a page for a fault: (VM_FAULT_LOCKED, page), locked, uptodate and with a reference, or (error, None).
+
+    A fault is for the program alone, so an access beyond the end of the file is SIGBUS; the size counts when the page
+    is locked, so that truncation, which takes the size first and the pages after, misses none.
+    Source: mm/filemap.c, v3.3.
+    """
+    mapping = vma.vm_file
+    if pgoff >= _pages_of(mapping):
+        return VmFault.VM_FAULT_SIGBUS, None
+    for _ in rt.until_changed():
+        page = _find_locked(mapping, pgoff)
+        if page is None:
+            error = page_cache_read(mapping, pgoff)
+            if error:
+                return VmFault.VM_FAULT_OOM if error == -Errno.ENOMEM else VmFault.VM_FAULT_SIGBUS, None
+            page = _find_locked(mapping, pgoff)
+        if page is not None and not page_flags.PageUptodate(page):
+            if not _read_for_fault(mapping, page):
+                return VmFault.VM_FAULT_SIGBUS, None
+            page = _find_locked(mapping, pgoff)
+        if page is None:
+            rt.reached("fault: page gone meanwhile")
+            continue
+        if not page_flags.PageUptodate(page):
+            unlock_page(page)
+            swap.put_page(page, "lookup")
+            continue
+        if pgoff >= _pages_of(mapping):
+            rt.reached("fault: beyond the end by now")
+            unlock_page(page)
+            swap.put_page(page, "lookup")
+            return VmFault.VM_FAULT_SIGBUS, None
+        return VmFault.VM_FAULT_LOCKED, page
+    raise AssertionError("until_changed never ends by itself")
+
+
+def _pages_of(mapping: AddressSpace) -> int:
+    """Return how many pages the file has, by its size."""
+    return -(-mapping.host.i_size // mapping.machine.words_per_page)
+
+
+def _find_locked(mapping: AddressSpace, pgoff: int) -> Page | None:
+    """Look once for the page at `pgoff`; return it locked, None if it is not in the mapping, or not any more."""
+    page = find_get_page(mapping, pgoff)
+    if page is None:
+        return None
+    lock_page(page)
+    if page.mapping is not mapping:
+        rt.reached("fault: page gone meanwhile")
+        unlock_page(page)
+        swap.put_page(page, "lookup")
+        return None
+    return page
+
+
+def _read_for_fault(mapping: AddressSpace, page: Page) -> bool:
+    """Read a locked page that is not uptodate, and let go of it; say whether that went well."""
+    page_flags.ClearPageError(page)
+    readpage = mapping.a_ops.readpage
+    assert readpage is not None
+    error = readpage(page)
+    if not error:
+        wait_on_page_locked(page)
+        if not page_flags.PageUptodate(page):
+            error = -Errno.EIO
+    swap.put_page(page, "lookup")
+    return not error
 
 
 def generic_perform_write(mapping: AddressSpace, pos: int, values: Sequence[int]) -> int:

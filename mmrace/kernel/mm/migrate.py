@@ -209,12 +209,16 @@ def migrate_page_move_mapping(
         return _stop(-Errno.EAGAIN, "buffer-lock", "async back-out")
     mm.get_page(newpage, "slot")
     radix_tree.radix_tree_replace_slot(slot, newpage)
-    # The slot's reference to the old page ends with this store.
-    filemap.page_unfreeze_refs(page, expected_count - 1, dropped="slot")
+    _thaw_moved(page, expected_count)
     page.zone.account("NR_FILE_PAGES", -1)
     newpage.zone.account("NR_FILE_PAGES", 1)
     rt.spin_unlock_irq(mapping.tree_lock)
     return 0
+
+
+def _thaw_moved(page: Page, expected_count: int) -> None:
+    """Thaw the old page, whose slot is newpage's now: the slot's reference to it ends with this store."""
+    filemap.page_unfreeze_refs(page, expected_count - 1, dropped="slot")
 
 
 # -- the contents ------------------------------------------------------------------------------------------------
@@ -427,7 +431,7 @@ def _unmap_and_move_locked(page: Page, newpage: Page, force: bool, mode: Migrate
             buffer.try_to_free_buffers(page)
             return rc
     else:
-        rmap.try_to_unmap(page)
+        rmap.try_to_unmap(page, rmap.TTU_MIGRATION | rmap.TTU_IGNORE_MLOCK | rmap.TTU_IGNORE_ACCESS)
     if mm.page_mapped(page):
         rc = _stop(-Errno.EAGAIN, "mapped", "migrate: mapped")
     else:

@@ -7,6 +7,7 @@ Source: include/linux/mm.h, v3.3.
 
 from __future__ import annotations
 
+from enum import IntFlag
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
@@ -14,6 +15,16 @@ from mmrace import runtime as rt
 if TYPE_CHECKING:
     from mmrace.kernel.fs.fs import AddressSpace
     from mmrace.kernel.mm.mm_types import Page
+
+
+class VmFault(IntFlag):
+    """What came of a fault.  Source: include/linux/mm.h, v3.3."""
+
+    VM_FAULT_OOM = 0x0001
+    VM_FAULT_SIGBUS = 0x0002
+    VM_FAULT_MAJOR = 0x0004
+    VM_FAULT_WRITE = 0x0008
+    VM_FAULT_LOCKED = 0x0200
 
 
 # -- references --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`struct page`: one page frame.
+"""`struct page`: one page frame; `struct mm_struct`: an address space of a process, and what is mapped in it.
 
 Invariant: a struct page is type-stable: its count, its flags and its map count may be touched at any time, all other
 fields only while the page is allocated.
@@ -16,7 +16,7 @@ from mmrace.kernel.mm.page_flags import PageFlags
 if TYPE_CHECKING:
     from mmrace.kernel.fs.buffer_head import BufferHead
     from mmrace.kernel.fs.fs import AddressSpace
-    from mmrace.kernel.mm.mmzone import FreeList, Zone
+    from mmrace.kernel.mm.mmzone import FreeList, Machine, Zone
 
 _LATER: Any = None  # a ghost that the constructor, or the machine, sets at once
 
@@ -32,7 +32,8 @@ class Page(rt.Struct):
     _count = rt.refcount()
     _mapcount: rt.Field[int] = rt.shared(
         -1,
-        benign="whether a frame is the first of a free block is asked without the zone's lock, and then again under it",
+        benign="page_mapped() is an atomic_read, a hint or true by the page lock; whether a frame is the first of a "
+        "free block is asked without the zone's lock, and then again under it",
     )
     mapping: rt.Field[AddressSpace | None] = rt.shared(
         None,
@@ -58,6 +59,44 @@ class Page(rt.Struct):
     def __init__(self, pfn: int, nr_words: int) -> None:
         super().__init__(("page", pfn), words=nr_words)
         self.pfn = pfn
+
+
+class Vma(rt.Struct):
+    """One mapping of a file: pages `vm_pgoff` on of `vm_file` at the addresses `vm_start` to before `vm_end`, in pages.
+
+    Always MAP_SHARED and writable.  `vm_file` is what the kernel has as vm_file->f_mapping.  Not modelled: private
+    mappings and their anonymous pages, mlock, nonlinear mappings.  Source: include/linux/mm_types.h, v3.3.
+    """
+
+    vm_mm: MmStruct = rt.ghost(_LATER)
+    vm_file: AddressSpace = rt.ghost(_LATER)
+    vm_start = rt.ghost(0)
+    vm_end = rt.ghost(0)
+    vm_pgoff = rt.ghost(0)
+
+    def __init__(self, name: object, mm_: MmStruct, mapping: AddressSpace, start: int, end: int, pgoff: int) -> None:
+        super().__init__(name, vm_mm=mm_, vm_file=mapping, vm_start=start, vm_end=end, vm_pgoff=pgoff)
+
+
+class MmStruct(rt.Struct):
+    """An address space: its mappings, under mmap_sem, and its page table, under page_table_lock.
+
+    Simplified: mmap_sem is a mutex, where the kernel's lets several threads of one process fault at once; one lock for
+    all ptes (no split ptlocks), which is also what makes changes of a map count atomic: a run has one address space.
+    Source: include/linux/mm_types.h, v3.3.
+    """
+
+    mmap_sem = rt.mutex()
+    page_table_lock = rt.spinlock()
+    mmap: rt.Field[tuple[Vma, ...]] = rt.shared(())
+    ptes = rt.words()
+    benign: ClassVar[dict[str, str]] = {
+        "ptes": "a fault, and whoever looks for a page's pte, looks without the pte lock first, and again under it"
+    }
+    machine: Machine = rt.ghost(_LATER)
+
+    def __init__(self, name: object, machine: Machine, pages: int) -> None:
+        super().__init__(name, ptes=pages, machine=machine)
 
 
 # What may be touched in a free page: a late speculative get and a recheck must find memory that is still a page.

@@ -57,7 +57,7 @@ DECIDING = ("NR_FREE_PAGES", "NR_INACTIVE", "NR_ACTIVE", "NR_ISOLATED")
 """Statistics that an allocator or a reclaimer decides by."""
 
 # The statistics that the model keeps; NR_FILE_DIRTY, NR_WRITEBACK and NR_ISOLATED return to zero at quiescence.
-COUNTERS = ("NR_FILE_DIRTY", "NR_WRITEBACK", "NR_FILE_PAGES", *DECIDING)
+COUNTERS = ("NR_FILE_DIRTY", "NR_WRITEBACK", "NR_FILE_PAGES", "NR_FILE_MAPPED", *DECIDING)
 
 
 class MigrateType(IntEnum):

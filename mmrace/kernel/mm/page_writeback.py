@@ -108,6 +108,14 @@ def set_page_dirty(page: Page) -> bool:
     return False
 
 
+def set_page_dirty_balance(page: Page, page_mkwrite: bool) -> None:
+    """Dirty a page for a fault.  Simplified: what a newly dirty page is for, throttling, is not modelled.
+
+    Source: mm/page-writeback.c, v3.3.
+    """
+    set_page_dirty(page)
+
+
 def clear_page_dirty_for_io(page: Page) -> bool:
     """Take the dirty bit of a page that is about to be written; returns whether it was set.
 

@@ -1,25 +1,34 @@
-"""The page-table side of a page, as far as an unmapped page shows it.
+"""The page-table side of a page: from a page to the ptes that map it, and migration entries in their place.
 
-No page of this cast is ever mapped: `mapping.i_mmap` is empty and `_mapcount` stays -1.  So these functions take the
-locks that the kernel takes, walk nothing and find nothing; they are here because taking i_mmap_mutex under the page
-lock is part of the protocol (it can sleep even in MIGRATE_ASYNC), and so that a variant has a place to map pages.
-Invariant: i_mmap_mutex is taken inside the page lock.
-Not modelled: ptes, migration entries, anonymous pages.
+Invariant: i_mmap_mutex is taken inside the page lock, the pte lock inside that; each pte holds one reference "pte", and
+one of the page's map count.  An unmapped page costs the mutexes, and one look at its map count, as in the kernel.
+Simplified: i_mmap is a list, not a prio tree; a flush of TLBs is nothing (`pgtable`).
+Not modelled: anonymous pages (their mapping is no address space here), swap, mlock, nonlinear mappings, KSM.
 Source: mm/rmap.c, mm/migrate.c, v3.3.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.mm import mm, page_flags
+from mmrace.kernel.mm import filemap, mm, page_flags, page_writeback, pgtable, swap, swapops
 
 if TYPE_CHECKING:
-    from mmrace.kernel.mm.mm_types import Page
+    from collections.abc import Callable
 
-MARKS: tuple[tuple[str, str], ...] = ()
+    from mmrace.kernel.mm.mm_types import MmStruct, Page, Vma
+
+MARKS = (
+    ("unmap: dirty pte", "a pte that was taken away for reclaim or migration was dirty"),
+    ("unmap: migration entry", "a pte became a migration entry"),
+    ("unmap: pte in use", "reclaim left a pte that was used since it looked last"),
+    ("mkclean: pte protected", "writeback took the right to store from a pte"),
+    ("migration entry: removed", "a migration entry became a pte again"),
+    ("migration entry: page lock awaited", "a fault slept until a migration was over, with a reference to the page"),
+    ("migration entry: page frozen", "a fault met a migration entry of a frozen page and came again"),
+)
 
 
 class SwapResult(IntEnum):
@@ -27,41 +36,271 @@ class SwapResult(IntEnum):
 
     SWAP_SUCCESS = 0
     SWAP_AGAIN = 1
+    SWAP_FAIL = 2
 
 
-def try_to_unmap(page: Page) -> SwapResult:
-    """Unmap the page everywhere, leaving migration entries.  Needs the page lock; sleeps on i_mmap_mutex.
+class TtuFlags(IntFlag):
+    """What try_to_unmap is to do.  Source: include/linux/rmap.h, v3.3."""
 
-    Here the walk over i_mmap finds nothing.  Source: mm/rmap.c (try_to_unmap_file), v3.3.
+    TTU_UNMAP = 0
+    TTU_MIGRATION = 1
+    TTU_IGNORE_MLOCK = 1 << 8
+    TTU_IGNORE_ACCESS = 1 << 9
+
+
+TTU_UNMAP = TtuFlags.TTU_UNMAP
+TTU_MIGRATION = TtuFlags.TTU_MIGRATION
+TTU_IGNORE_MLOCK = TtuFlags.TTU_IGNORE_MLOCK
+TTU_IGNORE_ACCESS = TtuFlags.TTU_IGNORE_ACCESS
+
+
+# -- the map count -----------------------------------------------------------------------------------------------
+
+
+def page_add_file_rmap(page: Page) -> None:
+    """Count one pte more.  Needs the pte lock.  Source: mm/rmap.c, v3.3."""
+    mapcount = page._mapcount + 1
+    page._mapcount = mapcount
+    if mapcount == 0:
+        page.zone.account("NR_FILE_MAPPED", 1)
+
+
+def page_remove_rmap(page: Page) -> None:
+    """Count one pte less.  Needs the pte lock.  Source: mm/rmap.c, v3.3."""
+    mapcount = page._mapcount - 1
+    page._mapcount = mapcount
+    rt.bug_on(mapcount < -1, "page_remove_rmap: no pte is counted", page=page)
+    if mapcount < 0:
+        page.zone.account("NR_FILE_MAPPED", -1)
+
+
+# -- from a page to its ptes -------------------------------------------------------------------------------------
+
+
+def vma_address(page: Page, vma: Vma) -> int | None:
+    """Return the address at which a mapping shows a page; None if it does not.  Source: mm/rmap.c, v3.3."""
+    address = vma.vm_start + mm.page_index(page) - vma.vm_pgoff
+    return address if vma.vm_start <= address < vma.vm_end else None
+
+
+def page_check_address(page: Page, mm_: MmStruct, address: int, sync: bool) -> bool:
+    """Say whether the pte at an address maps the page; if so, its lock is held.
+
+    Unless `sync` an absent pte is believed without the lock.  Source: mm/rmap.c, v3.3.
     """
-    rt.bug_on(not page_flags.PageLocked(page), "try_to_unmap: page is not locked", page=page)
+    if not sync and not pgtable.pte_present(mm_.ptes.read(address)):
+        return False
+    rt.spin_lock(mm_.page_table_lock)
+    pte = mm_.ptes.read(address)
+    if pgtable.pte_present(pte) and pgtable.pte_pfn(pte) == page.pfn:
+        return True
+    rt.spin_unlock(mm_.page_table_lock)
+    return False
+
+
+def page_referenced(page: Page, is_locked: bool) -> int:
+    """Return through how many ptes the page was used since somebody last looked, and make them old.
+
+    Sleeps on i_mmap_mutex if the page is mapped; unless it `is_locked`, tries its lock, and counts a busy one as a use.
+    Source: mm/rmap.c, v3.3.
+    """
+    if not mm.page_mapped(page) or mm.page_mapping(page) is None:
+        return 0
+    if not is_locked and not filemap.trylock_page(page):
+        return 1
+    referenced = page_referenced_file(page)
+    if not is_locked:
+        filemap.unlock_page(page)
+    return referenced
+
+
+def page_referenced_file(page: Page) -> int:
+    """Do so for a locked page of a file; one that was truncated meanwhile has no ptes.  Source: mm/rmap.c, v3.3."""
     mapping = page.mapping
-    assert mapping is not None
+    if mapping is None:
+        return 0
+    referenced = 0
     rt.mutex_lock(mapping.i_mmap_mutex)
-    rt.bug_on(len(mapping.i_mmap) != 0, "try_to_unmap: nothing maps pages in this cast", page=page)
+    mapcount = mm.page_mapcount(page)
+    for vma in mapping.i_mmap:
+        address = vma_address(page, vma)
+        if address is None or not page_check_address(page, vma.vm_mm, address, False):
+            continue
+        referenced += pgtable.ptep_clear_flush_young(vma.vm_mm, address)
+        rt.spin_unlock(vma.vm_mm.page_table_lock)
+        mapcount -= 1
+        if not mapcount:
+            break
     rt.mutex_unlock(mapping.i_mmap_mutex)
-    return SwapResult.SWAP_AGAIN if mm.page_mapped(page) else SwapResult.SWAP_SUCCESS
+    return referenced
+
+
+# -- writeback ---------------------------------------------------------------------------------------------------
 
 
 def page_mkclean(page: Page) -> bool:
-    """Write-protect the page's ptes and say whether one was dirty.  Needs the page lock.  Never true here.
+    """Write-protect the page's ptes and say whether a store may have gone through one.  Needs the page lock.
 
-    An unmapped page costs one read, as in the kernel.  Source: mm/rmap.c, v3.3.
+    Sleeps on i_mmap_mutex if the page is mapped; an unmapped one costs one read.  Source: mm/rmap.c, v3.3.
     """
     rt.bug_on(not page_flags.PageLocked(page), "page_mkclean: page is not locked", page=page)
-    rt.bug_on(mm.page_mapped(page), "page_mkclean: nothing maps pages in this cast", page=page)
-    return False
+    if not mm.page_mapped(page):
+        return False
+    mapping = mm.page_mapping(page)
+    if mapping is None:
+        return False
+    cleaned = False
+    rt.mutex_lock(mapping.i_mmap_mutex)
+    for vma in mapping.i_mmap:
+        address = vma_address(page, vma)
+        if address is not None and page_mkclean_one(page, vma, address):
+            cleaned = True
+    rt.mutex_unlock(mapping.i_mmap_mutex)
+    return cleaned
+
+
+def page_mkclean_one(page: Page, vma: Vma, address: int) -> bool:
+    """Write-protect and clean one pte, if it is dirty or lets stores through.  Source: mm/rmap.c, v3.3."""
+    mm_ = vma.vm_mm
+    if not page_check_address(page, mm_, address, True):
+        return False
+    pte = mm_.ptes.read(address)
+    cleaned = pgtable.pte_dirty(pte) or pgtable.pte_write(pte)
+    if cleaned:
+        rt.reached("mkclean: pte protected")
+        entry = pgtable.ptep_clear_flush(mm_, address)
+        pgtable.set_pte_at(mm_, address, pgtable.pte_mkclean(pgtable.pte_wrprotect(entry)))
+    rt.spin_unlock(mm_.page_table_lock)
+    return cleaned
+
+
+# -- unmapping ---------------------------------------------------------------------------------------------------
+
+
+def try_to_unmap(page: Page, flags: TtuFlags) -> SwapResult:
+    """Take away every pte of a page; TTU_MIGRATION leaves entries.  Needs the page lock; sleeps on i_mmap_mutex.
+
+    Source: mm/rmap.c, v3.3.
+    """
+    rt.bug_on(not page_flags.PageLocked(page), "try_to_unmap: page is not locked", page=page)
+    ret = try_to_unmap_file(page, flags)
+    return ret if mm.page_mapped(page) else SwapResult.SWAP_SUCCESS
+
+
+def try_to_unmap_file(page: Page, flags: TtuFlags) -> SwapResult:
+    """Go through the mappings of the page's file.  Source: mm/rmap.c, v3.3."""
+    mapping = page.mapping
+    assert mapping is not None
+    ret = SwapResult.SWAP_AGAIN
+    rt.mutex_lock(mapping.i_mmap_mutex)
+    for vma in mapping.i_mmap:
+        address = vma_address(page, vma)
+        if address is None:
+            continue
+        ret = try_to_unmap_one(page, vma, address, flags)
+        if ret != SwapResult.SWAP_AGAIN or not mm.page_mapped(page):
+            break
+    rt.mutex_unlock(mapping.i_mmap_mutex)
+    return ret
+
+
+def try_to_unmap_one(page: Page, vma: Vma, address: int, flags: TtuFlags) -> SwapResult:
+    """Take one pte away, with its dirt, its count and its reference.  Source: mm/rmap.c, v3.3."""
+    mm_ = vma.vm_mm
+    if not page_check_address(page, mm_, address, False):
+        return SwapResult.SWAP_AGAIN
+    if not flags & TTU_IGNORE_ACCESS and pgtable.ptep_clear_flush_young(mm_, address):
+        rt.reached("unmap: pte in use")
+        rt.spin_unlock(mm_.page_table_lock)
+        return SwapResult.SWAP_FAIL
+    pte = pgtable.ptep_clear_flush(mm_, address)
+    # Only now, when no store goes through the pte any more, is its dirt all there will be.
+    if pgtable.pte_dirty(pte):
+        rt.reached("unmap: dirty pte")
+        page_writeback.set_page_dirty(page)
+    if flags & TTU_MIGRATION:
+        rt.reached("unmap: migration entry")
+        pgtable.set_pte_at(mm_, address, swapops.make_migration_entry(page, pgtable.pte_write(pte)))
+    page_remove_rmap(page)
+    swap.put_page(page, "pte")
+    rt.spin_unlock(mm_.page_table_lock)
+    return SwapResult.SWAP_AGAIN
+
+
+# -- migration entries -------------------------------------------------------------------------------------------
+
+
+def rmap_walk(page: Page, rmap_one: Callable[[Page, Vma, int, Page], SwapResult], arg: Page) -> SwapResult:
+    """Call `rmap_one` for each address at which the page may be mapped.  Needs the page lock; sleeps.
+
+    Source: mm/rmap.c (rmap_walk_file), v3.3.
+    """
+    rt.bug_on(not page_flags.PageLocked(page), "rmap_walk: page is not locked", page=page)
+    ret = SwapResult.SWAP_AGAIN
+    mapping = page.mapping
+    if mapping is None:
+        return ret
+    rt.mutex_lock(mapping.i_mmap_mutex)
+    for vma in mapping.i_mmap:
+        address = vma_address(page, vma)
+        if address is None:
+            continue
+        ret = rmap_one(page, vma, address, arg)
+        if ret != SwapResult.SWAP_AGAIN:
+            break
+    rt.mutex_unlock(mapping.i_mmap_mutex)
+    return ret
+
+
+def remove_migration_pte(new: Page, vma: Vma, address: int, old: Page) -> SwapResult:
+    """Turn one migration entry for `old`, if it is one, into a pte for `new`: old, clean, writable as it was.
+
+    Source: mm/migrate.c, v3.3.
+    """
+    mm_ = vma.vm_mm
+    rt.spin_lock(mm_.page_table_lock)
+    pte = mm_.ptes.read(address)
+    if (
+        swapops.is_swap_pte(pte)
+        and swapops.is_migration_entry(pte)
+        and swapops.migration_entry_to_page(mm_, pte) is old
+    ):
+        rt.reached("migration entry: removed")
+        mm.get_page(new, "pte")
+        entry = pgtable.pte_mkold(pgtable.mk_pte(new))
+        if swapops.is_write_migration_entry(pte):
+            entry = pgtable.pte_mkwrite(entry)
+        pgtable.set_pte_at(mm_, address, entry)
+        page_add_file_rmap(new)
+    rt.spin_unlock(mm_.page_table_lock)
+    return SwapResult.SWAP_AGAIN
 
 
 def remove_migration_ptes(old: Page, new: Page) -> None:
     """Turn migration entries for `old` into ptes for `new`.  Needs both page locks; sleeps on i_mmap_mutex.
 
-    The walk goes by the mapping of `new` and finds nothing here.  Source: mm/migrate.c, mm/rmap.c (rmap_walk), v3.3.
+    The walk goes by the mapping of `new`.  Source: mm/migrate.c, v3.3.
     """
-    rt.bug_on(not page_flags.PageLocked(new), "rmap_walk: page is not locked", page=new)
-    mapping = new.mapping
-    if mapping is None:
+    rmap_walk(new, remove_migration_pte, old)
+
+
+def migration_entry_wait(mm_: MmStruct, address: int) -> None:
+    """Sleep until the page of a migration entry is unlocked; the fault then comes again.
+
+    The reference that it needs for that is not one that a migration accounts for: tried again meanwhile, it fails.  A
+    frozen page has none to give, and its fault comes again at once.  Source: mm/migrate.c, v3.3.
+    """
+    rt.spin_lock(mm_.page_table_lock)
+    pte = mm_.ptes.read(address)
+    if not swapops.is_swap_pte(pte) or not swapops.is_migration_entry(pte):
+        rt.spin_unlock(mm_.page_table_lock)
         return
-    rt.mutex_lock(mapping.i_mmap_mutex)
-    rt.bug_on(len(mapping.i_mmap) != 0, "rmap_walk: nothing maps pages in this cast", old=old, new=new)
-    rt.mutex_unlock(mapping.i_mmap_mutex)
+    page = swapops.migration_entry_to_page(mm_, pte)
+    if not mm.get_page_unless_zero(page, "entry-wait"):
+        rt.reached("migration entry: page frozen")
+        rt.spin_unlock(mm_.page_table_lock)
+        return
+    rt.spin_unlock(mm_.page_table_lock)
+    rt.reached("migration entry: page lock awaited")
+    filemap.wait_on_page_locked(page)
+    swap.put_page(page, "entry-wait")

@@ -1,7 +1,7 @@
 """Truncation of the page cache.
 
 Invariant: a page leaves the cache only locked and not under writeback; its dirty accounting is given back first.
-Not modelled: unmapping (nothing is mapped), cleancache.
+Not modelled: cleancache.
 Source: mm/truncate.c, v3.3.
 """
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from mmrace import runtime as rt
 from mmrace.kernel.errno import Errno
 from mmrace.kernel.fs import buffer_page
-from mmrace.kernel.mm import filemap, highmem, mm, mmzone, page_flags, swap
+from mmrace.kernel.mm import filemap, highmem, memory, mm, mmzone, page_flags, swap
 
 if TYPE_CHECKING:
-    from mmrace.kernel.fs.fs import AddressSpace
+    from mmrace.kernel.fs.fs import AddressSpace, Inode
     from mmrace.kernel.mm.mm_types import Page
 
 MARKS = (
@@ -23,6 +23,7 @@ MARKS = (
     ("truncate: under writeback", "the first pass of a truncation skipped a page under writeback"),
     ("dirty: cancelled", "the dirty bit of a page that will not be written was cleared"),
     ("truncate: part of a page", "the size ends in the middle of a page: the rest of it was zeroed"),
+    ("truncate: page was mapped", "a fault mapped a page after truncation had unmapped the file's end"),
     ("truncate: page moved", "a page was not in the mapping any more when truncation had its lock"),
 )
 
@@ -64,7 +65,10 @@ def truncate_complete_page(mapping: AddressSpace, page: Page) -> int:
 
 
 def truncate_inode_page(mapping: AddressSpace, page: Page) -> int:
-    """Unmap (nothing is mapped) and remove a locked page.  Source: mm/truncate.c, v3.3."""
+    """Unmap a locked page, if it is mapped, and remove it.  Sleeps.  Source: mm/truncate.c, v3.3."""
+    if mm.page_mapped(page):
+        rt.reached("truncate: page was mapped")
+        memory.unmap_mapping_range(mapping, mm.page_index(page), 1, False)
     return truncate_complete_page(mapping, page)
 
 
@@ -118,3 +122,16 @@ def truncate_inode_pages(mapping: AddressSpace, lstart: int) -> None:
             filemap.unlock_page(page)
         swap.pagevec_release(mapping.machine, pages)
         rt.cond_resched()
+
+
+def truncate_pagecache(inode: Inode, newsize: int) -> None:
+    """Take away the ptes and the pages beyond word `newsize` of a file that is shorter by now.  Needs i_mutex; sleeps.
+
+    Ptes go twice: first all at once, and after the pages what private mappings made meanwhile.
+    Source: mm/truncate.c, v3.3.
+    """
+    mapping = inode.i_mapping
+    first = -(-newsize // mapping.machine.words_per_page)
+    memory.unmap_mapping_range(mapping, first, None, True)
+    truncate_inode_pages(mapping, newsize)
+    memory.unmap_mapping_range(mapping, first, None, True)

@@ -49,6 +49,8 @@ MARKS = (
     ("reclaim: freeze lost", "the page had references that reclaim does not account for"),
     ("reclaim: dirtied before the freeze", "a page became dirty just before its references were frozen"),
     ("reclaim: freed", "a page was reclaimed"),
+    ("reclaim: used through a pte, kept", "a page that a pte was used for stays for another round"),
+    ("reclaim: used through ptes, active", "a page that ptes were used for again became active"),
 )
 
 
@@ -105,6 +107,15 @@ class ScanControl:
     reclaim_mode: ReclaimMode = _SINGLE
     nr_scanned: int = 0
     nr_reclaimed: int = 0
+
+
+class PageReferences(IntEnum):
+    """What the use of a page means for reclaim.  RECLAIM_CLEAN: not if it is dirty.  Source: mm/vmscan.c, v3.3."""
+
+    PAGEREF_RECLAIM = 0
+    PAGEREF_RECLAIM_CLEAN = 1
+    PAGEREF_KEEP = 2
+    PAGEREF_ACTIVATE = 3
 
 
 class Pageout(IntEnum):
@@ -399,17 +410,44 @@ def _shrink_page(page: Page, sc: ScanControl) -> tuple[_Fate, str]:
             return _Fate.KEEP_LUMPY, "writeback"
         rt.reached("reclaim: waited for writeback")
         filemap.wait_on_page_writeback(page)
-    referenced = page_flags.TestClearPageReferenced(page)
+    references = page_check_references(page)
+    if references == PageReferences.PAGEREF_ACTIVATE:
+        return _Fate.ACTIVATE_LOCKED, "mapped"
+    if references == PageReferences.PAGEREF_KEEP:
+        return _Fate.KEEP_LOCKED, "mapped"
+    referenced = references == PageReferences.PAGEREF_RECLAIM_CLEAN
     mapping = mm.page_mapping(page)
     mapped = mm.page_mapped(page) and mapping is not None
-    if mapped and rmap.try_to_unmap(page) != rmap.SwapResult.SWAP_SUCCESS:
-        return _Fate.KEEP_LOCKED, "mapped"
+    if mapped:
+        match rmap.try_to_unmap(page, rmap.TTU_UNMAP):
+            case rmap.SwapResult.SWAP_FAIL:
+                return _Fate.ACTIVATE_LOCKED, "mapped"
+            case rmap.SwapResult.SWAP_AGAIN:
+                return _Fate.KEEP_LOCKED, "mapped"
     if page_flags.PageDirty(page):
         kept = _shrink_dirty_page(page, mapping, referenced, sc)
         if kept is not None:
             return kept
         mapping = mm.page_mapping(page)
     return _shrink_clean_page(page, mapping)
+
+
+def page_check_references(page: Page) -> PageReferences:
+    """Say what the use of a locked page since the last look means for it.  Sleeps on i_mmap_mutex if it is mapped.
+
+    A page that was used through one pte gets another round; through two, or for the second time, it is active.
+    Source: mm/vmscan.c, v3.3.
+    """
+    referenced_ptes = rmap.page_referenced(page, True)
+    referenced_page = page_flags.TestClearPageReferenced(page)
+    if referenced_ptes:
+        page_flags.SetPageReferenced(page)
+        if referenced_page or referenced_ptes > 1:
+            rt.reached("reclaim: used through ptes, active")
+            return PageReferences.PAGEREF_ACTIVATE
+        rt.reached("reclaim: used through a pte, kept")
+        return PageReferences.PAGEREF_KEEP
+    return PageReferences.PAGEREF_RECLAIM_CLEAN if referenced_page else PageReferences.PAGEREF_RECLAIM
 
 
 def _shrink_dirty_page(
@@ -622,6 +660,7 @@ def shrink_active_list(machine: Machine, nr_to_scan: int, sc: ScanControl) -> No
         if not page_evictable(page):
             putback_lru_page(page)
             continue
+        rmap.page_referenced(page, False)  # makes its ptes old; only those of programs' code would keep it active
         page_flags.ClearPageActive(page)
         l_inactive.append(page)
     rt.spin_lock_irq(zone.lru_lock)

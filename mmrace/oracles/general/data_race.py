@@ -13,7 +13,8 @@ reading a count; the order in which tasks, or an interrupt and its CPU's task, h
 
 Findings: ``race`` on a field or a word of data; ``plain store over a bit``, a plain store of a whole flag word that
 meets, unordered, somebody's change of one of its bits (that is how a waiters bit gets lost).  Of a field that is
-declared ``shared(default, benign=why)`` or published (the program's tables say both) reads may race; two writes never.
+declared ``shared(default, benign=why)`` or published (the program's tables say both) reads may race; two writes only
+of one that the tables call racy.
 
 Invariant: of each pair of code points the first race is kept, with both sides.  Not checked: bits and counts against
 each other, since they are atomic.
@@ -101,6 +102,8 @@ class _Race:
         self.locks = lock_bits(record).lanes
         fields = [name.split(".") for name in (*PUBLISHED, *record.tables.published)]
         self.published = {lane for cls, field in fields for lane in record.lanes(cls, field)}
+        racy = [name.split(".") for name in record.tables.racy]
+        self.racy = {lane for cls, field in racy for lane in record.lanes(cls, field)}
 
     # -- order -----------------------------------------------------------------------------------------------------
 
@@ -194,7 +197,7 @@ class _Race:
         benign = self.benign.get(lane)
         if benign is None:
             self.benign[lane] = benign = lane in self.published or _benign(self.record, lane)
-        if not (reads and benign):
+        if not (benign if reads else lane in self.racy):
             race_report.add(self.record, self.evidence, "race", first, second)
 
     def conclude(self, checked: int) -> Judgement:

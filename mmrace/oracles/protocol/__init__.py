@@ -18,12 +18,14 @@ from mmrace.oracles.protocol import (
     content,
     dirty,
     durability,
+    era,
     errno,
     failures,
     liveness,
     lock_discipline,
     lock_order,
     progress,
+    ptes,
     refcount,
     slot,
 )
@@ -33,10 +35,12 @@ __all__ = ["OPTIONAL", "PROTOCOL"]
 PROTOCOL: dict[str, Oracle] = {
     content.NAME: content.judge,
     durability.NAME: durability.judge,
+    era.NAME: era.judge,
     errno.NAME: errno.judge,
     failures.NAME: failures.judge,
     refcount.NAME: refcount.judge,
     slot.NAME: slot.judge,
+    ptes.NAME: ptes.judge,
     dirty.NAME: dirty.judge,
     conservation.NAME: conservation.judge,
     back_out.NAME: back_out.judge,
@@ -54,14 +58,15 @@ PROTOCOL: dict[str, Oracle] = {
 }
 
 FORWARD = frozenset({
-    ageing.NAME, back_out.NAME, compaction.NAME, content.NAME, dirty.NAME, durability.NAME, errno.NAME, refcount.NAME,
+    ageing.NAME, back_out.NAME, compaction.NAME, content.NAME, dirty.NAME, durability.NAME, errno.NAME, ptes.NAME,
+    refcount.NAME,
     slot.NAME, lock_discipline.NAME,
 })  # fmt: skip
 """Judges that take nothing back: what they find in the beginning of a run they find in all of it.  Not so `data-race`,
 which needs the whole record to know what orders, and `crash`, to know what was promised; others were not looked at."""
 
 OPTIONAL = frozenset({
-    ageing.NAME, allocator.NAME, back_out.NAME, compaction.NAME, durability.NAME, errno.NAME, failures.NAME,
-    progress.NAME,
+    ageing.NAME, allocator.NAME, back_out.NAME, compaction.NAME, durability.NAME, era.NAME, errno.NAME, failures.NAME,
+    progress.NAME, ptes.NAME,
 })  # fmt: skip
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""

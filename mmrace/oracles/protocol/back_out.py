@@ -4,10 +4,10 @@ Of each attempt that did not move its page, what the migrator itself did between
 bits cleared, references taken less those dropped, by name, and each pointer that it wrote against what had stood there.
 Rule: nothing is left over, and no word of the page's data was written.
 Invariant: what others do to the page meanwhile counts for nothing.  Excused: bits that the dirt and the age of a pte
-become when it is unmapped (`OF_PTES`); pages of a mapping without ->migratepage (the device's, and a file's with
-data=journal), which are written and stripped first, and those that were truncated, before or meanwhile.  Of a file
-on a file system without a journal only those are that were written, or whose move was refused after their buffers went
-(`OF_FALLBACK`): one that is dirty and may not be written stays as it was.  Not checked:
+become when it is unmapped (`OF_PTES`, and the dirt of buffers); pages of a mapping without ->migratepage (the device's,
+and a file's with data=journal), which are written and stripped first, and those that were truncated, before or
+meanwhile.  Of a file on a file system without a journal only those are that were written, or whose move was refused
+after their buffers went (`OF_FALLBACK`): one that is dirty and may not be written stays as it was.  Not checked:
 newpage.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.names import JOURNALLED, mode_of_data, without_journal
+from mmrace.oracles.protocol.pte import pte
 from mmrace.runtime.kinds import (
     CLEAR,
     CLEARS,
@@ -38,6 +39,8 @@ from mmrace.runtime.record import Record
 NAME = "back-out"
 OF_PTES = frozenset({"PG_dirty", "PG_referenced"})
 PTE = "pte"
+MAPCOUNT = "_mapcount"
+"""Others may have zapped the entries that the page's ptes had become: the `ptes` oracle compares it with them."""
 OF_FALLBACK = frozenset({"writeout", "refcount", "freeze"})
 """Reasons of a refusal before which a page without ->migratepage was written, or stripped of its buffers."""
 OPS = frozenset({
@@ -52,7 +55,7 @@ class _Attempt:
     `excused`: whatever became of it; `excuses`: if it was refused for one of these reasons.
     """
 
-    __slots__ = ("begin", "excused", "excuses", "objects", "page", "pointers", "sums", "words")
+    __slots__ = ("begin", "excused", "excuses", "objects", "page", "pointers", "sums", "unmapped_dirt", "words")
 
     def __init__(self, page: str, objects: set[str], excused: bool, excuses: frozenset[str], begin: int) -> None:
         self.excuses = excuses
@@ -63,13 +66,19 @@ class _Attempt:
         self.sums: dict[str, int] = {}  # bit or reference, by name -> set or taken less cleared or dropped
         self.pointers: dict[str, tuple[object, object]] = {}  # field -> what stood there at first, what stands there
         self.words: set[str] = set()
+        self.unmapped_dirt = False  # a dirty pte was taken away: it dirties the page's buffers too
 
     def add(self, what: str, n: int) -> None:
         self.sums[what] = self.sums.get(what, 0) + n
 
     def left(self) -> list[str]:
         """Say what is left over."""
-        found = [f"{what} {'+' if n > 0 else ''}{n}" for what, n in sorted(self.sums.items()) if n]
+        dirt = ".BH_Dirty" if self.unmapped_dirt else None
+        found = [
+            f"{what} {'+' if n > 0 else ''}{n}"
+            for what, n in sorted(self.sums.items())
+            if n and not (dirt and n > 0 and what.endswith(dirt))
+        ]
         found += [f"{name} is {new}, was {old}" for name, (old, new) in sorted(self.pointers.items()) if new != old]
         return found + [f"{word} written" for word in sorted(self.words)]
 
@@ -81,6 +90,7 @@ class _Audit:
         self.running: dict[int, _Attempt] = {}
         self.b_page = record.lanes("BufferHead", "b_page")
         self.mappings = record.lanes("Page", "mapping")
+        self.ptes = record.word_lanes("MmStruct", "ptes")
         self.page_of: dict[str, object] = {}  # buffer -> its page
         self.mapping_of: dict[str, object] = {}
         self.lanes: dict[int, tuple[str, str, str]] = {}  # lane -> owner, part of its field, name
@@ -137,7 +147,9 @@ class _Audit:
             _, of, field, part = self.record.lane(lane) or ("", "", "", "")
             found = self.lanes[lane] = of, part, f"{of}.{part or field}"
         owner, sub, name = found
-        if owner not in attempt.objects:
+        if lane in self.ptes and kind == WRITE and pte(a).dirty:
+            attempt.unmapped_dirt = True
+        if owner not in attempt.objects or name == f"{attempt.page}.{MAPCOUNT}":
             return
         if kind == WRITE:
             if sub:

@@ -4,13 +4,14 @@ A block is a multi-writer register: version w is superseded for a reader if some
 was acknowledged before the read began.  Rules, per word: the version was written to this block, or is what the block
 held at first, and is no garbage of a fresh frame; it is not superseded; where no write overlapped the read, all words
 of the block agree.  After sync the disk, and each page that is up to date, show a version that nothing superseded, the
-same in every word.  A truncation is a write of zeros to what it takes away, and a read that meets the end of the file
-one of zeros: what was written before is gone when it ends, for readers and the cache; the disk may keep it, for the
-block is nobody's.  Of an inode's block, each change begins with a read, and the page cache has the last change after
-sync; its home on the disk may be older, its copies in the log are durability's.  After a failed write of data nothing
-is stale or torn: the kernel loses that data, and says so; a transfer that a write(2) met half way may have been the
-last one that worked.  Invariant: writes that overlapped each other may land in either order.  Not checked: the order on
-the disk; that a block that was truncated is not written any more.
+same in every word.  Stores and loads through a mapping are writes and reads.  A truncation is a write of zeros to what
+it takes away, and a read that meets the end of the file one of zeros: what was written before is gone when it ends, for
+readers and the cache; the disk may keep it, for the block is nobody's.  Of an inode's block, each change begins with a
+read, and the page cache has the last change after sync; its home on the disk may be older, its copies in the log are
+durability's.  After a failed write of data nothing is stale or torn: the kernel loses that data, and says so, and of a
+new block shows what was there before; a transfer that a write(2) met half way may have been the last one that worked.
+Invariant: writes that overlapped each other may land in either order.  Not checked: the order on the disk; that a block
+that was truncated is not written any more.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ NAME = "content"
 DISK = "disk"
 DEVICE = "bdev"  # whose mapping the block device's is, by "inode number"
 CHANGES = frozenset({"change-begin", "change-end"})
-NOTES = frozenset({"write-begin", "write-end", "read-begin", "read-end"})
+NOTES = frozenset({
+    "write-begin", "write-end", "read-begin", "read-end", "store-begin", "store-end", "store-failed", "load-begin",
+    "load-end",
+})  # fmt: skip
 CUTS = frozenset({"truncate-begin", "truncate-end"})
 
 
@@ -92,11 +96,13 @@ class _Audit:
 
     def note(self, step: int, task: int, kind: str, ino: str, number: int, rest: tuple[object, ...]) -> None:
         block = self.blocks[ino, number]
-        if kind == "write-begin":
+        if kind in ("write-begin", "store-begin"):
             block.write_began(rest[0], step, self.record.task_name(task))
-        elif kind == "write-end":
+        elif kind in ("write-end", "store-end"):
             block.write_ended(rest[0], step)
-        elif kind == "read-begin":
+        elif kind == "store-failed":
+            block.write_refused(rest[0])
+        elif kind in ("read-begin", "load-begin"):
             self.readings[task, ino, number] = _Reading(block, step)
         else:
             reading = self.readings.pop((task, ino, number), None)
@@ -116,7 +122,7 @@ class _Audit:
         floor = -1 if self.lossy else reading.floor
         seen = _Sight(step, self.record.task_name(task), "", where, block, values, floor)
         for word, value in enumerate(values):
-            rule = block.fault(value, floor)
+            rule = self.fault(where, block, value, floor)
             if rule:
                 self.caught(rule, f" in word {word}", seen, since=reading.begin)
                 return
@@ -188,6 +194,12 @@ class _Audit:
         self.checked += block.absent
         return block.absent
 
+    def fault(self, where: tuple[str, int], block: Block, value: object, floor: int) -> str:
+        """Say which rule a word breaks.  Where a write failed, a new block shows what the medium held before it."""
+        if self.lossy and self.formatted.is_hole(where) and self.untouched(where, (value,)):
+            return ""
+        return block.fault(value, floor)
+
     def untouched(self, where: tuple[str, int], words: tuple[object, ...]) -> bool:
         """Say whether a block of the medium shows what it held at first."""
         return set(words) == {self.formatted.version(self.formatted.blocknr(where))}
@@ -201,7 +213,7 @@ class _Audit:
         floor = -1 if self.lossy or kept else block.floor
         if medium == DISK and floor < 0 and self.formatted.is_hole(where) and self.untouched(where, words):
             return  # a block that the file was given, and that nothing of it came to
-        rules = [block.fault(word, floor) for word in words]
+        rules = [self.fault(where, block, word, floor) for word in words]
         torn = "torn" if len(set(words)) > 1 and not self.lossy else ""
         rule = next((rule for rule in rules if rule), torn)
         if rule:

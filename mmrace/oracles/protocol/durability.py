@@ -3,15 +3,15 @@
 The medium is what the disk's words were written to so far; where the disk has a volatile cache, what of that a flush
 has brought there since.  A commit block that flushes first brings there what ended before it was submitted.  A block in
 flight is one whose write began and did not end.
-Rules: when an fsync that began after a write(2) was acknowledged returns 0, no word of its blocks is older than that
-write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data while that went on; with
-metadata=1 it changed the block of its inode, as a chmod does, which fsync promises with the rest.  When
-the commit block of a transaction is submitted, every data block that was filed on it shows what was written before the
-transaction closed; every other block that the commit wrote to the log has ended; its descriptors name every metadata
-block of the transaction, and there is a copy for each, which shows all that was changed before the transaction closed
-and nothing that was changed after.  At the end the superblock says where the log begins (`tail.py`).
-Invariant: data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block
-whose write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
+Rules: when an fsync that began after a write(2), or a store through a mapping, was done returns 0, no word of its
+blocks is older than that write, at home or in the log.  With data=ordered the block of a write(2) was on a list of data
+while that went on; with metadata=1 it changed the block of its inode, as a chmod does, which fsync promises with the
+rest.  When the commit block of a transaction is submitted, every data block that was filed on it shows what was written
+before the transaction closed; every other block that the commit wrote to the log has ended; its descriptors name every
+metadata block of the transaction, and there is a copy for each, which shows all that was changed before the transaction
+closed and nothing that was changed after.  At the end the superblock says where the log begins (`tail.py`). Invariant:
+data that the next transaction took from a closed one count as that one's (`filed.py` says when).  Of a block whose
+write failed after that nothing is asked: the kernel lost it, and says so; of a transaction whose log could not be
 written, neither; nor of what was truncated since.  Not checked: that a truncation is on the medium, what survives a
 crash half way, copies of a block whose first word is the journal's magic number.
 """
@@ -35,9 +35,9 @@ GIVES_UP = (UNREADABLE, ABORTED)
 """Marks of what makes the kernel give up a change of an inode that tells nobody: a chmod returns 0 all the same."""
 DESCRIPTOR, COMMIT = "descriptor", "commit"
 NOTES = frozenset({
-    "write-begin", "write-end", "truncate-begin", "truncate-end", "touch-begin", "touch-end", "change-begin",
-    "change-end", "fsync-begin", "fsync-end", "io-begin", "io-end", "log-block", FLUSH_BEGIN, FLUSH_END, VOLATILE,
-    *SET_UP,
+    "write-begin", "write-end", "store-begin", "store-end", "store-failed", "truncate-begin", "truncate-end",
+    "touch-begin", "touch-end", "change-begin", "change-end", "fsync-begin", "fsync-end", "io-begin", "io-end",
+    "log-block", FLUSH_BEGIN, FLUSH_END, VOLATILE, *SET_UP,
 })  # fmt: skip
 
 
@@ -138,6 +138,12 @@ class _Audit:
         if kind == "write-begin":
             self.writes[task] = step
             self.blocks[str(facts[0]), facts[1]].write_began(facts[2], step, self.record.task_name(task))
+        elif kind == "store-begin":
+            self.blocks[str(facts[0]), facts[1]].write_began(facts[2], step, self.record.task_name(task))
+        elif kind == "store-end":
+            self.blocks[str(facts[0]), facts[1]].write_ended(facts[2], step)
+        elif kind == "store-failed":
+            self.blocks[str(facts[0]), facts[1]].write_refused(facts[2])
         elif kind in ("truncate-begin", "truncate-end"):
             self.blocks.truncated(kind, facts[0], facts[1], step, self.record.task_name(task))
         elif kind == "write-end":
@@ -273,7 +279,7 @@ class _Audit:
             text = f"{what} while block {on_the_way[0]}, of its log, was on its way"
             self.caught("commit block before its log", text, step, task, blocks=list(on_the_way))
         tags = log.tags.pop(tid, [])
-        absent = sorted(transaction.metadata - set(tags))
+        absent = [of for of in sorted(transaction.metadata - set(tags)) if not self.let_go(transaction, of)]
         self.checked += len(transaction.metadata)
         if absent or len(tags) > len(log.copies):
             which = f"block {absent[0]}" if absent else f"{len(tags) - len(log.copies)} copies"
@@ -290,6 +296,13 @@ class _Audit:
             if old:
                 text = self.shows(home, old, floor, what)
                 self.caught("commit block before its data", text, step, task, block=home[1], inode=home[0])
+
+    def let_go(self, transaction: Transaction, blocknr: int) -> bool:
+        """Say whether a block was truncated within an open transaction, which then need not have it in the log.
+
+        Its buffer may be unmapped only after that has closed, or even committed.
+        """
+        return blocknr in transaction.let_go and self.blocks[self.medium.where(blocknr)].cut >= 0
 
     def copied(self, step: int, task: int, tid: int, owner: Transaction, blocknr: int, place: int) -> None:
         """Judge the copy in the log of a block that this run changed."""

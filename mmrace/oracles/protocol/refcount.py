@@ -1,7 +1,7 @@
 """Reference ledger of the kernel model: at rest, owners are what points at an object.
 
 Extends the general judge.  Rules at rest: the count is the number of owners; of the references that something holds by
-pointing at the object (slot, private data, pagevec, journal head, LRU of buffers) there are as many as pointers.
+pointing at the object (slot, private data, pagevec, journal head, LRU of buffers, pte) there are as many as pointers.
 Invariant: an object of which a transient reference leaked is not compared further.  Not checked: JournalHead.b_jcount,
 a plain number under a lock.
 """
@@ -16,7 +16,7 @@ from mmrace.runtime.record import Record
 
 NAME = refcount.NAME
 COUNTERS = (("Page", "_count"), ("BufferHead", "b_count"))
-STRUCTURAL = ("slot", "private", "pagevec", "jh", "lru")
+STRUCTURAL = ("slot", "private", "pagevec", "jh", "lru", "pte")
 """References that something holds by pointing at the object."""
 
 
@@ -70,6 +70,7 @@ def _pointers(name: str, snap: Snapshot) -> dict[str, int]:
             "slot": sum(slot.page == name for slot in snap.slots),
             "private": int(page.private is not None),
             "pagevec": snap.pagevecs.count(name),
+            "pte": sum(row.page == name and "present" in row.bits for row in snap.ptes),
         }
     return {"jh": int(bh is not None and bh.jh is not None), "lru": snap.bh_lrus.count(name)}
 

@@ -28,6 +28,7 @@ class PageView:
     index: int | None
     private: str | None
     words: tuple[object, ...]
+    mapcount: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -80,6 +81,15 @@ class FreeBlock:
 
 
 @dataclass(slots=True, frozen=True)
+class PteView:
+    """One pte that is not none, by its address in pages; `bits`: present, write, dirty, accessed."""
+
+    address: int
+    page: str
+    bits: frozenset[str]
+
+
+@dataclass(slots=True, frozen=True)
 class Snapshot:
     """One moment of the model at rest.
 
@@ -87,7 +97,8 @@ class Snapshot:
     `unused`.  `pagevecs` and `bh_lrus`: all entries of all CPUs.  `heads`, `copies`, `free_list`: None in a record of
     before they were kept.  `free_blocks`: None also where free blocks are single pages.  `areas`: order -> how many
     free blocks the zone says it has.  `tails`: pages in use that the first of their block counts for.  `listed`:
-    transaction -> list -> journal heads.
+    transaction -> list -> journal heads.  `mapped`: what is mapped where, as (name of the file's mapping, first
+    address, the one after the last, index of the first page).
     """
 
     label: str
@@ -109,6 +120,8 @@ class Snapshot:
     heads: dict[str, HeadView] | None
     copies: tuple[str, ...] | None
     listed: dict[str, dict[str, tuple[str, ...]]]
+    ptes: tuple[PteView, ...] = ()
+    mapped: tuple[tuple[str, int, int, int], ...] = ()
 
     @property
     def max_order(self) -> int:
@@ -133,6 +146,13 @@ class Snapshot:
     def by_position(self) -> dict[tuple[str, int], SlotView]:
         """Slots by (mapping name, index)."""
         return {(slot.mapping, slot.index): slot for slot in self.slots}
+
+    def home(self, address: int) -> tuple[str, int] | None:
+        """Return (mapping name, index) of what is mapped at an address, None if nothing is."""
+        for mapping, start, end, pgoff in self.mapped:
+            if start <= address < end:
+                return mapping, address - start + pgoff
+        return None
 
     @property
     def inodes(self) -> dict[str, str]:
@@ -213,6 +233,11 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
             for journal in _rows(plain, "journals")
             for transaction, lists in _map(journal.get("lists")).items()
         },
+        tuple(PteView(_int(row["address"]), str(row["page"]), _bits(row["bits"], "")) for row in _rows(plain, "ptes")),
+        tuple(
+            (str(row["mapping"]), _int(row["start"]), _int(row["end"]), _int(row["pgoff"]))
+            for row in _rows(plain, "mapped")
+        ),
     )
 
 
@@ -258,6 +283,7 @@ def _page(row: Plain) -> PageView:
         _maybe_int(row.get("index")),
         _name(row.get("private")),
         tuple(_list(row.get("words"))),
+        _int(row.get("mapcount", 0)),
     )
 
 

@@ -144,12 +144,14 @@ class Story:
 
     def promises(self, step: int, task: int, kind: str, facts: tuple[Any, ...]) -> None:
         """Take a note of a writer or of fsync."""
-        if kind in ("write-begin", "write-end"):
+        if kind in ("write-begin", "write-end", "store-begin", "store-end"):
             block = self.blocks[str(facts[0]), facts[1]]
-            if kind == "write-begin":
+            if kind in ("write-begin", "store-begin"):
                 block.write_began(facts[2], step, self.record.task_name(task))
             else:
                 block.write_ended(facts[2], step)
+        elif kind == "store-failed":
+            self.blocks[str(facts[0]), facts[1]].write_refused(facts[2])
         elif kind in ("truncate-begin", "truncate-end"):
             self.truncated(step, task, kind, facts)
         elif kind == "truncate-size":

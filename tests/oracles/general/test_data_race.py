@@ -272,6 +272,12 @@ def test_race_oracle_passes_on_reads_that_are_declared_benign_and_not_on_writes(
     caught(data_race.judge(hand.op("migrator", Kind.WRITE, "page:0.words", 1, 2, "[1]").record()), RACE)
 
 
+def test_race_oracle_passes_on_writes_of_what_the_tables_call_racy_and_of_nothing_else() -> None:
+    for field, judged in (("compact_considered", passed), ("free_list", lambda found: caught(found, RACE))):
+        hand = _hand().op("writer", Kind.WRITE, f"zone:0.{field}", 0, 1)
+        judged(data_race.judge(hand.op("migrator", Kind.WRITE, f"zone:0.{field}", 1, 0).record()))
+
+
 def test_a_declaration_is_inherited_and_found_by_the_name_of_the_struct() -> None:
     class Declared(rt.Struct):
         a: rt.Field[int] = rt.shared(0, benign="because")

@@ -73,6 +73,16 @@ def test_content_oracle_excuses_what_a_failed_write_lost(mark: str) -> None:
     passed(content.judge(hand.record()))
 
 
+def test_content_oracle_excuses_a_new_block_that_shows_what_was_there_before_once_a_write_failed() -> None:
+    hand = _ends(_read(_written(_run()), 47000, 47000), (7, 7), (7, 7))
+    caught(content.judge(hand.record()), "never written")
+    hand.marks[names.PAGE_WRITE_ERROR] = 1
+    passed(content.judge(hand.record()))
+    other = _ends(_read(_written(_run()), 48000, 48000), (7, 7), (7, 7))
+    other.marks[names.PAGE_WRITE_ERROR] = 1
+    caught(content.judge(other.record()), "never written")
+
+
 def test_content_oracle_has_no_excuse_for_the_copy_in_an_aborted_journal() -> None:
     hand = _ends(_written(_written(_run(), 6)), (6, 6), (7, 7))
     hand.marks[names.NO_HANDLE] = 1

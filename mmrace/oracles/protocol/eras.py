@@ -1,0 +1,55 @@
+"""What a migration may do in each era of the kernel: tables for judges, looked up by what a record's header says.
+
+Invariant: a record that names no era, or none of these, is judged as one of 3.3.  Not here: what an era does besides,
+such as deferral.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from mmrace.runtime.record import Record
+
+OWN = "3.3"
+ASYNC, LIGHT, SYNC = "MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC"
+LOCKED, BUFFER, WRITEBACK = "PG_locked", "BH_Lock", "PG_writeback"
+EVERY = frozenset({LOCKED, BUFFER, WRITEBACK})
+"""What there is to wait for in a migration."""
+
+
+class Rules(NamedTuple):
+    """The rules of one era.
+
+    Attributes: waits: by mode, the bits that a migration may queue for; a mode that is not in it is none of the era's.
+    filters: an isolation for ASYNC refuses pages under writeback, and dirty ones: all if `clean`, else those whose
+    mapping has no ->migratepage.  moves_dirty: ASYNC has a dirty page moved by its op.  tries: ASYNC locks the buffers
+    before it replaces the slot; other modes, and other eras, after that.  late: the old page leaves its mapping after
+    its buffers are unlocked.
+    """
+
+    waits: Mapping[str, frozenset[str]]
+    filters: bool = True
+    clean: bool = False
+    moves_dirty: bool = True
+    tries: bool = True
+    late: bool = False
+
+
+_TWO_MODES = {ASYNC: frozenset[str](), SYNC: EVERY}
+_SLEEPS_IN_OP = {**_TWO_MODES, ASYNC: frozenset({BUFFER})}
+_THREE_MODES = {**_TWO_MODES, LIGHT: frozenset({LOCKED, BUFFER})}
+
+RULES: Mapping[str, Rules] = {
+    "3.1": Rules(_SLEEPS_IN_OP, filters=False, moves_dirty=False, tries=False),
+    "3.2": Rules(_SLEEPS_IN_OP, clean=True, moves_dirty=False, tries=False),
+    "3.2+trylock": Rules(_TWO_MODES),
+    "3.2+sync-light": Rules(_THREE_MODES),
+    "3.3": Rules(_THREE_MODES),
+    "3.4": Rules(_THREE_MODES, late=True),
+}
+
+
+def rules_of(record: Record) -> Rules:
+    """Return the rules that a record is judged by."""
+    return RULES.get(str(record.header.get("era", "")), RULES[OWN])

@@ -1,0 +1,213 @@
+"""Ptes: page tables agree with pages, slots and counts, and the dirt of a pte becomes the page's.
+
+During the run: a pte is made for a page by a task that holds its lock, and the slot of what is mapped there shows that
+page; so is a migration entry, and no page is unlocked while there is one for it; who takes the dirt from a pte marks
+the page dirty before he unlocks it, cleans it or lets go of it; no page is freed while somebody sleeps for its lock.
+At rest: a page is counted as mapped once for each of its ptes, and NR_FILE_MAPPED counts those pages; there is no
+migration entry; each pte is of the page in its slot; a page with a pte that is dirty, or lets stores through, is dirty.
+Invariant: judged only where something is mapped.  Not checked: references "pte" (the refcount oracle), what is read and
+written through ptes (the content oracle).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
+from mmrace.oracles.protocol.pte import Pte, pte
+from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
+from mmrace.runtime.kinds import (
+    CLEARS,
+    DEQUEUE,
+    KIND_MASK,
+    NOTE,
+    PUT,
+    QUEUE,
+    SETS,
+    SHIFT,
+    STORE,
+    TEST,
+    TEST_AND_CLEAR,
+    WRITE,
+)
+from mmrace.runtime.record import Record
+
+NAME = "ptes"
+NOTES = frozenset({"map", "page-free"})
+KINDS = (WRITE, *SETS, *CLEARS, STORE, TEST, PUT, QUEUE, DEQUEUE)
+
+
+class _Audit:
+    """Page tables, page locks and slots as the record so far left them."""
+
+    def __init__(self, record: Record, words: dict[int, tuple[str, int]]) -> None:
+        self.record = record
+        self.evidence = Evidence(NAME)
+        self.words = words
+        self.locks = record.bit_lane("Page", "flags", "PG_locked")
+        self.dirt = record.bit_lane("Page", "flags", "PG_dirty")
+        self.counts = record.lanes("Page", "_count")
+        self.slots = record.lanes("Slot", "page")
+        self.queues = record.queue_lanes("Page", "flags", "PG_locked")
+        self.flags = record.lanes("Page", "flags")
+        self.locked: dict[str, int] = {}  # page -> task
+        self.shown: dict[str, object] = {}  # slot -> page
+        self.mapped: dict[int, str] = {}  # address -> slot
+        self.entries: dict[str, set[int]] = {}  # page -> addresses of migration entries for it
+        self.owed: dict[tuple[int, str], int] = {}  # task, page -> step at which it took the dirt from a pte
+        self.sleepers: dict[str, set[int]] = {}  # page -> tasks
+        self.checked = 0
+
+    @property
+    def lanes(self) -> set[int]:
+        """The lanes to look at."""
+        of_pages = {*self.locks, *self.dirt, *self.counts, *self.queues, *self.flags}
+        return {*self.words, *self.slots, *of_pages}
+
+    def caught(self, rule: str, text: str, step: int, task: int, *names: str, **facts: Fact) -> None:
+        who = self.record.task_name(task)
+        self.evidence.add(rule, f"{text} ({who})", (*names, who), step=step, task=who, objects=list(names), **facts)
+
+    def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
+        if kind == "map":
+            _, ino, address, pages, pgoff = facts
+            assert isinstance(address, int) and isinstance(pages, int) and isinstance(pgoff, int)
+            for i in range(pages):
+                self.mapped[address + i] = f"slot:{ino}:{pgoff + i}"
+            return
+        page = str(self.record.name(facts[0]))
+        self.checked += 1
+        self.locked.pop(page, None)
+        for sleeper in sorted(self.sleepers.get(page, ())):
+            who = self.record.task_name(sleeper)
+            self.caught("freed under a sleeper", f"{page} freed while {who} waits for its lock", step, task, page, who)
+
+    def op(self, step: int, task: int, lane: int, kind: int, a: object, b: object) -> None:
+        if lane in self.words:
+            if kind == WRITE:
+                self.pte_written(step, task, self.words[lane][1], pte(a), pte(b))
+        elif lane in self.slots:
+            if kind == WRITE:
+                self.shown[self.slots[lane]] = self.record.name(b)
+        elif lane in self.locks:
+            self.lock(step, task, self.locks[lane], kind, a)
+        elif lane in self.dirt:
+            self.dirt_seen(step, task, self.dirt[lane], kind, a)
+        elif lane in self.counts:
+            if kind == PUT and a == "pte":
+                self.parted(step, task, self.counts[lane], "let go of")
+        elif lane in self.queues:
+            sleepers = self.sleepers.setdefault(self.queues[lane], set())
+            if kind == QUEUE:
+                sleepers.add(task)
+            elif kind == DEQUEUE:
+                sleepers.discard(task)
+        elif kind == STORE and not b:  # freed
+            self.locked.pop(self.flags[lane], None)
+
+    # -- ptes --------------------------------------------------------------------------------------------------------
+
+    def pte_written(self, step: int, task: int, address: int, old: Pte, new: Pte) -> None:
+        self.checked += 1
+        if old.entry:
+            self.entries.get(old.page, set()).discard(address)
+        if new.page and (old.page, old.entry) != (new.page, new.entry):
+            self.made(step, task, address, new)
+        if new.entry:
+            self.entries.setdefault(new.page, set()).add(address)
+        if old.dirty and not (new.dirty and new.page == old.page):
+            self.owed.setdefault((task, old.page), step)
+        elif new.dirty:
+            self.owed.pop((task, new.page), None)
+
+    def made(self, step: int, task: int, address: int, new: Pte) -> None:
+        """A pte or an entry begins."""
+        what = "a migration entry" if new.entry else "a pte"
+        if self.locked.get(new.page) != task:
+            rule = f"{what.removeprefix('a ')} of an unlocked page"
+            self.caught(rule, f"{what} is made for {new.page}, whose lock its maker has not", step, task, new.page)
+        if not new.entry:
+            self.in_slot(step, task, address, new)
+
+    def in_slot(self, step: int, task: int, address: int, new: Pte) -> None:
+        slot = self.mapped.get(address)
+        if slot is not None and self.shown.get(slot) != new.page:
+            text = f"a pte is made for {new.page} at {address}, but {slot} shows {self.shown.get(slot)}"
+            self.caught("pte of a page that is not in its slot", text, step, task, new.page, slot)
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    def lock(self, step: int, task: int, page: str, kind: int, old: object) -> None:
+        if kind in SETS:
+            if not old:
+                self.locked[page] = task
+        elif kind in CLEARS:
+            self.locked.pop(page, None)
+            left = self.entries.get(page)
+            if left:
+                text = f"{page} is unlocked, and the ptes at {', '.join(map(str, sorted(left)))} wait for its move"
+                self.caught("migration entry left", text, step, task, page)
+                left.clear()
+            self.parted(step, task, page, "unlocked")
+
+    def dirt_seen(self, step: int, task: int, page: str, kind: int, old: object) -> None:
+        if kind in SETS or (kind == TEST and old):
+            self.owed.pop((task, page), None)
+        elif kind == TEST_AND_CLEAR:
+            self.parted(step, task, page, "cleaned")
+
+    def parted(self, step: int, task: int, page: str, how: str) -> None:
+        """A task is done with a page: no dirt that it took from a pte may be left with it."""
+        since = self.owed.pop((task, page), None)
+        if since is not None:
+            text = f"{page} is {how}, and the dirt of a pte, taken at step {since}, was not given to it"
+            self.caught("dirt of a pte lost", text, step, task, page, since=since)
+
+
+def judge(record: Record) -> Judgement:
+    """Replay page tables against locks, slots and dirt, then judge the state at rest."""
+    words = record.word_lanes("MmStruct", "ptes")
+    if not words:
+        return Evidence(NAME).judgement(0, unfinished(record))
+    audit = _Audit(record, words)
+    for step in record.steps_on(audit.lanes, *KINDS, notes=NOTES):
+        task, op, a, b = record.events[step]
+        if op == NOTE:
+            audit.note(step, task, a, b)
+        else:
+            audit.op(step, task, op >> SHIFT, op & KIND_MASK, a, b)
+    for snap in snapshots(record):
+        audit.checked += _at_rest(snap, audit.evidence)
+    return audit.evidence.judgement(audit.checked, unfinished(record))
+
+
+def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
+    """Judge one snapshot; return how many ptes and pages were looked at."""
+    when = snap.label
+
+    def caught(rule: str, text: str, *names: str) -> None:
+        evidence.add(rule, f"{text} ({when})", (*names, when), objects=list(names), when=when)
+
+    shown = {position: slot.page for position, slot in snap.by_position.items()}
+    mapped: Counter[str] = Counter()
+    for row in snap.ptes:
+        if "present" not in row.bits:
+            caught("migration entry at rest", f"the pte at {row.address} waits for a move of {row.page}", row.page)
+            continue
+        mapped[row.page] += 1
+        page = snap.page(row.page)
+        home = snap.home(row.address)
+        if home is None or shown.get(home) != row.page:
+            text = f"the pte at {row.address} is of {row.page}, but {home} shows {shown.get(home) if home else None}"
+            caught("pte of a page that is not in its slot", text, row.page)
+        if page is not None and row.bits & {"dirty", "write"} and "PG_dirty" not in page.flags:
+            what = "is dirty" if "dirty" in row.bits else "lets stores through"
+            caught("dirty pte, clean page", f"the pte at {row.address} {what}, {row.page} is clean", row.page)
+    for page in snap.pages.values():
+        if page.mapcount != mapped[page.name] and not page.free:
+            text = f"{page.name} counts {page.mapcount} ptes, and has {mapped[page.name]}"
+            caught("map count is not ptes", text, page.name)
+    counted = snap.counters.get("NR_FILE_MAPPED", len(mapped))
+    if counted != len(mapped):
+        caught("accounting", f"NR_FILE_MAPPED is {counted}, and {len(mapped)} pages are mapped", "NR_FILE_MAPPED")
+    return len(snap.ptes) + len(snap.pages)
