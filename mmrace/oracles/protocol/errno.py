@@ -5,8 +5,8 @@ allocation that found no free page (a mark of the run); -EROFS of a write, a tru
 was aborted (a note), and an abort a transfer that failed; after it those calls may return -EIO any number of times, and
 no write(2) or fsync(2) that begins then succeeds.  SIGBUS for an access through a mapping needs a truncation, or a
 transfer that failed.  No other errno is returned.  Nor does the kernel go where a failed transfer leads it (marks of
-the run: FAILURES) if none failed.  Each call that returned was looked at.  A commit ends in an aborted journal if a block
-of its log could not be written: all later fsyncs are told by that.
+the run: FAILURES) if none failed.  Each call that returned was looked at.  A commit ends in an aborted journal if a
+block of its log could not be written: all later fsyncs are told by that.
 Invariant: who is told is not asked: in 3.3 an error belongs to the mapping and the page, for whoever looks first.
 Not checked: that every other failure is told to somebody; the kernel loses some.
 """
