@@ -57,7 +57,7 @@ def test_a_stream_of_the_device_reads_what_no_file_has_or_all_of_it(raw: int) ->
 
     played = play(body, pages=2, streams="device", raw=raw, streamed=4)
     first, pages = played.value
-    device = played.stage.device
+    device = played.stage.raw_device or played.stage.device
     assert pages == (raw or device.nr_blocks // 2)
     cached = [slot.index for slot in device.bd_inode.i_mapping.page_tree.slots if rt.peek(slot, "page") is not None]
     assert set(range(first, first + 4)) <= set(cached)
@@ -80,6 +80,6 @@ def test_a_stream_that_gets_no_page_says_so_and_goes_on() -> None:
 
 def test_a_slow_disk_is_built_as_the_parameters_say() -> None:
     played = play(lambda stage: None, ticks=70, requests=3)
-    queue = played.stage.device.queue
+    queue = played.stage.device.request_queue
     assert queue is not None and (queue.nr_requests, played.stage.device.ticks) == (3, 70)
-    assert play(lambda stage: None).stage.device.queue is None
+    assert play(lambda stage: None).stage.device.request_queue is None
