@@ -20,7 +20,7 @@ CANARY = Canary(
     scenario="tight-memory",
     oracle="allocator",
     rule="too many isolated",
-    hunt={
+    params={
         "without": "committer,reader",
         "huge": 0,
         "idle": 0,
@@ -29,5 +29,5 @@ CANARY = Canary(
         "pages": 1,
         "free": 2,
         "kept": 1,
-    },
+    },  # fmt: skip
 )
