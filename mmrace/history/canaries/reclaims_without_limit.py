@@ -29,5 +29,5 @@ CANARY = Canary(
         "pages": 1,
         "free": 2,
         "kept": 1,
-    },  # fmt: skip
+    },
 )
