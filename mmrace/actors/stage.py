@@ -32,6 +32,7 @@ class Stage:
 
     Where there is a second disk, `second_device`, it has a file, too: `second`.  One of the two files is copied to the
     other, the stick's: the first to the second if `stick_is_second`.
+    `raw_device`: a disk without a file system, where there is one.  `over`: who is waited for is done (`endless.py`).
     """
 
     machine: Machine
@@ -43,6 +44,7 @@ class Stage:
     second: Inode | None = None
     second_device: BlockDevice | None = None
     stick_is_second = True
+    raw_device: BlockDevice | None = None
 
     def __init__(self, params: Values, workload: Any = None) -> None:
         self.params = params
@@ -52,6 +54,7 @@ class Stage:
         self.others: list[Page] = []  # frames that nobody in the cast has
         self.done: list[rt.Completion] = []  # of a workload's actions
         self.reading: dict[int, rt.Completion] = {}  # its reads: the page is locked, or nothing is to be read
+        self.over = False
         self._versions = itertools.count(1)
 
     def value(self, param: Param[T]) -> T:
@@ -76,7 +79,7 @@ class Stage:
     @property
     def devices(self) -> tuple[BlockDevice, ...]:
         """The disks."""
-        return (self.device,) if self.second_device is None else (self.device, self.second_device)
+        return tuple(disk for disk in (self.device, self.second_device, self.raw_device) if disk is not None)
 
     @property
     def stick(self) -> Inode:

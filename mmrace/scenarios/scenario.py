@@ -67,7 +67,8 @@ class Scenario:
 
     Args: overrides: defaults of its own.  marks: rare branches that a campaign of this scenario alone should reach.
     variations: changes to the defaults that a campaign goes through; the first changes nothing.  before, after: called
-    with the stage around the actors.  expects: faults of what is modelled that show in it, and fail no run.
+    with the stage around the actors.  expects: faults of what is modelled that show in it, and fail no run.  longer:
+    times what its actors' rounds say that a run may take, for actors that play on until another one is done.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Scenario:
     after: Callable[[Stage], None] | None = None
     needs_workload: bool = False
     expects: tuple[Expected, ...] = ()
+    longer: int = 1
     maker = "scenario"
     digest = ""
 
@@ -188,7 +190,8 @@ class Scenario:
         rounds, burst, reads, migrations, batch = (param.value_in(values) for param in COUNTED)
         rounds = rounds * (len(self.cast) + burst + reads) + migrations * batch
         rounds += STREAMED.value_in(values) if STREAMED.name in values else 0
-        return STEPS_SET_UP + STEPS_PER_ROUND * (actions or rounds) + PAGES.value_in(values) * STEPS_PER_ROUND
+        rounds = actions or rounds * self.longer
+        return STEPS_SET_UP + STEPS_PER_ROUND * rounds + PAGES.value_in(values) * STEPS_PER_ROUND
 
     def play(self, stage: Stage) -> None:
         """Be the main task of one run.  What comes before and after the actors' play has one fixed order."""

@@ -83,7 +83,7 @@ def plug_in(stage: Stage, versions: int, *, errors: bool, irq_cpu: int | str) ->
     stage.second_device = device.new_block_device(
         name,
         machine,
-        [(INO, blocks), *(() if stage.stick_is_second else slow.raw_region(stage))],
+        [(INO, blocks)],
         errors=errors,
         irq_cpu=irq_cpu,
         versions=versions,

@@ -91,6 +91,8 @@ EXPLICIT: Values = {
     "requests": 128,
     "slabs": 0,
     "slab_order": 0,
+    "cold": 0,
+    "raw_ticks": 0,
     "without": "",
 }
 

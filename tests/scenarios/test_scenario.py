@@ -117,7 +117,7 @@ SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
     "huge", "frames", "pinned", "cluster", "free", "kept",
     "stick", "stick_ticks",
-    "ticks", "requests", "slabs", "slab_order",
+    "ticks", "requests", "slabs", "slab_order", "cold", "raw_ticks",
     "cpus", "without",
 }  # fmt: skip
 OF_ACTOR = {
