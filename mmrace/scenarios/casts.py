@@ -312,8 +312,8 @@ SCENARIOS: tuple[Scenario, ...] = (
             "free": 10,  # more than the buffers that CPUs remember can pin: a commit that gets none would wait for ever
             "kept": 2,
             "metadata": 1,
-            "rounds": 3,
-            "faults": 4,
+            "rounds": 2,
+            "faults": 3,
             "held": 2,
             "idle": 60,
             "passes": 5,

@@ -26,6 +26,7 @@ CANARY = Canary(
         "idle": 0,
         "faults": 8,
         "held": 6,
+        "rounds": 3,
         "pages": 1,
         "free": 2,
         "kept": 1,
