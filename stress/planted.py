@@ -261,6 +261,7 @@ PLANTED = (
         "reclaim-vs-truncate", {"mm.filemap:_get_slot_page": _looks_twice},
         idle=0, pages=1, reads=8, without="migrator,reclaimer",
     ),
+    _canary("buddies-apart"),
     _canary("async-in-any-pageblock"),
     _canary("forgotten-wake"),
     _canary("unlock-by-stranger"),
@@ -278,6 +279,7 @@ PLANTED = (
         "migrate-vs-writeback", {"mm.page_writeback:write_cache_pages": _only_for_integrity},
         idle=40, rounds=6, dirtied=2, without="fsync", migrations=1,
     ),
+    _canary("pte-dirt-lost"),
     _canary("lost-put"),
     _canary("async-locks-after-thaw"),
     _model(

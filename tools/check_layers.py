@@ -66,7 +66,7 @@ LAYERS: dict[str, Layer] = {
     "history": _layer("runtime kernel actors oracles/general"),
     "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history", "msgspec"),
     "claims": _layer(_ALL, "loguru"),
-    "measure": _layer(_ALL, "loguru"),
+    "measure": _layer(f"{_ALL} claims"),
     "report": _layer(f"runtime oracles/general runs story {_SEARCH} claims measure", "rich matplotlib"),
     "cli": _layer(f"{_ALL} claims measure report installed api", "click rich loguru"),
     "plugin": _layer(f"runtime strategies oracles/general runs story {_SEARCH} report api installed", "pytest rich"),

@@ -91,14 +91,11 @@ def _unlock(page: int, open_moves: dict[int, _Move], found: Counter[tuple[str, .
     for move in open_moves.values():
         if move.moved and move.dst == page:
             move.step("unlock new")
-    move = open_moves.get(page)
-    if move is None:
-        return
-    del open_moves[page]
-    if move.moved:
-        move.step("unlock old")
-        if "lock buffers" in move.steps:
-            found[tuple(step for step in move.steps if step != _IF_MAPPED)] += 1
+    ended = open_moves.pop(page, None)
+    if ended is not None and ended.moved:
+        ended.step("unlock old")
+        if "lock buffers" in ended.steps:
+            found[tuple(step for step in ended.steps if step != _IF_MAPPED)] += 1
 
 
 def where_unmapped(events: Iterable[Event]) -> tuple[int, int]:

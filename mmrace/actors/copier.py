@@ -1,4 +1,4 @@
-"""Actor copier: cp(1) of the file to the one on the second disk, page by page, or in smaller chunks.
+"""Actor copier: cp(1) of the file to the one on the stick, page by page, or in smaller chunks.
 
 Each round it reads the file from its begin, and writes as much to the other file: the first round makes that longer,
 later ones overwrite it.  The data that it writes are versions of its own, so that two copies of one page can be told
@@ -14,7 +14,7 @@ from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.fs import fat
 from mmrace.runtime.param import Number
 
-COPY_SYNC = Number("copy_sync", 0, 0, 1, says="1: the copier calls fsync after each copy")
+COPY_SYNC = Number("copy_sync", 0, 0, 1, says="1: the copier calls fsync after each copy, on FAT")
 CHUNK = Number("chunk", 0, 0, 8, says="blocks of a page that the copier writes at once; 0: the whole page")
 PARAMS = (*LOOP, COPY_SYNC, CHUNK)
 
@@ -33,9 +33,8 @@ def copy_page(stage: Stage, index: int) -> bool:
     """Read one page of the file, and write one of the copy, chunk by chunk; return False if any of that failed."""
     per_page = stage.machine.buffers_per_page
     first = index * per_page
-    if any(reader.read_block(stage, first + i) is None for i in range(per_page)):
+    if any(reader.read_block(stage, first + i, stage.source) is None for i in range(per_page)):
         return False
-    assert stage.stick is not None
     chunk = min(stage.value(CHUNK), per_page) or per_page
     for block in range(0, per_page, chunk):
         if block:
@@ -46,8 +45,7 @@ def copy_page(stage: Stage, index: int) -> bool:
 
 
 def sync_copy(stage: Stage) -> int:
-    """Bring the copy to its disk; return 0 or a negative errno."""
-    assert stage.stick is not None
+    """Bring the copy to its disk, which has FAT; return 0 or a negative errno."""
     ino = stage.stick.i_ino
     rt.note("fsync-begin", ino)
     rc = fat.fat_file_fsync(stage.stick)

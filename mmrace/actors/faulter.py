@@ -57,7 +57,7 @@ def store_block(stage: Stage, start: int, block: int) -> bool:
     for word in range(of_page * words, (of_page + 1) * words):
         error = fault.store_word(stage.mm, start + index, word, version)
         if error:
-            rt.note("store-failed", ino, block, str(error.name))
+            rt.note("store-failed", ino, block, version, str(error.name))
             return False
     rt.note("store-end", ino, block, version)
     return True

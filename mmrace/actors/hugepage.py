@@ -18,7 +18,7 @@ from mmrace.kernel.mm.mm_types import Page
 from mmrace.runtime.param import Number
 
 FAULTS = Number("faults", 3, 1, 10_000, says="page faults of the actor hugepage, each for a huge page")
-HELD = Number("held", 1, 0, 16, says="huge pages, or as many small ones, that the actor hugepage keeps between faults")
+HELD = Number("held", 1, 0, 64, says="huge pages, or as many small ones, that the actor hugepage keeps between faults")
 PARAMS = (IDLE, FAULTS, HELD, PASSES)
 
 Taken = list[tuple[Page, int]]

@@ -30,7 +30,9 @@ LOOP = (ROUNDS, IDLE)
 class Stage:
     """One run's machine, file and parameters; `final` collects the snapshots.
 
-    `stick`: a file on a second disk, `stick_device`, where there is one.
+    Where there is a second disk, `second_device`, it has a file, too: `second`.  One of the two files is copied to the
+    other, the stick's: the first to the second if `stick_is_second`.
+    `raw_device`: a disk without a file system, where there is one.  `over`: who is waited for is done (`endless.py`).
     """
 
     machine: Machine
@@ -39,8 +41,10 @@ class Stage:
     journal: Journal
     inode: Inode
     mm: MmStruct  # only where an actor has the file mapped
-    stick: Inode | None = None
-    stick_device: BlockDevice | None = None
+    second: Inode | None = None
+    second_device: BlockDevice | None = None
+    stick_is_second = True
+    raw_device: BlockDevice | None = None
 
     def __init__(self, params: Values, workload: Any = None) -> None:
         self.params = params
@@ -50,6 +54,7 @@ class Stage:
         self.others: list[Page] = []  # frames that nobody in the cast has
         self.done: list[rt.Completion] = []  # of a workload's actions
         self.reading: dict[int, rt.Completion] = {}  # its reads: the page is locked, or nothing is to be read
+        self.over = False
         self._versions = itertools.count(1)
 
     def value(self, param: Param[T]) -> T:
@@ -69,12 +74,28 @@ class Stage:
     @property
     def files(self) -> tuple[Inode, ...]:
         """The file that all actors work on, and that on the second disk."""
-        return (self.inode,) if self.stick is None else (self.inode, self.stick)
+        return (self.inode,) if self.second is None else (self.inode, self.second)
 
     @property
     def devices(self) -> tuple[BlockDevice, ...]:
         """The disks."""
-        return (self.device,) if self.stick_device is None else (self.device, self.stick_device)
+        return tuple(disk for disk in (self.device, self.second_device, self.raw_device) if disk is not None)
+
+    @property
+    def stick(self) -> Inode:
+        """The file on the stick, which others are copied to.  Needs a second disk."""
+        assert self.second is not None, "a cast with a copier has a second disk"
+        return self.second if self.stick_is_second else self.inode
+
+    @property
+    def source(self) -> Inode:
+        """The file that is copied; without a second disk the only one."""
+        return self.inode if self.second is None or self.stick_is_second else self.second
+
+    @property
+    def source_device(self) -> BlockDevice:
+        """The disk of that file."""
+        return self.device if self.second_device is None or self.stick_is_second else self.second_device
 
     @property
     def pages(self) -> int:
@@ -88,7 +109,7 @@ class Stage:
 
     def any_file(self) -> Inode:
         """Choose a file.  Point: if there are two."""
-        return self.files[rt.choose(len(self.files), "file")] if self.stick is not None else self.inode
+        return self.files[rt.choose(len(self.files), "file")] if self.second is not None else self.inode
 
     def any_index(self) -> int:
         """Choose a page of the file.  Point: if there is more than one."""

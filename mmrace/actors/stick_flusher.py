@@ -1,4 +1,4 @@
-"""Actor stick_flusher: the flusher thread of the second disk.  Each round it writes what is dirty of the file there."""
+"""Actor stick_flusher: the flusher thread of the stick.  Each round it writes what is dirty of the file there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def stick_flusher(stage: Stage) -> None:
 def flush_stick(stage: Stage, mode: SyncMode) -> int:
     """Write the dirty pages of the copy; returns what ->writepages did."""
     inode = stage.stick
-    assert inode is not None
     rt.note("flush-begin", inode.i_ino, 0, stage.pages - 1)
     rc = fs_writeback.writeback_sb_inodes(inode, WritebackControl(sync_mode=mode))
     rt.note("flush-end", inode.i_ino)

@@ -1,7 +1,7 @@
 """Actor streamer: reads a file, or the device itself, from begin to end again and again, as `cat` of it would.
 
 The kernel reads ahead for it.  Each round is one page; after the last page it opens the file anew.
-Not judged here: what it reads of the device, whose blocks no file has.
+Not judged here: what it reads of the device.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ STREAMS = Choice(
     "streams",
     "file",
     ("file", "device"),
-    says="what the streamer reads: the file, or `raw` pages of the device that no file has",
+    says="what the streamer reads: the file, or the disk without a file system (see `raw`), else the file's disk",
 )
-RAW = Number("raw", 0, 0, 4096, says="pages of the device that no file has, for a streamer that reads the device")
+RAW = Number("raw", 0, 0, 4096, says="pages of a disk without a file system, for a streamer that reads the device")
 PARAMS = (IDLE, STREAMED, WINDOW, STREAMS, RAW)
 
 
@@ -43,22 +43,20 @@ def streamer(stage: Stage) -> None:
 
 
 def raw_pages(stage: Stage) -> tuple[int, int]:
-    """Return the first page of the device that no file has, and how many there are; without any, the whole device."""
+    """Return the first page of the disk without a file system, and how many it has; without one, of the file's disk."""
     per_page = stage.machine.buffers_per_page
-    for region in stage.device.regions:
-        if region.key == "raw":
-            first = -(-region.first // per_page)
-            return first, (region.first + region.blocks) // per_page - first
-    return 0, stage.device.nr_blocks // per_page
+    device = stage.raw_device or stage.source_device
+    first = -(-device.first // per_page)
+    return first, device.end // per_page - first
 
 
 def read_page(stage: Stage, index: int, ra: FileRaState) -> bool:
     """Read the blocks of one page of the file; return False if one could not be read."""
-    ino, machine = stage.inode.i_ino, stage.machine
+    ino, machine = stage.source.i_ino, stage.machine
     words = machine.words_per_buffer
     for block in range(index * machine.buffers_per_page, (index + 1) * machine.buffers_per_page):
         rt.note("read-begin", ino, block)
-        values = filemap.do_generic_file_read(stage.mapping, block * words, words, ra)
+        values = filemap.do_generic_file_read(stage.source.i_mapping, block * words, words, ra)
         if isinstance(values, int):
             rt.note("read-failed", ino, block, values)
             return False
@@ -69,7 +67,7 @@ def read_page(stage: Stage, index: int, ra: FileRaState) -> bool:
 def read_raw_page(stage: Stage, index: int, ra: FileRaState) -> bool:
     """Read one page of the device; return False if it could not be read."""
     words = stage.machine.words_per_page
-    mapping = stage.device.bd_inode.i_mapping
+    mapping = (stage.raw_device or stage.source_device).bd_inode.i_mapping
     return not isinstance(filemap.do_generic_file_read(mapping, index * words, words, ra), int)
 
 

@@ -14,6 +14,7 @@ from loguru import logger
 from mmrace import __version__
 from mmrace.cli import streams, terminal
 from mmrace.cli.claims import claims
+from mmrace.cli.compaction_table import compaction_table
 from mmrace.cli.explain import explain
 from mmrace.cli.explore import explore
 from mmrace.cli.keep import keep
@@ -38,7 +39,22 @@ def cli(verbose: bool) -> None:
     logger.add(terminal.log, level="INFO" if verbose else "ERROR", format="{level.name}: {message}")
 
 
-for _command in (stress, explore, claims, run, replay, minimise, prove, explain, keep, show, trail, diff, list_):
+for _command in (
+    stress,
+    explore,
+    claims,
+    compaction_table,
+    run,
+    replay,
+    minimise,
+    prove,
+    explain,
+    keep,
+    show,
+    trail,
+    diff,
+    list_,
+):
     cli.add_command(_command)
 
 

@@ -1,12 +1,12 @@
 """Build a stage: a machine, a device, a mounted ext3, and one file whose pages are in the page cache.
 
 The run's main task builds it through the kernel's own functions, so that every reference and bit has a recorded origin.
-Invariant: when `build` returns, each page of the file is up to date, on the LRU, clean and unlocked.  Either it has a
-ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and buffers), or it has none, as after a
-read, and counts 1; the parameter `bare` says which.  Its words are those that the device holds: a version of each
-block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The parameter `dirtied` overwrites blocks
-after that: their pages are dirty, their buffers on the running transaction.  `map_file` is for casts in which an
-actor works through a mapping: the file is mapped, and `touched` pages have ptes.
+Invariant: when `build` returns, each page of the file, but for those that are `cold`, is up to date, on the LRU, clean
+and unlocked.  Either it has a ring of mapped and up-to-date buffers, as after a write, and counts 2 (cache and
+buffers), or it has none, as after a read, and counts 1; the parameter `bare` says which.  Its words are those that the
+device holds: a version of each block's own.  Pages of `holes` have buffers without a block, and hold zeros.  The
+parameter `dirtied` overwrites blocks after that: their pages are dirty, their buffers on the running transaction.
+`map_file` is for casts in which an actor works through a mapping: the file is mapped, and `touched` pages have ptes.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ OF_MEMORY = (HUGE, FRAMES, PINNED, CLUSTER, FREE, KEPT)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
     *OF_MEMORY,
-    stick.STICK,
+    *stick.PARAMS,
     *slow.PARAMS,
 )
 
@@ -191,17 +191,17 @@ def build(stage: Stage, ncpus: int) -> None:
             ("log", log_blocks),
             (INO, pages * per_page),
             ("superblock", 1),
-            *slow.raw_region(stage),
         ],
         errors=bool(stage.value(ERRORS)),
         irq_cpu=ncpus - 1 if irq == "idle" else irq,
         versions=FORMATTED,
         cache=bool(stage.value(CACHE)),
-        ticks=stage.value(slow.TICKS),
+        ticks=stick.ticks(stage, second=False),
         nr_requests=stage.value(slow.REQUESTS),
     )
     stage.device.log_errors = stage.value_or_default(fsync.LOG_ERRORS)
     stick.plug_in(stage, FORMATTED, errors=stage.device.errors, irq_cpu=stage.device.irq_cpu)
+    slow.plug_in(stage, FORMATTED, irq_cpu=stage.device.irq_cpu)
     regions = [region for disk in stage.devices for region in disk.regions]
     rt.note("layout", *((region.key, region.first, region.blocks) for region in regions))
     rt.note("formatted", FORMATTED, FORMATTED)
@@ -223,10 +223,11 @@ def build(stage: Stage, ncpus: int) -> None:
     if holes:
         rt.note("holes", INO, ext3._inode_block(stage.inode), stage.inode.i_laid, holes)
     stage.journal = stage.fs.journal
+    cached = pages - min(pages, stage.value(slow.COLD))
     if huge:
-        scattered.scatter(machine, pages, partial(fill, stage), pinned)
+        scattered.scatter(machine, cached, partial(fill, stage), pinned)
     else:
-        for index in range(pages):
+        for index in range(cached):
             fill(stage, index)
     for blocknr in range(stage.value(WARM)):
         buffer.brelse(buffer.__getblk(stage.device, ext3.DEFAULT_INODE_BLOCKS + blocknr, "lookup"), "lookup")
@@ -259,7 +260,8 @@ def dirty(stage: Stage) -> None:
     zone, kept = stage.machine.zone, stage.value(KEPT)
     if zone.counts:
         mmzone.setup_per_zone_wmarks(zone, kept)
-        rt.note("zone", stage.machine.max_order, stage.machine.pageblock_order, *zone.watermark)
+        least, low, high = zone.watermark
+        rt.note("zone", stage.machine.max_order, stage.machine.pageblock_order, least, low, high)
     if stage.value(FREE):
         stage.others = scattered.leave(stage.machine, kept + stage.value(FREE))
 

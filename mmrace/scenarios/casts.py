@@ -17,14 +17,13 @@ from mmrace.actors import (
     migrator,
     reader,
     reclaimer,
-    streamer,
     toucher,
     truncater,
     writeback,
     writer,
 )
 from mmrace.runtime import given
-from mmrace.scenarios import checked, copies, faults, mapped, recorded
+from mmrace.scenarios import checked, copies, faults, mapped, recorded, streams
 from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -249,21 +248,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         expects=(faults.R29,),
     ),
     *copies.SCENARIOS,
-    Scenario(
-        name="stream-vs-migrate",
-        title="readahead, which holds the locks of pages whose I/O it builds, meets migration and reclaim",
-        cast=(streamer.ACTOR, reader.ACTOR, reclaimer.ACTOR, migrator.ACTOR),
-        overrides={"pages": 6, "mode": "MIGRATE_SYNC_LIGHT", "passes": 5, "bare": 100, "rounds": 4, "idle": 40},
-        marks=("readahead: marker met", "mpage: pages read by one I/O", "migrate: PF_MEMALLOC may not lock"),
-        variations=(
-            {},
-            {"streamed": 16, "window": 8, "slabs": 2},
-            {"mode": "MIGRATE_SYNC", "direct": 0, "passes": 6},
-            {"streams": "device", "raw": 8, "device": 1},
-            {"errors": 1, "window": 2},
-            {"ticks": 20, "requests": 2},
-        ),
-    ),
+    *streams.SCENARIOS,
     Scenario(
         name="compaction-vs-commit",
         title="compaction, for huge pages and of all memory, meets a writer and the journal commit",

@@ -5,7 +5,7 @@ What the parameters do, `mmrace list params` tells.
 
 from __future__ import annotations
 
-from mmrace.actors import copier, migrator, reader, reclaimer, stick_flusher
+from mmrace.actors import committer, copier, migrator, reader, reclaimer, stick_flusher
 from mmrace.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -22,6 +22,20 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"buffers": 2, "chunk": 1, "copy_sync": 1, "rounds": 3},
             {"cpus": 2, "irq": "any", "pages": 3},
             {"errors": 1, "copy_sync": 1},
+        ),
+    ),
+    Scenario(
+        name="copy-vs-commit",
+        title="a file is copied to a stick with ext3, whose commits write it too, while pages of both files move",
+        cast=(copier.ACTOR, stick_flusher.ACTOR, committer.ACTOR, migrator.ACTOR, reader.ACTOR),
+        overrides={"stick": "ext3", "mode": "MIGRATE_SYNC", "pages": 2, "passes": 6, "idle": 60},
+        marks=("mpage: page read whole", "fallback: releasepage failed"),
+        variations=(
+            {},
+            {"mode": "MIGRATE_ASYNC", "passes": 3, "bare": 0, "chunk": 1},
+            {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "buffers": 4, "rounds": 3},
+            {"data": "writeback", "cpus": 2, "irq": "any"},
+            {"data": "journal", "buffers": 1},
         ),
     ),
     Scenario(

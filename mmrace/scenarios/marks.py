@@ -18,7 +18,10 @@ TRUNCATION = (
 )
 FREED = "needs a block of metadata that is freed; files here have no blocks but their data"
 MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
-MAPPED = "needs a mapped page or a write through a mapping, whose actors are not in these casts"
+PINNED = (
+    "needs get_user_pages, which dirties a page that nothing maps any more, a store into a hole beside a truncation, "
+    "one through a mapping of the stick's file, or a ->writepage that activates its page"
+)
 READ_ERROR = "needs a block of metadata, or part of one of data, that is not in the cache when its read fails"
 METADATA = "needs more metadata than blocks of inodes that are written as a whole"
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
@@ -48,15 +51,11 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "getblk: out of memory",
         "migrate: no target page",
     ),
-    MAPPED: (
+    PINNED: (
         "dirty: mapping went away",
-        "migrate: mapped",
         "mpage: write of a page without buffers",
         "migrate: writeback ended on the target",
         "reclaim: dirtied before the freeze",
-        "writeback: pte was dirty",
-        "writeback: skipped, under writeback",
-        "writeback: waited for writeback",
         "writeback: writepage refused",
     ),
     READ_ERROR: (
@@ -117,7 +116,13 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "reclaim: under writeback",
         "reclaim: waited for writeback",
         "release_buffer_page: page lock busy",
+        "fault: beyond the end by now",
+        "fault: page gone meanwhile",
+        "truncate: page was mapped",
         "truncate: under writeback",
+        "unmap: pte in use",
+        "writeback: skipped, under writeback",
+        "writeback: waited for writeback",
         "try_to_free_buffers: written data unfiled",
     ),
 }

@@ -57,16 +57,26 @@ TWO_COMPACTORS: dict[str, int | str] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One program; `whole`: it is expected to be walked to its end."""
+    """One program; `whole`: it is expected to be walked to its end; `era`: "" for the model's own."""
 
     name: str
     scenario: str
     params: dict[str, int | str]
     whole: bool = True
+    era: str = ""
+
+
+FAULT: dict[str, int | str] = {
+    **{key: value for key, value in ONE_ROUND.items() if key != "warm"},
+    "accesses": 1, "buffers": 1, "pages": 1, "passes": 1, "touched": 1, "words": 1, "without": "zapper,reader",
+}  # fmt: skip
+"""One access to one word of a page that is mapped already, and one migration of it."""
 
 
 ENTRIES = (
     Entry("async-1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
+    Entry("async-1-in-3.1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}, era="3.1"),
+    Entry("async-1-in-3.2", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}, era="3.2"),
     Entry("async-1-retry", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 2}),
     Entry("async-2", "async-vs-commit", {**PAIR, "buffers": 2, "dirtied": 2, "passes": 1}),
     Entry("sync-1", "sync-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
@@ -84,6 +94,11 @@ ENTRIES = (
         },
     ),
     Entry("compactors-2", "two-compactors", {**TWO_COMPACTORS, "pages": 2, "pinned": 2, "frames": 16}, whole=False),
+    Entry("fault-load", "migrate-vs-fault", {**FAULT, "stores": 0}),
+    Entry("fault-load-light", "migrate-vs-fault", {**FAULT, "stores": 0, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0}),
+    Entry("fault-load-bare", "migrate-vs-fault", {**FAULT, "stores": 0, "bare": 100}),
+    Entry("fault-load-retry", "migrate-vs-fault", {**FAULT, "stores": 0, "bare": 100, "passes": 2}, whole=False),
+    Entry("fault-store", "migrate-vs-fault", {**FAULT, "stores": 2}, whole=False),
     Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 2, "passes": 2}, whole=False),
     Entry("writeback", "migrate-vs-writeback", {**ONE_ROUND, "buffers": 2, "dirtied": 2, "passes": 2}, whole=False),
 )
@@ -112,6 +127,7 @@ def walk(entry: Entry, seconds: float) -> Exploration:
         entry.scenario,
         strategy="dpor",
         params=tuple(sorted(entry.params.items())),
+        era=entry.era,
         seconds=seconds,
         exhaustive=True,
     )
@@ -144,7 +160,8 @@ def main() -> int:
         if options.names and entry.name not in options.names:
             continue
         params = " ".join(f"--param {key}={value}" for key, value in sorted(entry.params.items()))
-        print(f"mmrace explore {entry.scenario} --exhaustive {params}", flush=True)
+        era = f"--era {entry.era} " if entry.era else ""
+        print(f"mmrace explore {entry.scenario} --exhaustive {era}{params}", flush=True)
         before = cpu_seconds()
         result = walk(entry, options.seconds)
         spent = cpu_seconds() - before
@@ -156,6 +173,7 @@ def main() -> int:
                 "name": entry.name,
                 "scenario": entry.scenario,
                 "params": entry.params,
+                "era": entry.era,
                 "verdict": result.verdict,
                 "exhausted": result.covered.exhausted,
                 "classes": result.classes.distinct,

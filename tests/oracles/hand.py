@@ -27,6 +27,7 @@ CLASSES = {
     "disk": "DiskBlock",
     "cpu": "Cpu",
     "percpu": "PerCpuState",
+    "mm": "MmStruct",
     "pageblock": "Pageblock",
 }
 FLAGS = "flags"
@@ -104,6 +105,10 @@ class Hand:
     def queue(self, task: str, page: str, bit: str, field: str = FLAGS) -> Hand:
         """Queue for a bit."""
         return self.op(task, Kind.QUEUE, f"{page}.{field}", True, sub=f"{bit}.queue")
+
+    def dequeue(self, task: str, page: str, bit: str, field: str = FLAGS) -> Hand:
+        """Leave the queue for a bit."""
+        return self.op(task, Kind.DEQUEUE, f"{page}.{field}", sub=f"{bit}.queue")
 
     def sleep(self, task: str, page: str, bit: str, field: str = FLAGS) -> Hand:
         """End a sleep on a bit."""

@@ -53,6 +53,7 @@ EXPLICIT: Values = {
     "holes": 0,
     "cache": 0,
     "stick": "none",
+    "stick_ticks": 0,
     "copy_sync": 0,
     "chunk": 0,
     "cpus": 0,
@@ -90,6 +91,8 @@ EXPLICIT: Values = {
     "requests": 128,
     "slabs": 0,
     "slab_order": 0,
+    "cold": 0,
+    "raw_ticks": 0,
     "without": "",
 }
 

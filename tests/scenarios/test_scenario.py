@@ -116,8 +116,8 @@ def test_tests_spell_out_every_parameter() -> None:
 SET_UP = {
     "pages", "buffers", "words", "pagevec", "irq", "errors", "warm", "dirtied", "data", "bare", "holes", "cache",
     "huge", "frames", "pinned", "cluster", "free", "kept",
-    "stick",
-    "ticks", "requests", "slabs", "slab_order",
+    "stick", "stick_ticks",
+    "ticks", "requests", "slabs", "slab_order", "cold", "raw_ticks",
     "cpus", "without",
 }  # fmt: skip
 OF_ACTOR = {
@@ -311,6 +311,13 @@ def test_who_works_on_the_stick_needs_one() -> None:
     assert scenario.merged({"stick": "none", "without": "copier,stick_flusher"})["stick"] == "none"
 
 
+def test_an_fsync_of_a_copy_on_ext3_is_refused() -> None:
+    scenario = scenarios.get("copy-vs-commit")
+    with pytest.raises(UsageError, match="stick=vfat where the copier calls fsync"):
+        scenario.merged({"copy_sync": 1})
+    assert scenario.merged({"copy_sync": 1, "stick": "vfat"})["copy_sync"] == 1
+
+
 def test_a_volatile_cache_beside_a_stick_is_refused() -> None:
     scenario = scenarios.get("migrate-vs-vfat")
     with pytest.raises(UsageError, match="no volatile cache beside a stick"):
@@ -324,3 +331,9 @@ def test_pages_that_are_dirty_at_first_may_be_truncated() -> None:
         params = (("dirtied", 4), ("rounds", 2))
         result = run_one(RunSpec("reclaim-vs-truncate", params, engine="fiber", strategy="portfolio", seed=seed))
         assert (result.verdict, result.findings) == ("PASS", []), result.spec.command()
+
+
+def test_stores_through_a_mapping_beside_a_truncation_are_refused_with_the_reason() -> None:
+    error = refused("mapped-vs-truncate", stores=1)
+    assert "no page_mkwrite" in error.expected and error.try_ == "stores=0, or without=truncater"
+    assert scenarios.get("mapped-vs-truncate").merged({"stores": 1, "without": "truncater"})["stores"] == 1

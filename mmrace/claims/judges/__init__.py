@@ -33,6 +33,7 @@ from mmrace.claims.judges import (
     c17_refused_is_as_it_was,
     c18_fails_gracefully,
     c19_sync_became_mode,
+    c20_compaction_for_huge_pages,
 )
 from mmrace.claims.judges.claim import Check, Claim, Example, Expect, Expected, Instances, Part
 from mmrace.claims.judges.scene import scene
@@ -68,6 +69,7 @@ CLAIMS: dict[str, Claim] = {
         c17_refused_is_as_it_was,
         c18_fails_gracefully,
         c19_sync_became_mode,
+        c20_compaction_for_huge_pages,
     )
 }
 

@@ -105,6 +105,11 @@ class Attempts:
         if owner == attempt.page and attempt.replaced and op.new is None:
             attempt.at[Stage.CUT_OFF] = op.step
 
+    def write_mapcount(self, attempt: Migration, op: Op, owner: str) -> None:
+        """The number of mappings was written."""
+        if owner == attempt.page:
+            attempt.was_mapped = True
+
     def lock_tree(self, attempt: Migration, op: Op, owner: str) -> None:
         """A tree_lock was taken."""
         if not attempt.settled:
@@ -161,6 +166,7 @@ STEPS: dict[tuple[Watched, int], Step] = {
     (Watched.PG_locked, CLEAR): Attempts.unlock_page,
     (Watched.PG_writeback, TEST): Attempts.test_writeback,
     (Watched.page_mapcount, READ): Attempts.read_mapcount,
+    (Watched.page_mapcount, WRITE): Attempts.write_mapcount,
     (Watched.page_count, COUNT): Attempts.test_count,
     (Watched.page_count, FREEZE): Attempts.freeze,
     (Watched.page_count, UNFREEZE): Attempts.thaw,

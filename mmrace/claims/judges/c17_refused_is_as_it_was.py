@@ -3,7 +3,8 @@
 Judged by the migrator's own ops from the lock of the page to the end of the attempt: what they come to on the page, on
 its buffers, on slots and on the target has to be nothing.  What others do meanwhile is theirs.  Not judged: an attempt
 that wrote the page, stripped it of its buffers or asked its file system to let go of them, which it says (`writeout`,
-`truncated`, `releasepage`); ptes, and the page's dirt, where an unmap may have taken it from there.
+`truncated`, `releasepage`); one that took ptes away, which may change the page's dirt, and which others may zap
+meanwhile (the oracle `back-out` judges those).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def refused(seen: Scene) -> list[Migration]:
     return [
         migration for migration in seen.migrations
         if migration.refused and Stage.LOCK_OLD in migration.at and migration.reason not in _CHANGES_THE_PAGE
+        and not migration.was_mapped
         and not any(strip.task == migration.task and strip.page == migration.page
                     and migration.begin <= strip.step <= migration.end for strip in seen.strips)
     ]  # fmt: skip

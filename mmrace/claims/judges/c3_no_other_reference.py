@@ -4,16 +4,18 @@
 first data word read to the last one written.  The count is compared with what the migrator accounts for: what it stored
 at the thaw, less the reference "private" that it dropped since.  A reference that came and went between thaw and copy
 does not count, nor do b_count, journal heads or I/O, which no reading of "reference to the page" has to include.
-"C3n" asks for the new page: who looks the page up meanwhile gets that one.  "C3+" is what is true instead.
+"C3n" asks for the new page: who looks the page up meanwhile gets that one.  "C3+" is what is true instead.  "C3u" is
+the example that the claim gives: the page is unmapped.
 """
 
 from __future__ import annotations
 
 from mmrace.claims.judges.claim import Claim, Instances, Part
 from mmrace.claims.judges.migration import Migration, Stage
+from mmrace.claims.judges.ops import Op, Watched
 from mmrace.claims.judges.scene import Scene, scene
 from mmrace.oracles.general.ledger import Ledgers
-from mmrace.runtime.kinds import FREEZE, GET, GET_UNLESS_ZERO, NOTE, PUT, UNFREEZE
+from mmrace.runtime.kinds import FREEZE, GET, GET_UNLESS_ZERO, NOTE, PUT, UNFREEZE, WRITE
 from mmrace.runtime.record import Record
 
 
@@ -80,6 +82,30 @@ def check_new(record: Record) -> Instances:
     return found
 
 
+def check_unmapped(record: Record) -> Instances:
+    """Look at each page that was unmapped to be moved: is it mapped again before its data are copied?"""
+    seen, found = scene(record), Instances()
+    lanes = {page: lane for lane, page in record.bit_lane(*Watched.page_mapcount.value).items()}
+    for migration in seen.migrations:
+        if not (migration.copied and migration.was_mapped):
+            continue
+        found.test()
+        first, last = migration.at.get(Stage.MAPCOUNT_SEEN, migration.begin), migration.copy[1]
+        for op in seen.on(lanes.get(migration.page, -1), first, last):
+            if _maps(op):
+                who = seen.who(op.task)
+                title = f"{who} has {migration.page} mapped, which {seen.who(migration.task)} is about to copy"
+                found.decide(title, op.step, *migration.copy, task=who, **seen.facts(migration))
+                break
+    return found
+
+
+def _maps(op: Op) -> bool:
+    """Say whether a map count shows a pte, by what was read or written: it is -1 without any."""
+    count = op.new if op.kind == WRITE else op.value
+    return isinstance(count, int) and count >= 0
+
+
 def check_freeze(record: Record) -> Instances:
     """Replay the names of the references to every page; at each freeze of a migration look at who there is."""
     seen, found = scene(record), Instances()
@@ -111,4 +137,9 @@ CLAIM = Claim("C3", (
         "C3+", "true at the freeze: slot, isolation and private data are the only counted references",
         "the names of all references at each freeze by a migration; instance: a freeze", check_freeze,
     ),
-), untested="that the page is unmapped: no actor maps pages yet")  # fmt: skip
+    Part(
+        "C3u", "the page is unmapped",
+        "no map count of the old page shows a pte, from the migrator's last look at it to the last word written; "
+        "instance: a copy of a page from which the migrator took ptes", check_unmapped,
+    ),
+))  # fmt: skip

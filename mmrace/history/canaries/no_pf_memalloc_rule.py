@@ -33,6 +33,7 @@ CANARY = Canary(
     ),
     scenario="stream-vs-migrate",
     oracle="liveness",
-    params={"huge": 2, "slabs": 1, "slab_order": 2, "streamed": 12, "window": 8, "passes": 5},
-    hunt={"idle": 10},
+    rule="cycle",
+    params={"huge": 2, "pages": 4, "cold": 4, "slabs": 1, "slab_order": 2, "streamed": 4, "window": 8, "passes": 5},
+    hunt={"idle": 10, "without": "migrator,reclaimer"},
 )

@@ -185,11 +185,16 @@ def new_block_device(
     device.errors = errors
     device.irq_cpu = irq_cpu
     device.cache = cache
-    if ticks:
-        device.ticks = ticks
-        device.queue = RequestQueue(name, nr_requests)
+    slow_down(device, ticks, nr_requests)
     machine.devices.append(device)
     return device
+
+
+def slow_down(device: BlockDevice, ticks: int, nr_requests: int) -> None:
+    """Have each I/O of a disk take so many ticks, if any.  Called at set-up."""
+    if ticks:
+        device.ticks = ticks
+        device.queue = RequestQueue(device.name, nr_requests)
 
 
 @dataclass(frozen=True, slots=True)

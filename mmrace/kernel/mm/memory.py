@@ -27,7 +27,6 @@ MARKS = (
     ("fault: write-protected", "a store met a pte that was read-only, so that its page would be marked dirty"),
     ("zap: dirty pte", "a pte that was zapped was dirty"),
     ("zap: migration entry", "a migration entry was zapped"),
-    ("zap: migration entry left", "truncation left a migration entry, for its page has another lock to wait for"),
 )
 
 
@@ -165,7 +164,6 @@ def zap_pte_range(vma: Vma, start: int, end: int, check_mapping: AddressSpace | 
 def _zap_entry(mm_: MmStruct, address: int, pte: int, check_mapping: AddressSpace | None) -> None:
     """Clear a migration entry, unless the caller wants only pages that are in a file."""
     if check_mapping is not None:
-        rt.reached("zap: migration entry left")
         return
     rt.reached("zap: migration entry")
     swapops.migration_entry_to_page(mm_, pte)

@@ -4,8 +4,9 @@ The part of the liveness oracle that looks at migrations.  A series is `ATTEMPTS
 with -EAGAIN in a row by one task on one page.  It is a failure if, in all that time, no other task did an op
 on the page or on its buffers, and at its end none holds a lock or a reference there and no I/O is in flight.
 Invariant: a permanent holder (a journal head, a pagevec) excuses every refusal, for then -EAGAIN is the right
-answer; a leak does not: a reference of no declared name, or one that ought to be dropped and whose holder is gone, or
-a lock that nobody drops any more (`holders.py`).
+answer; so does the migrating task itself, if it came to the migration by an allocation from where it uses the page,
+which it lets go of after that; a leak does not: a reference of no declared name, or one that ought to be dropped and
+whose holder is gone, or a lock that nobody drops any more (`holders.py`).
 Not checked: refusals other than -EAGAIN.
 """
 
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from mmrace.oracles.general.ledger import Ledgers
 from mmrace.oracles.protocol.holders import Held, buffers_of, locks_at, taken_at
-from mmrace.runtime.kinds import EXIT, KIND_MASK, NOTE, SHIFT
+from mmrace.runtime.kinds import EXIT, KIND_MASK, NOTE, PUT, SHIFT
 from mmrace.runtime.record import Record
 
 ATTEMPTS_MAX = 10  # passes of migrate_pages in 3.3
@@ -70,7 +71,7 @@ def idle(record: Record, series: Series) -> list[Held] | None:
         if op != NOTE and task != series.task and op >> SHIFT in lanes:
             return None
     locks = locks_at(record, objects, series.last)
-    if any(lock.task != series.task and not lock.leaked for lock in locks):
+    if any(not lock.leaked and (lock.task != series.task or lock.step < series.first) for lock in locks):
         return None
     # all under the page's name: when the page is freed, nothing of its buffers counts any more
     counts = {lane: series.page for lane, field in lanes.items() if field in COUNTS}
@@ -93,6 +94,8 @@ def _leaked(record: Record, series: Series, counts: dict[int, str]) -> list[Held
     for ledger in ledgers.by_lane.values():
         for ref, holders in ledger.holders.items():
             for holder in holders:
+                if holder == series.task and ref in OWN and _in_the_middle(record, series, counts, ref):
+                    return None
                 if ref in ACCOUNTED or (holder == series.task and ref in OWN):
                     continue
                 lasts = ref in tables.lasting or not tables.lasting
@@ -100,3 +103,13 @@ def _leaked(record: Record, series: Series, counts: dict[int, str]) -> list[Held
                     return None
                 leaks.append(Held(ref, holder, taken_at(record, counts, ref, holder, series.last)))
     return leaks
+
+
+def _in_the_middle(record: Record, series: Series, counts: dict[int, str], ref: str) -> bool:
+    """Say whether the migrating task took this reference before it came to migrate, and drops it after that."""
+    if taken_at(record, counts, ref, series.task, series.last) >= series.first:
+        return False
+    for task, op, a, _ in record.events[series.last :]:
+        if op != NOTE and task == series.task and op >> SHIFT in counts and a == ref:
+            return bool(op & KIND_MASK == PUT)
+    return record.end.get("how") != "finished"

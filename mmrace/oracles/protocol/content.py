@@ -39,7 +39,8 @@ DISK = "disk"
 DEVICE = "bdev"  # whose mapping the block device's is, by "inode number"
 CHANGES = frozenset({"change-begin", "change-end"})
 NOTES = frozenset({
-    "write-begin", "write-end", "read-begin", "read-end", "store-begin", "store-end", "load-begin", "load-end",
+    "write-begin", "write-end", "read-begin", "read-end", "store-begin", "store-end", "store-failed", "load-begin",
+    "load-end",
 })  # fmt: skip
 CUTS = frozenset({"truncate-begin", "truncate-end"})
 
@@ -99,6 +100,8 @@ class _Audit:
             block.write_began(rest[0], step, self.record.task_name(task))
         elif kind in ("write-end", "store-end"):
             block.write_ended(rest[0], step)
+        elif kind == "store-failed":
+            block.write_refused(rest[0])
         elif kind in ("read-begin", "load-begin"):
             self.readings[task, ino, number] = _Reading(block, step)
         else:

@@ -35,9 +35,9 @@ GIVES_UP = (UNREADABLE, ABORTED)
 """Marks of what makes the kernel give up a change of an inode that tells nobody: a chmod returns 0 all the same."""
 DESCRIPTOR, COMMIT = "descriptor", "commit"
 NOTES = frozenset({
-    "write-begin", "write-end", "store-begin", "store-end", "truncate-begin", "truncate-end", "touch-begin",
-    "touch-end", "change-begin", "change-end", "fsync-begin", "fsync-end", "io-begin", "io-end", "log-block",
-    FLUSH_BEGIN, FLUSH_END, VOLATILE, *SET_UP,
+    "write-begin", "write-end", "store-begin", "store-end", "store-failed", "truncate-begin", "truncate-end",
+    "touch-begin", "touch-end", "change-begin", "change-end", "fsync-begin", "fsync-end", "io-begin", "io-end",
+    "log-block", FLUSH_BEGIN, FLUSH_END, VOLATILE, *SET_UP,
 })  # fmt: skip
 
 
@@ -142,6 +142,8 @@ class _Audit:
             self.blocks[str(facts[0]), facts[1]].write_began(facts[2], step, self.record.task_name(task))
         elif kind == "store-end":
             self.blocks[str(facts[0]), facts[1]].write_ended(facts[2], step)
+        elif kind == "store-failed":
+            self.blocks[str(facts[0]), facts[1]].write_refused(facts[2])
         elif kind in ("truncate-begin", "truncate-end"):
             self.blocks.truncated(kind, facts[0], facts[1], step, self.record.task_name(task))
         elif kind == "write-end":
@@ -277,7 +279,7 @@ class _Audit:
             text = f"{what} while block {on_the_way[0]}, of its log, was on its way"
             self.caught("commit block before its log", text, step, task, blocks=list(on_the_way))
         tags = log.tags.pop(tid, [])
-        absent = sorted(transaction.metadata - set(tags))
+        absent = [of for of in sorted(transaction.metadata - set(tags)) if not self.let_go(transaction, of)]
         self.checked += len(transaction.metadata)
         if absent or len(tags) > len(log.copies):
             which = f"block {absent[0]}" if absent else f"{len(tags) - len(log.copies)} copies"
@@ -294,6 +296,13 @@ class _Audit:
             if old:
                 text = self.shows(home, old, floor, what)
                 self.caught("commit block before its data", text, step, task, block=home[1], inode=home[0])
+
+    def let_go(self, transaction: Transaction, blocknr: int) -> bool:
+        """Say whether a block was truncated within an open transaction, which then need not have it in the log.
+
+        Its buffer may be unmapped only after that has closed, or even committed.
+        """
+        return blocknr in transaction.let_go and self.blocks[self.medium.where(blocknr)].cut >= 0
 
     def copied(self, step: int, task: int, tid: int, owner: Transaction, blocknr: int, place: int) -> None:
         """Judge the copy in the log of a block that this run changed."""

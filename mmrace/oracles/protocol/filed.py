@@ -28,13 +28,17 @@ FIELDS = (
 
 @dataclass(slots=True)
 class Transaction:
-    """Blocks by their numbers on the device.  `floors`: what had been written when it closed, at step `closed`."""
+    """Blocks by their numbers on the device.  `floors`: what had been written when it closed, at step `closed`.
+
+    `let_go`: metadata that was unfiled before that, as a truncation does, which may unmap the buffer long after.
+    """
 
     name: str
     data: set[int] = field(default_factory=set)
     metadata: set[int] = field(default_factory=set)
     floors: dict[tuple[str, int], int] = field(default_factory=dict)
     closed: int = -1
+    let_go: set[int] = field(default_factory=set)
 
     @property
     def tid(self) -> int:
@@ -69,6 +73,7 @@ class Filed:
             return transaction
         if key == "b_transaction":
             self.taken_over(owner, value)
+            self.unfiled(owner, value)
         if key == "b_jlist" and member(value) not in DATA and self.on_data(owner):
             blocknr = self.blocknr(owner)
             if blocknr is not None:
@@ -128,6 +133,7 @@ class Filed:
             self.of_buffer.setdefault(str(bh), []).append((transaction, blocknr))
         elif jlist in METADATA:
             transaction.metadata.add(blocknr)
+            transaction.let_go.discard(blocknr)
             self.of_buffer.setdefault(str(bh), []).append((transaction, blocknr))
 
     def taken_over(self, jh: str, owner: object) -> None:
@@ -138,6 +144,13 @@ class Filed:
             if blocknr in old.data:
                 old.data.discard(blocknr)
                 self.stolen.add(blocknr)
+
+    def unfiled(self, jh: str, owner: object) -> None:
+        """Note a block of metadata that a transaction lets go of while it is open."""
+        old = self.transactions.get(str(self.values.get(("b_transaction", jh))))
+        blocknr = self.blocknr(jh)
+        if old is not None and old.closed < 0 and not isinstance(owner, str) and blocknr in old.metadata:
+            old.let_go.add(blocknr)
 
     def unmapped(self, bh: str) -> None:
         """A buffer means nothing any more: what was filed through it was truncated.

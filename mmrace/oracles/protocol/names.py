@@ -14,7 +14,7 @@ WRITE_ERROR, UNREADABLE = "buffer: write error", "ext3: inode block unreadable"
 PAGE_WRITE_ERROR = "mpage: write error"
 """Mark: what a failed transfer of a whole page did."""
 STICK = "stick"
-"""Note: the set-up has a second disk, of this file system, with this file on it.  It has no journal."""
+"""Note: the set-up has a second disk with this file on it, whose file system has no journal."""
 ORDERED, WRITEBACK, JOURNALLED = "ordered", "writeback", "journal"
 
 

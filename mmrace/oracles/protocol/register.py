@@ -60,14 +60,14 @@ class Formatted:
     """What each block held before anybody wrote it, as the set-up notes it; 0 in a record of before it did.
 
     A block that its file does not have at first reads as zeros, whatever the medium holds where it is going to be.
-    `stick`: the file on the second disk, which is empty at first, and on a file system without a journal.
+    `second`: the file on the second disk, whose file system has no journal; `is_empty`: at first.
     """
 
     def __init__(self) -> None:
         self.regions: list[tuple[str, int, int]] = []
         self.first = self.step = 0
         self.holes: Holes | None = None
-        self.stick = ""
+        self.second, self.is_empty = "", False
 
     def note(self, kind: str, facts: Sequence[Any]) -> None:
         """Take one of the notes `SET_UP`."""
@@ -76,17 +76,21 @@ class Formatted:
         elif kind == "formatted":
             self.first, self.step = facts
         elif kind == "stick":
-            self.stick = str(facts[1])
+            self.second, self.is_empty = str(facts[1]), facts[0] == "vfat"
         else:
             self.holes = Holes(str(facts[0]), *facts[1:])
 
     def is_hole(self, home: Home) -> bool:
         """Say whether a file does not have a block at first."""
-        return home[0] == self.stick or (self.holes is not None and home in self.holes)
+        return self.is_beyond(home) or (self.holes is not None and home in self.holes)
+
+    def is_beyond(self, home: Home) -> bool:
+        """Say whether a file ends before a block at first."""
+        return self.is_empty and home[0] == self.second
 
     def is_journalled(self, ino: object) -> bool:
         """Say whether a file is on a file system with a journal."""
-        return str(ino) != self.stick
+        return str(ino) != self.second
 
     def version(self, blocknr: int) -> int:
         """Return what block `blocknr` of the medium held."""
@@ -110,7 +114,7 @@ class Formatted:
 
     def block(self, home: Home) -> Block:
         """Return a block that nobody wrote yet."""
-        if home[0] == self.stick:
+        if self.is_beyond(home):
             return Block(GONE, beyond=True)
         return Block(0 if self.is_hole(home) else self.version(self.blocknr(home)))
 
@@ -173,6 +177,10 @@ class Block:
         self.end[version] = step
         self.running -= 1
         self.floor = max(self.floor, self.begin.get(version, -1))
+
+    def write_refused(self, version: object) -> None:
+        """A store met the end of the file: what it had stored before that is gone with the block."""
+        self.begin[version] = -1
 
     def allowed(self, floor: int) -> list[object]:
         """Return the versions that a reader whose floor is `floor` may see, oldest first."""

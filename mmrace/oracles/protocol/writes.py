@@ -150,6 +150,8 @@ class Story:
                 block.write_began(facts[2], step, self.record.task_name(task))
             else:
                 block.write_ended(facts[2], step)
+        elif kind == "store-failed":
+            self.blocks[str(facts[0]), facts[1]].write_refused(facts[2])
         elif kind in ("truncate-begin", "truncate-end"):
             self.truncated(step, task, kind, facts)
         elif kind == "truncate-size":

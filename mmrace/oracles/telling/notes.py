@@ -36,7 +36,7 @@ WORDS: Mapping[str, Words] = {
     "reclaim": lambda b: f"reclaim is done with {b[0]}: {b[1]} ({b[2]})",
     "store-begin": lambda b: f"begins to store version {b[2]} in block {b[1]} of inode {b[0]} through its mapping",
     "store-end": lambda b: f"has stored version {b[2]} in block {b[1]} of inode {b[0]}",
-    "store-failed": lambda b: f"gets {b[2]} for block {b[1]} of inode {b[0]}",
+    "store-failed": lambda b: f"gets {b[3]} for block {b[1]} of inode {b[0]}",
     "truncate-begin": lambda b: f"truncates inode {b[0]} to {b[1]} blocks",
     "truncate-end": lambda b: f"the truncation of inode {b[0]} is done",
     "unmap": lambda b: f"has unmapped {b[0]}",
@@ -44,7 +44,7 @@ WORDS: Mapping[str, Words] = {
     "write-end": lambda b: f"has written version {b[2]} to block {b[1]} of inode {b[0]}",
     "writeback-begin": lambda b: f"puts {b[0]} under writeback",
     "writeback-end": lambda b: f"is about to end the writeback of {b[0]}",
-    "stick": lambda b: f"a second disk with {b[0]} has inode {b[1]}, which is empty",
+    "stick": lambda b: f"a second disk has inode {b[1]}" + (", which is empty" if b[0] == "vfat" else ""),
     "snapshot": lambda b: f"the state at rest is taken: {b[0]}",
 }
 """Kind of note -> what it says."""

@@ -134,3 +134,19 @@ def test_c7_companion_is_refuted_by_a_lookup_that_returns_the_old_page() -> None
 def test_c7_companion_is_refuted_by_a_run_without_the_freeze() -> None:
     found = records("sync-vs-commit", LOOKUPS, "no-freeze", 200)
     find_deciding("C7+", found)
+
+
+def _unmaps(hand: Written) -> None:
+    hand.write("migrator", "page:0._mapcount", -1, 0)
+
+
+def test_c3_unmapped_holds_for_a_page_whose_ptes_are_gone_and_asks_of_those_that_had_some() -> None:
+    assert_undecided("C3u", migration(after={Stage.WRITEBACK_SEEN: _unmaps}), tested=1)
+    assert_undecided("C3u", migration(), tested=0)
+
+
+def test_c3_unmapped_is_refuted_by_a_pte_that_comes_back_before_the_copy() -> None:
+    maps: Deed = lambda hand: hand.write("other", "page:0._mapcount", 0, -1)  # noqa: E731
+    hand = migration(after={Stage.WRITEBACK_SEEN: _unmaps, Stage.THAW: maps})
+    assert_decided("C3u", hand, "other has page:0 mapped, which migrator is about to copy")
+    assert_undecided("C3u", migration(after={Stage.WRITEBACK_SEEN: _unmaps, Stage.COPY: maps}), tested=1)

@@ -45,7 +45,6 @@ class IosLast(RoundRobin):
 
 
 def file_of(stage: Stage) -> Inode:
-    assert stage.stick is not None
     return stage.stick
 
 
@@ -58,8 +57,8 @@ def page_of(stage: Stage, index: int = 0) -> Page:
 
 def on_stick(stage: Stage, block: int) -> list[int]:
     """Return the words of a block of the copy as its disk has them, without an op."""
-    assert stage.stick_device is not None
-    return list(stage.stick_device.block(file_of(stage).i_data + block).words.values)
+    assert stage.second_device is not None
+    return list(stage.second_device.block(file_of(stage).i_data + block).words.values)
 
 
 def write_page(stage: Stage, index: int = 0) -> bool:
@@ -94,10 +93,10 @@ def ios(played: Played) -> list[tuple[object, ...]]:
 
 def test_blocks_of_a_second_disk_are_numbered_on_from_the_first() -> None:
     stage = vfat(lambda stage: None).stage
-    assert stage.stick_device is not None
-    assert stage.stick_device.first == stage.device.end == file_of(stage).i_data
-    assert stage.stick_device.blocks.versions == FORMATTED
-    assert stage.stick_device.where(stage.device.end) == (2, 0)
+    assert stage.second_device is not None
+    assert stage.second_device.first == stage.device.end == file_of(stage).i_data
+    assert stage.second_device.blocks.versions == FORMATTED
+    assert stage.second_device.where(stage.device.end) == (2, 0)
 
 
 def test_a_file_grows_by_a_cluster_for_each_block_that_is_written_beyond_its_end() -> None:
@@ -129,7 +128,6 @@ def test_a_block_that_is_not_the_next_is_refused_and_one_beyond_the_end_is_mappe
 
 def test_clusters_of_two_blocks_are_allocated_once_for_both() -> None:
     def body(stage: Stage) -> None:
-        assert stage.stick is not None
         fat.MSDOS_SB(stage.stick).sec_per_clus = 2
         assert write_page(stage) and stage.stick.i_clusters == 1 and stage.stick.mmu_private == 4
 

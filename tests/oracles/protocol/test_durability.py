@@ -195,6 +195,21 @@ def test_durability_oracle_wants_metadata_in_the_log_unless_it_was_truncated_bef
         passed(judgement)
 
 
+@pytest.mark.parametrize("truncates", [False, True], ids=["for nothing", "for a truncation"])
+def test_durability_oracle_asks_no_copy_of_what_an_open_transaction_let_go_for_a_truncation(truncates: bool) -> None:
+    """journal_unmap_buffer lets go of the journal head, and unmaps the buffer when the commit may be over."""
+    hand = _filed(_written(_run()), "jh:2", "BJ_Metadata", DATA)
+    if truncates:
+        hand.note("writer", "truncate-begin", 1, 0)
+    hand.write("writer", "jh:2.b_jlist", "BJ_None").write("writer", "jh:2.b_transaction", None, "transaction:1")
+    hand.write("committer", "transaction:1.t_state", "T_FLUSH", "T_LOCKED")
+    judgement = durability.judge(_record(hand).record())
+    if truncates:
+        passed(judgement)
+    else:
+        caught(judgement, "transaction not in the log")
+
+
 @pytest.mark.parametrize("homes", [(), (1,)], ids=["no tag", "no copy"])
 def test_durability_oracle_catches_metadata_that_is_not_in_the_log(homes: tuple[int, ...]) -> None:
     hand = _io(_descriptor(_io(_closed(), DATA, 7, 7), *homes), DESCRIPTOR, 1, 1)

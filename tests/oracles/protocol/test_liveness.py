@@ -54,6 +54,20 @@ def test_liveness_oracle_catches_a_page_that_its_own_migrator_pins() -> None:
     caught(liveness.judge(_attempts(hand, ATTEMPTS_MAX).record()), "idle page refused")
 
 
+def test_liveness_oracle_excuses_a_task_that_came_to_migrate_from_where_it_uses_the_page() -> None:
+    """It allocates while it reads, and so compacts: what it holds itself keeps its page, until it is through."""
+    hand = _attempts(_idle_page().get("migrator", "page:0._count", "lookup", 3), ATTEMPTS_MAX)
+    passed(liveness.judge(hand.put("migrator", "page:0._count", "lookup", 2).record()))
+    building = _attempts(_idle_page().lock("migrator", *LOCKS[0]), ATTEMPTS_MAX)
+    passed(liveness.judge(building.unlock("committer", *LOCKS[0]).record()))
+    caught(
+        liveness.judge(_attempts(_idle_page().lock("migrator", *LOCKS[0]), ATTEMPTS_MAX).record()), "idle page refused"
+    )
+    again = _attempts(_idle_page().get("migrator", "page:0._count", "lookup", 3), ATTEMPTS_MAX)
+    again.get("migrator", "page:0._count", "lookup", 4).put("migrator", "page:0._count", "lookup", 3)
+    caught(liveness.judge(again.record()), "idle page refused")
+
+
 def test_liveness_oracle_passes_on_fewer_attempts() -> None:
     passed(liveness.judge(_attempts(_idle_page(), ATTEMPTS_MAX - 1).record()))
 

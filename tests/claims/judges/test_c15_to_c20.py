@@ -1,4 +1,4 @@
-"""Claims C15 to C19, before and after the patch: dirty pages, refusals, graceful failure, and what came of sync."""
+"""Claims C15 to C20, before and after the patch: dirty pages, refusals, graceful failure, and what came of sync."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def test_c16_is_shown_by_ebusy_before_the_op_and_not_by_a_refusal_of_the_op() ->
 
 def _looks_at_dirt(*then: Deed) -> Written:
     hand = Written()
-    hand.op("migrator", Kind.ACQUIRE, "zone:0.lru_lock", "irq").test("migrator", "page:0", "PG_dirty", True)
+    hand.op("migrator", Kind.ACQUIRE, "zone:0.lru_lock", "irq")
+    hand.test("migrator", "page:0", "PG_dirty", True)
     for deed in then:
         deed(hand)
     hand.op("migrator", Kind.RELEASE, "zone:0.lru_lock", "irq")
@@ -126,6 +127,12 @@ def test_c17_is_refuted_by_whatever_a_refused_attempt_leaves_behind(what: str, d
         assert_undecided("C17", hand, tested=0)
     else:
         assert_decided("C17", hand, "gives page:0 up (-EAGAIN), and leaves behind", what)
+
+
+def test_c17_leaves_pages_that_were_mapped_to_who_judges_ptes() -> None:
+    unmaps: Deed = lambda hand: hand.write("migrator", "page:0._mapcount", -1, 0)  # noqa: E731
+    hand = migration(after={Stage.WRITEBACK_SEEN: unmaps}, leave_out=BACKED_OUT, rc="-EAGAIN")
+    assert_undecided("C17", hand, tested=0)
 
 
 def test_c17_target_is_refuted_by_a_reference_of_others_and_by_what_is_left_on_it() -> None:
@@ -191,6 +198,31 @@ def test_c1_mapping_is_refuted_by_a_page_that_has_it_when_its_buffers_are_unlock
     cut: Deed = lambda hand: hand.write("migrator", "page:0.mapping", None, "mapping:5")  # noqa: E731
     assert_undecided("C1m", migration(after={Stage.COPY: cut}), tested=1)
     assert_decided("C1m", migration(after={Stage.UNLOCK_BUFFERS: cut}), "unlocks the buffers of page:0")
+
+
+def faulting(sync: bool, *deeds: Deed, fault: str = "THP_FAULT_ALLOC") -> Written:
+    """Write a compaction and a migration of page:0 by a task that faults for a huge page."""
+    mode = "MIGRATE_SYNC" if sync else "MIGRATE_ASYNC"
+    hand = migration(mode, {Stage.LOCK_OLD: lambda hand: [deed(hand) for deed in deeds]}, BACKED_OUT, rc="-EAGAIN")
+    hand.note("migrator", "compact-begin", 2, sync, 4).note("migrator", "vm-event", fault, 1)
+    return hand
+
+
+def test_c20_is_shown_by_the_compactions_of_who_faults_for_huge_pages() -> None:
+    assert_decided("C20", faulting(sync=False), "migrator compacts for a huge page, which is asynchronous")
+    assert_undecided("C20", faulting(sync=True), tested=1)
+    assert_decided("C20b", faulting(sync=True, fault="THP_FAULT_FALLBACK"), "which may wait")
+    assert_undecided("C20b", faulting(sync=False), tested=1)
+    assert_undecided("C20", faulting(sync=False, fault="COMPACTSTALL"), tested=0)
+
+
+def test_c20_stall_is_shown_by_an_allocation_that_waits_for_writeback_or_writes() -> None:
+    waits: Deed = lambda hand: hand.queue("migrator", "page:0", "PG_writeback")  # noqa: E731
+    writes: Deed = lambda hand: hand.lock_bh("migrator", "bh:1").submit("migrator", "bh:1")  # noqa: E731
+    assert_decided("C20r", faulting(True, waits), "waits for the writeback of page:0")
+    assert_decided("C20r", faulting(True, writes), "starts I/O to move page:0")
+    assert_undecided("C20r", faulting(True, _under_writeback), tested=1)
+    assert_undecided("C20r", faulting(True, waits, fault="COMPACTSTALL"), tested=0)
 
 
 @pytest.mark.slow
