@@ -6,7 +6,8 @@ that was not movable all the while since it began to look at it.  Isolated: it t
 the LRU was isolated all the while since its last migration.  Keeping: when it ends, it has no reference to a page that
 it isolated, to a free frame that it took, or to a target of a migration.  Counting: pages that it counted as moved or
 as failed are as many as it isolated.  Looking: a page that waits on the LRU all the while that its pageblock is looked
-at is isolated; a migration has no target only if no free block was in reach since the compaction began.
+at is isolated; a migration has no target only if no free block was in reach since the compaction began.  Mode: it
+migrates with MIGRATE_ASYNC if and only if it may not wait.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses; positions are those of
 frames that were taken, not what the scanners say of themselves.  Not checked: a compaction that did not end, and what a
 migration does with a page (other judges do).
@@ -25,6 +26,7 @@ from mmrace.runtime.record import Record
 NAME = "compaction"
 MOVABLE = "MIGRATE_MOVABLE"
 ISOLATION = "isolation"
+ASYNC = "MIGRATE_ASYNC"
 COUNTED = ("COMPACTPAGES", "COMPACTPAGEFAILED")
 COUNTERS = ("nr_inactive", "nr_active", "nr_isolated", "nr_free_pages")
 ON_LRU = (("PG_lru", True), ("PG_unevictable", False))
@@ -179,6 +181,9 @@ class _Audit:
             self.scans(step, task, run, facts)
         elif kind == "compact-isolate":
             self.isolates(step, task, run, str(self.record.name(facts[0])))
+        elif kind == "migrate-begin" and (facts[1] == ASYNC) == run.sync:
+            how = "may wait" if run.sync else "may not wait"
+            self.add("wrong mode", f"a compaction that {how} migrates with {facts[1]}", step, task)
         elif kind == "page-alloc":
             self.takes(step, task, run, str(self.record.name(facts[0])))
         elif kind == "migrate-end":

@@ -205,3 +205,15 @@ def test_compaction_oracle_catches_a_free_frame_that_is_passed_over() -> None:
     passed(compaction.judge(_without_target(13, late=True).record()))
     passed(compaction.judge(_without_target(13, free=4).record()))
     passed(compaction.judge(_without_target(13, top=10).record()))
+
+
+def test_compaction_oracle_catches_a_migration_in_another_mode() -> None:
+    for sync, mode, judged in (
+        (True, "MIGRATE_SYNC_LIGHT", passed),
+        (True, "MIGRATE_SYNC", passed),  # before 3.3
+        (False, "MIGRATE_ASYNC", passed),
+        (True, "MIGRATE_ASYNC", lambda found: caught(found, "wrong mode")),
+        (False, "MIGRATE_SYNC_LIGHT", lambda found: caught(found, "wrong mode")),
+    ):
+        hand = _begin(_hand(), sync=sync).note(A, "compact-scan", 0, 4).note(A, "migrate-begin", "page:1", mode)
+        judged(compaction.judge(_end(_counts(hand, 0)).record()))
