@@ -288,9 +288,9 @@ def _number(name: str) -> int:
 
 def judge(record: Record) -> Judgement:
     """Follow each compaction from its begin to its end."""
-    audit = _Audit(record)
     if not record.steps_on((), notes=("compact-begin",)):
-        return audit.evidence.judgement(0)
+        return Evidence(NAME).judgement(0)
+    audit = _Audit(record)
     lanes = {*audit.counts, *audit.types, *audit.counters, *audit.mapcounts, *audit.bits.watched}
     for step in record.steps_on(lanes, *REFERENCES, *KINDS, ADD, WRITE, notes=NOTES):
         audit.event(step)
