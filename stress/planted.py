@@ -261,6 +261,7 @@ PLANTED = (
         "reclaim-vs-truncate", {"mm.filemap:_get_slot_page": _looks_twice},
         idle=0, pages=1, reads=8, without="migrator,reclaimer",
     ),
+    _canary("buddies-apart"),
     _canary("async-in-any-pageblock"),
     _canary("forgotten-wake"),
     _canary("unlock-by-stranger"),

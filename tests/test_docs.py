@@ -29,6 +29,7 @@ HOW_TOS = ("actors", "oracles", "strategies", "history")
 NUMBERS = "mmrace/kernel/PROTOCOL.md"
 TEXTS = (
     "README.md", "CONTRIBUTING.md", "mmrace/TOUR.md", "mmrace/WORDS.md", NUMBERS, "mmrace/claims/CLAIMS.md",
+    "mmrace/claims/ORDER.md",
     "mmrace/runtime/RECORD.md", "mmrace/scenarios/RECORD.md", "mmrace/examples/README.md", "mmrace/plugin/README.md",
     *(f"mmrace/{folder}/README.md" for folder in HOW_TOS),
 )  # fmt: skip
@@ -145,7 +146,7 @@ def entries() -> list[str]:
 
 
 def test_every_number_of_the_protocol_has_an_entry() -> None:
-    wanted = [f"I{i}" for i in range(1, 16)] + [f"R{i}" for i in range(1, 33)] + [f"C{i}" for i in range(15)]
+    wanted = [f"I{i}" for i in range(1, 16)] + [f"R{i}" for i in range(1, 33)] + [f"C{i}" for i in range(21)]
     assert entries() == wanted
 
 

@@ -39,6 +39,8 @@ OWN_WORDS = {
     "lock": "what a test-and-set logs whose caller waits",
     "machine": "see host",
     "set": "see clear",
+    "size": "of a struct's sized part: how many lanes it has",
+    "start": "an option of strategy feedback",
     "without": "judges that are switched off: a key of a record's header",
     "words": "a primitive of the runtime",
 }

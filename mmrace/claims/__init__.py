@@ -8,6 +8,10 @@ CLAIMS.md, beside this file, tells each claim in own words, with its parts and w
     C3  no other reference          C8  strip under page lock       C13  SYNC_LIGHT does not write
     C4  commit takes buffer lock    C9  private_lock not needed     C14  nobody else at the page
 
+    C15 async moves dirty pages     C17 refused is as it was        C19  sync became mode
+    C16 dirty pages are skipped     C18 fails gracefully            C20  compaction for huge pages
+
 `judges/` has a file for each; `programs.py` says what puts them to the test; `driver.py` does it, by `sampling.py`,
-`walking.py` and `witnesses.py`; `result.py` is what comes of it.
+`walking.py` and `witnesses.py`; `result.py` is what comes of it, `across.py` that of several eras, and `mail.py` writes
+MAIL.md of it: the mail, sentence by sentence.
 """

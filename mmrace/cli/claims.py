@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mmrace.claims import judges
+from mmrace.claims import mail as letter
 from mmrace.claims.across import Across, select_eras
 from mmrace.claims.driver import ClaimsRun
 from mmrace.claims.result import ClaimsResult
@@ -46,6 +47,9 @@ def refused(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) 
     help="Ask the kernel model as it was in this era too (several times: of each; `all`: of every one), in one table.",
 )
 @click.option("--json", "written", metavar="FILE", help="With --era: write what came of it to FILE, as JSON.")
+@click.option(
+    "--mail", is_flag=True, help="Run nothing: print the mail sentence by sentence, with what was found of each."
+)
 @click.option("--load", multiple=True, hidden=True, expose_value=False, callback=refused)
 @click.option("--variant", multiple=True, hidden=True, expose_value=False, callback=refused)
 @shared.seed
@@ -55,6 +59,7 @@ def claims(
     schedules: int | None,
     eras: tuple[str, ...],
     written: str | None,
+    mail: bool,
     seed: int,
     seconds: float | None,
     jobs: int | None,
@@ -66,6 +71,9 @@ def claims(
     C15 to C20 are before and after: with `--era all` every era plays the same programs, and the table tells which
     verdicts change between eras, and what shows it. The exit code goes by what the source of each era says.
     """
+    if mail:
+        sys.stdout.write(letter.written(letter.load()))
+        return
     chosen = judges.select(names)
     if written and not eras:
         raise UsageError(expected="--era with --json", got=written, where="claims", try_="mmrace claims --era all")
@@ -99,5 +107,5 @@ def _each(
 
 def _write(across: Across, path: str) -> None:
     """Write what came of all eras.  Raises UsageError if that cannot be done."""
-    with shared.writing("the claims", "--json", path):
-        files.write_whole(path, [json.dumps(across.plain(), indent=1, sort_keys=True), "\n"])
+    with shared.writing("claims", "--json", path):
+        files.write_whole(path, [json.dumps(across.plain(), indent=1), "\n"])

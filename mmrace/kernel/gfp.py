@@ -38,20 +38,3 @@ GFP_USER = GFP_KERNEL | __GFP_HARDWALL
 GFP_HIGHUSER = GFP_USER | __GFP_HIGHMEM
 GFP_HIGHUSER_MOVABLE = GFP_HIGHUSER | __GFP_MOVABLE
 GFP_TRANSHUGE = GFP_HIGHUSER_MOVABLE | __GFP_COMP | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN | __GFP_NO_KSWAPD
-
-NAMES = {
-    name: value
-    for name, value in list(globals().items())
-    if isinstance(value, int) and name.startswith(("__GFP_", "GFP_"))
-}
-
-
-def names_of(gfp_mask: int) -> str:
-    """Say a mask in words, as the kernel's tracepoints do: "GFP_NOFS|__GFP_MOVABLE".  Point: never."""
-    said: list[str] = []
-    left = gfp_mask
-    for name, value in sorted(NAMES.items(), key=lambda item: (-item[1].bit_count(), item[0])):
-        if value & left == value and value & gfp_mask == value and left:
-            said.append(name)
-            left &= ~value
-    return "|".join(said) or "0"

@@ -260,7 +260,8 @@ def dirty(stage: Stage) -> None:
     zone, kept = stage.machine.zone, stage.value(KEPT)
     if zone.counts:
         mmzone.setup_per_zone_wmarks(zone, kept)
-        rt.note("zone", stage.machine.max_order, stage.machine.pageblock_order, *zone.watermark)
+        least, low, high = zone.watermark
+        rt.note("zone", stage.machine.max_order, stage.machine.pageblock_order, least, low, high)
     if stage.value(FREE):
         stage.others = scattered.leave(stage.machine, kept + stage.value(FREE))
 

@@ -113,7 +113,7 @@ class ScenarioProgram(Program):
 
     def header(self) -> dict[str, Any]:
         """Return the era of the model, and which source of it this is."""
-        return {"era": self.era.name, "model": model.digest()}
+        return {"era": self.era.name, "model": model.digest(*eras.sources(self.era))}
 
     def counters(self, record: Record) -> dict[str, int]:
         """Return what the actors did."""

@@ -66,6 +66,13 @@ class Entry:
     era: str = ""
 
 
+FAULT: dict[str, int | str] = {
+    **{key: value for key, value in ONE_ROUND.items() if key != "warm"},
+    "accesses": 1, "buffers": 1, "pages": 1, "passes": 1, "touched": 1, "words": 1, "without": "zapper,reader",
+}  # fmt: skip
+"""One access to one word of a page that is mapped already, and one migration of it."""
+
+
 ENTRIES = (
     Entry("async-1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
     Entry("async-1-in-3.1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}, era="3.1"),
@@ -87,6 +94,11 @@ ENTRIES = (
         },
     ),
     Entry("compactors-2", "two-compactors", {**TWO_COMPACTORS, "pages": 2, "pinned": 2, "frames": 16}, whole=False),
+    Entry("fault-load", "migrate-vs-fault", {**FAULT, "stores": 0}),
+    Entry("fault-load-light", "migrate-vs-fault", {**FAULT, "stores": 0, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0}),
+    Entry("fault-load-bare", "migrate-vs-fault", {**FAULT, "stores": 0, "bare": 100}),
+    Entry("fault-load-retry", "migrate-vs-fault", {**FAULT, "stores": 0, "bare": 100, "passes": 2}, whole=False),
+    Entry("fault-store", "migrate-vs-fault", {**FAULT, "stores": 2}, whole=False),
     Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 2, "passes": 2}, whole=False),
     Entry("writeback", "migrate-vs-writeback", {**ONE_ROUND, "buffers": 2, "dirtied": 2, "passes": 2}, whole=False),
 )

@@ -80,6 +80,6 @@ def test_a_stream_that_gets_no_page_says_so_and_goes_on() -> None:
 
 def test_a_slow_disk_is_built_as_the_parameters_say() -> None:
     played = play(lambda stage: None, ticks=70, requests=3)
-    queue = played.stage.device.queue
+    queue = played.stage.device.request_queue
     assert queue is not None and (queue.nr_requests, played.stage.device.ticks) == (3, 70)
-    assert play(lambda stage: None).stage.device.queue is None
+    assert play(lambda stage: None).stage.device.request_queue is None

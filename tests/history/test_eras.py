@@ -16,6 +16,7 @@ from mmrace.history.variant import CORRECT, Over, applied
 from mmrace.installed import catalogue, run_one
 from mmrace.kernel.mm import migrate
 from mmrace.runtime.errors import UsageError
+from mmrace.scenarios import model
 from tests.scenarios.staged import gate_spec
 
 PLACES = [(era.name, place) for era in ERAS.values() for place in era.bind]
@@ -70,3 +71,11 @@ def test_the_header_and_the_command_name_it() -> None:
     for era, says in (("3.1", "3.1"), ("", OWN), (OWN, OWN)):
         made = run_one(replace(spec, era=era), keep_record=True)
         assert made.record is not None and made.record.header["era"] == says
+
+
+def test_a_record_s_model_is_another_one_in_another_era_and_knows_the_files_of_its_own() -> None:
+    names = {name: [path.stem for path in eras.sources(era)] for name, era in ERAS.items()}
+    assert names[OWN] == [] and names["3.4"] == ["v3_4"]
+    assert names["3.1"] == ["v3_1", "v3_2", "v3_2_trylock", "v3_2_sync_light"]
+    assert len({model.digest(*eras.sources(era)) for era in ERAS.values()}) == len(ERAS)
+    assert model.digest(*eras.sources(ERAS[OWN])) == model.digest()

@@ -16,7 +16,14 @@ from mmrace.strategies.portfolio import MEMBERS
 from tests.search.explore.explorations import SMALL
 
 STRATEGIES = (*MEMBERS, "round-robin", "feedback:base=urw,index=3")
-SCENARIOS = ("async-vs-commit", "sync-vs-commit", "migrate-vs-writeback", "migrate-vs-reclaim", "four")
+SCENARIOS = (
+    "async-vs-commit",
+    "sync-vs-commit",
+    "migrate-vs-writeback",
+    "migrate-vs-reclaim",
+    "migrate-vs-fault",
+    "four",
+)
 OF_THE_ENGINE = ("engine", "host", "sum")
 """Keys of the header that stand apart."""
 

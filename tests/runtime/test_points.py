@@ -23,11 +23,18 @@ LOCKED, SPIN = Flag.LOCKED, Flag.SPIN
 SAYS = re.compile(r"Point: (.+?)\.(?:\s|$)")
 
 
+class Statistics(rt.Struct):
+    """What is counted."""
+
+    number = rt.atomic()
+
+
 class Bench:
     """What a call can be on; `kept` is for what it needs from the call before."""
 
     def __init__(self) -> None:
         self.box = box()
+        self.statistics = Statistics("statistics")
         self.done = rt.Completion("done")
         self.per_cpu = rt.PerCpu(4, lambda cpu: Box(("per_cpu", cpu), words=1))
         self.kept: Any = None
@@ -95,6 +102,8 @@ def _in_irq(b: Bench) -> None:
 
 
 CASES: dict[str, tuple[Case, ...]] = {
+    "Atomic.add": (Case(lambda b: b.statistics.number.add(2)),),
+    "Atomic.read": (Case(lambda b: b.statistics.number.read()),),
     "Completion.complete": (Case(lambda b: b.done.complete()),),
     "Completion.wait": (Case(lambda b: b.done.wait(), lambda b: b.done.complete()),),
     "FlagWord.load": (Case(lambda b: b.box.flags.load()),),

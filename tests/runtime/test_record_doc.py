@@ -17,6 +17,7 @@ import pytest
 
 import mmrace
 from mmrace import runtime as rt
+from mmrace import scenarios
 from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.kinds import Kind
@@ -90,10 +91,15 @@ def test_the_schema_is_the_one_that_is_written_and_read() -> None:
     assert SCHEMA in READABLE
 
 
+class _Statistics(rt.Struct):
+    number = rt.atomic()
+
+
 def outcomes() -> Record:
-    """Return a record with at least one op of every kind that a box has."""
+    """Return a record with at least one op of every kind."""
 
     def main() -> None:
+        _Statistics("statistics").number.add(1)
         it = box()
         it.x = 1
         assert (it.x, it.words.read(0)) == (1, 0)
@@ -172,12 +178,28 @@ def test_the_tail_of_a_real_run_is_described(real: dict[str, Any]) -> None:
 def test_the_snapshots_of_a_real_run_are_described(real: dict[str, Any]) -> None:
     rows = table("## Snapshots", OF_KERNEL)
     for snapshot in real["tail"]["final"].values():
-        assert set(snapshot) == set(rows)
+        assert set(snapshot) == set(rows) - OF_BLOCKS
         for part in ("pages", "mappings", "buffers", "journals"):
             described = set(TICKED.findall(rows[part][0]))
             for row in snapshot[part]:
                 parts = set(row) | {key for slot in row.get("slots", ()) for key in slot}
                 assert parts == described, part
+
+
+OF_BLOCKS = {"free_blocks", "areas", "blocks"}
+"""Parts of a snapshot where free blocks are more than single pages."""
+
+
+def test_the_blocks_of_a_real_run_are_described() -> None:
+    params = tuple(sorted({**scenarios.get("tight-memory").defaults, "rounds": 1}.items()))
+    record = run_one(RunSpec("tight-memory", params, engine="gate", seed=1), keep_record=True).record
+    assert record is not None
+    rows = table("## Snapshots", OF_KERNEL)
+    described = set(TICKED.findall(rows["free_blocks"][0]))
+    for snapshot in record.final.values():
+        assert set(snapshot) == set(rows)
+        assert snapshot["free_blocks"] and snapshot["areas"]
+        assert all(set(row) == described for row in snapshot["free_blocks"])
 
 
 def test_every_table_is_described(real: dict[str, Any]) -> None:

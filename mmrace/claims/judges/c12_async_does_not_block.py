@@ -2,7 +2,7 @@
 
 Who waits shows by queueing.  An instance is a meeting with something that others wait for; an attempt that met nothing
 proves nothing.  "C12" judges the op, "C12+" the whole attempt: page lock, buffer lock, writeback.  An attempt may sleep
-on a mutex; nobody keeps one so long in these casts that a record could show it.
+on a mutex, which a record does not show: who waits for one has no step until it has it.
 """
 
 from __future__ import annotations
@@ -66,4 +66,4 @@ CLAIM = Claim("C12", (
         "no task queues for PG_locked, BH_Lock or PG_writeback; instance: an asynchronous attempt that finds one set",
         check_attempt, by_era=_BLOCKS,
     ),
-), untested="mutexes (i_mmap_mutex), on which async may sleep: nobody maps pages yet")  # fmt: skip
+), untested="mutexes (i_mmap_mutex), on which async may sleep: a record does not tell who waited for one")  # fmt: skip

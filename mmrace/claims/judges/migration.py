@@ -45,10 +45,10 @@ class Migration:
 
     `at`: stage -> step, of the stages that are one op.  `newpage`: None until one is locked.  `rc`: "" if the record
     ends before the attempt.  `slot`: lane of the slot that was replaced.  `ring`: the page's buffers when it was
-    frozen.  `had`: its buffers when the attempt began.  `of_file`: it was a file's then, not a device's.  `was_mapped`:
-    the migrator took ptes of it away.  `locked`, `unlocked`: buffer -> step.  `busy`: tries of a buffer lock that
-    failed: (step, buffer).  `reads`, `writes`: of data words after the slot was replaced: (step, index).  `moved`:
-    steps at which a buffer was pointed at newpage.
+    frozen.  `had`: its buffers when the attempt began.  `of_file`: it was a file's then, not a device's.
+    `was_mapped`: the migrator took ptes of it away.  `locked`, `unlocked`: buffer -> step.  `busy`: tries of a buffer
+    lock that failed: (step, buffer).  `reads`, `writes`: of data words after the slot was replaced: (step, index).
+    `moved`: steps at which a buffer was pointed at newpage.
     """
 
     task: int

@@ -40,6 +40,6 @@ ERA = Era(
         "mm.vmscan:__isolate_lru_page": over(__isolate_lru_page),
         "mm.vmscan_zone:compaction_ready": compaction_ready,
     },
-    source="the tag v3.1",
+    source="the tag v3.1; commits 39deaf85 and f80c067 for the filters that it lacks",
     on=v3_2.ERA,
 )

@@ -113,8 +113,8 @@ class BlockDevice(rt.Struct):
     the first, so that a number says whose block it is; nr_blocks; regions: what the blocks are called; errors:
     transfers may fail, by choice; log_errors: so does one of so many writes of the region "log", 0: none; cache: it has
     a volatile one; irq_cpu: where completions interrupt: "submitter", "any" (by choice) or a CPU number; ticks: how
-    long an I/O takes; queue: of one with ticks; bdev_try_to_free_page: how a mounted file system wants pages of the
-    device's own mapping to be stripped.
+    long an I/O takes; request_queue: of one with ticks; bdev_try_to_free_page: how a mounted file system wants pages of
+    the device's own mapping to be stripped.
     """
 
     machine: Machine = rt.ghost(_LATER)
@@ -126,7 +126,7 @@ class BlockDevice(rt.Struct):
     cache: bool = rt.ghost(False)
     irq_cpu: int | str = rt.ghost("submitter")
     ticks: int = rt.ghost(0)
-    queue: RequestQueue | None = rt.ghost(None)
+    request_queue: RequestQueue | None = rt.ghost(None)
     bdev_try_to_free_page: Callable[[Page], bool] | None = rt.ghost(_LATER)
     bd_inode: Inode = rt.ghost(_LATER)
     blocks: Blocks = rt.ghost(_LATER)
@@ -194,7 +194,7 @@ def slow_down(device: BlockDevice, ticks: int, nr_requests: int) -> None:
     """Have each I/O of a disk take so many ticks, if any.  Called at set-up."""
     if ticks:
         device.ticks = ticks
-        device.queue = RequestQueue(device.name, nr_requests)
+        device.request_queue = RequestQueue(device.name, nr_requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ def submit_bio(rw: int, bio: Bio) -> None:
     elif not rw & WRITE:
         for page in pages:
             ownership.page_lock_to_reads(page)
-    queue = bio.bi_bdev.queue
+    queue = bio.bi_bdev.request_queue
     if queue is not None:
         get_request_wait(queue)
     submitter = rt.current().cpu
@@ -302,7 +302,7 @@ def blkdev_issue_flush(bdev: BlockDevice) -> int:
 def _serve_bio(rw: int, bio: Bio, submitter: int) -> None:
     """The life of one I/O: transfer, or fail, then interrupt a CPU."""
     device = bio.bi_bdev
-    queue = device.queue
+    queue = device.request_queue
     error = 0
     if queue is not None:
         rt.mutex_lock(queue.served)

@@ -48,12 +48,8 @@ ALLOC_HARDER = 0x10
 ALLOC_HIGH = 0x20
 
 _UNMOVABLE, _RECLAIMABLE, _MOVABLE = mmzone.MIGRATE_UNMOVABLE, mmzone.MIGRATE_RECLAIMABLE, mmzone.MIGRATE_MOVABLE
-# Where an allocation goes whose own lists are empty; the reserve comes last, in `__rmqueue`.
-FALLBACKS: dict[MigrateType, tuple[MigrateType, ...]] = {
-    _UNMOVABLE: (_RECLAIMABLE, _MOVABLE),
-    _RECLAIMABLE: (_UNMOVABLE, _MOVABLE),
-    _MOVABLE: (_RECLAIMABLE, _UNMOVABLE),
-}
+# Where an allocation of each type goes when its own lists are empty; the reserve comes last, in `__rmqueue`.
+FALLBACKS = ((_RECLAIMABLE, _MOVABLE), (_UNMOVABLE, _MOVABLE), (_RECLAIMABLE, _UNMOVABLE))
 
 
 # -- free blocks ---------------------------------------------------------------------------------------------------
@@ -296,7 +292,7 @@ def __rmqueue_fallback(zone: Zone, order: int, start_migratetype: MigrateType) -
     """
     machine = zone.machine
     for current_order in range(machine.max_order, order - 1, -1):
-        for migratetype in FALLBACKS.get(start_migratetype, ()):
+        for migratetype in FALLBACKS[start_migratetype]:
             pages = zone.free_area[current_order].free_list[migratetype].pages
             if not pages:
                 continue

@@ -4,10 +4,10 @@ Rules.  A page that was used (read, written, or its buffer was looked up and cha
 that use; one that was referenced before, on the inactive list all the while, is queued for the active one, and that
 takes the reference.  A shrink of the inactive list tries a page, if the last one is cached and waits there clean; it
 takes the reference of a page that it keeps; a dirty page that it leaves to the flusher bears PG_reclaim, and was not
-dirty yet when zone_reclaim took it; a mark set for a write of its own does not outlive that.  The end of a page's
-writeback takes the mark, and queues a page that only waits on the inactive list for its tail.  A migration takes the
-page's flags along (`COPIED`), and which list it was on, and makes none up.  A drain leaves no page in a pagevec of its
-CPU.
+dirty yet when zone_reclaim took it, in an era in which that looks; a mark set for a write of its own does not outlive
+that.  The end of a page's writeback takes the mark, and queues a page that only waits on the inactive list for its
+tail.  A migration takes the page's flags along (`COPIED`), and which list it was on, and makes none up.  A drain leaves
+no page in a pagevec of its CPU.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: the order
 on a list, and which page is reclaimed first.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
+from mmrace.oracles.protocol.eras import rules_of
 from mmrace.oracles.protocol.moments import KINDS, Moments
 from mmrace.runtime.kinds import GET, KIND_MASK, NOTE, PUT, SHIFT, WRITE
 from mmrace.runtime.record import Record
@@ -82,7 +83,7 @@ class _Audit:
         self.tail: tuple[str, int] = ("", -1)  # the last page of the inactive list, and since when it is
         self.shrinks: dict[int, int] = {}  # task -> when it began to shrink the list
         self.tried: set[int] = set()  # tasks that tried a page since
-        self.no_writes = bool(record.header.get("params", {}).get("zone_reclaim"))
+        self.no_writes = bool(record.header.get("params", {}).get("zone_reclaim")) and rules_of(record).filters
         self.written_to = {*self.words, *self.vec_lanes, *self.inactive, *self.slots, *self.fields}
         self.moves: dict[int, int] = {}
         self.moved: dict[int, str] = {}  # task -> newpage that it put into a slot

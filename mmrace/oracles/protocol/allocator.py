@@ -3,7 +3,8 @@
 Rules, of each allocation.  Given out twice: a frame that is in use is not given out again.  Misaligned: a block lies
 on a multiple of its size.  Watermark: who allocates has seen, since it last allocated, that more pages are free than
 are kept from it: a look at the number of free pages, as old as it may be.  Reclaim: nobody begins to reclaim who may
-not sleep, or frees memory already.
+not sleep, or frees memory already.  Too many isolated: who reclaims for itself has seen, since it last did, that no
+more pages are isolated than are on the inactive list.
 At rest.  Free blocks are disjoint, aligned, marked with their order, and counted; two buddies are not both free, or
 they would be one block; the zone's numbers of free pages and of pages on the LRU are those of its lists.
 Invariant: what is kept from an allocation is reckoned here, from its mask and from what the set-up said of the zone.
@@ -17,11 +18,13 @@ from collections.abc import Iterator
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.snapshot import FreeBlock, Snapshot, snapshots, unfinished
-from mmrace.runtime.kinds import KIND_MASK, NOTE, READ
+from mmrace.runtime.kinds import KIND_MASK, NOTE, READ, SHIFT
 from mmrace.runtime.record import Record
 
 NAME = "allocator"
-NOTES = ("zone", "alloc-block", "direct-reclaim", "page-alloc", "page-free")
+NOTES = ("zone", "alloc-block", "direct-reclaim", "page-alloc", "page-free", "vm-event")
+SCANNED = "PGSCAN_DIRECT_NORMAL"
+NUMBERS = ("nr_free_pages", "nr_inactive", "nr_isolated")
 GFP_WAIT, GFP_HIGH, GFP_NOMEMALLOC = 0x10, 0x20, 0x10000
 """Bits of a mask: it may sleep; it may take half of what is kept; it may not take all of it."""
 
@@ -61,7 +64,8 @@ class _Audit:
         self.record = record
         self.evidence = evidence
         self.used: set[str] = set()
-        self.seen: dict[int, int] = {}  # task -> the number of free pages that it read last, since it allocated
+        self.numbers = {lane: name for name in NUMBERS for lane in record.lanes("Zone", name)}
+        self.seen: dict[tuple[int, str], int] = {}  # what a task read last, until it has acted on it
         self.least: int | None = None  # watermark
         self.checked = 0
 
@@ -81,6 +85,9 @@ class _Audit:
                 self.add("frame given out twice", f"{name} is given out, and is in use", step, task, name)
             self.used.add(name)
             self.checked += 1
+        elif kind == "vm-event":
+            if facts[0] == SCANNED and self.least is not None:
+                self.scans(step, task)
         elif kind == "alloc-block":
             self.block(step, task, facts)
         else:
@@ -93,7 +100,7 @@ class _Audit:
         self.checked += 1
         if pfn_of(name) % (1 << order):
             self.add("misaligned block", f"{name} is given out as the first of {1 << order}", step, task, name)
-        seen = self.seen.pop(task, None)
+        seen = self.seen.pop((task, "nr_free_pages"), None)
         if self.least is None or (memalloc and not gfp_mask & GFP_NOMEMALLOC):
             return
         least = kept(self.least, gfp_mask)
@@ -101,6 +108,16 @@ class _Audit:
             saw = "did not look how many are free" if seen is None else f"saw {seen} free"
             text = f"takes {1 << order} pages from {name} on and must leave {least}, and {saw}"
             self.add("below the watermark", text, step, task, name)
+
+    def scans(self, step: int, task: int) -> None:
+        """A task has isolated pages of the inactive list, for itself."""
+        self.checked += 1
+        inactive, isolated = (self.seen.pop((task, name), None) for name in NUMBERS[1:])
+        if inactive is None or isolated is None:
+            self.add("too many isolated", "reclaims, and did not look how many pages are isolated", step, task)
+        elif isolated > inactive:
+            text = f"reclaims, and saw {isolated} pages isolated and {inactive} inactive"
+            self.add("too many isolated", text, step, task)
 
     def reclaims(self, step: int, task: int, facts: tuple[object, ...]) -> None:
         """A task begins to reclaim for an allocation."""
@@ -115,12 +132,12 @@ class _Audit:
 
 def _allocations(record: Record, evidence: Evidence) -> int:
     audit = _Audit(record, evidence)
-    for step in record.steps_on(record.lanes("Zone", "nr_free_pages"), READ, notes=NOTES):
+    for step in record.steps_on(audit.numbers, READ, notes=NOTES):
         task, op, a, b = record.events[step]
         if op == NOTE:
             audit.note(step, task, a, b)
         elif op & KIND_MASK == READ:
-            audit.seen[task] = a
+            audit.seen[task, audit.numbers[op >> SHIFT]] = a
     return audit.checked if audit.least is not None else 0
 
 

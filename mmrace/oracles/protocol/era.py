@@ -3,8 +3,8 @@
 Rules, by the table of eras (`eras.py`): a migration has a mode of its era; an isolation for MIGRATE_ASYNC took no page
 that was under writeback, or dirty, all the while that it looked, if the era refuses such pages; ASYNC moved no page
 that was dirty all the while, before the patch; since then it refused none for being dirty whose mapping has an op; no
-buffer is locked between freeze and slot by who locks buffers after the slot; the old page leaves its mapping on the
-side of the buffers' unlock that is the era's.
+buffer is locked between freeze and slot by who locks buffers after the slot; the old page leaves its mapping with the
+copy, or in 3.4 after its buffers were unlocked.
 Invariant: bits are compared with what they were throughout, so that what others did meanwhile excuses.  Not checked:
 pages isolated by a reference, without a filter; that ASYNC locks the buffers before the slot since the patch: a move
 that did it later is caught by what comes of it (`slot.py`), and is counted by claim C11.
@@ -50,6 +50,7 @@ class _Move:
     thawed: bool = False
     dirty: bool = False  # the page was, from the beginning to the slot
     early: str = ""  # a buffer that was locked between freeze and slot
+    emptied: int = -1  # the page's private data was last written: of a move with buffers, at the end of the copy
     left: int = -1  # the page left its mapping
     unlocked: int = -1  # the last of its buffers was
     buffers: set[str] = field(default_factory=set)
@@ -64,6 +65,7 @@ class _Audit:
         self.counts = record.lanes("Page", "_count")
         self.slots = record.lanes("Slot", "page")
         self.mappings = record.lanes("Page", "mapping")
+        self.privates = record.lanes("Page", "private")
         self.buffers = record.bit_lane("BufferHead", "b_state", "BH_Lock")
         self.lru_locks = record.lanes("Zone", "lru_lock")
         self.mapping_of: dict[str, str] = {}
@@ -117,10 +119,11 @@ class _Audit:
             self.caught("dirty page moved", f"{page} was moved dirty in {move.mode}", step, task, page)
         if reason == "dirty" and rules.moves_dirty and self.has_op(page):
             self.caught("dirty page refused", f"{page} was refused for being dirty, and has an op", step, task, page)
-        if moved and move.left >= 0 and move.unlocked >= 0 and (move.left > move.unlocked) != rules.late:
-            side = "after" if move.left > move.unlocked else "before"
-            text = f"{page} left its mapping {side} its buffers were unlocked"
-            self.caught("mapping left too late" if side == "after" else "mapping left too soon", text, step, task, page)
+        if moved and move.left >= 0 and rules.late and move.left < move.unlocked:
+            self.caught("mapping left too soon", f"{page} left its mapping with its buffers locked", step, task, page)
+        if moved and move.left >= 0 and not rules.late and move.emptied < move.unlocked < move.left:
+            text = f"{page} was in its mapping still when its buffers were unlocked, after the copy"
+            self.caught("mapping left too late", text, step, task, page)
 
     # -- ops ----------
 
@@ -139,6 +142,9 @@ class _Audit:
                     self.mapping_of[page] = str(self.record.name(b))
                 elif move is not None and move.page == page:
                     move.left = step
+        elif lane in self.privates:
+            if kind == WRITE and move is not None and move.page == self.privates[lane]:
+                move.emptied = step
         elif lane in self.slots:
             if kind == WRITE and move is not None and move.frozen >= 0 and move.slot < 0:
                 move.slot = step
@@ -175,7 +181,7 @@ def judge(record: Record) -> Judgement:
     events = record.events
     if not record.steps_on((), notes=NOTES):
         return audit.evidence.judgement(0)
-    lanes = {*audit.counts, *audit.mappings, *audit.slots, *audit.buffers, *audit.lru_locks}
+    lanes = {*audit.counts, *audit.mappings, *audit.privates, *audit.slots, *audit.buffers, *audit.lru_locks}
     kinds = (WRITE, ACQUIRE, GET, GET_UNLESS_ZERO, FREEZE, UNFREEZE, *KINDS)
     for step in record.steps_on(lanes | audit.pages.watched, *kinds, notes=NOTES):
         task, op, a, b = events[step]

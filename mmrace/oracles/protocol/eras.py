@@ -22,10 +22,10 @@ class Rules(NamedTuple):
     """The rules of one era.
 
     Attributes: waits: by mode, the bits that a migration may queue for; a mode that is not in it is none of the era's.
-    filters: an isolation for ASYNC refuses pages under writeback, and dirty ones: all if `clean`, else those whose
-    mapping has no ->migratepage.  moves_dirty: ASYNC has a dirty page moved by its op.  tries: ASYNC locks the buffers
-    before it replaces the slot; other modes, and other eras, after that.  late: the old page leaves its mapping after
-    its buffers are unlocked.
+    filters: an isolation heeds what it is for: zone_reclaim takes no dirty page, ASYNC none under writeback, and no
+    dirty one: none at all if `clean`, else none whose mapping lacks ->migratepage.  moves_dirty: ASYNC has a dirty page
+    moved by its op.  tries: ASYNC locks the buffers before it replaces the slot; other modes, and other eras, after
+    that.  late: the old page leaves its mapping after its buffers are unlocked.
     """
 
     waits: Mapping[str, frozenset[str]]

@@ -110,7 +110,7 @@ def test_a_slow_disk_serves_one_io_after_the_other_and_each_takes_its_ticks() ->
 def test_a_disk_that_is_not_slow_has_no_queue_and_no_op_more() -> None:
     def body(bench: Bench) -> None:
         bench.fill(0, DATA)
-        assert bench.disk.queue is None
+        assert bench.disk.request_queue is None
 
     record = Record.of_run(run(body).gate, {}, {})
     assert not any(entry[0] == "RequestQueue" for entry in record.table.values())
@@ -120,7 +120,7 @@ def test_a_disk_that_is_not_slow_has_no_queue_and_no_op_more() -> None:
 def test_who_submits_to_a_full_queue_sleeps_until_an_io_has_ended() -> None:
     def body(bench: Bench) -> None:
         bench.fill(0, DATA)
-        assert bench.disk.queue is not None and rt.peek(bench.disk.queue, "rq_count") == 0
+        assert bench.disk.request_queue is not None and rt.peek(bench.disk.request_queue, "rq_count") == 0
 
     waited = 0
     for seed in range(10):

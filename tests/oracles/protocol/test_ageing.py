@@ -170,9 +170,9 @@ def test_ageing_oracle_wants_a_shrink_to_try_a_page_that_waits_clean_at_the_end_
 
 
 def test_ageing_oracle_wants_zone_reclaim_to_leave_dirty_pages_where_they_are() -> None:
-    def judged(hand: Hand) -> Judgement:
+    def judged(hand: Hand, era: str = "3.2") -> Judgement:
         record = hand.record()
-        record.header["params"] = {"zone_reclaim": 1}
+        record.header.update(params={"zone_reclaim": 1}, era=era)
         return ageing.judge(record)
 
     def late(hand: Hand) -> None:
@@ -182,6 +182,7 @@ def test_ageing_oracle_wants_zone_reclaim_to_leave_dirty_pages_where_they_are() 
     early = _scans(early, "deferred", lambda hand: _set(hand, "reclaimer", "PG_reclaim"))
     caught(judged(early), "dirty page isolated")
     passed(ageing.judge(early.record()))
+    passed(judged(early, "3.1"))
     passed(judged(_shrinks(_cached(), late)))
 
 
