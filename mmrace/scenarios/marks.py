@@ -48,6 +48,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
     ),
     MEMORY: (
         "alloc: without watermarks",
+        "compact: not enough free memory",
         "split: below the watermark",
         "migrate: no target page",
     ),
@@ -94,6 +95,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "checkpoint: log space was there already",
         "checkpoint: waited for a buffer",
         "commit: BH_State contended",
+        "compact: block not suitable",
+        "compact: block not suitable any more",
         "commit: cleaned while waiting for the lock",
         "commit: flush had buffers",
         "commit: forget list refilled",
