@@ -1,9 +1,10 @@
 """False alarms: runs of the correct protocol over unusual populations, machines and loads; nothing may be found.
 
-    python stress/false_alarms.py [--runs N] [--seed S] [--jobs N] [--set NAME]...
+    python stress/false_alarms.py [--runs N] [--seed S] [--jobs N] [--set NAME]... [--eras]
 
 Each set of parameters has its share of the runs, which go through the casts that know all of its parameters, and
-through the engines.  Prints a row a set; a run that does not pass is told with the command that repeats it.
+through the engines; with --eras, through all eras but 3.3, instead of that one.  Prints a row a set; a run that does
+not pass is told with the command that repeats it.
 Exit code: 0 if every run passed, 1 if not, 2 for a wrong call.
 Left out: failing I/O beside a commit, which shows a latent error path of 3.3 (R14); a log that fails beside a
 truncation, which 3.3 then does by half; truncations inside a page with data=journal (R32); blocks of one word in a log
@@ -19,6 +20,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
+from mmrace.history.era import OWN
+from mmrace.history.eras import ERAS
 from mmrace.installed import run_one
 from mmrace.runs.spec import RunSpec
 from mmrace.runtime.errors import UsageError
@@ -28,6 +31,7 @@ from mmrace.scenarios.scenario import Scenario
 
 ENGINES = ("fiber", "gate", "free")
 NOISE = "stutter"  # under `free`
+OTHERS = tuple(name for name in ERAS if name != OWN)
 COMMITS = frozenset({"committer", "fsync", "truncater"})
 """Actors beside which I/O must not fail: they commit."""
 
@@ -120,22 +124,23 @@ def takes(scenario: Scenario, values: Values) -> bool:
     return True
 
 
-def specs(values: Values, runs: int, seed: int) -> Iterator[RunSpec]:
-    """Yield the runs of one set: casts in turn, and engines."""
+def specs(values: Values, runs: int, seed: int, eras: Sequence[str] = ("",)) -> Iterator[RunSpec]:
+    """Yield the runs of one set: casts in turn, and eras, and engines."""
     found = casts(values)
     for i in range(runs):
-        scenario, engine = found[i % len(found)], ENGINES[i // len(found) % len(ENGINES)]
+        turn, at = divmod(i, len(found))
+        scenario, engine, era = found[at], ENGINES[turn // len(eras) % len(ENGINES)], eras[turn % len(eras)]
         params: tuple[tuple[str, Value], ...] = tuple(sorted(values.items()))
         noise = NOISE if engine == "free" else "off"
         strategy = "random" if engine == "free" else "portfolio"
-        yield RunSpec(scenario.name, params, engine=engine, strategy=strategy, noise=noise, seed=seed + i)
+        yield RunSpec(scenario.name, params, engine=engine, strategy=strategy, noise=noise, seed=seed + i, era=era)
 
 
-def play(name: str, runs: int, seed: int) -> tuple[Counter[str], list[str]]:
+def play(name: str, runs: int, seed: int, eras: Sequence[str] = ("",)) -> tuple[Counter[str], list[str]]:
     """Play one set; return its verdicts, and lines about the runs that did not pass."""
     told: Counter[str] = Counter()
     lines = []
-    for spec in specs(SETS[name], runs, seed):
+    for spec in specs(SETS[name], runs, seed, eras):
         result = run_one(spec)
         told[result.verdict] += 1
         if result.verdict != "PASS":
@@ -151,6 +156,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the first run of a set (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (%(default)s)")
     parser.add_argument("--set", action="append", choices=SETS, default=None, metavar="NAME", help="only this set")
+    parser.add_argument("--eras", action="store_true", help="in every era but 3.3, instead of that")
     asked = parser.parse_args(words)
     for option in ("runs", "jobs"):
         if getattr(asked, option) < 1:
@@ -158,7 +164,7 @@ def main(words: Sequence[str]) -> int:
     chosen = asked.set or list(SETS)
     print(f"{'set':18}{'casts':>6}{'runs':>7}{'PASS':>7}{'UNKNOWN':>9}{'FAIL':>6}", flush=True)
     total: Counter[str] = Counter()
-    one = partial(play, runs=-(-asked.runs // len(chosen)), seed=asked.seed)
+    one = partial(play, runs=-(-asked.runs // len(chosen)), seed=asked.seed, eras=OTHERS if asked.eras else ("",))
     with ProcessPoolExecutor(asked.jobs) as pool:
         for name, (told, lines) in zip(chosen, pool.map(one, chosen), strict=True):
             counts = f"{told.total():>7}{told['PASS']:>7}{told['UNKNOWN']:>9}{told['FAIL']:>6}"

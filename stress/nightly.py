@@ -58,13 +58,15 @@ class Done:
 
 WHOLE_WALKS = ("async-1", "sync-1", "reclaim-1", "writeback-1")  # a quarter of an hour together
 
+ALARMS = ("stress/false_alarms.py", "--jobs", "2")
+
 PARTS = (
     Part("slow", 8, ((*TESTS, "-m", "slow"),)),
     Part("grammar", 25, (("-m", "tests.strategies.whole_grammar"),)),
     Part("canaries", 7, tuple((*STRESS, "--engine", engine, "--runs", "60") for engine in ("free", "gate", "fiber"))),
     Part("repeat", 8, ((*TESTS, "-k", "free or real_threads", "--count", "10", "tests/runtime", "tests/kernel"),)),
     Part("four", 3, ((*STRESS, "four", "--for", "2m", "--no-canaries"),)),
-    Part("alarms", 18, (("stress/false_alarms.py", "--runs", "20000", "--jobs", "2"),)),
+    Part("alarms", 18, tuple((*ALARMS, *more) for more in (("--runs", "14000"), ("--runs", "6000", "--eras")))),
     Part("walks", 20, (("stress/bench/exhaustive.py", "--seconds", "1150", "--strict", *WHOLE_WALKS),)),
     Part("hunts", 12, (("stress/bench/hunts.py", "--strategies", "portfolio", "--cpu", "--strict"),)),
     Part("killing", 7, (("stress/killing.py",), ("stress/killing.py", "--seed", "2", "--jobs", "3"))),

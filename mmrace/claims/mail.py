@@ -143,21 +143,25 @@ def _verdict(era: str, told: Told, part: str) -> str:
 
 def _rests_on(eras: Sequence[Told], exists: bool) -> str:
     """Write what a verdict that some eras share rests on: in each of them at least so much."""
-    least = min(eras, key=lambda told: told["tested"])
-    texts = []
-    if any(told["times"] for told in eras):
-        least = min(eras, key=lambda told: told["times"])
-        texts.append(f"{least['times']:,} of {least['tested']:,} instances")
+    least = min(eras, key=lambda told: (told["times"], told["tested"]))
+    several = len(eras) > 1
+    if least["times"]:
+        texts = [f"{'in each at least ' * several}{least['times']:,} of {_many(least['tested'], 'instance')}"]
     else:
-        texts.append(f"none of {least['tested']:,} instances" if exists else f"{least['tested']:,} instances")
+        none = "none of " if exists else ""
+        texts = [f"{'in each ' * several}{none}{'at least ' * several}{_many(least['tested'], 'instance')}"]
     if least["schedules"]:
-        texts.append(f"{least['schedules']:,} schedules")
+        texts.append(_many(least["schedules"], "schedule"))
     texts += [f"all {classes:,} classes of {program}" for program, classes in least["walked"].items()]
     if "witness" in least:
         witness = least["witness"]
         texts.append(f"witness: schedule {witness['schedule']} of {witness['program']}")
-    each = "in each at least " if len(eras) > 1 else ""
-    return each + ", ".join(texts)
+    return ", ".join(texts)
+
+
+def _many(number: int, one: str) -> str:
+    """Write a number of things."""
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"
 
 
 def rows(results: Told) -> list[tuple[str, str, str, str]]:

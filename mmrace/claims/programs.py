@@ -52,7 +52,9 @@ _CLEANED: dict[str, int | str] = {
     "dirtied": 2, "without": "reader,reclaimer,writer",
 }  # fmt: skip
 """A page that the flusher has cleaned while a commit waited for the lock of its buffer: one schedule in two hundred."""
-_COPIED: dict[str, int | str] = {"idle": 20, "rounds": 2, "migrations": 4, "passes": 4, "pages": 1}
+_COPIED: dict[str, int | str] = {
+    "idle": 40, "rounds": 6, "migrations": 8, "passes": 6, "direct": 0, "without": "reader",
+}  # fmt: skip
 _FAULTS: dict[str, int | str] = {
     "faults": 4, "held": 2, "pinned": 1, "dirtied": 4, "passes": 5, "without": "compactor,fsync",
 }  # fmt: skip
@@ -69,7 +71,7 @@ SETTINGS: dict[str, Setting] = {
         _setting("lookups", "sync-vs-commit", 500, idle=0, rounds=6, migrations=3, without="writer,committer"),
         _setting("writeback", "migrate-vs-writeback", 300, **_WRITTEN),
         _setting("writeback-light", "migrate-vs-writeback", 200, **_WRITTEN, mode="MIGRATE_SYNC_LIGHT"),
-        _setting("vfat", "migrate-vs-vfat", 200, **_COPIED),
+        _setting("vfat", "migrate-vs-vfat", 150, **_COPIED),
         _setting("vfat-light", "migrate-vs-vfat", 100, **_COPIED, mode="MIGRATE_SYNC_LIGHT"),
         _setting("reclaim", "migrate-vs-reclaim", 300, idle=10, pages=3, rounds=4, migrations=6, pagevec=1),
         _setting("async-written", "four", 1200, **_CLEANED),

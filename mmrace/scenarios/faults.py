@@ -40,3 +40,19 @@ R29 = Expected(
     needs={"cache": 1},
     unless={"log": 0},
 )
+
+R33 = Expected(
+    "R33",
+    "a migration that writes its page instead of moving it gives ptes back that let stores through, on a page that is "
+    "clean by then: the next store is told to nobody",
+    (
+        Shows("ptes", "dirty pte, clean page"),
+        # the store is on no disk, though everything was synced
+        Shows("content", "stale after sync"),
+        # and a look at the pte, which marks the page, comes after that
+        Shows("dirty", "dirty after sync"),
+    ),
+    actors=("faulter", "migrator"),
+    needs={"data": "journal", "mode": "MIGRATE_SYNC"},
+    unless={"stores": 0},
+)

@@ -2,12 +2,13 @@
 
 Invariant: no cast has both a writer and a program that stores, for their writes to one block would race by their own
 fault; what the writers' casts have of dirty pages, `dirtied` has here.  Nor does a program store beside a truncation:
-ext3 of 3.3 has no page_mkwrite, so a store into a hole finds no block reserved, and is lost where none is free.
+ext3 of 3.3 has no page_mkwrite, so a store into a hole finds no block reserved, and is lost where none is free (R34).
 """
 
 from __future__ import annotations
 
 from mmrace.actors import faulter, fsync, migrator, reader, reclaimer, truncater, writeback, zapper
+from mmrace.scenarios import faults
 from mmrace.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -40,6 +41,24 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cache": 1, "pages": 2},
             {"idle": 0, "stores": 2, "accesses": 6, "rounds": 4, "without": "migrator,reader"},
         ),
+    ),
+    Scenario(
+        name="mapped-vs-writeout",
+        title="a migration that may not move a dirty page writes it, and gives back ptes that let stores through",
+        cast=(faulter.ACTOR, writeback.ACTOR, migrator.ACTOR),
+        overrides={
+            "data": "journal",
+            "touched": 1,
+            "stores": 2,
+            "idle": 20,
+            "rounds": 3,
+            "mode": "MIGRATE_SYNC",
+            "direct": 0,
+            "passes": 6,
+        },
+        marks=("writeout: written",),
+        variations=({}, {"pages": 2, "mappings": 2}),
+        expects=(faults.R33,),
     ),
     Scenario(
         name="mapped-vs-reclaim",

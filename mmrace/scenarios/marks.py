@@ -17,7 +17,7 @@ TRUNCATION = (
     "needs a second truncation, or a look-up for the page lock, beside a truncation; i_mutex keeps them apart here"
 )
 FREED = "needs a block of metadata that is freed; files here have no blocks but their data"
-MEMORY = "needs a machine that runs out of page frames; those of these scenarios have enough"
+MEMORY = "needs a machine that runs out of page frames where somebody migrates, or compacts with few left"
 PINNED = (
     "needs get_user_pages, which dirties a page that nothing maps any more, a store into a hole beside a truncation, "
     "one through a mapping of the stick's file, or a ->writepage that activates its page"
@@ -27,7 +27,7 @@ METADATA = "needs more metadata than blocks of inodes that are written as a whol
 PARTIAL = "needs a write of part of a block, or a block that is not mapped; writers here overwrite whole blocks"
 LOCKED = "needs a page that is cleaned, or a block that cannot be had, under the page lock; nobody here does that"
 SEQUENTIAL = "needs a file that somebody writes beyond its end; the copier writes from the begin on"
-AGEING = "needs reclaim of the active list, which no actor does, with too many buffers"
+AGEING = "needs reclaim of the active list on a machine with too many buffers"
 UNEVICTABLE = "needs mlock"
 RARE = "can be reached, but was in less than one run of a hundred"
 
@@ -47,8 +47,9 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "revoke: revoked again",
     ),
     MEMORY: (
-        "alloc: no free page",
-        "getblk: out of memory",
+        "alloc: without watermarks",
+        "compact: not enough free memory",
+        "split: below the watermark",
         "migrate: no target page",
     ),
     PINNED: (
@@ -94,6 +95,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "checkpoint: log space was there already",
         "checkpoint: waited for a buffer",
         "commit: BH_State contended",
+        "compact: block not suitable",
+        "compact: block not suitable any more",
         "commit: cleaned while waiting for the lock",
         "commit: flush had buffers",
         "commit: forget list refilled",

@@ -25,7 +25,7 @@ from mmrace.kernel.jbd import journal as journal_
 from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
-from mmrace.scenarios import build, stick
+from mmrace.scenarios import build, faults, stick
 from mmrace.scenarios.build import DATA, ERRORS, HOLES, IRQ, WORDS
 from mmrace.scenarios.snapshot import snapshot
 
@@ -130,18 +130,27 @@ class Scenario:
                 try_=f"{WITHOUT.name}=truncater",
             )
 
-    @staticmethod
-    def _refuse_stores(playing: Iterable[Actor], values: Values) -> None:
-        """Raise UsageError for stores through a mapping beside a truncation, of which ext3 of 3.3 loses some."""
+    def _refuse_stores(self, playing: Iterable[Actor], values: Values) -> None:
+        """Raise UsageError for stores through a mapping that 3.3 does not write as it should."""
         names = {actor.name for actor in playing}
-        if {"faulter", "truncater"} <= names and STORES.value_in(values):
-            raise UsageError(
-                expected="no store through a mapping beside a truncation: ext3 of 3.3 has no page_mkwrite, so that one "
-                "into a hole reserves no block, and is lost if none is free when it is written",
-                got=f"{STORES.name}={values[STORES.name]}",
-                where="--param",
-                try_=f"{STORES.name}=0, or {WITHOUT.name}=truncater",
+        if "faulter" not in names or not STORES.value_in(values):
+            return
+        if "truncater" in names:
+            why = (
+                "beside a truncation: ext3 of 3.3 has no page_mkwrite, so that one into a hole reserves no block, and "
             )
+            why += "is lost if none is free when it is written (R34)"
+        elif DATA.value_in(values) == DataMode.JOURNAL.value and faults.R33 not in self.expects:
+            why = "with data=journal: no handle holds it off while a commit copies the page, and a migration that "
+            why += "writes the page loses sight of it (R33)"
+        else:
+            return
+        raise UsageError(
+            expected=f"no store through a mapping {why}",
+            got=f"{STORES.name}={values[STORES.name]}",
+            where="--param",
+            try_=f"{STORES.name}=0",
+        )
 
     @staticmethod
     def _logged(playing: Iterable[Actor], values: Values) -> bool:

@@ -173,6 +173,7 @@ def _mapping(mapping: AddressSpace) -> dict[str, Any]:
         "ino": mapping.host.i_ino,
         "slots": slots,
         "nrpages": rt.peek(mapping, "nrpages"),
+        "i_mmap": [vma.name for vma in rt.peek(mapping, "i_mmap")],
     }
 
 

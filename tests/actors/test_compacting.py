@@ -74,6 +74,11 @@ def test_the_frames_of_others_have_a_reference_of_theirs_to_the_end() -> None:
     assert renamed.count(scattered.OTHERS) == len(kept)
 
 
+@pytest.mark.parametrize(("frames", "had"), [(64, 64), (61, 64), (65, 68)])
+def test_a_machine_has_so_many_frames_up_to_a_whole_pageblock(frames: int, had: int) -> None:
+    assert len(play(lambda stage: None, huge=HUGE, frames=frames).stage.machine.pages) == had
+
+
 def test_without_huge_pages_memory_is_as_it_was() -> None:
     played = play(lambda stage: None, huge=0, pages=2)
     assert not played.stage.machine.zone.pageblocks

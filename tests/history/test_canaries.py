@@ -19,7 +19,7 @@ from mmrace.history import canaries as canaries_
 from mmrace.history import rates
 from mmrace.history.canaries import CANARIES, canaries
 from mmrace.history.canary import MISS, SAFETY, Z99, Canary, cap, shortest, wilson_low
-from mmrace.history.variant import Over, Variant
+from mmrace.history.variant import Over, Variant, applied
 from mmrace.installed import catalogue, run_one
 from mmrace.oracles.general.judgement import Finding
 from mmrace.oracles.protocol import PROTOCOL
@@ -146,6 +146,15 @@ def test_what_a_canary_binds_takes_the_same_arguments(name: str, place: str) -> 
     new = canaries()[name].variant.bind[place]
     takes = list(inspect.signature(new.function if isinstance(new, Over) else new).parameters)
     assert takes == ["below"] * isinstance(new, Over) + list(inspect.signature(original).parameters)
+
+
+@pytest.mark.parametrize("name", canaries())
+def test_a_canary_s_file_keeps_no_function_of_the_model_that_it_binds(name: str) -> None:
+    """Such a one would be that of 3.3 in any era: `over` hands it what stands there."""
+    module = importlib.import_module(f"{canaries_.__name__}.{name.replace('-', '_')}")
+    with applied(Variant("", "", dict(canaries()[name].variant.bind))) as replaced:
+        kept = [key for key, value in vars(module).items() if any(value is original for original in replaced.values())]
+    assert not kept
 
 
 def test_an_unknown_variant_is_refused_with_a_close_name() -> None:

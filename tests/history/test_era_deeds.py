@@ -213,3 +213,19 @@ def test_when_a_reclaim_leaves_the_rest_to_compaction(
             assert vmscan_zone.compaction_ready(bench.zone, sc) == ready
 
     played(era, body)
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_direct_reclaim_writes_a_dirty_page_until_3_2(era: str) -> None:
+    def body(bench: Bench) -> None:
+        page = bench.fill(0, DATA)
+        bench.dirty(0, [1])  # and not referenced
+        assert bench.isolate(page) == 0
+        left = vmscan.shrink_page_list([page], vmscan.ScanControl())
+        for kept in left:
+            bench.zone.account("NR_ISOLATED", -1)
+            vmscan.putback_lru_page(kept)
+
+    outcome = played(era, body)
+    writes = outcome.marks.get("reclaim: paged out", 0)
+    assert (writes == 1, outcome.marks.get("reclaim: dirty", 0) == 1) == (era == "3.1", era != "3.1")

@@ -86,7 +86,7 @@ SMALL = {"buffers": 1, "idle": 0, "migrations": 1, "rounds": 1, "words": 1}
 def test_correct():
     print("the body came, too")
 
-@pytest.mark.mmrace(scenario="async-vs-commit", schedules=20, params=SMALL, variant="double-put")
+@pytest.mark.mmrace(scenario="async-vs-commit", schedules=20, params=SMALL, variant="double-put", era="3.4")
 def test_bug():
     print("the body must not come")
 """,
@@ -153,6 +153,8 @@ def test_wrong():
         ("scenario='async-vs-comit'", "*did you mean async-vs-commit*"),
         ("strategy='nosuch'", "*a strategy*got 'nosuch'*"),
         ("variant='double-put'", "*expected no --variant: a function has none*"),
+        ("era='3.1'", "*expected no --era: a function has none*"),
+        ("scenario='async-vs-commit', era='3.0'", "*expected an era out of 3.1*got '3.0'*"),
         ("kept='no.json'", "*expected an argument out of *got 'kept'*"),
     ],
 )

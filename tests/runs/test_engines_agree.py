@@ -22,6 +22,7 @@ SCENARIOS = (
     "migrate-vs-writeback",
     "migrate-vs-reclaim",
     "migrate-vs-fault",
+    "migrate-vs-vfat",
     "four",
 )
 OF_THE_ENGINE = ("engine", "host", "sum")

@@ -105,7 +105,7 @@ HINTS: Mapping[str, tuple[str, str, str, str]] = {
         "def play(stage): ...",
     ),
     "an override of nothing": (
-        CAST.replace("R))", "R), {'depth': 1})"),
+        CAST.replace("R))", "R), {'zzz': 1})"),
         "line 5",
         "in overrides: a parameter",
         "list pa",

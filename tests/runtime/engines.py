@@ -55,6 +55,7 @@ class Box(rt.Struct):
     other = rt.spinlock()
     mutex = rt.mutex()
     queue = rt.wait_queue()
+    number = rt.atomic()
     mark: int = rt.ghost(0)
     words = rt.words(0)
 

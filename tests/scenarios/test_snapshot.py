@@ -30,7 +30,7 @@ KEYS = {
         "private",
         "words",
     },
-    "mappings": {"name", "ino", "slots", "nrpages"},
+    "mappings": {"name", "ino", "slots", "nrpages", "i_mmap"},
     "buffers": {"name", "page", "block", "index", "state", "count", "jh", "next"},
     "journals": {"name", "running", "committing", "lists"},
 }

@@ -141,7 +141,7 @@ def outcome_of(run: Controlled) -> Outcome:
             noted = True
         elif (kind := op & KIND_MASK) not in FRAME:
             fact = b if kind != Kind.WAKE else tuple(sorted(run.tasks[woken].name for woken in b))
-            if kind == Kind.GET:
+            if kind in (Kind.GET, Kind.ADD):
                 fact = None  # the ledger keeps it, the task does not look
             saw.setdefault(run.tasks[number].name, []).append((Kind(kind).name, op >> SHIFT, a, fact))
     state = tuple(_state(obj) for _, obj in run.objects if isinstance(obj, Box))

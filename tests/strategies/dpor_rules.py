@@ -200,6 +200,8 @@ TAKEN_OUT: dict[str, Patch] = {
     "a try is no acquire": _mode(Kind.TRY, TAKE),
     "a try that failed reads": _mode(Kind.TRY, WRITE),
     "gets commute": _mode(Kind.GET, WRITE),
+    "additions commute": _mode(Kind.ADD, WRITE),
+    "an addition is seen": _mode(Kind.ADD, READ),
     "a get does not commute with a look": _mode(Kind.COUNT, COUNT_UP),
     "a get does not commute with a put": _mode(Kind.PUT, COUNT_UP),
     "a get does not commute with a freeze": _mode(Kind.FREEZE, COUNT_UP),

@@ -42,6 +42,7 @@ LOSES = {
     "a get does not commute with a look": "get || get || count",
     "a get does not commute with a put": "freeze || get || put",
     "a get does not commute with a freeze": "freeze || get || put",
+    "an addition is seen": "add || add || look",
     "an unfreeze is seen": "freeze || get || put",
     "a get unless zero is seen": "put, get || get unless zero",
     "a plain store touches all bits": "lost waiters bit",
@@ -73,6 +74,7 @@ LOSES = {
 COSTS = {
     "a try that failed reads": "lock, write, unlock || try || try",
     "gets commute": "get || get || count",
+    "additions commute": "add || add || look",
     "bits are lanes of their own": "wait on bit",
 }
 """Rule that only reduces -> a program that costs more without it."""

@@ -73,7 +73,7 @@ def whole(run: Controlled) -> Seen:
     detail = run.end["detail"]
     saw: dict[str, list[object]] = {}
     for number, op, a, b in run.events:
-        if op != NOTE and (kind := op & KIND_MASK) != Kind.GET:
+        if op != NOTE and (kind := op & KIND_MASK) not in (Kind.GET, Kind.ADD):
             fact = tuple(sorted(run.tasks[woken].name for woken in b)) if kind == Kind.WAKE else str(b)
             saw.setdefault(run.tasks[number].name, []).append((kind, op >> SHIFT, str(a), fact))
     end = (run.end["how"], *(detail.get(key) for key in ("kind", "oracle", "rule", "type", "task")))

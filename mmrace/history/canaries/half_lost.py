@@ -23,5 +23,5 @@ CANARY = Canary(
     scenario="tight-memory",
     oracle="conservation",
     rule="frame lost",
-    hunt={"without": "committer", "idle": 0, "faults": 2, "held": 0, "rounds": 1, "free": 0, "kept": 0},
+    params={"without": "committer", "idle": 0, "faults": 2, "held": 0, "rounds": 1, "free": 0, "kept": 0},
 )

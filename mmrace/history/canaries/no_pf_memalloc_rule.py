@@ -4,22 +4,22 @@ It may have come from readahead, which holds the locks of pages whose I/O it has
 itself.
 """
 
+from collections.abc import Callable
+
 from mmrace import runtime as rt
 from mmrace.history.canary import Canary
-from mmrace.history.variant import Variant
-from mmrace.kernel.mm import migrate, mmzone
+from mmrace.history.variant import Variant, over
+from mmrace.kernel.mm import mmzone
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import Page
 
-_lock = migrate._lock_source
 
-
-def _lock_source(page: Page, force: bool, mode: MigrateMode) -> int:
+def _lock_source(below: Callable[..., int], page: Page, force: bool, mode: MigrateMode) -> int:
     """Lock the page to be moved, whoever wants to move it."""
     task = rt.current()
     flag = task.pf & mmzone.PF_MEMALLOC
     task.pf &= ~mmzone.PF_MEMALLOC
-    rc = _lock(page, force, mode)
+    rc: int = below(page, force, mode)
     task.pf |= flag
     return rc
 
@@ -28,7 +28,7 @@ CANARY = Canary(
     variant=Variant(
         "no-pf-memalloc-rule",
         "a direct compactor sleeps for page locks, though it may hold some of an I/O that it has not submitted",
-        {"mm.migrate:_lock_source": _lock_source},
+        {"mm.migrate:_lock_source": over(_lock_source)},
         source="the PF_MEMALLOC test in __unmap_and_move, mm/migrate.c",
     ),
     scenario="stream-vs-migrate",

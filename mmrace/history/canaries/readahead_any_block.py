@@ -2,29 +2,29 @@
 was cached already: it is filled with another page's data.
 """
 
+from collections.abc import Callable
+
 from mmrace.history.canary import Canary
-from mmrace.history.variant import Variant
+from mmrace.history.variant import Variant, over
 from mmrace.kernel.fs import mpage
 from mmrace.kernel.fs.buffer_page import GetBlock
 from mmrace.kernel.fs.mpage import MpageBio
 from mmrace.kernel.mm.mm_types import Page
 
-_read = mpage.do_mpage_readpage
 
-
-def do_mpage_readpage(bio: MpageBio, page: Page, get_block: GetBlock) -> int:
+def do_mpage_readpage(below: Callable[..., int], bio: MpageBio, page: Page, get_block: GetBlock) -> int:
     """Add a page to a read that is being built, wherever its blocks lie."""
     found = mpage._blocks_of(page, get_block) if bio.vec else None
     if found is not None:
         bio.last_block_in_bio = found[1] - 1
-    return _read(bio, page, get_block)
+    return below(bio, page, get_block)
 
 
 CANARY = Canary(
     variant=Variant(
         "readahead-any-block",
         "readahead goes on with one I/O where the next page's blocks lie elsewhere",
-        {"fs.mpage:do_mpage_readpage": do_mpage_readpage},
+        {"fs.mpage:do_mpage_readpage": over(do_mpage_readpage)},
         source="last_block_in_bio in fs/mpage.c",
     ),
     scenario="stream-vs-migrate",

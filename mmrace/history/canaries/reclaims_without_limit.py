@@ -20,12 +20,13 @@ CANARY = Canary(
     scenario="tight-memory",
     oracle="allocator",
     rule="too many isolated",
-    hunt={
+    params={
         "without": "committer,reader",
         "huge": 0,
         "idle": 0,
         "faults": 8,
         "held": 6,
+        "rounds": 3,
         "pages": 1,
         "free": 2,
         "kept": 1,

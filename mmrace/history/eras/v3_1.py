@@ -1,7 +1,7 @@
 """Linux 3.1, before anything was done about stalls: isolation takes dirty pages and pages under writeback.
 
 Async refuses them later, with the page locked: what is under writeback in __unmap_and_move, what is dirty in
-move_to_new_page.  No reclaim ends early because compaction could begin.
+move_to_new_page.  No reclaim ends early because compaction could begin, and a direct one writes dirty pages.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ def __isolate_lru_page(below: Callable[..., int], page: Page, mode: IsolateMode)
     return below(page, mode & ~_LATER)
 
 
+def _left_to_flusher(page: Page, sc: ScanControl) -> bool:
+    """Say no: any reclaim writes what it may write, a direct one too."""
+    return False
+
+
 def compaction_ready(zone: Zone, sc: ScanControl) -> bool:
     """Say no: a reclaim goes on until it has what it was asked for."""
     return False
@@ -38,8 +43,9 @@ ERA = Era(
     "async isolates dirty pages too, and blocks for the buffers of clean ones",
     {
         "mm.vmscan:__isolate_lru_page": over(__isolate_lru_page),
+        "mm.vmscan:_left_to_flusher": _left_to_flusher,
         "mm.vmscan_zone:compaction_ready": compaction_ready,
     },
-    source="the tag v3.1; commits 39deaf85 and f80c067 for the filters that it lacks",
+    source="the tag v3.1; without commits 39deaf85 and f80c067 (filters), ee72886d (writes)",
     on=v3_2.ERA,
 )

@@ -244,26 +244,37 @@ def _free_all(machine: Machine) -> None:
     types = len(MigrateType) if max_order else 1
     at_first = MIGRATE_MOVABLE if max_order else MIGRATE_UNMOVABLE
     zone.free_area = tuple(FreeArea(order, types) for order in range(max_order + 1))
+    zone.nr_free_pages.value = zone.vm_stat["NR_FREE_PAGES"] = len(pages)
+    first: list[list[Page]] = [[] for _ in zone.free_area]
     if max_order:
         blocks = range(0, len(pages), pageblock_nr_pages(machine))
         zone.pageblocks = tuple(Pageblock(("pageblock", number)) for number, _ in enumerate(blocks))
-    first: list[list[Page]] = [[] for _ in zone.free_area]
+        _cut(pages, first)
+    else:
+        first[0] += pages
+    for area, heads in zip(zone.free_area, first, strict=True):
+        free_list = area.free_list[at_first]
+        for page in heads:
+            page.list_of = free_list
+        area._set("nr_free", len(heads))
+        free_list._set("pages", tuple(heads))
+
+
+def _cut(pages: tuple[Page, ...], first: list[list[Page]]) -> None:
+    """Cut frames into blocks, as large as can be, each at a multiple of its size; `first`: their first pages by order.
+
+    Each block's first page is marked with its order.
+    """
     pfn = 0
     while pfn < len(pages):
-        order = next(
-            order for order in range(max_order, -1, -1) if pfn % (1 << order) == 0 and pfn + (1 << order) <= len(pages)
-        )
+        order = len(first) - 1
+        while pfn % (1 << order) or pfn + (1 << order) > len(pages):
+            order -= 1
         page = pages[pfn]
         first[order].append(page)
-        page.list_of = zone.free_area[order].free_list[at_first]
-        if max_order:
-            page._set("_mapcount", PAGE_BUDDY_MAPCOUNT_VALUE)
-            page._set("order", order)
+        page._set("_mapcount", PAGE_BUDDY_MAPCOUNT_VALUE)
+        page._set("order", order)
         pfn += 1 << order
-    for area, heads in zip(zone.free_area, first, strict=True):
-        area._set("nr_free", len(heads))
-        area.free_list[at_first]._set("pages", tuple(heads))
-    zone.nr_free_pages.value = zone.vm_stat["NR_FREE_PAGES"] = len(pages)
 
 
 # What a free block's first page has as its map count. Source: include/linux/mm.h, v3.3.

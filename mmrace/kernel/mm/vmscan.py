@@ -450,13 +450,20 @@ def page_check_references(page: Page) -> PageReferences:
     return PageReferences.PAGEREF_RECLAIM_CLEAN if referenced_page else PageReferences.PAGEREF_RECLAIM
 
 
+def _left_to_flusher(page: Page, sc: ScanControl) -> bool:
+    """Say whether reclaim leaves a dirty page to the flusher: only kswapd under pressure writes pages of files.
+
+    The flusher is to find it, and the end of its write to rotate it.
+    """
+    kswapd = bool(rt.current().pf & mmzone.PF_KSWAPD)
+    return swap.page_is_file_cache(page) and (not kswapd or sc.priority >= DEF_PRIORITY - 2)
+
+
 def _shrink_dirty_page(
     page: Page, mapping: AddressSpace | None, referenced: bool, sc: ScanControl
 ) -> tuple[_Fate, str] | None:
     """Write a dirty page if this reclaimer may; returns (fate, reason), or None: it is clean now and locked."""
-    kswapd = bool(rt.current().pf & mmzone.PF_KSWAPD)
-    if swap.page_is_file_cache(page) and (not kswapd or sc.priority >= DEF_PRIORITY - 2):
-        # Only kswapd under pressure writes; the flusher is to find it, and its completion to rotate it.
+    if _left_to_flusher(page, sc):
         rt.reached("reclaim: dirty")
         page_flags.SetPageReclaim(page)
         return _Fate.KEEP_LOCKED, "deferred"

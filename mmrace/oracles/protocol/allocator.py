@@ -131,6 +131,8 @@ class _Audit:
 
 
 def _allocations(record: Record, evidence: Evidence) -> int:
+    if not record.steps_on((), notes=("zone",)):
+        return 0
     audit = _Audit(record, evidence)
     for step in record.steps_on(audit.numbers, READ, notes=NOTES):
         task, op, a, b = record.events[step]
@@ -138,7 +140,7 @@ def _allocations(record: Record, evidence: Evidence) -> int:
             audit.note(step, task, a, b)
         elif op & KIND_MASK == READ:
             audit.seen[task, audit.numbers[op >> SHIFT]] = a
-    return audit.checked if audit.least is not None else 0
+    return audit.checked
 
 
 def pfn_of(name: str) -> int:

@@ -3,9 +3,10 @@
 Rules: -EIO needs a transfer that failed before, and each failure is told at most `TOLD_MAX` times; -ENOMEM needs an
 allocation that found no free page (a mark of the run); -EROFS of a write, a truncation or an fsync needs a journal that
 was aborted (a note), and an abort a transfer that failed; after it those calls may return -EIO any number of times, and
-no write(2) or fsync(2) that begins then succeeds.  No other errno is returned.  Nor does the kernel go where a failed
-transfer leads it (marks of the run: FAILURES) if none failed.  Each call that returned was looked at.  A commit ends
-in an aborted journal if a block of its log could not be written: all later fsyncs are told by that.
+no write(2) or fsync(2) that begins then succeeds.  SIGBUS for an access through a mapping needs a truncation, or a
+transfer that failed.  No other errno is returned.  Nor does the kernel go where a failed transfer leads it (marks of
+the run: FAILURES) if none failed.  Each call that returned was looked at.  A commit ends in an aborted journal if a
+block of its log could not be written: all later fsyncs are told by that.
 Invariant: who is told is not asked: in 3.3 an error belongs to the mapping and the page, for whoever looks first.
 Not checked: that every other failure is told to somebody; the kernel loses some.
 """
@@ -30,6 +31,9 @@ RETURNS = {
 }  # fmt: skip
 RC = {"read-failed": 2, "write-failed": 2, "fsync-end": 1, "truncate-end": 2}
 """Where a note of a return has what was returned; the others tell success."""
+KILLED = frozenset({"load-failed", "store-failed"})
+"""A program's access through a mapping that ended in a signal; the last fact names the fault."""
+OOM = "VM_FAULT_OOM"
 BEGINS = frozenset({"write-begin", "fsync-begin"})
 """Calls that an aborted journal lets nobody make: they want a handle, or a commit."""
 REFUSED = frozenset({"write", "truncate", "fsync"})
@@ -41,7 +45,7 @@ class _Audit:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.evidence = Evidence(NAME)
-        self.aborted = self.checked = self.failed = self.told = 0
+        self.aborted = self.checked = self.cuts = self.failed = self.told = 0
         self.late: set[int] = set()  # tasks whose call began in an aborted journal
         self.plain = without_journal(record)
 
@@ -52,6 +56,10 @@ class _Audit:
             self.aborted += 1
             if not self.failed:
                 self.caught("failure out of nothing", "the journal was aborted", step, task, ABORT)
+        elif kind == "truncate-begin":
+            self.cuts += 1
+        elif kind in KILLED:
+            self.killed(step, task, kind, str(facts[-1]))
         elif kind in BEGINS:
             late = self.aborted and str(facts[0]) not in self.plain
             (self.late.add if late else self.late.discard)(task)
@@ -59,6 +67,14 @@ class _Audit:
             rc = facts[RC[kind]] if kind in RC else 0
             if isinstance(rc, int):
                 self.returned(step, task, RETURNS[kind], rc)
+
+    def killed(self, step: int, task: int, kind: str, fault: str) -> None:
+        """Judge a fault that killed a program."""
+        self.checked += 1
+        caused = self.record.marks.get(NO_PAGE) if fault == OOM else self.cuts or self.failed
+        if not caused:
+            text = f"{self.record.task_name(task)}'s access ended with {fault}; nothing was truncated"
+            self.caught("error out of nothing", text, step, task, kind, fault)
 
     def returned(self, step: int, task: int, call: str, rc: int) -> None:
         """Judge what a call returned."""

@@ -2,9 +2,11 @@
 
 During the run: a pte is made for a page by a task that holds its lock, and the slot of what is mapped there shows that
 page; so is a migration entry, and no page is unlocked while there is one for it; who takes the dirt from a pte marks
-the page dirty before he unlocks it, cleans it or lets go of it; no page is freed while somebody sleeps for its lock.
+the page dirty before he unlocks it, cleans it or lets go of it; no page is freed while somebody sleeps for its lock;
+reclaim takes no pte that was used since the last look at it; what is mapped is mapped once, and freed without ptes.
 At rest: a page is counted as mapped once for each of its ptes, and NR_FILE_MAPPED counts those pages; there is no
-migration entry; each pte is of the page in its slot; a page with a pte that is dirty, or lets stores through, is dirty.
+migration entry; each file knows its mappings, and no others; each pte is of the page in its slot; a page with a pte
+that is dirty, or lets stores through, is dirty.
 Invariant: judged only where something is mapped.  Not checked: references "pte" (the refcount oracle), what is read and
 written through ptes (the content oracle).
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
-from mmrace.oracles.protocol.pte import Pte, pte
+from mmrace.oracles.protocol.pte import NONE, Pte, pte
 from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.kinds import (
     CLEARS,
@@ -33,7 +35,7 @@ from mmrace.runtime.kinds import (
 from mmrace.runtime.record import Record
 
 NAME = "ptes"
-NOTES = frozenset({"map", "page-free"})
+NOTES = frozenset({"map", "unmap", "page-free", "scan-begin", "scan-end"})
 KINDS = (WRITE, *SETS, *CLEARS, STORE, TEST, PUT, QUEUE, DEQUEUE)
 
 
@@ -55,6 +57,9 @@ class _Audit:
         self.mapped: dict[int, str] = {}  # address -> slot
         self.entries: dict[str, set[int]] = {}  # page -> addresses of migration entries for it
         self.owed: dict[tuple[int, str], int] = {}  # task, page -> step at which it took the dirt from a pte
+        self.ranges: dict[str, range] = {}  # mapping of a file, by name -> its addresses
+        self.ptes: dict[int, Pte] = {}  # address -> what is there
+        self.scanning: set[int] = set()  # tasks in reclaim
         self.sleepers: dict[str, set[int]] = {}  # page -> tasks
         self.checked = 0
 
@@ -70,10 +75,13 @@ class _Audit:
 
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
         if kind == "map":
-            _, ino, address, pages, pgoff = facts
-            assert isinstance(address, int) and isinstance(pages, int) and isinstance(pgoff, int)
-            for i in range(pages):
-                self.mapped[address + i] = f"slot:{ino}:{pgoff + i}"
+            self.map(step, task, facts)
+            return
+        if kind == "unmap":
+            self.unmap(step, task, str(self.record.name(facts[0])))
+            return
+        if kind in ("scan-begin", "scan-end"):
+            (self.scanning.add if kind == "scan-begin" else self.scanning.discard)(task)
             return
         page = str(self.record.name(facts[0]))
         self.checked += 1
@@ -81,6 +89,27 @@ class _Audit:
         for sleeper in sorted(self.sleepers.get(page, ())):
             who = self.record.task_name(sleeper)
             self.caught("freed under a sleeper", f"{page} freed while {who} waits for its lock", step, task, page, who)
+
+    def map(self, step: int, task: int, facts: tuple[object, ...]) -> None:
+        """A file is mapped: at addresses where nothing is mapped."""
+        vma, ino, address, pages, pgoff = facts
+        assert isinstance(address, int) and isinstance(pages, int) and isinstance(pgoff, int)
+        name, addresses = str(self.record.name(vma)), range(address, address + pages)
+        self.checked += 1
+        for other, taken in self.ranges.items():
+            if taken.start < addresses.stop and addresses.start < taken.stop:
+                self.caught("mapped twice", f"{name} is mapped where {other} still is", step, task, name, other)
+        self.ranges[name] = addresses
+        for i in range(pages):
+            self.mapped[address + i] = f"slot:{ino}:{pgoff + i}"
+
+    def unmap(self, step: int, task: int, name: str) -> None:
+        """A mapping is freed: it has no ptes."""
+        self.checked += 1
+        left = [address for address in self.ranges.pop(name, ()) if self.ptes.get(address, NONE).page]
+        if left:
+            text = f"{name} is freed with ptes at {', '.join(map(str, left))}"
+            self.caught("mapping freed with ptes", text, step, task, name)
 
     def op(self, step: int, task: int, lane: int, kind: int, a: object, b: object) -> None:
         if lane in self.words:
@@ -109,6 +138,10 @@ class _Audit:
 
     def pte_written(self, step: int, task: int, address: int, old: Pte, new: Pte) -> None:
         self.checked += 1
+        self.ptes[address] = new
+        if task in self.scanning and old.accessed and not new.page:
+            text = f"reclaim takes a pte of {old.page} that was used since anybody looked"
+            self.caught("pte in use taken by reclaim", text, step, task, old.page)
         if old.entry:
             self.entries.get(old.page, set()).discard(address)
         if new.page and (old.page, old.entry) != (new.page, new.entry):
@@ -207,6 +240,11 @@ def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
         if page.mapcount != mapped[page.name] and not page.free:
             text = f"{page.name} counts {page.mapcount} ptes, and has {mapped[page.name]}"
             caught("map count is not ptes", text, page.name)
+    for mapping, known in snap.i_mmap.items():
+        vmas = {vma for vma, of in snap.vmas.items() if of == mapping}
+        if set(known) != vmas:
+            text = f"{mapping} knows of {', '.join(sorted(known)) or 'no mapping'}, not of {', '.join(sorted(vmas))}"
+            caught("mappings that the file does not know", text, mapping)
     counted = snap.counters.get("NR_FILE_MAPPED", len(mapped))
     if counted != len(mapped):
         caught("accounting", f"NR_FILE_MAPPED is {counted}, and {len(mapped)} pages are mapped", "NR_FILE_MAPPED")

@@ -7,7 +7,7 @@ written out after that).  Invariant: a view is plain data; nothing here judges.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from weakref import WeakKeyDictionary
 
@@ -98,7 +98,8 @@ class Snapshot:
     before they were kept.  `free_blocks`: None also where free blocks are single pages.  `areas`: order -> how many
     free blocks the zone says it has.  `tails`: pages in use that the first of their block counts for.  `listed`:
     transaction -> list -> journal heads.  `mapped`: what is mapped where, as (name of the file's mapping, first
-    address, the one after the last, index of the first page).
+    address, the one after the last, index of the first page); `vmas`: name of each of these -> name of the file's
+    mapping; `i_mmap`: the other way round, as that mapping has it.
     """
 
     label: str
@@ -122,6 +123,8 @@ class Snapshot:
     listed: dict[str, dict[str, tuple[str, ...]]]
     ptes: tuple[PteView, ...] = ()
     mapped: tuple[tuple[str, int, int, int], ...] = ()
+    vmas: Mapping[str, str] = field(default_factory=dict)
+    i_mmap: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def max_order(self) -> int:
@@ -238,6 +241,8 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
             (str(row["mapping"]), _int(row["start"]), _int(row["end"]), _int(row["pgoff"]))
             for row in _rows(plain, "mapped")
         ),
+        {str(row["name"]): str(row["mapping"]) for row in _rows(plain, "mapped")},
+        {str(row["name"]): _names(row["i_mmap"]) for row in _rows(plain, "mappings") if "i_mmap" in row},
     )
 
 

@@ -11,11 +11,13 @@ from typing import Any
 Words = Callable[[Sequence[Any]], str]
 
 WORDS: Mapping[str, Words] = {
+    "alloc-block": lambda b: f"has got {1 << b[1]} pages from {b[0]} on" + (", to free memory" if b[3] else ""),
     "change-begin": lambda b: f"begins to change block {b[0]} of the inodes from {b[1]} to {b[2]}",
     "change-end": lambda b: f"has changed block {b[0]} of the inodes to {b[1]}",
     "commit-begin": lambda b: f"closes transaction {b[1]}, to commit it",
     "commit-end": lambda b: f"transaction {b[1]} is committed",
     "commit-wait": lambda b: f"waits until transaction {b[1]} is committed",
+    "direct-reclaim": lambda b: f"begins to reclaim for an allocation of {1 << b[0]} pages",
     "flush-begin": lambda b: f"begins to write the dirty pages of inode {b[0]}, {b[1]} to {b[2]}",
     "flush-end": lambda b: f"has been through the pages of inode {b[0]}",
     "fsync-begin": lambda b: f"fsync of inode {b[0]} begins",
@@ -39,6 +41,7 @@ WORDS: Mapping[str, Words] = {
     "store-failed": lambda b: f"gets {b[3]} for block {b[1]} of inode {b[0]}",
     "truncate-begin": lambda b: f"truncates inode {b[0]} to {b[1]} blocks",
     "truncate-end": lambda b: f"the truncation of inode {b[0]} is done",
+    "vm-event": lambda b: f"counts {b[0]}" + (f", {b[1]} times" if b[1] != 1 else ""),
     "unmap": lambda b: f"has unmapped {b[0]}",
     "write-begin": lambda b: f"begins to write version {b[2]} to block {b[1]} of inode {b[0]}",
     "write-end": lambda b: f"has written version {b[2]} to block {b[1]} of inode {b[0]}",

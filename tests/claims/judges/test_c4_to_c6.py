@@ -218,6 +218,7 @@ def test_c6_is_shown_to_need_no_buffer_lock_by_a_migrator_that_finds_a_page_writ
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "decided"), [("C6", False), ("C6b", True), ("C6+", True)])
 def test_c6_of_whole_pages_in_runs(name: str, decided: bool) -> None:
-    found = sum_over(name, records("migrate-vs-vfat", {"idle": 20, "migrations": 4, "passes": 4}, seeds=12))
+    copied: dict[str, int | str] = {"mode": "MIGRATE_SYNC_LIGHT", "direct": 0, "idle": 40, "rounds": 6, "migrations": 8}
+    found = sum_over(name, records("migrate-vs-vfat", {**copied, "without": "reader"}, seeds=20))
     assert found.tested
     assert bool(found.times) is decided, found

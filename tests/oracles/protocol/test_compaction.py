@@ -9,6 +9,7 @@ from tests.oracles.verdicts import caught, passed, unknown
 
 BLOCK = 4
 A, B = "compactor", "hugepage"
+MOVED = ("page", "page", "MIGRATE_ASYNC", "0", "moved")
 
 
 def _hand(listed: int = 8) -> Hand:
@@ -54,7 +55,10 @@ def _one_move(isolated: int = 1, taken: int = 12) -> Hand:
     """A compaction that moved a page from a frame to another, and is not over."""
     hand = _begin(_hand()).note(A, "compact-scan", 0, 4)
     _take(_isolate(hand, isolated), taken)
-    _put_back(_put_back(_target(hand, taken).note(A, "migrate-end"), isolated), taken)
+    _put_back(
+        _put_back(_target(hand, taken).note(A, "migrate-end", *MOVED), isolated),
+        taken,
+    )
     return _counts(hand, 1)
 
 
@@ -85,7 +89,10 @@ def test_compaction_oracle_catches_a_page_from_above_what_the_free_scanner_found
 
 def test_compaction_oracle_lets_the_free_scanner_find_lower_frames_later() -> None:
     hand = _isolate(_one_move().note(A, "compact-scan", 4, 8), 5)
-    _put_back(_put_back(_target(_take(hand, 9), 9).note(A, "migrate-end"), 5), 9)
+    _put_back(
+        _put_back(_target(_take(hand, 9), 9).note(A, "migrate-end", *MOVED), 5),
+        9,
+    )
     hand.note(A, "compact-scan", 8, 12)
     caught(compaction.judge(_end(_counts(_put_back(_isolate(hand, 10), 10), 2)).record()), "scanners crossed")
 
@@ -140,3 +147,73 @@ def test_compaction_oracle_catches_one_that_does_not_care_how_many_are_isolated(
     caught(compaction.judge(_with_isolated(3).record()), "too many isolated")
     passed(compaction.judge(_with_isolated(2).record()))
     passed(compaction.judge(_with_isolated(3, ends=True).record()))
+
+
+# -- looking -------------------------------------------------------------------------------------------------------
+
+
+def _bit(hand: Hand, pfn: int, bit: str = "PG_lru", task: str = "main") -> Hand:
+    return hand.op(task, Kind.SET, f"page:{pfn}.flags", False, sub=bit)
+
+
+def _looks_in_vain(hand: Hand, sync: bool = True) -> Hand:
+    return _end(_counts(_begin(hand, sync=sync).note(A, "compact-scan", 0, 4), 0))
+
+
+def test_compaction_oracle_catches_a_page_that_is_passed_over() -> None:
+    caught(compaction.judge(_looks_in_vain(_bit(_hand(), 2)).record()), "page passed over")
+    passed(compaction.judge(_looks_in_vain(_bit(_hand(), 4)).record()))
+    passed(compaction.judge(_looks_in_vain(_bit(_bit(_hand(), 2), 2, "PG_unevictable")).record()))
+    late = _bit(_begin(_hand()).note(A, "compact-scan", 0, 4), 2)
+    passed(compaction.judge(_end(_counts(late, 0)).record()))
+
+
+def test_compaction_oracle_lets_an_asynchronous_one_pass_over_what_might_make_it_wait() -> None:
+    for bit in ("PG_dirty", "PG_writeback"):
+        busy = _bit(_bit(_hand(), 2), 2, bit)
+        passed(compaction.judge(_looks_in_vain(busy, sync=False).record()))
+    unmovable = _bit(_hand(), 2).write("main", "pageblock:0.migratetype", "MIGRATE_UNMOVABLE", "MIGRATE_MOVABLE")
+    passed(compaction.judge(_looks_in_vain(unmovable, sync=False).record()))
+
+
+def test_compaction_oracle_lets_a_page_go_that_is_being_freed_and_what_comes_after_a_full_cluster() -> None:
+    hand = _begin(_bit(_hand(), 2)).note(A, "compact-scan", 0, 4)
+    hand.op(A, Kind.GET_UNLESS_ZERO, "page:2._count", "isolation", 0)
+    passed(compaction.judge(_end(_counts(hand, 0)).record()))
+    hand = _isolate(_begin(_bit(_bit(_hand(), 1), 3)).note(A, "compact-scan", 0, 4), 1)
+    passed(compaction.judge(_end(_counts(_put_back(hand, 1), 1)).record()))
+
+
+def _without_target(head: int, late: bool = False, free: int = 9, top: int = -1) -> Hand:
+    hand = _hand().op("main", Kind.ADD, "zone:0.nr_free_pages", free, free)
+    if not late:
+        hand.write("main", f"page:{head}._mapcount", -128, -1)
+    _begin(hand)
+    if late:
+        hand.write("main", f"page:{head}._mapcount", -128, -1)
+    hand.note(A, "compact-scan", 0, 4)
+    if top >= 0:
+        _free(_take(hand, top), top)
+    hand.note(A, "migrate-end", "page:1", None, "MIGRATE_ASYNC", "-ENOMEM", "nomem")
+    return _end(_counts(hand, 0))
+
+
+def test_compaction_oracle_catches_a_free_frame_that_is_passed_over() -> None:
+    caught(compaction.judge(_without_target(13).record()), "free frame passed over")
+    caught(compaction.judge(_without_target(13, top=14).record()), "free frame passed over")
+    passed(compaction.judge(_without_target(8).record()))  # beside what is emptied
+    passed(compaction.judge(_without_target(13, late=True).record()))
+    passed(compaction.judge(_without_target(13, free=4).record()))
+    passed(compaction.judge(_without_target(13, top=10).record()))
+
+
+def test_compaction_oracle_catches_a_migration_in_another_mode() -> None:
+    for sync, mode, judged in (
+        (True, "MIGRATE_SYNC_LIGHT", passed),
+        (True, "MIGRATE_SYNC", passed),  # before 3.3
+        (False, "MIGRATE_ASYNC", passed),
+        (True, "MIGRATE_ASYNC", lambda found: caught(found, "wrong mode")),
+        (False, "MIGRATE_SYNC_LIGHT", lambda found: caught(found, "wrong mode")),
+    ):
+        hand = _begin(_hand(), sync=sync).note(A, "compact-scan", 0, 4).note(A, "migrate-begin", "page:1", mode)
+        judged(compaction.judge(_end(_counts(hand, 0)).record()))

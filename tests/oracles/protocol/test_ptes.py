@@ -6,7 +6,7 @@ import pytest
 
 from mmrace.kernel.mm import pgtable, swapops
 from mmrace.oracles.general.judgement import Judgement
-from mmrace.oracles.protocol import content, durability, pte, ptes, refcount
+from mmrace.oracles.protocol import content, durability, errno, pte, ptes, refcount
 from mmrace.oracles.protocol.pte import Pte
 from mmrace.runtime.kinds import Kind
 from tests.oracles.hand import Hand, at_rest, page, rest, slot
@@ -167,3 +167,45 @@ def test_durability_oracle_takes_a_store_for_a_promise_of_fsync() -> None:
     made.note("faulter", "store-begin", 5, 0, 1).note("faulter", "store-end", 5, 0, 1)
     made.note("fsync", "fsync-begin", 5).note("fsync", "fsync-end", 5, 0)
     caught(durability.judge(at_rest(made, rest([])).record()), "fsync before the medium")
+
+
+def test_ptes_oracle_catches_a_mapping_over_another_and_one_that_is_freed_with_ptes() -> None:
+    untouched = _pte(_mapped(), "faulter", 0).note("main", "map", "vma:main:1", 5, 0, 1, 0)
+    caught(judged(_end(untouched)), "mapped twice")
+    caught(judged(_end(_faulted().note("main", "unmap", "vma:main:0"), _row("present"))), "mapping freed with ptes")
+    again = _pte(_mapped(), "faulter", 0).note("main", "unmap", "vma:main:0")
+    passed(judged(_end(again.note("main", "map", "vma:main:1", 5, 0, 1, 0))))
+
+
+def test_ptes_oracle_catches_reclaim_that_takes_a_pte_in_use() -> None:
+    def hand(word: int) -> Hand:
+        made = _faulted().note("other", "scan-begin").lock("other", "page:1")
+        _pte(made, "other", word, READ_ONLY)
+        _pte(made, "other", 0, word)
+        return _end(made.unlock("other", "page:1").note("other", "scan-end"))
+
+    passed(judged(hand(READ_ONLY & ~pte.ACCESSED)))
+    caught(judged(hand(READ_ONLY)), "pte in use taken by reclaim")
+
+
+def test_ptes_oracle_compares_what_a_file_knows_with_its_mappings_at_rest() -> None:
+    def known(*vmas: str) -> Hand:
+        made = _end(_pte(_mapped(), "faulter", 0))
+        snap = made.final["synced"]
+        snap["mappings"] = [{**snap["mappings"][0], "i_mmap": list(vmas)}]
+        return made
+
+    passed(judged(known("vma:main:0")))
+    found = judged(known("vma:main:0", "vma:main:1")).findings
+    assert {finding.rule for finding in found} == {"mappings that the file does not know"}
+
+
+def test_errno_oracle_wants_a_truncation_for_a_sigbus() -> None:
+    def hand(*before: str) -> Hand:
+        made = Hand("faulter")
+        for kind in before:
+            made.note("main", kind, 5, 0)
+        return made.note("faulter", "load-failed", 5, 0, "VM_FAULT_SIGBUS")
+
+    passed(errno.judge(hand("truncate-begin").record()))
+    caught(errno.judge(hand().record()), "error out of nothing")

@@ -1,4 +1,4 @@
-"""Reference counts."""
+"""Reference counts, and numbers that tasks add to."""
 
 from __future__ import annotations
 
@@ -33,11 +33,20 @@ def _counts(b: Box) -> None:
     b.count.read()
 
 
+def _adds(b: Box) -> None:
+    b.number.add(1)
+
+
+def _looks(b: Box) -> None:
+    b.number.read()
+
+
 PROGRAMS: dict[str, Program] = {
     "freeze || get unless zero": played(_freezer, _lookup),
     "freeze || get || put": played(_freezer, _gets, _puts),
     "put, get || get unless zero": played(_puts_and_gets, _lookup),
     "get || get || count": played(_gets, _gets, _counts),
+    "add || add || look": played(_adds, _adds, _looks),
 }
 
 AT_ONCE = {"freeze || get || put"}
