@@ -30,7 +30,7 @@ from tests.scenarios.staged import gate_spec
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "data" / "async-vs-commit.jsonl"
 SHORT = {"pages": 1, "buffers": 1, "words": 1, "rounds": 1, "migrations": 1, "passes": 3}
-GOLDEN_SPEC = replace(gate_spec("async-vs-commit", 1498, **{**SHORT, "passes": 6}), strategy="pos")
+GOLDEN_SPEC = replace(gate_spec("async-vs-commit", 606, **{**SHORT, "passes": 6}), strategy="pos")
 """Of the short runs one in which a migration finds the page and then a buffer locked, backs out, and then moves a dirty
 page, while the commit waits for a handle and for a buffer."""
 VERSION_1, VERSION_2 = GOLDEN.with_name("record-v1.jsonl"), GOLDEN.with_name("record-v2.jsonl")
