@@ -188,8 +188,8 @@ HEAD = """\
 # The mail, sentence by sentence
 
 What Mel Gorman wrote to Andrew Morton on 19 December 2011, in own words; the parts (C16, C16b, ...) are told in
-[CLAIMS.md](CLAIMS.md). Every era was asked with the same programs, parameters and seeds. This text is written by
-`mmrace claims --mail`, which runs nothing, from `mmrace/claims/results.json`; and that by
-`mmrace claims --era all --json mmrace/claims/results.json`, in a few minutes. A test compares both with the claims,
-programs and eras that there are.
+[CLAIMS.md](CLAIMS.md). Every era was asked with the same programs, parameters and seeds; how many schedules of them
+were played stands at each row, and need not be the same in each era. This text is written by `mmrace claims --mail`,
+which runs nothing, from `mmrace/claims/results.json`; `mmrace claims --era all --json mmrace/claims/results.json` makes
+that anew, with all schedules. A test compares both with the claims, programs and eras that there are.
 """

@@ -98,7 +98,7 @@ ENTRIES = (
     Entry("fault-load-light", "migrate-vs-fault", {**FAULT, "stores": 0, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0}),
     Entry("fault-load-bare", "migrate-vs-fault", {**FAULT, "stores": 0, "bare": 100}),
     Entry("fault-load-retry", "migrate-vs-fault", {**FAULT, "stores": 0, "bare": 100, "passes": 2}, whole=False),
-    Entry("fault-store", "migrate-vs-fault", {**FAULT, "stores": 2}, whole=False),
+    Entry("fault-store", "migrate-vs-fault", {**FAULT, "stores": 2}),
     Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 2, "passes": 2}, whole=False),
     Entry("writeback", "migrate-vs-writeback", {**ONE_ROUND, "buffers": 2, "dirtied": 2, "passes": 2}, whole=False),
 )

@@ -249,7 +249,7 @@ def _free_all(machine: Machine) -> None:
     if max_order:
         blocks = range(0, len(pages), pageblock_nr_pages(machine))
         zone.pageblocks = tuple(Pageblock(("pageblock", number)) for number, _ in enumerate(blocks))
-        _cut(pages, first)
+        _in_blocks(pages, first)
     else:
         first[0] += pages
     for area, heads in zip(zone.free_area, first, strict=True):
@@ -260,7 +260,7 @@ def _free_all(machine: Machine) -> None:
         free_list._set("pages", tuple(heads))
 
 
-def _cut(pages: tuple[Page, ...], first: list[list[Page]]) -> None:
+def _in_blocks(pages: tuple[Page, ...], first: list[list[Page]]) -> None:
     """Cut frames into blocks, as large as can be, each at a multiple of its size; `first`: their first pages by order.
 
     Each block's first page is marked with its order.

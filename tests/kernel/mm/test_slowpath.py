@@ -8,6 +8,7 @@ import pytest
 
 from mmrace import runtime as rt
 from mmrace.kernel import gfp
+from mmrace.kernel.fs import buffer
 from mmrace.kernel.mm import compaction, filemap, mmzone, page_alloc, vmscan, vmscan_zone
 from mmrace.kernel.mm.mm_types import Page
 from tests.kernel.mm.bench import Bench, marked, run, until
@@ -48,6 +49,31 @@ def test_an_allocation_reclaims_where_no_page_is_free() -> None:
     outcome = run(body, **TIGHT)
     assert outcome.marks["alloc: reclaim made room"] == 1
     assert ("ALLOCSTALL", 1) in outcome.notes("vm-event")
+
+
+def test_an_allocation_that_holds_a_page_lock_reclaims_other_pages() -> None:
+    def body(bench: Bench) -> None:
+        idle_pages(bench, 3)
+        mine = bench.page(0)
+        filemap.lock_page(mine)
+        take_all(bench)
+        assert page_alloc.alloc_page(bench.machine, gfp.GFP_NOFS) is not None
+        assert bench.cached(0) is mine and bench.cached(1) is bench.cached(2) is None
+        filemap.unlock_page(mine)
+
+    assert run(body, **TIGHT).marks["reclaim: page lock busy"] >= 1
+
+
+def test_who_cannot_do_without_a_buffer_frees_memory_until_it_has_one() -> None:
+    def body(bench: Bench) -> None:
+        idle_pages(bench, 1)
+        held = take_all(bench)
+        rt.spawn(lambda: page_alloc.__free_page(held.pop()))
+        bh = buffer.__getblk(bench.disk, 0)
+        assert bh is not None and len(held) >= 12
+        buffer.brelse(bh, "lookup")
+
+    run(body, **TIGHT)
 
 
 @pytest.mark.parametrize(
