@@ -28,7 +28,8 @@ KERNEL = Tables(
     foreign=("lookup", "gup", "pte", "pagevec", "fault", "entry-wait"),
     allocates=("page-alloc",),
     frees=("page-free",),
-    progress=("workload-end",),
+    # who tries for ever to move a page is for `liveness`, which counts the attempts
+    progress=("workload-end", "migrate-end"),
     # what a reader or a writer saw, by inode and block
     compared={
         "write-begin": WRITE, "write-end": WRITE, "read-begin": READ, "read-end": READ,

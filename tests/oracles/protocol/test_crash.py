@@ -114,6 +114,17 @@ def test_crash_oracle_catches_a_commit_block_that_could_overtake_a_copy() -> Non
     assert finding.facts["lost"] == [5]
 
 
+@pytest.mark.parametrize("words", [0, 1], ids=["not begun", "half way"])
+def test_crash_oracle_asks_nothing_of_a_write_that_a_run_was_cut_in(words: int) -> None:
+    """What it would have brought is not in the record."""
+    cut = Disk().change(1, 7).logs(4, 1, 7)
+    commit = cut.own(6, jbd.JFS_COMMIT_BLOCK, 1)
+    cut.begin(6)
+    for i, word in enumerate(commit[:words]):
+        cut.op("io-6", Kind.WRITE, "disk:6.words", 0, word, sub=f"[{i}]")
+    passed(cut.judged())
+
+
 class Journalled(Disk):
     """The block is one of a file whose data are journalled: inode 1 has it as its first one."""
 
