@@ -78,7 +78,9 @@ class _Crashes:
         in_flight: list[Write] = []
         seen: dict[Home, int] | None = None
         for moment in self.story.moments:
-            began = [write for write in moment.began if write.blocknr in self.matters and self.is_known(write)]
+            began = [
+                write for write in moment.began if write.blocknr in self.matters and not (write.failed or write.cut)
+            ]
             in_flight += began
             again = seen != moment.promised  # what was looked at before is to be looked at anew
             seen = moment.promised
@@ -93,10 +95,6 @@ class _Crashes:
                 if moment.failed.blocknr in self.of_log:
                     return
                 self.failed[moment.failed.blocknr] = moment.step  # the kernel lost it, and says so
-
-    def is_known(self, write: Write) -> bool:
-        """Say whether the record has what a write brings: it did not fail, nor was the run cut while it was under way."""
-        return not write.failed and len(write.words) == self.story.size
 
     def first(self, blocknr: int) -> Words:
         held, formatted = self.story.first.get(blocknr, {}), self.story.formatted.version(blocknr)

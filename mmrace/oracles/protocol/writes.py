@@ -31,7 +31,8 @@ from mmrace.runtime.record import Record
 class Write:
     """One write of a block.  `tid`: of the transaction whose commit block it is.  `words`: what it brings.
 
-    `after`: what has come to the medium when it does, because it flushes first.
+    `after`: what has come to the medium when it does, because it flushes first.  `cut`: the record ended before it had
+    brought all.
     """
 
     blocknr: int
@@ -39,6 +40,7 @@ class Write:
     tid: int = 0
     server: int = -1
     failed: bool = False
+    cut: bool = False
     words: dict[int, object] = field(default_factory=dict)
     after: list[Write] = field(default_factory=list)
 
@@ -98,6 +100,8 @@ class Story:
                 self.landed(task, *lanes[op >> SHIFT], a, number(b))
             else:
                 self.closed.write(op, b, step)
+        for write in self.in_flight:
+            write.cut = len(write.words) < self.size
         self.moment(len(events), 0)
 
     def landed(self, task: int, blocknr: int, i: int, old: object, new: object) -> None:
