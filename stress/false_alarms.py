@@ -98,6 +98,11 @@ SETS: dict[str, Values] = {
         "copy_sync": 1,
         "rounds": 4,
     },
+    "slow-disk": {"ticks": 40, "requests": 2, "pages": 3, "idle": 20},
+    "cold": {"cold": 3, "pages": 4, "bare": 50},
+    "slabs": {"slabs": 3, "slab_order": 1, "huge": 2, "cold": 2, "pages": 3},
+    "streamed": {"streamed": 8, "window": 4, "pages": 4, "cold": 4},
+    "streamed-device": {"streams": "device", "raw": 32, "raw_ticks": 5, "streamed": 8, "window": 3},
     "no-pause": {"idle": 0, "pages": 2, "rounds": 4},
 }
 

@@ -33,7 +33,10 @@ CANARY = Canary(
     scenario="mapped-vs-writeback",
     oracle="ptes",
     rule="dirty pte, clean page",
-    params={"stores": 2, "rounds": 8, "idle": 20, "without": "reader,fsync"},
+    params={
+        **{"stores": 2, "accesses": 6, "idle": 0, "rounds": 30, "pages": 2, "buffers": 1, "words": 1, "touched": 2},
+        **{"dirtied": 2, "without": "reader,fsync,migrator"},
+    },
     hunt=shortest(
         rounds=2, stores=2, accesses=4, pages=3, buffers=1, touched=3, dirtied=3, without="reader,fsync,migrator"
     ),
