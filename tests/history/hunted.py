@@ -20,12 +20,12 @@ SEARCHED = 240  # seeds that a search tries: the rarest of them is found in some
 KEPT = 3  # of those that found it
 
 HUNTED: dict[str, tuple[int, ...]] = {
-    "double-put": (14, 107, 98),
-    "lost-get": (171, 121, 50),
-    "lost-put": (9, 32, 107),
+    "double-put": (57, 98, 108),
+    "lost-get": (144, 133, 121),
+    "lost-put": (9, 32, 231),
     "forgotten-wake": (35, 47, 56),
-    "unlock-by-stranger": (31, 95, 188),
-    "copy-after-unlock": (23, 238, 93),
+    "unlock-by-stranger": (142, 217, 31),
+    "copy-after-unlock": (238, 228, 69),
     "async-backout": (62, 125, 220),
     "async-locks-after-thaw": (144, 14, 121),
     "no-freeze": (42, 190, 58),
