@@ -26,10 +26,10 @@ HUNTED: dict[str, tuple[int, ...]] = {
     "forgotten-wake": (35, 47, 56),
     "unlock-by-stranger": (142, 217, 31),
     "copy-after-unlock": (238, 228, 69),
-    "async-backout": (62, 125, 220),
-    "async-locks-after-thaw": (144, 14, 121),
-    "no-freeze": (42, 190, 58),
-    "commit-no-flush": (167, 104, 164),
+    "async-backout": (158, 130, 62),
+    "async-locks-after-thaw": (144, 66, 10),
+    "no-freeze": (138, 202, 65),
+    "commit-no-flush": (172, 198, 104),
 }
 
 
