@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def witness(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Give the file of a witness against C7."""
-    return ClaimsRun(select(["C7"]), tmp_path_factory.mktemp("claims"), Options(runs=12)).run().witnesses["C7"].path
+    return ClaimsRun(select(["C7"]), tmp_path_factory.mktemp("claims"), Options(runs=30)).run().witnesses["C7"].path
 
 
 def edited(witness: str, folder: Path, line: int, **keys: Any) -> str:

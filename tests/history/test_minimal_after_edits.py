@@ -49,8 +49,8 @@ def test_it_is_small_and_fails_strictly_on_both_engines(minimal: Minimal) -> Non
 def test_it_follows_through_an_edit_and_says_how_far(minimal: Minimal, monkeypatch: pytest.MonkeyPatch) -> None:
     prep_new_page = page_alloc.prep_new_page
 
-    def looked_at(page: Page) -> None:
-        prep_new_page(page)
+    def looked_at(page: Page, order: int = 0) -> None:
+        prep_new_page(page, order)
         assert page.index is not ...  # an op that was not there before
 
     monkeypatch.setattr(page_alloc, "prep_new_page", looked_at)

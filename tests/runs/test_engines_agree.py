@@ -63,7 +63,8 @@ def test_a_recorded_workload_gives_one_record() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
 def test_every_canary_gives_one_record(canary: Any) -> None:
-    spec = RunSpec(canary.scenario, SMALL, variant=canary.name)
+    params = tuple(sorted(canary.params_under("fiber").items()))
+    spec = RunSpec(canary.scenario, params, variant=canary.name)
     for seed, strategy in enumerate(("pos", "random-delays")):
         agree(replace(spec, strategy=strategy, seed=seed))
 

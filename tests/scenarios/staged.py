@@ -98,10 +98,11 @@ EXPLICIT: Values = {
 
 
 def spelled_out(scenario: str, /, **changed: Value) -> Params:
-    """Return every parameter of a scenario as a spec has them: EXPLICIT with changes, and the stick that it needs."""
+    """Return every parameter of a scenario as a spec has them: EXPLICIT with changes, but what it can only be with."""
     made = scenarios.get(scenario)
     explicit = {name: EXPLICIT[name] for name in made.params}
-    return tuple(sorted({**explicit, "stick": made.defaults["stick"], **changed}.items()))
+    needed = {name: made.defaults[name] for name in ("stick", "stores") if name in made.params}
+    return tuple(sorted({**explicit, **needed, **changed}.items()))
 
 
 def gate_spec(scenario: str, seed: int = 0, variant: str = "", /, **changed: Value) -> RunSpec:
