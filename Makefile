@@ -6,7 +6,7 @@
 #   make coverage     the quick tests, measuring branch coverage against its floor
 #   make check        ruff (lint and format), mypy, the layer check
 #   make wheel-test   build the wheel, install it outside the checkout, run it there; keep a race as a test, mend it
-#   make nightly      all that is slow, three and a half hours at most; goes on where it was stopped
+#   make nightly      all that is slow, three hours and forty minutes at most; goes on where it was stopped
 #                     (PARTS="canaries walks": these only; FRESH=1: also what passed already)
 
 .DEFAULT_GOAL := stress
