@@ -1,7 +1,7 @@
 # Needs python >= 3.11 with its venv module, and make.  Everything else goes into .venv.
 #
 #   make stress       the default campaign (under two minutes once .venv is there)
-#   make quick        half of the tests, in half a minute
+#   make quick        half of the tests, in two minutes
 #   make test         the tests
 #   make coverage     the quick tests, measuring branch coverage against its floor
 #   make check        ruff (lint and format), mypy, the layer check
