@@ -62,8 +62,8 @@ def test_every_cast_passes_under_gate_in_every_mode(name: str, mode: Values) -> 
 def test_every_cast_passes_free_running_in_every_mode_and_noise(name: str, mode: Values, noise: str) -> None:
     params = spelled_out(name, **mode, pages=2, rounds=1)
     result = run_one(RunSpec(name, params, noise=noise, seed=11))
-    if noise == "off" and result.alone:
-        return  # a run that no noise slows may be over before the next thread begins
+    if result.alone and (noise == "off" or scenarios.get(name).longer > 1):
+        return  # who is not slowed, or ends the run when it is done, may be through before the next thread begins
     assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), result.spec.command()
 
 
