@@ -8,7 +8,7 @@ apart; what it read is judged where it was read.  A copy ends where something fa
 from __future__ import annotations
 
 from mmrace import runtime as rt
-from mmrace.actors import reader, writer
+from mmrace.actors import fsync, reader, writer
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.fs import fat
@@ -23,7 +23,9 @@ def copier(stage: Stage) -> None:
     """Play `rounds` rounds."""
     for i in range(stage.rounds):
         stage.pause()
-        all(copy_page(stage, index) for index in range(stage.pages))
+        for index in range(stage.pages):
+            if not copy_page(stage, index):
+                break
         if stage.value(COPY_SYNC):
             sync_copy(stage)
         rt.note("round", "copier", i)
@@ -46,11 +48,7 @@ def copy_page(stage: Stage, index: int) -> bool:
 
 def sync_copy(stage: Stage) -> int:
     """Bring the copy to its disk, which has FAT; return 0 or a negative errno."""
-    ino = stage.stick.i_ino
-    rt.note("fsync-begin", ino)
-    rc = fat.fat_file_fsync(stage.stick)
-    rt.note("fsync-end", ino, rc)
-    return rc
+    return fsync.sync_file(stage.stick, fat.fat_file_fsync)
 
 
 ACTOR = Actor("copier", copier, PARAMS, copies=True)

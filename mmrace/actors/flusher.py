@@ -6,6 +6,8 @@ dirty for it; what a commit let go of is, whether a checkpoint is at it or not.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import IDLE, Stage
@@ -13,6 +15,9 @@ from mmrace.kernel.fs import fs_writeback
 from mmrace.kernel.mm import radix_tree
 from mmrace.kernel.mm.page_writeback import SyncMode, WritebackControl
 from mmrace.runtime.param import Number
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.fs import Inode
 
 FLUSHES = Number("flushes", 8, 1, 1000, says="rounds of the flusher of the block device")
 PARAMS = (IDLE, FLUSHES)
@@ -46,7 +51,11 @@ def make_slots(stage: Stage) -> None:
 def flush_device(stage: Stage, mode: SyncMode) -> int:
     """Write the device's dirty pages; returns what ->writepages did."""
     inode = stage.device.bd_inode
-    last = inode.i_blocks // stage.machine.buffers_per_page
+    return flush_inode(inode, inode.i_blocks // stage.machine.buffers_per_page, mode)
+
+
+def flush_inode(inode: Inode, last: int, mode: SyncMode) -> int:
+    """Write an inode's dirty pages, which are those to `last` at most; returns what ->writepages did."""
     rt.note("flush-begin", inode.i_ino, 0, last)
     rc = fs_writeback.writeback_sb_inodes(inode, WritebackControl(sync_mode=mode))
     rt.note("flush-end", inode.i_ino)

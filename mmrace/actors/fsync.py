@@ -6,6 +6,9 @@ commit, and that is waited for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.committer import RESCHED, WBUF
@@ -13,6 +16,9 @@ from mmrace.actors.stage import LOOP, Stage
 from mmrace.kernel.fs import ext3_fsync
 from mmrace.kernel.jbd import jbd
 from mmrace.runtime.param import Number
+
+if TYPE_CHECKING:
+    from mmrace.kernel.fs.fs import Inode
 
 CREDITS = Number(
     "credits",
@@ -44,16 +50,15 @@ def fsync(stage: Stage) -> None:
     """Play `rounds` rounds."""
     for i in range(stage.rounds):
         stage.pause()
-        sync_file(stage)
+        sync_file(stage.inode, ext3_fsync.ext3_sync_file)
         rt.note("round", "fsync", i)
 
 
-def sync_file(stage: Stage) -> int:
-    """Bring the file to the disk; return 0 or a negative errno."""
-    ino = stage.inode.i_ino
-    rt.note("fsync-begin", ino)
-    rc = ext3_fsync.ext3_sync_file(stage.inode)
-    rt.note("fsync-end", ino, rc)
+def sync_file(inode: Inode, sync: Callable[[Inode], int]) -> int:
+    """Bring a file to its disk, the way that its file system has it; return 0 or a negative errno."""
+    rt.note("fsync-begin", inode.i_ino)
+    rc = sync(inode)
+    rt.note("fsync-end", inode.i_ino, rc)
     return rc
 
 

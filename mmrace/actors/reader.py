@@ -14,7 +14,7 @@ from mmrace.kernel.mm import filemap
 from mmrace.runtime.param import Number
 
 if TYPE_CHECKING:
-    from mmrace.kernel.fs.fs import Inode
+    from mmrace.kernel.fs.fs import FileRaState, Inode
 
 READS = Number("reads", 1, 1, 64, says="blocks that the reader reads in one round")
 PARAMS = (*LOOP, READS)
@@ -29,13 +29,16 @@ def reader(stage: Stage) -> None:
         rt.note("round", "reader", i)
 
 
-def read_block(stage: Stage, block: int, inode: Inode | None = None) -> list[int] | None:
-    """Read one block of the file, or of another; return its words, or None on an error."""
+def read_block(stage: Stage, block: int, inode: Inode | None = None, ra: FileRaState | None = None) -> list[int] | None:
+    """Read one block of the file, or of another; return its words, or None on an error.
+
+    Args: ra: how far the kernel has read ahead for whoever reads on; None: it does not.
+    """
     inode = inode or stage.inode
     ino = inode.i_ino
     words = stage.machine.words_per_buffer
     rt.note("read-begin", ino, block)
-    values = filemap.do_generic_file_read(inode.i_mapping, block * words, words)
+    values = filemap.do_generic_file_read(inode.i_mapping, block * words, words, ra)
     if isinstance(values, int):
         rt.note("read-failed", ino, block, values)
         return None

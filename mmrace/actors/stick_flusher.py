@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mmrace import runtime as rt
+from mmrace.actors import flusher
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import LOOP, Stage
-from mmrace.kernel.fs import fs_writeback
-from mmrace.kernel.mm.page_writeback import SyncMode, WritebackControl
+from mmrace.kernel.mm.page_writeback import SyncMode
 
 PARAMS = LOOP
 
@@ -21,11 +21,7 @@ def stick_flusher(stage: Stage) -> None:
 
 def flush_stick(stage: Stage, mode: SyncMode) -> int:
     """Write the dirty pages of the copy; returns what ->writepages did."""
-    inode = stage.stick
-    rt.note("flush-begin", inode.i_ino, 0, stage.pages - 1)
-    rc = fs_writeback.writeback_sb_inodes(inode, WritebackControl(sync_mode=mode))
-    rt.note("flush-end", inode.i_ino)
-    return rc
+    return flusher.flush_inode(stage.stick, stage.pages - 1, mode)
 
 
 ACTOR = Actor("stick_flusher", stick_flusher, PARAMS, copies=True)

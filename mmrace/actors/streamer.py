@@ -7,6 +7,7 @@ Not judged here: what it reads of the device.
 from __future__ import annotations
 
 from mmrace import runtime as rt
+from mmrace.actors import reader
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import IDLE, Stage
 from mmrace.kernel.fs.fs import FileRaState
@@ -52,16 +53,9 @@ def raw_pages(stage: Stage) -> tuple[int, int]:
 
 def read_page(stage: Stage, index: int, ra: FileRaState) -> bool:
     """Read the blocks of one page of the file; return False if one could not be read."""
-    ino, machine = stage.source.i_ino, stage.machine
-    words = machine.words_per_buffer
-    for block in range(index * machine.buffers_per_page, (index + 1) * machine.buffers_per_page):
-        rt.note("read-begin", ino, block)
-        values = filemap.do_generic_file_read(stage.source.i_mapping, block * words, words, ra)
-        if isinstance(values, int):
-            rt.note("read-failed", ino, block, values)
-            return False
-        rt.note("read-end", ino, block, tuple(values))
-    return True
+    per_page = stage.machine.buffers_per_page
+    blocks = range(index * per_page, (index + 1) * per_page)
+    return all(reader.read_block(stage, block, stage.source, ra) is not None for block in blocks)
 
 
 def read_raw_page(stage: Stage, index: int, ra: FileRaState) -> bool:

@@ -80,55 +80,9 @@ CACHE = Number(
     1,
     says="1: the disk has a volatile cache, so that a write that ended may be lost in a crash until a flush comes",
 )
-HUGE = Number(
-    "huge",
-    0,
-    0,
-    4,
-    says="order of a huge page, and of a pageblock: the zone has free blocks of all orders up to it, and the file's "
-    "pages lie scattered over it, so that none is free at first; 0: free frames are on one list, and are all alike",
-)
-FRAMES = Number(
-    "frames",
-    0,
-    0,
-    1024,
-    says="page frames of a machine with huge pages, up to a whole pageblock; 0: as many as its cast can use, and some",
-)
-PINNED = Number(
-    "pinned",
-    0,
-    0,
-    16,
-    says="pageblocks of the file's that have a frame of the kernel's own too, for good: asynchronous compaction passes "
-    "them over",
-)
-CLUSTER = Number(
-    "cluster",
-    mmzone.SWAP_CLUSTER_MAX,
-    1,
-    mmzone.SWAP_CLUSTER_MAX,
-    says="pages that a compaction takes at once, and frames after which it lets go of lru_lock (32 in the kernel)",
-)
-FREE = Number(
-    "free",
-    0,
-    0,
-    64,
-    says="frames that are free when the actors begin, beyond those of `kept`; others have the rest until the sync, so "
-    "that who allocates has to make room. 0: enough for all",
-)
-KEPT = Number(
-    "kept",
-    0,
-    0,
-    16,
-    says="free frames that an ordinary allocation leaves for who frees memory, and half of them for who may not sleep",
-)
-OF_MEMORY = (HUGE, FRAMES, PINNED, CLUSTER, FREE, KEPT)
 PARAMS = (
     *(PAGES, BUFFERS, WORDS, PAGEVEC, IRQ, ERRORS, WARM, DIRTIED, DATA, BARE, HOLES, CACHE),
-    *OF_MEMORY,
+    *scattered.PARAMS,
     *stick.PARAMS,
     *slow.PARAMS,
 )
@@ -142,9 +96,6 @@ INO = 1
 SPARE_PAGES = 8
 """Page frames beyond the file's own, the log's, a batch of targets and what a pagevec can hold back: for metadata, and
 for a migration that tries again while the targets of its last try are on their way back."""
-
-SPARE_BLOCKS = 2
-"""Pageblocks beyond those: one at work, and one for what asynchronous compaction passes over."""
 
 BLOCKS_PER_COMMIT = 4
 """Log blocks that one commit takes: a descriptor, copies, the commit block.  Its blocks stay in the page cache, so disk
@@ -167,19 +118,20 @@ def build(stage: Stage, ncpus: int) -> None:
     pagevec, irq = stage.value(PAGEVEC), stage.value(IRQ)
     batch = stage.value_or_default(migrator.BATCH)
     log_blocks, journalled = _log_blocks(stage)
-    huge, pinned = stage.value(HUGE), stage.value(PINNED)
+    huge, pinned = stage.value(scattered.HUGE), stage.value(scattered.PINNED)
+    needed = pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page + stick.frames(stage)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
-        nr_pages=_frames(stage, pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page + stick.frames(stage)),
+        nr_pages=scattered.frames(stage, needed),
         buffers_per_page=per_page,
         words_per_buffer=stage.value(WORDS),
         pagevec_size=pagevec,
         max_order=huge,
         pageblock_order=huge,
-        swap_cluster_max=stage.value(CLUSTER),
+        swap_cluster_max=stage.value(scattered.CLUSTER),
         migrate_passes=stage.value_or_default(migrator.PASSES),
         slab_order=stage.value(slow.SLAB_ORDER),
-        min_free_pages=stage.value(KEPT) or min(stage.value(FREE), 1),
+        min_free_pages=stage.value(scattered.KEPT) or min(stage.value(scattered.FREE), 1),
     )
     if machine.zone.counts:
         mmzone.setup_per_zone_wmarks(machine.zone, 0)
@@ -257,25 +209,13 @@ def dirty(stage: Stage) -> None:
         writer.write_block(stage, block)
     if dirtied:  # a second write made the page active, by a pagevec that holds a reference
         swap.lru_add_drain_all(stage.machine)
-    zone, kept = stage.machine.zone, stage.value(KEPT)
+    zone, kept = stage.machine.zone, stage.value(scattered.KEPT)
     if zone.counts:
         mmzone.setup_per_zone_wmarks(zone, kept)
         least, low, high = zone.watermark
         rt.note("zone", stage.machine.max_order, stage.machine.pageblock_order, least, low, high)
-    if stage.value(FREE):
-        stage.others = scattered.leave(stage.machine, kept + stage.value(FREE))
-
-
-def _frames(stage: Stage, needed: int) -> int:
-    """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
-    huge, frames = stage.value(HUGE), stage.value(FRAMES)
-    if not huge:
-        return needed
-    block = 1 << huge
-    if frames:
-        return -(-frames // block) * block
-    blocks = -(-needed // block) + stage.pages + stage.value_or_default(hugepage.HELD) + SPARE_BLOCKS
-    return blocks * block
+    if stage.value(scattered.FREE):
+        stage.others = scattered.leave(stage.machine, kept + stage.value(scattered.FREE))
 
 
 def _log_blocks(stage: Stage) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """Memory as it is after a while: the file's pages lie here and there, and so do frames that others use.
 
-Part of the set-up, for casts with huge pages.  Invariant: afterwards each pageblock has a used frame, so that no huge
-page is free, while those that only the file uses can be emptied.  Frames of others are in no mapping and on no LRU:
-nobody can move them, and they stay to the end of the run.
+Part of the set-up, for casts with huge pages, or with few free frames.  Invariant: with huge pages, each pageblock has
+a used frame afterwards, so that no huge page is free, while those that only the file uses can be emptied.  Frames of
+others are in no mapping and on no LRU: nobody can move them, and they stay to the end of the run.
 Not played: how memory came to be so.
 """
 
@@ -10,13 +10,78 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mmrace.actors.hugepage import HELD
+from mmrace.actors.stage import Stage
 from mmrace.kernel import gfp
 from mmrace.kernel.mm import mmzone, page_alloc
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.kernel.mm.mmzone import Machine, MigrateType
+from mmrace.runtime.param import Number
+
+HUGE = Number(
+    "huge",
+    0,
+    0,
+    4,
+    says="order of a huge page, and of a pageblock: the zone has free blocks of all orders up to it, and the file's "
+    "pages lie scattered over it, so that none is free at first; 0: free frames are on one list, and are all alike",
+)
+FRAMES = Number(
+    "frames",
+    0,
+    0,
+    1024,
+    says="page frames of a machine with huge pages, up to a whole pageblock; 0: as many as its cast can use, and some",
+)
+PINNED = Number(
+    "pinned",
+    0,
+    0,
+    16,
+    says="pageblocks of the file's that have a frame of the kernel's own too, for good: asynchronous compaction passes "
+    "them over",
+)
+CLUSTER = Number(
+    "cluster",
+    mmzone.SWAP_CLUSTER_MAX,
+    1,
+    mmzone.SWAP_CLUSTER_MAX,
+    says="pages that a compaction takes at once, and frames after which it lets go of lru_lock (32 in the kernel)",
+)
+FREE = Number(
+    "free",
+    0,
+    0,
+    64,
+    says="frames that are free when the actors begin, beyond those of `kept`; others have the rest until the sync, so "
+    "that who allocates has to make room. 0: enough for all",
+)
+KEPT = Number(
+    "kept",
+    0,
+    0,
+    16,
+    says="free frames that an ordinary allocation leaves for who frees memory, and half of them for who may not sleep",
+)
+PARAMS = (HUGE, FRAMES, PINNED, CLUSTER, FREE, KEPT)
+
+SPARE_BLOCKS = 2
+"""Pageblocks beyond what a cast needs: one at work, and one for what asynchronous compaction passes over."""
 
 OTHERS = "others"
 """The reference of whoever uses a frame that no actor knows of."""
+
+
+def frames(stage: Stage, needed: int) -> int:
+    """Say how many page frames the machine has; with huge pages, whole pageblocks, and room for what is scattered."""
+    huge, asked = stage.value(HUGE), stage.value(FRAMES)
+    if not huge:
+        return needed
+    block = 1 << huge
+    if asked:
+        return -(-asked // block) * block
+    blocks = -(-needed // block) + stage.pages + stage.value_or_default(HELD) + SPARE_BLOCKS
+    return blocks * block
 
 
 def scatter(machine: Machine, pages: int, fill: Callable[[int], object], pinned: int) -> None:
