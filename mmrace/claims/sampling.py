@@ -12,21 +12,20 @@ from functools import partial
 from mmrace.claims.one import ask_one
 from mmrace.claims.programs import Setting, parts_for, spec_of
 from mmrace.claims.result import ClaimsResult, Failure, PartCounts
-from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.search.options import Options
 from mmrace.search.pool.contract import Lost
 from mmrace.search.pool.cores import cores
-from mmrace.search.pool.drive import Queue, drive
-from mmrace.search.pool.losses import LossySource
+from mmrace.search.pool.drive import drive
 from mmrace.search.pool.making import Making
-from mmrace.search.pool.messages import Batch, Job, Outcome
+from mmrace.search.pool.messages import Job, Outcome
 from mmrace.search.pool.parent import ProcessPool
+from mmrace.search.pool.queued import QueuedSource
 
 BATCH_RUNS = 8  # a third of a second: the answer to Ctrl-C and to the end of the time
 
 
-class Sampling(LossySource):
+class Sampling(QueuedSource):
     """The sampling of one call of the command.
 
     Args: result: where all goes.  settings: programs that are sampled.  late: says whether the time is up.
@@ -35,9 +34,8 @@ class Sampling(LossySource):
     def __init__(
         self, result: ClaimsResult, settings: Sequence[Setting], options: Options, late: Callable[[], bool]
     ) -> None:
-        super().__init__(result)
+        super().__init__(result, self._jobs(), BATCH_RUNS)
         self.result, self.settings, self.options, self.late = result, settings, options, late
-        self.queue = Queue(self._jobs())
 
     def run(self, store: FindingStore) -> None:
         """Have the schedules made in worker processes."""
@@ -61,23 +59,9 @@ class Sampling(LossySource):
         """Say whether sampling has had its share of the time, or went wrong."""
         return bool(self.result.troubles) or self.late()
 
-    def next_batch(self) -> Batch | None:
-        """Return the next schedules."""
-        jobs = self.queue.next(BATCH_RUNS)
-        return Batch(tuple(jobs)) if jobs else None
-
-    def give_back(self, batch: Batch, undone: list[Job]) -> None:
-        """Hand undone schedules out again, first."""
-        self.queue.give_back(undone)
-
     def killed(self, job: Job, lost: Lost) -> None:
         """Note that this run failed."""
         self.result.failures.append(Failure(job.spec, f"{lost.rule}: the process {lost.how}"))
-
-    def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
-        """Note that runs cannot be made."""
-        self.result.troubles.append(text)
-        self.result.trouble_codes.add(exit_code)
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Count what a schedule says of each part."""

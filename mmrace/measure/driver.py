@@ -14,20 +14,19 @@ from mmrace.measure.load import Row
 from mmrace.measure.one import count_one, spec_of
 from mmrace.measure.result import TableResult
 from mmrace.runs import stops
-from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.search.pool.contract import Lost
 from mmrace.search.pool.cores import cores
-from mmrace.search.pool.drive import Queue, drive
-from mmrace.search.pool.losses import LossySource
+from mmrace.search.pool.drive import drive
 from mmrace.search.pool.making import Making
-from mmrace.search.pool.messages import Batch, Job, Outcome
+from mmrace.search.pool.messages import Job, Outcome
 from mmrace.search.pool.parent import ProcessPool
+from mmrace.search.pool.queued import QueuedSource
 
 BATCH_RUNS = 1  # some seconds each: the answer to Ctrl-C
 
 
-class TableRun(LossySource):
+class TableRun(QueuedSource):
     """One call.  Args: seconds: after which no further run begins.  tell: called some times a second."""
 
     def __init__(
@@ -44,13 +43,12 @@ class TableRun(LossySource):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.result = TableResult(tuple(row.name for row in rows), tuple(eras), seeds, seed)
-        super().__init__(self.result)
+        super().__init__(self.result, self._jobs_to_make(), BATCH_RUNS)
         self.rows, self.folder, self.jobs, self._tell, self._clock = rows, folder, jobs, tell, clock
         self.seconds, self._began = seconds, clock()
         self._cells: dict[str, tuple[str, str]] = {
             f"{row.name} / {era}": (row.name, era) for row in rows for era in eras
         }
-        self.queue = Queue(self._jobs_to_make())
 
     def run(self) -> TableResult:
         """Have the runs made; Ctrl-C ends that, and goes on with what is known by then."""
@@ -69,15 +67,6 @@ class TableRun(LossySource):
                 for era in self.result.eras:
                     yield Job("main", f"{row.name} / {era}", index, spec_of(row, era, self.result.seed, index))
 
-    def next_batch(self) -> Batch | None:
-        """Return the next runs."""
-        jobs = self.queue.next(BATCH_RUNS)
-        return Batch(tuple(jobs)) if jobs else None
-
-    def give_back(self, batch: Batch, undone: list[Job]) -> None:
-        """Hand undone runs out again, first."""
-        self.queue.give_back(undone)
-
     def over(self) -> bool:
         """Say whether runs cannot be made, or the time is up."""
         late = self.seconds is not None and self._clock() - self._began >= self.seconds
@@ -91,11 +80,6 @@ class TableRun(LossySource):
     def killed(self, job: Job, lost: Lost) -> None:
         """Note that this run did not finish."""
         self.result.cell(*self._cells[job.source]).unfinished[f"the process {lost.how}"] += 1
-
-    def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
-        """Note that runs cannot be made."""
-        self.result.troubles.append(text)
-        self.result.trouble_codes.add(exit_code)
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Put a run's counts into its cell."""
