@@ -78,6 +78,11 @@ class Index:
             raise
         return index
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is kept in a file."""
+        return self._database.on_disk
+
     def close(self) -> None:
         """Let go of it."""
         self._database.close()

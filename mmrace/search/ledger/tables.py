@@ -22,7 +22,7 @@ VERSION = 1
 """Of the tables; an index of another one is made anew."""
 CELL_SIZE = 256
 """Classes in the sketch of a cell, which only curves over time are made of."""
-LINES_A_TRANSACTION = 50_000
+LINES_A_TRANSACTION = 20_000
 
 SCHEMA = """
 CREATE TABLE segment (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, place INTEGER NOT NULL);
@@ -142,12 +142,16 @@ class Intake:
 
     def _flush(self) -> None:
         self._flush_rows()
-        rows = []
+        rows, gone = [], []
         for (sequence, campaign, since), sums in self._sums.items():
+            if not sums.runs and not sums.given_up:
+                gone.append((sequence, campaign, since))
+                continue
             if sums.sketch is not None:
                 sums.sketch = sums.sketch.cut(SIZE if since == WHOLE else CELL_SIZE)
             rows.append((sequence, campaign, since, sums.runs, _encode(sums)))
         self.db.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)", rows)
+        self.db.executemany("DELETE FROM part WHERE sequence = ? AND campaign = ? AND since = ?", gone)
 
     # -- a line -----------------------------------------------------------------------------------------------------
 
