@@ -69,7 +69,7 @@ class InlinePool:
         while not over and len(self._done) < len(batch.jobs) and not self._stopped:
             job = batch.jobs[len(self._done)]
             try:
-                outcome = self.making.make(job, batch.until)
+                outcome = self.making.make(job, batch)
             except stops.Unwanted:
                 over = True
                 break
