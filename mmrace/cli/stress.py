@@ -11,8 +11,8 @@ import click
 from loguru import logger
 
 from mmrace import installed
+from mmrace.cli import far, terminal
 from mmrace.cli import options as shared
-from mmrace.cli import terminal
 from mmrace.cli.logfile import LogFile
 from mmrace.report import campaign as campaign_report
 from mmrace.report import progress
@@ -24,6 +24,7 @@ from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.explore.ask import check_judges
+from mmrace.search.pool.fleet import Fleet
 from mmrace.strategies import registry
 
 
@@ -40,11 +41,14 @@ from mmrace.strategies import registry
 @click.option("--keep-canaries", is_flag=True, help="Keep the record that caught each planted bug.")
 @shared.program
 @shared.many
+@far.far
 @shared.minimising
 def stress(
     scenarios: tuple[str, ...],
     params: tuple[str, ...],
     jobs: int | None,
+    dask: Fleet | None,
+    dask_tls: tuple[str, str, str] | None,
     log_file: str | None,
     no_canaries: bool,
     quiet: bool,
@@ -63,7 +67,8 @@ def stress(
     known = shared.known(scenarios, options)
     only_functions = bool(scenarios) and all(map(named.is_function, scenarios))
     canaries = not no_canaries and not only_functions  # they are planted in the kernel model
-    request = complete(known, Request(scenarios, jobs=jobs or 0, canaries=canaries, **options), params)
+    workers = far.of(dask, dask_tls, jobs)
+    request = complete(known, Request(scenarios, jobs=workers.jobs or 0, canaries=canaries, **options), params)
     check_judges(request.without, [oracle.name for oracle in known.oracles])
     if request.workload is not None:
         Workload.load(request.workload)
@@ -78,6 +83,8 @@ def stress(
                 observer,
                 text=summary_text,
                 convert=shared.converter(request.convert),
+                pool=workers.pool,
+                pace=workers.pace,
             )
             result = campaign.run()
         shared.minimise_found(result, minimise, (lambda text: None) if quiet else partial(say, console))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -14,13 +15,15 @@ from typing import Protocol, TypeAlias
 from mmrace.runs.spec import RunResult
 from mmrace.runs.store import FindingStore, Saves
 from mmrace.runtime.errors import EXIT_INTERNAL, MmraceError
-from mmrace.search.pool.contract import ConvertFunction, RunFunction
+from mmrace.search.pool.contract import ConvertFunction, Pool, RunFunction
 from mmrace.search.pool.messages import Batch, Job, Outcome
 
 TROUBLE_LINES_MAX = 40
 ALONE = Batch(())
 """Of a job that is made alone."""
 
+PoolFactory: TypeAlias = "Callable[[Making], AbstractContextManager[Pool]]"
+"""Who makes the runs of a campaign or an exploration, if not processes of this machine."""
 Wanted: TypeAlias = Callable[[RunResult], Mapping[str, bool]]
 """The findings of a free run to be made again under control, by signature; whether that was searched for in vain."""
 
