@@ -61,10 +61,11 @@ def history(folder: str, last: int, as_json: str | None, **options: Any) -> None
     """
     asked = Asked(**options)
     with store.asked(folder) as index:
-        from mmrace.search.ledger.standing import standings  # noqa: PLC0415
+        from mmrace.search.ledger.standing import Watcher  # noqa: PLC0415
 
         rows = index.campaigns()
-        shown = standings(index, rows if asked.canaries else rows[-last:], time.time())
+        watcher = Watcher(index, time.time())
+        shown = [watcher.standing(row) for row in (rows if asked.canaries else rows[-last:])]
         if as_json is not None:
             store.write_json(as_json, _data(folder, index, shown, asked))
             return

@@ -9,6 +9,7 @@ import click
 
 from mmrace.cli import store, terminal
 from mmrace.report.terminal import say
+from mmrace.runs import stops
 from mmrace.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,11 +47,9 @@ def status(folder: str, watch: bool, as_json: str | None) -> None:
 
 def _status(folder: str, index: Index) -> Status:
     from mmrace.report.store.status import Status  # noqa: PLC0415
-    from mmrace.search.ledger.standing import standings  # noqa: PLC0415
+    from mmrace.search.ledger.standing import Watcher  # noqa: PLC0415
 
-    now = time.time()
-    rows = standings(index, index.campaigns(), now)
-    return Status(folder, now, rows, index.lives(), [str(damage) for damage in index.damage])
+    return Status.of(folder, Watcher(index, time.time()))
 
 
 def _print(status: Status, console: Console) -> None:
@@ -70,11 +69,13 @@ def _watch(folder: str, index: Index, console: Console) -> None:
     if console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False) as live:
             while True:
+                stops.check()  # nobody may read what is printed
                 live.update(Text("\n".join(lines(_status(folder, index)))), refresh=True)
                 time.sleep(WATCH_SECONDS)
                 index.refresh()
     _print(_status(folder, index), console)
     while True:
+        stops.check()
         time.sleep(WATCH_SECONDS)
         if index.refresh():
             say(console, "")

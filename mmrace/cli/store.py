@@ -1,11 +1,14 @@
 """What commands share that ask a store what was run: where it is, its index, and `--json`.
 
-Invariant: these commands write nothing into a store, so that one that cannot be written can be asked too.
+Invariant: a store that cannot be written can be asked too, and nothing but its index is touched.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,11 +36,9 @@ as_json = click.option(
 @contextmanager
 def asked(folder: str) -> Iterator[Index]:
     """Return what the ledger of a store says.  Raises UsageError if there is no store, or it cannot be read."""
-    from mmrace.search.ledger.index import Index  # noqa: PLC0415  # SQLite
-
     path = existing(folder)
     try:
-        index = Index.read_only(path)
+        index = _index(path)
     except OSError as error:
         raise UsageError(
             expected="a store that can be read", got=error.strerror or str(error), where=f"--store {folder}",
@@ -49,19 +50,30 @@ def asked(folder: str) -> Iterator[Index]:
         index.close()
 
 
+def _index(path: Path) -> Index:
+    """Return the index that the store's own host keeps in a file; elsewhere one in memory.  Raises UsageError, OSError.
+
+    SQLite's file is for the processes of one host: over a network two of them would damage it.
+    """
+    from mmrace.search.ledger.database import FILE  # noqa: PLC0415  # SQLite
+    from mmrace.search.ledger.index import LEDGER, Index  # noqa: PLC0415
+    from mmrace.search.ledger.segment import segments_in  # noqa: PLC0415
+
+    ledger, host = path / LEDGER, socket.gethostname()
+    own = (ledger / FILE).exists() and any(f"-{host}-" in segment.name for segment in segments_in(ledger))
+    return Index.open(path) if own else Index.read_only(path)
+
+
 def existing(folder: str) -> Path:
     """Return a store that is there.  Raises UsageError."""
-    path = Path(folder)
-    try:
-        there = path.is_dir()
-    except (OSError, ValueError):  # a name that no file system has
-        there = False
-    if not there:
-        got = "a file" if path.is_file() else "nothing"
-        raise UsageError(
-            expected="a store, which `mmrace stress` makes", got=got, where=f"--store {folder}", try_="--store DIR"
-        )
-    return path
+    got = "nothing"
+    with contextlib.suppress(OSError, ValueError):  # a name that no file system has
+        if folder and os.path.isdir(folder):
+            return Path(folder)
+        got = "no folder" if os.path.exists(folder) else got
+    raise UsageError(
+        expected="a store, which `mmrace stress` makes", got=got, where=f"--store {folder}", try_="--store DIR"
+    )
 
 
 def write_json(path: str, data: Mapping[str, Any]) -> None:

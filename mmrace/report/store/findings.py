@@ -16,6 +16,7 @@ from rich.markup import escape
 from mmrace.report.columns import print_table
 from mmrace.report.finding import known_as
 from mmrace.report.numbers import between, chance, count, moment, runs
+from mmrace.report.store.history import MINUTES
 from mmrace.report.store.status import STATES
 from mmrace.report.terminal import say, table
 from mmrace.runs.proof import interval
@@ -43,10 +44,8 @@ class Point(NamedTuple):
 
 def span_of(seconds: float) -> int:
     """Return a span of time of which not too many make so long a time."""
-    return next(
-        (span for span in SPANS if seconds / span <= POINTS_MAX),
-        SPANS[-1] * math.ceil(seconds / SPANS[-1] / POINTS_MAX),
-    )
+    longest = SPANS[-1] * math.ceil(seconds / SPANS[-1] / POINTS_MAX)
+    return next((span for span in SPANS if seconds / span <= POINTS_MAX), longest)
 
 
 def points(index: Index, life: Life) -> list[Point]:
@@ -91,9 +90,8 @@ def _row(life: Life) -> tuple[str, ...]:
     rate = f"{chance(life.rate)} ({between(life.low, life.high)})" if life.runs else "-"
     seen = f"{count(life.hits)} of {runs(life.runs)}" if life.runs else "-"
     rule = f"{met.oracle}: {met.rule}" if met.oracle else "-"
-    return (
-        life.signature, state, program_text(life), rule, moment(life.first_when), moment(life.last_when), seen, rate
-    )  # fmt: skip
+    first, last = (moment(when)[:MINUTES] for when in (life.first_when, life.last_when))
+    return life.signature, state, program_text(life), rule, first, last, seen, rate
 
 
 def program_text(life: Life) -> str:

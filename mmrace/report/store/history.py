@@ -14,6 +14,7 @@ from mmrace.report.store.status import campaign_data, state_text
 from mmrace.report.terminal import say, table
 from mmrace.search.ledger.standing import Standing
 
+MINUTES = len("2026-11-30 21:45")
 SCHEMA = "mmrace-history/1"
 
 
@@ -37,7 +38,7 @@ def show(
         begun = row.campaign.begun
         caught = sum(trial.found_after is not None for trial in row.trials)
         shown.add_row(
-            moment(row.began),
+            moment(row.began)[:MINUTES],
             escape(begun.host) if begun else "-",
             duration(row.seconds),
             count(row.sums.runs),

@@ -68,37 +68,42 @@ class Standing:
         return self.campaign.begun.command if self.campaign.begun else ""
 
 
-def standings(
-    index: Index,
-    rows: Iterable[Campaign],
-    now: float,
-    *,
-    host: str | None = None,
-    alive: Callable[[int], bool] | None = None,
-) -> list[Standing]:
-    """Return where campaigns stand, in the order given.  Args: now: unix seconds.  host, alive: this one's."""
-    host, alive = host or socket.gethostname(), alive or is_alive
-    trials: dict[str, list[Trial]] = {}
-    for trial in index.trials():
-        trials.setdefault(trial.campaign, []).append(trial)
-    return [_standing(index, row, now, host, alive, trials.get(row.campaign, [])) for row in rows]
+class Watcher:
+    """Says where campaigns stand.  Args: now: unix seconds.  host, alive: this one's name, and who runs on it."""
 
+    def __init__(
+        self, index: Index, now: float, *, host: str | None = None, alive: Callable[[int], bool] | None = None
+    ) -> None:
+        self.index, self.now = index, now
+        self.host, self.alive = host or socket.gethostname(), alive or is_alive
+        self._trials: dict[str, list[Trial]] = {}
+        for trial in index.trials():
+            self._trials.setdefault(trial.campaign, []).append(trial)
 
-def _standing(
-    index: Index, row: Campaign, now: float, host: str, alive: Callable[[int], bool], trials: list[Trial]
-) -> Standing:
-    beats = index.beats(row.campaign)
-    beat = beats[-1] if beats else None
-    sums = counted(index, campaign=row.campaign)
-    signs = [entry.when for entry in (row.begun, row.ended, beat, *trials[-1:]) if entry is not None]
-    if row.ended is None:
-        signs += [when for when, _ in index.series(1.0, campaign=row.campaign)[-1:]]
-    last_sign = max(signs, default=0.0)
-    state = state_of(row, now - last_sign, host, alive)
-    if state == "running" and row.running:
-        last_sign = max(last_sign, now)  # it holds its segment just now
-    lately = _lately(index, row.campaign, now) if state == "running" else None
-    return Standing(row, state, last_sign, sums, lately, beat, trials)
+    def state(self, row: Campaign) -> State:
+        """Return where a campaign stands."""
+        quiet = 0.0 if row.ended is not None or row.running else self.now - self._last_sign(row)
+        return state_of(row, quiet, self.host, self.alive)
+
+    def standing(self, row: Campaign) -> Standing:
+        """Return where a campaign stands, and what came of it."""
+        beats, state = self.index.beats(row.campaign), self.state(row)
+        return Standing(
+            campaign=row,
+            state=state,
+            last_sign=self.now if row.running and state == "running" else self._last_sign(row),
+            sums=counted(self.index, campaign=row.campaign),
+            lately=_lately(self.index, row.campaign, self.now) if state == "running" else None,
+            beat=beats[-1] if beats else None,
+            trials=self._trials.get(row.campaign, []),
+        )
+
+    def _last_sign(self, row: Campaign) -> float:
+        entries = (row.begun, row.ended, *self.index.beats(row.campaign)[-1:], *self._trials.get(row.campaign, ()))
+        signs = [entry.when for entry in entries if entry is not None]
+        if row.ended is None:
+            signs += [when for when, _ in self.index.series(1.0, campaign=row.campaign)[-1:]]
+        return max(signs, default=0.0)
 
 
 def state_of(row: Campaign, quiet: float, host: str, alive: Callable[[int], bool]) -> State:
