@@ -9,7 +9,7 @@ from loguru import logger
 
 from mmrace.search.campaign.driver import Observer
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.totals import Hit
 
 BEAT_SECONDS = 60.0

@@ -23,7 +23,7 @@ from loguru import logger
 from mmrace.runs.kept import UNDATED
 from mmrace.runtime.visible import one_line
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.totals import Hit
 
 AT_ONCE = 2

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from mmrace import installed
+from mmrace.cli import far, terminal
 from mmrace.cli import options as shared
-from mmrace.cli import terminal
 from mmrace.cli.outputs import HELP, Outputs
 from mmrace.cli.outputs import options as outputs_options
 from mmrace.report import campaign as campaign_report
@@ -23,6 +23,7 @@ from mmrace.scenarios.workload import Workload
 from mmrace.search.campaign.driver import Campaign
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.explore.ask import check_judges
+from mmrace.search.pool.fleet import Fleet
 from mmrace.strategies import registry
 
 
@@ -38,12 +39,15 @@ from mmrace.strategies import registry
 @click.option("--keep-canaries", is_flag=True, help="Keep the record that caught each planted bug.")
 @shared.program
 @shared.many
+@far.far
 @shared.minimising
 @outputs_options
 def stress(
     scenarios: tuple[str, ...],
     params: tuple[str, ...],
     jobs: int | None,
+    dask: Fleet | None,
+    dask_tls: tuple[str, str, str] | None,
     no_canaries: bool,
     quiet: bool,
     folder: str,
@@ -60,7 +64,8 @@ def stress(
     known = shared.known(scenarios, options)
     only_functions = bool(scenarios) and all(map(named.is_function, scenarios))
     canaries = not no_canaries and not only_functions  # they are planted in the kernel model
-    request = complete(known, Request(scenarios, jobs=jobs or 0, canaries=canaries, **options), params)
+    workers = far.of(dask, dask_tls, jobs)
+    request = complete(known, Request(scenarios, jobs=workers.jobs or 0, canaries=canaries, **options), params)
     check_judges(request.without, [oracle.name for oracle in known.oracles])
     if request.workload is not None:
         Workload.load(request.workload)
@@ -75,6 +80,8 @@ def stress(
                 outputs.observer(shown, Path(folder)),
                 text=summary_text,
                 convert=shared.converter(request.convert),
+                pool=workers.pool,
+                pace=workers.pace,
             )
             result = campaign.run()
         try:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from mmrace.report.finding import commands_of
 from mmrace.runs.minimal import Minimal
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.totals import Hit, Tally
 from mmrace.version import __version__
 

@@ -22,7 +22,7 @@ from mmrace.report.numbers import count, runs
 from mmrace.report.terminal import finding_line, known_lines
 from mmrace.runtime.visible import one_line, visible
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.totals import Hit, Hits, Tally
 from mmrace.version import __version__
 
