@@ -39,7 +39,7 @@ def show(
         caught = sum(trial.found_after is not None for trial in row.trials)
         shown.add_row(
             moment(row.began)[:MINUTES],
-            escape(begun.host) if begun else "-",
+            escape(row.process[0]) or "-",
             duration(row.seconds),
             count(row.sums.runs),
             f"{row.rate:,.1f}",

@@ -79,11 +79,13 @@ def damage_lines(damage: Sequence[str]) -> Iterator[str]:
 
 
 def _campaign(row: Standing, status: Status) -> Iterator[str]:
-    begun = row.campaign.begun
-    where = f" on {begun.host}, process {begun.pid}" if begun is not None else ""
+    host, pid = row.process
+    where = f" on {host}, process {pid}" if host else ""
     yield f"{state_text(row)}  {row.campaign.campaign}{where}, since {moment(row.began)} UTC"
     if row.command:
         yield f"  {row.command}"
+    if row.campaign.resumed:
+        yield f"  gone on with at {', '.join(moment(resumed.when) for resumed in row.campaign.resumed)} UTC"
     yield f"  {_progress(row)}"
     if row.trials:
         yield f"  {canaries_text(row)}"
@@ -216,13 +218,14 @@ def campaign_data(row: Standing) -> dict[str, Any]:
     return {
         "campaign": row.campaign.campaign,
         "state": row.state,
-        "host": begun.host if begun else "",
-        "pid": begun.pid if begun else 0,
+        "host": row.process[0],
+        "pid": row.process[1],
         "revision": begun.revision if begun else "",
         "version": begun.version if begun else "",
         "command": row.command,
         "request": row.request,
         "began": row.began,
+        "resumed": [resumed.when for resumed in row.campaign.resumed],
         "last_sign": row.last_sign,
         "seconds": row.seconds,
         "verdict": ended.verdict if ended else "",

@@ -48,9 +48,17 @@ class Standing:
 
     @property
     def seconds(self) -> float:
-        """How long it has lasted."""
-        ended = self.campaign.ended
-        return ended.seconds if ended and ended.seconds else max(0.0, self.last_sign - self.began)
+        """How long it has lasted; what lies between two of its processes does not count."""
+        ended, resumed = self.campaign.ended, self.campaign.resumed
+        if ended is not None and ended.seconds:
+            return ended.seconds
+        before, since = (resumed[-1].seconds, resumed[-1].when) if resumed else (0.0, self.began)
+        return before + max(0.0, self.last_sign - since)
+
+    @property
+    def process(self) -> tuple[str, int]:
+        """On which host, and as which process, it runs or ran last; ("", 0) if that is not known."""
+        return process_of(self.campaign)
 
     @property
     def rate(self) -> float:
@@ -82,7 +90,7 @@ class Watcher:
 
     def state(self, row: Campaign) -> State:
         """Return where a campaign stands."""
-        quiet = 0.0 if row.ended is not None or row.running else self.now - self._last_sign(row)
+        quiet = 0.0 if row.ended is not None or row.running else self.now - self.index.last(row.campaign)
         return state_of(row, quiet, self.host, self.alive)
 
     def standing(self, row: Campaign) -> Standing:
@@ -91,19 +99,18 @@ class Watcher:
         return Standing(
             campaign=row,
             state=state,
-            last_sign=self.now if row.running and state == "running" else self._last_sign(row),
+            last_sign=self.now if row.running and state == "running" else self.index.last(row.campaign),
             sums=counted(self.index, campaign=row.campaign),
             lately=_lately(self.index, row.campaign, self.now) if state == "running" else None,
             beat=beats[-1] if beats else None,
             trials=self._trials.get(row.campaign, []),
         )
 
-    def _last_sign(self, row: Campaign) -> float:
-        entries = (row.begun, row.ended, *self.index.beats(row.campaign)[-1:], *self._trials.get(row.campaign, ()))
-        signs = [entry.when for entry in entries if entry is not None]
-        if row.ended is None:
-            signs += [when for when, _ in self.index.series(1.0, campaign=row.campaign)[-1:]]
-        return max(signs, default=0.0)
+
+def process_of(row: Campaign) -> tuple[str, int]:
+    """Return on which host, and as which process, a campaign runs or ran last."""
+    entry = row.resumed[-1] if row.resumed else row.begun
+    return (entry.host, entry.pid) if entry is not None else ("", 0)
 
 
 def state_of(row: Campaign, quiet: float, host: str, alive: Callable[[int], bool]) -> State:
@@ -112,9 +119,10 @@ def state_of(row: Campaign, quiet: float, host: str, alive: Callable[[int], bool
         return "interrupted" if row.ended.interrupted else "ended"
     if row.running:
         return "running"
-    if row.begun is not None and row.begun.host == host:
+    where, pid = process_of(row)
+    if where == host:
         # a file system without locks says nothing; a number of a process is given again
-        return "running" if alive(row.begun.pid) and quiet < QUIET_SECONDS else "interrupted"
+        return "running" if alive(pid) and quiet < QUIET_SECONDS else "interrupted"
     return "running" if quiet < QUIET_SECONDS else "silent"
 
 

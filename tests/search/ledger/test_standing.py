@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.search.ledger.entry import Begun, Ended
+from mmrace.search.ledger.entry import Beat, Begun, Ended, Resumed
 from mmrace.search.ledger.index import Campaign, Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.standing import QUIET_SECONDS, State, Watcher, counted, is_alive, state_of
@@ -18,7 +18,7 @@ LONG = QUIET_SECONDS + 1
 
 
 def row(*, end: int | None = None, running: bool = False) -> Campaign:
-    return Campaign("c", BEGUN, None if end is None else Ended("c", FIRST, "PASS", 0, end), running)
+    return Campaign("c", BEGUN, [], None if end is None else Ended("c", FIRST, "PASS", 0, end), running)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_each_state(campaign: Campaign, quiet: float, host: str, alive: bool, st
 
 
 def test_a_campaign_whose_beginning_is_damaged_is_silent_once_it_is_quiet() -> None:
-    nameless = Campaign("c", None, None, False)
+    nameless = Campaign("c", None, [], None, False)
     assert [state_of(nameless, quiet, HOST, is_alive) for quiet in (0.0, LONG)] == ["running", "silent"]
 
 
@@ -61,6 +61,17 @@ def test_a_standing_counts_the_runs_that_should_pass_and_knows_the_last_sign(tmp
     assert (last.seconds, last.rate, standings[0].seconds) == (800.0, 10.24, NIGHT)
     assert last.beat is not None and [trial.canary for trial in last.trials] == ["lost-copy", "no-freeze"]
     assert counted(index, campaign=named(0)).runs == 8192, "not those of the planted bug"
+
+
+def test_one_that_goes_on_lasts_as_long_as_its_processes_did_and_is_of_the_last_of_them(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        night(ledger, 0, end=None)
+        ledger._writer.add(Resumed(named(0), FIRST + 5000, "laptop", 12, 810.0))
+        ledger.beat(Beat(named(0), FIRST + 5060))
+    index = Index.read_only(tmp_path)
+    standing = Watcher(index, FIRST + 5100, host="laptop", alive=lambda pid: pid == 12).standing(index.campaigns()[0])
+    assert (standing.state, standing.process, standing.seconds) == ("running", ("laptop", 12), 870.0)
+    index.close()
 
 
 def test_a_campaign_that_runs_shows_how_fast_it_is_of_late(tmp_path: Path) -> None:
