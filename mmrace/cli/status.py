@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import click
 from mmrace.cli import store, terminal
 from mmrace.report.terminal import say
 from mmrace.runs import stops
+from mmrace.runs.output import OUT
 from mmrace.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,14 +72,21 @@ def _watch(folder: str, index: Index, console: Console) -> None:
     if console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False) as live:
             while True:
-                stops.check()  # nobody may read what is printed
                 live.update(Text("\n".join(lines(_status(folder, index)))), refresh=True)
-                time.sleep(WATCH_SECONDS)
+                pause()
                 index.refresh()
     _print(_status(folder, index), console)
     while True:
-        stops.check()
-        time.sleep(WATCH_SECONDS)
+        pause()
         if index.refresh():
             say(console, "")
             _print(_status(folder, index), console)
+
+
+def pause() -> None:
+    """Wait a while, or until nobody reads what is printed any more, which is a wish to stop."""
+    reader = select.poll()
+    reader.register(OUT, 0)
+    if any(events & (select.POLLERR | select.POLLHUP) for _, events in reader.poll(WATCH_SECONDS * 1000)):
+        stops.ask(signal.SIGPIPE)
+    stops.check()

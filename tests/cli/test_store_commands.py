@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +105,7 @@ def test_watching_tells_again_what_has_changed_until_somebody_stops_it(
     ledger.flush()
     turns = 0
 
-    def sleep(seconds: float) -> None:
+    def pause() -> None:
         nonlocal turns
         turns += 1
         if turns == 3:
@@ -115,12 +114,11 @@ def test_watching_tells_again_what_has_changed_until_somebody_stops_it(
         if turns == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(status, "pause", pause)
     assert command("status", "--watch") == 130
     ledger.close()
     out = capsys.readouterr().out
     assert out.count(".mmrace: ") == 2 and "1 campaign running, 2 in all" in out
-    assert status.WATCH_SECONDS == 2.0
 
 
 def test_a_store_of_this_host_has_its_index_in_its_file_and_another_one_is_not_touched(
@@ -146,3 +144,21 @@ def test_the_help_of_everything_imports_no_database() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_a_ledger_is_exported(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    nights(Path(".mmrace"))
+    assert command("export-ledger", "--parquet", "out.parquet") == 0
+    assert capsys.readouterr().out == "out.parquet: 12 batches, 32,800 runs\n"
+    assert command("export-ledger", "--parquet", "nowhere/out.parquet") == 2
+    assert "expected a Parquet file that can be written" in capsys.readouterr().err
+    assert command("export-ledger") == 2
+
+
+def test_without_pyarrow_nothing_is_read_first(
+    command: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert command("export-ledger", "--parquet", "out.parquet", "--store", "nowhere") == 2
+    assert "pip install 'mmrace[parquet]'" in capsys.readouterr().err

@@ -6,13 +6,15 @@ Not here: how they get in (`tables.py`), and where it is kept (`database.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
 import msgspec
 
+from mmrace.search.ledger.batches import batches
 from mmrace.search.ledger.database import Database
-from mmrace.search.ledger.entry import Beat, Begun, Ended, Resumed, Sequence, Trial
+from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Resumed, Sequence, Trial
 from mmrace.search.ledger.life import Life, lives
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
@@ -220,6 +222,10 @@ class Index:
             "SELECT entry FROM beat WHERE campaign = (SELECT id FROM campaign WHERE name = ?) ORDER BY at", (campaign,)
         )
         return [msgspec.json.decode(entry, type=Beat) for (entry,) in rows]
+
+    def batches(self) -> Iterator[tuple[Sequence | None, Batch]]:
+        """Yield the batches that count, each with its sequence.  Raises OSError, ValueError if a file changes."""
+        return batches(self._rows, self.folder)
 
     @property
     def damage(self) -> list[Damage]:
