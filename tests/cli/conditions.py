@@ -149,7 +149,7 @@ CONDITIONS = (
     Condition("| head -1", ("status", "--watch"), PIPE, before="mkdir .mmrace", stdout="head", out="no campaign yet"),
     Condition(
         "full disk", ("export-ledger", "--parquet", "x"), 2, before=f"mkdir .mmrace; {NO_ROOM}",
-        err="--parquet x: expected a Parquet file that can be written, got \"File too large",
+        err="--parquet x: expected a Parquet file that can be written, got 'File too large",
     ),
     Condition(
         "| grep -m1 FINDING",
