@@ -24,12 +24,13 @@ CELL_SIZE = 256
 """Classes in the sketch of a cell, which only curves over time are made of."""
 LINES_A_TRANSACTION = 20_000
 
+# columns of a key come first: else SQLite 3.40's check of a whole file mistakes one for another
 SCHEMA = """
 CREATE TABLE segment (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, place INTEGER NOT NULL);
 CREATE TABLE sequence (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, made TEXT, revision TEXT, program TEXT,
     engine TEXT, era TEXT, variant TEXT, role TEXT, trial TEXT, entry BLOB);
 CREATE TABLE campaign (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, last REAL NOT NULL DEFAULT 0);
-CREATE TABLE event (campaign INTEGER NOT NULL, at REAL NOT NULL, segment TEXT NOT NULL, entry BLOB NOT NULL,
+CREATE TABLE event (campaign INTEGER NOT NULL, at REAL NOT NULL, entry BLOB NOT NULL, segment TEXT NOT NULL,
     PRIMARY KEY (campaign, at, entry)) WITHOUT ROWID;
 CREATE TABLE batch (sequence INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL, campaign INTEGER NOT NULL,
     at REAL NOT NULL, segment INTEGER NOT NULL, place INTEGER NOT NULL, till INTEGER NOT NULL,
@@ -75,6 +76,7 @@ class Intake:
         self._lasts: dict[int, float] = {}
         self._tops: dict[int, int] = {}  # sequence -> behind its last turn
         self._sums: dict[tuple[int, int, float], Sums] = {}
+        self._new: dict[tuple[int, int, float], Sums] = {}  # not in these yet
         self._rows: list[tuple[int, int, int, int, float, int, int, int]] = []
         self._hits: list[tuple[int, int, str, int, int, float]] = []
 
@@ -134,7 +136,16 @@ class Intake:
 
     def _forget(self) -> None:
         """Drop what is kept for the length of a transaction: another process may write the next one."""
-        for kept in (self._sequences, self._campaigns, self._lasts, self._tops, self._sums, self._rows, self._hits):
+        for kept in (
+            self._sequences,
+            self._campaigns,
+            self._lasts,
+            self._tops,
+            self._sums,
+            self._new,
+            self._rows,
+            self._hits,
+        ):
             kept.clear()
 
     def _flush_rows(self) -> None:
@@ -145,6 +156,7 @@ class Intake:
 
     def _flush(self) -> None:
         self._flush_rows()
+        self._fold()
         rows, gone = [], []
         for (sequence, campaign, since), sums in self._sums.items():
             if not sums.runs and not sums.given_up:
@@ -183,7 +195,7 @@ class Intake:
         elif isinstance(entry, Beat):
             self.db.execute("INSERT OR REPLACE INTO beat VALUES (?, ?, ?)", row)
         else:
-            self.db.execute("INSERT OR REPLACE INTO event VALUES (?1, ?2, ?4, ?3)", (*row, segment))
+            self.db.execute("INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?)", (*row, segment))
         self._lasts[campaign] = max(self._lasts.get(campaign, 0.0), entry.when)
 
     def _sequence(self, key: str) -> int:
@@ -234,12 +246,18 @@ class Intake:
         )  # fmt: skip
         for signature, times in batch.sums.hits.items():
             self._hits.append((sequence, batch.first, signature, times, campaign, batch.when))
-        for sums in self._parts(sequence, campaign, batch):
-            sums.add(batch.sums)
+        cell = sequence, campaign, cell_of(batch.campaign, batch.when)
+        new = self._new.get(cell)
+        if new is None:
+            new = self._new[cell] = Sums()
+        new.add(batch.sums)
 
-    def _parts(self, sequence: int, campaign: int, batch: Batch) -> tuple[Sums, Sums]:
-        cell = cell_of(batch.campaign, batch.when)
-        return self._part(sequence, campaign, WHOLE), self._part(sequence, campaign, cell)
+    def _fold(self) -> None:
+        """Add what is new in cells to what there was, and to the sums as a whole."""
+        for (sequence, campaign, cell), new in self._new.items():
+            self._part(sequence, campaign, WHOLE).add(new)
+            self._part(sequence, campaign, cell).add(new)
+        self._new.clear()
 
     def _part(self, sequence: int, campaign: int, since: float) -> Sums:
         key = (sequence, campaign, since)
@@ -269,11 +287,12 @@ class Intake:
             "WHERE b.sequence = ? AND b.first >= ? AND b.first < ?",
             (sequence, batch.first, batch.stop),
         ).fetchall()
+        self._fold()
         for first, place, till, campaign, name in inner:
             old = read_at(self.folder / name, place, till)
             assert isinstance(old, Batch), old
-            for sums in self._parts(sequence, campaign, old):
-                sums.remove(old.sums)
+            for since in (WHOLE, cell_of(old.campaign, old.when)):
+                self._part(sequence, campaign, since).remove(old.sums)
             for table in ("batch", "hit"):
                 self.db.execute(f"DELETE FROM {table} WHERE sequence = ? AND first = ?", (sequence, first))
         return True
