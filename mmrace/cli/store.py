@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,10 @@ if TYPE_CHECKING:
 STDOUT = "-"
 
 store = click.option("--store", "folder", metavar="DIR", default=shared.FOLDER, show_default=True, help="Which store.")
+written = click.option(
+    "--store", "folder", metavar="DIR", default=shared.FOLDER, callback=shared.folder, show_default=True,
+    help="Which store.",
+)  # fmt: skip
 as_json = click.option(
     "--json", "as_json", metavar="[FILE]", is_flag=False, flag_value=STDOUT, type=click.Path(dir_okay=False),
     help="As JSON instead, on stdout or into a file.",
@@ -58,13 +61,14 @@ def _index(path: Path) -> Index:
     from mmrace.search.ledger.database import FILE  # noqa: PLC0415  # SQLite
     from mmrace.search.ledger.index import LEDGER, Index  # noqa: PLC0415
     from mmrace.search.ledger.segment import segments_in  # noqa: PLC0415
+    from mmrace.search.ledger.writer import host  # noqa: PLC0415
 
-    ledger, host = path / LEDGER, socket.gethostname()
-    own = (ledger / FILE).exists() and any(f"-{host}-" in segment.name for segment in segments_in(ledger))
+    ledger = path / LEDGER
+    own = (ledger / FILE).exists() and any(f"-{host()}-" in segment.name for segment in segments_in(ledger))
     return Index.open(path) if own else Index.read_only(path)
 
 
-def existing(folder: str) -> Path:
+def existing(folder: str, where: str = "--store") -> Path:
     """Return a store that is there.  Raises UsageError."""
     got = "nothing"
     with contextlib.suppress(OSError, ValueError):  # a name that no file system has
@@ -72,7 +76,7 @@ def existing(folder: str) -> Path:
             return Path(folder)
         got = "no folder" if os.path.exists(folder) else got
     raise UsageError(
-        expected="a store, which `mmrace stress` makes", got=got, where=f"--store {folder}", try_="--store DIR"
+        expected="a store, which `mmrace stress` makes", got=got, where=f"{where} {folder}".strip(), try_="--store DIR"
     )
 
 
