@@ -87,8 +87,9 @@ def _print(index: Index, rows: list[Standing], asked: Asked, of: int) -> None:
     if asked.findings:
         findings.show(lives, console)
     if asked.finding is not None:
+        over_time = findings.OverTime(index)
         for life in _of(asked.finding, lives):
-            findings.show_one(life, findings.points(index, life), console)
+            findings.show_one(life, over_time.points(life), console)
     if asked.canaries:
         canaries.show(rows, console)
     if asked.marks:
@@ -105,7 +106,8 @@ def _data(folder: str, index: Index, rows: list[Standing], asked: Asked) -> dict
 
     lives = index.lives()
     chosen = _of(asked.finding, lives) if asked.finding is not None else lives
-    told = [findings.data(life, findings.points(index, life)) for life in chosen]
+    over_time = findings.OverTime(index)
+    told = [findings.data(life, over_time.points(life)) for life in chosen]
     damage = [str(damage) for damage in index.damage]
     return text.data(folder, rows, findings=told, marks=marks.data(_marks(index)), damage=damage)
 

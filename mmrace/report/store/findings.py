@@ -23,6 +23,7 @@ from mmrace.runs.proof import interval
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.life import Life
 from mmrace.search.ledger.standing import COUNTED
+from mmrace.search.ledger.sums import Sums
 
 SPANS = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
 """Seconds: from a minute to a month, what people count time in."""
@@ -48,22 +49,33 @@ def span_of(seconds: float) -> int:
     return next((span for span in SPANS if seconds / span <= POINTS_MAX), longest)
 
 
-def points(index: Index, life: Life) -> list[Point]:
-    """Return how often a finding was met over time, from its program's first run to the last."""
-    met = life.met
-    made: dict[float, Point] = {}
-    fine = []
-    for role in COUNTED:
-        fine += index.series(1.0, program=met.program, variant=met.variant, era=met.era, role=role)
-    if not fine:
-        return []
-    whens = [when for when, _ in fine]
-    span = span_of(max(whens) - min(whens) + 1)
-    for when, sums in fine:
-        begin = when // span * span
-        old = made.get(begin, Point(begin, 0, 0))
-        made[begin] = Point(begin, old.hits + sums.hits.get(life.signature, 0), old.runs + sums.runs)
-    return [made[begin] for begin in sorted(made)]
+class OverTime:
+    """Says how often findings were met over time; asks the ledger once for each program."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._series: dict[tuple[str, str, str], list[tuple[float, Sums]]] = {}
+
+    def points(self, life: Life) -> list[Point]:
+        """Return how often a finding was met over time, from its program's first run to the last."""
+        met = life.met
+        owner = met.program, met.variant, met.era
+        fine = self._series.get(owner)
+        if fine is None:
+            fine = []
+            for role in COUNTED:
+                fine += self.index.series(1.0, program=met.program, variant=met.variant, era=met.era, role=role)
+            self._series[owner] = fine
+        if not fine:
+            return []
+        whens = [when for when, _ in fine]
+        span = span_of(max(whens) - min(whens) + 1)
+        made: dict[float, Point] = {}
+        for when, sums in fine:
+            begin = when // span * span
+            old = made.get(begin, Point(begin, 0, 0))
+            made[begin] = Point(begin, old.hits + sums.hits.get(life.signature, 0), old.runs + sums.runs)
+        return [made[begin] for begin in sorted(made)]
 
 
 def show(lives: Sequence[Life], console: Console) -> None:

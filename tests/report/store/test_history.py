@@ -10,7 +10,7 @@ import pytest
 
 from mmrace.report.campaign_data import legal
 from mmrace.report.store import canaries, findings, history, marks
-from mmrace.report.store.findings import POINTS_MAX, SPANS, points, span_of
+from mmrace.report.store.findings import POINTS_MAX, SPANS, OverTime, span_of
 from mmrace.report.store.marks import Marks
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.life import Life
@@ -46,7 +46,7 @@ def test_campaigns_are_as_recorded(index: Index) -> None:
 def test_lives_of_findings_are_as_recorded(index: Index) -> None:
     shown = console()
     findings.show(index.lives(), shown)
-    findings.show_one(life(index, GONE), points(index, life(index, GONE)), shown)
+    findings.show_one(life(index, GONE), OverTime(index).points(life(index, GONE)), shown)
     compare("store_findings.txt", text(shown))
 
 
@@ -56,7 +56,7 @@ def test_each_life_has_its_state(index: Index) -> None:
 
 
 def test_the_rate_over_time_is_of_the_runs_of_its_program_night_by_night(index: Index) -> None:
-    over_time = points(index, life(index, GONE))
+    over_time = OverTime(index).points(life(index, GONE))
     assert [(point.hits, point.runs) for point in over_time] == [(400, 4096), (390, 4096), (0, 4096), (0, 4096)]
     low, high = over_time[0].interval
     assert low < 400 / 4096 < high
@@ -99,7 +99,7 @@ def test_an_empty_store_says_so_everywhere(tmp_path: Path) -> None:
 
 
 def test_as_data_each_finding_has_its_rate_over_time(index: Index) -> None:
-    told = [findings.data(life, points(index, life)) for life in index.lives()]
+    told = [findings.data(life, OverTime(index).points(life)) for life in index.lives()]
     made = json.loads(json.dumps(legal(history.data("nights", rows(index), findings=told)), allow_nan=False))
     (gone,) = (finding for finding in made["findings"] if finding["signature"] == GONE)
     assert (gone["state"], gone["unseen_runs"], len(gone["over_time"])) == ("unseen", 8192, 4)
