@@ -50,7 +50,7 @@ def status(folder: str, watch: bool, as_json: str | None) -> None:
 
 def _status(folder: str, index: Index) -> Status:
     from mmrace.report.store.status import Status  # noqa: PLC0415
-    from mmrace.search.ledger.standing import Watcher  # noqa: PLC0415
+    from mmrace.search.ledger.watching import Watcher  # noqa: PLC0415
 
     return Status.of(folder, Watcher(index, time.time()))
 

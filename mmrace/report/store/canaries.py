@@ -12,12 +12,12 @@ from mmrace.report.numbers import count, moment
 from mmrace.report.store.status import is_missed
 from mmrace.report.terminal import say, style, table
 from mmrace.search.ledger.entry import Trial
-from mmrace.search.ledger.standing import Standing
+from mmrace.search.ledger.watching import Progress
 
 LAST = 7  # of a canary's trials, how many are told one by one: a week of nights
 
 
-def show(rows: Sequence[Standing], console: Console) -> None:
+def show(rows: Sequence[Progress], console: Console) -> None:
     """Print a table of campaigns, and one of canaries."""
     rows = [row for row in rows if row.trials]
     if not rows:
@@ -51,7 +51,7 @@ def show(rows: Sequence[Standing], console: Console) -> None:
     print_table(console, each)
 
 
-def by_name(rows: Sequence[Standing]) -> dict[str, list[Trial]]:
+def by_name(rows: Sequence[Progress]) -> dict[str, list[Trial]]:
     """Return the trials of each canary, the oldest first."""
     found: dict[str, list[Trial]] = {}
     for row in rows:

@@ -22,8 +22,8 @@ from mmrace.report.terminal import say, table
 from mmrace.runs.proof import interval
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.life import Life
-from mmrace.search.ledger.standing import COUNTED
 from mmrace.search.ledger.sums import Sums
+from mmrace.search.ledger.watching import COUNTED
 
 SPANS = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
 """Seconds: from a minute to a month, what people count time in."""

@@ -16,7 +16,7 @@ from mmrace.report.numbers import count, duration, many, moment, runs, share, si
 from mmrace.report.terminal import interrupted
 from mmrace.search.ledger.entry import Trial
 from mmrace.search.ledger.life import Life
-from mmrace.search.ledger.standing import Standing, Watcher
+from mmrace.search.ledger.watching import Progress, Watcher
 
 SCHEMA = "mmrace-status/1"
 INTERRUPTED_MAX = 3  # of those, the newest: older ones are in the history
@@ -37,7 +37,7 @@ class Status:
     store: str
     now: float
     campaigns: int
-    rows: Sequence[Standing]
+    rows: Sequence[Progress]
     resumable: str
     lives: Sequence[Life]
     damage: Sequence[str] = ()
@@ -51,7 +51,7 @@ class Status:
         stopped = [row for row, state in states if state in ("interrupted", "silent")][-INTERRUPTED_MAX:]
         shown = going + stopped or [row for row, _ in states[-1:]]
         resumable = next((row.campaign for row, state in reversed(states) if state == "interrupted"), "")
-        rows = [watcher.standing(row) for row in shown]
+        rows = [watcher.progress(row) for row in shown]
         damage = [str(damage) for damage in index.damage]
         return cls(store, watcher.now, len(states), rows, resumable, index.lives(), damage)
 
@@ -78,7 +78,7 @@ def damage_lines(damage: Sequence[str]) -> Iterator[str]:
         yield f"not read, the rest is told: {'; '.join(damage)}"
 
 
-def _campaign(row: Standing, status: Status) -> Iterator[str]:
+def _campaign(row: Progress, status: Status) -> Iterator[str]:
     host, pid = row.process
     where = f" on {host}, process {pid}" if host else ""
     yield f"{state_text(row)}  {row.campaign.campaign}{where}, since {moment(row.began)} UTC"
@@ -100,7 +100,7 @@ def _campaign(row: Standing, status: Status) -> Iterator[str]:
         yield f"{_last_sign(row, status.now)}; whether it runs can be seen on its host alone"
 
 
-def state_text(row: Standing) -> str:
+def state_text(row: Progress) -> str:
     """Say where a campaign stands, with its verdict if it has one."""
     ended = row.campaign.ended
     if ended is not None and ended.interrupted:
@@ -110,7 +110,7 @@ def state_text(row: Standing) -> str:
     return row.state
 
 
-def _progress(row: Standing) -> str:
+def _progress(row: Progress) -> str:
     asked, sums = row.request, row.sums
     parts = []
     if asked.get("seconds"):
@@ -138,7 +138,7 @@ def rate_text(per_second: float) -> str:
     return f"{count(per_second)} runs/s" if per_second >= 10 else f"{per_second:.1f} runs/s"
 
 
-def canaries_text(row: Standing) -> str:
+def canaries_text(row: Progress) -> str:
     """Say how many canaries were found, and which were missed."""
     found = [trial for trial in row.trials if trial.found_after is not None]
     missed = [trial.canary for trial in row.trials if is_missed(trial)]
@@ -153,7 +153,7 @@ def is_missed(trial: Trial) -> bool:
     return trial.found_after is None and trial.tried >= trial.cap > 0
 
 
-def _findings(row: Standing, lives: Iterable[Life]) -> Iterator[str]:
+def _findings(row: Progress, lives: Iterable[Life]) -> Iterator[str]:
     mine = [life for life in lives if life.signature in row.sums.hits]
     own = [life for life in mine if not life.met.known]
     if not own:
@@ -169,7 +169,7 @@ def _findings(row: Standing, lives: Iterable[Life]) -> Iterator[str]:
         yield f"  {known_as(known)}"
 
 
-def _workers(row: Standing, now: float) -> Iterator[str]:
+def _workers(row: Progress, now: float) -> Iterator[str]:
     beat = row.beat
     if beat is None:
         yield "  no heartbeat yet"
@@ -190,7 +190,7 @@ def _ago(seconds: float) -> str:
     return f"{duration(max(0.0, seconds))} ago"
 
 
-def _last_sign(row: Standing, now: float) -> str:
+def _last_sign(row: Progress, now: float) -> str:
     quiet = now - row.last_sign
     when = f"at {moment(row.last_sign)} UTC" if quiet > DAY_SECONDS else _ago(quiet)
     return f"  last sign of life {when}"
@@ -212,7 +212,7 @@ def data(status: Status) -> dict[str, Any]:
     }
 
 
-def campaign_data(row: Standing) -> dict[str, Any]:
+def campaign_data(row: Progress) -> dict[str, Any]:
     """Return a campaign as plain data."""
     begun, ended, sums = row.campaign.begun, row.campaign.ended, row.sums
     return {

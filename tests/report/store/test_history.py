@@ -14,7 +14,7 @@ from mmrace.report.store.findings import POINTS_MAX, SPANS, OverTime, span_of
 from mmrace.report.store.marks import Marks
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.life import Life
-from mmrace.search.ledger.standing import Standing, Watcher, first_met_in
+from mmrace.search.ledger.watching import Progress, Watcher, first_met_in
 from tests.report.stores import BACK, DAY, EXPECTED, FIRST, GONE, HOST, SEEN, ended, nights
 from tests.report.test_campaign_report import compare, console, text
 
@@ -27,9 +27,9 @@ def index(tmp_path: Path) -> Iterator[Index]:
     made.close()
 
 
-def rows(index: Index) -> list[Standing]:
+def rows(index: Index) -> list[Progress]:
     watcher = Watcher(index, FIRST + 4 * DAY, host=HOST, alive=lambda pid: False)
-    return [watcher.standing(row) for row in index.campaigns()]
+    return [watcher.progress(row) for row in index.campaigns()]
 
 
 def life(index: Index, signature: str) -> Life:

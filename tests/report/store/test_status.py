@@ -9,7 +9,7 @@ from mmrace.report.campaign_data import legal
 from mmrace.report.store.status import Status, data, lines
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
-from mmrace.search.ledger.standing import Watcher
+from mmrace.search.ledger.watching import Watcher
 from tests.report.stores import DAY, FIRST, HOST, ended, named, night, nights
 from tests.report.test_campaign_report import compare
 

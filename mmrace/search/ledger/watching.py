@@ -26,7 +26,7 @@ COUNTED = ("main", "twin")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """A campaign, and how far it is.
 
     Args: state: "silent" if it began on another host and has not said anything for long.  last_sign: unix seconds.
@@ -93,10 +93,10 @@ class Watcher:
         quiet = 0.0 if row.ended is not None or row.running else self.now - self.index.last(row.campaign)
         return state_of(row, quiet, self.host, self.alive)
 
-    def standing(self, row: Campaign) -> Standing:
+    def progress(self, row: Campaign) -> Progress:
         """Return where a campaign stands, and what came of it."""
         beats, state = self.index.beats(row.campaign), self.state(row)
-        return Standing(
+        return Progress(
             campaign=row,
             state=state,
             last_sign=self.now if row.running and state == "running" else self.index.last(row.campaign),

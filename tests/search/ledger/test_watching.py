@@ -10,7 +10,7 @@ import pytest
 from mmrace.search.ledger.entry import Beat, Begun, Ended, Resumed
 from mmrace.search.ledger.index import Campaign, Index
 from mmrace.search.ledger.ledger import Ledger
-from mmrace.search.ledger.standing import QUIET_SECONDS, State, Watcher, counted, is_alive, state_of
+from mmrace.search.ledger.watching import QUIET_SECONDS, State, Watcher, counted, is_alive, state_of
 from tests.report.stores import FIRST, HOST, NIGHT, PID, ended, named, night, nights
 
 BEGUN = Begun("c", FIRST, HOST, PID)
@@ -51,14 +51,14 @@ def test_this_process_lives_and_none_has_an_impossible_number() -> None:
     assert is_alive(os.getpid()) and not is_alive(1 << 40) and not is_alive(0)
 
 
-def test_a_standing_counts_the_runs_that_should_pass_and_knows_the_last_sign(tmp_path: Path) -> None:
+def test_progress_counts_the_runs_that_should_pass_and_knows_the_last_sign(tmp_path: Path) -> None:
     index = Index.read_only(nights(tmp_path))
     watcher = Watcher(index, FIRST + 3 * 86400 + 1000, host=HOST, alive=lambda pid: False)
-    standings = [watcher.standing(row) for row in index.campaigns()]
-    assert [standing.state for standing in standings] == ["ended", "interrupted", "ended", "interrupted"]
-    last = standings[-1]
+    each = [watcher.progress(row) for row in index.campaigns()]
+    assert [found.state for found in each] == ["ended", "interrupted", "ended", "interrupted"]
+    last = each[-1]
     assert (last.sums.runs, last.began, last.last_sign) == (8192, FIRST + 3 * 86400, FIRST + 3 * 86400 + 800)
-    assert (last.seconds, last.rate, standings[0].seconds) == (800.0, 10.24, NIGHT)
+    assert (last.seconds, last.rate, each[0].seconds) == (800.0, 10.24, NIGHT)
     assert last.beat is not None and [trial.canary for trial in last.trials] == ["lost-copy", "no-freeze"]
     assert counted(index, campaign=named(0)).runs == 8192, "not those of the planted bug"
 
@@ -69,8 +69,8 @@ def test_one_that_goes_on_lasts_as_long_as_its_processes_did_and_is_of_the_last_
         ledger._writer.add(Resumed(named(0), FIRST + 5000, "laptop", 12, 810.0))
         ledger.beat(Beat(named(0), FIRST + 5060))
     index = Index.read_only(tmp_path)
-    standing = Watcher(index, FIRST + 5100, host="laptop", alive=lambda pid: pid == 12).standing(index.campaigns()[0])
-    assert (standing.state, standing.process, standing.seconds) == ("running", ("laptop", 12), 870.0)
+    found = Watcher(index, FIRST + 5100, host="laptop", alive=lambda pid: pid == 12).progress(index.campaigns()[0])
+    assert (found.state, found.process, found.seconds) == ("running", ("laptop", 12), 870.0)
     index.close()
 
 
@@ -81,7 +81,7 @@ def test_a_campaign_that_runs_shows_how_fast_it_is_of_late(tmp_path: Path) -> No
         ledger.flush()
         index = Index.read_only(tmp_path)
         now = FIRST + 86400 + 900
-        standing = Watcher(index, now, host=HOST).standing(index.campaigns()[-1])
-        assert (standing.state, standing.last_sign) == ("running", now), "this process has its segment"
-        assert standing.lately == pytest.approx(8192 / (now - index.series(1.0, campaign=named(1))[1][0]))
+        found = Watcher(index, now, host=HOST).progress(index.campaigns()[-1])
+        assert (found.state, found.last_sign) == ("running", now), "this process has its segment"
+        assert found.lately == pytest.approx(8192 / (now - index.series(1.0, campaign=named(1))[1][0]))
         index.close()
