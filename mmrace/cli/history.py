@@ -65,7 +65,7 @@ def history(folder: str, last: int, as_json: str | None, **options: Any) -> None
 
         rows = index.campaigns()
         watcher = Watcher(index, time.time())
-        shown = [watcher.progress(row) for row in (rows if asked.canaries else rows[-last:])]
+        shown = [watcher.progress(row) for row in rows[-last:]]
         if as_json is not None:
             store.write_json(as_json, _data(folder, index, shown, asked))
             return
@@ -91,7 +91,7 @@ def _print(index: Index, rows: list[Progress], asked: Asked, of: int) -> None:
         for life in _of(asked.finding, lives):
             findings.show_one(life, over_time.points(life), console)
     if asked.canaries:
-        canaries.show(rows, console)
+        canaries.show(rows, index.trials(), console)
     if asked.marks:
         marks.show(_marks(index), console)
     if not asked.anything:

@@ -70,7 +70,7 @@ def test_a_rate_over_time_has_few_points_however_long_it_is(seconds: float) -> N
 
 def test_canaries_are_as_recorded(index: Index) -> None:
     shown = console()
-    canaries.show(rows(index), shown)
+    canaries.show(rows(index), index.trials(), shown)
     compare("store_canaries.txt", text(shown))
 
 
@@ -90,7 +90,7 @@ def test_an_empty_store_says_so_everywhere(tmp_path: Path) -> None:
     shown = console()
     history.show([], (), {}, shown)
     findings.show([], shown)
-    canaries.show([], shown)
+    canaries.show([], [], shown)
     marks.show(Marks(0, {}, frozenset()), shown)
     assert text(shown).splitlines() == [
         "no campaign yet", "no finding yet", "no canary was planted yet",
