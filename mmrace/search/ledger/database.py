@@ -2,7 +2,7 @@
 
 Invariant: whatever happens to the file (removed, damaged, of another mmrace, on a full or read-only disk), an answer is
 made from the segments, and is the same.  Several processes may have it open: SQLite's write-ahead log keeps them apart,
-and the folder's lock whoever makes the file.  Not here: what is in the tables (`tables.py`).
+and the folder's lock whoever makes the file.  Not here: what is in the tables (`intake.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from mmrace.search.ledger.tables import VERSION, Intake, Vanished, empty, make
+from mmrace.search.ledger.intake import Intake, Vanished
+from mmrace.search.ledger.tables import VERSION, empty, make
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]

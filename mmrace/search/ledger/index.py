@@ -1,7 +1,7 @@
 """The index of a ledger: what questions are asked of; made from the segments alone, and made anew if it is lost.
 
 Invariant: it says what the whole lines of the segments say, nothing else.
-Not here: how they get in (`tables.py`), and where it is kept (`database.py`).
+Not here: how they get in (`intake.py`), and where it is kept (`database.py`).
 """
 
 from __future__ import annotations
@@ -210,6 +210,15 @@ class Index:
     def lives(self) -> list[Life]:
         """Return each finding's life, the latest seen first."""
         return lives(self._rows)
+
+    def places(self) -> Iterator[tuple[str, int, int]]:
+        """Yield where each batch that counts is, by sequence and turn: segment, where its line begins and ends."""
+        for (sequence,) in self._rows("SELECT id FROM sequence ORDER BY id"):
+            yield from self._rows(
+                "SELECT s.name, b.place, b.till FROM batch b JOIN segment s ON s.id = b.segment WHERE b.sequence = ? "
+                "ORDER BY b.first",
+                (sequence,),
+            )
 
     def trials(self) -> list[Trial]:
         """Return what came of looking for planted bugs, the oldest first."""

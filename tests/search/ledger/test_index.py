@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.search.ledger import database, tables
+from mmrace.search.ledger import database, intake
 from mmrace.search.ledger.database import FILE
 from mmrace.search.ledger.entry import Batch, Beat, Ended, Met, Trial
 from mmrace.search.ledger.index import LEDGER, Index
@@ -90,7 +90,7 @@ def test_an_index_that_is_whole_is_used_as_it_is(tmp_path: Path, monkeypatch: py
         ledger.beat(Beat(campaign, WHEN))
         ledger.ended(Ended(campaign, WHEN))
         before = said(tmp_path, ledger.index())
-    monkeypatch.setattr(tables, "read_from", None)
+    monkeypatch.setattr(intake, "read_from", None)
 
     index = Index.open(tmp_path)
 
