@@ -22,6 +22,7 @@ from mmrace.cli.lists import list_
 from mmrace.cli.minimise import minimise
 from mmrace.cli.prove import prove
 from mmrace.cli.records import diff, replay, show, trail
+from mmrace.cli.report_night import report_night
 from mmrace.cli.run import run
 from mmrace.cli.stress import stress
 from mmrace.report.terminal import interrupted
@@ -44,6 +45,7 @@ for _command in (
     explore,
     claims,
     compaction_table,
+    report_night,
     run,
     replay,
     minimise,

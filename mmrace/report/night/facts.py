@@ -95,6 +95,7 @@ class Campaign:
     losses: Mapping[str, int] = field(default_factory=dict)
     troubles: tuple[str, ...] = ()
     unplanted: tuple[str, ...] = ()
+    running: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ class Finding:
 
     Attributes: state: new, known, unseen or came-back.  known: where it is written down as expected, "" if it is not.
     tonight: in how many runs of the night it was seen; `of`: how many runs of its program there were.  rate: in the
-    store's whole history.  seen: (when, hits) over the store's history.  commands: to paste.
+    store's whole history.  seen: (when, hits) over the store's history.  unseen_runs: how many were made
+    since it was last seen.  commands: to paste.
     """
 
     signature: str
@@ -142,6 +144,7 @@ class Finding:
     last_when: float
     last_revision: str
     unseen_since: str = ""
+    unseen_runs: int = 0
     seen: tuple[tuple[float, int], ...] = ()
     commands: tuple[str, ...] = ()
     folder: str = ""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from mmrace.report.night.facts import Campaign, Canary, Finding, Night, Verdict
 from mmrace.report.numbers import count, duration, many, runs
+from mmrace.runtime.errors import EXIT_FAIL, EXIT_PASS, EXIT_UNKNOWN
 
 STATES = {
     "new": "new",
@@ -31,6 +32,11 @@ def verdict_of(night: Night) -> Verdict:
     return Verdict(word, _sentence(night, word), tuple(failures + doubts), tuple(_rests(night)))
 
 
+def exit_code(verdict: Verdict) -> int:
+    """Return the exit code of a night: that of its verdict."""
+    return {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL}.get(verdict.word, EXIT_UNKNOWN)
+
+
 def state_text(finding: Finding) -> str:
     """Say what a finding's life is at.  A fault that is written down is expected, whenever it was first seen."""
     return "expected" if finding.known else STATES.get(finding.state, finding.state)
@@ -41,7 +47,9 @@ def _sentence(night: Night, word: str) -> str:
     if not night.campaigns:
         return "Nothing was checked: there is no campaign in this night."
     if not total.runs:
-        return "Nothing was checked: no run of a program that should pass was counted in this night."
+        again = any(campaign.verdict in ("PASS", "FAIL") for campaign in night.campaigns)
+        why = "; what its campaigns did again was counted when it was done first" if again else ""
+        return f"Nothing was checked: no new run of a program that should pass was counted in this night{why}."
     names = {program.name for program in night.programs}
     over = f"{runs(total.runs)} of {many(len(names), 'program')}"
     if night.since is not None and night.until is not None:
@@ -86,14 +94,14 @@ def _doubts(night: Night) -> Iterator[str]:
         yield "no campaign"
         return
     if not night.total.runs:
-        yield "no run of a program that should pass"
+        yield "no new run of a program that should pass"
     for campaign in night.campaigns:
         why = _unconcluded(campaign)
         if why and not _gone_on_with(campaign, night):
             yield f"campaign {campaign.name} {why}"
     for program in night.programs:
         for doubt in program.doubts:
-            yield f"{program.name} ({program.engine}): {doubt}"
+            yield f"{program.name}: {doubt}"
     for canary in night.canaries:
         yield from _undecided(canary)
 
@@ -101,7 +109,7 @@ def _doubts(night: Night) -> Iterator[str]:
 def _unconcluded(campaign: Campaign) -> str:
     """Say why a campaign came to no verdict; "" if it did."""
     if not campaign.verdict:
-        return "has no end in the ledger: it still runs, or was killed"
+        return "still runs" if campaign.running else "has no end in the ledger: it was killed"
     if campaign.interrupted:
         return f"was interrupted by signal {campaign.interrupted}"
     if campaign.verdict == "UNKNOWN":

@@ -153,7 +153,11 @@ class Trial(msgspec.Struct, omit_defaults=True, tag_field="is", tag="trial"):
 
 
 class Ended(msgspec.Struct, omit_defaults=True, tag_field="is", tag="ended"):
-    """A campaign ended by itself.  Args: interrupted: the signal that ended it.  unkept_runs: not in the ledger."""
+    """A campaign ended by itself.
+
+    Args: interrupted: the signal that ended it.  unkept_runs: not in the ledger.  losses: how workers were lost, and
+    how many so.  troubles: why runs could not be made.
+    """
 
     campaign: str
     when: float
@@ -162,6 +166,8 @@ class Ended(msgspec.Struct, omit_defaults=True, tag_field="is", tag="ended"):
     interrupted: int = 0
     seconds: float = 0.0
     unkept_runs: int = 0
+    losses: dict[str, int] = {}
+    troubles: list[str] = []
 
 
 Entry: TypeAlias = Sequence | Batch | Begun | Beat | Met | Trial | Ended

@@ -74,7 +74,7 @@ def test_an_interrupted_campaign_is_unknown() -> None:
 def test_what_a_program_lacks_makes_the_night_unknown() -> None:
     (first, *rest) = night().programs
     lacking = night(programs=(replace(first, doubts=("nobody met",)), *rest))
-    assert "async-vs-commit (free): nobody met" in because(lacking)
+    assert "async-vs-commit: nobody met" in because(lacking)
     assert word(lacking) == "UNKNOWN"
 
 
