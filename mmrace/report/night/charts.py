@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -29,7 +30,8 @@ COLOURS = {INK: "--ink", FAINT: "--faint", BAD: "--bad", GOOD: "--good"} | {
 """Colours that stand for those of the page, and are drawn by nobody."""
 LINES_MAX = 12  # workers in a chart: more lines than that are a tangle
 POINTS_MAX = 160  # of a line
-ROWS_MAX = 40  # findings, or canaries, in a chart
+ROWS_MAX = 60  # canaries in a chart
+FINDINGS_MAX = 20
 HOUR_S = 3600.0
 DAY_S = 86400.0
 
@@ -215,7 +217,7 @@ def _rows(panel: Any, names: Sequence[str]) -> None:
 
 def _findings(findings: Sequence[Finding]) -> str:
     """Draw when each finding was seen, over the whole history of the store."""
-    shown = [finding for finding in findings if finding.seen][:ROWS_MAX]
+    shown = [finding for finding in findings if finding.seen and (finding.came or not finding.known)][:FINDINGS_MAX]
     moments = [when for finding in shown for when, _ in finding.seen]
     if not moments or max(moments) - min(moments) < 1.0:
         return ""
@@ -226,8 +228,10 @@ def _findings(findings: Sequence[Finding]) -> str:
         sizes = [8 + 70 * hits / most for _, hits in points]
         colour = BAD if finding.fails else SERIES[5]
         panel.scatter([at for at, _ in points], [row] * len(points), s=sizes, color=colour, alpha=0.75, linewidths=0)
-    _rows(panel, [finding.signature for finding in shown])
-    _title(panel, "when each finding was seen (UTC); larger: in more runs")
+    names = Counter(finding.signature for finding in shown)
+    _rows(panel, [f"{one.signature} {one.program}" if names[one.signature] > 1 else one.signature for one in shown])
+    more = f", the first {len(shown)} of them" if len(shown) < len(findings) else ""
+    _title(panel, f"when each finding was seen{more} (UTC); larger: in more runs; red: it fails this night")
     _clock(panel, min(moments), max(moments))
     return _svg(figure)
 

@@ -120,7 +120,8 @@ class Finding:
     """A finding and its life.
 
     Attributes: state: new, known, unseen or came-back.  known: where it is written down as expected, "" if it is not.
-    tonight: in how many runs of the night it was seen; `of`: how many runs of its program there were.  rate: in the
+    tonight: in how many runs of the night it was seen; noted: the night
+    has its words, and no run that was counted has it; `of`: how many runs of its program there were.  rate: in the
     store's whole history.  seen: (when, hits) over the store's history.  unseen_runs: how many were made
     since it was last seen.  commands: to paste.
     """
@@ -145,15 +146,21 @@ class Finding:
     last_revision: str
     unseen_since: str = ""
     unseen_runs: int = 0
+    noted: bool = False
     seen: tuple[tuple[float, int], ...] = ()
     commands: tuple[str, ...] = ()
     folder: str = ""
     story: StoryOf = field(default_factory=StoryOf)
 
     @property
+    def came(self) -> bool:
+        """Whether it was seen in the night."""
+        return self.tonight > 0 or self.noted
+
+    @property
     def fails(self) -> bool:
         """Whether the night fails by it."""
-        return self.tonight > 0 and not self.known
+        return self.came and not self.known
 
 
 @dataclass(frozen=True, slots=True)

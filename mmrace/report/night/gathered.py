@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from mmrace.report.night import happened, lived
 from mmrace.report.night.chosen import Choice, began_at, choose
@@ -23,6 +22,7 @@ from mmrace.report.night.facts import (
     Ranges,
     Refused,
 )
+from mmrace.report.night.lived import Hits, Owner
 from mmrace.report.night.stories import BookOf
 from mmrace.search.ledger.entry import Sequence
 from mmrace.search.ledger.index import Index, Where
@@ -36,14 +36,6 @@ RANGES_MAX = 300  # sequences that are listed
 COUNTERS_MAX = 200
 REFUSED, TRIED = ".refused.", ".tried"
 """What counters are named that count refusals by reason, and the one that they are a part of."""
-
-
-class Owner(NamedTuple):
-    """Whose runs and findings are counted together."""
-
-    program: str
-    variant: str
-    era: str
 
 
 Each = list[tuple[Sequence, Sums]]
@@ -61,7 +53,7 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
     total = _summed(by_role["main"])
     proper = _summed([*by_role["main"], *by_role["twin"]])
     workers = happened.workers_of(index, choice)
-    moments, hits = _moments(index, choice, {of.engine for of, _ in by_role["main"]})
+    moments, hits = _moments(index, choice, {(_owner(of), of.engine) for of, _ in by_role["main"]})
     campaigns = tuple(happened.campaign_of(one) for one in choice.campaigns)
     since_when = min((began_at(one) for one in choice.campaigns), default=None)
     if since is not None and since_when is not None:
@@ -117,7 +109,7 @@ def _counted(sums: Sums) -> Counted:
 
 
 def _owner(of: Sequence) -> Owner:
-    return Owner(of.program, of.variant, of.era)
+    return of.program, of.variant, of.era
 
 
 # -- programs --------------------------------------------------------------------------------------------------------
@@ -154,9 +146,9 @@ def _doubts(parts: Iterable[Sums]) -> Iterator[str]:
         yield f"{unjudged} of {tally.runs} runs could not be judged{why}"
 
 
-def _of_owner(each: Each) -> dict[tuple[str, str, str], tuple[int, Counter[str]]]:
+def _of_owner(each: Each) -> dict[Owner, tuple[int, Counter[str]]]:
     """Return of each owner how many runs should have passed, and in how many of them each finding was seen."""
-    found: dict[tuple[str, str, str], tuple[int, Counter[str]]] = {}
+    found: dict[Owner, tuple[int, Counter[str]]] = {}
     for of, sums in each:
         if of.role != "canary":
             runs, hits = found.get(_owner(of), (0, Counter()))
@@ -164,34 +156,33 @@ def _of_owner(each: Each) -> dict[tuple[str, str, str], tuple[int, Counter[str]]
     return found
 
 
-def _moments(index: Index, choice: Choice, engines: set[str]) -> tuple[tuple[Moment, ...], lived.Hits]:
-    """Return the night in stretches, and when in it each finding was seen."""
-    if not choice.campaigns:
-        return (), {}
-    # finely first: how long the night was is known only then
+def _moments(index: Index, choice: Choice, kinds: set[tuple[Owner, str]]) -> tuple[tuple[Moment, ...], Hits]:
+    """Return the night in stretches, and when in it each finding was seen.  Args: kinds: owners with engines."""
     series = {}
-    for engine in sorted(engines):
+    for owner, engine in sorted(kinds):
+        program, variant, era = owner
         where: Where = {**choice.where, "role": "main", "engine": engine}
-        series[engine] = index.series(1.0, **where)
+        where |= {"program": program, "variant": variant, "era": era}
+        series[owner, engine] = index.series(1.0, **where)  # finely: how long the night was is known only then
     times = [when for rows in series.values() for when, _ in rows]
     if not times:
         return (), {}
     span = max(times) - min(times)
     stretch = next((length for length in STRETCHES if span / length < MOMENTS), STRETCHES[-1])
     runs: dict[float, Counter[str]] = {}
-    sums: dict[float, Sums] = {}
-    hits: lived.Hits = {}
-    for engine, rows in series.items():
+    sketches: dict[float, Sums] = {}
+    hits: Hits = {}
+    for (owner, engine), rows in series.items():
         for when, part in rows:
             end = (when // stretch + 1) * stretch
             runs.setdefault(end, Counter())[engine] += part.runs
-            sums.setdefault(end, Sums()).add(part)
-            for signature, times_seen in part.hits.items():
-                hits.setdefault(signature, Counter())[end] += times_seen
+            sketches.setdefault(end, Sums()).add(Sums(sketch=part.sketch))
+            for signature, seen in part.hits.items():
+                hits.setdefault((owner, signature), Counter())[end] += seen
     moments = []
     so_far = Sums()
-    for end in sorted(sums):
-        so_far.add(sums[end])
+    for end in sorted(sketches):
+        so_far.add(sketches[end])
         moments.append(Moment(end, dict(sorted(runs[end].items())), classes_of(so_far.sketch)))
     return tuple(moments), hits
 

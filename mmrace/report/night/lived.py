@@ -26,10 +26,12 @@ STORIES_MAX = 24  # a page is to stay small; `mmrace explain` tells the others
 BYTES_MAX = 1_000_000  # characters of all stories together
 ORDER = ("new", "came-back", "known", "unseen")
 
-Hits: TypeAlias = dict[str, Counter[float]]
-"""signature -> when it was seen in the night, in how many runs."""
-OfOwner: TypeAlias = Mapping[tuple[str, str, str], tuple[int, Counter[str]]]
-"""Program, variant and era -> its runs of the night, and in how many of them each finding was seen."""
+Owner: TypeAlias = tuple[str, str, str]
+"""Program, variant and era: whose runs and findings are counted together."""
+Hits: TypeAlias = dict[tuple[Owner, str], Counter[float]]
+"""Owner and signature -> when it was seen in the night, in how many runs."""
+OfOwner: TypeAlias = Mapping[Owner, tuple[int, Counter[str]]]
+"""Owner -> its runs of the night, and in how many of them each finding was seen."""
 
 
 def findings(
@@ -53,11 +55,12 @@ def findings(
 
 def _finding(life: Life, tonight: OfOwner, hits: Hits, since: float, store: Path) -> Finding:
     met = life.met
-    runs, seen = tonight.get((met.program, met.variant, met.era), (0, Counter()))
+    owner = met.program, met.variant, met.era
+    runs, seen = tonight.get(owner, (0, Counter()))
     state = life.state
     if state in ("new", "known") and not met.known:
         state = "new" if life.first_when >= since else "known"
-    moments = dict(hits.get(life.signature, {}))
+    moments = dict(hits.get((owner, life.signature), {}))
     for when in (life.first_when, life.last_when):
         if not any(abs(when - other) < 1.0 for other in moments) and (when < since or not moments):
             moments[when] = 1
@@ -82,6 +85,7 @@ def _finding(life: Life, tonight: OfOwner, hits: Hits, since: float, store: Path
         last_revision=life.last_revision,
         unseen_since=life.unseen_since,
         unseen_runs=life.unseen_runs,
+        noted=not life.hits and met.when >= since,
         seen=tuple(sorted(moments.items())),
         commands=(met.command,) if met.command else (),
         folder=str(store / FINDINGS / (Path(met.folder).name or life.signature)),

@@ -5,11 +5,12 @@ Invariant: every number is said with what it is over; a missing one is a dash or
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
-from mmrace.report.night.facts import Canary, Classes, Estimate, Night, Ranges, Trial, Worker
-from mmrace.report.night.verdict import chance, state_text
+from mmrace.report.night.facts import Canary, Classes, Estimate, Finding, Night, Ranges, Trial, Worker
+from mmrace.report.night.verdict import about, chance, state_text
 from mmrace.report.numbers import HOUR_S, KIB, count, duration, many, rate, runs, share
 
 TURNS_SHOWN = 6  # ranges of turns of one sequence
@@ -36,7 +37,7 @@ def tiles(night: Night) -> list[Tile]:
 
 def _findings(night: Night) -> Tile:
     failing = [finding for finding in night.findings if finding.fails]
-    expected = sum(finding.tonight > 0 and bool(finding.known) for finding in night.findings)
+    expected = sum(finding.came and bool(finding.known) for finding in night.findings)
     states = Counter(state_text(finding) for finding in failing).most_common()
     over = ", ".join(f"{count(times)} {state}" for state, times in states) or f"in {runs(night.total.runs)}"
     if expected:
@@ -72,7 +73,7 @@ def _classes(night: Night) -> Tile:
     number = count(found.met) if found.exact else f"≈ {count(found.met)}"
     if found.next_new is None:
         return Tile("classes met", number, "too few runs to say how many are unseen")
-    return Tile("classes met", number, f"the next run is of a new one with a chance of {chance(found.next_new.value)}")
+    return Tile("classes met", number, f"the next run is of a new one with a chance of {about(found.next_new)}")
 
 
 def _marks(night: Night) -> Tile:
@@ -80,7 +81,7 @@ def _marks(night: Night) -> Tile:
     if missed is None:
         return Tile("marks reached", count(len(reached)), "of how many expected ones, no campaign says")
     tone = "plain" if not missed else "doubt"
-    return Tile("marks reached", count(len(reached)), f"{count(len(missed))} expected ones never reached", tone)
+    return Tile("marks reached", count(len(reached)), f"{many(len(missed), 'expected one')} never reached", tone)
 
 
 def _unjudged(night: Night) -> Tile:
@@ -91,6 +92,22 @@ def _unjudged(night: Night) -> Tile:
     return Tile(
         "could not be judged", count(total.unjudged), f"{chance(total.unjudged / total.runs)} of all runs", tone
     )
+
+
+def tonight(night: Night) -> list[Finding]:
+    """Return the findings that were seen in the night."""
+    return [finding for finding in night.findings if finding.came]
+
+
+def not_tonight(night: Night) -> list[Finding]:
+    """Return the findings of the store that were not."""
+    return [finding for finding in night.findings if not finding.came]
+
+
+def anchor(finding: Finding) -> str:
+    """Name the place of a finding on the page; two programs may have the same one."""
+    said = "\n".join((finding.signature, finding.program, finding.variant, finding.era))
+    return f"f-{hashlib.blake2b(said.encode(errors='replace'), digest_size=6).hexdigest()}"
 
 
 def estimate(found: Estimate | None) -> str:

@@ -69,7 +69,8 @@ def _canaries(night: Night, console: Console) -> None:
 
 
 def _findings(night: Night, console: Console) -> None:
-    for finding in night.findings[:FINDINGS_SHOWN]:
+    tonight = shown.tonight(night)
+    for finding in tonight[:FINDINGS_SHOWN]:
         say(console, f"{state_text(finding)}: {finding.title} [{finding.signature}]")
         say(
             console,
@@ -81,8 +82,10 @@ def _findings(night: Night, console: Console) -> None:
             say(console, f"  why: {finding.story.cause}")
         for command in finding.commands:
             say(console, f"  repeat: {command}")
-    if len(night.findings) > FINDINGS_SHOWN:
-        say(console, f"and {many(len(night.findings) - FINDINGS_SHOWN, 'more finding')} (--html FILE has them)")
+    if len(tonight) > FINDINGS_SHOWN:
+        say(console, f"and {many(len(tonight) - FINDINGS_SHOWN, 'more finding')} (--html FILE has them)")
+    if others := shown.not_tonight(night):
+        say(console, f"{many(len(others), 'finding')} of before, which no run of this night had")
     for fault in night.expected:
         say(console, f"expected: {fault.row}, seen in {count(fault.seen)} of {runs(fault.of)}; it fails nothing")
 

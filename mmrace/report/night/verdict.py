@@ -10,7 +10,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 
-from mmrace.report.night.facts import Campaign, Canary, Finding, Night, Verdict
+from mmrace.report.night.facts import Campaign, Canary, Estimate, Finding, Night, Verdict
 from mmrace.report.numbers import count, duration, many, runs
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_PASS, EXIT_UNKNOWN
 
@@ -23,6 +23,7 @@ STATES = {
 """State of a finding's life -> how it is said."""
 RESUME = "--resume"
 NAMED_MAX = 5
+EXACT_FROM = 10  # per cent
 
 
 def verdict_of(night: Night) -> Verdict:
@@ -158,7 +159,7 @@ def _rests(night: Night) -> Iterator[str]:
         yield f"{many(len(unplanted), 'canary', 'canaries')} not planted, for want of time"
     if night.classes is not None and night.classes.next_new is not None:
         new = night.classes.next_new
-        yield f"the next run would show a class that no run has shown with a chance of {chance(new.value)}"
+        yield f"the next run would show a class that no run has shown with a chance of {about(new)}"
     unkept = sum(campaign.unkept_runs for campaign in night.campaigns)
     if unkept:
         yield f"{runs(unkept)} were made and could not be written down: they are counted nowhere on this page"
@@ -167,5 +168,11 @@ def _rests(night: Night) -> Iterator[str]:
 
 
 def chance(value: float) -> str:
-    """Write a chance: in per cent, with three digits that say something."""
-    return f"{100 * value:.3g} %"
+    """Write a chance, in per cent with the digits that say something."""
+    part = 100 * value
+    return f"{part:.1f} %" if part >= EXACT_FROM else f"{part:.2g} %"
+
+
+def about(found: Estimate) -> str:
+    """Write an estimated chance; of one that was estimated as nothing, what it is at most."""
+    return chance(found.value) if found.value else f"at most {chance(found.high)}"

@@ -134,6 +134,18 @@ def test_a_folder_that_is_gone_or_damaged_costs_its_story_alone(tmp_path: Path) 
     assert verdict_of(facts(tmp_path)).word == "FAIL"
 
 
+def test_a_finding_whose_batch_was_never_written_fails_the_night(tmp_path: Path) -> None:
+    stores.write(tmp_path, good=True)
+    assert verdict_of(facts(tmp_path)).word == "PASS"
+    with Ledger.open(tmp_path) as ledger:
+        ledger.met(stores.met("lost", "a worker died", when=stores.BEGAN + 300))
+    (finding,) = facts(tmp_path).findings
+    assert finding.noted
+    verdict = verdict_of(facts(tmp_path))
+    assert verdict.word == "FAIL"
+    assert verdict.because == ("new: a worker died [lost] in async-vs-commit",)
+
+
 def test_damage_of_the_ledger_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
     stores.write(tmp_path, good=True)
     (newest,) = (path for path in (tmp_path / "ledger").glob("*.jsonl") if b"drop-vs-commit" in path.read_bytes())
