@@ -56,7 +56,7 @@ LAYERS: dict[str, Layer] = {
     "runs": _layer("runtime strategies oracles/general version"),
     "story": _layer(_ONE_RUN),
     "oracles/telling": _layer("runtime oracles/general oracles/protocol story"),
-    "search/pool": _layer(_ONE_RUN, "loguru"),
+    "search/pool": _layer(_ONE_RUN, "loguru dask distributed"),
     "search": _layer(f"{_ONE_RUN} search/pool", "loguru"),
     "search/convert": _layer(_ONE_RUN),
     "search/minimise": _layer(_ONE_RUN),

@@ -1,14 +1,15 @@
 """A campaign: many short runs, every canary first, until the time or the runs are used up.
 
-Invariant: what is run is `plan.py`'s business and depends on the seed alone; Ctrl-C, a full disk and a dead worker end
-with everything known so far in the result.  Not here: text.  An `Observer` is told what happens, and the caller prints
-the result.
+Invariant: what is run is the business of `sequences.py` and `plan.py`, and depends on the seed alone; Ctrl-C, a full
+disk and a dead worker end with everything known so far in the result.  Not here: text.  An `Observer` is told what
+happens, and the caller prints the result.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -21,12 +22,13 @@ from mmrace.runtime.errors import EXIT_USAGE
 from mmrace.search.campaign.plan import planted, to_plant
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
-from mmrace.search.campaign.sources import CanaryTrial, MainSequence
+from mmrace.search.campaign.sequences import Sequences
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.pool.contract import ConvertFunction, Lost, RunFunction
+from mmrace.search.pool.contract import ConvertFunction, Lost, Pool, RunFunction
 from mmrace.search.pool.drive import Pace, drive
 from mmrace.search.pool.losses import LossySource
-from mmrace.search.pool.making import Making
+from mmrace.search.pool.making import Making, PoolFactory
 from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 from mmrace.search.pool.parent import HANG_SECONDS, ProcessPool
 from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hit_of_lost, hits_of
@@ -53,7 +55,8 @@ class Campaign(LossySource):
 
     Args: request, known: what to do with what there is.  run: makes one run (in the workers; importable by name).
     folder: where findings go.  text: makes their summaries for the eye.  convert: makes findings of free threads again
-    under control.  clock: monotonic seconds.
+    under control.  pool: who makes the runs, if not processes of this machine; pace: of its batches.  clock: monotonic
+    seconds.
     """
 
     def __init__(
@@ -67,23 +70,26 @@ class Campaign(LossySource):
         text: Text | None = None,
         convert: ConvertFunction | None = None,
         hang_seconds: float = HANG_SECONDS,
+        pool: PoolFactory | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.request, self.known, self.observer, self.clock = request, known, observer, clock
         self.hang_seconds = hang_seconds
         self.store = FindingStore(folder / "findings", text)
         self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None, convert)
-        self.main = MainSequence(request, known)
+        self.main = Sequences(request, known)
         names = planted(request, known)
         self.trials = {name: CanaryTrial(request, known.canaries[name]) for name in names}
         marks = tuple(sorted(known.expected_marks(request.scenarios)))
         left_out = tuple(name for name in to_plant(request, known) if name not in self.trials)
         self.result = CampaignResult(request, trials=list(self.trials.values()), unplanted=left_out, marks_known=marks)
         super().__init__(self.result)
-        self.pace = Pace()
+        self.pace = pace or Pace()
         self._began = 0.0
         self._stop = False
-        self._pool: ProcessPool | None = None
+        self._make_pool = pool
+        self._pool: Pool | None = None
 
     def run(self) -> CampaignResult:
         """Run to the end, or to Ctrl-C; return what came of it."""
@@ -101,8 +107,10 @@ class Campaign(LossySource):
         logger.bind(event="end", verdict=result.verdict, runs=result.total().runs).info("campaign ends")
         return result
 
-    def pool(self) -> ProcessPool:
+    def pool(self) -> AbstractContextManager[Pool]:
         """Return who makes its runs."""
+        if self._make_pool is not None:
+            return self._make_pool(self.making)
         return ProcessPool(self.request.jobs, self.making, hang_seconds=self.hang_seconds, clock=self.clock)
 
     def _now(self) -> float:
@@ -123,14 +131,14 @@ class Campaign(LossySource):
         self.observer.progress(self.result)
 
     def next_batch(self) -> Batch | None:
-        """Canaries first, while their share of the time lasts, the least tried one first; then the main sequence."""
+        """Canaries first, while their share of the time lasts, the least tried one first; then the sequences."""
         seconds = self.request.seconds
         if seconds is None or self._now() < CANARY_SHARE * seconds:
             for trial in sorted(self.trials.values(), key=lambda trial: trial.tried + trial.twin_runs):
                 batch = trial.next_batch(self.pace.size("canary"))
                 if batch is not None:
                     return batch
-        return self.main.next_batch(self.pace.size(self.main.peek_engine()))
+        return self.main.next_batch(self.pace)
 
     def worker(self, name: str, health: Health) -> None:
         """Note a worker's memory and threads."""
@@ -145,7 +153,7 @@ class Campaign(LossySource):
             if job.role != "main":
                 self.trials[job.source].skip(job)
             return
-        self.pace.took(result.seconds, job.spec.engine if job.role == "main" else "canary")
+        self.pace.took(result.seconds, job.source if job.role == "main" else "canary")
         if job.role != "main":
             trial = self.trials[job.source]
             trial.take(job, result)
