@@ -23,7 +23,8 @@ Row: TypeAlias = tuple[Any, ...]
 
 FILE = "index.sqlite"
 BESIDE = ("-wal", "-shm")
-BUSY_SECONDS = 30.0  # another process takes in some ten thousand lines at once, in a second or so
+BUSY_SECONDS = 10.0  # another process takes in some ten thousand lines at once, in a second or two
+NOWHERE = (0, 0)
 ATTEMPTS_MAX = 3  # renewed, then in memory
 _MACHINE = frozenset({
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED,
@@ -43,7 +44,7 @@ class Database:
         self._on_disk = on_disk
         self._db: sqlite3.Connection | None = None
         self._intake: Intake | None = None
-        self._node = (0, 0)  # device and number of the file that is open
+        self._node = NOWHERE  # device and number of the file that is open
 
     @property
     def on_disk(self) -> bool:
@@ -95,7 +96,8 @@ class Database:
 
     def _open_file(self) -> sqlite3.Connection:
         with self._held():
-            if not self.path.exists():
+            self._node = _node(self.path)
+            if self._node == NOWHERE:
                 self._unlink()
             db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS)
             try:
@@ -175,7 +177,7 @@ def _node(path: Path) -> tuple[int, int]:
     try:
         there = os.stat(path)
     except OSError:
-        return 0, 0
+        return NOWHERE
     return there.st_dev, there.st_ino
 
 

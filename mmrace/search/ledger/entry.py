@@ -38,11 +38,11 @@ class Sequence(
     dict=True,
     tag_field="is",
     tag="sequence",
-    forbid_unknown_fields=True,
+    forbid_unknown_fields=True,  # the key would be another one without them
 ):
     """An endless row of runs: run `turn` of it is a function of (sequence, turn) alone.
 
-    Args: revision: of mmrace (`revision.py`).  digest, files: of the program's own file, and of loaded ones.  params:
+    Args: revision: of mmrace (`runs/revision.py`).  digest, files: of the program's own file, and of loaded ones.  params:
     the given ones.  engine, noise, strategy: as the runs are drawn, such as "portfolio".  role, trial: whether they
     count, or are of a planted bug or its twin, and whose.
     """
@@ -110,6 +110,16 @@ class Begun(msgspec.Struct, omit_defaults=True, tag_field="is", tag="begun"):
     request: dict[str, Any] = {}
 
 
+class Resumed(msgspec.Struct, omit_defaults=True, tag_field="is", tag="resumed"):
+    """A campaign goes on, in another process.  Args: seconds: how long it had lasted."""
+
+    campaign: str
+    when: float
+    host: str = ""
+    pid: int = 0
+    seconds: float = 0.0
+
+
 class Beat(msgspec.Struct, omit_defaults=True, tag_field="is", tag="beat"):
     """How it goes.  Args: workers: name -> [resident bytes, stray threads, open files].  free_disk: bytes."""
 
@@ -170,7 +180,7 @@ class Ended(msgspec.Struct, omit_defaults=True, tag_field="is", tag="ended"):
     troubles: list[str] = []
 
 
-Entry: TypeAlias = Sequence | Batch | Begun | Beat | Met | Trial | Ended
+Entry: TypeAlias = Sequence | Batch | Begun | Resumed | Beat | Met | Trial | Ended
 
 encode = msgspec.json.Encoder(enc_hook=encode_hook).encode
 """Return an entry as JSON."""
