@@ -10,6 +10,7 @@ import click
 
 from mmrace import installed
 from mmrace.cli import options as shared
+from mmrace.cli import store as stores
 from mmrace.cli import terminal
 from mmrace.report.terminal import conclude, say
 from mmrace.runtime import files
@@ -33,13 +34,13 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 
 
 @click.command("report-night", short_help="What a night has brought: a summary, or a page.")
-@click.option("--store", default=shared.FOLDER, show_default=True, type=click.Path(), help="Where campaigns were kept.")
+@stores.store
 @click.option(
     "--html", "page", metavar="FILE", type=click.Path(dir_okay=False), help="Write a page that needs nothing."
 )
 @click.option("--campaign", metavar="ID", default="", help="This campaign alone.")
 @click.option("--since", metavar="TIME", callback=moment, help="All that was run since then: 2026-11-30, '... 21:00'.")
-def report_night(store: str, page: str | None, campaign: str, since: float | None) -> None:
+def report_night(folder: str, page: str | None, campaign: str, since: float | None) -> None:
     """Tell what a night has brought: verdict, findings with their stories, coverage, canaries, marks, workers.
 
     The night is the newest campaign of the store, with those that began within twelve hours before it. The store alone
@@ -50,20 +51,11 @@ def report_night(store: str, page: str | None, campaign: str, since: float | Non
     from mmrace.report.night import gathered, summary  # noqa: PLC0415
     from mmrace.report.night.page import page_of  # noqa: PLC0415
     from mmrace.report.night.verdict import exit_code, verdict_of  # noqa: PLC0415
-    from mmrace.search.ledger.index import Index  # noqa: PLC0415
 
     if campaign and since is not None:
         raise UsageError(expected="--campaign or --since", got="both", try_="one of them")
-    folder = Path(store)
-    if not folder.is_dir():
-        raise UsageError(
-            expected="the store of a campaign", got=f"no folder {store!r}", where="--store", try_="mmrace stress first"
-        )
-    index = Index.read_only(folder)
-    try:
-        night = gathered.gather(index, folder, installed.book_of, campaign=campaign, since=since)
-    finally:
-        index.close()
+    with stores.asked(folder) as index:
+        night = gathered.gather(index, Path(folder), installed.book_of, campaign=campaign, since=since)
     console, verdict = terminal.console(), verdict_of(night)
     if page is None:
         summary.show(night, verdict, console)

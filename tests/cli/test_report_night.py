@@ -73,7 +73,7 @@ def test_an_empty_store_is_unknown_and_none_is_a_wrong_call(told: Told, tmp_path
     assert (code, out.splitlines()[-1].split()[0]) == (5, "UNKNOWN")
     code, _, err = told("--store", str(tmp_path / "nowhere"))
     assert code == 2
-    assert "expected the store of a campaign" in err
+    assert "expected a store, which `mmrace stress` makes" in err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mmrace.report.numbers import HOUR_S, many
 from mmrace.runtime.errors import UsageError
 from mmrace.search.ledger.cells import began
-from mmrace.search.ledger.index import Campaign, Where
+from mmrace.search.ledger.index import Campaign, Index, Where
 
 NIGHT_HOURS = 12
 """Campaigns that began within so many hours before the newest one are of the same night: those that it goes on with."""
@@ -27,8 +27,9 @@ class Choice:
     said: str
 
 
-def choose(known: Sequence[Campaign], *, campaign: str = "", since: float | None = None) -> Choice:
+def choose(index: Index, *, campaign: str = "", since: float | None = None) -> Choice:
     """Return the night that is asked for; the newest one by default.  Raises UsageError."""
+    known = index.campaigns()
     if campaign:
         found = [one for one in known if one.campaign == campaign]
         if not found:
@@ -37,13 +38,13 @@ def choose(known: Sequence[Campaign], *, campaign: str = "", since: float | None
             )
         return Choice(tuple(found), {"campaign": campaign}, f"campaign {campaign} alone")
     if since is not None:
-        found = [one for one in known if _last(one) >= since]
+        found = [one for one in known if _last(one, index) >= since]
         return Choice(tuple(found), {"since": since}, f"what was run since then, by {many(len(found), 'campaign')}")
     if not known:
         return Choice((), {}, "it has no campaign")
     newest = max(began_at(one) for one in known)
     first = min(when for when in map(began_at, known) if when >= newest - NIGHT_HOURS * HOUR_S)
-    found = [one for one in known if _last(one) >= first]
+    found = [one for one in known if _last(one, index) >= first]
     said = f"the newest campaign, and those that began within {NIGHT_HOURS} hours before it"
     return Choice(tuple(found), {"since": first}, said)
 
@@ -53,11 +54,12 @@ def began_at(campaign: Campaign) -> float:
     return began(campaign.campaign) or float(int(campaign.begun.when if campaign.begun else 0.0))
 
 
-def _last(campaign: Campaign) -> float:
-    """Return when a campaign was last heard of, as far as the ledger says; one that runs has not been yet."""
-    if campaign.ended is not None:
-        return campaign.ended.when
-    return float("inf") if campaign.running else began_at(campaign)
+def _last(campaign: Campaign, index: Index) -> float:
+    """Return when a campaign was last heard of; one that runs may be heard of yet."""
+    if campaign.running:
+        return float("inf")
+    ended = campaign.ended.when if campaign.ended else 0.0
+    return max(began_at(campaign), ended, index.last(campaign.campaign))
 
 
 def _names(known: Sequence[Campaign]) -> str:

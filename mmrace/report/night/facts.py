@@ -79,7 +79,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One campaign.  `verdict`: "" of one that has not ended, or was killed.  `seconds`: None likewise."""
+    """One campaign.
+
+    Attributes: verdict: "" of one that has not ended, or was killed; seconds: None likewise.  resumed: how often
+    another process went on with it.
+    """
 
     name: str
     began: float
@@ -96,6 +100,7 @@ class Campaign:
     troubles: tuple[str, ...] = ()
     unplanted: tuple[str, ...] = ()
     running: bool = False
+    resumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

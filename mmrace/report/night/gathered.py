@@ -46,8 +46,7 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
 
     Raises UsageError.
     """
-    known = index.campaigns()
-    choice = choose(known, campaign=campaign, since=since)
+    choice = choose(index, campaign=campaign, since=since)
     each = index.each(**choice.where) if choice.campaigns else []
     by_role = {role: [(of, sums) for of, sums in each if of.role == role] for role in ("main", "twin", "canary")}
     total = _summed(by_role["main"])
@@ -82,7 +81,7 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
         ranges_dropped=max(0, len(ranges) - RANGES_MAX),
         workers=workers,
         damage=tuple(map(str, index.damage)),
-        earlier=sum(one not in choice.campaigns for one in known),
+        earlier=sum(one not in choice.campaigns for one in index.campaigns()),
     )
 
 

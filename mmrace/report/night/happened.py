@@ -37,6 +37,7 @@ def campaign_of(one: ledger.Campaign) -> Campaign:
         troubles=tuple(ended.troubles) if ended else (),
         unplanted=tuple(_names(request.get("unplanted"))),
         running=one.running,
+        resumed=len(one.resumed),
     )
 
 
