@@ -121,14 +121,23 @@ class StoryOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """How often a finding was met in a span of time that begins at `when`, and in how many runs of its program."""
+
+    when: float
+    hits: int
+    runs: int
+    rate: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A finding and its life.
 
     Attributes: state: new, known, unseen or came-back.  known: where it is written down as expected, "" if it is not.
-    tonight: in how many runs of the night it was seen; noted: the night
-    has its words, and no run that was counted has it; `of`: how many runs of its program there were.  rate: in the
-    store's whole history.  seen: (when, hits) over the store's history.  unseen_runs: how many were made
-    since it was last seen.  commands: to paste.
+    tonight: in how many runs of the night it was seen; of: how many runs of its program there were.  noted: the night
+    has its words, and no run that was counted has it.  hits, runs, rate: in the store's whole history.  unseen_runs:
+    made since it was last seen.  seen: (when, hits); over_time: the same in equal spans.  commands: to paste.
     """
 
     signature: str
@@ -153,6 +162,7 @@ class Finding:
     unseen_runs: int = 0
     noted: bool = False
     seen: tuple[tuple[float, int], ...] = ()
+    over_time: tuple[Span, ...] = ()
     commands: tuple[str, ...] = ()
     folder: str = ""
     story: StoryOf = field(default_factory=StoryOf)

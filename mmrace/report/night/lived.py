@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from mmrace.report.night.facts import Estimate, Finding, StoryOf
+from mmrace.report.night.facts import Estimate, Finding, Span, StoryOf
 from mmrace.report.night.stories import BookOf, story_of
+from mmrace.report.store.findings import points
 from mmrace.runs import kept
 from mmrace.runs.minimal import MINIMAL
+from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.life import Life
 
 FINDINGS = "findings"
@@ -35,22 +37,34 @@ OfOwner: TypeAlias = Mapping[Owner, tuple[int, Counter[str]]]
 
 
 def findings(
-    lives: Iterable[Life], tonight: OfOwner, hits: Hits, since: float, store: Path, book_of: BookOf
+    index: Index, tonight: OfOwner, hits: Hits, since: float, store: Path, book_of: BookOf
 ) -> tuple[Finding, ...]:
     """Return the findings: those first by which the night fails, new ones before others."""
-    found = [_finding(life, tonight, hits, since, store) for life in lives]
-    found.sort(key=lambda one: (not one.fails, bool(one.known), ORDER.index(one.state), -one.tonight, one.signature))
+    found = [(_finding(life, tonight, hits, since, store), life) for life in index.lives()]
+    found.sort(key=lambda pair: _order(pair[0]))
     told: list[Finding] = []
     size = 0
-    for place, one in enumerate(found[:FINDINGS_MAX]):
-        commands = _commands(one)
+    for place, (one, life) in enumerate(found[:FINDINGS_MAX]):
+        over_time: tuple[Span, ...] = ()
         if place < STORIES_MAX and size < BYTES_MAX:
-            story = _story(one, book_of)
+            story, over_time = _story(one, book_of), _over_time(index, life)
         else:
             story = StoryOf(missing=f"its story is told by `mmrace explain {shlex.quote(one.folder)}`")
         size += len(story.text)
-        told.append(replace(one, commands=commands, story=story))
+        told.append(replace(one, commands=_commands(one), story=story, over_time=over_time))
     return tuple(told)
+
+
+def _order(one: Finding) -> tuple[object, ...]:
+    return not one.fails, bool(one.known), ORDER.index(one.state), -one.tonight, one.signature, one.program
+
+
+def _over_time(index: Index, life: Life) -> tuple[Span, ...]:
+    return tuple(
+        Span(one.when, one.hits, one.runs, Estimate(one.hits / one.runs, *one.interval))
+        for one in points(index, life)
+        if one.runs
+    )
 
 
 def _finding(life: Life, tonight: OfOwner, hits: Hits, since: float, store: Path) -> Finding:

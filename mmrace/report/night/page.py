@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mmrace.report import numbers
 from mmrace.report.night import charts, shown
 from mmrace.report.night.facts import Night
-from mmrace.report.night.verdict import chance, state_text, verdict_of
+from mmrace.report.night.verdict import state_text, verdict_of
 from mmrace.runtime.visible import visible
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _environment() -> Environment:
         "share": numbers.share,
         "size": numbers.size,
         "rate": numbers.rate,
-        "chance": chance,
+        "chance": numbers.chance,
         "when": when,
         "state": state_text,
         "estimate": shown.estimate,

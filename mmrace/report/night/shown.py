@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from mmrace.report.night.facts import Canary, Classes, Estimate, Finding, Night, Ranges, Trial, Worker
-from mmrace.report.night.verdict import about, chance, state_text
-from mmrace.report.numbers import HOUR_S, KIB, count, duration, many, rate, runs, share
+from mmrace.report.night.verdict import about, state_text
+from mmrace.report.numbers import HOUR_S, KIB, between, chance, count, duration, many, rate, runs, share
 
 TURNS_SHOWN = 6  # ranges of turns of one sequence
 GROWTH_SECONDS = 600.0
@@ -122,12 +122,12 @@ def interval(found: Estimate | None) -> str:
 
 def chances(found: Estimate | None) -> str:
     """Write the interval of an estimated chance."""
-    return "" if found is None else f"{chance(found.low)} to {chance(found.high)}"
+    return "" if found is None else between(found.low, found.high)
 
 
 def percent(found: Estimate | None) -> str:
     """Write an estimated chance with its interval."""
-    return "-" if found is None else f"{chance(found.value)} ({chance(found.low)} to {chance(found.high)})"
+    return "-" if found is None else f"{chance(found.value)} ({between(found.low, found.high)})"
 
 
 def met(classes: Classes | None) -> str:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mmrace.report.night.facts import Campaign, Canary, Estimate, Finding, Night, Verdict
-from mmrace.report.numbers import count, duration, many, runs
+from mmrace.report.numbers import chance, count, duration, many, runs
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_PASS, EXIT_UNKNOWN
 
 STATES = {
@@ -23,7 +23,6 @@ STATES = {
 """State of a finding's life -> how it is said."""
 RESUME = "--resume"
 NAMED_MAX = 5
-EXACT_FROM = 10  # per cent
 
 
 def verdict_of(night: Night) -> Verdict:
@@ -165,12 +164,6 @@ def _rests(night: Night) -> Iterator[str]:
         yield f"{runs(unkept)} were made and could not be written down: they are counted nowhere on this page"
     if night.damage:
         yield f"{many(len(night.damage), 'place')} of the ledger could not be read, and what stood there is not counted"
-
-
-def chance(value: float) -> str:
-    """Write a chance, in per cent with the digits that say something."""
-    part = 100 * value
-    return f"{part:.1f} %" if part >= EXACT_FROM else f"{part:.2g} %"
 
 
 def about(found: Estimate) -> str:

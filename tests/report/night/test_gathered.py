@@ -45,6 +45,7 @@ def test_lives_are_as_of_this_night(tmp_path: Path) -> None:
     assert (old.state, old.tonight, old.of, old.hits) == ("known", 6, 36, 11)
     assert (fresh.state, fresh.tonight, fresh.title) == ("new", 6, "a lost copy")
     assert fresh.rate.low < fresh.rate.value < fresh.rate.high
+    assert [(one.hits, one.runs) for one in old.over_time] == [(5, 16), (6, 36)], "a span of a day each"
     assert "planted" not in {one.signature for one in facts(tmp_path).findings}, "a planted bug is no finding"
 
 
