@@ -13,7 +13,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any
 
 from mmrace.report.night.facts import Canary, Classes, Finding, Moment, Night, Worker
@@ -154,13 +153,14 @@ def _runs(moments: Sequence[Moment]) -> str:
         return ""
     figure, (panel,) = _figure(1, 1.9)
     ends = [moment.when for moment in moments]
-    width = min(later - sooner for sooner, later in pairwise(ends))
+    width = moments[0].seconds
     bottoms = [0.0] * len(moments)
     for number, engine in enumerate(sorted({engine for moment in moments for engine in moment.runs})):
         heights = [float(moment.runs.get(engine, 0)) for moment in moments]
         centres = [end - width / 2 for end in ends]
         panel.bar(centres, heights, width * 0.9, bottoms, color=SERIES[number % len(SERIES)], label=_plain(engine))
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
+    panel.yaxis.get_major_locator().set_params(integer=True)
     _title(panel, f"runs in each {_stretch(width)}, by engine (UTC)")
     _clock(panel, ends[0] - width, ends[-1])
     _legend(panel)
@@ -168,7 +168,13 @@ def _runs(moments: Sequence[Moment]) -> str:
 
 
 def _stretch(seconds: float) -> str:
-    return f"{seconds / HOUR_S:g} h" if seconds >= HOUR_S else f"{seconds / 60:.3g} min"
+    return (
+        f"{seconds / HOUR_S:g} h"
+        if seconds >= HOUR_S
+        else f"{seconds / 60:g} min"
+        if seconds >= 60
+        else f"{seconds:g} s"
+    )
 
 
 def _classes(moments: Sequence[Moment]) -> str:
@@ -182,7 +188,8 @@ def _classes(moments: Sequence[Moment]) -> str:
     met.plot(when, [classes.met for _, classes in known], color=SERIES[0], linewidth=1.6, label="classes met")
     _band(met, [(at, classes.total) for at, classes in known], SERIES[1], "at least so many there are (Chao)")
     _title(met, "classes of interleavings, from the begin of the night (UTC)")
-    met.set_ylim(bottom=0)
+    most = max(max(classes.met, classes.total.value if classes.total else 0.0) for _, classes in known)
+    met.set_ylim(0, 1.4 * most)  # an interval that is wider says that little is known, and would flatten the rest
     _legend(met)
     _band(new, [(at, _percent(classes)) for at, classes in known], SERIES[2], "")
     _title(new, "chance that the next run shows a new class, % (Good-Turing, with its 95 % interval)")
@@ -280,6 +287,7 @@ def _workers(workers: Sequence[Worker]) -> str:
             panel.plot([point[0] for point in points], values, color=SERIES[number % len(SERIES)], linewidth=1.0)
         _title(panel, f"{title}, a line for each of {len(shown)} workers" if place == 1 else title)
         panel.set_ylim(bottom=0)
+        panel.yaxis.get_major_locator().set_params(integer=True)
     moments = _ends(shown)
     _clock(panels[-1], *moments)
     return _svg(figure)

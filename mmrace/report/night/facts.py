@@ -73,6 +73,7 @@ class Moment:
     """A stretch of the night that ends at `when`: runs in it by engine; classes met from the begin up to there."""
 
     when: float
+    seconds: float
     runs: Mapping[str, int]
     classes: Classes | None = None
 

@@ -182,7 +182,7 @@ def _moments(index: Index, choice: Choice, kinds: set[tuple[Owner, str]]) -> tup
     so_far = Sums()
     for end in sorted(sketches):
         so_far.add(sketches[end])
-        moments.append(Moment(end, dict(sorted(runs[end].items())), classes_of(so_far.sketch)))
+        moments.append(Moment(end, stretch, dict(sorted(runs[end].items())), classes_of(so_far.sketch)))
     return tuple(moments), hits
 
 

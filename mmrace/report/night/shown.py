@@ -51,7 +51,13 @@ def _runs(night: Night) -> Tile:
     if not total.runs:
         return Tile("runs", "0", "nothing was checked", "doubt")
     span = (night.until or 0.0) - (night.since or 0.0)
-    pace = f", {rate(total.runs, span)} a second" if span >= 1.0 else ""
+    pace = ""
+    if span >= 1.0:
+        pace = (
+            f", {rate(total.runs, span)} a second"
+            if total.runs >= span
+            else f", {rate(total.runs, span / HOUR_S)} an hour"
+        )
     return Tile("runs", count(total.runs), f"{count(total.ops)} ops, {duration(total.seconds)} of runs{pace}")
 
 

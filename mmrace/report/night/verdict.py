@@ -161,7 +161,7 @@ def _rests(night: Night) -> Iterator[str]:
         yield f"the next run would show a class that no run has shown with a chance of {about(new)}"
     unkept = sum(campaign.unkept_runs for campaign in night.campaigns)
     if unkept:
-        yield f"{runs(unkept)} were made and could not be written down: they are counted nowhere on this page"
+        yield f"{runs(unkept)} were made and could not be written down: they are counted nowhere here"
     if night.damage:
         yield f"{many(len(night.damage), 'place')} of the ledger could not be read, and what stood there is not counted"
 
