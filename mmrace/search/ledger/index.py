@@ -12,7 +12,7 @@ from typing import NamedTuple, TypedDict, Unpack
 import msgspec
 
 from mmrace.search.ledger.database import Database
-from mmrace.search.ledger.entry import Beat, Begun, Ended, Resumed, Sequence, Trial
+from mmrace.search.ledger.entry import Beat, Begun, Ended, Met, Resumed, Sequence, Trial
 from mmrace.search.ledger.life import Life, lives
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
@@ -208,6 +208,10 @@ class Index:
     def lives(self) -> list[Life]:
         """Return each finding's life, the latest seen first."""
         return lives(self._rows)
+
+    def mets(self) -> list[Met]:
+        """Return every finding in words."""
+        return [msgspec.json.decode(entry, type=Met) for (entry,) in self._rows("SELECT entry FROM met")]
 
     def trials(self) -> list[Trial]:
         """Return what came of looking for planted bugs, the oldest first."""
