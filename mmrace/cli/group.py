@@ -24,6 +24,7 @@ from mmrace.cli.lists import list_
 from mmrace.cli.minimise import minimise
 from mmrace.cli.prove import prove
 from mmrace.cli.records import diff, replay, show, trail
+from mmrace.cli.report_night import report_night
 from mmrace.cli.run import run
 from mmrace.cli.status import status
 from mmrace.cli.stress import stress
@@ -47,6 +48,7 @@ for _command in (
     explore,
     claims,
     compaction_table,
+    report_night,
     run,
     replay,
     minimise,
