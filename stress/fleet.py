@@ -33,7 +33,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from stress.fleet_client import NEAR
-from stress.fleet_machines import Machines
+from stress.fleet_machines import LEAVE_SECONDS, Machines
 from stress.fleet_network import Network, why_not
 
 KINDS = ("worker", "nanny", "scheduler", "child", "stop", "client", "link")
@@ -197,9 +197,11 @@ def of_client(sums: Sums, expected: Came, moments: int, runs: int, draw: random.
                 sums.alarms += killed(machines, where, runs, draw, Path(folder))
             sums.moments += 1
             sums.explorations += 1
-        workers = machines.pids("worker")
-        machines.kill(left := [pid for pid in machines.left() if pid not in workers])
-        sums.left += len(left)
+        until = time.monotonic() + LEAVE_SECONDS
+        while machines.pids("child") and time.monotonic() < until:  # those of clients that are no more
+            time.sleep(LOOK_SECONDS)
+        sums.left += len(machines.pids("child"))
+    sums.left += machines.killed_left()
 
 
 def of_kind(kind: str, expected: Came, moments: int, runs: int, seed: int) -> Sums:
@@ -219,9 +221,7 @@ def of_kind(kind: str, expected: Came, moments: int, runs: int, seed: int) -> Su
                 sums.compare(came, expected, struck)
                 sums.moments += len(struck)
                 print(sums.line(kind), file=sys.stderr, flush=True)
-        left = machines.left()
-        machines.kill(left)
-        sums.left += len(left)
+        sums.left += machines.killed_left()
     finally:
         if network is not None:
             network.remove()

@@ -108,15 +108,15 @@ class Machines:
         workers = [pid for nanny in nannies for pid in children(nanny)]
         return workers if kind == "worker" else [pid for worker in workers for pid in children(worker)]
 
-    def left(self, *, wait: float = LEAVE_SECONDS) -> list[int]:
-        """Return the processes with the mark that are still there after a while, but for those that run on purpose."""
-        until = time.monotonic() + wait
-        while True:
-            kept = {process.pid for process in self.running.values() if process.poll() is None}
-            marked = self._marked() - kept
-            if not marked or time.monotonic() >= until:
-                return sorted(marked)
+    def killed_left(self) -> int:
+        """Kill what is left when all has ended, and had time to go; return how many that were."""
+        until = time.monotonic() + LEAVE_SECONDS
+        while (marked := self._marked()) and time.monotonic() < until:
             time.sleep(0.2)
+        for pid in marked:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return len(marked)
 
     def _marked(self) -> set[int]:
         found = set()
@@ -127,9 +127,3 @@ class Machines:
                     if wanted in (path / "environ").read_bytes().split(b"\0") and not ended(int(path.name)):
                         found.add(int(path.name))
         return found
-
-    def kill(self, pids: Sequence[int]) -> None:
-        """Kill what is left, so that one part does not disturb the next."""
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
