@@ -36,7 +36,7 @@ SHOWN_LINES = 15  # of the log of a part that did not pass
 PASS, FAIL, TIMEOUT = "PASS", "FAIL", "TIMEOUT"
 
 TESTS = ("-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal")
-STRESS = ("-m", "mmrace", "stress", "--dir", str(FOLDER / "findings"))
+STRESS = ("-m", "mmrace", "stress", "--store", str(FOLDER / "findings"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ PARTS = (
     Part("alarms", 18, tuple((*ALARMS, *more) for more in (("--runs", "14000"), ("--runs", "6000", "--eras")))),
     Part("walks", 20, (("stress/bench/exhaustive.py", "--seconds", "1150", "--strict", *MIGRATE_WALKS),)),
     Part("faults", 15, (("stress/bench/exhaustive.py", "--seconds", "850", "--strict", *FAULT_WALKS),)),
-    Part("table", 10, (("-m", "mmrace", "compaction-table", "--dir", str(FOLDER / "table")),)),
+    Part("table", 10, (("-m", "mmrace", "compaction-table", "--store", str(FOLDER / "table")),)),
     Part("hunts", 12, (("stress/bench/hunts.py", "--strategies", "portfolio", "--cpu", "--strict"),)),
     Part("killing", 7, (("stress/killing.py",), ("stress/killing.py", "--seed", "2", "--jobs", "3"))),
     Part("fuzz", 10, (("-m", "stress.fuzz"),)),
