@@ -75,7 +75,7 @@ PARTS = (
     Part("hunts", 12, (("stress/bench/hunts.py", "--strategies", "portfolio", "--cpu", "--strict"),)),
     Part("killing", 7, (("stress/killing.py",), ("stress/killing.py", "--seed", "2", "--jobs", "3"))),
     Part("fuzz", 10, (("-m", "stress.fuzz"),)),
-    Part("signals", 8, (("stress/interrupting.py",),)),
+    Part("signals", 8, (("-m", "stress.interrupting"),)),
     Part("judges", 10, (("-m", "stress.judges"),)),
     Part("blindness", 45, (("-m", "stress.blindness"),)),
     Part("classes", 4, (("stress/bench/classes.py", "--schedules", "2000", "--seconds", "0"),)),
