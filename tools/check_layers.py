@@ -43,7 +43,7 @@ def _layer(below: str = "", packages: str = "") -> Layer:
 
 _JUDGES = "oracles oracles/general oracles/protocol"
 _ONE_RUN = "runtime strategies oracles/general runs"
-_SEARCH = "search search/pool search/convert search/minimise search/explore search/prove search/campaign"
+_SEARCH = "search search/pool search/convert search/minimise search/explore search/prove search/ledger search/campaign"
 _ALL = f"runtime strategies kernel actors {_JUDGES} scenarios history runs story {_SEARCH}"
 LAYERS: dict[str, Layer] = {
     "runtime": _layer("", "greenlet msgspec"),
@@ -62,7 +62,8 @@ LAYERS: dict[str, Layer] = {
     "search/minimise": _layer(_ONE_RUN),
     "search/prove": _layer(f"{_ONE_RUN} search/minimise search/explore"),
     "search/explore": _layer(f"{_ONE_RUN} search search/pool search/minimise", "loguru"),
-    "search/campaign": _layer(f"{_ONE_RUN} search search/pool search/convert search/minimise", "loguru"),
+    "search/ledger": _layer(f"{_ONE_RUN} search search/pool", "loguru msgspec"),
+    "search/campaign": _layer(f"{_ONE_RUN} search search/pool search/convert search/minimise search/ledger", "loguru"),
     "history": _layer("runtime kernel actors oracles/general"),
     "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history", "msgspec"),
     "claims": _layer(_ALL, "loguru"),

@@ -1,0 +1,207 @@
+"""The index of a ledger: what questions are asked of; made from the segments alone, and made anew if it is lost.
+
+Invariant: it says what the whole lines of the segments say, nothing else.  Not here: how they get in (`tables.py`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple, TypedDict, Unpack
+
+import msgspec
+
+from mmrace.search.ledger.entry import Beat, Begun, Ended, Sequence, Trial
+from mmrace.search.ledger.life import Life, lives
+from mmrace.search.ledger.ranges import Covered
+from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
+from mmrace.search.ledger.sums import Sums
+from mmrace.search.ledger.tables import WHOLE, Intake, Vanished, decode_sums, make
+
+LEDGER = "ledger"
+"""The folder of the segments, in a store."""
+
+
+class Where(TypedDict, total=False):
+    """Which runs are asked for.
+
+    since, until: unix seconds, as finely as `cells.py` says.  campaign: its id.  revision: of mmrace, or that and the
+    user's files (`Sequence.made_of`).  The others as `Sequence` has them.
+    """
+
+    since: float
+    until: float
+    campaign: str
+    revision: str
+    program: str
+    engine: str
+    era: str
+    variant: str
+    role: str
+    trial: str
+
+
+class Campaign(NamedTuple):
+    """A campaign.  begun, ended: None if that was never written, or is damaged.  running: as far as can be told."""
+
+    campaign: str
+    begun: Begun | None
+    ended: Ended | None
+    running: bool
+
+
+class Index:
+    """What a ledger says.  Args: folder: the store.  db: with the tables."""
+
+    def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
+        self.folder, self.db = folder / LEDGER, db
+        self._intake = Intake(db, self.folder)
+
+    @classmethod
+    def read_only(cls, folder: Path) -> Index:
+        """Return an index in memory, which touches nothing.  Raises UsageError."""
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        make(db)
+        index = cls(folder, db)
+        index.refresh()
+        return index
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.db.close()
+
+    def refresh(self) -> bool:
+        """Take in what was written since, by whomever; whether there was anything.  Raises UsageError, OSError."""
+        try:
+            return self._intake.refresh()
+        except Vanished:
+            self._empty()
+            return self._intake.refresh()
+
+    def _empty(self) -> None:
+        db = self.db
+        db.execute("BEGIN IMMEDIATE")
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            db.execute(f"DELETE FROM {name}")
+        db.execute("COMMIT")
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def covered(self, sequence: Sequence) -> Covered:
+        """Return the turns of a sequence that were run."""
+        found = Covered()
+        for first, stop in self.db.execute(
+            "SELECT first, stop FROM batch WHERE sequence = (SELECT id FROM sequence WHERE key = ?) ORDER BY first",
+            (sequence.key,),
+        ):
+            found.add(first, stop)
+        return found
+
+    def campaigns(self) -> list[Campaign]:
+        """Return the campaigns, the oldest first."""
+        found = []
+        for name, segment, begun, ended in self.db.execute("SELECT name, segment, begun, ended FROM campaign"):
+            start = msgspec.json.decode(begun, type=Begun) if begun else None
+            end = msgspec.json.decode(ended, type=Ended) if ended else None
+            found.append(Campaign(name, start, end, end is None and self._is_running(segment)))
+        return sorted(found, key=lambda row: (row.begun.when if row.begun else 0.0, row.campaign))
+
+    def _is_running(self, segment: str | None) -> bool:
+        try:
+            return segment is not None and is_written(self.folder / segment)
+        except OSError:
+            return False
+
+    def sequences(self) -> list[Sequence]:
+        """Return the sequences of which there are runs, as far as it is known what they are."""
+        rows = self.db.execute("SELECT entry FROM sequence WHERE entry IS NOT NULL ORDER BY id").fetchall()
+        return [msgspec.json.decode(entry, type=Sequence) for (entry,) in rows]
+
+    def revisions(self) -> list[str]:
+        """Return what was run (`Sequence.made_of`), the oldest first."""
+        return [
+            made
+            for (made,) in self.db.execute(
+                "SELECT s.made FROM part p JOIN sequence s ON s.id = p.sequence WHERE p.since >= 0 AND s.made NOT NULL "
+                "GROUP BY s.made ORDER BY min(p.since), s.made"
+            )
+        ]
+
+    def sums(self, **where: Unpack[Where]) -> Sums:
+        """Return what came of all runs that are asked for."""
+        total = Sums()
+        for _, _, blob in self._parts(where):
+            total.add(decode_sums(blob))
+        return total
+
+    def each(self, **where: Unpack[Where]) -> list[tuple[Sequence, Sums]]:
+        """Return what came of the runs that are asked for, of each sequence."""
+        found: dict[int, Sums] = {}
+        for sequence, _, blob in self._parts(where):
+            found.setdefault(sequence, Sums()).add(decode_sums(blob))
+        entries = dict(self.db.execute("SELECT id, entry FROM sequence WHERE entry NOT NULL"))
+        return [
+            (msgspec.json.decode(entries[number], type=Sequence), sums)
+            for number, sums in sorted(found.items())
+            if number in entries
+        ]
+
+    def series(self, bucket_seconds: float, **where: Unpack[Where]) -> list[tuple[float, Sums]]:
+        """Return what came of the runs of each span of time that has any, and when it begins, in order."""
+        found: dict[float, Sums] = {}
+        for _, since, blob in self._parts(where, cells=True):
+            bucket = since // bucket_seconds * bucket_seconds
+            found.setdefault(bucket, Sums()).add(decode_sums(blob))
+        return sorted(found.items())
+
+    def _parts(self, where: Where, cells: bool = False) -> list[tuple[int, float, bytes]]:
+        """Return (sequence, time, sums) of what is asked for: as a whole if that will do, else by cells."""
+        tests, values = ["p.runs + 0 >= 0"], list[object]()
+        for name, value in where.items():
+            if name == "since":
+                tests.append("p.since >= ?")
+            elif name == "until":
+                tests.append("p.since < ?")
+            elif name == "campaign":
+                tests.append("c.name = ?")
+            elif name == "revision":
+                tests.append("? IN (s.revision, s.made)")
+            else:
+                tests.append(f"s.{name} = ?")
+            values.append(value)
+        whole = not cells and not {"since", "until"} & set(where)
+        tests.append("p.since = ?" if whole else "p.since > ?")
+        return self.db.execute(
+            "SELECT p.sequence, p.since, p.sums FROM part p JOIN sequence s ON s.id = p.sequence "
+            f"JOIN campaign c ON c.id = p.campaign WHERE {' AND '.join(tests)} ORDER BY p.sequence, c.name, p.since",
+            (*values, WHOLE),
+        ).fetchall()
+
+    def lives(self) -> list[Life]:
+        """Return each finding's life, the latest seen first."""
+        return lives(self.db)
+
+    def trials(self) -> list[Trial]:
+        """Return what came of looking for planted bugs, the oldest first."""
+        rows = self.db.execute("SELECT entry FROM trial ORDER BY at, canary").fetchall()
+        return [msgspec.json.decode(entry, type=Trial) for (entry,) in rows]
+
+    def beats(self, campaign: str) -> list[Beat]:
+        """Return how a campaign went, in order."""
+        rows = self.db.execute(
+            "SELECT entry FROM beat WHERE campaign = (SELECT id FROM campaign WHERE name = ?) ORDER BY at", (campaign,)
+        ).fetchall()
+        return [msgspec.json.decode(entry, type=Beat) for (entry,) in rows]
+
+    @property
+    def damage(self) -> list[Damage]:
+        """What could not be read."""
+        found = [Damage(*row) for row in self.db.execute("SELECT segment, place, what FROM damage")]
+        for path in segments_in(self.folder):
+            try:
+                tail = torn(path)
+            except OSError as error:
+                tail = Damage(path.name, 0, f"cannot be read: {error.strerror}")
+            if tail is not None:
+                found.append(tail)
+        return sorted(found)
