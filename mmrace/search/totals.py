@@ -126,7 +126,7 @@ class RunKind(NamedTuple):
 
 @dataclass(slots=True)
 class Hit:
-    """A finding of the campaign, by signature.  `index` is the first run (of the main sequence, or of a trial)."""
+    """A finding of the campaign, by signature.  `index` is the first run (of its sequence, or of a trial)."""
 
     finding: Finding
     spec: RunSpec

@@ -20,7 +20,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import Saved
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
-from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.pool.messages import Health, Job
 from mmrace.search.totals import Hit, Trouble
 from tests.search.campaign.stand_ins import StandInCanary

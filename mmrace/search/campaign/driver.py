@@ -1,8 +1,8 @@
 """A campaign: many short runs, every canary first, until the time or the runs are used up.
 
-Invariant: what is run is `plan.py`'s business and depends on the seed alone; Ctrl-C, a full disk and a dead worker end
-with everything known so far in the result.  Not here: text.  An `Observer` is told what happens, and the caller prints
-the result.
+Invariant: what is run is the business of `sequences.py` and `plan.py`, and depends on the seed alone; Ctrl-C, a full
+disk and a dead worker end with everything known so far in the result.  Not here: text.  An `Observer` is told what
+happens, and the caller prints the result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from mmrace.runtime.errors import EXIT_USAGE
 from mmrace.search.campaign.plan import planted, to_plant
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
-from mmrace.search.campaign.sources import CanaryTrial, MainSequence
+from mmrace.search.campaign.sequences import Sequences
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.catalogue import Catalogue
 from mmrace.search.pool.contract import ConvertFunction, Lost, RunFunction
 from mmrace.search.pool.drive import Pace, drive
@@ -73,7 +74,7 @@ class Campaign(LossySource):
         self.hang_seconds = hang_seconds
         self.store = FindingStore(folder / "findings", text)
         self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None, convert)
-        self.main = MainSequence(request, known)
+        self.main = Sequences(request, known)
         names = planted(request, known)
         self.trials = {name: CanaryTrial(request, known.canaries[name]) for name in names}
         marks = tuple(sorted(known.expected_marks(request.scenarios)))
@@ -123,14 +124,14 @@ class Campaign(LossySource):
         self.observer.progress(self.result)
 
     def next_batch(self) -> Batch | None:
-        """Canaries first, while their share of the time lasts, the least tried one first; then the main sequence."""
+        """Canaries first, while their share of the time lasts, the least tried one first; then the sequences."""
         seconds = self.request.seconds
         if seconds is None or self._now() < CANARY_SHARE * seconds:
             for trial in sorted(self.trials.values(), key=lambda trial: trial.tried + trial.twin_runs):
                 batch = trial.next_batch(self.pace.size("canary"))
                 if batch is not None:
                     return batch
-        return self.main.next_batch(self.pace.size(self.main.peek_engine()))
+        return self.main.next_batch(self.pace)
 
     def worker(self, name: str, health: Health) -> None:
         """Note a worker's memory and threads."""
@@ -145,7 +146,7 @@ class Campaign(LossySource):
             if job.role != "main":
                 self.trials[job.source].skip(job)
             return
-        self.pace.took(result.seconds, job.spec.engine if job.role == "main" else "canary")
+        self.pace.took(result.seconds, job.source if job.role == "main" else "canary")
         if job.role != "main":
             trial = self.trials[job.source]
             trial.take(job, result)

@@ -16,7 +16,7 @@ Role: TypeAlias = Literal["main", "canary", "twin"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to make.  `index` counts within its source; `source` is "" or the name of what is on trial."""
+    """One run to make.  `index` counts within its source: what is on trial, a sequence of runs, or ""."""
 
     role: Role
     source: str
