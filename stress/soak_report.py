@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmrace.search.ledger.index import Index
 from stress.growth import Slope, binned, slope
 from stress.watched import CAMPAIGN, TRACKER, Seen
 
@@ -108,6 +109,8 @@ class Soaked:
             yield f"{event['event']}: {event['text']}"
         for line in self.complaints:
             yield f"on stderr: {line}"
+        for damage in self.sums.get("damage", ()):
+            yield f"damage: {damage}"
 
 
 def memory(seen: Seen) -> float:
@@ -167,7 +170,7 @@ def _table(soaked: Soaked) -> Iterator[str]:
 def _counts(soaked: Soaked) -> Iterator[str]:
     last = soaked.samples[-1] if soaked.samples else None
     if last is not None:
-        runs = soaked.sums.get("runs", last.runs)
+        runs = soaked.sums.get("runs") or last.runs
         yield f"runs: {runs:,}, {runs / max(soaked.seconds, 1e-9):.2f}/s"
         yield f"ledger: {last.ledger / 1024:.0f} KiB"
         yield f"findings: {last.findings / 1024:.0f} KiB in {last.folders} folders"
@@ -215,5 +218,12 @@ def numbers(soaked: Soaked) -> dict[str, Any]:
 
 
 def sums_of(store: Path) -> dict[str, Any]:
-    """Return runs, and why some of them could not be judged, as the ledger has them."""
-    return {}
+    """Return what the ledger has of runs, and why some of them could not be judged."""
+    index = Index.read_only(store)
+    try:
+        sums = index.sums()
+        damage = [str(damage) for damage in index.damage]
+    finally:
+        index.close()
+    unknown = {reason: times for reason, times in sums.unknown.items() if times}
+    return {"runs": sums.runs, "ops": sums.ops, "verdicts": sums.verdicts, "unknown": unknown, "damage": damage}
