@@ -86,10 +86,14 @@ class Told:
 
 
 class Campaign:
-    """One campaign.  Args: arguments: of `mmrace stress`.  folder: for all that is its own.  told: is added to."""
+    """One campaign.
 
-    def __init__(self, arguments: Sequence[str], folder: Path, told: Told) -> None:
-        self.arguments, self.folder, self.told = arguments, folder, told
+    Args: asked: what `mmrace stress` is asked.  each: what it is told with each start, those with --resume too.
+    folder: for all that is its own.  told: is added to.
+    """
+
+    def __init__(self, asked: Sequence[str], each: Sequence[str], folder: Path, told: Told) -> None:
+        self.asked, self.each, self.folder, self.told = asked, each, folder, told
         self.store = folder / "store"
         self.mark = secrets.token_hex(8)
         self.starts = 0
@@ -174,10 +178,10 @@ class Campaign:
     def _start(self, step: int = 0) -> subprocess.Popen[bytes]:
         """Start it, or let it go on."""
         self.starts += 1
-        more = ("--resume",) if self.starts > 1 else ()
+        asked = ("--resume",) if self.starts > 1 else self.asked
         stepping = ("-c", STEPPING, str(step)) if step else ("-m", "mmrace")
         log = self.folder / f"{self.starts}.log"
-        command = ("stress", *self.arguments, "--store", str(self.store), "--log", str(log), *more)
+        command = ("stress", *asked, *self.each, "--store", str(self.store), "--log", str(log))
         self._at = time.time()
         with (
             (self.folder / f"{self.starts}.out").open("wb") as out,

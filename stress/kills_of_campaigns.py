@@ -19,33 +19,35 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
 from stress.disturbing import KINDS, Campaign, Moment, Told, drawn
 from stress.kept_campaign import Came, came, differences
 
-PROGRAM = ("async-vs-commit", "--variant", "double-put", "--engine", "fiber", "--no-canaries", "--minimise", "off")
 SMALL = ("buffers=1", "idle=0", "migrations=1", "rounds=1", "words=2")
+PROGRAM = (
+    "async-vs-commit",
+    "--variant",
+    "double-put",
+    "--engine",
+    "fiber",
+    "--no-canaries",
+    *map("--param={}".format, SMALL),
+)
 MOMENTS, RUNS, JOBS = 100, 800, 2
 SHOWN_LINES = 20
-
-
-def arguments(runs: int, jobs: int, seed: int, program: Sequence[str] = PROGRAM) -> tuple[str, ...]:
-    """Return what `mmrace stress` is asked."""
-    params = [word for param in SMALL for word in ("--param", param)] if program is PROGRAM else []
-    return (*program, *params, "--runs", str(runs), "--jobs", str(jobs), "--seed", str(seed))
 
 
 class Kills:
     """All moments of one kind.
 
-    Args: asked: what `mmrace stress` is asked.  calm, code: what that comes to undisturbed, and its exit code.
+    Args: made: makes a campaign.  calm, code: what that comes to undisturbed, and its exit code.
     """
 
-    def __init__(self, kind: str, asked: Sequence[str], calm: Came, code: int, folder: Path) -> None:
-        self.kind, self.asked, self.calm, self.code, self.folder = kind, asked, calm, code, folder
+    def __init__(self, kind: str, made: Callable[[str, Told], Campaign], calm: Came, code: int) -> None:
+        self.kind, self.made, self.calm, self.code = kind, made, calm, code
         self.told = Told()
         self.wrong: list[str] = []
         self.campaigns = self.lost = self.twice = 0
@@ -58,7 +60,7 @@ class Kills:
             if self.campaigns > len(moments):
                 self.wrong.append(f"{len(left)} moments did not come: campaigns end before; more --runs")
                 return
-            campaign = Campaign(self.asked, self.folder / f"{self.kind}-{self.campaigns}", self.told)
+            campaign = self.made(f"{self.kind}-{self.campaigns}", self.told)
             code = campaign.disturbed(self.kind, left)
             found = came(campaign.store)
             self.lost += len(found.lost)
@@ -94,10 +96,14 @@ def main(words: Sequence[str] | None = None, program: Sequence[str] = PROGRAM) -
     options = parser.parse_args(words)
     if unknown := set(options.kinds) - set(KINDS):
         parser.error(f"expected {', '.join(KINDS)}; got {', '.join(sorted(unknown))}")
-    asked = arguments(options.runs, options.jobs, options.seed, program)
+    asked = (*program, "--runs", str(options.runs), "--seed", str(options.seed))
     wrong = False
     with tempfile.TemporaryDirectory(prefix="mmrace-kills-") as place:
-        undisturbed = Campaign(asked, Path(place, "calm"), Told())
+
+        def made(name: str, told: Told) -> Campaign:
+            return Campaign(asked, ("--jobs", str(options.jobs), "--minimise", "off"), Path(place, name), told)
+
+        undisturbed = made("calm", Told())
         code = undisturbed.disturbed(KINDS[0], [])
         calm = came(undisturbed.store)
         print(f"undisturbed: {calm.runs} runs, {len(calm.folders)} findings, exit code {code}", flush=True)
@@ -105,7 +111,7 @@ def main(words: Sequence[str] | None = None, program: Sequence[str] = PROGRAM) -
             print(f"expected {options.runs} runs with findings; it said: {undisturbed.said()}")
             return 1
         for kind in options.kinds or KINDS:
-            kills = Kills(kind, asked, calm, code, Path(place))
+            kills = Kills(kind, made, calm, code)
             kills.run(drawn(kind, options.moments, options.seed))
             print("\n".join(kills.lines()), flush=True)
             wrong = wrong or bool(kills.wrong)
