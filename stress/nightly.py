@@ -77,7 +77,7 @@ PARTS = (
     Part("fuzz", 10, (("-m", "stress.fuzz"),)),
     Part("signals", 8, (("-m", "stress.interrupting"),)),
     Part("judges", 10, (("-m", "stress.judges"),)),
-    Part("blindness", 45, (("-m", "stress.blindness"),)),
+    Part("blindness", 45, (("-m", "stress.blindness", "--state", str(FOLDER / "blindness.jsonl")),)),
     Part("classes", 4, (("stress/bench/classes.py", "--schedules", "2000", "--seconds", "0"),)),
 )
 

@@ -132,6 +132,10 @@ CONDITIONS = (
         "full disk under --log", (*STRESS, "--log", "/dev/full"), 0, "passing",
         out="PASS  2 runs", err="mmrace: /dev/full: No space left on device: the log ends here, the campaign goes on\n",
     ),
+    Condition(
+        "full disk under --junit", (*STRESS, "--junit", "/dev/full"), 2, "passing",
+        out="PASS  2 runs", err="--junit /dev/full: expected a JUnit file that can be written",
+    ),
     Condition("a file as folder", (*STRESS, "--store", "/dev/null"), 2, "passing", err="a folder that can be written"),
     Condition("read-only folder", (*EXPLORE, "--store", "/proc/here"), 2, err="expected a folder that can be written"),
     Condition("read-only folder", ("claims", "C1", "--store", "/proc/here"), 2, err="expected a folder that can be"),

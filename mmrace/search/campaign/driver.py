@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -24,10 +25,10 @@ from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.sequences import Sequences
 from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.pool.contract import ConvertFunction, Lost, RunFunction
+from mmrace.search.pool.contract import ConvertFunction, Lost, Pool, RunFunction
 from mmrace.search.pool.drive import Pace, drive
 from mmrace.search.pool.losses import LossySource
-from mmrace.search.pool.making import Making
+from mmrace.search.pool.making import Making, PoolFactory
 from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 from mmrace.search.pool.parent import HANG_SECONDS, ProcessPool
 from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hit_of_lost, hits_of
@@ -54,7 +55,8 @@ class Campaign(LossySource):
 
     Args: request, known: what to do with what there is.  run: makes one run (in the workers; importable by name).
     folder: where findings go.  text: makes their summaries for the eye.  convert: makes findings of free threads again
-    under control.  clock: monotonic seconds.
+    under control.  pool: who makes the runs, if not processes of this machine; pace: of its batches.  clock: monotonic
+    seconds.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Campaign(LossySource):
         text: Text | None = None,
         convert: ConvertFunction | None = None,
         hang_seconds: float = HANG_SECONDS,
+        pool: PoolFactory | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.request, self.known, self.observer, self.clock = request, known, observer, clock
@@ -81,10 +85,11 @@ class Campaign(LossySource):
         left_out = tuple(name for name in to_plant(request, known) if name not in self.trials)
         self.result = CampaignResult(request, trials=list(self.trials.values()), unplanted=left_out, marks_known=marks)
         super().__init__(self.result)
-        self.pace = Pace()
+        self.pace = pace or Pace()
         self._began = 0.0
         self._stop = False
-        self._pool: ProcessPool | None = None
+        self._make_pool = pool
+        self._pool: Pool | None = None
 
     def run(self) -> CampaignResult:
         """Run to the end, or to Ctrl-C; return what came of it."""
@@ -103,8 +108,10 @@ class Campaign(LossySource):
         logger.bind(event="end", verdict=result.verdict, runs=result.total().runs).info("campaign ends")
         return result
 
-    def pool(self) -> ProcessPool:
+    def pool(self) -> AbstractContextManager[Pool]:
         """Return who makes its runs."""
+        if self._make_pool is not None:
+            return self._make_pool(self.making)
         return ProcessPool(self.request.jobs, self.making, hang_seconds=self.hang_seconds, clock=self.clock)
 
     def _now(self) -> float:

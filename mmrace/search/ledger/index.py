@@ -1,22 +1,23 @@
 """The index of a ledger: what questions are asked of; made from the segments alone, and made anew if it is lost.
 
-Invariant: it says what the whole lines of the segments say, nothing else.  Not here: how they get in (`tables.py`).
+Invariant: it says what the whole lines of the segments say, nothing else.
+Not here: how they get in (`tables.py`), and where it is kept (`database.py`).
 """
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
 import msgspec
 
+from mmrace.search.ledger.database import Database
 from mmrace.search.ledger.entry import Beat, Begun, Ended, Sequence, Trial
 from mmrace.search.ledger.life import Life, lives
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
 from mmrace.search.ledger.sums import Sums
-from mmrace.search.ledger.tables import WHOLE, Intake, Vanished, decode_sums, make
+from mmrace.search.ledger.tables import WHOLE, decode_sums
 
 LEDGER = "ledger"
 """The folder of the segments, in a store."""
@@ -51,46 +52,51 @@ class Campaign(NamedTuple):
 
 
 class Index:
-    """What a ledger says.  Args: folder: the store.  db: with the tables."""
+    """What a ledger says; `Index.open` and `Index.read_only` make one."""
 
-    def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
-        self.folder, self.db = folder / LEDGER, db
-        self._intake = Intake(db, self.folder)
+    def __init__(self, database: Database) -> None:
+        self.folder, self._database = database.folder, database
+        self._rows = database.rows
+
+    @classmethod
+    def open(cls, folder: Path) -> Index:
+        """Return the index of a store, kept in a file there if that can be.  Raises UsageError, OSError."""
+        return cls._fresh(Database(folder / LEDGER, on_disk=True))
 
     @classmethod
     def read_only(cls, folder: Path) -> Index:
-        """Return an index in memory, which touches nothing.  Raises UsageError."""
-        db = sqlite3.connect(":memory:", isolation_level=None)
-        make(db)
-        index = cls(folder, db)
-        index.refresh()
+        """Return an index in memory, which touches nothing in the store.  Raises UsageError, OSError."""
+        return cls._fresh(Database(folder / LEDGER, on_disk=False))
+
+    @classmethod
+    def _fresh(cls, database: Database) -> Index:
+        index = cls(database)
+        try:
+            index.refresh()
+        except BaseException:
+            index.close()
+            raise
         return index
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is kept in a file."""
+        return self._database.on_disk
 
     def close(self) -> None:
         """Let go of it."""
-        self.db.close()
+        self._database.close()
 
     def refresh(self) -> bool:
         """Take in what was written since, by whomever; whether there was anything.  Raises UsageError, OSError."""
-        try:
-            return self._intake.refresh()
-        except Vanished:
-            self._empty()
-            return self._intake.refresh()
-
-    def _empty(self) -> None:
-        db = self.db
-        db.execute("BEGIN IMMEDIATE")
-        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            db.execute(f"DELETE FROM {name}")
-        db.execute("COMMIT")
+        return self._database.refresh()
 
     # -- questions --------------------------------------------------------------------------------------------------
 
     def covered(self, sequence: Sequence) -> Covered:
         """Return the turns of a sequence that were run."""
         found = Covered()
-        for first, stop in self.db.execute(
+        for first, stop in self._rows(
             "SELECT first, stop FROM batch WHERE sequence = (SELECT id FROM sequence WHERE key = ?) ORDER BY first",
             (sequence.key,),
         ):
@@ -100,7 +106,7 @@ class Index:
     def campaigns(self) -> list[Campaign]:
         """Return the campaigns, the oldest first."""
         found = []
-        for name, segment, begun, ended in self.db.execute("SELECT name, segment, begun, ended FROM campaign"):
+        for name, segment, begun, ended in self._rows("SELECT name, segment, begun, ended FROM campaign"):
             start = msgspec.json.decode(begun, type=Begun) if begun else None
             end = msgspec.json.decode(ended, type=Ended) if ended else None
             found.append(Campaign(name, start, end, end is None and self._is_running(segment)))
@@ -114,14 +120,14 @@ class Index:
 
     def sequences(self) -> list[Sequence]:
         """Return the sequences of which there are runs, as far as it is known what they are."""
-        rows = self.db.execute("SELECT entry FROM sequence WHERE entry IS NOT NULL ORDER BY id").fetchall()
+        rows = self._rows("SELECT entry FROM sequence WHERE entry IS NOT NULL ORDER BY id")
         return [msgspec.json.decode(entry, type=Sequence) for (entry,) in rows]
 
     def revisions(self) -> list[str]:
         """Return what was run (`Sequence.made_of`), the oldest first."""
         return [
             made
-            for (made,) in self.db.execute(
+            for (made,) in self._rows(
                 "SELECT s.made FROM part p JOIN sequence s ON s.id = p.sequence WHERE p.since >= 0 AND s.made NOT NULL "
                 "GROUP BY s.made ORDER BY min(p.since), s.made"
             )
@@ -139,7 +145,7 @@ class Index:
         found: dict[int, Sums] = {}
         for sequence, _, blob in self._parts(where):
             found.setdefault(sequence, Sums()).add(decode_sums(blob))
-        entries = dict(self.db.execute("SELECT id, entry FROM sequence WHERE entry NOT NULL"))
+        entries: dict[int, bytes] = dict(self._rows("SELECT id, entry FROM sequence WHERE entry NOT NULL"))
         return [
             (msgspec.json.decode(entries[number], type=Sequence), sums)
             for number, sums in sorted(found.items())
@@ -156,7 +162,7 @@ class Index:
 
     def _parts(self, where: Where, cells: bool = False) -> list[tuple[int, float, bytes]]:
         """Return (sequence, time, sums) of what is asked for: as a whole if that will do, else by cells."""
-        tests, values = ["p.runs + 0 >= 0"], list[object]()
+        tests, values = list[str](), list[object]()
         for name, value in where.items():
             if name == "since":
                 tests.append("p.since >= ?")
@@ -171,32 +177,33 @@ class Index:
             values.append(value)
         whole = not cells and not {"since", "until"} & set(where)
         tests.append("p.since = ?" if whole else "p.since > ?")
-        return self.db.execute(
+        values.append(WHOLE)
+        return self._rows(
             "SELECT p.sequence, p.since, p.sums FROM part p JOIN sequence s ON s.id = p.sequence "
             f"JOIN campaign c ON c.id = p.campaign WHERE {' AND '.join(tests)} ORDER BY p.sequence, c.name, p.since",
-            (*values, WHOLE),
-        ).fetchall()
+            tuple(values),
+        )
 
     def lives(self) -> list[Life]:
         """Return each finding's life, the latest seen first."""
-        return lives(self.db)
+        return lives(self._rows)
 
     def trials(self) -> list[Trial]:
         """Return what came of looking for planted bugs, the oldest first."""
-        rows = self.db.execute("SELECT entry FROM trial ORDER BY at, canary").fetchall()
+        rows = self._rows("SELECT entry FROM trial ORDER BY at, canary")
         return [msgspec.json.decode(entry, type=Trial) for (entry,) in rows]
 
     def beats(self, campaign: str) -> list[Beat]:
         """Return how a campaign went, in order."""
-        rows = self.db.execute(
+        rows = self._rows(
             "SELECT entry FROM beat WHERE campaign = (SELECT id FROM campaign WHERE name = ?) ORDER BY at", (campaign,)
-        ).fetchall()
+        )
         return [msgspec.json.decode(entry, type=Beat) for (entry,) in rows]
 
     @property
     def damage(self) -> list[Damage]:
         """What could not be read."""
-        found = [Damage(*row) for row in self.db.execute("SELECT segment, place, what FROM damage")]
+        found = [Damage(*row) for row in self._rows("SELECT segment, place, what FROM damage")]
         for path in segments_in(self.folder):
             try:
                 tail = torn(path)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmrace.runtime.errors import UsageError
+from mmrace.search.ledger import scan
 from mmrace.search.ledger.cells import campaign_id
 from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Sequence, Trial, now
 from mmrace.search.ledger.index import LEDGER, Index
@@ -25,8 +26,9 @@ from mmrace.version import __version__
 class Ledger:
     """A ledger to add to; `Ledger.open` makes one."""
 
-    def __init__(self, folder: Path, writer: Writer) -> None:
+    def __init__(self, folder: Path, writer: Writer, scanned: dict[str, Covered] | None) -> None:
         self.folder, self._writer = folder, writer
+        self._scanned = scanned
         self._named: set[str] = set()
         self._met: set[tuple[str, str, str, str]] = set()
         self._index: Index | None = None
@@ -52,19 +54,21 @@ class Ledger:
                 where=str(error.filename or path),
                 try_="--store with a folder of your own",
             ) from error
-        return cls(folder, Writer(path, write=write))
+        return cls(folder, Writer(path, write=write), None if index else scan.covered_in(path))
 
     def index(self) -> Index:
         """Return the index, with all that was written until now.  Raises UsageError."""
         self.flush()
         if self._index is None:
-            self._index = Index.read_only(self.folder)
+            self._index = Index.open(self.folder)
         else:
             self._index.refresh()
         return self._index
 
     def covered(self, sequence: Sequence) -> Covered:
-        """Return the turns of a sequence that were run, by whomever."""
+        """Return the turns of a sequence that were run, by whomever; without an index, not what others add by now."""
+        if self._scanned is not None:
+            return self._scanned.setdefault(sequence.key, Covered())
         return self.index().covered(sequence)
 
     # -- what is added ----------------------------------------------------------------------------------------------
@@ -88,6 +92,8 @@ class Ledger:
             self._named.add(batch.sequence)
             self._writer.add(sequence)
         self._writer.add(batch, batch.stop - batch.first)
+        if self._scanned is not None:
+            self._scanned.setdefault(batch.sequence, Covered()).add(batch.first, batch.stop)
 
     def met(self, met: Met) -> None:
         """Note a finding in words; again for the same program, it does nothing."""

@@ -6,13 +6,14 @@ for its rate lies below the lower bound that it had.  Not here: whether anybody 
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from mmrace.runs.proof import interval
+from mmrace.search.ledger.database import Row
 from mmrace.search.ledger.entry import Met
 
 State: TypeAlias = Literal["new", "known", "unseen", "came-back"]
@@ -113,22 +114,20 @@ _RUNS = (
 _Owner: TypeAlias = tuple[str, str, str]
 
 
-def lives(db: sqlite3.Connection) -> list[Life]:
-    """Return the lives of all findings of the protocol, the latest seen first."""
-    newest = (db.execute("SELECT max(name) FROM campaign").fetchone() or ("",))[0] or ""
+def lives(rows: Callable[[str], list[Row]]) -> list[Life]:
+    """Return the lives of all findings of the protocol, the latest seen first.  Args: rows: answers a query."""
+    newest = rows("SELECT max(name) FROM campaign")[0][0] or ""
     mets = {
         (signature, (program, variant, era)): msgspec.json.decode(entry, type=Met)
-        for signature, program, variant, era, entry in db.execute(
-            "SELECT signature, program, variant, era, entry FROM met"
-        )
+        for signature, program, variant, era, entry in rows("SELECT signature, program, variant, era, entry FROM met")
     }
     mets = {key: met for key, met in mets.items() if met.role != "canary"}
     made: dict[_Owner, list[Stretch]] = {}
-    for program, variant, era, revision, runs, since in db.execute(_RUNS):
+    for program, variant, era, revision, runs, since in rows(_RUNS):
         made.setdefault((program, variant, era), []).append(Stretch(revision, since, runs))
     seen: dict[tuple[str, _Owner], dict[str, tuple[int, float, float]]] = {}
     first_in: dict[tuple[str, _Owner], str] = {}
-    for signature, program, variant, era, revision, times, first, last, campaign in db.execute(_HITS):
+    for signature, program, variant, era, revision, times, first, last, campaign in rows(_HITS):
         key = signature, (program, variant, era)
         seen.setdefault(key, {})[revision] = times, first, last
         first_in[key] = min(first_in.get(key, campaign), campaign)

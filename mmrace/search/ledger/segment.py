@@ -76,8 +76,8 @@ def segments_in(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if name.endswith(SUFFIX) and not name.startswith(".")]
 
 
-def read_from(path: Path, place: int = 0) -> Iterator[Line | Damage]:
-    """Yield the whole lines of a segment from a place on, and what is damaged.  Raises OSError.
+def lines_of(path: Path, place: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield where each whole line of a segment begins, from a place on, and the line without its end.  Raises OSError.
 
     What comes after the last end of a line is not touched: it may be written further (`torn`).
     """
@@ -87,15 +87,20 @@ def read_from(path: Path, place: int = 0) -> Iterator[Line | Damage]:
         while chunk := file.read(CHUNK_BYTES):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                stop = place + len(line) + 1
-                try:
-                    yield Line(place, stop, entry_of(line))
-                except ValueError as error:
-                    yield Damage(path.name, place, str(error), stop)
-                place = stop
+                yield place, line
+                place += len(line) + 1
             if len(rest) > LINE_BYTES_MAX:
-                yield Damage(path.name, place, f"a line of more than {LINE_BYTES_MAX:,} bytes", place)
                 return
+
+
+def read_from(path: Path, place: int = 0) -> Iterator[Line | Damage]:
+    """Yield the entries of a segment from a place on, and what is damaged.  Raises OSError."""
+    for start, line in lines_of(path, place):
+        stop = start + len(line) + 1
+        try:
+            yield Line(start, stop, entry_of(line))
+        except ValueError as error:
+            yield Damage(path.name, start, str(error), stop)
 
 
 def read_at(path: Path, place: int, stop: int) -> Header | Entry:

@@ -93,6 +93,8 @@ class Sums(msgspec.Struct, omit_defaults=True):
         self._take(other, -1)
         if other.sketch is not None and self.sketch is not None:
             self.sketch.remove(other.sketch)
+            if not self.sketch.runs:
+                self.sketch = None
 
     def _take(self, other: Sums, sign: int) -> None:
         for name in _NUMBERS:

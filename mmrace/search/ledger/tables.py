@@ -22,7 +22,7 @@ VERSION = 1
 """Of the tables; an index of another one is made anew."""
 CELL_SIZE = 256
 """Classes in the sketch of a cell, which only curves over time are made of."""
-LINES_A_TRANSACTION = 50_000
+LINES_A_TRANSACTION = 20_000
 
 SCHEMA = """
 CREATE TABLE segment (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, place INTEGER NOT NULL);
@@ -57,6 +57,12 @@ def make(db: sqlite3.Connection) -> None:
     db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
+def empty(db: sqlite3.Connection) -> None:
+    """Empty the tables, inside a transaction of the caller."""
+    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        db.execute(f"DELETE FROM {name}")
+
+
 class Intake:
     """Takes lines into the tables, inside transactions of its own.  Raises sqlite3.Error, OSError."""
 
@@ -69,29 +75,32 @@ class Intake:
         self._rows: list[tuple[int, int, int, int, float, int, int, int]] = []
         self._hits: list[tuple[int, int, str, int, int, float]] = []
 
-    def refresh(self) -> bool:
-        """Take in what segments have that the tables have not; whether there was anything.  Raises UsageError.
-
-        Raises Vanished if a segment that was taken in is shorter now, or gone.
-        """
-        db = self.db
-        known = {name: (number, place) for number, name, place in db.execute("SELECT id, name, place FROM segment")}
-        there = {path.name: path for path in segments_in(self.folder)}
-        sizes = {name: path.stat().st_size for name, path in there.items()}
-        for name, (_, place) in known.items():
+    def check(self) -> dict[str, int]:
+        """Return how many bytes each segment has.  Raises Vanished if one is shorter than what was taken in of it."""
+        sizes = {path.name: path.stat().st_size for path in segments_in(self.folder)}
+        for name, place in self.db.execute("SELECT name, place FROM segment"):
             if sizes.get(name, -1) < place:
                 raise Vanished(name)
+        return sizes
+
+    def refresh(self) -> bool:
+        """Take in what segments have that the tables have not; whether there was anything.
+
+        Raises Vanished, and UsageError for a segment of a newer mmrace.
+        """
+        sizes = self.check()
+        known = dict(self.db.execute("SELECT name, place FROM segment"))
         new = False
-        for name, path in there.items():
+        for name, size in sizes.items():
             if name not in known:
-                check_schema(path)
-            if sizes[name] > known.get(name, (0, 0))[1]:
+                check_schema(self.folder / name)
+            if size > known.get(name, 0):
                 new = True
-                while self._some(name, path):
+                while self._some(name):
                     pass
         return new
 
-    def _some(self, name: str, path: Path) -> bool:
+    def _some(self, name: str) -> bool:
         """Take in some lines of a segment, in one transaction; whether there may be more."""
         db = self.db
         db.execute("BEGIN IMMEDIATE")
@@ -99,7 +108,7 @@ class Intake:
             db.execute("INSERT OR IGNORE INTO segment (name, place) VALUES (?, 0)", (name,))
             number, place = db.execute("SELECT id, place FROM segment WHERE name = ?", (name,)).fetchone()
             lines = 0
-            for line in read_from(path, place):
+            for line in read_from(self.folder / name, place):
                 if isinstance(line, Damage):
                     db.execute("INSERT OR REPLACE INTO damage VALUES (?, ?, ?)", line[:3])
                     place = line.stop
@@ -133,12 +142,16 @@ class Intake:
 
     def _flush(self) -> None:
         self._flush_rows()
-        rows = []
+        rows, gone = [], []
         for (sequence, campaign, since), sums in self._sums.items():
+            if not sums.runs and not sums.given_up:
+                gone.append((sequence, campaign, since))
+                continue
             if sums.sketch is not None:
                 sums.sketch = sums.sketch.cut(SIZE if since == WHOLE else CELL_SIZE)
             rows.append((sequence, campaign, since, sums.runs, _encode(sums)))
         self.db.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)", rows)
+        self.db.executemany("DELETE FROM part WHERE sequence = ? AND campaign = ? AND since = ?", gone)
 
     # -- a line -----------------------------------------------------------------------------------------------------
 
@@ -256,4 +269,4 @@ class Intake:
 
 
 class Vanished(Exception):
-    """A segment that was taken in is gone, or shorter: the tables are to be made anew."""
+    """A segment is gone, or is shorter than what was taken in of it: the tables are to be made anew."""

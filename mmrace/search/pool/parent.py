@@ -27,7 +27,7 @@ from mmrace.search.pool.child import NO_POSITION, Orders, work
 from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
 from mmrace.search.pool.heart import CONVERTING, OPS, POSITION, STOP, TURNS, Pulse
-from mmrace.search.pool.making import Making
+from mmrace.search.pool.making import Makes
 from mmrace.search.pool.messages import Batch
 
 HANG_SECONDS = 120.0
@@ -168,21 +168,23 @@ class ProcessPool:
     """Worker processes of this machine.  Use as a context manager: on exit every process has ended.
 
     A slot whose process cannot be started is tried again after a while, while others work (`_reopen`).
+    Args: on: the cores that controlled runs are pinned to, in turn; without any, all that this process may use.
     """
 
     def __init__(
         self,
         jobs: int,
-        making: Making,
+        making: Makes,
         *,
         hang_seconds: float = HANG_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        on: Sequence[int] = (),
     ) -> None:
         self.making, self.hang_seconds, self.clock = making, hang_seconds, clock
         self._slots = list(range(jobs))
         self._closed: dict[int, float] = {}  # slot -> when it is tried again
         self._vain: Counter[int] = Counter()  # starts of a slot in a row that failed
-        self._cores = cores()
+        self._cores = on or cores()
         self._processes: dict[tuple[int, str], Process] = {}
         self._started: dict[tuple[int, str], int] = {}
 
