@@ -1,4 +1,4 @@
-"""A disk that is full at any of fifty places: what a store says that it kept is there, and there is room for it later."""
+"""A disk that is full at any of fifty places: what a store says that it kept is there, and the rest when there is room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stress import full_store
+from mmrace.runs.store import FindingStore
 from stress.full_store import Disk, batches_kept, failing, refused, unread
 from stress.hostile_disk import SAVED, UNKEPT, Ran, main
 
@@ -19,7 +19,7 @@ def test_a_ledger_keeps_what_it_says_on_a_disk_that_is_full_at_any_of_fifty_plac
 
 def test_a_ledger_that_loses_a_batch_in_silence_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """BUGGY: of a write that came short, the rest is dropped."""
-    monkeypatch.setattr(Disk, "write", lambda disk, descriptor, content: _lossy(disk, descriptor, content))
+    monkeypatch.setattr(Disk, "write", _lossy)
     assert any("runs are kept, and it says that" in wrong for wrong in batches_kept(tmp_path, 3))
 
 
@@ -40,7 +40,7 @@ def test_findings_are_whole_or_said_to_be_not_kept_on_disks_of_all_sizes(capfd: 
 
 
 def test_a_finding_that_is_not_whole_would_be_seen(tmp_path: Path) -> None:
-    kept = full_store.FindingStore(tmp_path).save(failing(1))
+    kept = FindingStore(tmp_path).save(failing(1))
     [folder] = [saved.folder for saved in kept.values()]
     assert list(unread([folder])) == []
     record = Path(folder, "record.jsonl")
