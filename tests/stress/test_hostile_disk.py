@@ -1,4 +1,4 @@
-"""A disk that is full at any of fifty places: what a store says that it kept is there, and the rest when there is room."""
+"""A disk that is full at any of fifty places: what a store says that it kept is there, the rest when there is room."""
 
 from __future__ import annotations
 
