@@ -51,7 +51,8 @@ def _disk(panel: Any, soaked: Soaked) -> None:
     minutes = [sample.seconds / 60 for sample in soaked.samples]
     for name in ("ledger", "findings"):
         panel.plot(minutes, [getattr(sample, name) / MIB for sample in soaked.samples], linewidth=1, label=name)
-    rates = binned([(b.seconds / 60, (b.runs - a.runs) / (b.seconds - a.seconds)) for a, b in pairwise(soaked.samples)])
+    told = binned([(sample.seconds / 60, float(sample.runs)) for sample in soaked.samples])  # every few seconds only
+    rates = [(when, (runs - before) / ((when - then) * 60)) for (then, before), (when, runs) in pairwise(told)]
     if rates:
         beside = panel.twinx()
         beside.plot(*zip(*rates, strict=True), linewidth=1, color="#888888")
