@@ -19,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmrace.search.ledger.entry import Ended
+from mmrace.search.ledger.index import Index
 from stress.watched import WORKER, having, look, size
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,6 +99,7 @@ class Campaign:
         self.store = folder / "store"
         self.mark = secrets.token_hex(8)
         self.starts = 0
+        self._resumed = False
         folder.mkdir(parents=True)
 
     def disturbed(self, kind: str, moments: list[Moment]) -> int:
@@ -133,11 +136,25 @@ class Campaign:
                 return ended
             self.told.moments += 1
             del moments[0]
+            if (code := self._ended_already()) is not None:
+                return code
         process = self._start()
         try:
             return process.wait(LIMIT_SECONDS)
         finally:
             self._end(process)
+
+    def _campaigns(self) -> list[Ended | None]:
+        """Return how each campaign of its store ended, None of one that goes on."""
+        index = Index.read_only(self.store)
+        try:
+            return [campaign.ended for campaign in index.campaigns()]
+        finally:
+            index.close()
+
+    def _ended_already(self) -> int | None:
+        """Return the exit code that it has told the ledger of, if the kill came after that."""
+        return next((ended.exit_code for ended in self._campaigns() if ended is not None), None)
 
     # -- disturb one that goes on -----------------------------------------------------------------------------------
 
@@ -178,8 +195,9 @@ class Campaign:
     def _start(self, step: int = 0) -> subprocess.Popen[bytes]:
         """Start it, or let it go on."""
         self.starts += 1
-        asked = ("--resume",) if self.starts > 1 else self.asked
+        asked = ("--resume",) if self._campaigns() else self.asked  # killed before it began, it is begun again
         stepping = ("-c", STEPPING, str(step)) if step else ("-m", "mmrace")
+        self._resumed = asked is not self.asked
         log = self.folder / f"{self.starts}.log"
         command = ("stress", *asked, *self.each, "--store", str(self.store), "--log", str(log))
         self._at = time.time()
@@ -201,7 +219,7 @@ class Campaign:
         """Kill it if it still runs, and look for who is left."""
         process.kill()
         process.wait()
-        if self.starts > 1:
+        if self._resumed:
             self.told.resumed += [when - self._at for when in self._begun()]
         until = time.monotonic() + ORPHAN_SECONDS
         while (left := having(f"{MARK}={self.mark}")) and time.monotonic() < until:
