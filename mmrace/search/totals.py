@@ -126,7 +126,11 @@ class RunKind(NamedTuple):
 
 @dataclass(slots=True)
 class Hit:
-    """A finding of the campaign, by signature.  `index` is the first run (of its sequence, or of a trial)."""
+    """A finding of the campaign, by signature.
+
+    `index` is the first run (of its sequence, or of a trial).  `told`: the command that has it again, of one whose run
+    is not known any more.
+    """
 
     finding: Finding
     spec: RunSpec
@@ -134,6 +138,7 @@ class Hit:
     index: int
     saved: Saved = field(default_factory=Saved)
     times: int = 1
+    told: str = ""
     kinds: Counter[RunKind] = field(init=False)
     """Of which runs those were."""
 
@@ -148,7 +153,7 @@ class Hit:
     @property
     def command(self) -> str:
         """The command that has the finding again."""
-        return self.spec.command(self.finding.signature)
+        return self.told or self.spec.command(self.finding.signature)
 
     @property
     def known(self) -> str:

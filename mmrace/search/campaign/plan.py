@@ -51,6 +51,11 @@ def planted(request: Request, known: Catalogue) -> tuple[str, ...]:
     return tuple(sorted(due))
 
 
+def share_of(names: tuple[str, ...], shard: tuple[int, int] | None) -> tuple[str, ...]:
+    """Return which of the planted bugs a shard looks for: each is looked for by one of them."""
+    return names if shard is None else names[shard[0] - 1 :: shard[1]]
+
+
 def canary_spec(request: Request, canary: CanaryLike, attempt: int, *, planted: bool) -> RunSpec:
     """Return run `attempt` of a canary's trial, or of its twin: the same run of the unmodified protocol."""
     return RunSpec(

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 
 from mmrace.search.ledger.cells import cell_of
-from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Entry, Header, Met, Sequence, Trial
+from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Entry, Header, Met, Resumed, Sequence, Trial
 from mmrace.search.ledger.segment import Damage, check_schema, read_at, read_from, segments_in
 from mmrace.search.ledger.sketch import SIZE
 from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
 
-VERSION = 1
+VERSION = 2
 """Of the tables; an index of another one is made anew."""
 CELL_SIZE = 256
 """Classes in the sketch of a cell, which only curves over time are made of."""
@@ -28,7 +28,9 @@ SCHEMA = """
 CREATE TABLE segment (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, place INTEGER NOT NULL);
 CREATE TABLE sequence (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, made TEXT, revision TEXT, program TEXT,
     engine TEXT, era TEXT, variant TEXT, role TEXT, trial TEXT, entry BLOB);
-CREATE TABLE campaign (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, segment TEXT, begun BLOB, ended BLOB);
+CREATE TABLE campaign (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, last REAL NOT NULL DEFAULT 0);
+CREATE TABLE event (campaign INTEGER NOT NULL, at REAL NOT NULL, segment TEXT NOT NULL, entry BLOB NOT NULL,
+    PRIMARY KEY (campaign, at, entry)) WITHOUT ROWID;
 CREATE TABLE batch (sequence INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL, campaign INTEGER NOT NULL,
     at REAL NOT NULL, segment INTEGER NOT NULL, place INTEGER NOT NULL, till INTEGER NOT NULL,
     PRIMARY KEY (sequence, first)) WITHOUT ROWID;
@@ -70,6 +72,7 @@ class Intake:
         self.db, self.folder = db, folder
         self._sequences: dict[str, int] = {}
         self._campaigns: dict[str, int] = {}
+        self._lasts: dict[int, float] = {}
         self._tops: dict[int, int] = {}  # sequence -> behind its last turn
         self._sums: dict[tuple[int, int, float], Sums] = {}
         self._rows: list[tuple[int, int, int, int, float, int, int, int]] = []
@@ -131,7 +134,7 @@ class Intake:
 
     def _forget(self) -> None:
         """Drop what is kept for the length of a transaction: another process may write the next one."""
-        for kept in (self._sequences, self._campaigns, self._tops, self._sums, self._rows, self._hits):
+        for kept in (self._sequences, self._campaigns, self._lasts, self._tops, self._sums, self._rows, self._hits):
             kept.clear()
 
     def _flush_rows(self) -> None:
@@ -151,6 +154,8 @@ class Intake:
                 sums.sketch = sums.sketch.cut(SIZE if since == WHOLE else CELL_SIZE)
             rows.append((sequence, campaign, since, sums.runs, _encode(sums)))
         self.db.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)", rows)
+        lasts = [(last, campaign) for campaign, last in self._lasts.items()]
+        self.db.executemany("UPDATE campaign SET last = max(last, ?) WHERE id = ?", lasts)
         self.db.executemany("DELETE FROM part WHERE sequence = ? AND campaign = ? AND since = ?", gone)
 
     # -- a line -----------------------------------------------------------------------------------------------------
@@ -162,19 +167,24 @@ class Intake:
             self._sequence_entry(entry)
         elif isinstance(entry, Met):
             self._met(entry)
-        elif isinstance(entry, Trial):
+        elif not isinstance(entry, Header):
+            self._told(entry, segment)
+
+    def _told(self, entry: Trial | Beat | Begun | Resumed | Ended, segment: str) -> None:
+        """Take in what a campaign says of itself."""
+        campaign = self._campaign(entry.campaign)
+        row = (campaign, entry.when, msgspec.json.encode(entry))
+        if isinstance(entry, Trial):
             self.db.execute(
-                "INSERT INTO trial VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, "
+                "INSERT INTO trial VALUES (?1, ?4, ?2, ?3) ON CONFLICT DO UPDATE SET at = excluded.at, "
                 "entry = excluded.entry WHERE (excluded.at, excluded.entry) > (at, entry)",
-                (self._campaign(entry.campaign), entry.canary, entry.when, msgspec.json.encode(entry)),
-            )  # fmt: skip
+                (*row, entry.canary),
+            )
         elif isinstance(entry, Beat):
-            beat = (self._campaign(entry.campaign), entry.when, msgspec.json.encode(entry))
-            self.db.execute("INSERT OR REPLACE INTO beat VALUES (?, ?, ?)", beat)
-        elif isinstance(entry, Begun | Ended):
-            column = "begun" if isinstance(entry, Begun) else "ended"
-            row = (msgspec.json.encode(entry), segment, self._campaign(entry.campaign))
-            self.db.execute(f"UPDATE campaign SET {column} = ?, segment = ? WHERE id = ?", row)
+            self.db.execute("INSERT OR REPLACE INTO beat VALUES (?, ?, ?)", row)
+        else:
+            self.db.execute("INSERT OR REPLACE INTO event VALUES (?1, ?2, ?4, ?3)", (*row, segment))
+        self._lasts[campaign] = max(self._lasts.get(campaign, 0.0), entry.when)
 
     def _sequence(self, key: str) -> int:
         return self._id(self._sequences, "sequence", "key", key)
@@ -209,6 +219,7 @@ class Intake:
 
     def _batch(self, batch: Batch, number: int, place: int, stop: int) -> None:
         sequence, campaign = self._sequence(batch.sequence), self._campaign(batch.campaign)
+        self._lasts[campaign] = max(self._lasts.get(campaign, 0.0), batch.when)
         top = self._tops.get(sequence)
         if top is None:
             row = self.db.execute(
