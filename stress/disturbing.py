@@ -27,7 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MARK = "MMRACE_DISTURBED"
 KILLED_WORKER, KILLED_CLIENT, STOPPED = KINDS = ("worker", "client", "stop")
 LIMIT_SECONDS = 600.0  # for one start of a campaign
-ORPHAN_SECONDS = 5.0  # so long may somebody be left after the client's end
+ORPHAN_SECONDS = 30.0
+"""So long may somebody be left after the client's end: a worker that is just starting sees only then that it has no
+parent, and takes seconds for that on a machine under load."""
 LOOK_SECONDS = 0.01
 LEDGER_STEPS = 400  # events in the ledger's code within some seconds of a campaign
 
@@ -80,10 +82,14 @@ def drawn(kind: str, count: int, seed: int) -> list[Moment]:
 
 @dataclass(slots=True)
 class Told:
-    """What was seen beside what the stores say.  `resumed`: seconds from a start until a campaign goes on."""
+    """What was seen beside what the stores say.
+
+    Attributes: resumed: seconds from a start until a campaign goes on.  gone: until nobody is left behind, at most.
+    """
 
     moments: int = 0
     orphans: int = 0
+    gone: float = 0.0
     resumed: list[float] = field(default_factory=list)
 
 
@@ -221,9 +227,10 @@ class Campaign:
         process.wait()
         if self._resumed:
             self.told.resumed += [when - self._at for when in self._begun()]
-        until = time.monotonic() + ORPHAN_SECONDS
-        while (left := having(f"{MARK}={self.mark}")) and time.monotonic() < until:
+        began = time.monotonic()
+        while (left := having(f"{MARK}={self.mark}")) and time.monotonic() - began < ORPHAN_SECONDS:
             time.sleep(LOOK_SECONDS)
+        self.told.gone = max(self.told.gone, time.monotonic() - began)
         self.told.orphans += len(left)
         for pid in left:
             with contextlib.suppress(ProcessLookupError):

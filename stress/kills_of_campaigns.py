@@ -82,6 +82,7 @@ class Kills:
         ]
         if seconds := told.resumed:
             lines.append(f"    {len(seconds)} resumed, in {median(seconds):.2f} s, {max(seconds):.2f} s at the latest")
+        lines.append(f"    nobody was left {told.gone:.2f} s after a client's end, at the latest")
         return lines + [f"    WRONG {text}" for text in self.wrong[:SHOWN_LINES]]
 
 
