@@ -26,6 +26,7 @@ from mmrace.cli.minimise import minimise
 from mmrace.cli.prove import prove
 from mmrace.cli.prune import prune
 from mmrace.cli.records import diff, replay, show, trail
+from mmrace.cli.report_night import report_night
 from mmrace.cli.run import run
 from mmrace.cli.status import status
 from mmrace.cli.stress import stress
@@ -49,6 +50,7 @@ for _command in (
     explore,
     claims,
     compaction_table,
+    report_night,
     run,
     replay,
     minimise,

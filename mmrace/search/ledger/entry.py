@@ -43,9 +43,9 @@ class Sequence(
 ):
     """An endless row of runs: run `turn` of it is a function of (sequence, turn) alone.
 
-    Args: revision: of mmrace.  digest, files: of the program's own file, and of loaded ones.  params: the given ones.
-    engine, noise, strategy: as the runs are drawn, such as "portfolio".  role, trial: whether they count, or are of a
-    planted bug or its twin, and whose.
+    Args: revision: of mmrace (`runs/revision.py`).  digest, files: of the program's own file, and of loaded ones.
+    params: the given ones.  engine, noise, strategy: as the runs are drawn, such as "portfolio".  role, trial: whether
+    they count, or are of a planted bug or its twin, and whose.
     """
 
     revision: str
@@ -164,7 +164,11 @@ class Trial(msgspec.Struct, omit_defaults=True, tag_field="is", tag="trial"):
 
 
 class Ended(msgspec.Struct, omit_defaults=True, tag_field="is", tag="ended"):
-    """A campaign ended by itself.  Args: interrupted: the signal that ended it.  unkept_runs: not in the ledger."""
+    """A campaign ended by itself.
+
+    Args: interrupted: the signal that ended it.  unkept_runs: not in the ledger.  losses: how workers were lost, and
+    how many so.  troubles: why runs could not be made.
+    """
 
     campaign: str
     when: float
@@ -173,6 +177,8 @@ class Ended(msgspec.Struct, omit_defaults=True, tag_field="is", tag="ended"):
     interrupted: int = 0
     seconds: float = 0.0
     unkept_runs: int = 0
+    losses: dict[str, int] = {}
+    troubles: list[str] = []
 
 
 Entry: TypeAlias = Sequence | Batch | Begun | Resumed | Beat | Met | Trial | Ended

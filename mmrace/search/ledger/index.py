@@ -14,7 +14,7 @@ import msgspec
 
 from mmrace.search.ledger.batches import batches
 from mmrace.search.ledger.database import Database
-from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Resumed, Sequence, Trial
+from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Resumed, Sequence, Trial
 from mmrace.search.ledger.life import Life, lives
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
@@ -219,6 +219,10 @@ class Index:
                 "ORDER BY b.first",
                 (sequence,),
             )
+
+    def mets(self) -> list[Met]:
+        """Return every finding in words."""
+        return [msgspec.json.decode(entry, type=Met) for (entry,) in self._rows("SELECT entry FROM met")]
 
     def trials(self) -> list[Trial]:
         """Return what came of looking for planted bugs, the oldest first."""

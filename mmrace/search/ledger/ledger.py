@@ -60,7 +60,7 @@ class Ledger:
         """Return the index, with all that was written until now.  Raises UsageError."""
         self.flush()
         if self._index is None:
-            self._index = Index.open(self.folder)
+            self._index = Index.open(self.folder) if self._scanned is None else Index.read_only(self.folder)
         else:
             self._index.refresh()
         return self._index
