@@ -184,7 +184,8 @@ class FindingStore:
             self._hit(final, result.spec, finding)
             return Saved(str(final), before=True, since=old.since if old else kept.UNDATED)
         self.folder.mkdir(parents=True, exist_ok=True)
-        if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX and not final.exists():
+        there_are = sum(not path.name.startswith(".") for path in self.folder.iterdir())  # not what a kill has left
+        if there_are >= FOLDERS_MAX and not final.exists():
             return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
         if self._make(final, result, finding, old):
             return Saved(str(final), since=old.since if old else "")

@@ -12,8 +12,9 @@ from typing import NamedTuple, TypedDict, Unpack
 
 import msgspec
 
+from mmrace.search.ledger.batches import batches
 from mmrace.search.ledger.database import Database
-from mmrace.search.ledger.entry import Beat, Begun, Ended, Met, Resumed, Sequence, Trial
+from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Resumed, Sequence, Trial
 from mmrace.search.ledger.life import Life, lives
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
@@ -234,6 +235,10 @@ class Index:
             "SELECT entry FROM beat WHERE campaign = (SELECT id FROM campaign WHERE name = ?) ORDER BY at", (campaign,)
         )
         return [msgspec.json.decode(entry, type=Beat) for (entry,) in rows]
+
+    def batches(self) -> Iterator[tuple[Sequence | None, Batch]]:
+        """Yield the batches that count, each with its sequence.  Raises OSError, ValueError if a file changes."""
+        return batches(self._rows, self.folder)
 
     @property
     def damage(self) -> list[Damage]:
