@@ -5,11 +5,14 @@ Invariant: they are a function of the lines that were taken in (`intake.py`), in
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
+
+if TYPE_CHECKING:
+    import sqlite3
 
 VERSION = 2
 """Of the tables; an index of another one is made anew."""
