@@ -20,7 +20,7 @@ def merge(stores: tuple[str, ...], folder: str) -> None:
     They stay as they are, and may still be in use: merge them again later.  What several have in common is counted
     once, in whatever order they are merged, and however often.
     """
-    from mmrace.search.ledger import merging  # noqa: PLC0415  # SQLite
+    from mmrace.search.ledger.merging import merge as merge_stores  # noqa: PLC0415  # SQLite
 
     sources = [store.existing(name, where="") for name in stores]
     into = Path(folder)
@@ -29,7 +29,7 @@ def merge(stores: tuple[str, ...], folder: str) -> None:
             raise UsageError(
                 expected="stores beside that of --store", got=str(source), where="mmrace merge", try_="only the others"
             )
-    done = merging.merge(into, sources)
+    done = merge_stores(into, sources)
     for told in done.told:
         terminal.complain(f"mmrace: {told}")
     parts = [f"{many(done.segments, 'segment')} of the ledger"]

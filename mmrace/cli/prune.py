@@ -17,9 +17,9 @@ def prune(folder: str, keep: int) -> None:
     The ledger still has what was run, and each finding in words with the command that repeats it; what goes is the
     records.  Nothing of a campaign that runs is touched.
     """
-    from mmrace.search.ledger import prune as pruning  # noqa: PLC0415  # SQLite
+    from mmrace.search.ledger.prune import prune as prune_store  # noqa: PLC0415  # SQLite
 
-    done = pruning.prune(store.existing(folder), keep)
+    done = prune_store(store.existing(folder), keep)
     for told in done.told:
         terminal.complain(f"mmrace: {told}")
     click.echo(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from mmrace.search.ledger.intake import Intake, Vanished
-from mmrace.search.ledger.tables import VERSION, check_sums, empty, make
+from mmrace.search.ledger.tables import VERSION, are_whole, empty, make
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -58,9 +58,8 @@ class Database:
 
         def asked(db: sqlite3.Connection, intake: Intake) -> list[Row]:
             found = db.execute(query, values).fetchall()
-            if sums is not None:
-                for row in found:
-                    check_sums(row[sums])
+            if sums is not None and not all(are_whole(row[sums]) for row in found):
+                raise sqlite3.DatabaseError("sums with a wrong check sum")
             return found
 
         return self._tried(asked)

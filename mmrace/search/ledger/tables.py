@@ -5,12 +5,15 @@ Invariant: they are a function of the lines that were taken in (`intake.py`), in
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import msgspec
 
 from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
+
+if TYPE_CHECKING:
+    import sqlite3
 
 VERSION = 3
 """Of the tables; an index of another one is made anew."""
@@ -53,14 +56,13 @@ def encode_sums(sums: Sums) -> bytes:
     return crc32(content).to_bytes(SUM_BYTES, "big") + content
 
 
-def check_sums(blob: bytes) -> None:
-    """Raise sqlite3.DatabaseError if sums are not what was written."""
-    if blob[:SUM_BYTES] != crc32(blob[SUM_BYTES:]).to_bytes(SUM_BYTES, "big"):
-        raise sqlite3.DatabaseError("sums with a wrong check sum")
+def are_whole(blob: bytes) -> bool:
+    """Say whether sums are what was written."""
+    return blob[:SUM_BYTES] == crc32(blob[SUM_BYTES:]).to_bytes(SUM_BYTES, "big")
 
 
 def decode_sums(blob: bytes) -> Sums:
-    """Return sums that were checked."""
+    """Return sums that are whole."""
     return _decode(blob[SUM_BYTES:])
 
 
