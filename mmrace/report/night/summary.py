@@ -69,7 +69,7 @@ def _canaries(night: Night, console: Console) -> None:
 
 
 def _findings(night: Night, console: Console) -> None:
-    tonight = shown.tonight(night)
+    tonight = [finding for finding in shown.tonight(night) if finding.fails]
     for finding in tonight[:FINDINGS_SHOWN]:
         say(console, f"{state_text(finding)}: {finding.title} [{finding.signature}]")
         say(
@@ -86,6 +86,12 @@ def _findings(night: Night, console: Console) -> None:
         say(console, f"and {many(len(tonight) - FINDINGS_SHOWN, 'more finding')} (--html FILE has them)")
     if others := shown.not_tonight(night):
         say(console, f"{many(len(others), 'finding')} of before, which no run of this night had")
+    expected = sum(bool(finding.known) for finding in shown.tonight(night))
+    if expected:
+        say(
+            console,
+            f"{many(expected, 'finding')} of faults that are written down; they fail nothing (--html FILE has them)",
+        )
     for fault in night.expected:
         say(console, f"expected: {fault.row}, seen in {count(fault.seen)} of {runs(fault.of)}; it fails nothing")
 

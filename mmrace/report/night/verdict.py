@@ -57,7 +57,7 @@ def _sentence(night: Night, word: str) -> str:
     if word == "FAIL":
         return f"{', '.join(_what_failed(night))}; over {over}."
     if word == "UNKNOWN":
-        return f"No finding so far, and no verdict: see why below. Over {over}."
+        return f"No finding so far, and no verdict; over {over}."
     return f"No finding in {over}."
 
 
@@ -95,15 +95,15 @@ def _doubts(night: Night) -> Iterator[str]:
         return
     if not night.total.runs:
         yield "no new run of a program that should pass"
-    for campaign in night.campaigns:
-        why = _unconcluded(campaign)
-        if why and not _gone_on_with(campaign, night):
-            yield f"campaign {campaign.name} {why}"
     for program in night.programs:
         for doubt in program.doubts:
             yield f"{program.name}: {doubt}"
     for canary in night.canaries:
         yield from _undecided(canary)
+    for campaign in night.campaigns:
+        why = _unconcluded(campaign)
+        if why and not _gone_on_with(campaign, night):
+            yield f"campaign {campaign.name} {why}"
 
 
 def _unconcluded(campaign: Campaign) -> str:
@@ -134,9 +134,15 @@ def _wanted(campaign: Campaign) -> list[str]:
 
 
 def _undecided(canary: Canary) -> Iterator[str]:
-    if canary.tonight and not canary.found and not canary.missed:
+    if not canary.tonight:
+        return
+    if not canary.found and not canary.missed:
         last = canary.tonight[-1]
         yield f"canary {canary.name}: {count(last.tried)} of {runs(last.cap)} made, not found yet"
+    found = [trial for trial in canary.tonight if trial.found_after is not None]
+    if found and all(trial.twin_runs < trial.tried for trial in found):
+        last = found[-1]
+        yield f"twin of canary {canary.name}: {count(last.twin_runs)} of {runs(last.tried)} made"
 
 
 def _rests(night: Night) -> Iterator[str]:
