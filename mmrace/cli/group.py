@@ -17,6 +17,7 @@ from mmrace.cli.claims import claims
 from mmrace.cli.compaction_table import compaction_table
 from mmrace.cli.explain import explain
 from mmrace.cli.explore import explore
+from mmrace.cli.export_ledger import export_ledger
 from mmrace.cli.history import history
 from mmrace.cli.keep import keep
 from mmrace.cli.lists import list_
@@ -60,6 +61,7 @@ for _command in (
     list_,
     status,
     history,
+    export_ledger,
 ):
     cli.add_command(_command)
 

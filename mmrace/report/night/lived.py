@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from mmrace.report.night.facts import Estimate, Finding, Span, StoryOf
 from mmrace.report.night.stories import BookOf, story_of
-from mmrace.report.store.findings import points
+from mmrace.report.store.findings import OverTime
 from mmrace.runs import kept
 from mmrace.runs.minimal import MINIMAL
 from mmrace.search.ledger.index import Index
@@ -43,11 +43,11 @@ def findings(
     found = [(_finding(life, tonight, hits, since, store), life) for life in index.lives()]
     found.sort(key=lambda pair: _order(pair[0]))
     told: list[Finding] = []
-    size = 0
+    size, times = 0, OverTime(index)
     for place, (one, life) in enumerate(found[:FINDINGS_MAX]):
         over_time: tuple[Span, ...] = ()
         if place < STORIES_MAX and size < BYTES_MAX:
-            story, over_time = _story(one, book_of), _over_time(index, life)
+            story, over_time = _story(one, book_of), _over_time(times, life)
         else:
             story = StoryOf(missing=f"its story is told by `mmrace explain {shlex.quote(one.folder)}`")
         size += len(story.text)
@@ -59,10 +59,10 @@ def _order(one: Finding) -> tuple[object, ...]:
     return not one.fails, bool(one.known), ORDER.index(one.state), -one.tonight, one.signature, one.program
 
 
-def _over_time(index: Index, life: Life) -> tuple[Span, ...]:
+def _over_time(times: OverTime, life: Life) -> tuple[Span, ...]:
     return tuple(
         Span(one.when, one.hits, one.runs, Estimate(one.hits / one.runs, *one.interval))
-        for one in points(index, life)
+        for one in times.points(life)
         if one.runs
     )
 

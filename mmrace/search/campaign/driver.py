@@ -15,7 +15,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from mmrace.runs import stops
+from mmrace.runs import leftovers, stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore, Text, harness_finding
 from mmrace.runtime.errors import EXIT_USAGE
@@ -120,6 +120,7 @@ class Campaign(LossySource):
 
     def run(self) -> CampaignResult:
         """Run to the end, or to Ctrl-C; return what came of it."""
+        leftovers.put_back(self.store.folder)
         self._began = self.clock() - self.standing.seconds
         self._begin()
         with self.pool() as pool:
