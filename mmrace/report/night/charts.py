@@ -138,10 +138,24 @@ def _clock(panel: Any, first: float, last: float) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter  # noqa: PLC0415
 
     span = max(last - first, 1.0)
-    steps = (60.0, 300.0, 900.0, HOUR_S, 2 * HOUR_S, 4 * HOUR_S, 12 * HOUR_S, DAY_S, 7 * DAY_S, 30 * DAY_S)
+    steps = (
+        1.0,
+        5.0,
+        15.0,
+        60.0,
+        300.0,
+        900.0,
+        HOUR_S,
+        2 * HOUR_S,
+        4 * HOUR_S,
+        12 * HOUR_S,
+        DAY_S,
+        7 * DAY_S,
+        30 * DAY_S,
+    )
     step = next((step for step in steps if span / step <= 9), span / 6)
     at = [first // step * step + i * step for i in range(int(span / step) + 2)]
-    shape = "%d %b" if step >= DAY_S else "%d %b %H:%M" if span > DAY_S else "%H:%M"
+    shape = "%d %b" if step >= DAY_S else "%d %b %H:%M" if span > DAY_S else "%H:%M" if step >= 60 else "%H:%M:%S"
     panel.xaxis.set_major_locator(FixedLocator([when for when in at if first <= when <= last] or [first]))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda when, _: datetime.fromtimestamp(when, UTC).strftime(shape)))
     panel.set_xlim(first - span * 0.01, last + span * 0.01)

@@ -26,12 +26,13 @@ class Estimate:
 class Classes:
     """How many classes of interleavings were met, and what is said of those that were not.
 
-    Attributes: met: distinct ones.  exact: counted, not estimated from a sample of them.  once: met once.  next_new:
-    the chance that the next run shows a new one (Good-Turing).  total: how many there are at least (Chao); None where
-    too little came twice to say.
+    Attributes: met: distinct ones.  runs: of which somebody noted the class; they may be a sample of all.  exact:
+    counted, not estimated from a sample of the classes.  once: met once.  next_new: the chance that the next such run
+    shows a new one (Good-Turing).  total: how many there are at least (Chao); None where too little came twice to say.
     """
 
     met: int
+    runs: int
     exact: bool
     once: int
     next_new: Estimate | None

@@ -77,9 +77,10 @@ def _classes(night: Night) -> Tile:
     if found is None:
         return Tile("classes met", "-", "nobody counted them", "plain")
     number = count(found.met) if found.exact else f"≈ {count(found.met)}"
+    noted = f"in {runs(found.runs)} that were noted"
     if found.next_new is None:
-        return Tile("classes met", number, "too few runs to say how many are unseen")
-    return Tile("classes met", number, f"the next run is of a new one with a chance of {about(found.next_new)}")
+        return Tile("classes met", number, f"{noted}: too few to say how many are unseen")
+    return Tile("classes met", number, f"{noted}; the next shows a new one with a chance of {about(found.next_new)}")
 
 
 def _marks(night: Night) -> Tile:

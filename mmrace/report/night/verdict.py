@@ -164,7 +164,8 @@ def _rests(night: Night) -> Iterator[str]:
         yield f"{many(len(unplanted), 'canary', 'canaries')} not planted, for want of time"
     if night.classes is not None and night.classes.next_new is not None:
         new = night.classes.next_new
-        yield f"the next run would show a class that no run has shown with a chance of {about(new)}"
+        noted = f"of {runs(night.classes.runs)} whose class of interleavings was noted"
+        yield f"{count(night.classes.met)} classes {noted}; the next would show a new one with a chance of {about(new)}"
     unkept = sum(campaign.unkept_runs for campaign in night.campaigns)
     if unkept:
         yield f"{runs(unkept)} were made and could not be written down: they are counted nowhere here"
