@@ -106,6 +106,16 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """A campaign before the night, and what came of its runs that should pass."""
+
+    campaign: Campaign
+    counted: Counted
+    canaries: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoryOf:
     """The story of a finding, from its folder.
 
@@ -292,8 +302,8 @@ class Night:
 
     Attributes: chosen: how it was chosen, in words.  since, until: from when to when, None of an empty one.  total,
     programs, classes, moments: of runs that should pass, but for `twins`, the correct ones beside the `planted` bugs.
-    ranges: of the store, of sequences to which the night added.  damage: what of the store could not be read.  earlier:
-    campaigns of the store before the night.
+    ranges: of the store, of sequences to which the night added.  damage: what of the store could not be read.  earlier,
+    before: other campaigns of the store, how many, and the last ones.
     """
 
     store: str
@@ -319,3 +329,4 @@ class Night:
     workers: tuple[Worker, ...] = ()
     damage: tuple[str, ...] = ()
     earlier: int = 0
+    before: tuple[Before, ...] = ()

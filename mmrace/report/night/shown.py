@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from mmrace.report.night.facts import Canary, Classes, Estimate, Finding, Night, Ranges, Trial, Worker
-from mmrace.report.night.verdict import about, state_text
+from mmrace.report.night.verdict import about, program_text, state_text
 from mmrace.report.numbers import HOUR_S, KIB, between, chance, count, duration, many, rate, runs, share
 
 TURNS_SHOWN = 6  # ranges of turns of one sequence
@@ -99,6 +99,9 @@ def _unjudged(night: Night) -> Tile:
     return Tile(
         "could not be judged", count(total.unjudged), f"{chance(total.unjudged / total.runs)} of all runs", tone
     )
+
+
+program = program_text
 
 
 def tonight(night: Night) -> list[Finding]:

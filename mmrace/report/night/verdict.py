@@ -10,7 +10,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 
-from mmrace.report.night.facts import Campaign, Canary, Estimate, Finding, Night, Verdict
+from mmrace.report.night.facts import Campaign, Canary, Estimate, Finding, Night, Program, Verdict
 from mmrace.report.numbers import chance, count, duration, many, runs
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_PASS, EXIT_UNKNOWN
 
@@ -35,6 +35,12 @@ def verdict_of(night: Night) -> Verdict:
 def exit_code(verdict: Verdict) -> int:
     """Return the exit code of a night: that of its verdict."""
     return {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL}.get(verdict.word, EXIT_UNKNOWN)
+
+
+def program_text(of: Finding | Program) -> str:
+    """Name a program, with its variant and era."""
+    name = of.program if isinstance(of, Finding) else of.name
+    return "/".join(filter(None, (name, of.variant, of.era)))
 
 
 def state_text(finding: Finding) -> str:
@@ -76,7 +82,7 @@ def _what_failed(night: Night) -> Iterator[str]:
 def _failures(night: Night) -> Iterator[str]:
     failing = [finding for finding in night.findings if finding.fails]
     for finding in failing[:NAMED_MAX]:
-        yield f"{state_text(finding)}: {finding.title} [{finding.signature}] in {finding.program}"
+        yield f"{state_text(finding)}: {finding.title} [{finding.signature}] in {program_text(finding)}"
     if len(failing) > NAMED_MAX:
         yield f"and {many(len(failing) - NAMED_MAX, 'more finding')}"
     missed = [canary for canary in night.canaries if canary.missed and not canary.found]
@@ -97,7 +103,7 @@ def _doubts(night: Night) -> Iterator[str]:
         yield "no new run of a program that should pass"
     for program in night.programs:
         for doubt in program.doubts:
-            yield f"{program.name}: {doubt}"
+            yield f"{program_text(program)}: {doubt}"
     for canary in night.canaries:
         yield from _undecided(canary)
     for campaign in night.campaigns:
