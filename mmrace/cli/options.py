@@ -188,11 +188,16 @@ def writing(what: str, option: str, path: str) -> Iterator[None]:
         raise UsageError(expected=f"a {what} file that can be written", got=got, where=where, try_=try_) from error
 
 
+def is_given(name: str) -> bool:
+    """Say whether the call itself names an option or argument."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def refuse_under_free(engine: str | None) -> None:
     """Raise UsageError if the call names who chooses, and an engine under which nobody does."""
     context = click.get_current_context()
     for name in ("strategy", "promote"):
-        if engine == "free" and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if engine == "free" and is_given(name):
             raise UsageError(
                 expected=f"no --{name} under --engine free, where nobody chooses who goes next",
                 got=context.params[name],

@@ -71,6 +71,9 @@ class CampaignResult:
     marks_known: tuple[str, ...] = ()
     seconds: float = 0.0
     interrupted: int = 0
+    unkept: int = 0
+    """Runs that the ledger of the store could not keep."""
+    unkept_because: str = ""
 
     def count(self, job: Job, result: RunResult) -> None:
         """Add a run of the unmodified protocol, or of the variant that the caller asked for."""

@@ -11,12 +11,14 @@ Not here: how long a campaign lasts.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mmrace.runs.spec import RunSpec, derive
 from mmrace.search.campaign.request import Request
 from mmrace.search.catalogue import Catalogue
+from mmrace.search.ledger.ranges import Covered, piece_from
 from mmrace.search.pool.drive import Pace
 from mmrace.search.pool.messages import Batch, Job
 from mmrace.strategies import registry
@@ -118,46 +120,73 @@ def shares(request: Request, among: tuple[Row, ...]) -> dict[str, int | None]:
     return {row.name: row.turns(rounds + (row.place < rest)) for row in among}
 
 
-def piece_from(turn: int, most: int) -> int:
-    """Return the length of the batch that begins at a turn: the largest power of two that divides it, within `most`."""
-    length = turn & -turn or 1
-    while length > most:
-        length //= 2
-    return length
+class At(NamedTuple):
+    """Where a sequence stands.
+
+    Attributes: first: its first turn for this campaign.  covered: turns that are not made again.  made: how many this
+    campaign has made already.
+    """
+
+    first: int = 0
+    covered: Covered | None = None
+    made: int = 0
+
+
+class Turns:
+    """The turns of a sequence that are still to be made, in order.
+
+    Args: first: the first of them.  covered: those that need not be made.  left: how many are wanted, None without end.
+    """
+
+    def __init__(self, first: int = 0, covered: Covered | None = None, left: int | None = None) -> None:
+        self.next, self.left = first, left
+        self._covered = covered or Covered()
+
+    def take(self, most: int) -> range:
+        """Take the longest piece that begins at the next of them, at most `most`, with no covered turn in it."""
+        first = self._covered.next_gap(self.next)
+        most = most if self.left is None else min(most, self.left)
+        until = self._covered.next_start(first)
+        length = piece_from(first, most if until is None else min(most, until - first))
+        self.next = first + length
+        if self.left is not None:
+            self.left -= length
+        return range(first, first + length)
 
 
 class _Served:
-    """A row that is handed out.  `given`: turns of it so far; `left`: how many more, None without end."""
+    """A row that is handed out.  `given`: how many turns of it were, in this campaign."""
 
-    def __init__(self, row: Row, left: int | None) -> None:
-        self.row, self.left = row, left
-        self.given = self.next_turn = 0
+    def __init__(self, row: Row, turns: Turns, given: int) -> None:
+        self.row, self.turns, self.given = row, turns, given
 
     def take(self, most: int) -> Batch:
-        most = most if self.left is None else min(most, self.left)
-        first, length = self.next_turn, piece_from(self.next_turn, most)
-        self.next_turn += length
-        self.given += length
-        if self.left is not None:
-            self.left -= length
-        name = self.row.name
-        return Batch(tuple(Job("main", name, turn, self.row.spec(turn)) for turn in range(first, first + length)))
+        taken = self.turns.take(most)
+        self.given += len(taken)
+        return Batch(tuple(Job("main", self.row.name, turn, self.row.spec(turn)) for turn in taken))
 
 
 class Sequences:
-    """All rows of a campaign, up to `request.runs` or until nobody asks any more."""
+    """All rows of a campaign, up to `request.runs` or until nobody asks any more.
 
-    def __init__(self, request: Request, known: Catalogue) -> None:
+    Args: at: where a row stands.
+    """
+
+    def __init__(self, request: Request, known: Catalogue, at: Callable[[Row], At] = lambda row: At()) -> None:
         among = rows(request, known)
         share = shares(request, among)
-        self._served = [_Served(row, share[row.name]) for row in among]
+        self._served = []
+        for row in among:
+            start, wanted = at(row), share[row.name]
+            left = None if wanted is None else max(0, wanted - start.made)
+            self._served.append(_Served(row, Turns(start.first, start.covered, left), start.made))
         self._back: deque[Job] = deque()
 
     def next_batch(self, pace: Pace) -> Batch | None:
         """Return turns of the least advanced row, as many as its pace allows; None when there are no more."""
         if self._back:
             return self._again(pace.size(self._back[0].source))
-        waiting = [served for served in self._served if served.left != 0]
+        waiting = [served for served in self._served if served.turns.left != 0]
         if not waiting:
             return None
         least = min(waiting, key=lambda served: (served.row.round_of(served.given), served.row.place))

@@ -10,14 +10,19 @@ from mmrace.runs.spec import RunResult
 from mmrace.search.campaign.plan import canary_spec
 from mmrace.search.campaign.request import Request
 from mmrace.search.catalogue import CanaryLike
+from mmrace.search.ledger.entry import Trial
+from mmrace.search.ledger.sums import Sums
 from mmrace.search.pool.messages import Batch, Job, Role
 
 
 class CanaryTrial:
-    """One planted bug: its runs until it is found or its cap is reached, then the same runs of the unmodified twin."""
+    """One planted bug: its runs until it is found or its cap is reached, then the same runs of the unmodified twin.
 
-    def __init__(self, request: Request, canary: CanaryLike) -> None:
-        self.request, self.canary = request, canary
+    Args: first: the turn of its first run.
+    """
+
+    def __init__(self, request: Request, canary: CanaryLike, first: int = 0) -> None:
+        self.request, self.canary, self.first = request, canary, first
         self.cap_runs = canary.cap_under(request.engine or "free")
         self.found_after: int | None = None
         self.tried = 0
@@ -25,7 +30,6 @@ class CanaryTrial:
         self.twin_failed = 0
         self.others: dict[str, int] = {}
         self._busy = False
-        self._next = 0
 
     @property
     def planted(self) -> bool:
@@ -50,8 +54,8 @@ class CanaryTrial:
         first, limit = (self.tried, self.cap_runs) if planted else (self.twin_runs, self.tried)
         role: Role = "canary" if planted else "twin"
         jobs = [
-            Job(role, self.canary.name, k, canary_spec(self.request, self.canary, k, planted=planted))
-            for k in range(first, min(first + size, limit))
+            Job(role, self.canary.name, turn, canary_spec(self.request, self.canary, turn, planted=planted))
+            for turn in range(self.first + first, self.first + min(first + size, limit))
         ]
         self._busy = True
         return Batch(tuple(jobs), until=self.canary.oracle if planted else None)
@@ -68,6 +72,14 @@ class CanaryTrial:
             else:
                 for oracle in {finding.oracle for finding in result.findings}:
                     self.others[oracle] = self.others.get(oracle, 0) + 1
+
+    def restore(self, told: Trial | None, planted: Sums, twin: Sums) -> None:
+        """Go on where an interrupted trial stood.  Args: told: what was said of it.  planted, twin: of its runs."""
+        self.twin_runs = twin.runs + twin.given_up
+        self.twin_failed = twin.verdicts.get("FAIL", 0)
+        self.tried = planted.runs + planted.given_up
+        if told is not None and told.found_after is not None:
+            self.found_after = self.tried = told.found_after
 
     def skip(self, job: Job) -> None:
         """Give up a job that no worker survived."""

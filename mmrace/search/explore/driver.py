@@ -18,7 +18,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from mmrace.runs import stops
+from mmrace.runs import leftovers, stops
 from mmrace.runs.declared_fields import check_promoted
 from mmrace.runs.judge import judges_of
 from mmrace.runs.profile import promoted_fields
@@ -94,6 +94,7 @@ class Explorer:
     def run(self) -> Exploration:
         """Explore to the end, or to Ctrl-C; return what came of it.  Raises UsageError for a wrong call."""
         ask, result = self.ask, self.result
+        leftovers.put_back(self.store.folder)
         logger.bind(event="begin", seed=ask.seed).info("exploration of {} begins", ask.program)
         try:
             if ask.systematic:

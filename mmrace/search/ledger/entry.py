@@ -23,12 +23,13 @@ KEY_BYTES = 8
 
 
 class Header(msgspec.Struct, omit_defaults=True, tag_field="is", tag="segment"):
-    """The first line of a segment: of which format it is, and who wrote it."""
+    """The first line of a segment: of which format it is, and who wrote it.  pruned: made of others."""
 
     schema: str
     host: str = ""
     pid: int = 0
     when: float = 0.0
+    pruned: bool = False
 
 
 class Sequence(
@@ -38,13 +39,13 @@ class Sequence(
     dict=True,
     tag_field="is",
     tag="sequence",
-    forbid_unknown_fields=True,
+    forbid_unknown_fields=True,  # the key would be another one without them
 ):
     """An endless row of runs: run `turn` of it is a function of (sequence, turn) alone.
 
-    Args: revision: of mmrace (`revision.py`).  digest, files: of the program's own file, and of loaded ones.  params:
-    the given ones.  engine, noise, strategy: as the runs are drawn, such as "portfolio".  role, trial: whether they
-    count, or are of a planted bug or its twin, and whose.
+    Args: revision: of mmrace (`runs/revision.py`).  digest, files: of the program's own file, and of loaded ones.
+    params: the given ones.  engine, noise, strategy: as the runs are drawn, such as "portfolio".  role, trial: whether
+    they count, or are of a planted bug or its twin, and whose.
     """
 
     revision: str
@@ -110,6 +111,16 @@ class Begun(msgspec.Struct, omit_defaults=True, tag_field="is", tag="begun"):
     request: dict[str, Any] = {}
 
 
+class Resumed(msgspec.Struct, omit_defaults=True, tag_field="is", tag="resumed"):
+    """A campaign goes on, in another process.  Args: seconds: how long it had lasted."""
+
+    campaign: str
+    when: float
+    host: str = ""
+    pid: int = 0
+    seconds: float = 0.0
+
+
 class Beat(msgspec.Struct, omit_defaults=True, tag_field="is", tag="beat"):
     """How it goes.  Args: workers: name -> [resident bytes, stray threads, open files].  free_disk: bytes."""
 
@@ -153,7 +164,11 @@ class Trial(msgspec.Struct, omit_defaults=True, tag_field="is", tag="trial"):
 
 
 class Ended(msgspec.Struct, omit_defaults=True, tag_field="is", tag="ended"):
-    """A campaign ended by itself.  Args: interrupted: the signal that ended it.  unkept_runs: not in the ledger."""
+    """A campaign ended by itself.
+
+    Args: interrupted: the signal that ended it.  unkept_runs: not in the ledger.  losses: how workers were lost, and
+    how many so.  troubles: why runs could not be made.
+    """
 
     campaign: str
     when: float
@@ -162,9 +177,11 @@ class Ended(msgspec.Struct, omit_defaults=True, tag_field="is", tag="ended"):
     interrupted: int = 0
     seconds: float = 0.0
     unkept_runs: int = 0
+    losses: dict[str, int] = {}
+    troubles: list[str] = []
 
 
-Entry: TypeAlias = Sequence | Batch | Begun | Beat | Met | Trial | Ended
+Entry: TypeAlias = Sequence | Batch | Begun | Resumed | Beat | Met | Trial | Ended
 
 encode = msgspec.json.Encoder(enc_hook=encode_hook).encode
 """Return an entry as JSON."""

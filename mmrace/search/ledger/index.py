@@ -1,18 +1,20 @@
 """The index of a ledger: what questions are asked of; made from the segments alone, and made anew if it is lost.
 
 Invariant: it says what the whole lines of the segments say, nothing else.
-Not here: how they get in (`tables.py`), and where it is kept (`database.py`).
+Not here: how they get in (`intake.py`), and where it is kept (`database.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
 import msgspec
 
+from mmrace.search.ledger.batches import batches
 from mmrace.search.ledger.database import Database
-from mmrace.search.ledger.entry import Beat, Begun, Ended, Sequence, Trial
+from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Resumed, Sequence, Trial
 from mmrace.search.ledger.life import Life, lives
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
@@ -43,10 +45,15 @@ class Where(TypedDict, total=False):
 
 
 class Campaign(NamedTuple):
-    """A campaign.  begun, ended: None if that was never written, or is damaged.  running: as far as can be told."""
+    """A campaign.
+
+    begun: None if that was never written, or is damaged.  resumed: where it went on, in order.  ended: None if it did
+    not end by itself since.  running: as far as can be told.
+    """
 
     campaign: str
     begun: Begun | None
+    resumed: list[Resumed]
     ended: Ended | None
     running: bool
 
@@ -78,6 +85,11 @@ class Index:
             raise
         return index
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is kept in a file."""
+        return self._database.on_disk
+
     def close(self) -> None:
         """Let go of it."""
         self._database.close()
@@ -100,16 +112,32 @@ class Index:
 
     def campaigns(self) -> list[Campaign]:
         """Return the campaigns, the oldest first."""
+        events: dict[str, list[tuple[Begun | Resumed | Ended, str]]] = {}
+        for name, segment, entry in self._rows(
+            "SELECT c.name, e.segment, e.entry FROM campaign c LEFT JOIN event e ON e.campaign = c.id "
+            "ORDER BY c.name, e.at"
+        ):
+            told = events.setdefault(name, [])
+            if entry is not None:
+                told.append((msgspec.json.decode(entry, type=Begun | Resumed | Ended), segment))
         found = []
-        for name, segment, begun, ended in self._rows("SELECT name, segment, begun, ended FROM campaign"):
-            start = msgspec.json.decode(begun, type=Begun) if begun else None
-            end = msgspec.json.decode(ended, type=Ended) if ended else None
-            found.append(Campaign(name, start, end, end is None and self._is_running(segment)))
+        for name, told in events.items():
+            begun = [entry for entry, _ in told if isinstance(entry, Begun)]
+            resumed = [entry for entry, _ in told if isinstance(entry, Resumed)]
+            ends = [entry for entry, _ in told if isinstance(entry, Ended)]
+            ended = ends[-1] if ends and not any(again.when > ends[-1].when for again in resumed) else None
+            running = ended is None and any(self._is_running(segment) for _, segment in told)
+            found.append(Campaign(name, begun[0] if begun else None, resumed, ended, running))
         return sorted(found, key=lambda row: (row.begun.when if row.begun else 0.0, row.campaign))
 
-    def _is_running(self, segment: str | None) -> bool:
+    def last(self, campaign: str) -> float:
+        """Return the unix time of the last that was heard of a campaign; 0 if nothing was."""
+        rows = self._rows("SELECT last FROM campaign WHERE name = ?", (campaign,))
+        return float(rows[0][0]) if rows else 0.0
+
+    def _is_running(self, segment: str) -> bool:
         try:
-            return segment is not None and is_written(self.folder / segment)
+            return is_written(self.folder / segment)
         except OSError:
             return False
 
@@ -183,6 +211,19 @@ class Index:
         """Return each finding's life, the latest seen first."""
         return lives(self._rows)
 
+    def places(self) -> Iterator[tuple[str, int, int]]:
+        """Yield where each batch that counts is, by sequence and turn: segment, where its line begins and ends."""
+        for (sequence,) in self._rows("SELECT id FROM sequence ORDER BY id"):
+            yield from self._rows(
+                "SELECT s.name, b.place, b.till FROM batch b JOIN segment s ON s.id = b.segment WHERE b.sequence = ? "
+                "ORDER BY b.first",
+                (sequence,),
+            )
+
+    def mets(self) -> list[Met]:
+        """Return every finding in words."""
+        return [msgspec.json.decode(entry, type=Met) for (entry,) in self._rows("SELECT entry FROM met")]
+
     def trials(self) -> list[Trial]:
         """Return what came of looking for planted bugs, the oldest first."""
         rows = self._rows("SELECT entry FROM trial ORDER BY at, canary")
@@ -194,6 +235,10 @@ class Index:
             "SELECT entry FROM beat WHERE campaign = (SELECT id FROM campaign WHERE name = ?) ORDER BY at", (campaign,)
         )
         return [msgspec.json.decode(entry, type=Beat) for (entry,) in rows]
+
+    def batches(self) -> Iterator[tuple[Sequence | None, Batch]]:
+        """Yield the batches that count, each with its sequence.  Raises OSError, ValueError if a file changes."""
+        return batches(self._rows, self.folder)
 
     @property
     def damage(self) -> list[Damage]:

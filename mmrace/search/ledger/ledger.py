@@ -11,13 +11,13 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mmrace.runs.revision import revision
 from mmrace.runtime.errors import UsageError
 from mmrace.search.ledger import scan
 from mmrace.search.ledger.cells import campaign_id
-from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Sequence, Trial, now
+from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Resumed, Sequence, Trial, now
 from mmrace.search.ledger.index import LEDGER, Index
 from mmrace.search.ledger.ranges import Covered
-from mmrace.search.ledger.revision import revision
 from mmrace.search.ledger.segment import check_schema, segments_in
 from mmrace.search.ledger.writer import Writer
 from mmrace.version import __version__
@@ -60,7 +60,7 @@ class Ledger:
         """Return the index, with all that was written until now.  Raises UsageError."""
         self.flush()
         if self._index is None:
-            self._index = Index.open(self.folder)
+            self._index = Index.open(self.folder) if self._scanned is None else Index.read_only(self.folder)
         else:
             self._index.refresh()
         return self._index
@@ -84,6 +84,10 @@ class Ledger:
             Begun(campaign, when, host, pid, revision(), __version__, command, dict(request or {}))
         )  # fmt: skip
         return campaign
+
+    def resume(self, campaign: str, seconds: float = 0.0) -> None:
+        """Go on with a campaign of before, whose id batches name from now on.  Args: seconds: it has lasted so far."""
+        self._writer.add(Resumed(campaign, now(), socket.gethostname(), os.getpid(), seconds))
 
     def add(self, batch: Batch, sequence: Sequence) -> None:
         """Add what came of a batch of a sequence."""

@@ -32,8 +32,12 @@ _NEW = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 def new_name() -> str:
     """Return a name for a segment that no other process of any machine has."""
     date = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    host = "".join(char if char.isalnum() else "-" for char in socket.gethostname())[:40] or "host"
-    return f"{date}-{host}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+    return f"{date}-{host()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+
+
+def host() -> str:
+    """Return this machine's name, as the names of its segments have it."""
+    return "".join(char if char.isalnum() else "-" for char in socket.gethostname())[:40] or "host"
 
 
 class Writer:
@@ -55,21 +59,27 @@ class Writer:
         """Why lines wait that should be out; or what was lost."""
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._runs_waiting = 0
-        self._runs_dropped = 0
+        self._runs_written = 0
+        self._runs_unsynced = 0  # of these
+        self._runs_lost = 0
         self._descriptor = -1
         self._size = 0
+        self._gone = False  # the file has no name any more
         self._broken = False  # the file ends inside a line, and could not be cut
         self._flushed = self._synced = clock()
 
     @property
     def unkept(self) -> int:
-        """How many runs are in no file: their lines wait, or were too many."""
-        return self._runs_waiting + self._runs_dropped
+        """How many runs are in no file, or not for sure.
+
+        Their lines wait, were too many, are in a file that somebody removed, or the disk failed.
+        """
+        return self._runs_waiting + self._runs_lost + (self._runs_written if self._gone else 0)
 
     def add(self, entry: Entry, runs: int = 0) -> None:
         """Add an entry; it is out within a second or so, if somebody adds or calls `tick`."""
-        if len(self._waiting) >= WAITING_MAX:
-            self._runs_dropped += runs
+        if runs and len(self._waiting) >= WAITING_MAX:  # what names others is never left out
+            self._runs_lost += runs
         else:
             self._waiting.append((line_of(entry), runs))
             self._runs_waiting += runs
@@ -84,14 +94,13 @@ class Writer:
         """Write what waits.  Args: sync: and have it on the disk."""
         self._flushed = self.clock()
         try:
-            if self._waiting:
+            if self._waiting or (sync and self._descriptor >= 0):
                 self._open()
                 self._out()
             if self._descriptor >= 0 and (sync or self._flushed - self._synced >= SYNC_SECONDS):
-                self._synced = self._flushed
-                os.fdatasync(self._descriptor)
+                self._sync()
         except OSError as error:
-            self.complaint = f"{self.path or self.folder}: {error.strerror or error}"
+            self.complaint = f"{error.filename or self.path or self.folder}: {error.strerror or error}"
         else:
             self.complaint = ""
 
@@ -111,8 +120,9 @@ class Writer:
             try:
                 if os.path.samestat(os.stat(self.path), os.fstat(self._descriptor)):
                     return
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 pass
+            self._gone = True
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / new_name()
         descriptor = os.open(path, _NEW, 0o666)
@@ -122,7 +132,7 @@ class Writer:
         else:
             self._again(path, descriptor)
             os.close(self._descriptor)
-        self.path, self._descriptor = path, descriptor
+        self.path, self._descriptor, self._gone = path, descriptor, False
 
     def _again(self, path: Path, descriptor: int) -> None:
         """Copy what the file had whose name is gone.  Raises OSError, and leaves nothing then."""
@@ -154,6 +164,17 @@ class Writer:
             for _ in lines:
                 self._waiting.popleft()
             self._runs_waiting -= runs
+            self._runs_written += runs
+            self._runs_unsynced += runs
+
+    def _sync(self) -> None:
+        self._synced, runs, self._runs_unsynced = self._flushed, self._runs_unsynced, 0
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError:  # nobody knows how much of it is there
+            self._runs_lost += runs
+            self._runs_written -= runs
+            raise
 
     def _put(self, content: bytes) -> None:
         """Write all of it, or none.  Raises OSError."""
@@ -174,3 +195,5 @@ class Writer:
             os.ftruncate(self._descriptor, self._size)
         except OSError:
             self._broken = True
+            with contextlib.suppress(OSError):
+                self._size = os.fstat(self._descriptor).st_size

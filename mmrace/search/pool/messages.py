@@ -74,7 +74,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a worker feels after a batch: resident memory, and threads beyond the ones it keeps on purpose."""
+    """How a worker feels after a batch: resident memory, threads beyond the ones it keeps on purpose, open files.
+
+    `open_files`: 0 where nobody can tell.
+    """
 
     rss_bytes: int
     stray_threads: int
+    open_files: int = 0

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from types import ModuleType, TracebackType
 
 from mmrace.runs import stops
-from mmrace.runtime.silence import Silence
+from mmrace.runtime.silence import SHORT_SECONDS, Silence
 from mmrace.search.pool import ending
 from mmrace.search.pool.child import NO_POSITION, Orders, work
 from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event, Lost, Reported
@@ -33,7 +33,7 @@ from mmrace.search.pool.messages import Batch
 HANG_SECONDS = 120.0
 """A run that does no op for so long is hung: the free engine's own watchdog, and the one for what blocks outside the
 runtime, speak within seconds, and a run is judged within one or two."""
-BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
+BOOT_SECONDS = 60.0  # that a process has to start and import what it needs, which takes a second or two
 START_AGAIN_SECONDS = 5.0  # after which a worker that could not be started is tried again, the first time
 JOIN_SECONDS = 5.0  # for a process that was killed to be gone
 LEAVE_SECONDS = 0.5  # for all that have nothing to do to go of themselves
@@ -70,7 +70,7 @@ class Process:
     def submit(self, batch: Batch, now: float) -> None:
         """Send a batch.  A worker that died meanwhile is found out by the next poll."""
         self.batch, self.reported = batch, 0
-        self._silence = Silence(now)
+        self._silence = Silence(now, self.process.pid)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(batch)
 
@@ -91,17 +91,15 @@ class Process:
             raise EOFError from error
 
     def hangs(self, now: float, limit: float) -> bool:
-        """Whether the run in progress has done no op for longer than `limit` seconds."""
+        """Whether the run in progress has done no op for longer than `limit` seconds that it had."""
         if self.batch is None:
             return False
         turns = self.pulse[TURNS]
         silent = self._silence.look(now, (turns, self.pulse[OPS]))
-        if silent <= (limit if turns else max(limit, BOOT_SECONDS)):
+        if silent > SHORT_SECONDS and ending.is_stopped(self.process.pid):
+            self._silence.forgive()  # now, not at the limit: it may be let go just then, and has done nothing yet
             return False
-        if ending.is_stopped(self.process.pid):
-            self._silence.forgive()
-            return False
-        return True
+        return silent > (limit if turns else max(limit, BOOT_SECONDS))
 
     def unbegun(self) -> Ended | None:
         """If it has not begun a run yet, as on a loaded machine for seconds, end it: it holds nothing."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmrace.runtime.errors import UsageError
-from mmrace.search.ledger.entry import Beat, Ended, Met, Trial
+from mmrace.search.ledger.entry import Beat, Ended, Met, Trial, now
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.segment import segments_in
@@ -96,6 +96,24 @@ def test_what_a_campaign_says_of_itself_is_found_again(tmp_path: Path) -> None:
     assert index.beats(campaign)[0].workers == {"w1": [1000, 0, 7]}
     assert [trial.found_after for trial in index.trials()] == [5]
     assert [life.signature for life in index.lives()] == ["bad"]
+
+
+def test_a_campaign_that_goes_on_has_not_ended(tmp_path: Path) -> None:
+    of = sequence()
+    with Ledger.open(tmp_path) as ledger:
+        campaign = ledger.begin(when=WHEN)
+        ledger.add(batch(of, 0, 1, when=WHEN + 2, campaign=campaign), of)
+        ledger.ended(Ended(campaign, WHEN + 3, "UNKNOWN", interrupted=2))
+    assert Index.read_only(tmp_path).last(campaign) == WHEN + 3
+    with Ledger.open(tmp_path) as ledger:
+        ledger.resume(campaign, 3.0)
+        ledger.flush()
+        (row,) = Index.read_only(tmp_path).campaigns()
+        assert (row.running, row.ended, [again.seconds for again in row.resumed]) == (True, None, [3.0])
+        ledger.ended(Ended(campaign, now(), "PASS"))
+
+    (row,) = Index.read_only(tmp_path).campaigns()
+    assert row.ended is not None and (row.ended.verdict, row.running, len(row.resumed)) == ("PASS", False, 1)
 
 
 def test_an_index_takes_in_what_others_write_later(tmp_path: Path) -> None:
