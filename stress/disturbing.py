@@ -31,7 +31,7 @@ ORPHAN_SECONDS = 30.0
 """So long may somebody be left after the client's end: a worker that is just starting sees only then that it has no
 parent, and takes seconds for that on a machine under load."""
 LOOK_SECONDS = 0.01
-LEDGER_STEPS = 400  # events in the ledger's code within some seconds of a campaign
+LEDGER_STEPS = 8000  # events in the ledger's code in some ten seconds of a campaign, imports among them
 
 STEPPING = """
 import os, runpy, signal, sys
@@ -72,7 +72,7 @@ def drawn(kind: str, count: int, seed: int) -> list[Moment]:
         Moment(
             draw.uniform(0.0, longest),
             i % 4 == 0,
-            draw.randint(1, LEDGER_STEPS) if kind == KILLED_CLIENT and i % 2 else 0,
+            int(LEDGER_STEPS ** draw.random()) if kind == KILLED_CLIENT and i % 2 else 0,
             draw.randrange(1 << 16),
             draw.choice((0.02, 0.2, 1.0)),
         )
