@@ -68,7 +68,7 @@ LAYERS: dict[str, Layer] = {
     "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history", "msgspec"),
     "claims": _layer(_ALL, "loguru"),
     "measure": _layer(f"{_ALL} claims"),
-    "report": _layer(f"runtime oracles/general runs story {_SEARCH} claims measure", "rich matplotlib"),
+    "report": _layer(f"runtime oracles/general runs story {_SEARCH} claims measure", "rich matplotlib pyarrow"),
     "report/night": _layer(f"runtime oracles/general runs story {_SEARCH} report", "rich matplotlib jinja2"),
     "cli": _layer(f"{_ALL} claims measure report report/night installed api", "click rich loguru"),
     "plugin": _layer(f"runtime strategies oracles/general runs story {_SEARCH} report api installed", "pytest rich"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmrace.report.store.marks import Marks
     from mmrace.search.ledger.index import Index
     from mmrace.search.ledger.life import Life
-    from mmrace.search.ledger.standing import Standing
+    from mmrace.search.ledger.watching import Progress
 
 LAST = 20
 
@@ -61,10 +61,11 @@ def history(folder: str, last: int, as_json: str | None, **options: Any) -> None
     """
     asked = Asked(**options)
     with store.asked(folder) as index:
-        from mmrace.search.ledger.standing import standings  # noqa: PLC0415
+        from mmrace.search.ledger.watching import Watcher  # noqa: PLC0415
 
         rows = index.campaigns()
-        shown = standings(index, rows if asked.canaries else rows[-last:], time.time())
+        watcher = Watcher(index, time.time())
+        shown = [watcher.progress(row) for row in rows[-last:]]
         if as_json is not None:
             store.write_json(as_json, _data(folder, index, shown, asked))
             return
@@ -76,20 +77,21 @@ def history(folder: str, last: int, as_json: str | None, **options: Any) -> None
         say(terminal.console(), line)
 
 
-def _print(index: Index, rows: list[Standing], asked: Asked, of: int) -> None:
+def _print(index: Index, rows: list[Progress], asked: Asked, of: int) -> None:
     from mmrace.report.store import canaries, findings, marks  # noqa: PLC0415
     from mmrace.report.store import history as text  # noqa: PLC0415
-    from mmrace.search.ledger.standing import first_met_in  # noqa: PLC0415
+    from mmrace.search.ledger.watching import first_met_in  # noqa: PLC0415
 
     console = terminal.console()
     lives = index.lives()
     if asked.findings:
         findings.show(lives, console)
     if asked.finding is not None:
+        over_time = findings.OverTime(index)
         for life in _of(asked.finding, lives):
-            findings.show_one(life, findings.points(index, life), console)
+            findings.show_one(life, over_time.points(life), console)
     if asked.canaries:
-        canaries.show(rows, console)
+        canaries.show(rows, index.trials(), console)
     if asked.marks:
         marks.show(_marks(index), console)
     if not asked.anything:
@@ -98,13 +100,14 @@ def _print(index: Index, rows: list[Standing], asked: Asked, of: int) -> None:
         text.show(rows, known, first, console, before=of - len(rows))
 
 
-def _data(folder: str, index: Index, rows: list[Standing], asked: Asked) -> dict[str, Any]:
+def _data(folder: str, index: Index, rows: list[Progress], asked: Asked) -> dict[str, Any]:
     from mmrace.report.store import findings, marks  # noqa: PLC0415
     from mmrace.report.store import history as text  # noqa: PLC0415
 
     lives = index.lives()
     chosen = _of(asked.finding, lives) if asked.finding is not None else lives
-    told = [findings.data(life, findings.points(index, life)) for life in chosen]
+    over_time = findings.OverTime(index)
+    told = [findings.data(life, over_time.points(life)) for life in chosen]
     damage = [str(damage) for damage in index.damage]
     return text.data(folder, rows, findings=told, marks=marks.data(_marks(index)), damage=damage)
 
@@ -122,7 +125,7 @@ def _of(signature: str, lives: list[Life]) -> list[Life]:
 def _marks(index: Index) -> Marks:
     """Return what was reached, of what the campaigns expected, or else of what is installed."""
     from mmrace.report.store.marks import Marks, expected_in  # noqa: PLC0415
-    from mmrace.search.ledger.standing import counted  # noqa: PLC0415
+    from mmrace.search.ledger.watching import counted  # noqa: PLC0415
 
     total, revisions = counted(index), index.revisions()
     newest = counted(index, revision=revisions[-1]) if revisions else total

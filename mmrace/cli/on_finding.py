@@ -125,20 +125,25 @@ class OnFinding:
         while self._waiting and len(self._under_way) < AT_ONCE:
             self._begin(self._waiting.popleft(), now)
 
-    def close(self, *, at_once: bool = False, sleep: Callable[[float], None] = time.sleep) -> None:
+    def close(self, *, at_once: bool = False) -> None:
         """Wait for what is left, at most the limit of one; then end it.  Args: at_once: somebody asked to stop."""
         stop = self.clock() + (LEAVE_SECONDS if at_once else LIMIT_SECONDS)
         try:
             self.go_on()
             while self._under_way and self.clock() < stop:
-                sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
                 self.go_on()
         finally:  # Ctrl-C too
-            for command in self._under_way:
-                command.end("ended, for the campaign has ended")
-            self._under_way = []
-            if self._waiting:
-                logger.bind(event="on-finding").error("--on-finding was not run for {} findings", len(self._waiting))
+            self.end()
+
+    def end(self) -> None:
+        """End what is left."""
+        for command in self._under_way:
+            command.end("ended, for the campaign has ended")
+        self._under_way = []
+        if self._waiting:
+            logger.bind(event="on-finding").error("--on-finding was not run for {} findings", len(self._waiting))
+            self._waiting.clear()
 
     def _of_before(self, hit: Hit) -> bool:
         """Say whether the store knows it from an earlier campaign; not if it is known since this one began."""

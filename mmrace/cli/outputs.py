@@ -20,6 +20,7 @@ from mmrace.cli import terminal
 from mmrace.cli.beside import Heartbeat, Several
 from mmrace.cli.logfile import RETENTIONS, ROTATIONS, log_to
 from mmrace.cli.on_finding import AT_ONCE, LIMIT_SECONDS, OnFinding
+from mmrace.runs import stops
 from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_SIGNALLED, EXIT_USAGE, UsageError
 from mmrace.search.campaign.driver import Observer
@@ -93,8 +94,20 @@ class Outputs:
     def close(self, result: CampaignResult) -> int:
         """Wait for what runs beside the campaign; return the exit code."""
         if self._command is not None:
-            self._command.close(at_once=bool(result.interrupted))
+            try:
+                with stops.interruptible():
+                    self._command.close(at_once=bool(result.interrupted))
+            except KeyboardInterrupt as error:
+                return EXIT_SIGNALLED + stops.number_of(error)
         return EXIT_USAGE if self.failed and result.exit_code < EXIT_SIGNALLED else result.exit_code
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what still runs beside a campaign that did not come to its end."""
+        if self._command is not None:
+            self._command.end()
 
     def _files(self) -> Iterator[tuple[str, str, str]]:
         if self.junit is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,8 @@ import click
 
 from mmrace.cli import store, terminal
 from mmrace.report.terminal import say
+from mmrace.runs import stops
+from mmrace.runs.output import OUT
 from mmrace.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,11 +50,9 @@ def status(folder: str, watch: bool, as_json: str | None) -> None:
 
 def _status(folder: str, index: Index) -> Status:
     from mmrace.report.store.status import Status  # noqa: PLC0415
-    from mmrace.search.ledger.standing import standings  # noqa: PLC0415
+    from mmrace.search.ledger.watching import Watcher  # noqa: PLC0415
 
-    now = time.time()
-    rows = standings(index, index.campaigns(), now)
-    return Status(folder, now, rows, index.lives(), [str(damage) for damage in index.damage])
+    return Status.of(folder, Watcher(index, time.time()))
 
 
 def _print(status: Status, console: Console) -> None:
@@ -71,11 +73,20 @@ def _watch(folder: str, index: Index, console: Console) -> None:
         with Live(console=console, auto_refresh=False) as live:
             while True:
                 live.update(Text("\n".join(lines(_status(folder, index)))), refresh=True)
-                time.sleep(WATCH_SECONDS)
+                pause()
                 index.refresh()
     _print(_status(folder, index), console)
     while True:
-        time.sleep(WATCH_SECONDS)
+        pause()
         if index.refresh():
             say(console, "")
             _print(_status(folder, index), console)
+
+
+def pause() -> None:
+    """Wait a while, or until nobody reads what is printed any more, which is a wish to stop."""
+    reader = select.poll()
+    reader.register(OUT, 0)
+    if any(events & (select.POLLERR | select.POLLHUP) for _, events in reader.poll(WATCH_SECONDS * 1000)):
+        stops.ask(signal.SIGPIPE)
+    stops.check()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 KIB = 1024
+MANY_MIB = 10_000
 MINUTE_S = 60
 HOUR_S = 3600
 CERTAIN = 0.995  # from here on two digits would say 100 or more
@@ -41,8 +42,9 @@ def share(part: int, whole: int) -> str:
 
 
 def size(number: int) -> str:
-    """Write bytes as MiB with one decimal."""
-    return f"{number / KIB / KIB:.1f} MiB"
+    """Write bytes as MiB with one decimal, or from many on as GiB."""
+    mebibytes = number / KIB / KIB
+    return f"{mebibytes:.1f} MiB" if mebibytes < MANY_MIB else f"{mebibytes / KIB:.1f} GiB"
 
 
 def duration(seconds: float) -> str:

@@ -135,6 +135,15 @@ def held(path: Name) -> Iterator[int]:
         os.close(descriptor)
 
 
+def sync_folder(folder: Name) -> None:
+    """Have the names in a folder on the disk.  Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _replaceable(path: Name) -> Path | None:
     """Return the file to be made or replaced; None for what has to be written as it is.  Raises OSError."""
     if not os.fspath(path):  # which resolves to the current folder

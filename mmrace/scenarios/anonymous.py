@@ -1,11 +1,12 @@
 """The casts of private memory: a program that works on it, what takes it away, and who moves its pages.
 
-Invariant: nobody but the program's one thread `heap` stores there, so that what it stored last is what it loads.
+Invariant: nobody but the program's one thread `heap` stores there, so that what it stored last is what it loads; and
+one task moves pages, for with two of them 3.3 itself may sleep where it must not (R35).
 """
 
 from __future__ import annotations
 
-from mmrace.actors import heap, migrator, unmapper
+from mmrace.actors import compactor, heap, migrator, reclaimer, unmapper
 from mmrace.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -21,6 +22,19 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"mode": "MIGRATE_SYNC", "heap": 3, "touched": 3, "batch": 4, "passes": 6, "cpus": 2},
             {"exits": 1, "unmaps": 2},
             {"pagevec": 2, "stores": 2, "buffers": 1, "idle": 10},
+        ),
+    ),
+    Scenario(
+        name="anon-vs-compaction",
+        title="compaction takes the anonymous pages of its pageblocks along, and reclaim passes them by",
+        cast=(heap.ACTOR, unmapper.ACTOR, reclaimer.ACTOR, compactor.ACTOR),
+        overrides={"huge": 2, "pages": 2, "heap": 2, "touched": 2, "idle": 30},
+        marks=("migrate: moved anonymous",),
+        variations=(
+            {},
+            {"compacts": "direct-async", "pinned": 1, "stores": 2},
+            {"compacts": "direct-sync", "cluster": 2, "passes": 5, "exits": 1},
+            {"heap": 4, "touched": 4, "pagevec": 2, "cpus": 2, "order": 2},
         ),
     ),
 )

@@ -5,9 +5,10 @@ Invariant: sums only, so that the order in which outcomes come back does not mat
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Finding
@@ -198,6 +199,13 @@ def hits_of(job: Job, outcome: Outcome) -> list[Hit]:
     findings = result.findings or [unexplained(job.spec)]
     saved = outcome.saved
     return [Hit(finding, job.spec, job.role, job.index, saved.get(finding.signature, Saved())) for finding in findings]
+
+
+def check_folders(found: Iterable[Hits]) -> None:
+    """Say of findings that were saved, and whose folder is gone, that they are not."""
+    for hit in (hit for hits in found for hit in hits.values()):
+        if hit.saved.folder and not os.path.isdir(hit.saved.folder):
+            hit.saved = replace(hit.saved, folder="", error=f"{hit.saved.folder} was removed meanwhile")
 
 
 def hit_of_lost(job: Job, lost: Lost, store: FindingStore) -> Hit:

@@ -146,6 +146,11 @@ CONDITIONS = (
     Condition("full stdout", EXPLORE, 2, stdout="/dev/full", err="\nFAIL ", leaves=".mmrace/findings/*/record.jsonl"),
     Condition("full stdout", ("--help",), 2, stdout="/dev/full", err="Usage: "),
     Condition("| head -1", ("list",), PIPE, stdout="head"),
+    Condition("| head -1", ("status", "--watch"), PIPE, before="mkdir .mmrace", stdout="head", out="no campaign yet"),
+    Condition(
+        "full disk", ("export-ledger", "--parquet", "x"), 2, before=f"mkdir .mmrace; {NO_ROOM}",
+        err="--parquet x: expected a Parquet file that can be written, got 'File too large",
+    ),
     Condition(
         "| grep -m1 FINDING",
         ("explore", "async-vs-commit", "--variant", "double-put", "--for", "1d", "--jobs", "1"), PIPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -162,7 +163,7 @@ def test_a_shell_that_cannot_be_started_is_told_and_the_campaign_goes_on(
 
 
 def test_the_end_of_a_campaign_waits_for_what_is_under_way_but_not_for_ever(
-    tmp_path: Path, told: list[dict[str, Any]]
+    tmp_path: Path, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     command = OnFinding("sleep 1000", tmp_path, clock)
@@ -172,7 +173,8 @@ def test_the_end_of_a_campaign_waits_for_what_is_under_way_but_not_for_ever(
     def sleep(seconds: float) -> None:
         clock.now += 10
 
-    command.close(at_once=True, sleep=sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
+    command.close(at_once=True)
     assert [entry["said"] for entry in told] == [
         "--on-finding for 000000000000: ended, for the campaign has ended",
         "--on-finding for 000000000001: ended, for the campaign has ended",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from mmrace import installed
 from mmrace.cli.outputs import Outputs
+from mmrace.report.progress import Silent
 from mmrace.runs.spec import RunResult, RunSpec
 from tests import in_process
 from tests.cli.processes import ended, lines, start
@@ -93,6 +95,27 @@ def test_a_file_of_before_is_replaced_whole_and_a_stream_is_written_as_it_is(tmp
     assert os.stat(path).st_ino != before and json.loads(path.read_text())["verdict"] == "FAIL"
     Outputs(json="/dev/null", junit="/dev/null").write(failed())
     assert outputs.failed is False
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, None], ids=["Ctrl-C", "a bug"])
+def test_what_runs_beside_a_campaign_does_not_outlive_it(
+    raised: type[BaseException] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sleep(seconds: float) -> None:
+        assert raised is not None
+        monkeypatch.undo()
+        raise raised
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    os.mkfifo(tmp_path / "fifo")
+    result = failed()
+    with Outputs(on_finding=f'exec 3> "{tmp_path}/fifo"; sleep 1000') as outputs:
+        outputs.observer(Silent(), tmp_path).found(next(iter(result.hits.values())))
+        reader = os.open(tmp_path / "fifo", os.O_RDONLY)  # comes back when the command has opened it
+        if raised is not None:
+            assert outputs.close(result) == 130
+    assert os.read(reader, 1) == b"", "nobody has it any more"
+    os.close(reader)
 
 
 @pytest.mark.slow

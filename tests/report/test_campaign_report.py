@@ -162,6 +162,16 @@ def test_unsaved_finding_is_printed_whole() -> None:
     assert f"repeat: {SPEC.command()}" in shown
 
 
+def test_runs_that_are_not_in_the_ledger_are_told_to_whoever_wants_the_verdict_only() -> None:
+    result = passed()
+    result.unkept, result.unkept_because = 1204, "No space left on device"
+    for quiet in (False, True):
+        shown = console()
+        show(result, shown, quiet=quiet)
+        assert "unkept: 1,204 runs are not in the ledger: No space left on device (try: --store" in text(shown)
+    assert result.exit_code == passed().exit_code
+
+
 def test_a_campaign_of_functions_has_no_word_of_the_kernel_model() -> None:
     result, shown = CampaignResult(Request(("bank.py:main",), runs=3, seconds=None)), console()
     result.count(Job("main", "", 0, RunSpec("bank.py:main", maker="function")), RunResult(SPEC, "PASS", ops=12))

@@ -10,9 +10,9 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any
 
 from mmrace.report.night.facts import Canary, Classes, Finding, Moment, Night, Worker
@@ -29,7 +29,8 @@ COLOURS = {INK: "--ink", FAINT: "--faint", BAD: "--bad", GOOD: "--good"} | {
 """Colours that stand for those of the page, and are drawn by nobody."""
 LINES_MAX = 12  # workers in a chart: more lines than that are a tangle
 POINTS_MAX = 160  # of a line
-ROWS_MAX = 40  # findings, or canaries, in a chart
+ROWS_MAX = 60  # canaries in a chart
+FINDINGS_MAX = 20
 HOUR_S = 3600.0
 DAY_S = 86400.0
 
@@ -152,13 +153,14 @@ def _runs(moments: Sequence[Moment]) -> str:
         return ""
     figure, (panel,) = _figure(1, 1.9)
     ends = [moment.when for moment in moments]
-    width = min(later - sooner for sooner, later in pairwise(ends))
+    width = moments[0].seconds
     bottoms = [0.0] * len(moments)
     for number, engine in enumerate(sorted({engine for moment in moments for engine in moment.runs})):
         heights = [float(moment.runs.get(engine, 0)) for moment in moments]
         centres = [end - width / 2 for end in ends]
         panel.bar(centres, heights, width * 0.9, bottoms, color=SERIES[number % len(SERIES)], label=_plain(engine))
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
+    panel.yaxis.get_major_locator().set_params(integer=True)
     _title(panel, f"runs in each {_stretch(width)}, by engine (UTC)")
     _clock(panel, ends[0] - width, ends[-1])
     _legend(panel)
@@ -166,7 +168,13 @@ def _runs(moments: Sequence[Moment]) -> str:
 
 
 def _stretch(seconds: float) -> str:
-    return f"{seconds / HOUR_S:g} h" if seconds >= HOUR_S else f"{seconds / 60:.3g} min"
+    return (
+        f"{seconds / HOUR_S:g} h"
+        if seconds >= HOUR_S
+        else f"{seconds / 60:g} min"
+        if seconds >= 60
+        else f"{seconds:g} s"
+    )
 
 
 def _classes(moments: Sequence[Moment]) -> str:
@@ -180,7 +188,8 @@ def _classes(moments: Sequence[Moment]) -> str:
     met.plot(when, [classes.met for _, classes in known], color=SERIES[0], linewidth=1.6, label="classes met")
     _band(met, [(at, classes.total) for at, classes in known], SERIES[1], "at least so many there are (Chao)")
     _title(met, "classes of interleavings, from the begin of the night (UTC)")
-    met.set_ylim(bottom=0)
+    most = max(max(classes.met, classes.total.value if classes.total else 0.0) for _, classes in known)
+    met.set_ylim(0, 1.4 * most)  # an interval that is wider says that little is known, and would flatten the rest
     _legend(met)
     _band(new, [(at, _percent(classes)) for at, classes in known], SERIES[2], "")
     _title(new, "chance that the next run shows a new class, % (Good-Turing, with its 95 % interval)")
@@ -215,7 +224,7 @@ def _rows(panel: Any, names: Sequence[str]) -> None:
 
 def _findings(findings: Sequence[Finding]) -> str:
     """Draw when each finding was seen, over the whole history of the store."""
-    shown = [finding for finding in findings if finding.seen][:ROWS_MAX]
+    shown = [finding for finding in findings if finding.seen and (finding.came or not finding.known)][:FINDINGS_MAX]
     moments = [when for finding in shown for when, _ in finding.seen]
     if not moments or max(moments) - min(moments) < 1.0:
         return ""
@@ -226,8 +235,10 @@ def _findings(findings: Sequence[Finding]) -> str:
         sizes = [8 + 70 * hits / most for _, hits in points]
         colour = BAD if finding.fails else SERIES[5]
         panel.scatter([at for at, _ in points], [row] * len(points), s=sizes, color=colour, alpha=0.75, linewidths=0)
-    _rows(panel, [finding.signature for finding in shown])
-    _title(panel, "when each finding was seen (UTC); larger: in more runs")
+    names = Counter(finding.signature for finding in shown)
+    _rows(panel, [f"{one.signature} {one.program}" if names[one.signature] > 1 else one.signature for one in shown])
+    more = f", the first {len(shown)} of them" if len(shown) < len(findings) else ""
+    _title(panel, f"when each finding was seen{more} (UTC); larger: in more runs; red: it fails this night")
     _clock(panel, min(moments), max(moments))
     return _svg(figure)
 
@@ -276,6 +287,7 @@ def _workers(workers: Sequence[Worker]) -> str:
             panel.plot([point[0] for point in points], values, color=SERIES[number % len(SERIES)], linewidth=1.0)
         _title(panel, f"{title}, a line for each of {len(shown)} workers" if place == 1 else title)
         panel.set_ylim(bottom=0)
+        panel.yaxis.get_major_locator().set_params(integer=True)
     moments = _ends(shown)
     _clock(panels[-1], *moments)
     return _svg(figure)

@@ -73,13 +73,18 @@ class Moment:
     """A stretch of the night that ends at `when`: runs in it by engine; classes met from the begin up to there."""
 
     when: float
+    seconds: float
     runs: Mapping[str, int]
     classes: Classes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One campaign.  `verdict`: "" of one that has not ended, or was killed.  `seconds`: None likewise."""
+    """One campaign.
+
+    Attributes: verdict: "" of one that has not ended, or was killed; seconds: None likewise.  resumed: how often
+    another process went on with it.
+    """
 
     name: str
     began: float
@@ -95,6 +100,8 @@ class Campaign:
     losses: Mapping[str, int] = field(default_factory=dict)
     troubles: tuple[str, ...] = ()
     unplanted: tuple[str, ...] = ()
+    running: bool = False
+    resumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +122,23 @@ class StoryOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """How often a finding was met in a span of time that begins at `when`, and in how many runs of its program."""
+
+    when: float
+    hits: int
+    runs: int
+    rate: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A finding and its life.
 
     Attributes: state: new, known, unseen or came-back.  known: where it is written down as expected, "" if it is not.
-    tonight: in how many runs of the night it was seen; `of`: how many runs of its program there were.  rate: in the
-    store's whole history.  seen: (when, hits) over the store's history.  commands: to paste.
+    tonight: in how many runs of the night it was seen; of: how many runs of its program there were.  noted: the night
+    has its words, and no run that was counted has it.  hits, runs, rate: in the store's whole history.  unseen_runs:
+    made since it was last seen.  seen: (when, hits); over_time: the same in equal spans.  commands: to paste.
     """
 
     signature: str
@@ -142,15 +160,23 @@ class Finding:
     last_when: float
     last_revision: str
     unseen_since: str = ""
+    unseen_runs: int = 0
+    noted: bool = False
     seen: tuple[tuple[float, int], ...] = ()
+    over_time: tuple[Span, ...] = ()
     commands: tuple[str, ...] = ()
     folder: str = ""
     story: StoryOf = field(default_factory=StoryOf)
 
     @property
+    def came(self) -> bool:
+        """Whether it was seen in the night."""
+        return self.tonight > 0 or self.noted
+
+    @property
     def fails(self) -> bool:
         """Whether the night fails by it."""
-        return self.tonight > 0 and not self.known
+        return self.came and not self.known
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mmrace.report import numbers
 from mmrace.report.night import charts, shown
 from mmrace.report.night.facts import Night
-from mmrace.report.night.verdict import chance, state_text, verdict_of
+from mmrace.report.night.verdict import state_text, verdict_of
 from mmrace.runtime.visible import visible
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def page_of(night: Night, drawn: Mapping[str, str] | None = None) -> str:
     )
 
 
+@cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
@@ -59,7 +61,7 @@ def _environment() -> Environment:
         "share": numbers.share,
         "size": numbers.size,
         "rate": numbers.rate,
-        "chance": chance,
+        "chance": numbers.chance,
         "when": when,
         "state": state_text,
         "estimate": shown.estimate,

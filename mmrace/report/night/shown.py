@@ -5,12 +5,13 @@ Invariant: every number is said with what it is over; a missing one is a dash or
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
-from mmrace.report.night.facts import Canary, Classes, Estimate, Night, Ranges, Trial, Worker
-from mmrace.report.night.verdict import chance, state_text
-from mmrace.report.numbers import HOUR_S, KIB, count, duration, many, rate, runs, share
+from mmrace.report.night.facts import Canary, Classes, Estimate, Finding, Night, Ranges, Trial, Worker
+from mmrace.report.night.verdict import about, state_text
+from mmrace.report.numbers import HOUR_S, KIB, between, chance, count, duration, many, rate, runs, share
 
 TURNS_SHOWN = 6  # ranges of turns of one sequence
 GROWTH_SECONDS = 600.0
@@ -36,7 +37,7 @@ def tiles(night: Night) -> list[Tile]:
 
 def _findings(night: Night) -> Tile:
     failing = [finding for finding in night.findings if finding.fails]
-    expected = sum(finding.tonight > 0 and bool(finding.known) for finding in night.findings)
+    expected = sum(finding.came and bool(finding.known) for finding in night.findings)
     states = Counter(state_text(finding) for finding in failing).most_common()
     over = ", ".join(f"{count(times)} {state}" for state, times in states) or f"in {runs(night.total.runs)}"
     if expected:
@@ -50,7 +51,13 @@ def _runs(night: Night) -> Tile:
     if not total.runs:
         return Tile("runs", "0", "nothing was checked", "doubt")
     span = (night.until or 0.0) - (night.since or 0.0)
-    pace = f", {rate(total.runs, span)} a second" if span >= 1.0 else ""
+    pace = ""
+    if span >= 1.0:
+        pace = (
+            f", {rate(total.runs, span)} a second"
+            if total.runs >= span
+            else f", {rate(total.runs, span / HOUR_S)} an hour"
+        )
     return Tile("runs", count(total.runs), f"{count(total.ops)} ops, {duration(total.seconds)} of runs{pace}")
 
 
@@ -72,7 +79,7 @@ def _classes(night: Night) -> Tile:
     number = count(found.met) if found.exact else f"≈ {count(found.met)}"
     if found.next_new is None:
         return Tile("classes met", number, "too few runs to say how many are unseen")
-    return Tile("classes met", number, f"the next run is of a new one with a chance of {chance(found.next_new.value)}")
+    return Tile("classes met", number, f"the next run is of a new one with a chance of {about(found.next_new)}")
 
 
 def _marks(night: Night) -> Tile:
@@ -80,7 +87,7 @@ def _marks(night: Night) -> Tile:
     if missed is None:
         return Tile("marks reached", count(len(reached)), "of how many expected ones, no campaign says")
     tone = "plain" if not missed else "doubt"
-    return Tile("marks reached", count(len(reached)), f"{count(len(missed))} expected ones never reached", tone)
+    return Tile("marks reached", count(len(reached)), f"{many(len(missed), 'expected one')} never reached", tone)
 
 
 def _unjudged(night: Night) -> Tile:
@@ -91,6 +98,22 @@ def _unjudged(night: Night) -> Tile:
     return Tile(
         "could not be judged", count(total.unjudged), f"{chance(total.unjudged / total.runs)} of all runs", tone
     )
+
+
+def tonight(night: Night) -> list[Finding]:
+    """Return the findings that were seen in the night."""
+    return [finding for finding in night.findings if finding.came]
+
+
+def not_tonight(night: Night) -> list[Finding]:
+    """Return the findings of the store that were not."""
+    return [finding for finding in night.findings if not finding.came]
+
+
+def anchor(finding: Finding) -> str:
+    """Name the place of a finding on the page; two programs may have the same one."""
+    said = "\n".join((finding.signature, finding.program, finding.variant, finding.era))
+    return f"f-{hashlib.blake2b(said.encode(errors='replace'), digest_size=6).hexdigest()}"
 
 
 def estimate(found: Estimate | None) -> str:
@@ -105,12 +128,12 @@ def interval(found: Estimate | None) -> str:
 
 def chances(found: Estimate | None) -> str:
     """Write the interval of an estimated chance."""
-    return "" if found is None else f"{chance(found.low)} to {chance(found.high)}"
+    return "" if found is None else between(found.low, found.high)
 
 
 def percent(found: Estimate | None) -> str:
     """Write an estimated chance with its interval."""
-    return "-" if found is None else f"{chance(found.value)} ({chance(found.low)} to {chance(found.high)})"
+    return "-" if found is None else f"{chance(found.value)} ({between(found.low, found.high)})"
 
 
 def met(classes: Classes | None) -> str:

@@ -10,8 +10,9 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 
-from mmrace.report.night.facts import Campaign, Canary, Finding, Night, Verdict
-from mmrace.report.numbers import count, duration, many, runs
+from mmrace.report.night.facts import Campaign, Canary, Estimate, Finding, Night, Verdict
+from mmrace.report.numbers import chance, count, duration, many, runs
+from mmrace.runtime.errors import EXIT_FAIL, EXIT_PASS, EXIT_UNKNOWN
 
 STATES = {
     "new": "new",
@@ -31,6 +32,11 @@ def verdict_of(night: Night) -> Verdict:
     return Verdict(word, _sentence(night, word), tuple(failures + doubts), tuple(_rests(night)))
 
 
+def exit_code(verdict: Verdict) -> int:
+    """Return the exit code of a night: that of its verdict."""
+    return {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL}.get(verdict.word, EXIT_UNKNOWN)
+
+
 def state_text(finding: Finding) -> str:
     """Say what a finding's life is at.  A fault that is written down is expected, whenever it was first seen."""
     return "expected" if finding.known else STATES.get(finding.state, finding.state)
@@ -41,7 +47,9 @@ def _sentence(night: Night, word: str) -> str:
     if not night.campaigns:
         return "Nothing was checked: there is no campaign in this night."
     if not total.runs:
-        return "Nothing was checked: no run of a program that should pass was counted in this night."
+        again = any(campaign.verdict in ("PASS", "FAIL") for campaign in night.campaigns)
+        why = "; what its campaigns did again was counted when it was done first" if again else ""
+        return f"Nothing was checked: no new run of a program that should pass was counted in this night{why}."
     names = {program.name for program in night.programs}
     over = f"{runs(total.runs)} of {many(len(names), 'program')}"
     if night.since is not None and night.until is not None:
@@ -86,14 +94,14 @@ def _doubts(night: Night) -> Iterator[str]:
         yield "no campaign"
         return
     if not night.total.runs:
-        yield "no run of a program that should pass"
+        yield "no new run of a program that should pass"
     for campaign in night.campaigns:
         why = _unconcluded(campaign)
         if why and not _gone_on_with(campaign, night):
             yield f"campaign {campaign.name} {why}"
     for program in night.programs:
         for doubt in program.doubts:
-            yield f"{program.name} ({program.engine}): {doubt}"
+            yield f"{program.name}: {doubt}"
     for canary in night.canaries:
         yield from _undecided(canary)
 
@@ -101,7 +109,7 @@ def _doubts(night: Night) -> Iterator[str]:
 def _unconcluded(campaign: Campaign) -> str:
     """Say why a campaign came to no verdict; "" if it did."""
     if not campaign.verdict:
-        return "has no end in the ledger: it still runs, or was killed"
+        return "still runs" if campaign.running else "has no end in the ledger: it was killed"
     if campaign.interrupted:
         return f"was interrupted by signal {campaign.interrupted}"
     if campaign.verdict == "UNKNOWN":
@@ -150,14 +158,14 @@ def _rests(night: Night) -> Iterator[str]:
         yield f"{many(len(unplanted), 'canary', 'canaries')} not planted, for want of time"
     if night.classes is not None and night.classes.next_new is not None:
         new = night.classes.next_new
-        yield f"the next run would show a class that no run has shown with a chance of {chance(new.value)}"
+        yield f"the next run would show a class that no run has shown with a chance of {about(new)}"
     unkept = sum(campaign.unkept_runs for campaign in night.campaigns)
     if unkept:
-        yield f"{runs(unkept)} were made and could not be written down: they are counted nowhere on this page"
+        yield f"{runs(unkept)} were made and could not be written down: they are counted nowhere here"
     if night.damage:
         yield f"{many(len(night.damage), 'place')} of the ledger could not be read, and what stood there is not counted"
 
 
-def chance(value: float) -> str:
-    """Write a chance: in per cent, with three digits that say something."""
-    return f"{100 * value:.3g} %"
+def about(found: Estimate) -> str:
+    """Write an estimated chance; of one that was estimated as nothing, what it is at most."""
+    return chance(found.value) if found.value else f"at most {chance(found.high)}"

@@ -12,19 +12,20 @@ from mmrace.report.numbers import count, moment
 from mmrace.report.store.status import is_missed
 from mmrace.report.terminal import say, style, table
 from mmrace.search.ledger.entry import Trial
-from mmrace.search.ledger.standing import Standing
+from mmrace.search.ledger.watching import Progress
 
 LAST = 7  # of a canary's trials, how many are told one by one: a week of nights
 
 
-def show(rows: Sequence[Standing], console: Console) -> None:
-    """Print a table of campaigns, and one of canaries."""
-    rows = [row for row in rows if row.trials]
-    if not rows:
+def show(rows: Sequence[Progress], trials: Sequence[Trial], console: Console) -> None:
+    """Print a table of campaigns, and one of canaries.  Args: trials: of all campaigns, the oldest first."""
+    if not trials:
         say(console, "no canary was planted yet")
         return
     nights = table("canaries by campaign", "began (UTC)", "planted", "found", "twins passed", "missed")
     for row in rows:
+        if not row.trials:
+            continue
         missed = [trial.canary for trial in row.trials if is_missed(trial)]
         twins = sum(trial.twin_runs for trial in row.trials)
         failed = sum(trial.twin_failed for trial in row.trials)
@@ -37,26 +38,25 @@ def show(rows: Sequence[Standing], console: Console) -> None:
         )
     print_table(console, nights)
     each = table("canaries", "canary", "oracle", "planted", "found", "missed", "cap", f"found after (last {LAST})")
-    for name, trials in sorted(by_name(rows).items()):
-        missed_times = sum(map(is_missed, trials))
+    for name, own in sorted(by_name(trials).items()):
+        missed_times = sum(map(is_missed, own))
         each.add_row(
             escape(name),
-            escape(trials[-1].oracle),
-            count(len(trials)),
-            count(sum(trial.found_after is not None for trial in trials)),
+            escape(own[-1].oracle),
+            count(len(own)),
+            count(sum(trial.found_after is not None for trial in own)),
             style("FAIL", count(missed_times)) if missed_times else "0",
-            count(trials[-1].cap),
-            ", ".join(_after(trial) for trial in trials[-LAST:]),
+            count(own[-1].cap),
+            ", ".join(_after(trial) for trial in own[-LAST:]),
         )
     print_table(console, each)
 
 
-def by_name(rows: Sequence[Standing]) -> dict[str, list[Trial]]:
+def by_name(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
     """Return the trials of each canary, the oldest first."""
     found: dict[str, list[Trial]] = {}
-    for row in rows:
-        for trial in row.trials:
-            found.setdefault(trial.canary, []).append(trial)
+    for trial in trials:
+        found.setdefault(trial.canary, []).append(trial)
     return found
 
 

@@ -16,12 +16,14 @@ from rich.markup import escape
 from mmrace.report.columns import print_table
 from mmrace.report.finding import known_as
 from mmrace.report.numbers import between, chance, count, moment, runs
+from mmrace.report.store.history import MINUTES
 from mmrace.report.store.status import STATES
 from mmrace.report.terminal import say, table
 from mmrace.runs.proof import interval
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.life import Life
-from mmrace.search.ledger.standing import COUNTED
+from mmrace.search.ledger.sums import Sums
+from mmrace.search.ledger.watching import COUNTED
 
 SPANS = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
 """Seconds: from a minute to a month, what people count time in."""
@@ -43,28 +45,37 @@ class Point(NamedTuple):
 
 def span_of(seconds: float) -> int:
     """Return a span of time of which not too many make so long a time."""
-    return next(
-        (span for span in SPANS if seconds / span <= POINTS_MAX),
-        SPANS[-1] * math.ceil(seconds / SPANS[-1] / POINTS_MAX),
-    )
+    longest = SPANS[-1] * math.ceil(seconds / SPANS[-1] / POINTS_MAX)
+    return next((span for span in SPANS if seconds / span <= POINTS_MAX), longest)
 
 
-def points(index: Index, life: Life) -> list[Point]:
-    """Return how often a finding was met over time, from its program's first run to the last."""
-    met = life.met
-    made: dict[float, Point] = {}
-    fine = []
-    for role in COUNTED:
-        fine += index.series(1.0, program=met.program, variant=met.variant, era=met.era, role=role)
-    if not fine:
-        return []
-    whens = [when for when, _ in fine]
-    span = span_of(max(whens) - min(whens) + 1)
-    for when, sums in fine:
-        begin = when // span * span
-        old = made.get(begin, Point(begin, 0, 0))
-        made[begin] = Point(begin, old.hits + sums.hits.get(life.signature, 0), old.runs + sums.runs)
-    return [made[begin] for begin in sorted(made)]
+class OverTime:
+    """Says how often findings were met over time; asks the ledger once for each program."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._series: dict[tuple[str, str, str], list[tuple[float, Sums]]] = {}
+
+    def points(self, life: Life) -> list[Point]:
+        """Return how often a finding was met over time, from its program's first run to the last."""
+        met = life.met
+        owner = met.program, met.variant, met.era
+        fine = self._series.get(owner)
+        if fine is None:
+            fine = []
+            for role in COUNTED:
+                fine += self.index.series(1.0, program=met.program, variant=met.variant, era=met.era, role=role)
+            self._series[owner] = fine
+        if not fine:
+            return []
+        whens = [when for when, _ in fine]
+        span = span_of(max(whens) - min(whens) + 1)
+        made: dict[float, Point] = {}
+        for when, sums in fine:
+            begin = when // span * span
+            old = made.get(begin, Point(begin, 0, 0))
+            made[begin] = Point(begin, old.hits + sums.hits.get(life.signature, 0), old.runs + sums.runs)
+        return [made[begin] for begin in sorted(made)]
 
 
 def show(lives: Sequence[Life], console: Console) -> None:
@@ -91,9 +102,8 @@ def _row(life: Life) -> tuple[str, ...]:
     rate = f"{chance(life.rate)} ({between(life.low, life.high)})" if life.runs else "-"
     seen = f"{count(life.hits)} of {runs(life.runs)}" if life.runs else "-"
     rule = f"{met.oracle}: {met.rule}" if met.oracle else "-"
-    return (
-        life.signature, state, program_text(life), rule, moment(life.first_when), moment(life.last_when), seen, rate
-    )  # fmt: skip
+    first, last = (moment(when)[:MINUTES] for when in (life.first_when, life.last_when))
+    return life.signature, state, program_text(life), rule, first, last, seen, rate
 
 
 def program_text(life: Life) -> str:

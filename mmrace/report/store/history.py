@@ -12,13 +12,14 @@ from mmrace.report.columns import print_table
 from mmrace.report.numbers import count, duration, moment
 from mmrace.report.store.status import campaign_data, state_text
 from mmrace.report.terminal import say, table
-from mmrace.search.ledger.standing import Standing
+from mmrace.search.ledger.watching import Progress
 
+MINUTES = len("2026-11-30 21:45")
 SCHEMA = "mmrace-history/1"
 
 
 def show(
-    rows: Sequence[Standing], known: Collection[str], first: Mapping[str, Collection[str]], console: Console,
+    rows: Sequence[Progress], known: Collection[str], first: Mapping[str, Collection[str]], console: Console,
     *, before: int = 0,
 ) -> None:  # fmt: skip
     """Print the campaigns, the oldest first.
@@ -37,8 +38,8 @@ def show(
         begun = row.campaign.begun
         caught = sum(trial.found_after is not None for trial in row.trials)
         shown.add_row(
-            moment(row.began),
-            escape(begun.host) if begun else "-",
+            moment(row.began)[:MINUTES],
+            escape(row.process[0]) or "-",
             duration(row.seconds),
             count(row.sums.runs),
             f"{row.rate:,.1f}",
@@ -53,6 +54,6 @@ def show(
         say(console, f"and {count(before)} campaigns before these; --last N shows more")
 
 
-def data(store: str, rows: Sequence[Standing], **more: Any) -> dict[str, Any]:
+def data(store: str, rows: Sequence[Progress], **more: Any) -> dict[str, Any]:
     """Return the campaigns, and whatever else was asked for, as plain data."""
     return {"schema": SCHEMA, "store": store, "campaigns": [campaign_data(row) for row in rows], **more}

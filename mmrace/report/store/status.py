@@ -16,11 +16,12 @@ from mmrace.report.numbers import count, duration, many, moment, runs, share, si
 from mmrace.report.terminal import interrupted
 from mmrace.search.ledger.entry import Trial
 from mmrace.search.ledger.life import Life
-from mmrace.search.ledger.standing import Standing
+from mmrace.search.ledger.watching import Progress, Watcher
 
 SCHEMA = "mmrace-status/1"
 INTERRUPTED_MAX = 3  # of those, the newest: older ones are in the history
 FINDINGS_MAX = 10
+DAY_SECONDS = 86400.0  # longer ago than that, people want the date
 STATES = {"new": "new", "known": "known", "unseen": "unseen", "came-back": "came back"}
 """State of a finding's life -> how it is called."""
 
@@ -29,37 +30,42 @@ STATES = {"new": "new", "known": "known", "unseen": "unseen", "came-back": "came
 class Status:
     """What there is to tell.
 
-    Args: store: as it was named.  rows: campaigns, the oldest first.  damage: what of its files could not be read.
+    Args: store: as it was named.  campaigns: how many there are.  rows: those that are told of.  resumable: which one
+    --resume goes on with, "" if none.  damage: what of the ledger's files could not be read.
     """
 
     store: str
     now: float
-    rows: Sequence[Standing]
+    campaigns: int
+    rows: Sequence[Progress]
+    resumable: str
     lives: Sequence[Life]
     damage: Sequence[str] = ()
 
-    def shown(self) -> list[Standing]:
-        """Return the campaigns that are told of: what runs, the newest that ended early, or else the last one."""
-        going = [row for row in self.rows if row.state == "running"]
-        stopped = [row for row in self.rows if row.state in ("interrupted", "silent")][-INTERRUPTED_MAX:]
-        return going + stopped or list(self.rows[-1:])
-
-    @property
-    def resumed(self) -> str:
-        """Which campaign --resume goes on with, "" if none."""
-        return next((row.campaign.campaign for row in reversed(self.rows) if row.state == "interrupted"), "")
+    @classmethod
+    def of(cls, store: str, watcher: Watcher) -> Status:
+        """Ask for it: what runs, the newest campaigns that ended early; the last one if there are none of these."""
+        index = watcher.index
+        states = [(row, watcher.state(row)) for row in index.campaigns()]
+        going = [row for row, state in states if state == "running"]
+        stopped = [row for row, state in states if state in ("interrupted", "silent")][-INTERRUPTED_MAX:]
+        shown = going + stopped or [row for row, _ in states[-1:]]
+        resumable = next((row.campaign for row, state in reversed(states) if state == "interrupted"), "")
+        rows = [watcher.progress(row) for row in shown]
+        damage = [str(damage) for damage in index.damage]
+        return cls(store, watcher.now, len(states), rows, resumable, index.lives(), damage)
 
 
 def lines(status: Status) -> Iterator[str]:
     """Tell it, a line each."""
-    if not status.rows:
+    if not status.campaigns:
         yield f"{status.store}: no campaign yet"
     else:
         going = sum(row.state == "running" for row in status.rows)
         told = f"{many(going, 'campaign')} running" if going else "no campaign runs"
         found = many(sum(not life.met.known for life in status.lives), "finding")
-        yield f"{status.store}: {told}, {count(len(status.rows))} in all, {found}"
-    for row in status.shown():
+        yield f"{status.store}: {told}, {count(status.campaigns)} in all, {found}"
+    for row in status.rows:
         yield ""
         yield from _campaign(row, status)
     yield from damage_lines(status.damage)
@@ -72,12 +78,14 @@ def damage_lines(damage: Sequence[str]) -> Iterator[str]:
         yield f"not read, the rest is told: {'; '.join(damage)}"
 
 
-def _campaign(row: Standing, status: Status) -> Iterator[str]:
-    begun = row.campaign.begun
-    where = f" on {begun.host}, process {begun.pid}" if begun is not None else ""
+def _campaign(row: Progress, status: Status) -> Iterator[str]:
+    host, pid = row.process
+    where = f" on {host}, process {pid}" if host else ""
     yield f"{state_text(row)}  {row.campaign.campaign}{where}, since {moment(row.began)} UTC"
     if row.command:
         yield f"  {row.command}"
+    if row.campaign.resumed:
+        yield f"  gone on with at {', '.join(moment(resumed.when) for resumed in row.campaign.resumed)} UTC"
     yield f"  {_progress(row)}"
     if row.trials:
         yield f"  {canaries_text(row)}"
@@ -85,24 +93,24 @@ def _campaign(row: Standing, status: Status) -> Iterator[str]:
     if row.state == "running":
         yield from _workers(row, status.now)
     elif row.state == "interrupted":
-        yield f"  last sign of life {_ago(status.now - row.last_sign)}"
-        if row.campaign.campaign == status.resumed:
+        yield _last_sign(row, status.now)
+        if row.campaign.campaign == status.resumable:
             yield f"  go on: {shlex.join(['mmrace', 'stress', '--resume', '--store', status.store])}"
     elif row.state == "silent":
-        yield f"  last sign of life {_ago(status.now - row.last_sign)}; whether it runs can be seen on its host alone"
+        yield f"{_last_sign(row, status.now)}; whether it runs can be seen on its host alone"
 
 
-def state_text(row: Standing) -> str:
+def state_text(row: Progress) -> str:
     """Say where a campaign stands, with its verdict if it has one."""
     ended = row.campaign.ended
     if ended is not None and ended.interrupted:
-        return f"{interrupted(ended.interrupted)} ({ended.verdict})"
+        return f"{ended.verdict}, {interrupted(ended.interrupted)}"
     if ended is not None:
-        return f"ended {ended.verdict}"
+        return ended.verdict
     return row.state
 
 
-def _progress(row: Standing) -> str:
+def _progress(row: Progress) -> str:
     asked, sums = row.request, row.sums
     parts = []
     if asked.get("seconds"):
@@ -130,7 +138,7 @@ def rate_text(per_second: float) -> str:
     return f"{count(per_second)} runs/s" if per_second >= 10 else f"{per_second:.1f} runs/s"
 
 
-def canaries_text(row: Standing) -> str:
+def canaries_text(row: Progress) -> str:
     """Say how many canaries were found, and which were missed."""
     found = [trial for trial in row.trials if trial.found_after is not None]
     missed = [trial.canary for trial in row.trials if is_missed(trial)]
@@ -145,7 +153,7 @@ def is_missed(trial: Trial) -> bool:
     return trial.found_after is None and trial.tried >= trial.cap > 0
 
 
-def _findings(row: Standing, lives: Iterable[Life]) -> Iterator[str]:
+def _findings(row: Progress, lives: Iterable[Life]) -> Iterator[str]:
     mine = [life for life in lives if life.signature in row.sums.hits]
     own = [life for life in mine if not life.met.known]
     if not own:
@@ -161,7 +169,7 @@ def _findings(row: Standing, lives: Iterable[Life]) -> Iterator[str]:
         yield f"  {known_as(known)}"
 
 
-def _workers(row: Standing, now: float) -> Iterator[str]:
+def _workers(row: Progress, now: float) -> Iterator[str]:
     beat = row.beat
     if beat is None:
         yield "  no heartbeat yet"
@@ -182,6 +190,12 @@ def _ago(seconds: float) -> str:
     return f"{duration(max(0.0, seconds))} ago"
 
 
+def _last_sign(row: Progress, now: float) -> str:
+    quiet = now - row.last_sign
+    when = f"at {moment(row.last_sign)} UTC" if quiet > DAY_SECONDS else _ago(quiet)
+    return f"  last sign of life {when}"
+
+
 # -- as plain data --------------------------------------------------------------------------------------------------
 
 
@@ -192,25 +206,26 @@ def data(status: Status) -> dict[str, Any]:
         "store": status.store,
         "now": status.now,
         "running": [row.campaign.campaign for row in status.rows if row.state == "running"],
-        "resumable": status.resumed,
-        "campaigns": [campaign_data(row) for row in status.shown()],
+        "resumable": status.resumable,
+        "campaigns": [campaign_data(row) for row in status.rows],
         "damage": list(status.damage),
     }
 
 
-def campaign_data(row: Standing) -> dict[str, Any]:
+def campaign_data(row: Progress) -> dict[str, Any]:
     """Return a campaign as plain data."""
     begun, ended, sums = row.campaign.begun, row.campaign.ended, row.sums
     return {
         "campaign": row.campaign.campaign,
         "state": row.state,
-        "host": begun.host if begun else "",
-        "pid": begun.pid if begun else 0,
+        "host": row.process[0],
+        "pid": row.process[1],
         "revision": begun.revision if begun else "",
         "version": begun.version if begun else "",
         "command": row.command,
         "request": row.request,
         "began": row.began,
+        "resumed": [resumed.when for resumed in row.campaign.resumed],
         "last_sign": row.last_sign,
         "seconds": row.seconds,
         "verdict": ended.verdict if ended else "",

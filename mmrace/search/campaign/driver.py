@@ -23,11 +23,11 @@ from mmrace.search.campaign.identity import of_row, of_trial
 from mmrace.search.campaign.logbook import Logbook
 from mmrace.search.campaign.plan import planted, share_of, to_plant
 from mmrace.search.campaign.request import Request
-from mmrace.search.campaign.restoring import met_before, restore
+from mmrace.search.campaign.restoring import restore
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.resuming import plain
 from mmrace.search.campaign.sequences import At, Row, Sequences, rows
-from mmrace.search.campaign.standing import Standing, part_of
+from mmrace.search.campaign.standing import Standing, of_new
 from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.catalogue import Catalogue
 from mmrace.search.ledger.ledger import Ledger
@@ -37,7 +37,7 @@ from mmrace.search.pool.losses import LossySource
 from mmrace.search.pool.making import Making, PoolFactory
 from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 from mmrace.search.pool.parent import HANG_SECONDS, ProcessPool
-from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hit_of_lost, hits_of
+from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, check_folders, hit_of_lost, hits_of
 
 CANARY_SHARE = 0.5
 """Canaries begin no batch after this part of the time; the rest is for the protocol itself."""
@@ -89,16 +89,16 @@ class Campaign(LossySource):
         self.store = FindingStore(folder / "findings", text)
         self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None, convert)
         self.ledger, self.command = ledger, command
-        self.standing = standing or Standing(first=part_of(request, ledger))
+        self.standing = standing or of_new(request, ledger)
         self.sequences = {("main", row.name): of_row(row) for row in rows(request, known)}
         self.main = Sequences(request, known, self._at)
-        names = planted(request, known)
+        names = planted(request, known, self.standing.before)
         self.trials = {name: self._trial(name) for name in share_of(names, request.shard)}
         marks = tuple(sorted(known.expected_marks(request.scenarios)))
         left_out = tuple(name for name in to_plant(request, known) if name not in names)
         self.result = CampaignResult(request, trials=list(self.trials.values()), unplanted=left_out, marks_known=marks)
         super().__init__(self.result)
-        self.log = Logbook(ledger, self.standing.campaign, self.sequences)
+        self.log = Logbook(ledger, self.sequences)
         restore(self.result, self.standing, rows(request, known), self.sequences, folder / "findings")
         self.pace = pace or Pace()
         self._began = 0.0
@@ -132,6 +132,7 @@ class Campaign(LossySource):
             self._now()
         self._judge_threads()
         result = self.result
+        check_folders((result.hits, result.known))
         self.log.end(result)
         logger.bind(event="end", verdict=result.verdict, runs=result.total().runs).info("campaign ends")
         return result
@@ -139,21 +140,10 @@ class Campaign(LossySource):
     def _begin(self) -> None:
         """Write down that it begins, or goes on."""
         request, standing = self.request, self.standing
-        seed, jobs, before = request.seed, request.jobs, standing.runs
-        if self.ledger is not None:
-            if standing.campaign:
-                self.ledger.resume(standing.campaign, standing.seconds)
-            else:
-                firsts = {name: trial.first for name, trial in self.trials.items()}
-                marks, left_out = self.result.marks_known, self.result.unplanted
-                told = plain(request, self.known, marks, left_out, standing.first, trials=firsts)
-                standing.campaign = self.log.campaign = self.ledger.begin(command=self.command, request=told)
-            for met in met_before(self.store.folder, self.ledger):
-                self.ledger.met(met)
-            self.ledger.flush(sync=True)
-        logger.bind(event="begin", seed=seed, jobs=jobs, resumed=before, campaign=standing.campaign).info(
-            "campaign begins" if not before else "campaign goes on after {} runs", before
-        )
+        self.log.begin(standing, plain(self.result, self.known, standing), self.command, self.store.folder)
+        logger.bind(
+            event="begin", seed=request.seed, jobs=request.jobs, resumed=standing.runs, campaign=standing.campaign
+        ).info("campaign goes on after {} runs" if standing.runs else "campaign begins", standing.runs)
 
     def pool(self) -> AbstractContextManager[Pool]:
         """Return who makes its runs."""

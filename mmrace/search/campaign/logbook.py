@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from mmrace.runs.spec import RunResult
+from mmrace.search.campaign.restoring import met_before
 from mmrace.search.campaign.result import CampaignResult
+from mmrace.search.campaign.standing import Standing
 from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.ledger.entry import Batch, Beat, Ended, Met, Sequence, Trial, now
 from mmrace.search.ledger.ledger import Ledger
@@ -44,22 +46,34 @@ class _Made:
 class Logbook:
     """The logbook of a campaign.
 
-    Args: ledger: None: nothing is kept.  campaign: its id.  sequences: what the jobs of a source belong to.
-    clock: unix seconds.
+    Args: ledger: None: nothing is kept.  sequences: what the jobs of a source belong to.  clock: unix seconds.
     """
 
     def __init__(
         self,
         ledger: Ledger | None,
-        campaign: str,
         sequences: Mapping[Source, Sequence],
         clock: Callable[[], float] = now,
     ) -> None:
-        self.ledger, self.campaign, self.sequences, self.clock = ledger, campaign, sequences, clock
+        self.ledger, self.sequences, self.clock = ledger, sequences, clock
+        self.campaign = ""
         self._made: dict[Source, dict[int, _Made]] = {}
         self._lost: dict[tuple[Source, int], list[str]] = {}
         self._workers: dict[str, list[int]] = {}
         self._beaten: float | None = None
+
+    def begin(self, standing: Standing, request: Mapping[str, object], command: str, findings: Path) -> None:
+        """Write down that the campaign begins, or goes on; and what is kept from before there was a ledger."""
+        if self.ledger is None:
+            return
+        if standing.campaign:
+            self.ledger.resume(standing.campaign, standing.seconds)
+        else:
+            standing.campaign = self.ledger.begin(command=command, request=request)
+        self.campaign = standing.campaign
+        for met in met_before(findings, self.ledger):
+            self.ledger.met(met)
+        self.ledger.flush(sync=True)
 
     # -- runs -------------------------------------------------------------------------------------------------------
 

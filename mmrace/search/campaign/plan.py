@@ -31,9 +31,10 @@ def to_plant(request: Request, known: Catalogue) -> list[str]:
     return sorted(name for name, canary in canaries if canary.oracle not in request.without)
 
 
-def planted(request: Request, known: Catalogue) -> tuple[str, ...]:
+def planted(request: Request, known: Catalogue, before: int = 0) -> tuple[str, ...]:
     """Return the canaries to be looked for, sorted: all if there is time, or no limit of it.
 
+    Args: before: how many campaigns the store has: each draws anew, so that in time all have their turn.
     In the default time: those that are found quickly, and a share of the rest; in less, the same share of these, so
     that each has the time that it has in the default campaign, and the programs that were asked for have theirs.
     """
@@ -42,7 +43,7 @@ def planted(request: Request, known: Catalogue) -> tuple[str, ...]:
     rare = [name for name in names if known.canaries[name].cap_under(engine) > QUICK_CAP_RUNS]
     if request.seconds is None or request.seconds >= ALL_SECONDS:
         return tuple(names)
-    chosen = random.Random(derive(request.seed, "planted"))
+    chosen = random.Random(derive(request.seed, "planted", *([before] if before else [])))
     minutes = request.seconds / DEFAULT_SECONDS
     drawn = chosen.sample(rare, math.ceil(len(rare) * RARE_SHARE * max(1.0, minutes)))
     due = [name for name in names if name not in rare or name in drawn]

@@ -15,6 +15,7 @@ from mmrace.runs.revision import revision
 from mmrace.runtime.decoding import converted
 from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign.request import Request
+from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.standing import Standing
 from mmrace.search.catalogue import Catalogue
 from mmrace.search.ledger.entry import Batch, Begun
@@ -34,13 +35,18 @@ OPTIONS = {
 """What says which runs a campaign makes, and how long: by the field of the request, as one writes it."""
 
 
-def plain(
-    request: Request, known: Catalogue, marks: tuple[str, ...], unplanted: tuple[str, ...], first: int, **more: Any
-) -> dict[str, Any]:
+def plain(result: CampaignResult, known: Catalogue, standing: Standing) -> dict[str, Any]:
     """Return a request as a ledger keeps it, with what the same mmrace need not work out again."""
-    digests = {name: digest for name in request.scenarios if (digest := known.scenarios[name].digest)}
-    told = {"marks": list(marks), "unplanted": list(unplanted), "first": first, "digests": digests}
-    return {**asdict(request), **told, **more}
+    request = result.request
+    return {
+        **asdict(request),
+        "marks": list(result.marks_known),
+        "unplanted": list(result.unplanted),
+        "digests": {name: digest for name in request.scenarios if (digest := known.scenarios[name].digest)},
+        "first": standing.first,
+        "before": standing.before,
+        "trials": {trial.canary.name: trial.first for trial in result.trials},
+    }
 
 
 def last_interrupted(ledger: Ledger, shard: tuple[int, int] | None) -> tuple[Campaign, Begun]:
@@ -137,6 +143,7 @@ def standing_of(ledger: Ledger, row: Campaign, begun: Begun, request: Request) -
         seconds=_lasted(row, begun, index.last(row.campaign)),
         sums=sums,
         own=own,
+        before=int(told.get("before", 0)),
         firsts=told.get("trials", {}),
         trials={trial.canary: trial for trial in index.trials() if trial.campaign == row.campaign},
         mets={life.signature: life.met for life in index.lives()},

@@ -33,7 +33,8 @@ class Standing:
 
     Attributes: campaign: its id, "" without a ledger.  first: the turn with which its part of each sequence begins.
     seconds: how long it has lasted.  sums: sequence's key -> what came of the runs that it made.  own: the same ->
-    their turns, of a campaign that begins anew whatever the store has.  firsts: planted bug -> the turn of its first
+    their turns, of a campaign that begins anew whatever the store has.  before: how many campaigns the store
+    had when it began, as far as they matter to it.  firsts: planted bug -> the turn of its first
     run.  trials: the same -> what came of it.  mets: signature -> the finding in words.  losses: of workers.
     """
 
@@ -42,6 +43,7 @@ class Standing:
     seconds: float = 0.0
     sums: Mapping[str, Sums] = field(default_factory=dict)
     own: Mapping[str, Covered] = field(default_factory=dict)
+    before: int = 0
     firsts: Mapping[str, int] = field(default_factory=dict)
     trials: Mapping[str, Trial] = field(default_factory=dict)
     mets: Mapping[str, Met] = field(default_factory=dict)
@@ -74,15 +76,13 @@ class Standing:
         return max((stop for _, stop in ledger.covered(sequence) if self.first < stop <= behind), default=self.first)
 
 
-def part_of(request: Request, ledger: Ledger | None) -> int:
-    """Return the first turn of a campaign's part of each sequence: of its shard, beside others that run just now."""
+def of_new(request: Request, ledger: Ledger | None) -> Standing:
+    """Return where a new campaign stands: in the part of its shard, or beside others that run just now."""
     shard = request.shard[0] - 1 if request.shard is not None else 0
     if ledger is None or request.shard is not None or request.anew:
-        return shard * SHARD_TURNS
-    taken = {
-        (row.begun.request.get("first", 0) if row.begun is not None else 0) // LANE_TURNS
-        for row in ledger.index().campaigns()
-        if row.running
-    }
+        return Standing(first=shard * SHARD_TURNS)
+    there = ledger.index().campaigns()
+    begun = [row.begun for row in there if row.running and row.begun is not None]
+    taken = {one.request.get("first", 0) // LANE_TURNS for one in begun}
     lane = next((lane for lane in range(LANES) if lane not in taken), 0)
-    return lane * LANE_TURNS
+    return Standing(first=lane * LANE_TURNS, before=len(there))

@@ -2,7 +2,7 @@
 
 Invariant: whatever happens to the file (removed, damaged, of another mmrace, on a full or read-only disk), an answer is
 made from the segments, and is the same.  Several processes may have it open: SQLite's write-ahead log keeps them apart,
-and the folder's lock whoever makes the file.  Not here: what is in the tables (`tables.py`).
+and the folder's lock whoever makes the file.  Not here: what is in the tables (`intake.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from mmrace.search.ledger.tables import VERSION, Intake, Vanished, empty, make
+from mmrace.search.ledger.intake import Intake, Vanished
+from mmrace.search.ledger.tables import VERSION, empty, make
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -111,18 +112,20 @@ class Database:
         return db
 
     def _in_memory(self) -> sqlite3.Connection:
-        db = sqlite3.connect(":memory:", isolation_level=None)
-        if _is_quiet(self.path):  # a file of which nobody is changing anything saves reading the segments
+        """Return tables in memory: a copy of those on disk, if there are any, saves reading the segments."""
+        mode = _readable(self.path)
+        if mode:
+            db = sqlite3.connect(":memory:", isolation_level=None)
             try:
-                with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?immutable=1", uri=True)) as file:
+                with contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?{mode}", uri=True)) as file:
                     file.backup(db)
-                if _is_quiet(self.path):
+                if _readable(self.path) == mode:
                     _prepare(db)
                     return db
-            except (sqlite3.Error, ValueError):
+            except sqlite3.Error:
                 pass
             db.close()
-            db = sqlite3.connect(":memory:", isolation_level=None)
+        db = sqlite3.connect(":memory:", isolation_level=None)
         make(db)
         return db
 
@@ -181,12 +184,18 @@ def _node(path: Path) -> tuple[int, int]:
     return there.st_dev, there.st_ino
 
 
-def _is_quiet(path: Path) -> bool:
-    """Say whether a file is there of which no part is in a log beside it."""
+def _readable(path: Path) -> str:
+    """Say how a file can be read without making another one; "" if it cannot.
+
+    Either nobody has it open, or somebody has, and all that SQLite wants beside it is there.
+    """
     try:
-        return path.stat().st_size > 0 and not (path.parent / (path.name + BESIDE[0])).exists()
+        if not path.stat().st_size:
+            return ""
     except OSError:
-        return False
+        return ""
+    beside = [(path.parent / (path.name + end)).exists() for end in BESIDE]
+    return "mode=ro" if all(beside) else "" if any(beside) else "immutable=1"
 
 
 def _is_of_the_machine(error: sqlite3.DatabaseError) -> bool:

@@ -23,12 +23,13 @@ KEY_BYTES = 8
 
 
 class Header(msgspec.Struct, omit_defaults=True, tag_field="is", tag="segment"):
-    """The first line of a segment: of which format it is, and who wrote it."""
+    """The first line of a segment: of which format it is, and who wrote it.  pruned: made of others."""
 
     schema: str
     host: str = ""
     pid: int = 0
     when: float = 0.0
+    pruned: bool = False
 
 
 class Sequence(

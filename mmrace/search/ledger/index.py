@@ -1,18 +1,20 @@
 """The index of a ledger: what questions are asked of; made from the segments alone, and made anew if it is lost.
 
 Invariant: it says what the whole lines of the segments say, nothing else.
-Not here: how they get in (`tables.py`), and where it is kept (`database.py`).
+Not here: how they get in (`intake.py`), and where it is kept (`database.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
 import msgspec
 
+from mmrace.search.ledger.batches import batches
 from mmrace.search.ledger.database import Database
-from mmrace.search.ledger.entry import Beat, Begun, Ended, Met, Resumed, Sequence, Trial
+from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Resumed, Sequence, Trial
 from mmrace.search.ledger.life import Life, lives
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
@@ -209,6 +211,15 @@ class Index:
         """Return each finding's life, the latest seen first."""
         return lives(self._rows)
 
+    def places(self) -> Iterator[tuple[str, int, int]]:
+        """Yield where each batch that counts is, by sequence and turn: segment, where its line begins and ends."""
+        for (sequence,) in self._rows("SELECT id FROM sequence ORDER BY id"):
+            yield from self._rows(
+                "SELECT s.name, b.place, b.till FROM batch b JOIN segment s ON s.id = b.segment WHERE b.sequence = ? "
+                "ORDER BY b.first",
+                (sequence,),
+            )
+
     def mets(self) -> list[Met]:
         """Return every finding in words."""
         return [msgspec.json.decode(entry, type=Met) for (entry,) in self._rows("SELECT entry FROM met")]
@@ -224,6 +235,10 @@ class Index:
             "SELECT entry FROM beat WHERE campaign = (SELECT id FROM campaign WHERE name = ?) ORDER BY at", (campaign,)
         )
         return [msgspec.json.decode(entry, type=Beat) for (entry,) in rows]
+
+    def batches(self) -> Iterator[tuple[Sequence | None, Batch]]:
+        """Yield the batches that count, each with its sequence.  Raises OSError, ValueError if a file changes."""
+        return batches(self._rows, self.folder)
 
     @property
     def damage(self) -> list[Damage]:

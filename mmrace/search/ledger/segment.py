@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from zlib import crc32
 
 from mmrace.runtime import files
@@ -103,11 +103,10 @@ def read_from(path: Path, place: int = 0) -> Iterator[Line | Damage]:
             yield Damage(path.name, start, str(error), stop)
 
 
-def read_at(path: Path, place: int, stop: int) -> Header | Entry:
+def read_at(file: IO[bytes], place: int, stop: int) -> Header | Entry:
     """Return the entry of a line that was read before.  Raises OSError, ValueError."""
-    with open(path, "rb") as file:
-        file.seek(place)
-        return entry_of(file.read(stop - place - 1))
+    file.seek(place)
+    return entry_of(file.read(stop - place - 1))
 
 
 def torn(path: Path) -> Damage | None:

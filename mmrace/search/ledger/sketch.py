@@ -17,23 +17,23 @@ SIZE = 4096
 """Classes in a sketch: the estimate of how many there are has a standard error of 1.6 to 2.2 percent."""
 BATCH_SIZE = 64
 """Classes in the sketch of one batch: a line stays below a kilobyte or so."""
-LEVEL_MAX = 64
-_MASK = (1 << 64) - 1
+BITS = 64
+_MASK = (1 << BITS) - 1
 _Z95 = 1.959963984540054
 
 
-def zeros(digest: int) -> int:
-    """Return with how many zero bits a class's mixed number (64 bits, splitmix64) begins."""
-    mixed = (digest + 0x9E3779B97F4A7C15) & _MASK
-    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-    return 64 - (mixed ^ (mixed >> 31)).bit_length()
+def mixed(digest: int) -> int:
+    """Return a class's mixed number, 64 bits: another one for each class (splitmix64, which can be undone)."""
+    value = (digest + 0x9E3779B97F4A7C15) & _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
 
 
 class ClassSketch:
     """Classes that were met, all of them at level 0, else a sample.
 
-    Args: times: class -> how often.  runs: how many runs there were in all, seen in the sample or not.
+    Args: times: mixed number of a class -> how often.  runs: how many there were in all, seen in the sample or not.
     """
 
     __slots__ = ("level", "runs", "times")
@@ -64,9 +64,10 @@ class ClassSketch:
     def add(self, digest: int) -> None:
         """Count one run."""
         self.runs += 1
-        if self.level and zeros(digest) < self.level:
+        number = mixed(digest)
+        if number >> (BITS - self.level):
             return
-        self.times[digest] = self.times.get(digest, 0) + 1
+        self.times[number] = self.times.get(number, 0) + 1
         if len(self.times) > SIZE:
             self._rise(self.level, SIZE)
 
@@ -74,20 +75,21 @@ class ClassSketch:
         """Add another sketch's runs."""
         self.runs += other.runs
         self._rise(max(self.level, other.level), None)
-        for digest, times in other.times.items():
-            if not self.level or self.level == other.level or zeros(digest) >= self.level:
-                self.times[digest] = self.times.get(digest, 0) + times
+        mine, end = self.times, 1 << (BITS - self.level)
+        for number, times in other.times.items():
+            if number < end:
+                mine[number] = mine.get(number, 0) + times
         self._rise(self.level, SIZE)
 
     def remove(self, other: ClassSketch) -> None:
         """Take away runs that were merged before.  The level stays, though a lower one may fit again."""
         self.runs -= other.runs
-        for digest, times in other.times.items():
-            left = self.times.get(digest, 0) - times
+        for number, times in other.times.items():
+            left = self.times.get(number, 0) - times
             if left > 0:
-                self.times[digest] = left
+                self.times[number] = left
             else:
-                self.times.pop(digest, None)
+                self.times.pop(number, None)
 
     def cut(self, size: int = BATCH_SIZE) -> ClassSketch:
         """Return a sketch of the same runs with at most so many classes."""
@@ -97,11 +99,10 @@ class ClassSketch:
 
     def _rise(self, level: int, size: int | None) -> None:
         """Go up to a level, and on until no more classes are left than `size`."""
-        if level > self.level:
-            self.level = level
-            self.times = {digest: times for digest, times in self.times.items() if zeros(digest) >= level}
-        while size is not None and len(self.times) > size and self.level < LEVEL_MAX:
-            self._rise(self.level + 1, None)
+        while level > self.level or (size is not None and len(self.times) > size and self.level < BITS):
+            self.level = max(self.level + 1, level)
+            end = 1 << (BITS - self.level)
+            self.times = {number: times for number, times in self.times.items() if number < end}
 
     # -- what it says -----------------------------------------------------------------------------------------------
 

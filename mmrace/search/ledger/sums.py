@@ -6,16 +6,16 @@ so a batch that a larger one contains can give way to it.  Not here: which runs 
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from mmrace.search.ledger.sketch import ClassSketch
 from mmrace.search.totals import Tally
 
-_COUNTED = ("verdicts", "counters", "marks", "unknown", "alone", "expected", "known", "hits")
-_NUMBERS = ("runs", "ops", "given_up")
+NUMBER_BYTES = 8
 
 
 class Sums(msgspec.Struct, omit_defaults=True):
@@ -82,7 +82,10 @@ class Sums(msgspec.Struct, omit_defaults=True):
 
     def add(self, other: Sums) -> None:
         """Add other runs."""
-        self._take(other, 1)
+        self._add_numbers(other, 1)
+        for mine, theirs in self._counted(other):
+            for name, times in theirs.items():
+                mine[name] = mine.get(name, 0) + times
         if other.sketch is not None:
             if self.sketch is None:
                 self.sketch = ClassSketch()
@@ -90,26 +93,34 @@ class Sums(msgspec.Struct, omit_defaults=True):
 
     def remove(self, other: Sums) -> None:
         """Take away runs that were added before."""
-        self._take(other, -1)
+        self._add_numbers(other, -1)
+        for mine, theirs in self._counted(other):
+            for name, times in theirs.items():
+                if mine.get(name) == times:
+                    del mine[name]
+                else:
+                    mine[name] = mine.get(name, 0) - times
         if other.sketch is not None and self.sketch is not None:
             self.sketch.remove(other.sketch)
             if not self.sketch.runs:
                 self.sketch = None
 
-    def _take(self, other: Sums, sign: int) -> None:
-        for name in _NUMBERS:
-            setattr(self, name, getattr(self, name) + sign * getattr(other, name))
+    def _add_numbers(self, other: Sums, sign: int) -> None:
+        self.runs += sign * other.runs
+        self.ops += sign * other.ops
+        self.given_up += sign * other.given_up
         self.seconds = round(self.seconds + sign * other.seconds, 6)
-        for name in _COUNTED:
-            theirs = getattr(other, name)
-            if theirs:
-                mine = getattr(self, name)
-                for key, times in theirs.items():
-                    left = mine.get(key, 0) + sign * times
-                    if left:
-                        mine[key] = left
-                    else:
-                        mine.pop(key, None)
+
+    def _counted(self, other: Sums) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
+        """Yield what is counted by name, here and there."""
+        yield self.verdicts, other.verdicts
+        yield self.counters, other.counters
+        yield self.marks, other.marks
+        yield self.unknown, other.unknown
+        yield self.alone, other.alone
+        yield self.expected, other.expected
+        yield self.known, other.known
+        yield self.hits, other.hits
 
 
 def _nonzero(counted: Mapping[str, int]) -> dict[str, int]:
@@ -119,20 +130,20 @@ def _nonzero(counted: Mapping[str, int]) -> dict[str, int]:
 def encode_hook(value: object) -> object:
     """Return what stands for a value that JSON does not know: of a sketch, its classes as eight bytes each."""
     assert isinstance(value, ClassSketch), value
-    ones = b"".join(digest.to_bytes(8, "big") for digest, times in sorted(value.times.items()) if times == 1)
-    more = {f"{digest:x}": times for digest, times in sorted(value.times.items()) if times != 1}
-    return _Written(value.runs, value.level, ones, more)
+    ones = [number for number, times in value.times.items() if times == 1]
+    more = {f"{number:x}": times for number, times in value.times.items() if times != 1}
+    return _Written(value.runs, value.level, struct.pack(f">{len(ones)}Q", *ones), more)
 
 
 def decode_hook(kind: type, value: object) -> object:
-    """Return a sketch from what was written.  Raises msgspec.ValidationError."""
+    """Return a sketch from what was written.  Raises ValueError."""
     assert kind is ClassSketch, kind
     written = msgspec.convert(value, _Written)
-    ones, more = written.once, written.more
-    if len(ones) % 8:
-        raise ValueError(f"classes are eight bytes each, these are {len(ones)} bytes")
-    times = {int.from_bytes(ones[place : place + 8], "big"): 1 for place in range(0, len(ones), 8)}
-    times.update((int(digest, 16), count) for digest, count in more.items())
+    if len(written.once) % NUMBER_BYTES:
+        raise ValueError(f"classes are {NUMBER_BYTES} bytes each, these are {len(written.once)} bytes")
+    ones = struct.unpack(f">{len(written.once) // NUMBER_BYTES}Q", written.once)
+    times = dict.fromkeys(ones, 1)
+    times.update((int(number, 16), count) for number, count in written.more.items())
     return ClassSketch(written.level, times, written.runs)
 
 

@@ -32,8 +32,12 @@ _NEW = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 def new_name() -> str:
     """Return a name for a segment that no other process of any machine has."""
     date = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    host = "".join(char if char.isalnum() else "-" for char in socket.gethostname())[:40] or "host"
-    return f"{date}-{host}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+    return f"{date}-{host()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+
+
+def host() -> str:
+    """Return this machine's name, as the names of its segments have it."""
+    return "".join(char if char.isalnum() else "-" for char in socket.gethostname())[:40] or "host"
 
 
 class Writer:

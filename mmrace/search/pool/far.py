@@ -78,12 +78,13 @@ class FarPool:
         *,
         reconnect_seconds: float = RECONNECT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        link: Callable[..., Link] = Link,
     ) -> None:
         self.fleet, self.making, self.clock = fleet, making, clock
         self._patience = reconnect_seconds
         self._inbox: queue.SimpleQueue[Told] = queue.SimpleQueue()
         campaign = Campaign(uuid.uuid4().hex, revision(), packed(_carried(making)), os.getcwd())
-        self._link = Link(fleet, campaign, self._inbox.put, reconnect_seconds=reconnect_seconds)
+        self._link = link(fleet, campaign, self._inbox.put, reconnect_seconds=reconnect_seconds)
         self._out: dict[int, _Out] = {}  # by the number of the order that is out
         self._number = 0
         self._threads = 0

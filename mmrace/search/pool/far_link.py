@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from concurrent import futures
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import resource_tracker
@@ -331,7 +332,7 @@ class Link:
             told = Replied(serial, await future)
         except KilledWorker as error:
             told = Killed(serial, str(error.last_worker.address))
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, futures.CancelledError):  # Dask's own is of the second kind
             if self._wanted(serial, future):  # by nobody here: the connection broke
                 self._lost.set()
             return

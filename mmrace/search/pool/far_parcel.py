@@ -7,6 +7,8 @@ that is larger than what is read again stays away, and the finding comes without
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pickle
 import zlib
 from collections.abc import Callable
@@ -59,12 +61,19 @@ class FarOutcome(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class FarMaking:
-    """Makes runs far from the store: keeps nothing, and sends what `making` is to keep.  Pickles."""
+    """Makes runs far from the store: keeps nothing, and sends what `making` is to keep.  Pickles.
+
+    Args: folder: of the client, in which files have their names, if this machine has it too.
+    """
 
     making: Making
+    folder: str = ""
 
     def make(self, job: Job, batch: Batch = ALONE, converts: Callable[[bool], None] = lambda now: None) -> FarOutcome:
         """Make one run; see `Makes`."""
+        if self.folder and os.getcwd() != self.folder:
+            with contextlib.suppress(OSError):
+                os.chdir(self.folder)
         made = self.making.whole(job, lambda result: wanted(result, batch.has), converts)
         result = made.result
         if result is None:

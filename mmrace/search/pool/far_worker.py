@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import socket
 import threading
 import time
@@ -69,7 +68,8 @@ def refusal(expected: str) -> str:
     own = revision()
     if own == expected:
         return ""
-    return f"expected mmrace {expected}, as the client has it; got {own}; try: install the client's mmrace there"
+    got = f"as the client has it; got mmrace {own}"
+    return f"expected mmrace {expected}, {got}; try: install the mmrace of the client there"
 
 
 def stop(name: str) -> None:
@@ -94,9 +94,7 @@ class Host:
         self._lock = threading.Lock()
         self._closed = False
         self._last = time.monotonic()
-        with contextlib.suppress(OSError):  # a worker on another machine need not have it
-            os.chdir(campaign.folder)
-        self._pool = ProcessPool(1, FarMaking(unpacked(campaign.making)), on=self._core.numbers)
+        self._pool = ProcessPool(1, FarMaking(unpacked(campaign.making), campaign.folder), on=self._core.numbers)
         threading.Thread(target=self._leave, name="mmrace.idle", daemon=True).start()
 
     def serves(self, campaign: Campaign) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LOCAL = "local:"
 INSTALL = 'pip install "mmrace[dask]"'
 CONNECT_SECONDS = 10.0
+SILENT = logging.CRITICAL + 1
 BATCH_SECONDS = 0.5
 """How long a batch should last: what it costs to send through two processes more is lost in that."""
 DEPTH = 3
@@ -73,8 +74,11 @@ def check_installed() -> None:
 
 def quiet() -> None:
     """Have Dask say nothing by itself: what matters is told in our words, where a person looks for it."""
-    for name in ("distributed", "tornado", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    import distributed  # noqa: F401, PLC0415  (which sets levels)
+
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(SILENT)
 
 
 def security(fleet: Fleet) -> Security | None:
@@ -116,7 +120,7 @@ async def started(count: int) -> LocalCluster:
             asynchronous=True,
             dashboard_address=None,
             memory_limit=0,
-            silence_logs=logging.CRITICAL + 1,
+            silence_logs=SILENT,
             scheduler_kwargs={"allowed_failures": DEATHS_MAX - 1},
         )
         cluster: LocalCluster = await made

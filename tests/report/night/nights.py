@@ -67,6 +67,7 @@ def moments(hours: int = 8) -> tuple[Moment, ...]:
     return tuple(
         Moment(
             BEGAN + (i + 1) * HOUR,
+            HOUR,
             {"free": each * 3 // 4, "gate": each // 4},
             classes(int(20_000 * (1 - 0.7 ** (i + 1))), each * (i + 1)),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from importlib import resources
 
@@ -53,8 +54,8 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
-def read(night: Night, drawn: dict[str, str] | None = None) -> Reader:
-    return Reader(page_of(night, {} if drawn is None else drawn))
+def read(night: Night) -> Reader:
+    return Reader(page_of(night, {}))
 
 
 def test_the_first_screen_has_the_verdict_and_what_it_rests_on() -> None:
@@ -119,9 +120,14 @@ def test_hostile_text_is_shown_and_never_obeyed() -> None:
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
 
 
-def test_a_page_needs_nothing_from_elsewhere() -> None:
+@cache
+def drawn() -> tuple[Night, dict[str, str]]:
     night = nights.night(findings=(nights.finding(),))
-    text = page_of(night, charts.charts_of(night))
+    return night, charts.charts_of(night)
+
+
+def test_a_page_needs_nothing_from_elsewhere() -> None:
+    text = page_of(*drawn())
     page = Reader(text)
     assert not re.search(r"https?://|url\((?!#)|@import|<script", text)
     for tag, given in page.tags:
@@ -130,22 +136,21 @@ def test_a_page_needs_nothing_from_elsewhere() -> None:
 
 
 def test_every_link_within_the_page_leads_somewhere() -> None:
-    night = nights.night(findings=(nights.finding(),))
-    page = Reader(page_of(night, charts.charts_of(night)))
+    page = Reader(page_of(*drawn()))
     named = {given["id"] for _, given in page.tags if "id" in given}
     wanted = {given[name] for _, given in page.tags for name in ("href", "xlink:href") if name in given}
     assert {str(link).removeprefix("#") for link in wanted} <= named
 
 
 def test_the_same_facts_give_the_same_bytes() -> None:
-    night = nights.night(findings=(nights.finding(),))
-    assert page_of(night) == page_of(night)
+    night, charts_of_before = drawn()
+    assert page_of(night) == page_of(night, charts_of_before)
 
 
 def test_charts_have_the_colours_of_the_page() -> None:
-    drawn = charts.charts_of(nights.night(findings=(nights.finding(),)))
-    assert set(drawn) == {"runs", "classes", "findings", "canaries", "workers"}
-    for name, chart in drawn.items():
+    _, shown = drawn()
+    assert set(shown) == {"runs", "classes", "findings", "canaries", "workers"}
+    for name, chart in shown.items():
         assert chart.startswith("<svg"), name
         assert "var(--ink)" in chart, name
         assert not [colour for colour in charts.COLOURS if colour in chart], name

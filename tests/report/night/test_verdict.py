@@ -37,6 +37,10 @@ def test_an_expected_fault_fails_nothing_nor_does_one_that_was_not_seen_tonight(
     assert word(night(findings=(finding("known", known="R14"), finding("unseen", tonight=0)))) == "PASS"
 
 
+def test_a_finding_that_is_noted_and_in_no_run_that_was_counted_fails_the_night() -> None:
+    assert word(night(findings=(replace(finding(tonight=0), noted=True),))) == "FAIL"
+
+
 def test_a_missed_canary_fails_and_one_that_was_found_later_does_not() -> None:
     missed = trial(None, tried=60)
     assert word(night(canaries=(Canary("async-backout", "refcount", (missed,)),))) == "FAIL"
@@ -74,7 +78,7 @@ def test_an_interrupted_campaign_is_unknown() -> None:
 def test_what_a_program_lacks_makes_the_night_unknown() -> None:
     (first, *rest) = night().programs
     lacking = night(programs=(replace(first, doubts=("nobody met",)), *rest))
-    assert "async-vs-commit (free): nobody met" in because(lacking)
+    assert "async-vs-commit: nobody met" in because(lacking)
     assert word(lacking) == "UNKNOWN"
 
 

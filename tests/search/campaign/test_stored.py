@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import shutil
 from collections import Counter
@@ -15,11 +17,12 @@ from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign import resuming
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.campaign.standing import LANE_TURNS, SHARD_TURNS, part_of
+from mmrace.search.campaign.sequences import rows
+from mmrace.search.campaign.standing import LANE_TURNS, SHARD_TURNS, of_new
 from mmrace.search.ledger.ledger import Ledger
 from tests.search.campaign import stand_ins
 from tests.search.campaign.stand_ins import StandInCanary, stand_in_catalogue
-from tests.search.campaign.stored import Ending, Killed, index_of, resumed, stored, turns
+from tests.search.campaign.stored import Ending, Killed, Stored, index_of, resumed, stored, turns
 
 KNOWN = stand_in_catalogue(StandInCanary("c", cap_runs=7), workloads=("real",))
 ALONE = Request(("alpha",), runs=20, engine="free", canaries=False)
@@ -77,6 +80,23 @@ def test_the_next_campaign_takes_the_next_turns(tmp_path: Path) -> None:
     assert second.trials[0].first == first.trials[0].tried, "planted bugs, too, are looked for in new runs"
 
 
+def test_each_short_campaign_of_a_store_draws_its_planted_bugs_anew(tmp_path: Path) -> None:
+    """And one that goes on has those that it had."""
+    known = stand_in_catalogue(*(StandInCanary(f"c{number}", cap_runs=61) for number in range(40)))
+    request = Request(("alpha",), seconds=60.0)
+    drawn = []
+    for _ in range(2):
+        stored(tmp_path, known, request, stand_ins.passing, Ending(1))
+        with Ledger.open(tmp_path) as ledger:
+            row, begun = resuming.last_interrupted(ledger, None)
+            asked = resuming.request_of(begun, "")
+            standing = resuming.standing_of(ledger, row, begun, asked)
+            made = Stored(asked, known, stand_ins.passing, tmp_path, Ending(), ledger=ledger, standing=standing)
+        drawn.append(set(made.trials))
+        assert drawn[-1] == standing.firsts.keys()
+    assert drawn[0] != drawn[1] and len(drawn[0]) == len(drawn[1]) == 10
+
+
 def test_a_campaign_with_a_seed_is_that_seed_s_and_a_repeat_is_counted_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert stored(tmp_path, KNOWN, replace(ALONE, anew=True), mixed) is not None
@@ -89,8 +109,6 @@ def test_a_gap_is_filled_first(tmp_path: Path) -> None:
         if spec == request_spec:
             raise ZeroDivisionError
         return mixed(spec, keep_record)
-
-    from mmrace.search.campaign.sequences import rows  # noqa: PLC0415
 
     (row,) = rows(complete(KNOWN, ALONE), KNOWN)
     request_spec = row.spec(5)
@@ -155,6 +173,54 @@ def test_findings_of_before_are_taken_in_without_counts(tmp_path: Path) -> None:
     assert index_of(tmp_path).sums().hits == {}
 
 
+class Removing(Ending):
+    """Removes the store while the campaign runs, once."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__()
+        self.store = store
+
+    def progress(self, result: CampaignResult) -> None:
+        if result.hits and (self.store / "ledger").exists():
+            shutil.rmtree(self.store)
+
+
+def test_of_a_store_that_is_removed_nothing_is_claimed_that_is_gone(tmp_path: Path) -> None:
+    """What is still known goes into the ledger again; a finding that lost its folder is told whole."""
+    store = tmp_path / "store"
+    result = stored(store, KNOWN, ALONE, failing_at_first, Removing(store))
+    assert result is not None and result.exit_code == 1
+    (hit,) = result.hits.values()
+    assert (hit.saved.folder, hit.saved.error) == ("", f"{store / 'findings' / 'abc123'} was removed meanwhile")
+    assert (result.unkept, len(turns(store))) == (0, 20)
+
+
+def failing_at_first(spec: RunSpec, keep_record: bool) -> RunResult:
+    """Fail the first of the runs."""
+    (row,) = rows(complete(KNOWN, ALONE), KNOWN)
+    return (stand_ins.failing if spec == row.spec(0) else stand_ins.passing)(spec, keep_record)
+
+
+def test_what_a_full_disk_does_not_take_is_told(tmp_path: Path) -> None:
+    """The runs count in the report; the ledger says how many it lacks; the next campaign makes them."""
+    written: list[bytes] = []
+
+    def write(descriptor: int, content: bytes) -> int:
+        if written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(content)
+        return os.write(descriptor, content)
+
+    request = complete(KNOWN, ALONE)
+    with Ledger.open(tmp_path, write=write) as ledger:
+        result = Stored(request, KNOWN, stand_ins.passing, tmp_path, Ending(), ledger=ledger).run()
+    assert (result.total().runs, result.verdict, result.exit_code) == (20, "PASS", 0)
+    assert 0 < result.unkept == 20 - len(turns(tmp_path))
+    assert "No space left on device" in result.unkept_because
+    again = stored(tmp_path, KNOWN, replace(ALONE, runs=result.unkept), stand_ins.passing)
+    assert again is not None and {turn for _, turn in turns(tmp_path)} == set(range(20))
+
+
 def test_shards_have_no_turn_in_common_and_share_the_planted_bugs(tmp_path: Path) -> None:
     known = stand_in_catalogue(*(StandInCanary(name, cap_runs=3) for name in "abcde"))
     looked: list[str] = []
@@ -183,13 +249,13 @@ def test_an_interrupted_shard_goes_on_as_that_shard(tmp_path: Path) -> None:
 def test_a_campaign_beside_another_on_one_store_takes_other_turns(tmp_path: Path) -> None:
     request = complete(KNOWN, ALONE)
     with Ledger.open(tmp_path) as ledger:
-        ledger.begin(request={"first": part_of(request, ledger)})
+        ledger.begin(request={"first": of_new(request, ledger).first})
         ledger.flush()
         with Ledger.open(tmp_path) as second:
-            assert part_of(request, second) == LANE_TURNS
-            assert part_of(replace(request, anew=True), second) == 0
+            assert of_new(request, second).first == LANE_TURNS
+            assert of_new(replace(request, anew=True), second).first == 0
     with Ledger.open(tmp_path) as third:
-        assert part_of(request, third) == 0
+        assert of_new(request, third).first == 0
 
 
 def test_what_is_no_campaign_to_go_on_with_is_refused(tmp_path: Path) -> None:

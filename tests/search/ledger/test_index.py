@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.search.ledger import database
+from mmrace.search.ledger import database, intake
 from mmrace.search.ledger.database import FILE
-from mmrace.search.ledger.entry import Batch
+from mmrace.search.ledger.entry import Batch, Beat, Ended, Met, Trial
 from mmrace.search.ledger.index import LEDGER, Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.ranges import Covered
@@ -78,6 +78,24 @@ def test_what_counts_does_not_ask_for_an_order(seed: int, tmp_path: Path) -> Non
     assert answers[0]["sums"] == total
     assert answers[0]["covered"] == {key: list(found) for key, found in covered.items()}
     assert answers[0] == answers[1] == answers[2]
+
+
+def test_an_index_that_is_whole_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        campaign = ledger.begin()
+        for one in drawn(1):
+            ledger.add(one, KINDS[one.sequence])
+        ledger.met(Met("bad", program="writers"))
+        ledger.trial(Trial(campaign, WHEN, "leak"))
+        ledger.beat(Beat(campaign, WHEN))
+        ledger.ended(Ended(campaign, WHEN))
+        before = said(tmp_path, ledger.index())
+    monkeypatch.setattr(intake, "read_from", None)
+
+    index = Index.open(tmp_path)
+
+    assert index.on_disk
+    assert said(tmp_path, index) == before == said(tmp_path)
 
 
 def test_what_is_taken_in_later_is_added_to_what_was_there(tmp_path: Path) -> None:

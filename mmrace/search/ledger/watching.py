@@ -26,7 +26,7 @@ COUNTED = ("main", "twin")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """A campaign, and how far it is.
 
     Args: state: "silent" if it began on another host and has not said anything for long.  last_sign: unix seconds.
@@ -48,9 +48,17 @@ class Standing:
 
     @property
     def seconds(self) -> float:
-        """How long it has lasted."""
-        ended = self.campaign.ended
-        return ended.seconds if ended and ended.seconds else max(0.0, self.last_sign - self.began)
+        """How long it has lasted; what lies between two of its processes does not count."""
+        ended, resumed = self.campaign.ended, self.campaign.resumed
+        if ended is not None and ended.seconds:
+            return ended.seconds
+        before, since = (resumed[-1].seconds, resumed[-1].when) if resumed else (0.0, self.began)
+        return before + max(0.0, self.last_sign - since)
+
+    @property
+    def process(self) -> tuple[str, int]:
+        """On which host, and as which process, it runs or ran last; ("", 0) if that is not known."""
+        return process_of(self.campaign)
 
     @property
     def rate(self) -> float:
@@ -68,37 +76,41 @@ class Standing:
         return self.campaign.begun.command if self.campaign.begun else ""
 
 
-def standings(
-    index: Index,
-    rows: Iterable[Campaign],
-    now: float,
-    *,
-    host: str | None = None,
-    alive: Callable[[int], bool] | None = None,
-) -> list[Standing]:
-    """Return where campaigns stand, in the order given.  Args: now: unix seconds.  host, alive: this one's."""
-    host, alive = host or socket.gethostname(), alive or is_alive
-    trials: dict[str, list[Trial]] = {}
-    for trial in index.trials():
-        trials.setdefault(trial.campaign, []).append(trial)
-    return [_standing(index, row, now, host, alive, trials.get(row.campaign, [])) for row in rows]
+class Watcher:
+    """Says where campaigns stand.  Args: now: unix seconds.  host, alive: this one's name, and who runs on it."""
+
+    def __init__(
+        self, index: Index, now: float, *, host: str | None = None, alive: Callable[[int], bool] | None = None
+    ) -> None:
+        self.index, self.now = index, now
+        self.host, self.alive = host or socket.gethostname(), alive or is_alive
+        self._trials: dict[str, list[Trial]] = {}
+        for trial in index.trials():
+            self._trials.setdefault(trial.campaign, []).append(trial)
+
+    def state(self, row: Campaign) -> State:
+        """Return where a campaign stands."""
+        quiet = 0.0 if row.ended is not None or row.running else self.now - self.index.last(row.campaign)
+        return state_of(row, quiet, self.host, self.alive)
+
+    def progress(self, row: Campaign) -> Progress:
+        """Return where a campaign stands, and what came of it."""
+        beats, state = self.index.beats(row.campaign), self.state(row)
+        return Progress(
+            campaign=row,
+            state=state,
+            last_sign=self.now if row.running and state == "running" else self.index.last(row.campaign),
+            sums=counted(self.index, campaign=row.campaign),
+            lately=_lately(self.index, row.campaign, self.now) if state == "running" else None,
+            beat=beats[-1] if beats else None,
+            trials=self._trials.get(row.campaign, []),
+        )
 
 
-def _standing(
-    index: Index, row: Campaign, now: float, host: str, alive: Callable[[int], bool], trials: list[Trial]
-) -> Standing:
-    beats = index.beats(row.campaign)
-    beat = beats[-1] if beats else None
-    sums = counted(index, campaign=row.campaign)
-    signs = [entry.when for entry in (row.begun, row.ended, beat, *trials[-1:]) if entry is not None]
-    if row.ended is None:
-        signs += [when for when, _ in index.series(1.0, campaign=row.campaign)[-1:]]
-    last_sign = max(signs, default=0.0)
-    state = state_of(row, now - last_sign, host, alive)
-    if state == "running" and row.running:
-        last_sign = max(last_sign, now)  # it holds its segment just now
-    lately = _lately(index, row.campaign, now) if state == "running" else None
-    return Standing(row, state, last_sign, sums, lately, beat, trials)
+def process_of(row: Campaign) -> tuple[str, int]:
+    """Return on which host, and as which process, a campaign runs or ran last."""
+    entry = row.resumed[-1] if row.resumed else row.begun
+    return (entry.host, entry.pid) if entry is not None else ("", 0)
 
 
 def state_of(row: Campaign, quiet: float, host: str, alive: Callable[[int], bool]) -> State:
@@ -107,9 +119,10 @@ def state_of(row: Campaign, quiet: float, host: str, alive: Callable[[int], bool
         return "interrupted" if row.ended.interrupted else "ended"
     if row.running:
         return "running"
-    if row.begun is not None and row.begun.host == host:
+    where, pid = process_of(row)
+    if where == host:
         # a file system without locks says nothing; a number of a process is given again
-        return "running" if alive(row.begun.pid) and quiet < QUIET_SECONDS else "interrupted"
+        return "running" if alive(pid) and quiet < QUIET_SECONDS else "interrupted"
     return "running" if quiet < QUIET_SECONDS else "silent"
 
 
