@@ -19,8 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmrace.search.ledger.entry import Ended
-from mmrace.search.ledger.index import Index
+from stress.kept_campaign import ended_as
 from stress.watched import WORKER, having, look, size
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,17 +149,9 @@ class Campaign:
         finally:
             self._end(process)
 
-    def _campaigns(self) -> list[Ended | None]:
-        """Return how each campaign of its store ended, None of one that goes on."""
-        index = Index.read_only(self.store)
-        try:
-            return [campaign.ended for campaign in index.campaigns()]
-        finally:
-            index.close()
-
     def _ended_already(self) -> int | None:
         """Return the exit code that it has told the ledger of, if the kill came after that."""
-        return next((ended.exit_code for ended in self._campaigns() if ended is not None), None)
+        return next((code for code in ended_as(self.store) if code is not None), None)
 
     # -- disturb one that goes on -----------------------------------------------------------------------------------
 
@@ -201,7 +192,7 @@ class Campaign:
     def _start(self, step: int = 0) -> subprocess.Popen[bytes]:
         """Start it, or let it go on."""
         self.starts += 1
-        asked = ("--resume",) if self._campaigns() else self.asked  # killed before it began, it is begun again
+        asked = ("--resume",) if ended_as(self.store) else self.asked  # killed before it began, it is begun again
         stepping = ("-c", STEPPING, str(step)) if step else ("-m", "mmrace")
         self._resumed = asked is not self.asked
         log = self.folder / f"{self.starts}.log"
