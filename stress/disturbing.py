@@ -30,7 +30,8 @@ ORPHAN_SECONDS = 30.0
 """So long may somebody be left after the client's end: a worker that is just starting sees only then that it has no
 parent, and takes seconds for that on a machine under load."""
 LOOK_SECONDS = 0.01
-LEDGER_STEPS = 8000  # events in the ledger's code in some ten seconds of a campaign, imports among them
+LEDGER_STEPS = 400, 8000
+"""Events in the ledger's code, imports among them, until a campaign begins; and in some ten seconds of it."""
 
 STEPPING = """
 import os, runpy, signal, sys
@@ -52,7 +53,7 @@ runpy.run_module("mmrace", run_name="__main__")
 class Moment:
     """When something happens, and to whom.
 
-    Attributes: seconds: after the start, or after the one before.  early: does not wait for runs that come back.
+    Attributes: seconds: after something of it came into the ledger.  early: after the start, or the moment before.
     step: of the ledger's code, instead of the seconds; 0: none.  whom: a number to choose by.  pause: until SIGCONT.
     """
 
@@ -66,12 +67,13 @@ class Moment:
 def drawn(kind: str, count: int, seed: int) -> list[Moment]:
     """Draw moments.  Never two early ones in turn: nobody survives a worker killed before its first run every time."""
     draw = random.Random(f"{kind} {seed}")
-    longest = {KILLED_WORKER: 0.6, KILLED_CLIENT: 5.0, STOPPED: 0.5}[kind]
+    longest = {KILLED_WORKER: 0.6, KILLED_CLIENT: 3.0, STOPPED: 0.5}[kind]
+    begun, all_ = LEDGER_STEPS
     return [
         Moment(
             draw.uniform(0.0, longest),
             i % 4 == 0,
-            int(LEDGER_STEPS ** draw.random()) if kind == KILLED_CLIENT and i % 2 else 0,
+            draw.randint(*((1, begun) if i % 8 == 1 else (begun, all_))) if kind == KILLED_CLIENT and i % 2 else 0,
             draw.randrange(1 << 16),
             draw.choice((0.02, 0.2, 1.0)),
         )
@@ -83,12 +85,14 @@ def drawn(kind: str, count: int, seed: int) -> list[Moment]:
 class Told:
     """What was seen beside what the stores say.
 
-    Attributes: resumed: seconds from a start until a campaign goes on.  gone: until nobody is left behind, at most.
+    Attributes: begun: seconds from a start until a campaign begins.  resumed: until one goes on.  gone: until nobody
+    is left behind, at most.
     """
 
     moments: int = 0
     orphans: int = 0
     gone: float = 0.0
+    begun: list[float] = field(default_factory=list)
     resumed: list[float] = field(default_factory=list)
 
 
@@ -133,8 +137,10 @@ class Campaign:
         while moments:
             moment = moments[0]
             process = self._start(moment.step)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(LIMIT_SECONDS if moment.step else moment.seconds)
+            if moment.step:
+                process.wait(LIMIT_SECONDS)
+            else:
+                self._wait(process, moment)
             ended = process.poll()
             self._end(process)
             if ended is not None and ended != -signal.SIGKILL:
@@ -216,8 +222,8 @@ class Campaign:
         """Kill it if it still runs, and look for who is left."""
         process.kill()
         process.wait()
-        if self._resumed:
-            self.told.resumed += [when - self._at for when in self._begun()]
+        seconds = self.told.resumed if self._resumed else self.told.begun
+        seconds += [when - self._at for when in self._begun()]
         began = time.monotonic()
         while (left := having(f"{MARK}={self.mark}")) and time.monotonic() - began < ORPHAN_SECONDS:
             time.sleep(LOOK_SECONDS)
