@@ -1,7 +1,7 @@
 """Whether the judges see it when a kernel function does nothing, or does not wait.
 
     python -m stress.blindness [--only TEXT]... [--limit N] [--schedules N] [--seeds K] [--seed S] [--jobs J]
-                               [--json FILE]
+                               [--state FILE] [--json FILE]
 
 First every cast of the kernel model is run in all its variations, and each kernel function that an actor executes is
 noted, with what it returned and where it ran.  Then each is replaced by one that returns its success value at once, and
@@ -14,7 +14,7 @@ without end: both are found, and told apart.
 What nobody found is blind, unless the function does nothing but return one value as far as was seen ("same": there is
 nothing to find), or `stress/blindness.json` lists it, with the reason why it is rightly not found.  At most LISTED_MAX
 of all may be listed.  Exit code: 1 if something blind is not listed, something listed is found or not there, or too
-much is listed.  A table is a function of the seed and the sources.
+much is listed.  A table is a function of the seed and the sources.  With --state a test that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ from mmrace.runtime import files
 from mmrace.runtime.errors import InternalError
 from mmrace.scenarios import casts
 from mmrace.strategies import portfolio
-from stress import replaced
+from stress import nightly, replaced
+from stress.hunted import BLIND, FOUND, LISTED, SAME, Hunted, Kept
 from stress.replaced import OBJECT, Returns, Wait
 
 LIST = Path(__file__).with_suffix(".json")
@@ -59,7 +60,6 @@ MEMORY_BYTES = 4 << 30  # of a process: a loop that lost its end may build lists
 WHERE = "stress/blindness.py"
 TRACED = "traced"
 EXCEPTION, HANG, MMRACE = raised.NAME, "hang", "mmrace itself"
-BLIND, SAME, LISTED, FOUND = "BLIND", "same", "listed", "found"
 
 
 class Place(NamedTuple):
@@ -148,39 +148,6 @@ class Job:
     seed: int
     seeds: int
     schedules: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hunted:
-    """What came of one.  `found`: of each seed the schedules it took and who found it; None: nobody did."""
-
-    name: str
-    same: bool
-    found: tuple[tuple[int, str, str] | None, ...]
-    schedules: int
-    reached: int
-    seconds: float
-
-    @property
-    def hits(self) -> list[tuple[int, str, str]]:
-        """The seeds that found it."""
-        return [hit for hit in self.found if hit is not None]
-
-    @property
-    def judges(self) -> list[str]:
-        """Who found it first, most often first."""
-        return [judge for judge, _ in Counter(judge for _, judge, _ in self.hits).most_common()]
-
-    @property
-    def median(self) -> float:
-        """Median of schedules; infinite if most seeds found nothing."""
-        return statistics.median(hit[0] if hit is not None else inf for hit in self.found)
-
-    def state(self, listed: Mapping[str, str]) -> str:
-        """Say what is to be told of it."""
-        if self.hits:
-            return FOUND
-        return LISTED if self.name in listed else SAME if self.same else BLIND
 
 
 _numbers = count(1)
@@ -305,12 +272,24 @@ def measure(options: argparse.Namespace, listed: Mapping[str, str]) -> tuple[lis
         for shown in pool.imap(trace, range(len(places()))):
             traced.merge(*shown)
         todo, objects = jobs(traced, options)
+        kept = Kept(options.state, facts(options))
         print(f"{len(traced.returns)} functions run in actors, {len(todo)} variants to hunt", flush=True)
-        done = []
-        for hunted in pool.imap(hunt, todo):
-            print(line(hunted, listed), flush=True)
-            done.append(hunted)
+        with kept.keeping() as keep:
+            fresh = pool.imap(hunt, [job for job in todo if job.name not in kept.done])
+            done = []
+            for job in todo:
+                hunted = kept.done.get(job.name)
+                if hunted is None:
+                    keep(hunted := next(fresh))
+                print(line(hunted, listed), flush=True)
+                done.append(hunted)
     return done, objects
+
+
+def facts(options: argparse.Namespace) -> dict[str, object]:
+    """Return what a hunt depends on: the judges, the model and the actors, and the options that it draws from."""
+    sources = nightly.digest([nightly.ROOT / "mmrace", *(Path(file) for file in (__file__, replaced.__file__))])
+    return {"sources": sources, **{name: getattr(options, name) for name in ("seed", "seeds", "schedules")}}
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -322,6 +301,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="hunts of each (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="what all seeds follow from (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
+    parser.add_argument("--state", type=Path, help="keep what was hunted in this file, and go on with what is there")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
     return parser.parse_args(arguments)
 

@@ -68,6 +68,14 @@ def test_no_result_is_against_what_the_source_of_its_era_says() -> None:
                 assert verdict == NOT_TESTED, (era, name)
 
 
+def test_what_the_source_of_an_era_says_there_is_was_shown_in_it_and_every_part_was_asked() -> None:
+    for era, told in RESULTS["eras"].items():
+        for name, one in told.items():
+            expected, verdict = part_named(name).expects(era).what, one["verdict"]
+            assert expected == "nothing" or verdict != NOT_TESTED, (era, name)
+            assert expected != "holds" or verdict != "not shown", (era, name)
+
+
 def told(verdict: str, tested: int, times: int, **more: Any) -> dict[str, Any]:
     return {"verdict": verdict, "schedules": 10, "tested": tested, "times": times, "walked": {}, **more}
 

@@ -2,8 +2,9 @@
 
 Who allocates huge pages shows by the events that it counts (THP_FAULT_...).  "C20" is that such an allocation compacts
 asynchronously, "C20b" that a second compaction, which may wait, follows, "C20r" what was wrong with that one: it waited
-for writeback, and wrote pages, until it became SYNC_LIGHT.  Before 3.3 the second one is rare: there the failure of the
-first defers it, unless an earlier one has set the count of deferrals off beat.
+for writeback, and wrote pages, until it became SYNC_LIGHT.  Before 3.3 the failure of the first defers the second one,
+unless something has set the count of deferrals off beat: an allocation that reclaim served, and that therefore asked
+once where others ask twice.
 """
 
 from __future__ import annotations
