@@ -6,11 +6,12 @@
 #   make coverage     the quick tests, measuring branch coverage against its floor
 #   make check        ruff (lint and format), mypy, the layer check
 #   make wheel-test   build the wheel, install it outside the checkout, run it there; keep a race as a test, mend it
-#   make nightly      all that is slow, three hours and forty minutes at most; goes on where it was stopped
+#   make nightly      all that is slow, four hours and forty minutes at most; goes on where it was stopped
 #                     (PARTS="canaries walks": these only; FRESH=1: also what passed already)
+#   make soak         a campaign of 24 hours, watched from outside (FOR=2h: of two; SOAK="--load 4": beside busy loops)
 
 .DEFAULT_GOAL := stress
-.PHONY: stress quick test coverage check wheel-test nightly clean
+.PHONY: stress quick test coverage check wheel-test nightly soak clean
 SHELL := /bin/bash
 
 # The first interpreter that is new enough; override with `make PYTHON=...`.
@@ -67,6 +68,9 @@ check: $(VENV)/.stamp-develop
 
 nightly: $(VENV)/.stamp-develop
 	$(BIN)/python stress/nightly.py $(if $(FRESH),--fresh) $(PARTS)
+
+soak: $(VENV)/.stamp-develop
+	exec $(BIN)/python -m stress.soak --for $(or $(FOR),24h) $(SOAK)
 
 # An empty virtual environment in an empty folder: nothing of the checkout can be imported by accident.
 wheel-test: $(BIN)/python

@@ -1,6 +1,6 @@
 """Signals at random moments: whatever moment it is, the report comes, the exit code says which signal, nobody is left.
 
-    python stress/interrupting.py [--moments N] [--seed N]
+    python -m stress.interrupting [--moments N] [--seed N]
 
 For each of SIGINT, SIGTERM and SIGHUP, N times: start one of the long commands, and at the n-th function call of its
 parent process send it the signal; to the parent alone, or to the whole group as a terminal does.  n is drawn by seed: a
@@ -25,6 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+from stress.watched import having
 
 ROOT = Path(__file__).resolve().parent.parent
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -168,18 +170,6 @@ def _wrong(moment: Moment, code: int | str, out: str, err: str, left: Sequence[i
     if "interrupted" not in out + err or (moment.number != signal.SIGINT and moment.number.name not in out + err):
         wrong.append("it does not say what ended it")
     return wrong
-
-
-def having(mark: str) -> list[int]:
-    """Return the processes that have this in their environment."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (place / "environ").read_bytes().split(b"\0"):
-                found.append(int(place.name))
-        except OSError:  # it has ended
-            continue
-    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -159,7 +159,7 @@ from mmrace import cli, installed
 from tests.search.campaign import stand_ins
 known = stand_ins.stand_in_catalogue(stand_ins.StandInCanary("planted"))
 installed.catalogue, installed.run_one = lambda: known, stand_ins.failing_on_canaries
-sys.argv = ["mmrace", "stress", "alpha", "--for", "1h", "--jobs", "2", "--dir", sys.argv[1]]
+sys.argv = ["mmrace", "stress", "alpha", "--for", "1h", "--jobs", "2", "--store", sys.argv[1]]
 cli.main()
 """
 

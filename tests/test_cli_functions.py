@@ -130,7 +130,7 @@ def test_each_finding_has_commands_that_find_just_that(
     for _, signature, lines in found:
         assert len(repeats(lines)) == 2
         for words in repeats(lines):
-            assert mmrace(*words, *("--dir", "anew") * (words[0] == "explore")) == 1
+            assert mmrace(*words, *("--store", "anew") * (words[0] == "explore")) == 1
             assert f"[{signature}]" in capsys.readouterr().out, words
 
 

@@ -29,7 +29,7 @@ HOW_TOS = ("actors", "oracles", "strategies", "history")
 NUMBERS = "mmrace/kernel/PROTOCOL.md"
 TEXTS = (
     "README.md", "CONTRIBUTING.md", "mmrace/TOUR.md", "mmrace/WORDS.md", NUMBERS, "mmrace/claims/CLAIMS.md",
-    "mmrace/claims/ORDER.md",
+    "mmrace/claims/ORDER.md", "mmrace/report/night/README.md",
     "mmrace/runtime/RECORD.md", "mmrace/scenarios/RECORD.md", "mmrace/examples/README.md", "mmrace/plugin/README.md",
     *(f"mmrace/{folder}/README.md" for folder in HOW_TOS),
 )  # fmt: skip

@@ -43,7 +43,7 @@ def _layer(below: str = "", packages: str = "") -> Layer:
 
 _JUDGES = "oracles oracles/general oracles/protocol"
 _ONE_RUN = "runtime strategies oracles/general runs"
-_SEARCH = "search search/pool search/convert search/minimise search/explore search/prove search/campaign"
+_SEARCH = "search search/pool search/convert search/minimise search/explore search/prove search/ledger search/campaign"
 _ALL = f"runtime strategies kernel actors {_JUDGES} scenarios history runs story {_SEARCH}"
 LAYERS: dict[str, Layer] = {
     "runtime": _layer("", "greenlet msgspec"),
@@ -56,19 +56,21 @@ LAYERS: dict[str, Layer] = {
     "runs": _layer("runtime strategies oracles/general version"),
     "story": _layer(_ONE_RUN),
     "oracles/telling": _layer("runtime oracles/general oracles/protocol story"),
-    "search/pool": _layer(_ONE_RUN, "loguru"),
+    "search/pool": _layer(_ONE_RUN, "loguru dask distributed"),
     "search": _layer(f"{_ONE_RUN} search/pool", "loguru"),
     "search/convert": _layer(_ONE_RUN),
     "search/minimise": _layer(_ONE_RUN),
     "search/prove": _layer(f"{_ONE_RUN} search/minimise search/explore"),
     "search/explore": _layer(f"{_ONE_RUN} search search/pool search/minimise", "loguru"),
-    "search/campaign": _layer(f"{_ONE_RUN} search search/pool search/convert search/minimise", "loguru"),
+    "search/ledger": _layer(f"{_ONE_RUN} search search/pool", "loguru msgspec"),
+    "search/campaign": _layer(f"{_ONE_RUN} search search/pool search/convert search/minimise search/ledger", "loguru"),
     "history": _layer("runtime kernel actors oracles/general"),
     "scenarios": _layer(f"{_ONE_RUN} kernel actors oracles/protocol history", "msgspec"),
     "claims": _layer(_ALL, "loguru"),
     "measure": _layer(f"{_ALL} claims"),
-    "report": _layer(f"runtime oracles/general runs story {_SEARCH} claims measure", "rich matplotlib"),
-    "cli": _layer(f"{_ALL} claims measure report installed api", "click rich loguru"),
+    "report": _layer(f"runtime oracles/general runs story {_SEARCH} claims measure", "rich matplotlib pyarrow"),
+    "report/night": _layer(f"runtime oracles/general runs story {_SEARCH} report", "rich matplotlib jinja2"),
+    "cli": _layer(f"{_ALL} claims measure report report/night installed api", "click rich loguru"),
     "plugin": _layer(f"runtime strategies oracles/general runs story {_SEARCH} report api installed", "pytest rich"),
     "installed": _layer(f"{_ALL} claims oracles/telling"),
     "api": _layer(f"runtime strategies oracles/general runs {_SEARCH} installed", "loguru"),

@@ -16,7 +16,8 @@ class Actor:
     Args: name: of its task.  play: what the task calls with the stage.  params: all that it reads.  asks: it asks for
     commits and may wait for them, so kjournald runs beside it.  commits, migrates: it commits transactions, moves
     pages: what must not meet while transfers fail.  logs: it changes metadata, whatever the parameters say.  copies: it
-    works on the file of the second disk.  maps: it works through mappings of the file, or on them.
+    works on the file of the second disk.  maps: it works through mappings of the file, or on them.  private: on
+    memory that is private to a program.
     """
 
     name: str
@@ -28,3 +29,4 @@ class Actor:
     logs: bool = False
     copies: bool = False
     maps: bool = False
+    private: bool = False

@@ -14,16 +14,18 @@ from mmrace.kernel.mm import fault
 from mmrace.kernel.mm.mm import VmFault
 from mmrace.runtime.param import Number
 
-ACCESSES = Number("accesses", 2, 1, 64, says="blocks that the faulter loads or stores in one round")
+ACCESSES = Number("accesses", 2, 1, 64, says="blocks that a program loads or stores in one round through its ptes")
 STORES = Number(
     "stores",
     1,
     0,
     2,
-    says="what the faulter does to a block: 0: it loads it, 1: it loads or stores it, 2: it stores it",
+    says="what a program does to a block through its ptes: 0: it loads it, 1: it loads or stores it, 2: it stores it",
 )
 MAPPINGS = Number("mappings", 1, 1, 3, says="how often the file is mapped, one after the other, in one address space")
-TOUCHED = Number("touched", 0, 0, 64, says="pages of the file that are mapped in each mapping before the actors begin")
+TOUCHED = Number(
+    "touched", 0, 0, 64, says="pages of each mapping, of the file or private, that have ptes before the actors begin"
+)
 PARAMS = (*LOOP, ACCESSES, STORES, MAPPINGS, TOUCHED)
 
 
@@ -48,10 +50,13 @@ def any_mapping(stage: Stage) -> int:
     return rt.choose(mappings, "mapping") * stage.pages if mappings > 1 else 0
 
 
-def store_block(stage: Stage, start: int, block: int) -> bool:
-    """Store a new version in each word of a block; return False if an error ended that."""
+def store_block(stage: Stage, start: int, block: int, of: str = "") -> bool:
+    """Store a new version in each word of a block; return False if an error ended that.
+
+    Args: of: what the notes call the memory, "": the file's inode.
+    """
     index, of_page = divmod(block, stage.machine.buffers_per_page)
-    words, ino = stage.machine.words_per_buffer, stage.inode.i_ino
+    words, ino = stage.machine.words_per_buffer, of or stage.inode.i_ino
     version = stage.next_version()
     rt.note("store-begin", ino, block, version)
     for word in range(of_page * words, (of_page + 1) * words):
@@ -63,10 +68,10 @@ def store_block(stage: Stage, start: int, block: int) -> bool:
     return True
 
 
-def load_block(stage: Stage, start: int, block: int) -> list[int] | None:
+def load_block(stage: Stage, start: int, block: int, of: str = "") -> list[int] | None:
     """Load each word of a block; return them, or None if an error ended that."""
     index, of_page = divmod(block, stage.machine.buffers_per_page)
-    words, ino = stage.machine.words_per_buffer, stage.inode.i_ino
+    words, ino = stage.machine.words_per_buffer, of or stage.inode.i_ino
     values = []
     rt.note("load-begin", ino, block)
     for word in range(of_page * words, (of_page + 1) * words):

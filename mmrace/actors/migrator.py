@@ -12,9 +12,10 @@ from mmrace import runtime as rt
 from mmrace.actors.actor import Actor
 from mmrace.actors.stage import IDLE, Stage
 from mmrace.kernel import gfp
-from mmrace.kernel.mm import filemap, migrate, mmzone, page_alloc, swap, vmscan
+from mmrace.kernel.mm import filemap, migrate, mm, mmzone, page_alloc, swap, vmscan
 from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import Page
+from mmrace.kernel.mm.mmzone import Zone
 from mmrace.runtime.param import Choice, Number
 
 MODE = Choice("mode", "MIGRATE_ASYNC", tuple(MigrateMode.__members__), says="how much the migrator may block")
@@ -46,8 +47,8 @@ def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
     """Take up to `batch` pages off the LRU as compaction does, under lru_lock, without looking at their mappings.
 
     Compaction's scanners take what lies in a pageblock; here `device` decides: 0 takes pages of the file only, and of
-    that on the second disk, 1 takes those of the block device too, which have no ->migratepage.
-    Source: mm/compaction.c (isolate_migratepages), v3.3.
+    that on the second disk, and of memory that is private to a program, 1 takes those of the block device too, which
+    have no ->migratepage.  Source: mm/compaction.c (isolate_migratepages), v3.3.
     """
     zone = stage.machine.zone
     isolate_mode = vmscan.ISOLATE_ACTIVE | vmscan.ISOLATE_INACTIVE
@@ -57,17 +58,22 @@ def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
     wanted = [inode.i_mapping for inode in stage.files]
     taken: list[Page] = []
     rt.spin_lock_irq(zone.lru_lock)
-    for page in zone.inactive_list + zone.active_list:
+    for page in _anonymous(zone) + zone.inactive_list + zone.active_list:
         if len(taken) == batch:
             break
-        if not device and rt.peek(page, "mapping") not in wanted:
+        if not device and not mm.PageAnon(page) and rt.peek(page, "mapping") not in wanted:
             continue
         if vmscan.__isolate_lru_page(page, isolate_mode) == 0:
             swap.del_page_from_lru_list(zone, page, swap.page_lru(page))
-            zone.account("NR_ISOLATED", 1)
+            zone.account(swap.isolated_statistic(page), 1)
             taken.append(page)
     rt.spin_unlock_irq(zone.lru_lock)
     return taken
+
+
+def _anonymous(zone: Zone) -> tuple[Page, ...]:
+    """Return the pages on the lists of anonymous pages.  Needs lru_lock."""
+    return zone.anon.inactive_list + zone.anon.active_list if zone.anon is not None else ()
 
 
 def isolate_index(stage: Stage, index: int) -> list[Page]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mmrace.kernel.fs.ext3 import Ext3
     from mmrace.kernel.fs.fs import AddressSpace, Inode
     from mmrace.kernel.jbd.jbd import Journal
-    from mmrace.kernel.mm.mm_types import MmStruct, Page
+    from mmrace.kernel.mm.mm_types import CountedMm, MmStruct, Page
     from mmrace.kernel.mm.mmzone import Machine
 
 PAGES = Number("pages", 1, 1, 64, says="pages of the file")
@@ -40,7 +40,9 @@ class Stage:
     fs: Ext3
     journal: Journal
     inode: Inode
-    mm: MmStruct  # only where an actor has the file mapped
+    mm: MmStruct  # only where an actor has the file mapped, or memory that is private
+    program: CountedMm  # the same, if it is a program's that ends
+    heap_start = 0  # where that begins
     second: Inode | None = None
     second_device: BlockDevice | None = None
     stick_is_second = True

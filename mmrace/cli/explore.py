@@ -10,8 +10,8 @@ import click
 from click.core import ParameterSource
 
 from mmrace import installed
+from mmrace.cli import far, terminal
 from mmrace.cli import options as shared
-from mmrace.cli import terminal
 from mmrace.report import explore as explore_report
 from mmrace.report.finding import summary_text
 from mmrace.runs import stops
@@ -20,6 +20,7 @@ from mmrace.search.campaign.request import Request, complete
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.pool import cores
+from mmrace.search.pool.fleet import Fleet
 from mmrace.strategies import registry
 
 EXPLORE_SECONDS = 10.0
@@ -39,12 +40,15 @@ EXPLORE_SECONDS = 10.0
 @click.option("--promote", default="racing", show_default=True, help="Plain fields to switch at: all, racing, a list.")
 @shared.program
 @shared.many
+@far.far
 @shared.minimising
 def explore(
     program: str,
     strategy: str | None,
     exhaustive: bool,
     jobs: int | None,
+    dask: Fleet | None,
+    dask_tls: tuple[str, str, str] | None,
     params: tuple[str, ...],
     quiet: bool,
     folder: str,
@@ -67,6 +71,14 @@ def explore(
     text = strategy or ("dpor" if exhaustive else "portfolio")
     registry.check(text, systematic=True)
     systematic = registry.is_systematic(text)
+    workers = far.of(dask, dask_tls, jobs)
+    if systematic and workers.pool is not None:
+        raise UsageError(
+            expected="a strategy that draws schedules: a walk is made in this process",
+            got=text,
+            where="--dask",
+            try_="no --dask",
+        )
     if systematic:
         _refuse_promote(text, options["promote"])
     if not exhaustive and options["runs"] is None and options["seconds"] is None:
@@ -81,12 +93,14 @@ def explore(
         digest=entry.digest,
         exhaustive=exhaustive,
         strategy=text,
-        jobs=jobs or (1 if systematic else len(cores.cores())),
+        jobs=workers.jobs or (1 if systematic else len(cores.cores())),
         **{**options, "params": typed.params, "era": typed.era},
     )
     console = terminal.console()
     observer = explore_report.WalkLines(console, explore_report.line, quiet=quiet)
-    explorer = Explorer(ask, installed.MAKERS, Path(folder), observer, text=summary_text)
+    explorer = Explorer(
+        ask, installed.MAKERS, Path(folder), observer, text=summary_text, pool=workers.pool, pace=workers.pace
+    )
     if systematic:
         cores.pin(options["engine"])
     with stops.held():

@@ -17,12 +17,16 @@ from mmrace.cli.claims import claims
 from mmrace.cli.compaction_table import compaction_table
 from mmrace.cli.explain import explain
 from mmrace.cli.explore import explore
+from mmrace.cli.export_ledger import export_ledger
+from mmrace.cli.history import history
 from mmrace.cli.keep import keep
 from mmrace.cli.lists import list_
 from mmrace.cli.minimise import minimise
 from mmrace.cli.prove import prove
 from mmrace.cli.records import diff, replay, show, trail
+from mmrace.cli.report_night import report_night
 from mmrace.cli.run import run
+from mmrace.cli.status import status
 from mmrace.cli.stress import stress
 from mmrace.report.terminal import interrupted
 from mmrace.runs import stops
@@ -44,6 +48,7 @@ for _command in (
     explore,
     claims,
     compaction_table,
+    report_night,
     run,
     replay,
     minimise,
@@ -54,6 +59,9 @@ for _command in (
     trail,
     diff,
     list_,
+    status,
+    history,
+    export_ledger,
 ):
     cli.add_command(_command)
 

@@ -97,7 +97,10 @@ def folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
             Path(trial, "trial").write_bytes(b"x")
     except OSError as error:
         raise UsageError(
-            expected="a folder that can be written", got=value, where=f"--dir: {error.strerror}", try_="--dir FOLDER"
+            expected="a folder that can be written",
+            got=value,
+            where=f"--store: {error.strerror}",
+            try_="--store FOLDER",
         ) from error
     return value
 
@@ -149,7 +152,14 @@ many = options(
     click.option("--for", "seconds", metavar="TIME", callback=duration, help="How long: 60s, 10m, 8h30m, 1d."),
     click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as cores by default."),
     click.option("--quiet", is_flag=True, help="Findings and the verdict only."),
-    click.option("--dir", "folder", default=FOLDER, callback=folder, show_default=True, help="Where findings go."),
+    click.option(
+        "--store",
+        "folder",
+        default=FOLDER,
+        callback=folder,
+        show_default=True,
+        help="Folder in which findings are kept.",
+    ),
 )
 
 minimising = click.option(
@@ -178,11 +188,16 @@ def writing(what: str, option: str, path: str) -> Iterator[None]:
         raise UsageError(expected=f"a {what} file that can be written", got=got, where=where, try_=try_) from error
 
 
+def is_given(name: str) -> bool:
+    """Say whether the call itself names an option or argument."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def refuse_under_free(engine: str | None) -> None:
     """Raise UsageError if the call names who chooses, and an engine under which nobody does."""
     context = click.get_current_context()
     for name in ("strategy", "promote"):
-        if engine == "free" and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if engine == "free" and is_given(name):
             raise UsageError(
                 expected=f"no --{name} under --engine free, where nobody chooses who goes next",
                 got=context.params[name],

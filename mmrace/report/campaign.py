@@ -50,6 +50,7 @@ def show(result: CampaignResult, console: Console, *, quiet: bool = False) -> No
     _findings(result, console)
     say_lost(console, result.losses, result.given_up)
     _troubles(result, console)
+    _unkept(result, console)
     _verdict(result, console)
 
 
@@ -209,6 +210,13 @@ def _troubles(result: CampaignResult, console: Console) -> None:
     rest = len(result.troubles) - TROUBLES_SHOWN_MAX
     if rest > 0:
         say(console, f"and {rest} more runs in trouble")
+
+
+def _unkept(result: CampaignResult, console: Console) -> None:
+    """Say which runs the store lacks: they were made and count here, and a later campaign makes them again."""
+    if result.unkept:
+        because = f": {result.unkept_because}" if result.unkept_because else ""
+        say(console, f"unkept: {runs(result.unkept)} are not in the ledger{because} (try: --store with room)")
 
 
 def _verdict(result: CampaignResult, console: Console) -> None:

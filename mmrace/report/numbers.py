@@ -5,9 +5,13 @@ Invariant: one way to write a count, a share, a size and a duration in the whole
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 KIB = 1024
+MANY_MIB = 10_000
 MINUTE_S = 60
 HOUR_S = 3600
+CERTAIN = 0.995  # from here on two digits would say 100 or more
 EXACT_BELOW = 10  # a second: below that a whole number says little
 
 
@@ -38,8 +42,9 @@ def share(part: int, whole: int) -> str:
 
 
 def size(number: int) -> str:
-    """Write bytes as MiB with one decimal."""
-    return f"{number / KIB / KIB:.1f} MiB"
+    """Write bytes as MiB with one decimal, or from many on as GiB."""
+    mebibytes = number / KIB / KIB
+    return f"{mebibytes:.1f} MiB" if mebibytes < MANY_MIB else f"{mebibytes / KIB:.1f} GiB"
 
 
 def duration(seconds: float) -> str:
@@ -51,3 +56,18 @@ def duration(seconds: float) -> str:
         return f"{hours} h {rest:02d} min"
     minutes, rest = divmod(round(seconds), MINUTE_S)
     return f"{minutes} min {rest:02d} s"
+
+
+def moment(seconds: float) -> str:
+    """Write a point in time, given in unix seconds: 2026-11-30 21:45:13, in UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def chance(part: float) -> str:
+    """Write a chance in per cent, with two digits that mean something."""
+    return f"{100 * part:.2g} %" if part < CERTAIN else "100 %"
+
+
+def between(low: float, high: float) -> str:
+    """Write an interval of a chance."""
+    return f"{chance(low)} to {chance(high)}"

@@ -17,7 +17,7 @@ from mmrace.report.campaign import refusals
 from mmrace.report.numbers import count, duration, runs
 from mmrace.report.terminal import Lines, finding_line, say, style
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.totals import Hit
 
 REFRESHES_PER_SECOND = 4

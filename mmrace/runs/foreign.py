@@ -3,10 +3,11 @@
 A controlled run has one task at a time; one that calls `time.sleep`, takes a plain `threading.Lock` or reads a socket
 stops them all, and no schedule goes on.  A watching thread looks at the run once a second; when it has not moved for
 `PATIENCE_CHECKS` looks, the watch takes the stack of whoever should be moving and interrupts the run, which ends as
-`ForeignCall`; the process can go on (`runtime/leftover.py`).  Invariant: an op costs nothing here.  A task is a thread
-that can be left behind, but for engine `fiber`: there it is interrupted, and what swallows every exception, or runs
-outside the process's main thread, the only one that Python can interrupt, is told on stderr.  Not noticed: what
-computes in C and does not let other threads run.
+`ForeignCall`; the process can go on (`runtime/leftover.py`).  Seconds count as far as this process had them
+(`runtime/silence.py`): neither a slow machine nor a suspended one makes a run foreign.  Invariant: an op costs nothing
+here.  A task is a thread that can be left behind, but for engine `fiber`: there it is interrupted, and what swallows
+every exception, or runs outside the process's main thread, the only one that Python can interrupt, is told on stderr.
+Not noticed: what computes in C and does not let other threads run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +28,7 @@ from mmrace.runtime.errors import EXIT_UNKNOWN, MmraceError
 from mmrace.runtime.free import FreeEngine
 from mmrace.runtime.gate import GateEngine
 from mmrace.runtime.leftover import GivenUp
+from mmrace.runtime.silence import Silence
 from mmrace.runtime.sites import RUNTIME_FILES
 from mmrace.runtime.task import Task
 from mmrace.runtime.threads import start as start_thread
@@ -33,7 +36,6 @@ from mmrace.runtime.visible import visible
 
 CHECK_SECONDS = 1.0
 PATIENCE_CHECKS = 5
-"""Looks, not seconds: a process that was suspended has not been looked at meanwhile."""
 SIGNAL = signal.SIGURG  # ignored where nobody handles it, and hardly ever used
 FRAMES_MAX = 12
 STACKS_MAX = 3  # of tasks that block at once, under `free`
@@ -87,19 +89,22 @@ class _Watch:
             self.begun.release()
 
     def _look(self) -> None:
-        seen: tuple[Engine | None, int] = (None, 0)
-        looks = 0
+        silence = Silence(time.monotonic())
+        told = 0
         pause = threading.Event()
         while True:
             pause.wait(CHECK_SECONDS)
             engine = self.engine
-            now = (engine, 0 if engine is None else engine.progress())
-            looks = looks + 1 if engine is not None and now == seen else 0
-            seen = now
             if engine is None:
+                silence.look(time.monotonic(), None)  # which lets go of the engine, too
                 self.begun.acquire()
-            elif looks and looks % PATIENCE_CHECKS == 0:
-                self._interrupt(engine, now[1], told=looks // PATIENCE_CHECKS)
+                continue
+            progress = engine.progress()
+            silent = silence.look(time.monotonic(), (engine, progress))
+            told = told if silent else 0
+            if silent >= (told + 1) * PATIENCE_CHECKS * CHECK_SECONDS:
+                told += 1
+                self._interrupt(engine, progress, told)
 
     def _interrupt(self, engine: Engine, progress: int, told: int) -> None:
         """Interrupt a run; say so on stderr if that cannot be, or was in vain.  Args: told: how often it was found."""

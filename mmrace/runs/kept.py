@@ -65,8 +65,12 @@ class _Spec(TypedDict, total=False):
     load: list[tuple[str, str]]
 
 
-class _Finding(TypedDict):
-    signature: str
+class _Finding(TypedDict, total=False):
+    signature: Required[str]
+    oracle: str
+    rule: str
+    title: str
+    known: str
 
 
 class _Summary(TypedDict, total=False):
@@ -79,6 +83,18 @@ class _Summary(TypedDict, total=False):
     mmrace: str
     model: str
     conversion: dict[str, object]
+
+
+class Words(NamedTuple):
+    """What a finding says for the eye, as far as its summary tells."""
+
+    oracle: str = ""
+    rule: str = ""
+    title: str = ""
+    known: str = ""
+
+
+UNTOLD = Words()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +120,18 @@ class Kept:
     recorded: bool
     tried: bool = False
     broke: bool = False
+    words: Words = UNTOLD
 
 
 def _files(digest: str, load: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Return the digests of what a run had of a user's own; empty if it had nothing."""
     digests = [loaded for _, loaded in load]
     return (digest, *digests) if digest or digests else ()
+
+
+def _words(finding: _Finding) -> Words:
+    oracle, rule = finding.get("oracle", ""), finding.get("rule", "")
+    return Words(oracle, rule, finding.get("title", ""), finding.get("known", ""))
 
 
 def read(folder: Path) -> Kept | None:
@@ -136,6 +158,7 @@ def read(folder: Path) -> Kept | None:
         recorded=(folder / RECORD).is_file(),
         tried=spec["engine"] == "free" and "conversion" in facts,
         broke=bool(facts.get("conversion", {}).get("broke")),
+        words=_words(findings[0]) if findings else UNTOLD,
     )
 
 

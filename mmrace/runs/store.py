@@ -140,7 +140,7 @@ class FindingStore:
         controlled = replace(result.spec, engine=CONTROLLED)
         found = {}
         for finding in result.findings:
-            final = self._own(finding.signature, owner_of(result.spec))
+            final = self.own(finding.signature, owner_of(result.spec))
             old = kept.read(final) if final.exists() else None
             if old is None or kept.gives_way(old, result.spec, result.record):
                 if old is not None or not final.exists():
@@ -157,7 +157,7 @@ class FindingStore:
         """Return the folder of a signature."""
         return self.folder / (re.sub(r"[^\w.-]", "_", name).lstrip(".") or "unnamed")
 
-    def _own(self, signature: str, owner: Owner) -> Path:
+    def own(self, signature: str, owner: Owner) -> Path:
         """Return the folder of a signature for a program: the plain one, unless another program was first there."""
         plain, beside = self.place(signature), self.place(owner.beside(signature))
         if beside.exists():
@@ -169,7 +169,7 @@ class FindingStore:
         failure: OSError
         for _ in range(ATTEMPTS_MAX):
             try:
-                return self._keep(self._own(finding.signature, owner_of(result.spec)), result, finding)
+                return self._keep(self.own(finding.signature, owner_of(result.spec)), result, finding)
             except FileNotFoundError as error:  # another worker is just replacing the folder
                 failure = error
             except OSError as error:
@@ -184,7 +184,8 @@ class FindingStore:
             self._hit(final, result.spec, finding)
             return Saved(str(final), before=True, since=old.since if old else kept.UNDATED)
         self.folder.mkdir(parents=True, exist_ok=True)
-        if sum(1 for _ in self.folder.iterdir()) >= FOLDERS_MAX and not final.exists():
+        there_are = sum(not path.name.startswith(".") for path in self.folder.iterdir())  # not what a kill has left
+        if there_are >= FOLDERS_MAX and not final.exists():
             return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
         if self._make(final, result, finding, old):
             return Saved(str(final), since=old.since if old else "")
@@ -229,7 +230,7 @@ class FindingStore:
                 if replaced.exists():
                     os.rename(replaced, final)
                 raise
-            _sync_folder(self.folder)
+            files.sync_folder(self.folder)
         finally:
             gone = kept.read(replaced) if replaced.exists() else None  # perhaps another worker's, not `old`
             if gone is not None:
@@ -282,7 +283,7 @@ class FindingStore:
             texts[kept.TEXT] = visible(text + ("\n" + "".join(f"{line}\n" for line in told) if told else ""))
         for name, text in texts.items():
             files.write_whole(folder / name, [text])
-        _sync_folder(folder)
+        files.sync_folder(folder)
 
     @staticmethod
     def _beside(folder: Path, final: Path, result: RunResult, free: Record) -> RunResult:
@@ -300,7 +301,7 @@ class FindingStore:
         with contextlib.suppress(FileNotFoundError):
             if path.lstat().st_size > HITS_BYTES_MAX:
                 return
-        files.append_line(path, _hit_line(spec.seed, spec.command(finding.signature)))
+        files.append_line(path, hit_line(spec.seed, spec.command(finding.signature)))
 
 
 def placed(result: RunResult, free: Path) -> RunResult:
@@ -319,7 +320,7 @@ def _hand_on(replaced: Path, final: Path, old: Kept) -> None:
             content = files.read_whole(replaced / kept.HITS, 2 * HITS_BYTES_MAX, what="file of hits", try_="")
         lines = content.decode(errors="replace").splitlines()
     with contextlib.suppress(OSError):  # a full disk: the finding itself is kept
-        for line in [*lines, _hit_line(old.seed, old.command)]:
+        for line in [*lines, hit_line(old.seed, old.command)]:
             files.append_line(final / kept.HITS, line)
 
 
@@ -334,17 +335,10 @@ def _unwritten(record: Record, path: Path) -> str:
     return ""
 
 
-def _hit_line(seed: int, command: str) -> str:
+def hit_line(seed: int, command: str) -> str:
+    """Return what stands for a further run with a finding."""
     return json.dumps({"seed": seed, "command": command})
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -82,6 +82,23 @@ def check_writable(path: Name) -> None:
         raise _error(errno.EACCES if target.parent.exists() else errno.ENOENT, target.parent)
 
 
+def try_writing(path: Name) -> None:
+    """Raise OSError if `write_whole` could not write there; tried by a file of another name beside it."""
+    check_writable(path)
+    target = _replaceable(path)
+    if target is None:
+        return
+    trial = target.with_name(temporary_name())
+    try:
+        with create(trial) as out:
+            out.write("x")
+    except OSError as error:
+        raise _error(error.errno or errno.EIO, target) from error
+    finally:
+        with contextlib.suppress(OSError):
+            trial.unlink(missing_ok=True)
+
+
 def check_growing(path: Name) -> None:
     """Raise OSError if what is there is nothing to add to, such as a folder, or a FIFO, which would block."""
     with contextlib.suppress(FileNotFoundError):
@@ -114,6 +131,15 @@ def held(path: Name) -> Iterator[int]:
         with contextlib.suppress(OSError):  # a file system without such locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Name) -> None:
+    """Have the names in a folder on the disk.  Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -22,7 +22,7 @@ from mmrace.kernel.jbd import commit, jbd
 from mmrace.kernel.jbd import journal as journal_
 from mmrace.kernel.mm import filemap, mm_types, mmap, mmzone, page_flags, swap
 from mmrace.runtime.param import Choice, Number
-from mmrace.scenarios import scattered, slow, stick
+from mmrace.scenarios import private, scattered, slow, stick
 
 BUFFERS = Number("buffers", 2, 1, 8, says="buffers of a page")
 WORDS = Number("words", 2, 1, 8, says="words of a buffer")
@@ -120,6 +120,7 @@ def build(stage: Stage, ncpus: int) -> None:
     log_blocks, journalled = _log_blocks(stage)
     huge, pinned = stage.value(scattered.HUGE), stage.value(scattered.PINNED)
     needed = pages + SPARE_PAGES + batch + pagevec + log_blocks // per_page + stick.frames(stage)
+    needed += private.pages(stage.params)
     stage.machine = machine = mmzone.Machine(
         ncpus=ncpus,
         nr_pages=scattered.frames(stage, needed),

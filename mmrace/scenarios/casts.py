@@ -23,7 +23,7 @@ from mmrace.actors import (
     writer,
 )
 from mmrace.runtime import given
-from mmrace.scenarios import checked, copies, faults, mapped, recorded, streams
+from mmrace.scenarios import anonymous, checked, copies, faults, mapped, recorded, streams
 from mmrace.scenarios.scenario import FAILING, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -302,6 +302,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     *mapped.SCENARIOS,
+    *anonymous.SCENARIOS,
     Scenario(
         name="tight-memory",
         title="few frames are free: who allocates compacts and reclaims from where it stands, with what it holds",

@@ -25,7 +25,7 @@ from mmrace.kernel.jbd import journal as journal_
 from mmrace.oracles.general.expected import Expected
 from mmrace.runtime.errors import UsageError, unknown
 from mmrace.runtime.param import Number, Parameters, Text, Value, Values
-from mmrace.scenarios import build, faults, stick
+from mmrace.scenarios import build, faults, private, stick
 from mmrace.scenarios.build import DATA, ERRORS, HOLES, IRQ, WORDS
 from mmrace.scenarios.snapshot import snapshot
 
@@ -214,6 +214,9 @@ class Scenario:
                 journal_.journal_start_thread(stage.journal, len(playing) % ncpus)
             if any(actor.maps for actor in playing):
                 build.map_file(stage)
+            threads = sum(actor.private for actor in playing)
+            if threads:
+                private.map_memory(stage, threads)
             build.dirty(stage)
             for i, actor in enumerate(playing):
                 rt.spawn(actor.play, stage, name=actor.name, cpu=i % ncpus)

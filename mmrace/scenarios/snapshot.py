@@ -17,7 +17,7 @@ from mmrace.kernel.fs.buffer_head import BufferHead
 from mmrace.kernel.fs.fs import AddressSpace
 from mmrace.kernel.jbd.jbd import FrozenData, Journal, JournalHead, Transaction
 from mmrace.kernel.mm import mmzone, pgtable, swapops
-from mmrace.kernel.mm.mm_types import MmStruct, Page, Vma
+from mmrace.kernel.mm.mm_types import AnonVma, MmStruct, Page, PrivateVma, Vma
 from mmrace.kernel.mm.mmzone import Machine
 from mmrace.runtime import live
 from mmrace.runtime.flags import FlagWord
@@ -40,10 +40,11 @@ def snapshot(stage: Stage) -> dict[str, Any]:
         "counters": dict(zone.vm_stat),
         "free_list": [page.name for page in mmzone.free_pages(zone)],
         **(_free_blocks(machine) if machine.max_order else {}),
-        "lru": [page.name for field in LISTS for page in rt.peek(zone, field)],
+        "lru": [page.name for field in LISTS for page in rt.peek(zone, field)] + _anon_lru(machine),
         "pagevecs": _pagevecs(machine),
         "bh_lrus": {state.name: [bh.name for bh in rt.peek(state, "bh_lru")] for state in machine.percpu},
-        "mapped": [_vma(vma) for vma in live_[Vma]],
+        "mapped": [_vma(vma) for vma in live_[Vma] if not isinstance(vma, PrivateVma)],
+        **(_private(live_) if zone.anon is not None else {}),
         "ptes": [_pte(mm, address) for mm in live_[MmStruct] for address, pte in enumerate(mm.ptes.values) if pte],
         "locks_held": [f"{lock} by {task.name}" for task in live.engine.tasks for lock in task.held],
     }
@@ -64,6 +65,36 @@ def _free_blocks(machine: Machine) -> dict[str, Any]:
     }
 
 
+def _anon_lru(machine: Machine) -> list[str]:
+    """Return the pages on the lists of anonymous pages."""
+    anon = machine.zone.anon
+    return [page.name for field in LISTS[:2] for page in rt.peek(anon, field)] if anon is not None else []
+
+
+def _private(live_: dict[type[Struct], list[Any]]) -> dict[str, Any]:
+    """Return the private mappings, and what leads to them from their pages."""
+    return {
+        "private": [
+            {
+                "name": vma.name,
+                "anon_vma": _name(rt.peek(vma, "anon_vma")),
+                "start": vma.vm_start,
+                "end": vma.vm_end,
+            }
+            for vma in live_[Vma]
+            if isinstance(vma, PrivateVma)
+        ],
+        "anon_vmas": [
+            {
+                "name": anon_vma.name,
+                "count": anon_vma.refcount.value,
+                "vmas": [vma.name for vma in rt.peek(anon_vma, "head")],
+            }
+            for anon_vma in live_[AnonVma]
+        ],
+    }
+
+
 def _marked(page: Page) -> int | None:
     """Return the order that the page is marked with as the first of a free block."""
     marked = rt.peek(page, "_mapcount") == mmzone.PAGE_BUDDY_MAPCOUNT_VALUE
@@ -78,7 +109,7 @@ JOURNAL_LISTS = (
 PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
 
 
-LIVE: tuple[type[Struct], ...] = (BufferHead, JournalHead, FrozenData, Journal, Vma, MmStruct)
+LIVE: tuple[type[Struct], ...] = (BufferHead, JournalHead, FrozenData, Journal, Vma, MmStruct, AnonVma)
 
 
 def _live() -> dict[type[Struct], list[Any]]:
@@ -229,7 +260,10 @@ def _disk(*devices: BlockDevice) -> dict[str, dict[str, list[int]]]:
 def _pagevecs(machine: Machine) -> dict[str, list[str]]:
     return {
         f"{state.name}.{field}": [page.name for page in pages]
-        for state in machine.percpu
-        for field in PAGEVECS
+        for state, fields in (
+            *((state, PAGEVECS) for state in machine.percpu),
+            *((state, PAGEVECS[:2]) for state in machine.percpu_anon or ()),
+        )
+        for field in fields
         if (pages := rt.peek(state, field))
     }

@@ -19,11 +19,11 @@ KERNEL = Tables(
     ),
     transient=(
         "lookup", "migrate", "commit", "checkpoint", "journal", "writeback", "io", "isolation", "new", "ext3",
-        "fault", "entry-wait",
+        "fault", "entry-wait", "thread",
     ),
     # whoever holds one of these points at the page or the buffer: the refcount oracle compares them with the pointers;
     # but for "others", who have a frame to the end and are in no cast
-    lasting=("slot", "private", "pagevec", "jh", "lru", "pte", "others"),
+    lasting=("slot", "private", "pagevec", "jh", "lru", "pte", "others", "vma"),
     # page_freeze_refs counts its caller's references and those of slot and buffers: these are somebody else's
     foreign=("lookup", "gup", "pte", "pagevec", "fault", "entry-wait"),
     allocates=("page-alloc",),

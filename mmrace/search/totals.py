@@ -5,9 +5,10 @@ Invariant: sums only, so that the order in which outcomes come back does not mat
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Finding
@@ -126,7 +127,11 @@ class RunKind(NamedTuple):
 
 @dataclass(slots=True)
 class Hit:
-    """A finding of the campaign, by signature.  `index` is the first run (of the main sequence, or of a trial)."""
+    """A finding of the campaign, by signature.
+
+    `index` is the first run (of its sequence, or of a trial).  `told`: the command that has it again, of one whose run
+    is not known any more.
+    """
 
     finding: Finding
     spec: RunSpec
@@ -134,6 +139,7 @@ class Hit:
     index: int
     saved: Saved = field(default_factory=Saved)
     times: int = 1
+    told: str = ""
     kinds: Counter[RunKind] = field(init=False)
     """Of which runs those were."""
 
@@ -148,7 +154,7 @@ class Hit:
     @property
     def command(self) -> str:
         """The command that has the finding again."""
-        return self.spec.command(self.finding.signature)
+        return self.told or self.spec.command(self.finding.signature)
 
     @property
     def known(self) -> str:
@@ -193,6 +199,13 @@ def hits_of(job: Job, outcome: Outcome) -> list[Hit]:
     findings = result.findings or [unexplained(job.spec)]
     saved = outcome.saved
     return [Hit(finding, job.spec, job.role, job.index, saved.get(finding.signature, Saved())) for finding in findings]
+
+
+def check_folders(found: Iterable[Hits]) -> None:
+    """Say of findings that were saved, and whose folder is gone, that they are not."""
+    for hit in (hit for hits in found for hit in hits.values()):
+        if hit.saved.folder and not os.path.isdir(hit.saved.folder):
+            hit.saved = replace(hit.saved, folder="", error=f"{hit.saved.folder} was removed meanwhile")
 
 
 def hit_of_lost(job: Job, lost: Lost, store: FindingStore) -> Hit:

@@ -73,6 +73,15 @@ FAULT: dict[str, int | str] = {
 """One access to one word of a page that is mapped already, and one migration of it."""
 
 
+ANON: dict[str, int | str] = {
+    **{key: value for key, value in FAULT.items() if key != "without"},
+    "bare": 100, "batch": 1, "heap": 1, "without": "unmapper",
+}  # fmt: skip
+"""One access to one word of an anonymous page that is there already, and one migration of it; the file's page stays."""
+UNMAPPED = {**ANON, "without": "heap"}
+"""One munmap of such a page, and one migration of it."""
+
+
 ENTRIES = (
     Entry("async-1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}),
     Entry("async-1-in-3.1", "async-vs-commit", {**PAIR, "buffers": 1, "dirtied": 1, "passes": 1}, era="3.1"),
@@ -99,6 +108,14 @@ ENTRIES = (
     Entry("fault-load-bare", "migrate-vs-fault", {**FAULT, "stores": 0, "bare": 100}),
     Entry("fault-load-retry", "migrate-vs-fault", {**FAULT, "stores": 0, "bare": 100, "passes": 2}, whole=False),
     Entry("fault-store", "migrate-vs-fault", {**FAULT, "stores": 2}),
+    Entry("anon-load", "anon-vs-migration", {**ANON, "stores": 0}),
+    Entry("anon-load-light", "anon-vs-migration", {**ANON, "stores": 0, "mode": "MIGRATE_SYNC_LIGHT", "direct": 0}),
+    Entry("anon-load-retry", "anon-vs-migration", {**ANON, "stores": 0, "passes": 2}),
+    Entry("anon-store", "anon-vs-migration", {**ANON, "stores": 2}),
+    Entry("anon-store-in-3.1", "anon-vs-migration", {**ANON, "stores": 2}, era="3.1"),
+    Entry("anon-unmap", "anon-vs-migration", UNMAPPED),
+    Entry("anon-store-unmap", "anon-vs-migration", {**ANON, "stores": 2, "without": ""}),
+    Entry("anon-exit", "anon-vs-migration", {**ANON, "stores": 2, "exits": 1}),
     Entry("reclaim", "migrate-vs-reclaim", {**ONE_ROUND, "pages": 1, "buffers": 2, "passes": 2}, whole=False),
     Entry("writeback", "migrate-vs-writeback", {**ONE_ROUND, "buffers": 2, "dirtied": 2, "passes": 2}, whole=False),
 )

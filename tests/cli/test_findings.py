@@ -11,7 +11,7 @@ import pytest
 
 from tests.runs.program_files import RACY, mmrace, write
 
-HERE = '--dir "my findings"'
+HERE = '--store "my findings"'
 FREE = f"stress racy.py:main --engine free --runs 4 --jobs 1 --convert off {HERE}"
 CONTROLLED = f"explore racy.py:main --schedules 20 --jobs 1 {HERE}"
 

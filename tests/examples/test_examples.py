@@ -56,7 +56,7 @@ def test_the_commands_of_its_first_lines_do_what_they_say(
     assert len(commands) == 2
     monkeypatch.chdir(ROOT)
     for command, remark in commands:
-        code = in_process.run(monkeypatch, *shlex.split(command), "--dir", str(tmp_path), "--jobs", "1")
+        code = in_process.run(monkeypatch, *shlex.split(command), "--store", str(tmp_path), "--jobs", "1")
         said = capsys.readouterr()
         assert said.out, said.err
         last = said.out.splitlines()[-1]

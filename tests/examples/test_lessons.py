@@ -53,6 +53,6 @@ def test_the_mended_twin_of_a_lesson_passes_in_every_schedule(
 ) -> None:
     monkeypatch.chdir(ROOT)
     program = shlex.split(shown(LESSONS[title])[0])[2].replace(":main", ":mended")
-    words = ["explore", program, "--exhaustive", "--dir", str(tmp_path), "--quiet"]
+    words = ["explore", program, "--exhaustive", "--store", str(tmp_path), "--quiet"]
     assert in_process.run(monkeypatch, *words) == 0
     assert "PASS exhaustive" in capsys.readouterr().out

@@ -20,7 +20,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import Saved
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
-from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.pool.messages import Health, Job
 from mmrace.search.totals import Hit, Trouble
 from tests.search.campaign.stand_ins import StandInCanary
@@ -160,6 +160,16 @@ def test_unsaved_finding_is_printed_whole() -> None:
     assert "COULD NOT BE SAVED: disk full" in shown
     assert "expected: 2" in shown
     assert f"repeat: {SPEC.command()}" in shown
+
+
+def test_runs_that_are_not_in_the_ledger_are_told_to_whoever_wants_the_verdict_only() -> None:
+    result = passed()
+    result.unkept, result.unkept_because = 1204, "No space left on device"
+    for quiet in (False, True):
+        shown = console()
+        show(result, shown, quiet=quiet)
+        assert "unkept: 1,204 runs are not in the ledger: No space left on device (try: --store" in text(shown)
+    assert result.exit_code == passed().exit_code
 
 
 def test_a_campaign_of_functions_has_no_word_of_the_kernel_model() -> None:

@@ -58,7 +58,7 @@ def test_command_asks_eras_and_writes_what_came_of_them(
 ) -> None:
     out = tmp_path / "out.json"
     code = in_process.run(
-        monkeypatch, "claims", "c10", "--era", "3.1", "--era", "3.3", "--dir", str(tmp_path), "--json", str(out)
+        monkeypatch, "claims", "c10", "--era", "3.1", "--era", "3.3", "--store", str(tmp_path), "--json", str(out)
     )
     assert code != EXIT_USAGE and code != EXIT_UNKNOWN
     assert "0 parts in 2 eras" in capsys.readouterr().out
@@ -76,7 +76,7 @@ def test_command_refuses_an_unknown_era_and_json_without_one(
 def test_a_file_that_cannot_be_written_is_a_wrong_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("claims", "c10", "--era", "3.1", "--dir", str(tmp_path), "--json", str(tmp_path / "no" / "x.json"))
+    words = ("claims", "c10", "--era", "3.1", "--store", str(tmp_path), "--json", str(tmp_path / "no" / "x.json"))
     assert in_process.run(monkeypatch, *words) == EXIT_USAGE
     assert "a claims file that can be written" in capsys.readouterr().err
 

@@ -88,7 +88,7 @@ def test_progress_tells_time_and_runs() -> None:
 def test_command_tells_a_claim_that_cannot_be_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert in_process.run(monkeypatch, "claims", "c10", "--dir", str(tmp_path)) == EXIT_PASS
+    assert in_process.run(monkeypatch, "claims", "c10", "--store", str(tmp_path)) == EXIT_PASS
     assert "1 claims in 1 parts: 1 not tested yet" in capsys.readouterr().out
 
 

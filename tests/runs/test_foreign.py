@@ -18,6 +18,7 @@ from mmrace.runs.functions import KIND, FunctionMaker
 from mmrace.runs.program import Makers
 from mmrace.runs.run import run_one
 from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runtime.allotted import Allotted
 from mmrace.runtime.errors import EXIT_UNKNOWN, MachineError
 from mmrace.search.pool.health import health
 from tests.runtime.engines import Box, box
@@ -135,6 +136,27 @@ def test_a_program_that_blocks_in_its_main_task_is_told(engine: str, go: threadi
     with pytest.raises(ForeignCall) as caught:
         run_one(spec, makers=Makers(FunctionMaker({"here:main": partial(go.wait, None)})))
     assert caught.value.task == "main"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_task_that_waits_for_its_turn_on_a_slow_machine_is_left_in_peace(
+    engine: str, go: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BUG once: five seconds behind other processes, and a run was taken for one that blocks."""
+    looks = 0
+
+    class Starved(Allotted):
+        def of(self, seconds: float) -> float:
+            nonlocal looks
+            looks += 1
+            if looks == 3 * foreign.PATIENCE_CHECKS:
+                go.set()
+            return 0.0
+
+    monkeypatch.setattr(foreign, "CHECK_SECONDS", 0.005)
+    monkeypatch.setattr("mmrace.runtime.silence.SHORT_SECONDS", 0.0)
+    monkeypatch.setattr("mmrace.runtime.silence.Silence.allotted", Starved)
+    assert made(go.wait, engine).verdict == "PASS"
 
 
 # -- what comes after it

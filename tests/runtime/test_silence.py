@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from mmrace.runtime.silence import STEP_SECONDS_MAX, Silence
+from collections.abc import Callable
+from itertools import accumulate
+
+import pytest
+
+from mmrace.runtime import allotted
+from mmrace.runtime.allotted import Allotted, Times
+from mmrace.runtime.silence import SHORT_SECONDS, STEP_SECONDS_MAX, Silence
 
 
 def test_what_does_not_move_is_silent_for_as_long_as_somebody_looks() -> None:
@@ -29,3 +36,44 @@ def test_what_could_not_move_is_forgiven() -> None:
     silence.look(0.5, "same")
     silence.forgive()
     assert silence.look(0.75, "same") == 0.25
+
+
+def silent_for(seconds: int, per_second: tuple[float, float]) -> float:
+    """Return for how long somebody is silent who does nothing visible.  Args: per_second: as it runs, as it waits."""
+    looks = [(0.0, 0.0), *accumulate([per_second] * seconds, lambda sum_, more: (sum_[0] + more[0], sum_[1] + more[1]))]
+    now = 0
+
+    class Told(Allotted):
+        def __init__(self, pid: int | None = None, read: Callable[[int | None], Times] | None = None) -> None:
+            super().__init__(pid, lambda pid: {"1": looks[now]})
+
+    silence = Silence(0.0)
+    silence.allotted = Told
+    silence.look(0.0, "same")
+    for now in range(1, seconds + 1):
+        silence.look(float(now), "same")
+    return silence.seconds
+
+
+@pytest.mark.parametrize(
+    ("per_second", "seconds"),
+    [
+        ((0.0, 0.0), 1000.0),  # it sleeps
+        ((1.0, 0.0), 1000.0),  # it computes without end
+        ((0.25, 0.75), SHORT_SECONDS + 0.25 * 999),  # the same, beside three others
+        ((0.0, 1.0), SHORT_SECONDS),
+    ],
+)
+def test_a_slow_machine_makes_nobody_silent(per_second: tuple[float, float], seconds: float) -> None:
+    """BUG once: behind other processes a worker hung after two minutes, and a task blocked after five seconds."""
+    assert silent_for(1000, per_second) == pytest.approx(seconds)
+
+
+def test_who_moved_is_not_asked_for_its_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(pid: int | None) -> Times:
+        raise AssertionError("for nothing")
+
+    monkeypatch.setattr(allotted, "times", asked)
+    silence = Silence(0.0)
+    assert silence.look(1.0, 1) == silence.look(1.5, 2) == 0.0
+    assert silence.look(2.0, 2) == 0.5

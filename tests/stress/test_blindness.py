@@ -11,7 +11,8 @@ from mmrace.history.variant import applied
 from mmrace.installed import run_one
 from mmrace.kernel.mm import filemap
 from stress import blindness, replaced
-from stress.blindness import HANG, LISTED_MAX, SAME, Hunted, Job, Traced, complaints, hunt, jobs, line, places, summary
+from stress.blindness import HANG, LISTED_MAX, Job, Traced, complaints, hunt, jobs, line, places, summary
+from stress.hunted import SAME, Hunted
 from stress.replaced import OBJECT, Returns, Wait
 
 OBJECTS = (object(), object())

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from stress.interrupting import COMMANDS, MARK, PHASES, SIGNALS, having, main, moments
+from stress.interrupting import COMMANDS, MARK, PHASES, SIGNALS, main, moments
+from stress.watched import having
 
 
 def test_moments_are_drawn_by_seed_and_come_to_every_command_in_every_phase() -> None:

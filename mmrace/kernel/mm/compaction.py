@@ -12,6 +12,7 @@ Source: mm/compaction.c, include/linux/compaction.h, mm/vmstat.c, v3.3.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -274,13 +275,17 @@ def too_many_isolated(zone: Zone) -> bool:
     inactive = mmzone.zone_page_state(zone, "NR_INACTIVE")
     active = mmzone.zone_page_state(zone, "NR_ACTIVE")
     isolated = mmzone.zone_page_state(zone, "NR_ISOLATED")
+    if zone.anon is not None:
+        inactive += mmzone.zone_page_state(zone, "NR_INACTIVE_ANON")
+        active += mmzone.zone_page_state(zone, "NR_ACTIVE_ANON")
+        isolated += mmzone.zone_page_state(zone, "NR_ISOLATED_ANON")
     return isolated > (inactive + active) // 2
 
 
 def acct_isolated(zone: Zone, cc: CompactControl) -> None:
-    """Count the pages that were isolated.  Needs lru_lock.  Source: mm/compaction.c, v3.3."""
-    if cc.migratepages:
-        mmzone.mod_zone_page_state(zone, "NR_ISOLATED", len(cc.migratepages))
+    """Count the pages that were isolated, by kind.  Needs lru_lock.  Source: mm/compaction.c, v3.3."""
+    for item, pages in Counter(map(swap.isolated_statistic, cc.migratepages)).items():
+        mmzone.mod_zone_page_state(zone, item, pages)
 
 
 def isolate_migratepages(zone: Zone, cc: CompactControl) -> IsolateMigrate:

@@ -19,6 +19,11 @@ def copy_highpage(to: Page, from_: Page) -> None:
         to.words.write(i, from_.words.read(i))
 
 
+def clear_user_highpage(page: Page) -> None:
+    """Zero a page that a program is to have.  Source: include/linux/highmem.h, v3.3."""
+    zero_user_segment(page, 0, len(page.words))
+
+
 def zero_user_segment(page: Page, start: int, end: int) -> None:
     """Zero the words start..end-1 of a page.  Source: include/linux/highmem.h, v3.3."""
     for i in range(start, end):

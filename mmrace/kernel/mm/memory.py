@@ -2,11 +2,13 @@
 
 Invariant: a pte is made for a page only under that page's lock, and only while the page is in its file; a pte lets
 stores through only if its page is dirty, or becomes so before its lock is free.
+An anonymous page gets its first pte under no page lock, since nobody else can see it yet.
 Simplified: no readahead, no fault-around; a fault that finds the page locked sleeps with mmap_sem held, where x86 drops
-it and comes again; no times of the file change.  Every mapping is shared and of a file whose dirty pages are counted,
+it and comes again; no times of the file change.  Every mapping of a file is shared, the file's dirty pages are counted,
 and ext3 of 3.3 has no page_mkwrite.  zap_pte_range marks pages dirty before other CPUs' TLBs are flushed, in 3.3 and
 here, but here there is no TLB: a store that goes through a stale entry after that (mended in 3.15) cannot be seen.
-Not modelled: private and anonymous pages, copy on write, nonlinear mappings, swap.
+Anonymous memory has no zero page, as from 2.6.24 to 2.6.31: a load that comes first gets a page, too.
+Not modelled: private mappings of files, copy on write (nobody forks), nonlinear mappings, swap.
 Source: mm/memory.c, v3.3.
 """
 
@@ -15,7 +17,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.mm import filemap, mm, page_writeback, pgtable, rmap, swap, swapops
+from mmrace.kernel import gfp
+from mmrace.kernel.mm import (
+    filemap,
+    highmem,
+    mm,
+    mm_types,
+    page_alloc,
+    page_flags,
+    page_writeback,
+    pgtable,
+    rmap,
+    swap,
+    swapops,
+)
 from mmrace.kernel.mm.mm import VmFault
 
 if TYPE_CHECKING:
@@ -40,6 +55,8 @@ def handle_mm_fault(mm_: MmStruct, vma: Vma, address: int, write: bool) -> VmFau
     """
     entry: int = mm_.ptes.read(address)
     if pgtable.pte_none(entry):
+        if isinstance(vma, mm_types.PrivateVma):
+            return do_anonymous_page(mm_, vma, address)
         return do_linear_fault(mm_, vma, address, write, entry)
     if not pgtable.pte_present(entry):
         return do_swap_page(mm_, address, entry)
@@ -55,6 +72,35 @@ def handle_mm_fault(mm_: MmStruct, vma: Vma, address: int, write: bool) -> VmFau
     pgtable.set_pte_at(mm_, address, pgtable.pte_mkyoung(entry))
     rt.spin_unlock(mm_.page_table_lock)
     return VmFault(0)
+
+
+def do_anonymous_page(mm_: MmStruct, vma: mm_types.PrivateVma, address: int) -> VmFault:
+    """Give an address of private memory a page of zeros, writable at once.  Source: mm/memory.c, v3.3."""
+    rmap.anon_vma_prepare(vma)
+    page = alloc_zeroed_user_highpage_movable(vma)
+    if page is None:
+        return VmFault.VM_FAULT_OOM
+    page_flags.SetPageUptodate(page)
+    entry = pgtable.pte_mkwrite(pgtable.pte_mkdirty(pgtable.mk_pte(page)))
+    rt.spin_lock(mm_.page_table_lock)
+    if not pgtable.pte_none(mm_.ptes.read(address)):
+        rt.reached("fault: pte changed meanwhile")
+        rt.spin_unlock(mm_.page_table_lock)
+        swap.put_page(page, "new")
+        return VmFault(0)
+    page._count.rename("new", "pte")
+    rmap.page_add_new_anon_rmap(page, vma, address)
+    pgtable.set_pte_at(mm_, address, entry)
+    rt.spin_unlock(mm_.page_table_lock)
+    return VmFault(0)
+
+
+def alloc_zeroed_user_highpage_movable(vma: mm_types.PrivateVma) -> Page | None:
+    """Allocate a page of zeros for a program; None: out of memory.  Sleeps.  Source: include/linux/highmem.h, v3.3."""
+    page = page_alloc.alloc_page(vma.vm_mm.machine, gfp.GFP_HIGHUSER_MOVABLE)
+    if page is not None:
+        highmem.clear_user_highpage(page)
+    return page
 
 
 def do_linear_fault(mm_: MmStruct, vma: Vma, address: int, write: bool, orig_pte: int) -> VmFault:
@@ -150,10 +196,11 @@ def zap_pte_range(vma: Vma, start: int, end: int, check_mapping: AddressSpace | 
         if check_mapping is not None and page.mapping is not check_mapping:
             continue
         pte = pgtable.ptep_clear_flush(mm_, address)
-        if pgtable.pte_dirty(pte):
+        anon = mm.PageAnon(page)  # its dirt and its use end with it
+        if pgtable.pte_dirty(pte) and not anon:
             rt.reached("zap: dirty pte")
             page_writeback.set_page_dirty(page)
-        if pgtable.pte_young(pte):
+        if pgtable.pte_young(pte) and not anon:
             swap.mark_page_accessed(page)
         rmap.page_remove_rmap(page)
         gathered.append(page)

@@ -5,8 +5,10 @@ freeze the page's count under tree_lock, (ASYNC: trylock the buffers,) replace t
 sleeping,) move the ring, copy data and flags, unlock buffers, target, page.  (6.1 locks the target before the unmap.)
 Invariant: in MIGRATE_ASYNC nothing here waits for a page lock, a buffer lock or writeback; after a failure the old page
 is as it was.  `page.mapping` of the old page is cleared at the end of the copy, as in v3.3 (3.4 moved that).
-Not modelled: anonymous pages, KSM, huge pages, swap cache, memory cgroups: where the kernel tests for one of them, the
-test would always be false here.
+An anonymous page has no slot: what its move needs is the isolation's reference alone, and, since nothing maps it
+meanwhile, a reference to its anon_vma.
+Not modelled: KSM, huge pages, swap cache, memory cgroups: where the kernel tests for one of them, the test would always
+be false here.  So every anonymous page that is moved gets its ptes back (remap_swapcache is true).
 Source: mm/migrate.c, v3.3.
 """
 
@@ -39,6 +41,8 @@ MARKS = (
     ("migrate: under writeback, retry", "the page was under writeback on an unforced pass"),
     ("migrate: waited for writeback", "a forced pass in MIGRATE_SYNC waited for the page's writeback"),
     ("migrate: truncated", "the page had lost its mapping but not its buffers"),
+    ("migrate: anonymous, unmapped meanwhile", "nothing mapped an anonymous page any more: its anon_vma may be gone"),
+    ("migrate: moved anonymous", "an anonymous page was moved"),
     ("migrate: mapped", "the page was still mapped after the unmap"),
     ("migrate: refcount too high", "somebody else held a reference to the page, or the slot was not its any more"),
     ("migrate: freeze lost", "a reference came between the count test and the freeze"),
@@ -137,7 +141,7 @@ def putback_lru_pages(pages: list[Page]) -> None:
     """Give back what migrate_pages left on its list, and empty the list.  Source: mm/migrate.c, v3.3."""
     while pages:
         page = pages.pop(0)
-        page.zone.account("NR_ISOLATED", -1)
+        page.zone.account(swap.isolated_statistic(page), -1)
         vmscan.putback_lru_page(page)
 
 
@@ -188,8 +192,10 @@ def migrate_page_move_mapping(
     Source: mm/migrate.c, v3.3.
     """
     if mapping is None:
+        # An anonymous page: nothing leads to it but its ptes, and they are gone.
         if mm.page_count(page) != 1:
             return _stop(-Errno.EAGAIN, "refcount", "migrate: refcount too high")
+        rt.reached("migrate: moved anonymous")
         return 0
     rt.spin_lock_irq(mapping.tree_lock)
     slot = radix_tree.radix_tree_lookup_slot(mapping.page_tree, mm.page_index(page))
@@ -424,6 +430,12 @@ def _unmap_and_move_locked(page: Page, newpage: Page, force: bool, mode: Migrate
             return _stop(-Errno.EAGAIN, "writeback", "migrate: under writeback, retry")
         rt.reached("migrate: waited for writeback")
         filemap.wait_on_page_writeback(page)
+    anon_vma = None
+    if mm.PageAnon(page):
+        # Unmapped, it keeps nobody from freeing its anon_vma, by which its ptes are to be found again.
+        anon_vma = rmap.page_get_anon_vma(page)
+        if anon_vma is None:
+            return _stop(-Errno.EAGAIN, "anon-unmapped", "migrate: anonymous, unmapped meanwhile")
     if page.mapping is None:
         if page_flags.page_has_private(page):
             # An orphan of truncation: without its buffers it is free, which the next pass finds out.
@@ -438,6 +450,8 @@ def _unmap_and_move_locked(page: Page, newpage: Page, force: bool, mode: Migrate
         rc = move_to_new_page(newpage, page, True, mode)
     if rc:
         rmap.remove_migration_ptes(page, page)
+    if anon_vma is not None:
+        rmap.put_anon_vma(anon_vma, "migrate")
     return rc
 
 
@@ -466,7 +480,7 @@ def unmap_and_move(
         attempt.rc = rc
     if rc != -Errno.EAGAIN:
         from_.remove(page)
-        page.zone.account("NR_ISOLATED", -1)
+        page.zone.account(swap.isolated_statistic(page), -1)
         vmscan.putback_lru_page(page)
     vmscan.putback_lru_page(newpage)
     return rc

@@ -11,6 +11,7 @@ from enum import IntFlag
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
+from mmrace.kernel.mm.mm_types import AnonVma
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.fs import AddressSpace
@@ -59,12 +60,19 @@ def page_count(page: Page) -> int:
 # -- fields ------------------------------------------------------------------------------------------------------
 
 
-def page_mapping(page: Page) -> AddressSpace | None:
-    """Read the page's mapping (no anonymous or swap-cache pages here, so it is the plain field).
+def PageAnon(page: Page) -> bool:
+    """Say whether the page is anonymous: whether its mapping is an anon_vma (PAGE_MAPPING_ANON).  Point: never.
 
-    Source: include/linux/mm.h, v3.3.
+    It is no op: a page becomes anonymous before anybody else can see it, or as the locked target of a move, and remains
+    so until it is moved away or freed.  Source: include/linux/mm.h, v3.3.
     """
-    return page.mapping
+    return isinstance(rt.peek(page, "mapping"), AnonVma)
+
+
+def page_mapping(page: Page) -> AddressSpace | None:
+    """Read the page's mapping: None for an anonymous one (no swap cache here).  Source: include/linux/mm.h, v3.3."""
+    mapping = page.mapping
+    return None if isinstance(mapping, AnonVma) else mapping
 
 
 def page_index(page: Page) -> int:

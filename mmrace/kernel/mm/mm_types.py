@@ -35,6 +35,7 @@ class Page(rt.Struct):
         benign="page_mapped() is an atomic_read, a hint or true by the page lock; whether a frame is the first of a "
         "free block is asked without the zone's lock, and then again under it",
     )
+    # of an anonymous page: its AnonVma, in the guise of an AddressSpace, as in the kernel; see mm.PageAnon
     mapping: rt.Field[AddressSpace | None] = rt.shared(
         None,
         benign="page_mapping() needs no lock: isolation, reclaim and mark_buffer_dirty look at what truncation may be "
@@ -61,11 +62,29 @@ class Page(rt.Struct):
         self.pfn = pfn
 
 
+class AnonVma(rt.Struct):
+    """What anonymous pages have instead of a file: it leads from a page to the mappings that may show it.
+
+    `head`: those mappings, under the mutex of `root`; each of them holds the reference "vma".  Without fork an anon_vma
+    is its own root, and has one mapping: no chains.  Freed, it stays an anon_vma for who is in an RCU section
+    (SLAB_DESTROY_BY_RCU): its count and its mutex may be touched then.  Source: include/linux/rmap.h, v3.3.
+    """
+
+    mutex = rt.mutex()
+    refcount = rt.refcount()
+    head: rt.Field[tuple[Vma, ...]] = rt.shared(())
+    root: AnonVma = rt.ghost(_LATER)
+
+    def __init__(self, name: object) -> None:
+        super().__init__(name)
+        self.root = self
+
+
 class Vma(rt.Struct):
     """One mapping of a file: pages `vm_pgoff` on of `vm_file` at the addresses `vm_start` to before `vm_end`, in pages.
 
     Always MAP_SHARED and writable.  `vm_file` is what the kernel has as vm_file->f_mapping.  Not modelled: private
-    mappings and their anonymous pages, mlock, nonlinear mappings.  Source: include/linux/mm_types.h, v3.3.
+    mappings of files, mlock, nonlinear mappings.  Source: include/linux/mm_types.h, v3.3.
     """
 
     vm_mm: MmStruct = rt.ghost(_LATER)
@@ -76,6 +95,18 @@ class Vma(rt.Struct):
 
     def __init__(self, name: object, mm_: MmStruct, mapping: AddressSpace, start: int, end: int, pgoff: int) -> None:
         super().__init__(name, vm_mm=mm_, vm_file=mapping, vm_start=start, vm_end=end, vm_pgoff=pgoff)
+
+
+class PrivateVma(Vma):
+    """A private mapping of no file (`vm_file` is None), writable.  `anon_vma`: of its pages, from the first one on.
+
+    `vm_pgoff` is where it begins, so that a page's index is its address.  Source: include/linux/mm_types.h, v3.3.
+    """
+
+    anon_vma: rt.Field[AnonVma | None] = rt.shared(None)
+
+    def __init__(self, name: object, mm_: MmStruct, start: int, end: int) -> None:
+        super().__init__(name, mm_, _LATER, start, end, start)
 
 
 class MmStruct(rt.Struct):
@@ -98,6 +129,18 @@ class MmStruct(rt.Struct):
     def __init__(self, name: object, machine: Machine, pages: int) -> None:
         super().__init__(name, ptes=pages, machine=machine)
 
+
+class CountedMm(MmStruct):
+    """An address space that ends with the last of its threads, each of which holds the reference "thread".
+
+    The others are there to the end of the run, and nobody counts.
+    """
+
+    mm_users = rt.refcount()
+
+
+ANON_VMA_TYPE_STABLE = ("refcount", "mutex")
+"""What may be touched in a free anon_vma, by who is in an RCU section."""
 
 # What may be touched in a free page: a late speculative get and a recheck must find memory that is still a page.
 TYPE_STABLE = ("_count", "flags", "_mapcount", "order")

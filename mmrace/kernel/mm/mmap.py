@@ -1,8 +1,11 @@
-"""What is mapped where: mappings of files are made and taken away.
+"""What is mapped where: mappings of files, and private ones of none, are made and taken away.
 
-Invariant: a mapping is in its address space's list, under mmap_sem, and in its file's i_mmap, under i_mmap_mutex, from
-the moment it can have ptes until after it has none.
-Simplified: a mapping is taken away whole.  Not modelled: merging, private and anonymous mappings, accounting, brk.
+Invariant: a mapping is in its address space's list, under mmap_sem, and in its file's i_mmap, under i_mmap_mutex, or
+from its first page on in its anon_vma's list, under that mutex, from the moment it can have ptes until after it has
+none.
+Simplified: a mapping is taken away whole.  The pages of a private one go after their anon_vma, as in the kernel, whose
+mmu_gather keeps them so long; those of a file before it leaves the file.
+Not modelled: merging, private mappings of files, accounting, brk.
 Source: mm/mmap.c, v3.3.
 """
 
@@ -11,13 +14,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmrace import runtime as rt
-from mmrace.kernel.mm import memory, mm_types
+from mmrace.kernel.mm import memory, mm_types, rmap, swap
 
 if TYPE_CHECKING:
     from mmrace.kernel.fs.fs import AddressSpace
-    from mmrace.kernel.mm.mm_types import MmStruct, Vma
+    from mmrace.kernel.mm.mm_types import CountedMm, MmStruct, PrivateVma, Vma
 
-MARKS: tuple[tuple[str, str], ...] = ()
+MARKS = (("mm: taken apart at exit", "the last thread of a program ended, and its address space with it"),)
 
 
 def find_vma(mm_: MmStruct, address: int) -> Vma | None:
@@ -35,6 +38,19 @@ def vma_link(mm_: MmStruct, vma: Vma) -> None:
     mm_.mmap = (*mm_.mmap, vma)
     mapping.i_mmap = (*mapping.i_mmap, vma)
     rt.mutex_unlock(mapping.i_mmap_mutex)
+
+
+def mmap_private(mm_: MmStruct, address: int, pages: int) -> PrivateVma:
+    """Map memory of the program's own at an address, in place of what was there.  Needs mmap_sem; sleeps.
+
+    It has no page yet, and no anon_vma.  Source: mm/mmap.c (mmap_region, MAP_PRIVATE | MAP_ANONYMOUS), v3.3.
+    """
+    if find_vma(mm_, address) is not None:
+        do_munmap(mm_, address)
+    vma = mm_types.PrivateVma(rt.fresh("vma"), mm_, address, address + pages)
+    rt.note("map-private", vma, address, pages)
+    mm_.mmap = (*mm_.mmap, vma)
+    return vma
 
 
 def unlink_file_vma(vma: Vma) -> None:
@@ -67,7 +83,37 @@ def do_munmap(mm_: MmStruct, address: int) -> None:
     rt.bug_on(vma is None, "do_munmap: nothing is mapped there", address=address)
     assert vma is not None
     mm_.mmap = tuple(other for other in mm_.mmap if other is not vma)
-    memory.unmap_vmas(vma, vma.vm_start, vma.vm_end)
-    unlink_file_vma(vma)
+    if isinstance(vma, mm_types.PrivateVma):
+        unmap_private(vma)
+    else:
+        memory.unmap_vmas(vma, vma.vm_start, vma.vm_end)
+        unlink_file_vma(vma)
     rt.note("unmap", vma)
     rt.poison(vma)
+
+
+def exit_mmap(mm_: MmStruct) -> None:
+    """Take every mapping away: nobody lives in the address space any more, so mmap_sem is not needed.  Sleeps.
+
+    Source: mm/mmap.c, v3.3.
+    """
+    for vma in mm_.mmap:
+        do_munmap(mm_, vma.vm_start)
+
+
+def mmput(mm_: CountedMm) -> None:
+    """Be a thread that leaves its address space; the last one takes it apart.  Sleeps.  Source: kernel/fork.c, v3.3."""
+    if mm_.mm_users.put("thread") == 0:
+        rt.reached("mm: taken apart at exit")
+        exit_mmap(mm_)
+
+
+def unmap_private(vma: PrivateVma) -> None:
+    """Clear the ptes of a private mapping, take it from its anon_vma, and only then let go of the pages.
+
+    In between they are held, nothing maps them, and what they point at may be gone.  Sleeps.
+    Source: mm/mmap.c (unmap_region, free_pgtables), v3.3.
+    """
+    gathered = memory.zap_pte_range(vma, vma.vm_start, vma.vm_end)
+    rmap.unlink_anon_vmas(vma)
+    swap.release_pages(gathered, "pte")

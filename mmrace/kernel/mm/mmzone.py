@@ -42,22 +42,33 @@ PAGE_ALLOC_COSTLY_ORDER = 3
 
 
 class LruList(IntEnum):
-    """The LRU lists of file pages (the anonymous ones would stay empty)."""
+    """The LRU lists.  Source: include/linux/mmzone.h, v3.3."""
 
-    LRU_INACTIVE_FILE = 0
-    LRU_ACTIVE_FILE = 1
-    LRU_UNEVICTABLE = 2
+    LRU_INACTIVE_ANON = 0
+    LRU_ACTIVE_ANON = 1
+    LRU_INACTIVE_FILE = 2
+    LRU_ACTIVE_FILE = 3
+    LRU_UNEVICTABLE = 4
 
 
+LRU_INACTIVE_ANON = LruList.LRU_INACTIVE_ANON
+LRU_ACTIVE_ANON = LruList.LRU_ACTIVE_ANON
 LRU_INACTIVE_FILE = LruList.LRU_INACTIVE_FILE
 LRU_ACTIVE_FILE = LruList.LRU_ACTIVE_FILE
 LRU_UNEVICTABLE = LruList.LRU_UNEVICTABLE
+LRU_ACTIVE = 1
+"""What an active list's number has more than the inactive one's."""
 
 DECIDING = ("NR_FREE_PAGES", "NR_INACTIVE", "NR_ACTIVE", "NR_ISOLATED")
 """Statistics that an allocator or a reclaimer decides by."""
 
 # The statistics that the model keeps; NR_FILE_DIRTY, NR_WRITEBACK and NR_ISOLATED return to zero at quiescence.
 COUNTERS = ("NR_FILE_DIRTY", "NR_WRITEBACK", "NR_FILE_PAGES", "NR_FILE_MAPPED", *DECIDING)
+
+
+# Those of a machine with anonymous pages, beside them: AnonLru has the first three, for who decides by them.
+DECIDING_ANON = ("NR_INACTIVE_ANON", "NR_ACTIVE_ANON", "NR_ISOLATED_ANON")
+COUNTERS_ANON = ("NR_ANON_PAGES", *DECIDING_ANON)
 
 
 class MigrateType(IntEnum):
@@ -114,10 +125,21 @@ class Pageblock(rt.Struct):
 _DEFERRAL = "no lock: how long to do without compaction is a guess, and an update that is lost one failure less"
 
 
+class AnonLru(rt.Struct):
+    """The LRU lists of a zone's anonymous pages, under the zone's lru_lock, with their statistics."""
+
+    inactive_list: rt.Field[tuple[Page, ...]] = rt.shared(())
+    active_list: rt.Field[tuple[Page, ...]] = rt.shared(())
+    nr_inactive_anon = rt.atomic()
+    nr_active_anon = rt.atomic()
+    nr_isolated_anon = rt.atomic()
+
+
 class Zone(rt.Struct):
     """The one zone: free blocks under `lock`, LRU lists under `lru_lock`.
 
-    `nr_*` are the statistics of `DECIDING`, for a zone in which somebody decides by them (`counts`).
+    `nr_*` are the statistics of `DECIDING`, for a zone in which somebody decides by them (`counts`).  `anon`: the lists
+    of anonymous pages, None where no program has private memory.
     """
 
     lock = rt.irq_spinlock()
@@ -138,6 +160,7 @@ class Zone(rt.Struct):
     free_area: tuple[FreeArea, ...] = rt.ghost(())
     pageblocks: tuple[Pageblock, ...] = rt.ghost(())
     watermark: tuple[int, int, int] = rt.ghost((0, 0, 0))
+    anon: AnonLru | None = rt.ghost(None)
     zone_start_pfn = rt.ghost(0)
     spanned_pages = rt.ghost(0)
 
@@ -153,11 +176,26 @@ class Zone(rt.Struct):
         Else it is a ghost.  The guard only keeps real threads of the `free` engine from losing an update, and is never
         held across a point.
         """
-        if self.counts and name in DECIDING:
-            number: rt.Atomic = getattr(self, name.lower())
-            number.add(delta)
+        if self.counts and (name in DECIDING or name in DECIDING_ANON):
+            _number(self, name).add(delta)
         with self.vm_stat_guard:
             self.vm_stat[name] += delta
+
+
+def _number(zone: Zone, name: str) -> rt.Atomic:
+    """Return the statistic that somebody decides by."""
+    number: rt.Atomic = getattr(zone.anon if name in DECIDING_ANON else zone, name.lower())
+    return number
+
+
+class PerCpuAnon(rt.Struct):
+    """Per-CPU state of a machine with anonymous pages: their pagevecs.  Touched as `PerCpuState` is."""
+
+    lru_add_inactive: rt.Field[tuple[Page, ...]] = rt.shared(())
+    lru_add_active: rt.Field[tuple[Page, ...]] = rt.shared(())
+
+    def __init__(self, number: int) -> None:
+        super().__init__(("percpu_anon", number))
 
 
 class PerCpuState(rt.Struct):
@@ -190,7 +228,8 @@ class Machine:
 
     __slots__ = (
         "buffers_per_page", "devices", "mappings", "max_order", "migrate_passes", "ncpus", "pageblock_order", "pages",
-        "pagevec_size", "percpu", "slab_order", "slabs", "swap_cluster_max", "vm_events", "words_per_buffer", "zone",
+        "pagevec_size", "percpu", "percpu_anon", "slab_order", "slabs", "swap_cluster_max", "vm_events",
+        "words_per_buffer", "zone",
     )  # fmt: skip
 
     def __init__(
@@ -229,6 +268,7 @@ class Machine:
         setup_per_zone_wmarks(zone, min_free_pages)
         _free_all(self)
         self.percpu = rt.PerCpu(ncpus, PerCpuState)
+        self.percpu_anon: rt.PerCpu[PerCpuAnon] | None = None
         self.devices: list[BlockDevice] = []
         self.mappings: list[AddressSpace] = []
 
@@ -236,6 +276,17 @@ class Machine:
     def words_per_page(self) -> int:
         """Words of data in a page: what PAGE_CACHE_SIZE counts in bytes."""
         return self.buffers_per_page * self.words_per_buffer
+
+
+def prepare_anon(machine: Machine) -> None:
+    """Give the machine lists and pagevecs for anonymous pages, before it has any.  Point: never.
+
+    The kernel always has them; here nobody should pass by lists that stay empty in most casts.
+    """
+    zone = machine.zone
+    zone.anon = AnonLru(("anon_lru", 0))
+    zone.vm_stat.update(dict.fromkeys(COUNTERS_ANON, 0))
+    machine.percpu_anon = rt.PerCpu(machine.ncpus, PerCpuAnon)
 
 
 def _free_all(machine: Machine) -> None:
@@ -343,8 +394,7 @@ def set_pageblock_migratetype(page: Page, migratetype: MigrateType) -> None:
 
 def zone_page_state(zone: Zone, item: str) -> int:
     """Return a statistic.  Needs a zone in which somebody decides by it.  Source: include/linux/vmstat.h, v3.3."""
-    number: rt.Atomic = getattr(zone, item.lower())
-    return number.read()
+    return _number(zone, item).read()
 
 
 def mod_zone_page_state(zone: Zone, item: str, delta: int) -> None:

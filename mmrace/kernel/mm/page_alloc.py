@@ -154,6 +154,15 @@ def _merges_soon(page: Page, order: int, max_order: int) -> bool:
     return buddy is not None and page_is_buddy(higher, buddy, order + 1)
 
 
+def free_pages_prepare(page: Page) -> None:
+    """Cut an anonymous page that is freed off its anon_vma; a page of a file has left that before.
+
+    Source: mm/page_alloc.c, v3.3.
+    """
+    if mm.PageAnon(page):
+        page.mapping = None
+
+
 def free_pages_check(page: Page) -> None:
     """BUG if a page is freed while somebody still works on it; clears the remaining flags, with a plain store.
 
@@ -191,6 +200,7 @@ def __free_pages_ok(page: Page, order: int) -> None:
     """Give a block whose first page has count 0 back.  Any context.  Source: mm/page_alloc.c, v3.3."""
     rt.bug_on(page.block_order != order, "__free_pages_ok: another order", page=page, was=page.block_order, now=order)
     for each in _block(page, order):
+        free_pages_prepare(each)
         free_pages_check(each)
     page.block_order = 0
     free_one_page(page.zone, page, order, mmzone.get_pageblock_migratetype(page))
@@ -201,6 +211,7 @@ def free_hot_cold_page(page: Page) -> None:
 
     Simplified: it goes straight to the zone, and on no per-CPU list.  Source: mm/page_alloc.c, v3.3.
     """
+    free_pages_prepare(page)
     free_pages_check(page)
     free_one_page(page.zone, page, 0, mmzone.get_pageblock_migratetype(page))
 

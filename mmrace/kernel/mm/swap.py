@@ -2,6 +2,7 @@
 
 Invariant: each entry of a per-CPU pagevec holds one reference named "pagevec"; PG_lru is set and cleared under lru_lock
 only; a page is on exactly one list while PG_lru is set.
+Simplified: of the lists and pagevecs those of anonymous pages are apart, and only where there are such pages.
 Not modelled: the deactivate pagevec (`invalidate_mapping_pages` alone feeds it, and nothing here calls that).
 Source: mm/swap.c, include/linux/pagevec.h, mm_inline.h, v3.3.
 """
@@ -15,7 +16,7 @@ from mmrace.kernel.mm import mm, mmzone, page_alloc, page_flags
 
 if TYPE_CHECKING:
     from mmrace.kernel.mm.mm_types import Page
-    from mmrace.kernel.mm.mmzone import LruList, Machine, Zone
+    from mmrace.kernel.mm.mmzone import AnonLru, LruList, Machine, PerCpuAnon, PerCpuState, Zone
 
 MARKS = (
     ("pagevec: full", "a per-CPU pagevec filled up and went to the LRU"),
@@ -27,26 +28,46 @@ MARKS = (
 # -- lists -------------------------------------------------------------------------------------------------------
 
 
+def _lists(zone: Zone, lru: LruList) -> Zone | AnonLru:
+    """Return what has a list among its fields."""
+    if lru not in (mmzone.LRU_INACTIVE_ANON, mmzone.LRU_ACTIVE_ANON):
+        return zone
+    assert zone.anon is not None, "a machine with anonymous pages has lists for them"
+    return zone.anon
+
+
+def is_active_lru(lru: LruList) -> bool:
+    """Say whether a list is one of active pages.  Source: include/linux/mmzone.h, v3.3."""
+    return lru in (mmzone.LRU_ACTIVE_ANON, mmzone.LRU_ACTIVE_FILE)
+
+
+def _statistic(lru: LruList) -> str:
+    """Return the name of the statistic that counts a list; "": none does."""
+    return "" if lru == mmzone.LRU_UNEVICTABLE else lru.name.replace("LRU", "NR").removesuffix("_FILE")
+
+
 def add_page_to_lru_list(zone: Zone, page: Page, lru: LruList) -> None:
     """Put a page at the head of a list.  Needs lru_lock.  Source: include/linux/mm_inline.h, v3.3."""
-    if lru == mmzone.LRU_ACTIVE_FILE:
-        zone.active_list = (page, *zone.active_list)
-        zone.account("NR_ACTIVE", 1)
-    elif lru == mmzone.LRU_INACTIVE_FILE:
-        zone.inactive_list = (page, *zone.inactive_list)
-        zone.account("NR_INACTIVE", 1)
+    lists = _lists(zone, lru)
+    if is_active_lru(lru):
+        lists.active_list = (page, *lists.active_list)
+        zone.account(_statistic(lru), 1)
+    elif lru != mmzone.LRU_UNEVICTABLE:
+        lists.inactive_list = (page, *lists.inactive_list)
+        zone.account(_statistic(lru), 1)
     else:
         zone.unevictable_list = (page, *zone.unevictable_list)
 
 
 def del_page_from_lru_list(zone: Zone, page: Page, lru: LruList) -> None:
     """Take a page off a list; BUG if it is not there.  Needs lru_lock.  Source: include/linux/mm_inline.h, v3.3."""
-    if lru == mmzone.LRU_ACTIVE_FILE:
-        zone.active_list = _without(zone.active_list, page)
-        zone.account("NR_ACTIVE", -1)
-    elif lru == mmzone.LRU_INACTIVE_FILE:
-        zone.inactive_list = _without(zone.inactive_list, page)
-        zone.account("NR_INACTIVE", -1)
+    lists = _lists(zone, lru)
+    if is_active_lru(lru):
+        lists.active_list = _without(lists.active_list, page)
+        zone.account(_statistic(lru), -1)
+    elif lru != mmzone.LRU_UNEVICTABLE:
+        lists.inactive_list = _without(lists.inactive_list, page)
+        zone.account(_statistic(lru), -1)
     else:
         zone.unevictable_list = _without(zone.unevictable_list, page)
 
@@ -61,11 +82,32 @@ def page_is_file_cache(page: Page) -> bool:
     return not page_flags.PageSwapBacked(page)
 
 
+def page_lru_base_type(page: Page) -> LruList:
+    """Say which inactive list the page would belong on.  Point: never.  Source: include/linux/mm_inline.h, v3.3.
+
+    The kernel asks for PG_swapbacked, which here anonymous pages alone have; and both remain as long as the page can be
+    on a list.
+    """
+    swapbacked = page.flags.value >> page_flags.PG_swapbacked & 1
+    return mmzone.LRU_INACTIVE_ANON if swapbacked else mmzone.LRU_INACTIVE_FILE
+
+
+def active(lru: LruList) -> LruList:
+    """Return the active list beside an inactive one.  Point: never."""
+    return mmzone.LruList(lru + mmzone.LRU_ACTIVE)
+
+
+def isolated_statistic(page: Page) -> str:
+    """Return the name of the statistic that counts the page while it is isolated.  Point: never."""
+    return "NR_ISOLATED" if page_lru_base_type(page) == mmzone.LRU_INACTIVE_FILE else "NR_ISOLATED_ANON"
+
+
 def page_lru(page: Page) -> LruList:
     """Say which list the page belongs on.  Source: include/linux/mm_inline.h, v3.3."""
     if page_flags.PageUnevictable(page):
         return mmzone.LRU_UNEVICTABLE
-    return mmzone.LRU_ACTIVE_FILE if page_flags.PageActive(page) else mmzone.LRU_INACTIVE_FILE
+    base = page_lru_base_type(page)
+    return active(base) if page_flags.PageActive(page) else base
 
 
 def page_off_lru(page: Page) -> LruList:
@@ -75,8 +117,8 @@ def page_off_lru(page: Page) -> LruList:
         return mmzone.LRU_UNEVICTABLE
     if page_flags.PageActive(page):
         page_flags.ClearPageActive(page)
-        return mmzone.LRU_ACTIVE_FILE
-    return mmzone.LRU_INACTIVE_FILE
+        return active(page_lru_base_type(page))
+    return page_lru_base_type(page)
 
 
 # -- the last put ------------------------------------------------------------------------------------------------
@@ -127,19 +169,27 @@ def pagevec_release(machine: Machine, pages: list[Page], ref: str = "lookup") ->
 # -- pagevecs of a CPU -------------------------------------------------------------------------------------------
 
 
+def _pagevecs(machine: Machine, lru: LruList) -> rt.PerCpu[PerCpuState] | rt.PerCpu[PerCpuAnon]:
+    """Return what has the pagevecs in front of a list."""
+    if lru in (mmzone.LRU_INACTIVE_FILE, mmzone.LRU_ACTIVE_FILE):
+        return machine.percpu
+    assert machine.percpu_anon is not None, "a machine with anonymous pages has pagevecs for them"
+    return machine.percpu_anon
+
+
 def __lru_cache_add(page: Page, lru: LruList) -> None:
     """Queue a page for a list on this CPU; the pagevec takes a reference of its own.  Source: mm/swap.c, v3.3."""
     machine = mmzone.page_machine(page)
     rt.preempt_disable()
-    cpu = machine.percpu.this_cpu()
+    cpu = _pagevecs(machine, lru).this_cpu()
     mm.get_page(page, "pagevec")
-    if lru == mmzone.LRU_ACTIVE_FILE:
+    if is_active_lru(lru):
         cpu.lru_add_active = full = (*cpu.lru_add_active, page)
     else:
         cpu.lru_add_inactive = full = (*cpu.lru_add_inactive, page)
     if len(full) >= machine.pagevec_size:
         rt.reached("pagevec: full")
-        if lru == mmzone.LRU_ACTIVE_FILE:
+        if is_active_lru(lru):
             cpu.lru_add_active = ()
         else:
             cpu.lru_add_inactive = ()
@@ -172,7 +222,7 @@ def __pagevec_lru_add(pages: tuple[Page, ...], lru: LruList) -> None:
     for page in pages:
         rt.bug_on(page_flags.PageLRU(page), "__pagevec_lru_add: page is on the LRU already", page=page)
         page_flags.SetPageLRU(page)
-        if lru == mmzone.LRU_ACTIVE_FILE:
+        if is_active_lru(lru):
             page_flags.SetPageActive(page)
         add_page_to_lru_list(zone, page, lru)
     rt.spin_unlock_irqrestore(zone.lru_lock)
@@ -237,9 +287,10 @@ def _pagevec_activate(pages: tuple[Page, ...]) -> None:
     rt.spin_lock_irqsave(zone.lru_lock)
     for page in pages:
         if page_flags.PageLRU(page) and not page_flags.PageActive(page) and not page_flags.PageUnevictable(page):
-            del_page_from_lru_list(zone, page, mmzone.LRU_INACTIVE_FILE)
+            base = page_lru_base_type(page)
+            del_page_from_lru_list(zone, page, base)
             page_flags.SetPageActive(page)
-            add_page_to_lru_list(zone, page, mmzone.LRU_ACTIVE_FILE)
+            add_page_to_lru_list(zone, page, active(base))
     rt.spin_unlock_irqrestore(zone.lru_lock)
     release_pages(pages, "pagevec")
 
@@ -264,18 +315,27 @@ def lru_add_drain(machine: Machine) -> None:
     rt.preempt_enable()
 
 
+def _lru_adds(machine: Machine, cpu: PerCpuState) -> list[tuple[PerCpuState | PerCpuAnon, LruList]]:
+    """Return what has pagevecs of this CPU in front of lists, and which list."""
+    adds: list[tuple[PerCpuState | PerCpuAnon, LruList]] = []
+    if machine.percpu_anon is not None:
+        anon = machine.percpu_anon.this_cpu()
+        adds += [(anon, mmzone.LRU_INACTIVE_ANON), (anon, mmzone.LRU_ACTIVE_ANON)]
+    return [*adds, (cpu, mmzone.LRU_INACTIVE_FILE), (cpu, mmzone.LRU_ACTIVE_FILE)]
+
+
 def drain_cpu_pagevecs(machine: Machine) -> None:
     """Flush the pagevecs of this CPU.  Needs preemption off.  Source: mm/swap.c, v3.3."""
     cpu = machine.percpu.this_cpu()
-    for lru in (mmzone.LRU_INACTIVE_FILE, mmzone.LRU_ACTIVE_FILE):
-        if lru == mmzone.LRU_ACTIVE_FILE:
-            pages = cpu.lru_add_active
+    for adds, lru in _lru_adds(machine, cpu):
+        if is_active_lru(lru):
+            pages = adds.lru_add_active
             if pages:
-                cpu.lru_add_active = ()
+                adds.lru_add_active = ()
         else:
-            pages = cpu.lru_add_inactive
+            pages = adds.lru_add_inactive
             if pages:
-                cpu.lru_add_inactive = ()
+                adds.lru_add_inactive = ()
         __pagevec_lru_add(pages, lru)
     # Writeback completions fill this one from irq.
     rt.local_irq_disable()

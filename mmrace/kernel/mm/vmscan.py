@@ -2,7 +2,8 @@
 
 Invariant: PG_lru is cleared under lru_lock by exactly one isolator, after it took a reference; a page leaves the page
 cache only through the freeze of exactly the references that reclaim accounts for.
-Not modelled: anonymous pages and swap, scan balance, memory cgroups, fatal signals, and congested device queues.  The
+Anonymous pages are never looked at: there is no swap, and without swap 3.3 scans their lists for nothing else either.
+Not modelled: swap, scan balance, memory cgroups, fatal signals, and congested device queues.  The
 walk through the zone, and direct reclaim as a whole, are in `vmscan_zone`.  This is a kernel with CONFIG_COMPACTION:
 reclaim for an order above 0 is reclaim/compaction, and never lumpy reclaim, which took the neighbours of a page along.
 Both have the second, synchronous pass.
@@ -225,7 +226,8 @@ def putback_lru_page(page: Page) -> None:
     while True:
         page_flags.ClearPageUnevictable(page)
         if page_evictable(page):
-            swap.lru_cache_add_lru(page, mmzone.LRU_ACTIVE_FILE if was_active else mmzone.LRU_INACTIVE_FILE)
+            base = swap.page_lru_base_type(page)
+            swap.lru_cache_add_lru(page, swap.active(base) if was_active else base)
             break
         rt.reached("putback: unevictable")
         add_page_to_unevictable_list(page)

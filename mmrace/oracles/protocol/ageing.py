@@ -67,7 +67,10 @@ class _Audit:
         self.fields = {**record.lanes("Page", "mapping"), **record.lanes("BufferHead", "b_page")}
         self.slots = record.lanes("Slot", "page")
         self.vec_lanes = {
-            lane: (owner, key) for key in PAGEVECS for lane, owner in record.lanes("PerCpuState", key).items()
+            lane: (owner, key)
+            for key in PAGEVECS
+            for cls in ("PerCpuState", "PerCpuAnon")
+            for lane, owner in record.lanes(cls, key).items()
         }
         self.counts = record.lanes("Page", "_count")
         self.b_counts = record.lanes("BufferHead", "b_count")

@@ -182,13 +182,14 @@ def _numbers(snap: Snapshot) -> Iterator[Breach]:
         found = sum(block.order == order for block in blocks)
         if found != nr_free:
             yield "miscounted", f"nr_free of order {order} is {nr_free}, and {found} blocks are free", (str(order),)
-    active = sum("PG_active" in page.flags for page in snap.pages.values() if page.name in snap.lru)
-    unevictable = sum("PG_unevictable" in page.flags for page in snap.pages.values() if page.name in snap.lru)
-    found_of = {
-        "NR_FREE_PAGES": sum(1 << block.order for block in blocks),
-        "NR_ACTIVE": active,
-        "NR_INACTIVE": len(snap.lru) - active - unevictable,
-    }
+    listed = [
+        page.flags for page in snap.pages.values() if page.name in snap.lru and "PG_unevictable" not in page.flags
+    ]
+    found_of = {"NR_FREE_PAGES": sum(1 << block.order for block in blocks)}
+    for kind, anonymous in (("", False), ("_ANON", True)):
+        of_kind = [flags for flags in listed if ("PG_swapbacked" in flags) == anonymous]
+        active = sum("PG_active" in flags for flags in of_kind)
+        found_of |= {f"NR_ACTIVE{kind}": active, f"NR_INACTIVE{kind}": len(of_kind) - active}
     for name, found in found_of.items():
         said = snap.counters.get(name, found)
         if said != found:

@@ -28,7 +28,9 @@ MOVABLE = "MIGRATE_MOVABLE"
 ISOLATION = "isolation"
 ASYNC = "MIGRATE_ASYNC"
 COUNTED = ("COMPACTPAGES", "COMPACTPAGEFAILED")
-COUNTERS = ("nr_inactive", "nr_active", "nr_isolated", "nr_free_pages")
+LISTED = ("nr_inactive", "nr_active", "nr_inactive_anon", "nr_active_anon")
+ISOLATED = ("nr_isolated", "nr_isolated_anon")
+COUNTERS = (*LISTED, *ISOLATED, "nr_free_pages")
 ON_LRU = (("PG_lru", True), ("PG_unevictable", False))
 IDLE = (("PG_dirty", False), ("PG_writeback", False))
 """What an asynchronous compaction asks for besides."""
@@ -92,7 +94,9 @@ class _Audit:
         self.lane_of = {page: lane for lane, page in self.counts.items()}
         self.ledgers = Ledgers(record, self.counts)
         self.types = record.lanes("Pageblock", "migratetype")
-        self.counters = {lane: name for name in COUNTERS for lane in record.lanes("Zone", name)}
+        self.counters = {
+            lane: name for name in COUNTERS for cls in ("Zone", "AnonLru") for lane in record.lanes(cls, name)
+        }
         self.bits = Moments(record, "Page", "flags", (name for name, _ in (*ON_LRU, *IDLE)))
         self.mapcounts = record.lanes("Page", "_mapcount")
         self.kept = bool(record.header.get("params", {}).get("kept"))
@@ -136,8 +140,8 @@ class _Audit:
         for run in self.runs.values():
             if name == "nr_free_pages":
                 run.free = min(run.free, value)
-            elif name == "nr_isolated":
-                run.looked.isolated = min(run.looked.isolated, value)
+            elif name in ISOLATED:
+                run.looked.isolated = min(run.looked.isolated, self.isolated)
             else:
                 run.looked.listed[name] = max(run.looked.listed[name], value)
 
@@ -161,8 +165,13 @@ class _Audit:
         """Say whether a pageblock has been movable all the while since a step."""
         return pageblock not in self.other and self.typed_at.get(pageblock, NONE) < step
 
+    @property
+    def isolated(self) -> int:
+        """How many pages are isolated, of files and anonymous ones."""
+        return sum(self.now[name] for name in ISOLATED)
+
     def looks(self) -> _Looked:
-        return _Looked({name: self.now[name] for name in COUNTERS[:2]}, self.now["nr_isolated"])
+        return _Looked({name: self.now[name] for name in LISTED}, self.isolated)
 
     # -- notes ----------
 

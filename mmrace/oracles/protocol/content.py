@@ -4,12 +4,14 @@ A block is a multi-writer register: version w is superseded for a reader if some
 was acknowledged before the read began.  Rules, per word: the version was written to this block, or is what the block
 held at first, and is no garbage of a fresh frame; it is not superseded; where no write overlapped the read, all words
 of the block agree.  After sync the disk, and each page that is up to date, show a version that nothing superseded, the
-same in every word.  Stores and loads through a mapping are writes and reads.  A truncation is a write of zeros to what
-it takes away, and a read that meets the end of the file one of zeros: what was written before is gone when it ends, for
-readers and the cache; the disk may keep it, for the block is nobody's.  Of an inode's block, each change begins with a
-read, and the page cache has the last change after sync; its home on the disk may be older, its copies in the log are
-durability's.  After a failed write of data nothing is stale or torn: the kernel loses that data, and says so, and of a
-new block shows what was there before; a transfer that a write(2) met half way may have been the last one that worked.
+same in every word.  Stores and loads through a mapping are writes and reads, private memory a file of zeros, and a
+munmap of it a write of zeros, which may take the half of a block that is being stored.  A truncation is a write of
+zeros to what it takes away, and a read that meets the end of the file one of zeros: what was written before is gone
+when it ends, for readers and the cache; the disk may keep it, for the block is nobody's.  Of an inode's block, each
+change begins with a read, and the page cache has the last change after sync; its home on the disk may be older, its
+copies in the log are durability's.  After a failed write of data nothing is stale or torn: the kernel loses that data,
+and says so, and of a new block shows what was there before; a transfer that a write(2) met half way may have been the
+last one that worked.
 Invariant: writes that overlapped each other may land in either order.  Not checked: the order on the disk; that a block
 that was truncated is not written any more.
 """
@@ -17,11 +19,13 @@ that was truncated is not written any more.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.names import (
     ABORTED,
+    HEAP,
     INODES,
     JOURNALLED,
     LOG,
@@ -43,6 +47,7 @@ NOTES = frozenset({
     "load-end",
 })  # fmt: skip
 CUTS = frozenset({"truncate-begin", "truncate-end"})
+DISCARDS = frozenset({"discard-begin", "discard-end"})
 
 
 class _Reading:
@@ -79,6 +84,7 @@ class _Audit:
         self.blocks = Blocks(self.formatted)
         self.readings: dict[tuple[int, str, int], _Reading] = {}
         self.checked = 0
+        self.heap = 0, 1  # address at which private memory begins, blocks of a page
         self.rest = 0, ""  # step and task of the snapshot that is judged
         self.lossy = any(map(record.marks.get, (WRITE_ERROR, PAGE_WRITE_ERROR)))
         journalled = mode_of_data(record) == JOURNALLED
@@ -126,6 +132,8 @@ class _Audit:
             if rule:
                 self.caught(rule, f" in word {word}", seen, since=reading.begin)
                 return
+        if where[0] == HEAP:
+            return  # a munmap takes a block that is being stored away by half
         quiet = reading.quiet and reading.writes == len(block.begin) and not self.lossy
         if quiet and len(set(values)) > 1:
             self.caught("torn", " though no write overlapped the read", seen, since=reading.begin)
@@ -137,7 +145,7 @@ class _Audit:
         what = f"{seen.medium} after sync: block" if seen.medium else f"{seen.task}'s read of block"
         self.evidence.add(
             f"{rule} after sync" if seen.medium else rule,
-            f"{what} {seen.where[1]} of inode {seen.where[0]} shows {' and '.join(shown_from)}{how}, at step "
+            f"{what} {seen.where[1]} of {_place(seen.where)} shows {' and '.join(shown_from)}{how}, at step "
             f"{seen.step}: {rule}; expected {' or '.join(newest_from)}{', in every word' * (rule == 'torn')}",
             (seen.medium or seen.task,),
             inode=seen.where[0],
@@ -176,6 +184,7 @@ class _Audit:
                 self.resting("page cache", where, page.words[i * size : (i + 1) * size])
 
         self.metadata_at_rest(snap, size_on_disk)
+        self.private_at_rest(snap)
 
     def metadata_at_rest(self, snap: Snapshot, size: int) -> None:
         """Judge the blocks of inodes in the page cache by buffer: their pages are seldom up to date as a whole."""
@@ -187,6 +196,23 @@ class _Audit:
             where = self.formatted.where(cached[page.name] * (len(page.words) // size) + buffer.index)
             if where in self.blocks and where[0] == INODES and "Uptodate" in buffer.state:
                 self.resting("page cache", where, page.words[buffer.index * size : (buffer.index + 1) * size])
+
+    def private_at_rest(self, snap: Snapshot) -> None:
+        """Judge private memory, unless its program is gone: where no pte shows a page of it, it is zeros."""
+        start, per_page = self.heap
+        shown = {row.address: snap.page(row.page) for row in snap.ptes if "present" in row.bits}
+        for where, block in self.blocks.items():
+            if where[0] != HEAP or snap.private_at(start + where[1] // per_page) is None:
+                continue
+            page = shown.get(start + where[1] // per_page)
+            words: Sequence[object] = page.words if page is not None else (GONE,) * per_page
+            size, first = len(words) // per_page, where[1] % per_page
+            for value in words[first * size : (first + 1) * size]:
+                self.checked += 1
+                rule = block.fault(value, block.floor)
+                if rule:
+                    self.caught(rule, "", _Sight(*self.rest, "memory", where, block, [value], block.floor))
+                    break
 
     def absent(self, where: tuple[str, int]) -> bool:
         """Say whether the file has no such block: the disk may hold anything there."""
@@ -239,7 +265,7 @@ def judge(record: Record) -> Judgement:
     audit = _Audit(record)
     audit.lossy = audit.lossy and not _of_the_log(record)
     taken = len(record.events), "main"
-    for step in record.steps_on((), notes={*NOTES, *CUTS, *CHANGES, *SET_UP, "snapshot"}):
+    for step in record.steps_on((), notes={*NOTES, *CUTS, *CHANGES, *DISCARDS, *SET_UP, HEAP, "snapshot"}):
         task, _, kind, facts = record.events[step]
         if kind in NOTES:
             audit.note(step, task, kind, str(facts[0]), int(facts[1]), facts[2:])
@@ -247,8 +273,12 @@ def judge(record: Record) -> Judgement:
             audit.blocks.truncated(kind, facts[0], int(facts[1]), step, record.task_name(task))
         elif kind in CHANGES:
             audit.change(step, task, kind, int(facts[0]), facts[1:])
+        elif kind in DISCARDS:
+            audit.blocks.discarded(kind, facts[0], facts[1], step, record.task_name(task))
         elif kind in SET_UP:
             audit.formatted.note(kind, facts)
+        elif kind == HEAP:
+            audit.heap = facts
         else:
             taken = step, record.task_name(task)
     for snap in snapshots(record):
@@ -262,6 +292,11 @@ def _flat(rest: tuple[object, ...]) -> list[object]:
     if len(rest) == 1 and isinstance(rest[0], tuple | list):
         return list(rest[0])
     return list(rest)
+
+
+def _place(where: tuple[str, int]) -> str:
+    """Name what a block is of."""
+    return "private memory" if where[0] == HEAP else f"inode {where[0]}"
 
 
 def _told(block: Block, versions: list[object]) -> list[str]:

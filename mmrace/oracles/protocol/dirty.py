@@ -27,7 +27,7 @@ from mmrace.runtime.kinds import CLEARS, KIND_MASK, SETS, SHIFT, STORE, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "dirty"
-ZERO_AT_REST = ("NR_WRITEBACK", "NR_ISOLATED")
+ZERO_AT_REST = ("NR_WRITEBACK", "NR_ISOLATED", "NR_ISOLATED_ANON")
 
 
 def judge(record: Record) -> Judgement:

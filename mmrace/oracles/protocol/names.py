@@ -15,12 +15,19 @@ PAGE_WRITE_ERROR = "mpage: write error"
 """Mark: what a failed transfer of a whole page did."""
 STICK = "stick"
 """Note: the set-up has a second disk with this file on it, whose file system has no journal."""
+HEAP = "heap"
+"""What notes have instead of an inode where a program loads and stores memory of its own."""
 ORDERED, WRITEBACK, JOURNALLED = "ordered", "writeback", "journal"
 
 
 def without_journal(record: Record) -> frozenset[str]:
     """Return the numbers of the inodes whose file system has no journal, and no ->migratepage."""
     return frozenset(str(record.events[step][3][1]) for step in record.steps_on((), notes=(STICK,)))
+
+
+def is_anon_vma(mapping: object) -> bool:
+    """Say whether what a page has as its mapping, by name, makes it an anonymous page."""
+    return isinstance(mapping, str) and mapping.startswith("anon_vma:")
 
 
 def mode_of_data(record: Record) -> str:

@@ -7,6 +7,10 @@ reclaim takes no pte that was used since the last look at it; what is mapped is 
 At rest: a page is counted as mapped once for each of its ptes, and NR_FILE_MAPPED counts those pages; there is no
 migration entry; each file knows its mappings, and no others; each pte is of the page in its slot; a page with a pte
 that is dirty, or lets stores through, is dirty.
+Anonymous pages: the first pte is made by who made the page, which nobody else can see, under no lock; the dirt of a pte
+goes with a munmap, but not with a move; NR_ANON_PAGES counts those that are mapped.  At rest each pte in private memory
+is of a page that says it is there, and that leads by its anon_vma to the mapping; and an anon_vma that is not freed
+knows the mappings that have it, at least one, and counts them.
 Invariant: judged only where something is mapped.  Not checked: references "pte" (the refcount oracle), what is read and
 written through ptes (the content oracle).
 """
@@ -14,10 +18,12 @@ written through ptes (the content oracle).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
+from mmrace.oracles.protocol.names import is_anon_vma
 from mmrace.oracles.protocol.pte import NONE, Pte, pte
-from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
+from mmrace.oracles.protocol.snapshot import PageView, Snapshot, snapshots, unfinished
 from mmrace.runtime.kinds import (
     CLEARS,
     DEQUEUE,
@@ -35,7 +41,7 @@ from mmrace.runtime.kinds import (
 from mmrace.runtime.record import Record
 
 NAME = "ptes"
-NOTES = frozenset({"map", "unmap", "page-free", "scan-begin", "scan-end"})
+NOTES = frozenset({"map", "map-private", "unmap", "page-free", "scan-begin", "scan-end"})
 KINDS = (WRITE, *SETS, *CLEARS, STORE, TEST, PUT, QUEUE, DEQUEUE)
 
 
@@ -52,6 +58,9 @@ class _Audit:
         self.slots = record.lanes("Slot", "page")
         self.queues = record.queue_lanes("Page", "flags", "PG_locked")
         self.flags = record.lanes("Page", "flags")
+        self.mappings = record.lanes("Page", "mapping")
+        self.anonymous: dict[str, int] = {}  # page -> the task that made it and alone knows it; -1 after that
+        self.spared: dict[tuple[int, str], int] = {}  # as `owed`, of anonymous pages: a munmap pays it
         self.locked: dict[str, int] = {}  # page -> task
         self.shown: dict[str, object] = {}  # slot -> page
         self.mapped: dict[int, str] = {}  # address -> slot
@@ -67,7 +76,7 @@ class _Audit:
     def lanes(self) -> set[int]:
         """The lanes to look at."""
         of_pages = {*self.locks, *self.dirt, *self.counts, *self.queues, *self.flags}
-        return {*self.words, *self.slots, *of_pages}
+        return {*self.words, *self.slots, *self.mappings, *of_pages}
 
     def caught(self, rule: str, text: str, step: int, task: int, *names: str, **facts: Fact) -> None:
         who = self.record.task_name(task)
@@ -76,6 +85,9 @@ class _Audit:
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
         if kind == "map":
             self.map(step, task, facts)
+            return
+        if kind == "map-private":
+            self.ranged(step, task, facts)
             return
         if kind == "unmap":
             self.unmap(step, task, str(self.record.name(facts[0])))
@@ -94,14 +106,20 @@ class _Audit:
         """A file is mapped: at addresses where nothing is mapped."""
         vma, ino, address, pages, pgoff = facts
         assert isinstance(address, int) and isinstance(pages, int) and isinstance(pgoff, int)
+        self.ranged(step, task, (vma, address, pages))
+        for i in range(pages):
+            self.mapped[address + i] = f"slot:{ino}:{pgoff + i}"
+
+    def ranged(self, step: int, task: int, facts: tuple[object, ...]) -> None:
+        """Something is mapped."""
+        vma, address, pages = facts
+        assert isinstance(address, int) and isinstance(pages, int)
         name, addresses = str(self.record.name(vma)), range(address, address + pages)
         self.checked += 1
         for other, taken in self.ranges.items():
             if taken.start < addresses.stop and addresses.start < taken.stop:
                 self.caught("mapped twice", f"{name} is mapped where {other} still is", step, task, name, other)
         self.ranges[name] = addresses
-        for i in range(pages):
-            self.mapped[address + i] = f"slot:{ino}:{pgoff + i}"
 
     def unmap(self, step: int, task: int, name: str) -> None:
         """A mapping is freed: it has no ptes."""
@@ -118,6 +136,9 @@ class _Audit:
         elif lane in self.slots:
             if kind == WRITE:
                 self.shown[self.slots[lane]] = self.record.name(b)
+        elif lane in self.mappings:
+            if kind == WRITE:
+                self.mapping_written(task, self.mappings[lane], self.record.name(b))
         elif lane in self.locks:
             self.lock(step, task, self.locks[lane], kind, a)
         elif lane in self.dirt:
@@ -149,14 +170,20 @@ class _Audit:
         if new.entry:
             self.entries.setdefault(new.page, set()).add(address)
         if old.dirty and not (new.dirty and new.page == old.page):
-            self.owed.setdefault((task, old.page), step)
+            owed = self.spared if old.page in self.anonymous else self.owed
+            owed.setdefault((task, old.page), step)
         elif new.dirty:
             self.owed.pop((task, new.page), None)
+            self.spared.pop((task, new.page), None)
+        if new.entry:
+            self.lost(step, task, new.page, "on the move", self.spared)
 
     def made(self, step: int, task: int, address: int, new: Pte) -> None:
         """A pte or an entry begins."""
         what = "a migration entry" if new.entry else "a pte"
-        if self.locked.get(new.page) != task:
+        if self.anonymous.get(new.page) == task and not new.entry:
+            self.anonymous[new.page] = -1  # from now on others can see it
+        elif self.locked.get(new.page) != task:
             rule = f"{what.removeprefix('a ')} of an unlocked page"
             self.caught(rule, f"{what} is made for {new.page}, whose lock its maker has not", step, task, new.page)
         if not new.entry:
@@ -183,15 +210,27 @@ class _Audit:
                 left.clear()
             self.parted(step, task, page, "unlocked")
 
+    def mapping_written(self, task: int, page: str, mapping: object) -> None:
+        """A page becomes anonymous, or is it no more; the target of a move is known to its mover, and locked."""
+        if is_anon_vma(mapping):
+            self.anonymous[page] = -1 if self.locked.get(page) == task else task
+        else:
+            self.anonymous.pop(page, None)
+
     def dirt_seen(self, step: int, task: int, page: str, kind: int, old: object) -> None:
         if kind in SETS or (kind == TEST and old):
             self.owed.pop((task, page), None)
+            self.spared.pop((task, page), None)
         elif kind == TEST_AND_CLEAR:
             self.parted(step, task, page, "cleaned")
 
     def parted(self, step: int, task: int, page: str, how: str) -> None:
         """A task is done with a page: no dirt that it took from a pte may be left with it."""
-        since = self.owed.pop((task, page), None)
+        self.spared.pop((task, page), None)
+        self.lost(step, task, page, how, self.owed)
+
+    def lost(self, step: int, task: int, page: str, how: str, owed: dict[tuple[int, str], int]) -> None:
+        since = owed.pop((task, page), None)
         if since is not None:
             text = f"{page} is {how}, and the dirt of a pte, taken at step {since}, was not given to it"
             self.caught("dirt of a pte lost", text, step, task, page, since=since)
@@ -229,6 +268,11 @@ def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
             continue
         mapped[row.page] += 1
         page = snap.page(row.page)
+        if page is not None and page.anonymous:
+            caught_at = _misplaced(snap, row.address, page)
+            if caught_at:
+                caught("pte of a page of another place", caught_at, row.page)
+            continue
         home = snap.home(row.address)
         if home is None or shown.get(home) != row.page:
             text = f"the pte at {row.address} is of {row.page}, but {home} shows {shown.get(home) if home else None}"
@@ -245,7 +289,28 @@ def _at_rest(snap: Snapshot, evidence: Evidence) -> int:
         if set(known) != vmas:
             text = f"{mapping} knows of {', '.join(sorted(known)) or 'no mapping'}, not of {', '.join(sorted(vmas))}"
             caught("mappings that the file does not know", text, mapping)
-    counted = snap.counters.get("NR_FILE_MAPPED", len(mapped))
-    if counted != len(mapped):
-        caught("accounting", f"NR_FILE_MAPPED is {counted}, and {len(mapped)} pages are mapped", "NR_FILE_MAPPED")
-    return len(snap.ptes) + len(snap.pages)
+    for anon_vma in snap.anon_vmas:
+        vmas = {one.name for one in snap.private if one.anon_vma == anon_vma.name}
+        if not vmas or set(anon_vma.vmas) != vmas or anon_vma.count != len(vmas):
+            known_to = f"knows of {_all(anon_vma.vmas)}, and {_all(vmas)} has it"
+            text = f"{anon_vma.name}, counted {anon_vma.count} times, {known_to}"
+            caught("anon_vma is not its mappings", text, anon_vma.name)
+    anonymous = {name for name in mapped if (view := snap.page(name)) is not None and view.anonymous}
+    for name, number in (("NR_FILE_MAPPED", len(mapped) - len(anonymous)), ("NR_ANON_PAGES", len(anonymous))):
+        counted = snap.counters.get(name, number)
+        if counted != number:
+            caught("accounting", f"{name} is {counted}, and {number} pages are mapped", name)
+    return len(snap.ptes) + len(snap.pages) + len(snap.anon_vmas)
+
+
+def _all(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _misplaced(snap: Snapshot, address: int, page: PageView) -> str:
+    """Say why a pte at an address is not one of an anonymous page, "" if it may be."""
+    mapping = snap.private_at(address)
+    if mapping is not None and (page.mapping, page.index) == (mapping.anon_vma, address):
+        return ""
+    where = f"{mapping.name} of {mapping.anon_vma}" if mapping is not None else "nothing private"
+    return f"the pte at {address}, in {where}, is of {page.name}, which is of {page.mapping} at {page.index}"

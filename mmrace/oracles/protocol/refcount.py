@@ -15,7 +15,7 @@ from mmrace.oracles.protocol.snapshot import Snapshot, snapshots, unfinished
 from mmrace.runtime.record import Record
 
 NAME = refcount.NAME
-COUNTERS = (("Page", "_count"), ("BufferHead", "b_count"))
+COUNTERS = (("Page", "_count"), ("BufferHead", "b_count"), ("AnonVma", "refcount"))
 STRUCTURAL = ("slot", "private", "pagevec", "jh", "lru", "pte")
 """References that something holds by pointing at the object."""
 

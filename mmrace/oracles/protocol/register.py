@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmrace.oracles.protocol.names import HEAP
 from mmrace.runtime.record import Record
 
 Home = tuple[str, int]  # inode or name of a region, block within it
@@ -116,6 +117,8 @@ class Formatted:
         """Return a block that nobody wrote yet."""
         if self.is_beyond(home):
             return Block(GONE, beyond=True)
+        if home[0] == HEAP:
+            return Block(GONE)
         return Block(0 if self.is_hole(home) else self.version(self.blocknr(home)))
 
 
@@ -140,6 +143,14 @@ class Blocks(dict[Home, "Block"]):
             else:
                 self[home].write_ended(GONE, step)
         return gone
+
+    def discarded(self, kind: str, key: str, end: int, step: int, who: str) -> None:
+        """Take a note "discard-begin" or "discard-end": of the blocks before `end`, all are zeros."""
+        for number in range(end):
+            if kind == "discard-begin":
+                self[key, number].cut_began(step, who)
+            else:
+                self[key, number].write_ended(GONE, step)
 
 
 class Block:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol import pointers
+from mmrace.oracles.protocol.names import is_anon_vma
 from mmrace.oracles.protocol.ring import ring_of
 from mmrace.oracles.protocol.snapshot import snapshots, unfinished
 from mmrace.oracles.protocol.truncated import left_behind
@@ -101,6 +102,10 @@ class _Audit:
         """Say whether a page may be judged: not freed since that step, and in nobody else's hands."""
         return self.freed.get(page, -1) < since and self.tables[_LOCKED].get(page, task) == task
 
+    def lost(self, mapping: object, page: str) -> bool:
+        """Say whether a page is in a mapping, and in no slot: an anonymous one has none."""
+        return mapping is not None and page not in self.shown and not is_anon_vma(mapping)
+
     # -- notes -----------------------------------------------------------------------------------------------
 
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
@@ -116,7 +121,7 @@ class _Audit:
         new = self.record.name(facts[1])
         if str(facts[3]) == "0":
             if isinstance(new, str):
-                self.moved(step, task, move, new)
+                self.moved(step, task, move, new, str(facts[4]))
         else:
             self.not_moved(step, task, move, new if isinstance(new, str) else None, str(facts[4]))
 
@@ -135,11 +140,12 @@ class _Audit:
                 text = f"{page} freed while {name}, on a live ring, points at it"
                 self.caught("buffer of a free page", text, step, task, (page, name))
 
-    def moved(self, step: int, task: int, move: _Move, new: str) -> None:
+    def moved(self, step: int, task: int, move: _Move, new: str, reason: str) -> None:
         mapping = self.tables[_MAPPING]
         old = move.page
         if self.rests(old, task, move.begin):
-            if mapping.get(old) is not None:
+            freed = reason == "freed" and is_anon_vma(mapping.get(old))  # an anonymous page has it until it is free
+            if mapping.get(old) is not None and not freed:
                 text = f"{old} was moved to {new} but has mapping {mapping[old]}"
                 self.caught("old page keeps its mapping", text, step, task, (old,))
             if self.tables[_PRIVATE].get(old) is not None:
@@ -166,7 +172,7 @@ class _Audit:
         elif move.slot is not None and new is not None and self.tables[_SLOT].get(move.slot) == new:
             text = f"{old} was not moved ({reason}) but {move.slot} shows {new}"
             self.caught("slot after a failed move", text, step, task, (move.slot, new))
-        elif mapping.get(old) is not None and self.rests(old, task, move.begin) and old not in self.shown:
+        elif self.lost(mapping.get(old), old) and self.rests(old, task, move.begin):
             text = f"{old} was not moved ({reason}) but no slot shows it"
             self.caught("slot after a failed move", text, step, task, (old,))
         if new is not None and mapping.get(new) is not None and self.freed.get(new, -1) < move.begin:

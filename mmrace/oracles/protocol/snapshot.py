@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from weakref import WeakKeyDictionary
 
+from mmrace.oracles.protocol.names import is_anon_vma
 from mmrace.runtime.record import Record
 
 Plain = Mapping[str, object]
@@ -29,6 +30,11 @@ class PageView:
     private: str | None
     words: tuple[object, ...]
     mapcount: int = 0
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether it is a page of private memory."""
+        return is_anon_vma(self.mapping)
 
 
 @dataclass(slots=True, frozen=True)
@@ -90,6 +96,25 @@ class PteView:
 
 
 @dataclass(slots=True, frozen=True)
+class PrivateView:
+    """A private mapping, at the addresses `start` to before `end`; `anon_vma`: None until it had a page."""
+
+    name: str
+    anon_vma: str | None
+    start: int
+    end: int
+
+
+@dataclass(slots=True, frozen=True)
+class AnonVmaView:
+    """An anon_vma that is not freed; `vmas`: the mappings that it leads to."""
+
+    name: str
+    count: int
+    vmas: tuple[str, ...]
+
+
+@dataclass(slots=True, frozen=True)
 class Snapshot:
     """One moment of the model at rest.
 
@@ -99,7 +124,7 @@ class Snapshot:
     free blocks the zone says it has.  `tails`: pages in use that the first of their block counts for.  `listed`:
     transaction -> list -> journal heads.  `mapped`: what is mapped where, as (name of the file's mapping, first
     address, the one after the last, index of the first page); `vmas`: name of each of these -> name of the file's
-    mapping; `i_mmap`: the other way round, as that mapping has it.
+    mapping; `i_mmap`: the other way round, as that mapping has it.  `private`, `anon_vmas`: what is mapped of no file.
     """
 
     label: str
@@ -125,6 +150,8 @@ class Snapshot:
     mapped: tuple[tuple[str, int, int, int], ...] = ()
     vmas: Mapping[str, str] = field(default_factory=dict)
     i_mmap: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    private: tuple[PrivateView, ...] = ()
+    anon_vmas: tuple[AnonVmaView, ...] = ()
 
     @property
     def max_order(self) -> int:
@@ -156,6 +183,10 @@ class Snapshot:
             if start <= address < end:
                 return mapping, address - start + pgoff
         return None
+
+    def private_at(self, address: int) -> PrivateView | None:
+        """Return the private mapping at an address, None if there is none."""
+        return next((one for one in self.private if one.start <= address < one.end), None)
 
     @property
     def inodes(self) -> dict[str, str]:
@@ -243,6 +274,13 @@ def _snapshot(label: str, plain: Plain) -> Snapshot:
         ),
         {str(row["name"]): str(row["mapping"]) for row in _rows(plain, "mapped")},
         {str(row["name"]): _names(row["i_mmap"]) for row in _rows(plain, "mappings") if "i_mmap" in row},
+        tuple(
+            PrivateView(str(row["name"]), _name(row.get("anon_vma")), _int(row["start"]), _int(row["end"]))
+            for row in _rows(plain, "private")
+        ),
+        tuple(
+            AnonVmaView(str(row["name"]), _int(row["count"]), _names(row["vmas"])) for row in _rows(plain, "anon_vmas")
+        ),
     )
 
 

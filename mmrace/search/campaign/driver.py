@@ -1,35 +1,43 @@
 """A campaign: many short runs, every canary first, until the time or the runs are used up.
 
-Invariant: what is run is `plan.py`'s business and depends on the seed alone; Ctrl-C, a full disk and a dead worker end
-with everything known so far in the result.  Not here: text.  An `Observer` is told what happens, and the caller prints
-the result.
+Invariant: what is run is the business of `sequences.py` and `plan.py`, and depends on the seed alone; Ctrl-C, a full
+disk and a dead worker end with everything known so far in the result.  Not here: text.  An `Observer` is told what
+happens, and the caller prints the result.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from loguru import logger
 
-from mmrace.runs import stops
+from mmrace.runs import leftovers, stops
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore, Text, harness_finding
 from mmrace.runtime.errors import EXIT_USAGE
-from mmrace.search.campaign.plan import planted, to_plant
+from mmrace.search.campaign.identity import of_row, of_trial
+from mmrace.search.campaign.logbook import Logbook
+from mmrace.search.campaign.plan import planted, share_of, to_plant
 from mmrace.search.campaign.request import Request
+from mmrace.search.campaign.restoring import restore
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
-from mmrace.search.campaign.sources import CanaryTrial, MainSequence
+from mmrace.search.campaign.resuming import plain
+from mmrace.search.campaign.sequences import At, Row, Sequences, rows
+from mmrace.search.campaign.standing import Standing, of_new
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.pool.contract import ConvertFunction, Lost, RunFunction
+from mmrace.search.ledger.ledger import Ledger
+from mmrace.search.pool.contract import ConvertFunction, Lost, Pool, RunFunction
 from mmrace.search.pool.drive import Pace, drive
 from mmrace.search.pool.losses import LossySource
-from mmrace.search.pool.making import Making
+from mmrace.search.pool.making import Making, PoolFactory
 from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 from mmrace.search.pool.parent import HANG_SECONDS, ProcessPool
-from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hit_of_lost, hits_of
+from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, check_folders, hit_of_lost, hits_of
 
 CANARY_SHARE = 0.5
 """Canaries begin no batch after this part of the time; the rest is for the protocol itself."""
@@ -53,7 +61,9 @@ class Campaign(LossySource):
 
     Args: request, known: what to do with what there is.  run: makes one run (in the workers; importable by name).
     folder: where findings go.  text: makes their summaries for the eye.  convert: makes findings of free threads again
-    under control.  clock: monotonic seconds.
+    under control.  pool: who makes the runs, if not processes of this machine; pace: of its batches.  clock: monotonic
+    seconds.  ledger: where it is written down; None: nowhere.  standing: where a campaign that was interrupted stood.
+    command: that began it.
     """
 
     def __init__(
@@ -67,28 +77,52 @@ class Campaign(LossySource):
         text: Text | None = None,
         convert: ConvertFunction | None = None,
         hang_seconds: float = HANG_SECONDS,
+        pool: PoolFactory | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
+        ledger: Ledger | None = None,
+        standing: Standing | None = None,
+        command: str = "",
     ) -> None:
         self.request, self.known, self.observer, self.clock = request, known, observer, clock
         self.hang_seconds = hang_seconds
         self.store = FindingStore(folder / "findings", text)
         self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None, convert)
-        self.main = MainSequence(request, known)
-        names = planted(request, known)
-        self.trials = {name: CanaryTrial(request, known.canaries[name]) for name in names}
+        self.ledger, self.command = ledger, command
+        self.standing = standing or of_new(request, ledger)
+        self.sequences = {("main", row.name): of_row(row) for row in rows(request, known)}
+        self.main = Sequences(request, known, self._at)
+        names = planted(request, known, self.standing.before)
+        self.trials = {name: self._trial(name) for name in share_of(names, request.shard)}
         marks = tuple(sorted(known.expected_marks(request.scenarios)))
-        left_out = tuple(name for name in to_plant(request, known) if name not in self.trials)
+        left_out = tuple(name for name in to_plant(request, known) if name not in names)
         self.result = CampaignResult(request, trials=list(self.trials.values()), unplanted=left_out, marks_known=marks)
         super().__init__(self.result)
-        self.pace = Pace()
+        self.log = Logbook(ledger, self.sequences)
+        restore(self.result, self.standing, rows(request, known), self.sequences, folder / "findings")
+        self.pace = pace or Pace()
         self._began = 0.0
         self._stop = False
-        self._pool: ProcessPool | None = None
+        self._make_pool = pool
+        self._pool: Pool | None = None
+
+    def _at(self, row: Row) -> At:
+        return self.standing.at(self.request, self.ledger, self.sequences["main", row.name])
+
+    def _trial(self, name: str) -> CanaryTrial:
+        """Return the trial of a planted bug, as far as it is."""
+        request, canary = self.request, self.known.canaries[name]
+        of = self.sequences["canary", name] = of_trial(request, canary, "canary")
+        twin = self.sequences["twin", name] = of_trial(request, canary, "twin")
+        trial = CanaryTrial(request, canary, self.standing.first_of_trial(name, request, self.ledger, of))
+        trial.restore(self.standing.trials.get(name), self.standing.of(of), self.standing.of(twin))
+        return trial
 
     def run(self) -> CampaignResult:
         """Run to the end, or to Ctrl-C; return what came of it."""
-        self._began = self.clock()
-        logger.bind(event="begin", seed=self.request.seed, jobs=self.request.jobs).info("campaign begins")
+        leftovers.put_back(self.store.folder)
+        self._began = self.clock() - self.standing.seconds
+        self._begin()
         with self.pool() as pool:
             self._pool = pool
             try:
@@ -98,11 +132,23 @@ class Campaign(LossySource):
             self._now()
         self._judge_threads()
         result = self.result
+        check_folders((result.hits, result.known))
+        self.log.end(result)
         logger.bind(event="end", verdict=result.verdict, runs=result.total().runs).info("campaign ends")
         return result
 
-    def pool(self) -> ProcessPool:
+    def _begin(self) -> None:
+        """Write down that it begins, or goes on."""
+        request, standing = self.request, self.standing
+        self.log.begin(standing, plain(self.result, self.known, standing), self.command, self.store.folder)
+        logger.bind(
+            event="begin", seed=request.seed, jobs=request.jobs, resumed=standing.runs, campaign=standing.campaign
+        ).info("campaign goes on after {} runs" if standing.runs else "campaign begins", standing.runs)
+
+    def pool(self) -> AbstractContextManager[Pool]:
         """Return who makes its runs."""
+        if self._make_pool is not None:
+            return self._make_pool(self.making)
         return ProcessPool(self.request.jobs, self.making, hang_seconds=self.hang_seconds, clock=self.clock)
 
     def _now(self) -> float:
@@ -119,22 +165,24 @@ class Campaign(LossySource):
     def tell(self) -> None:
         """Tell the observer how far it is."""
         self._now()
+        self.log.tick()
         self.result.converting = self._pool.converting if self._pool is not None else 0
         self.observer.progress(self.result)
 
     def next_batch(self) -> Batch | None:
-        """Canaries first, while their share of the time lasts, the least tried one first; then the main sequence."""
+        """Canaries first, while their share of the time lasts, the least tried one first; then the sequences."""
         seconds = self.request.seconds
         if seconds is None or self._now() < CANARY_SHARE * seconds:
             for trial in sorted(self.trials.values(), key=lambda trial: trial.tried + trial.twin_runs):
                 batch = trial.next_batch(self.pace.size("canary"))
                 if batch is not None:
                     return batch
-        return self.main.next_batch(self.pace.size(self.main.peek_engine()))
+        return self.main.next_batch(self.pace)
 
     def worker(self, name: str, health: Health) -> None:
         """Note a worker's memory and threads."""
         self.result.workers.setdefault(name, WorkerLife()).add(self._now(), health)
+        self.log.worker(name, health)
 
     def take(self, job: Job, outcome: Outcome) -> None:
         """Count one outcome where it belongs."""
@@ -145,7 +193,9 @@ class Campaign(LossySource):
             if job.role != "main":
                 self.trials[job.source].skip(job)
             return
-        self.pace.took(result.seconds, job.spec.engine if job.role == "main" else "canary")
+        self.pace.took(result.seconds, job.source if job.role == "main" else "canary")
+        hits = hits_of(job, outcome) if job.role != "canary" else []
+        self.log.take(job, result, hits)
         if job.role != "main":
             trial = self.trials[job.source]
             trial.take(job, result)
@@ -154,7 +204,7 @@ class Campaign(LossySource):
                     self._settle(trial)
                 return
         self.result.count(job, result)
-        for hit in hits_of(job, outcome):
+        for hit in hits:
             self._hit(hit)
 
     def trouble(self, exit_code: int, text: str, spec: RunSpec) -> None:
@@ -169,6 +219,7 @@ class Campaign(LossySource):
         """Give undone jobs back to where they came from."""
         if not batch.jobs:
             return
+        self.log.over(batch.jobs)
         first = batch.jobs[0]
         if first.role == "main":
             self.main.give_back(undone)
@@ -177,11 +228,14 @@ class Campaign(LossySource):
 
     def killed(self, job: Job, lost: Lost) -> None:
         """Note the finding that this is."""
-        self._hit(hit_of_lost(job, lost, self.store))
+        hit = hit_of_lost(job, lost, self.store)
+        self.log.lost(job, hit)
+        self._hit(hit)
 
     def give_up(self, job: Job) -> None:
         """Do without a run that no worker survives."""
         super().give_up(job)
+        self.log.take(job, None)
         if job.role != "main":
             self.trials[job.source].skip(job)
 
@@ -193,9 +247,11 @@ class Campaign(LossySource):
         logger.bind(event="canary", canary=trial.canary.name, runs=trial.tried).log(
             level, "canary {} {} after {} runs", trial.canary.name, how, trial.tried
         )
+        self.log.trial(trial)
         self.observer.canary(trial)
 
     def _hit(self, hit: Hit) -> None:
+        self.log.met(hit)
         if hit.known:
             self.result.known.add(hit)
         elif self.result.hits.add(hit):

@@ -27,13 +27,17 @@ class Request(Options):
     """A campaign to run.
 
     `scenarios` empty: all.  `seconds` and `runs` None: the default length.  `convert`: seconds for which a new finding
-    of free threads is searched under control, after their record was followed; None: neither.
+    of free threads is searched under control, after their record was followed; None: neither.  `anew`: from the first
+    turn of each sequence, whatever the store has; else the next turns.  `shard`: (i, n), the i-th of n that share the
+    planted bugs, each with turns of its own; None: alone.
     """
 
     scenarios: tuple[str, ...] = ()
     canaries: bool = True
     keep_canaries: bool = False
     convert: float | None = CONVERT_SECONDS
+    anew: bool = False
+    shard: tuple[int, int] | None = None
 
 
 def complete(known: Catalogue, request: Request, params: Iterable[str] = ()) -> Request:
@@ -55,9 +59,7 @@ def complete(known: Catalogue, request: Request, params: Iterable[str] = ()) -> 
     if request.runs is not None and request.seconds is not None:
         raise UsageError(expected="--for or --runs", got="both", try_="one of them")
     endless = request.seconds is None and request.runs is None
-    jobs = request.jobs or len(cores())
-    if not 1 <= jobs <= JOBS_MAX:
-        raise UsageError(expected=f"1 to {JOBS_MAX} jobs", got=jobs, where="--jobs", try_="--jobs 2")
+    jobs = workers(request.jobs)
     return replace(
         request,
         scenarios=scenarios,
@@ -66,6 +68,14 @@ def complete(known: Catalogue, request: Request, params: Iterable[str] = ()) -> 
         jobs=jobs,
         params=parameters(params, [known.scenarios[name] for name in scenarios]),
     )
+
+
+def workers(jobs: int) -> int:
+    """Return how many worker processes are meant; 0: one for each core.  Raises UsageError."""
+    jobs = jobs or len(cores())
+    if not 1 <= jobs <= JOBS_MAX:
+        raise UsageError(expected=f"1 to {JOBS_MAX} jobs", got=jobs, where="--jobs", try_="--jobs 2")
+    return jobs
 
 
 def _scenarios(known: Catalogue, names: tuple[str, ...], workload: str | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from mmrace.runs.minimal import Minimal, Plain
 from mmrace.runs.named import is_function
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.campaign.request import Request
-from mmrace.search.campaign.sources import CanaryTrial
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.pool.messages import Health, Job
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, RunKind, Tally, Trouble, exit_code, is_wrong_call
 
@@ -71,6 +71,9 @@ class CampaignResult:
     marks_known: tuple[str, ...] = ()
     seconds: float = 0.0
     interrupted: int = 0
+    unkept: int = 0
+    """Runs that the ledger of the store could not keep."""
+    unkept_because: str = ""
 
     def count(self, job: Job, result: RunResult) -> None:
         """Add a run of the unmodified protocol, or of the variant that the caller asked for."""
@@ -104,7 +107,7 @@ class CampaignResult:
         }
 
     def total(self) -> Tally:
-        """Return the sums over the main sequence and the twins: all runs that should pass."""
+        """Return the sums over the sequences and the twins: all runs that should pass."""
         total = Tally()
         total.merge(self.twins)
         for tally in self.scenarios.values():

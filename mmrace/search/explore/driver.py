@@ -18,7 +18,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from mmrace.runs import stops
+from mmrace.runs import leftovers, stops
 from mmrace.runs.declared_fields import check_promoted
 from mmrace.runs.judge import judges_of
 from mmrace.runs.profile import promoted_fields
@@ -33,8 +33,9 @@ from mmrace.search.explore.result import Covered, Exploration
 from mmrace.search.explore.sampling import Sampling
 from mmrace.search.explore.walk import Walk
 from mmrace.search.pool.contract import Pool
+from mmrace.search.pool.drive import Pace
 from mmrace.search.pool.inline import InlinePool
-from mmrace.search.pool.making import Making, trouble
+from mmrace.search.pool.making import Making, PoolFactory, trouble
 from mmrace.search.pool.messages import Job, Outcome
 from mmrace.search.pool.parent import ProcessPool
 from mmrace.search.totals import TROUBLES_MAX, Hit, Trouble, hits_of
@@ -58,8 +59,8 @@ class Observer(Protocol):
 class Explorer:
     """One exploration.
 
-    Args: makers: of programs.  folder: where findings go.  text: makes their summaries for the eye.  clock: monotonic
-    seconds.  Raises UsageError.
+    Args: makers: of programs.  folder: where findings go.  text: makes their summaries for the eye.  pool: who draws
+    schedules, if not processes of this machine; pace: of its batches.  clock: monotonic seconds.  Raises UsageError.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class Explorer:
         observer: Observer,
         *,
         text: Text | None = None,
+        pool: PoolFactory | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         makers.load(ask.load)
@@ -79,7 +82,8 @@ class Explorer:
         self.program = makers.program(spec)
         check_judges(ask.without, judges_of(self.program, spec))
         self.result = Exploration(ask)
-        self.sampling = Sampling(ask, self)
+        self.sampling = Sampling(ask, self, pace)
+        self._make_pool = pool
         if not ask.systematic:
             check_promoted(self.program, ask.promote)
         promotion = self.sampling.promotion
@@ -90,6 +94,7 @@ class Explorer:
     def run(self) -> Exploration:
         """Explore to the end, or to Ctrl-C; return what came of it.  Raises UsageError for a wrong call."""
         ask, result = self.ask, self.result
+        leftovers.put_back(self.store.folder)
         logger.bind(event="begin", seed=ask.seed).info("exploration of {} begins", ask.program)
         try:
             if ask.systematic:
@@ -190,6 +195,8 @@ class Explorer:
         learning = self.sampling.promotion.learning
         run = partial(explore_one, makers=self.makers, naming=learning)
         making = Making(run, self.store)
+        if self._make_pool is not None:
+            return self._make_pool(making)
         return ProcessPool(self.ask.jobs, making) if self.ask.jobs else InlinePool(making)
 
     def _sample(self) -> None:

@@ -50,6 +50,6 @@ class Loop:
             files.write_whole(path, [json.dumps(self.corpus.to_json())])
         except OSError as error:
             raise UsageError(
-                expected="a folder for the corpus that can be written", got=str(error), where="--dir"
+                expected="a folder for the corpus that can be written", got=str(error), where="--store"
             ) from error
         self._feedback = replace(self._feedback, corpus=str(path))

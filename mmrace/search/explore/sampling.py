@@ -52,12 +52,12 @@ class Host(Protocol):
 
 
 class Sampling:
-    """The schedules of one exploration.  Args: host: takes what comes of them."""
+    """The schedules of one exploration.  Args: host: takes what comes of them.  pace: of batches."""
 
-    def __init__(self, ask: Ask, host: Host) -> None:
+    def __init__(self, ask: Ask, host: Host, pace: Pace | None = None) -> None:
         self.ask, self.host = ask, host
         self.promotion = Promotion(ask)
-        self.pace = Pace()
+        self.pace = pace or Pace()
         self._loop: Loop | None = None  # under feedback, once it has begun
 
     def spec(self, index: int) -> RunSpec:

@@ -22,7 +22,7 @@ from mmrace.runs import output, stops
 from mmrace.search.pool.health import health
 from mmrace.search.pool.heart import CONVERTING, POSITION, STOP, TURNS, Heart, Pulse
 from mmrace.search.pool.inline import ends
-from mmrace.search.pool.making import Making
+from mmrace.search.pool.making import Makes
 from mmrace.search.pool.messages import Batch, Outcome
 
 NO_POSITION = -1
@@ -36,7 +36,7 @@ FLUSH_SECONDS = 0.25  # the parent's view is never older; at thousands of runs a
 class Orders:
     """What a worker is told once.  `core` None: not pinned."""
 
-    making: Making
+    making: Makes
     core: int | None
 
 
@@ -69,7 +69,7 @@ def _end_with_parent() -> bool:
     return parent is None or parent.is_alive()
 
 
-def _serve(making: Making, batch: Batch, connection: Connection, pulse: Pulse) -> None:
+def _serve(making: Makes, batch: Batch, connection: Connection, pulse: Pulse) -> None:
     def converts(now: bool) -> None:
         pulse[CONVERTING] = now
 
@@ -82,7 +82,7 @@ def _serve(making: Making, batch: Batch, connection: Connection, pulse: Pulse) -
         pulse[TURNS] += 1
         try:
             with stops.while_wanted(lambda: not pulse[STOP]):
-                outcome = making.make(job, batch.until, converts)
+                outcome = making.make(job, batch, converts)
         except stops.Unwanted:
             break
         waiting.append((position, outcome))

@@ -87,12 +87,17 @@ class Pool(Protocol):
         """How many more batches can be submitted now."""
 
     @property
+    def converting(self) -> int:
+        """How many workers make a failure of free threads again under control just now, as far as is known."""
+
+    @property
     def idle(self) -> bool:
         """Whether no batch is out."""
 
     def submit(self, batch: Batch) -> None:
         """Take a batch.  Raises OSError if whoever should make it cannot be started; there is one place less then,
-        for a while (`STARTS_AGAIN_MAX`).
+        for a while (`STARTS_AGAIN_MAX`).  Raises MmraceError if nobody is left who could, and a person has to see to
+        that.
         """
 
     def poll(self, timeout: float) -> list[Event]:

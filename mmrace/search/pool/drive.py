@@ -16,7 +16,7 @@ from loguru import logger
 
 from mmrace.runs import stops
 from mmrace.runs.spec import RunSpec
-from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_UNKNOWN, MachineError
+from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_UNKNOWN, MachineError, MmraceError
 from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event, Lost, Pool
 from mmrace.search.pool.messages import Batch, Health, Job, Outcome
 
@@ -121,6 +121,9 @@ class _Driver:
     def submit(self, batch: Batch) -> None:
         try:
             self.pool.submit(batch)
+        except MmraceError as error:
+            self.source.give_back(batch, list(batch.jobs))
+            self.fail(error.exit_code, str(error), batch)
         except OSError as error:  # no more processes, memory, or room for what they share: the rest still counts
             self.source.give_back(batch, list(batch.jobs))
             logger.bind(event="worker-unstarted").error("a worker could not be started: {}", error)
@@ -175,14 +178,15 @@ class _Driver:
 class Pace:
     """How many runs go into a batch, from how long they took.
 
-    A batch lasts about `BATCH_SECONDS`: what it costs to send is lost in that, and the end of the time is met.
+    A batch lasts about `seconds`: what it costs to send is lost in that, and the end of the time is met.
     """
 
     BATCH_SECONDS = 0.25
     BATCH_RUNS_MAX = 1000
     FIRST_BATCH_RUNS = 8  # before anybody knows how long a run takes
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = BATCH_SECONDS) -> None:
+        self._seconds = seconds
         self._each: dict[str, float] = {}
 
     def took(self, seconds: float, kind: str = "") -> None:
@@ -195,7 +199,7 @@ class Pace:
         each = self._each.get(kind)
         if each is None:
             return self.FIRST_BATCH_RUNS
-        return max(1, min(self.BATCH_RUNS_MAX, int(self.BATCH_SECONDS / max(each, 1e-6))))
+        return max(1, min(self.BATCH_RUNS_MAX, int(self._seconds / max(each, 1e-6))))
 
 
 class Queue:

@@ -1,7 +1,8 @@
-"""How this process feels: memory, and threads that no run owns."""
+"""How this process feels: memory, threads that no run owns, open files."""
 
 from __future__ import annotations
 
+import os
 import resource
 import threading
 
@@ -14,7 +15,7 @@ from mmrace.search.pool.messages import Health
 def health() -> Health:
     """Measure this process.  Threads that the runtime, the watch and the heart keep between runs are not stray."""
     kept = 1 + runtime.pool_size() + foreign.threads() + heart.beating()
-    return Health(rss_bytes(), max(0, threading.active_count() - kept))
+    return Health(rss_bytes(), max(0, threading.active_count() - kept), open_files())
 
 
 def rss_bytes() -> int:
@@ -24,3 +25,11 @@ def rss_bytes() -> int:
             return int(statm.read().split()[1]) * resource.getpagesize()
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def open_files() -> int:
+    """Return how many files this process has open, without the one that it looks with; 0 where /proc is missing."""
+    try:
+        return len(os.listdir("/proc/self/fd")) - 1
+    except OSError:
+        return 0

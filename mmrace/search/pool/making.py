@@ -7,16 +7,48 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 from mmrace.runs.spec import RunResult
 from mmrace.runs.store import FindingStore, Saves
 from mmrace.runtime.errors import EXIT_INTERNAL, MmraceError
-from mmrace.search.pool.contract import ConvertFunction, RunFunction
-from mmrace.search.pool.messages import Job, Outcome
+from mmrace.search.pool.contract import ConvertFunction, Pool, RunFunction
+from mmrace.search.pool.messages import Batch, Job, Outcome
 
 TROUBLE_LINES_MAX = 40
+ALONE = Batch(())
+"""Of a job that is made alone."""
+
+PoolFactory: TypeAlias = "Callable[[Making], AbstractContextManager[Pool]]"
+"""Who makes the runs of a campaign or an exploration, if not processes of this machine."""
+Wanted: TypeAlias = Callable[[RunResult], Mapping[str, bool]]
+"""The findings of a free run to be made again under control, by signature; whether that was searched for in vain."""
+
+
+class Makes(Protocol):
+    """Makes an outcome of a job.  Pickles, where runs are made elsewhere."""
+
+    def make(self, job: Job, batch: Batch = ALONE, converts: Callable[[bool], None] = lambda now: None) -> Outcome:
+        """Make one run.
+
+        Args: batch: whose job it is.  converts: is told when a failure of free threads begins to be made again under
+        control, which takes seconds, and when that is over.
+        """
+
+
+@dataclass(slots=True)
+class Made:
+    """A run, whole.  `again`: by signature, the runs under control that its findings are kept as.
+
+    `trouble`: why it could not be made, or not be made again under control.
+    """
+
+    result: RunResult | None
+    again: Mapping[str, RunResult] = field(default_factory=dict)
+    trouble: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,47 +64,57 @@ class Making:
     canaries: Path | None = None
     convert: ConvertFunction | None = None
 
-    def make(self, job: Job, until: str | None = None, converts: Callable[[bool], None] = lambda now: None) -> Outcome:
-        """Make one run.
+    def make(self, job: Job, batch: Batch = ALONE, converts: Callable[[bool], None] = lambda now: None) -> Outcome:
+        """Make one run, and keep what it found; see `Makes`."""
+        return self.keep(job, batch, self.whole(job, self.store.unrepeatable, converts))
 
-        Args: until: the oracle that a planted bug is meant for.  converts: is told when a failure of free threads
-        begins to be made again under control, which takes seconds, and when that is over.
+    def whole(self, job: Job, wanted: Wanted, converts: Callable[[bool], None] = lambda now: None) -> Made:
+        """Make one run, with all that is to be kept of it.
+
+        Args: wanted: which findings of a free run are to be made again.
         """
         try:
             result = self.run(job.spec, False)
         except Exception as error:
-            return Outcome(None, trouble=trouble(error))
-        if not result.shows:
-            return Outcome(replace(result, record=None))
-        made: Mapping[str, RunResult] = {}
-        broke: tuple[int, str] | None = None
-        if job.role != "canary":
-            try:
-                made = self._converted(result, converts)
-            except Exception as error:  # what was found is kept all the same
-                broke = trouble(error)
-        return Outcome(replace(result, record=None), self._keep(job, until, result, made), broke)
+            return Made(None, trouble=trouble(error))
+        if job.role == "canary" or not result.shows:
+            return Made(result)
+        try:
+            return Made(result, self._converted(result, wanted, converts))
+        except Exception as error:  # what was found is kept all the same
+            return Made(result, trouble=trouble(error))
 
-    def _keep(self, job: Job, until: str | None, result: RunResult, made: Mapping[str, RunResult]) -> Saves:
-        """Save a finding; of a planted bug the one it was planted for, if that was asked for."""
-        if job.role != "canary":
-            return self.store.save(result, made)
-        if self.canaries is not None and any(finding.oracle == until for finding in result.findings):
-            return FindingStore(self.canaries / job.source, self.store.text).save(result)
-        return {}
+    def keep(self, job: Job, batch: Batch, made: Made) -> Outcome:
+        """Keep what a run found, and let its record go.  Of a planted bug, what it was planted for, if asked for."""
+        result = made.result
+        if result is None:
+            return Outcome(None, trouble=made.trouble)
+        saved: Saves = {}
+        if result.shows and job.role != "canary":
+            saved = self.store.save(result, made.again)
+        elif result.shows and self.keeps_canary(batch, result):
+            assert self.canaries is not None
+            saved = FindingStore(self.canaries / job.source, self.store.text).save(result)
+        return Outcome(replace(result, record=None), saved, made.trouble)
 
-    def _converted(self, result: RunResult, converts: Callable[[bool], None]) -> Mapping[str, RunResult]:
+    def keeps_canary(self, batch: Batch, result: RunResult) -> bool:
+        """Say whether a run with a planted bug is kept: if it was caught by the judge that it is meant for."""
+        return self.canaries is not None and any(finding.oracle == batch.until for finding in result.findings)
+
+    def _converted(
+        self, result: RunResult, wanted: Wanted, converts: Callable[[bool], None]
+    ) -> Mapping[str, RunResult]:
         """Return the runs to keep for findings of free threads of which nothing that can be repeated is kept yet.
 
         Where one was searched for in vain, later runs are only followed: any of them may be the first that comes again.
         """
         if self.convert is None:
             return {}
-        wanted = self.store.unrepeatable(result)
+        before = wanted(result)
         failures = {finding.signature for finding in result.findings if not finding.known}
         made: dict[str, RunResult] = {}
         for vain in (False, True):
-            signatures = [name for name, before in wanted.items() if before is vain and name in failures]
+            signatures = [name for name, tried in before.items() if tried is vain and name in failures]
             if not signatures:
                 continue
             converts(True)

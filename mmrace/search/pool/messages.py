@@ -1,6 +1,7 @@
 """What travels between whoever asks for runs and whoever makes them: jobs one way, outcomes the other.
 
-Invariant: everything here pickles, and is small: a record never travels, it is written where it was made.
+Invariant: everything here pickles, and is small: a record is written where it was made.  How one travels from another
+machine is the far pool's matter (`far_parcel.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Role: TypeAlias = Literal["main", "canary", "twin"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to make.  `index` counts within its source; `source` is "" or the name of what is on trial."""
+    """One run to make.  `index` counts within its source: what is on trial, a sequence of runs, or ""."""
 
     role: Role
     source: str
@@ -25,15 +26,32 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Has:
+    """What who asks for runs has already, each as `name_of` has it.
+
+    `whole`: findings of which nothing better can be kept.  `free`: of which runs of free threads only are kept, and
+    were searched for under control in vain.
+    """
+
+    whole: frozenset[str] = frozenset()
+    free: frozenset[str] = frozenset()
+
+
+NOTHING_YET = Has()
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Jobs for one worker, in order, all of one engine.
 
     `until`: stop after the first run in which this oracle found something.  `stop_at_failure`: in which any did.
+    `has`: for a worker that does not see the store.
     """
 
     jobs: tuple[Job, ...]
     until: str | None = None
     stop_at_failure: bool = False
+    has: Has = NOTHING_YET
 
     @property
     def engine(self) -> str:
@@ -56,7 +74,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a worker feels after a batch: resident memory, and threads beyond the ones it keeps on purpose."""
+    """How a worker feels after a batch: resident memory, threads beyond the ones it keeps on purpose, open files.
+
+    `open_files`: 0 where nobody can tell.
+    """
 
     rss_bytes: int
     stray_threads: int
+    open_files: int = 0

@@ -21,19 +21,19 @@ from multiprocessing.connection import Connection
 from types import ModuleType, TracebackType
 
 from mmrace.runs import stops
-from mmrace.runtime.silence import Silence
+from mmrace.runtime.silence import SHORT_SECONDS, Silence
 from mmrace.search.pool import ending
 from mmrace.search.pool.child import NO_POSITION, Orders, work
 from mmrace.search.pool.contract import STARTS_AGAIN_MAX, Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
 from mmrace.search.pool.heart import CONVERTING, OPS, POSITION, STOP, TURNS, Pulse
-from mmrace.search.pool.making import Making
+from mmrace.search.pool.making import Makes
 from mmrace.search.pool.messages import Batch
 
 HANG_SECONDS = 120.0
 """A run that does no op for so long is hung: the free engine's own watchdog, and the one for what blocks outside the
 runtime, speak within seconds, and a run is judged within one or two."""
-BOOT_SECONDS = 60.0  # for a process to start and import what it needs, on a machine under load
+BOOT_SECONDS = 60.0  # that a process has to start and import what it needs, which takes a second or two
 START_AGAIN_SECONDS = 5.0  # after which a worker that could not be started is tried again, the first time
 JOIN_SECONDS = 5.0  # for a process that was killed to be gone
 LEAVE_SECONDS = 0.5  # for all that have nothing to do to go of themselves
@@ -70,7 +70,7 @@ class Process:
     def submit(self, batch: Batch, now: float) -> None:
         """Send a batch.  A worker that died meanwhile is found out by the next poll."""
         self.batch, self.reported = batch, 0
-        self._silence = Silence(now)
+        self._silence = Silence(now, self.process.pid)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(batch)
 
@@ -91,17 +91,15 @@ class Process:
             raise EOFError from error
 
     def hangs(self, now: float, limit: float) -> bool:
-        """Whether the run in progress has done no op for longer than `limit` seconds."""
+        """Whether the run in progress has done no op for longer than `limit` seconds that it had."""
         if self.batch is None:
             return False
         turns = self.pulse[TURNS]
         silent = self._silence.look(now, (turns, self.pulse[OPS]))
-        if silent <= (limit if turns else max(limit, BOOT_SECONDS)):
+        if silent > SHORT_SECONDS and ending.is_stopped(self.process.pid):
+            self._silence.forgive()  # now, not at the limit: it may be let go just then, and has done nothing yet
             return False
-        if ending.is_stopped(self.process.pid):
-            self._silence.forgive()
-            return False
-        return True
+        return silent > (limit if turns else max(limit, BOOT_SECONDS))
 
     def unbegun(self) -> Ended | None:
         """If it has not begun a run yet, as on a loaded machine for seconds, end it: it holds nothing."""
@@ -170,21 +168,23 @@ class ProcessPool:
     """Worker processes of this machine.  Use as a context manager: on exit every process has ended.
 
     A slot whose process cannot be started is tried again after a while, while others work (`_reopen`).
+    Args: on: the cores that controlled runs are pinned to, in turn; without any, all that this process may use.
     """
 
     def __init__(
         self,
         jobs: int,
-        making: Making,
+        making: Makes,
         *,
         hang_seconds: float = HANG_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        on: Sequence[int] = (),
     ) -> None:
         self.making, self.hang_seconds, self.clock = making, hang_seconds, clock
         self._slots = list(range(jobs))
         self._closed: dict[int, float] = {}  # slot -> when it is tried again
         self._vain: Counter[int] = Counter()  # starts of a slot in a row that failed
-        self._cores = cores()
+        self._cores = on or cores()
         self._processes: dict[tuple[int, str], Process] = {}
         self._started: dict[tuple[int, str], int] = {}
 

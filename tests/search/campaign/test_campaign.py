@@ -19,14 +19,14 @@ from mmrace.runs.spec import RunResult
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
 from mmrace.search.campaign.driver import Campaign
-from mmrace.search.campaign.plan import GATE_EVERY, canary_spec, main_spec, planted
+from mmrace.search.campaign.plan import canary_spec, planted
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.campaign.sources import CanaryTrial, MainSequence
+from mmrace.search.campaign.sequences import rows
+from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.catalogue import Catalogue
 from mmrace.search.pool import parent
 from mmrace.search.pool.contract import ConvertFunction, RunFunction
-from mmrace.search.pool.messages import Job
 from mmrace.search.totals import Hit
 from tests.search.campaign import stand_ins
 from tests.search.campaign.stand_ins import StandInCanary, stand_in_catalogue
@@ -87,53 +87,6 @@ def runs_made(folder: Path) -> set[str]:
 
 
 # -- planning
-
-
-def planned(request: Request, sizes: list[int], known: Catalogue) -> list[Job]:
-    sequence = MainSequence(request, known)
-    jobs: list[Job] = []
-    while batch := sequence.next_batch(sizes[len(jobs) % len(sizes)]):
-        assert len({job.spec.engine for job in batch.jobs}) == 1
-        jobs.extend(batch.jobs)
-    return jobs
-
-
-def test_run_i_depends_on_seed_and_i_only() -> None:
-    known = stand_in_catalogue(workloads=("real",))
-    request = complete(known, Request(seed=7, runs=100, jobs=1))
-    one = planned(request, [1], known)
-    many = planned(replace(request, jobs=5), [7, 3, 50], known)
-    assert one == many
-    assert [job.index for job in one] == list(range(100))
-    assert one[42].spec == main_spec(request, known, 42)
-
-
-def test_another_seed_gives_other_runs() -> None:
-    known = stand_in_catalogue()
-    first, second = (main_spec(complete(known, Request(seed=seed, runs=1)), known, 0) for seed in (1, 2))
-    assert first.seed != second.seed
-
-
-def test_default_plan_meets_every_scenario_under_every_noise_and_under_gate() -> None:
-    known = stand_in_catalogue(workloads=("real",))
-    request = complete(known, Request(runs=1))
-    specs = [main_spec(request, known, i) for i in range(3 * len(known.noise) * GATE_EVERY)]
-    free = {(spec.program, spec.noise) for spec in specs if spec.engine == "free"}
-    assert free == {(scenario, noise) for scenario in known.scenarios for noise in known.noise}
-    assert {spec.program for spec in specs if spec.engine == "gate"} == set(known.scenarios)
-    assert {spec.workload for spec in specs if spec.program == "played"} == {"real"}
-    assert {spec.workload for spec in specs if spec.program != "played"} == {None}
-
-
-def test_jobs_given_back_are_handed_out_first_and_unchanged() -> None:
-    known = stand_in_catalogue()
-    sequence = MainSequence(complete(known, Request(runs=10, engine="free")), known)
-    batch = sequence.next_batch(4)
-    assert batch is not None
-    sequence.give_back(batch.jobs[1:])
-    again = sequence.next_batch(2)
-    assert again is not None
-    assert again.jobs == batch.jobs[1:3]
 
 
 def test_twin_runs_are_the_canary_runs_without_the_bug() -> None:
@@ -238,7 +191,7 @@ def test_a_planted_bug_whose_judge_is_switched_off_is_not_looked_for(tmp_path: P
     request = complete(known, Request(("alpha",), without=(oracle,)))
     made = Campaign(request, known, stand_ins.passing, tmp_path, Watcher())
     assert [*made.trials] == ["seen"]
-    assert made.result.unplanted == () and main_spec(request, known, 0).without == (oracle,)
+    assert made.result.unplanted == () and {row.spec(0).without for row in rows(request, known)} == {(oracle,)}
 
 
 # -- running

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mmrace.runtime.errors import UsageError
-from mmrace.search.campaign.plan import canary_spec, main_spec
+from mmrace.search.campaign.plan import canary_spec
 from mmrace.search.campaign.request import Request, complete
+from mmrace.search.campaign.sequences import rows
 from tests.search.campaign.stand_ins import StandInCanary, stand_in_catalogue
 
 
@@ -14,7 +15,7 @@ def test_every_run_is_of_the_era_and_no_canary_is() -> None:
     canary = StandInCanary("a")
     known = stand_in_catalogue(canary)
     request = complete(known, Request(runs=1, era="early"))
-    assert {main_spec(request, known, i).era for i in range(10)} == {"early"}
+    assert {row.spec(turn).era for row in rows(request, known) for turn in range(10)} == {"early"}
     assert {canary_spec(request, canary, 0, planted=planted).era for planted in (True, False)} == {""}
 
 
@@ -22,8 +23,8 @@ def test_runs_differ_from_those_of_the_model_s_own_era_by_the_era_alone() -> Non
     known = stand_in_catalogue()
     early, own, unsaid = (complete(known, Request(runs=1, era=era)) for era in ("early", "now", ""))
     assert own == unsaid
-    for i in range(10):
-        first, second = main_spec(early, known, i), main_spec(own, known, i)
+    for one, other in zip(rows(early, known), rows(own, known), strict=True):
+        first, second = one.spec(3), other.spec(3)
         assert (first.seed, first.params, first.noise) == (second.seed, second.params, second.noise)
 
 

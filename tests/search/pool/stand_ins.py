@@ -31,6 +31,7 @@ class ScriptedPool:
     """
 
     places = 1
+    converting = 0
 
     def __init__(self, *turns: Turn) -> None:
         self.turns = list(turns)

@@ -14,7 +14,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import EXIT_INTERNAL
 from mmrace.search.pool.making import Making
-from mmrace.search.pool.messages import Job, Role
+from mmrace.search.pool.messages import Batch, Job, Role
 from mmrace.strategies import retrace
 from tests.search.campaign.stand_ins import record_of
 
@@ -74,7 +74,7 @@ def test_where_it_was_searched_for_in_vain_a_later_run_is_followed_only(tmp_path
 @pytest.mark.parametrize("run", [job(role="canary"), job(replace(FREE, engine="gate"))])
 def test_planted_bugs_and_controlled_runs_are_left_as_they_are(tmp_path: Path, run: Job) -> None:
     converting = Converting()
-    Making(fails, FindingStore(tmp_path), tmp_path / "canaries", converting).make(run, "content")
+    Making(fails, FindingStore(tmp_path), tmp_path / "canaries", converting).make(run, Batch((), "content"))
     assert converting.asked == []
 
 
@@ -101,5 +101,5 @@ def test_who_asks_is_told_that_it_is_being_made_again_under_control_and_when_tha
             raise ZeroDivisionError("nobody expected this")
         return converting(free, wanted, search=search)
 
-    Making(fails, FindingStore(tmp_path), convert=convert).make(job(), None, told.append)
+    Making(fails, FindingStore(tmp_path), convert=convert).make(job(), Batch(()), told.append)
     assert told == [True, "now", False]

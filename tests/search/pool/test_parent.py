@@ -188,6 +188,20 @@ def test_a_run_is_hung_by_its_ops_however_long_it_takes(tmp_path: Path, ops: int
         assert any(looks) is hung
 
 
+def test_a_worker_that_waits_for_its_turn_on_a_slow_machine_is_not_hung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BUG once: a run that was judged behind other processes for two minutes was a finding."""
+    second = 0
+    monkeypatch.setattr("mmrace.runtime.allotted.times", lambda pid: {str(pid): (0.0, float(second))})
+    with pool(tmp_path, passes) as workers:
+        workers.submit(Batch(tuple(jobs(1))))
+        [process] = workers._processes.values()
+        process.pulse = [1, 0, 0, 0]  # what it shows
+        for second in range(600):
+            assert not process.hangs(float(second), 120.0)
+
+
 def test_a_stop_does_not_wait_for_a_worker_that_has_not_begun(tmp_path: Path) -> None:
     """BUG once: on a loaded machine the report came when the workers had imported what they need, to make no run."""
     batch = Batch(tuple(jobs(3)))

@@ -1,64 +1,28 @@
-"""Where the runs of a campaign come from: the main sequence, and one trial per canary.
+"""The trial of a planted bug: it hands out batches, takes outcomes, and takes back jobs that nobody ran.
 
-A source hands out batches, takes outcomes, and takes back jobs that nobody ran (a worker died, the time was up).
 Invariant: each job is handed out again until its outcome came or it was given up; a trial's runs are judged in their
 order, so "found after n runs" does not depend on the workers.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-
 from mmrace.runs.spec import RunResult
-from mmrace.search.campaign.plan import canary_spec, engine_of_round, main_spec, round_length
+from mmrace.search.campaign.plan import canary_spec
 from mmrace.search.campaign.request import Request
-from mmrace.search.catalogue import CanaryLike, Catalogue
+from mmrace.search.catalogue import CanaryLike
+from mmrace.search.ledger.entry import Trial
+from mmrace.search.ledger.sums import Sums
 from mmrace.search.pool.messages import Batch, Job, Role
 
 
-class MainSequence:
-    """Runs 0, 1, 2, ... of the campaign, up to `request.runs` or until nobody asks any more."""
-
-    def __init__(self, request: Request, known: Catalogue) -> None:
-        self.request, self.known = request, known
-        self.next_index = 0
-        self._back: deque[Job] = deque()
-        self._round = round_length(request, known)
-
-    def next_batch(self, size: int) -> Batch | None:
-        """Return up to `size` jobs of one engine, or None when there are no more."""
-        if self._back:
-            engine = self._back[0].spec.engine
-            again: list[Job] = []
-            while self._back and len(again) < size and self._back[0].spec.engine == engine:
-                again.append(self._back.popleft())
-            return Batch(tuple(again))
-        first = self.next_index
-        stop = first + size if self.request.runs is None else min(first + size, self.request.runs)
-        engine_now = engine_of_round(self.request, first // self._round)
-        while stop > first and engine_of_round(self.request, (stop - 1) // self._round) != engine_now:
-            stop = (stop - 1) // self._round * self._round
-        self.next_index = max(first, stop)
-        jobs = [Job("main", "", i, main_spec(self.request, self.known, i)) for i in range(first, stop)]
-        return Batch(tuple(jobs)) if jobs else None
-
-    def peek_engine(self) -> str:
-        """Return the engine of the next batch."""
-        if self._back:
-            return self._back[0].spec.engine
-        return engine_of_round(self.request, self.next_index // self._round)
-
-    def give_back(self, jobs: Iterable[Job]) -> None:
-        """Take back jobs that were not run; they go first next time."""
-        self._back.extendleft(reversed(list(jobs)))
-
-
 class CanaryTrial:
-    """One planted bug: its runs until it is found or its cap is reached, then the same runs of the unmodified twin."""
+    """One planted bug: its runs until it is found or its cap is reached, then the same runs of the unmodified twin.
 
-    def __init__(self, request: Request, canary: CanaryLike) -> None:
-        self.request, self.canary = request, canary
+    Args: first: the turn of its first run.
+    """
+
+    def __init__(self, request: Request, canary: CanaryLike, first: int = 0) -> None:
+        self.request, self.canary, self.first = request, canary, first
         self.cap_runs = canary.cap_under(request.engine or "free")
         self.found_after: int | None = None
         self.tried = 0
@@ -66,7 +30,6 @@ class CanaryTrial:
         self.twin_failed = 0
         self.others: dict[str, int] = {}
         self._busy = False
-        self._next = 0
 
     @property
     def planted(self) -> bool:
@@ -91,8 +54,8 @@ class CanaryTrial:
         first, limit = (self.tried, self.cap_runs) if planted else (self.twin_runs, self.tried)
         role: Role = "canary" if planted else "twin"
         jobs = [
-            Job(role, self.canary.name, k, canary_spec(self.request, self.canary, k, planted=planted))
-            for k in range(first, min(first + size, limit))
+            Job(role, self.canary.name, turn, canary_spec(self.request, self.canary, turn, planted=planted))
+            for turn in range(self.first + first, self.first + min(first + size, limit))
         ]
         self._busy = True
         return Batch(tuple(jobs), until=self.canary.oracle if planted else None)
@@ -109,6 +72,14 @@ class CanaryTrial:
             else:
                 for oracle in {finding.oracle for finding in result.findings}:
                     self.others[oracle] = self.others.get(oracle, 0) + 1
+
+    def restore(self, told: Trial | None, planted: Sums, twin: Sums) -> None:
+        """Go on where an interrupted trial stood.  Args: told: what was said of it.  planted, twin: of its runs."""
+        self.twin_runs = twin.runs + twin.given_up
+        self.twin_failed = twin.verdicts.get("FAIL", 0)
+        self.tried = planted.runs + planted.given_up
+        if told is not None and told.found_after is not None:
+            self.found_after = self.tried = told.found_after
 
     def skip(self, job: Job) -> None:
         """Give up a job that no worker survived."""

@@ -1,0 +1,261 @@
+"""What runs on a store just now, since when, how far, and what came of it.
+
+Invariant: a campaign that nobody goes on with is said to be interrupted, with the command that goes on; "how far" is of
+what was asked, and nothing is said of the time that is left.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmrace.report.finding import known_as
+from mmrace.report.numbers import count, duration, many, moment, runs, share, size
+from mmrace.report.terminal import interrupted
+from mmrace.search.ledger.entry import Trial
+from mmrace.search.ledger.life import Life
+from mmrace.search.ledger.watching import Progress, Watcher
+
+SCHEMA = "mmrace-status/1"
+INTERRUPTED_MAX = 3  # of those, the newest: older ones are in the history
+FINDINGS_MAX = 10
+DAY_SECONDS = 86400.0  # longer ago than that, people want the date
+STATES = {"new": "new", "known": "known", "unseen": "unseen", "came-back": "came back"}
+"""State of a finding's life -> how it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What there is to tell.
+
+    Args: store: as it was named.  campaigns: how many there are.  rows: those that are told of.  resumable: which one
+    --resume goes on with, "" if none.  damage: what of the ledger's files could not be read.
+    """
+
+    store: str
+    now: float
+    campaigns: int
+    rows: Sequence[Progress]
+    resumable: str
+    lives: Sequence[Life]
+    damage: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, store: str, watcher: Watcher) -> Status:
+        """Ask for it: what runs, the newest campaigns that ended early; the last one if there are none of these."""
+        index = watcher.index
+        states = [(row, watcher.state(row)) for row in index.campaigns()]
+        going = [row for row, state in states if state == "running"]
+        stopped = [row for row, state in states if state in ("interrupted", "silent")][-INTERRUPTED_MAX:]
+        shown = going + stopped or [row for row, _ in states[-1:]]
+        resumable = next((row.campaign for row, state in reversed(states) if state == "interrupted"), "")
+        rows = [watcher.progress(row) for row in shown]
+        damage = [str(damage) for damage in index.damage]
+        return cls(store, watcher.now, len(states), rows, resumable, index.lives(), damage)
+
+
+def lines(status: Status) -> Iterator[str]:
+    """Tell it, a line each."""
+    if not status.campaigns:
+        yield f"{status.store}: no campaign yet"
+    else:
+        going = sum(row.state == "running" for row in status.rows)
+        told = f"{many(going, 'campaign')} running" if going else "no campaign runs"
+        found = many(sum(not life.met.known for life in status.lives), "finding")
+        yield f"{status.store}: {told}, {count(status.campaigns)} in all, {found}"
+    for row in status.rows:
+        yield ""
+        yield from _campaign(row, status)
+    yield from damage_lines(status.damage)
+
+
+def damage_lines(damage: Sequence[str]) -> Iterator[str]:
+    """Say what of the ledger could not be read."""
+    if damage:
+        yield ""
+        yield f"not read, the rest is told: {'; '.join(damage)}"
+
+
+def _campaign(row: Progress, status: Status) -> Iterator[str]:
+    host, pid = row.process
+    where = f" on {host}, process {pid}" if host else ""
+    yield f"{state_text(row)}  {row.campaign.campaign}{where}, since {moment(row.began)} UTC"
+    if row.command:
+        yield f"  {row.command}"
+    if row.campaign.resumed:
+        yield f"  gone on with at {', '.join(moment(resumed.when) for resumed in row.campaign.resumed)} UTC"
+    yield f"  {_progress(row)}"
+    if row.trials:
+        yield f"  {canaries_text(row)}"
+    yield from _findings(row, status.lives)
+    if row.state == "running":
+        yield from _workers(row, status.now)
+    elif row.state == "interrupted":
+        yield _last_sign(row, status.now)
+        if row.campaign.campaign == status.resumable:
+            yield f"  go on: {shlex.join(['mmrace', 'stress', '--resume', '--store', status.store])}"
+    elif row.state == "silent":
+        yield f"{_last_sign(row, status.now)}; whether it runs can be seen on its host alone"
+
+
+def state_text(row: Progress) -> str:
+    """Say where a campaign stands, with its verdict if it has one."""
+    ended = row.campaign.ended
+    if ended is not None and ended.interrupted:
+        return f"{ended.verdict}, {interrupted(ended.interrupted)}"
+    if ended is not None:
+        return ended.verdict
+    return row.state
+
+
+def _progress(row: Progress) -> str:
+    asked, sums = row.request, row.sums
+    parts = []
+    if asked.get("seconds"):
+        of = float(asked["seconds"])
+        parts.append(
+            f"{duration(row.seconds)} of {duration(of)} ({share(round(min(row.seconds, of)), round(of) or 1)})"
+        )
+    else:
+        parts.append(duration(row.seconds))
+    if asked.get("runs"):
+        done = min(sums.runs, int(asked["runs"]))
+        parts.append(f"{count(sums.runs)} of {runs(int(asked['runs']))} ({share(done, int(asked['runs']))})")
+    else:
+        parts.append(runs(sums.runs))
+    parts += [f"{count(sums.ops)} ops", rate_text(row.rate)]
+    if row.lately is not None:
+        parts.append(f"lately {rate_text(row.lately)}")
+    if row.campaign.ended is not None and row.campaign.ended.unkept_runs:
+        parts.append(f"{runs(row.campaign.ended.unkept_runs)} could not be kept")
+    return ", ".join(parts)
+
+
+def rate_text(per_second: float) -> str:
+    """Write runs a second."""
+    return f"{count(per_second)} runs/s" if per_second >= 10 else f"{per_second:.1f} runs/s"
+
+
+def canaries_text(row: Progress) -> str:
+    """Say how many canaries were found, and which were missed."""
+    found = [trial for trial in row.trials if trial.found_after is not None]
+    missed = [trial.canary for trial in row.trials if is_missed(trial)]
+    failed = [trial.canary for trial in row.trials if trial.twin_failed]
+    told = f"canaries found {len(found)} of {len(row.trials)}"
+    told += f", MISSED {', '.join(missed)}" if missed else ""
+    return told + (f", TWIN FAILED of {', '.join(failed)}" if failed else "")
+
+
+def is_missed(trial: Trial) -> bool:
+    """Say whether a planted bug was looked for in vain."""
+    return trial.found_after is None and trial.tried >= trial.cap > 0
+
+
+def _findings(row: Progress, lives: Iterable[Life]) -> Iterator[str]:
+    mine = [life for life in lives if life.signature in row.sums.hits]
+    own = [life for life in mine if not life.met.known]
+    if not own:
+        yield "  findings 0"
+    for life in own[:FINDINGS_MAX]:
+        met = life.met
+        title = f"  {met.title}" if met.title else ""
+        seen = f"{STATES[life.state]}, {runs(row.sums.hits[life.signature])}, {met.program}"
+        yield f"  FINDING {life.signature}  {seen}{title}"
+    if len(own) > FINDINGS_MAX:
+        yield f"  and {len(own) - FINDINGS_MAX} more findings"
+    for known in sorted({life.met.known for life in mine if life.met.known}):
+        yield f"  {known_as(known)}"
+
+
+def _workers(row: Progress, now: float) -> Iterator[str]:
+    beat = row.beat
+    if beat is None:
+        yield "  no heartbeat yet"
+        return
+    memory = [facts[0] for facts in beat.workers.values() if facts]
+    stray = sum(facts[1] for facts in beat.workers.values() if len(facts) > 1)
+    parts = [many(len(beat.workers), "worker")]
+    if memory:
+        parts.append(f"{size(sum(memory))}, the largest {size(max(memory))}")
+    if stray:
+        parts.append(f"{many(stray, 'thread')} left behind")
+    if beat.free_disk:
+        parts.append(f"disk free {size(beat.free_disk)}")
+    yield f"  {'; '.join(parts)}; heartbeat {_ago(now - beat.when)}"
+
+
+def _ago(seconds: float) -> str:
+    return f"{duration(max(0.0, seconds))} ago"
+
+
+def _last_sign(row: Progress, now: float) -> str:
+    quiet = now - row.last_sign
+    when = f"at {moment(row.last_sign)} UTC" if quiet > DAY_SECONDS else _ago(quiet)
+    return f"  last sign of life {when}"
+
+
+# -- as plain data --------------------------------------------------------------------------------------------------
+
+
+def data(status: Status) -> dict[str, Any]:
+    """Return it as plain data."""
+    return {
+        "schema": SCHEMA,
+        "store": status.store,
+        "now": status.now,
+        "running": [row.campaign.campaign for row in status.rows if row.state == "running"],
+        "resumable": status.resumable,
+        "campaigns": [campaign_data(row) for row in status.rows],
+        "damage": list(status.damage),
+    }
+
+
+def campaign_data(row: Progress) -> dict[str, Any]:
+    """Return a campaign as plain data."""
+    begun, ended, sums = row.campaign.begun, row.campaign.ended, row.sums
+    return {
+        "campaign": row.campaign.campaign,
+        "state": row.state,
+        "host": row.process[0],
+        "pid": row.process[1],
+        "revision": begun.revision if begun else "",
+        "version": begun.version if begun else "",
+        "command": row.command,
+        "request": row.request,
+        "began": row.began,
+        "resumed": [resumed.when for resumed in row.campaign.resumed],
+        "last_sign": row.last_sign,
+        "seconds": row.seconds,
+        "verdict": ended.verdict if ended else "",
+        "exit_code": ended.exit_code if ended else None,
+        "interrupted": ended.interrupted if ended else 0,
+        "unkept_runs": ended.unkept_runs if ended else 0,
+        "runs": sums.runs,
+        "ops": sums.ops,
+        "runs_per_second": row.rate,
+        "runs_per_second_lately": row.lately,
+        "verdicts": dict(sums.verdicts),
+        "given_up": sums.given_up,
+        "findings": dict(sums.hits),
+        "canaries": [trial_data(trial) for trial in row.trials],
+        "workers": dict(row.beat.workers) if row.beat else {},
+        "heartbeat": row.beat.when if row.beat else None,
+        "free_disk": row.beat.free_disk if row.beat else None,
+    }
+
+
+def trial_data(trial: Trial) -> dict[str, Any]:
+    """Return what came of looking for a planted bug as plain data."""
+    return {
+        "campaign": trial.campaign,
+        "when": trial.when,
+        "canary": trial.canary,
+        "oracle": trial.oracle,
+        "found_after": trial.found_after,
+        "tried": trial.tried,
+        "cap": trial.cap,
+        "twin_runs": trial.twin_runs,
+        "twin_failed": trial.twin_failed,
+    }

@@ -1,0 +1,209 @@
+"""Where the tables of a ledger are: in a file beside the segments, or in memory where none can be had.
+
+Invariant: whatever happens to the file (removed, damaged, of another mmrace, on a full or read-only disk), an answer is
+made from the segments, and is the same.  Several processes may have it open: SQLite's write-ahead log keeps them apart,
+and the folder's lock whoever makes the file.  Not here: what is in the tables (`intake.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from mmrace.search.ledger.intake import Intake, Vanished
+from mmrace.search.ledger.tables import VERSION, empty, make
+
+T = TypeVar("T")
+Row: TypeAlias = tuple[Any, ...]
+
+FILE = "index.sqlite"
+BESIDE = ("-wal", "-shm")
+BUSY_SECONDS = 10.0  # another process takes in some ten thousand lines at once, in a second or two
+NOWHERE = (0, 0)
+ATTEMPTS_MAX = 3  # renewed, then in memory
+_MACHINE = frozenset({
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH,
+})  # fmt: skip
+"""Errors for which a new file would be no better."""
+
+
+class Database:
+    """The tables of a ledger.
+
+    Args: folder: of the segments.  on_disk: False touches no file there.
+    """
+
+    def __init__(self, folder: Path, *, on_disk: bool) -> None:
+        self.folder, self.path = folder, folder / FILE
+        self._on_disk = on_disk
+        self._db: sqlite3.Connection | None = None
+        self._intake: Intake | None = None
+        self._node = NOWHERE  # device and number of the file that is open
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether there is a file; it may turn out that none can be had."""
+        return self._on_disk
+
+    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[Row]:
+        """Return what a query finds.  Raises UsageError, OSError."""
+        return self._tried(lambda db, _: db.execute(query, values).fetchall())
+
+    def refresh(self) -> bool:
+        """Take in what was written since; whether there was anything.  Raises UsageError, OSError."""
+        return self._tried(lambda _, intake: intake.refresh())
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+        self._db = self._intake = None
+
+    def _tried(self, action: Callable[[sqlite3.Connection, Intake], T]) -> T:
+        """Do something with the tables; if they turn out to be of no use, again with new ones."""
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                db, intake = self._opened()
+                return action(db, intake)
+            except Vanished:
+                self._emptied()
+            except sqlite3.DatabaseError as error:
+                if not self._on_disk:
+                    raise
+                self.close()
+                if attempt or _is_of_the_machine(error):
+                    self._on_disk = False
+                else:
+                    self._removed()
+        return action(*self._opened())
+
+    def _opened(self) -> tuple[sqlite3.Connection, Intake]:
+        """Return the tables, opened if they are not, or no longer those whose name is there."""
+        if self._on_disk and self._db is not None and _node(self.path) != self._node:
+            self.close()
+        if self._db is None or self._intake is None:
+            self._db = self._open_file() if self._on_disk else self._in_memory()
+            self._intake = Intake(self._db, self.folder)
+            self._intake.refresh()
+        return self._db, self._intake
+
+    def _open_file(self) -> sqlite3.Connection:
+        with self._held():
+            self._node = _node(self.path)
+            if self._node == NOWHERE:
+                self._unlink()
+            db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS)
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = NORMAL")
+                _prepare(db)
+            except BaseException:
+                db.close()
+                raise
+            self._node = _node(self.path)
+        return db
+
+    def _in_memory(self) -> sqlite3.Connection:
+        """Return tables in memory: a copy of those on disk, if there are any, saves reading the segments."""
+        mode = _readable(self.path)
+        if mode:
+            db = sqlite3.connect(":memory:", isolation_level=None)
+            try:
+                with contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?{mode}", uri=True)) as file:
+                    file.backup(db)
+                if _readable(self.path) == mode:
+                    _prepare(db)
+                    return db
+            except sqlite3.Error:
+                pass
+            db.close()
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        make(db)
+        return db
+
+    def _emptied(self) -> None:
+        assert self._db is not None and self._intake is not None
+        self._db.execute("BEGIN IMMEDIATE")
+        with contextlib.suppress(Vanished):
+            self._intake.check()
+            self._db.execute("ROLLBACK")  # another process was first
+            return
+        empty(self._db)
+        self._db.execute("COMMIT")
+
+    def _removed(self) -> None:
+        with self._held():
+            if _node(self.path) == self._node:  # else another process was first
+                self._unlink()
+
+    def _unlink(self) -> None:
+        for name in (FILE, *(FILE + end for end in BESIDE)):
+            with contextlib.suppress(OSError):
+                (self.folder / name).unlink()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Let no other process make or remove the file meanwhile.  Raises sqlite3.OperationalError without a folder."""
+        try:
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _no_folder(error) from error
+        try:
+            with contextlib.suppress(OSError):  # a file system without such locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Make the tables, or see that they are as they should be.  Raises sqlite3.DatabaseError."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not version and not tables:
+        make(db)
+        return
+    (said,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if version != VERSION or said != "ok":
+        raise sqlite3.DatabaseError(f"tables of version {version}: {said}")
+
+
+def _node(path: Path) -> tuple[int, int]:
+    try:
+        there = os.stat(path)
+    except OSError:
+        return NOWHERE
+    return there.st_dev, there.st_ino
+
+
+def _readable(path: Path) -> str:
+    """Say how a file can be read without making another one; "" if it cannot.
+
+    Either nobody has it open, or somebody has, and all that SQLite wants beside it is there.
+    """
+    try:
+        if not path.stat().st_size:
+            return ""
+    except OSError:
+        return ""
+    beside = [(path.parent / (path.name + end)).exists() for end in BESIDE]
+    return "mode=ro" if all(beside) else "" if any(beside) else "immutable=1"
+
+
+def _is_of_the_machine(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _MACHINE
+
+
+def _no_folder(error: OSError) -> sqlite3.OperationalError:
+    made = sqlite3.OperationalError(str(error))
+    made.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    return made

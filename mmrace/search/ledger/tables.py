@@ -1,0 +1,56 @@
+"""The tables of the index.
+
+Invariant: they are a function of the lines that were taken in (`intake.py`), in whatever order.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
+
+VERSION = 2
+"""Of the tables; an index of another one is made anew."""
+
+# columns of a key come first: else SQLite 3.40's check of a whole file mistakes one for another
+SCHEMA = """
+CREATE TABLE segment (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, place INTEGER NOT NULL);
+CREATE TABLE sequence (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, made TEXT, revision TEXT, program TEXT,
+    engine TEXT, era TEXT, variant TEXT, role TEXT, trial TEXT, entry BLOB);
+CREATE TABLE campaign (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, last REAL NOT NULL DEFAULT 0);
+CREATE TABLE event (campaign INTEGER NOT NULL, at REAL NOT NULL, entry BLOB NOT NULL, segment TEXT NOT NULL,
+    PRIMARY KEY (campaign, at, entry)) WITHOUT ROWID;
+CREATE TABLE batch (sequence INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL, campaign INTEGER NOT NULL,
+    at REAL NOT NULL, segment INTEGER NOT NULL, place INTEGER NOT NULL, till INTEGER NOT NULL,
+    PRIMARY KEY (sequence, first)) WITHOUT ROWID;
+CREATE TABLE part (sequence INTEGER NOT NULL, campaign INTEGER NOT NULL, since REAL NOT NULL, runs INTEGER NOT NULL,
+    sums BLOB NOT NULL, PRIMARY KEY (sequence, campaign, since)) WITHOUT ROWID;
+CREATE TABLE hit (sequence INTEGER NOT NULL, first INTEGER NOT NULL, signature TEXT NOT NULL, times INTEGER NOT NULL,
+    campaign INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (sequence, first, signature)) WITHOUT ROWID;
+CREATE TABLE met (signature TEXT NOT NULL, program TEXT NOT NULL, variant TEXT NOT NULL, era TEXT NOT NULL,
+    at REAL NOT NULL, entry BLOB NOT NULL, PRIMARY KEY (signature, program, variant, era)) WITHOUT ROWID;
+CREATE TABLE trial (campaign INTEGER NOT NULL, canary TEXT NOT NULL, at REAL NOT NULL, entry BLOB NOT NULL,
+    PRIMARY KEY (campaign, canary)) WITHOUT ROWID;
+CREATE TABLE beat (campaign INTEGER NOT NULL, at REAL NOT NULL, entry BLOB NOT NULL, PRIMARY KEY (campaign, at))
+    WITHOUT ROWID;
+CREATE TABLE damage (segment TEXT NOT NULL, place INTEGER NOT NULL, what TEXT NOT NULL, PRIMARY KEY (segment, place))
+    WITHOUT ROWID;
+"""
+WHOLE = -1.0
+"""Stands for the time of the sums of a sequence in a campaign as a whole, beside those of its cells."""
+
+encode_sums = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
+decode_sums = msgspec.msgpack.Decoder(Sums, dec_hook=decode_hook).decode
+
+
+def make(db: sqlite3.Connection) -> None:
+    """Make the tables."""
+    db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def empty(db: sqlite3.Connection) -> None:
+    """Empty the tables, inside a transaction of the caller."""
+    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        db.execute(f"DELETE FROM {name}")

@@ -1,0 +1,246 @@
+"""A campaign as a process that is killed, or stopped and let go, at drawn moments, and then goes on.
+
+A moment is drawn by its seed; what the campaign does just then is not.  Every process of it has a mark in its
+environment, by which whoever is left behind is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmrace.search.ledger.entry import Ended
+from mmrace.search.ledger.index import Index
+from stress.watched import WORKER, having, look, size
+
+ROOT = Path(__file__).resolve().parent.parent
+MARK = "MMRACE_DISTURBED"
+KILLED_WORKER, KILLED_CLIENT, STOPPED = KINDS = ("worker", "client", "stop")
+LIMIT_SECONDS = 600.0  # for one start of a campaign
+ORPHAN_SECONDS = 30.0
+"""So long may somebody be left after the client's end: a worker that is just starting sees only then that it has no
+parent, and takes seconds for that on a machine under load."""
+LOOK_SECONDS = 0.01
+LEDGER_STEPS = 400  # events in the ledger's code within some seconds of a campaign
+
+STEPPING = """
+import os, runpy, signal, sys
+at, steps = int(sys.argv[1]), 0
+def profile(frame, event, argument):
+    global steps
+    if "/search/ledger/" in frame.f_code.co_filename:
+        steps += 1
+        if steps == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.argv[:2] = ["mmrace"]
+sys.setprofile(profile)
+runpy.run_module("mmrace", run_name="__main__")
+"""
+"""Runs mmrace, and kills it at a step of what reads and writes the ledger: a call, or a return, of Python or C."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something happens, and to whom.
+
+    Attributes: seconds: after the start, or after the one before.  early: does not wait for runs that come back.
+    step: of the ledger's code, instead of the seconds; 0: none.  whom: a number to choose by.  pause: until SIGCONT.
+    """
+
+    seconds: float
+    early: bool
+    step: int
+    whom: int
+    pause: float
+
+
+def drawn(kind: str, count: int, seed: int) -> list[Moment]:
+    """Draw moments.  Never two early ones in turn: nobody survives a worker killed before its first run every time."""
+    draw = random.Random(f"{kind} {seed}")
+    longest = {KILLED_WORKER: 0.6, KILLED_CLIENT: 5.0, STOPPED: 0.5}[kind]
+    return [
+        Moment(
+            draw.uniform(0.0, longest),
+            i % 4 == 0,
+            draw.randint(1, LEDGER_STEPS) if kind == KILLED_CLIENT and i % 2 else 0,
+            draw.randrange(1 << 16),
+            draw.choice((0.02, 0.2, 1.0)),
+        )
+        for i in range(count)
+    ]
+
+
+@dataclass(slots=True)
+class Told:
+    """What was seen beside what the stores say.
+
+    Attributes: resumed: seconds from a start until a campaign goes on.  gone: until nobody is left behind, at most.
+    """
+
+    moments: int = 0
+    orphans: int = 0
+    gone: float = 0.0
+    resumed: list[float] = field(default_factory=list)
+
+
+class Campaign:
+    """One campaign.
+
+    Args: asked: what `mmrace stress` is asked.  each: what it is told with each start, those with --resume too.
+    folder: for all that is its own.  told: is added to.
+    """
+
+    def __init__(self, asked: Sequence[str], each: Sequence[str], folder: Path, told: Told) -> None:
+        self.asked, self.each, self.folder, self.told = asked, each, folder, told
+        self.store = folder / "store"
+        self.mark = secrets.token_hex(8)
+        self.starts = 0
+        self._resumed = False
+        folder.mkdir(parents=True)
+
+    def disturbed(self, kind: str, moments: list[Moment]) -> int:
+        """Make the campaign, to its end; moments that have come are taken from the list.  Return the exit code."""
+        if kind == KILLED_CLIENT:
+            return self._killed(moments)
+        process = self._start()
+        act = self._kill_worker if kind == KILLED_WORKER else self._stop
+        try:
+            while moments and self._wait(process, moments[0]):
+                if act(process, moments[0]):
+                    self.told.moments += 1
+                    del moments[0]
+            return process.wait(LIMIT_SECONDS)
+        finally:
+            self._end(process)
+
+    def said(self) -> str:
+        """Return the last lines of what it printed last."""
+        texts = [(self.folder / f"{self.starts}.{name}").read_text(errors="replace") for name in ("err", "out")]
+        return " / ".join("".join(texts).strip().splitlines()[-3:])
+
+    # -- kill all of it, and go on ----------------------------------------------------------------------------------
+
+    def _killed(self, moments: list[Moment]) -> int:
+        while moments:
+            moment = moments[0]
+            process = self._start(moment.step)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LIMIT_SECONDS if moment.step else moment.seconds)
+            ended = process.poll()
+            self._end(process)
+            if ended is not None and ended != -signal.SIGKILL:
+                return ended
+            self.told.moments += 1
+            del moments[0]
+            if (code := self._ended_already()) is not None:
+                return code
+        process = self._start()
+        try:
+            return process.wait(LIMIT_SECONDS)
+        finally:
+            self._end(process)
+
+    def _campaigns(self) -> list[Ended | None]:
+        """Return how each campaign of its store ended, None of one that goes on."""
+        index = Index.read_only(self.store)
+        try:
+            return [campaign.ended for campaign in index.campaigns()]
+        finally:
+            index.close()
+
+    def _ended_already(self) -> int | None:
+        """Return the exit code that it has told the ledger of, if the kill came after that."""
+        return next((ended.exit_code for ended in self._campaigns() if ended is not None), None)
+
+    # -- disturb one that goes on -----------------------------------------------------------------------------------
+
+    def _wait(self, process: subprocess.Popen[bytes], moment: Moment) -> bool:
+        """Wait for a moment; whether the campaign still runs then."""
+        ledger, before = self.store / "ledger", size(self.store / "ledger")
+        while not moment.early and process.poll() is None and size(ledger) == before:
+            time.sleep(LOOK_SECONDS)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moment.seconds)
+        return process.poll() is None
+
+    def _workers(self, process: subprocess.Popen[bytes]) -> list[int]:
+        seen = [look(pid, process.pid) for pid in having(f"{MARK}={self.mark}")]
+        return [one.pid for one in seen if one is not None and one.role == WORKER]
+
+    def _kill_worker(self, process: subprocess.Popen[bytes], moment: Moment) -> bool:
+        workers = self._workers(process)
+        if not workers:
+            time.sleep(LOOK_SECONDS)
+            return False
+        os.kill(workers[moment.whom % len(workers)], signal.SIGKILL)
+        return True
+
+    def _stop(self, process: subprocess.Popen[bytes], moment: Moment) -> bool:
+        workers = self._workers(process)
+        choices = [[process.pid], [process.pid, *workers], *([pid] for pid in workers)]
+        pids = choices[moment.whom % len(choices)]
+        for number, seconds in ((signal.SIGSTOP, moment.pause), (signal.SIGCONT, 0.0)):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            time.sleep(seconds)
+        return True
+
+    # -- processes --------------------------------------------------------------------------------------------------
+
+    def _start(self, step: int = 0) -> subprocess.Popen[bytes]:
+        """Start it, or let it go on."""
+        self.starts += 1
+        asked = ("--resume",) if self._campaigns() else self.asked  # killed before it began, it is begun again
+        stepping = ("-c", STEPPING, str(step)) if step else ("-m", "mmrace")
+        self._resumed = asked is not self.asked
+        log = self.folder / f"{self.starts}.log"
+        command = ("stress", *asked, *self.each, "--store", str(self.store), "--log", str(log))
+        self._at = time.time()
+        with (
+            (self.folder / f"{self.starts}.out").open("wb") as out,
+            (self.folder / f"{self.starts}.err").open("wb") as err,
+        ):
+            return subprocess.Popen(
+                [sys.executable, *stepping, *command],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), MARK: self.mark},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill it if it still runs, and look for who is left."""
+        process.kill()
+        process.wait()
+        if self._resumed:
+            self.told.resumed += [when - self._at for when in self._begun()]
+        began = time.monotonic()
+        while (left := having(f"{MARK}={self.mark}")) and time.monotonic() - began < ORPHAN_SECONDS:
+            time.sleep(LOOK_SECONDS)
+        self.told.gone = max(self.told.gone, time.monotonic() - began)
+        self.told.orphans += len(left)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _begun(self) -> Iterator[float]:
+        """Yield when it began, or went on, if it came so far."""
+        log = self.folder / f"{self.starts}.log"
+        for line in log.read_text(errors="replace").splitlines() if log.exists() else ():
+            with contextlib.suppress(ValueError, KeyError):  # a line that was cut
+                record = json.loads(line)["record"]
+                if record["extra"].get("event") == "begin":
+                    yield record["time"]["timestamp"]

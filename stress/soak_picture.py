@@ -1,0 +1,64 @@
+"""The picture of a soak, an SVG: memory, threads and open files of each process, disk, and runs over hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from stress.growth import binned
+from stress.soak_report import MIB, Soaked, memory
+from stress.watched import Seen
+
+SIZE_IN = (11.0, 8.0)
+POINTS = 240
+
+
+def draw(soaked: Soaked, path: Path) -> None:
+    """Draw it into a file.  Raises OSError."""
+    mpl.rcParams["svg.hashsalt"] = "mmrace"
+    mpl.rcParams["svg.fonttype"] = "none"
+    figure = Figure(figsize=SIZE_IN)
+    (own, threads), (files, disk) = figure.subplots(2, 2)
+    _rows(own, soaked, memory, "own memory, MiB")
+    _rows(threads, soaked, lambda seen: seen.threads, "threads")
+    _rows(files, soaked, lambda seen: seen.fds, "open files")
+    _disk(disk, soaked)
+    own.legend(fontsize=7)
+    for panel in (own, threads, files, disk):
+        panel.axvspan(0, soaked.warm / 60, color="#eeeeee")
+        panel.set_xlabel("minutes", fontsize=7)
+        panel.tick_params(labelsize=7)
+    figure.suptitle(f"soak of {soaked.revision}, {soaked.seconds / 60:.0f} min (grey: not warm yet)", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "mmrace soak"})
+
+
+def _rows(panel: Any, soaked: Soaked, of: Callable[[Seen], float], title: str) -> None:
+    for name, row in soaked.rows.items():
+        points = binned([(when / 60, of(seen)) for when, seen in row], POINTS)
+        panel.plot(*zip(*points, strict=True), linewidth=1, label=name)
+    panel.set_title(title, fontsize=9)
+    panel.set_ylim(bottom=0)
+
+
+def _disk(panel: Any, soaked: Soaked) -> None:
+    """Draw what is on disk, and beside it how many runs a second there were."""
+    minutes = [sample.seconds / 60 for sample in soaked.samples]
+    for name in ("ledger", "findings"):
+        panel.plot(minutes, [getattr(sample, name) / MIB for sample in soaked.samples], linewidth=1, label=name)
+    told = binned([(sample.seconds / 60, float(sample.runs)) for sample in soaked.samples])  # every few seconds only
+    rates = [(when, (runs - before) / ((when - then) * 60)) for (then, before), (when, runs) in pairwise(told)]
+    if rates:
+        beside = panel.twinx()
+        beside.plot(*zip(*rates, strict=True), linewidth=1, color="#888888")
+        beside.set_ylabel("runs per second (grey)", fontsize=7)
+        beside.tick_params(labelsize=7)
+        beside.set_ylim(bottom=0)
+    panel.set_title("on disk, MiB", fontsize=9)
+    panel.legend(fontsize=7)
+    panel.set_ylim(bottom=0)

@@ -1,0 +1,67 @@
+"""What is told of what runs on a store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmrace.report.campaign_data import legal
+from mmrace.report.store.status import Status, data, lines
+from mmrace.search.ledger.index import Index
+from mmrace.search.ledger.ledger import Ledger
+from mmrace.search.ledger.watching import Watcher
+from tests.report.stores import DAY, FIRST, HOST, ended, named, night, nights
+from tests.report.test_campaign_report import compare
+
+NOW = FIRST + 3 * DAY + 860
+
+
+def status(folder: Path, *, alive: bool = True, host: str = HOST, now: float = NOW) -> Status:
+    index = Index.read_only(folder)
+    told = Status.of("nights", Watcher(index, now, host=host, alive=lambda pid: alive))
+    index.close()
+    return told
+
+
+def test_what_runs_and_what_was_interrupted_is_as_recorded(tmp_path: Path) -> None:
+    compare("store_status.txt", "".join(f"{line}\n" for line in lines(status(nights(tmp_path)))))
+
+
+def test_a_campaign_whose_process_is_gone_is_interrupted_with_the_command_that_goes_on(tmp_path: Path) -> None:
+    told = list(lines(status(nights(tmp_path), alive=False)))
+    assert told[0] == "nights: no campaign runs, 4 in all, 4 findings"
+    assert sum("interrupted" in line for line in told) == 2
+    assert told[-2:] == ["  last sign of life 1 min 00 s ago", "  go on: mmrace stress --resume --store nights"]
+
+
+def test_of_another_host_nobody_says_that_it_was_interrupted(tmp_path: Path) -> None:
+    told = "\n".join(lines(status(nights(tmp_path), alive=False, host="laptop", now=NOW + DAY)))
+    assert "silent" in told and "can be seen on its host alone" in told
+
+
+def test_where_nothing_runs_the_last_campaign_is_told(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        night(ledger, 0, end=ended(0, "PASS"))
+    told = list(lines(status(tmp_path)))
+    assert told[2].startswith(f"PASS  {named(0)} on tower, process 4711, since 2023-11-14 22:13:20 UTC")
+
+
+def test_a_store_without_a_campaign_and_one_that_is_damaged_say_so(tmp_path: Path) -> None:
+    assert list(lines(status(tmp_path))) == ["nights: no campaign yet"]
+    nights(tmp_path)
+    (segment,) = (tmp_path / "ledger").glob("*.jsonl")
+    segment.write_bytes(segment.read_bytes().replace(b"no-freeze", b"no-freezz", 1)[:-3])
+    *_, last = lines(status(tmp_path))
+    assert last.startswith("not read, the rest is told: ") and last.count(segment.name) == 2
+
+
+def test_as_data_it_is_legal_and_has_what_a_script_asks_for(tmp_path: Path) -> None:
+    made = json.loads(json.dumps(legal(data(status(nights(tmp_path)))), allow_nan=False))
+    assert (made["schema"], made["running"], made["resumable"]) == ("mmrace-status/1", [named(3)], named(1))
+    first, last = made["campaigns"]
+    assert (first["state"], first["runs"], first["findings"]["c" * 12], last["interrupted"]) == (
+        "running",
+        8192,
+        399,
+        15,
+    )

@@ -1,0 +1,57 @@
+"""A campaign whose workers or client are killed, or stopped and let go, comes to what it comes to undisturbed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stress.disturbing import KINDS, drawn
+from stress.kept_campaign import Came, came, differences
+from stress.kills_of_campaigns import main
+
+SMALL = ("mmrace/examples/lost_update.py:main", "--engine", "fiber")
+CAME = Came({"a": ((0, 4),)}, {"a": {"runs": 4, "hits": {"f00": 1}}}, frozenset({"f00"}), 0, ())
+
+
+@pytest.mark.slow
+def test_a_campaign_that_is_killed_and_resumed_loses_nothing_and_counts_nothing_twice(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = ["client", "--moments", "3", "--runs", "300", "--jobs", "1", "--seed", "SEED"]
+    assert main(asked, SMALL) == 0
+    told = capsys.readouterr().out
+    assert "client: 3 moments" in told and "findings lost 0, runs counted twice 0, left behind 0" in told
+    assert "resumed, in" in told
+
+
+def test_moments_are_drawn_by_seed_for_each_kind() -> None:
+    for kind in KINDS:
+        assert drawn(kind, 20, 1) == drawn(kind, 20, 1) != drawn(kind, 20, 2)
+    assert sum(moment.step > 0 for moment in drawn("client", 20, 1)) == 10
+    assert not any(
+        one.early and other.early
+        for one, other in zip(drawn("worker", 20, 1), drawn("worker", 20, 1)[1:], strict=False)
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"turns": {"a": ((0, 2), (3, 4))}}, "other turns were made"),
+        ({"sums": {"a": {"runs": 5, "hits": {"f00": 1}}}}, "runs of sequence a: 5, undisturbed 4"),
+        ({"sums": {}}, "runs of sequence a: None, undisturbed 4"),
+        ({"folders": frozenset()}, "no folder of f00"),
+        ({"twice": 3}, "runs counted twice: 3"),
+        ({"lost": ("f00",)}, "findings lost: f00"),
+    ],
+)
+def test_each_difference_is_told(facts: dict[str, Any], told: str) -> None:
+    assert differences(CAME, CAME) == []
+    assert told in differences(CAME, replace(CAME, **facts))
+
+
+def test_of_a_store_that_is_not_there_nothing_came(tmp_path: Path) -> None:
+    assert came(tmp_path) == Came({}, {}, frozenset(), 0, ())

@@ -1,0 +1,101 @@
+"""A soak: what is wrong is told, what is not is not; and a short one of a small program ends well and leaves nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stress import soak_report
+from stress.soak import Plan, main
+from stress.soak_report import MIB, Sample, Soaked
+from stress.watched import CAMPAIGN, WORKER, Seen, having, look, size
+
+HOUR = 3600
+
+
+def seen(role: str, mib: float, threads: int = 5, fds: int = 10) -> Seen:
+    own = int(mib * MIB)
+    return Seen(1 if role == CAMPAIGN else 2, role, own + MIB, own, own, threads, fds, 1.0)
+
+
+def soaked(mib_per_hour: float = 0.0, **facts: Any) -> Soaked:
+    """Return a soak of two hours whose worker grows."""
+    samples = [
+        Sample(float(t), [seen(CAMPAIGN, 40), seen(WORKER, 50 + mib_per_hour * t / HOUR)], t, 10 * t, 0, 0)
+        for t in range(0, 2 * HOUR, 30)
+    ]
+    plain = Soaked(asdict(Plan(2.0 * HOUR, 1)), samples, [], {}, 0, 0, 2.0 * HOUR, False, "PASS", [], "a tree")
+    return replace(plain, **facts)
+
+
+def test_a_soak_in_which_nothing_happens_has_nothing_wrong() -> None:
+    assert soaked().wrong() == []
+    assert "nothing is wrong" in soak_report.page(soaked())
+
+
+@pytest.mark.parametrize(("growth", "told"), [(3.0, False), (8.0, True)])
+def test_growth_counts_from_its_bound_on(growth: float, told: bool) -> None:
+    wrong = soaked(growth).wrong()
+    assert bool(wrong) is told
+    assert all(text.startswith("worker 1 grows by 8.0 MiB per hour") for text in wrong)
+
+
+def test_growth_of_which_little_was_seen_is_shown_and_not_judged() -> None:
+    long = soaked(60.0)
+    short = replace(long, samples=[sample for sample in long.samples if sample.seconds < 900], seconds=900.0)
+    assert short.wrong() == []
+    assert "+60.0" in soak_report.page(short)
+
+
+def test_what_was_logged_left_behind_or_said_on_stderr_is_wrong() -> None:
+    assert soaked(left=2).wrong() == ["2 processes were left behind"]
+    assert soaked(complaints=["mmrace: what"]).wrong() == ["on stderr: mmrace: what"]
+    assert soaked(events=[{"event": "finding", "text": "finding abc"}]).wrong() == ["finding: finding abc"]
+    assert soaked(code=1, verdict="FAIL").wrong() == ["exit code 1: FAIL"]
+    assert soaked(code=130).wrong() and not soaked(code=130, interrupted=True).wrong()
+
+
+def test_threads_that_become_more_and_more_are_wrong() -> None:
+    plain = soaked()
+    samples = [
+        replace(sample, processes=[seen(WORKER, 50, threads=5 + int(sample.seconds) // 300)])
+        for sample in plain.samples
+    ]
+    [told] = replace(plain, samples=samples).wrong()
+    assert "threads more at the end" in told
+
+
+def test_this_process_is_seen_as_it_is() -> None:
+    own = look(os.getpid(), os.getpid())
+    assert own is not None
+    assert (own.role, own.threads >= 1, own.fds >= 3, own.rss > MIB) == (CAMPAIGN, True, True, True)
+    assert look(2**22 + 1, os.getpid()) is None
+    assert having("MMRACE_SOAKED=nobody has this") == []
+
+
+def test_a_folder_is_as_large_as_its_files(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_bytes(b"12345")
+    (tmp_path / "c").write_bytes(b"123")
+    assert size(tmp_path) == 8
+
+
+@pytest.mark.slow
+def test_a_short_soak_of_a_small_program_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept, out = tmp_path / "keep", tmp_path / "results" / "soak"
+    program = "mmrace/examples/lost_update.py:mended"
+    short = ["--for", "1s", "--every", "0.2", "--jobs", "1", "--keep", str(kept), "--out", str(out)]
+    code = main([*short, "--", program, "--engine", "fiber"])
+    told = capsys.readouterr().out
+    assert (code, out.with_suffix(".txt").read_text()) == (0, told.removesuffix("\n"))
+    assert "left behind: 0 processes" in told and "nothing is wrong" in told
+    numbers = json.loads(out.with_suffix(".json").read_text())
+    assert {"campaign", "worker 1"} <= numbers["processes"].keys()
+    [samples] = kept.glob("*/samples.jsonl")
+    assert len(samples.read_text().splitlines()) >= 2
+    assert out.with_suffix(".svg").read_text().startswith("<?xml")
