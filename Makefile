@@ -81,6 +81,7 @@ wheel-test: $(BIN)/python
 	cp tests/kept_story.py "$$away"; mkdir "$$away/story"; cd "$$away"; \
 	venv/bin/mmrace list; \
 	venv/bin/mmrace stress --runs 40 --seed 1 --no-canaries; \
+	venv/bin/mmrace report-night --html night.html; grep -q "What this rests on" night.html; \
 	venv/bin/mmrace explore mmrace.examples.lost_update:mended --exhaustive; \
 	venv/bin/python -m pip --disable-pip-version-check --quiet install "pytest>=8.2"; \
 	venv/bin/python kept_story.py story
