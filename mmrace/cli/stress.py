@@ -75,7 +75,7 @@ def stress(
                 campaign = Campaign(
                     request,
                     known,
-                    installed.run_one,
+                    installed.campaign_one,
                     Path(folder),
                     outputs.observer(shown, Path(folder), ledger if request.shard is None else None),
                     text=summary_text,

@@ -28,7 +28,7 @@ TOLD = 'test -f "$1/record.jsonl" && echo "$MMRACE_SIGNATURE of $MMRACE_PROGRAM"
 
 def go(monkeypatch: pytest.MonkeyPatch, run: Callable[[RunSpec, bool], RunResult], *words: str) -> int:
     monkeypatch.setattr(installed, "catalogue", stand_in_catalogue)
-    monkeypatch.setattr(installed, "run_one", run)
+    monkeypatch.setattr(installed, "campaign_one", run)
     return in_process.run(monkeypatch, *words)
 
 

@@ -209,6 +209,7 @@ class Index:
             "SELECT p.sequence, p.since, p.sums FROM part p JOIN sequence s ON s.id = p.sequence "
             f"JOIN campaign c ON c.id = p.campaign WHERE {' AND '.join(tests)} ORDER BY p.sequence, c.name, p.since",
             tuple(values),
+            sums=2,
         )
 
     def lives(self) -> list[Life]:
