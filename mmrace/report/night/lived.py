@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+from mmrace.report.night.chosen import Choice
 from mmrace.report.night.facts import Estimate, Finding, Span, StoryOf
 from mmrace.report.night.stories import BookOf, story_of
 from mmrace.report.store.findings import OverTime
@@ -37,10 +38,11 @@ OfOwner: TypeAlias = Mapping[Owner, tuple[int, Counter[str]]]
 
 
 def findings(
-    index: Index, tonight: OfOwner, hits: Hits, since: float, store: Path, book_of: BookOf
+    index: Index, choice: Choice, tonight: OfOwner, hits: Hits, since: float, store: Path, book_of: BookOf
 ) -> tuple[Finding, ...]:
     """Return the findings: those first by which the night fails, new ones before others."""
-    found = [(_finding(life, tonight, hits, since, store), life) for life in index.lives()]
+    campaigns = {one.campaign for one in choice.campaigns}
+    found = [(_finding(life, campaigns, tonight, hits, since, store), life) for life in index.lives()]
     found.sort(key=lambda pair: _order(pair[0]))
     told: list[Finding] = []
     size, times = 0, OverTime(index)
@@ -67,7 +69,7 @@ def _over_time(times: OverTime, life: Life) -> tuple[Span, ...]:
     )
 
 
-def _finding(life: Life, tonight: OfOwner, hits: Hits, since: float, store: Path) -> Finding:
+def _finding(life: Life, campaigns: set[str], tonight: OfOwner, hits: Hits, since: float, store: Path) -> Finding:
     met = life.met
     owner = met.program, met.variant, met.era
     runs, seen = tonight.get(owner, (0, Counter()))
@@ -99,7 +101,7 @@ def _finding(life: Life, tonight: OfOwner, hits: Hits, since: float, store: Path
         last_revision=life.last_revision,
         unseen_since=life.unseen_since,
         unseen_runs=life.unseen_runs,
-        noted=not life.hits and met.when >= since,
+        noted=not life.hits and met.campaign in campaigns,  # of no campaign: its folder was there before the ledger
         seen=tuple(sorted(moments.items())),
         commands=(met.command,) if met.command else (),
         folder=str(store / FINDINGS / (Path(met.folder).name or life.signature)),

@@ -82,7 +82,7 @@ def _findings(night: Night, console: Console) -> None:
     if len(tonight) > FINDINGS_SHOWN:
         say(console, f"and {many(len(tonight) - FINDINGS_SHOWN, 'more finding')} (--html FILE has them)")
     if others := shown.not_tonight(night):
-        say(console, f"{many(len(others), 'finding')} of before, which no run of this night had")
+        say(console, f"{many(len(others), 'other finding')} of this store, which no run of this night had")
     expected = sum(bool(finding.known) for finding in shown.tonight(night))
     if expected:
         say(console, f"{many(expected, 'finding')} of what is written down as expected (--html FILE has them)")

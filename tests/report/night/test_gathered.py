@@ -139,11 +139,14 @@ def test_a_folder_that_is_gone_or_damaged_costs_its_story_alone(tmp_path: Path) 
 
 
 def test_a_finding_whose_batch_was_never_written_fails_the_night(tmp_path: Path) -> None:
-    stores.write(tmp_path, good=True)
-    assert verdict_of(facts(tmp_path)).word == "PASS"
+    campaign = stores.write(tmp_path, good=True)
     with Ledger.open(tmp_path) as ledger:
-        ledger.met(stores.met("lost", "a worker died", when=stores.BEGAN + 300))
-    (finding,) = facts(tmp_path).findings
+        ledger.met(stores.met("older", "kept by hand", when=stores.BEGAN + 300))
+    assert verdict_of(facts(tmp_path)).word == "PASS", "a folder that no campaign made is of no night"
+    with Ledger.open(tmp_path) as ledger:
+        ledger.met(stores.met("lost", "a worker died", when=stores.BEGAN + 300, campaign=campaign))
+    finding, older = facts(tmp_path).findings
+    assert not older.came
     assert finding.noted
     verdict = verdict_of(facts(tmp_path))
     assert verdict.word == "FAIL"
