@@ -118,7 +118,7 @@ async def started(count: int) -> LocalCluster:
             threads_per_worker=1,
             processes=True,
             asynchronous=True,
-            dashboard_address=None,
+            dashboard_address=":0",  # some port: a fixed one may be taken
             memory_limit=0,
             silence_logs=SILENT,
             scheduler_kwargs={"allowed_failures": DEATHS_MAX - 1},
