@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,19 @@ def test_what_else_the_store_knows_is_told(tmp_path: Path) -> None:
     assert night.classes.next_new is not None
     assert sum(moment.runs.get("free", 0) for moment in night.moments) == 32
     assert night.moments[-1].classes == night.classes, "the curve ends where the night does"
+
+
+@pytest.mark.parametrize("seconds", [40, 700, 5_000, 30_000, 100_000])
+def test_a_night_of_even_work_has_no_empty_stretch(seconds: int, tmp_path: Path) -> None:
+    of = stores.sequence()
+    with Ledger.open(tmp_path) as ledger:
+        campaign = ledger.begin(when=stores.BEGAN)
+        for turn in range(400):
+            when = stores.BEGAN + seconds * turn / 400
+            ledger.add(Batch(of.key, turn, turn + 1, when, campaign, stores.sums(1)), of)
+    moments = facts(tmp_path).moments
+    assert 10 < len(moments) <= 97
+    assert {later.when - sooner.when for sooner, later in pairwise(moments)} == {moments[0].seconds}
 
 
 def test_a_good_night_passes_and_a_bad_one_fails(tmp_path: Path) -> None:
