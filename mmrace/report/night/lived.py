@@ -26,7 +26,9 @@ FINDINGS = "findings"
 """The folder of findings, in a store."""
 FINDINGS_MAX = 200
 STORIES_MAX = 24  # a page is to stay small; `mmrace explain` tells the others
-BYTES_MAX = 1_000_000  # characters of all stories together
+STORIES_CHARS_MAX = 1_000_000  # of all stories together, with their pictures
+LINE_CHARS = 110  # of a line of a picture, as SVG
+TITLE_CHARS_MAX = 400
 ORDER = ("new", "came-back", "known", "unseen")
 
 Owner: TypeAlias = tuple[str, str, str]
@@ -48,11 +50,11 @@ def findings(
     size, times = 0, OverTime(index)
     for place, (one, life) in enumerate(found[:FINDINGS_MAX]):
         over_time: tuple[Span, ...] = ()
-        if place < STORIES_MAX and size < BYTES_MAX:
+        if place < STORIES_MAX and size < STORIES_CHARS_MAX:
             story, over_time = _story(one, book_of), _over_time(times, life)
         else:
             story = StoryOf(missing=f"its story is told by `mmrace explain {shlex.quote(one.folder)}`")
-        size += len(story.text)
+        size += len(story.text) + (LINE_CHARS * len(story.picture.lines) if story.picture is not None else 0)
         told.append(replace(one, commands=_commands(one), story=story, over_time=over_time))
     return tuple(told)
 
@@ -82,7 +84,7 @@ def _finding(life: Life, campaigns: set[str], tonight: OfOwner, hits: Hits, sinc
             moments[when] = 1
     return Finding(
         signature=life.signature,
-        title=met.title or "(a finding of which the ledger has lost the words)",
+        title=_cut(met.title) or "(a finding of which the ledger has lost the words)",
         oracle=met.oracle,
         rule=met.rule,
         program=met.program,
@@ -106,6 +108,10 @@ def _finding(life: Life, campaigns: set[str], tonight: OfOwner, hits: Hits, sinc
         commands=(met.command,) if met.command else (),
         folder=str(store / FINDINGS / (Path(met.folder).name or life.signature)),
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TITLE_CHARS_MAX else f"{text[:TITLE_CHARS_MAX]}…"
 
 
 def _commands(one: Finding) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from mmrace.report.columns import print_table
 from mmrace.report.night import shown
 from mmrace.report.night.facts import Night, Verdict
-from mmrace.report.night.page import when
+from mmrace.report.night.times import when
 from mmrace.report.night.verdict import program_text, state_text
 from mmrace.report.numbers import count, many, runs, share
 from mmrace.report.terminal import conclude, say, style, table

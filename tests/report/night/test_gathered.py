@@ -13,7 +13,7 @@ from mmrace.report.night.gathered import gather
 from mmrace.report.night.page import page_of
 from mmrace.report.night.verdict import verdict_of
 from mmrace.runtime.errors import UsageError
-from mmrace.search.ledger.entry import Batch
+from mmrace.search.ledger.entry import Batch, Beat, Trial
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from tests.report.night import stores
@@ -165,6 +165,19 @@ def test_a_finding_whose_batch_was_never_written_fails_the_night(tmp_path: Path)
     verdict = verdict_of(facts(tmp_path))
     assert verdict.word == "FAIL"
     assert verdict.because == ("new: a worker died [lost] in async-vs-commit",)
+
+
+def test_what_no_clock_and_no_person_writes_costs_nothing_but_itself(tmp_path: Path) -> None:
+    campaign = stores.write(tmp_path, good=True)
+    with Ledger.open(tmp_path) as ledger:
+        ledger.met(stores.met("long", "x" * 3_000_000, when=1e300, campaign=campaign))
+        ledger.beat(Beat(campaign, 1e300, {"worker-1": [], "worker-3": [-1, -1, -1, 7]}))
+        ledger.trial(Trial(campaign, -1e300, "nothing", found_after=0, cap=0))
+    night = facts(tmp_path)
+    assert verdict_of(night).word == "FAIL"
+    text = page_of(night)
+    assert "second 1e+300" in text
+    assert len(text) < 500_000
 
 
 def test_damage_of_the_ledger_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
