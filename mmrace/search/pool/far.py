@@ -20,6 +20,7 @@ from types import TracebackType
 
 from loguru import logger
 
+from mmrace.runs import stops
 from mmrace.runs.kept import owner_of
 from mmrace.runs.revision import revision
 from mmrace.runs.spec import RunResult
@@ -88,7 +89,7 @@ class FarPool:
         self._out: dict[int, _Out] = {}  # by the number of the order that is out
         self._number = 0
         self._threads = 0
-        self._up = False
+        self._up = self._begun = False
         self._alone_since = clock()  # since when no worker is there
         self._stopped_at: float | None = None
         self._dead: Exception | None = None
@@ -102,6 +103,7 @@ class FarPool:
         except BaseException:
             self._link.close()
             raise
+        self._begun = True
         return self
 
     def __exit__(
@@ -183,6 +185,7 @@ class FarPool:
         began = self.clock()
         while not self._threads:
             left = FIRST_SECONDS - (self.clock() - began)
+            stops.check()
             if self._dead is not None:
                 raise self._dead
             if self._up and left <= 0:
@@ -213,7 +216,8 @@ class FarPool:
         if isinstance(told, Workers):
             return self._workers(told)
         if isinstance(told, Dead):
-            logger.bind(event="fleet-gone").error("{}", told.error)
+            if self._begun:  # else it is raised
+                logger.bind(event="fleet-gone").error("{}", told.error)
             self._dead, self._threads = told.error, 0
         elif isinstance(told, Down):
             self._up, self._threads = False, 0
