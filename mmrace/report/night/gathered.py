@@ -14,6 +14,7 @@ from mmrace.report.night import happened, lived
 from mmrace.report.night.chosen import Choice, began_at, choose
 from mmrace.report.night.estimates import classes_of
 from mmrace.report.night.facts import (
+    Before,
     Counted,
     Expected,
     Moment,
@@ -24,6 +25,7 @@ from mmrace.report.night.facts import (
 )
 from mmrace.report.night.lived import Hits, Owner
 from mmrace.report.night.stories import BookOf
+from mmrace.search.ledger import index as ledger
 from mmrace.search.ledger.entry import Sequence
 from mmrace.search.ledger.index import Index, Where
 from mmrace.search.ledger.sums import Sums
@@ -34,6 +36,7 @@ STRETCHES = (1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 4320
 """Seconds that such a stretch may have."""
 RANGES_MAX = 300  # sequences that are listed
 COUNTERS_MAX = 200
+BEFORE_MAX = 14  # campaigns before the night that are listed: a fortnight
 REFUSED, TRIED = ".refused.", ".tried"
 """What counters are named that count refusals by reason, and the one that they are a part of."""
 
@@ -58,6 +61,7 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
     if since is not None and since_when is not None:
         since_when = max(since, since_when)
     ranges = _ranges(index, each)
+    others = [one for one in index.campaigns() if one.campaign not in {mine.campaign for mine in choice.campaigns}]
     return Night(
         store=str(store),
         chosen=choice.said,
@@ -81,7 +85,8 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
         ranges_dropped=max(0, len(ranges) - RANGES_MAX),
         workers=workers,
         damage=tuple(map(str, index.damage)),
-        earlier=sum(one not in choice.campaigns for one in index.campaigns()),
+        earlier=len(others),
+        before=tuple(_before(index, one) for one in reversed(others[-BEFORE_MAX:])),
     )
 
 
@@ -104,6 +109,16 @@ def _counted(sums: Sums) -> Counted:
         unknown=verdicts["UNKNOWN"],
         unjudged=tally.unjudged,
         given_up=sums.given_up,
+    )
+
+
+def _before(index: Index, one: ledger.Campaign) -> Before:
+    trials = [trial for trial in index.trials() if trial.campaign == one.campaign]
+    return Before(
+        happened.campaign_of(one),
+        _counted(index.sums(campaign=one.campaign, role="main")),
+        len(trials),
+        sum(trial.found_after is not None for trial in trials),
     )
 
 

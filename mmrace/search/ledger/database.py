@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from mmrace.search.ledger.intake import Intake, Vanished
-from mmrace.search.ledger.tables import VERSION, empty, make
+from mmrace.search.ledger.tables import VERSION, are_whole, empty, make
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -43,6 +43,7 @@ class Database:
     def __init__(self, folder: Path, *, on_disk: bool) -> None:
         self.folder, self.path = folder, folder / FILE
         self._on_disk = on_disk
+        self._copies = True  # what is in memory may begin as a copy of the file
         self._db: sqlite3.Connection | None = None
         self._intake: Intake | None = None
         self._node = NOWHERE  # device and number of the file that is open
@@ -52,9 +53,16 @@ class Database:
         """Whether there is a file; it may turn out that none can be had."""
         return self._on_disk
 
-    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[Row]:
-        """Return what a query finds.  Raises UsageError, OSError."""
-        return self._tried(lambda db, _: db.execute(query, values).fetchall())
+    def rows(self, query: str, values: tuple[object, ...] = (), *, sums: int | None = None) -> list[Row]:
+        """Return what a query finds.  Args: sums: which column has sums.  Raises UsageError, OSError."""
+
+        def asked(db: sqlite3.Connection, intake: Intake) -> list[Row]:
+            found = db.execute(query, values).fetchall()
+            if sums is not None and not all(are_whole(row[sums]) for row in found):
+                raise sqlite3.DatabaseError("sums with a wrong check sum")
+            return found
+
+        return self._tried(asked)
 
     def refresh(self) -> bool:
         """Take in what was written since; whether there was anything.  Raises UsageError, OSError."""
@@ -73,13 +81,13 @@ class Database:
             try:
                 db, intake = self._opened()
                 return action(db, intake)
-            except Vanished:
-                self._emptied()
+            except Vanished as vanished:
+                self._emptied(vanished.changed)
             except sqlite3.DatabaseError as error:
-                if not self._on_disk:
-                    raise
                 self.close()
-                if attempt or _is_of_the_machine(error):
+                if not self._on_disk:
+                    self._copies = False
+                elif attempt or _is_of_the_machine(error):
                     self._on_disk = False
                 else:
                     self._removed()
@@ -113,7 +121,7 @@ class Database:
 
     def _in_memory(self) -> sqlite3.Connection:
         """Return tables in memory: a copy of those on disk, if there are any, saves reading the segments."""
-        mode = _readable(self.path)
+        mode = _readable(self.path) if self._copies else ""
         if mode:
             db = sqlite3.connect(":memory:", isolation_level=None)
             try:
@@ -129,13 +137,15 @@ class Database:
         make(db)
         return db
 
-    def _emptied(self) -> None:
+    def _emptied(self, always: bool) -> None:
+        """Empty the tables, unless another process did so meanwhile."""
         assert self._db is not None and self._intake is not None
         self._db.execute("BEGIN IMMEDIATE")
-        with contextlib.suppress(Vanished):
-            self._intake.check()
-            self._db.execute("ROLLBACK")  # another process was first
-            return
+        if not always:
+            with contextlib.suppress(Vanished):
+                self._intake.check()
+                self._db.execute("ROLLBACK")
+                return
         empty(self._db)
         self._db.execute("COMMIT")
 

@@ -30,6 +30,9 @@ def test_the_newest_night_is_told_and_nothing_of_the_one_before(tmp_path: Path) 
     night = facts(tmp_path)
     assert [one.name for one in night.campaigns] == [campaign]
     assert night.earlier == 1
+    (before,) = night.before
+    assert (before.counted.runs, before.counted.failed, before.campaign.verdict) == (16, 5, "FAIL")
+    assert (before.found, before.canaries) == (1, 1)
     assert (night.total.runs, night.total.ops) == (40, 36_000)
     assert (night.twins.runs, night.planted.runs) == (4, 4)
     assert [(one.name, one.engine, one.counted.runs) for one in night.programs] == [
