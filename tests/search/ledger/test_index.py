@@ -258,6 +258,28 @@ def test_taking_in_that_is_stopped_goes_on_where_it_was(tmp_path: Path, monkeypa
     assert Index.open(tmp_path).sums() == expected(drawn(1) + drawn(2))[0]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_campaign_made_itself_does_not_ask_what_others_made(seed: int, tmp_path: Path) -> None:
+    batches = drawn(seed)
+    for part in (batches[:20], batches[20:], batches[10:30]):
+        write(tmp_path, part)
+        index = Index.open(tmp_path)
+    for campaign in {one.campaign for one in batches}:
+        mine = [one for one in batches if one.campaign == campaign]
+        turns = {(one.sequence, turn) for one in mine for turn in range(one.first, one.stop)}
+
+        own = index.own(campaign)
+
+        assert {(key, turn) for key, (covered, _) in own.items() for a, b in covered for turn in range(a, b)} == turns
+        assert {key: total.runs for key, (_, total) in own.items()} == {
+            key: sum(of == key for of, _ in turns) for key in {of for of, _ in turns}
+        }
+        total = Sums()
+        for _, one in own.values():
+            total.add(one)
+        assert total == expected(mine)[0]
+
+
 def test_an_index_that_cannot_be_written_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, drawn(1))
     before = said(tmp_path)
