@@ -92,7 +92,7 @@ def test_each_short_campaign_of_a_store_draws_its_planted_bugs_anew(tmp_path: Pa
         with Ledger.open(tmp_path) as ledger:
             row, begun = resuming.last_interrupted(ledger, None)
             asked = resuming.request_of(begun, "")
-            standing = resuming.standing_of(ledger, row, begun, asked)
+            standing = resuming.standing_of(ledger, row, begun)
             made = Stored(asked, known, stand_ins.passing, tmp_path, Ending(), ledger=ledger, standing=standing)
         drawn.append(set(made.trials))
         assert drawn[-1] == standing.firsts.keys()
@@ -156,7 +156,7 @@ def test_time_that_is_over_is_not_begun_again(tmp_path: Path) -> None:
     stored(tmp_path, KNOWN, request, mixed, Ending(10))
     with Ledger.open(tmp_path) as ledger:
         row, begun = resuming.last_interrupted(ledger, None)
-        standing = resuming.standing_of(ledger, row, begun, resuming.request_of(begun, ""))
+        standing = resuming.standing_of(ledger, row, begun)
         assert row.ended is not None and standing.seconds == row.ended.seconds > 0
     standing.seconds = 5000.0
     result = stored(tmp_path, KNOWN, complete(KNOWN, request), mixed, None, standing)
