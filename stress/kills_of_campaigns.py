@@ -80,8 +80,10 @@ class Kills:
             f"{len(self.calm.folders)} findings: findings lost {self.lost}, runs counted twice {self.twice}, "
             f"left behind {told.orphans}"
         ]
-        if seconds := told.resumed:
-            lines.append(f"    {len(seconds)} resumed, in {median(seconds):.2f} s, {max(seconds):.2f} s at the latest")
+        for what, seconds in (("begun", told.begun), ("resumed", told.resumed)):
+            if seconds:
+                times = f"after {median(seconds):.2f} s, {max(seconds):.2f} s at the latest"
+                lines.append(f"    {len(seconds)} times {what}, {times}")
         lines.append(f"    nobody was left {told.gone:.2f} s after a client's end, at the latest")
         return lines + [f"    WRONG {text}" for text in self.wrong[:SHOWN_LINES]]
 

@@ -30,6 +30,7 @@ NUMBERS = "mmrace/kernel/PROTOCOL.md"
 TEXTS = (
     "README.md", "CONTRIBUTING.md", "mmrace/TOUR.md", "mmrace/WORDS.md", NUMBERS, "mmrace/claims/CLAIMS.md",
     "mmrace/claims/ORDER.md", "mmrace/report/night/README.md",
+    "mmrace/report/store/README.md",
     "mmrace/runtime/RECORD.md", "mmrace/scenarios/RECORD.md", "mmrace/examples/README.md", "mmrace/plugin/README.md",
     *(f"mmrace/{folder}/README.md" for folder in HOW_TOS),
 )  # fmt: skip
