@@ -15,6 +15,7 @@ import msgspec
 from mmrace.search.ledger.batches import batches
 from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Resumed, Sequence, Trial
 from mmrace.search.ledger.life import Life, lives
+from mmrace.search.ledger.own import own
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
 from mmrace.search.ledger.sums import Sums
@@ -113,6 +114,13 @@ class Index:
         ):
             found.add(first, stop)
         return found
+
+    def own(self, campaign: str) -> dict[str, tuple[Covered, Sums]]:
+        """Return what a campaign made itself, also what others had made before: by key of the sequence.
+
+        Raises OSError, ValueError if a segment changes meanwhile.
+        """
+        return own(self._rows, self.folder, campaign)
 
     def campaigns(self) -> list[Campaign]:
         """Return the campaigns, the oldest first."""

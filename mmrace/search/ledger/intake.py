@@ -204,6 +204,7 @@ class Intake:
             ).fetchone()
             top = row[0] if row else 0
         if batch.first < top and not self._supersedes(batch, sequence):
+            self._repeated((campaign, sequence, batch.first, batch.stop, number, place, stop))
             return
         self._tops[sequence] = max(top, batch.stop)
         self._rows.append(
@@ -250,18 +251,23 @@ class Intake:
             if (before[2], name) <= (batch.when, batch.campaign):
                 return False
         inner = self.db.execute(
-            "SELECT b.first, b.place, b.till, b.campaign, s.name FROM batch b JOIN segment s ON s.id = b.segment "
-            "WHERE b.sequence = ? AND b.first >= ? AND b.first < ?",
+            "SELECT b.first, b.stop, b.place, b.till, b.campaign, b.segment, s.name FROM batch b "
+            "JOIN segment s ON s.id = b.segment WHERE b.sequence = ? AND b.first >= ? AND b.first < ?",
             (sequence, batch.first, batch.stop),
         ).fetchall()
         self._fold()
-        for first, place, till, campaign, name in inner:
+        for first, stop, place, till, campaign, number, name in inner:
             old = self._again(name, place, till)
+            self._repeated((campaign, sequence, first, stop, number, place, till))
             for since in (WHOLE, cell_of(old.campaign, old.when)):
                 self._part(sequence, campaign, since).remove(old.sums)
             for table in ("batch", "hit"):
                 self.db.execute(f"DELETE FROM {table} WHERE sequence = ? AND first = ?", (sequence, first))
         return True
+
+    def _repeated(self, row: tuple[int, ...]) -> None:
+        """Remember a batch that does not count: its campaign made it all the same."""
+        self.db.execute("INSERT OR IGNORE INTO repeated VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def _again(self, name: str, place: int, till: int) -> Batch:
         """Read a batch again that was taken in.  Raises Vanished if its line has changed since."""

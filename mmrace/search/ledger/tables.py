@@ -15,7 +15,7 @@ from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 3
+VERSION = 4
 """Of the tables; an index of another one is made anew."""
 
 # columns of a key come first: else SQLite 3.40's check of a whole file mistakes one for another
@@ -29,6 +29,9 @@ CREATE TABLE event (campaign INTEGER NOT NULL, at REAL NOT NULL, entry BLOB NOT 
 CREATE TABLE batch (sequence INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL, campaign INTEGER NOT NULL,
     at REAL NOT NULL, segment INTEGER NOT NULL, place INTEGER NOT NULL, till INTEGER NOT NULL,
     PRIMARY KEY (sequence, first)) WITHOUT ROWID;
+CREATE TABLE repeated (campaign INTEGER NOT NULL, sequence INTEGER NOT NULL, first INTEGER NOT NULL,
+    stop INTEGER NOT NULL, segment INTEGER NOT NULL, place INTEGER NOT NULL, till INTEGER NOT NULL,
+    PRIMARY KEY (campaign, sequence, first, stop)) WITHOUT ROWID;
 CREATE TABLE part (sequence INTEGER NOT NULL, campaign INTEGER NOT NULL, since REAL NOT NULL, runs INTEGER NOT NULL,
     sums BLOB NOT NULL, PRIMARY KEY (sequence, campaign, since)) WITHOUT ROWID;
 CREATE TABLE hit (sequence INTEGER NOT NULL, first INTEGER NOT NULL, signature TEXT NOT NULL, times INTEGER NOT NULL,

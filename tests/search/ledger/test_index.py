@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import random
 import sqlite3
@@ -258,6 +260,28 @@ def test_taking_in_that_is_stopped_goes_on_where_it_was(tmp_path: Path, monkeypa
     assert Index.open(tmp_path).sums() == expected(drawn(1) + drawn(2))[0]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_campaign_made_itself_does_not_ask_what_others_made(seed: int, tmp_path: Path) -> None:
+    batches = drawn(seed)
+    for part in (batches[:20], batches[20:], batches[10:30]):
+        write(tmp_path, part)
+        index = Index.open(tmp_path)
+    for campaign in {one.campaign for one in batches}:
+        mine = [one for one in batches if one.campaign == campaign]
+        turns = {(one.sequence, turn) for one in mine for turn in range(one.first, one.stop)}
+
+        own = index.own(campaign)
+
+        assert {(key, turn) for key, (covered, _) in own.items() for a, b in covered for turn in range(a, b)} == turns
+        assert {key: total.runs for key, (_, total) in own.items()} == {
+            key: sum(of == key for of, _ in turns) for key in {of for of, _ in turns}
+        }
+        total = Sums()
+        for _, one in own.values():
+            total.add(one)
+        assert total == expected(mine)[0]
+
+
 def test_an_index_that_cannot_be_written_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, drawn(1))
     before = said(tmp_path)
@@ -274,6 +298,38 @@ def test_an_index_that_cannot_be_written_is_kept_in_memory(tmp_path: Path, monke
 
     assert not index.on_disk
     assert said(tmp_path, index) == before
+
+
+def test_another_process_that_stopped_while_it_held_the_index_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
+    write(tmp_path, drawn(1))
+    held = os.open(tmp_path / LEDGER, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    index = Index.open(tmp_path)
+
+    assert not index.on_disk
+    assert said(tmp_path, index) == said(tmp_path)
+    os.close(held)
+    assert Index.open(tmp_path).on_disk
+
+
+def test_another_process_that_stopped_inside_a_transaction_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
+    write(tmp_path, drawn(1))
+    Index.open(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / LEDGER / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        write(tmp_path, drawn(2))
+
+        index = Index.open(tmp_path)
+
+        assert not index.on_disk
+        assert said(tmp_path, index) == said(tmp_path)
 
 
 def test_an_index_in_memory_touches_nothing(tmp_path: Path) -> None:
