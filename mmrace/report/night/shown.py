@@ -31,7 +31,7 @@ class Tile:
 
 
 def tiles(night: Night, word: str) -> list[Tile]:
-    """Return the numbers of the first screen.  Args: word: of the night's verdict: no finding is good news in a PASS."""
+    """Return the numbers of the first screen.  Args: word: the verdict; that nothing was found is good in a PASS."""
     return [_findings(night, word), _runs(night), _canaries(night), _classes(night), _marks(night), _unjudged(night)]
 
 
