@@ -174,6 +174,11 @@ def _is_idle(bh: BufferHead) -> bool:
     return False
 
 
+def _goes_on(gfp_mask: int, deferred: bool) -> bool:
+    """BUGGY: an allocation that must not disturb reclaims, though compaction is put off."""
+    return False
+
+
 def _asks_no_journal(journal: Journal, page: Page) -> bool:
     """BUGGY: buffers are freed with their journal heads on them."""
     return buffer.try_to_free_buffers(page)
@@ -278,6 +283,11 @@ PLANTED = (
         "progress", "dirty page forgotten", "background writeback writes nothing",
         "migrate-vs-writeback", {"mm.page_writeback:write_cache_pages": _only_for_integrity},
         idle=40, rounds=6, dirtied=2, without="fsync", migrations=1,
+    ),
+    _model(
+        "slowpath", "reclaims though put off", "an allocation that must not disturb reclaims though compaction waits",
+        "compaction-vs-writeback", {"mm.page_alloc:_gives_up_if_deferred": _goes_on},
+        faults=6, held=2, pinned=1, dirtied=4, passes=5, without="compactor,fsync",
     ),
     _canary("pte-dirt-lost"),
     _canary("lost-put"),

@@ -29,6 +29,8 @@ CLASSES = {
     "percpu": "PerCpuState",
     "mm": "MmStruct",
     "pageblock": "Pageblock",
+    "free_area": "FreeArea",
+    "free": "FreeList",
 }
 FLAGS = "flags"
 BENIGN = {f"{cls.__name__}.{field}": why for cls in (Page, Slot) for field, why in cls.benign.items()}

@@ -28,6 +28,7 @@ from mmrace.oracles.protocol import (
     ptes,
     refcount,
     slot,
+    slowpath,
 )
 
 __all__ = ["OPTIONAL", "PROTOCOL"]
@@ -48,6 +49,7 @@ PROTOCOL: dict[str, Oracle] = {
     ageing.NAME: ageing.judge,
     compaction.NAME: compaction.judge,
     allocator.NAME: allocator.judge,
+    slowpath.NAME: slowpath.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
@@ -67,6 +69,6 @@ which needs the whole record to know what orders, and `crash`, to know what was 
 
 OPTIONAL = frozenset({
     ageing.NAME, allocator.NAME, back_out.NAME, compaction.NAME, durability.NAME, era.NAME, errno.NAME, failures.NAME,
-    progress.NAME, ptes.NAME,
+    progress.NAME, ptes.NAME, slowpath.NAME,
 })  # fmt: skip
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""

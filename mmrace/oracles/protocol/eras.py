@@ -1,7 +1,6 @@
 """What a migration may do in each era of the kernel: tables for judges, looked up by what a record's header says.
 
-Invariant: a record that names no era, or none of these, is judged as one of 3.3.  Not here: what an era does besides,
-such as deferral.
+Invariant: a record that names no era, or none of these, is judged as one of 3.3.
 """
 
 from __future__ import annotations
@@ -26,6 +25,9 @@ class Rules(NamedTuple):
     dirty one: none at all if `clean`, else none whose mapping lacks ->migratepage.  moves_dirty: ASYNC has a dirty page
     moved by its op.  tries: ASYNC locks the buffers before it replaces the slot; other modes, and other eras, after
     that.  late: the old page leaves its mapping after its buffers are unlocked.
+    defers_any: an asynchronous compaction that failed puts off the next ones, too.  gives_up: an allocation that must
+    not disturb ends where compaction is put off.  asks: reclaim for a large order asks first whether there is room to
+    compact; keeps: and reclaims unless the high watermark is kept besides.
     """
 
     waits: Mapping[str, frozenset[str]]
@@ -34,17 +36,23 @@ class Rules(NamedTuple):
     moves_dirty: bool = True
     tries: bool = True
     late: bool = False
+    defers_any: bool = False
+    gives_up: bool = True
+    asks: bool = True
+    keeps: bool = True
 
 
 _TWO_MODES = {ASYNC: frozenset[str](), SYNC: EVERY}
 _SLEEPS_IN_OP = {**_TWO_MODES, ASYNC: frozenset({BUFFER})}
 _THREE_MODES = {**_TWO_MODES, LIGHT: frozenset({LOCKED, BUFFER})}
 
+_OLD_DEFERRAL = Rules(_THREE_MODES, defers_any=True, gives_up=False, keeps=False)
+
 RULES: Mapping[str, Rules] = {
-    "3.1": Rules(_SLEEPS_IN_OP, filters=False, moves_dirty=False, tries=False),
-    "3.2": Rules(_SLEEPS_IN_OP, clean=True, moves_dirty=False, tries=False),
-    "3.2+trylock": Rules(_TWO_MODES),
-    "3.2+sync-light": Rules(_THREE_MODES),
+    "3.1": _OLD_DEFERRAL._replace(waits=_SLEEPS_IN_OP, filters=False, moves_dirty=False, tries=False, asks=False),
+    "3.2": _OLD_DEFERRAL._replace(waits=_SLEEPS_IN_OP, clean=True, moves_dirty=False, tries=False),
+    "3.2+trylock": _OLD_DEFERRAL._replace(waits=_TWO_MODES),
+    "3.2+sync-light": _OLD_DEFERRAL,
     "3.3": Rules(_THREE_MODES),
     "3.4": Rules(_THREE_MODES, late=True),
 }

@@ -144,6 +144,7 @@ class Logbook:
         when = self.clock()
         if self._workers and (self._beaten is None or when - self._beaten >= BEAT_SECONDS):
             self._beat(when)
+            self.ledger.catch_up()
         self.ledger.tick()
 
     def _beat(self, when: float) -> None:
@@ -178,6 +179,7 @@ class Logbook:
                 troubles=[trouble.text[:TROUBLE_CHARS] for trouble in result.troubles],
             )
         )
+        ledger.catch_up()
         result.unkept, result.unkept_because = ledger.unkept, ledger.complaint
 
 

@@ -18,12 +18,9 @@ from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.standing import Standing
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.ledger.entry import Batch, Begun
-from mmrace.search.ledger.index import LEDGER, Campaign
+from mmrace.search.ledger.entry import Begun
+from mmrace.search.ledger.index import Campaign
 from mmrace.search.ledger.ledger import Ledger
-from mmrace.search.ledger.ranges import Covered
-from mmrace.search.ledger.segment import entry_of, segments_in
-from mmrace.search.ledger.sums import Sums
 
 ANOTHER = "mmrace stress without --resume: it begins a new campaign, and what was kept stays"
 OPTIONS = {
@@ -128,21 +125,16 @@ def _told(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def standing_of(ledger: Ledger, row: Campaign, begun: Begun, request: Request) -> Standing:
+def standing_of(ledger: Ledger, row: Campaign, begun: Begun) -> Standing:
     """Return where an interrupted campaign stood."""
     index, told = ledger.index(), begun.request
-    sums: dict[str, Sums] = {}
-    own: dict[str, Covered] = {}
-    if request.anew:
-        _read_own(ledger, row.campaign, sums, own)
-    else:
-        sums = {sequence.key: each for sequence, each in index.each(campaign=row.campaign)}
+    made = index.own(row.campaign)
     return Standing(
         campaign=row.campaign,
         first=int(told.get("first", 0)),
         seconds=_lasted(row, begun, index.last(row.campaign)),
-        sums=sums,
-        own=own,
+        sums={key: sums for key, (_, sums) in made.items()},
+        own={key: covered for key, (covered, _) in made.items()},
         before=int(told.get("before", 0)),
         firsts=told.get("trials", {}),
         trials={trial.canary: trial for trial in index.trials() if trial.campaign == row.campaign},
@@ -157,22 +149,3 @@ def _lasted(row: Campaign, begun: Begun, last: float) -> float:
     if row.ended is not None:
         return row.ended.seconds
     return before + max(0.0, last - since)
-
-
-def _read_own(ledger: Ledger, campaign: str, sums: dict[str, Sums], own: dict[str, Covered]) -> None:
-    """Read what a campaign ran from its own lines: of what an earlier one ran too, the index has the first only."""
-    mark = f'"campaign":"{campaign}"'.encode()
-    for path in segments_in(ledger.folder / LEDGER):
-        with open(path, "rb") as file:
-            for line in file:
-                if mark not in line or not line.endswith(b"\n"):
-                    continue
-                try:
-                    entry = entry_of(line[:-1])
-                except ValueError:
-                    continue
-                if isinstance(entry, Batch) and entry.campaign == campaign:
-                    covered = own.setdefault(entry.sequence, Covered())
-                    if entry.first not in covered:
-                        covered.add(entry.first, entry.stop)
-                        sums.setdefault(entry.sequence, Sums()).add(entry.sums)

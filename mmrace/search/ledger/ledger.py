@@ -6,6 +6,7 @@ ends a campaign.  Not here: what is asked of a ledger (`index.py`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -55,6 +56,12 @@ class Ledger:
                 try_="--store with a folder of your own",
             ) from error
         return cls(folder, Writer(path, write=write), None if index else scan.covered_in(path))
+
+    def catch_up(self) -> None:
+        """Have the index, if there is one, know what was written until now: whoever asks next need not wait for it."""
+        if self._scanned is None:
+            with contextlib.suppress(OSError, UsageError):  # it is made anew, by whoever asks
+                self.index()
 
     def index(self) -> Index:
         """Return the index, with all that was written until now.  Raises UsageError."""
