@@ -15,14 +15,14 @@ from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 4
+VERSION = 5
 """Of the tables; an index of another one is made anew."""
 
 # columns of a key come first: else SQLite 3.40's check of a whole file mistakes one for another
 SCHEMA = """
 CREATE TABLE segment (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, place INTEGER NOT NULL);
 CREATE TABLE sequence (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, made TEXT, revision TEXT, program TEXT,
-    engine TEXT, era TEXT, variant TEXT, role TEXT, trial TEXT, entry BLOB);
+    engine TEXT, era TEXT, variant TEXT, role TEXT, trial TEXT, kind TEXT, entry BLOB);
 CREATE TABLE campaign (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, last REAL NOT NULL DEFAULT 0);
 CREATE TABLE event (campaign INTEGER NOT NULL, at REAL NOT NULL, entry BLOB NOT NULL, segment TEXT NOT NULL,
     PRIMARY KEY (campaign, at, entry)) WITHOUT ROWID;
@@ -32,12 +32,13 @@ CREATE TABLE batch (sequence INTEGER NOT NULL, first INTEGER NOT NULL, stop INTE
 CREATE TABLE repeated (campaign INTEGER NOT NULL, sequence INTEGER NOT NULL, first INTEGER NOT NULL,
     stop INTEGER NOT NULL, segment INTEGER NOT NULL, place INTEGER NOT NULL, till INTEGER NOT NULL,
     PRIMARY KEY (campaign, sequence, first, stop)) WITHOUT ROWID;
-CREATE TABLE part (sequence INTEGER NOT NULL, campaign INTEGER NOT NULL, since REAL NOT NULL, runs INTEGER NOT NULL,
+CREATE TABLE part (sequence INTEGER NOT NULL, campaign INTEGER NOT NULL, since REAL NOT NULL, made INTEGER NOT NULL,
     sums BLOB NOT NULL, PRIMARY KEY (sequence, campaign, since)) WITHOUT ROWID;
 CREATE TABLE hit (sequence INTEGER NOT NULL, first INTEGER NOT NULL, signature TEXT NOT NULL, times INTEGER NOT NULL,
     campaign INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (sequence, first, signature)) WITHOUT ROWID;
 CREATE TABLE met (signature TEXT NOT NULL, program TEXT NOT NULL, variant TEXT NOT NULL, era TEXT NOT NULL,
-    at REAL NOT NULL, entry BLOB NOT NULL, PRIMARY KEY (signature, program, variant, era)) WITHOUT ROWID;
+    at REAL NOT NULL, entry BLOB NOT NULL, last REAL NOT NULL, known TEXT NOT NULL,
+    PRIMARY KEY (signature, program, variant, era)) WITHOUT ROWID;
 CREATE TABLE trial (campaign INTEGER NOT NULL, canary TEXT NOT NULL, at REAL NOT NULL, entry BLOB NOT NULL,
     PRIMARY KEY (campaign, canary)) WITHOUT ROWID;
 CREATE TABLE beat (campaign INTEGER NOT NULL, at REAL NOT NULL, entry BLOB NOT NULL, PRIMARY KEY (campaign, at))

@@ -51,6 +51,13 @@ def test_a_batch_takes_few_bytes() -> None:
 @pytest.mark.parametrize(
     "content",
     [
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"runs":9223372036854775807}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"runs":-5}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"hits":{"b":1e19}}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"hits":{"b":2000000000000}}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"seconds":1e300}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":-1,"campaign":"c","sums":{}}',
+        b'{"is":"beat","campaign":"c","when":1e300}',
         b'{"is":"batch","sequence":"k","first":1,"stop":3,"when":1,"campaign":"c","sums":{}}',
         b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"sketch":{"level":65}}}',
         b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"sketch":{"once":"AAAA"}}}',
