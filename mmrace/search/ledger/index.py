@@ -245,9 +245,12 @@ class Index:
             "SELECT s.name, r.place, r.till FROM repeated r JOIN segment s ON s.id = r.segment ORDER BY s.name, r.place"
         )
 
-    def mets(self) -> list[Met]:
-        """Return every finding in the words of its first time; whether it is known, as of the last one."""
-        return mets(self._rows)
+    def mets(self, campaign: str | None = None) -> list[Met]:
+        """Return every finding in the words of its first time; whether it is known, as of the last one.
+
+        Args: campaign: whose words; None: of all.
+        """
+        return mets(self._rows, campaign)
 
     def trials(self) -> list[Trial]:
         """Return what came of looking for planted bugs, the oldest first."""

@@ -188,13 +188,13 @@ class Intake:
         )  # fmt: skip
 
     def _met(self, entry: Met) -> None:
-        """Keep the words of the first time, and of the last one whether it is expected."""
+        """Keep for each campaign the words of the first time, and of the last one whether it is expected."""
         row = (
-            entry.signature, entry.program, entry.variant, entry.era, entry.when, msgspec.json.encode(entry),
-            entry.when, entry.known,
+            entry.signature, entry.program, entry.variant, entry.era, entry.campaign, entry.when,
+            msgspec.json.encode(entry), entry.when, entry.known,
         )  # fmt: skip
         self.db.execute(
-            "INSERT INTO met VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "INSERT INTO met VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "entry = CASE WHEN (excluded.at, excluded.entry) < (at, entry) THEN excluded.entry ELSE entry END, "
             "at = min(at, excluded.at), "
             "known = CASE WHEN (excluded.last, excluded.known) > (last, known) THEN excluded.known ELSE known END, "

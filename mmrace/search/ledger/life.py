@@ -73,12 +73,12 @@ def life_of(met: Met, stretches: list[Stretch], known: bool) -> Life:
             back = back or _unseen(quiet, low)
             hits, runs = hits + stretch.hits, runs + quiet + stretch.runs
             quiet, quiet_since, last = 0, "", (stretch.last, stretch.revision)
-            low, _ = _rate(hits, runs)
+            low, _ = interval(hits, runs)
         elif first is not None:
             quiet += stretch.runs
             quiet_since = quiet_since or stretch.revision
     state: State = "unseen" if _unseen(quiet, low) else "came-back" if back else "known" if known else "new"
-    low, high = _rate(hits, runs)
+    low, high = interval(hits, runs)
     return Life(
         signature=met.signature,
         met=met,
@@ -95,11 +95,6 @@ def life_of(met: Met, stretches: list[Stretch], known: bool) -> Life:
         low=low,
         high=high,
     )
-
-
-def _rate(hits: int, runs: int) -> tuple[float, float]:
-    """Return the interval of a rate; a run that takes several workers with it has a hit each time."""
-    return interval(min(hits, runs), runs)
 
 
 def _unseen(quiet: int, low: float) -> bool:
@@ -155,14 +150,21 @@ def lives(rows: Callable[[str], list[Row]]) -> list[Life]:
     return sorted(found, key=lambda life: (-life.last_when, life.signature, life.met.program))
 
 
-def mets(rows: Callable[[str], list[Row]]) -> list[Met]:
-    """Return every finding in the words of its first time; whether it is known, as of the last one."""
-    found = []
-    for known, entry in rows("SELECT known, entry FROM met"):
-        met = msgspec.json.decode(entry, type=Met)
+def mets(rows: Callable[..., list[Row]], campaign: str | None = None) -> list[Met]:
+    """Return every finding in the words of its first time; whether it is known, as of the last one.
+
+    Args: campaign: whose words; None: of all.
+    """
+    found: dict[tuple[str, str, str, str], tuple[Met, float, str]] = {}
+    for name, last, known, entry in rows("SELECT campaign, last, known, entry FROM met ORDER BY at, entry"):
+        if campaign is None or campaign == name:
+            met = msgspec.json.decode(entry, type=Met)
+            owner = met.signature, met.program, met.variant, met.era
+            first, newest, says = found.get(owner, (met, last, known))
+            found[owner] = first, *max((newest, says), (last, known))
+    for met, _, known in found.values():
         met.known = known
-        found.append(met)
-    return found
+    return [met for met, _, _ in found.values()]
 
 
 def _stretches(made: list[tuple[str, str, int, float]], where: _Seen) -> list[Stretch]:

@@ -147,7 +147,7 @@ def _entries(old: list[Path], index: Index) -> Iterator[Header | Entry]:
     yield Header(SCHEMA, socket.gethostname(), os.getpid(), now(), pruned=True)
     said: set[object] = set()
     beats: dict[str, float] = {}
-    mets: dict[tuple[str, str, str, str], list[Met]] = {}
+    mets: dict[tuple[str, str, str, str, str], list[Met]] = {}
     for path in old:
         for line in read_from(path):
             if isinstance(line, Damage) or isinstance(line.entry, Batch | Header):
@@ -160,7 +160,7 @@ def _entries(old: list[Path], index: Index) -> Iterator[Header | Entry]:
             elif isinstance(
                 entry, Met
             ):  # the first time it was met and the last one count, whatever segments are called
-                owner = entry.signature, entry.program, entry.variant, entry.era
+                owner = entry.signature, entry.program, entry.variant, entry.era, entry.campaign
                 met = sorted([*mets.get(owner, []), entry], key=lambda met: (met.when, encode(met)))
                 mets[owner] = met[:1] if met[0] == met[-1] else [met[0], met[-1]]
             elif (key := _key(entry)) not in said:
