@@ -168,7 +168,12 @@ def test_a_finding_is_known_as_its_newest_words_say(nights: Nights) -> None:
     life = nights.life()
 
     assert (life.met.known, life.met.when) == ("", WHEN + 60)
+    first, second = (row.campaign for row in Index.read_only(nights.store).campaigns())
+    index = Index.read_only(nights.store)
+    assert [met.known for name in (first, second) for met in index.mets(name)] == ["expected", ""]
+    assert index.mets(second)[0].when == WHEN + DAY + 60
     prune(nights.store, keep=9)
+    assert Index.read_only(nights.store).mets(second) == index.mets(second)
     assert nights.life().met == life.met == Index.read_only(nights.store).mets()[0]
 
 
