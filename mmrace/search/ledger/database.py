@@ -39,13 +39,14 @@ _MACHINE = frozenset({
 class Database:
     """The tables of a ledger.
 
-    Args: folder: of the segments.  on_disk: False touches no file there.
+    Args: folder: of the segments.  on_disk: False changes no file there.  copies: what is in memory may begin as a copy
+    of the file.
     """
 
-    def __init__(self, folder: Path, *, on_disk: bool) -> None:
+    def __init__(self, folder: Path, *, on_disk: bool, copies: bool = True) -> None:
         self.folder, self.path = folder, folder / FILE
         self._on_disk = on_disk
-        self._copies = True  # what is in memory may begin as a copy of the file
+        self._copies = copies
         self._db: sqlite3.Connection | None = None
         self._intake: Intake | None = None
         self._node = NOWHERE  # device and number of the file that is open

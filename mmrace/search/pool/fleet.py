@@ -37,6 +37,9 @@ LOCAL_CONFIG: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,  # a hundred looks a second at a thread that waits
     "distributed.admin.low-level-log-length": 1000,  # what it keeps of the past is memory that grows for hours
     "distributed.admin.log-length": 1000,
+    "distributed.admin.tick.interval": "1s",  # else each process wakes up fifty times a second
+    "distributed.admin.tick.limit": "1m",
+    "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.event-loop": "asyncio",
 }
 
