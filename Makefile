@@ -6,7 +6,7 @@
 #   make coverage     the quick tests, measuring branch coverage against its floor
 #   make check        ruff (lint and format), mypy, the layer check
 #   make wheel-test   build the wheel, install it outside the checkout, run it there; keep a race as a test, mend it
-#   make nightly      all that is slow, four hours and forty minutes at most; goes on where it was stopped
+#   make nightly      all that is slow, four hours and fifty minutes at most; goes on where it was stopped
 #                     (PARTS="canaries walks": these only; FRESH=1: also what passed already)
 #   make soak         a campaign of 24 hours, watched from outside (FOR=2h: of two; SOAK="--load 4": beside busy loops)
 
@@ -81,6 +81,7 @@ wheel-test: $(BIN)/python
 	cp tests/kept_story.py "$$away"; mkdir "$$away/story"; cd "$$away"; \
 	venv/bin/mmrace list; \
 	venv/bin/mmrace stress --runs 40 --seed 1 --no-canaries; \
+	venv/bin/mmrace report-night --html night.html; grep -q "What this rests on" night.html; \
 	venv/bin/mmrace explore mmrace.examples.lost_update:mended --exhaustive; \
 	venv/bin/python -m pip --disable-pip-version-check --quiet install "pytest>=8.2"; \
 	venv/bin/python kept_story.py story

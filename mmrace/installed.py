@@ -28,6 +28,7 @@ from mmrace.runtime.breaking import BreakAt
 from mmrace.runtime.record import Record
 from mmrace.scenarios import casts, marks, workload
 from mmrace.scenarios.maker import JUDGES, KIND, ScenarioMaker
+from mmrace.search.campaign import one
 from mmrace.search.catalogue import Catalogue, OracleEntry, pick
 from mmrace.search.convert import again as free_again
 from mmrace.search.convert import convert as converting
@@ -50,6 +51,9 @@ MAKERS = makers_with(FunctionMaker())
 run_one = partial(run.run_one, makers=MAKERS)
 """Make one run of whatever is installed, or of a function; see `runs.run.run_one`."""
 
+
+campaign_one = partial(one.campaign_one, makers=MAKERS)
+"""Make one run of a campaign; see `search.campaign.one`."""
 
 convert = partial(converting.convert, makers=MAKERS)
 """Make a failed run of free threads again under control; see `search.convert.convert`."""

@@ -19,9 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmrace.search.ledger.entry import Ended
-from mmrace.search.ledger.index import Index
-from stress.watched import WORKER, having, look, size
+from stress.kept_campaign import ended_as
+from stress.watched import WORKER, having, look
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "MMRACE_DISTURBED"
@@ -30,8 +29,10 @@ LIMIT_SECONDS = 600.0  # for one start of a campaign
 ORPHAN_SECONDS = 30.0
 """So long may somebody be left after the client's end: a worker that is just starting sees only then that it has no
 parent, and takes seconds for that on a machine under load."""
-LOOK_SECONDS = 0.01
-LEDGER_STEPS = 400  # events in the ledger's code within some seconds of a campaign
+LOOK_SECONDS = 0.05
+BATCH = b'"is":"batch"'
+LEDGER_STEPS = 400, 8000
+"""Events in the ledger's code, imports among them, until a campaign begins; and in some ten seconds of it."""
 
 STEPPING = """
 import os, runpy, signal, sys
@@ -53,7 +54,7 @@ runpy.run_module("mmrace", run_name="__main__")
 class Moment:
     """When something happens, and to whom.
 
-    Attributes: seconds: after the start, or after the one before.  early: does not wait for runs that come back.
+    Attributes: seconds: after runs of it came into the ledger.  early: after the start, or the moment before.
     step: of the ledger's code, instead of the seconds; 0: none.  whom: a number to choose by.  pause: until SIGCONT.
     """
 
@@ -67,12 +68,13 @@ class Moment:
 def drawn(kind: str, count: int, seed: int) -> list[Moment]:
     """Draw moments.  Never two early ones in turn: nobody survives a worker killed before its first run every time."""
     draw = random.Random(f"{kind} {seed}")
-    longest = {KILLED_WORKER: 0.6, KILLED_CLIENT: 5.0, STOPPED: 0.5}[kind]
+    longest = {KILLED_WORKER: 0.6, KILLED_CLIENT: 3.0, STOPPED: 0.5}[kind]
+    begun, all_ = LEDGER_STEPS
     return [
         Moment(
             draw.uniform(0.0, longest),
             i % 4 == 0,
-            draw.randint(1, LEDGER_STEPS) if kind == KILLED_CLIENT and i % 2 else 0,
+            draw.randint(*((1, begun) if i % 8 == 1 else (begun, all_))) if kind == KILLED_CLIENT and i % 2 else 0,
             draw.randrange(1 << 16),
             draw.choice((0.02, 0.2, 1.0)),
         )
@@ -84,12 +86,14 @@ def drawn(kind: str, count: int, seed: int) -> list[Moment]:
 class Told:
     """What was seen beside what the stores say.
 
-    Attributes: resumed: seconds from a start until a campaign goes on.  gone: until nobody is left behind, at most.
+    Attributes: begun: seconds from a start until a campaign begins.  resumed: until one goes on.  gone: until nobody
+    is left behind, at most.
     """
 
     moments: int = 0
     orphans: int = 0
     gone: float = 0.0
+    begun: list[float] = field(default_factory=list)
     resumed: list[float] = field(default_factory=list)
 
 
@@ -134,10 +138,14 @@ class Campaign:
         while moments:
             moment = moments[0]
             process = self._start(moment.step)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(LIMIT_SECONDS if moment.step else moment.seconds)
-            ended = process.poll()
-            self._end(process)
+            try:
+                if moment.step:
+                    process.wait(LIMIT_SECONDS)
+                else:
+                    self._wait(process, moment)
+                ended = process.poll()
+            finally:
+                self._end(process)
             if ended is not None and ended != -signal.SIGKILL:
                 return ended
             self.told.moments += 1
@@ -150,28 +158,24 @@ class Campaign:
         finally:
             self._end(process)
 
-    def _campaigns(self) -> list[Ended | None]:
-        """Return how each campaign of its store ended, None of one that goes on."""
-        index = Index.read_only(self.store)
-        try:
-            return [campaign.ended for campaign in index.campaigns()]
-        finally:
-            index.close()
-
     def _ended_already(self) -> int | None:
         """Return the exit code that it has told the ledger of, if the kill came after that."""
-        return next((ended.exit_code for ended in self._campaigns() if ended is not None), None)
+        return next((code for code in ended_as(self.store) if code is not None), None)
 
     # -- disturb one that goes on -----------------------------------------------------------------------------------
 
     def _wait(self, process: subprocess.Popen[bytes], moment: Moment) -> bool:
         """Wait for a moment; whether the campaign still runs then."""
-        ledger, before = self.store / "ledger", size(self.store / "ledger")
-        while not moment.early and process.poll() is None and size(ledger) == before:
+        before = self._batches()
+        while not moment.early and process.poll() is None and self._batches() == before:
             time.sleep(LOOK_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(moment.seconds)
         return process.poll() is None
+
+    def _batches(self) -> int:
+        """Return how many batches are in the ledger, for runs alone say that somebody survived."""
+        return sum(path.read_bytes().count(BATCH) for path in (self.store / "ledger").glob("*.jsonl"))
 
     def _workers(self, process: subprocess.Popen[bytes]) -> list[int]:
         seen = [look(pid, process.pid) for pid in having(f"{MARK}={self.mark}")]
@@ -201,7 +205,7 @@ class Campaign:
     def _start(self, step: int = 0) -> subprocess.Popen[bytes]:
         """Start it, or let it go on."""
         self.starts += 1
-        asked = ("--resume",) if self._campaigns() else self.asked  # killed before it began, it is begun again
+        asked = ("--resume",) if ended_as(self.store) else self.asked  # killed before it began, it is begun again
         stepping = ("-c", STEPPING, str(step)) if step else ("-m", "mmrace")
         self._resumed = asked is not self.asked
         log = self.folder / f"{self.starts}.log"
@@ -225,8 +229,8 @@ class Campaign:
         """Kill it if it still runs, and look for who is left."""
         process.kill()
         process.wait()
-        if self._resumed:
-            self.told.resumed += [when - self._at for when in self._begun()]
+        seconds = self.told.resumed if self._resumed else self.told.begun
+        seconds += [when - self._at for when in self._begun()]
         began = time.monotonic()
         while (left := having(f"{MARK}={self.mark}")) and time.monotonic() - began < ORPHAN_SECONDS:
             time.sleep(LOOK_SECONDS)

@@ -78,6 +78,8 @@ SETS: dict[str, Values] = {
     "mapped-twice": {"mappings": 2, "touched": 2, "pages": 2},
     "mapped-stores": {"stores": 2, "accesses": 4, "idle": 20, "touched": 1},
     "zapped": {"zaps": 3, "accesses": 3, "stores": 0, "mappings": 2, "touched": 2},
+    "private-memory": {"heap": 3, "touched": 2, "unmaps": 3, "accesses": 4, "pagevec": 2},
+    "private-to-the-end": {"exits": 1, "stores": 2, "heap": 2, "touched": 2, "idle": 0, "buffers": 1},
     "huge-pages": {"huge": 2, "pages": 4, "pinned": 1},
     "huge-of-eight": {"huge": 3, "frames": 128, "pages": 5, "bare": 100},
     "huge-of-two": {"huge": 1, "pages": 6, "pagevec": 3, "cluster": 2},

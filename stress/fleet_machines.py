@@ -60,7 +60,7 @@ class Machines:
         self.mark = uuid.uuid4().hex
         self.environment = {**os.environ, MARK: self.mark, "PYTHONPATH": os.getcwd()}
         self.address = f"tcp://{host}:{free_port()}"
-        quiet = ("--no-dashboard",)
+        quiet = ("--no-dashboard", "--dashboard-address", ":0")
         port = self.address.rpartition(":")[2]
         self._lines = {"scheduler": [*scheduler, DASK, "scheduler", "--host", host, "--port", port, *quiet]}
         for number in range(workers):

@@ -5,7 +5,8 @@
 On small file systems in memory, in a mount namespace of its own (skipped, with the reason, where that is refused):
 
 - `full`: the same campaign with a planted bug on disks of N sizes, so that the disk is full at another place each time.
-  What the report says was kept is there, whole; then there is room, and `--resume` comes to what it should.
+  What the report says was kept is there, whole; then there is room, and the same seed again, or `--resume` where it
+  was not written down that it ended, comes to what it should.
 - `findings`, `ledger`: findings, and batches of the ledger, written by this process alone on disks of N sizes.
 - `read-only`: a campaign is refused; what only reads the store works.
 - `two`: two campaigns of the same runs on one store at once count each run once.
@@ -20,6 +21,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,7 +35,7 @@ from pathlib import Path
 from mmrace.runtime.errors import EXIT_UNKNOWN, EXIT_USAGE
 from stress import full_store
 from stress.full_store import PAGE_BYTES, ROOMY, disk, refused, remount, unread, unshare
-from stress.kept_campaign import Came, came, differences, findings
+from stress.kept_campaign import Came, came, differences, ended_as, findings
 from stress.kills_of_campaigns import PROGRAM
 from stress.watched import size
 
@@ -141,7 +143,7 @@ class Hostile:
                 for wrong in self._kept(ran, store):
                     yield f"{pages} pages: {wrong}"
                 remount(place, f"size={ROOMY}")
-                again = self._resumed(store) if came(store).runs else self._campaign(store)
+                again = self._resumed(store) if ended_as(store)[-1:] == [None] else self._campaign(store)
                 for wrong in (*again.wrong(self.code), *differences(self.calm, came(store))):
                     yield f"{pages} pages, and then room: {wrong}"
         print(f"full: {self.positions} sizes up to {most} pages; of {told} the report said that runs are not kept")
@@ -155,6 +157,8 @@ class Hostile:
         unkept = sum(int(number.replace(",", "")) for number in UNKEPT.findall(ran.out + ran.err)[:1])
         if ran.code != EXIT_USAGE and found.runs != self.calm.runs - unkept:
             yield f"{found.runs} runs are kept, and it said {unkept} of {self.calm.runs} are not: {ran.last()}"
+        if found.lost and "No space left" not in ran.out:
+            yield f"it does not say why {', '.join(found.lost)} has no folder: {ran.last()}"
         yield from unread(SAVED.findall(ran.out))
         yield from unread(map(str, findings(store)))
 
@@ -232,6 +236,7 @@ def main(words: Row[str] | None = None) -> int:
         asked = sys.argv[1:] if words is None else words
         command = [*unshare(), sys.executable, "-m", "stress.hostile_disk", *asked]
         return subprocess.run(command, cwd=ROOT, env={**os.environ, INSIDE: "1"}, check=False).returncode
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this script ends what it started
     wrong = []
     with tempfile.TemporaryDirectory(prefix="mmrace-disk-") as place:
         hostile = Hostile(Path(place), options.runs, options.positions)

@@ -51,6 +51,15 @@ def came(store: Path) -> Came:
     return Came(turns, sums, whole, made - covered, lost)
 
 
+def ended_as(store: Path) -> list[int | None]:
+    """Return the exit code with which each campaign of a store ended, the oldest first; None of one that can go on."""
+    index = Index.read_only(store)
+    try:
+        return [None if row.ended is None else row.ended.exit_code for row in index.campaigns()]
+    finally:
+        index.close()
+
+
 def findings(store: Path) -> list[Path]:
     """Return the folders of findings; not what a killed process has left under another name."""
     folder = store / "findings"

@@ -17,6 +17,7 @@ same findings, each with its folder.  Told are findings lost, runs counted twice
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -80,8 +81,10 @@ class Kills:
             f"{len(self.calm.folders)} findings: findings lost {self.lost}, runs counted twice {self.twice}, "
             f"left behind {told.orphans}"
         ]
-        if seconds := told.resumed:
-            lines.append(f"    {len(seconds)} resumed, in {median(seconds):.2f} s, {max(seconds):.2f} s at the latest")
+        for what, seconds in (("begun", told.begun), ("resumed", told.resumed)):
+            if seconds:
+                times = f"after {median(seconds):.2f} s, {max(seconds):.2f} s at the latest"
+                lines.append(f"    {len(seconds)} times {what}, {times}")
         lines.append(f"    nobody was left {told.gone:.2f} s after a client's end, at the latest")
         return lines + [f"    WRONG {text}" for text in self.wrong[:SHOWN_LINES]]
 
@@ -97,6 +100,7 @@ def main(words: Sequence[str] | None = None, program: Sequence[str] = PROGRAM) -
     options = parser.parse_args(words)
     if unknown := set(options.kinds) - set(KINDS):
         parser.error(f"expected {', '.join(KINDS)}; got {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this script ends what it started
     asked = (*program, "--runs", str(options.runs), "--seed", str(options.seed))
     wrong = False
     with tempfile.TemporaryDirectory(prefix="mmrace-kills-") as place:
@@ -113,8 +117,10 @@ def main(words: Sequence[str] | None = None, program: Sequence[str] = PROGRAM) -
             return 1
         for kind in options.kinds or KINDS:
             kills = Kills(kind, made, calm, code)
-            kills.run(drawn(kind, options.moments, options.seed))
-            print("\n".join(kills.lines()), flush=True)
+            try:
+                kills.run(drawn(kind, options.moments, options.seed))
+            finally:
+                print("\n".join(kills.lines()), flush=True)
             wrong = wrong or bool(kills.wrong)
     return int(wrong)
 

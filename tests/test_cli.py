@@ -43,6 +43,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
     def go(*words: str, run: Callable[[RunSpec, bool], RunResult] = stand_ins.failing_on_canaries) -> int:
         monkeypatch.setattr(installed, "run_one", run)
+        monkeypatch.setattr(installed, "campaign_one", run)
         return in_process.run(monkeypatch, *words)
 
     return go
@@ -158,7 +159,7 @@ import sys
 from mmrace import cli, installed
 from tests.search.campaign import stand_ins
 known = stand_ins.stand_in_catalogue(stand_ins.StandInCanary("planted"))
-installed.catalogue, installed.run_one = lambda: known, stand_ins.failing_on_canaries
+installed.catalogue, installed.campaign_one = lambda: known, stand_ins.failing_on_canaries
 sys.argv = ["mmrace", "stress", "alpha", "--for", "1h", "--jobs", "2", "--store", sys.argv[1]]
 cli.main()
 """

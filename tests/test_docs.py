@@ -30,6 +30,7 @@ NUMBERS = "mmrace/kernel/PROTOCOL.md"
 TEXTS = (
     "README.md", "CONTRIBUTING.md", "mmrace/TOUR.md", "mmrace/WORDS.md", NUMBERS, "mmrace/claims/CLAIMS.md",
     "mmrace/claims/ORDER.md", "mmrace/report/night/README.md",
+    "mmrace/report/store/README.md",
     "mmrace/runtime/RECORD.md", "mmrace/scenarios/RECORD.md", "mmrace/examples/README.md", "mmrace/plugin/README.md",
     *(f"mmrace/{folder}/README.md" for folder in HOW_TOS),
 )  # fmt: skip
@@ -146,7 +147,7 @@ def entries() -> list[str]:
 
 
 def test_every_number_of_the_protocol_has_an_entry() -> None:
-    wanted = [f"I{i}" for i in range(1, 16)] + [f"R{i}" for i in range(1, 35)] + [f"C{i}" for i in range(21)]
+    wanted = [f"I{i}" for i in range(1, 16)] + [f"R{i}" for i in range(1, 37)] + [f"C{i}" for i in range(21)]
     assert entries() == wanted
 
 

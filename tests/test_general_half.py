@@ -38,6 +38,8 @@ OWN_WORDS = {
     "index": "an option of strategy feedback",
     "lock": "what a test-and-set logs whose caller waits",
     "machine": "see host",
+    "mutex": "a primitive of the runtime",
+    "refcount": "a primitive of the runtime, and a judge",
     "set": "see clear",
     "size": "of a struct's sized part: how many lanes it has",
     "start": "an option of strategy feedback",

@@ -65,7 +65,7 @@ def isolate_some(stage: Stage, mode: MigrateMode, batch: int) -> list[Page]:
             continue
         if vmscan.__isolate_lru_page(page, isolate_mode) == 0:
             swap.del_page_from_lru_list(zone, page, swap.page_lru(page))
-            zone.account(swap.isolated_statistic(page), 1)
+            zone.account(swap._isolated_statistic(page), 1)
             taken.append(page)
     rt.spin_unlock_irq(zone.lru_lock)
     return taken

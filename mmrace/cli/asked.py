@@ -90,7 +90,7 @@ class Call:
         if given:
             asked, _ = self.request(request.scenarios)
             resuming.check_given({name: getattr(asked, name) for name in given}, request, begun)
-        return replace(request, jobs=workers(self.jobs)), known, resuming.standing_of(ledger, row, begun, request)
+        return replace(request, jobs=workers(self.jobs)), known, resuming.standing_of(ledger, row, begun)
 
 
 PARAMETERS = {"canaries": "no_canaries"}

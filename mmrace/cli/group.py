@@ -21,8 +21,10 @@ from mmrace.cli.export_ledger import export_ledger
 from mmrace.cli.history import history
 from mmrace.cli.keep import keep
 from mmrace.cli.lists import list_
+from mmrace.cli.merge import merge
 from mmrace.cli.minimise import minimise
 from mmrace.cli.prove import prove
+from mmrace.cli.prune import prune
 from mmrace.cli.records import diff, replay, show, trail
 from mmrace.cli.report_night import report_night
 from mmrace.cli.run import run
@@ -61,6 +63,8 @@ for _command in (
     list_,
     status,
     history,
+    merge,
+    prune,
     export_ledger,
 ):
     cli.add_command(_command)

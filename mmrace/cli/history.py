@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,7 +71,7 @@ def history(folder: str, last: int, as_json: str | None, **options: Any) -> None
         if as_json is not None:
             store.write_json(as_json, _data(folder, index, shown, asked))
             return
-        _print(index, shown, asked, len(rows))
+        _print(folder, index, shown, asked, len(rows))
         damage = [str(damage) for damage in index.damage]
     from mmrace.report.store.status import damage_lines  # noqa: PLC0415
 
@@ -77,19 +79,19 @@ def history(folder: str, last: int, as_json: str | None, **options: Any) -> None
         say(terminal.console(), line)
 
 
-def _print(index: Index, rows: list[Progress], asked: Asked, of: int) -> None:
+def _print(folder: str, index: Index, rows: list[Progress], asked: Asked, of: int) -> None:
     from mmrace.report.store import canaries, findings, marks  # noqa: PLC0415
     from mmrace.report.store import history as text  # noqa: PLC0415
     from mmrace.search.ledger.watching import first_met_in  # noqa: PLC0415
 
     console = terminal.console()
-    lives = index.lives()
+    lives, kept = index.lives(), _kept(folder)
     if asked.findings:
-        findings.show(lives, console)
+        findings.show(lives, kept, console)
     if asked.finding is not None:
         over_time = findings.OverTime(index)
         for life in _of(asked.finding, lives):
-            findings.show_one(life, over_time.points(life), console)
+            findings.show_one(life, over_time.points(life), kept, console)
     if asked.canaries:
         canaries.show(rows, index.trials(), console)
     if asked.marks:
@@ -110,6 +112,14 @@ def _data(folder: str, index: Index, rows: list[Progress], asked: Asked) -> dict
     told = [findings.data(life, over_time.points(life)) for life in chosen]
     damage = [str(damage) for damage in index.damage]
     return text.data(folder, rows, findings=told, marks=marks.data(_marks(index)), damage=damage)
+
+
+def _kept(folder: str) -> set[str]:
+    """Return the folders of findings that a store has."""
+    try:
+        return set(os.listdir(Path(folder, "findings")))
+    except OSError:
+        return set()
 
 
 def _of(signature: str, lives: list[Life]) -> list[Life]:

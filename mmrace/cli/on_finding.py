@@ -3,7 +3,8 @@
 `sh -c CMD` gets the facts in environment variables, and the folder of the finding as $1.  Invariant: whatever the
 command does, the campaign goes on: nothing waits for it while runs are made, at most `AT_ONCE` are under way, each for
 at most `LIMIT_SECONDS`; what it writes is read and forgotten but for the last words, and its end is logged.
-Not run for what is known: what its program expects, what an earlier campaign of the store has found, planted bugs.
+Not run for what is known: what its program expects, what an earlier campaign of the store has found, planted bugs; but
+run for what came back, after the store had taken it for gone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 from loguru import logger
 
@@ -24,6 +27,7 @@ from mmrace.runs.kept import UNDATED
 from mmrace.runtime.visible import one_line
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.trial import CanaryTrial
+from mmrace.search.ledger.life import State
 from mmrace.search.totals import Hit
 
 AT_ONCE = 2
@@ -39,7 +43,10 @@ POLL_SECONDS = 0.05
 NAME = "mmrace-on-finding"
 PREFIX = "MMRACE_"
 
-Clock = Callable[[], float]
+Clock: TypeAlias = Callable[[], float]
+Key: TypeAlias = tuple[str, str, str, str]
+"""Signature, program, variant and era of a finding."""
+NOTHING: Mapping[Key, State] = MappingProxyType({})
 
 
 class Command:
@@ -96,19 +103,23 @@ class Command:
 class OnFinding:
     """Runs a command for each new finding: an `Observer` of a campaign.
 
-    Args: words: the command, as a shell reads it.  store: of the campaign.  clock: monotonic seconds.
+    Args: words: the command, as a shell reads it.  store: of the campaign.  before: findings that its ledger knows, by
+    owner, and in which state.  clock: monotonic seconds.
     """
 
-    def __init__(self, words: str, store: Path, clock: Clock = time.monotonic) -> None:
-        self.words, self.store, self.clock = words, store, clock
+    def __init__(
+        self, words: str, store: Path, before: Mapping[Key, State] = NOTHING, clock: Clock = time.monotonic
+    ) -> None:
+        self.words, self.store, self.before, self.clock = words, store, before, clock
         self.since = datetime.now(UTC).isoformat(timespec="seconds")
-        self._waiting: deque[Hit] = deque()
+        self._waiting: deque[tuple[Hit, State]] = deque()
         self._under_way: list[Command] = []
 
     def found(self, hit: Hit) -> None:
         """Have the command run for a finding, if that is new."""
-        if not hit.known and not self._of_before(hit):
-            self._waiting.append(hit)
+        state = self._state(hit)
+        if state != "known":
+            self._waiting.append((hit, state))
             self.go_on()
 
     def canary(self, trial: CanaryTrial) -> None:
@@ -123,7 +134,7 @@ class OnFinding:
         now = self.clock()
         self._under_way = [command for command in self._under_way if not command.ended(now)]
         while self._waiting and len(self._under_way) < AT_ONCE:
-            self._begin(self._waiting.popleft(), now)
+            self._begin(*self._waiting.popleft(), now)
 
     def close(self, *, at_once: bool = False) -> None:
         """Wait for what is left, at most the limit of one; then end it.  Args: at_once: somebody asked to stop."""
@@ -145,25 +156,36 @@ class OnFinding:
             logger.bind(event="on-finding").error("--on-finding was not run for {} findings", len(self._waiting))
             self._waiting.clear()
 
-    def _of_before(self, hit: Hit) -> bool:
-        """Say whether the store knows it from an earlier campaign; not if it is known since this one began."""
-        since = hit.saved.since
-        return bool(since) and (since == UNDATED or since < self.since)
+    def _state(self, hit: Hit) -> State:
+        """Return whether a finding is new, known before this campaign began, or came back."""
+        before = self.before.get(key_of(hit))
+        if hit.known:
+            return "known"
+        if before is not None:
+            return "came-back" if before == "unseen" else "known"
+        since = hit.saved.since  # another worker of this campaign may have been first
+        return "known" if since and (since == UNDATED or since < self.since) else "new"
 
-    def _begin(self, hit: Hit, now: float) -> None:
+    def _begin(self, hit: Hit, state: State, now: float) -> None:
         try:
-            self._under_way.append(Command(self.words, hit, variables(hit, self.store), now))
+            self._under_way.append(Command(self.words, hit, variables(hit, state, self.store), now))
         except OSError as error:
             logger.bind(event="on-finding", signature=hit.finding.signature).error(
                 "--on-finding for {} could not be started: {}", hit.finding.signature, error
             )
 
 
-def variables(hit: Hit, store: Path) -> dict[str, str]:
+def key_of(hit: Hit) -> Key:
+    """Return whose finding it is, as a ledger has it."""
+    return hit.finding.signature, hit.spec.program, hit.spec.variant, hit.spec.era
+
+
+def variables(hit: Hit, state: State, store: Path) -> dict[str, str]:
     """Return the facts of a finding as environment variables.  MMRACE_FOLDER is "" for one that could not be saved."""
     finding, spec = hit.finding, hit.spec
     facts = {
         "SIGNATURE": finding.signature,
+        "STATE": state,
         "ORACLE": finding.oracle,
         "RULE": finding.rule,
         "TITLE": one_line(finding.title),

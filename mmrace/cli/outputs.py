@@ -19,12 +19,14 @@ from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.cli.beside import Heartbeat, Several
 from mmrace.cli.logfile import RETENTIONS, ROTATIONS, log_to
-from mmrace.cli.on_finding import AT_ONCE, LIMIT_SECONDS, OnFinding
+from mmrace.cli.on_finding import AT_ONCE, LIMIT_SECONDS, Key, OnFinding
 from mmrace.runs import stops
 from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_SIGNALLED, EXIT_USAGE, UsageError
 from mmrace.search.campaign.driver import Observer
 from mmrace.search.campaign.result import CampaignResult
+from mmrace.search.ledger.ledger import Ledger
+from mmrace.search.ledger.life import State
 
 HELP = f"""
 \b
@@ -37,11 +39,12 @@ For other programs:
       --log-rotation: {ROTATIONS}
       --log-retention: {RETENTIONS}; of FILE.*
   --on-finding CMD   `sh -c CMD`, beside the campaign, for each finding that
-      is new to the store, not for planted bugs.  $1 is its folder, and there
-      are MMRACE_SIGNATURE, _TITLE, _ORACLE, _RULE, _PROGRAM, _VARIANT, _ERA,
-      _ENGINE, _SEED, _COMMAND (has it again), _FOLDER ("": it could not be
-      saved), _STORE.  At most {AT_ONCE} at once, each for {LIMIT_SECONDS:g} s at most; how it
-      ended, and its last words, are in the log.
+      is new to the store or came back, not for planted bugs.  $1 is its
+      folder, and there are MMRACE_SIGNATURE, _STATE (new, came-back), _TITLE,
+      _ORACLE, _RULE, _PROGRAM, _VARIANT, _ERA, _ENGINE, _SEED, _STORE,
+      _COMMAND (has it again), _FOLDER ("": it could not be saved).  At most
+      {AT_ONCE} at once, each for {LIMIT_SECONDS:g} s at most; how it ended, and its last words,
+      are in the log.
 """
 
 path = click.Path(dir_okay=False)
@@ -75,10 +78,13 @@ class Outputs:
         made._check()
         return made
 
-    def observer(self, shown: Observer, store: Path) -> Observer:
-        """Return who is told what happens: who shows it, and whoever else was asked for."""
+    def observer(self, shown: Observer, store: Path, ledger: Ledger | None = None) -> Observer:
+        """Return who is told what happens: who shows it, and whoever else was asked for.
+
+        Args: ledger: says what was found before; None: the folders of findings alone do.
+        """
         if self.on_finding is not None:
-            self._command = OnFinding(self.on_finding, store)
+            self._command = OnFinding(self.on_finding, store, _before(ledger))
         return Several([shown, Heartbeat(), *([self._command] if self._command is not None else [])])
 
     def write(self, result: CampaignResult) -> None:
@@ -148,6 +154,12 @@ class Outputs:
 
 
 OPTIONS = ("junit", "json", "on_finding", "log", "log_rotation", "log_retention")
+
+
+def _before(ledger: Ledger | None) -> dict[Key, State]:
+    """Return the findings that a ledger knows."""
+    lives = ledger.index().lives() if ledger is not None else []
+    return {(life.signature, life.met.program, life.met.variant, life.met.era): life.state for life in lives}
 
 
 def _is_stream(path: str) -> bool:

@@ -67,7 +67,7 @@ def stress(
     if not resume:
         request, known = call.request()
         standing = None
-    with opened() as ledger:
+    with outputs, opened() as ledger:
         if resume:
             request, known, standing = call.resumed(ledger)
         with stops.held():
@@ -75,9 +75,9 @@ def stress(
                 campaign = Campaign(
                     request,
                     known,
-                    installed.run_one,
+                    installed.campaign_one,
                     Path(folder),
-                    outputs.observer(shown, Path(folder)),
+                    outputs.observer(shown, Path(folder), ledger if request.shard is None else None),
                     text=summary_text,
                     convert=shared.converter(request.convert),
                     pool=workers.pool,

@@ -60,6 +60,8 @@ def data(result: CampaignResult) -> Data:
         },
         "workers": {name: _worker(result, name) for name in sorted(result.workers)},
         "workers_lost": dict(result.losses),
+        "unkept_runs": result.unkept,
+        "unkept_because": result.unkept_because,
         "given_up": [spec.command() for spec in result.given_up],
         "troubles": [
             {"exit_code": trouble.exit_code, "text": trouble.text, "command": trouble.spec.command()}

@@ -60,7 +60,10 @@ def duration(seconds: float) -> str:
 
 def moment(seconds: float) -> str:
     """Write a point in time, given in unix seconds: 2026-11-30 21:45:13, in UTC."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):  # whoever wrote that has no calendar
+        return f"{seconds:.6g} s"
 
 
 def chance(part: float) -> str:

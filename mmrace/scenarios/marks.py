@@ -29,6 +29,7 @@ LOCKED = "needs a page that is cleaned, or a block that cannot be had, under the
 SEQUENTIAL = "needs a file that somebody writes beyond its end; the copier writes from the begin on"
 AGEING = "needs reclaim of the active list on a machine with too many buffers"
 UNEVICTABLE = "needs mlock"
+TWO_MOVERS = "needs two who move pages of one private mapping"
 RARE = "can be reached, but was in less than one run of a hundred"
 
 _REASONS: dict[str, tuple[str, ...]] = {
@@ -88,7 +89,9 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "putback: evictable again",
         "putback: unevictable",
     ),
+    TWO_MOVERS: ("anon_vma: mutex awaited",),
     RARE: (
+        "anon_vma: page unmapped meanwhile",
         "checkpoint: BH_State awaited",
         "checkpoint: BH_State contended",
         "checkpoint: batch full",

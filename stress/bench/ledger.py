@@ -5,14 +5,17 @@
 A store is filled with N batches (100,000) of eight runs each, with marks and classes as a campaign has them, of 100
 sequences in turn.  Then each of these is timed in a process of its own: the index made anew, a store opened to go on
 (`Ledger.open`, and what is covered of each sequence), the sums and the lives asked for, and a shard's look at what is
-covered, without an index.  With --strict the exit code is 1 if adding a batch takes 0.1 ms or more of CPU time, or
-opening a store to go on 5 seconds.  Not measured: a disk that is slow to sync.
+covered, without an index; and the page of its night.  With --strict the exit code is 1 if adding a batch takes 0.1 ms
+or more of CPU time, opening a store to go on 5 seconds, or making the page 10 seconds or 2 MB.  Seconds are those of
+the CPU, then those on the wall, which other work on the machine makes longer.  Not measured: a disk that is slow to
+sync.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -21,6 +24,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mmrace import installed
+from mmrace.report.night.gathered import gather
+from mmrace.report.night.page import page_of
 from mmrace.search.ledger.database import FILE
 from mmrace.search.ledger.entry import Batch, Sequence
 from mmrace.search.ledger.index import LEDGER, Index
@@ -32,6 +38,8 @@ from mmrace.search.ledger.sums import Sums
 RUNS = 8
 ADD_SECONDS_MAX = 0.0001
 RESUME_SECONDS_MAX = 5.0
+PAGE_SECONDS_MAX = 10.0
+PAGE_BYTES_MAX = 2_000_000
 MARKS = tuple(f"a rare branch, number {number}" for number in range(40))
 EACH_SECONDS = 0.1  # between batches, as a campaign of two workers has them
 
@@ -99,19 +107,30 @@ def look(folder: Path, count: int) -> None:
     Index.read_only(folder).close()
 
 
+def page(folder: Path, count: int) -> None:
+    """Make the page of its night, with charts."""
+    index = Index.read_only(folder)
+    text = page_of(gather(index, folder, installed.book_of))
+    index.close()
+    print(f"    {len(text.encode()) / 1e6:.2f} MB of page")
+    if len(text.encode()) > PAGE_BYTES_MAX:
+        raise SystemExit(f"the page is larger than {PAGE_BYTES_MAX:,} bytes")
+
+
 TASKS: dict[str, Callable[[Path, int], None]] = {
-    "rebuild": rebuild, "resume": resume, "shard": shard, "ask": ask, "look": look,
+    "rebuild": rebuild, "resume": resume, "shard": shard, "ask": ask, "look": look, "page": page,
 }  # fmt: skip
 
 
 def timed(task: str, folder: Path, count: int) -> float:
-    """Return wall seconds of a task in a process of its own, and print them."""
-    began = time.perf_counter()
+    """Return CPU seconds of a task in a process of its own, and print them and those on the wall."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, __file__, "--task", task, "--folder", folder, "--sequences", str(count)], check=True
     )
-    seconds = time.perf_counter() - began
-    print(f"{task:8} {seconds:8.2f} s    {TASKS[task].__doc__}")
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{task:8} {seconds:8.2f} s {wall:8.2f} s    {TASKS[task].__doc__}", flush=True)
     return seconds
 
 
@@ -137,14 +156,15 @@ def main() -> int:
         print(f"add      {each * 1e3:8.4f} ms   a batch, of CPU time")
         timed("look", folder, asked.sequences)
         timed("rebuild", folder, asked.sequences)
-        print(f"         {(folder / LEDGER / FILE).stat().st_size / 1e6:8.1f} MB   of index")
+        print(f"         {(folder / LEDGER / FILE).stat().st_size / 1e6:8.1f} MB  of index")
         took = timed("resume", folder, asked.sequences)
         for task in ("ask", "look", "shard"):
             timed(task, folder, asked.sequences)
+        made = timed("page", folder, asked.sequences)
     finally:
         if asked.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
-    return int(asked.strict and (each >= ADD_SECONDS_MAX or took >= RESUME_SECONDS_MAX))
+    return int(asked.strict and (each >= ADD_SECONDS_MAX or took >= RESUME_SECONDS_MAX or made >= PAGE_SECONDS_MAX))
 
 
 if __name__ == "__main__":

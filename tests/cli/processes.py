@@ -27,7 +27,7 @@ if stand_in != "real":
     from mmrace import installed
     from tests.search.campaign import stand_ins
     known = stand_ins.stand_in_catalogue(stand_ins.StandInCanary("planted"))
-    installed.catalogue, installed.run_one = lambda: known, stand_ins.__dict__[stand_in]
+    installed.catalogue, installed.campaign_one = lambda: known, stand_ins.__dict__[stand_in]
 if "MMRACE_TEST_NO_PROCESSES" in os.environ:
     def refuse(process):
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

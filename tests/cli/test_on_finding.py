@@ -13,11 +13,12 @@ import pytest
 from loguru import logger
 
 from mmrace.cli import on_finding
-from mmrace.cli.on_finding import AT_ONCE, LENGTH_MAX, LIMIT_SECONDS, OnFinding, variables
+from mmrace.cli.on_finding import AT_ONCE, LENGTH_MAX, LIMIT_SECONDS, OnFinding, key_of, variables
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.kept import UNDATED
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import Saved
+from mmrace.search.ledger.life import State
 from mmrace.search.totals import Hit
 
 FINDING = Finding("content", "word went back", "page 4 shows an old word", {}, "abc123abc123")
@@ -76,6 +77,7 @@ def test_the_command_has_the_facts_in_its_environment_and_the_folder_as_argument
         "MMRACE_TITLE": FINDING.title,
         "MMRACE_FOLDER": folder,
         "MMRACE_SEED": "7",
+        "MMRACE_STATE": "new",
     }
     assert {f"{name}={value}" for name, value in expected.items()} <= {*lines} and lines[-1] == folder
     assert (told[0]["exit_code"], told[0]["words"]) == (0, "last words")
@@ -93,7 +95,7 @@ def test_what_hangs_is_ended_at_its_limit_with_all_that_it_began(tmp_path: Path,
     clock = Clock()
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    command = OnFinding(f'(exec 3> "{fifo}"; exec sleep 1000) & sleep 1000', tmp_path, clock)
+    command = OnFinding(f'(exec 3> "{fifo}"; exec sleep 1000) & sleep 1000', tmp_path, clock=clock)
     command.found(HIT)
     reader = os.open(fifo, os.O_RDONLY)  # comes back when its child has opened it
     command.go_on()
@@ -144,13 +146,29 @@ def test_it_is_run_for_what_is_new_only(known: str, since: str, runs: bool, tmp_
     command.close()
 
 
+@pytest.mark.parametrize(
+    ("state", "told"), [("new", None), ("known", None), ("came-back", None), ("unseen", "came-back")]
+)
+def test_of_what_the_ledger_knows_it_is_run_for_what_came_back(
+    state: State, told: State | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[State] = []
+    monkeypatch.setattr(OnFinding, "_begin", lambda self, hit, state, now: states.append(state))
+    command = OnFinding("true", tmp_path, {key_of(HIT): state})
+    command.found(HIT)
+    command.found(Hit(FINDING, replace(SPEC, program="beta"), "main", 3, Saved("kept")))
+    assert states == [*([told] if told else []), "new"], "that of another program is another one"
+
+
 def test_hostile_bytes_and_endless_titles_fit_an_environment(tmp_path: Path) -> None:
     title = "\0\x1b[31m\ud800" + "x" * (1 << 20)
-    made = variables(Hit(replace(FINDING, title=title), replace(SPEC, program="\udcff.py:main"), "main", 3), tmp_path)
+    made = variables(
+        Hit(replace(FINDING, title=title), replace(SPEC, program="\udcff.py:main"), "main", 3), "new", tmp_path
+    )
     assert made["MMRACE_FOLDER"] == "" and made["MMRACE_PROGRAM"] == "\udcff.py:main"
     assert made["MMRACE_TITLE"].startswith(r"\x00\x1b[31m\ud800xxx") and len(made["MMRACE_TITLE"]) == LENGTH_MAX
     command = OnFinding("true", tmp_path)
-    command._begin(Hit(replace(FINDING, title=title, signature="\0" * 99), SPEC, "main", 3), 0.0)
+    command._begin(Hit(replace(FINDING, title=title, signature="\0" * 99), SPEC, "main", 3), "new", 0.0)
     command.close()
 
 
@@ -166,7 +184,7 @@ def test_the_end_of_a_campaign_waits_for_what_is_under_way_but_not_for_ever(
     tmp_path: Path, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    command = OnFinding("sleep 1000", tmp_path, clock)
+    command = OnFinding("sleep 1000", tmp_path, clock=clock)
     for number in range(4):
         command.found(hit(number))
 

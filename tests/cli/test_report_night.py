@@ -100,7 +100,7 @@ def test_since_takes_a_moment_of_another_zone(told: Told, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_no_other_command_pays_for_what_a_page_needs() -> None:
-    heavy = "{'jinja2', 'sqlite3', 'matplotlib'}"
+    heavy = "{'jinja2', 'matplotlib'}"
     code = f"import sys, mmrace.cli.group; sys.exit(str({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=False)
     assert done.stderr.strip() == "set()"

@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from mmrace.cli import status
+from mmrace.oracles.general.judgement import Finding
+from mmrace.runs.spec import RunSpec
+from mmrace.runs.store import FindingStore
 from mmrace.search.ledger.database import FILE
+from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from tests import in_process
 from tests.report.stores import GONE, SEEN, ended, night, nights
@@ -156,9 +160,97 @@ def test_a_ledger_is_exported(command: Any, capsys: pytest.CaptureFixture[str]) 
     assert command("export-ledger") == 2
 
 
+@pytest.mark.slow
+def test_a_store_that_is_pruned_while_it_is_exported_is_told(
+    command: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nights(Path(".mmrace"))
+    made = Index.batches
+
+    def pruned(index: Index) -> Any:
+        for path in Path(".mmrace/ledger").glob("*.jsonl"):
+            path.unlink()
+        return made(index)
+
+    monkeypatch.setattr(Index, "batches", pruned)
+    assert command("export-ledger", "--parquet", "out.parquet") == 2
+    assert "expected a ledger that nobody prunes meanwhile" in capsys.readouterr().err
+    assert os.listdir() == [".mmrace"]
+
+
 def test_without_pyarrow_nothing_is_read_first(
     command: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert command("export-ledger", "--parquet", "out.parquet", "--store", "nowhere") == 2
     assert "pip install 'mmrace[parquet]'" in capsys.readouterr().err
+
+
+def test_stores_are_merged_into_one_however_often(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(2):
+        with Ledger.open(Path(f"node-{number}")) as ledger:
+            night(ledger, number, end=ended(number))
+    FindingStore(Path("node-1/findings")).save_finding(RunSpec("writers"), Finding("o", "r", "t", {}, SEEN))
+    assert command("merge", "node-0", "node-1", "--store", "all") == 0
+    assert capsys.readouterr().out == "all: taken in 2 segments of the ledger, 1 finding\n"
+    assert command("merge", "node-1", "node-0", "--store", "all") == 0
+    assert capsys.readouterr().out == "all: taken in 0 segments of the ledger, 0 findings\n"
+    assert command("status", "--store", "all") == 0
+    assert "no campaign runs, 2 in all" in capsys.readouterr().out
+    assert Path("all/findings", SEEN).is_dir()
+
+
+def test_a_segment_that_differs_is_told_and_the_rest_is_merged(
+    command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nights(Path("one"))
+    (segment,) = Path("one/ledger").glob("*.jsonl")
+    Path("all/ledger").mkdir(parents=True)
+    Path("all/ledger", segment.name).write_text("something else\n")
+    assert command("merge", "one", "--store", "all") == 0
+    captured = capsys.readouterr()
+    assert "not taken" in captured.err and "was one of them changed by hand?" in captured.err
+    assert captured.out == "all: taken in 0 segments of the ledger, 0 findings\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "needle"),
+    [
+        (("merge", "--store", "all"), "Missing argument"),
+        (("merge", "nowhere", "--store", "all"), "nowhere: expected a store"),
+        (("merge", "empty", "--store", "all"), "empty: expected a store, a folder with ledger/ or findings/ in it"),
+        (("merge", "one", "--store", "./one"), "expected stores beside that of --store"),
+        (("merge", "one", "--store", "/proc/here"), "--store: No such file or directory"),
+        (("prune", "--store", "one"), "Missing option"),
+        (("prune", "--keep", "-1", "--store", "one"), "-1 is not in the range"),
+        (("prune", "--keep", "1", "--store", "nowhere"), "--store nowhere: expected a store"),
+        (("prune", "--keep", "1", "--store", "empty"), "expected a store"),
+    ],
+)
+def test_what_cannot_be_merged_or_pruned_is_a_wrong_call_and_changes_nothing(
+    words: tuple[str, ...], needle: str, command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nights(Path("one"))
+    Path("empty").mkdir()
+    before = sorted(Path().rglob("*"))
+    assert command(*words) == 2
+    assert needle in capsys.readouterr().err
+    assert sorted(path for path in Path().rglob("*") if "index.sqlite" not in path.name) == before
+
+
+def test_a_store_is_pruned_and_counts_what_it_did(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        with Ledger.open(Path(".mmrace")) as ledger:
+            night(ledger, number, end=ended(number))
+    store = FindingStore(Path(".mmrace/findings"))
+    for signature in (SEEN, GONE):
+        store.save_finding(RunSpec("writers"), Finding("o", "r", "t", {}, signature))
+    assert command("history", "--json", "before.json") == 0
+    assert command("prune", "--keep", "1") == 0
+    out = capsys.readouterr().out
+    assert ".mmrace: 1 finding removed, 1 kept; 3 segments of the ledger, now 1; " in out and out.endswith("freed\n")
+    assert command("history", "--json", "after.json") == 0
+    before, after = (json.loads(Path(name).read_text()) for name in ("before.json", "after.json"))
+    for name in ("runs", "findings", "canaries", "verdicts", "seconds"):
+        assert [row[name] for row in after["campaigns"]] == [row[name] for row in before["campaigns"]]
+    assert after["findings"] == before["findings"] and after["marks"] == before["marks"]

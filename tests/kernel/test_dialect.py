@@ -9,7 +9,7 @@ import pytest
 
 MM = Path(__file__).resolve().parents[2] / "mmrace" / "kernel" / "mm"
 FILES = sorted(path for path in MM.glob("*.py") if path.name != "__init__.py")
-PLUMBING = {"new_page", "page_machine", "free_pages", "costly_order", "load_word", "store_word"}
+PLUMBING = {"new_page", "page_machine", "free_pages", "costly_order", "prepare_anon", "load_word", "store_word"}
 """What builds the model, finds its way in it, or is a program on top of it, and is called from other modules."""
 
 

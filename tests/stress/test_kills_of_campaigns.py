@@ -8,23 +8,32 @@ from typing import Any
 
 import pytest
 
-from stress.disturbing import KINDS, drawn
+from stress.disturbing import KINDS, Campaign, Moment, Told, drawn
 from stress.kept_campaign import Came, came, differences
-from stress.kills_of_campaigns import main
+from stress.kills_of_campaigns import Kills
 
 SMALL = ("mmrace/examples/lost_update.py:main", "--engine", "fiber")
 CAME = Came({"a": ((0, 4),)}, {"a": {"runs": 4, "hits": {"f00": 1}}}, frozenset({"f00"}), 0, ())
 
 
+STEPS = (300, 900, 2000)  # before it is written down that the campaign began; before a batch is; while some are
+
+
 @pytest.mark.slow
-def test_a_campaign_that_is_killed_and_resumed_loses_nothing_and_counts_nothing_twice(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    asked = ["client", "--moments", "3", "--runs", "300", "--jobs", "1", "--seed", "SEED"]
-    assert main(asked, SMALL) == 0
-    told = capsys.readouterr().out
-    assert "client: 3 moments" in told and "findings lost 0, runs counted twice 0, left behind 0" in told
-    assert "resumed, in" in told
+@pytest.mark.timeout(600)  # seven processes, one after the other
+def test_a_campaign_that_is_killed_and_resumed_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
+    def made(name: str, told: Told) -> Campaign:
+        return Campaign((*SMALL, "--runs", "120"), ("--jobs", "1", "--minimise", "off"), tmp_path / name, told)
+
+    undisturbed = made("calm", Told())
+    code = undisturbed.disturbed("client", [])
+    calm = came(undisturbed.store)
+    assert (calm.runs, code) == (120, 1) and calm.folders
+    kills = Kills("client", made, calm, code)
+    kills.run([Moment(0.0, False, step, 0, 0.0) for step in STEPS])
+    assert (kills.wrong, kills.told.moments, kills.told.orphans) == ([], 3, 0)
+    assert kills.told.resumed, "it went on"
+    assert "findings lost 0, runs counted twice 0, left behind 0" in kills.lines()[0]
 
 
 def test_moments_are_drawn_by_seed_for_each_kind() -> None:

@@ -284,7 +284,7 @@ def too_many_isolated(zone: Zone) -> bool:
 
 def acct_isolated(zone: Zone, cc: CompactControl) -> None:
     """Count the pages that were isolated, by kind.  Needs lru_lock.  Source: mm/compaction.c, v3.3."""
-    for item, pages in Counter(map(swap.isolated_statistic, cc.migratepages)).items():
+    for item, pages in Counter(map(swap._isolated_statistic, cc.migratepages)).items():
         mmzone.mod_zone_page_state(zone, item, pages)
 
 

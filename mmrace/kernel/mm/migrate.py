@@ -141,7 +141,7 @@ def putback_lru_pages(pages: list[Page]) -> None:
     """Give back what migrate_pages left on its list, and empty the list.  Source: mm/migrate.c, v3.3."""
     while pages:
         page = pages.pop(0)
-        page.zone.account(swap.isolated_statistic(page), -1)
+        page.zone.account(swap._isolated_statistic(page), -1)
         vmscan.putback_lru_page(page)
 
 
@@ -480,7 +480,7 @@ def unmap_and_move(
         attempt.rc = rc
     if rc != -Errno.EAGAIN:
         from_.remove(page)
-        page.zone.account(swap.isolated_statistic(page), -1)
+        page.zone.account(swap._isolated_statistic(page), -1)
         vmscan.putback_lru_page(page)
     vmscan.putback_lru_page(newpage)
     return rc

@@ -83,21 +83,21 @@ def page_is_file_cache(page: Page) -> bool:
 
 
 def page_lru_base_type(page: Page) -> LruList:
-    """Say which inactive list the page would belong on.  Point: never.  Source: include/linux/mm_inline.h, v3.3.
+    """Say which inactive list the page would belong on.  Point: never.
 
-    The kernel asks for PG_swapbacked, which here anonymous pages alone have; and both remain as long as the page can be
-    on a list.
+    PG_swapbacked, which here anonymous pages alone have, remains as it is as long as the page can be on a list.
+    Source: include/linux/mm_inline.h, v3.3.
     """
     swapbacked = page.flags.value >> page_flags.PG_swapbacked & 1
     return mmzone.LRU_INACTIVE_ANON if swapbacked else mmzone.LRU_INACTIVE_FILE
 
 
-def active(lru: LruList) -> LruList:
+def _active(lru: LruList) -> LruList:
     """Return the active list beside an inactive one.  Point: never."""
     return mmzone.LruList(lru + mmzone.LRU_ACTIVE)
 
 
-def isolated_statistic(page: Page) -> str:
+def _isolated_statistic(page: Page) -> str:
     """Return the name of the statistic that counts the page while it is isolated.  Point: never."""
     return "NR_ISOLATED" if page_lru_base_type(page) == mmzone.LRU_INACTIVE_FILE else "NR_ISOLATED_ANON"
 
@@ -107,7 +107,7 @@ def page_lru(page: Page) -> LruList:
     if page_flags.PageUnevictable(page):
         return mmzone.LRU_UNEVICTABLE
     base = page_lru_base_type(page)
-    return active(base) if page_flags.PageActive(page) else base
+    return _active(base) if page_flags.PageActive(page) else base
 
 
 def page_off_lru(page: Page) -> LruList:
@@ -117,7 +117,7 @@ def page_off_lru(page: Page) -> LruList:
         return mmzone.LRU_UNEVICTABLE
     if page_flags.PageActive(page):
         page_flags.ClearPageActive(page)
-        return active(page_lru_base_type(page))
+        return _active(page_lru_base_type(page))
     return page_lru_base_type(page)
 
 
@@ -290,7 +290,7 @@ def _pagevec_activate(pages: tuple[Page, ...]) -> None:
             base = page_lru_base_type(page)
             del_page_from_lru_list(zone, page, base)
             page_flags.SetPageActive(page)
-            add_page_to_lru_list(zone, page, active(base))
+            add_page_to_lru_list(zone, page, _active(base))
     rt.spin_unlock_irqrestore(zone.lru_lock)
     release_pages(pages, "pagevec")
 

@@ -227,7 +227,7 @@ def putback_lru_page(page: Page) -> None:
         page_flags.ClearPageUnevictable(page)
         if page_evictable(page):
             base = swap.page_lru_base_type(page)
-            swap.lru_cache_add_lru(page, swap.active(base) if was_active else base)
+            swap.lru_cache_add_lru(page, swap._active(base) if was_active else base)
             break
         rt.reached("putback: unevictable")
         add_page_to_unevictable_list(page)

@@ -2,12 +2,12 @@
 
 Rules, of each snapshot.  Frames: a frame that nobody counts is free and on the free list, once; one on that list is
 free.  LRU: PG_lru is set exactly on the pages of the LRU lists, none is listed twice, and a page in the page cache or
-of private memory is on a list or in a pagevec.  Journal heads: BH_JBD, b_private and b_bh agree; b_jcount is the
-number of transactions that own the buffer or wait for its checkpoint; a head is on the list that b_jlist names of its
-transaction, once, and on no other; one that no buffer has was freed.  Copies: each copy of data was freed, or is that
-of one head.  Buffers: none is new, which is between the allocation of its block and its first use; with data=journal
-3.3 leaves it so.  Checkpoints: a dirty buffer of the device's own mapping belongs to a transaction that runs or waits
-for it.  Statistics: NR_FILE_PAGES is the number of pages in slots.
+of private memory is on a list or in a pagevec, one of private memory among its like.  Journal heads: BH_JBD, b_private
+and b_bh agree; b_jcount is the number of transactions that own the buffer or wait for its checkpoint; a head is on the
+list that b_jlist names of its transaction, once, and on no other; one that no buffer has was freed.  Copies: each copy
+of data was freed, or is that of one head.  Buffers: none is new, which is between the allocation of its block and its
+first use; with data=journal 3.3 leaves it so.  Checkpoints: a dirty buffer of the device's own mapping belongs to a
+transaction that runs or waits for it.  Statistics: NR_FILE_PAGES is the number of pages in slots.
 Invariant: each frame, page and head is judged by itself, so one fault is one finding.  Not checked: who holds a
 reference (the refcount oracle), dirtiness against tags (the dirty oracle).
 """
@@ -93,6 +93,9 @@ def _lru(snap: Snapshot) -> Iterator[Breach]:
         elif (page.name in shown or page.name in private) and not times and page.name not in in_pagevecs:
             where = "in the page cache" if page.name in shown else "of private memory"
             yield "page off the LRU", f"{page.name}, {where}, is on no LRU list and in no pagevec", (page.name,)
+        elif page.name in private and "PG_swapbacked" not in page.flags:
+            text = f"{page.name}, of private memory, lacks PG_swapbacked: it is on the lists of pages of files"
+            yield "anonymous page among files", text, (page.name,)
 
 
 def _heads(snap: Snapshot) -> Iterator[Breach]:

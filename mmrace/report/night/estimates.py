@@ -1,7 +1,7 @@
 """How many classes of interleavings were met, and what is said of those that were not, with intervals of 95 percent.
 
-Invariant: nothing is said of classes by runs whose classes nobody noted.  The runs of a campaign are draws from many
-programs, not from one urn: the chance of a new class holds for runs mixed as these were.
+Invariant: nothing is said of classes by runs whose classes nobody noted: a new class is one that no noted run showed.
+The runs of a campaign are draws from many programs, not from one urn: what is said holds for runs mixed as these were.
 
 Source: Good 1953; Esty 1983 (the interval of the chance); Chao 1984, 1987 (`search/ledger/sketch.py`).
 """
@@ -25,6 +25,7 @@ def classes_of(sketch: ClassSketch | None) -> Classes | None:
     total = sketch.interval()
     return Classes(
         met=sketch.distinct(),
+        runs=sketch.runs,
         exact=sketch.level == 0,
         once=sketch.once(),
         next_new=_next_new(sketch),

@@ -26,12 +26,13 @@ class Estimate:
 class Classes:
     """How many classes of interleavings were met, and what is said of those that were not.
 
-    Attributes: met: distinct ones.  exact: counted, not estimated from a sample of them.  once: met once.  next_new:
-    the chance that the next run shows a new one (Good-Turing).  total: how many there are at least (Chao); None where
-    too little came twice to say.
+    Attributes: met: distinct ones.  runs: of which somebody noted the class; they may be a sample of all.  exact:
+    counted, not estimated from a sample of the classes.  once: met once.  next_new: the chance that the next such run
+    shows a new one (Good-Turing).  total: how many there are at least (Chao); None where too little came twice to say.
     """
 
     met: int
+    runs: int
     exact: bool
     once: int
     next_new: Estimate | None
@@ -102,6 +103,16 @@ class Campaign:
     unplanted: tuple[str, ...] = ()
     running: bool = False
     resumed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A campaign before the night, and what came of its runs that should pass."""
+
+    campaign: Campaign
+    counted: Counted
+    canaries: int
+    found: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +302,8 @@ class Night:
 
     Attributes: chosen: how it was chosen, in words.  since, until: from when to when, None of an empty one.  total,
     programs, classes, moments: of runs that should pass, but for `twins`, the correct ones beside the `planted` bugs.
-    ranges: of the store, of sequences to which the night added.  damage: what of the store could not be read.  earlier:
-    campaigns of the store before the night.
+    ranges: of the store, of sequences to which the night added.  damage: what of the store could not be read.  earlier,
+    before: other campaigns of the store, how many, and the last ones.
     """
 
     store: str
@@ -318,3 +329,4 @@ class Night:
     workers: tuple[Worker, ...] = ()
     damage: tuple[str, ...] = ()
     earlier: int = 0
+    before: tuple[Before, ...] = ()

@@ -14,6 +14,7 @@ from mmrace.report.night import happened, lived
 from mmrace.report.night.chosen import Choice, began_at, choose
 from mmrace.report.night.estimates import classes_of
 from mmrace.report.night.facts import (
+    Before,
     Counted,
     Expected,
     Moment,
@@ -24,16 +25,19 @@ from mmrace.report.night.facts import (
 )
 from mmrace.report.night.lived import Hits, Owner
 from mmrace.report.night.stories import BookOf
+from mmrace.search.ledger import index as ledger
+from mmrace.search.ledger.cells import FINENESS, LONGEST_SECONDS
 from mmrace.search.ledger.entry import Sequence
 from mmrace.search.ledger.index import Index, Where
 from mmrace.search.ledger.sums import Sums
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Tally
 
 MOMENTS = 96  # stretches into which a night is cut, at most
-STRETCHES = (1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+STRETCHES = (1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 """Seconds that such a stretch may have."""
 RANGES_MAX = 300  # sequences that are listed
 COUNTERS_MAX = 200
+BEFORE_MAX = 14  # campaigns before the night that are listed: a fortnight
 REFUSED, TRIED = ".refused.", ".tried"
 """What counters are named that count refusals by reason, and the one that they are a part of."""
 
@@ -58,6 +62,7 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
     if since is not None and since_when is not None:
         since_when = max(since, since_when)
     ranges = _ranges(index, each)
+    others = [one for one in index.campaigns() if one.campaign not in {mine.campaign for mine in choice.campaigns}]
     return Night(
         store=str(store),
         chosen=choice.said,
@@ -71,7 +76,7 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
         unjudged=tuple((Counter(proper.unknown) + Counter(proper.alone)).most_common()),
         classes=classes_of(total.sketch),
         moments=moments,
-        findings=lived.findings(index, _of_owner(each), hits, since_when or 0.0, store, book_of),
+        findings=lived.findings(index, choice, _of_owner(each), hits, since_when or 0.0, store, book_of),
         expected=tuple(Expected(row, proper.known.get(row, 0), of) for row, of in sorted(proper.expected.items())),
         canaries=tuple(happened.canaries(index, {one.campaign for one in choice.campaigns})),
         marks=happened.marks_of(choice, proper),
@@ -81,7 +86,8 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
         ranges_dropped=max(0, len(ranges) - RANGES_MAX),
         workers=workers,
         damage=tuple(map(str, index.damage)),
-        earlier=sum(one not in choice.campaigns for one in index.campaigns()),
+        earlier=len(others),
+        before=tuple(_before(index, one) for one in reversed(others[-BEFORE_MAX:])),
     )
 
 
@@ -104,6 +110,16 @@ def _counted(sums: Sums) -> Counted:
         unknown=verdicts["UNKNOWN"],
         unjudged=tally.unjudged,
         given_up=sums.given_up,
+    )
+
+
+def _before(index: Index, one: ledger.Campaign) -> Before:
+    trials = [trial for trial in index.trials() if trial.campaign == one.campaign]
+    return Before(
+        happened.campaign_of(one),
+        _counted(index.sums(campaign=one.campaign, role="main")),
+        len(trials),
+        sum(trial.found_after is not None for trial in trials),
     )
 
 
@@ -166,8 +182,7 @@ def _moments(index: Index, choice: Choice, kinds: set[tuple[Owner, str]]) -> tup
     times = [when for rows in series.values() for when, _ in rows]
     if not times:
         return (), {}
-    span = max(times) - min(times)
-    stretch = next((length for length in STRETCHES if span / length < MOMENTS), STRETCHES[-1])
+    stretch = _stretch(max(times) - min(times))
     runs: dict[float, Counter[str]] = {}
     sketches: dict[float, Sums] = {}
     hits: Hits = {}
@@ -184,6 +199,12 @@ def _moments(index: Index, choice: Choice, kinds: set[tuple[Owner, str]]) -> tup
         so_far.add(sketches[end])
         moments.append(Moment(end, stretch, dict(sorted(runs[end].items())), classes_of(so_far.sketch)))
     return tuple(moments), hits
+
+
+def _stretch(span: float) -> int:
+    """Return how long the stretches of a night are: no shorter than the cells at its end, or some are empty."""
+    cell = min(LONGEST_SECONDS, (1 << int(span).bit_length()) // FINENESS)
+    return next((length for length in STRETCHES if length >= cell and span / length < MOMENTS), STRETCHES[-1])
 
 
 # -- counters and ranges ---------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from mmrace.report.night.facts import Canary, Classes, Estimate, Finding, Night, Ranges, Trial, Worker
-from mmrace.report.night.verdict import about, state_text
+from mmrace.report.night.verdict import about, program_text, state_text
 from mmrace.report.numbers import HOUR_S, KIB, between, chance, count, duration, many, rate, runs, share
 
 TURNS_SHOWN = 6  # ranges of turns of one sequence
@@ -30,19 +30,19 @@ class Tile:
     tone: str = "plain"
 
 
-def tiles(night: Night) -> list[Tile]:
-    """Return the numbers of the first screen."""
-    return [_findings(night), _runs(night), _canaries(night), _classes(night), _marks(night), _unjudged(night)]
+def tiles(night: Night, word: str) -> list[Tile]:
+    """Return the numbers of the first screen.  Args: word: the verdict; that nothing was found is good in a PASS."""
+    return [_findings(night, word), _runs(night), _canaries(night), _classes(night), _marks(night), _unjudged(night)]
 
 
-def _findings(night: Night) -> Tile:
+def _findings(night: Night, word: str) -> Tile:
     failing = [finding for finding in night.findings if finding.fails]
     expected = sum(finding.came and bool(finding.known) for finding in night.findings)
     states = Counter(state_text(finding) for finding in failing).most_common()
     over = ", ".join(f"{count(times)} {state}" for state, times in states) or f"in {runs(night.total.runs)}"
     if expected:
         over += f"; besides {count(expected)} expected"
-    tone = "bad" if failing else "good" if night.total.runs else "doubt"
+    tone = "bad" if failing else "good" if word == "PASS" else "doubt"
     return Tile("findings", count(len(failing)), over, tone)
 
 
@@ -77,9 +77,10 @@ def _classes(night: Night) -> Tile:
     if found is None:
         return Tile("classes met", "-", "nobody counted them", "plain")
     number = count(found.met) if found.exact else f"≈ {count(found.met)}"
+    noted = f"in {runs(found.runs)} that were noted"
     if found.next_new is None:
-        return Tile("classes met", number, "too few runs to say how many are unseen")
-    return Tile("classes met", number, f"the next run is of a new one with a chance of {about(found.next_new)}")
+        return Tile("classes met", number, f"{noted}: too few to say how many are unseen")
+    return Tile("classes met", number, f"{noted}; the next shows a new one with a chance of {about(found.next_new)}")
 
 
 def _marks(night: Night) -> Tile:
@@ -98,6 +99,9 @@ def _unjudged(night: Night) -> Tile:
     return Tile(
         "could not be judged", count(total.unjudged), f"{chance(total.unjudged / total.runs)} of all runs", tone
     )
+
+
+program = program_text
 
 
 def tonight(night: Night) -> list[Finding]:

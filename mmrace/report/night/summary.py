@@ -11,8 +11,8 @@ from rich.markup import escape
 from mmrace.report.columns import print_table
 from mmrace.report.night import shown
 from mmrace.report.night.facts import Night, Verdict
-from mmrace.report.night.page import when
-from mmrace.report.night.verdict import state_text
+from mmrace.report.night.times import when
+from mmrace.report.night.verdict import program_text, state_text
 from mmrace.report.numbers import count, many, runs, share
 from mmrace.report.terminal import conclude, say, style, table
 
@@ -46,7 +46,7 @@ def _programs(night: Night, console: Console) -> None:
     for program in night.programs:
         counted, classes = program.counted, program.classes
         printed.add_row(
-            escape(", ".join(filter(None, (program.name, program.variant, program.era)))),
+            escape(program_text(program)),
             program.engine,
             *map(count, (counted.runs, counted.ops, counted.passed, counted.failed, counted.unknown)),
             shown.met(classes),
@@ -69,15 +69,12 @@ def _canaries(night: Night, console: Console) -> None:
 
 
 def _findings(night: Night, console: Console) -> None:
-    tonight = shown.tonight(night)
+    tonight = [finding for finding in shown.tonight(night) if finding.fails]
     for finding in tonight[:FINDINGS_SHOWN]:
         say(console, f"{state_text(finding)}: {finding.title} [{finding.signature}]")
-        say(
-            console,
-            f"  {finding.program}, oracle {finding.oracle}; tonight in {count(finding.tonight)} of {runs(finding.of)}, "
-            f"a chance of {shown.percent(finding.rate)} a run; first seen {when(finding.first_when)}, "
-            f"last {when(finding.last_when)}",
-        )
+        often = f"tonight in {count(finding.tonight)} of {runs(finding.of)}, chance {shown.percent(finding.rate)} a run"
+        seen = f"first seen {when(finding.first_when)}, last {when(finding.last_when)}"
+        say(console, f"  {program_text(finding)}, oracle {finding.oracle}; {often}; {seen}")
         if finding.story.cause:
             say(console, f"  why: {finding.story.cause}")
         for command in finding.commands:
@@ -85,7 +82,10 @@ def _findings(night: Night, console: Console) -> None:
     if len(tonight) > FINDINGS_SHOWN:
         say(console, f"and {many(len(tonight) - FINDINGS_SHOWN, 'more finding')} (--html FILE has them)")
     if others := shown.not_tonight(night):
-        say(console, f"{many(len(others), 'finding')} of before, which no run of this night had")
+        say(console, f"{many(len(others), 'other finding')} of this store, which no run of this night had")
+    expected = sum(bool(finding.known) for finding in shown.tonight(night))
+    if expected:
+        say(console, f"{many(expected, 'finding')} of what is written down as expected (--html FILE has them)")
     for fault in night.expected:
         say(console, f"expected: {fault.row}, seen in {count(fault.seen)} of {runs(fault.of)}; it fails nothing")
 

@@ -10,7 +10,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 
-from mmrace.report.night.facts import Campaign, Canary, Estimate, Finding, Night, Verdict
+from mmrace.report.night.facts import Campaign, Canary, Estimate, Finding, Night, Program, Verdict
 from mmrace.report.numbers import chance, count, duration, many, runs
 from mmrace.runtime.errors import EXIT_FAIL, EXIT_PASS, EXIT_UNKNOWN
 
@@ -37,6 +37,12 @@ def exit_code(verdict: Verdict) -> int:
     return {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL}.get(verdict.word, EXIT_UNKNOWN)
 
 
+def program_text(of: Finding | Program) -> str:
+    """Name a program, with its variant and era."""
+    name = of.program if isinstance(of, Finding) else of.name
+    return "/".join(filter(None, (name, of.variant, of.era)))
+
+
 def state_text(finding: Finding) -> str:
     """Say what a finding's life is at.  A fault that is written down is expected, whenever it was first seen."""
     return "expected" if finding.known else STATES.get(finding.state, finding.state)
@@ -57,7 +63,7 @@ def _sentence(night: Night, word: str) -> str:
     if word == "FAIL":
         return f"{', '.join(_what_failed(night))}; over {over}."
     if word == "UNKNOWN":
-        return f"No finding so far, and no verdict: see why below. Over {over}."
+        return f"No finding so far, and no verdict; over {over}."
     return f"No finding in {over}."
 
 
@@ -76,7 +82,7 @@ def _what_failed(night: Night) -> Iterator[str]:
 def _failures(night: Night) -> Iterator[str]:
     failing = [finding for finding in night.findings if finding.fails]
     for finding in failing[:NAMED_MAX]:
-        yield f"{state_text(finding)}: {finding.title} [{finding.signature}] in {finding.program}"
+        yield f"{state_text(finding)}: {finding.title} [{finding.signature}] in {program_text(finding)}"
     if len(failing) > NAMED_MAX:
         yield f"and {many(len(failing) - NAMED_MAX, 'more finding')}"
     missed = [canary for canary in night.canaries if canary.missed and not canary.found]
@@ -95,15 +101,15 @@ def _doubts(night: Night) -> Iterator[str]:
         return
     if not night.total.runs:
         yield "no new run of a program that should pass"
+    for program in night.programs:
+        for doubt in program.doubts:
+            yield f"{program_text(program)}: {doubt}"
+    for canary in night.canaries:
+        yield from _undecided(canary)
     for campaign in night.campaigns:
         why = _unconcluded(campaign)
         if why and not _gone_on_with(campaign, night):
             yield f"campaign {campaign.name} {why}"
-    for program in night.programs:
-        for doubt in program.doubts:
-            yield f"{program.name}: {doubt}"
-    for canary in night.canaries:
-        yield from _undecided(canary)
 
 
 def _unconcluded(campaign: Campaign) -> str:
@@ -134,9 +140,15 @@ def _wanted(campaign: Campaign) -> list[str]:
 
 
 def _undecided(canary: Canary) -> Iterator[str]:
-    if canary.tonight and not canary.found and not canary.missed:
+    if not canary.tonight:
+        return
+    if not canary.found and not canary.missed:
         last = canary.tonight[-1]
         yield f"canary {canary.name}: {count(last.tried)} of {runs(last.cap)} made, not found yet"
+    found = [trial for trial in canary.tonight if trial.found_after is not None]
+    if found and all(trial.twin_runs < trial.tried for trial in found):
+        last = found[-1]
+        yield f"twin of canary {canary.name}: {count(last.twin_runs)} of {runs(last.tried)} made"
 
 
 def _rests(night: Night) -> Iterator[str]:
@@ -158,7 +170,8 @@ def _rests(night: Night) -> Iterator[str]:
         yield f"{many(len(unplanted), 'canary', 'canaries')} not planted, for want of time"
     if night.classes is not None and night.classes.next_new is not None:
         new = night.classes.next_new
-        yield f"the next run would show a class that no run has shown with a chance of {about(new)}"
+        noted = f"of {runs(night.classes.runs)} whose class of interleavings was noted"
+        yield f"{count(night.classes.met)} classes {noted}; the next would show a new one with a chance of {about(new)}"
     unkept = sum(campaign.unkept_runs for campaign in night.campaigns)
     if unkept:
         yield f"{runs(unkept)} were made and could not be written down: they are counted nowhere here"

@@ -7,7 +7,7 @@ show it, and what that leaves.  Not here: what a life is (`search/ledger/life.py
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -78,8 +78,8 @@ class OverTime:
         return [made[begin] for begin in sorted(made)]
 
 
-def show(lives: Sequence[Life], console: Console) -> None:
-    """Print the lives as a table."""
+def show(lives: Sequence[Life], kept: Collection[str], console: Console) -> None:
+    """Print the lives as a table.  Args: kept: folders of findings that are there."""
     if not lives:
         say(console, "no finding yet")
         return
@@ -92,7 +92,7 @@ def show(lives: Sequence[Life], console: Console) -> None:
         if life.state == "unseen":
             say(console, f"{life.signature}: {unseen_text(life)}")
     for life in lives:
-        for line in _words(life):
+        for line in _words(life, kept):
             say(console, line)
 
 
@@ -120,18 +120,22 @@ def unseen_text(life: Life) -> str:
     )
 
 
-def _words(life: Life) -> Iterator[str]:
-    met = life.met
-    if met.title or met.command:
-        yield f"FINDING {life.signature}  {met.title}"
-        if met.folder:
-            yield f"  findings/{met.folder}"
-        if met.command:
-            yield f"  repeat: {met.command}"
+def _words(life: Life, kept: Collection[str]) -> Iterator[str]:
+    if life.met.title or life.met.command:
+        yield f"FINDING {life.signature}  {life.met.title}"
+        yield from _again(life, kept)
 
 
-def show_one(life: Life, over_time: Sequence[Point], console: Console) -> None:
-    """Print one finding's life, and its rate over time."""
+def _again(life: Life, kept: Collection[str]) -> Iterator[str]:
+    """Say where the run of a finding is, unless it was pruned, and how to have another one."""
+    if life.met.folder in kept:
+        yield f"  findings/{life.met.folder}"
+    if life.met.command:
+        yield f"  repeat: {life.met.command}"
+
+
+def show_one(life: Life, over_time: Sequence[Point], kept: Collection[str], console: Console) -> None:
+    """Print one finding's life, and its rate over time.  Args: kept: folders of findings that are there."""
     met = life.met
     state = known_as(met.known) if met.known else STATES[life.state]
     say(console, f"FINDING {life.signature}  {met.title}")
@@ -140,10 +144,8 @@ def show_one(life: Life, over_time: Sequence[Point], console: Console) -> None:
     say(console, f"  last seen {moment(life.last_when)} UTC by revision {life.last_revision or '(not told)'}")
     if life.state == "unseen":
         say(console, f"  {unseen_text(life)}")
-    if met.folder:
-        say(console, f"  findings/{met.folder}")
-    if met.command:
-        say(console, f"  repeat: {met.command}")
+    for line in _again(life, kept):
+        say(console, line)
     shown = table("over time", "from (UTC)", "runs", "seen in", "rate", "95 %", numbers=True)
     for point in over_time:
         rate = chance(point.hits / point.runs) if point.runs else "-"

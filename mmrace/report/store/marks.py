@@ -44,7 +44,8 @@ class Marks:
 
 def expected_in(requests: Iterable[dict[str, Any]]) -> frozenset[str]:
     """Return the marks that campaigns expected."""
-    return frozenset(str(mark) for request in requests for mark in request.get("marks") or ())
+    lists = [request.get("marks") for request in requests]
+    return frozenset(str(mark) for marks in lists if isinstance(marks, list) for mark in marks)
 
 
 def show(marks: Marks, console: Console) -> None:

@@ -21,6 +21,7 @@ from mmrace.search.ledger.watching import Progress, Watcher
 SCHEMA = "mmrace-status/1"
 INTERRUPTED_MAX = 3  # of those, the newest: older ones are in the history
 FINDINGS_MAX = 10
+HUGE = 1e12  # seconds or runs that nobody asks for
 DAY_SECONDS = 86400.0  # longer ago than that, people want the date
 STATES = {"new": "new", "known": "known", "unseen": "unseen", "came-back": "came back"}
 """State of a finding's life -> how it is called."""
@@ -110,21 +111,19 @@ def state_text(row: Progress) -> str:
     return row.state
 
 
+def _asked(row: Progress, name: str) -> float:
+    """Return how long, or how many runs, were asked for; 0 if nobody knows: anybody may have written the ledger."""
+    value = row.request.get(name)
+    return float(value) if isinstance(value, int | float) and 0 < value < HUGE else 0.0
+
+
 def _progress(row: Progress) -> str:
-    asked, sums = row.request, row.sums
-    parts = []
-    if asked.get("seconds"):
-        of = float(asked["seconds"])
-        parts.append(
-            f"{duration(row.seconds)} of {duration(of)} ({share(round(min(row.seconds, of)), round(of) or 1)})"
-        )
-    else:
-        parts.append(duration(row.seconds))
-    if asked.get("runs"):
-        done = min(sums.runs, int(asked["runs"]))
-        parts.append(f"{count(sums.runs)} of {runs(int(asked['runs']))} ({share(done, int(asked['runs']))})")
-    else:
-        parts.append(runs(sums.runs))
+    sums, seconds, asked = row.sums, _asked(row, "seconds"), int(_asked(row, "runs"))
+    parts = [duration(row.seconds), runs(sums.runs)]
+    if seconds:
+        parts[0] += f" of {duration(seconds)} ({share(round(min(row.seconds, seconds)), round(seconds) or 1)})"
+    if asked:
+        parts[1] = f"{count(sums.runs)} of {runs(asked)} ({share(min(sums.runs, asked), asked)})"
     parts += [f"{count(sums.ops)} ops", rate_text(row.rate)]
     if row.lately is not None:
         parts.append(f"lately {rate_text(row.lately)}")

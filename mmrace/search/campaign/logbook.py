@@ -137,6 +137,10 @@ class Logbook:
         """Note how a worker feels."""
         self._workers[name] = [health.rss_bytes, health.stray_threads, health.open_files]
 
+    def gone(self, name: str) -> None:
+        """Forget a worker that is no more."""
+        self._workers.pop(name, None)
+
     def tick(self) -> None:
         """Write what waits; note how it goes, every few seconds."""
         if self.ledger is None:
@@ -144,6 +148,7 @@ class Logbook:
         when = self.clock()
         if self._workers and (self._beaten is None or when - self._beaten >= BEAT_SECONDS):
             self._beat(when)
+            self.ledger.catch_up()
         self.ledger.tick()
 
     def _beat(self, when: float) -> None:
@@ -178,6 +183,7 @@ class Logbook:
                 troubles=[trouble.text[:TROUBLE_CHARS] for trouble in result.troubles],
             )
         )
+        ledger.catch_up()
         result.unkept, result.unkept_because = ledger.unkept, ledger.complaint
 
 

@@ -18,12 +18,9 @@ from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.standing import Standing
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.ledger.entry import Batch, Begun
-from mmrace.search.ledger.index import LEDGER, Campaign
+from mmrace.search.ledger.entry import Begun
+from mmrace.search.ledger.index import Campaign
 from mmrace.search.ledger.ledger import Ledger
-from mmrace.search.ledger.ranges import Covered
-from mmrace.search.ledger.segment import entry_of, segments_in
-from mmrace.search.ledger.sums import Sums
 
 ANOTHER = "mmrace stress without --resume: it begins a new campaign, and what was kept stays"
 OPTIONS = {
@@ -51,26 +48,23 @@ def plain(result: CampaignResult, known: Catalogue, standing: Standing) -> dict[
 
 def last_interrupted(ledger: Ledger, shard: tuple[int, int] | None) -> tuple[Campaign, Begun]:
     """Return the newest campaign that was interrupted, of this shard.  Raises UsageError if there is none."""
-    index, told = ledger.index(), "no campaign at all"
-    for row in reversed(index.campaigns()):
+    told, others = list[str](), list[str]()
+    for row in reversed(ledger.index().campaigns()):
         begun = row.begun
         if begun is None or "scenarios" not in begun.request:
             continue
         of = begun.request.get("shard")
         if (tuple(of) if of else None) != shard:
-            told = f"campaigns of {_shard(of)} only" if told.endswith("at all") else told
-            continue
-        if row.running:
-            told = f"campaign {row.campaign}, which is running"
+            others.append(f"campaigns of {_shard(of)} only")
+        elif row.running:
+            told.append(f"campaign {row.campaign}, which is running")
         elif row.ended is not None and not row.ended.interrupted:
-            told = told if "running" in told else f"campaign {row.campaign}, which ended in {row.ended.verdict}"
+            told.append(f"campaign {row.campaign}, which ended in {row.ended.verdict}")
         else:
             return row, begun
-        if row.ended is not None:
-            break
     raise UsageError(
         expected=f"a campaign{'' if shard is None else f' of {_shard(shard)}'} that was interrupted",
-        got=told,
+        got=[*told, *others, "no campaign at all"][0],
         where=str(ledger.folder),
         try_="mmrace stress without --resume: it takes the runs that the store has not",
     )
@@ -128,21 +122,16 @@ def _told(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def standing_of(ledger: Ledger, row: Campaign, begun: Begun, request: Request) -> Standing:
+def standing_of(ledger: Ledger, row: Campaign, begun: Begun) -> Standing:
     """Return where an interrupted campaign stood."""
     index, told = ledger.index(), begun.request
-    sums: dict[str, Sums] = {}
-    own: dict[str, Covered] = {}
-    if request.anew:
-        _read_own(ledger, row.campaign, sums, own)
-    else:
-        sums = {sequence.key: each for sequence, each in index.each(campaign=row.campaign)}
+    made = index.own(row.campaign)
     return Standing(
         campaign=row.campaign,
         first=int(told.get("first", 0)),
         seconds=_lasted(row, begun, index.last(row.campaign)),
-        sums=sums,
-        own=own,
+        sums={key: sums for key, (_, sums) in made.items()},
+        own={key: covered for key, (covered, _) in made.items()},
         before=int(told.get("before", 0)),
         firsts=told.get("trials", {}),
         trials={trial.canary: trial for trial in index.trials() if trial.campaign == row.campaign},
@@ -157,22 +146,3 @@ def _lasted(row: Campaign, begun: Begun, last: float) -> float:
     if row.ended is not None:
         return row.ended.seconds
     return before + max(0.0, last - since)
-
-
-def _read_own(ledger: Ledger, campaign: str, sums: dict[str, Sums], own: dict[str, Covered]) -> None:
-    """Read what a campaign ran from its own lines: of what an earlier one ran too, the index has the first only."""
-    mark = f'"campaign":"{campaign}"'.encode()
-    for path in segments_in(ledger.folder / LEDGER):
-        with open(path, "rb") as file:
-            for line in file:
-                if mark not in line or not line.endswith(b"\n"):
-                    continue
-                try:
-                    entry = entry_of(line[:-1])
-                except ValueError:
-                    continue
-                if isinstance(entry, Batch) and entry.campaign == campaign:
-                    covered = own.setdefault(entry.sequence, Covered())
-                    if entry.first not in covered:
-                        covered.add(entry.first, entry.stop)
-                        sums.setdefault(entry.sequence, Sums()).add(entry.sums)

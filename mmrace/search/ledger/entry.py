@@ -43,9 +43,9 @@ class Sequence(
 ):
     """An endless row of runs: run `turn` of it is a function of (sequence, turn) alone.
 
-    Args: revision: of mmrace (`runs/revision.py`).  digest, files: of the program's own file, and of loaded ones.
-    params: the given ones.  engine, noise, strategy: as the runs are drawn, such as "portfolio".  role, trial: whether
-    they count, or are of a planted bug or its twin, and whose.
+    Args: revision: of mmrace.  digest, files: of the program's own file, and of loaded ones.  params: the given ones.
+    engine, noise, strategy: as the runs are drawn, such as "portfolio".  role, trial: whether they count, or are of a
+    planted bug or its twin, and whose.
     """
 
     revision: str

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TypedDict, Unpack
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
 import msgspec
 
 from mmrace.search.ledger.batches import batches
-from mmrace.search.ledger.database import Database
 from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Resumed, Sequence, Trial
 from mmrace.search.ledger.life import Life, lives
+from mmrace.search.ledger.own import own
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
 from mmrace.search.ledger.sums import Sums
 from mmrace.search.ledger.tables import WHOLE, decode_sums
+
+if TYPE_CHECKING:
+    from mmrace.search.ledger.database import Database
 
 LEDGER = "ledger"
 """The folder of the segments, in a store."""
@@ -68,16 +71,23 @@ class Index:
     @classmethod
     def open(cls, folder: Path) -> Index:
         """Return the index of a store, kept in a file there if that can be.  Raises UsageError, OSError."""
-        return cls._fresh(Database(folder / LEDGER, on_disk=True))
+        return cls._fresh(folder, on_disk=True)
 
     @classmethod
     def read_only(cls, folder: Path) -> Index:
         """Return an index in memory, which touches nothing in the store.  Raises UsageError, OSError."""
-        return cls._fresh(Database(folder / LEDGER, on_disk=False))
+        return cls._fresh(folder, on_disk=False)
 
     @classmethod
-    def _fresh(cls, database: Database) -> Index:
-        index = cls(database)
+    def of_segments(cls, folder: Path) -> Index:
+        """Return an index in memory, made of the segments alone, for a network file system.  Raises the same."""
+        return cls._fresh(folder, on_disk=False, copies=False)
+
+    @classmethod
+    def _fresh(cls, folder: Path, *, on_disk: bool, copies: bool = True) -> Index:
+        from mmrace.search.ledger.database import Database  # noqa: PLC0415  # SQLite, which most commands need not
+
+        index = cls(Database(folder / LEDGER, on_disk=on_disk, copies=copies))
         try:
             index.refresh()
         except BaseException:
@@ -109,6 +119,13 @@ class Index:
         ):
             found.add(first, stop)
         return found
+
+    def own(self, campaign: str) -> dict[str, tuple[Covered, Sums]]:
+        """Return what a campaign made itself, also what others had made before: by key of the sequence.
+
+        Raises OSError, ValueError if a segment changes meanwhile.
+        """
+        return own(self._rows, self.folder, campaign)
 
     def campaigns(self) -> list[Campaign]:
         """Return the campaigns, the oldest first."""
@@ -205,6 +222,7 @@ class Index:
             "SELECT p.sequence, p.since, p.sums FROM part p JOIN sequence s ON s.id = p.sequence "
             f"JOIN campaign c ON c.id = p.campaign WHERE {' AND '.join(tests)} ORDER BY p.sequence, c.name, p.since",
             tuple(values),
+            sums=2,
         )
 
     def lives(self) -> list[Life]:

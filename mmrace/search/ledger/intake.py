@@ -7,17 +7,19 @@ is taken in twice, whoever is killed.  Not here: questions (`index.py`).
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
 import msgspec
+from loguru import logger
 
 from mmrace.search.ledger.cells import cell_of
 from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Entry, Header, Met, Resumed, Sequence, Trial
 from mmrace.search.ledger.segment import Damage, check_schema, read_at, read_from, segments_in
 from mmrace.search.ledger.sketch import SIZE
 from mmrace.search.ledger.sums import Sums
-from mmrace.search.ledger.tables import WHOLE, decode_sums, encode_sums
+from mmrace.search.ledger.tables import WHOLE, are_whole, decode_sums, encode_sums
 
 CELL_SIZE = 256
 """Classes in the sketch of a cell, which only curves over time are made of."""
@@ -40,7 +42,10 @@ class Intake:
 
     def check(self) -> dict[str, int]:
         """Return how many bytes each segment has.  Raises Vanished if one is shorter than what was taken in of it."""
-        sizes = {path.name: path.stat().st_size for path in segments_in(self.folder)}
+        sizes = {}
+        for path in segments_in(self.folder):
+            with contextlib.suppress(FileNotFoundError):  # it was pruned just now
+                sizes[path.name] = path.stat().st_size
         for name, place in self.db.execute("SELECT name, place FROM segment"):
             if sizes.get(name, -1) < place:
                 raise Vanished(name)
@@ -49,22 +54,32 @@ class Intake:
     def refresh(self) -> bool:
         """Take in what segments have that the tables have not; whether there was anything.
 
-        Raises Vanished, and UsageError for a segment of a newer mmrace.
+        What cannot be read is left out, and told by `torn`.  Raises Vanished, and UsageError for a segment of a newer
+        mmrace.
         """
         sizes = self.check()
         known = dict(self.db.execute("SELECT name, place FROM segment"))
         new = False
         for name, size in sizes.items():
-            if name not in known:
-                check_schema(self.folder / name)
-            if size > known.get(name, 0):
-                new = True
-                while self._some(name):
-                    pass
+            if size <= known.get(name, 0):
+                continue
+            try:
+                if name not in known:
+                    check_schema(self.folder / name)
+                while lines := self._some(name):
+                    new = True
+                    if lines < LINES_A_TRANSACTION:
+                        break
+            except Vanished:
+                raise
+            except FileNotFoundError as error:
+                raise Vanished(name) from error
+            except OSError as error:
+                logger.bind(event="segment-unread", segment=name).warning("segment {} cannot be read: {}", name, error)
         return new
 
-    def _some(self, name: str) -> bool:
-        """Take in some lines of a segment, in one transaction; whether there may be more."""
+    def _some(self, name: str) -> int:
+        """Take in some lines of a segment, in one transaction; return how many."""
         db = self.db
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -90,20 +105,12 @@ class Intake:
                 db.execute("ROLLBACK")
             raise
         self._forget()
-        return lines >= LINES_A_TRANSACTION
+        return lines
 
     def _forget(self) -> None:
         """Drop what is kept for the length of a transaction: another process may write the next one."""
-        for kept in (
-            self._sequences,
-            self._campaigns,
-            self._lasts,
-            self._tops,
-            self._sums,
-            self._new,
-            self._rows,
-            self._hits,
-        ):
+        ids = (self._sequences, self._campaigns, self._lasts, self._tops)
+        for kept in (*ids, self._sums, self._new, self._rows, self._hits):
             kept.clear()
 
     def _flush_rows(self) -> None:
@@ -197,11 +204,10 @@ class Intake:
             ).fetchone()
             top = row[0] if row else 0
         if batch.first < top and not self._supersedes(batch, sequence):
+            self._repeated((campaign, sequence, batch.first, batch.stop, number, place, stop))
             return
         self._tops[sequence] = max(top, batch.stop)
-        self._rows.append(
-            (sequence, batch.first, batch.stop, campaign, batch.when, number, place, stop)
-        )  # fmt: skip
+        self._rows.append((sequence, batch.first, batch.stop, campaign, batch.when, number, place, stop))
         for signature, times in batch.sums.hits.items():
             self._hits.append((sequence, batch.first, signature, times, campaign, batch.when))
         cell = sequence, campaign, cell_of(batch.campaign, batch.when)
@@ -224,6 +230,8 @@ class Intake:
             row = self.db.execute(
                 "SELECT sums FROM part WHERE sequence = ? AND campaign = ? AND since = ?", key
             ).fetchone()
+            if row and not are_whole(row[0]):
+                raise sqlite3.DatabaseError("sums with a wrong check sum")
             sums = self._sums[key] = decode_sums(row[0]) if row else Sums()
         return sums
 
@@ -241,21 +249,39 @@ class Intake:
             if (before[2], name) <= (batch.when, batch.campaign):
                 return False
         inner = self.db.execute(
-            "SELECT b.first, b.place, b.till, b.campaign, s.name FROM batch b JOIN segment s ON s.id = b.segment "
-            "WHERE b.sequence = ? AND b.first >= ? AND b.first < ?",
+            "SELECT b.first, b.stop, b.place, b.till, b.campaign, b.segment, s.name FROM batch b "
+            "JOIN segment s ON s.id = b.segment WHERE b.sequence = ? AND b.first >= ? AND b.first < ?",
             (sequence, batch.first, batch.stop),
         ).fetchall()
         self._fold()
-        for first, place, till, campaign, name in inner:
-            with open(self.folder / name, "rb") as file:
-                old = read_at(file, place, till)
-            assert isinstance(old, Batch), old
+        for first, stop, place, till, campaign, number, name in inner:
+            old = self._again(name, place, till)
+            self._repeated((campaign, sequence, first, stop, number, place, till))
             for since in (WHOLE, cell_of(old.campaign, old.when)):
                 self._part(sequence, campaign, since).remove(old.sums)
             for table in ("batch", "hit"):
                 self.db.execute(f"DELETE FROM {table} WHERE sequence = ? AND first = ?", (sequence, first))
         return True
 
+    def _repeated(self, row: tuple[int, ...]) -> None:
+        """Remember a batch that does not count: its campaign made it all the same."""
+        self.db.execute("INSERT OR IGNORE INTO repeated VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-class Vanished(Exception):
-    """A segment is gone, or is shorter than what was taken in of it: the tables are to be made anew."""
+    def _again(self, name: str, place: int, till: int) -> Batch:
+        """Read a batch again that was taken in.  Raises Vanished if its line has changed since."""
+        try:
+            with open(self.folder / name, "rb") as file:
+                entry = read_at(file, place, till)
+        except (OSError, ValueError) as error:
+            raise Vanished(name, changed=True) from error
+        if not isinstance(entry, Batch):
+            raise Vanished(name, changed=True)
+        return entry
+
+
+class Vanished(OSError):
+    """A segment is gone, shorter than what was taken in of it, or `changed`: the tables are to be made anew."""
+
+    def __init__(self, name: str, *, changed: bool = False) -> None:
+        super().__init__(f"{name} is no longer what it was")
+        self.changed = changed

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from mmrace.runs.proof import interval
-from mmrace.search.ledger.database import Row
 from mmrace.search.ledger.entry import Met
+
+if TYPE_CHECKING:
+    from mmrace.search.ledger.database import Row
 
 State: TypeAlias = Literal["new", "known", "unseen", "came-back"]
 

@@ -19,7 +19,7 @@ from typing import IO
 
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
-from mmrace.search.ledger.entry import Batch, Beat, Entry, Header, Met, Sequence, now
+from mmrace.search.ledger.entry import Batch, Beat, Entry, Header, Met, Sequence, encode, now
 from mmrace.search.ledger.index import LEDGER, Index
 from mmrace.search.ledger.merging import FINDINGS
 from mmrace.search.ledger.ranges import is_piece
@@ -147,6 +147,7 @@ def _entries(old: list[Path], index: Index) -> Iterator[Header | Entry]:
     yield Header(SCHEMA, socket.gethostname(), os.getpid(), now(), pruned=True)
     said: set[object] = set()
     beats: dict[str, float] = {}
+    mets: dict[tuple[str, str, str, str], Met] = {}
     for path in old:
         for line in read_from(path):
             if isinstance(line, Damage) or isinstance(line.entry, Batch | Header):
@@ -156,16 +157,19 @@ def _entries(old: list[Path], index: Index) -> Iterator[Header | Entry]:
                 if entry.when - beats.get(entry.campaign, 0.0) >= BEAT_SECONDS:
                     beats[entry.campaign] = entry.when
                     yield entry
+            elif isinstance(entry, Met):  # the first time it was met is what counts, whatever its segment is called
+                owner = entry.signature, entry.program, entry.variant, entry.era
+                old_one = mets.get(owner, entry)
+                mets[owner] = min(entry, old_one, key=lambda met: (met.when, encode(met)))
             elif (key := _key(entry)) not in said:
                 said.add(key)
                 yield entry
+    yield from mets.values()
     yield from joined(_batches({path.name: path for path in old}, index))
 
 
 def _key(entry: Entry) -> object:
     """Return what an entry is known by: another one with the same says nothing new."""
-    if isinstance(entry, Met):
-        return entry.signature, entry.program, entry.variant, entry.era
     return entry.key if isinstance(entry, Sequence) else line_of(entry)
 
 

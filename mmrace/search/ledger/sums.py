@@ -9,10 +9,12 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Annotated
 
 import msgspec
 
-from mmrace.search.ledger.sketch import ClassSketch
+from mmrace.runtime.decoding import Count
+from mmrace.search.ledger.sketch import BITS, ClassSketch
 from mmrace.search.totals import Tally
 
 NUMBER_BYTES = 8
@@ -150,7 +152,7 @@ def decode_hook(kind: type, value: object) -> object:
 class _Written(msgspec.Struct, omit_defaults=True):
     """A sketch on the line.  Args: once: classes that were met once, as Base64.  more: the others, in hex."""
 
-    runs: int = 0
-    level: int = 0
+    runs: Count = 0
+    level: Annotated[int, msgspec.Meta(ge=0, le=BITS)] = 0
     once: bytes = b""
-    more: dict[str, int] = {}
+    more: dict[str, Count] = {}

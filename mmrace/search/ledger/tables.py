@@ -5,13 +5,17 @@ Invariant: they are a function of the lines that were taken in (`intake.py`), in
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
+from zlib import crc32
 
 import msgspec
 
 from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
 
-VERSION = 2
+if TYPE_CHECKING:
+    import sqlite3
+
+VERSION = 4
 """Of the tables; an index of another one is made anew."""
 
 # columns of a key come first: else SQLite 3.40's check of a whole file mistakes one for another
@@ -25,6 +29,9 @@ CREATE TABLE event (campaign INTEGER NOT NULL, at REAL NOT NULL, entry BLOB NOT 
 CREATE TABLE batch (sequence INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL, campaign INTEGER NOT NULL,
     at REAL NOT NULL, segment INTEGER NOT NULL, place INTEGER NOT NULL, till INTEGER NOT NULL,
     PRIMARY KEY (sequence, first)) WITHOUT ROWID;
+CREATE TABLE repeated (campaign INTEGER NOT NULL, sequence INTEGER NOT NULL, first INTEGER NOT NULL,
+    stop INTEGER NOT NULL, segment INTEGER NOT NULL, place INTEGER NOT NULL, till INTEGER NOT NULL,
+    PRIMARY KEY (campaign, sequence, first, stop)) WITHOUT ROWID;
 CREATE TABLE part (sequence INTEGER NOT NULL, campaign INTEGER NOT NULL, since REAL NOT NULL, runs INTEGER NOT NULL,
     sums BLOB NOT NULL, PRIMARY KEY (sequence, campaign, since)) WITHOUT ROWID;
 CREATE TABLE hit (sequence INTEGER NOT NULL, first INTEGER NOT NULL, signature TEXT NOT NULL, times INTEGER NOT NULL,
@@ -38,11 +45,28 @@ CREATE TABLE beat (campaign INTEGER NOT NULL, at REAL NOT NULL, entry BLOB NOT N
 CREATE TABLE damage (segment TEXT NOT NULL, place INTEGER NOT NULL, what TEXT NOT NULL, PRIMARY KEY (segment, place))
     WITHOUT ROWID;
 """
+SUM_BYTES = 4
 WHOLE = -1.0
 """Stands for the time of the sums of a sequence in a campaign as a whole, beside those of its cells."""
 
-encode_sums = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
-decode_sums = msgspec.msgpack.Decoder(Sums, dec_hook=decode_hook).decode
+_encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
+_decode = msgspec.msgpack.Decoder(Sums, dec_hook=decode_hook).decode
+
+
+def encode_sums(sums: Sums) -> bytes:
+    """Return sums as the tables have them: with a check sum before them."""
+    content = _encode(sums)
+    return crc32(content).to_bytes(SUM_BYTES, "big") + content
+
+
+def are_whole(blob: bytes) -> bool:
+    """Say whether sums are what was written."""
+    return blob[:SUM_BYTES] == crc32(blob[SUM_BYTES:]).to_bytes(SUM_BYTES, "big")
+
+
+def decode_sums(blob: bytes) -> Sums:
+    """Return sums that are whole."""
+    return _decode(blob[SUM_BYTES:])
 
 
 def make(db: sqlite3.Connection) -> None:

@@ -52,7 +52,7 @@ def classes(met: int, runs: int) -> Classes:
     once = met // 3
     new = once / runs
     return Classes(
-        met, met < 4096, once, Estimate(new, new * 0.9, new * 1.1), Estimate(met * 1.4, met * 1.2, met * 1.8)
+        met, runs, met < 4096, once, Estimate(new, new * 0.9, new * 1.1), Estimate(met * 1.4, met * 1.2, met * 1.8)
     )
 
 

@@ -9,9 +9,10 @@ from functools import cache
 from html.parser import HTMLParser
 from importlib import resources
 
+import matplotlib as mpl
 import pytest
 
-from mmrace.report.night import charts, page
+from mmrace.report.night import charts, inline, page
 from mmrace.report.night.facts import Canary, Marks, Night, StoryOf
 from mmrace.report.night.page import page_of
 from tests.report.night import nights
@@ -147,13 +148,21 @@ def test_the_same_facts_give_the_same_bytes() -> None:
     assert page_of(night) == page_of(night, charts_of_before)
 
 
+def test_a_chart_does_not_depend_on_the_settings_of_whoever_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    night = nights.night(moments=(), workers=())
+    before = charts.charts_of(night)
+    monkeypatch.setitem(mpl.rcParams, "axes.linewidth", 9.0)
+    monkeypatch.setitem(mpl.rcParams, "xtick.labelsize", 20.0)
+    assert charts.charts_of(night) == before
+
+
 def test_charts_have_the_colours_of_the_page() -> None:
     _, shown = drawn()
     assert set(shown) == {"runs", "classes", "findings", "canaries", "workers"}
     for name, chart in shown.items():
         assert chart.startswith("<svg"), name
         assert "var(--ink)" in chart, name
-        assert not [colour for colour in charts.COLOURS if colour in chart], name
+        assert not [colour for colour in inline.COLOURS if colour in chart], name
 
 
 def test_without_matplotlib_there_are_tables_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,13 @@ def test_a_canary_that_is_not_decided_is_unknown() -> None:
     assert "canary async-backout: 7 of 60 runs made, not found yet" in because(undecided)
 
 
+def test_a_twin_that_lacks_runs_is_unknown() -> None:
+    half = replace(trial(12), twin_runs=3)
+    lacking = night(canaries=(Canary("async-backout", "refcount", (half,)),))
+    assert word(lacking) == "UNKNOWN"
+    assert because(lacking) == "twin of canary async-backout: 3 of 12 runs made"
+
+
 def test_a_night_without_canaries_says_that_nothing_shows_the_judges_awake() -> None:
     rests = "\n".join(verdict_of(night(canaries=())).rests)
     assert "no canary was planted in this night, so nothing shows that the judges were awake" in rests

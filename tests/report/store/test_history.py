@@ -45,8 +45,8 @@ def test_campaigns_are_as_recorded(index: Index) -> None:
 
 def test_lives_of_findings_are_as_recorded(index: Index) -> None:
     shown = console()
-    findings.show(index.lives(), shown)
-    findings.show_one(life(index, GONE), OverTime(index).points(life(index, GONE)), shown)
+    findings.show(index.lives(), {SEEN, GONE}, shown)
+    findings.show_one(life(index, GONE), OverTime(index).points(life(index, GONE)), {GONE}, shown)
     compare("store_findings.txt", text(shown))
 
 
@@ -89,7 +89,7 @@ def test_marks_tell_what_was_never_reached_and_what_is_not_any_more() -> None:
 def test_an_empty_store_says_so_everywhere(tmp_path: Path) -> None:
     shown = console()
     history.show([], (), {}, shown)
-    findings.show([], shown)
+    findings.show([], (), shown)
     canaries.show([], [], shown)
     marks.show(Marks(0, {}, frozenset()), shown)
     assert text(shown).splitlines() == [

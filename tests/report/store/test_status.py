@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 from mmrace.report.campaign_data import legal
+from mmrace.report.store.marks import expected_in
 from mmrace.report.store.status import Status, data, lines
+from mmrace.search.ledger.entry import Beat, Begun
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.watching import Watcher
@@ -53,6 +55,18 @@ def test_a_store_without_a_campaign_and_one_that_is_damaged_say_so(tmp_path: Pat
     segment.write_bytes(segment.read_bytes().replace(b"no-freeze", b"no-freezz", 1)[:-3])
     *_, last = lines(status(tmp_path))
     assert last.startswith("not read, the rest is told: ") and last.count(segment.name) == 2
+
+
+def test_a_ledger_that_somebody_else_has_written_breaks_nothing(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        night(ledger, 0, end=None)
+        request = {"seconds": "long", "runs": [1], "marks": 7}
+        ledger._writer.add(Begun(named(1), 1e300, "host", -5, "r", "1", "mmrace", request))
+        ledger._writer.add(Beat(named(1), 1e300, {"w": []}, -1))
+    told = status(tmp_path, alive=False)
+    assert "1e+300 s" in "\n".join(lines(told))
+    assert expected_in([request]) == frozenset()
+    json.dumps(legal(data(told)), allow_nan=False)
 
 
 def test_as_data_it_is_legal_and_has_what_a_script_asks_for(tmp_path: Path) -> None:

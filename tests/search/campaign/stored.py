@@ -84,7 +84,7 @@ def resumed(
     with Ledger.open(store, index=shard is None) as ledger:
         row, begun = resuming.last_interrupted(ledger, shard)
         request = resuming.request_of(begun, str(store))
-        standing = resuming.standing_of(ledger, row, begun, request)
+        standing = resuming.standing_of(ledger, row, begun)
     return stored(store, known, replace(request, jobs=1), run, ending, standing)
 
 

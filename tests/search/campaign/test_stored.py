@@ -6,7 +6,9 @@ import errno
 import os
 import random
 import shutil
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runtime.errors import UsageError
-from mmrace.search.campaign import resuming
+from mmrace.search.campaign import logbook, resuming
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sequences import rows
@@ -90,7 +92,7 @@ def test_each_short_campaign_of_a_store_draws_its_planted_bugs_anew(tmp_path: Pa
         with Ledger.open(tmp_path) as ledger:
             row, begun = resuming.last_interrupted(ledger, None)
             asked = resuming.request_of(begun, "")
-            standing = resuming.standing_of(ledger, row, begun, asked)
+            standing = resuming.standing_of(ledger, row, begun)
             made = Stored(asked, known, stand_ins.passing, tmp_path, Ending(), ledger=ledger, standing=standing)
         drawn.append(set(made.trials))
         assert drawn[-1] == standing.firsts.keys()
@@ -149,12 +151,22 @@ def test_an_interrupted_campaign_goes_on_wherever_it_was(tmp_path: Path, how: ty
             resumed(store, KNOWN, mixed)
 
 
+def test_the_last_one_that_was_interrupted_is_gone_on_with_whatever_came_after(tmp_path: Path) -> None:
+    stored(tmp_path, KNOWN, ALONE, mixed, Ending(5))
+    stored(tmp_path, KNOWN, replace(ALONE, runs=7), mixed)
+    result = resumed(tmp_path, KNOWN, mixed)
+    assert result is not None and result.total().runs == 20
+    made = turns(tmp_path)
+    assert len(made) == len(set(made)) == 27
+    assert {turn for _, turn in made} == set(range(27))
+
+
 def test_time_that_is_over_is_not_begun_again(tmp_path: Path) -> None:
     request = Request(("alpha",), seconds=5000.0, canaries=False)
     stored(tmp_path, KNOWN, request, mixed, Ending(10))
     with Ledger.open(tmp_path) as ledger:
         row, begun = resuming.last_interrupted(ledger, None)
-        standing = resuming.standing_of(ledger, row, begun, resuming.request_of(begun, ""))
+        standing = resuming.standing_of(ledger, row, begun)
         assert row.ended is not None and standing.seconds == row.ended.seconds > 0
     standing.seconds = 5000.0
     result = stored(tmp_path, KNOWN, complete(KNOWN, request), mixed, None, standing)
@@ -256,6 +268,15 @@ def test_a_campaign_beside_another_on_one_store_takes_other_turns(tmp_path: Path
             assert of_new(replace(request, anew=True), second).first == 0
     with Ledger.open(tmp_path) as third:
         assert of_new(request, third).first == 0
+
+
+def test_the_index_keeps_up_with_a_campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BUG once: after a night that was killed, resuming took in all of it first."""
+    monkeypatch.setattr(logbook, "BEAT_SECONDS", 0.0)
+    stored(tmp_path, KNOWN, replace(ALONE, runs=400), mixed, Ending(300, Killed))
+    with closing(sqlite3.connect(tmp_path / "ledger" / "index.sqlite")) as db:
+        ((made,),) = db.execute("SELECT sum(stop - first) FROM batch")
+    assert made >= 200
 
 
 def test_what_is_no_campaign_to_go_on_with_is_refused(tmp_path: Path) -> None:

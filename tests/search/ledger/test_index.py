@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import random
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,12 @@ def _garbage(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _sums(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE part SET sums = zeroblob(40)")
+    db.close()
+
+
 def _other_version(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
@@ -144,7 +152,7 @@ def _other_tables(path: Path) -> None:
     db.close()
 
 
-DAMAGES = [_remove, _empty, _text, _cut, _garbage, _other_version, _other_tables]
+DAMAGES = [_remove, _empty, _text, _cut, _garbage, _sums, _other_version, _other_tables]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -204,6 +212,76 @@ def test_a_segment_that_is_gone_is_counted_no_more(tmp_path: Path) -> None:
     assert index.sums() == expected(drawn(1))[0]
 
 
+def test_a_batch_that_changed_on_disk_since_is_counted_no_more(tmp_path: Path) -> None:
+    of = sequence()
+    path = write(tmp_path, [batch(of, 0, 1), batch(of, 1, 2)])
+    index = Index.open(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"first":1,', b'"first":7,'))
+
+    write(tmp_path, [batch(of, 0, 2), batch(of, 4, 6)])
+    index.refresh()
+
+    assert said(tmp_path, index) == said(tmp_path)
+    assert index.sums().runs == 4
+    assert [damage.segment for damage in index.damage] == [path.name]
+
+
+def test_a_segment_that_cannot_be_read_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, drawn(1))
+    path = write(tmp_path, drawn(2))
+    path.unlink()
+    path.mkdir()
+
+    index = Index.open(tmp_path)
+
+    assert index.sums() == expected(drawn(1))[0]
+    assert [(damage.segment, "cannot be read" in damage.what) for damage in index.damage] == [(path.name, True)]
+
+
+def test_taking_in_that_is_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "LINES_A_TRANSACTION", 10)
+    write(tmp_path, drawn(1))
+    write(tmp_path, drawn(2))
+    flush = intake.Intake._flush
+    for stop in (2, 1, 3, 1):
+        calls = iter(range(100))
+
+        def stopped(self: intake.Intake, calls: Iterator[int] = calls, stop: int = stop) -> None:
+            flush(self)
+            if next(calls) == stop:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(intake.Intake, "_flush", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                Index.open(tmp_path)
+
+    assert said(tmp_path, Index.open(tmp_path)) == said(tmp_path)
+    assert Index.open(tmp_path).sums() == expected(drawn(1) + drawn(2))[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_campaign_made_itself_does_not_ask_what_others_made(seed: int, tmp_path: Path) -> None:
+    batches = drawn(seed)
+    for part in (batches[:20], batches[20:], batches[10:30]):
+        write(tmp_path, part)
+        index = Index.open(tmp_path)
+    for campaign in {one.campaign for one in batches}:
+        mine = [one for one in batches if one.campaign == campaign]
+        turns = {(one.sequence, turn) for one in mine for turn in range(one.first, one.stop)}
+
+        own = index.own(campaign)
+
+        assert {(key, turn) for key, (covered, _) in own.items() for a, b in covered for turn in range(a, b)} == turns
+        assert {key: total.runs for key, (_, total) in own.items()} == {
+            key: sum(of == key for of, _ in turns) for key in {of for of, _ in turns}
+        }
+        total = Sums()
+        for _, one in own.values():
+            total.add(one)
+        assert total == expected(mine)[0]
+
+
 def test_an_index_that_cannot_be_written_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, drawn(1))
     before = said(tmp_path)
@@ -220,6 +298,38 @@ def test_an_index_that_cannot_be_written_is_kept_in_memory(tmp_path: Path, monke
 
     assert not index.on_disk
     assert said(tmp_path, index) == before
+
+
+def test_another_process_that_stopped_while_it_held_the_index_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
+    write(tmp_path, drawn(1))
+    held = os.open(tmp_path / LEDGER, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    index = Index.open(tmp_path)
+
+    assert not index.on_disk
+    assert said(tmp_path, index) == said(tmp_path)
+    os.close(held)
+    assert Index.open(tmp_path).on_disk
+
+
+def test_another_process_that_stopped_inside_a_transaction_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
+    write(tmp_path, drawn(1))
+    Index.open(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / LEDGER / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        write(tmp_path, drawn(2))
+
+        index = Index.open(tmp_path)
+
+        assert not index.on_disk
+        assert said(tmp_path, index) == said(tmp_path)
 
 
 def test_an_index_in_memory_touches_nothing(tmp_path: Path) -> None:

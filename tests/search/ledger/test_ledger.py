@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mmrace.search.ledger.entry import Beat, Ended, Met, Trial, now
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.segment import segments_in
+from mmrace.search.ledger.writer import Writer
 from tests.search.ledger.made import CAMPAIGN, WHEN, batch, sequence, sums
 
 
@@ -144,6 +146,58 @@ def test_a_file_instead_of_a_folder_is_refused_with_what_to_do(tmp_path: Path) -
 
     with pytest.raises(UsageError, match="--store"):
         Ledger.open(tmp_path / "store")
+
+
+def test_a_store_that_cannot_be_written_is_refused_with_what_to_do_and_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = sequence()
+    with Ledger.open(tmp_path) as ledger:
+        ledger.add(batch(of, 0, 8), of)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and access(path, mode))
+
+    with pytest.raises(UsageError, match=r"a folder to write in.*Permission denied.*--store"):
+        Ledger.open(tmp_path)
+    assert Index.read_only(tmp_path).sums().runs == 8
+
+
+def test_what_waits_is_written_after_a_second(tmp_path: Path) -> None:
+    now_ = [100.0]
+    of = sequence()
+    ledger = Ledger(tmp_path, Writer(tmp_path / "ledger", clock=lambda: now_[0]), None)
+    index = Index.read_only(tmp_path)
+    ledger.add(batch(of, 0, 1), of)
+    assert (ledger.unkept, index.refresh()) == (1, False)
+
+    now_[0] += 1.0
+    ledger.tick()
+
+    assert (ledger.unkept, index.refresh()) == (0, True)
+    ledger.close()
+
+
+def test_a_ledger_without_an_index_knows_what_was_there_and_what_it_added(tmp_path: Path) -> None:
+    of, other = sequence(), sequence("readers")
+    with Ledger.open(tmp_path, index=False) as ledger:
+        ledger.add(batch(of, 0, 8), of)
+    with Ledger.open(tmp_path, index=False) as ledger:
+        ledger.add(batch(of, 8, 16), of)
+        ledger.add(batch(other, 0, 1), other)
+        assert (list(ledger.covered(of)), list(ledger.covered(other))) == ([(0, 16)], [(0, 1)])
+        assert ledger.index().sums().runs == 17
+
+    assert not list((tmp_path / "ledger").glob("*.sqlite*"))
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_a_segment_that_cannot_be_read_stops_nobody(index: bool, tmp_path: Path) -> None:
+    of = sequence()
+    (tmp_path / "ledger" / "a.jsonl").mkdir(parents=True)
+    with Ledger.open(tmp_path, index=index) as ledger:
+        ledger.add(batch(of, 0, 8), of)
+        assert list(ledger.covered(of)) == [(0, 8)]
+        assert [damage.segment for damage in ledger.index().damage] == ["a.jsonl"]
 
 
 def test_an_empty_store_has_nothing(tmp_path: Path) -> None:

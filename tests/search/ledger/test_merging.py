@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,7 @@ def stores(tmp_path: Path) -> list[Path]:
 
 def test_merging_is_commutative_associative_and_idempotent(stores: list[Path], tmp_path: Path) -> None:
     answers = []
-    for number, order in enumerate(permutations(stores)):
+    for number, order in enumerate((stores, stores[::-1], [stores[1], stores[0], stores[2]])):
         into = tmp_path / f"into-{number}"
         merge(into, order[:2])
         Index.open(into).close()

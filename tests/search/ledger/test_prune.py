@@ -178,3 +178,16 @@ def test_the_newest_findings_stay_and_those_of_a_campaign_that_runs(tmp_path: Pa
 def test_what_is_no_store_is_not_pruned(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--store"):
         prune(tmp_path, keep=1)
+
+
+def test_the_first_time_that_a_finding_was_met_stays_whatever_its_segment_is_called(tmp_path: Path) -> None:
+    for name, when, campaign in (("b", 100.0, "first"), ("a", 200.0, "second")):
+        with Ledger.open(tmp_path) as ledger:
+            ledger.met(Met("s", "content", "went back", campaign, program="writers", campaign=campaign, when=when))
+        (fresh,) = (path for path in segments_in(tmp_path / LEDGER) if len(path.stem) > 1)
+        fresh.rename(fresh.with_name(f"{name}.jsonl"))
+    prune(tmp_path, 0)
+    index = Index.read_only(tmp_path)
+    (life,) = index.lives()
+    assert (life.met.campaign, life.met.when) == ("first", 100.0)
+    index.close()

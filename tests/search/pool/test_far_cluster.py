@@ -42,7 +42,7 @@ def fleet() -> Iterator[Fleet]:
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs=100,
             scheduler_kwargs={"allowed_failures": 0},
         ) as cluster,
