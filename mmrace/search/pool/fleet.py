@@ -107,7 +107,12 @@ async def connected(address: str, secured: Security | None) -> Client:
     made: Any = Client(
         address, asynchronous=True, security=secured, timeout=CONNECT_SECONDS, set_as_default=False, name="mmrace"
     )
-    client: Client = await made
+    try:
+        client: Client = await made
+    except BaseException:
+        with contextlib.suppress(Exception):  # else it does so when nobody waits for it any more
+            await made.close(timeout=1.0)
+        raise
     return client
 
 

@@ -107,6 +107,12 @@ def test_a_run_that_kills_the_dask_worker_itself_is_told_and_the_rest_comes_back
     assert made == [0, 1, 2] and [job.index for job in lost.undone] == [4, 5]
 
 
+def test_a_scheduler_that_asks_for_certificates_is_a_wrong_call_without_them(tmp_path: Path) -> None:
+    """BUG once: a traceback."""
+    with pytest.raises(UsageError, match="expected a Dask scheduler that answers within 10 s, got .*TLS"):
+        FarPool(Fleet("tls://127.0.0.1:1"), Making(passing, FindingStore(tmp_path))).__enter__()
+
+
 def test_a_cluster_of_this_machine_listens_on_this_machine_only() -> None:
     """BUG once: its scheduler told of workers and tasks on every network."""
 
