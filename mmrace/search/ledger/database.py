@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from mmrace.search.ledger.intake import Intake, Vanished
 from mmrace.search.ledger.segment import lock
-from mmrace.search.ledger.tables import VERSION, are_whole, empty, make
+from mmrace.search.ledger.tables import VERSION, are_whole, empty, is_of_another_host, make
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -114,6 +114,9 @@ class Database:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = NORMAL")
                 _prepare(db)
+                if is_of_another_host(db):
+                    self._copies = False
+                    raise _unusable("another machine keeps it", sqlite3.SQLITE_CANTOPEN)
             except BaseException:
                 db.close()
                 raise

@@ -73,10 +73,10 @@ def test_a_ledger_that_somebody_else_has_written_breaks_nothing(tmp_path: Path) 
     with Ledger.open(tmp_path) as ledger:
         night(ledger, 0, end=None)
         request = {"seconds": "long", "runs": [1], "marks": 7}
-        ledger._writer.add(Begun(named(1), 1e300, "host", -5, "r", "1", "mmrace", request))
-        ledger._writer.add(Beat(named(1), 1e300, {"w": []}, -1))
+        ledger._writer.add(Begun(named(1), 9e10, "host", -5, "r", "1", "mmrace", request))
+        ledger._writer.add(Beat(named(1), 9e10, {"w": []}, -1))
     told = status(tmp_path, alive=False)
-    assert "1e+300 s" in "\n".join(lines(told))
+    assert "since 4821-12-26" in "\n".join(lines(told))
     assert expected_in([request]) == frozenset()
     json.dumps(legal(data(told)), allow_nan=False)
 
