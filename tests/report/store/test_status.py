@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from mmrace.report.campaign_data import legal
 from mmrace.report.store.marks import expected_in
 from mmrace.report.store.status import Status, data, lines
@@ -12,7 +14,7 @@ from mmrace.search.ledger.entry import Beat, Begun
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.watching import Watcher
-from tests.report.stores import DAY, FIRST, HOST, ended, named, night, nights
+from tests.report.stores import DAY, FIRST, HOST, PID, ended, named, night, nights
 from tests.report.test_campaign_report import compare
 
 NOW = FIRST + 3 * DAY + 860
@@ -34,6 +36,16 @@ def test_a_campaign_whose_process_is_gone_is_interrupted_with_the_command_that_g
     assert told[0] == "nights: no campaign runs, 4 in all, 4 findings"
     assert sum("interrupted" in line for line in told) == 2
     assert told[-2:] == ["  last sign of life 1 min 00 s ago", "  go on: mmrace stress --resume --store nights"]
+
+
+@pytest.mark.parametrize(
+    ("shard", "more"), [([1, 4], " --shard 1/4"), (None, ""), (5, ""), ([1], ""), (["a", "b"], ""), ([True, 2], "")]
+)
+def test_the_command_that_goes_on_names_the_shard(shard: object, more: str, tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        ledger._writer.add(Begun(named(0), FIRST, HOST, PID, "r", "1", "mmrace stress", {"shard": shard}))
+    told = list(lines(status(tmp_path, alive=False)))
+    assert told[-1] == f"  go on: mmrace stress --resume --store nights{more}"
 
 
 def test_of_another_host_nobody_says_that_it_was_interrupted(tmp_path: Path) -> None:
