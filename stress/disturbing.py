@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stress.kept_campaign import ended_as
-from stress.watched import WORKER, having, look, size
+from stress.watched import WORKER, having, look
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "MMRACE_DISTURBED"
@@ -29,7 +29,8 @@ LIMIT_SECONDS = 600.0  # for one start of a campaign
 ORPHAN_SECONDS = 30.0
 """So long may somebody be left after the client's end: a worker that is just starting sees only then that it has no
 parent, and takes seconds for that on a machine under load."""
-LOOK_SECONDS = 0.01
+LOOK_SECONDS = 0.05
+BATCH = b'"is":"batch"'
 LEDGER_STEPS = 400, 8000
 """Events in the ledger's code, imports among them, until a campaign begins; and in some ten seconds of it."""
 
@@ -53,7 +54,7 @@ runpy.run_module("mmrace", run_name="__main__")
 class Moment:
     """When something happens, and to whom.
 
-    Attributes: seconds: after something of it came into the ledger.  early: after the start, or the moment before.
+    Attributes: seconds: after runs of it came into the ledger.  early: after the start, or the moment before.
     step: of the ledger's code, instead of the seconds; 0: none.  whom: a number to choose by.  pause: until SIGCONT.
     """
 
@@ -137,12 +138,14 @@ class Campaign:
         while moments:
             moment = moments[0]
             process = self._start(moment.step)
-            if moment.step:
-                process.wait(LIMIT_SECONDS)
-            else:
-                self._wait(process, moment)
-            ended = process.poll()
-            self._end(process)
+            try:
+                if moment.step:
+                    process.wait(LIMIT_SECONDS)
+                else:
+                    self._wait(process, moment)
+                ended = process.poll()
+            finally:
+                self._end(process)
             if ended is not None and ended != -signal.SIGKILL:
                 return ended
             self.told.moments += 1
@@ -163,12 +166,16 @@ class Campaign:
 
     def _wait(self, process: subprocess.Popen[bytes], moment: Moment) -> bool:
         """Wait for a moment; whether the campaign still runs then."""
-        ledger, before = self.store / "ledger", size(self.store / "ledger")
-        while not moment.early and process.poll() is None and size(ledger) == before:
+        before = self._batches()
+        while not moment.early and process.poll() is None and self._batches() == before:
             time.sleep(LOOK_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(moment.seconds)
         return process.poll() is None
+
+    def _batches(self) -> int:
+        """Return how many batches are in the ledger, for runs alone say that somebody survived."""
+        return sum(path.read_bytes().count(BATCH) for path in (self.store / "ledger").glob("*.jsonl"))
 
     def _workers(self, process: subprocess.Popen[bytes]) -> list[int]:
         seen = [look(pid, process.pid) for pid in having(f"{MARK}={self.mark}")]

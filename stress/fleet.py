@@ -2,7 +2,7 @@
 
     python -m stress.fleet [--moments N] [--runs N] [--seed N] [KIND...]
 
-A planted bug is explored in this machine's own processes first, then by two Dask workers of the command line (`dask
+A program with a bug is explored in this machine's own processes first, then by two Dask workers (`dask
 scheduler`, `dask worker`), while one of these is killed or stopped at drawn moments and started again: `worker`,
 `nanny`, `scheduler`, `child` (the process that makes the runs) are killed; `stop` stops any of them for a while;
 `client` kills the client itself; `link` drops the network between scheduler and workers, which are in name spaces of
@@ -37,7 +37,7 @@ from stress.fleet_machines import LEAVE_SECONDS, Machines
 from stress.fleet_network import Network, why_not
 
 KINDS = ("worker", "nanny", "scheduler", "child", "stop", "client", "link")
-MOMENTS, RUNS = 100, 3000
+MOMENTS, RUNS = 100, 4000
 PAUSE_SECONDS = (0.3, 3.0)  # between what came again after a moment, and the next moment
 STOPPED_SECONDS = (0.1, 3.0)
 LINK_SECONDS = (0.5, 6.0)

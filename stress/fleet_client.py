@@ -18,7 +18,9 @@ from typing import TextIO
 
 from loguru import logger
 
+from mmrace.examples import lost_update
 from mmrace.installed import MAKERS
+from mmrace.runs.functions import KIND
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.explore.result import Exploration
@@ -28,8 +30,8 @@ from mmrace.search.pool.fleet import LOCAL, Fleet
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Job, Outcome
 from mmrace.search.totals import Hit
-from stress.killing import PARAMS, PROGRAM, VARIANT
 
+PROGRAM = f"{lost_update.__file__}:main"  # of two milliseconds: what a machine has to do is start processes again
 NEAR = "near"
 RECONNECT_SECONDS = 120.0
 
@@ -66,7 +68,7 @@ def main(arguments: list[str]) -> int:
     where, folder, runs, notes = arguments
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
-    ask = Ask(PROGRAM, params=PARAMS, variant=VARIANT, strategy="random", promote="all", runs=int(runs), jobs=2)
+    ask = Ask(PROGRAM, maker=KIND, params=(("tasks", 3),), strategy="random", promote="all", runs=int(runs), jobs=2)
     place = Fleet(local=int(where.removeprefix(LOCAL))) if where.startswith(LOCAL) else Fleet(where)
 
     def pool(making: Making) -> FarPool:

@@ -21,6 +21,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -235,6 +236,7 @@ def main(words: Row[str] | None = None) -> int:
         asked = sys.argv[1:] if words is None else words
         command = [*unshare(), sys.executable, "-m", "stress.hostile_disk", *asked]
         return subprocess.run(command, cwd=ROOT, env={**os.environ, INSIDE: "1"}, check=False).returncode
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this script ends what it started
     wrong = []
     with tempfile.TemporaryDirectory(prefix="mmrace-disk-") as place:
         hostile = Hostile(Path(place), options.runs, options.positions)

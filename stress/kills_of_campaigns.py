@@ -17,6 +17,7 @@ same findings, each with its folder.  Told are findings lost, runs counted twice
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -99,6 +100,7 @@ def main(words: Sequence[str] | None = None, program: Sequence[str] = PROGRAM) -
     options = parser.parse_args(words)
     if unknown := set(options.kinds) - set(KINDS):
         parser.error(f"expected {', '.join(KINDS)}; got {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this script ends what it started
     asked = (*program, "--runs", str(options.runs), "--seed", str(options.seed))
     wrong = False
     with tempfile.TemporaryDirectory(prefix="mmrace-kills-") as place:
@@ -115,8 +117,10 @@ def main(words: Sequence[str] | None = None, program: Sequence[str] = PROGRAM) -
             return 1
         for kind in options.kinds or KINDS:
             kills = Kills(kind, made, calm, code)
-            kills.run(drawn(kind, options.moments, options.seed))
-            print("\n".join(kills.lines()), flush=True)
+            try:
+                kills.run(drawn(kind, options.moments, options.seed))
+            finally:
+                print("\n".join(kills.lines()), flush=True)
             wrong = wrong or bool(kills.wrong)
     return int(wrong)
 

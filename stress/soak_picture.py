@@ -29,18 +29,19 @@ def draw(soaked: Soaked, path: Path) -> None:
     _rows(files, soaked, lambda seen: seen.fds, "open files")
     _disk(disk, soaked)
     own.legend(fontsize=7)
+    warm = max((soaked.warmed(name)[0].seconds for name in soaked.rows), default=0.0)
     for panel in (own, threads, files, disk):
-        panel.axvspan(0, soaked.warm / 60, color="#eeeeee")
+        panel.axvspan(0, warm / 60, color="#eeeeee")
         panel.set_xlabel("minutes", fontsize=7)
         panel.tick_params(labelsize=7)
-    figure.suptitle(f"soak of {soaked.revision}, {soaked.seconds / 60:.0f} min (grey: not warm yet)", fontsize=10)
+    figure.suptitle(f"soak of {soaked.revision}, {soaked.seconds / 60:.0f} min (grey: not all warm yet)", fontsize=10)
     figure.tight_layout()
     figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "mmrace soak"})
 
 
 def _rows(panel: Any, soaked: Soaked, of: Callable[[Seen], float], title: str) -> None:
     for name, row in soaked.rows.items():
-        points = binned([(when / 60, of(seen)) for when, seen in row], POINTS)
+        points = binned([(point.seconds / 60, of(point.seen)) for point in row], POINTS)
         panel.plot(*zip(*points, strict=True), linewidth=1, label=name)
     panel.set_title(title, fontsize=9)
     panel.set_ylim(bottom=0)

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmrace.search.ledger.index import Index
-from stress.growth import Slope, binned, slope
+from stress.growth import HOUR_SECONDS, Slope, binned, slope
 from stress.watched import CAMPAIGN, TRACKER, Seen
 
 MIB = 1 << 20
 GROWTH_MIB_PER_HOUR = 4.0  # a hundred MiB a day, which any machine has to spare for each process
-GROWTH_SEEN_SECONDS = 1200.0  # caches that fill late look like growth in less
-MORE_MAX = 8  # threads or open files that a process may have more at the end than when it was warm
-WARM_SECONDS = 120.0  # or a quarter of a shorter one
+GROWTH_SEEN_SECONDS = 1200.0
+GROWTH_SEEN_RUNS = 4000  # of each job.  Caches that fill late look like growth in less
+MORE_PER_HOUR = 8.0  # threads or open files; a run with more tasks than any before it is rare, and leaves its threads
+WARM_RUNS = 2000  # of each job, or a quarter of a shorter soak: the time that takes depends on the machine
 TOLD_EVENTS = ("worker-lost", "worker-unstarted", "trouble", "finding")
 KEPT_POINTS = 240  # of each row in the numbers
 SHOWN_LINES = 12
@@ -32,6 +33,14 @@ class Sample:
     ledger: int
     findings: int
     folders: int
+
+
+class Point(NamedTuple):
+    """A process at a moment, when so many runs had been made since it was first seen."""
+
+    seconds: float
+    runs: int
+    seen: Seen
 
 
 @dataclass(slots=True)
@@ -53,36 +62,40 @@ class Soaked:
     verdict: str
     complaints: list[str]
     revision: str
-    rows: dict[str, list[tuple[float, Seen]]] = field(init=False)
+    rows: dict[str, list[Point]] = field(init=False)
     """Process by name -> its samples."""
 
     def __post_init__(self) -> None:
-        by_pid: dict[int, list[tuple[float, Seen]]] = {}
+        by_pid: dict[int, list[Point]] = {}
+        first: dict[int, int] = {}
         for sample in self.samples:
             for seen in sample.processes:
-                by_pid.setdefault(seen.pid, []).append((sample.seconds, seen))
+                runs = sample.runs - first.setdefault(seen.pid, sample.runs)
+                by_pid.setdefault(seen.pid, []).append(Point(sample.seconds, runs, seen))
         count = Counter[str]()
         self.rows = {}
         for row in by_pid.values():
-            role = row[-1][1].role  # at its very first it may be the parent's copy still
+            role = row[-1].seen.role  # at its very first it may be the parent's copy still
             if role == TRACKER:
                 continue
             count[role] += 1
             self.rows[role if role == CAMPAIGN else f"{role} {count[role]}"] = row
 
-    @property
-    def warm(self) -> float:
-        """From which second on growth counts."""
-        return min(WARM_SECONDS, self.seconds / 4)
-
-    def warmed(self, name: str) -> list[tuple[float, Seen]]:
-        """Return the samples of a process from when it is warm, which one that began later is later."""
+    def warmed(self, name: str) -> list[Point]:
+        """Return the samples of a process from when it is warm."""
         row = self.rows[name]
-        return [(when, seen) for when, seen in row if when >= row[0][0] + self.warm]
+        warm = min(WARM_RUNS * self.plan["jobs"], row[-1].runs / 4)
+        return [point for point in row if point.runs >= warm]
 
     def growth(self, name: str, value: Callable[[Seen], float]) -> Slope | None:
-        """Return how a process grows."""
-        return slope([(when, value(seen)) for when, seen in self.warmed(name)])
+        """Return how a process grows per hour."""
+        return slope([(point.seconds, value(point.seen)) for point in self.warmed(name)])
+
+    def is_judged(self, name: str) -> bool:
+        """Say whether enough was seen of a process to say that it grows."""
+        warmed = self.warmed(name)
+        seconds, runs = warmed[-1].seconds - warmed[0].seconds, warmed[-1].runs - warmed[0].runs
+        return seconds >= GROWTH_SEEN_SECONDS and runs >= GROWTH_SEEN_RUNS * self.plan["jobs"]
 
     def wrong(self) -> list[str]:
         """Return what should not be."""
@@ -90,14 +103,10 @@ class Soaked:
 
     def _grown(self) -> Iterator[str]:
         for name in self.rows:
-            found = self.growth(name, memory)
-            if found is not None and found.seconds >= GROWTH_SEEN_SECONDS and found.low > GROWTH_MIB_PER_HOUR:
-                yield f"{name} grows by {found.per_hour:.1f} MiB per hour, at least {found.low:.1f}"
-            warmed = self.warmed(name)
-            for what, of in (("threads", lambda seen: seen.threads), ("open files", lambda seen: seen.fds)):
-                quarter = len(warmed) // 4
-                if quarter and (more := _median(warmed[-quarter:], of) - _median(warmed[:quarter], of)) > MORE_MAX:
-                    yield f"{name} has {more:g} {what} more at the end than when it was warm"
+            for what, of, bound in GROWING:
+                found = self.growth(name, of)
+                if found is not None and found.low > bound and self.is_judged(name):
+                    yield f"{name} grows by {found.per_hour:.1f} {what} per hour, at least {found.low:.1f}"
 
     def _told(self) -> Iterator[str]:
         if self.left:
@@ -118,9 +127,12 @@ def memory(seen: Seen) -> float:
     return (seen.private or seen.rss) / MIB
 
 
-def _median(row: list[tuple[float, Seen]], of: Callable[[Seen], int]) -> float:
-    values = sorted(of(seen) for _, seen in row)
-    return float(values[len(values) // 2])
+GROWING: tuple[tuple[str, Callable[[Seen], float], float], ...] = (
+    ("MiB", memory, GROWTH_MIB_PER_HOUR),
+    ("threads", lambda seen: seen.threads, MORE_PER_HOUR),
+    ("open files", lambda seen: seen.fds, MORE_PER_HOUR),
+)
+"""What may not grow, and by how much an hour."""
 
 
 # -- the page -------------------------------------------------------------------------------------------------------
@@ -149,22 +161,27 @@ def _head(soaked: Soaked) -> Iterator[str]:
 
 
 def _table(soaked: Soaked) -> Iterator[str]:
-    yield f"growth is the process's own memory, MiB per hour, from {soaked.warm:.0f} s on, with its interval of 95 %"
+    yield "growth: of a process's own memory when it is warm, MiB per hour, with its interval of 95 %; and KiB per run"
     yield ""
-    head = f"{'process':12}{'seconds':>9}{'RSS':>8}{'own':>8}{'own, last':>11}{'growth':>9}{'interval':>20}"
-    yield f"{head}{'threads':>12}{'files':>10}{'CPU':>7}"
+    head = f"{'process':11}{'min':>7}{'RSS':>7}{'own':>7}{'last':>7}{'growth':>9}{'interval':>18}{'per run':>9}"
+    yield f"{head}{'judged':>8}{'threads':>10}{'files':>10}{'CPU':>7}"
     for name, row in soaked.rows.items():
-        warmed = soaked.warmed(name) or row[-1:]
-        seconds, last = row[-1][0] - row[0][0], row[-1][1]
+        warmed, last = soaked.warmed(name), row[-1]
         found = soaked.growth(name, memory)
+        by_run = slope([(float(point.runs), memory(point.seen)) for point in warmed])
         told = ("-", "-") if found is None else (f"{found.per_hour:+.1f}", f"{found.low:+.1f} to {found.high:+.1f}")
-        own = [memory(seen) for _, seen in warmed]
-        threads, fds = [seen.threads for _, seen in warmed], [seen.fds for _, seen in warmed]
+        each = "-" if by_run is None else f"{by_run.per_hour / HOUR_SECONDS * 1024:+.2f}"
+        threads, fds = [point.seen.threads for point in warmed], [point.seen.fds for point in warmed]
+        seconds = last.seconds - row[0].seconds
         yield (
-            f"{name:12}{seconds:9.0f}{last.rss / MIB:8.1f}{own[0]:8.1f}{own[-1]:11.1f}{told[0]:>9}{told[1]:>20}"
-            f"{f'{min(threads)} to {max(threads)}':>12}{f'{min(fds)} to {max(fds)}':>10}"
-            f"{100 * last.cpu_seconds / max(seconds, 1e-9):5.0f} %"
+            f"{name:11}{seconds / 60:7.1f}{last.seen.rss / MIB:7.1f}{memory(warmed[0].seen):7.1f}"
+            f"{memory(last.seen):7.1f}{told[0]:>9}{told[1]:>18}{each:>9}{'yes' if soaked.is_judged(name) else 'no':>8}"
+            f"{f'{min(threads)} to {max(threads)}':>10}{f'{min(fds)} to {max(fds)}':>10}"
+            f"{100 * last.seen.cpu_seconds / max(seconds, 1e-9):5.0f} %"
         )
+    if not all(map(soaked.is_judged, soaked.rows)):
+        runs = GROWTH_SEEN_RUNS * soaked.plan["jobs"]
+        yield f"not judged: fewer than {runs:,} runs, or {GROWTH_SEEN_SECONDS / 60:g} minutes, since it is warm"
 
 
 def _counts(soaked: Soaked) -> Iterator[str]:
@@ -196,8 +213,9 @@ def _verdict(soaked: Soaked) -> Iterator[str]:
 def numbers(soaked: Soaked) -> dict[str, Any]:
     """Return all of it as JSON data, of each row of samples so many points."""
 
-    def thinned(row: list[tuple[float, Seen]], of: Callable[[Seen], float]) -> list[tuple[float, float]]:
-        return [(round(a, 1), round(b, 2)) for a, b in binned([(when, of(seen)) for when, seen in row], KEPT_POINTS)]
+    def thinned(row: list[Point], of: Callable[[Seen], float]) -> list[tuple[float, float]]:
+        points = binned([(point.seconds, of(point.seen)) for point in row], KEPT_POINTS)
+        return [(round(a, 1), round(b, 2)) for a, b in points]
 
     processes = {
         name: {

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```python (\S+)\n(.*?)```", README, re.S))
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
-LINES_MAX = 350
+LINES_MAX = 380
 WIDE, OF_A_STORY = 400, 110  # columns: so that no line of an output is broken, and so that a table fits
 ANY = "..."
 OWN_LINES_MAX = 10  # of a cast, or a planted bug, of one's own

@@ -44,10 +44,12 @@ class Heartbeat:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._last = clock()
-        self._runs = 0
+        self._runs = -1  # a campaign that goes on begins with those of before
 
     def progress(self, result: CampaignResult) -> None:
         """Log a beat if the last one is old enough."""
+        if self._runs < 0:
+            self._runs = result.total().runs
         now = self.clock()
         passed = now - self._last
         if passed < BEAT_SECONDS:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from mmrace.cli import options as shared
 from mmrace.cli import store
 from mmrace.report.numbers import many, runs
+from mmrace.runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from mmrace.search.ledger.entry import Batch, Sequence
+    from mmrace.search.ledger.index import Index
 
 
 @click.command("export-ledger", short_help="The batches of a store as a Parquet file.")
@@ -31,5 +39,15 @@ def export_ledger(folder: str, parquet: str) -> None:
 
     table.check()
     with store.asked(folder) as index, shared.writing("Parquet", "--parquet", parquet):
-        written = table.write(parquet, index.batches())
+        written = table.write(parquet, _batches(index))
     click.echo(f"{parquet}: {many(written.batches, 'batch', 'batches')}, {runs(written.runs)}")
+
+
+def _batches(index: Index) -> Iterator[tuple[Sequence | None, Batch]]:
+    """Yield the batches that count.  Raises UsageError if somebody prunes the store meanwhile."""
+    try:
+        yield from index.batches()
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            expected="a ledger that nobody prunes meanwhile", got=str(error), where=str(index.folder), try_="it again"
+        ) from error

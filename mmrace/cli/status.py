@@ -74,13 +74,21 @@ def _watch(folder: str, index: Index, console: Console) -> None:
             while True:
                 live.update(Text("\n".join(lines(_status(folder, index)))), refresh=True)
                 pause()
-                index.refresh()
+                _refresh(index)
     _print(_status(folder, index), console)
     while True:
         pause()
-        if index.refresh():
+        if _refresh(index):
             say(console, "")
             _print(_status(folder, index), console)
+
+
+def _refresh(index: Index) -> bool:
+    """Take in what was written since; whether there was anything.  While somebody prunes the store nothing is."""
+    try:
+        return index.refresh()
+    except OSError:
+        return False
 
 
 def pause() -> None:

@@ -16,6 +16,7 @@ from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import FindingStore
 from mmrace.search.ledger.database import FILE
+from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from tests import in_process
 from tests.report.stores import GONE, SEEN, ended, night, nights
@@ -157,6 +158,24 @@ def test_a_ledger_is_exported(command: Any, capsys: pytest.CaptureFixture[str]) 
     assert command("export-ledger", "--parquet", "nowhere/out.parquet") == 2
     assert "expected a Parquet file that can be written" in capsys.readouterr().err
     assert command("export-ledger") == 2
+
+
+@pytest.mark.slow
+def test_a_store_that_is_pruned_while_it_is_exported_is_told(
+    command: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nights(Path(".mmrace"))
+    made = Index.batches
+
+    def pruned(index: Index) -> Any:
+        for path in Path(".mmrace/ledger").glob("*.jsonl"):
+            path.unlink()
+        return made(index)
+
+    monkeypatch.setattr(Index, "batches", pruned)
+    assert command("export-ledger", "--parquet", "out.parquet") == 2
+    assert "expected a ledger that nobody prunes meanwhile" in capsys.readouterr().err
+    assert os.listdir() == [".mmrace"]
 
 
 def test_without_pyarrow_nothing_is_read_first(

@@ -20,6 +20,7 @@ STEPS = (300, 900, 2000)  # before it is written down that the campaign began; b
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # seven processes, one after the other
 def test_a_campaign_that_is_killed_and_resumed_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
     def made(name: str, told: Told) -> Campaign:
         return Campaign((*SMALL, "--runs", "120"), ("--jobs", "1", "--minimise", "off"), tmp_path / name, told)

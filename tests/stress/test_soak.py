@@ -26,7 +26,7 @@ def seen(role: str, mib: float, threads: int = 5, fds: int = 10) -> Seen:
 def soaked(mib_per_hour: float = 0.0, **facts: Any) -> Soaked:
     """Return a soak of two hours whose worker grows."""
     samples = [
-        Sample(float(t), [seen(CAMPAIGN, 40), seen(WORKER, 50 + mib_per_hour * t / HOUR)], t, 10 * t, 0, 0)
+        Sample(float(t), [seen(CAMPAIGN, 40), seen(WORKER, 50 + mib_per_hour * t / HOUR)], 10 * t, 10 * t, 0, 0)
         for t in range(0, 2 * HOUR, 30)
     ]
     plain = Soaked(asdict(Plan(2.0 * HOUR, 1)), samples, [], {}, 0, 0, 2.0 * HOUR, False, "PASS", [], "a tree")
@@ -48,8 +48,10 @@ def test_growth_counts_from_its_bound_on(growth: float, told: bool) -> None:
 def test_growth_of_which_little_was_seen_is_shown_and_not_judged() -> None:
     long = soaked(60.0)
     short = replace(long, samples=[sample for sample in long.samples if sample.seconds < 900], seconds=900.0)
-    assert short.wrong() == []
-    assert "+60.0" in soak_report.page(short)
+    few = replace(long, samples=[replace(sample, runs=sample.runs // 20) for sample in long.samples])
+    for soak in (short, few):
+        assert soak.wrong() == []
+        assert "+60.0" in soak_report.page(soak) and "not judged" in soak_report.page(soak)
 
 
 def test_what_was_logged_left_behind_or_said_on_stderr_is_wrong() -> None:
@@ -67,7 +69,16 @@ def test_threads_that_become_more_and_more_are_wrong() -> None:
         for sample in plain.samples
     ]
     [told] = replace(plain, samples=samples).wrong()
-    assert "threads more at the end" in told
+    assert told.startswith("worker 1 grows by 12.0 threads per hour")
+
+
+def test_a_run_that_needs_more_threads_than_any_before_it_is_no_leak() -> None:
+    plain = soaked()
+    samples = [
+        replace(sample, processes=[seen(WORKER, 50, threads=17 if sample.seconds < HOUR else 31)])
+        for sample in plain.samples
+    ]
+    assert replace(plain, samples=samples).wrong() == []
 
 
 def test_this_process_is_seen_as_it_is() -> None:

@@ -195,7 +195,7 @@ def _workers(workers: Sequence[Worker]) -> str:
             values = [point[place] / (KIB * KIB if place == 1 else 1) for point in points]
             panel.plot([point[0] for point in points], values, color=SERIES[number % len(SERIES)], linewidth=1.0)
         inline.title(panel, f"{title}, a line for each of {len(shown)} workers" if place == 1 else title)
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, max(1.0, panel.get_ylim()[1]))
         panel.yaxis.get_major_locator().set_params(integer=True)
     moments = _ends(shown)
     inline.clock(panels[-1], *moments)

@@ -26,13 +26,14 @@ from mmrace.report.night.facts import (
 from mmrace.report.night.lived import Hits, Owner
 from mmrace.report.night.stories import BookOf
 from mmrace.search.ledger import index as ledger
+from mmrace.search.ledger.cells import FINENESS, LONGEST_SECONDS
 from mmrace.search.ledger.entry import Sequence
 from mmrace.search.ledger.index import Index, Where
 from mmrace.search.ledger.sums import Sums
 from mmrace.search.totals import UNKNOWN_SHARE_MAX, Tally
 
 MOMENTS = 96  # stretches into which a night is cut, at most
-STRETCHES = (1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+STRETCHES = (1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 """Seconds that such a stretch may have."""
 RANGES_MAX = 300  # sequences that are listed
 COUNTERS_MAX = 200
@@ -75,7 +76,7 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
         unjudged=tuple((Counter(proper.unknown) + Counter(proper.alone)).most_common()),
         classes=classes_of(total.sketch),
         moments=moments,
-        findings=lived.findings(index, _of_owner(each), hits, since_when or 0.0, store, book_of),
+        findings=lived.findings(index, choice, _of_owner(each), hits, since_when or 0.0, store, book_of),
         expected=tuple(Expected(row, proper.known.get(row, 0), of) for row, of in sorted(proper.expected.items())),
         canaries=tuple(happened.canaries(index, {one.campaign for one in choice.campaigns})),
         marks=happened.marks_of(choice, proper),
@@ -181,8 +182,7 @@ def _moments(index: Index, choice: Choice, kinds: set[tuple[Owner, str]]) -> tup
     times = [when for rows in series.values() for when, _ in rows]
     if not times:
         return (), {}
-    span = max(times) - min(times)
-    stretch = next((length for length in STRETCHES if span / length < MOMENTS), STRETCHES[-1])
+    stretch = _stretch(max(times) - min(times))
     runs: dict[float, Counter[str]] = {}
     sketches: dict[float, Sums] = {}
     hits: Hits = {}
@@ -199,6 +199,12 @@ def _moments(index: Index, choice: Choice, kinds: set[tuple[Owner, str]]) -> tup
         so_far.add(sketches[end])
         moments.append(Moment(end, stretch, dict(sorted(runs[end].items())), classes_of(so_far.sketch)))
     return tuple(moments), hits
+
+
+def _stretch(span: float) -> int:
+    """Return how long the stretches of a night are: no shorter than the cells at its end, or some are empty."""
+    cell = min(LONGEST_SECONDS, (1 << int(span).bit_length()) // FINENESS)
+    return next((length for length in STRETCHES if length >= cell and span / length < MOMENTS), STRETCHES[-1])
 
 
 # -- counters and ranges ---------------------------------------------------------------------------------------------

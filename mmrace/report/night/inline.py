@@ -11,9 +11,9 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
+from mmrace.report.night.times import when
 from mmrace.report.numbers import HOUR_S
 from mmrace.runtime.visible import one_line
 
@@ -110,6 +110,6 @@ def clock(panel: Any, first: float, last: float) -> None:
     step = next((step for step in STEPS if span / step <= STEPS_MAX), span / 6)
     at = [first // step * step + i * step for i in range(int(span / step) + 2)]
     shape = "%d %b" if step >= DAY_S else "%d %b %H:%M" if span > DAY_S else "%H:%M" if step >= 60 else "%H:%M:%S"
-    panel.xaxis.set_major_locator(FixedLocator([when for when in at if first <= when <= last] or [first]))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda when, _: datetime.fromtimestamp(when, UTC).strftime(shape)))
+    panel.xaxis.set_major_locator(FixedLocator([one for one in at if first <= one <= last] or [first]))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda at, _: when(at, shape)))
     panel.set_xlim(first - span * 0.01, last + span * 0.01)

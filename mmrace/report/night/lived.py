@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+from mmrace.report.night.chosen import Choice
 from mmrace.report.night.facts import Estimate, Finding, Span, StoryOf
 from mmrace.report.night.stories import BookOf, story_of
 from mmrace.report.store.findings import OverTime
@@ -25,7 +26,9 @@ FINDINGS = "findings"
 """The folder of findings, in a store."""
 FINDINGS_MAX = 200
 STORIES_MAX = 24  # a page is to stay small; `mmrace explain` tells the others
-BYTES_MAX = 1_000_000  # characters of all stories together
+STORIES_CHARS_MAX = 1_000_000  # of all stories together, with their pictures
+LINE_CHARS = 110  # of a line of a picture, as SVG
+TITLE_CHARS_MAX = 400
 ORDER = ("new", "came-back", "known", "unseen")
 
 Owner: TypeAlias = tuple[str, str, str]
@@ -37,20 +40,21 @@ OfOwner: TypeAlias = Mapping[Owner, tuple[int, Counter[str]]]
 
 
 def findings(
-    index: Index, tonight: OfOwner, hits: Hits, since: float, store: Path, book_of: BookOf
+    index: Index, choice: Choice, tonight: OfOwner, hits: Hits, since: float, store: Path, book_of: BookOf
 ) -> tuple[Finding, ...]:
     """Return the findings: those first by which the night fails, new ones before others."""
-    found = [(_finding(life, tonight, hits, since, store), life) for life in index.lives()]
+    campaigns = {one.campaign for one in choice.campaigns}
+    found = [(_finding(life, campaigns, tonight, hits, since, store), life) for life in index.lives()]
     found.sort(key=lambda pair: _order(pair[0]))
     told: list[Finding] = []
     size, times = 0, OverTime(index)
     for place, (one, life) in enumerate(found[:FINDINGS_MAX]):
         over_time: tuple[Span, ...] = ()
-        if place < STORIES_MAX and size < BYTES_MAX:
+        if place < STORIES_MAX and size < STORIES_CHARS_MAX:
             story, over_time = _story(one, book_of), _over_time(times, life)
         else:
             story = StoryOf(missing=f"its story is told by `mmrace explain {shlex.quote(one.folder)}`")
-        size += len(story.text)
+        size += len(story.text) + (LINE_CHARS * len(story.picture.lines) if story.picture is not None else 0)
         told.append(replace(one, commands=_commands(one), story=story, over_time=over_time))
     return tuple(told)
 
@@ -67,7 +71,7 @@ def _over_time(times: OverTime, life: Life) -> tuple[Span, ...]:
     )
 
 
-def _finding(life: Life, tonight: OfOwner, hits: Hits, since: float, store: Path) -> Finding:
+def _finding(life: Life, campaigns: set[str], tonight: OfOwner, hits: Hits, since: float, store: Path) -> Finding:
     met = life.met
     owner = met.program, met.variant, met.era
     runs, seen = tonight.get(owner, (0, Counter()))
@@ -80,7 +84,7 @@ def _finding(life: Life, tonight: OfOwner, hits: Hits, since: float, store: Path
             moments[when] = 1
     return Finding(
         signature=life.signature,
-        title=met.title or "(a finding of which the ledger has lost the words)",
+        title=_cut(met.title) or "(a finding of which the ledger has lost the words)",
         oracle=met.oracle,
         rule=met.rule,
         program=met.program,
@@ -99,11 +103,15 @@ def _finding(life: Life, tonight: OfOwner, hits: Hits, since: float, store: Path
         last_revision=life.last_revision,
         unseen_since=life.unseen_since,
         unseen_runs=life.unseen_runs,
-        noted=not life.hits and met.when >= since,
+        noted=not life.hits and met.campaign in campaigns,  # of no campaign: its folder was there before the ledger
         seen=tuple(sorted(moments.items())),
         commands=(met.command,) if met.command else (),
         folder=str(store / FINDINGS / (Path(met.folder).name or life.signature)),
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TITLE_CHARS_MAX else f"{text[:TITLE_CHARS_MAX]}…"
 
 
 def _commands(one: Finding) -> tuple[str, ...]:

@@ -8,13 +8,13 @@ or hide in it is shown (`runtime/visible.py`).  Not here: facts (`facts.py`), ch
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mmrace.report import numbers
 from mmrace.report.night import charts, shown
 from mmrace.report.night.facts import Night
+from mmrace.report.night.times import when
 from mmrace.report.night.verdict import state_text, verdict_of
 from mmrace.runtime.visible import visible
 
@@ -30,10 +30,11 @@ def page_of(night: Night, drawn: Mapping[str, str] | None = None) -> str:
     if drawn is None:
         drawn = charts.charts_of(night) if charts.available() else {}
     environment = _environment()
+    verdict = verdict_of(night)
     return environment.get_template(PAGE).render(
         night=night,
-        verdict=verdict_of(night),
-        tiles=shown.tiles(night),
+        verdict=verdict,
+        tiles=shown.tiles(night, verdict.word),
         charts=drawn,
         drawable=charts.available(),
         shown=shown,
@@ -74,8 +75,3 @@ def _environment() -> Environment:
 def _finalize(value: Any) -> Any:
     """Make a text visible before it is escaped; what is markup already has been."""
     return visible(value) if type(value) is str else value
-
-
-def when(seconds: float | None) -> str:
-    """Write a moment, in UTC, to the minute."""
-    return "-" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")

@@ -29,6 +29,7 @@ BookOf: TypeAlias = Callable[[Record], Book]
 
 WIDTH = 118  # characters of the text, as a wide terminal has them
 TEXT_MAX = 40_000  # characters of one story
+SENTENCE_MAX = 2_000
 EVENTS_MAX = 200_000  # of a record: a longer one takes seconds to tell
 
 
@@ -55,15 +56,20 @@ def _told(source: Source, signature: str, book_of: BookOf) -> StoryOf:
     screen = Screen(file=StringIO(), width=WIDTH, height=25, emoji=False, color_system=None, force_terminal=False)
     show_story(story, around_of(record, minimal, str(source.folder or source.path), source.folder), screen)
     return StoryOf(
-        cause=told.cause,
-        expected=told.expected,
-        seen=told.seen,
+        cause=_cut(told.cause),
+        expected=_cut(told.expected),
+        seen=_cut(told.seen),
         changes=tuple(
-            f"{change.what}: {change.old} → {change.new} ({change.task}, step {change.step})" for change in told.changes
+            _cut(f"{change.what}: {change.old} → {change.new} ({change.task}, step {change.step})")
+            for change in told.changes
         ),
         text=_text(screen),
         picture=picture_of(story.table, _title(story)),
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SENTENCE_MAX else f"{text[:SENTENCE_MAX]}…"
 
 
 def _title(story: Story) -> str:

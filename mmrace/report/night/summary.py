@@ -11,7 +11,7 @@ from rich.markup import escape
 from mmrace.report.columns import print_table
 from mmrace.report.night import shown
 from mmrace.report.night.facts import Night, Verdict
-from mmrace.report.night.page import when
+from mmrace.report.night.times import when
 from mmrace.report.night.verdict import program_text, state_text
 from mmrace.report.numbers import count, many, runs, share
 from mmrace.report.terminal import conclude, say, style, table
@@ -82,7 +82,7 @@ def _findings(night: Night, console: Console) -> None:
     if len(tonight) > FINDINGS_SHOWN:
         say(console, f"and {many(len(tonight) - FINDINGS_SHOWN, 'more finding')} (--html FILE has them)")
     if others := shown.not_tonight(night):
-        say(console, f"{many(len(others), 'finding')} of before, which no run of this night had")
+        say(console, f"{many(len(others), 'other finding')} of this store, which no run of this night had")
     expected = sum(bool(finding.known) for finding in shown.tonight(night))
     if expected:
         say(console, f"{many(expected, 'finding')} of what is written down as expected (--html FILE has them)")

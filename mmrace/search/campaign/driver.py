@@ -121,10 +121,10 @@ class Campaign(LossySource):
     def run(self) -> CampaignResult:
         """Run to the end, or to Ctrl-C; return what came of it."""
         leftovers.put_back(self.store.folder)
-        self._began = self.clock() - self.standing.seconds
-        self._begin()
-        with self.pool() as pool:
+        with self.pool() as pool:  # a fleet that is not there is a wrong call, and no campaign
             self._pool = pool
+            self._began = self.clock() - self.standing.seconds
+            self._begin()
             try:
                 drive(pool, self)
             except KeyboardInterrupt as error:

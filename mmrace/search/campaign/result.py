@@ -23,15 +23,18 @@ RSS_STEP_SECONDS = 1.0
 
 @dataclass(slots=True)
 class WorkerLife:
-    """One worker process over time: samples of (seconds since the start, resident bytes)."""
+    """One worker process over time: samples of (seconds since the start, resident bytes), up to minute two and last."""
 
     samples: list[tuple[float, int]] = field(default_factory=list)
     stray_threads: int = 0
 
     def add(self, now: float, health: Health) -> None:
-        """Take a sample: memory at most once a second, the last one always; threads every time."""
-        sample = (now, health.rss_bytes)
-        if len(self.samples) > 1 and now - self.samples[-2][0] < RSS_STEP_SECONDS:
+        """Take a sample: memory at most once a second, the last one always; threads every time.
+
+        From minute two on only the last one is kept: a soak of days has a bounded number.
+        """
+        sample, before = (now, health.rss_bytes), self.samples[-2][0] if len(self.samples) > 1 else None
+        if before is not None and (now - before < RSS_STEP_SECONDS or before >= RSS_FIRST_SECONDS):
             self.samples[-1] = sample
         else:
             self.samples.append(sample)

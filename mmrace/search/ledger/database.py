@@ -8,15 +8,16 @@ and the folder's lock whoever makes the file.  Not here: what is in the tables (
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from mmrace.search.ledger.intake import Intake, Vanished
+from mmrace.search.ledger.segment import lock
 from mmrace.search.ledger.tables import VERSION, are_whole, empty, make
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ Row: TypeAlias = tuple[Any, ...]
 FILE = "index.sqlite"
 BESIDE = ("-wal", "-shm")
 BUSY_SECONDS = 10.0  # another process takes in some ten thousand lines at once, in a second or two
+LOOK_SECONDS = 0.02
 NOWHERE = (0, 0)
 ATTEMPTS_MAX = 3  # renewed, then in memory
 _MACHINE = frozenset({
@@ -37,13 +39,14 @@ _MACHINE = frozenset({
 class Database:
     """The tables of a ledger.
 
-    Args: folder: of the segments.  on_disk: False touches no file there.
+    Args: folder: of the segments.  on_disk: False changes no file there.  copies: what is in memory may begin as a copy
+    of the file.
     """
 
-    def __init__(self, folder: Path, *, on_disk: bool) -> None:
+    def __init__(self, folder: Path, *, on_disk: bool, copies: bool = True) -> None:
         self.folder, self.path = folder, folder / FILE
         self._on_disk = on_disk
-        self._copies = True  # what is in memory may begin as a copy of the file
+        self._copies = copies
         self._db: sqlite3.Connection | None = None
         self._intake: Intake | None = None
         self._node = NOWHERE  # device and number of the file that is open
@@ -87,10 +90,8 @@ class Database:
                 self.close()
                 if not self._on_disk:
                     self._copies = False
-                elif attempt or _is_of_the_machine(error):
+                elif attempt or _is_of_the_machine(error) or not self._removed():
                     self._on_disk = False
-                else:
-                    self._removed()
         return action(*self._opened())
 
     def _opened(self) -> tuple[sqlite3.Connection, Intake]:
@@ -149,10 +150,15 @@ class Database:
         empty(self._db)
         self._db.execute("COMMIT")
 
-    def _removed(self) -> None:
-        with self._held():
-            if _node(self.path) == self._node:  # else another process was first
-                self._unlink()
+    def _removed(self) -> bool:
+        """Remove the file, unless another process was first; whether it could be tried."""
+        try:
+            with self._held():
+                if _node(self.path) == self._node:
+                    self._unlink()
+        except sqlite3.OperationalError:
+            return False
+        return True
 
     def _unlink(self) -> None:
         for name in (FILE, *(FILE + end for end in BESIDE)):
@@ -161,14 +167,20 @@ class Database:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """Let no other process make or remove the file meanwhile.  Raises sqlite3.OperationalError without a folder."""
+        """Let no other process make or remove the file meanwhile.
+
+        Raises sqlite3.OperationalError without a folder, or if another process does not come to an end with it.
+        """
         try:
             descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise _no_folder(error) from error
+            raise _unusable(str(error), sqlite3.SQLITE_CANTOPEN) from error
         try:
-            with contextlib.suppress(OSError):  # a file system without such locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            end = time.monotonic() + BUSY_SECONDS
+            while not lock(descriptor):
+                if time.monotonic() >= end:
+                    raise _unusable("another process has it open and does not go on", sqlite3.SQLITE_BUSY)
+                time.sleep(LOOK_SECONDS)
             yield
         finally:
             os.close(descriptor)
@@ -213,7 +225,7 @@ def _is_of_the_machine(error: sqlite3.DatabaseError) -> bool:
     return code is not None and code & 0xFF in _MACHINE
 
 
-def _no_folder(error: OSError) -> sqlite3.OperationalError:
-    made = sqlite3.OperationalError(str(error))
-    made.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+def _unusable(why: str, code: int) -> sqlite3.OperationalError:
+    made = sqlite3.OperationalError(why)
+    made.sqlite_errorcode = code
     return made

@@ -79,10 +79,15 @@ class Index:
         return cls._fresh(folder, on_disk=False)
 
     @classmethod
-    def _fresh(cls, folder: Path, *, on_disk: bool) -> Index:
+    def of_segments(cls, folder: Path) -> Index:
+        """Return an index in memory, made of the segments alone, for a network file system.  Raises the same."""
+        return cls._fresh(folder, on_disk=False, copies=False)
+
+    @classmethod
+    def _fresh(cls, folder: Path, *, on_disk: bool, copies: bool = True) -> Index:
         from mmrace.search.ledger.database import Database  # noqa: PLC0415  # SQLite, which most commands need not
 
-        index = cls(Database(folder / LEDGER, on_disk=on_disk))
+        index = cls(Database(folder / LEDGER, on_disk=on_disk, copies=copies))
         try:
             index.refresh()
         except BaseException:

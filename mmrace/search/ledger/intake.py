@@ -207,9 +207,7 @@ class Intake:
             self._repeated((campaign, sequence, batch.first, batch.stop, number, place, stop))
             return
         self._tops[sequence] = max(top, batch.stop)
-        self._rows.append(
-            (sequence, batch.first, batch.stop, campaign, batch.when, number, place, stop)
-        )  # fmt: skip
+        self._rows.append((sequence, batch.first, batch.stop, campaign, batch.when, number, place, stop))
         for signature, times in batch.sums.hits.items():
             self._hits.append((sequence, batch.first, signature, times, campaign, batch.when))
         cell = sequence, campaign, cell_of(batch.campaign, batch.when)

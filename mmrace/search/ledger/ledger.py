@@ -47,7 +47,8 @@ class Ledger:
             if not os.access(path, os.W_OK | os.X_OK | os.R_OK):
                 raise PermissionError(13, "Permission denied", str(path))
             for segment in segments_in(path):
-                check_schema(segment)
+                with contextlib.suppress(OSError):  # what cannot be read is left out, and told by the index
+                    check_schema(segment)
         except OSError as error:
             raise UsageError(
                 expected="a folder to write in",
@@ -67,7 +68,7 @@ class Ledger:
         """Return the index, with all that was written until now.  Raises UsageError."""
         self.flush()
         if self._index is None:
-            self._index = Index.open(self.folder) if self._scanned is None else Index.read_only(self.folder)
+            self._index = Index.open(self.folder) if self._scanned is None else Index.of_segments(self.folder)
         else:
             self._index.refresh()
         return self._index
@@ -87,9 +88,7 @@ class Ledger:
         when = now() if when is None else when
         campaign = campaign_id(when)
         host, pid = socket.gethostname(), os.getpid()
-        self._writer.add(
-            Begun(campaign, when, host, pid, revision(), __version__, command, dict(request or {}))
-        )  # fmt: skip
+        self._writer.add(Begun(campaign, when, host, pid, revision(), __version__, command, dict(request or {})))
         return campaign
 
     def resume(self, campaign: str, seconds: float = 0.0) -> None:

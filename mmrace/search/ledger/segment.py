@@ -141,12 +141,12 @@ def check_schema(path: Path) -> None:
 
 
 def lock(descriptor: int) -> bool:
-    """Hold a segment for writing, as long as it is open; whether that can be had."""
+    """Hold a file as long as it is open, if that can be had at once or its file system has no locks; whether so."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without such locks
+    except OSError:
         return True
     return True
 

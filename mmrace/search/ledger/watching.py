@@ -6,6 +6,7 @@ is called interrupted has ended early, and can be gone on with.  Not here: text.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -30,7 +31,8 @@ class Progress:
     """A campaign, and how far it is.
 
     Args: state: "silent" if it began on another host and has not said anything for long.  last_sign: unix seconds.
-    sums: of the runs that should pass.  lately: runs a second, of late; None unless it runs.  trials: its canaries.
+    sums: of the runs that it made and that should pass.  lately: runs a second, of late; None unless it runs, and makes
+    what no other had made.  trials: its canaries.
     """
 
     campaign: Campaign
@@ -96,15 +98,32 @@ class Watcher:
     def progress(self, row: Campaign) -> Progress:
         """Return where a campaign stands, and what came of it."""
         beats, state = self.index.beats(row.campaign), self.state(row)
+        lately = state == "running" and not _is_anew(row)
         return Progress(
             campaign=row,
             state=state,
             last_sign=self.now if row.running and state == "running" else self.index.last(row.campaign),
-            sums=counted(self.index, campaign=row.campaign),
-            lately=_lately(self.index, row.campaign, self.now) if state == "running" else None,
+            sums=self._made(row),
+            lately=_lately(self.index, row.campaign, self.now) if lately else None,
             beat=beats[-1] if beats else None,
             trials=self._trials.get(row.campaign, []),
         )
+
+    def _made(self, row: Campaign) -> Sums:
+        """Return what a campaign made; of one that began anew, also what the store had already and counts once."""
+        if _is_anew(row):
+            total, roles = Sums(), {sequence.key: sequence.role for sequence in self.index.sequences()}
+            with contextlib.suppress(OSError, ValueError):  # somebody prunes it meanwhile
+                for key, (_, sums) in self.index.own(row.campaign).items():
+                    if roles.get(key) in COUNTED:
+                        total.add(sums)
+                return total
+        return counted(self.index, campaign=row.campaign)
+
+
+def _is_anew(row: Campaign) -> bool:
+    """Say whether a campaign began at the first turn of its seed, whatever the store had."""
+    return row.begun is not None and bool(row.begun.request.get("anew"))
 
 
 def process_of(row: Campaign) -> tuple[str, int]:

@@ -64,6 +64,7 @@ class Writer:
         self._runs_lost = 0
         self._descriptor = -1
         self._size = 0
+        self._locked = False
         self._gone = False  # the file has no name any more
         self._broken = False  # the file ends inside a line, and could not be cut
         self._flushed = self._synced = clock()
@@ -119,6 +120,7 @@ class Writer:
         if self._descriptor >= 0 and self.path is not None:
             try:
                 if os.path.samestat(os.stat(self.path), os.fstat(self._descriptor)):
+                    self._locked = self._locked or lock(self._descriptor)
                     return
             except (FileNotFoundError, NotADirectoryError):
                 pass
@@ -126,7 +128,7 @@ class Writer:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / new_name()
         descriptor = os.open(path, _NEW, 0o666)
-        lock(descriptor)
+        self._locked = lock(descriptor)  # False: another process asks just now whether anybody writes it
         if self._descriptor < 0:
             self._waiting.appendleft((line_of(Header(SCHEMA, socket.gethostname(), os.getpid(), now())), 0))
         else:

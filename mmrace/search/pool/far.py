@@ -9,6 +9,7 @@ Invariant: as `contract.Pool` has it.  Findings come whole and are kept here.  N
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import time
@@ -20,6 +21,7 @@ from types import TracebackType
 
 from loguru import logger
 
+from mmrace.runs import stops
 from mmrace.runs.kept import owner_of
 from mmrace.runs.revision import revision
 from mmrace.runs.spec import RunResult
@@ -88,7 +90,7 @@ class FarPool:
         self._out: dict[int, _Out] = {}  # by the number of the order that is out
         self._number = 0
         self._threads = 0
-        self._up = False
+        self._up = self._begun = False
         self._alone_since = clock()  # since when no worker is there
         self._stopped_at: float | None = None
         self._dead: Exception | None = None
@@ -102,6 +104,7 @@ class FarPool:
         except BaseException:
             self._link.close()
             raise
+        self._begun = True
         return self
 
     def __exit__(
@@ -140,22 +143,26 @@ class FarPool:
 
     def poll(self, timeout: float) -> list[Event]:
         """Wait up to `timeout` seconds for news; return all there is."""
-        events: list[Event] = []
-        if self._stopped_at is not None and self._vain():
-            return self._given_back()
+        events = self._all_heard()
         until = self.clock() + timeout
-        while not events and (left := until - self.clock()) >= 0:
+        while not events and not self._hopeless() and (left := until - self.clock()) > 0:
             try:
-                told = self._inbox.get(timeout=max(left, 0.001))
+                told = self._inbox.get(timeout=left)
             except queue.Empty:
                 break
-            events += self._heard(told)
+            events += [*self._heard(told), *self._all_heard()]
             if not isinstance(told, Replied):
                 break  # there may be more places now
-        while not self._inbox.empty():
-            events += self._heard(self._inbox.get())
         self._check_alone()
-        return events + (self._given_back() if self._dead is not None else [])
+        return events + (self._given_back() if self._hopeless() else [])
+
+    def _all_heard(self) -> list[Event]:
+        """Take in what is there already."""
+        events: list[Event] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                events += self._heard(self._inbox.get_nowait())
+        return events
 
     def stop(self) -> None:
         """Let every batch end after the run in progress."""
@@ -163,9 +170,10 @@ class FarPool:
             self._stopped_at = self.clock()
             self._link.stop()
 
-    def _vain(self) -> bool:
-        """Say whether nothing more is to be waited for, once it was said to stop."""
-        assert self._stopped_at is not None
+    def _hopeless(self) -> bool:
+        """Say whether there is nothing to wait for: the fleet is gone, or is to stop and does not answer."""
+        if self._dead is not None or self._stopped_at is None:
+            return self._dead is not None
         return not self._up or not self._threads or self.clock() - self._stopped_at > STOP_SECONDS
 
     def _given_back(self) -> list[Event]:
@@ -183,6 +191,7 @@ class FarPool:
         began = self.clock()
         while not self._threads:
             left = FIRST_SECONDS - (self.clock() - began)
+            stops.check()
             if self._dead is not None:
                 raise self._dead
             if self._up and left <= 0:
@@ -213,7 +222,8 @@ class FarPool:
         if isinstance(told, Workers):
             return self._workers(told)
         if isinstance(told, Dead):
-            logger.bind(event="fleet-gone").error("{}", told.error)
+            if self._begun:  # else it is raised
+                logger.bind(event="fleet-gone").error("{}", told.error)
             self._dead, self._threads = told.error, 0
         elif isinstance(told, Down):
             self._up, self._threads = False, 0

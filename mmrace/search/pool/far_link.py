@@ -123,7 +123,7 @@ class Link:
         self._threads: dict[str, int] = {}  # workers that are of use, by address
         self._refused: dict[str, str] = {}
         self._greeted: set[str] = set()
-        self._met = False  # whether a scheduler was ever there
+        self._met = self._useful = False  # whether a scheduler, and a worker that is of use, was ever there
         self._ended = threading.Event()
 
     # -- called by the pool -----------------------------------------------------------------------------------------
@@ -296,6 +296,8 @@ class Link:
             self._refuse(address, said)
         else:
             self._threads[address] = nthreads
+            self._refused.pop(address, None)
+            self._useful = True
             self._tell_workers({})
 
     def _refuse(self, address: str, why: str) -> None:
@@ -303,7 +305,7 @@ class Link:
         if address not in self._refused:
             self._refused[address] = why
             self._tell_workers({address: why})
-        if not self._threads and self._greeted <= self._refused.keys():
+        if not self._useful and self._greeted <= self._refused.keys():
             where = f"--dask {self.place.name}"
             self.tell(Dead(UsageError(expected="workers that can make these runs", got=why, where=where)))
 

@@ -33,10 +33,13 @@ DEATHS_MAX = 3
 its `distributed.scheduler.allowed-failures` says, which is one more by default."""
 
 LOCAL_CONFIG: dict[str, Any] = {
-    "distributed.scheduler.worker-ttl": "60s",
+    "distributed.scheduler.worker-ttl": "120s",
     "distributed.worker.profile.enabled": False,  # a hundred looks a second at a thread that waits
     "distributed.admin.low-level-log-length": 1000,  # what it keeps of the past is memory that grows for hours
     "distributed.admin.log-length": 1000,
+    "distributed.admin.tick.interval": "1s",  # else each process wakes up fifty times a second
+    "distributed.admin.tick.limit": "1m",
+    "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.event-loop": "asyncio",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from mmrace.report.night.gathered import gather
 from mmrace.report.night.page import page_of
 from mmrace.report.night.verdict import verdict_of
 from mmrace.runtime.errors import UsageError
-from mmrace.search.ledger.entry import Batch
+from mmrace.search.ledger.entry import Batch, Beat, Trial
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from tests.report.night import stores
@@ -92,6 +93,19 @@ def test_what_else_the_store_knows_is_told(tmp_path: Path) -> None:
     assert night.moments[-1].classes == night.classes, "the curve ends where the night does"
 
 
+@pytest.mark.parametrize("seconds", [40, 700, 5_000, 30_000, 100_000])
+def test_a_night_of_even_work_has_no_empty_stretch(seconds: int, tmp_path: Path) -> None:
+    of = stores.sequence()
+    with Ledger.open(tmp_path) as ledger:
+        campaign = ledger.begin(when=stores.BEGAN)
+        for turn in range(400):
+            when = stores.BEGAN + seconds * turn / 400
+            ledger.add(Batch(of.key, turn, turn + 1, when, campaign, stores.sums(1)), of)
+    moments = facts(tmp_path).moments
+    assert 10 < len(moments) <= 97
+    assert {later.when - sooner.when for sooner, later in pairwise(moments)} == {moments[0].seconds}
+
+
 def test_a_good_night_passes_and_a_bad_one_fails(tmp_path: Path) -> None:
     stores.write(tmp_path / "good", good=True)
     stores.write(tmp_path / "bad")
@@ -139,15 +153,31 @@ def test_a_folder_that_is_gone_or_damaged_costs_its_story_alone(tmp_path: Path) 
 
 
 def test_a_finding_whose_batch_was_never_written_fails_the_night(tmp_path: Path) -> None:
-    stores.write(tmp_path, good=True)
-    assert verdict_of(facts(tmp_path)).word == "PASS"
+    campaign = stores.write(tmp_path, good=True)
     with Ledger.open(tmp_path) as ledger:
-        ledger.met(stores.met("lost", "a worker died", when=stores.BEGAN + 300))
-    (finding,) = facts(tmp_path).findings
+        ledger.met(stores.met("older", "kept by hand", when=stores.BEGAN + 300))
+    assert verdict_of(facts(tmp_path)).word == "PASS", "a folder that no campaign made is of no night"
+    with Ledger.open(tmp_path) as ledger:
+        ledger.met(stores.met("lost", "a worker died", when=stores.BEGAN + 300, campaign=campaign))
+    finding, older = facts(tmp_path).findings
+    assert not older.came
     assert finding.noted
     verdict = verdict_of(facts(tmp_path))
     assert verdict.word == "FAIL"
     assert verdict.because == ("new: a worker died [lost] in async-vs-commit",)
+
+
+def test_what_no_clock_and_no_person_writes_costs_nothing_but_itself(tmp_path: Path) -> None:
+    campaign = stores.write(tmp_path, good=True)
+    with Ledger.open(tmp_path) as ledger:
+        ledger.met(stores.met("long", "x" * 3_000_000, when=1e300, campaign=campaign))
+        ledger.beat(Beat(campaign, 1e300, {"worker-1": [], "worker-3": [-1, -1, -1, 7]}))
+        ledger.trial(Trial(campaign, -1e300, "nothing", found_after=0, cap=0))
+    night = facts(tmp_path)
+    assert verdict_of(night).word == "FAIL"
+    text = page_of(night)
+    assert "second 1e+300" in text
+    assert len(text) < 500_000
 
 
 def test_damage_of_the_ledger_is_told_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -151,8 +151,8 @@ def test_the_same_facts_give_the_same_bytes() -> None:
 def test_a_chart_does_not_depend_on_the_settings_of_whoever_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
     night = nights.night(moments=(), workers=())
     before = charts.charts_of(night)
-    monkeypatch.setitem(mpl.rcParams, "font.size", 20.0)
-    monkeypatch.setitem(mpl.rcParams, "axes.titlesize", 30.0)
+    monkeypatch.setitem(mpl.rcParams, "axes.linewidth", 9.0)
+    monkeypatch.setitem(mpl.rcParams, "xtick.labelsize", 20.0)
     assert charts.charts_of(night) == before
 
 

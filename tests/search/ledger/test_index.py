@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import random
 import sqlite3
@@ -296,6 +298,38 @@ def test_an_index_that_cannot_be_written_is_kept_in_memory(tmp_path: Path, monke
 
     assert not index.on_disk
     assert said(tmp_path, index) == before
+
+
+def test_another_process_that_stopped_while_it_held_the_index_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
+    write(tmp_path, drawn(1))
+    held = os.open(tmp_path / LEDGER, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    index = Index.open(tmp_path)
+
+    assert not index.on_disk
+    assert said(tmp_path, index) == said(tmp_path)
+    os.close(held)
+    assert Index.open(tmp_path).on_disk
+
+
+def test_another_process_that_stopped_inside_a_transaction_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
+    write(tmp_path, drawn(1))
+    Index.open(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / LEDGER / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        write(tmp_path, drawn(2))
+
+        index = Index.open(tmp_path)
+
+        assert not index.on_disk
+        assert said(tmp_path, index) == said(tmp_path)
 
 
 def test_an_index_in_memory_touches_nothing(tmp_path: Path) -> None:

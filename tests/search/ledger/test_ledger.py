@@ -190,6 +190,16 @@ def test_a_ledger_without_an_index_knows_what_was_there_and_what_it_added(tmp_pa
     assert not list((tmp_path / "ledger").glob("*.sqlite*"))
 
 
+@pytest.mark.parametrize("index", [True, False])
+def test_a_segment_that_cannot_be_read_stops_nobody(index: bool, tmp_path: Path) -> None:
+    of = sequence()
+    (tmp_path / "ledger" / "a.jsonl").mkdir(parents=True)
+    with Ledger.open(tmp_path, index=index) as ledger:
+        ledger.add(batch(of, 0, 8), of)
+        assert list(ledger.covered(of)) == [(0, 8)]
+        assert [damage.segment for damage in ledger.index().damage] == ["a.jsonl"]
+
+
 def test_an_empty_store_has_nothing(tmp_path: Path) -> None:
     index = Index.read_only(tmp_path / "nowhere")
 

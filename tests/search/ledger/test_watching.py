@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrace.search.ledger.entry import Beat, Begun, Ended, Resumed
+from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Resumed
 from mmrace.search.ledger.index import Campaign, Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.watching import QUIET_SECONDS, State, Watcher, counted, is_alive, state_of
@@ -71,6 +71,19 @@ def test_one_that_goes_on_lasts_as_long_as_its_processes_did_and_is_of_the_last_
     index = Index.read_only(tmp_path)
     found = Watcher(index, FIRST + 5100, host="laptop", alive=lambda pid: pid == 12).progress(index.campaigns()[0])
     assert (found.state, found.process, found.seconds) == ("running", ("laptop", 12), 870.0)
+    index.close()
+
+
+@pytest.mark.parametrize(("anew", "runs"), [(True, 8192), (False, 0)])
+def test_one_that_began_anew_has_made_what_counts_for_an_earlier_one(anew: bool, runs: int, tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        night(ledger, 0, end=ended(0))
+        campaign = ledger.begin(request={"anew": anew}, when=FIRST + 9000)
+        for of, one in [(of, one) for of, one in ledger.index().batches() if of is not None]:
+            ledger.add(Batch(of.key, one.first, one.stop, FIRST + 9001, campaign, one.sums), of)
+    index = Index.read_only(tmp_path)
+    progress = Watcher(index, FIRST + 9002).progress(index.campaigns()[-1])
+    assert (progress.sums.runs, counted(index).runs) == (runs, 8192)
     index.close()
 
 

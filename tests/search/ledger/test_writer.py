@@ -14,7 +14,7 @@ import pytest
 from mmrace.search.ledger.entry import Batch
 from mmrace.search.ledger.index import LEDGER, Index
 from mmrace.search.ledger.ledger import Ledger
-from mmrace.search.ledger.segment import Damage, Line, read_from, segments_in
+from mmrace.search.ledger.segment import Damage, Line, is_written, read_from, segments_in
 from tests.search.ledger.made import WHEN, batch, sequence, sums
 
 OF = sequence()
@@ -168,6 +168,25 @@ def test_a_store_that_is_removed_and_cannot_come_back_is_told(tmp_path: Path) ->
 
     assert ledger.unkept == EACH * BATCHES
     assert "store" in ledger.complaint
+
+
+def test_a_segment_that_somebody_looked_at_when_it_was_made_is_held_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger.open(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("mmrace.search.ledger.writer.lock", lambda descriptor: False)
+        ledger.begin(when=WHEN)
+        ledger.flush()
+    (path,) = segments_in(tmp_path / LEDGER)
+    assert not is_written(path)
+
+    ledger.add(batches()[0], OF)
+    ledger.flush()
+
+    assert is_written(path)
+    ledger.close()
+    assert not is_written(path)
 
 
 def test_what_a_disk_that_fails_may_not_have_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

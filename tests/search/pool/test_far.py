@@ -174,6 +174,18 @@ def test_stop_waits_for_the_runs_in_progress_and_not_for_ever(tmp_path: Path) ->
     assert ended(pool.poll(0.0)) == [[0]] and pool.idle and link.dropped == [link.orders[1][0]]
 
 
+def test_what_came_before_the_last_worker_left_is_taken_though_it_is_to_stop(tmp_path: Path) -> None:
+    """BUG once: the batch was given back, and its outcomes were lost."""
+    pool, link = far_pool(tmp_path)
+    pool.submit(batch(2))
+    link.tell(Workers(0, {}))
+    pool.poll(0.0)
+    link.replies(link.last)
+    pool.stop()
+    events = pool.poll(0.0)
+    assert (reported(events), ended(events), pool.idle) == ([0, 1], [[]], True)
+
+
 def test_stop_waits_for_nobody_where_no_scheduler_is(tmp_path: Path) -> None:
     pool, link = far_pool(tmp_path)
     pool.submit(batch(2))
