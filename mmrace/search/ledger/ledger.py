@@ -7,9 +7,10 @@ ends a campaign.  Not here: what is asked of a ledger (`index.py`).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from mmrace.runs.revision import revision
@@ -31,7 +32,7 @@ class Ledger:
         self.folder, self._writer = folder, writer
         self._scanned = scanned
         self._named: set[str] = set()
-        self._met: set[tuple[str, str, str, str]] = set()
+        self._met: set[tuple[str, ...]] = set()
         self._index: Index | None = None
 
     @classmethod
@@ -57,6 +58,19 @@ class Ledger:
                 try_="--store with a folder of your own",
             ) from error
         return cls(folder, Writer(path, write=write), None if index else scan.covered_in(path))
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """For the length of the block, be the only one of this machine who begins a campaign, where that can be had."""
+        descriptor = -1
+        try:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)  # the index holds its own folder
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def catch_up(self) -> None:
         """Have the index, if there is one, know what was written until now: whoever asks next need not wait for it."""
@@ -107,7 +121,7 @@ class Ledger:
 
     def met(self, met: Met) -> None:
         """Note a finding in words; again for the same program, it does nothing."""
-        key = met.signature, met.program, met.variant, met.era
+        key = met.signature, met.program, met.variant, met.era, met.campaign
         if key not in self._met:
             self._met.add(key)
             self._writer.add(met)
