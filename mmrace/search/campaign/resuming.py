@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from mmrace.runs.revision import revision
@@ -17,14 +16,12 @@ from mmrace.runtime.decoding import converted
 from mmrace.runtime.errors import EXIT_USAGE, UsageError
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.campaign.standing import Standing, Whose, free_part
+from mmrace.search.campaign.standing import Standing, free_part
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.ledger.entry import Begun, Ended, Met
-from mmrace.search.ledger.index import LEDGER, Campaign
+from mmrace.search.ledger.entry import Begun, Ended
+from mmrace.search.ledger.index import Campaign
 from mmrace.search.ledger.ledger import Ledger
-from mmrace.search.ledger.segment import SUM_CHARS, entry_of, lines_of, segments_in
 
-MET = b'{"is":"met"'
 ANOTHER = "mmrace stress without --resume: it begins a new campaign, and what was kept stays"
 OPTIONS = {
     "scenarios": "the scenarios", "runs": "--runs", "seconds": "--for", "seed": "--seed", "noise": "--noise",
@@ -155,26 +152,10 @@ def standing_of(ledger: Ledger, row: Campaign, begun: Begun) -> Standing:
         before=_number(told.get("before")),
         firsts=told.get("trials", {}),
         trials={trial.canary: trial for trial in index.trials() if trial.campaign == row.campaign},
-        mets=_mets(ledger.folder / LEDGER, row.campaign),
+        mets={(met.signature, met.program, met.variant, met.era): met for met in index.mets(row.campaign)},
         begun=begun.when,
         losses=Counter(row.ended.losses if row.ended is not None else {}),
     )
-
-
-def _mets(folder: Path, campaign: str) -> dict[Whose, Met]:
-    """Return what a campaign found, in its own words: the index has the first words of each finding only."""
-    found: dict[Whose, Met] = {}
-    for path in segments_in(folder):
-        for _, line in lines_of(path):
-            if not line.startswith(MET, SUM_CHARS + 1):
-                continue
-            try:
-                met = entry_of(line)
-            except ValueError:  # damaged: the index tells of it
-                continue
-            if isinstance(met, Met) and met.campaign == campaign:
-                found[met.signature, met.program, met.variant, met.era] = met
-    return found
 
 
 def _lasted(row: Campaign, begun: Begun, last: float) -> float:
