@@ -1,7 +1,7 @@
 """Which mmrace this is: its version, a digest of its own sources, and which Python runs it.
 
-Invariant: equal revisions mean equal source of the whole package, byte for byte, and the same kind of interpreter: a run
-is the same under both.  Not here: which files of a user's own a program is made of (`sources.py`).
+Invariant: equal revisions mean equal source of the whole package, byte for byte, and the same kind of interpreter: a
+run is the same under both.  Not here: which files of a user's own a program is made of (`sources.py`).
 """
 
 from __future__ import annotations
