@@ -109,7 +109,7 @@ def test_a_run_that_kills_the_dask_worker_itself_is_told_and_the_rest_comes_back
 
 def test_a_scheduler_that_asks_for_certificates_is_a_wrong_call_without_them(tmp_path: Path) -> None:
     """BUG once: a traceback."""
-    with pytest.raises(UsageError, match="expected a Dask scheduler that answers within 10 s, got .*TLS"):
+    with pytest.raises(UsageError, match=r"expected a Dask scheduler that answers within 10 s, got .*TLS"):
         FarPool(Fleet("tls://127.0.0.1:1"), Making(passing, FindingStore(tmp_path))).__enter__()
 
 
