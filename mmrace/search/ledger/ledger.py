@@ -23,6 +23,9 @@ from mmrace.search.ledger.segment import check_schema, segments_in
 from mmrace.search.ledger.writer import Writer
 from mmrace.version import __version__
 
+SAID_EACH = 100
+"""Batches of a sequence after which its own line is written again: a damaged byte in one costs no night."""
+
 
 class Ledger:
     """A ledger to add to; `Ledger.open` makes one."""
@@ -30,8 +33,8 @@ class Ledger:
     def __init__(self, folder: Path, writer: Writer, scanned: dict[str, Covered] | None) -> None:
         self.folder, self._writer = folder, writer
         self._scanned = scanned
-        self._named: set[str] = set()
-        self._met: set[tuple[str, str, str, str]] = set()
+        self._named: dict[str, int] = {}  # key of a sequence -> batches since its line
+        self._met: set[tuple[str, str, str, str, str]] = set()
         self._index: Index | None = None
 
     @classmethod
@@ -97,17 +100,19 @@ class Ledger:
 
     def add(self, batch: Batch, sequence: Sequence) -> None:
         """Add what came of a batch of a sequence."""
-        if batch.sequence not in self._named:
+        since = self._named.get(batch.sequence, SAID_EACH)
+        if since >= SAID_EACH:
             assert batch.sequence == sequence.key, (batch.sequence, sequence)
-            self._named.add(batch.sequence)
             self._writer.add(sequence)
+            since = 0
+        self._named[batch.sequence] = since + 1
         self._writer.add(batch, batch.stop - batch.first)
         if self._scanned is not None:
             self._scanned.setdefault(batch.sequence, Covered()).add(batch.first, batch.stop)
 
     def met(self, met: Met) -> None:
         """Note a finding in words; again for the same program, it does nothing."""
-        key = met.signature, met.program, met.variant, met.era
+        key = met.signature, met.program, met.variant, met.era, met.campaign
         if key not in self._met:
             self._met.add(key)
             self._writer.add(met)

@@ -41,7 +41,7 @@ def covered_in(folder: Path) -> dict[str, Covered]:
 
 
 def _read(path: Path, found: dict[str, Covered]) -> None:
-    for _, line in lines_of(path):
+    for _, line, _ in lines_of(path):
         content = line[SUM_CHARS + 1 :]
         if not content.startswith(_BATCH) or b"%08x" % crc32(content) != line[:SUM_CHARS]:
             continue
