@@ -1,7 +1,7 @@
 """Whether the judges see it when a kernel function does nothing, or does not wait.
 
     python -m stress.blindness [--only TEXT]... [--limit N] [--schedules N] [--seeds K] [--seed S] [--jobs J]
-                               [--state FILE] [--json FILE]
+                               [--state FILE] [--table FILE] [--json FILE]
 
 First every cast of the kernel model is run in all its variations, and each kernel function that an actor executes is
 noted, with what it returned and where it ran.  Then each is replaced by one that returns its success value at once, and
@@ -250,8 +250,9 @@ def summary(done: Sequence[Hunted], listed: Mapping[str, str], objects: int) -> 
     typical = f", median {statistics.median(medians):g} schedules" if medians else ""
     judges = ", ".join(f"{judge} {count}" for judge, count in by.most_common())
     return (
-        f"{len(done)} hunted: {states[FOUND]} found{typical} ({judges}); {states[SAME]} same, {states[LISTED]} listed, "
-        f"{states[BLIND]} blind; {objects} functions return objects and were not replaced"
+        f"{len(done)} hunted: {states[FOUND]} found{typical} ({judges}); {states[SAME]} same, {states[LISTED]} listed "
+        f"({states[LISTED] / max(1, len(done)):.1%}), {states[BLIND]} blind; {objects} functions return objects and "
+        "were not replaced"
     )
 
 
@@ -302,6 +303,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="what all seeds follow from (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument("--state", type=Path, help="keep what was hunted in this file, and go on with what is there")
+    parser.add_argument("--table", type=Path, help="keep the table in this file")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
     return parser.parse_args(arguments)
 
@@ -312,10 +314,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listed = listed_in(LIST)
     done, objects = measure(options, listed)
     said = complaints(done, listed, whole=not options.only and options.limit is None)
-    print()
-    for text in said:
-        print(text)
-    print(summary(done, listed, len(objects)))
+    last = [*said, summary(done, listed, len(objects))]
+    print("", *last, sep="\n")
+    if options.table is not None:
+        rows = [line(hunted, listed) for hunted in done]
+        files.write_whole(options.table, [f"{text}\n" for text in (*rows, "", *last)])
     if options.json is not None:
         figures = {"hunted": [asdict(hunted) for hunted in done], "objects": objects}
         files.write_whole(options.json, [json.dumps(figures, indent=1), "\n"])

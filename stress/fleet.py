@@ -245,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=RUNS, help="schedules of an exploration")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that all machines are ended
     expected = undisturbed(options.runs)
     verdicts = Counter(verdict for _, verdict in expected.seen.values())
     print(f"undisturbed: {len(expected.seen)} runs, {dict(verdicts)}, findings {expected.hits}", flush=True)

@@ -30,7 +30,7 @@ from mmrace.runtime import files
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".mmrace" / "nightly"
 SOURCES = ("mmrace", "stress", "tests", "tools", "pyproject.toml")
-NIGHT_MINUTES = 310
+NIGHT_MINUTES = 315
 GRACE_SECONDS = 10.0  # between asking a part that is over its time to end and killing it
 SHOWN_LINES = 15  # of the log of a part that did not pass
 PASS, FAIL, TIMEOUT = "PASS", "FAIL", "TIMEOUT"
@@ -77,7 +77,7 @@ PARTS = (
     Part("killing", 7, (("stress/killing.py",), ("stress/killing.py", "--seed", "2", "--jobs", "3"))),
     Part("kills", 20, (("-m", "stress.kills_of_campaigns"),)),
     Part("fleet", 12, (("-m", "stress.fleet", "--moments", "12"),)),
-    Part("dask", 5, (("stress/bench/fleet.py", "--pairs", "3", "--batches", "20000"),)),
+    Part("dask", 8, (("stress/bench/fleet.py", "--pairs", "3", "--batches", "10000"),)),
     Part("disk", 13, (("-m", "stress.hostile_disk"),)),
     Part("ledger", 10, (("stress/bench/ledger.py", "--batches", "1000000", "--strict"),)),
     Part("soak", 27, ((*SOAK, "--for", "23m", "--load", "2"),)),

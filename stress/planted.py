@@ -179,6 +179,11 @@ def _goes_on(gfp_mask: int, deferred: bool) -> bool:
     return False
 
 
+def _never_soon(page: Page, order: int, max_order: int) -> bool:
+    """BUGGY: no block is kept for a larger one to come."""
+    return False
+
+
 def _asks_no_journal(journal: Journal, page: Page) -> bool:
     """BUGGY: buffers are freed with their journal heads on them."""
     return buffer.try_to_free_buffers(page)
@@ -283,6 +288,10 @@ PLANTED = (
         "progress", "dirty page forgotten", "background writeback writes nothing",
         "migrate-vs-writeback", {"mm.page_writeback:write_cache_pages": _only_for_integrity},
         idle=40, rounds=6, dirtied=2, without="fsync", migrations=1,
+    ),
+    _model(
+        "free-lists", "wrong end of a list", "a block that will soon be half of a larger one is the next to be used",
+        "tight-memory", {"mm.page_alloc:_merges_soon": _never_soon},
     ),
     _model(
         "slowpath", "reclaims though put off", "an allocation that must not disturb reclaims though compaction waits",

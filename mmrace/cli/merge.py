@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from mmrace.cli import store, terminal
 from mmrace.report.numbers import many
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import EXIT_USAGE, UsageError
 
 
 @click.command(short_help="Take what other stores have into one.")
@@ -18,7 +19,8 @@ def merge(stores: tuple[str, ...], folder: str) -> None:
     """Take what the stores DIR... have into the store of --store, which need not be there.
 
     They stay as they are, and may still be in use: merge them again later.  What several have in common is counted
-    once, in whatever order they are merged, and however often.
+    once, in whatever order they are merged, and however often.  What cannot be taken is told, the rest is taken all
+    the same, and the exit code is 2: keep that store.
     """
     from mmrace.search.ledger.merging import merge as merge_stores  # noqa: PLC0415  # SQLite
 
@@ -37,3 +39,5 @@ def merge(stores: tuple[str, ...], folder: str) -> None:
         parts.append(f"{done.longer} that have grown")
     parts.append(many(done.findings, "finding"))
     click.echo(f"{folder}: taken in {', '.join(parts)}")
+    if done.told:
+        sys.exit(EXIT_USAGE)

@@ -155,10 +155,11 @@ many = options(
     click.option(
         "--store",
         "folder",
+        metavar="DIR",
         default=FOLDER,
         callback=folder,
         show_default=True,
-        help="Folder in which findings are kept.",
+        help="The folder that keeps what is found, and of campaigns what was run.",
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def report_night(folder: str, page: str | None, campaign: str, since: float | No
     if campaign and since is not None:
         raise UsageError(expected="--campaign or --since", got="both", try_="one of them")
     with stores.asked(folder) as index:
-        night = gathered.gather(index, Path(folder), installed.book_of, campaign=campaign, since=since)
+        night = gathered.gather(index, Path(folder), installed.book_of, campaign=campaign, since=since, now=time.time())
     console, verdict = terminal.console(), verdict_of(night)
     if page is None:
         summary.show(night, verdict, console)

@@ -119,6 +119,7 @@ def interval(hits: int, of: int) -> tuple[float, float]:
     """Return the 95 % Wilson interval of a share; that of nothing is (0, 1)."""
     if of <= 0:
         return 0.0, 1.0
+    hits = min(hits, of)  # a run that takes several processes with it has a hit each time
     share, square = hits / of, Z95 * Z95
     middle = share + square / (2 * of)
     half = Z95 * math.sqrt(share * (1 - share) / of + square / (4 * of * of))

@@ -1,12 +1,14 @@
-"""Which mmrace this is: its version, and a digest of its own sources.
+"""Which mmrace this is: its version, a digest of its own sources, and which Python runs it.
 
-Invariant: equal revisions mean equal source of the whole package, byte for byte: a run is the same under both.  Not
-here: which files of a user's own a program is made of (`sources.py`).
+Invariant: equal revisions mean equal source of the whole package, byte for byte, and the same kind of interpreter: a
+run is the same under both.  Not here: which files of a user's own a program is made of (`sources.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 
@@ -17,9 +19,15 @@ DIGEST_BYTES = 6  # told apart are the states of one project, not of an attacker
 
 @cache
 def revision() -> str:
-    """Return the revision, such as ``0.1.0+3f62a9c0d1e5``; read once a process."""
+    """Return the revision, such as ``0.1.0+3f62a9c0d1e5.cpython-313``; read once a process."""
     root = Path(__file__).resolve().parents[1]
-    return f"{__version__}+{digest_of(root)}"
+    return f"{__version__}+{digest_of(root)}.{interpreter()}"
+
+
+def interpreter() -> str:
+    """Return what kind of Python runs this: free threads, and what `random` draws, differ between kinds."""
+    free = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+    return f"{sys.implementation.cache_tag}{free}"
 
 
 def digest_of(root: Path) -> str:

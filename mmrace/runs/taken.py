@@ -133,6 +133,9 @@ def _copy(place: _Place, to: Path) -> None:
             shutil.copyfile(path, to / path.name, follow_symlinks=False)
             with open(to / path.name, "rb") as copied:
                 os.fsync(copied.fileno())
+    for path in to.iterdir():  # when it was met last is told by its files
+        there = (place.source / path.name).stat()
+        os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
     files.sync_folder(to)
 
 

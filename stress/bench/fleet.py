@@ -46,7 +46,7 @@ SCENARIO = RunSpec("async-vs-commit", engine="fiber", strategy="random")
 TEN_OPS = RunSpec(f"{lost_update.__file__}:mended", (("tasks", 1),), engine="fiber", strategy="random", maker=KIND)
 SHARE_MIN = 0.9
 SAMPLES = 20  # of memory
-GROWTH_MAX = 1.1  # from the first quarter on: what is kept of the past has its bounds by then
+GROWTH_MAX = {"client": 1.1, "scheduler": 1.25}  # from the first quarter on; Dask fills logs of its past for an hour
 
 
 class Endless(Source):
@@ -188,7 +188,7 @@ def memory(batches: int) -> bool:
             print(f"largest reply: {pool.size.largest} bytes")
     growth = source.growth()
     print("growth from the first quarter on: " + "  ".join(f"{name} {grown:.3f}" for name, grown in growth.items()))
-    return all(growth[name] <= GROWTH_MAX for name in ("client", "scheduler"))
+    return all(growth[name] <= most for name, most in GROWTH_MAX.items())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -52,6 +52,9 @@ HUNTED: dict[str, tuple[int, ...]] = {
     "wp-without-page-lock": (52, 48, 136),
     "writeout-without-relock": (24, 31, 88),
     "zap-dirt-lost": (1, 3, 7),
+    "anon-vma-without-mutex": (37, 119, 160),
+    "anon-vma-without-reference": (106, 57, 108),
+    "anon-ptes-by-mapcount": (174, 155, 187),
 }
 
 

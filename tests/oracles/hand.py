@@ -31,6 +31,7 @@ CLASSES = {
     "pageblock": "Pageblock",
     "free_area": "FreeArea",
     "free": "FreeList",
+    "queue": "RequestQueue",
 }
 FLAGS = "flags"
 BENIGN = {f"{cls.__name__}.{field}": why for cls in (Page, Slot) for field, why in cls.benign.items()}

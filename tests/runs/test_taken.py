@@ -142,6 +142,16 @@ def test_what_is_no_whole_finding_is_refused(tmp_path: Path, damage: str) -> Non
     assert not (tmp_path / "here").exists()
 
 
+def test_a_finding_that_is_taken_in_is_as_old_as_it_was(tmp_path: Path) -> None:
+    source = keep(tmp_path / "far")
+    for path in source.iterdir():
+        os.utime(path, (1e9, 1e9))
+
+    folder = Path(take_in(source, FindingStore(tmp_path / "here")).folder)
+
+    assert {path.stat().st_mtime for path in folder.iterdir()} == {1e9}
+
+
 def test_a_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     source = keep(tmp_path / "far")

@@ -21,6 +21,7 @@ from mmrace.oracles.protocol import (
     era,
     errno,
     failures,
+    free_lists,
     liveness,
     lock_discipline,
     lock_order,
@@ -50,6 +51,7 @@ PROTOCOL: dict[str, Oracle] = {
     compaction.NAME: compaction.judge,
     allocator.NAME: allocator.judge,
     slowpath.NAME: slowpath.judge,
+    free_lists.NAME: free_lists.judge,
     use_after_free.NAME: use_after_free.judge,
     lock_discipline.NAME: lock_discipline.judge,
     bug_on.NAME: bug_on.judge,
@@ -69,6 +71,6 @@ which needs the whole record to know what orders, and `crash`, to know what was 
 
 OPTIONAL = frozenset({
     ageing.NAME, allocator.NAME, back_out.NAME, compaction.NAME, durability.NAME, era.NAME, errno.NAME, failures.NAME,
-    progress.NAME, ptes.NAME, slowpath.NAME,
+    free_lists.NAME, progress.NAME, ptes.NAME, slowpath.NAME,
 })  # fmt: skip
 """Judges of what only some casts do: a run in which they had nothing to check can pass."""

@@ -1,7 +1,8 @@
 """Compaction: its scanners do not cross, and what it takes it moves or gives back.
 
 Rules, of each compaction.  Scanners: a free frame is taken from above all that the migrate scanner has looked at; a
-page is isolated from below where the free scanner last found frames.  Asynchronous: it isolates no page of a pageblock
+page is isolated from below where the free scanner last found frames.  Targets: a frame comes from a pageblock that is
+movable, or was free as a whole.  Asynchronous: it isolates no page of a pageblock
 that was not movable all the while since it began to look at it.  Isolated: it takes no pages while more than half of
 the LRU was isolated all the while since its last migration.  Keeping: when it ends, it has no reference to a page that
 it isolated, to a free frame that it took, or to a target of a migration.  Counting: pages that it counted as moved or
@@ -67,6 +68,7 @@ class _Scan:
 class _Run:
     """A compaction that is going on.  `block`: frames of a pageblock.
 
+    `unfit`: frames that were taken from pageblocks that are not movable, with when; the others of it come after it.
     `end`: of what the migrate scanner has looked at.  `scan`: its last look, while it goes on; `scanned`: no frame was
     taken since.  `top`: the highest frame that was taken between the last two of these.  `free`: the fewest that were.
     """
@@ -82,6 +84,7 @@ class _Run:
     scanned: bool = False
     isolated: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)
+    unfit: list[tuple[int, str]] = field(default_factory=list)
     nr_isolated: int = 0
     counted: int = 0
 
@@ -186,6 +189,8 @@ class _Audit:
             return
         if kind in ("compact-scan", "migrate-begin", "compact-end"):
             self.scanned(step, task, run)
+        if kind in ("migrate-begin", "migrate-end", "compact-end"):
+            self.targets_fit(task, run)
         if kind == "compact-scan":
             self.scans(step, task, run, facts)
         elif kind == "compact-isolate":
@@ -240,11 +245,22 @@ class _Audit:
         pfn = _number(page)
         self.checked += 1
         run.taken.add(page)
+        if pfn // run.block in self.other:
+            run.unfit.append((step, page))
         run.top = pfn if run.scanned else max(run.top, pfn)
         run.scanned = False
         if pfn < run.end:
             text = f"frame {page} is taken as a target, and the migrate scanner is at {run.end}"
             self.add("scanners crossed", text, step, task, page)
+
+    def targets_fit(self, task: int, run: _Run) -> None:
+        """The free scanner is done with a pageblock: what it took of one that is not movable it should have left."""
+        for step, page in run.unfit:
+            first = _number(page) // run.block * run.block
+            if any(f"page:{pfn}" not in run.taken for pfn in range(first, first + run.block)):
+                text = f"frame {page} is taken as a target, and its pageblock is not movable"
+                self.add("target from another type", text, step, task, page)
+        run.unfit.clear()
 
     def scanned(self, step: int, task: int, run: _Run) -> None:
         """The migrate scanner is done with a range; after a page it may have stopped, with as many as it takes."""

@@ -7,7 +7,8 @@ and b_bh agree; b_jcount is the number of transactions that own the buffer or wa
 list that b_jlist names of its transaction, once, and on no other; one that no buffer has was freed.  Copies: each copy
 of data was freed, or is that of one head.  Buffers: none is new, which is between the allocation of its block and its
 first use; with data=journal 3.3 leaves it so.  Checkpoints: a dirty buffer of the device's own mapping belongs to a
-transaction that runs or waits for it.  Statistics: NR_FILE_PAGES is the number of pages in slots.
+transaction that runs or waits for it.  Statistics: NR_FILE_PAGES is the number of pages in slots.  And of the run: the
+queue of a slow disk never has more requests than fit into it, nor fewer than none.
 Invariant: each frame, page and head is judged by itself, so one fault is one finding.  Not checked: who holds a
 reference (the refcount oracle), dirtiness against tags (the dirty oracle).
 """
@@ -20,9 +21,12 @@ from collections.abc import Iterator
 from mmrace.oracles.general.judgement import Evidence, Fact, Judgement
 from mmrace.oracles.protocol.names import JOURNALLED, mode_of_data
 from mmrace.oracles.protocol.snapshot import HeadView, Snapshot, snapshots, unfinished
+from mmrace.runtime.kinds import SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "conservation"
+REQUESTS = 128
+"""What fits into the queue of a disk, if nothing else is said."""
 CHECKPOINTS = ("t_checkpoint_list", "t_checkpoint_io_list")
 LISTS = {
     "BJ_SyncData": "t_sync_datalist", "BJ_Metadata": "t_buffers", "BJ_Forget": "t_forget", "BJ_IO": "t_iobuf_list",
@@ -48,7 +52,19 @@ def judge(record: Record) -> Judgement:
                 facts: dict[str, Fact] = {"objects": list(names), "when": snap.label}
                 evidence.add(rule, f"{text} ({snap.label})", (*names, snap.label), **facts)
         checked += _size(snap)
+    _requests(record, evidence)
     return evidence.judgement(checked, unfinished(record))
+
+
+def _requests(record: Record, evidence: Evidence) -> None:
+    """Look at each change of the number of requests in a disk's queue."""
+    counts, most = record.lanes("RequestQueue", "rq_count"), record.header.get("params", {}).get("requests", REQUESTS)
+    for step in record.steps_on(counts, WRITE):
+        task, op, _, now = record.events[step]
+        if not 0 <= now <= most:
+            who, queue = record.task_name(task), counts[op >> SHIFT]
+            text = f"{queue} has {now} requests, and {most} fit into it ({who})"
+            evidence.add("requests miscounted", text, (queue, who), objects=[queue], task=who, step=step)
 
 
 def _size(snap: Snapshot) -> int:

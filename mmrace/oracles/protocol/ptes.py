@@ -3,14 +3,16 @@
 During the run: a pte is made for a page by a task that holds its lock, and the slot of what is mapped there shows that
 page; so is a migration entry, and no page is unlocked while there is one for it; who takes the dirt from a pte marks
 the page dirty before he unlocks it, cleans it or lets go of it; no page is freed while somebody sleeps for its lock;
-reclaim takes no pte that was used since the last look at it; what is mapped is mapped once, and freed without ptes.
+reclaim takes no pte that was used since the last look at it; a migration that refuses a page since it is mapped, or
+since nothing maps an anonymous one, has not left a pte alone all the while; what is mapped is mapped once, and freed
+without ptes.
 At rest: a page is counted as mapped once for each of its ptes, and NR_FILE_MAPPED counts those pages; there is no
 migration entry; each file knows its mappings, and no others; each pte is of the page in its slot; a page with a pte
 that is dirty, or lets stores through, is dirty.
 Anonymous pages: the first pte is made by who made the page, which nobody else can see, under no lock; the dirt of a pte
 goes with a munmap, but not with a move; NR_ANON_PAGES counts those that are mapped.  At rest each pte in private memory
 is of a page that says it is there, and that leads by its anon_vma to the mapping; and an anon_vma that is not freed
-knows the mappings that have it, at least one, and counts them.
+knows the mappings that have it, at least one, and counts them; a program that ended has none.
 Invariant: judged only where something is mapped.  Not checked: references "pte" (the refcount oracle), what is read and
 written through ptes (the content oracle).
 """
@@ -41,7 +43,11 @@ from mmrace.runtime.kinds import (
 from mmrace.runtime.record import Record
 
 NAME = "ptes"
-NOTES = frozenset({"map", "map-private", "unmap", "page-free", "scan-begin", "scan-end"})
+NOTES = frozenset({
+    "map", "map-private", "unmap", "page-free", "scan-begin", "scan-end", "migrate-begin", "migrate-end",
+})  # fmt: skip
+UNMAPS = frozenset({"mapped", "anon-unmapped"})
+"""Why a migration refuses a page that it cannot unmap, or that nothing maps."""
 KINDS = (WRITE, *SETS, *CLEARS, STORE, TEST, PUT, QUEUE, DEQUEUE)
 
 
@@ -68,6 +74,8 @@ class _Audit:
         self.owed: dict[tuple[int, str], int] = {}  # task, page -> step at which it took the dirt from a pte
         self.ranges: dict[str, range] = {}  # mapping of a file, by name -> its addresses
         self.ptes: dict[int, Pte] = {}  # address -> what is there
+        self.since: dict[int, int] = {}  # address -> since when a pte maps the page that it maps
+        self.begun: dict[int, int] = {}  # task -> step at which its migration began
         self.scanning: set[int] = set()  # tasks in reclaim
         self.sleepers: dict[str, set[int]] = {}  # page -> tasks
         self.checked = 0
@@ -92,6 +100,12 @@ class _Audit:
         if kind == "unmap":
             self.unmap(step, task, str(self.record.name(facts[0])))
             return
+        if kind == "migrate-begin":
+            self.begun[task] = step
+            return
+        if kind == "migrate-end":
+            self.refused(step, task, str(self.record.name(facts[0])), facts[4])
+            return
         if kind in ("scan-begin", "scan-end"):
             (self.scanning.add if kind == "scan-begin" else self.scanning.discard)(task)
             return
@@ -101,6 +115,18 @@ class _Audit:
         for sleeper in sorted(self.sleepers.get(page, ())):
             who = self.record.task_name(sleeper)
             self.caught("freed under a sleeper", f"{page} freed while {who} waits for its lock", step, task, page, who)
+
+    def refused(self, step: int, task: int, page: str, reason: object) -> None:
+        """A migration ended: if it could not unmap the page, no pte of it was there all the while."""
+        begun = self.begun.pop(task, step)
+        if reason not in UNMAPS:
+            return
+        self.checked += 1
+        for address, pte_ in self.ptes.items():
+            if pte_.page == page and pte_.present and self.since[address] < begun:
+                text = f"{page} is refused ({reason}), and nobody touched its pte at {address}"
+                self.caught("mapped page not unmapped", text, step, task, page)
+                return
 
     def map(self, step: int, task: int, facts: tuple[object, ...]) -> None:
         """A file is mapped: at addresses where nothing is mapped."""
@@ -160,6 +186,8 @@ class _Audit:
     def pte_written(self, step: int, task: int, address: int, old: Pte, new: Pte) -> None:
         self.checked += 1
         self.ptes[address] = new
+        if (old.page, old.entry) != (new.page, new.entry):
+            self.since[address] = step
         if task in self.scanning and old.accessed and not new.page:
             text = f"reclaim takes a pte of {old.page} that was used since anybody looked"
             self.caught("pte in use taken by reclaim", text, step, task, old.page)
@@ -248,8 +276,12 @@ def judge(record: Record) -> Judgement:
             audit.note(step, task, a, b)
         else:
             audit.op(step, task, op >> SHIFT, op & KIND_MASK, a, b)
+    ends = bool(record.header.get("params", {}).get("exits"))
     for snap in snapshots(record):
         audit.checked += _at_rest(snap, audit.evidence)
+        for one in snap.private if ends else ():
+            text = f"{one.name} is mapped still, though its program ended ({snap.label})"
+            audit.evidence.add("mapping of an ended program", text, (one.name, snap.label), when=snap.label)
     return audit.evidence.judgement(audit.checked, unfinished(record))
 
 

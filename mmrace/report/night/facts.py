@@ -302,8 +302,8 @@ class Night:
 
     Attributes: chosen: how it was chosen, in words.  since, until: from when to when, None of an empty one.  total,
     programs, classes, moments: of runs that should pass, but for `twins`, the correct ones beside the `planted` bugs.
-    ranges: of the store, of sequences to which the night added.  damage: what of the store could not be read.  earlier,
-    before: other campaigns of the store, how many, and the last ones.
+    ahead: how many campaigns began later than now.  ranges: of the store, of sequences to which the night added.
+    damage: what of the store could not be read.  earlier, before: other campaigns of the store, how many, and the last.
     """
 
     store: str
@@ -311,6 +311,7 @@ class Night:
     since: float | None = None
     until: float | None = None
     campaigns: tuple[Campaign, ...] = ()
+    ahead: int = 0
     total: Counted = field(default_factory=Counted)
     twins: Counted = field(default_factory=Counted)
     planted: Counted = field(default_factory=Counted)

@@ -6,6 +6,7 @@ the ledger, and are never counted twice there.  Not here: what the facts amount 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -45,12 +46,20 @@ REFUSED, TRIED = ".refused.", ".tried"
 Each = list[tuple[Sequence, Sums]]
 
 
-def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", since: float | None = None) -> Night:
-    """Return the facts of a night.  Args: store: as it was named.  campaign, since: see `choose`.
+def gather(
+    index: Index,
+    store: Path,
+    book_of: BookOf,
+    *,
+    campaign: str = "",
+    since: float | None = None,
+    now: float = math.inf,
+) -> Night:
+    """Return the facts of a night.  Args: store: as it was named.  campaign, since, now: see `choose`.
 
     Raises UsageError.
     """
-    choice = choose(index, campaign=campaign, since=since)
+    choice = choose(index, campaign=campaign, since=since, now=now)
     each = index.each(**choice.where) if choice.campaigns else []
     by_role = {role: [(of, sums) for of, sums in each if of.role == role] for role in ("main", "twin", "canary")}
     total = _summed(by_role["main"])
@@ -69,6 +78,7 @@ def gather(index: Index, store: Path, book_of: BookOf, *, campaign: str = "", si
         since=since_when,
         until=happened.until(choice, moments, workers),
         campaigns=campaigns,
+        ahead=choice.ahead,
         total=_counted(total),
         twins=_counted(_summed(by_role["twin"])),
         planted=_counted(_summed(by_role["canary"])),

@@ -65,9 +65,7 @@ def _order(one: Finding) -> tuple[object, ...]:
 
 def _over_time(times: OverTime, life: Life) -> tuple[Span, ...]:
     return tuple(
-        Span(one.when, one.hits, one.runs, Estimate(one.hits / one.runs, *one.interval))
-        for one in times.points(life)
-        if one.runs
+        Span(one.when, one.hits, one.runs, Estimate(one.rate, *one.interval)) for one in times.points(life) if one.runs
     )
 
 

@@ -30,10 +30,11 @@ def page_of(night: Night, drawn: Mapping[str, str] | None = None) -> str:
     if drawn is None:
         drawn = charts.charts_of(night) if charts.available() else {}
     environment = _environment()
+    verdict = verdict_of(night)
     return environment.get_template(PAGE).render(
         night=night,
-        verdict=verdict_of(night),
-        tiles=shown.tiles(night),
+        verdict=verdict,
+        tiles=shown.tiles(night, verdict.word),
         charts=drawn,
         drawable=charts.available(),
         shown=shown,

@@ -30,19 +30,19 @@ class Tile:
     tone: str = "plain"
 
 
-def tiles(night: Night) -> list[Tile]:
-    """Return the numbers of the first screen."""
-    return [_findings(night), _runs(night), _canaries(night), _classes(night), _marks(night), _unjudged(night)]
+def tiles(night: Night, word: str) -> list[Tile]:
+    """Return the numbers of the first screen.  Args: word: the verdict; that nothing was found is good in a PASS."""
+    return [_findings(night, word), _runs(night), _canaries(night), _classes(night), _marks(night), _unjudged(night)]
 
 
-def _findings(night: Night) -> Tile:
+def _findings(night: Night, word: str) -> Tile:
     failing = [finding for finding in night.findings if finding.fails]
     expected = sum(finding.came and bool(finding.known) for finding in night.findings)
     states = Counter(state_text(finding) for finding in failing).most_common()
     over = ", ".join(f"{count(times)} {state}" for state, times in states) or f"in {runs(night.total.runs)}"
     if expected:
         over += f"; besides {count(expected)} expected"
-    tone = "bad" if failing else "good" if night.total.runs else "doubt"
+    tone = "bad" if failing else "good" if word == "PASS" else "doubt"
     return Tile("findings", count(len(failing)), over, tone)
 
 

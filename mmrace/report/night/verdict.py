@@ -110,6 +110,9 @@ def _doubts(night: Night) -> Iterator[str]:
         why = _unconcluded(campaign)
         if why and not _gone_on_with(campaign, night):
             yield f"campaign {campaign.name} {why}"
+    if night.ahead:
+        later = f"{many(night.ahead, 'campaign')} began later than now"
+        yield f"a clock is ahead: {later}, and whether it is of this night nobody can tell"
 
 
 def _unconcluded(campaign: Campaign) -> str:

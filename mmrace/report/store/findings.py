@@ -31,16 +31,24 @@ POINTS_MAX = 14  # of a rate over time: a fortnight of nights
 
 
 class Point(NamedTuple):
-    """How often a finding was met in a span of time.  when: its begin, in unix seconds.  runs: of its program."""
+    """How often a finding was met in a span of time.
+
+    Args: when: its begin, in unix seconds.  runs: of its program, with those that no worker survived.
+    """
 
     when: float
     hits: int
     runs: int
 
     @property
+    def rate(self) -> float:
+        """In which share of the runs; 0 if there was none.  A run has a hit for each worker that it took with it."""
+        return min(self.hits, self.runs) / self.runs if self.runs else 0.0
+
+    @property
     def interval(self) -> tuple[float, float]:
         """Where its rate lies, 95 %."""
-        return interval(self.hits, self.runs)
+        return interval(min(self.hits, self.runs), self.runs)
 
 
 def span_of(seconds: float) -> int:
@@ -74,7 +82,8 @@ class OverTime:
         for when, sums in fine:
             begin = when // span * span
             old = made.get(begin, Point(begin, 0, 0))
-            made[begin] = Point(begin, old.hits + sums.hits.get(life.signature, 0), old.runs + sums.runs)
+            hits, of = old.hits + sums.hits.get(life.signature, 0), old.runs + sums.runs + sums.given_up
+            made[begin] = Point(begin, hits, of)
         return [made[begin] for begin in sorted(made)]
 
 
@@ -148,7 +157,7 @@ def show_one(life: Life, over_time: Sequence[Point], kept: Collection[str], cons
         say(console, line)
     shown = table("over time", "from (UTC)", "runs", "seen in", "rate", "95 %", numbers=True)
     for point in over_time:
-        rate = chance(point.hits / point.runs) if point.runs else "-"
+        rate = chance(point.rate) if point.runs else "-"
         shown.add_row(moment(point.when), count(point.runs), count(point.hits), rate, between(*point.interval))
     if over_time:
         print_table(console, shown)

@@ -96,9 +96,17 @@ def _campaign(row: Progress, status: Status) -> Iterator[str]:
     elif row.state == "interrupted":
         yield _last_sign(row, status.now)
         if row.campaign.campaign == status.resumable:
-            yield f"  go on: {shlex.join(['mmrace', 'stress', '--resume', '--store', status.store])}"
+            words = ["mmrace", "stress", "--resume", "--store", status.store, *_shard(row.request.get("shard"))]
+            yield f"  go on: {shlex.join(words)}"
     elif row.state == "silent":
         yield f"{_last_sign(row, status.now)}; whether it runs can be seen on its host alone"
+
+
+def _shard(of: object) -> list[str]:
+    """Return the option that names a shard, if it is one: anybody may have written the ledger."""
+    if isinstance(of, list | tuple) and len(of) == 2 and all(type(part) is int for part in of):
+        return ["--shard", f"{of[0]}/{of[1]}"]
+    return []
 
 
 def state_text(row: Progress) -> str:

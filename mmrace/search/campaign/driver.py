@@ -226,6 +226,11 @@ class Campaign(LossySource):
         else:
             self.trials[first.source].release()
 
+    def buried(self, lost: Lost) -> None:
+        """Count a worker that died or hung, and look after it no more."""
+        super().buried(lost)
+        self.log.gone(lost.worker)
+
     def killed(self, job: Job, lost: Lost) -> None:
         """Note the finding that this is."""
         hit = hit_of_lost(job, lost, self.store)

@@ -137,6 +137,10 @@ class Logbook:
         """Note how a worker feels."""
         self._workers[name] = [health.rss_bytes, health.stray_threads, health.open_files]
 
+    def gone(self, name: str) -> None:
+        """Forget a worker that is no more."""
+        self._workers.pop(name, None)
+
     def tick(self) -> None:
         """Write what waits; note how it goes, every few seconds."""
         if self.ledger is None:

@@ -48,26 +48,23 @@ def plain(result: CampaignResult, known: Catalogue, standing: Standing) -> dict[
 
 def last_interrupted(ledger: Ledger, shard: tuple[int, int] | None) -> tuple[Campaign, Begun]:
     """Return the newest campaign that was interrupted, of this shard.  Raises UsageError if there is none."""
-    index, told = ledger.index(), "no campaign at all"
-    for row in reversed(index.campaigns()):
+    told, others = list[str](), list[str]()
+    for row in reversed(ledger.index().campaigns()):
         begun = row.begun
         if begun is None or "scenarios" not in begun.request:
             continue
         of = begun.request.get("shard")
         if (tuple(of) if of else None) != shard:
-            told = f"campaigns of {_shard(of)} only" if told.endswith("at all") else told
-            continue
-        if row.running:
-            told = f"campaign {row.campaign}, which is running"
+            others.append(f"campaigns of {_shard(of)} only")
+        elif row.running:
+            told.append(f"campaign {row.campaign}, which is running")
         elif row.ended is not None and not row.ended.interrupted:
-            told = told if "running" in told else f"campaign {row.campaign}, which ended in {row.ended.verdict}"
+            told.append(f"campaign {row.campaign}, which ended in {row.ended.verdict}")
         else:
             return row, begun
-        if row.ended is not None:
-            break
     raise UsageError(
         expected=f"a campaign{'' if shard is None else f' of {_shard(shard)}'} that was interrupted",
-        got=told,
+        got=[*told, *others, "no campaign at all"][0],
         where=str(ledger.folder),
         try_="mmrace stress without --resume: it takes the runs that the store has not",
     )

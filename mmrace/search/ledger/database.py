@@ -18,13 +18,14 @@ from typing import Any, TypeAlias, TypeVar
 
 from mmrace.search.ledger.intake import Intake, Vanished
 from mmrace.search.ledger.segment import lock
-from mmrace.search.ledger.tables import VERSION, are_whole, empty, make
+from mmrace.search.ledger.tables import VERSION, are_whole, empty, is_of_another_host, make
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
 
 FILE = "index.sqlite"
 BESIDE = ("-wal", "-shm")
+QUIET = "immutable=1"
 BUSY_SECONDS = 10.0  # another process takes in some ten thousand lines at once, in a second or two
 LOOK_SECONDS = 0.02
 NOWHERE = (0, 0)
@@ -39,13 +40,15 @@ _MACHINE = frozenset({
 class Database:
     """The tables of a ledger.
 
-    Args: folder: of the segments.  on_disk: False touches no file there.
+    Args: folder: of the segments.  on_disk: False changes no file there.  copies: what is in memory may begin as a copy
+    of the file.
     """
 
-    def __init__(self, folder: Path, *, on_disk: bool) -> None:
+    def __init__(self, folder: Path, *, on_disk: bool, copies: bool = True) -> None:
         self.folder, self.path = folder, folder / FILE
         self._on_disk = on_disk
-        self._copies = True  # what is in memory may begin as a copy of the file
+        self._copies = copies
+        self._foreign = False  # another machine keeps the file
         self._db: sqlite3.Connection | None = None
         self._intake: Intake | None = None
         self._node = NOWHERE  # device and number of the file that is open
@@ -113,6 +116,9 @@ class Database:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = NORMAL")
                 _prepare(db)
+                if is_of_another_host(db):
+                    self._foreign = True
+                    raise _unusable("another machine keeps it", sqlite3.SQLITE_CANTOPEN)
             except BaseException:
                 db.close()
                 raise
@@ -122,6 +128,8 @@ class Database:
     def _in_memory(self) -> sqlite3.Connection:
         """Return tables in memory: a copy of those on disk, if there are any, saves reading the segments."""
         mode = _readable(self.path) if self._copies else ""
+        if self._foreign and mode != QUIET:
+            mode = ""
         if mode:
             db = sqlite3.connect(":memory:", isolation_level=None)
             try:
@@ -216,7 +224,7 @@ def _readable(path: Path) -> str:
     except OSError:
         return ""
     beside = [(path.parent / (path.name + end)).exists() for end in BESIDE]
-    return "mode=ro" if all(beside) else "" if any(beside) else "immutable=1"
+    return "mode=ro" if all(beside) else "" if any(beside) else QUIET
 
 
 def _is_of_the_machine(error: sqlite3.DatabaseError) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,8 @@ from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
 from mmrace.search.pool.messages import Role
 
 KEY_BYTES = 8
+When: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+"""Unix seconds, up to a year that a date can still be made of."""
 
 
 class Header(msgspec.Struct, omit_defaults=True, tag_field="is", tag="segment"):
@@ -28,7 +30,7 @@ class Header(msgspec.Struct, omit_defaults=True, tag_field="is", tag="segment"):
     schema: str
     host: str = ""
     pid: int = 0
-    when: float = 0.0
+    when: When = 0.0
     pruned: bool = False
 
 
@@ -72,6 +74,21 @@ class Sequence(
         return hashlib.blake2b(msgspec.json.encode(self), digest_size=KEY_BYTES).hexdigest()
 
     @property
+    def kind(self) -> str:
+        """What its runs have in common with those of other revisions and seeds: they can show the same."""
+        parts = (
+            self.engine,
+            self.strategy,
+            self.noise,
+            self.promote,
+            self.workload,
+            self.params,
+            self.without,
+            self.trial,
+        )
+        return msgspec.json.encode(parts).decode()
+
+    @property
     def made_of(self) -> str:
         """The revision of all that runs: of mmrace, and of the user's files if there are any."""
         own = [self.digest, *self.files]
@@ -89,20 +106,21 @@ class Batch(msgspec.Struct, omit_defaults=True, tag_field="is", tag="batch"):
     sequence: str
     first: int
     stop: int
-    when: float
+    when: When
     campaign: str
     sums: Sums
 
     def __post_init__(self) -> None:
         if not is_piece(self.first, self.stop):
             raise ValueError(f"[{self.first}, {self.stop}) is no piece: a power of two long, at a multiple of that")
+        self.sums.check()
 
 
 class Begun(msgspec.Struct, omit_defaults=True, tag_field="is", tag="begun"):
     """A campaign began.  Args: request: what was asked, for the eye and for those who ask again."""
 
     campaign: str
-    when: float
+    when: When
     host: str = ""
     pid: int = 0
     revision: str = ""
@@ -115,7 +133,7 @@ class Resumed(msgspec.Struct, omit_defaults=True, tag_field="is", tag="resumed")
     """A campaign goes on, in another process.  Args: seconds: how long it had lasted."""
 
     campaign: str
-    when: float
+    when: When
     host: str = ""
     pid: int = 0
     seconds: float = 0.0
@@ -125,7 +143,7 @@ class Beat(msgspec.Struct, omit_defaults=True, tag_field="is", tag="beat"):
     """How it goes.  Args: workers: name -> [resident bytes, stray threads, open files].  free_disk: bytes."""
 
     campaign: str
-    when: float
+    when: When
     workers: dict[str, list[int]] = {}
     free_disk: int = 0
 
@@ -144,7 +162,7 @@ class Met(msgspec.Struct, omit_defaults=True, tag_field="is", tag="met"):
     folder: str = ""
     command: str = ""
     campaign: str = ""
-    when: float = 0.0
+    when: When = 0.0
     role: Role = "main"
 
 
@@ -152,7 +170,7 @@ class Trial(msgspec.Struct, omit_defaults=True, tag_field="is", tag="trial"):
     """What came of looking for a planted bug.  Args: found_after: runs; None if it was not found."""
 
     campaign: str
-    when: float
+    when: When
     canary: str
     sequence: str = ""
     found_after: int | None = None
@@ -171,7 +189,7 @@ class Ended(msgspec.Struct, omit_defaults=True, tag_field="is", tag="ended"):
     """
 
     campaign: str
-    when: float
+    when: When
     verdict: str = ""
     exit_code: int = 0
     interrupted: int = 0

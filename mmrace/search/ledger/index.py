@@ -14,7 +14,7 @@ import msgspec
 
 from mmrace.search.ledger.batches import batches
 from mmrace.search.ledger.entry import Batch, Beat, Begun, Ended, Met, Resumed, Sequence, Trial
-from mmrace.search.ledger.life import Life, lives
+from mmrace.search.ledger.life import Life, lives, mets
 from mmrace.search.ledger.own import own
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.segment import Damage, is_written, segments_in, torn
@@ -79,10 +79,15 @@ class Index:
         return cls._fresh(folder, on_disk=False)
 
     @classmethod
-    def _fresh(cls, folder: Path, *, on_disk: bool) -> Index:
+    def of_segments(cls, folder: Path) -> Index:
+        """Return an index in memory, made of the segments alone, for a network file system.  Raises the same."""
+        return cls._fresh(folder, on_disk=False, copies=False)
+
+    @classmethod
+    def _fresh(cls, folder: Path, *, on_disk: bool, copies: bool = True) -> Index:
         from mmrace.search.ledger.database import Database  # noqa: PLC0415  # SQLite, which most commands need not
 
-        index = cls(Database(folder / LEDGER, on_disk=on_disk))
+        index = cls(Database(folder / LEDGER, on_disk=on_disk, copies=copies))
         try:
             index.refresh()
         except BaseException:
@@ -136,9 +141,10 @@ class Index:
         for name, told in events.items():
             begun = [entry for entry, _ in told if isinstance(entry, Begun)]
             resumed = [entry for entry, _ in told if isinstance(entry, Resumed)]
-            ends = [entry for entry, _ in told if isinstance(entry, Ended)]
-            ended = ends[-1] if ends and not any(again.when > ends[-1].when for again in resumed) else None
-            running = ended is None and any(self._is_running(segment) for _, segment in told)
+            held = [segment for segment in dict.fromkeys(segment for _, segment in told) if self._is_running(segment)]
+            over = {segment for entry, segment in told if isinstance(entry, Ended)}
+            ended = _end_of(told) if over.issuperset(held) else None
+            running = ended is None and bool(held)
             found.append(Campaign(name, begun[0] if begun else None, resumed, ended, running))
         return sorted(found, key=lambda row: (row.begun.when if row.begun else 0.0, row.campaign))
 
@@ -233,9 +239,18 @@ class Index:
                 (sequence,),
             )
 
-    def mets(self) -> list[Met]:
-        """Return every finding in words."""
-        return [msgspec.json.decode(entry, type=Met) for (entry,) in self._rows("SELECT entry FROM met")]
+    def repeated(self) -> list[tuple[str, int, int]]:
+        """Return where each batch is that does not count, since another one has its runs."""
+        return self._rows(
+            "SELECT s.name, r.place, r.till FROM repeated r JOIN segment s ON s.id = r.segment ORDER BY s.name, r.place"
+        )
+
+    def mets(self, campaign: str | None = None) -> list[Met]:
+        """Return every finding in the words of its first time; whether it is known, as of the last one.
+
+        Args: campaign: whose words; None: of all.
+        """
+        return mets(self._rows, campaign)
 
     def trials(self) -> list[Trial]:
         """Return what came of looking for planted bugs, the oldest first."""
@@ -265,3 +280,18 @@ class Index:
             if tail is not None:
                 found.append(tail)
         return sorted(found)
+
+
+def _end_of(told: list[tuple[Begun | Resumed | Ended, str]]) -> Ended | None:
+    """Return a campaign's last end, if it did not go on after it; clocks may go back between two processes."""
+    ends = [(entry, segment) for entry, segment in told if isinstance(entry, Ended)]
+    if not ends:
+        return None
+    end = max(ends, key=lambda row: (row[0].seconds, row[0].when))[0]
+    over = {segment for _, segment in ends}
+    for entry, segment in told:
+        if isinstance(entry, Resumed):
+            from_there = segment not in over and entry.seconds >= end.seconds > 0
+            if entry.when > end.when or from_there:
+                return None
+    return end

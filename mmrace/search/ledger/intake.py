@@ -129,7 +129,7 @@ class Intake:
                 continue
             if sums.sketch is not None:
                 sums.sketch = sums.sketch.cut(SIZE if since == WHOLE else CELL_SIZE)
-            rows.append((sequence, campaign, since, sums.runs, encode_sums(sums)))
+            rows.append((sequence, campaign, since, sums.runs + sums.given_up, encode_sums(sums)))
         self.db.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)", rows)
         lasts = [(last, campaign) for campaign, last in self._lasts.items()]
         self.db.executemany("UPDATE campaign SET last = max(last, ?) WHERE id = ?", lasts)
@@ -180,18 +180,25 @@ class Intake:
     def _sequence_entry(self, entry: Sequence) -> None:
         row = (
             entry.made_of, entry.revision, entry.program, entry.engine, entry.era, entry.variant, entry.role,
-            entry.trial, msgspec.json.encode(entry), self._sequence(entry.key),
+            entry.trial, entry.kind, msgspec.json.encode(entry), self._sequence(entry.key),
         )  # fmt: skip
         self.db.execute(
             "UPDATE sequence SET made = ?, revision = ?, program = ?, engine = ?, era = ?, variant = ?, role = ?, "
-            "trial = ?, entry = ? WHERE id = ?", row
+            "trial = ?, kind = ?, entry = ? WHERE id = ?", row
         )  # fmt: skip
 
     def _met(self, entry: Met) -> None:
-        row = (entry.signature, entry.program, entry.variant, entry.era, entry.when, msgspec.json.encode(entry))
+        """Keep for each campaign the words of the first time, and of the last one whether it is expected."""
+        row = (
+            entry.signature, entry.program, entry.variant, entry.era, entry.campaign, entry.when,
+            msgspec.json.encode(entry), entry.when, entry.known,
+        )  # fmt: skip
         self.db.execute(
-            "INSERT INTO met VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, "
-            "entry = excluded.entry WHERE (excluded.at, excluded.entry) < (at, entry)", row
+            "INSERT INTO met VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "entry = CASE WHEN (excluded.at, excluded.entry) < (at, entry) THEN excluded.entry ELSE entry END, "
+            "at = min(at, excluded.at), "
+            "known = CASE WHEN (excluded.last, excluded.known) > (last, known) THEN excluded.known ELSE known END, "
+            "last = max(last, excluded.last)", row
         )  # fmt: skip
 
     def _batch(self, batch: Batch, number: int, place: int, stop: int) -> None:
@@ -207,9 +214,7 @@ class Intake:
             self._repeated((campaign, sequence, batch.first, batch.stop, number, place, stop))
             return
         self._tops[sequence] = max(top, batch.stop)
-        self._rows.append(
-            (sequence, batch.first, batch.stop, campaign, batch.when, number, place, stop)
-        )  # fmt: skip
+        self._rows.append((sequence, batch.first, batch.stop, campaign, batch.when, number, place, stop))
         for signature, times in batch.sums.hits.items():
             self._hits.append((sequence, batch.first, signature, times, campaign, batch.when))
         cell = sequence, campaign, cell_of(batch.campaign, batch.when)

@@ -23,6 +23,9 @@ from mmrace.search.ledger.segment import check_schema, segments_in
 from mmrace.search.ledger.writer import Writer
 from mmrace.version import __version__
 
+SAID_EACH = 100
+"""Batches of a sequence after which its own line is written again: a damaged byte in one costs no night."""
+
 
 class Ledger:
     """A ledger to add to; `Ledger.open` makes one."""
@@ -30,8 +33,8 @@ class Ledger:
     def __init__(self, folder: Path, writer: Writer, scanned: dict[str, Covered] | None) -> None:
         self.folder, self._writer = folder, writer
         self._scanned = scanned
-        self._named: set[str] = set()
-        self._met: set[tuple[str, str, str, str]] = set()
+        self._named: dict[str, int] = {}  # key of a sequence -> batches since its line
+        self._met: set[tuple[str, str, str, str, str]] = set()
         self._index: Index | None = None
 
     @classmethod
@@ -47,7 +50,8 @@ class Ledger:
             if not os.access(path, os.W_OK | os.X_OK | os.R_OK):
                 raise PermissionError(13, "Permission denied", str(path))
             for segment in segments_in(path):
-                check_schema(segment)
+                with contextlib.suppress(OSError):  # what cannot be read is left out, and told by the index
+                    check_schema(segment)
         except OSError as error:
             raise UsageError(
                 expected="a folder to write in",
@@ -67,7 +71,7 @@ class Ledger:
         """Return the index, with all that was written until now.  Raises UsageError."""
         self.flush()
         if self._index is None:
-            self._index = Index.open(self.folder) if self._scanned is None else Index.read_only(self.folder)
+            self._index = Index.open(self.folder) if self._scanned is None else Index.of_segments(self.folder)
         else:
             self._index.refresh()
         return self._index
@@ -87,9 +91,7 @@ class Ledger:
         when = now() if when is None else when
         campaign = campaign_id(when)
         host, pid = socket.gethostname(), os.getpid()
-        self._writer.add(
-            Begun(campaign, when, host, pid, revision(), __version__, command, dict(request or {}))
-        )  # fmt: skip
+        self._writer.add(Begun(campaign, when, host, pid, revision(), __version__, command, dict(request or {})))
         return campaign
 
     def resume(self, campaign: str, seconds: float = 0.0) -> None:
@@ -98,17 +100,19 @@ class Ledger:
 
     def add(self, batch: Batch, sequence: Sequence) -> None:
         """Add what came of a batch of a sequence."""
-        if batch.sequence not in self._named:
+        since = self._named.get(batch.sequence, SAID_EACH)
+        if since >= SAID_EACH:
             assert batch.sequence == sequence.key, (batch.sequence, sequence)
-            self._named.add(batch.sequence)
             self._writer.add(sequence)
+            since = 0
+        self._named[batch.sequence] = since + 1
         self._writer.add(batch, batch.stop - batch.first)
         if self._scanned is not None:
             self._scanned.setdefault(batch.sequence, Covered()).add(batch.first, batch.stop)
 
     def met(self, met: Met) -> None:
         """Note a finding in words; again for the same program, it does nothing."""
-        key = met.signature, met.program, met.variant, met.era
+        key = met.signature, met.program, met.variant, met.era, met.campaign
         if key not in self._met:
             self._met.add(key)
             self._writer.add(met)

@@ -1,7 +1,8 @@
 """The life of a finding over the campaigns of a store: new, known, unseen since, came back.
 
 Invariant: "unseen" is said only of a finding that so many runs of a later revision would have shown: their upper bound
-for its rate lies below the lower bound that it had.  Not here: whether anybody mended it.
+for its rate lies below the lower bound that it had.  Runs of another kind than those that had it (engine, workload,
+parameters, judges left out: `Sequence.kind`) say nothing.  Not here: whether anybody mended it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Life:
 
 
 class Stretch(NamedTuple):
-    """The runs of one revision of a program.  first, last: when a run had the finding; None if none had."""
+    """The runs of one revision that could have shown a finding.  first, last: when a run had it; None if none had."""
 
     revision: str
     since: float
@@ -90,7 +91,7 @@ def life_of(met: Met, stretches: list[Stretch], known: bool) -> Life:
         unseen_runs=quiet,
         hits=hits,
         runs=runs,
-        rate=hits / runs if runs else 0.0,
+        rate=min(hits, runs) / runs if runs else 0.0,
         low=low,
         high=high,
     )
@@ -105,42 +106,76 @@ def _unseen(quiet: int, low: float) -> bool:
 _OWNER = "s.program, s.variant, s.era"
 _COUNTS = "s.role IN ('main', 'twin')"
 _HITS = (
-    f"SELECT h.signature, {_OWNER}, s.made, sum(h.times), min(h.at), max(h.at), min(c.name) FROM hit h "
+    f"SELECT h.signature, {_OWNER}, s.kind, s.made, sum(h.times), min(h.at), max(h.at), min(c.name) FROM hit h "
     f"JOIN sequence s ON s.id = h.sequence JOIN campaign c ON c.id = h.campaign WHERE {_COUNTS} "
-    f"GROUP BY h.signature, {_OWNER}, s.made"
+    f"GROUP BY h.signature, {_OWNER}, s.kind, s.made"
 )
 _RUNS = (
-    f"SELECT {_OWNER}, s.made, sum(p.runs), min(p.since) FROM part p JOIN sequence s ON s.id = p.sequence "
-    f"WHERE {_COUNTS} AND p.since >= 0 GROUP BY {_OWNER}, s.made ORDER BY min(p.since), s.made"
+    f"SELECT {_OWNER}, s.kind, s.made, sum(p.made), min(p.since) FROM part p JOIN sequence s ON s.id = p.sequence "
+    f"WHERE {_COUNTS} AND p.since >= 0 GROUP BY {_OWNER}, s.kind, s.made"
 )
 _Owner: TypeAlias = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Where a finding was met.  kinds: of runs.  by: revision -> its times, first and last."""
+
+    campaign: str
+    kinds: set[str]
+    by: dict[str, tuple[int, float, float]]
 
 
 def lives(rows: Callable[[str], list[Row]]) -> list[Life]:
     """Return the lives of all findings of the protocol, the latest seen first.  Args: rows: answers a query."""
     newest = rows("SELECT max(name) FROM campaign")[0][0] or ""
-    mets = {
-        (signature, (program, variant, era)): msgspec.json.decode(entry, type=Met)
-        for signature, program, variant, era, entry in rows("SELECT signature, program, variant, era, entry FROM met")
-    }
-    mets = {key: met for key, met in mets.items() if met.role != "canary"}
-    made: dict[_Owner, list[Stretch]] = {}
-    for program, variant, era, revision, runs, since in rows(_RUNS):
-        made.setdefault((program, variant, era), []).append(Stretch(revision, since, runs))
-    seen: dict[tuple[str, _Owner], dict[str, tuple[int, float, float]]] = {}
-    first_in: dict[tuple[str, _Owner], str] = {}
-    for signature, program, variant, era, revision, times, first, last, campaign in rows(_HITS):
+    words = {(met.signature, (met.program, met.variant, met.era)): met for met in mets(rows) if met.role != "canary"}
+    made: dict[_Owner, list[tuple[str, str, int, float]]] = {}
+    for *owner, kind, revision, runs, since in rows(_RUNS):
+        made.setdefault((owner[0], owner[1], owner[2]), []).append((kind, revision, runs, since))
+    seen: dict[tuple[str, _Owner], _Seen] = {}
+    for signature, program, variant, era, kind, revision, times, first, last, campaign in rows(_HITS):
         key = signature, (program, variant, era)
-        seen.setdefault(key, {})[revision] = times, first, last
-        first_in[key] = min(first_in.get(key, campaign), campaign)
-        mets.setdefault(key, Met(signature, program=program, variant=variant, era=era, when=first, campaign=campaign))
+        where = seen.setdefault(key, _Seen(campaign, set(), {}))
+        where.campaign = min(where.campaign, campaign)
+        where.kinds.add(kind)
+        old = where.by.get(revision, (0, first, last))
+        where.by[revision] = old[0] + times, min(old[1], first), max(old[2], last)
+        words.setdefault(key, Met(signature, program=program, variant=variant, era=era, when=first, campaign=campaign))
     found = []
-    for key, met in mets.items():
-        hits = seen.get(key, {})
-        stretches = [
-            stretch._replace(hits=hit[0], first=hit[1], last=hit[2]) if (hit := hits.get(stretch.revision)) else stretch
-            for stretch in made.get(key[1], [])
-        ]
-        known = bool(met.known) or first_in.get(key, met.campaign) < newest
-        found.append(life_of(met, stretches, known))
+    for key, met in words.items():
+        where = seen.get(key, _Seen(met.campaign, set(), {}))
+        known = bool(met.known) or where.campaign < newest
+        found.append(life_of(met, _stretches(made.get(key[1], []), where), known))
     return sorted(found, key=lambda life: (-life.last_when, life.signature, life.met.program))
+
+
+def mets(rows: Callable[..., list[Row]], campaign: str | None = None) -> list[Met]:
+    """Return every finding in the words of its first time; whether it is known, as of the last one.
+
+    Args: campaign: whose words; None: of all.
+    """
+    found: dict[tuple[str, str, str, str], tuple[Met, float, str]] = {}
+    for name, last, known, entry in rows("SELECT campaign, last, known, entry FROM met ORDER BY at, entry"):
+        if campaign is None or campaign == name:
+            met = msgspec.json.decode(entry, type=Met)
+            owner = met.signature, met.program, met.variant, met.era
+            first, newest, says = found.get(owner, (met, last, known))
+            found[owner] = first, *max((newest, says), (last, known))
+    for met, _, known in found.values():
+        met.known = known
+    return [met for met, _, _ in found.values()]
+
+
+def _stretches(made: list[tuple[str, str, int, float]], where: _Seen) -> list[Stretch]:
+    """Return the runs that could have shown a finding: of the kinds that did, by revision, in the order of time."""
+    stretches: dict[str, Stretch] = {}
+    for kind, revision, runs, since in made:
+        if kind in where.kinds:
+            old = stretches.get(revision, Stretch(revision, since, 0))
+            stretches[revision] = old._replace(since=min(old.since, since), runs=old.runs + runs)
+    found = [
+        stretch._replace(hits=hit[0], first=hit[1], last=hit[2]) if (hit := where.by.get(revision)) else stretch
+        for revision, stretch in stretches.items()
+    ]
+    return sorted(found, key=lambda stretch: (stretch.since, stretch.revision))

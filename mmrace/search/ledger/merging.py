@@ -94,21 +94,37 @@ def _findings(source: Path, into: Path) -> Iterator[tuple[Path, FindingStore]]:
 
 
 def _segment(path: Path, target: Path, merged: Merged) -> None:
-    """Take a segment in.  Raises OSError."""
+    """Take the whole lines of a segment in.  Raises OSError."""
+    size = _whole(path)
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        _copy(path, target)
+        _copy(path, size, target)
         merged.segments += 1
-    elif not _begins(path, target):
+        return
+    there = _whole(target)  # half a line behind that was cut since by its writer
+    if not _begins(path, target, min(size, there)):
         merged.told.append(f"{path}: not taken, for {target} begins otherwise; was one of them changed by hand?")
-    elif path.stat().st_size > target.stat().st_size:
-        _copy(path, target)
+    elif size > there:
+        _copy(path, size, target)
         merged.longer += 1
 
 
-def _begins(one: Path, other: Path) -> bool:
-    """Say whether two files are the same, as far as the shorter one goes."""
-    left = min(one.stat().st_size, other.stat().st_size)
+def _whole(path: Path) -> int:
+    """Return how many bytes a segment has up to its last end of a line."""
+    with open(path, "rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - CHUNK_BYTES)
+            file.seek(start)
+            place = file.read(end - start).rfind(b"\n")
+            if place >= 0:
+                return start + place + 1
+            end = start
+    return 0
+
+
+def _begins(one: Path, other: Path, left: int) -> bool:
+    """Say whether two files are the same up to a place."""
     with open(one, "rb") as first, open(other, "rb") as second:
         while left:
             size = min(left, CHUNK_BYTES)
@@ -119,13 +135,14 @@ def _begins(one: Path, other: Path) -> bool:
     return True
 
 
-def _copy(path: Path, target: Path) -> None:
-    """Copy a file under another name, and give it its own when it is whole and on the disk."""
+def _copy(path: Path, left: int, target: Path) -> None:
+    """Copy so many bytes of a file under another name, and give it its own when it is whole and on the disk."""
     temporary = target.with_name(files.temporary_name())
     try:
         with open(path, "rb") as source, open(temporary, "xb") as out:
-            while chunk := source.read(CHUNK_BYTES):
+            while left and (chunk := source.read(min(left, CHUNK_BYTES))):
                 out.write(chunk)
+                left -= len(chunk)
             out.flush()
             os.fsync(out.fileno())
         os.replace(temporary, target)

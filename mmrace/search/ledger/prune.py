@@ -1,9 +1,9 @@
 """A store made smaller: the newest findings stay, and segments that nobody writes become one.
 
 Batches of one sequence and campaign that lie side by side become one batch, where they were made in the same hour: the
-sums stay, and when each was made is known to the hour.  Invariant: what the index counts is the same before and after,
-at whatever moment it is stopped: the new segment is there before the old ones go, and its batches contain theirs.  A
-damaged segment stays as it is.  Not here: what a campaign does (it may run).
+sums stay, and when each was made is known to the hour.  What does not count stays as it is.  Invariant: what the index
+counts is the same before and after, at whatever moment it is stopped: the new segment is there before the old ones go,
+and its batches contain theirs.  A damaged segment stays as it is.  Not here: what a campaign does (it may run).
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _entries(old: list[Path], index: Index) -> Iterator[Header | Entry]:
     yield Header(SCHEMA, socket.gethostname(), os.getpid(), now(), pruned=True)
     said: set[object] = set()
     beats: dict[str, float] = {}
-    mets: dict[tuple[str, str, str, str], Met] = {}
+    mets: dict[tuple[str, str, str, str, str], list[Met]] = {}
     for path in old:
         for line in read_from(path):
             if isinstance(line, Damage) or isinstance(line.entry, Batch | Header):
@@ -157,15 +157,20 @@ def _entries(old: list[Path], index: Index) -> Iterator[Header | Entry]:
                 if entry.when - beats.get(entry.campaign, 0.0) >= BEAT_SECONDS:
                     beats[entry.campaign] = entry.when
                     yield entry
-            elif isinstance(entry, Met):  # the first time it was met is what counts, whatever its segment is called
-                owner = entry.signature, entry.program, entry.variant, entry.era
-                old_one = mets.get(owner, entry)
-                mets[owner] = min(entry, old_one, key=lambda met: (met.when, encode(met)))
+            elif isinstance(
+                entry, Met
+            ):  # the first time it was met and the last one count, whatever segments are called
+                owner = entry.signature, entry.program, entry.variant, entry.era, entry.campaign
+                met = sorted([*mets.get(owner, []), entry], key=lambda met: (met.when, encode(met)))
+                mets[owner] = met[:1] if met[0] == met[-1] else [met[0], met[-1]]
             elif (key := _key(entry)) not in said:
                 said.add(key)
                 yield entry
-    yield from mets.values()
-    yield from joined(_batches({path.name: path for path in old}, index))
+    for met in mets.values():
+        yield from met
+    places = {path.name: path for path in old}
+    yield from joined(_batches(places, index.places()))
+    yield from _batches(places, index.repeated())  # their campaigns made them; joined, they could count
 
 
 def _key(entry: Entry) -> object:
@@ -173,11 +178,11 @@ def _key(entry: Entry) -> object:
     return entry.key if isinstance(entry, Sequence) else line_of(entry)
 
 
-def _batches(old: Mapping[str, Path], index: Index) -> Iterator[Batch]:
-    """Yield the batches of some segments that count, by sequence and turn."""
+def _batches(old: Mapping[str, Path], places: Iterable[tuple[str, int, int]]) -> Iterator[Batch]:
+    """Yield the batches of some segments, in the order of their places."""
     opened: dict[str, IO[bytes]] = {}
     with contextlib.ExitStack() as stack:
-        for name, place, till in index.places():
+        for name, place, till in places:
             if name not in old:
                 continue
             if name not in opened:

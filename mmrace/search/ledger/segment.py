@@ -76,27 +76,30 @@ def segments_in(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if name.endswith(SUFFIX) and not name.startswith(".")]
 
 
-def lines_of(path: Path, place: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yield where each whole line of a segment begins, from a place on, and the line without its end.  Raises OSError.
+def lines_of(path: Path, place: int = 0) -> Iterator[tuple[int, bytes, int]]:
+    """Yield each whole line of a segment, from a place on: where it begins, itself without its end, where it ends.
 
-    What comes after the last end of a line is not touched: it may be written further (`torn`).
+    Of a line that is longer than any that was written, only the first bytes come.  What comes after the last end of a
+    line is not touched: it may be written further (`torn`).  Raises OSError.
     """
     with open(path, "rb") as file:
         file.seek(place)
         rest = b""
+        skipped = 0  # bytes of a line that is too long
         while chunk := file.read(CHUNK_BYTES):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                yield place, line
-                place += len(line) + 1
+                stop = place + skipped + len(line) + 1
+                yield place, line, stop
+                place, skipped = stop, 0
             if len(rest) > LINE_BYTES_MAX:
-                return
+                skipped += len(rest) - SUM_CHARS
+                rest = rest[:SUM_CHARS]
 
 
 def read_from(path: Path, place: int = 0) -> Iterator[Line | Damage]:
     """Yield the entries of a segment from a place on, and what is damaged.  Raises OSError."""
-    for start, line in lines_of(path, place):
-        stop = start + len(line) + 1
+    for start, line, stop in lines_of(path, place):
         try:
             yield Line(start, stop, entry_of(line))
         except ValueError as error:

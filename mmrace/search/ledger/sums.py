@@ -18,6 +18,8 @@ from mmrace.search.ledger.sketch import BITS, ClassSketch
 from mmrace.search.totals import Tally
 
 NUMBER_BYTES = 8
+BATCH_MAX = 1 << 40
+"""Of anything in one batch: a thousand times what an hour of one has, and millions of it still fit into 64 bits."""
 
 
 class Sums(msgspec.Struct, omit_defaults=True):
@@ -81,6 +83,14 @@ class Sums(msgspec.Struct, omit_defaults=True):
             known=Counter(self.known),
             alone=Counter(self.alone),
         )
+
+    def check(self) -> None:
+        """Raise ValueError for sums that no batch has; any number of those that one has can be added."""
+        numbers = [self.runs, self.ops, self.given_up, int(self.seconds)]
+        for counted, _ in self._counted(self):
+            numbers += counted.values()
+        if min(numbers) < 0 or max(numbers) > BATCH_MAX:
+            raise ValueError(f"sums of a batch are from 0 to {BATCH_MAX}, and go from {min(numbers)} to {max(numbers)}")
 
     def add(self, other: Sums) -> None:
         """Add other runs."""

@@ -216,7 +216,7 @@ class Link:
         while True:
             try:
                 return await fleet.connected(address, secured)
-            except (OSError, ValueError, RuntimeError) as error:
+            except Exception as error:  # of another kind than OSError: such as an address without its certificates
                 if time.monotonic() + pause >= until or not isinstance(error, OSError):
                     raise self._nobody(address, seconds, error) from error
             await asyncio.sleep(pause)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local:"
 INSTALL = 'pip install "mmrace[dask]"'
+HERE = "127.0.0.1"
 CONNECT_SECONDS = 10.0
 SILENT = logging.CRITICAL + 1
 BATCH_SECONDS = 0.5
@@ -37,6 +38,9 @@ LOCAL_CONFIG: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,  # a hundred looks a second at a thread that waits
     "distributed.admin.low-level-log-length": 1000,  # what it keeps of the past is memory that grows for hours
     "distributed.admin.log-length": 1000,
+    "distributed.admin.tick.interval": "1s",  # else each process wakes up fifty times a second
+    "distributed.admin.tick.limit": "1m",
+    "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.event-loop": "asyncio",
 }
 
@@ -103,7 +107,12 @@ async def connected(address: str, secured: Security | None) -> Client:
     made: Any = Client(
         address, asynchronous=True, security=secured, timeout=CONNECT_SECONDS, set_as_default=False, name="mmrace"
     )
-    client: Client = await made
+    try:
+        client: Client = await made
+    except BaseException:
+        with contextlib.suppress(Exception):  # else it does so when nobody waits for it any more
+            await made.close(timeout=1.0)
+        raise
     return client
 
 
@@ -118,7 +127,9 @@ async def started(count: int) -> LocalCluster:
             threads_per_worker=1,
             processes=True,
             asynchronous=True,
-            dashboard_address=":0",  # some port: a fixed one may be taken
+            host=HERE,
+            dashboard_address=f"{HERE}:0",  # some port: a fixed one may be taken
+            worker_dashboard_address=f"{HERE}:0",
             memory_limit=0,
             silence_logs=SILENT,
             scheduler_kwargs={"allowed_failures": DEATHS_MAX - 1},

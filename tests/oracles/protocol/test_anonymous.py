@@ -14,7 +14,7 @@ import pytest
 from mmrace import runtime as rt
 from mmrace.history.canaries import pte_dirt_lost
 from mmrace.kernel.mm import migrate, page_flags, rmap, swap
-from mmrace.kernel.mm.mm_types import Page, PrivateVma
+from mmrace.kernel.mm.mm_types import CountedMm, Page, PrivateVma
 from mmrace.kernel.mm.mmzone import LruList, Zone
 from mmrace.oracles.protocol import ptes
 from mmrace.runtime.kinds import Kind
@@ -71,6 +71,14 @@ def _counts_as_files(lru: LruList) -> str:
     return _statistic(lru).removesuffix("_ANON")
 
 
+def _finds_nothing(page_: Page) -> None:
+    """BUGGY: no anonymous page leads to its anon_vma."""
+
+
+def _stays(mm_: CountedMm) -> None:
+    """BUGGY: nobody takes an address space apart."""
+
+
 def _never_too_many(zone: Zone) -> bool:
     """BUGGY: compaction takes as many pages as it likes."""
     return False
@@ -91,6 +99,9 @@ BUGS: dict[str, tuple[str, str, Bind, dict[str, Value]]] = {
     "anon_vma": (
         "ptes", "anon_vma is not its mappings", {"mm.rmap:unlink_anon_vmas": _never_lets_go}, {},
     ),
+    "got": ("ptes", "mapped page not unmapped", {"mm.rmap:page_get_anon_vma": _finds_nothing}, {}),
+    "locked": ("ptes", "mapped page not unmapped", {"mm.rmap:page_lock_anon_vma": _finds_nothing}, {}),
+    "exit": ("ptes", "mapping of an ended program", {"mm.mmap:exit_mmap": _stays}, {"exits": 1}),
     "mapped": ("ptes", "accounting", {"mm.rmap:page_remove_rmap": _takes_all_for_files}, {}),
     "kind": (
         "conservation", "anonymous page among files", {"mm.migrate:move_to_new_page": _forgets_what_it_is},

@@ -133,6 +133,24 @@ def test_compaction_oracle_catches_an_asynchronous_one_in_a_pageblock_that_is_no
     passed(compaction.judge(_of_another_type(sync=False, before=True, again=True).record()))
 
 
+def _targets_of_another_type(*taken: int) -> Hand:
+    """Frames are taken while the last pageblock, from 12 on, is not movable."""
+    hand = _begin(_hand()).write("main", "pageblock:3.migratetype", "MIGRATE_UNMOVABLE", "MIGRATE_MOVABLE")
+    _isolate(hand.note(A, "compact-scan", 0, 4), 1)
+    for pfn in taken:
+        _take(hand, pfn)
+    hand.note(A, "migrate-begin", "page:1", "MIGRATE_SYNC_LIGHT")
+    for pfn in taken:
+        _free(hand, pfn)
+    return _end(_counts(_put_back(hand, 1), 0, 1))
+
+
+def test_compaction_oracle_catches_a_target_from_a_pageblock_that_is_not_movable() -> None:
+    caught(compaction.judge(_targets_of_another_type(13).record()), "target from another type")
+    passed(compaction.judge(_targets_of_another_type(9).record()))
+    passed(compaction.judge(_targets_of_another_type(12, 13, 14, 15).record()))
+
+
 def _with_isolated(isolated: int, ends: bool = False) -> Hand:
     hand = _hand(listed=4).op("reclaimer", Kind.ADD, "zone:0.nr_isolated", isolated, isolated)
     _begin(hand)

@@ -57,6 +57,19 @@ def _caught(snap: dict[str, object], rule: str) -> None:
     caught(conservation.judge(hand.record()), rule)
 
 
+@pytest.mark.parametrize(("requests", "now", "fits"), [(2, 2, True), (2, 3, False), (None, 128, True), (2, -1, False)])
+def test_conservation_oracle_knows_how_many_requests_fit_into_the_queue_of_a_disk(
+    requests: int | None, now: int, fits: bool
+) -> None:
+    hand = at_rest(Hand("flusher"), _rest()).write("flusher", "queue:disk.rq_count", now, now - 1)
+    hand.params = {} if requests is None else {"requests": requests}
+    judged = conservation.judge(hand.record())
+    if fits:
+        passed(judged)
+    else:
+        caught(judged, "requests miscounted")
+
+
 def test_conservation_oracle_passes_on_a_machine_at_rest() -> None:
     passed(_judge(_rest()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from mmrace.search.ledger.ledger import Ledger
 from tests.report.night import stores
 
 
-def facts(store: Path, *, campaign: str = "", since: float | None = None) -> Night:
+def facts(store: Path, *, campaign: str = "", since: float | None = None, now: float = math.inf) -> Night:
     index = Index.read_only(store)
-    night = gather(index, store, installed.book_of, campaign=campaign, since=since)
+    night = gather(index, store, installed.book_of, campaign=campaign, since=since, now=now)
     index.close()
     return night
 
@@ -62,6 +63,36 @@ def test_since_and_campaign_choose_another_night(tmp_path: Path) -> None:
     assert facts(tmp_path, campaign=campaign).total.runs == 40
     with pytest.raises(UsageError, match="a campaign of this store"):
         facts(tmp_path, campaign="nobody")
+
+
+def ahead(store: Path, *, good: bool) -> None:
+    """Write two nights, and in the later one a campaign of a machine whose clock is a day ahead."""
+    stores.write(store, good=good)
+    with Ledger.open(store) as ledger:
+        other = stores.Night(ledger, stores.BEGAN + stores.DAY)
+        other.batches(stores.sequence("fiber"), [1, 1, 2])
+        other.end()
+
+
+def test_a_clock_that_is_ahead_hides_no_other_campaign_of_the_night(tmp_path: Path) -> None:
+    now = stores.BEGAN + stores.HOUR
+    for good, word in ((False, "FAIL"), (True, "UNKNOWN")):
+        store = tmp_path / word
+        ahead(store, good=good)
+        assert verdict_of(facts(store)).word == "PASS", "by its own clock it was another night"
+        night = facts(store, now=now)
+        assert (night.total.runs, len(night.campaigns), night.earlier) == (44, 2, 1)
+        verdict = verdict_of(night)
+        assert verdict.word == word
+        assert verdict.because[-1] == (
+            "a clock is ahead: 1 campaign began later than now, and whether it is of this night nobody can tell"
+        )
+
+
+def test_where_all_clocks_are_ahead_it_is_the_own_one_that_is_behind(tmp_path: Path) -> None:
+    ahead(tmp_path, good=True)
+    assert facts(tmp_path, now=stores.BEGAN - stores.HOUR * 48) == facts(tmp_path)
+    assert verdict_of(facts(tmp_path)).word == "PASS"
 
 
 def test_what_else_the_store_knows_is_told(tmp_path: Path) -> None:
@@ -170,13 +201,13 @@ def test_a_finding_whose_batch_was_never_written_fails_the_night(tmp_path: Path)
 def test_what_no_clock_and_no_person_writes_costs_nothing_but_itself(tmp_path: Path) -> None:
     campaign = stores.write(tmp_path, good=True)
     with Ledger.open(tmp_path) as ledger:
-        ledger.met(stores.met("long", "x" * 3_000_000, when=1e300, campaign=campaign))
-        ledger.beat(Beat(campaign, 1e300, {"worker-1": [], "worker-3": [-1, -1, -1, 7]}))
-        ledger.trial(Trial(campaign, -1e300, "nothing", found_after=0, cap=0))
+        ledger.met(stores.met("long", "x" * 3_000_000, when=9e10, campaign=campaign))
+        ledger.beat(Beat(campaign, 9e10, {"worker-1": [], "worker-3": [-1, -1, -1, 7]}))
+        ledger.trial(Trial(campaign, 0.0, "nothing", found_after=0, cap=0))
     night = facts(tmp_path)
     assert verdict_of(night).word == "FAIL"
     text = page_of(night)
-    assert "second 1e+300" in text
+    assert "4821-12-26" in text
     assert len(text) < 500_000
 
 

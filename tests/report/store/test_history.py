@@ -10,10 +10,13 @@ import pytest
 
 from mmrace.report.campaign_data import legal
 from mmrace.report.store import canaries, findings, history, marks
-from mmrace.report.store.findings import POINTS_MAX, SPANS, OverTime, span_of
+from mmrace.report.store.findings import POINTS_MAX, SPANS, OverTime, Point, span_of
 from mmrace.report.store.marks import Marks
+from mmrace.search.ledger.entry import Batch, Sequence
 from mmrace.search.ledger.index import Index
+from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.life import Life
+from mmrace.search.ledger.sums import Sums
 from mmrace.search.ledger.watching import Progress, Watcher, first_met_in
 from tests.report.stores import BACK, DAY, EXPECTED, FIRST, GONE, HOST, SEEN, ended, nights
 from tests.report.test_campaign_report import compare, console, text
@@ -66,6 +69,20 @@ def test_the_rate_over_time_is_of_the_runs_of_its_program_night_by_night(index: 
 def test_a_rate_over_time_has_few_points_however_long_it_is(seconds: float) -> None:
     span = span_of(seconds)
     assert seconds / span <= POINTS_MAX and (span == SPANS[0] or seconds / span > 1)
+
+
+def test_a_run_that_takes_several_workers_with_it_has_a_rate_over_time(tmp_path: Path) -> None:
+    made = Sequence("r1", "writers", 1, "gate")
+    with Ledger.open(tmp_path) as ledger:
+        campaign = ledger.begin(when=FIRST)
+        for turn, sums in enumerate((Sums(0, given_up=1, hits={SEEN: 1}), Sums(1, hits={SEEN: 1}), Sums(1))):
+            ledger.add(Batch(made.key, turn, turn + 1, FIRST + DAY * turn, campaign, sums), made)
+    there = Index.read_only(tmp_path)
+    over_time = OverTime(there).points(life(there, SEEN))
+    assert [(point.hits, point.runs, point.rate) for point in over_time] == [(1, 1, 1.0), (1, 1, 1.0), (0, 1, 0.0)]
+    assert all(0.0 <= low <= point.rate <= high <= 1.0 for point in over_time for low, high in [point.interval])
+    assert Point(FIRST, 2, 1).rate == 1.0 and Point(FIRST, 2, 1).interval == Point(FIRST, 1, 1).interval
+    there.close()
 
 
 def test_canaries_are_as_recorded(index: Index) -> None:

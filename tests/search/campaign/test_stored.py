@@ -151,6 +151,16 @@ def test_an_interrupted_campaign_goes_on_wherever_it_was(tmp_path: Path, how: ty
             resumed(store, KNOWN, mixed)
 
 
+def test_the_last_one_that_was_interrupted_is_gone_on_with_whatever_came_after(tmp_path: Path) -> None:
+    stored(tmp_path, KNOWN, ALONE, mixed, Ending(5))
+    stored(tmp_path, KNOWN, replace(ALONE, runs=7), mixed)
+    result = resumed(tmp_path, KNOWN, mixed)
+    assert result is not None and result.total().runs == 20
+    made = turns(tmp_path)
+    assert len(made) == len(set(made)) == 27
+    assert {turn for _, turn in made} == set(range(27))
+
+
 def test_time_that_is_over_is_not_begun_again(tmp_path: Path) -> None:
     request = Request(("alpha",), seconds=5000.0, canaries=False)
     stored(tmp_path, KNOWN, request, mixed, Ending(10))

@@ -332,6 +332,37 @@ def test_another_process_that_stopped_inside_a_transaction_holds_nobody_up(
         assert said(tmp_path, index) == said(tmp_path)
 
 
+def test_an_index_that_another_machine_keeps_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, drawn(1))
+    Index.open(tmp_path).close()
+    path = tmp_path / LEDGER / FILE
+    before = path.read_bytes()
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    write(tmp_path, drawn(2))
+
+    index = Index.open(tmp_path)
+
+    assert not index.on_disk
+    assert index.sums() == expected(drawn(1) + drawn(2))[0]
+    assert path.read_bytes() == before
+    index.refresh()
+    assert not index.on_disk
+
+
+def test_a_damaged_line_of_a_sequence_costs_none_of_its_batches(tmp_path: Path) -> None:
+    of = sequence()
+    with Ledger.open(tmp_path) as ledger:
+        for turn in range(150):
+            ledger.add(batch(of, turn, turn + 1), of)
+    (path,) = segments_in(tmp_path / LEDGER)
+    path.write_bytes(path.read_bytes().replace(b'"is":"sequence"', b'"is":"seqxxxxx"', 1))
+
+    index = Index.read_only(tmp_path)
+
+    assert index.sums(role="main").runs == 150
+    assert len(index.damage) == 1
+
+
 def test_an_index_in_memory_touches_nothing(tmp_path: Path) -> None:
     write(tmp_path, drawn(1))
     Index.open(tmp_path).close()

@@ -11,6 +11,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.search.ledger.entry import Beat, Ended, Met, Trial, now
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
+from mmrace.search.ledger.prune import prune
 from mmrace.search.ledger.segment import segments_in
 from mmrace.search.ledger.writer import Writer
 from tests.search.ledger.made import CAMPAIGN, WHEN, batch, sequence, sums
@@ -118,6 +119,29 @@ def test_a_campaign_that_goes_on_has_not_ended(tmp_path: Path) -> None:
     assert row.ended is not None and (row.ended.verdict, row.running, len(row.resumed)) == ("PASS", False, 1)
 
 
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_campaign_that_goes_on_after_the_clock_went_back_has_not_ended(pruned: bool, tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        campaign = ledger.begin(when=now() + 1000)
+        ledger.ended(Ended(campaign, now() + 1010, "UNKNOWN", interrupted=2, seconds=10.0))
+    with Ledger.open(tmp_path) as ledger:
+        ledger.resume(campaign, 10.0)
+        ledger.flush()
+        (row,) = Index.read_only(tmp_path).campaigns()
+        assert (row.running, row.ended) == (True, None)
+    (row,) = Index.read_only(tmp_path).campaigns()
+    assert (row.running, row.ended) == (False, None)
+    with Ledger.open(tmp_path) as ledger:
+        ledger.resume(campaign, 12.0)
+        ledger.ended(Ended(campaign, now(), "PASS", seconds=20.0))
+    if pruned:
+        prune(tmp_path, keep=1)
+
+    (row,) = Index.read_only(tmp_path).campaigns()
+
+    assert row.ended is not None and (row.ended.verdict, row.running) == ("PASS", False)
+
+
 def test_an_index_takes_in_what_others_write_later(tmp_path: Path) -> None:
     of = sequence()
     with Ledger.open(tmp_path) as one, Ledger.open(tmp_path) as other:
@@ -188,6 +212,16 @@ def test_a_ledger_without_an_index_knows_what_was_there_and_what_it_added(tmp_pa
         assert ledger.index().sums().runs == 17
 
     assert not list((tmp_path / "ledger").glob("*.sqlite*"))
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_a_segment_that_cannot_be_read_stops_nobody(index: bool, tmp_path: Path) -> None:
+    of = sequence()
+    (tmp_path / "ledger" / "a.jsonl").mkdir(parents=True)
+    with Ledger.open(tmp_path, index=index) as ledger:
+        ledger.add(batch(of, 0, 8), of)
+        assert list(ledger.covered(of)) == [(0, 8)]
+        assert [damage.segment for damage in ledger.index().damage] == ["a.jsonl"]
 
 
 def test_an_empty_store_has_nothing(tmp_path: Path) -> None:

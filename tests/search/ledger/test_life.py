@@ -11,6 +11,8 @@ from mmrace.search.ledger.entry import Met
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.life import Life
+from mmrace.search.ledger.prune import prune
+from mmrace.search.ledger.sums import Sums
 from mmrace.search.pool.messages import Role
 from tests.search.ledger.made import WHEN, batch, sequence, sums
 
@@ -24,9 +26,18 @@ class Nights:
     def __init__(self, store: Path) -> None:
         self.store, self.number = store, 0
 
-    def night(self, revision: str, runs: int, hits: int = 0, *, known: str = "", role: Role = "main") -> None:
-        """Add a campaign of so many runs (a power of two), of which so many have the finding."""
-        of = sequence(revision=revision, role=role)
+    def night(
+        self,
+        revision: str,
+        runs: int,
+        hits: int = 0,
+        *,
+        known: str = "",
+        role: Role = "main",
+        more: dict[str, object] | None = None,
+    ) -> None:
+        """Add a campaign of so many runs (a power of two), of which so many have the finding.  Args: more: its kind."""
+        of = sequence(revision=revision, **{"role": role, **(more or {})})  # type: ignore[arg-type]
         when = WHEN + self.number * DAY
         first = self.number << ROOM
         with Ledger.open(self.store) as ledger:
@@ -122,6 +133,48 @@ def test_a_finding_that_was_quiet_for_too_few_runs_did_not_come_back(nights: Nig
     life = nights.life()
 
     assert (life.state, life.hits, life.runs) == ("known", 10, 2304)
+
+
+@pytest.mark.parametrize(
+    "more", [{"engine": "free"}, {"without": ("refcount",)}, {"workload": "w"}, {"params": (("a", 1),)}]
+)
+def test_runs_that_could_not_have_shown_a_finding_do_not_make_it_unseen(
+    nights: Nights, more: dict[str, object]
+) -> None:
+    nights.night("r1", 64, hits=20)
+    nights.night("r2", 1024, more=more)
+    life = nights.life()
+    assert (life.state, life.unseen_runs, life.runs, life.rate) == ("known", 0, 64, 20 / 64)
+
+    nights.night("r3", 1024)
+
+    assert (nights.life().state, nights.life().unseen_since) == ("unseen", "r3")
+
+
+def test_a_run_that_takes_several_workers_with_it_has_a_rate_of_one(tmp_path: Path) -> None:
+    of = sequence()
+    what = Sums(1, 10, 0.1, given_up=1, hits={"bad": 5})
+    with Ledger.open(tmp_path) as ledger:
+        ledger.add(batch(of, 0, 2, what=what), of)
+    (life,) = Index.read_only(tmp_path).lives()
+
+    assert (life.hits, life.runs, life.rate, life.high) == (5, 2, 1.0, 1.0)
+
+
+def test_a_finding_is_known_as_its_newest_words_say(nights: Nights) -> None:
+    nights.night("r1", 1024, hits=8, known="expected")
+    assert nights.life().met.known == "expected"
+    nights.night("r2", 1024, hits=8)
+    life = nights.life()
+
+    assert (life.met.known, life.met.when) == ("", WHEN + 60)
+    first, second = (row.campaign for row in Index.read_only(nights.store).campaigns())
+    index = Index.read_only(nights.store)
+    assert [met.known for name in (first, second) for met in index.mets(name)] == ["expected", ""]
+    assert index.mets(second)[0].when == WHEN + DAY + 60
+    prune(nights.store, keep=9)
+    assert Index.read_only(nights.store).mets(second) == index.mets(second)
+    assert nights.life().met == life.met == Index.read_only(nights.store).mets()[0]
 
 
 def test_what_caught_a_planted_bug_has_no_life(nights: Nights) -> None:

@@ -13,7 +13,7 @@ from mmrace.runtime.errors import UsageError
 from mmrace.search.ledger.index import LEDGER, Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.merging import CANARIES, FINDINGS, merge
-from mmrace.search.ledger.segment import segments_in
+from mmrace.search.ledger.segment import line_of, segments_in
 from tests.runs.test_taken import SPEC, keep
 from tests.search.ledger.made import batch, drawn, sequence
 from tests.search.ledger.test_index import expected, said, write
@@ -77,6 +77,24 @@ def test_a_segment_that_has_grown_since_takes_the_place_of_its_beginning(tmp_pat
     index.refresh()
     assert index.sums().runs == Index.read_only(tmp_path / "here").sums().runs == 2
     assert merge(tmp_path / "far", [tmp_path / "here"]).told == []
+
+
+def test_half_a_line_is_not_copied_and_holds_up_no_later_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "far", drawn(1))
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'01234567 {"is":"ba')
+    merge(tmp_path / "here", [tmp_path / "far"])
+    copy = tmp_path / "here" / LEDGER / path.name
+    assert copy.read_bytes() == whole
+    of = sequence()
+    more = line_of(batch(of, 512, 1024))
+    copy.write_bytes(whole + b'01234567 {"is":"ba')  # as an older mmrace copied it
+    path.write_bytes(whole + more)
+
+    merged = merge(tmp_path / "here", [tmp_path / "far"])
+
+    assert (merged.longer, merged.told) == (1, [])
+    assert copy.read_bytes() == whole + more
 
 
 def test_a_segment_of_the_same_name_that_is_another_is_told_and_not_taken(tmp_path: Path) -> None:

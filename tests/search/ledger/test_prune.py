@@ -60,8 +60,34 @@ def test_what_is_counted_stays_and_the_files_become_one(tmp_path: Path) -> None:
     assert facts(tmp_path) == before
     assert said(tmp_path, Index.open(tmp_path)) == said(tmp_path)
     assert (pruned.segments, pruned.left, pruned.freed, pruned.told) == (4, 1, size - after, [])
-    assert after < size / 2
+    assert after < size
     assert prune(tmp_path, keep=5).freed == 0
+
+
+def test_a_night_takes_a_fraction_of_its_room_afterwards(tmp_path: Path) -> None:
+    night(tmp_path)
+    size = segments_in(tmp_path / LEDGER)[0].stat().st_size
+
+    prune(tmp_path, keep=5)
+
+    assert segments_in(tmp_path / LEDGER)[0].stat().st_size < size / 5
+
+
+def test_what_a_campaign_made_itself_stays_though_it_does_not_count(tmp_path: Path) -> None:
+    for seed in (1, 1, 2):
+        write(tmp_path, drawn(seed))
+    index = Index.read_only(tmp_path)
+    names = [row.campaign for row in index.campaigns()]
+    before = {
+        name: {key: (list(covered), total) for key, (covered, total) in index.own(name).items()} for name in names
+    }
+
+    for _ in range(2):
+        prune(tmp_path, keep=5)
+        index = Index.read_only(tmp_path)
+        for name in names:
+            after = {key: (list(covered), total) for key, (covered, total) in index.own(name).items()}
+            assert after == before[name]
 
 
 def test_an_old_copy_of_what_was_pruned_counts_nothing_twice(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from zlib import crc32
 
 import pytest
 
+from mmrace.search.ledger import segment
 from mmrace.search.ledger.entry import Beat, Begun, Ended, Entry, Header, Met, Resumed, Trial
 from mmrace.search.ledger.scan import covered_in
 from mmrace.search.ledger.segment import SCHEMA, Damage, Line, entry_of, line_of, lines_of, read_from, torn
@@ -51,6 +52,13 @@ def test_a_batch_takes_few_bytes() -> None:
 @pytest.mark.parametrize(
     "content",
     [
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"runs":9223372036854775807}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"runs":-5}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"hits":{"b":1e19}}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"hits":{"b":2000000000000}}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"seconds":1e300}}',
+        b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":-1,"campaign":"c","sums":{}}',
+        b'{"is":"beat","campaign":"c","when":1e300}',
         b'{"is":"batch","sequence":"k","first":1,"stop":3,"when":1,"campaign":"c","sums":{}}',
         b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"sketch":{"level":65}}}',
         b'{"is":"batch","sequence":"k","first":0,"stop":1,"when":1,"campaign":"c","sums":{"sketch":{"once":"AAAA"}}}',
@@ -84,6 +92,19 @@ def test_whatever_stands_between_lines_costs_no_line(tmp_path: Path) -> None:
         assert all(path.read_bytes()[one.place : one.stop].endswith(b"\n") for one in found)
 
 
+def test_a_hole_in_a_segment_is_told_and_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(segment, "LINE_BYTES_MAX", 3000)
+    path = tmp_path / "a.jsonl"
+    one, other = line_of(ENTRIES[0]), line_of(ENTRIES[1])
+    for size in (10, 999, 3500, 40_000):
+        path.write_bytes(one + b"\0" * size + b"\n" + other)
+        first, hole, last = read_from(path)
+        assert isinstance(hole, Damage) and (hole.place, hole.stop) == (len(one), len(one) + size + 1)
+        assert isinstance(first, Line) and isinstance(last, Line) and [first.entry, last.entry] == ENTRIES[:2]
+        assert last.place == hole.stop
+
+
 def test_reading_goes_on_from_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"".join(map(line_of, ENTRIES)))
@@ -97,7 +118,7 @@ def test_a_last_line_without_its_end_is_torn_and_not_read(tmp_path: Path) -> Non
     path = tmp_path / "a.jsonl"
     path.write_bytes(line_of(ENTRIES[0]) + line_of(ENTRIES[1])[:-1])
 
-    assert [place for place, _ in lines_of(path)] == [0]
+    assert [place for place, _, _ in lines_of(path)] == [0]
     damage = torn(path)
     assert damage is not None and damage.place == len(line_of(ENTRIES[0]))
     path.write_bytes(b"")

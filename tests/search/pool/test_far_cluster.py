@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mmrace.search.pool import far
 from mmrace.search.pool.contract import Event, Lost, Reported
 from mmrace.search.pool.drive import drive
 from mmrace.search.pool.far import FarPool
-from mmrace.search.pool.fleet import Fleet, quiet
+from mmrace.search.pool.fleet import Fleet, quiet, started
 from mmrace.search.pool.making import Making, PoolFactory
 from mmrace.search.pool.messages import Batch
 from mmrace.search.pool.reply_size import REPLY_BYTES_MAX
@@ -27,6 +28,7 @@ from tests.search.pool.stand_ins import Notes, jobs
 
 pytestmark = pytest.mark.slow
 distributed = pytest.importorskip("distributed")
+psutil = pytest.importorskip("psutil")  # which Dask needs
 
 PROGRAM = f"{lost_update.__file__}:main"
 
@@ -42,7 +44,7 @@ def fleet() -> Iterator[Fleet]:
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=":0",
+            dashboard_address="127.0.0.1:0",
             silence_logs=100,
             scheduler_kwargs={"allowed_failures": 0},
         ) as cluster,
@@ -103,6 +105,27 @@ def test_a_run_that_kills_the_dask_worker_itself_is_told_and_the_rest_comes_back
     [lost] = [event for event in events if isinstance(event, Lost)]
     assert lost.culprit is not None and lost.culprit.index == CULPRIT and lost.rule == "worker died"
     assert made == [0, 1, 2] and [job.index for job in lost.undone] == [4, 5]
+
+
+def test_a_scheduler_that_asks_for_certificates_is_a_wrong_call_without_them(tmp_path: Path) -> None:
+    """BUG once: a traceback."""
+    with pytest.raises(UsageError, match=r"expected a Dask scheduler that answers within 10 s, got .*TLS"):
+        FarPool(Fleet("tls://127.0.0.1:1"), Making(passing, FindingStore(tmp_path))).__enter__()
+
+
+def test_a_cluster_of_this_machine_listens_on_this_machine_only() -> None:
+    """BUG once: its scheduler told of workers and tasks on every network."""
+
+    async def listening() -> tuple[set[str], str]:
+        cluster = await started(0)
+        try:
+            sockets = psutil.Process().net_connections()
+            heard = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+            return heard, cluster.new_spec["options"]["dashboard_address"]
+        finally:
+            await cluster.close()
+
+    assert asyncio.run(listening()) == ({"127.0.0.1"}, "127.0.0.1:0")
 
 
 def test_a_worker_of_another_revision_makes_no_run_and_says_so(
