@@ -76,7 +76,7 @@ def judge(program: Program, spec: RunSpec, record: Record, seconds: float) -> Ru
         record=record,
         followed=followed,
         alone=alone,
-        expects=tuple(known.row for known in program.expects),
+        expects=tuple(known.row for known in program.expects if not known.rare),
         raced=frozenset().union(*(judgement.raced for judgement in judgements)),
     )
 

@@ -126,6 +126,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "writeback", "bare": 100},
             {"buffers": 4, "burst": 3, "wbuf": 2, "resched": 1, "tails": 1},
         ),
+        expects=(faults.R15,),
     ),
     Scenario(
         name="truncate-vs-writeback",
@@ -139,7 +140,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "writeback", "bare": 100, "cpus": 2, "irq": "any", "tails": 1},
             {"buffers": 4, "burst": 2, "credits": 3, "tails": 1},
         ),
-        expects=(faults.R29,),
+        expects=(faults.R29, faults.R15),
     ),
     Scenario(
         name="four",

@@ -32,6 +32,14 @@ R14 = Expected(
     needs={"errors": 1},
 )
 
+R15 = Expected(
+    "R15",
+    "the commit looks at the page of a buffer that truncation left to it with no lock, and a migration moves the buffer",
+    (Shows("data-race", "race", ("migrator",), "b_page", "release_buffer_page"),),
+    actors=("truncater", "migrator"),
+    rare=True,
+)
+
 R29 = Expected(
     "R29",
     "the log's tail moves while the metadata that a checkpoint wrote home is in the disk's volatile cache only",

@@ -95,6 +95,16 @@ def test_an_exploration_or_a_campaign_that_never_saw_what_is_expected_is_unknown
     assert told in explored.unknown_because() and told in campaign.unknown_because()[0]
 
 
+def test_a_commit_that_looks_at_a_truncated_page_while_it_moves_is_known_and_need_not_be_seen() -> None:
+    params: tuple[tuple[str, Value], ...] = (("metadata", 1), ("mode", "MIGRATE_SYNC"), ("passes", 6), ("tails", 1))
+    seed = 91064680763805  # of some hundred, the one that met it
+    result = run_one(RunSpec("truncate-vs-writeback", params, engine="fiber", strategy="surw", seed=seed))
+    assert (result.verdict, {finding.known for finding in result.findings}) == ("PASS", {"R15"})
+    assert result.expects == ()
+    without = RunSpec("truncate-vs-writeback", (("without", "migrator"),))
+    assert [known.row for known in MAKERS.program(without).expects] == []
+
+
 @pytest.mark.parametrize("left_out", ["committer", "migrator"])
 def test_without_the_two_that_meet_nothing_is_expected(left_out: str) -> None:
     assert MAKERS.program(RunSpec(CAST)).expects

@@ -60,7 +60,7 @@ class Expected:
 
     Args: row: where it is written down ("R14").  title: what it is.  shows: its faces, any of which is it.  actors,
     needs: who has to play, and which parameters must have which value, for it to be possible at all.  unless: which
-    parameters must not have which value.
+    parameters must not have which value.  rare: so seldom that runs without it say nothing.
     """
 
     row: str
@@ -69,6 +69,7 @@ class Expected:
     actors: tuple[str, ...] = ()
     needs: Mapping[str, object] = field(default_factory=dict)
     unless: Mapping[str, object] = field(default_factory=dict)
+    rare: bool = False
 
     def possible(self, playing: Iterable[str], values: Mapping[str, object]) -> bool:
         """Say whether a run can have it.  Args: playing: names of the actors."""
