@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmrace.runs import kept
+from mmrace.runs.store import FindingStore
 
 HIDDEN = re.compile(r"\.mmrace-[0-9a-f]+\.part(?P<old>\.old)?")
 LEFT_SECONDS = 3600.0  # nobody takes so long to write a finding
@@ -45,7 +46,8 @@ def _again(path: Path) -> str:
     gone = kept.read(path)
     if gone is None or not gone.signature:
         return ""
-    plain, beside = path.with_name(gone.signature), path.with_name(gone.owner.beside(gone.signature))
+    store = FindingStore(path.parent)
+    plain, beside = store.place(gone.signature), store.place(gone.owner.beside(gone.signature))
     there = kept.read(plain)
     if beside.exists() or (there is not None and there.owner == gone.owner):
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,18 @@ def test_what_gave_way_already_and_what_is_half_made_goes_when_nobody_can_be_at_
     assert len(list(tmp_path.iterdir())) == 4
     put_back(tmp_path, lambda: made + LEFT_SECONDS + 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".of-somebody-else", signature]
+
+
+@pytest.mark.parametrize("signature", ["a/b", "..", "../../x", "\0", "/"])
+def test_a_signature_that_is_no_name_leads_nowhere_else(tmp_path: Path, signature: str) -> None:
+    """BUG once: every campaign on such a store ended as a bug of mmrace."""
+    finding = replace(harness_finding("a rule", "a title", None), signature=signature)
+    folder = tmp_path / "store" / "findings"
+    assert not FindingStore(folder).save_finding(SPEC, finding).error
+    [kept] = folder.iterdir()
+    os.rename(kept, folder / f"{HIDDEN}.old")
+    assert put_back(folder) == [signature]
+    assert list(folder.iterdir()) == [kept] and [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
 def test_where_nothing_is_there_is_nothing_to_put_back(tmp_path: Path) -> None:
