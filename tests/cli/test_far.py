@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
@@ -61,11 +60,3 @@ def test_without_dask_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r'pip install "mmrace\[dask\]"'):
         far.of(Fleet(local=2), None, None)
-
-
-@pytest.mark.slow
-def test_nobody_imports_dask_who_does_not_ask_for_it() -> None:
-    code = "import sys, mmrace.cli.group, mmrace.cli.stress, mmrace.search.pool.far\n"
-    code += "print({'dask', 'distributed'} & {*sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"

@@ -2,7 +2,8 @@
 
 Invariant: a load or store goes through its pte as one step: no pte is taken away between the look at it and the access,
 as the flush of a TLB waits for the instruction that is under way.  No lock of the kernel orders it with anything else.
-Simplified: that step is under the pte lock, and so is the MMU's mark in the pte.  One thread of a process.
+Simplified: that step is under the pte lock, and so is the MMU's mark in the pte.  Of a process one thread loads and
+stores.
 Source: arch/x86/mm/fault.c, v3.3.
 """
 

@@ -159,7 +159,8 @@ def do_wp_page(mm_: MmStruct, address: int, orig_pte: int) -> VmFault:
     """Let stores through a read-only pte, and mark its page dirty.  Needs the pte lock, and drops it; sleeps.
 
     The page is marked only when its lock was free: whoever holds that may be in the middle of clear_page_dirty_for_io,
-    past this pte, and would take the mark away.  Source: mm/memory.c, v3.3.
+    past this pte, and would take the mark away.  An anonymous page is never write-protected here, where nobody forks,
+    swaps or calls mprotect.  Source: mm/memory.c, v3.3.
     """
     rt.reached("fault: write-protected")
     dirty_page = pgtable.pte_page(mm_, orig_pte)

@@ -24,9 +24,10 @@ PTE_NONE = 0
 
 
 def mk_pte(page: Page) -> int:
-    """Return the pte of a page with the protection that a shared mapping of a file begins with: young, read-only.
+    """Return the pte of a page with the protection that a mapping begins with: young, read-only.
 
-    Its first store is to fault, since dirty pages are counted (vma_wants_writenotify).
+    The first store to a page of a file is to fault, since dirty pages are counted (vma_wants_writenotify); stores to
+    private memory do_anonymous_page lets through at once.
     Source: arch/x86/include/asm/pgtable.h, mm/mmap.c, v3.3.
     """
     return page.pfn << PTE_PFN_SHIFT | _PAGE_PRESENT | _PAGE_ACCESSED

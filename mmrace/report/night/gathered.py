@@ -86,7 +86,9 @@ def gather(
         unjudged=tuple((Counter(proper.unknown) + Counter(proper.alone)).most_common()),
         classes=classes_of(total.sketch),
         moments=moments,
-        findings=lived.findings(index, choice, _of_owner(each), hits, since_when or 0.0, store, book_of),
+        findings=lived.findings(
+            index, lived.words_of(index, choice), _of_owner(each), hits, since_when or 0.0, store, book_of
+        ),
         expected=tuple(Expected(row, proper.known.get(row, 0), of) for row, of in sorted(proper.expected.items())),
         canaries=tuple(happened.canaries(index, {one.campaign for one in choice.campaigns})),
         marks=happened.marks_of(choice, proper),

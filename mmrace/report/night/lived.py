@@ -1,7 +1,7 @@
 """The findings of a store as a page of one night tells them: what each is tonight, and its story from its folder.
 
-Invariant: a finding is new if the night was the first to have it, whatever came after; a folder is read only for the
-findings whose stories are told.
+Invariant: a finding is new if the night was the first to have it, whatever came after; it is expected only if all
+campaigns of the night that met it say so; a folder is read only for the findings whose stories are told.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mmrace.report.night.stories import BookOf, story_of
 from mmrace.report.store.findings import OverTime
 from mmrace.runs import kept
 from mmrace.runs.minimal import MINIMAL
+from mmrace.search.ledger.entry import Met
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.life import Life
 
@@ -35,16 +36,17 @@ Owner: TypeAlias = tuple[str, str, str]
 """Program, variant and era: whose runs and findings are counted together."""
 Hits: TypeAlias = dict[tuple[Owner, str], Counter[float]]
 """Owner and signature -> when it was seen in the night, in how many runs."""
+Words: TypeAlias = Mapping[tuple[Owner, str], list[Met]]
+"""Owner and signature -> the words that campaigns of the night have for it."""
 OfOwner: TypeAlias = Mapping[Owner, tuple[int, Counter[str]]]
 """Owner -> its runs of the night, and in how many of them each finding was seen."""
 
 
 def findings(
-    index: Index, choice: Choice, tonight: OfOwner, hits: Hits, since: float, store: Path, book_of: BookOf
+    index: Index, words: Words, tonight: OfOwner, hits: Hits, since: float, store: Path, book_of: BookOf
 ) -> tuple[Finding, ...]:
     """Return the findings: those first by which the night fails, new ones before others."""
-    campaigns = {one.campaign for one in choice.campaigns}
-    found = [(_finding(life, campaigns, tonight, hits, since, store), life) for life in index.lives()]
+    found = [(_finding(life, words, tonight, hits, since, store), life) for life in index.lives()]
     found.sort(key=lambda pair: _order(pair[0]))
     told: list[Finding] = []
     size, times = 0, OverTime(index)
@@ -59,6 +61,15 @@ def findings(
     return tuple(told)
 
 
+def words_of(index: Index, choice: Choice) -> Words:
+    """Return what the campaigns of a night say of the findings that they met."""
+    found: dict[tuple[Owner, str], list[Met]] = {}
+    for one in choice.campaigns:
+        for met in index.mets(one.campaign):
+            found.setdefault(((met.program, met.variant, met.era), met.signature), []).append(met)
+    return found
+
+
 def _order(one: Finding) -> tuple[object, ...]:
     return not one.fails, bool(one.known), ORDER.index(one.state), -one.tonight, one.signature, one.program
 
@@ -69,12 +80,14 @@ def _over_time(times: OverTime, life: Life) -> tuple[Span, ...]:
     )
 
 
-def _finding(life: Life, campaigns: set[str], tonight: OfOwner, hits: Hits, since: float, store: Path) -> Finding:
+def _finding(life: Life, words: Words, tonight: OfOwner, hits: Hits, since: float, store: Path) -> Finding:
     met = life.met
     owner = met.program, met.variant, met.era
     runs, seen = tonight.get(owner, (0, Counter()))
+    own = words.get((owner, life.signature), [])
+    known = _known(own) if own else met.known
     state = life.state
-    if state in ("new", "known") and not met.known:
+    if state in ("new", "known") and not known:
         state = "new" if life.first_when >= since else "known"
     moments = dict(hits.get((owner, life.signature), {}))
     for when in (life.first_when, life.last_when):
@@ -89,7 +102,7 @@ def _finding(life: Life, campaigns: set[str], tonight: OfOwner, hits: Hits, sinc
         variant=met.variant,
         era=met.era,
         state=state,
-        known=met.known,
+        known=known,
         tonight=seen[life.signature],
         of=runs,
         hits=life.hits,
@@ -101,11 +114,16 @@ def _finding(life: Life, campaigns: set[str], tonight: OfOwner, hits: Hits, sinc
         last_revision=life.last_revision,
         unseen_since=life.unseen_since,
         unseen_runs=life.unseen_runs,
-        noted=not life.hits and met.campaign in campaigns,  # of no campaign: its folder was there before the ledger
+        noted=not seen[life.signature] and any(one.when >= since for one in own),
         seen=tuple(sorted(moments.items())),
         commands=(met.command,) if met.command else (),
         folder=str(store / FINDINGS / (Path(met.folder).name or life.signature)),
     )
+
+
+def _known(own: list[Met]) -> str:
+    """Return where a finding is written down as expected; "" if a campaign did not expect it."""
+    return max(own, key=lambda met: met.when).known if all(met.known for met in own) else ""
 
 
 def _cut(text: str) -> str:

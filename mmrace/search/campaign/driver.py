@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from mmrace.search.campaign.identity import of_row, of_trial
 from mmrace.search.campaign.logbook import Logbook
 from mmrace.search.campaign.plan import planted, share_of, to_plant
 from mmrace.search.campaign.request import Request
-from mmrace.search.campaign.restoring import restore
+from mmrace.search.campaign.restoring import hit_of, restore, untold
 from mmrace.search.campaign.result import CampaignResult, WorkerLife
 from mmrace.search.campaign.resuming import plain
 from mmrace.search.campaign.sequences import At, Row, Sequences, rows
@@ -89,7 +89,18 @@ class Campaign(LossySource):
         self.store = FindingStore(folder / "findings", text)
         self.making = Making(run, self.store, folder / "canaries" if request.keep_canaries else None, convert)
         self.ledger, self.command = ledger, command
-        self.standing = standing or of_new(request, ledger)
+        self._stand(standing or of_new(request, ledger))
+        self.pace = pace or Pace()
+        self._began = 0.0
+        self._stop = False
+        self._there: set[str] = set()
+        self._make_pool = pool
+        self._pool: Pool | None = None
+
+    def _stand(self, standing: Standing) -> None:
+        """Take up where the campaign stands."""
+        request, known = self.request, self.known
+        self.standing = standing
         self.sequences = {("main", row.name): of_row(row) for row in rows(request, known)}
         self.main = Sequences(request, known, self._at)
         names = planted(request, known, self.standing.before)
@@ -98,13 +109,8 @@ class Campaign(LossySource):
         left_out = tuple(name for name in to_plant(request, known) if name not in names)
         self.result = CampaignResult(request, trials=list(self.trials.values()), unplanted=left_out, marks_known=marks)
         super().__init__(self.result)
-        self.log = Logbook(ledger, self.sequences)
-        restore(self.result, self.standing, rows(request, known), self.sequences, folder / "findings")
-        self.pace = pace or Pace()
-        self._began = 0.0
-        self._stop = False
-        self._make_pool = pool
-        self._pool: Pool | None = None
+        self.log = Logbook(self.ledger, self.sequences)
+        restore(self.result, self.standing, rows(request, known), self.sequences, self.store.folder)
 
     def _at(self, row: Row) -> At:
         return self.standing.at(self.request, self.ledger, self.sequences["main", row.name])
@@ -132,15 +138,23 @@ class Campaign(LossySource):
             self._now()
         self._judge_threads()
         result = self.result
+        self._judge_folders()
         check_folders((result.hits, result.known))
         self.log.end(result)
         logger.bind(event="end", verdict=result.verdict, runs=result.total().runs).info("campaign ends")
         return result
 
     def _begin(self) -> None:
-        """Write down that it begins, or goes on."""
-        request, standing = self.request, self.standing
-        self.log.begin(standing, plain(self.result, self.known, standing), self.command, self.store.folder)
+        """Write down that it begins, or goes on, and take in findings that were never told."""
+        request, ledger = self.request, self.ledger
+        with ledger.alone() if ledger is not None else nullcontext():  # two that begin at once have turns of their own
+            if not self.standing.campaign and (now := of_new(request, ledger)).first != self.standing.first:
+                self._stand(now)
+            standing = self.standing
+            self.log.begin(standing, plain(self.result, self.known, standing), self.command)
+        for hit in self.log.before(self.store.folder, standing):
+            self._hit(hit)
+        self._there = {path.name for path in self.store.folder.glob("*")}
         logger.bind(
             event="begin", seed=request.seed, jobs=request.jobs, resumed=standing.runs, campaign=standing.campaign
         ).info("campaign goes on after {} runs" if standing.runs else "campaign begins", standing.runs)
@@ -230,6 +244,9 @@ class Campaign(LossySource):
         """Count a worker that died or hung, and look after it no more."""
         super().buried(lost)
         self.log.gone(lost.worker)
+        life = self.result.workers.get(lost.worker)
+        if life is not None and not life.stray_threads:
+            del self.result.workers[lost.worker]
 
     def killed(self, job: Job, lost: Lost) -> None:
         """Note the finding that this is."""
@@ -271,6 +288,15 @@ class Campaign(LossySource):
                 conversion=hit.saved.conversion.how if hit.saved.conversion is not None else "",
             ).warning("finding {}: {}", hit.finding.signature, hit.finding.title)
             self.observer.found(hit)
+
+    def _judge_folders(self) -> None:
+        """A worker that was ended after it had kept a finding, and before it told, may not have it a second time."""
+        if not self.result.losses:
+            return
+        told = {Path(hit.saved.folder).name for hits in (self.result.hits, self.result.known) for hit in hits.values()}
+        for met in untold(self.store.folder, ()):
+            if met.folder not in self._there | told and met.program in self.request.scenarios:
+                self._hit(hit_of(met, "main", 0, self.store.folder))
 
     def _judge_threads(self) -> None:
         """A run that leaves a thread behind is a bug of the harness, and a finding like any other."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from mmrace.runs.spec import RunResult
-from mmrace.search.campaign.restoring import met_before
+from mmrace.search.campaign.restoring import hit_of, untold
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.standing import Standing
 from mmrace.search.campaign.trial import CanaryTrial
@@ -62,8 +62,8 @@ class Logbook:
         self._workers: dict[str, list[int]] = {}
         self._beaten: float | None = None
 
-    def begin(self, standing: Standing, request: Mapping[str, object], command: str, findings: Path) -> None:
-        """Write down that the campaign begins, or goes on; and what is kept from before there was a ledger."""
+    def begin(self, standing: Standing, request: Mapping[str, object], command: str) -> None:
+        """Write down that the campaign begins, or goes on."""
         if self.ledger is None:
             return
         if standing.campaign:
@@ -71,9 +71,23 @@ class Logbook:
         else:
             standing.campaign = self.ledger.begin(command=command, request=request)
         self.campaign = standing.campaign
-        for met in met_before(findings, self.ledger):
-            self.ledger.met(met)
         self.ledger.flush(sync=True)
+
+    def before(self, findings: Path, standing: Standing) -> list[Hit]:
+        """Note what is kept and was never told: of before there was a ledger, or of who was killed before it told.
+
+        Return what is of this campaign, which goes on.
+        """
+        if self.ledger is None or not findings.is_dir():
+            return []
+        told = {(met.signature, met.program, met.variant, met.era) for met in self.ledger.index().mets()}
+        mine = []
+        for met in untold(findings, told):
+            if standing.begun and met.when >= int(standing.begun):
+                mine.append(hit_of(met, "main", 0, findings))
+            else:
+                self.ledger.met(met)
+        return mine
 
     # -- runs -------------------------------------------------------------------------------------------------------
 
@@ -154,7 +168,8 @@ class Logbook:
     def _beat(self, when: float) -> None:
         assert self.ledger is not None
         self._beaten = when
-        self.ledger.beat(Beat(self.campaign, when, dict(self._workers), _free(self.ledger.folder)))
+        self.ledger.beat(Beat(self.campaign, when, self._workers, _free(self.ledger.folder)))
+        self._workers = {}  # who says nothing until the next one is not in it
 
     def end(self, result: CampaignResult) -> None:
         """Write all that there is, and how the campaign ended; tell the result what could not be kept."""

@@ -1,13 +1,13 @@
-"""The result of a campaign that goes on: what it counted before it was interrupted; and findings from before any.
+"""The result of a campaign that goes on: what it counted before it was interrupted, and what it found.
 
-Invariant: each run is counted once.  Not told of what was before: in runs of which noise a finding was met, which run
-none survived, and what other judges said of planted bugs.
+Invariant: each run is counted once, and no finding is lost: one whose run is not counted is told all the same.  Not
+told of what was before: in runs of which noise a finding was met, and what other judges said of planted bugs.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -17,9 +17,8 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import Saved
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sequences import Row
-from mmrace.search.campaign.standing import Standing
+from mmrace.search.campaign.standing import Standing, Whose
 from mmrace.search.ledger.entry import Met, Sequence
-from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.totals import Hit, RunKind, Tally
 
 
@@ -31,34 +30,45 @@ def restore(
     findings: Path,
 ) -> None:
     """Count what a campaign did before.  Args: sequences: by role and source.  findings: the folder of the store."""
-    hits: dict[str, Counter[str]] = {}
+    hits: dict[Whose, Counter[str]] = {}
     for row in among:
         sums = standing.of(sequences["main", row.name])
-        if not sums.runs and not sums.hits:
-            continue
         tally = sums.tally()
-        result.scenarios.setdefault(row.scenario, Tally()).merge(tally)
-        if row.workload is not None:
-            result.workloads.setdefault(row.workload, Tally()).merge(tally)
-        if row.engine != "free" or row.request.noise is not None:
-            result.kinds[RunKind.of("main", row.spec(0))] += tally.runs
+        result.given_up_before[row.scenario] += sums.given_up
+        if tally.runs:
+            result.scenarios.setdefault(row.scenario, Tally()).merge(tally)
+            if row.workload is not None:
+                result.workloads.setdefault(row.workload, Tally()).merge(tally)
+            if row.engine != "free" or row.request.noise is not None:
+                result.kinds[RunKind.of("main", row.spec(0))] += tally.runs
         for signature, times in sums.hits.items():
-            hits.setdefault(signature, Counter())["main"] += times
+            whose = signature, row.scenario, row.request.variant, row.request.era
+            hits.setdefault(whose, Counter())["main"] += times
     for trial in result.trials:
         sums = standing.of(sequences["twin", trial.canary.name])
         result.twins.merge(sums.tally())
         for signature, times in sums.hits.items():
-            hits.setdefault(signature, Counter())["twin"] += times
+            hits.setdefault((signature, trial.canary.scenario, "", ""), Counter())["twin"] += times
     result.losses.update(standing.losses)
-    for signature, roles in hits.items():
-        met = standing.mets.get(signature, Met(signature))
-        hit = _hit(met, "main" if roles["main"] else "twin", roles.total(), findings)
-        (result.known if hit.known else result.hits).add(hit)
+    for whose, met in standing.mets.items():
+        hits.setdefault(whose, Counter({met.role: 0}))
+    for whose, roles in hits.items():
+        signature, program, variant, era = whose
+        met = standing.mets.get(whose, Met(signature, program=program, variant=variant, era=era))
+        add(result, hit_of(met, "twin" if set(roles) == {"twin"} else "main", roles.total(), findings))
 
 
-def _hit(met: Met, role: str, times: int, findings: Path) -> Hit:
-    """Return a finding that is known from the ledger, with the run that its folder keeps, if that is there."""
-    folder = findings / (met.folder or met.signature)
+def add(result: CampaignResult, hit: Hit) -> None:
+    """Count a finding among those that are expected, or those that fail."""
+    (result.known if hit.known else result.hits).add(hit)
+
+
+def hit_of(met: Met, role: str, times: int, findings: Path) -> Hit:
+    """Return a finding that is known in words, with the run that its folder keeps, if that is there.
+
+    Args: times: of runs that are counted; a run that had it may not be, if its batch was not over.
+    """
+    folder = findings / (Path(met.folder).name or met.signature)
     there = kept.read(folder)
     finding = Finding(met.oracle, met.rule, met.title, {"times": 1}, met.signature, met.known)
     if there is None:
@@ -76,8 +86,8 @@ def _hit(met: Met, role: str, times: int, findings: Path) -> Hit:
     return hit
 
 
-def met_before(findings: Path, ledger: Ledger) -> list[Met]:
-    """Return, in words, what stands in the folder of findings and is not in the ledger: from before there was one.
+def untold(findings: Path, told: Collection[Whose]) -> list[Met]:
+    """Return, in words, what stands in the folder of findings and was not told.
 
     Not counted are its hits: nobody knows in how many runs they were.
     """
@@ -85,9 +95,6 @@ def met_before(findings: Path, ledger: Ledger) -> list[Met]:
         folders = sorted(path for path in findings.iterdir() if not path.name.startswith("."))
     except OSError:
         return []
-    if not folders:
-        return []
-    told = {(met.signature, met.program, met.variant, met.era) for met in ledger.index().mets()}
     found = []
     for folder in folders:
         there = kept.read(folder)

@@ -71,6 +71,8 @@ class CampaignResult:
     losses: Counter[str] = field(default_factory=Counter)
     """Workers that were lost: how -> how many."""
     given_up: list[RunSpec] = field(default_factory=list)
+    given_up_before: Counter[str] = field(default_factory=Counter)
+    """Scenario -> how many before the campaign was interrupted."""
     marks_known: tuple[str, ...] = ()
     seconds: float = 0.0
     interrupted: int = 0
@@ -143,6 +145,7 @@ class CampaignResult:
             if missing := tally.never_seen():
                 reasons.append(f"{name}: {missing}")
             unknown = tally.unjudged + sum(spec.program == name for spec in self.given_up)
+            unknown += self.given_up_before[name]
             if unknown > UNKNOWN_SHARE_MAX * tally.runs:
                 why = "".join(f", mostly {reason}" for reason, _ in tally.unknown.most_common(1))
                 reasons.append(f"{name}: {unknown} of {tally.runs} runs could not be judged{why}")

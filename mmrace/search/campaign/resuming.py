@@ -13,12 +13,12 @@ from typing import Any
 
 from mmrace.runs.revision import revision
 from mmrace.runtime.decoding import converted
-from mmrace.runtime.errors import UsageError
+from mmrace.runtime.errors import EXIT_USAGE, UsageError
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult
-from mmrace.search.campaign.standing import Standing
+from mmrace.search.campaign.standing import Standing, free_part
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.ledger.entry import Begun
+from mmrace.search.ledger.entry import Begun, Ended
 from mmrace.search.ledger.index import Campaign
 from mmrace.search.ledger.ledger import Ledger
 
@@ -53,12 +53,12 @@ def last_interrupted(ledger: Ledger, shard: tuple[int, int] | None) -> tuple[Cam
         begun = row.begun
         if begun is None or "scenarios" not in begun.request:
             continue
-        of = begun.request.get("shard")
-        if (tuple(of) if of else None) != shard:
+        of = _shard_of(begun)
+        if of != shard:
             others.append(f"campaigns of {_shard(of)} only")
         elif row.running:
             told.append(f"campaign {row.campaign}, which is running")
-        elif row.ended is not None and not row.ended.interrupted:
+        elif row.ended is not None and not _ended_early(row.ended):
             told.append(f"campaign {row.campaign}, which ended in {row.ended.verdict}")
         else:
             return row, begun
@@ -70,7 +70,23 @@ def last_interrupted(ledger: Ledger, shard: tuple[int, int] | None) -> tuple[Cam
     )
 
 
-def _shard(shard: tuple[int, int] | list[int] | None) -> str:
+def _ended_early(ended: Ended) -> bool:
+    """Say whether a campaign has runs left: somebody stopped it, or runs could not be made, as without workers."""
+    return bool(ended.interrupted or (ended.troubles and ended.exit_code != EXIT_USAGE))
+
+
+def _shard_of(begun: Begun) -> tuple[int, int] | None:
+    match begun.request.get("shard"):
+        case [int(i), int(n)]:
+            return i, n
+    return None
+
+
+def _number(told: object) -> int:
+    return told if isinstance(told, int) else 0
+
+
+def _shard(shard: tuple[int, int] | None) -> str:
     return f"shard {shard[0]}/{shard[1]}" if shard else "no shard"
 
 
@@ -126,16 +142,18 @@ def standing_of(ledger: Ledger, row: Campaign, begun: Begun) -> Standing:
     """Return where an interrupted campaign stood."""
     index, told = ledger.index(), begun.request
     made = index.own(row.campaign)
+    first, shard = _number(told.get("first")), _shard_of(begun)
     return Standing(
         campaign=row.campaign,
-        first=int(told.get("first", 0)),
+        first=first if shard is not None or told.get("anew") else free_part(ledger, first),
         seconds=_lasted(row, begun, index.last(row.campaign)),
         sums={key: sums for key, (_, sums) in made.items()},
         own={key: covered for key, (covered, _) in made.items()},
-        before=int(told.get("before", 0)),
+        before=_number(told.get("before")),
         firsts=told.get("trials", {}),
         trials={trial.canary: trial for trial in index.trials() if trial.campaign == row.campaign},
-        mets={life.signature: life.met for life in index.lives()},
+        mets={(met.signature, met.program, met.variant, met.era): met for met in index.mets(row.campaign)},
+        begun=begun.when,
         losses=Counter(row.ended.losses if row.ended is not None else {}),
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.sequences import At
@@ -27,6 +28,10 @@ LANE_TURNS = 1 << 36
 LANES = SHARD_TURNS // LANE_TURNS
 
 
+Whose: TypeAlias = tuple[str, str, str, str]
+"""A finding of a program: signature, program, variant, era."""
+
+
 @dataclass(slots=True)
 class Standing:
     """Where a campaign stands.
@@ -35,7 +40,8 @@ class Standing:
     seconds: how long it has lasted.  sums: sequence's key -> what came of the runs that it made.  own: the same ->
     their turns, of a campaign that begins anew whatever the store has.  before: how many campaigns the store
     had when it began, as far as they matter to it.  firsts: planted bug -> the turn of its first
-    run.  trials: the same -> what came of it.  mets: signature -> the finding in words.  losses: of workers.
+    run.  trials: the same -> what came of it.  mets: what it found, in its own words.
+    begun: when, in unix seconds.  losses: of workers.
     """
 
     campaign: str = ""
@@ -46,7 +52,8 @@ class Standing:
     before: int = 0
     firsts: Mapping[str, int] = field(default_factory=dict)
     trials: Mapping[str, Trial] = field(default_factory=dict)
-    mets: Mapping[str, Met] = field(default_factory=dict)
+    mets: Mapping[Whose, Met] = field(default_factory=dict)
+    begun: float = 0.0
     losses: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -81,8 +88,16 @@ def of_new(request: Request, ledger: Ledger | None) -> Standing:
     shard = request.shard[0] - 1 if request.shard is not None else 0
     if ledger is None or request.shard is not None or request.anew:
         return Standing(first=shard * SHARD_TURNS)
-    there = ledger.index().campaigns()
-    begun = [row.begun for row in there if row.running and row.begun is not None]
-    taken = {one.request.get("first", 0) // LANE_TURNS for one in begun}
-    lane = next((lane for lane in range(LANES) if lane not in taken), 0)
-    return Standing(first=lane * LANE_TURNS, before=len(there))
+    return Standing(first=free_part(ledger, 0), before=len(ledger.index().campaigns()))
+
+
+def free_part(ledger: Ledger, wanted: int) -> int:
+    """Return the first turn of a part that no campaign has that runs just now: the wanted one, if it is free."""
+    taken: set[int] = set()
+    for row in ledger.index().campaigns():
+        first = row.begun.request.get("first", 0) if row.running and row.begun is not None else None
+        if isinstance(first, int):
+            taken.add(first // LANE_TURNS)
+    own = wanted // LANE_TURNS
+    free = next((lane for lane in (own, *range(LANES)) if lane not in taken), own)
+    return free * LANE_TURNS

@@ -7,9 +7,10 @@ ends a campaign.  Not here: what is asked of a ledger (`index.py`).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from mmrace.runs.revision import revision
@@ -60,6 +61,19 @@ class Ledger:
                 try_="--store with a folder of your own",
             ) from error
         return cls(folder, Writer(path, write=write), None if index else scan.covered_in(path))
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """For the length of the block, be the only one of this machine who begins a campaign, where that can be had."""
+        descriptor = -1
+        try:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)  # the index holds its own folder
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def catch_up(self) -> None:
         """Have the index, if there is one, know what was written until now: whoever asks next need not wait for it."""

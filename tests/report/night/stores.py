@@ -22,9 +22,11 @@ PROGRAM = "async-vs-commit"
 MARKS = ["async back-out", "ring walked"]
 
 
-def sequence(engine: str = "gate", role: str = "main", trial: str = "", program: str = PROGRAM) -> Sequence:
+def sequence(
+    engine: str = "gate", role: str = "main", trial: str = "", program: str = PROGRAM, seed: int = 1
+) -> Sequence:
     """Return a sequence of tonight's revision."""
-    return Sequence(FAIR, program, 1, engine, role, trial, strategy="portfolio")  # type: ignore[arg-type]
+    return Sequence(FAIR, program, seed, engine, role, trial, strategy="portfolio")  # type: ignore[arg-type]
 
 
 def sums(runs: int, *, hits: dict[str, int] | None = None, seed: int = 0, classes: int = 400) -> Sums:

@@ -198,6 +198,44 @@ def test_a_finding_whose_batch_was_never_written_fails_the_night(tmp_path: Path)
     assert verdict.because == ("new: a worker died [lost] in async-vs-commit",)
 
 
+def test_whether_a_finding_is_expected_is_as_the_campaigns_of_the_night_have_it(tmp_path: Path) -> None:
+    names = []
+    for day, known in enumerate(("R14", "", "R14")):
+        with Ledger.open(tmp_path) as ledger:
+            night = stores.Night(ledger, stores.BEGAN + day * stores.DAY)
+            night.batches(stores.sequence(seed=day), [1, 1, 2, 4], hits={"old": 1})
+            ledger.met(stores.met("old", "a stranger", known=known, when=night.when, campaign=night.campaign))
+            night.end("PASS" if known else "FAIL")
+            names.append(night.campaign)
+    for name, word, known in zip(names, ("PASS", "FAIL", "PASS"), ("R14", "", "R14"), strict=True):
+        night_of = facts(tmp_path, campaign=name)
+        (finding,) = night_of.findings
+        assert (finding.known, finding.tonight, verdict_of(night_of).word) == (known, 4, word)
+    both = facts(tmp_path, since=0.0)
+    assert [finding.fails for finding in both.findings] == [True], "it was no expected one in one of them"
+
+
+def test_a_known_finding_of_a_campaign_that_was_killed_fails_the_night(tmp_path: Path) -> None:
+    stores.write(tmp_path)
+    began = stores.BEGAN + stores.DAY
+    with Ledger.open(tmp_path) as ledger:
+        killed = stores.Night(ledger, began)
+        ledger.met(stores.met("old", "unlock by a stranger", when=began + 60, campaign=killed.campaign))
+    with Ledger.open(tmp_path) as ledger:
+        again = stores.Night(ledger, began + stores.HOUR)
+        again.batches(stores.sequence(seed=2), [1, 1, 2, 4])
+        again.end()
+    night = facts(tmp_path)
+    assert [one.name for one in night.campaigns] == [killed.campaign, again.campaign]
+    assert [(one.signature, one.noted, one.state) for one in night.findings if one.came] == [("old", True, "known")]
+    verdict = verdict_of(night)
+    assert (verdict.word, verdict.because) == (
+        "FAIL",
+        ("known of before: unlock by a stranger [old] in async-vs-commit",),
+    )
+    assert not any(one.noted for one in facts(tmp_path, since=began + 120).findings), "it was met before that"
+
+
 def test_what_no_clock_and_no_person_writes_costs_nothing_but_itself(tmp_path: Path) -> None:
     campaign = stores.write(tmp_path, good=True)
     with Ledger.open(tmp_path) as ledger:

@@ -15,13 +15,18 @@ from pathlib import Path
 import pytest
 
 from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.runs.store import FindingStore
 from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign import logbook, resuming
+from mmrace.search.campaign.identity import of_row
 from mmrace.search.campaign.request import Request, complete
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sequences import rows
-from mmrace.search.campaign.standing import LANE_TURNS, SHARD_TURNS, of_new
+from mmrace.search.campaign.standing import LANE_TURNS, SHARD_TURNS, Standing, of_new
+from mmrace.search.ledger.entry import Met
 from mmrace.search.ledger.ledger import Ledger
+from mmrace.search.ledger.sums import Sums
+from mmrace.search.pool.contract import RunFunction
 from tests.search.campaign import stand_ins
 from tests.search.campaign.stand_ins import StandInCanary, stand_in_catalogue
 from tests.search.campaign.stored import Ending, Killed, Stored, index_of, resumed, stored, turns
@@ -277,6 +282,103 @@ def test_the_index_keeps_up_with_a_campaign(tmp_path: Path, monkeypatch: pytest.
     with closing(sqlite3.connect(tmp_path / "ledger" / "index.sqlite")) as db:
         ((made,),) = db.execute("SELECT sum(stop - first) FROM batch")
     assert made >= 200
+
+
+def interrupted(store: Path, run: RunFunction, request: Request = ALONE) -> str:
+    """Leave a campaign that was interrupted; return its id."""
+    stored(store, KNOWN, request, run, Ending(5))
+    return index_of(store).campaigns()[-1].campaign
+
+
+def test_a_finding_that_was_told_is_in_the_report_though_its_run_is_not_counted(tmp_path: Path) -> None:
+    """BUG once: killed within a batch, a campaign that had told of a finding ended in PASS when it went on."""
+    campaign = interrupted(tmp_path, stand_ins.passing)
+    with Ledger.open(tmp_path) as ledger:
+        ledger.met(Met("told", "content", "rule", "title", program="alpha", command="mmrace run", campaign=campaign))
+    result = resumed(tmp_path, KNOWN, stand_ins.passing)
+    assert result is not None and (result.verdict, [*result.hits]) == ("FAIL", ["told"])
+    assert (result.hits["told"].times, result.hits["told"].command) == (0, "mmrace run")
+
+
+def test_a_finding_that_is_kept_and_was_not_told_is_of_the_campaign_that_goes_on(tmp_path: Path) -> None:
+    """BUG once: it was taken for one of before."""
+    interrupted(tmp_path, stand_ins.passing)
+    (row,) = rows(complete(KNOWN, ALONE), KNOWN)
+    FindingStore(tmp_path / "findings").save(stand_ins.failing(row.spec(3), False))
+    result = resumed(tmp_path, KNOWN, stand_ins.passing)
+    assert result is not None and (result.verdict, [*result.hits]) == ("FAIL", ["abc123"])
+    assert result.hits["abc123"].saved.folder == str(tmp_path / "findings" / "abc123")
+
+
+def test_what_is_expected_of_another_program_is_not_expected_here(tmp_path: Path) -> None:
+    """BUG once: the first words of a signature in the store decided, whosever they were."""
+    with Ledger.open(tmp_path) as ledger:
+        ledger.met(Met("abc123", known="R14", program="beta", when=1.0))
+    interrupted(tmp_path, stand_ins.failing)
+    result = resumed(tmp_path, KNOWN, stand_ins.failing)
+    assert result is not None and (result.verdict, [*result.hits], [*result.known]) == ("FAIL", ["abc123"], [])
+    assert result.hits["abc123"].times == 20
+
+
+def test_runs_that_were_given_up_before_count_against_a_pass(tmp_path: Path) -> None:
+    request = complete(KNOWN, ALONE)
+    (row,) = rows(request, KNOWN)
+    standing = Standing(sums={of_row(row).key: Sums(runs=16, given_up=4, verdicts={"PASS": 16})})
+    result = Stored(request, KNOWN, stand_ins.passing, tmp_path, Ending(), standing=standing).run()
+    assert result.verdict == "UNKNOWN" and "4 of 36 runs could not be judged" in result.unknown_because()[0]
+
+
+class Leaving(Ending):
+    """A worker keeps a finding, and is ended before it tells."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__()
+        self.store = store
+
+    def progress(self, result: CampaignResult) -> None:
+        if not result.losses:
+            result.losses["was ended by SIGKILL during a run, from outside"] += 1
+            (row,) = rows(complete(KNOWN, ALONE), KNOWN)
+            FindingStore(self.store / "findings").save(stand_ins.failing(row.spec(3), False))
+
+
+def test_a_finding_that_a_lost_worker_kept_and_never_told_is_a_finding(tmp_path: Path) -> None:
+    """BUG once: its run was made again, and passed."""
+    result = stored(tmp_path, KNOWN, ALONE, stand_ins.passing, Leaving(tmp_path))
+    assert result is not None and (result.verdict, [*result.hits]) == ("FAIL", ["abc123"])
+
+
+def test_a_campaign_whose_runs_could_not_be_made_can_be_gone_on_with(tmp_path: Path) -> None:
+    """BUG once: only a signal counted as an interruption, not the loss of all workers."""
+    (row,) = rows(complete(KNOWN, ALONE), KNOWN)
+
+    def broken(spec: RunSpec, keep_record: bool) -> RunResult:
+        return (stand_ins.crashing if spec == row.spec(5) else stand_ins.passing)(spec, keep_record)
+
+    first = stored(tmp_path, KNOWN, ALONE, broken)
+    assert first is not None and (first.verdict, first.exit_code) == ("UNKNOWN", 4)
+    result = resumed(tmp_path, KNOWN, stand_ins.passing)
+    assert result is not None and (result.verdict, result.total().runs) == ("PASS", 20)
+
+
+def test_two_that_begin_at_once_have_turns_of_their_own(tmp_path: Path) -> None:
+    """BUG once: each looked for others before either had said that it runs."""
+    request = complete(KNOWN, ALONE)
+    with Ledger.open(tmp_path) as one, Ledger.open(tmp_path) as other:
+        made = [Stored(request, KNOWN, stand_ins.passing, tmp_path, Ending(), ledger=each) for each in (one, other)]
+        assert [campaign.standing.first for campaign in made] == [0, 0]
+        for campaign in made:
+            campaign._begin()
+        assert [campaign.standing.first for campaign in made] == [0, LANE_TURNS]
+
+
+@pytest.mark.parametrize("told", [{"shard": 5}, {"first": "x"}, {"before": None}])
+def test_a_request_of_another_shape_is_a_wrong_call_or_taken_for_none(tmp_path: Path, told: dict[str, object]) -> None:
+    interrupted(tmp_path, stand_ins.passing)
+    with Ledger.open(tmp_path) as ledger:
+        row, begun = resuming.last_interrupted(ledger, None)
+        begun.request.update(told)
+        assert resuming.standing_of(ledger, row, begun).first == 0
 
 
 def test_what_is_no_campaign_to_go_on_with_is_refused(tmp_path: Path) -> None:
