@@ -200,8 +200,9 @@ def _events(log: Path) -> list[dict[str, object]]:
         for line in path.read_text(errors="replace").splitlines():
             with contextlib.suppress(ValueError, KeyError):  # a line that was cut
                 record = json.loads(line)["record"]
-                if record["extra"].get("event") in soak_report.TOLD_EVENTS:
-                    kept.append({**record["extra"], "text": record["message"]})
+                extra = {key: value for key, value in record["extra"].items() if key != "folder"}  # this machine's own
+                if extra.get("event") in soak_report.TOLD_EVENTS:
+                    kept.append({**extra, "text": record["message"]})
     return kept
 
 
@@ -251,7 +252,7 @@ def write(soaked: Soaked, out: Path) -> None:
     """Write page, numbers and picture."""
     out.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(out.with_suffix(".txt"), [soak_report.page(soaked)])
-    files.write_whole(out.with_suffix(".json"), [json.dumps(soak_report.numbers(soaked), indent=1), "\n"])
+    files.write_whole(out.with_suffix(".json"), [json.dumps(soak_report.numbers(soaked)), "\n"])
     soak_picture.draw(soaked, out.with_suffix(".svg"))
 
 

@@ -19,7 +19,7 @@ GROWTH_SEEN_RUNS = 4000  # of each job.  Caches that fill late look like growth 
 MORE_PER_HOUR = 8.0  # threads or open files; a run with more tasks than any before it is rare, and leaves its threads
 WARM_RUNS = 2000  # of each job, or a quarter of a shorter soak: the time that takes depends on the machine
 TOLD_EVENTS = ("worker-lost", "worker-unstarted", "trouble", "finding")
-KEPT_POINTS = 240  # of each row in the numbers
+KEPT_POINTS = 120  # of each row in the numbers
 SHOWN_LINES = 12
 
 
