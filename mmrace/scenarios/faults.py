@@ -34,7 +34,7 @@ R14 = Expected(
 
 R15 = Expected(
     "R15",
-    "the commit looks with no lock at the page of a buffer that truncation left to it, and a migration moves the buffer",
+    "the commit looks at the page of a buffer that truncation left to it, without a lock, while a migration moves it",
     (Shows("data-race", "race", ("migrator",), "b_page", "release_buffer_page"),),
     actors=("truncater", "migrator"),
     rare=True,
