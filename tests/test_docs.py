@@ -147,7 +147,7 @@ def entries() -> list[str]:
 
 
 def test_every_number_of_the_protocol_has_an_entry() -> None:
-    wanted = [f"I{i}" for i in range(1, 16)] + [f"R{i}" for i in range(1, 37)] + [f"C{i}" for i in range(21)]
+    wanted = [f"I{i}" for i in range(1, 16)] + [f"R{i}" for i in range(1, 38)] + [f"C{i}" for i in range(21)]
     assert entries() == wanted
 
 

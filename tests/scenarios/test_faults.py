@@ -12,6 +12,7 @@ import pytest
 import mmrace
 from mmrace import scenarios
 from mmrace.installed import MAKERS, run_one
+from mmrace.oracles.protocol import crash
 from mmrace.report.finding import summary_text
 from mmrace.report.terminal import known_lines
 from mmrace.runs.spec import RunResult, RunSpec
@@ -121,3 +122,16 @@ def test_failing_transfers_beside_a_commit_are_refused_elsewhere(name: str) -> N
     with pytest.raises(UsageError, match="without=fsync"):  # kjournald commits for it
         scenarios.get("fsync-commits").merged({"errors": 1})
     assert scenarios.get("migrate-vs-writeback").merged({"errors": 1})["errors"] == 1
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_meets_a_writeback_gives_a_block_up_before_it_is_home() -> None:
+    """R37: no cast expects it, so that it fails; the seed is of some hundreds the one that met it."""
+    promoted = (
+        "Inode.i_sync_tid,Journal.j_commit_sequence,Journal.j_running_transaction,JournalHead.b_jlist,Page.words,"
+        "Slot.page,Transaction.t_outstanding_credits"
+    )
+    params: tuple[tuple[str, Value], ...] = (("batch", 8), ("mode", "MIGRATE_SYNC"))
+    spec = RunSpec("log-fills", params, engine="fiber", strategy="surw", seed=189482069039236, promote=promoted)
+    result = run_one(spec)
+    assert (result.verdict, {finding.rule for finding in result.findings}) == ("FAIL", {crash.GIVEN_UP})
