@@ -104,8 +104,9 @@ def _campaign(row: Progress, status: Status) -> Iterator[str]:
 
 def _shard(of: object) -> list[str]:
     """Return the option that names a shard, if it is one: anybody may have written the ledger."""
-    whole = isinstance(of, list | tuple) and len(of) == 2 and all(type(part) is int for part in of)
-    return ["--shard", f"{of[0]}/{of[1]}"] if whole else []
+    if isinstance(of, list | tuple) and len(of) == 2 and all(type(part) is int for part in of):
+        return ["--shard", f"{of[0]}/{of[1]}"]
+    return []
 
 
 def state_text(row: Progress) -> str:
