@@ -104,21 +104,31 @@ class OnFinding:
     """Runs a command for each new finding: an `Observer` of a campaign.
 
     Args: words: the command, as a shell reads it.  store: of the campaign.  before: findings that its ledger knows, by
-    owner, and in which state.  clock: monotonic seconds.
+    owner, and in which state.  clock: monotonic seconds.  since: when a campaign began that goes on now, in unix
+    seconds: it is run for what that had found too, since nobody knows whether it was; rather twice than never.
     """
 
     def __init__(
-        self, words: str, store: Path, before: Mapping[Key, State] = NOTHING, clock: Clock = time.monotonic
+        self,
+        words: str,
+        store: Path,
+        before: Mapping[Key, State] = NOTHING,
+        clock: Clock = time.monotonic,
+        since: float | None = None,
     ) -> None:
         self.words, self.store, self.before, self.clock = words, store, before, clock
-        self.since = datetime.now(UTC).isoformat(timespec="seconds")
+        began = datetime.now(UTC) if since is None else datetime.fromtimestamp(since, UTC)
+        self.since = began.isoformat(timespec="seconds")
+        self._goes_on = since is not None
+        self._told: set[Key] = set()
         self._waiting: deque[tuple[Hit, State]] = deque()
         self._under_way: list[Command] = []
 
     def found(self, hit: Hit) -> None:
         """Have the command run for a finding, if that is new."""
         state = self._state(hit)
-        if state != "known":
+        if state != "known" and key_of(hit) not in self._told:
+            self._told.add(key_of(hit))
             self._waiting.append((hit, state))
             self.go_on()
 
@@ -127,6 +137,10 @@ class OnFinding:
 
     def progress(self, result: CampaignResult) -> None:
         """Begin what waits, and see what has ended."""
+        if self._goes_on:
+            self._goes_on = False
+            for hit in result.hits.values():
+                self.found(hit)
         self.go_on()
 
     def go_on(self) -> None:

@@ -25,6 +25,8 @@ from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_SIGNALLED, EXIT_USAGE, UsageError
 from mmrace.search.campaign.driver import Observer
 from mmrace.search.campaign.result import CampaignResult
+from mmrace.search.ledger.cells import began
+from mmrace.search.ledger.entry import Met
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.life import State
 
@@ -44,7 +46,8 @@ For other programs:
       _ORACLE, _RULE, _PROGRAM, _VARIANT, _ERA, _ENGINE, _SEED, _STORE,
       _COMMAND (has it again), _FOLDER ("": it could not be saved).  At most
       {AT_ONCE} at once, each for {LIMIT_SECONDS:g} s at most; how it ended, and its last words,
-      are in the log.
+      are in the log.  With --resume it is run again for what the campaign had
+      found before it was interrupted.
 """
 
 path = click.Path(dir_okay=False)
@@ -78,13 +81,16 @@ class Outputs:
         made._check()
         return made
 
-    def observer(self, shown: Observer, store: Path, ledger: Ledger | None = None) -> Observer:
+    def observer(self, shown: Observer, store: Path, ledger: Ledger | None = None, resumed: str = "") -> Observer:
         """Return who is told what happens: who shows it, and whoever else was asked for.
 
-        Args: ledger: says what was found before; None: the folders of findings alone do.
+        Args: ledger: says what was found before; None: the folders of findings alone do.  resumed: the campaign that
+        goes on, if one does.
         """
         if self.on_finding is not None:
-            self._command = OnFinding(self.on_finding, store, _before(ledger))
+            self._command = OnFinding(
+                self.on_finding, store, _before(ledger, resumed), since=began(resumed) if resumed else None
+            )
         return Several([shown, Heartbeat(), *([self._command] if self._command is not None else [])])
 
     def write(self, result: CampaignResult) -> None:
@@ -156,10 +162,23 @@ class Outputs:
 OPTIONS = ("junit", "json", "on_finding", "log", "log_rotation", "log_retention")
 
 
-def _before(ledger: Ledger | None) -> dict[Key, State]:
-    """Return the findings that a ledger knows."""
-    lives = ledger.index().lives() if ledger is not None else []
-    return {(life.signature, life.met.program, life.met.variant, life.met.era): life.state for life in lives}
+def _before(ledger: Ledger | None, resumed: str) -> dict[Key, State]:
+    """Return the findings that a ledger knows from other campaigns than the one that goes on."""
+    if ledger is None:
+        return {}
+    index = ledger.index()
+    own = {_key(met) for met in index.mets(resumed)} if resumed else set()
+    found: dict[Key, State] = {}
+    for life in index.lives():
+        key = _key(life.met)
+        back = key in own and life.state == "came-back"  # perhaps in this very campaign
+        if not resumed or life.met.campaign != resumed:
+            found[key] = "unseen" if back else life.state
+    return found
+
+
+def _key(met: Met) -> Key:
+    return met.signature, met.program, met.variant, met.era
 
 
 def _is_stream(path: str) -> bool:

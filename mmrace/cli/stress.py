@@ -77,7 +77,12 @@ def stress(
                     known,
                     installed.campaign_one,
                     Path(folder),
-                    outputs.observer(shown, Path(folder), ledger if request.shard is None else None),
+                    outputs.observer(
+                        shown,
+                        Path(folder),
+                        ledger if request.shard is None else None,
+                        standing.campaign if standing is not None else "",
+                    ),
                     text=summary_text,
                     convert=shared.converter(request.convert),
                     pool=workers.pool,

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from mmrace.runs.kept import UNDATED
 from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import Saved
 from mmrace.search.ledger.life import State
-from mmrace.search.totals import Hit
+from mmrace.search.totals import Hit, Hits
+from tests.report.test_campaign_report import failed
 
 FINDING = Finding("content", "word went back", "page 4 shows an old word", {}, "abc123abc123")
 SPEC = RunSpec("alpha", seed=7, noise="gentle")
@@ -158,6 +160,23 @@ def test_of_what_the_ledger_knows_it_is_run_for_what_came_back(
     command.found(HIT)
     command.found(Hit(FINDING, replace(SPEC, program="beta"), "main", 3, Saved("kept")))
     assert states == [*([told] if told else []), "new"], "that of another program is another one"
+
+
+def test_a_campaign_that_goes_on_has_it_run_for_what_it_had_found_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[str, State]] = []
+    monkeypatch.setattr(OnFinding, "_begin", lambda self, hit, state, now: begun.append((hit.finding.signature, state)))
+    since = datetime(2026, 11, 30, 21, tzinfo=UTC).timestamp()
+    command = OnFinding("true", tmp_path, {key_of(hit(2)): "known"}, since=since)
+    result = failed()
+    result.hits = Hits()
+    for number, date in ((1, "2026-11-30T21:00:01+00:00"), (2, ""), (3, "2026-11-30T20:59:59+00:00")):
+        result.hits.add(replace(hit(number), saved=Saved("kept", True, date)))
+    for _ in range(2):
+        command.progress(result)
+    command.found(hit(1))
+    assert begun == [(f"{1:012x}", "new")], "once, and neither what the store knew nor what has an older folder"
 
 
 def test_hostile_bytes_and_endless_titles_fit_an_environment(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from mmrace import installed
-from mmrace.cli.outputs import Outputs
+from mmrace.cli.outputs import Outputs, _before
 from mmrace.report.progress import Silent
 from mmrace.runs.spec import RunResult, RunSpec
+from mmrace.search.ledger.ledger import Ledger
 from tests import in_process
 from tests.cli.processes import ended, lines, start
 from tests.report.junit_shape import breaches
+from tests.report.stores import BACK, SEEN, named, nights
 from tests.report.test_campaign_report import failed, passed
 from tests.search.campaign import stand_ins
 from tests.search.campaign.stand_ins import stand_in_catalogue
@@ -95,6 +97,16 @@ def test_a_file_of_before_is_replaced_whole_and_a_stream_is_written_as_it_is(tmp
     assert os.stat(path).st_ino != before and json.loads(path.read_text())["verdict"] == "FAIL"
     Outputs(json="/dev/null", junit="/dev/null").write(failed())
     assert outputs.failed is False
+
+
+def test_what_a_campaign_that_goes_on_found_itself_is_not_known_of_before(tmp_path: Path) -> None:
+    nights(tmp_path)
+    with Ledger.open(tmp_path) as ledger:
+        before = {key[0]: state for key, state in _before(ledger, "").items()}
+        mine = {key[0]: state for key, state in _before(ledger, named(3)).items()}
+    assert (before[SEEN], before[BACK], before["e" * 12]) == ("known", "came-back", "new")
+    assert (mine[SEEN], mine[BACK]) == ("known", "unseen"), "it came back in this very campaign"
+    assert "e" * 12 not in mine
 
 
 @pytest.mark.parametrize("interrupted", [True, False], ids=["Ctrl-C", "a bug"])
