@@ -22,6 +22,7 @@ Forms = Mapping[str, str]
 
 SUFFIX = ".py"
 OWN = "mmrace"
+NO_TEXT = "a text file of Python: this one holds bytes of value 0"
 SCRIPT_ONLY = 'what a script alone should do below `if __name__ == "__main__":`'
 
 
@@ -31,6 +32,8 @@ def of_error(error: BaseException, place: str, file: Path | None, forms: Forms) 
     traceback = f"`{script}` shows the whole traceback"
     if isinstance(error, SyntaxError):
         return _syntax(error)
+    if isinstance(error, ValueError) and "null bytes" in said(error):  # as Python before 3.11.4 has it
+        return NO_TEXT
     if isinstance(error, ImportError):
         return _import(error, file) or traceback
     if isinstance(error, SystemExit | ProcessEnded):
@@ -49,7 +52,7 @@ def _syntax(error: SyntaxError) -> str:
     if "codec" in error.msg or "encoding" in error.msg:
         return "save the file as UTF-8, or name its encoding in its first line: # -*- coding: latin-1 -*-"
     if "null bytes" in error.msg:
-        return "a text file of Python: this one holds bytes of value 0"
+        return NO_TEXT
     text = (error.text or "").strip()
     return f"mend this line: {text}" if text else "mend that line"
 

@@ -20,7 +20,7 @@ def pages(params: Values) -> int:
 def map_memory(stage: Stage, threads: int) -> None:
     """Map the memory, and have its first pages touched.  Args: threads: of the program, which may end with them."""
     mmzone.prepare_anon(stage.machine)
-    rt.note(heap.NAME, stage.heap_start, stage.machine.buffers_per_page)
+    rt.note("heap", stage.heap_start, stage.machine.buffers_per_page)
     if stage.value(heap.EXITS):
         stage.mm = stage.program = mm_types.CountedMm("mm", stage.machine, pages(stage.params))
         for _ in range(threads):

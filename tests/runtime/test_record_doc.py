@@ -178,7 +178,7 @@ def test_the_tail_of_a_real_run_is_described(real: dict[str, Any]) -> None:
 def test_the_snapshots_of_a_real_run_are_described(real: dict[str, Any]) -> None:
     rows = table("## Snapshots", OF_KERNEL)
     for snapshot in real["tail"]["final"].values():
-        assert set(snapshot) == set(rows) - OF_BLOCKS
+        assert set(snapshot) == set(rows) - OF_BLOCKS - OF_PRIVATE
         for part in ("pages", "mappings", "buffers", "journals"):
             described = set(TICKED.findall(rows[part][0]))
             for row in snapshot[part]:
@@ -188,6 +188,8 @@ def test_the_snapshots_of_a_real_run_are_described(real: dict[str, Any]) -> None
 
 OF_BLOCKS = {"free_blocks", "areas", "blocks"}
 """Parts of a snapshot where free blocks are more than single pages."""
+OF_PRIVATE = {"private", "anon_vmas"}
+"""Parts of a snapshot where a program has memory of its own."""
 
 
 def test_the_blocks_of_a_real_run_are_described() -> None:
@@ -197,9 +199,20 @@ def test_the_blocks_of_a_real_run_are_described() -> None:
     rows = table("## Snapshots", OF_KERNEL)
     described = set(TICKED.findall(rows["free_blocks"][0]))
     for snapshot in record.final.values():
-        assert set(snapshot) == set(rows)
+        assert set(snapshot) == set(rows) - OF_PRIVATE
         assert snapshot["free_blocks"] and snapshot["areas"]
         assert all(set(row) == described for row in snapshot["free_blocks"])
+
+
+def test_the_private_memory_of_a_real_run_is_described() -> None:
+    record = run_one(RunSpec("anon-vs-migration", engine="fiber", seed=1), keep_record=True).record
+    assert record is not None
+    rows = table("## Snapshots", OF_KERNEL)
+    for snapshot in record.final.values():
+        assert set(snapshot) == set(rows) - OF_BLOCKS
+        for part in OF_PRIVATE:
+            described = set(TICKED.findall(rows[part][0]))
+            assert all(set(row) == described for row in snapshot[part])
 
 
 def test_every_table_is_described(real: dict[str, Any]) -> None:
