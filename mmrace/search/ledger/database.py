@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,7 @@ class Database:
         self._db: sqlite3.Connection | None = None
         self._intake: Intake | None = None
         self._node = NOWHERE  # device and number of the file that is open
+        self._closing: weakref.finalize[[sqlite3.Connection], Database] | None = None  # also if nobody closes it
 
     @property
     def on_disk(self) -> bool:
@@ -75,10 +77,9 @@ class Database:
 
     def close(self) -> None:
         """Let go of it."""
-        if self._db is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.close()
-        self._db = self._intake = None
+        if self._closing is not None:
+            self._closing()
+        self._db = self._intake = self._closing = None
 
     def _tried(self, action: Callable[[sqlite3.Connection, Intake], T]) -> T:
         """Do something with the tables; if they turn out to be of no use, again with new ones."""
@@ -102,6 +103,7 @@ class Database:
             self.close()
         if self._db is None or self._intake is None:
             self._db = self._open_file() if self._on_disk else self._in_memory()
+            self._closing = weakref.finalize(self, _closed, self._db)
             self._intake = Intake(self._db, self.folder)
             self._intake.refresh()
         return self._db, self._intake
@@ -191,6 +193,11 @@ class Database:
             yield
         finally:
             os.close(descriptor)
+
+
+def _closed(db: sqlite3.Connection) -> None:
+    with contextlib.suppress(sqlite3.Error):
+        db.close()
 
 
 def _prepare(db: sqlite3.Connection) -> None:

@@ -134,20 +134,20 @@ def _garbage(path: Path) -> None:
 
 
 def _sums(path: Path) -> None:
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE part SET sums = zeroblob(40)")
     db.close()
 
 
 def _other_version(path: Path) -> None:
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA user_version = 99")
     db.close()
 
 
 def _other_tables(path: Path) -> None:
     path.unlink()
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE batch (name TEXT)")
     db.close()
 
