@@ -80,7 +80,7 @@ wheel-test: $(BIN)/python
 	"$$away/venv/bin/python" -m pip --disable-pip-version-check --quiet install "$$away"/mmrace-*.whl; \
 	cp tests/kept_story.py "$$away"; mkdir "$$away/story"; cd "$$away"; \
 	venv/bin/mmrace list; \
-	venv/bin/mmrace stress --runs 40 --seed 1 --no-canaries; \
+	venv/bin/mmrace stress --runs 40 --seed 1 --no-canaries --engine gate; \
 	venv/bin/mmrace report-night --html night.html; grep -q "What this rests on" night.html; \
 	venv/bin/mmrace explore mmrace.examples.lost_update:mended --exhaustive; \
 	venv/bin/python -m pip --disable-pip-version-check --quiet install "pytest>=8.2"; \
