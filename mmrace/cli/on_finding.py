@@ -28,7 +28,7 @@ from mmrace.runtime.visible import one_line
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.ledger.life import State
-from mmrace.search.totals import Hit
+from mmrace.search.totals import Hit, Whose
 
 AT_ONCE = 2
 """Commands under way at the same time: they share the machine with the workers."""
@@ -44,9 +44,7 @@ NAME = "mmrace-on-finding"
 PREFIX = "MMRACE_"
 
 Clock: TypeAlias = Callable[[], float]
-Key: TypeAlias = tuple[str, str, str, str]
-"""Signature, program, variant and era of a finding."""
-NOTHING: Mapping[Key, State] = MappingProxyType({})
+NOTHING: Mapping[Whose, State] = MappingProxyType({})
 
 
 class Command:
@@ -112,7 +110,7 @@ class OnFinding:
         self,
         words: str,
         store: Path,
-        before: Mapping[Key, State] = NOTHING,
+        before: Mapping[Whose, State] = NOTHING,
         clock: Clock = time.monotonic,
         since: float | None = None,
     ) -> None:
@@ -120,15 +118,15 @@ class OnFinding:
         began = datetime.now(UTC) if since is None else datetime.fromtimestamp(since, UTC)
         self.since = began.isoformat(timespec="seconds")
         self._goes_on = since is not None
-        self._told: set[Key] = set()
+        self._told: set[Whose] = set()
         self._waiting: deque[tuple[Hit, State]] = deque()
         self._under_way: list[Command] = []
 
     def found(self, hit: Hit) -> None:
         """Have the command run for a finding, if that is new."""
         state = self._state(hit)
-        if state != "known" and key_of(hit) not in self._told:
-            self._told.add(key_of(hit))
+        if state != "known" and hit.whose not in self._told:
+            self._told.add(hit.whose)
             self._waiting.append((hit, state))
             self.go_on()
 
@@ -172,7 +170,7 @@ class OnFinding:
 
     def _state(self, hit: Hit) -> State:
         """Return whether a finding is new, known before this campaign began, or came back."""
-        before = self.before.get(key_of(hit))
+        before = self.before.get(hit.whose)
         if hit.known:
             return "known"
         if before is not None:
@@ -187,11 +185,6 @@ class OnFinding:
             logger.bind(event="on-finding", signature=hit.finding.signature).error(
                 "--on-finding for {} could not be started: {}", hit.finding.signature, error
             )
-
-
-def key_of(hit: Hit) -> Key:
-    """Return whose finding it is, as a ledger has it."""
-    return hit.finding.signature, hit.spec.program, hit.spec.variant, hit.spec.era
 
 
 def variables(hit: Hit, state: State, store: Path) -> dict[str, str]:

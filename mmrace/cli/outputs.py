@@ -19,16 +19,16 @@ from mmrace.cli import options as shared
 from mmrace.cli import terminal
 from mmrace.cli.beside import Heartbeat, Several
 from mmrace.cli.logfile import RETENTIONS, ROTATIONS, log_to
-from mmrace.cli.on_finding import AT_ONCE, LIMIT_SECONDS, Key, OnFinding
+from mmrace.cli.on_finding import AT_ONCE, LIMIT_SECONDS, OnFinding
 from mmrace.runs import stops
 from mmrace.runtime import files
 from mmrace.runtime.errors import EXIT_SIGNALLED, EXIT_USAGE, UsageError
 from mmrace.search.campaign.driver import Observer
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.ledger.cells import began
-from mmrace.search.ledger.entry import Met
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.life import State
+from mmrace.search.totals import Whose
 
 HELP = f"""
 \b
@@ -162,23 +162,19 @@ class Outputs:
 OPTIONS = ("junit", "json", "on_finding", "log", "log_rotation", "log_retention")
 
 
-def _before(ledger: Ledger | None, resumed: str) -> dict[Key, State]:
+def _before(ledger: Ledger | None, resumed: str) -> dict[Whose, State]:
     """Return the findings that a ledger knows from other campaigns than the one that goes on."""
     if ledger is None:
         return {}
     index = ledger.index()
-    own = {_key(met) for met in index.mets(resumed)} if resumed else set()
-    found: dict[Key, State] = {}
+    own = {met.whose for met in index.mets(resumed)} if resumed else set()
+    found: dict[Whose, State] = {}
     for life in index.lives():
-        key = _key(life.met)
+        key = life.met.whose
         back = key in own and life.state == "came-back"  # perhaps in this very campaign
         if not resumed or life.met.campaign != resumed:
             found[key] = "unseen" if back else life.state
     return found
-
-
-def _key(met: Met) -> Key:
-    return met.signature, met.program, met.variant, met.era
 
 
 def _is_stream(path: str) -> bool:

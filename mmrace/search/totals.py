@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.kept import owner_of
@@ -125,6 +125,10 @@ class RunKind(NamedTuple):
         return cls(role, spec.program, spec.engine, spec.noise)
 
 
+Whose: TypeAlias = tuple[str, str, str, str]
+"""A finding of a program: signature, program, variant, era."""
+
+
 @dataclass(slots=True)
 class Hit:
     """A finding of the campaign, by signature.
@@ -150,6 +154,11 @@ class Hit:
     def kind(self) -> RunKind:
         """The kind of its first run."""
         return RunKind.of(self.role, self.spec)
+
+    @property
+    def whose(self) -> Whose:
+        """What it is, and of which program."""
+        return self.finding.signature, self.spec.program, self.spec.variant, self.spec.era
 
     @property
     def command(self) -> str:

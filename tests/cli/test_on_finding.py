@@ -14,7 +14,7 @@ import pytest
 from loguru import logger
 
 from mmrace.cli import on_finding
-from mmrace.cli.on_finding import AT_ONCE, LENGTH_MAX, LIMIT_SECONDS, OnFinding, key_of, variables
+from mmrace.cli.on_finding import AT_ONCE, LENGTH_MAX, LIMIT_SECONDS, OnFinding, variables
 from mmrace.oracles.general.judgement import Finding
 from mmrace.runs.kept import UNDATED
 from mmrace.runs.spec import RunSpec
@@ -156,7 +156,7 @@ def test_of_what_the_ledger_knows_it_is_run_for_what_came_back(
 ) -> None:
     states: list[State] = []
     monkeypatch.setattr(OnFinding, "_begin", lambda self, hit, state, now: states.append(state))
-    command = OnFinding("true", tmp_path, {key_of(HIT): state})
+    command = OnFinding("true", tmp_path, {HIT.whose: state})
     command.found(HIT)
     command.found(Hit(FINDING, replace(SPEC, program="beta"), "main", 3, Saved("kept")))
     assert states == [*([told] if told else []), "new"], "that of another program is another one"
@@ -168,7 +168,7 @@ def test_a_campaign_that_goes_on_has_it_run_for_what_it_had_found_before(
     begun: list[tuple[str, State]] = []
     monkeypatch.setattr(OnFinding, "_begin", lambda self, hit, state, now: begun.append((hit.finding.signature, state)))
     since = datetime(2026, 11, 30, 21, tzinfo=UTC).timestamp()
-    command = OnFinding("true", tmp_path, {key_of(hit(2)): "known"}, since=since)
+    command = OnFinding("true", tmp_path, {hit(2).whose: "known"}, since=since)
     result = failed()
     result.hits = Hits()
     for number, date in ((1, "2026-11-30T21:00:01+00:00"), (2, ""), (3, "2026-11-30T20:59:59+00:00")):

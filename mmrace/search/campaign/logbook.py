@@ -80,7 +80,7 @@ class Logbook:
         """
         if self.ledger is None or not findings.is_dir():
             return []
-        told = {(met.signature, met.program, met.variant, met.era) for met in self.ledger.index().mets()}
+        told = {met.whose for met in self.ledger.index().mets()}
         mine = []
         for met in untold(findings, told):
             if standing.begun and met.when >= int(standing.begun):

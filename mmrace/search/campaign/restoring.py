@@ -17,9 +17,9 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import Saved
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.sequences import Row
-from mmrace.search.campaign.standing import Standing, Whose
+from mmrace.search.campaign.standing import Standing
 from mmrace.search.ledger.entry import Met, Sequence
-from mmrace.search.totals import Hit, RunKind, Tally
+from mmrace.search.totals import Hit, RunKind, Tally, Whose
 
 
 def restore(

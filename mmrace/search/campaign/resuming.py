@@ -152,7 +152,7 @@ def standing_of(ledger: Ledger, row: Campaign, begun: Begun) -> Standing:
         before=_number(told.get("before")),
         firsts=told.get("trials", {}),
         trials={trial.canary: trial for trial in index.trials() if trial.campaign == row.campaign},
-        mets={(met.signature, met.program, met.variant, met.era): met for met in index.mets(row.campaign)},
+        mets={met.whose: met for met in index.mets(row.campaign)},
         begun=begun.when,
         losses=Counter(row.ended.losses if row.ended is not None else {}),
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.sequences import At
@@ -19,6 +18,7 @@ from mmrace.search.ledger.entry import Met, Sequence, Trial
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.ranges import Covered
 from mmrace.search.ledger.sums import Sums
+from mmrace.search.totals import Whose
 
 SHARD_TURNS = 1 << 40
 """A shard's part of a sequence: more runs than a machine makes in a life."""
@@ -26,10 +26,6 @@ SHARDS_MAX = 1 << 20
 LANE_TURNS = 1 << 36
 """The part of that which one of several campaigns on a store has that run at once: years of runs."""
 LANES = SHARD_TURNS // LANE_TURNS
-
-
-Whose: TypeAlias = tuple[str, str, str, str]
-"""A finding of a program: signature, program, variant, era."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from mmrace.runs.spec import Params
 from mmrace.search.ledger.ranges import is_piece
 from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
 from mmrace.search.pool.messages import Role
+from mmrace.search.totals import Whose
 
 KEY_BYTES = 8
 When: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
@@ -164,6 +165,11 @@ class Met(msgspec.Struct, omit_defaults=True, tag_field="is", tag="met"):
     campaign: str = ""
     when: When = 0.0
     role: Role = "main"
+
+    @property
+    def whose(self) -> Whose:
+        """What it is, and of which program."""
+        return self.signature, self.program, self.variant, self.era
 
 
 class Trial(msgspec.Struct, omit_defaults=True, tag_field="is", tag="trial"):

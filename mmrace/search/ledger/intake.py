@@ -190,7 +190,7 @@ class Intake:
     def _met(self, entry: Met) -> None:
         """Keep for each campaign the words of the first time, and of the last one whether it is expected."""
         row = (
-            entry.signature, entry.program, entry.variant, entry.era, entry.campaign, entry.when,
+            *entry.whose, entry.campaign, entry.when,
             msgspec.json.encode(entry), entry.when, entry.known,
         )  # fmt: skip
         self.db.execute(

@@ -126,7 +126,7 @@ class Ledger:
 
     def met(self, met: Met) -> None:
         """Note a finding in words; again for the same program, it does nothing."""
-        key = met.signature, met.program, met.variant, met.era, met.campaign
+        key = *met.whose, met.campaign
         if key not in self._met:
             self._met.add(key)
             self._writer.add(met)

@@ -15,6 +15,7 @@ import msgspec
 
 from mmrace.runs.proof import interval
 from mmrace.search.ledger.entry import Met
+from mmrace.search.totals import Whose
 
 if TYPE_CHECKING:
     from mmrace.search.ledger.database import Row
@@ -155,13 +156,12 @@ def mets(rows: Callable[..., list[Row]], campaign: str | None = None) -> list[Me
 
     Args: campaign: whose words; None: of all.
     """
-    found: dict[tuple[str, str, str, str], tuple[Met, float, str]] = {}
+    found: dict[Whose, tuple[Met, float, str]] = {}
     for name, last, known, entry in rows("SELECT campaign, last, known, entry FROM met ORDER BY at, entry"):
         if campaign is None or campaign == name:
             met = msgspec.json.decode(entry, type=Met)
-            owner = met.signature, met.program, met.variant, met.era
-            first, newest, says = found.get(owner, (met, last, known))
-            found[owner] = first, *max((newest, says), (last, known))
+            first, newest, says = found.get(met.whose, (met, last, known))
+            found[met.whose] = first, *max((newest, says), (last, known))
     for met, _, known in found.values():
         met.known = known
     return [met for met, _, _ in found.values()]

@@ -157,10 +157,8 @@ def _entries(old: list[Path], index: Index) -> Iterator[Header | Entry]:
                 if entry.when - beats.get(entry.campaign, 0.0) >= BEAT_SECONDS:
                     beats[entry.campaign] = entry.when
                     yield entry
-            elif isinstance(
-                entry, Met
-            ):  # the first time it was met and the last one count, whatever segments are called
-                owner = entry.signature, entry.program, entry.variant, entry.era, entry.campaign
+            elif isinstance(entry, Met):  # the first time and the last one count, whatever segments are called
+                owner = *entry.whose, entry.campaign
                 met = sorted([*mets.get(owner, []), entry], key=lambda met: (met.when, encode(met)))
                 mets[owner] = met[:1] if met[0] == met[-1] else [met[0], met[-1]]
             elif (key := _key(entry)) not in said:
