@@ -165,6 +165,16 @@ class FindingStore:
         there = kept.read(plain) if plain.exists() else None
         return beside if there is not None and there.owner != owner else plain
 
+    def is_full(self) -> bool:
+        """Say whether it has room for no further finding.  Raises OSError without a folder."""
+        there_are = sum(not path.name.startswith(".") for path in self.folder.iterdir())  # not what a kill has left
+        return there_are >= FOLDERS_MAX
+
+    @property
+    def full(self) -> str:
+        """What to say then."""
+        return f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some"
+
     def _save(self, result: RunResult, finding: Finding) -> Saved:
         failure: OSError
         for _ in range(ATTEMPTS_MAX):
@@ -184,9 +194,8 @@ class FindingStore:
             self._hit(final, result.spec, finding)
             return Saved(str(final), before=True, since=old.since if old else kept.UNDATED)
         self.folder.mkdir(parents=True, exist_ok=True)
-        there_are = sum(not path.name.startswith(".") for path in self.folder.iterdir())  # not what a kill has left
-        if there_are >= FOLDERS_MAX and not final.exists():
-            return Saved(error=f"{FOLDERS_MAX} findings are kept already in {self.folder}; remove some")
+        if not final.exists() and self.is_full():
+            return Saved(error=self.full)
         if self._make(final, result, finding, old):
             return Saved(str(final), since=old.since if old else "")
         self._of_us(kept.read(final), final, result.spec)
@@ -222,15 +231,8 @@ class FindingStore:
             if final.exists() and not self._there(final, result)[0]:
                 with contextlib.suppress(FileNotFoundError):  # another worker was first
                     os.rename(final, replaced)
-            try:
-                os.rename(temporary, final)
-            except OSError:
-                if final.is_dir():
-                    return False
-                if replaced.exists():
-                    os.rename(replaced, final)
-                raise
-            files.sync_folder(self.folder)
+            if not take_name(temporary, final, replaced):
+                return False
         finally:
             gone = kept.read(replaced) if replaced.exists() else None  # perhaps another worker's, not `old`
             if gone is not None:
@@ -333,6 +335,24 @@ def _unwritten(record: Record, path: Path) -> str:
             raise
         return str(error.strerror)
     return ""
+
+
+def take_name(temporary: Path, final: Path, replaced: Path) -> bool:
+    """Give a folder that is whole its name; False if another process was first.
+
+    Args: replaced: what had the name and gives way, if that is there; it has it back if the new one cannot.  Raises
+    OSError.
+    """
+    try:
+        os.rename(temporary, final)
+    except OSError:
+        if final.is_dir():
+            return False
+        if replaced.exists():
+            os.rename(replaced, final)
+        raise
+    files.sync_folder(final.parent)
+    return True
 
 
 def hit_line(seed: int, command: str) -> str:

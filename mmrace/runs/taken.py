@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mmrace.runs import kept
 from mmrace.runs.kept import Kept
-from mmrace.runs.store import ATTEMPTS_MAX, FOLDERS_MAX, HITS_BYTES_MAX, FindingStore, Saved, hit_line
+from mmrace.runs.store import ATTEMPTS_MAX, HITS_BYTES_MAX, FindingStore, Saved, hit_line, take_name
 from mmrace.runtime import files
 from mmrace.runtime.errors import UsageError
 from mmrace.runtime.record import Record
@@ -55,8 +55,8 @@ def _taken(source: Path, theirs: Kept, store: FindingStore) -> Saved:
     place = _Place(source, theirs, final)
     if not final.exists():
         store.folder.mkdir(parents=True, exist_ok=True)
-        if sum(1 for _ in store.folder.iterdir()) >= FOLDERS_MAX:
-            return Saved(error=f"{FOLDERS_MAX} findings are kept already in {store.folder}; remove some")
+        if store.is_full():
+            return Saved(error=store.full)
         _put(place, None)
         return Saved(str(final), since=theirs.since)
     ours = kept.read(final)
@@ -105,15 +105,8 @@ def _put(place: _Place, ours: Kept | None) -> None:
         if ours is not None:
             _add(temporary, _hits(place.final, None, ours), place.theirs)
             os.rename(place.final, replaced)
-        try:
-            os.rename(temporary, place.final)
-        except OSError:
-            if place.final.is_dir():
-                raise FileExistsError(errno.EEXIST, "another process was first", str(place.final)) from None
-            if replaced.exists():
-                os.rename(replaced, place.final)
-            raise
-        files.sync_folder(store)
+        if not take_name(temporary, place.final, replaced):
+            raise FileExistsError(errno.EEXIST, "another process was first", str(place.final))
     finally:
         for folder in (temporary, replaced):
             if folder.exists():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
@@ -71,6 +71,20 @@ class Tally:
         return "; ".join(
             f"{row} is expected, and was not seen in {runs} runs" for row, runs in unseen if runs >= ENOUGH_RUNS
         )
+
+    def doubts(self, given_up: int) -> Iterator[str]:
+        """Yield why the runs prove nothing, though none failed.  Args: given_up: runs that no worker survived."""
+        if not self.runs:
+            yield "no run"
+            return
+        if nobody := self.nobody_met():
+            yield nobody
+        if missing := self.never_seen():
+            yield missing
+        unknown = self.unjudged + given_up
+        if unknown > UNKNOWN_SHARE_MAX * self.runs:
+            why = "".join(f", mostly {reason}" for reason, _ in self.unknown.most_common(1))
+            yield f"{unknown} of {self.runs} runs could not be judged{why}"
 
     def seldom_tried(self) -> dict[str, int]:
         """Return the known faults that were expected, and not seen in too few runs to tell: where from, how many."""

@@ -13,6 +13,7 @@ import pytest
 from mmrace.oracles.general.judgement import Finding
 from mmrace.report.finding import summary_text
 from mmrace.runs import kept
+from mmrace.runs import store as store_
 from mmrace.runs import taken as taken_
 from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.runs.store import FindingStore
@@ -201,8 +202,9 @@ def test_hits_and_folders_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     take_in(source, FindingStore(tmp_path / "here"))
     assert 1 < len(hits(folder)) < 15
 
-    monkeypatch.setattr(taken_, "FOLDERS_MAX", 1)
-    saved = take_in(keep(tmp_path / "far", replace(SPEC, program="beta")), FindingStore(tmp_path / "here"))
+    another = keep(tmp_path / "far", replace(SPEC, program="beta"))
+    monkeypatch.setattr(store_, "FOLDERS_MAX", 1)
+    saved = take_in(another, FindingStore(tmp_path / "here"))
     assert "1 findings are kept already" in saved.error
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 
 from mmrace.report.night.facts import Classes, Estimate
+from mmrace.runs.proof import Z95
 from mmrace.search.ledger.sketch import ClassSketch
 
-Z95 = 1.959963984540054
 RULE_OF_THREE = 3.0
 """What was not met in n runs has, with 95 percent, a chance of at most three in n."""
 

@@ -31,7 +31,7 @@ from mmrace.search.ledger.cells import FINENESS, LONGEST_SECONDS
 from mmrace.search.ledger.entry import Sequence
 from mmrace.search.ledger.index import Index, Where
 from mmrace.search.ledger.sums import Sums
-from mmrace.search.totals import UNKNOWN_SHARE_MAX, Tally
+from mmrace.search.totals import Tally
 
 MOMENTS = 96  # stretches into which a night is cut, at most
 STRETCHES = (1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -155,22 +155,12 @@ def _programs(each: Each) -> Iterator[Program]:
 
 
 def _doubts(parts: Iterable[Sums]) -> Iterator[str]:
-    """Yield why the runs of a program prove nothing: the rules of one campaign (`search/campaign/result.py`)."""
+    """Yield why the runs of a program prove nothing."""
     tally, given_up = Tally(), 0
     for sums in parts:
         tally.merge(sums.tally())
         given_up += sums.given_up
-    if not tally.runs:
-        yield "no run"
-        return
-    if nobody := tally.nobody_met():
-        yield nobody
-    if missing := tally.never_seen():
-        yield missing
-    unjudged = tally.unjudged + given_up
-    if unjudged > UNKNOWN_SHARE_MAX * tally.runs:
-        why = "".join(f", mostly {reason}" for reason, _ in tally.unknown.most_common(1))
-        yield f"{unjudged} of {tally.runs} runs could not be judged{why}"
+    yield from tally.doubts(given_up)
 
 
 def _of_owner(each: Each) -> dict[Owner, tuple[int, Counter[str]]]:

@@ -48,7 +48,7 @@ class Point(NamedTuple):
     @property
     def interval(self) -> tuple[float, float]:
         """Where its rate lies, 95 %."""
-        return interval(min(self.hits, self.runs), self.runs)
+        return interval(self.hits, self.runs)
 
 
 def span_of(seconds: float) -> int:

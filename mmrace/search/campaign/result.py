@@ -15,7 +15,7 @@ from mmrace.runs.spec import RunResult, RunSpec
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.trial import CanaryTrial
 from mmrace.search.pool.messages import Health, Job
-from mmrace.search.totals import UNKNOWN_SHARE_MAX, Hits, RunKind, Tally, Trouble, exit_code, is_wrong_call
+from mmrace.search.totals import Hits, RunKind, Tally, Trouble, exit_code, is_wrong_call
 
 RSS_FIRST_SECONDS = 120.0  # memory is compared from minute two on, when pools and caches are full
 RSS_STEP_SECONDS = 1.0
@@ -136,19 +136,8 @@ class CampaignResult:
         """Say why a campaign without a finding still proves nothing."""
         reasons = []
         for name in self.request.scenarios:
-            tally = self.scenarios.get(name, Tally())
-            if not tally.runs:
-                reasons.append(f"{name}: no run")
-                continue
-            if nobody := tally.nobody_met():
-                reasons.append(f"{name}: {nobody}")
-            if missing := tally.never_seen():
-                reasons.append(f"{name}: {missing}")
-            unknown = tally.unjudged + sum(spec.program == name for spec in self.given_up)
-            unknown += self.given_up_before[name]
-            if unknown > UNKNOWN_SHARE_MAX * tally.runs:
-                why = "".join(f", mostly {reason}" for reason, _ in tally.unknown.most_common(1))
-                reasons.append(f"{name}: {unknown} of {tally.runs} runs could not be judged{why}")
+            given_up = sum(spec.program == name for spec in self.given_up) + self.given_up_before[name]
+            reasons += [f"{name}: {doubt}" for doubt in self.scenarios.get(name, Tally()).doubts(given_up)]
         reasons += [
             f"canary {trial.canary.name}: {trial.tried} of {trial.cap_runs} runs made, not found yet"
             for trial in self.trials

@@ -13,13 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from mmrace.runs.proof import Z95
+
 SIZE = 4096
 """Classes in a sketch: the estimate of how many there are has a standard error of 1.6 to 2.2 percent."""
 BATCH_SIZE = 64
 """Classes in the sketch of one batch: a line stays below a kilobyte or so."""
 BITS = 64
 _MASK = (1 << BITS) - 1
-_Z95 = 1.959963984540054
 
 
 def mixed(digest: int) -> int:
@@ -116,7 +117,7 @@ class ClassSketch:
     def distinct_interval(self) -> tuple[float, float]:
         """Return where the number of classes that were met lies, 95 percent."""
         kept, share = len(self.times), 0.5**self.level
-        spread = _Z95 * math.sqrt(kept * (1 - share))
+        spread = Z95 * math.sqrt(kept * (1 - share))
         return max(kept, (kept - spread) / share), (kept + spread + (0 if kept else 3.0 * (1 - share))) / share
 
     def once(self) -> int:
@@ -150,9 +151,9 @@ class ClassSketch:
         variance += (kept + unseen) * (1 - 0.5**self.level)
         if not unseen or not variance:
             return self.distinct_interval()
-        factor = math.exp(_Z95 * math.sqrt(math.log1p(variance / unseen**2)))
+        factor = math.exp(Z95 * math.sqrt(math.log1p(variance / unseen**2)))
         scale = 2.0**self.level
         low, high = kept + unseen / factor, kept + unseen * factor
         if self.level:
-            low = min(low, kept + unseen - _Z95 * math.sqrt(variance))
+            low = min(low, kept + unseen - Z95 * math.sqrt(variance))
         return max(low, kept / scale) * scale, high * scale
