@@ -9,7 +9,6 @@ from collections import Counter
 
 import pytest
 
-from mmrace import scenarios
 from mmrace.actors import faulter, reader, zapper
 from mmrace.actors.stage import Stage
 from mmrace.installed import run_one
@@ -19,7 +18,7 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runtime.kinds import COUNT, FREEZE, GET_UNLESS_ZERO, KIND_MASK, NOTE, PUT, SHIFT
 from mmrace.runtime.record import Record
 from mmrace.scenarios.build import map_file
-from tests.oracles.protocol.planted import STRATEGIES
+from tests.actors.meetings import meetings
 from tests.runtime.engines import random_walk
 from tests.scenarios.staged import play, unwritten
 
@@ -102,13 +101,8 @@ def test_the_faulter_accesses_its_rounds_times_accesses_blocks(stores: int) -> N
 @pytest.mark.parametrize("name", MARKS)
 def test_mapped_pages_meet_the_others_and_everything_holds(name: str) -> None:
     reached: set[str] = set()
-    for variation in scenarios.get(name).variations:
-        for seed in range(SEEDS):
-            strategy = STRATEGIES[seed % len(STRATEGIES)]
-            spec = RunSpec(name, tuple(sorted(variation.items())), engine="fiber", strategy=strategy, seed=seed)
-            result = run_one(spec)
-            assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), spec.command()
-            reached |= result.marks.keys()
+    for result in meetings(name, SEEDS):
+        reached |= result.marks.keys()
     assert reached >= MARKS[name]
 
 

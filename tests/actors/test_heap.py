@@ -8,7 +8,6 @@ from __future__ import annotations
 import pytest
 
 from mmrace import runtime as rt
-from mmrace import scenarios
 from mmrace.actors import faulter, heap, migrator, unmapper
 from mmrace.actors.stage import Stage
 from mmrace.history.eras import ERAS
@@ -18,7 +17,7 @@ from mmrace.kernel.mm.migrate import MigrateMode
 from mmrace.kernel.mm.mm_types import AnonVma, Page
 from mmrace.runs.spec import RunSpec
 from mmrace.scenarios.private import map_memory
-from tests.oracles.protocol.planted import STRATEGIES
+from tests.actors.meetings import meetings
 from tests.scenarios.staged import play
 
 MARKS = {
@@ -147,13 +146,8 @@ def test_who_waits_for_the_mutex_of_an_anon_vma_holds_a_reference_to_it() -> Non
 @pytest.mark.parametrize("name", MARKS)
 def test_private_memory_meets_who_moves_its_pages_and_everything_holds(name: str) -> None:
     reached: set[str] = set()
-    for variation in scenarios.get(name).variations:
-        for seed in range(SEEDS):
-            strategy = STRATEGIES[seed % len(STRATEGIES)]
-            spec = RunSpec(name, tuple(sorted(variation.items())), engine="fiber", strategy=strategy, seed=seed)
-            result = run_one(spec)
-            assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), spec.command()
-            reached |= result.marks.keys()
+    for result in meetings(name, SEEDS):
+        reached |= result.marks.keys()
     assert reached >= MARKS[name]
 
 

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace import scenarios
-from mmrace.installed import run_one
-from mmrace.runs.spec import RunSpec
 from mmrace.scenarios import crash
-from tests.oracles.protocol.planted import STRATEGIES
+from tests.actors.meetings import meetings
 
 MARKS = {
     "reclaim-vs-truncate": {"truncate: page lock busy", "migrate: freed meanwhile", "ext3: hole"},
@@ -39,13 +36,8 @@ SEEDS = 24
 @pytest.mark.parametrize("name", MARKS)
 def test_truncation_meets_the_others_and_everything_holds_whenever_the_machine_stops(name: str) -> None:
     reached: set[str] = set()
-    for variation in scenarios.get(name).variations:
-        for seed in range(SEEDS):
-            strategy = STRATEGIES[seed % len(STRATEGIES)]
-            spec = RunSpec(name, tuple(sorted(variation.items())), engine="fiber", strategy=strategy, seed=seed)
-            result = run_one(spec, keep_record=True)
-            assert (result.verdict, result.findings, result.unknown) == ("PASS", [], {}), spec.command()
-            assert result.record is not None
-            assert not crash.judge(result.record).findings, spec.command()
-            reached |= result.marks.keys()
+    for result in meetings(name, SEEDS, keep_record=True):
+        assert result.record is not None
+        assert not crash.judge(result.record).findings, result.spec.command()
+        reached |= result.marks.keys()
     assert reached >= MARKS[name]

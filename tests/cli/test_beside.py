@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
-from loguru import logger
 
 from mmrace.cli.beside import BEAT_SECONDS, Heartbeat, Several
 from mmrace.report.progress import Silent
 from mmrace.search.totals import Hit
+from tests.cli.clock import Clock
 from tests.report.test_campaign_report import FINDING, SPEC, failed, trial
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def beats() -> Iterator[list[dict[str, Any]]]:
-    """What is logged."""
-    records: list[dict[str, Any]] = []
-    logger.enable("mmrace")
-    sink = logger.add(lambda message: records.append(message.record["extra"]), level="INFO")
-    yield records
-    logger.remove(sink)
-    logger.disable("mmrace")
-
-
-def test_a_heartbeat_comes_once_a_minute_with_runs_findings_and_memory(beats: list[dict[str, Any]]) -> None:
+def test_a_heartbeat_comes_once_a_minute_with_runs_findings_and_memory(logged: list[dict[str, Any]]) -> None:
     clock = Clock()
     heart, result = Heartbeat(clock), failed()
     for passed in range(3 * int(BEAT_SECONDS)):
@@ -41,8 +19,8 @@ def test_a_heartbeat_comes_once_a_minute_with_runs_findings_and_memory(beats: li
         heart.progress(result)
         if passed == 7:
             result.scenarios["alpha"].runs += 600
-    assert [beat["event"] for beat in beats] == ["heartbeat"] * 2
-    first, second = beats
+    assert [beat["event"] for beat in logged] == ["heartbeat"] * 2
+    first, second = logged
     assert (first["runs"], first["runs_per_second"], second["runs_per_second"]) == (3603, 10.0, 0.0), (
         "those that a campaign goes on with were not made in this minute"
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loguru import logger
 
 from mmrace.cli import on_finding
 from mmrace.cli.on_finding import AT_ONCE, LENGTH_MAX, LIMIT_SECONDS, OnFinding, variables
@@ -21,34 +20,12 @@ from mmrace.runs.spec import RunSpec
 from mmrace.runs.store import Saved
 from mmrace.search.ledger.life import State
 from mmrace.search.totals import Hit, Hits
+from tests.cli.clock import Clock
 from tests.report.test_campaign_report import failed
 
 FINDING = Finding("content", "word went back", "page 4 shows an old word", {}, "abc123abc123")
 SPEC = RunSpec("alpha", seed=7, noise="gentle")
 HIT = Hit(FINDING, SPEC, "main", 3, Saved("kept/abc123abc123"))
-
-
-class Clock:
-    """Stands still unless somebody sleeps, or waits for what a process does."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def told() -> Iterator[list[dict[str, Any]]]:
-    """What is logged of commands."""
-    records: list[dict[str, Any]] = []
-    logger.enable("mmrace")
-    sink = logger.add(
-        lambda message: records.append({**message.record["extra"], "said": message.record["message"]}), level="INFO"
-    )
-    yield records
-    logger.remove(sink)
-    logger.disable("mmrace")
 
 
 def until(command: OnFinding, over: Callable[[], bool]) -> None:
@@ -63,12 +40,12 @@ def hit(number: int) -> Hit:
 
 
 def test_the_command_has_the_facts_in_its_environment_and_the_folder_as_argument(
-    tmp_path: Path, told: list[dict[str, Any]]
+    tmp_path: Path, logged: list[dict[str, Any]]
 ) -> None:
     out = tmp_path / "out"
     command = OnFinding(f'env | grep ^MMRACE_ > "{out}"; echo "$1" >> "{out}"; echo last words', tmp_path)
     command.found(HIT)
-    until(command, lambda: bool(told))
+    until(command, lambda: bool(logged))
     lines = out.read_text().splitlines()
     folder = os.path.abspath("kept/abc123abc123")
     expected = {
@@ -82,18 +59,18 @@ def test_the_command_has_the_facts_in_its_environment_and_the_folder_as_argument
         "MMRACE_STATE": "new",
     }
     assert {f"{name}={value}" for name, value in expected.items()} <= {*lines} and lines[-1] == folder
-    assert (told[0]["exit_code"], told[0]["words"]) == (0, "last words")
-    assert told[0]["said"] == "--on-finding for abc123abc123: exit code 0: last words"
+    assert (logged[0]["exit_code"], logged[0]["words"]) == (0, "last words")
+    assert logged[0]["said"] == "--on-finding for abc123abc123: exit code 0: last words"
 
 
-def test_an_exit_code_is_logged_and_nothing_else_happens(tmp_path: Path, told: list[dict[str, Any]]) -> None:
+def test_an_exit_code_is_logged_and_nothing_else_happens(tmp_path: Path, logged: list[dict[str, Any]]) -> None:
     command = OnFinding("echo no mail today >&2; exit 7", tmp_path)
     command.found(HIT)
-    until(command, lambda: bool(told))
-    assert told[0]["said"] == "--on-finding for abc123abc123: exit code 7: no mail today"
+    until(command, lambda: bool(logged))
+    assert logged[0]["said"] == "--on-finding for abc123abc123: exit code 7: no mail today"
 
 
-def test_what_hangs_is_ended_at_its_limit_with_all_that_it_began(tmp_path: Path, told: list[dict[str, Any]]) -> None:
+def test_what_hangs_is_ended_at_its_limit_with_all_that_it_began(tmp_path: Path, logged: list[dict[str, Any]]) -> None:
     clock = Clock()
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -101,33 +78,35 @@ def test_what_hangs_is_ended_at_its_limit_with_all_that_it_began(tmp_path: Path,
     command.found(HIT)
     reader = os.open(fifo, os.O_RDONLY)  # comes back when its child has opened it
     command.go_on()
-    assert told == []
+    assert logged == []
     clock.now = LIMIT_SECONDS
     command.go_on()
-    assert "ended after 60 s, its limit" in told[0]["said"]
+    assert "ended after 60 s, its limit" in logged[0]["said"]
     assert os.read(reader, 1) == b"", "its child is gone too"
     os.close(reader)
 
 
-def test_at_most_a_few_are_under_way_and_the_others_have_their_turn(tmp_path: Path, told: list[dict[str, Any]]) -> None:
+def test_at_most_a_few_are_under_way_and_the_others_have_their_turn(
+    tmp_path: Path, logged: list[dict[str, Any]]
+) -> None:
     command = OnFinding(f'cat "{tmp_path}/fifo"', tmp_path)
     os.mkfifo(tmp_path / "fifo")
     for number in range(5):
         command.found(hit(number))
-    assert len(command._under_way) == AT_ONCE and told == []
+    assert len(command._under_way) == AT_ONCE and logged == []
     writer = os.open(tmp_path / "fifo", os.O_RDWR)
     os.unlink(tmp_path / "fifo")
     (tmp_path / "fifo").write_text("")
     os.close(writer)  # lets the first ones go, whether or not they had opened it yet
-    until(command, lambda: len(told) == 5)
-    assert sorted(entry["signature"] for entry in told) == [f"{number:012x}" for number in range(5)]
+    until(command, lambda: len(logged) == 5)
+    assert sorted(entry["signature"] for entry in logged) == [f"{number:012x}" for number in range(5)]
 
 
-def test_a_flood_is_read_and_forgotten_but_for_its_last_words(tmp_path: Path, told: list[dict[str, Any]]) -> None:
+def test_a_flood_is_read_and_forgotten_but_for_its_last_words(tmp_path: Path, logged: list[dict[str, Any]]) -> None:
     command = OnFinding("yes x | head -c 1000000; echo the end", tmp_path)
     command.found(HIT)
-    until(command, lambda: bool(told))
-    assert told[0]["words"].endswith("the end") and len(told[0]["words"]) <= on_finding.WORDS_MAX
+    until(command, lambda: bool(logged))
+    assert logged[0]["words"].endswith("the end") and len(logged[0]["words"]) <= on_finding.WORDS_MAX
 
 
 @pytest.mark.parametrize(
@@ -192,15 +171,15 @@ def test_hostile_bytes_and_endless_titles_fit_an_environment(tmp_path: Path) -> 
 
 
 def test_a_shell_that_cannot_be_started_is_told_and_the_campaign_goes_on(
-    tmp_path: Path, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, logged: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     OnFinding("true", tmp_path).found(HIT)
-    assert "could not be started: [Errno 2]" in told[0]["said"]
+    assert "could not be started: [Errno 2]" in logged[0]["said"]
 
 
 def test_the_end_of_a_campaign_waits_for_what_is_under_way_but_not_for_ever(
-    tmp_path: Path, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, logged: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     command = OnFinding("sleep 1000", tmp_path, clock=clock)
@@ -212,7 +191,7 @@ def test_the_end_of_a_campaign_waits_for_what_is_under_way_but_not_for_ever(
 
     monkeypatch.setattr(time, "sleep", sleep)
     command.close(at_once=True)
-    assert [entry["said"] for entry in told] == [
+    assert [entry["said"] for entry in logged] == [
         "--on-finding for 000000000000: ended, for the campaign has ended",
         "--on-finding for 000000000001: ended, for the campaign has ended",
         "--on-finding was not run for 2 findings",
