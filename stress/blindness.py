@@ -1,7 +1,7 @@
 """Whether the judges see it when a kernel function does nothing, or does not wait.
 
     python -m stress.blindness [--only TEXT]... [--limit N] [--schedules N] [--seeds K] [--seed S] [--jobs J]
-                               [--state FILE] [--table FILE] [--json FILE]
+                               [--state FILE [--found-stays]] [--table FILE] [--json FILE]
 
 First every cast of the kernel model is run in all its variations, and each kernel function that an actor executes is
 noted, with what it returned and where it ran.  Then each is replaced by one that returns its success value at once, and
@@ -14,7 +14,8 @@ without end: both are found, and told apart.
 What nobody found is blind, unless the function does nothing but return one value as far as was seen ("same": there is
 nothing to find), or `stress/blindness.json` lists it, with the reason why it is rightly not found.  At most LISTED_MAX
 of all may be listed.  Exit code: 1 if something blind is not listed, something listed is found or not there, or too
-much is listed.  A table is a function of the seed and the sources.  With --state a test that was stopped goes on.
+much is listed.  A table is a function of the seed and the sources.  With --state a test that was stopped goes on; with
+--found-stays also one whose judges got rules since, and the table says how much was found before they did.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from mmrace.runtime.errors import InternalError
 from mmrace.scenarios import casts
 from mmrace.strategies import portfolio
 from stress import nightly, replaced
-from stress.hunted import BLIND, FOUND, LISTED, SAME, Hunted, Kept
+from stress.hunted import BLIND, FOUND, JUDGES, LISTED, SAME, Hunted, Kept
 from stress.replaced import OBJECT, Returns, Wait
 
 LIST = Path(__file__).with_suffix(".json")
@@ -58,6 +59,8 @@ SCHEDULES = 40
 TRACED_RUNS = 4  # of each variation, from fixed seeds: by then hardly a function is new
 MEMORY_BYTES = 4 << 30  # of a process: a loop that lost its end may build lists without one
 WHERE = "stress/blindness.py"
+RUNS = ("actors", "history", "installed.py", "kernel", "runs", "runtime", "scenarios", "strategies")
+JUDGED = ("oracles", "claims/judges.py")
 TRACED = "traced"
 EXCEPTION, HANG, MMRACE = raised.NAME, "hang", "mmrace itself"
 
@@ -249,10 +252,12 @@ def summary(done: Sequence[Hunted], listed: Mapping[str, str], objects: int) -> 
     medians = [hunted.median for hunted in done if hunted.hits]
     typical = f", median {statistics.median(medians):g} schedules" if medians else ""
     judges = ", ".join(f"{judge} {count}" for judge, count in by.most_common())
+    earlier = sum(hunted.earlier for hunted in done)
+    before = f"; {earlier} were found before the judges got their last rules" if earlier else ""
     return (
         f"{len(done)} hunted: {states[FOUND]} found{typical} ({judges}); {states[SAME]} same, {states[LISTED]} listed "
         f"({states[LISTED] / max(1, len(done)):.1%}), {states[BLIND]} blind; {objects} functions return objects and "
-        "were not replaced"
+        f"were not replaced{before}"
     )
 
 
@@ -273,7 +278,7 @@ def measure(options: argparse.Namespace, listed: Mapping[str, str]) -> tuple[lis
         for shown in pool.imap(trace, range(len(places()))):
             traced.merge(*shown)
         todo, objects = jobs(traced, options)
-        kept = Kept(options.state, facts(options))
+        kept = Kept(options.state, facts(options), found_stays=options.found_stays)
         print(f"{len(traced.returns)} functions run in actors, {len(todo)} variants to hunt", flush=True)
         with kept.keeping() as keep:
             fresh = pool.imap(hunt, [job for job in todo if job.name not in kept.done])
@@ -288,9 +293,13 @@ def measure(options: argparse.Namespace, listed: Mapping[str, str]) -> tuple[lis
 
 
 def facts(options: argparse.Namespace) -> dict[str, object]:
-    """Return what a hunt depends on: the judges, the model and the actors, and the options that it draws from."""
-    sources = nightly.digest([nightly.ROOT / "mmrace", *(Path(file) for file in (__file__, replaced.__file__))])
-    return {"sources": sources, **{name: getattr(options, name) for name in ("seed", "seeds", "schedules")}}
+    """Return what a hunt depends on: model, actors and how runs are made; judges; the options that it draws from."""
+    runs = [nightly.ROOT / "mmrace" / name for name in RUNS]
+    sources = {
+        "runs": nightly.digest([*runs, *(Path(file) for file in (__file__, replaced.__file__))]),
+        JUDGES: nightly.digest([nightly.ROOT / "mmrace" / name for name in JUDGED]),
+    }
+    return {**sources, **{name: getattr(options, name) for name in ("seed", "seeds", "schedules")}}
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -303,6 +312,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="what all seeds follow from (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument("--state", type=Path, help="keep what was hunted in this file, and go on with what is there")
+    parser.add_argument(
+        "--found-stays", action="store_true", help="of --state: what judges found before they got rules"
+    )
     parser.add_argument("--table", type=Path, help="keep the table in this file")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
     return parser.parse_args(arguments)

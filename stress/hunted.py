@@ -1,7 +1,8 @@
 """What came of one variant of the blindness test, and where it is kept, so that a test that was stopped goes on.
 
 The file has a line of JSON each: first what the hunts depend on, then what was hunted, as it comes.  Invariant: what is
-kept of other sources, or of another seed, counts for nothing.  A last line that was torn is hunted again.
+kept of another model, or of another seed, counts for nothing; nor of other judges, unless what they found may stay.  A
+last line that was torn is hunted again.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
 BLIND, SAME, LISTED, FOUND = "BLIND", "same", "listed", "found"
+JUDGES = "judges"
 
 
 @dataclass(frozen=True, slots=True)
 class Hunted:
-    """What came of one.  `found`: of each seed the schedules it took and who found it; None: nobody did."""
+    """What came of one.
+
+    `found`: of each seed the schedules it took and who found it; None: nobody did.  `earlier`: by judges as they stood
+    before their last change.
+    """
 
     name: str
     same: bool
@@ -29,6 +35,7 @@ class Hunted:
     schedules: int
     reached: int
     seconds: float
+    earlier: bool = False
 
     @property
     def hits(self) -> list[tuple[int, str, str]]:
@@ -53,20 +60,27 @@ class Hunted:
 
 
 class Kept:
-    """What was hunted already.  `facts`: what that depends on; `path`: None: nothing is kept."""
+    """What was hunted already.
 
-    def __init__(self, path: Path | None, facts: Mapping[str, object]) -> None:
+    Args: path: None: nothing is kept.  facts: what a hunt depends on, JUDGES among it.  found_stays: what other judges
+    found counts too, since they only got rules since.
+    """
+
+    def __init__(self, path: Path | None, facts: Mapping[str, object], *, found_stays: bool = False) -> None:
         self.path = path
         self.facts = json.loads(json.dumps(facts))
+        self._found_stays = found_stays
         self.done = {} if path is None else self._read(path)
 
     def _read(self, path: Path) -> dict[str, Hunted]:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         rows = [row for row in map(_row, lines) if row is not None]
-        if not rows or rows[0] != self.facts:
+        if not rows or {**rows[0], JUDGES: self.facts[JUDGES]} != self.facts:
             return {}
-        hunted = (Hunted(**{**row, "found": tuple(_hit(hit) for hit in row["found"])}) for row in rows[1:])
-        return {one.name: one for one in hunted}
+        hunted = {row["name"]: Hunted(**{**row, "found": tuple(map(_hit, row["found"]))}) for row in rows[1:]}
+        if rows[0] == self.facts:
+            return hunted
+        return {name: replace(one, earlier=True) for name, one in hunted.items() if self._found_stays and one.hits}
 
     @contextmanager
     def keeping(self) -> Iterator[Callable[[Hunted], None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -188,6 +189,9 @@ def test_lines_tell_who_found_it_and_how_often_or_why_nobody_did() -> None:
     assert line(hunted("a:blind", None, reached=0), {}).split() == ["a:blind", "BLIND", "NOT", "REACHED"]
     assert line(hunted("a:hint", None), {"a:hint": "a hint"}).split() == ["a:hint", "listed", "a", "hint"]
     assert summary([seen, hunted("a:blind", None)], {}, 3).startswith("2 hunted: 1 found, median 4 schedules (liveness")
+    assert summary([replace(seen, earlier=True)], {}, 3).endswith(
+        "; 1 were found before the judges got their last rules"
+    )
 
 
 @pytest.mark.slow

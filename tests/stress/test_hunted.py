@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from stress.hunted import Hunted, Kept
 
-FACTS = {"sources": "a", "seed": 1}
+FACTS = {"runs": "a", "judges": "a", "seed": 1}
 
 
 def hunted(name: str) -> Hunted:
@@ -38,9 +39,22 @@ def test_what_was_torn_is_hunted_again(tmp_path: Path) -> None:
 def test_what_was_hunted_in_other_sources_or_from_another_seed_counts_for_nothing(tmp_path: Path) -> None:
     path = tmp_path / "hunted.jsonl"
     keep(path, "a:one")
-    assert Kept(path, {**FACTS, "sources": "b"}).done == {}
+    assert Kept(path, {**FACTS, "runs": "b"}, found_stays=True).done == {}
+    assert Kept(path, {**FACTS, "judges": "b"}).done == {}
     keep(path, "a:two", facts={**FACTS, "seed": 2})
     assert Kept(path, {**FACTS, "seed": 2}).done.keys() == {"a:two"} and Kept(path, FACTS).done == {}
+
+
+def test_what_other_judges_found_may_stay_and_is_marked_until_all_is_hunted_anew(tmp_path: Path) -> None:
+    path, later = tmp_path / "hunted.jsonl", {**FACTS, "judges": "b"}
+    with Kept(path, FACTS).keeping() as keep_one:
+        keep_one(hunted("a:found"))
+        keep_one(replace(hunted("a:blind"), found=(None, None)))
+    stayed = {"a:found": replace(hunted("a:found"), earlier=True)}
+    assert Kept(path, later, found_stays=True).done == stayed
+    with Kept(path, later, found_stays=True).keeping() as keep_one:
+        keep_one(hunted("a:blind"))
+    assert Kept(path, later).done == stayed | {"a:blind": hunted("a:blind")}
 
 
 def test_without_a_file_nothing_is_kept() -> None:
