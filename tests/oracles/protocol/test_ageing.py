@@ -229,6 +229,32 @@ def test_ageing_oracle_wants_a_drain_to_empty_the_pagevecs_of_its_cpu() -> None:
     )
 
 
+def test_ageing_oracle_wants_a_compaction_to_begin_with_a_drain_of_its_cpu() -> None:
+    def compacts(drains: bool, order: int = 2) -> Hand:
+        hand = _queues(_cached()).note("migrator", "compact-begin", order, True, 4)
+        if drains:
+            hand.write("migrator", "percpu:0.activate", ())
+        return hand.note("migrator", "compact-scan", 0, 4)
+
+    passed(ageing.judge(compacts(drains=True).record()))
+    caught(ageing.judge(compacts(drains=False).record()), "page left in a pagevec")
+
+
+def test_ageing_oracle_wants_a_compaction_of_the_whole_zone_to_begin_with_a_drain_of_all_cpus() -> None:
+    def compacts(*, drains: bool, order: int = -1) -> Hand:
+        hand = (
+            _cached().write("user", "percpu:1.lru_add_inactive", ("page:0",)).note("migrator", "round", "migrator", 0)
+        )
+        if drains:
+            hand.write("user", "percpu:1.lru_add_inactive", ())
+        hand.write("user", "percpu:0.lru_add_inactive", ())
+        return hand.note("migrator", "compact-begin", order, True, 4)
+
+    passed(ageing.judge(compacts(drains=True).record()))
+    caught(ageing.judge(compacts(drains=False).record()), "page left in a pagevec")
+    assert not ageing.judge(compacts(drains=False, order=2).record()).findings
+
+
 def test_ageing_oracle_does_not_know_of_a_run_in_which_no_page_was_used() -> None:
     unknown(ageing.judge(_cached().record()))
 
