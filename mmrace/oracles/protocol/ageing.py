@@ -5,9 +5,10 @@ that use; one that was referenced before, on the inactive list all the while, is
 takes the reference.  A shrink of the inactive list tries a page, if the last one is cached and waits there clean; it
 takes the reference of a page that it keeps; a dirty page that it leaves to the flusher bears PG_reclaim, and was not
 dirty yet when zone_reclaim took it, in an era in which that looks; a mark set for a write of its own does not outlive
-that.  The end of a page's writeback takes the mark, and queues a page that only waits on the inactive list for its
-tail.  A migration takes the page's flags along (`COPIED`), and which list it was on, and makes none up.  A drain leaves
-no page in a pagevec of its CPU; nor does the begin of a compaction, and none in any CPU's if it is of the whole zone.
+that.  Who reads ahead takes his marker when he reads the page that he set it on, unless that is under writeback.  The
+end of a page's writeback takes the mark, and queues a page that only waits on the inactive list for its tail.  A
+migration takes the page's flags along (`COPIED`), and which list it was on, and makes none up.  A drain leaves no page
+in a pagevec of its CPU; nor does the begin of a compaction, and none in any CPU's if it is of the whole zone.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: the order
 on a list, and which page is reclaimed first.
 """
@@ -83,6 +84,7 @@ class _Audit:
         self.uses: dict[int, _Use] = {}
         self.looked_up: dict[int, tuple[int, str]] = {}  # task -> step and buffer
         self.scans: dict[tuple[int, str], int] = {}  # (task, page) -> when it first locked it
+        self.ahead: dict[str, int] = {}  # page that had no mapping when it got its marker -> who set it
         self.marked: dict[tuple[int, str], int] = {}  # (task, page) -> when it last set PG_reclaim in this scan
         self.drains: dict[int, int] = {}
         self.compactions: dict[int, int] = {}  # task -> when it began to compact, until it first looks for pages
@@ -136,6 +138,8 @@ class _Audit:
             self.scans.setdefault((task, page), step)
         elif bit == "PG_reclaim" and value:
             self.marked[task, page] = step
+            if not self.of.get(page, "").startswith("mapping:"):
+                self.ahead[page] = task
         elif bit == "PG_writeback" and not value:
             self.written(step, task, page)
 
@@ -163,6 +167,8 @@ class _Audit:
             if use is not None:
                 for page in sorted(use.pages if kind == "write-end" else {use.put} - {""}):
                     self.used(step, task, page, use.begin)
+                if kind == "read-end" and self.ahead.get(use.put) == task:
+                    self.reads_on(step, task, use)
         elif kind in ("read-failed", "write-failed"):
             self.uses.pop(task, None)
         elif kind == "change-end" and task in self.looked_up:
@@ -171,6 +177,7 @@ class _Audit:
                 self.used(step, task, self.of[bh], begin)
         elif kind == "page-alloc":
             self.bits.forget(str(self.record.name(facts[0])), step)
+            self.ahead.pop(str(self.record.name(facts[0])), None)
         elif kind == "reclaim":
             self.scanned(step, task, str(self.record.name(facts[0])), facts[1] == "kept", str(facts[2]))
         elif kind == "scan-begin":
@@ -213,6 +220,17 @@ class _Audit:
             self.add(
                 "activated page referenced", "was queued for the active list and stays referenced", page, step, task
             )
+
+    def reads_on(self, step: int, task: int, use: _Use) -> None:
+        """A task has read a page on which it had set a marker: to read on from there."""
+        self.checked += 1
+        bits, page = self.bits, use.put
+        if bits.throughout(page, "PG_reclaim", True, use.begin):
+            if bits.throughout(page, "PG_writeback", False, use.begin):
+                text = "bears the marker of who reads ahead still, and he has read it"
+                self.add("marker not taken", text, page, step, task)
+        else:
+            del self.ahead[page]
 
     def scanned(self, step: int, task: int, page: str, kept: bool, reason: str) -> None:
         """A scan of reclaim is done with a page."""
