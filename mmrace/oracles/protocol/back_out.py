@@ -4,7 +4,8 @@ Of each attempt that did not move its page, what the migrator itself did between
 bits cleared, references taken less those dropped, by name, and each pointer that it wrote against what had stood there.
 Rule: nothing is left over, and no word of the page's data was written.
 Invariant: what others do to the page meanwhile counts for nothing.  Excused: bits that the dirt and the age of a pte
-become when it is unmapped (`OF_PTES`, and the dirt of buffers); pages of a mapping without ->migratepage (the device's,
+become when it is unmapped (`OF_PTES`, the dirt of buffers, and reclaim's mark, which dirt takes away); pages of a
+mapping without ->migratepage (the device's,
 and a file's with data=journal), which are written and stripped first, and those that were truncated, before or
 meanwhile.  Of a file on a file system without a journal only those are that were written, or whose move was refused
 after their buffers went (`OF_FALLBACK`): one that is dirty and may not be written stays as it was.  Not checked:
@@ -66,18 +67,17 @@ class _Attempt:
         self.sums: dict[str, int] = {}  # bit or reference, by name -> set or taken less cleared or dropped
         self.pointers: dict[str, tuple[object, object]] = {}  # field -> what stood there at first, what stands there
         self.words: set[str] = set()
-        self.unmapped_dirt = False  # a dirty pte was taken away: it dirties the page's buffers too
+        self.unmapped_dirt = False  # a dirty pte was taken away: buffers get dirty, too, and reclaim's mark goes
 
     def add(self, what: str, n: int) -> None:
         self.sums[what] = self.sums.get(what, 0) + n
 
     def left(self) -> list[str]:
         """Say what is left over."""
-        dirt = ".BH_Dirty" if self.unmapped_dirt else None
         found = [
             f"{what} {'+' if n > 0 else ''}{n}"
             for what, n in sorted(self.sums.items())
-            if n and not (dirt and n > 0 and what.endswith(dirt))
+            if n and not (self.unmapped_dirt and what.endswith(".BH_Dirty" if n > 0 else ".PG_reclaim"))
         ]
         found += [f"{name} is {new}, was {old}" for name, (old, new) in sorted(self.pointers.items()) if new != old]
         return found + [f"{word} written" for word in sorted(self.words)]

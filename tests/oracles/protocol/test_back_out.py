@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmrace.oracles.protocol import back_out
+from mmrace.oracles.protocol import back_out, pte
 from mmrace.runtime.kinds import Kind
 from stress import planted
 from tests.oracles.hand import Hand
@@ -55,6 +55,15 @@ def test_back_out_oracle_passes_on_what_others_do_meanwhile() -> None:
     hand = _begun().get("reader", COUNT, "lookup", 4).op("reader", Kind.SET, FLAGS, False, sub="PG_error")
     hand.op("migrator", Kind.WRITE, "page:1.words", 1, 2, sub="[0]")
     passed(back_out.judge(_ended(_backs_out(hand)).record()))
+
+
+def test_back_out_oracle_lets_the_dirt_of_an_unmapped_pte_take_the_mark_of_reclaim() -> None:
+    def unmaps(word: int) -> Hand:
+        hand = _begun().op("migrator", Kind.WRITE, "mm.ptes", word, 0, sub="[0]")
+        return _ended(hand.op("migrator", Kind.CLEAR, FLAGS, True, sub="PG_reclaim"))
+
+    passed(back_out.judge(unmaps(pte.PRESENT | pte.DIRTY).record()))
+    caught(back_out.judge(unmaps(pte.PRESENT).record()), "refused page changed")
 
 
 def test_back_out_oracle_passes_on_what_the_unmap_may_change() -> None:
