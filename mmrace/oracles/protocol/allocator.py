@@ -5,6 +5,7 @@ on a multiple of its size.  Watermark: who allocates has seen, since it last all
 are kept from it: a look at the number of free pages, as old as it may be.  Reclaim: nobody begins to reclaim who may
 not sleep, or frees memory already.  Too many isolated: who reclaims for itself has seen, since it last did, that no
 more pages are isolated than are on the inactive list.
+Movable: a page that is put into a file was allocated as one that can be moved.
 At rest.  Free blocks are disjoint, aligned, marked with their order, and counted; two buddies are not both free, or
 they would be one block; the zone's numbers of free pages and of pages on the LRU are those of its lists.
 Invariant: what is kept from an allocation is reckoned here, from its mask and from what the set-up said of the zone.
@@ -18,15 +19,15 @@ from collections.abc import Iterator
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.snapshot import FreeBlock, Snapshot, snapshots, unfinished
-from mmrace.runtime.kinds import KIND_MASK, NOTE, READ, SHIFT
+from mmrace.runtime.kinds import KIND_MASK, NOTE, READ, SHIFT, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "allocator"
 NOTES = ("zone", "alloc-block", "direct-reclaim", "page-alloc", "page-free", "vm-event")
 SCANNED = "PGSCAN_DIRECT_NORMAL"
 NUMBERS = ("nr_free_pages", "nr_inactive", "nr_isolated")
-GFP_WAIT, GFP_HIGH, GFP_NOMEMALLOC = 0x10, 0x20, 0x10000
-"""Bits of a mask: it may sleep; it may take half of what is kept; it may not take all of it."""
+GFP_MOVABLE, GFP_WAIT, GFP_HIGH, GFP_NOMEMALLOC = 0x08, 0x10, 0x20, 0x10000
+"""Bits of a mask: the page can be moved; it may sleep; it may take half of what is kept; it may not take all of it."""
 
 Breach = tuple[str, str, tuple[str, ...]]  # rule, text, objects
 
@@ -64,6 +65,8 @@ class _Audit:
         self.record = record
         self.evidence = evidence
         self.used: set[str] = set()
+        self.masks: dict[str, int] = {}  # page -> the mask that it was allocated with, if it is in use alone
+        self.slots = {lane: name for lane, name in record.lanes("Slot", "page").items() if name.split(":")[1].isdigit()}
         self.numbers = {lane: name for name in NUMBERS for lane in record.lanes("Zone", name)}
         self.seen: dict[tuple[int, str], int] = {}  # what a task read last, until it has acted on it
         self.least: int | None = None  # watermark
@@ -84,6 +87,7 @@ class _Audit:
             if name in self.used:
                 self.add("frame given out twice", f"{name} is given out, and is in use", step, task, name)
             self.used.add(name)
+            self.masks.pop(name, None)
             self.checked += 1
         elif kind == "vm-event":
             if facts[0] == SCANNED and self.least is not None:
@@ -98,6 +102,8 @@ class _Audit:
         name, (order, gfp_mask, memalloc) = str(self.record.name(facts[0])), facts[1:]
         assert isinstance(order, int) and isinstance(gfp_mask, int)
         self.checked += 1
+        if not order:
+            self.masks[name] = gfp_mask
         if pfn_of(name) % (1 << order):
             self.add("misaligned block", f"{name} is given out as the first of {1 << order}", step, task, name)
         seen = self.seen.pop((task, "nr_free_pages"), None)
@@ -108,6 +114,13 @@ class _Audit:
             saw = "did not look how many are free" if seen is None else f"saw {seen} free"
             text = f"takes {1 << order} pages from {name} on and must leave {least}, and {saw}"
             self.add("below the watermark", text, step, task, name)
+
+    def cached(self, step: int, task: int, slot: str, page: str) -> None:
+        """A page is put into a file: there it can be moved, and it came from where such pages belong."""
+        mask = self.masks.pop(page, None)
+        if mask is not None and not mask & GFP_MOVABLE:
+            text = f"{page}, allocated with mask {mask:#x} as one that cannot be moved, is put into {slot}"
+            self.add("page of a file not movable", text, step, task, page)
 
     def scans(self, step: int, task: int) -> None:
         """A task has isolated pages of the inactive list, for itself."""
@@ -134,11 +147,13 @@ def _allocations(record: Record, evidence: Evidence) -> int:
     if not record.steps_on((), notes=("zone",)):
         return 0
     audit = _Audit(record, evidence)
-    for step in record.steps_on(audit.numbers, READ, notes=NOTES):
+    for step in sorted([*record.steps_on(audit.numbers, READ, notes=NOTES), *record.steps_on(audit.slots, WRITE)]):
         task, op, a, b = record.events[step]
         if op == NOTE:
             audit.note(step, task, a, b)
-        elif op & KIND_MASK == READ:
+        elif op & KIND_MASK == WRITE:
+            audit.cached(step, task, audit.slots[op >> SHIFT], str(record.name(b)))
+        else:
             audit.seen[task, audit.numbers[op >> SHIFT]] = a
     return audit.checked
 

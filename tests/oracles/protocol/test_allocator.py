@@ -77,6 +77,15 @@ def test_a_frame_is_given_out_again_only_when_it_was_freed() -> None:
     assert "page:1" in found.title and "(writer)" in found.title
 
 
+def test_a_page_that_is_put_into_a_file_was_allocated_as_movable() -> None:
+    def puts(mask: int, ino: str) -> Record:
+        return _judged(_takes(_sees(_hand(), 9), 0, mask=mask).write(A, f"slot:{ino}:0.page", "page:0"))
+
+    passed(allocator.judge(puts(KERNEL | allocator.GFP_MOVABLE, "5")))
+    passed(allocator.judge(puts(KERNEL, "bdev")))
+    caught(allocator.judge(puts(KERNEL, "5")), "page of a file not movable")
+
+
 def test_a_block_that_lies_askew_is_caught() -> None:
     caught(allocator.judge(_judged(_takes(_sees(_hand(), 9), 1, 1))), "misaligned block")
 
