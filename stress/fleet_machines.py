@@ -19,12 +19,8 @@ from pathlib import Path
 
 DASK = str(Path(sys.executable).with_name("dask"))
 MARK = "MMRACE_STRESS_FLEET"
-FORGETFUL = {
-    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
-    "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "1000",
-}
-"""Else each process of Dask keeps a profile of each of its last thousand seconds, and the last hundred thousand messages
-of each connection, which looks like a leak for as many batches."""
+UNPROFILED = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+"""Else each process of Dask keeps a profile of each of its last thousand seconds, which looks like a leak."""
 LEAVE_SECONDS = 15.0  # for what was begun to be gone by itself
 
 
@@ -64,7 +60,7 @@ class Machines:
         self, workers: int = 2, *, host: str = "127.0.0.1", scheduler: Sequence[str] = (), worker: Sequence[str] = ()
     ) -> None:
         self.mark = uuid.uuid4().hex
-        self.environment = {**os.environ, **FORGETFUL, MARK: self.mark, "PYTHONPATH": os.getcwd()}
+        self.environment = {**os.environ, **UNPROFILED, MARK: self.mark, "PYTHONPATH": os.getcwd()}
         self.address = f"tcp://{host}:{free_port()}"
         quiet = ("--no-dashboard", "--dashboard-address", ":0")
         port = self.address.rpartition(":")[2]

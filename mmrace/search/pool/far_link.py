@@ -33,6 +33,8 @@ ANSWER_SECONDS = 10.0  # for a scheduler to say which workers it has
 RECONNECT_SECONDS = 300.0
 """For a scheduler that is gone to be there again, and for workers to come: a job queue starts one within minutes."""
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.2, 10.0  # between two attempts to connect, twice as long each time
+NUMBERS = 10_000
+"""Of keys of orders, used in turn: Dask remembers of a hundred thousand keys how they begin."""
 LEAVE_SECONDS = 1.5
 """For Dask to say good-bye; after that its processes are ended.  Less than a person waits for after Ctrl-C."""
 
@@ -93,8 +95,9 @@ Told: TypeAlias = Up | Down | Workers | Replied | Killed | Failed | Dead
 
 @dataclass(slots=True)
 class _Sent:
-    """An order that is out.  `only`: workers that it may go to; empty: any."""
+    """An order that is out.  `number`: of its key.  `only`: workers that it may go to; empty: any."""
 
+    number: int
     order: bytes
     future: Future[Any]
     only: frozenset[str]
@@ -118,7 +121,7 @@ class Link:
         self._cluster: LocalCluster | None = None
         self._lost = asyncio.Event()
         self._sent: dict[int, _Sent] = {}
-        self._keys = count()
+        self._turns = count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads: dict[str, int] = {}  # workers that are of use, by address
         self._refused: dict[str, str] = {}
@@ -320,10 +323,17 @@ class Link:
             return
         only = frozenset(self._threads) if self._refused.keys() & self._greeted else frozenset()
         where: dict[str, Any] = {"workers": sorted(only)} if only else {}
-        key = (f"mmrace-{self.campaign.name}", next(self._keys))
+        number = self._free_number()
+        key = (f"mmrace-{self.campaign.name}", number)
         future = client.submit(far_worker.make, self.campaign, order, key=key, pure=False, **where)
-        self._sent[serial] = _Sent(order, future, only)
+        self._sent[serial] = _Sent(number, order, future, only)
         self._begin(self._follow(serial, future))
+
+    def _free_number(self) -> int:
+        """Return a number that no order which is out has, and none of the last ones had."""
+        busy = {sent.number for sent in self._sent.values()}
+        numbers = max(NUMBERS, 2 * len(busy) + 1)
+        return next(number for number in (turn % numbers for turn in self._turns) if number not in busy)
 
     async def _follow(self, serial: int, future: Future[Any]) -> None:
         """Wait for what comes of an order, and tell it, if it is still wanted."""
