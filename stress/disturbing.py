@@ -129,6 +129,10 @@ class Campaign:
         finally:
             self._end(process)
 
+    def each_now(self) -> Sequence[str]:
+        """Return what it is told with the start that is to come."""
+        return self.each
+
     def said(self) -> str:
         """Return the last lines of what it printed last."""
         texts = [(self.folder / f"{self.starts}.{name}").read_text(errors="replace") for name in ("err", "out")]
@@ -202,12 +206,13 @@ class Campaign:
 
     def _start(self, step: int = 0) -> subprocess.Popen[bytes]:
         """Start it, or let it go on."""
+        each = self.each_now()
         self.starts += 1
         asked = ("--resume",) if ended_as(self.store) else self.asked  # killed before it began, it is begun again
         stepping = ("-c", STEPPING, str(step)) if step else ("-m", "mmrace")
         self._resumed = asked is not self.asked
         log = self.folder / f"{self.starts}.log"
-        command = ("stress", *asked, *self.each, "--store", str(self.store), "--log", str(log))
+        command = ("stress", *asked, *each, "--store", str(self.store), "--log", str(log))
         self._at = time.time()
         with (
             (self.folder / f"{self.starts}.out").open("wb") as out,
