@@ -124,6 +124,7 @@ class Link:
         self._refused: dict[str, str] = {}
         self._greeted: set[str] = set()
         self._met = self._useful = False  # whether a scheduler, and a worker that is of use, was ever there
+        self._asked: Future[str] | None = None  # what waits for a first worker
         self._ended = threading.Event()
 
     # -- called by the pool -----------------------------------------------------------------------------------------
@@ -236,7 +237,7 @@ class Link:
 
     async def _part(self) -> None:
         """Let go of a client, and of all that was sent by it."""
-        client, self._client = self._client, None
+        client, self._client, self._asked = self._client, None, None
         self._sent.clear()
         self._threads.clear()
         self._greeted.clear()
@@ -275,6 +276,10 @@ class Link:
             self._begin(self._greet(client, address, int(found[address]["nthreads"])))
         self._greeted &= found.keys()
         self._threads = {address: self._threads[address] for address in self._threads.keys() & found.keys()}
+        if not found and not self._useful and self._asked is None:  # who adapts starts a worker when something waits
+            self._asked = client.submit(far_worker.refusal, self.campaign.revision, key=self._key(), pure=False)
+        elif found:
+            self._asked = None
         for serial, sent in list(self._sent.items()):
             if sent.only and not sent.only & found.keys():  # it waits for workers that are gone
                 self._drop(serial)
@@ -320,10 +325,13 @@ class Link:
             return
         only = frozenset(self._threads) if self._refused.keys() & self._greeted else frozenset()
         where: dict[str, Any] = {"workers": sorted(only)} if only else {}
-        key = (f"mmrace-{self.campaign.name}", next(self._keys))
-        future = client.submit(far_worker.make, self.campaign, order, key=key, pure=False, **where)
+        future = client.submit(far_worker.make, self.campaign, order, key=self._key(), pure=False, **where)
         self._sent[serial] = _Sent(order, future, only)
         self._begin(self._follow(serial, future))
+
+    def _key(self) -> tuple[str, int]:
+        """Return a name in the scheduler that nothing else has."""
+        return f"mmrace-{self.campaign.name}", next(self._keys)
 
     async def _follow(self, serial: int, future: Future[Any]) -> None:
         """Wait for what comes of an order, and tell it, if it is still wanted."""
