@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stress.kept_campaign import ended_as
+from stress.kept_campaign import ended_as, last_batch
 from stress.watched import WORKER, having, look
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +30,7 @@ ORPHAN_SECONDS = 30.0
 """So long may somebody be left after the client's end: a worker that is just starting sees only then that it has no
 parent, and takes seconds for that on a machine under load."""
 LOOK_SECONDS = 0.05
-BATCH = b'"is":"batch"'
+SETTLED_SECONDS = 0.5  # so long may it take until what was sent before a moment has been taken
 LEDGER_STEPS = 400, 8000
 """Events in the ledger's code, imports among them, until a campaign begins; and in some ten seconds of it."""
 
@@ -110,6 +110,7 @@ class Campaign:
         self.mark = secrets.token_hex(8)
         self.starts = 0
         self._resumed = False
+        self._at = self._struck = 0.0  # when it was started, and when it was disturbed
         folder.mkdir(parents=True)
 
     def disturbed(self, kind: str, moments: list[Moment]) -> int:
@@ -121,11 +122,16 @@ class Campaign:
         try:
             while moments and self._wait(process, moments[0]):
                 if act(process, moments[0]):
+                    self._struck = time.time()
                     self.told.moments += 1
                     del moments[0]
             return process.wait(LIMIT_SECONDS)
         finally:
             self._end(process)
+
+    def each_now(self) -> Sequence[str]:
+        """Return what it is told with the start that is to come."""
+        return self.each
 
     def said(self) -> str:
         """Return the last lines of what it printed last."""
@@ -166,16 +172,12 @@ class Campaign:
 
     def _wait(self, process: subprocess.Popen[bytes], moment: Moment) -> bool:
         """Wait for a moment; whether the campaign still runs then."""
-        before = self._batches()
-        while not moment.early and process.poll() is None and self._batches() == before:
+        since = max(self._at, self._struck + SETTLED_SECONDS)
+        while not moment.early and process.poll() is None and last_batch(self.store) < since:
             time.sleep(LOOK_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(moment.seconds)
         return process.poll() is None
-
-    def _batches(self) -> int:
-        """Return how many batches are in the ledger, for runs alone say that somebody survived."""
-        return sum(path.read_bytes().count(BATCH) for path in (self.store / "ledger").glob("*.jsonl"))
 
     def _workers(self, process: subprocess.Popen[bytes]) -> list[int]:
         seen = [look(pid, process.pid) for pid in having(f"{MARK}={self.mark}")]
@@ -204,12 +206,13 @@ class Campaign:
 
     def _start(self, step: int = 0) -> subprocess.Popen[bytes]:
         """Start it, or let it go on."""
+        each = self.each_now()
         self.starts += 1
         asked = ("--resume",) if ended_as(self.store) else self.asked  # killed before it began, it is begun again
         stepping = ("-c", STEPPING, str(step)) if step else ("-m", "mmrace")
         self._resumed = asked is not self.asked
         log = self.folder / f"{self.starts}.log"
-        command = ("stress", *asked, *self.each, "--store", str(self.store), "--log", str(log))
+        command = ("stress", *asked, *each, "--store", str(self.store), "--log", str(log))
         self._at = time.time()
         with (
             (self.folder / f"{self.starts}.out").open("wb") as out,

@@ -33,6 +33,7 @@ ANSWER_SECONDS = 10.0  # for a scheduler to say which workers it has
 RECONNECT_SECONDS = 300.0
 """For a scheduler that is gone to be there again, and for workers to come: a job queue starts one within minutes."""
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.2, 10.0  # between two attempts to connect, twice as long each time
+FIRST = -1  # of what waits for a first worker
 NUMBERS = 10_000
 """Of keys of orders, used in turn: Dask remembers of a hundred thousand keys how they begin."""
 LEAVE_SECONDS = 1.5
@@ -127,6 +128,7 @@ class Link:
         self._refused: dict[str, str] = {}
         self._greeted: set[str] = set()
         self._met = self._useful = False  # whether a scheduler, and a worker that is of use, was ever there
+        self._asked: Future[str] | None = None  # what waits for a first worker
         self._ended = threading.Event()
 
     # -- called by the pool -----------------------------------------------------------------------------------------
@@ -239,7 +241,7 @@ class Link:
 
     async def _part(self) -> None:
         """Let go of a client, and of all that was sent by it."""
-        client, self._client = self._client, None
+        client, self._client, self._asked = self._client, None, None
         self._sent.clear()
         self._threads.clear()
         self._greeted.clear()
@@ -278,6 +280,10 @@ class Link:
             self._begin(self._greet(client, address, int(found[address]["nthreads"])))
         self._greeted &= found.keys()
         self._threads = {address: self._threads[address] for address in self._threads.keys() & found.keys()}
+        if not found and not self._useful and self._asked is None:  # who adapts starts a worker when something waits
+            self._asked = client.submit(far_worker.refusal, self.campaign.revision, key=self._key(FIRST), pure=False)
+        elif found:
+            self._asked = None
         for serial, sent in list(self._sent.items()):
             if sent.only and not sent.only & found.keys():  # it waits for workers that are gone
                 self._drop(serial)
@@ -324,10 +330,13 @@ class Link:
         only = frozenset(self._threads) if self._refused.keys() & self._greeted else frozenset()
         where: dict[str, Any] = {"workers": sorted(only)} if only else {}
         number = self._free_number()
-        key = (f"mmrace-{self.campaign.name}", number)
-        future = client.submit(far_worker.make, self.campaign, order, key=key, pure=False, **where)
+        future = client.submit(far_worker.make, self.campaign, order, key=self._key(number), pure=False, **where)
         self._sent[serial] = _Sent(number, order, future, only)
         self._begin(self._follow(serial, future))
+
+    def _key(self, number: int) -> tuple[str, int]:
+        """Return a name in the scheduler."""
+        return f"mmrace-{self.campaign.name}", number
 
     def _free_number(self) -> int:
         """Return a number that no order which is out has, and none of the last ones had."""
