@@ -33,7 +33,6 @@ ANSWER_SECONDS = 10.0  # for a scheduler to say which workers it has
 RECONNECT_SECONDS = 300.0
 """For a scheduler that is gone to be there again, and for workers to come: a job queue starts one within minutes."""
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.2, 10.0  # between two attempts to connect, twice as long each time
-FIRST = -1  # of what waits for a first worker
 NUMBERS = 10_000
 """Of keys of orders, used in turn: Dask remembers of a hundred thousand keys how they begin."""
 LEAVE_SECONDS = 1.5
@@ -96,9 +95,8 @@ Told: TypeAlias = Up | Down | Workers | Replied | Killed | Failed | Dead
 
 @dataclass(slots=True)
 class _Sent:
-    """An order that is out.  `number`: of its key.  `only`: workers that it may go to; empty: any."""
+    """An order that is out.  `only`: workers that it may go to; empty: any."""
 
-    number: int
     order: bytes
     future: Future[Any]
     only: frozenset[str]
@@ -128,7 +126,7 @@ class Link:
         self._refused: dict[str, str] = {}
         self._greeted: set[str] = set()
         self._met = self._useful = False  # whether a scheduler, and a worker that is of use, was ever there
-        self._asked: Future[str] | None = None  # what waits for a first worker
+        self._asked: Future[None] | None = None  # what waits for a first worker
         self._ended = threading.Event()
 
     # -- called by the pool -----------------------------------------------------------------------------------------
@@ -281,8 +279,10 @@ class Link:
         self._greeted &= found.keys()
         self._threads = {address: self._threads[address] for address in self._threads.keys() & found.keys()}
         if not found and not self._useful and self._asked is None:  # who adapts starts a worker when something waits
-            self._asked = client.submit(far_worker.refusal, self.campaign.revision, key=self._key(FIRST), pure=False)
-        elif found:
+            self._asked = client.submit(
+                far_worker.wait_to_be_met, self.campaign.name, key=self._key(client), pure=False
+            )
+        elif self._useful:
             self._asked = None
         for serial, sent in list(self._sent.items()):
             if sent.only and not sent.only & found.keys():  # it waits for workers that are gone
@@ -293,7 +293,8 @@ class Link:
     async def _greet(self, client: Client, address: str, nthreads: int) -> None:
         """Ask a worker which mmrace it has."""
         try:
-            asked: Any = client.run(far_worker.refusal, self.campaign.revision, workers=[address], on_error="return")
+            name, revision = self.campaign.name, self.campaign.revision
+            asked: Any = client.run(far_worker.meet, name, revision, workers=[address], on_error="return")
             answer = (await asyncio.wait_for(asked, GREET_SECONDS))[address]
         except (OSError, TimeoutError, KeyError):
             self._greeted.discard(address)  # it is gone, or greeted again
@@ -329,20 +330,15 @@ class Link:
             return
         only = frozenset(self._threads) if self._refused.keys() & self._greeted else frozenset()
         where: dict[str, Any] = {"workers": sorted(only)} if only else {}
-        number = self._free_number()
-        future = client.submit(far_worker.make, self.campaign, order, key=self._key(number), pure=False, **where)
-        self._sent[serial] = _Sent(number, order, future, only)
+        future = client.submit(far_worker.make, self.campaign, order, key=self._key(client), pure=False, **where)
+        self._sent[serial] = _Sent(order, future, only)
         self._begin(self._follow(serial, future))
 
-    def _key(self, number: int) -> tuple[str, int]:
-        """Return a name in the scheduler."""
-        return f"mmrace-{self.campaign.name}", number
-
-    def _free_number(self) -> int:
-        """Return a number that no order which is out has, and none of the last ones had."""
-        busy = {sent.number for sent in self._sent.values()}
-        numbers = max(NUMBERS, 2 * len(busy) + 1)
-        return next(number for number in (turn % numbers for turn in self._turns) if number not in busy)
+    def _key(self, client: Client) -> tuple[str, int]:
+        """Return a name in the scheduler that nothing has which is there, and none of the last ones had."""
+        numbers = max(NUMBERS, 2 * len(client.futures) + 1)
+        keys = ((f"mmrace-{self.campaign.name}", turn % numbers) for turn in self._turns)
+        return next(key for key in keys if key not in client.futures)
 
     async def _follow(self, serial: int, future: Future[Any]) -> None:
         """Wait for what comes of an order, and tell it, if it is still wanted."""

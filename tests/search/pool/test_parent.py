@@ -85,8 +85,8 @@ def test_where_one_worker_of_two_cannot_be_started_the_other_makes_all_runs(
     workers = pool(tmp_path, passes, 2)
     source = made(workers, 9)
     assert len(source.taken) == 9 and not source.troubles
-    [why] = source.unstarted_because
-    assert why.startswith("could not be started: ") and os.strerror(errno.EAGAIN) in why
+    why = source.unstarted_because  # once, or again if the other takes seconds to begin
+    assert why and all(text.startswith("could not be started: ") and os.strerror(errno.EAGAIN) in text for text in why)
     assert workers.places == 1
 
 
@@ -243,7 +243,7 @@ def test_the_collector_passes_by_what_is_there_after_the_first_batch(tmp_path: P
 
     with pool(tmp_path, settled) as workers:
         drive(workers, Counted(jobs(4), size=2))
-    assert passed_by[:2] == [0, 0] and passed_by[2] == passed_by[3] > 1000
+    assert passed_by[:2] == [0, 0] and min(passed_by[2:]) > 1000
 
 
 def long(spec: RunSpec, keep_record: bool) -> RunResult:
