@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from mmrace.runs.revision import revision
 from mmrace.runtime.errors import EXIT_USAGE
@@ -30,6 +31,7 @@ from mmrace.search.pool.parent import ProcessPool
 IDLE_SECONDS = 10.0
 """After which a process that nothing was ordered of is let go: a campaign that was killed says no good-bye."""
 STOPPED_MAX = 64  # campaigns that a worker remembers to have been stopped
+TURNS_MAX = 16  # workers that share a core before any will do
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,18 +165,19 @@ def _reply(batch: Batch, worker: str, address: str, events: list[Event]) -> Repl
 
 
 class Core:
-    """A core of this machine that no other worker of it has, as long as there are enough; else any.
+    """A core of this machine that as few other workers of it have as can be.
 
-    A name in the abstract name space of sockets is there once on a machine, and goes with its process.
+    A name in the abstract name space of sockets is there once on a machine, and goes with its process.  Args: name: of
+    a core, for all that share it out among them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "mmrace core") -> None:
         self.numbers: tuple[int, ...] = ()
         self._held: socket.socket | None = None
-        for number in cores():
+        for turn, number in product(range(TURNS_MAX), cores()):
             held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
-                held.bind(f"\0mmrace core {number}")
+                held.bind(f"\0{name} {number}.{turn}")
             except OSError:
                 held.close()
                 continue
