@@ -15,11 +15,12 @@ import signal
 import subprocess
 import sys
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stress.kept_campaign import ended_as, last_batch
+from stress.kept_campaign import batches_over, ended_as
 from stress.watched import WORKER, having, look
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,8 +87,8 @@ def drawn(kind: str, count: int, seed: int) -> list[Moment]:
 class Told:
     """What was seen beside what the stores say.
 
-    Attributes: begun: seconds from a start until a campaign begins.  resumed: until one goes on.  gone: until nobody
-    is left behind, at most.
+    Attributes: begun: seconds from a start until a campaign begins.  resumed: until one goes on.  again: from a moment
+    until a batch of one that went on was over.  gone: until nobody is left behind, at most.
     """
 
     moments: int = 0
@@ -95,6 +96,7 @@ class Told:
     gone: float = 0.0
     begun: list[float] = field(default_factory=list)
     resumed: list[float] = field(default_factory=list)
+    again: list[float] = field(default_factory=list)
 
 
 class Campaign:
@@ -110,7 +112,8 @@ class Campaign:
         self.mark = secrets.token_hex(8)
         self.starts = 0
         self._resumed = False
-        self._at = self._struck = 0.0  # when it was started, and when it was disturbed
+        self._at = 0.0  # when it was started
+        self._struck: list[float] = []  # when it was disturbed
         folder.mkdir(parents=True)
 
     def disturbed(self, kind: str, moments: list[Moment]) -> int:
@@ -122,12 +125,13 @@ class Campaign:
         try:
             while moments and self._wait(process, moments[0]):
                 if act(process, moments[0]):
-                    self._struck = time.time()
+                    self._struck.append(time.time())
                     self.told.moments += 1
                     del moments[0]
             return process.wait(LIMIT_SECONDS)
         finally:
             self._end(process)
+            self.told.again += self._again()
 
     def each_now(self) -> Sequence[str]:
         """Return what it is told with the start that is to come."""
@@ -172,12 +176,18 @@ class Campaign:
 
     def _wait(self, process: subprocess.Popen[bytes], moment: Moment) -> bool:
         """Wait for a moment; whether the campaign still runs then."""
-        since = max(self._at, self._struck + SETTLED_SECONDS)
-        while not moment.early and process.poll() is None and last_batch(self.store) < since:
+        since = max(self._at, *(when + SETTLED_SECONDS for when in self._struck[-1:]))
+        while not moment.early and process.poll() is None and max(batches_over(self.store), default=0.0) < since:
             time.sleep(LOOK_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(moment.seconds)
         return process.poll() is None
+
+    def _again(self) -> list[float]:
+        """Return how long it took after each moment until a batch was over again."""
+        over = batches_over(self.store)
+        places = ((when, bisect_right(over, when)) for when in self._struck)
+        return [over[place] - when for when, place in places if place < len(over)]
 
     def _workers(self, process: subprocess.Popen[bytes]) -> list[int]:
         seen = [look(pid, process.pid) for pid in having(f"{MARK}={self.mark}")]

@@ -102,8 +102,7 @@ class Sums:
         self.alarms += len(came.hits.keys() - expected.hits.keys()) + len(came.troubles)
         for trouble in came.troubles:
             print(trouble, file=sys.stderr)
-        ends = [*moments[1:], float("inf")]
-        for moment, end in zip(moments, ends, strict=True):
+        for moment, end in pairwise((*moments, float("inf"))):
             times = [moment, *(when for when in came.times if moment < when <= end)]
             self.silence.append(max((b - a for a, b in pairwise(times)), default=0.0))
 
@@ -153,12 +152,12 @@ def strike(kind: str, machines: Machines, client: int, draw: random.Random) -> b
     return True
 
 
-def disturbed(kind: str, machines: Machines, network: Network | None, moments: int, runs: int, draw: random.Random,
-              folder: Path) -> tuple[Came, list[float]]:  # fmt: skip
-    """Explore, and disturb it up to so many times; return what came, and when it was disturbed."""
+def disturbed(kinds: Sequence[str], machines: Machines, network: Network | None, moments: int, runs: int,
+              draw: random.Random, folder: Path) -> tuple[Came, list[float]]:  # fmt: skip
+    """Explore, and disturb it up to so many times, by kinds in turn; return what came, and when it was disturbed."""
     client = Client(machines, machines.address, folder, runs)
     struck: list[float] = []
-    seen, due, since = 0, time.monotonic() + 5.0, time.monotonic()
+    seen, due, since = 0, time.monotonic() + draw.uniform(*PAUSE_SECONDS), time.monotonic()
     while client.runs:
         machines.keep()
         taken, now = client.taken(), time.monotonic()
@@ -170,7 +169,7 @@ def disturbed(kind: str, machines: Machines, network: Network | None, moments: i
                 if network is not None:
                     hit = network.drop(draw.uniform(*LINK_SECONDS))
                 else:
-                    hit = strike(kind, machines, client.process.pid, draw)
+                    hit = strike(kinds[len(struck) % len(kinds)], machines, client.process.pid, draw)
                 if hit:
                     struck.append(now)
                     due = time.monotonic() + draw.uniform(*PAUSE_SECONDS)
@@ -189,7 +188,7 @@ def of_kind(kind: str, expected: Came, moments: int, runs: int, seed: int) -> Su
         with machines:
             while sums.moments < moments:
                 folder = tempfile.mkdtemp()
-                came, struck = disturbed(kind, machines, network, moments - sums.moments, runs, draw, Path(folder))
+                came, struck = disturbed((kind,), machines, network, moments - sums.moments, runs, draw, Path(folder))
                 shutil.rmtree(folder, ignore_errors=True)
                 sums.compare(came, expected, struck)
                 sums.moments += len(struck)

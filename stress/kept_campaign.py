@@ -63,18 +63,18 @@ def ended_as(store: Path) -> list[int | None]:
         index.close()
 
 
-def last_batch(store: Path) -> float:
-    """Return when the last batch that the ledger has was over, in seconds of the epoch; 0 if it has none.
+def batches_over(store: Path) -> list[float]:
+    """Return when each batch that the ledger has was over, in seconds of the epoch, in order.
 
     A batch is written some time after that: that another line is there says nothing of when its runs were made.
     """
-    last = 0.0
+    found = []
     for path in (store / "ledger").glob("*.jsonl"):
         for line in path.read_bytes().splitlines():
             if BATCH in line:
                 with contextlib.suppress(ValueError, KeyError):  # torn
-                    last = max(last, json.loads(line.partition(b" ")[2])["when"])
-    return last
+                    found.append(float(json.loads(line.partition(b" ")[2])["when"]))
+    return sorted(found)
 
 
 def findings(store: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import pytest
 
 from stress import disturbing
 from stress.disturbing import KINDS, Campaign, Moment, Told, drawn
-from stress.kept_campaign import Came, came, differences, last_batch
+from stress.kept_campaign import Came, batches_over, came, differences
 from stress.kills_of_campaigns import Kills
 
 SMALL = ("mmrace/examples/lost_update.py:main", "--engine", "fiber")
@@ -93,6 +93,7 @@ def test_a_worker_is_killed_again_only_when_runs_were_made_since(
     campaign = Campaign(SMALL, (), tmp_path / "one", Told())
     batches = [f'00000000 {{"is":"batch","first":{when},"when":{when}}}\n' for when in (8, 9, 10, 12)]
     process = Writing(campaign.store / "ledger" / "one.jsonl", [*batches[:3], '00000000 {"is":"batc\n', batches[3]])
-    campaign._struck = 10.0
+    campaign._struck = [3.0, 8.5, 10.0]
     assert campaign._wait(process, Moment(0.0, False, 0, 0, 0.0))  # type: ignore[arg-type]
-    assert process.lines == [] and last_batch(campaign.store) == 12.0
+    assert process.lines == [] and batches_over(campaign.store) == [8.0, 9.0, 10.0, 12.0]
+    assert campaign._again() == [5.0, 0.5, 2.0]
