@@ -30,7 +30,8 @@ from mmrace.search.pool.parent import ProcessPool
 
 IDLE_SECONDS = 10.0
 """After which a process that nothing was ordered of is let go: a campaign that was killed says no good-bye."""
-STOPPED_MAX = 64  # campaigns that a worker remembers to have been stopped
+STOPPED_MAX = 64  # campaigns that a worker remembers to have been stopped, and to have met
+MEET_SECONDS, LOOK_SECONDS = 60.0, 0.05
 TURNS_MAX = 16  # workers that share a core before any will do
 
 
@@ -45,6 +46,7 @@ class Campaign:
 
 
 _stopped: deque[str] = deque(maxlen=STOPPED_MAX)
+_met: deque[str] = deque(maxlen=STOPPED_MAX)
 _here = threading.local()
 
 
@@ -72,6 +74,19 @@ def refusal(expected: str) -> str:
         return ""
     got = f"as the client has it; got mmrace {own}"
     return f"expected mmrace {expected}, {got}; try: install the mmrace of the client there"
+
+
+def meet(name: str, expected: str) -> str:
+    """Say why this process cannot make runs for a campaign of some revision; "" if it can."""
+    _met.append(name)
+    return refusal(expected)
+
+
+def wait_to_be_met(name: str) -> None:
+    """Be busy until a campaign has met this worker: whoever adapts ends those that have nothing to do."""
+    until = time.monotonic() + MEET_SECONDS
+    while name not in _met and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
 
 
 def stop(name: str) -> None:
