@@ -15,11 +15,12 @@ import signal
 import subprocess
 import sys
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stress.kept_campaign import ended_as
+from stress.kept_campaign import batches_over, ended_as
 from stress.watched import WORKER, having, look
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +31,7 @@ ORPHAN_SECONDS = 30.0
 """So long may somebody be left after the client's end: a worker that is just starting sees only then that it has no
 parent, and takes seconds for that on a machine under load."""
 LOOK_SECONDS = 0.05
-BATCH = b'"is":"batch"'
+SETTLED_SECONDS = 0.5  # so long may it take until what was sent before a moment has been taken
 LEDGER_STEPS = 400, 8000
 """Events in the ledger's code, imports among them, until a campaign begins; and in some ten seconds of it."""
 
@@ -86,8 +87,8 @@ def drawn(kind: str, count: int, seed: int) -> list[Moment]:
 class Told:
     """What was seen beside what the stores say.
 
-    Attributes: begun: seconds from a start until a campaign begins.  resumed: until one goes on.  gone: until nobody
-    is left behind, at most.
+    Attributes: begun: seconds from a start until a campaign begins.  resumed: until one goes on.  again: from a moment
+    until a batch of one that went on was over.  gone: until nobody is left behind, at most.
     """
 
     moments: int = 0
@@ -95,6 +96,7 @@ class Told:
     gone: float = 0.0
     begun: list[float] = field(default_factory=list)
     resumed: list[float] = field(default_factory=list)
+    again: list[float] = field(default_factory=list)
 
 
 class Campaign:
@@ -110,6 +112,8 @@ class Campaign:
         self.mark = secrets.token_hex(8)
         self.starts = 0
         self._resumed = False
+        self._at = 0.0  # when it was started
+        self._struck: list[float] = []  # when it was disturbed
         folder.mkdir(parents=True)
 
     def disturbed(self, kind: str, moments: list[Moment]) -> int:
@@ -121,11 +125,17 @@ class Campaign:
         try:
             while moments and self._wait(process, moments[0]):
                 if act(process, moments[0]):
+                    self._struck.append(time.time())
                     self.told.moments += 1
                     del moments[0]
             return process.wait(LIMIT_SECONDS)
         finally:
             self._end(process)
+            self.told.again += self._again()
+
+    def each_now(self) -> Sequence[str]:
+        """Return what it is told with the start that is to come."""
+        return self.each
 
     def said(self) -> str:
         """Return the last lines of what it printed last."""
@@ -166,16 +176,18 @@ class Campaign:
 
     def _wait(self, process: subprocess.Popen[bytes], moment: Moment) -> bool:
         """Wait for a moment; whether the campaign still runs then."""
-        before = self._batches()
-        while not moment.early and process.poll() is None and self._batches() == before:
+        since = max(self._at, *(when + SETTLED_SECONDS for when in self._struck[-1:]))
+        while not moment.early and process.poll() is None and max(batches_over(self.store), default=0.0) < since:
             time.sleep(LOOK_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(moment.seconds)
         return process.poll() is None
 
-    def _batches(self) -> int:
-        """Return how many batches are in the ledger, for runs alone say that somebody survived."""
-        return sum(path.read_bytes().count(BATCH) for path in (self.store / "ledger").glob("*.jsonl"))
+    def _again(self) -> list[float]:
+        """Return how long it took after each moment until a batch was over again."""
+        over = batches_over(self.store)
+        places = ((when, bisect_right(over, when)) for when in self._struck)
+        return [over[place] - when for when, place in places if place < len(over)]
 
     def _workers(self, process: subprocess.Popen[bytes]) -> list[int]:
         seen = [look(pid, process.pid) for pid in having(f"{MARK}={self.mark}")]
@@ -204,12 +216,13 @@ class Campaign:
 
     def _start(self, step: int = 0) -> subprocess.Popen[bytes]:
         """Start it, or let it go on."""
+        each = self.each_now()
         self.starts += 1
         asked = ("--resume",) if ended_as(self.store) else self.asked  # killed before it began, it is begun again
         stepping = ("-c", STEPPING, str(step)) if step else ("-m", "mmrace")
         self._resumed = asked is not self.asked
         log = self.folder / f"{self.starts}.log"
-        command = ("stress", *asked, *self.each, "--store", str(self.store), "--log", str(log))
+        command = ("stress", *asked, *each, "--store", str(self.store), "--log", str(log))
         self._at = time.time()
         with (
             (self.folder / f"{self.starts}.out").open("wb") as out,

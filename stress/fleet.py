@@ -4,11 +4,11 @@
 
 A program with a bug is explored in this machine's own processes first, then by two Dask workers (`dask
 scheduler`, `dask worker`), while one of these is killed or stopped at drawn moments and started again: `worker`,
-`nanny`, `scheduler`, `child` (the process that makes the runs) are killed; `stop` stops any of them for a while;
-`client` kills the client itself; `link` drops the network between scheduler and workers, which are in name spaces of
-their own (where these are refused, it is left out and that is said).  Compared are all schedules (class and verdict of
-each, and that each came once) and the findings with how often each was seen.  A client that was killed must have left
-whole findings only, and no process.
+`nanny`, `scheduler`, `child` (the process that makes the runs) are killed; `stop` stops any of them, or the client, for
+a while; `link` drops the network between scheduler and workers, which are in name spaces of their own (where these are
+refused, it is left out and that is said).  Compared are all schedules (class and verdict of each, and that each came
+once) and the findings with how often each was seen.  `client` kills a campaign's client, which goes on with `--resume`
+(`fleet_resuming.py`): its store must come to what it comes to undisturbed.
 
 Prints a line a kind: moments; runs lost, runs counted twice, findings lost, false alarms (all of these 0); the longest
 silence after a moment, in seconds; processes left behind (0).  Exit code 0 if all is as it must be, else 1.
@@ -33,11 +33,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from stress.fleet_client import NEAR
-from stress.fleet_machines import LEAVE_SECONDS, Machines
+from stress.fleet_machines import Machines
 from stress.fleet_network import Network, why_not
+from stress.fleet_resuming import killed_clients
 
-KINDS = ("worker", "nanny", "scheduler", "child", "stop", "client", "link")
-MOMENTS, RUNS = 100, 4000
+CLIENT = "client"
+KINDS = ("worker", "nanny", "scheduler", "child", "stop", CLIENT, "link")
+MOMENTS, RUNS, CAMPAIGN_RUNS = 100, 4000, 800
 PAUSE_SECONDS = (0.3, 3.0)  # between what came again after a moment, and the next moment
 STOPPED_SECONDS = (0.1, 3.0)
 LINK_SECONDS = (0.5, 6.0)
@@ -100,8 +102,7 @@ class Sums:
         self.alarms += len(came.hits.keys() - expected.hits.keys()) + len(came.troubles)
         for trouble in came.troubles:
             print(trouble, file=sys.stderr)
-        ends = [*moments[1:], float("inf")]
-        for moment, end in zip(moments, ends, strict=True):
+        for moment, end in pairwise((*moments, float("inf"))):
             times = [moment, *(when for when in came.times if moment < when <= end)]
             self.silence.append(max((b - a for a, b in pairwise(times)), default=0.0))
 
@@ -133,10 +134,11 @@ class Client:
         return self.process.poll() is None
 
 
-def strike(kind: str, machines: Machines, draw: random.Random) -> bool:
+def strike(kind: str, machines: Machines, client: int, draw: random.Random) -> bool:
     """Kill or stop one of a kind; return whether there was one."""
     stops = kind == "stop"
-    pids = machines.pids(draw.choice(("worker", "nanny", "scheduler", "child")) if stops else kind)
+    whose = draw.choice(("worker", "nanny", "scheduler", "child", CLIENT)) if stops else kind
+    pids = [client] if whose == CLIENT else machines.pids(whose)
     if not pids:
         return False
     pid = draw.choice(pids)
@@ -150,12 +152,12 @@ def strike(kind: str, machines: Machines, draw: random.Random) -> bool:
     return True
 
 
-def disturbed(kind: str, machines: Machines, network: Network | None, moments: int, runs: int, draw: random.Random,
-              folder: Path) -> tuple[Came, list[float]]:  # fmt: skip
-    """Explore, and disturb it up to so many times; return what came, and when it was disturbed."""
+def disturbed(kinds: Sequence[str], machines: Machines, network: Network | None, moments: int, runs: int,
+              draw: random.Random, folder: Path) -> tuple[Came, list[float]]:  # fmt: skip
+    """Explore, and disturb it up to so many times, by kinds in turn; return what came, and when it was disturbed."""
     client = Client(machines, machines.address, folder, runs)
     struck: list[float] = []
-    seen, due, since = 0, time.monotonic() + 5.0, time.monotonic()
+    seen, due, since = 0, time.monotonic() + draw.uniform(*PAUSE_SECONDS), time.monotonic()
     while client.runs:
         machines.keep()
         taken, now = client.taken(), time.monotonic()
@@ -164,7 +166,10 @@ def disturbed(kind: str, machines: Machines, network: Network | None, moments: i
                 due = now + draw.uniform(*PAUSE_SECONDS)
             seen, since = taken, now
             if now >= due and len(struck) < moments:
-                hit = network.drop(draw.uniform(*LINK_SECONDS)) if network is not None else strike(kind, machines, draw)
+                if network is not None:
+                    hit = network.drop(draw.uniform(*LINK_SECONDS))
+                else:
+                    hit = strike(kinds[len(struck) % len(kinds)], machines, client.process.pid, draw)
                 if hit:
                     struck.append(now)
                     due = time.monotonic() + draw.uniform(*PAUSE_SECONDS)
@@ -174,49 +179,16 @@ def disturbed(kind: str, machines: Machines, network: Network | None, moments: i
     return Came.read(client.notes) if client.notes.exists() else Came(), struck
 
 
-def killed(machines: Machines, where: str, runs: int, draw: random.Random, folder: Path) -> int:
-    """Kill a client at a drawn moment; return how many findings it left that are not whole."""
-    client = Client(machines, where, folder, runs)
-    until = time.monotonic() + draw.uniform(0.5, 9.0)  # from before it is connected to the midst of it
-    while time.monotonic() < until and client.runs:
-        machines.keep()
-        time.sleep(LOOK_SECONDS)
-    client.process.kill()
-    client.process.wait()
-    findings = folder / "findings"
-    kept = [path for path in findings.iterdir() if not path.name.startswith(".")] if findings.exists() else []
-    return sum(not (path / "summary.json").exists() for path in kept)
-
-
-def of_client(sums: Sums, expected: Came, moments: int, runs: int, draw: random.Random) -> None:
-    """Kill clients: in turn of a fleet of the command line, and of one of their own."""
-    with Machines() as machines:
-        while sums.moments < moments:
-            where = "local:2" if sums.moments % 2 else machines.address
-            with tempfile.TemporaryDirectory() as folder:
-                sums.alarms += killed(machines, where, runs, draw, Path(folder))
-            sums.moments += 1
-            sums.explorations += 1
-        until = time.monotonic() + LEAVE_SECONDS
-        while machines.pids("child") and time.monotonic() < until:  # those of clients that are no more
-            time.sleep(LOOK_SECONDS)
-        sums.left += len(machines.pids("child"))
-    sums.left += machines.killed_left()
-
-
 def of_kind(kind: str, expected: Came, moments: int, runs: int, seed: int) -> Sums:
     """Disturb explorations until there were so many moments."""
     sums, draw = Sums(), random.Random(f"{kind} {seed}")
-    if kind == "client":
-        of_client(sums, expected, moments, runs, draw)
-        return sums
     network = Network() if kind == "link" else None
     try:
         machines = Machines() if network is None else network.machines()
         with machines:
             while sums.moments < moments:
                 folder = tempfile.mkdtemp()
-                came, struck = disturbed(kind, machines, network, moments - sums.moments, runs, draw, Path(folder))
+                came, struck = disturbed((kind,), machines, network, moments - sums.moments, runs, draw, Path(folder))
                 shutil.rmtree(folder, ignore_errors=True)
                 sums.compare(came, expected, struck)
                 sums.moments += len(struck)
@@ -243,6 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("kinds", nargs="*", metavar="KIND", default=list(KINDS))
     parser.add_argument("--moments", type=int, default=MOMENTS, help="of each kind")
     parser.add_argument("--runs", type=int, default=RUNS, help="schedules of an exploration")
+    parser.add_argument(
+        "--campaign", type=int, default=CAMPAIGN_RUNS, help="runs of a campaign, whose client is killed"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that all machines are ended
@@ -253,6 +228,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for kind in options.kinds:
         if kind == "link" and (why := why_not()):
             print(f"{kind:10} left out: {why}", flush=True)
+            continue
+        if kind == CLIENT:
+            kills = killed_clients(options.moments, options.campaign, options.seed)
+            print("\n".join(kills.lines()), flush=True)
+            wrong |= bool(kills.wrong)
             continue
         sums = of_kind(kind, expected, options.moments, options.runs, options.seed)
         print(sums.line(kind), flush=True)

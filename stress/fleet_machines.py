@@ -21,7 +21,9 @@ DASK = str(Path(sys.executable).with_name("dask"))
 MARK = "MMRACE_STRESS_FLEET"
 UNPROFILED = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 """Else each process of Dask keeps a profile of each of its last thousand seconds, which looks like a leak."""
-LEAVE_SECONDS = 15.0  # for what was begun to be gone by itself
+LEAVE_SECONDS = 30.0
+"""For what was begun to be gone by itself: who is just starting sees only then that it has no parent, which took nine
+seconds where eight others wanted each processor; and who made runs waits ten for more of them."""
 
 
 def children(pid: int) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from mmrace.runs import kept
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.sums import Sums
 
+BATCH = b'"is":"batch"'
 COUNTED = ("runs", "ops", "given_up", "verdicts", "counters", "marks", "unknown", "alone", "expected", "known", "hits")
 
 
@@ -58,6 +61,20 @@ def ended_as(store: Path) -> list[int | None]:
         return [None if row.ended is None else row.ended.exit_code for row in index.campaigns()]
     finally:
         index.close()
+
+
+def batches_over(store: Path) -> list[float]:
+    """Return when each batch that the ledger has was over, in seconds of the epoch, in order.
+
+    A batch is written some time after that: that another line is there says nothing of when its runs were made.
+    """
+    found = []
+    for path in (store / "ledger").glob("*.jsonl"):
+        for line in path.read_bytes().splitlines():
+            if BATCH in line:
+                with contextlib.suppress(ValueError, KeyError):  # torn
+                    found.append(float(json.loads(line.partition(b" ")[2])["when"]))
+    return sorted(found)
 
 
 def findings(store: Path) -> list[Path]:

@@ -10,8 +10,8 @@ A campaign with a planted bug is made undisturbed, and then again and again, dis
 - `stop`: the client, a worker or all of them get SIGSTOP, and SIGCONT some time later.
 
 Each must come to what the undisturbed one came to: the same turns of the same sequences, the same sums over them, the
-same findings, each with its folder.  Told are findings lost, runs counted twice, processes left behind, and how long
-`--resume` takes to begin.  Exit code 0 if nothing is wrong, else 1.
+same findings, each with its folder.  Told are findings lost, runs counted twice, processes left behind, and how long it
+took until `--resume` had begun, or until runs were made again.  Exit code 0 if nothing is wrong, else 1.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Kills:
             f"{len(self.calm.folders)} findings: findings lost {self.lost}, runs counted twice {self.twice}, "
             f"left behind {told.orphans}"
         ]
-        for what, seconds in (("begun", told.begun), ("resumed", told.resumed)):
+        for what, seconds in (("begun", told.begun), ("resumed", told.resumed), ("runs made again", told.again)):
             if seconds:
                 times = f"after {median(seconds):.2f} s, {max(seconds):.2f} s at the latest"
                 lines.append(f"    {len(seconds)} times {what}, {times}")

@@ -5,8 +5,9 @@
 Part one makes runs of a scenario for some seconds, in turn near (two processes), far (`local:2`), far, near; a share is
 of the two in a pair, so that what else the machine does hits both.  Counted is from the time on when each worker has
 made runs.  Beside runs a second stands the CPU time that a run took, of all processes together, which says the same on
-a machine that others use too.  Part two sends batches of one run each, of a program of ten ops, to a scheduler in a
-process of its own, and prints the resident memory of client, scheduler and workers as it goes.
+a machine that others use too, and how much of that went to those who make no runs: client, scheduler, workers.  Part
+two sends batches of one run each, of a program of ten ops, to a scheduler in a process of its own, and prints the
+resident memory of client, scheduler and workers as it goes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from loguru import logger
@@ -61,8 +63,8 @@ class Endless(Source):
         self.given = self.taken = self.counted = 0
         self.workers: set[str] = set()
         self.began: float | None = None
-        self.cpu = 0.0
-        self.lasted = self.used = 0.0
+        self.cpu = Used(0.0, 0.0)
+        self.lasted, self.used = 0.0, Used(0.0, 0.0)
         self.measured = 0
 
     def next_batch(self) -> Batch | None:
@@ -99,15 +101,27 @@ class Endless(Source):
         over = bool(self.seconds) and self.began is not None and time.monotonic() - self.began >= self.seconds
         if over and not self.runs:
             self.runs = self.taken
-            self.lasted, self.used = time.monotonic() - (self.began or 0.0), cpu_seconds() - self.cpu
+            all_, beside = cpu_seconds()
+            self.used = Used(all_ - self.cpu.all, beside - self.cpu.beside)
+            self.lasted = time.monotonic() - (self.began or 0.0)
             self.measured = self.counted
         return over
 
 
-def cpu_seconds() -> float:
-    """Return the CPU time of this process and of all that it started."""
+class Used(NamedTuple):
+    """CPU seconds of this process and of all that it started.  `beside`: of those with children, who make no runs."""
+
+    all: float
+    beside: float
+
+
+def cpu_seconds() -> Used:
+    """Return what was used up to now."""
     own = psutil.Process()
-    return sum(sum(process.cpu_times()[:2]) for process in (own, *own.children(recursive=True)))
+    processes = [own, *own.children(recursive=True)]
+    parents = {process.ppid() for process in processes[1:]}
+    used = {process.pid: sum(process.cpu_times()[:2]) for process in processes}
+    return Used(sum(used.values()), sum(seconds for pid, seconds in used.items() if pid in parents))
 
 
 def near(making: Making) -> AbstractContextManager[Pool]:
@@ -120,32 +134,43 @@ def far(making: Making) -> AbstractContextManager[Pool]:
     return FarPool(Fleet(local=WORKERS), making)
 
 
-def measured(which: str, seconds: float) -> tuple[float, float]:
-    """Return runs a second, and CPU seconds a run."""
+class Came(NamedTuple):
+    """Runs a second, and CPU seconds a run."""
+
+    rate: float
+    cost: float
+    beside: float
+
+    def __str__(self) -> str:
+        return f"{self.rate:7.1f} runs/s {self.cost * 1e3:6.2f} CPU ms ({self.beside * 1e3:.2f} beside)"
+
+
+def measured(which: str, seconds: float) -> Came:
+    """Measure one way."""
     with tempfile.TemporaryDirectory() as folder:
         making = Making(partial(run_one, makers=MAKERS), FindingStore(Path(folder)))
         source = Endless(SCENARIO, Pace(BATCH_SECONDS) if which == "far" else Pace(), seconds)
         with (far if which == "far" else near)(making) as pool:
             drive(pool, source)
-    return source.measured / source.lasted, source.used / source.measured
+    runs, used = source.measured, source.used
+    return Came(runs / source.lasted, used.all / runs, used.beside / runs)
 
 
 def shares(pairs: int, seconds: float) -> bool:
     """Compare; return whether it is as it should be."""
-    rates, costs = [], []
+    rates, costs, beside = [], [], []
     for pair in range(pairs):
         order = ("near", "far") if pair % 2 == 0 else ("far", "near")
         came = {which: measured(which, seconds) for which in order}
-        rates.append(came["far"][0] / came["near"][0])
-        costs.append(came["near"][1] / came["far"][1])
-        print(
-            f"pair {pair}: near {came['near'][0]:7.1f} runs/s {came['near'][1] * 1e3:6.2f} CPU ms, "
-            f"far {came['far'][0]:7.1f} runs/s {came['far'][1] * 1e3:6.2f} CPU ms; "
-            f"share {rates[-1]:.3f}, by CPU {costs[-1]:.3f}",
-            flush=True,
-        )
-    share = statistics.median(rates)
-    print(f"share: median {share:.3f} of {pairs} pairs (at least {SHARE_MIN}); by CPU {statistics.median(costs):.3f}")
+        near_, far_ = came["near"], came["far"]
+        rates.append(far_.rate / near_.rate)
+        costs.append(near_.cost / far_.cost)
+        beside.append((far_.beside - near_.beside) / near_.cost)
+        print(f"pair {pair}: near {near_}, far {far_}; share {rates[-1]:.3f}, by CPU {costs[-1]:.3f}", flush=True)
+    share, cost, more = map(statistics.median, (rates, costs, beside))
+    print(
+        f"share: median {share:.3f} of {pairs} pairs (at least {SHARE_MIN}); by CPU {cost:.3f}; beside runs {more:+.1%}"
+    )
     return share >= SHARE_MIN
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -13,8 +17,21 @@ from mmrace.cli.stress import stress
 from mmrace.examples import lost_update
 from mmrace.runtime.errors import UsageError
 from mmrace.search.pool.fleet import Fleet
+from tests.cli.processes import ROOT
 
 PROGRAM = f"{lost_update.__file__}:main"
+KILLED_AT_START = """
+import os, signal
+from multiprocessing.process import BaseProcess
+start = BaseProcess.start
+def started(process):
+    start(process)
+    os.kill(os.getpid(), signal.SIGKILL)
+BaseProcess.start = started
+from mmrace import cli
+cli.main()
+"""
+"""The command line, killed when its worker has just been started, and is a second or two from running."""
 
 
 @pytest.mark.parametrize(
@@ -60,3 +77,20 @@ def test_without_dask_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r'pip install "mmrace\[dask\]"'):
         far.of(Fleet(local=2), None, None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # a worker of Dask is started, on a machine that has much to do
+def test_a_cluster_of_its_own_ends_with_a_client_that_is_killed_while_its_worker_starts(tmp_path: Path) -> None:
+    """Whoever it started has its standard output, which is read to the end."""
+    pytest.importorskip("distributed")
+    words = ("stress", PROGRAM, "--runs", "9", "--dask", "local:1", "--store", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_START, *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL and "Traceback" not in done.stderr

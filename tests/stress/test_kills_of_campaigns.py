@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stress import disturbing
 from stress.disturbing import KINDS, Campaign, Moment, Told, drawn
-from stress.kept_campaign import Came, came, differences
+from stress.kept_campaign import Came, batches_over, came, differences
 from stress.kills_of_campaigns import Kills
 
 SMALL = ("mmrace/examples/lost_update.py:main", "--engine", "fiber")
@@ -64,3 +66,34 @@ def test_each_difference_is_told(facts: dict[str, Any], told: str) -> None:
 
 def test_of_a_store_that_is_not_there_nothing_came(tmp_path: Path) -> None:
     assert came(tmp_path) == Came({}, {}, frozenset(), 0, ())
+
+
+class Writing:
+    """A campaign's process, as far as it is waited for: each look at it finds another line in the ledger."""
+
+    def __init__(self, segment: Path, lines: list[str]) -> None:
+        self.segment, self.lines = segment, lines
+        segment.parent.mkdir(parents=True)
+
+    def poll(self) -> int | None:
+        if self.lines:
+            with self.segment.open("a") as file:
+                file.write(self.lines.pop(0))
+        return None
+
+    def wait(self, seconds: float) -> int:
+        raise subprocess.TimeoutExpired("campaign", seconds)
+
+
+def test_a_worker_is_killed_again_only_when_runs_were_made_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BUG once: a batch of before the kill, written after it, let four workers in a row die before a run."""
+    monkeypatch.setattr(disturbing, "LOOK_SECONDS", 0.0)
+    campaign = Campaign(SMALL, (), tmp_path / "one", Told())
+    batches = [f'00000000 {{"is":"batch","first":{when},"when":{when}}}\n' for when in (8, 9, 10, 12)]
+    process = Writing(campaign.store / "ledger" / "one.jsonl", [*batches[:3], '00000000 {"is":"batc\n', batches[3]])
+    campaign._struck = [3.0, 8.5, 10.0]
+    assert campaign._wait(process, Moment(0.0, False, 0, 0, 0.0))  # type: ignore[arg-type]
+    assert process.lines == [] and batches_over(campaign.store) == [8.0, 9.0, 10.0, 12.0]
+    assert campaign._again() == [5.0, 0.5, 2.0]

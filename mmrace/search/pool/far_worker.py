@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from mmrace.runs.revision import revision
 from mmrace.runtime.errors import EXIT_USAGE
@@ -29,7 +30,9 @@ from mmrace.search.pool.parent import ProcessPool
 
 IDLE_SECONDS = 10.0
 """After which a process that nothing was ordered of is let go: a campaign that was killed says no good-bye."""
-STOPPED_MAX = 64  # campaigns that a worker remembers to have been stopped
+STOPPED_MAX = 64  # campaigns that a worker remembers to have been stopped, and to have met
+MEET_SECONDS, LOOK_SECONDS = 60.0, 0.05
+TURNS_MAX = 16  # workers that share a core before any will do
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Campaign:
 
 
 _stopped: deque[str] = deque(maxlen=STOPPED_MAX)
+_met: deque[str] = deque(maxlen=STOPPED_MAX)
 _here = threading.local()
 
 
@@ -70,6 +74,19 @@ def refusal(expected: str) -> str:
         return ""
     got = f"as the client has it; got mmrace {own}"
     return f"expected mmrace {expected}, {got}; try: install the mmrace of the client there"
+
+
+def meet(name: str, expected: str) -> str:
+    """Say why this process cannot make runs for a campaign of some revision; "" if it can."""
+    _met.append(name)
+    return refusal(expected)
+
+
+def wait_to_be_met(name: str) -> None:
+    """Be busy until a campaign has met this worker: whoever adapts ends those that have nothing to do."""
+    until = time.monotonic() + MEET_SECONDS
+    while name not in _met and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
 
 
 def stop(name: str) -> None:
@@ -163,18 +180,19 @@ def _reply(batch: Batch, worker: str, address: str, events: list[Event]) -> Repl
 
 
 class Core:
-    """A core of this machine that no other worker of it has, as long as there are enough; else any.
+    """A core of this machine that as few other workers of it have as can be.
 
-    A name in the abstract name space of sockets is there once on a machine, and goes with its process.
+    A name in the abstract name space of sockets is there once on a machine, and goes with its process.  Args: name: of
+    a core, for all that share it out among them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "mmrace core") -> None:
         self.numbers: tuple[int, ...] = ()
         self._held: socket.socket | None = None
-        for number in cores():
+        for turn, number in product(range(TURNS_MAX), cores()):
             held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
-                held.bind(f"\0mmrace core {number}")
+                held.bind(f"\0{name} {number}.{turn}")
             except OSError:
                 held.close()
                 continue

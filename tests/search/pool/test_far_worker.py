@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -90,12 +92,16 @@ def test_a_reply_says_what_was_made_how_the_process_feels_and_how_it_was_lost() 
     assert reply.loss is not None and (reply.loss.position, reply.loss.rule) == (1, "worker hung")
 
 
-def test_workers_of_one_machine_have_a_core_each_as_long_as_there_are_enough() -> None:
+def test_workers_of_one_machine_have_a_core_each_and_share_all_cores_evenly_when_there_are_more() -> None:
+    name = f"a test's core {uuid.uuid4().hex}"
     with ExitStack() as stack:
-        held = []
-        for _ in [*cores(), None]:
-            core = Core()
+        held = [Core(name) for _ in [*cores(), *cores(), None]]
+        for core in held:
             stack.callback(core.release)
-            held.append(core.numbers)
-        own = [numbers for numbers in held if numbers]
-        assert len(set(own)) == len(own) and set(sum(own, ())) <= set(cores()) and held[-1] == ()
+        first, second = (Counter(core.numbers for core in held[: turns * len(cores())]) for turns in (1, 2))
+        assert first == Counter({(number,): 1 for number in cores()})
+        assert second == Counter({(number,): 2 for number in cores()})
+        assert held[-1].numbers == held[0].numbers
+        held[1].release()
+        stack.callback((again := Core(name)).release)
+        assert again.numbers == held[1].numbers
