@@ -22,9 +22,9 @@ from mmrace.runtime.kinds import KIND_MASK, NOTE, Kind
 from mmrace.runtime.record import Record
 from mmrace.runtime.standstill import PROGRESS
 
-ROUNDS_MIN = 9
-"""Rounds that are no accident: loops of the model that end by themselves do fewer alike; a page that is one hole is
-asked about block by block, and has eight at most."""
+ROUNDS_MIN = 15
+"""Rounds that are no accident: loops of the model that end by themselves do fewer alike; a pagevec that has one page in
+all its fourteen places is gone through place by place."""
 ROUND_OPS_MAX = 64
 """Ops of one round: more than any loop of the model takes that looks for something to come true."""
 _GIVES_WAY = frozenset(

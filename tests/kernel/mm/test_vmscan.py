@@ -19,7 +19,10 @@ from mmrace.kernel.mm.vmscan import (
     IsolateMode,
     ScanControl,
 )
+from mmrace.oracles.protocol import liveness
+from mmrace.runtime.record import Record
 from tests.kernel.mm.bench import NO_MIGRATEPAGE, Bench, Outcome, assert_idle, assert_memory, marked, run, until
+from tests.oracles.verdicts import passed
 
 DATA = [11, 12, 13, 14]
 BOTH = ISOLATE_ACTIVE | ISOLATE_INACTIVE
@@ -419,3 +422,17 @@ def test_page_whose_last_reference_goes_leaves_the_lru() -> None:
         assert_memory(bench)
 
     assert run(body).marks["put: last reference on the LRU"] == 1
+
+
+def test_a_pagevec_that_has_one_page_in_each_place_is_no_busy_wait() -> None:
+    """BUG once: false alarm of the liveness judge over readers that used one page again and again."""
+
+    def body(bench: Bench) -> None:
+        page = bench.fill(0, DATA)
+        swap.lru_add_drain(bench.machine)
+        for _ in range(mmzone.PAGEVEC_SIZE):
+            swap.activate_page(page)
+        assert page_flags.PageActive(page)
+
+    outcome = run(body, pagevec_size=mmzone.PAGEVEC_SIZE)
+    passed(liveness.judge(Record.of_run(outcome.gate, {}, {})))
