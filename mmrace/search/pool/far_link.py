@@ -124,7 +124,7 @@ class Link:
         self._refused: dict[str, str] = {}
         self._greeted: set[str] = set()
         self._met = self._useful = False  # whether a scheduler, and a worker that is of use, was ever there
-        self._asked: Future[str] | None = None  # what waits for a first worker
+        self._asked: Future[None] | None = None  # what waits for a first worker
         self._ended = threading.Event()
 
     # -- called by the pool -----------------------------------------------------------------------------------------
@@ -270,16 +270,14 @@ class Link:
         return "the connection to the scheduler was lost"
 
     def _meet(self, client: Client, found: dict[str, dict[str, Any]]) -> None:
-        """Take in which workers there are."""
+        """Take in which workers there are.  Where none is yet, have something wait: who adapts starts one for that."""
         for address in found.keys() - self._greeted:
             self._greeted.add(address)
             self._begin(self._greet(client, address, int(found[address]["nthreads"])))
         self._greeted &= found.keys()
         self._threads = {address: self._threads[address] for address in self._threads.keys() & found.keys()}
-        if not found and not self._useful and self._asked is None:  # who adapts starts a worker when something waits
-            self._asked = client.submit(far_worker.refusal, self.campaign.revision, key=self._key(), pure=False)
-        elif found:
-            self._asked = None
+        if not found and not self._useful and (self._asked is None or self._asked.done()):
+            self._asked = client.submit(far_worker.hold, key=self._key(), pure=False)
         for serial, sent in list(self._sent.items()):
             if sent.only and not sent.only & found.keys():  # it waits for workers that are gone
                 self._drop(serial)
@@ -302,7 +300,7 @@ class Link:
         else:
             self._threads[address] = nthreads
             self._refused.pop(address, None)
-            self._useful = True
+            self._useful, self._asked = True, None
             self._tell_workers({})
 
     def _refuse(self, address: str, why: str) -> None:

@@ -30,6 +30,7 @@ from mmrace.search.pool.parent import ProcessPool
 
 IDLE_SECONDS = 10.0
 """After which a process that nothing was ordered of is let go: a campaign that was killed says no good-bye."""
+HELD_SECONDS = 60.0  # for a client to greet a worker that was started for it, on a machine under load
 STOPPED_MAX = 64  # campaigns that a worker remembers to have been stopped
 TURNS_MAX = 16  # workers that share a core before any will do
 
@@ -46,6 +47,7 @@ class Campaign:
 
 _stopped: deque[str] = deque(maxlen=STOPPED_MAX)
 _here = threading.local()
+_greeted = threading.Event()
 
 
 def make(campaign: Campaign, order: bytes) -> bytes:
@@ -67,11 +69,17 @@ def make(campaign: Campaign, order: bytes) -> bytes:
 
 def refusal(expected: str) -> str:
     """Say why this process cannot make runs for a client of some revision; "" if it can."""
+    _greeted.set()
     own = revision()
     if own == expected:
         return ""
     got = f"as the client has it; got mmrace {own}"
     return f"expected mmrace {expected}, {got}; try: install the mmrace of the client there"
+
+
+def hold() -> None:
+    """Keep a worker that a cluster has started for this from being ended as idle, until its client has greeted it."""
+    _greeted.wait(HELD_SECONDS)
 
 
 def stop(name: str) -> None:
