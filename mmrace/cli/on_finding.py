@@ -13,9 +13,11 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -147,6 +149,23 @@ class OnFinding:
         self._under_way = [command for command in self._under_way if not command.ended(now)]
         while self._waiting and len(self._under_way) < AT_ONCE:
             self._begin(*self._waiting.popleft(), now)
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Begin what waits, and see what has ended, while this thread does something long that never asks."""
+        over = threading.Event()
+
+        def turn() -> None:
+            while not over.wait(POLL_SECONDS):
+                self.go_on()
+
+        thread = threading.Thread(target=turn, name=NAME, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def close(self, *, at_once: bool = False) -> None:
         """Wait for what is left, at most the limit of one; then end it.  Args: at_once: somebody asked to stop."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,10 @@ class Outputs:
                 self.on_finding, store, _before(ledger, resumed), since=began(resumed) if resumed else None
             )
         return Several([shown, Heartbeat(), *([self._command] if self._command is not None else [])])
+
+    def going_on(self) -> AbstractContextManager[None]:
+        """Return a block in which what runs beside the campaign goes on though no run is made."""
+        return self._command.going_on() if self._command is not None else nullcontext()
 
     def write(self, result: CampaignResult) -> None:
         """Write the files."""

@@ -93,7 +93,8 @@ def stress(
                 )
                 result = campaign.run()
             try:
-                shared.minimise_found(result, minimise, (lambda text: None) if quiet else partial(say, console))
+                with outputs.going_on():
+                    shared.minimise_found(result, minimise, (lambda text: None) if quiet else partial(say, console))
             finally:
                 outputs.write(result)
             campaign_report.show(result, console, quiet=quiet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from mmrace import installed
+from mmrace.cli import on_finding
+from mmrace.cli import options as cli_options
 from mmrace.cli.outputs import Outputs, _before
 from mmrace.report.progress import Silent
 from mmrace.runs.spec import RunResult, RunSpec
@@ -26,6 +29,8 @@ from tests.search.campaign.stand_ins import stand_in_catalogue
 
 STRESS = ("stress", "alpha", "--runs", "2", "--jobs", "1", "--no-canaries")
 TOLD = 'test -f "$1/record.jsonl" && echo "$MMRACE_SIGNATURE of $MMRACE_PROGRAM" >> told'
+FLOOD = "head -c 300000 /dev/zero"  # a pipe holds a part of it
+PATIENCE_SECONDS = 60.0  # of a test that fails
 
 
 def go(monkeypatch: pytest.MonkeyPatch, run: Callable[[RunSpec, bool], RunResult], *words: str) -> int:
@@ -46,6 +51,27 @@ def test_a_campaign_leaves_all_that_was_asked_for(tmp_path: Path, monkeypatch: p
     events = [json.loads(line)["record"]["extra"]["event"] for line in Path("log").read_text().splitlines()]
     assert {"begin", "finding", "on-finding", "end"} <= {*events}
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mmrace", "j.json", "j.xml", "log", "told"]
+
+
+@pytest.mark.slow
+def test_a_command_that_waits_begins_and_ends_while_findings_are_minimised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo")
+    reader = os.open("fifo", os.O_RDWR)
+    heard = []
+
+    def minimise(*_: object, **__: object) -> dict[str, str]:
+        monkeypatch.setattr(on_finding, "AT_ONCE", 2)
+        heard.append(bool(select.select([reader], [], [], PATIENCE_SECONDS)[0]))
+        return {}
+
+    monkeypatch.setattr(on_finding, "AT_ONCE", 0)  # others are under way, until there is nothing but minimising
+    monkeypatch.setattr(cli_options, "minimise_kept", minimise)
+    assert go(monkeypatch, stand_ins.failing, *STRESS, "--on-finding", f"{FLOOD}; echo > fifo") == 1
+    os.close(reader)
+    assert heard == [True], "nobody began it, or nobody read what it wrote"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ CLASSES = {
     "free_area": "FreeArea",
     "free": "FreeList",
     "queue": "RequestQueue",
+    "inode": "Inode",
+    "anon_lru": "AnonLru",
 }
 FLAGS = "flags"
 BENIGN = {f"{cls.__name__}.{field}": why for cls in (Page, Slot) for field, why in cls.benign.items()}

@@ -5,15 +5,17 @@ that use; one that was referenced before, on the inactive list all the while, is
 takes the reference.  A shrink of the inactive list tries a page, if the last one is cached and waits there clean; it
 takes the reference of a page that it keeps; a dirty page that it leaves to the flusher bears PG_reclaim, and was not
 dirty yet when zone_reclaim took it, in an era in which that looks; a mark set for a write of its own does not outlive
-that.  The end of a page's writeback takes the mark, and queues a page that only waits on the inactive list for its
-tail.  A migration takes the page's flags along (`COPIED`), and which list it was on, and makes none up.  A drain leaves
-no page in a pagevec of its CPU.
+that.  Who reads ahead takes his marker when he reads the page that he set it on, unless that is under writeback.  The
+end of a page's writeback takes the mark, and queues a page that only waits on the inactive list for its tail.  A
+migration takes the page's flags along (`COPIED`), and which list it was on, and makes none up.  A drain leaves no page
+in a pagevec of its CPU; nor does the begin of a compaction, and none in any CPU's if it is of the whole zone.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: the order
 on a list, and which page is reclaimed first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
@@ -30,10 +32,12 @@ PAGEVECS = ("lru_add_inactive", "lru_add_active", "lru_rotate", "activate")
 USES = {"read-begin": "read-end", "write-begin": "write-end"}
 NOTES = frozenset({
     *USES, *USES.values(), "read-failed", "write-failed", "change-end", "page-alloc", "reclaim", "scan-begin",
-    "scan-end", "drain-begin", "drain-end", "migrate-begin", "migrate-end",
+    "scan-end", "drain-begin", "drain-end", "migrate-begin", "migrate-end", "compact-begin", "compact-scan", "round",
 })  # fmt: skip
 SCANNED = frozenset({"dirty", "deferred", "releasepage", "refcount"})
 """Why reclaim keeps a page whose reference it has looked at."""
+WHOLE_ZONE = -1
+"""The order of a compaction that was asked for, and is for no allocation."""
 ZEROED = 0
 """No version: a write that fails beyond the end of the file zeroes the rest of the last page, and that is no use."""
 WAITS_AT_REST = (("PG_lru", True), ("PG_active", False), ("PG_unevictable", False))
@@ -80,8 +84,11 @@ class _Audit:
         self.uses: dict[int, _Use] = {}
         self.looked_up: dict[int, tuple[int, str]] = {}  # task -> step and buffer
         self.scans: dict[tuple[int, str], int] = {}  # (task, page) -> when it first locked it
+        self.ahead: dict[str, int] = {}  # page that had no mapping when it got its marker -> who set it
         self.marked: dict[tuple[int, str], int] = {}  # (task, page) -> when it last set PG_reclaim in this scan
         self.drains: dict[int, int] = {}
+        self.compactions: dict[int, int] = {}  # task -> when it began to compact, until it first looks for pages
+        self.rounds: dict[int, int] = {}  # task -> when it was done with what it did before
         self.inactive = record.lanes("Zone", "inactive_list")
         self.tail: tuple[str, int] = ("", -1)  # the last page of the inactive list, and since when it is
         self.shrinks: dict[int, int] = {}  # task -> when it began to shrink the list
@@ -131,6 +138,8 @@ class _Audit:
             self.scans.setdefault((task, page), step)
         elif bit == "PG_reclaim" and value:
             self.marked[task, page] = step
+            if not self.of.get(page, "").startswith("mapping:"):
+                self.ahead[page] = task
         elif bit == "PG_writeback" and not value:
             self.written(step, task, page)
 
@@ -158,6 +167,8 @@ class _Audit:
             if use is not None:
                 for page in sorted(use.pages if kind == "write-end" else {use.put} - {""}):
                     self.used(step, task, page, use.begin)
+                if kind == "read-end" and self.ahead.get(use.put) == task:
+                    self.reads_on(step, task, use)
         elif kind in ("read-failed", "write-failed"):
             self.uses.pop(task, None)
         elif kind == "change-end" and task in self.looked_up:
@@ -166,6 +177,7 @@ class _Audit:
                 self.used(step, task, self.of[bh], begin)
         elif kind == "page-alloc":
             self.bits.forget(str(self.record.name(facts[0])), step)
+            self.ahead.pop(str(self.record.name(facts[0])), None)
         elif kind == "reclaim":
             self.scanned(step, task, str(self.record.name(facts[0])), facts[1] == "kept", str(facts[2]))
         elif kind == "scan-begin":
@@ -176,7 +188,15 @@ class _Audit:
         elif kind == "drain-begin":
             self.drains[task] = step
         elif kind == "drain-end":
-            self.drained(step, task)
+            self.drained(step, task, self.drains.pop(task, step), "a drain")
+        elif kind == "compact-begin":
+            self.compactions[task] = step
+            if facts[0] == WHOLE_ZONE:
+                self.drained_all(step, task)
+        elif kind == "compact-scan":
+            self.drained(step, task, self.compactions.pop(task, -1), "the begin of a compaction")
+        elif kind == "round":
+            self.rounds[task] = step
         elif kind == "migrate-begin":
             self.moves[task] = step
             self.moved.pop(task, None)
@@ -200,6 +220,17 @@ class _Audit:
             self.add(
                 "activated page referenced", "was queued for the active list and stays referenced", page, step, task
             )
+
+    def reads_on(self, step: int, task: int, use: _Use) -> None:
+        """A task has read a page on which it had set a marker: to read on from there."""
+        self.checked += 1
+        bits, page = self.bits, use.put
+        if bits.throughout(page, "PG_reclaim", True, use.begin):
+            if bits.throughout(page, "PG_writeback", False, use.begin):
+                text = "bears the marker of who reads ahead still, and he has read it"
+                self.add("marker not taken", text, page, step, task)
+        else:
+            del self.ahead[page]
 
     def scanned(self, step: int, task: int, page: str, kept: bool, reason: str) -> None:
         """A scan of reclaim is done with a page."""
@@ -243,17 +274,25 @@ class _Audit:
             text = "was the last of the inactive list, clean, and reclaim tried no page at all"
             self.add("shrink of nothing", text, page, step, task)
 
-    def drained(self, step: int, task: int) -> None:
-        """A task has flushed the pagevecs of its CPU."""
-        begin = self.drains.pop(task, step)
-        for key in PAGEVECS:
-            vec = self.vecs.get((f"percpu:{self.record.tasks[task]['cpu']}", key))
-            if vec is None:
-                continue
-            self.checked += 1
-            if vec.pages and vec.since < begin:
-                text = f"is in {key} still, after a drain"
-                self.add("page left in a pagevec", text, vec.pages[0], step, task)
+    def drained(self, step: int, task: int, begin: int, what: str, cpus: Iterable[str] = ()) -> None:
+        """A task has flushed the pagevecs of its CPU, or of several, since a step."""
+        for cpu in cpus or (f"percpu:{self.record.tasks[task]['cpu']}",):
+            for key in PAGEVECS:
+                vec = self.vecs.get((cpu, key))
+                if vec is None:
+                    continue
+                self.checked += 1
+                if vec.pages and vec.since < begin:
+                    text = f"is in {key} still, after {what}"
+                    self.add("page left in a pagevec", text, vec.pages[0], step, task)
+
+    def drained_all(self, step: int, task: int) -> None:
+        """A task begins to compact the whole zone: since its last round it has had all pagevecs flushed."""
+        begin = self.rounds.get(task)
+        if begin is None:
+            begin = next(i for i, event in enumerate(self.record.events) if event[0] == task)
+        cpus = sorted({cpu for cpu, _ in self.vecs})
+        self.drained(step, task, begin, "all CPUs' drain for a compaction of the whole zone", cpus)
 
     def migrated(self, step: int, task: int, page: str, newpage: str, rc: str) -> None:
         """An attempt at a page ended."""

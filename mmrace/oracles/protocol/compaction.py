@@ -7,8 +7,9 @@ that was not movable all the while since it began to look at it.  Isolated: it t
 the LRU was isolated all the while since its last migration.  Keeping: when it ends, it has no reference to a page that
 it isolated, to a free frame that it took, or to a target of a migration.  Counting: pages that it counted as moved or
 as failed are as many as it isolated.  Looking: a page that waits on the LRU all the while that its pageblock is looked
-at is isolated; a migration has no target only if no free block was in reach since the compaction began.  Mode: it
-migrates with MIGRATE_ASYNC if and only if it may not wait.
+at is isolated; a migration has no target only if no free block was in reach since the compaction began.  Ranges: each
+look ends where a pageblock of the zone does.  Kinds: what it counts as isolated then is as many pages of files, and as
+many anonymous ones, as it isolated.  Mode: it migrates with MIGRATE_ASYNC if and only if it may not wait.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses; positions are those of
 frames that were taken, not what the scanners say of themselves.  Not checked: a compaction that did not end, and what a
 migration does with a page (other judges do).
@@ -33,13 +34,14 @@ LISTED = ("nr_inactive", "nr_active", "nr_inactive_anon", "nr_active_anon")
 ISOLATED = ("nr_isolated", "nr_isolated_anon")
 COUNTERS = (*LISTED, *ISOLATED, "nr_free_pages")
 ON_LRU = (("PG_lru", True), ("PG_unevictable", False))
+ANON = "PG_swapbacked"
 IDLE = (("PG_dirty", False), ("PG_writeback", False))
 """What an asynchronous compaction asks for besides."""
 BUDDY = -128
 """The map count of the first frame of a free block."""
 NOTES = frozenset({
     "compact-begin", "compact-scan", "compact-isolate", "compact-end", "page-alloc", "page-free", "migrate-begin",
-    "migrate-end", "rename", "retire", "vm-event",
+    "migrate-end", "rename", "retire", "vm-event", "zone",
 })  # fmt: skip
 REFERENCES = (GET, GET_UNLESS_ZERO, PUT, UNFREEZE, FREEZE)
 NONE = -1  # no frame
@@ -55,13 +57,14 @@ class _Looked:
 
 @dataclass(slots=True)
 class _Scan:
-    """A look at a range of frames.  `isolated`, `refused`: pages that were, or could not be."""
+    """A look at a range of frames.  `isolated`, `refused`: pages that were, or could not be; `counted`: as what."""
 
     begin: int
     low: int
     end: int
     isolated: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    counted: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -100,7 +103,7 @@ class _Audit:
         self.counters = {
             lane: name for name in COUNTERS for cls in ("Zone", "AnonLru") for lane in record.lanes(cls, name)
         }
-        self.bits = Moments(record, "Page", "flags", (name for name, _ in (*ON_LRU, *IDLE)))
+        self.bits = Moments(record, "Page", "flags", (*(name for name, _ in (*ON_LRU, *IDLE)), ANON))
         self.mapcounts = record.lanes("Page", "_mapcount")
         self.kept = bool(record.header.get("params", {}).get("kept"))
         self.now = dict.fromkeys(COUNTERS, 0)
@@ -108,6 +111,7 @@ class _Audit:
         self.typed_at: dict[int, int] = {}  # pageblock -> when its type was written last
         self.heads: dict[int, int] = {}  # first frame of a free block -> since when
         self.runs: dict[int, _Run] = {}
+        self.block = 0  # frames of a pageblock, if the zone says so
         self.checked = 0
 
     def add(self, rule: str, text: str, step: int, task: int, *pages: str) -> None:
@@ -121,7 +125,7 @@ class _Audit:
             self.ledgers.take((task, op, a, b))
             self.note(step, task, a, b)
         elif op & KIND_MASK == ADD:
-            self.counter(self.counters[op >> SHIFT], b)
+            self.counter(task, self.counters[op >> SHIFT], b)
         elif op & KIND_MASK == WRITE:
             if op >> SHIFT in self.types:
                 self.typed(step, self.types[op >> SHIFT], b)
@@ -137,8 +141,12 @@ class _Audit:
 
     # -- state ----------
 
-    def counter(self, name: str, value: int) -> None:
+    def counter(self, task: int, name: str, value: int) -> None:
         """A counter of the LRU changed."""
+        mine = self.runs.get(task)
+        if mine is not None and mine.scan is not None and name in ISOLATED:
+            counted = mine.scan.counted
+            counted[name] = counted.get(name, 0) + value - self.now[name]
         self.now[name] = value
         for run in self.runs.values():
             if name == "nr_free_pages":
@@ -179,9 +187,14 @@ class _Audit:
     # -- notes ----------
 
     def note(self, step: int, task: int, kind: str, facts: tuple[object, ...]) -> None:
+        if kind == "zone":
+            assert isinstance(facts[1], int)
+            self.block = 1 << facts[1]
+            return
         if kind == "compact-begin":
             _, sync, block = facts
             assert isinstance(block, int)
+            block = self.block or block
             self.runs[task] = _Run(step, bool(sync), block, self.looks(), self.now["nr_free_pages"])
             return
         run = self.runs.get(task)
@@ -220,6 +233,9 @@ class _Audit:
         run.end = max(run.end, end)
         listed = sum(run.looked.listed.values())
         self.checked += 1
+        if self.block and end != (low + 2 * run.block - 1) // run.block * run.block:
+            text = f"looks at frames {low} to {end - 1}, and a pageblock has {run.block}"
+            self.add("range of no pageblock", text, step, task)
         if run.looked.isolated > listed // 2:
             text = f"takes more pages, though {run.looked.isolated} are isolated and {listed} on the LRU, at least"
             self.add("too many isolated", text, step, task)
@@ -267,6 +283,11 @@ class _Audit:
         scan, run.scan = run.scan, None
         if scan is None:
             return
+        anon = sum(self.bits.bit(page, ANON).value for page in scan.isolated)
+        for name, pages in zip(ISOLATED, (len(scan.isolated) - anon, anon), strict=True):
+            if scan.counted and scan.counted.get(name, 0) != pages:
+                text = f"counts {scan.counted.get(name, 0)} pages in {name}, and isolated {pages} of them"
+                self.add("isolated of another kind", text, step, task)
         last = max((_number(page) + 1 for page in scan.isolated), default=scan.end)
         wanted = ON_LRU if run.sync else (*ON_LRU, *IDLE)
         for pfn in range(scan.low, last):

@@ -1,11 +1,11 @@
 """Ptes: page tables agree with pages, slots and counts, and the dirt of a pte becomes the page's.
 
 During the run: a pte is made for a page by a task that holds its lock, and the slot of what is mapped there shows that
-page; so is a migration entry, and no page is unlocked while there is one for it; who takes the dirt from a pte marks
-the page dirty before he unlocks it, cleans it or lets go of it; no page is freed while somebody sleeps for its lock;
-reclaim takes no pte that was used since the last look at it; a migration that refuses a page since it is mapped, or
-since nothing maps an anonymous one, has not left a pte alone all the while; what is mapped is mapped once, and freed
-without ptes.
+page; a fault looks at the size of the file under that lock first; a migration entry is made under it, too, and no page
+is unlocked while there is one for it; who takes the dirt from a pte marks the page dirty before he unlocks it, cleans
+it or lets go of it; no page is freed while somebody sleeps for its lock; reclaim takes no pte that was used since the
+last look at it; a migration that refuses a page since it is mapped, or since nothing maps an anonymous one, has not
+left a pte alone all the while; what is mapped is mapped once, and freed without ptes.
 At rest: a page is counted as mapped once for each of its ptes, and NR_FILE_MAPPED counts those pages; there is no
 migration entry; each file knows its mappings, and no others; each pte is of the page in its slot; a page with a pte
 that is dirty, or lets stores through, is dirty.
@@ -33,6 +33,7 @@ from mmrace.runtime.kinds import (
     NOTE,
     PUT,
     QUEUE,
+    READ,
     SETS,
     SHIFT,
     STORE,
@@ -62,12 +63,16 @@ class _Audit:
         self.dirt = record.bit_lane("Page", "flags", "PG_dirty")
         self.counts = record.lanes("Page", "_count")
         self.slots = record.lanes("Slot", "page")
+        self.sizes = record.lanes("Inode", "i_size")
         self.queues = record.queue_lanes("Page", "flags", "PG_locked")
         self.flags = record.lanes("Page", "flags")
         self.mappings = record.lanes("Page", "mapping")
         self.anonymous: dict[str, int] = {}  # page -> the task that made it and alone knows it; -1 after that
         self.spared: dict[tuple[int, str], int] = {}  # as `owed`, of anonymous pages: a munmap pays it
         self.locked: dict[str, int] = {}  # page -> task
+        self.locked_at: dict[str, int] = {}
+        self.took: dict[int, tuple[int, str]] = {}  # address -> who cleared the pte there, and of which page
+        self.sized: dict[tuple[int, str], int] = {}  # task, file -> when it last looked at its size
         self.shown: dict[str, object] = {}  # slot -> page
         self.mapped: dict[int, str] = {}  # address -> slot
         self.entries: dict[str, set[int]] = {}  # page -> addresses of migration entries for it
@@ -156,7 +161,9 @@ class _Audit:
             self.caught("mapping freed with ptes", text, step, task, name)
 
     def op(self, step: int, task: int, lane: int, kind: int, a: object, b: object) -> None:
-        if lane in self.words:
+        if kind == READ:
+            self.sized[task, self.sizes[lane].rpartition(":")[2]] = step
+        elif lane in self.words:
             if kind == WRITE:
                 self.pte_written(step, task, self.words[lane][1], pte(a), pte(b))
         elif lane in self.slots:
@@ -193,8 +200,10 @@ class _Audit:
             self.caught("pte in use taken by reclaim", text, step, task, old.page)
         if old.entry:
             self.entries.get(old.page, set()).discard(address)
-        if new.page and (old.page, old.entry) != (new.page, new.entry):
-            self.made(step, task, address, new)
+        if not new.page:
+            self.took[address] = task, old.page
+        elif (old.page, old.entry) != (new.page, new.entry):
+            self.made(step, task, address, old, new)
         if new.entry:
             self.entries.setdefault(new.page, set()).add(address)
         if old.dirty and not (new.dirty and new.page == old.page):
@@ -206,7 +215,7 @@ class _Audit:
         if new.entry:
             self.lost(step, task, new.page, "on the move", self.spared)
 
-    def made(self, step: int, task: int, address: int, new: Pte) -> None:
+    def made(self, step: int, task: int, address: int, old: Pte, new: Pte) -> None:
         """A pte or an entry begins."""
         what = "a migration entry" if new.entry else "a pte"
         if self.anonymous.get(new.page) == task and not new.entry:
@@ -216,6 +225,23 @@ class _Audit:
             self.caught(rule, f"{what} is made for {new.page}, whose lock its maker has not", step, task, new.page)
         if not new.entry:
             self.in_slot(step, task, address, new)
+            if not old.page and self.took.get(address) != (task, new.page):
+                self.in_file(step, task, address, new)
+
+    def in_file(self, step: int, task: int, address: int, new: Pte) -> None:
+        """A fault made a pte, and did not only change it.
+
+        A truncation takes the size first and the pages after: who has a page locked, and looks then, cannot miss it.
+        """
+        _, ino, index = self.mapped.get(address, "::").split(":")
+        if (
+            self.sizes
+            and self.locked.get(new.page) == task
+            and ino
+            and self.sized.get((task, ino), -1) < self.locked_at[new.page]
+        ):
+            text = f"a pte is made for page {index} of file {ino}, whose size its maker did not look at under its lock"
+            self.caught("pte without a look at the size", text, step, task, new.page)
 
     def in_slot(self, step: int, task: int, address: int, new: Pte) -> None:
         slot = self.mapped.get(address)
@@ -229,6 +255,7 @@ class _Audit:
         if kind in SETS:
             if not old:
                 self.locked[page] = task
+                self.locked_at[page] = step
         elif kind in CLEARS:
             self.locked.pop(page, None)
             left = self.entries.get(page)
@@ -270,7 +297,7 @@ def judge(record: Record) -> Judgement:
     if not words:
         return Evidence(NAME).judgement(0, unfinished(record))
     audit = _Audit(record, words)
-    for step in record.steps_on(audit.lanes, *KINDS, notes=NOTES):
+    for step in sorted([*record.steps_on(audit.lanes, *KINDS, notes=NOTES), *record.steps_on(audit.sizes, READ)]):
         task, op, a, b = record.events[step]
         if op == NOTE:
             audit.note(step, task, a, b)

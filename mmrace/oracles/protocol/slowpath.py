@@ -108,8 +108,11 @@ class _Audit:
             return
         if me.call is not None and (order >= 0 or name == FREE):
             me.call.looks.append(Look(order, value))
-        if me.reclaim is not None and name:
-            me.reclaim.read(name, value)
+        if me.reclaim is not None:
+            if order >= 0 or name == FREE:
+                me.reclaim.looks_for_room(order, value)
+            if name:
+                me.reclaim.read(name, value)
 
     def written(self, step: int, task: int, name: str, value: int) -> None:
         """A task wrote a number of deferral: it asked, or put compaction off, or ended that."""
@@ -136,6 +139,8 @@ class _Audit:
             self.add("deferral miscounted", text, step, task)
         self.remembered(step, task, me)
         me.asked, me.called, me.call = PUT_OFF if value < limit else GO, False, None
+        if me.reclaim is not None:
+            me.reclaim.is_told(me.asked == PUT_OFF)
 
     # -- notes ----------
 
@@ -264,7 +269,7 @@ class _Audit:
         self.remembered(step, task, me)
         reclaim, me.reclaim = me.reclaim, None
         if reclaim is not None:
-            self.broken(step, task, reclaim.wrong(self.rules, self.high))
+            self.broken(step, task, reclaim.wrong(self.rules, self.low, self.high, self.max_order))
         me.asked, me.called, me.reclaimed, me.call = "", False, False, None
 
     def failed(self, step: int, task: int, me: _Task) -> None:

@@ -84,7 +84,7 @@ class Campaign:
     """One campaign.
 
     Attributes: verdict: "" of one that has not ended, or was killed; seconds: None likewise.  resumed: how often
-    another process went on with it.
+    another process went on with it.  early: it has runs left, though it ended by itself.
     """
 
     name: str
@@ -103,6 +103,7 @@ class Campaign:
     unplanted: tuple[str, ...] = ()
     running: bool = False
     resumed: int = 0
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)

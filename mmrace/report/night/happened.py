@@ -38,6 +38,7 @@ def campaign_of(one: ledger.Campaign) -> Campaign:
         unplanted=tuple(_names(request.get("unplanted"))),
         running=one.running,
         resumed=len(one.resumed),
+        early=ended is not None and ended.early,
     )
 
 

@@ -121,6 +121,8 @@ def _unconcluded(campaign: Campaign) -> str:
         return "still runs" if campaign.running else "has no end in the ledger: it was killed"
     if campaign.interrupted:
         return f"was interrupted by signal {campaign.interrupted}"
+    if campaign.early:
+        return f"ended early, in {campaign.verdict} (exit code {campaign.exit_code})"
     if campaign.verdict == "UNKNOWN":
         return f"ended in UNKNOWN (exit code {campaign.exit_code})"
     return ""

@@ -14,12 +14,15 @@ from typing import Any
 from mmrace.report.finding import known_as
 from mmrace.report.numbers import count, duration, many, moment, runs, share, size
 from mmrace.report.terminal import interrupted
+from mmrace.runtime.visible import one_line
 from mmrace.search.ledger.entry import Trial
+from mmrace.search.ledger.index import Campaign
 from mmrace.search.ledger.life import Life
 from mmrace.search.ledger.watching import Progress, Watcher
 
 SCHEMA = "mmrace-status/1"
 INTERRUPTED_MAX = 3  # of those, the newest: older ones are in the history
+RESUMABLE_MAX = 64  # shards to go on with; more than anybody has machines for one store
 FINDINGS_MAX = 10
 HUGE = 1e12  # seconds or runs that nobody asks for
 DAY_SECONDS = 86400.0  # longer ago than that, people want the date
@@ -31,15 +34,15 @@ STATES = {"new": "new", "known": "known", "unseen": "unseen", "came-back": "came
 class Status:
     """What there is to tell.
 
-    Args: store: as it was named.  campaigns: how many there are.  rows: those that are told of.  resumable: which one
-    --resume goes on with, "" if none.  damage: what of the ledger's files could not be read.
+    Args: store: as it was named.  campaigns: how many there are.  rows: those that are told of.  resumable: which ones
+    --resume goes on with, of each shard.  damage: what of the ledger's files could not be read.
     """
 
     store: str
     now: float
     campaigns: int
     rows: Sequence[Progress]
-    resumable: str
+    resumable: Sequence[str]
     lives: Sequence[Life]
     damage: Sequence[str] = ()
 
@@ -49,9 +52,11 @@ class Status:
         index = watcher.index
         states = [(row, watcher.state(row)) for row in index.campaigns()]
         going = [row for row, state in states if state == "running"]
-        stopped = [row for row, state in states if state in ("interrupted", "silent")][-INTERRUPTED_MAX:]
-        shown = going + stopped or [row for row, _ in states[-1:]]
-        resumable = next((row.campaign for row, state in reversed(states) if state == "interrupted"), "")
+        stopped = [row for row, state in states if state in ("interrupted", "silent")]
+        newest = {tuple(_shard(row)): row.campaign for row, state in states if state == "interrupted"}
+        resumable = [row.campaign for row in stopped if row.campaign in newest.values()][-RESUMABLE_MAX:]
+        told = {*resumable, *(row.campaign for row in stopped[-INTERRUPTED_MAX:])}
+        shown = going + [row for row in stopped if row.campaign in told] or [row for row, _ in states[-1:]]
         rows = [watcher.progress(row) for row in shown]
         damage = [str(damage) for damage in index.damage]
         return cls(store, watcher.now, len(states), rows, resumable, index.lives(), damage)
@@ -94,16 +99,24 @@ def _campaign(row: Progress, status: Status) -> Iterator[str]:
     if row.state == "running":
         yield from _workers(row, status.now)
     elif row.state == "interrupted":
+        ended = row.campaign.ended
+        if ended is not None and ended.troubles:
+            yield f"  {one_line(ended.troubles[0])}"
         yield _last_sign(row, status.now)
-        if row.campaign.campaign == status.resumable:
-            words = ["mmrace", "stress", "--resume", "--store", status.store, *_shard(row.request.get("shard"))]
-            yield f"  go on: {shlex.join(words)}"
+        if row.campaign.campaign in status.resumable:
+            yield f"  go on: {go_on(row, status)}"
     elif row.state == "silent":
         yield f"{_last_sign(row, status.now)}; whether it runs can be seen on its host alone"
 
 
-def _shard(of: object) -> list[str]:
-    """Return the option that names a shard, if it is one: anybody may have written the ledger."""
+def go_on(row: Progress, status: Status) -> str:
+    """Return the command that goes on with a campaign."""
+    return shlex.join(["mmrace", "stress", "--resume", "--store", status.store, *_shard(row.campaign)])
+
+
+def _shard(row: Campaign) -> list[str]:
+    """Return the option that names a campaign's shard, if it is of one: anybody may have written the ledger."""
+    of = row.begun.request.get("shard") if row.begun is not None else None
     if isinstance(of, list | tuple) and len(of) == 2 and all(type(part) is int for part in of):
         return ["--shard", f"{of[0]}/{of[1]}"]
     return []
@@ -115,7 +128,7 @@ def state_text(row: Progress) -> str:
     if ended is not None and ended.interrupted:
         return f"{ended.verdict}, {interrupted(ended.interrupted)}"
     if ended is not None:
-        return ended.verdict
+        return f"{ended.verdict}, ended early" if ended.early else ended.verdict
     return row.state
 
 
@@ -213,7 +226,12 @@ def data(status: Status) -> dict[str, Any]:
         "store": status.store,
         "now": status.now,
         "running": [row.campaign.campaign for row in status.rows if row.state == "running"],
-        "resumable": status.resumable,
+        "resumable": status.resumable[-1] if status.resumable else "",
+        "go_on": {
+            row.campaign.campaign: go_on(row, status)
+            for row in status.rows
+            if row.campaign.campaign in status.resumable
+        },
         "campaigns": [campaign_data(row) for row in status.rows],
         "damage": list(status.damage),
     }

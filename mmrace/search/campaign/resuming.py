@@ -13,12 +13,12 @@ from typing import Any
 
 from mmrace.runs.revision import revision
 from mmrace.runtime.decoding import converted
-from mmrace.runtime.errors import EXIT_USAGE, UsageError
+from mmrace.runtime.errors import UsageError
 from mmrace.search.campaign.request import Request
 from mmrace.search.campaign.result import CampaignResult
 from mmrace.search.campaign.standing import Standing, free_part
 from mmrace.search.catalogue import Catalogue
-from mmrace.search.ledger.entry import Begun, Ended
+from mmrace.search.ledger.entry import Begun
 from mmrace.search.ledger.index import Campaign
 from mmrace.search.ledger.ledger import Ledger
 
@@ -58,7 +58,7 @@ def last_interrupted(ledger: Ledger, shard: tuple[int, int] | None) -> tuple[Cam
             others.append(f"campaigns of {_shard(of)} only")
         elif row.running:
             told.append(f"campaign {row.campaign}, which is running")
-        elif row.ended is not None and not _ended_early(row.ended):
+        elif row.ended is not None and not row.ended.early:
             told.append(f"campaign {row.campaign}, which ended in {row.ended.verdict}")
         else:
             return row, begun
@@ -68,11 +68,6 @@ def last_interrupted(ledger: Ledger, shard: tuple[int, int] | None) -> tuple[Cam
         where=str(ledger.folder),
         try_="mmrace stress without --resume: it takes the runs that the store has not",
     )
-
-
-def _ended_early(ended: Ended) -> bool:
-    """Say whether a campaign has runs left: somebody stopped it, or runs could not be made, as without workers."""
-    return bool(ended.interrupted or (ended.troubles and ended.exit_code != EXIT_USAGE))
 
 
 def _shard_of(begun: Begun) -> tuple[int, int] | None:
@@ -146,7 +141,7 @@ def standing_of(ledger: Ledger, row: Campaign, begun: Begun) -> Standing:
     return Standing(
         campaign=row.campaign,
         first=first if shard is not None or told.get("anew") else free_part(ledger, first),
-        seconds=_lasted(row, begun, index.last(row.campaign)),
+        seconds=row.lasted(index.last(row.campaign)),
         sums={key: sums for key, (_, sums) in made.items()},
         own={key: covered for key, (covered, _) in made.items()},
         before=_number(told.get("before")),
@@ -156,11 +151,3 @@ def standing_of(ledger: Ledger, row: Campaign, begun: Begun) -> Standing:
         begun=begun.when,
         losses=Counter(row.ended.losses if row.ended is not None else {}),
     )
-
-
-def _lasted(row: Campaign, begun: Begun, last: float) -> float:
-    """Return how many seconds a campaign lasted, over all processes that it had."""
-    before, since = (row.resumed[-1].seconds, row.resumed[-1].when) if row.resumed else (0.0, begun.when)
-    if row.ended is not None:
-        return row.ended.seconds
-    return before + max(0.0, last - since)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 
 from mmrace.runs.spec import Params
+from mmrace.runtime.errors import EXIT_USAGE
 from mmrace.search.ledger.ranges import is_piece
 from mmrace.search.ledger.sums import Sums, decode_hook, encode_hook
 from mmrace.search.pool.messages import Role
@@ -203,6 +204,11 @@ class Ended(msgspec.Struct, omit_defaults=True, tag_field="is", tag="ended"):
     unkept_runs: int = 0
     losses: dict[str, int] = {}
     troubles: list[str] = []
+
+    @property
+    def early(self) -> bool:
+        """Whether it has runs left: somebody stopped it, or runs could not be made, as without workers."""
+        return bool(self.interrupted or (self.troubles and self.exit_code != EXIT_USAGE))
 
 
 Entry: TypeAlias = Sequence | Batch | Begun | Resumed | Beat | Met | Trial | Ended

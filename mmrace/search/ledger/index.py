@@ -60,6 +60,19 @@ class Campaign(NamedTuple):
     ended: Ended | None
     running: bool
 
+    def lasted(self, last: float) -> float:
+        """Return for how many seconds; what lies between two of its processes does not count.
+
+        Args: last: its last sign of life, in unix seconds; an end that does not say how long it was is none more.
+        """
+        if self.ended is not None and self.ended.seconds:
+            return self.ended.seconds
+        if self.resumed:
+            before, since = self.resumed[-1].seconds, self.resumed[-1].when
+        else:
+            before, since = 0.0, self.begun.when if self.begun is not None else last
+        return before + max(0.0, last - since)
+
 
 class Index:
     """What a ledger says; `Index.open` and `Index.read_only` make one."""

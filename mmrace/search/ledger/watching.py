@@ -51,11 +51,7 @@ class Progress:
     @property
     def seconds(self) -> float:
         """How long it has lasted; what lies between two of its processes does not count."""
-        ended, resumed = self.campaign.ended, self.campaign.resumed
-        if ended is not None and ended.seconds:
-            return ended.seconds
-        before, since = (resumed[-1].seconds, resumed[-1].when) if resumed else (0.0, self.began)
-        return before + max(0.0, self.last_sign - since)
+        return self.campaign.lasted(self.last_sign)
 
     @property
     def process(self) -> tuple[str, int]:
@@ -135,7 +131,7 @@ def process_of(row: Campaign) -> tuple[str, int]:
 def state_of(row: Campaign, quiet: float, host: str, alive: Callable[[int], bool]) -> State:
     """Return where a campaign stands.  Args: quiet: seconds since its last sign of life."""
     if row.ended is not None:
-        return "interrupted" if row.ended.interrupted else "ended"
+        return "interrupted" if row.ended.early else "ended"
     if row.running:
         return "running"
     where, pid = process_of(row)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -50,6 +51,7 @@ def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
     if orders.core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {orders.core})
     Heart(pulse).start()
+    settled = False
     try:
         while True:
             batch: Batch | None = connection.recv()
@@ -57,8 +59,20 @@ def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
                 return
             _serve(orders.making, batch, connection, pulse)
             connection.send(("end", health()))
+            if not settled:
+                _settle()
+                settled = True
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone: nobody is left to tell
+
+
+def _settle() -> None:
+    """Have the collector pass by what is there after the first batch: modules, and what runs share, for good.
+
+    It goes through all of that again and again, which is a thirtieth of the time of short runs.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _end_with_parent() -> bool:

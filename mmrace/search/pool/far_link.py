@@ -33,6 +33,8 @@ ANSWER_SECONDS = 10.0  # for a scheduler to say which workers it has
 RECONNECT_SECONDS = 300.0
 """For a scheduler that is gone to be there again, and for workers to come: a job queue starts one within minutes."""
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.2, 10.0  # between two attempts to connect, twice as long each time
+NUMBERS = 10_000
+"""Of keys of orders, used in turn: Dask remembers of a hundred thousand keys how they begin."""
 LEAVE_SECONDS = 1.5
 """For Dask to say good-bye; after that its processes are ended.  Less than a person waits for after Ctrl-C."""
 
@@ -118,7 +120,7 @@ class Link:
         self._cluster: LocalCluster | None = None
         self._lost = asyncio.Event()
         self._sent: dict[int, _Sent] = {}
-        self._keys = count()
+        self._turns = count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads: dict[str, int] = {}  # workers that are of use, by address
         self._refused: dict[str, str] = {}
@@ -270,14 +272,18 @@ class Link:
         return "the connection to the scheduler was lost"
 
     def _meet(self, client: Client, found: dict[str, dict[str, Any]]) -> None:
-        """Take in which workers there are.  Where none is yet, have something wait: who adapts starts one for that."""
+        """Take in which workers there are."""
         for address in found.keys() - self._greeted:
             self._greeted.add(address)
             self._begin(self._greet(client, address, int(found[address]["nthreads"])))
         self._greeted &= found.keys()
         self._threads = {address: self._threads[address] for address in self._threads.keys() & found.keys()}
-        if not found and not self._useful and (self._asked is None or self._asked.done()):
-            self._asked = client.submit(far_worker.hold, key=self._key(), pure=False)
+        if not found and not self._useful and self._asked is None:  # who adapts starts a worker when something waits
+            self._asked = client.submit(
+                far_worker.wait_to_be_met, self.campaign.name, key=self._key(client), pure=False
+            )
+        elif self._useful:
+            self._asked = None
         for serial, sent in list(self._sent.items()):
             if sent.only and not sent.only & found.keys():  # it waits for workers that are gone
                 self._drop(serial)
@@ -287,7 +293,8 @@ class Link:
     async def _greet(self, client: Client, address: str, nthreads: int) -> None:
         """Ask a worker which mmrace it has."""
         try:
-            asked: Any = client.run(far_worker.refusal, self.campaign.revision, workers=[address], on_error="return")
+            name, revision = self.campaign.name, self.campaign.revision
+            asked: Any = client.run(far_worker.meet, name, revision, workers=[address], on_error="return")
             answer = (await asyncio.wait_for(asked, GREET_SECONDS))[address]
         except (OSError, TimeoutError, KeyError):
             self._greeted.discard(address)  # it is gone, or greeted again
@@ -300,7 +307,7 @@ class Link:
         else:
             self._threads[address] = nthreads
             self._refused.pop(address, None)
-            self._useful, self._asked = True, None
+            self._useful = True
             self._tell_workers({})
 
     def _refuse(self, address: str, why: str) -> None:
@@ -323,13 +330,15 @@ class Link:
             return
         only = frozenset(self._threads) if self._refused.keys() & self._greeted else frozenset()
         where: dict[str, Any] = {"workers": sorted(only)} if only else {}
-        future = client.submit(far_worker.make, self.campaign, order, key=self._key(), pure=False, **where)
+        future = client.submit(far_worker.make, self.campaign, order, key=self._key(client), pure=False, **where)
         self._sent[serial] = _Sent(order, future, only)
         self._begin(self._follow(serial, future))
 
-    def _key(self) -> tuple[str, int]:
-        """Return a name in the scheduler that nothing else has."""
-        return f"mmrace-{self.campaign.name}", next(self._keys)
+    def _key(self, client: Client) -> tuple[str, int]:
+        """Return a name in the scheduler that nothing has which is there, and none of the last ones had."""
+        numbers = max(NUMBERS, 2 * len(client.futures) + 1)
+        keys = ((f"mmrace-{self.campaign.name}", turn % numbers) for turn in self._turns)
+        return next(key for key in keys if key not in client.futures)
 
     async def _follow(self, serial: int, future: Future[Any]) -> None:
         """Wait for what comes of an order, and tell it, if it is still wanted."""

@@ -30,8 +30,8 @@ from mmrace.search.pool.parent import ProcessPool
 
 IDLE_SECONDS = 10.0
 """After which a process that nothing was ordered of is let go: a campaign that was killed says no good-bye."""
-HELD_SECONDS = 60.0  # for a client to greet a worker that was started for it, on a machine under load
-STOPPED_MAX = 64  # campaigns that a worker remembers to have been stopped
+STOPPED_MAX = 64  # campaigns that a worker remembers to have been stopped, and to have met
+MEET_SECONDS, LOOK_SECONDS = 60.0, 0.05
 TURNS_MAX = 16  # workers that share a core before any will do
 
 
@@ -46,8 +46,8 @@ class Campaign:
 
 
 _stopped: deque[str] = deque(maxlen=STOPPED_MAX)
+_met: deque[str] = deque(maxlen=STOPPED_MAX)
 _here = threading.local()
-_greeted = threading.Event()
 
 
 def make(campaign: Campaign, order: bytes) -> bytes:
@@ -69,7 +69,6 @@ def make(campaign: Campaign, order: bytes) -> bytes:
 
 def refusal(expected: str) -> str:
     """Say why this process cannot make runs for a client of some revision; "" if it can."""
-    _greeted.set()
     own = revision()
     if own == expected:
         return ""
@@ -77,9 +76,17 @@ def refusal(expected: str) -> str:
     return f"expected mmrace {expected}, {got}; try: install the mmrace of the client there"
 
 
-def hold() -> None:
-    """Keep a worker that a cluster has started for this from being ended as idle, until its client has greeted it."""
-    _greeted.wait(HELD_SECONDS)
+def meet(name: str, expected: str) -> str:
+    """Say why this process cannot make runs for a campaign of some revision; "" if it can."""
+    _met.append(name)
+    return refusal(expected)
+
+
+def wait_to_be_met(name: str) -> None:
+    """Be busy until a campaign has met this worker: whoever adapts ends those that have nothing to do."""
+    until = time.monotonic() + MEET_SECONDS
+    while name not in _met and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
 
 
 def stop(name: str) -> None:

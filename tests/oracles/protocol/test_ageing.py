@@ -229,6 +229,53 @@ def test_ageing_oracle_wants_a_drain_to_empty_the_pagevecs_of_its_cpu() -> None:
     )
 
 
+def test_ageing_oracle_wants_who_reads_ahead_to_take_his_marker_when_he_gets_there() -> None:
+    def reads(*, takes: bool, marks: str = "user", bits: tuple[str, ...] = ()) -> Hand:
+        hand = _set(Hand("user", "migrator", "reclaimer"), marks, "PG_reclaim")
+        hand.write("main", "page:0.mapping", "mapping:5")
+        for bit in ("PG_lru", "PG_referenced", *bits):
+            _set(hand, "main", bit)
+        return _reads(
+            hand,
+            lambda hand: (
+                _clear(_queues(_clear(hand, "user", "PG_referenced")), "user", "PG_reclaim")
+                if takes
+                else _clear(_queues(hand), "user", "PG_referenced")
+            ),
+        )
+
+    passed(ageing.judge(reads(takes=True).record()))
+    passed(ageing.judge(reads(takes=False, bits=("PG_writeback",)).record()))
+    passed(ageing.judge(reads(takes=False, marks="reclaimer").record()))
+    caught(ageing.judge(reads(takes=False).record()), "marker not taken")
+
+
+def test_ageing_oracle_wants_a_compaction_to_begin_with_a_drain_of_its_cpu() -> None:
+    def compacts(drains: bool, order: int = 2) -> Hand:
+        hand = _queues(_cached()).note("migrator", "compact-begin", order, True, 4)
+        if drains:
+            hand.write("migrator", "percpu:0.activate", ())
+        return hand.note("migrator", "compact-scan", 0, 4)
+
+    passed(ageing.judge(compacts(drains=True).record()))
+    caught(ageing.judge(compacts(drains=False).record()), "page left in a pagevec")
+
+
+def test_ageing_oracle_wants_a_compaction_of_the_whole_zone_to_begin_with_a_drain_of_all_cpus() -> None:
+    def compacts(*, drains: bool, order: int = -1) -> Hand:
+        hand = (
+            _cached().write("user", "percpu:1.lru_add_inactive", ("page:0",)).note("migrator", "round", "migrator", 0)
+        )
+        if drains:
+            hand.write("user", "percpu:1.lru_add_inactive", ())
+        hand.write("user", "percpu:0.lru_add_inactive", ())
+        return hand.note("migrator", "compact-begin", order, True, 4)
+
+    passed(ageing.judge(compacts(drains=True).record()))
+    caught(ageing.judge(compacts(drains=False).record()), "page left in a pagevec")
+    assert not ageing.judge(compacts(drains=False, order=2).record()).findings
+
+
 def test_ageing_oracle_does_not_know_of_a_run_in_which_no_page_was_used() -> None:
     unknown(ageing.judge(_cached().record()))
 

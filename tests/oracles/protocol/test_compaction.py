@@ -186,6 +186,28 @@ def test_compaction_oracle_catches_a_page_that_is_passed_over() -> None:
     passed(compaction.judge(_end(_counts(late, 0)).record()))
 
 
+def test_compaction_oracle_catches_a_look_at_what_is_no_pageblock() -> None:
+    def looks(low: int, end: int, order: int = 2) -> Hand:
+        hand = _begin(_hand().note("main", "zone", order, order, 0, 0, 0)).note(A, "compact-scan", low, end)
+        return _end(_counts(hand, 0))
+
+    passed(compaction.judge(looks(0, 4).record()))
+    passed(compaction.judge(looks(2, 8).record()))
+    caught(compaction.judge(looks(0, 4, order=1).record()), "range of no pageblock")
+    caught(compaction.judge(looks(0, 4, order=3).record()), "range of no pageblock")
+
+
+def test_compaction_oracle_catches_anonymous_pages_that_are_counted_as_isolated_pages_of_files() -> None:
+    def counts(lane: str) -> Hand:
+        hand = _bit(_hand(), 1, "PG_swapbacked").op("main", Kind.ADD, "anon_lru:0.nr_isolated_anon", 0, 0)
+        hand = _isolate(_begin(hand).note(A, "compact-scan", 0, 4), 1).op(A, Kind.ADD, lane, 1, 1)
+        return _end(_counts(_put_back(hand.note(A, "migrate-begin", "page:1", "MIGRATE_SYNC_LIGHT"), 1), 1))
+
+    passed(compaction.judge(counts("anon_lru:0.nr_isolated_anon").record()))
+    judgement = compaction.judge(counts("zone:0.nr_isolated").record())
+    assert {finding.rule for finding in judgement.findings} == {"isolated of another kind"}
+
+
 def test_compaction_oracle_lets_an_asynchronous_one_pass_over_what_might_make_it_wait() -> None:
     for bit in ("PG_dirty", "PG_writeback"):
         busy = _bit(_bit(_hand(), 2), 2, bit)

@@ -209,3 +209,24 @@ def test_errno_oracle_wants_a_truncation_for_a_sigbus() -> None:
 
     passed(errno.judge(hand("truncate-begin").record()))
     caught(errno.judge(hand().record()), "error out of nothing")
+
+
+def test_ptes_oracle_wants_a_fault_to_look_at_the_size_under_the_page_lock() -> None:
+    def faults(*looks: str) -> Hand:
+        hand = _mapped().op("main", Kind.READ, "inode:5.i_size", 4)
+        if "before" in looks:
+            hand.op("faulter", Kind.READ, "inode:5.i_size", 4)
+        hand.lock("faulter", "page:1")
+        if "under the lock" in looks:
+            hand.op("faulter", Kind.READ, "inode:5.i_size", 4)
+        return _end(_pte(hand, "faulter", READ_ONLY).unlock("faulter", "page:1"), _row("present", "accessed"))
+
+    passed(judged(faults("before", "under the lock")))
+    caught(judged(faults("before")), "pte without a look at the size")
+    caught(judged(faults()), "pte without a look at the size")
+
+
+def test_ptes_oracle_asks_no_move_for_the_size() -> None:
+    hand = _faulted().op("faulter", Kind.READ, "inode:5.i_size", 4).lock("other", "page:1")
+    moved = judged(_end(_pte(_pte(hand, "other", ENTRY, READ_ONLY), "other", READ_ONLY, ENTRY), _row("present")))
+    assert [finding.facts["task"] for finding in moved.findings] == ["faulter"]

@@ -264,6 +264,22 @@ def test_slowpath_oracle_catches_a_reclaim_for_a_large_order_that_does_not_ask_f
     passed(slowpath.judge(_judged(done, "3.1")))
 
 
+def test_slowpath_oracle_catches_a_reclaim_for_a_large_order_that_does_not_leave_the_rest_to_compaction() -> None:
+    def reclaims(free: int, put_off: bool, era: str = "") -> Record:
+        hand = _reads(_counts(_reclaims(_asks(_hand(), shift=1), KERNEL), "ALLOCSTALL"), "nr_free_pages", free)
+        _asks(hand, considered=0 if put_off else 1, shift=1)
+        if not put_off:
+            _looks(hand, (free, free, 0, 0))
+        _reads(_reads(hand, "nr_inactive", 0), "nr_active", 0)
+        return _judged(hand.note(A, "alloc-block", "page:0", ORDER, HUGE, False), era)
+
+    enough = LOW + HIGH + (2 << ORDER) + 1
+    for put_off in (True, False):
+        caught(slowpath.judge(reclaims(enough, put_off)), "reclaims though there is room")
+        passed(slowpath.judge(reclaims(enough - 1, put_off)))
+    passed(slowpath.judge(reclaims(enough, True, "3.1")))
+
+
 def test_slowpath_oracle_catches_a_small_allocation_that_fails_while_its_reclaim_frees_pages() -> None:
     def fails(mask: int, freed: int) -> Record:
         hand = _scans(_reclaims(_hand(), mask, order=0))

@@ -82,6 +82,11 @@ def test_an_interrupted_campaign_is_unknown() -> None:
     assert word(night(campaigns=(stopped,))) == "UNKNOWN"
 
 
+def test_a_campaign_that_ended_early_by_itself_is_told_so() -> None:
+    ended = replace(campaign("UNKNOWN"), early=True, exit_code=5)
+    assert "ended early, in UNKNOWN (exit code 5)" in because(night(campaigns=(ended,)))
+
+
 def test_what_a_program_lacks_makes_the_night_unknown() -> None:
     (first, *rest) = night().programs
     lacking = night(programs=(replace(first, doubts=("nobody met",)), *rest))

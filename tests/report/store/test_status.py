@@ -10,7 +10,7 @@ import pytest
 from mmrace.report.campaign_data import legal
 from mmrace.report.store.marks import expected_in
 from mmrace.report.store.status import Status, data, lines
-from mmrace.search.ledger.entry import Beat, Begun
+from mmrace.search.ledger.entry import Beat, Begun, Ended
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.ledger import Ledger
 from mmrace.search.ledger.watching import Watcher
@@ -46,6 +46,30 @@ def test_the_command_that_goes_on_names_the_shard(shard: object, more: str, tmp_
         ledger._writer.add(Begun(named(0), FIRST, HOST, PID, "r", "1", "mmrace stress", {"shard": shard}))
     told = list(lines(status(tmp_path, alive=False)))
     assert told[-1] == f"  go on: mmrace stress --resume --store nights{more}"
+
+
+def test_each_shard_that_was_interrupted_is_named_with_its_command_and_of_a_shard_the_newest(tmp_path: Path) -> None:
+    shards = [[1, 4], [1, 4], [2, 4], [3, 4], [4, 4], None]
+    with Ledger.open(tmp_path) as ledger:
+        for number, shard in enumerate(shards):
+            begun = Begun(named(number), FIRST + number, HOST, PID, "r", "1", "mmrace stress", {"shard": shard})
+            ledger._writer.add(begun)
+    found = status(tmp_path, alive=False)
+    commands = [f"mmrace stress --resume --store nights --shard {number}/4" for number in range(1, 5)]
+    commands.append("mmrace stress --resume --store nights")
+    assert [line for line in lines(found) if "go on" in line] == [f"  go on: {command}" for command in commands]
+    told = data(found)
+    assert told["go_on"] == {named(number): command for number, command in enumerate(commands, 1)}
+    assert told["resumable"] == named(5)
+
+
+def test_one_whose_pool_ended_it_is_told_with_the_reason_and_how_it_goes_on(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        end = Ended(named(0), FIRST + 9, "UNKNOWN", 5, troubles=["no worker is left"])
+        night(ledger, 0, end=end)
+    told = list(lines(status(tmp_path)))
+    assert told[2].startswith(f"UNKNOWN, ended early  {named(0)}") and "  no worker is left" in told
+    assert told[-1] == "  go on: mmrace stress --resume --store nights"
 
 
 def test_of_another_host_nobody_says_that_it_was_interrupted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ BEGUN = Begun("c", FIRST, HOST, PID)
 LONG = QUIET_SECONDS + 1
 
 
-def row(*, end: int | None = None, running: bool = False) -> Campaign:
-    return Campaign("c", BEGUN, [], None if end is None else Ended("c", FIRST, "PASS", 0, end), running)
+def row(*, end: int | None = None, running: bool = False, code: int = 0, troubles: Iterable[str] = ()) -> Campaign:
+    ended_ = None if end is None else Ended("c", FIRST, "PASS", code, end, troubles=[*troubles])
+    return Campaign("c", BEGUN, [], ended_, running)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,8 @@ def row(*, end: int | None = None, running: bool = False) -> Campaign:
     [
         (row(end=0), 0.0, HOST, True, "ended"),
         (row(end=15), 0.0, HOST, True, "interrupted"),
+        (row(end=0, code=5, troubles=["no worker"]), 0.0, HOST, True, "interrupted"),
+        (row(end=0, code=2, troubles=["no such program"]), 0.0, HOST, True, "ended"),
         (row(running=True), LONG, "elsewhere", False, "running"),
         (row(), 0.0, HOST, False, "interrupted"),
         (row(), 0.0, HOST, True, "running"),
@@ -34,7 +38,8 @@ def row(*, end: int | None = None, running: bool = False) -> Campaign:
         (row(), LONG, "elsewhere", True, "silent"),
     ],
     ids=[
-        "ended", "ended by a signal", "its segment is held", "process gone", "no lock, process there",
+        "ended", "ended by a signal", "ended by its pool", "a wrong call",
+        "its segment is held", "process gone", "no lock, process there",
         "its number is another's now", "another host, young sign", "another host, old sign",
     ],
 )  # fmt: skip
@@ -45,6 +50,23 @@ def test_each_state(campaign: Campaign, quiet: float, host: str, alive: bool, st
 def test_a_campaign_whose_beginning_is_damaged_is_silent_once_it_is_quiet() -> None:
     nameless = Campaign("c", None, [], None, False)
     assert [state_of(nameless, quiet, HOST, is_alive) for quiet in (0.0, LONG)] == ["running", "silent"]
+
+
+@pytest.mark.parametrize(
+    ("resumed", "end", "seconds"),
+    [
+        ([], None, 100.0),
+        ([], Ended("c", FIRST + 90, seconds=70.0), 70.0),
+        ([], Ended("c", FIRST + 100), 100.0),
+        ([Resumed("c", FIRST + 80, seconds=30.0)], None, 50.0),
+        ([Resumed("c", FIRST + 80, seconds=30.0)], Ended("c", FIRST + 100), 50.0),
+    ],
+    ids=["no end", "an end", "an end without seconds", "gone on with", "gone on with, an end without seconds"],
+)
+def test_how_long_it_lasted_is_what_its_end_says_or_else_the_time_of_its_processes(
+    resumed: list[Resumed], end: Ended | None, seconds: float
+) -> None:
+    assert Campaign("c", BEGUN, resumed, end, False).lasted(FIRST + 100) == seconds
 
 
 def test_this_process_lives_and_none_has_an_impossible_number() -> None:

@@ -15,10 +15,11 @@ from mmrace.runtime.errors import UsageError
 from mmrace.search.explore.ask import Ask
 from mmrace.search.explore.driver import Explorer
 from mmrace.search.explore.result import Exploration
-from mmrace.search.pool import far
+from mmrace.search.pool import far, far_link
 from mmrace.search.pool.contract import Event, Lost, Reported
 from mmrace.search.pool.drive import drive
 from mmrace.search.pool.far import FarPool
+from mmrace.search.pool.far_link import Link
 from mmrace.search.pool.fleet import Fleet, quiet, started
 from mmrace.search.pool.making import Making, PoolFactory
 from mmrace.search.pool.messages import Batch
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.slow
 distributed = pytest.importorskip("distributed")
 psutil = pytest.importorskip("psutil")  # which Dask needs
 
+key_of = Link._key
 PROGRAM = f"{lost_update.__file__}:main"
 
 
@@ -111,6 +113,28 @@ def test_a_scheduler_that_asks_for_certificates_is_a_wrong_call_without_them(tmp
     """BUG once: a traceback."""
     with pytest.raises(UsageError, match=r"expected a Dask scheduler that answers within 10 s, got .*TLS"):
         FarPool(Fleet("tls://127.0.0.1:1"), Making(passing, FindingStore(tmp_path))).__enter__()
+
+
+def kept_for_ever(pool: FarPool) -> list[object]:
+    """Return what the scheduler of a cluster of this process keeps of orders as long as it runs."""
+    cluster = pool._link._cluster
+    assert cluster is not None and cluster.scheduler is not None
+    spans = cluster.scheduler.extensions["spans"].spans.values()
+    assert spans
+    return [kind for span in spans for kind in span.metadata["collections"]]
+
+
+def test_what_a_scheduler_remembers_of_orders_does_not_grow_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BUG once: of each order its key, up to a hundred thousand, and for ever what kind of call it was."""
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(far_link, "NUMBERS", 8)
+    monkeypatch.setattr(Link, "_key", lambda link, client: asked.append(key_of(link, client)) or asked[-1])
+    with FarPool(Fleet(local=1), Making(passing, FindingStore(tmp_path))) as pool:
+        drive(pool, Notes(jobs(40), size=1))
+        assert kept_for_ever(pool) == []
+    assert len(asked) >= 40 and {number for _, number in asked} == set(range(8))
 
 
 def test_a_cluster_of_this_machine_listens_on_this_machine_only() -> None:

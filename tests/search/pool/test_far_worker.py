@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -19,10 +17,8 @@ from mmrace.runtime.errors import EXIT_INTERNAL, EXIT_USAGE
 from mmrace.search.pool import far_worker
 from mmrace.search.pool.contract import Ended, Event, Lost, Reported
 from mmrace.search.pool.cores import cores
-from mmrace.search.pool.far_link import Link
 from mmrace.search.pool.far_parcel import FarOutcome, Reply, packed, unpacked
 from mmrace.search.pool.far_worker import Campaign, Core
-from mmrace.search.pool.fleet import Fleet
 from mmrace.search.pool.making import Making
 from mmrace.search.pool.messages import Batch
 from tests.search.pool.far_runs import passing
@@ -109,24 +105,3 @@ def test_workers_of_one_machine_have_a_core_each_and_share_all_cores_evenly_when
         held[1].release()
         stack.callback((again := Core(name)).release)
         assert again.numbers == held[1].numbers
-
-
-def test_a_worker_that_is_asked_for_has_something_to_do_until_its_client_has_greeted_it(tmp_path: Path) -> None:
-    """BUG once: it had nothing from when it was seen until it was greeted, and a cluster that adapts ended it."""
-    asked: list[object] = []
-
-    def submit(what: object, **more: object) -> SimpleNamespace:
-        asked.append(what)
-        return SimpleNamespace(done=lambda: False)
-
-    client: Any = SimpleNamespace(submit=submit)
-    link = Link(Fleet("tcp://w:1"), campaign(tmp_path, "c"), lambda told: None)
-    with closing(link._loop):
-        link._meet(client, {})
-        link._meet(client, {})
-        assert asked == [far_worker.hold]
-        link._greeted.add("w")  # it is being greeted
-        link._meet(client, {"w": {"nthreads": 1}})
-        assert link._asked is not None and len(asked) == 1
-    far_worker.refusal(revision())  # what a greeting asks
-    far_worker.hold()  # which waits for that
