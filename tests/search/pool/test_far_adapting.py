@@ -48,7 +48,7 @@ def test_a_cluster_that_adapts_grows_from_nobody_shrinks_again_and_loses_nothing
     with distributed.LocalCluster(
         n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=100
     ) as cluster:
-        cluster.adapt(minimum=0, maximum=WORKERS, interval="50ms", wait_count=2, target_duration="1ms")
+        cluster.adapt(minimum=0, maximum=WORKERS, interval="200ms", wait_count=5, target_duration="1ms")
         with FarPool(Fleet(cluster.scheduler_address), Making(passing, FindingStore(tmp_path))) as pool:
             source = Growing(pool)
             drive(pool, source)
