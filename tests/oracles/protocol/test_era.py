@@ -164,6 +164,21 @@ def test_a_page_cleaned_or_dirtied_while_an_isolation_looked_is_nobody_s_fault()
     assert not era.judge(isolated(lambda hand: soil(look(hand)))).findings
 
 
+def test_a_dirty_anonymous_page_may_be_isolated_whatever_files_journal() -> None:
+    """BUG once: false alarm with data=journal, under which no file's mapping has ->migratepage."""
+
+    def isolated(mapping: str) -> Record:
+        hand = Hand("migrator", "writer").write("main", "page:0.mapping", mapping).lock("writer", "page:0", "PG_dirty")
+        hand.op("migrator", Kind.ACQUIRE, "zone:0.lru_lock", "irq")
+        hand.op("migrator", Kind.GET_UNLESS_ZERO, "page:0._count", "isolation", 3)
+        record = hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC").record()
+        record.header["params"] = {"data": "journal"}
+        return record
+
+    caught(era.judge(isolated("mapping:2")), "dirty page isolated")
+    assert not era.judge(isolated("anon_vma:2")).findings
+
+
 def test_every_era_has_its_rules_and_a_record_without_one_is_of_3_3() -> None:
     assert list(eras.RULES) == list(ERAS)
     assert eras.rules_of(Hand().record()) is eras.RULES[eras.OWN]
