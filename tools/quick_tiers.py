@@ -1,6 +1,9 @@
 """Run the quick tests under further Pythons of this machine, each in an environment of its own that goes afterwards.
 
-    python tools/quick_tiers.py [--newest]        (--newest: under the newest of them only, as `.ci/run` does)
+    python tools/quick_tiers.py [--newest]
+
+With --newest, as `.ci/run` has it: under the newest of them only, and of the tests those of what is nearest to the
+interpreter.  The night has all under each.
 
 Exit code: 1 if tests failed, else 0.  A Python that cannot be used is named, and why; so is one that was left out.
 """
@@ -19,6 +22,8 @@ from tools.pythons import Found, others
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = ("-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", "-m", "not slow")
+NEAREST = tuple(f"tests/{name}" for name in ("runtime", "runs", "strategies", "search", "plugin", "cli"))
+"""Threads, fibers, processes, pickles, command lines: half of the quick tests.  A judge or a claim is plain Python."""
 
 
 def chosen(found: Sequence[Found], newest: bool) -> list[Found]:
@@ -27,14 +32,14 @@ def chosen(found: Sequence[Found], newest: bool) -> list[Found]:
     return usable[-1:] if newest else usable
 
 
-def passes(executable: str) -> bool:
-    """Install mmrace into a fresh environment of a Python, and run the quick tests there."""
+def passes(executable: str, places: Sequence[str] = ()) -> bool:
+    """Install mmrace into a fresh environment of a Python, and run the quick tests there, or those of some places."""
     with tempfile.TemporaryDirectory() as away:
         own = str(Path(away, "venv", "bin", "python"))
         commands = (
             [executable, "-m", "venv", str(Path(away, "venv"))],
             [own, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "-e", ".[test]"],
-            [own, *QUICK],
+            [own, *QUICK, *places],
         )
         return all(subprocess.run(command, cwd=ROOT, check=False).returncode == 0 for command in commands)
 
@@ -44,12 +49,13 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--newest", action="store_true", help="only under the newest")
     found = list(others(os.environ))
-    run = chosen(found, parser.parse_args(arguments).newest)
+    newest = parser.parse_args(arguments).newest
+    run = chosen(found, newest)
     failed = []
     for python in found:
         if python in run:
             print(f"== {python.name}", flush=True)
-            if not passes(str(python.executable)):
+            if not passes(str(python.executable), NEAREST if newest else ()):
                 failed.append(python.name)
         else:
             print(f"{python.name} left out: {python.why or 'not the newest; the night has it'}", flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tools import quick_tiers
@@ -20,9 +22,11 @@ def test_one_that_fails_does_not_hide_the_next_and_those_left_out_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tried: list[str] = []
+    asked: set[str] = set()
 
-    def passes(executable: str) -> bool:
+    def passes(executable: str, places: Sequence[str]) -> bool:
         tried.append(executable)
+        asked.update(places)
         return executable == NEW.executable
 
     monkeypatch.setattr(quick_tiers, "others", lambda environment: iter((OLD, NEW, BROKEN)))
@@ -31,5 +35,7 @@ def test_one_that_fails_does_not_hide_the_next_and_those_left_out_are_named(
     told = capsys.readouterr()
     assert tried == [OLD.executable, NEW.executable]
     assert "p left out: no" in told.out and told.err == "quick tests failed under python3.12\n"
+    assert not asked
     assert quick_tiers.main(["--newest"]) == 0
+    assert "tests/runtime" in asked and all((quick_tiers.ROOT / place).is_dir() for place in asked)
     assert "python3.12 left out: not the newest" in capsys.readouterr().out
