@@ -6,6 +6,7 @@ behind that blocks outside the runtime: as long as there is one, the engines of 
 
 from __future__ import annotations
 
+import multiprocessing.sharedctypes  # noqa: F401  (what pytester's tests import first is imported again after them)
 import signal
 import threading
 from collections.abc import Iterator
