@@ -13,7 +13,6 @@ from pathlib import Path
 
 from stress.disturbing import KILLED_CLIENT, LOOK_SECONDS, Campaign, Told, drawn
 from stress.fleet_machines import LEAVE_SECONDS, Machines
-from stress.kept_campaign import came
 from stress.kills_of_campaigns import PROGRAM, Kills
 
 NEAR = ("--jobs", "2")
@@ -44,8 +43,7 @@ def killed_clients(moments: int, runs: int, seed: int) -> Kills:
             return FarCampaign(asked, pools, Path(place, name), told)
 
         undisturbed = FarCampaign(asked, (NEAR,), Path(place, "calm"), Told())
-        code = undisturbed.disturbed(KILLED_CLIENT, [])
-        kills = Kills(KILLED_CLIENT, made, came(undisturbed.store), code)
+        kills = Kills.against(KILLED_CLIENT, made, undisturbed)
         if not kills.calm.folders or kills.calm.runs != runs:
             kills.wrong.append(f"expected {runs} runs with findings, undisturbed; it said: {undisturbed.said()}")
             return kills

@@ -53,6 +53,12 @@ class Kills:
         self.wrong: list[str] = []
         self.campaigns = self.lost = self.twice = 0
 
+    @classmethod
+    def against(cls, kind: str, made: Callable[[str, Told], Campaign], undisturbed: Campaign) -> Kills:
+        """Let a campaign be, and compare with that."""
+        code = undisturbed.disturbed(kind, [])
+        return cls(kind, made, came(undisturbed.store), code)
+
     def run(self, moments: Sequence[Moment]) -> None:
         """Disturb campaigns until all moments have come."""
         left = list(moments)

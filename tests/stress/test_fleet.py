@@ -12,7 +12,6 @@ from stress.disturbing import Moment, Told
 from stress.fleet import Came, Sums, disturbed, undisturbed
 from stress.fleet_machines import Machines
 from stress.fleet_resuming import FarCampaign
-from stress.kept_campaign import came
 from stress.kills_of_campaigns import Kills
 
 pytest.importorskip("distributed")
@@ -49,11 +48,8 @@ def test_a_campaign_of_a_fleet_goes_on_after_its_client_was_killed_with_processe
     def made(name: str, told: Told) -> FarCampaign:
         return FarCampaign(SMALL, (LOCAL, NEAR), tmp_path / name, told)
 
-    undisturbed = FarCampaign(SMALL, (NEAR,), tmp_path / "calm", Told())
-    code = undisturbed.disturbed("client", [])
-    calm = came(undisturbed.store)
-    assert (calm.runs, code) == (120, 1) and calm.folders
-    kills = Kills("client", made, calm, code)
+    kills = Kills.against("client", made, FarCampaign(SMALL, (NEAR,), tmp_path / "calm", Told()))
+    assert (kills.calm.runs, kills.code) == (120, 1) and kills.calm.folders
     kills.run([Moment(0.0, False, step, 0, 0.0) for step in STEPS])
     assert (kills.wrong, kills.told.moments, kills.told.orphans) == ([], 2, 0)
     assert kills.told.resumed, "it went on"

@@ -27,11 +27,8 @@ def test_a_campaign_that_is_killed_and_resumed_loses_nothing_and_counts_nothing_
     def made(name: str, told: Told) -> Campaign:
         return Campaign((*SMALL, "--runs", "120"), ("--jobs", "1", "--minimise", "off"), tmp_path / name, told)
 
-    undisturbed = made("calm", Told())
-    code = undisturbed.disturbed("client", [])
-    calm = came(undisturbed.store)
-    assert (calm.runs, code) == (120, 1) and calm.folders
-    kills = Kills("client", made, calm, code)
+    kills = Kills.against("client", made, made("calm", Told()))
+    assert (kills.calm.runs, kills.code) == (120, 1) and kills.calm.folders
     kills.run([Moment(0.0, False, step, 0, 0.0) for step in STEPS])
     assert (kills.wrong, kills.told.moments, kills.told.orphans) == ([], 3, 0)
     assert kills.told.resumed, "it went on"

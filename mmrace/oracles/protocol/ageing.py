@@ -290,7 +290,7 @@ class _Audit:
         """A task begins to compact the whole zone: since its last round it has had all pagevecs flushed."""
         begin = self.rounds.get(task)
         if begin is None:
-            begin = next(i for i, event in enumerate(self.record.events) if event[0] == task)
+            begin = self.record.who.index(task)
         cpus = sorted({cpu for cpu, _ in self.vecs})
         self.drained(step, task, begin, "all CPUs' drain for a compaction of the whole zone", cpus)
 

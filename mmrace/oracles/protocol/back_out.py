@@ -5,10 +5,10 @@ bits cleared, references taken less those dropped, by name, and each pointer tha
 Rule: nothing is left over, and no word of the page's data was written.
 Invariant: what others do to the page meanwhile counts for nothing.  Excused: bits that the dirt and the age of a pte
 become when it is unmapped (`OF_PTES`, the dirt of buffers, and reclaim's mark, which dirt takes away); pages of a
-mapping without ->migratepage (the device's,
-and a file's with data=journal), which are written and stripped first, and those that were truncated, before or
-meanwhile.  Of a file on a file system without a journal only those are that were written, or whose move was refused
-after their buffers went (`OF_FALLBACK`): one that is dirty and may not be written stays as it was.  Not checked:
+mapping without ->migratepage (the device's, and a file's with data=journal), which are written and stripped first, and
+those that were truncated, before or meanwhile.  Of a file on a file system without a journal only those are that were
+written, or whose move was refused after their buffers went (`OF_FALLBACK`): one that is dirty and may not be written
+stays as it was.  Not checked:
 newpage.
 """
 

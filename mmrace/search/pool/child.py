@@ -51,7 +51,6 @@ def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
     if orders.core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {orders.core})
     Heart(pulse).start()
-    settled = False
     try:
         while True:
             batch: Batch | None = connection.recv()
@@ -59,9 +58,8 @@ def work(orders: Orders, connection: Connection, pulse: Pulse) -> None:
                 return
             _serve(orders.making, batch, connection, pulse)
             connection.send(("end", health()))
-            if not settled:
+            if not gc.get_freeze_count():
                 _settle()
-                settled = True
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone: nobody is left to tell
 

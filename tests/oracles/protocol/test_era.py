@@ -171,9 +171,8 @@ def test_a_dirty_anonymous_page_may_be_isolated_whatever_files_journal() -> None
         hand = Hand("migrator", "writer").write("main", "page:0.mapping", mapping).lock("writer", "page:0", "PG_dirty")
         hand.op("migrator", Kind.ACQUIRE, "zone:0.lru_lock", "irq")
         hand.op("migrator", Kind.GET_UNLESS_ZERO, "page:0._count", "isolation", 3)
-        record = hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC").record()
-        record.header["params"] = {"data": "journal"}
-        return record
+        hand.params = {"data": "journal"}
+        return hand.note("migrator", "migrate-begin", "page:0", "MIGRATE_ASYNC").record()
 
     caught(era.judge(isolated("mapping:2")), "dirty page isolated")
     assert not era.judge(isolated("anon_vma:2")).findings
