@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from itertools import accumulate
 
 import pytest
@@ -11,6 +10,16 @@ import pytest
 from mmrace.runtime import allotted
 from mmrace.runtime.allotted import Allotted, Times
 from mmrace.runtime.silence import SHORT_SECONDS, STEP_SECONDS_MAX, Silence
+
+
+def told(times: Callable[[], Times]) -> type[Allotted]:
+    """Return an `Allotted` that reads what a process had and waited for here."""
+
+    class Told(Allotted):
+        def __init__(self, pid: int | None = None, read: Callable[[int | None], Times] | None = None) -> None:
+            super().__init__(pid, lambda pid: times())
+
+    return Told
 
 
 def test_what_does_not_move_is_silent_for_as_long_as_somebody_looks() -> None:
@@ -23,9 +32,9 @@ def test_what_moves_is_never_silent_however_long_it_takes() -> None:
     assert {silence.look(float(now), (1, now)) for now in range(10_000)} == {0.0}
 
 
-def test_a_clock_that_jumps_and_an_onlooker_that_was_stopped_add_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Silence, "allotted", partial(Allotted, read=lambda pid: {}))  # it had all of the time
+def test_a_clock_that_jumps_and_an_onlooker_that_was_stopped_add_one_step() -> None:
     silence = Silence(0.0)
+    silence.allotted = told(dict)  # it had all of the time
     silence.look(0.0, "same")
     assert silence.look(125.0, "same") == STEP_SECONDS_MAX
     assert silence.look(-1e9, "same") == STEP_SECONDS_MAX
@@ -45,12 +54,8 @@ def silent_for(seconds: int, per_second: tuple[float, float]) -> float:
     looks = [(0.0, 0.0), *accumulate([per_second] * seconds, lambda sum_, more: (sum_[0] + more[0], sum_[1] + more[1]))]
     now = 0
 
-    class Told(Allotted):
-        def __init__(self, pid: int | None = None, read: Callable[[int | None], Times] | None = None) -> None:
-            super().__init__(pid, lambda pid: {"1": looks[now]})
-
     silence = Silence(0.0)
-    silence.allotted = Told
+    silence.allotted = told(lambda: {"1": looks[now]})
     silence.look(0.0, "same")
     for now in range(1, seconds + 1):
         silence.look(float(now), "same")
