@@ -97,7 +97,7 @@ class Soak:
                 start_new_session=True,
             )
             self._settle(process.pid)
-            began = time.monotonic()
+            begun, began = time.time(), time.monotonic()
             try:
                 for sample in self._watched(process, began):
                     self.samples.append(sample)
@@ -107,7 +107,7 @@ class Soak:
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-        return self._soaked(process.pid, code, left, time.monotonic() - began)
+        return self._soaked(code, left, begun, time.monotonic() - began)
 
     def _settle(self, pid: int) -> None:
         """Give it its place on the machine, before it has started anybody."""
@@ -164,7 +164,7 @@ class Soak:
                 os.kill(pid, signal.SIGKILL)
         return len(left)
 
-    def _soaked(self, campaign: int, code: int, left: int, seconds: float) -> Soaked:
+    def _soaked(self, code: int, left: int, begun: float, seconds: float) -> Soaked:
         out, err = ((self.folder / name).read_text(errors="replace") for name in ("out.txt", "err.txt"))
         return Soaked(
             plan=asdict(self.plan),
@@ -178,6 +178,7 @@ class Soak:
             verdict=(out.strip().splitlines() or [""])[-1],
             complaints=[line for line in err.splitlines() if line.strip()],
             revision=revision(),
+            lives=soak_report.lives_of(self.store, begun),
         )
 
 

@@ -1,12 +1,19 @@
-"""What a soak has to show: verdict, page and numbers, from samples, log and ledger.  Not here: the picture."""
+"""What a soak has to show: verdict, page and numbers, from samples, log and ledger.  Not here: the picture.
+
+Whether a worker leaks is asked of its living objects, which it tells with each heartbeat, and not of its memory: the
+allocator keeps much of what a long run needed, in steps that become rarer and look like growth for hours.  Memory has a
+bound, since the length of a run has one.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from mmrace.search.ledger.index import Index
 from stress.growth import HOUR_SECONDS, Slope, binned, slope
@@ -14,9 +21,12 @@ from stress.watched import CAMPAIGN, TRACKER, Seen
 
 MIB = 1 << 20
 GROWTH_MIB_PER_HOUR = 4.0  # a hundred MiB a day, which any machine has to spare for each process
+GROWTH_BLOCKS_PER_HOUR = 40_000.0  # of living objects: about as much
+WORKER_MIB_MAX = 400.0  # a run of as many ops as one may have takes half of that
+WORKER_THREADS_MAX = 48.0  # kept for the next run; the largest cast needs 38
 GROWTH_SEEN_SECONDS = 1200.0
 GROWTH_SEEN_RUNS = 4000  # of each job.  Caches that fill late look like growth in less
-MORE_PER_HOUR = 8.0  # threads or open files; a run with more tasks than any before it is rare, and leaves its threads
+MORE_PER_HOUR = 8.0  # threads or open files
 WARM_RUNS = 2000  # of each job, or a quarter of a shorter soak: the time that takes depends on the machine
 TOLD_EVENTS = ("worker-lost", "worker-unstarted", "trouble", "finding")
 KEPT_POINTS = 120  # of each row in the numbers
@@ -35,6 +45,14 @@ class Sample:
     folders: int
 
 
+class Life(NamedTuple):
+    """What a worker said of itself: seconds since the start, blocks of living objects, threads that no run owns."""
+
+    seconds: float
+    blocks: int
+    stray: int
+
+
 class Point(NamedTuple):
     """A process at a moment, when so many runs had been made since it was first seen."""
 
@@ -48,7 +66,7 @@ class Soaked:
     """A soak that is over.
 
     Attributes: events: of the log, by `TOLD_EVENTS`.  sums: of the ledger.  left: processes that were left behind.
-    complaints: what the campaign said on stderr.
+    complaints: what the campaign said on stderr.  lives: by the name that the campaign has for a worker.
     """
 
     plan: dict[str, Any]
@@ -62,6 +80,7 @@ class Soaked:
     verdict: str
     complaints: list[str]
     revision: str
+    lives: dict[str, list[Life]] = field(default_factory=dict)
     rows: dict[str, list[Point]] = field(init=False)
     """Process by name -> its samples."""
 
@@ -94,19 +113,50 @@ class Soaked:
     def is_judged(self, name: str) -> bool:
         """Say whether enough was seen of a process to say that it grows."""
         warmed = self.warmed(name)
-        seconds, runs = warmed[-1].seconds - warmed[0].seconds, warmed[-1].runs - warmed[0].runs
-        return seconds >= GROWTH_SEEN_SECONDS and runs >= GROWTH_SEEN_RUNS * self.plan["jobs"]
+        return self._is_enough(warmed[0].seconds, warmed[-1].seconds)
+
+    def warmed_life(self, name: str) -> list[Life]:
+        """Return what a worker said from when it was warm."""
+        life = self.lives[name]
+        runs = self._runs_until(life[-1].seconds) - (begun := self._runs_until(life[0].seconds))
+        warm = begun + min(WARM_RUNS * self.plan["jobs"], runs / 4)
+        return [one for one in life if self._runs_until(one.seconds) >= warm]
+
+    def living(self, name: str) -> Slope | None:
+        """Return by how many blocks of living objects a worker grows per hour."""
+        return slope([(one.seconds, float(one.blocks)) for one in self.warmed_life(name)])
+
+    def is_life_judged(self, name: str) -> bool:
+        """Say whether enough was heard of a worker to say that it grows."""
+        warmed = self.warmed_life(name)
+        return self._is_enough(warmed[0].seconds, warmed[-1].seconds)
+
+    def _is_enough(self, first: float, last: float) -> bool:
+        runs = self._runs_until(last) - self._runs_until(first)
+        return last - first >= GROWTH_SEEN_SECONDS and runs >= GROWTH_SEEN_RUNS * self.plan["jobs"]
+
+    def _runs_until(self, seconds: float) -> int:
+        """Return how many runs were told of by then."""
+        at = bisect_right(self.samples, seconds, key=lambda sample: sample.seconds)
+        return self.samples[at - 1].runs if at else 0
 
     def wrong(self) -> list[str]:
         """Return what should not be."""
         return [*self._grown(), *self._told()]
 
     def _grown(self) -> Iterator[str]:
-        for name in self.rows:
-            for what, of, bound in GROWING:
+        for name, row in self.rows.items():
+            for what, of, bound in GROWING_OF_CAMPAIGN if name == CAMPAIGN else GROWING:
                 found = self.growth(name, of)
                 if found is not None and found.low > bound and self.is_judged(name):
                     yield f"{name} grows by {found.per_hour:.1f} {what} per hour, at least {found.low:.1f}"
+            for what, of, bound in () if name == CAMPAIGN else BOUNDED:
+                if (most := max(of(point.seen) for point in row)) > bound:
+                    yield f"{name} had {most:.0f} {what}, at most {bound:.0f} are expected"
+        for name in self.lives:
+            found = self.living(name)
+            if found is not None and found.low > GROWTH_BLOCKS_PER_HOUR and self.is_life_judged(name):
+                yield f"{name} grows by {found.per_hour:,.0f} living blocks per hour, at least {found.low:,.0f}"
 
     def _told(self) -> Iterator[str]:
         if self.left:
@@ -127,12 +177,16 @@ def memory(seen: Seen) -> float:
     return (seen.private or seen.rss) / MIB
 
 
-GROWING: tuple[tuple[str, Callable[[Seen], float], float], ...] = (
+Rules: TypeAlias = tuple[tuple[str, Callable[[Seen], float], float], ...]
+GROWING: Rules = (("open files", lambda seen: seen.fds, MORE_PER_HOUR),)
+GROWING_OF_CAMPAIGN: Rules = (
     ("MiB", memory, GROWTH_MIB_PER_HOUR),
     ("threads", lambda seen: seen.threads, MORE_PER_HOUR),
-    ("open files", lambda seen: seen.fds, MORE_PER_HOUR),
+    *GROWING,
 )
-"""What may not grow, and by how much an hour."""
+"""What may not grow, and by how much an hour; the campaign's own process makes no runs, and has no steps."""
+BOUNDED: Rules = (("MiB", memory, WORKER_MIB_MAX), ("threads", lambda seen: seen.threads, WORKER_THREADS_MAX))
+"""Of what a worker may have so much."""
 
 
 # -- the page -------------------------------------------------------------------------------------------------------
@@ -140,7 +194,8 @@ GROWING: tuple[tuple[str, Callable[[Seen], float], float], ...] = (
 
 def page(soaked: Soaked) -> str:
     """Return all of it for the eye."""
-    return "\n".join([*_head(soaked), "", *_table(soaked), "", *_counts(soaked), "", *_verdict(soaked)]) + "\n"
+    parts = (_head(soaked), _table(soaked), _lives(soaked), _counts(soaked), _verdict(soaked))
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def _head(soaked: Soaked) -> Iterator[str]:
@@ -182,6 +237,29 @@ def _table(soaked: Soaked) -> Iterator[str]:
     if not all(map(soaked.is_judged, soaked.rows)):
         runs = GROWTH_SEEN_RUNS * soaked.plan["jobs"]
         yield f"not judged: fewer than {runs:,} runs, or {GROWTH_SEEN_SECONDS / 60:g} minutes, since it is warm"
+
+
+def _lives(soaked: Soaked) -> Iterator[str]:
+    yield "living objects of the workers, thousands of blocks, as they told them; growth when warm, with its interval"
+    yield ""
+    head = f"{'worker':14}{'first':>8}{'warm':>8}{'last':>8}{'growth/h':>10}{'interval':>18}"
+    yield f"{head}{'judged':>8}{'stray threads':>15}"
+    for name, life in soaked.lives.items():
+        found = soaked.living(name)
+        told = ("-", "-") if found is None else (_thousands(found.per_hour), _interval(found))
+        yield (
+            f"{name:14}{life[0].blocks / 1000:8.1f}{soaked.warmed_life(name)[0].blocks / 1000:8.1f}"
+            f"{life[-1].blocks / 1000:8.1f}{told[0]:>10}{told[1]:>18}"
+            f"{'yes' if soaked.is_life_judged(name) else 'no':>8}{max(one.stray for one in life):15}"
+        )
+
+
+def _thousands(blocks: float) -> str:
+    return f"{blocks / 1000:+.1f}"
+
+
+def _interval(found: Slope) -> str:
+    return f"{_thousands(found.low)} to {_thousands(found.high)}"
 
 
 def _counts(soaked: Soaked) -> Iterator[str]:
@@ -232,16 +310,29 @@ def numbers(soaked: Soaked) -> dict[str, Any]:
         for what in ("runs", "ledger", "findings", "folders")
     }
     told = ("plan", "revision", "seconds", "code", "left", "interrupted", "verdict", "events", "complaints", "sums")
-    return {**{name: getattr(soaked, name) for name in told}, "wrong": soaked.wrong(), **rows, "processes": processes}
+    lives = {
+        name: binned([(round(one.seconds, 1), float(one.blocks)) for one in life], KEPT_POINTS)
+        for name, life in soaked.lives.items()
+    }
+    made = {"wrong": soaked.wrong(), **rows, "processes": processes, "living_blocks": lives}
+    return {**{name: getattr(soaked, name) for name in told}, **made}
 
 
 def sums_of(store: Path) -> dict[str, Any]:
     """Return what the ledger has of runs, and why some of them could not be judged."""
-    index = Index.read_only(store)
-    try:
+    with closing(Index.read_only(store)) as index:
         sums = index.sums()
         damage = [str(damage) for damage in index.damage]
-    finally:
-        index.close()
     unknown = {reason: times for reason, times in sums.unknown.items() if times}
     return {"runs": sums.runs, "ops": sums.ops, "verdicts": sums.verdicts, "unknown": unknown, "damage": damage}
+
+
+def lives_of(store: Path, began: float) -> dict[str, list[Life]]:
+    """Return what the workers said of themselves.  Args: began: when, by the clock that the heartbeats have."""
+    lives: dict[str, list[Life]] = {}
+    with closing(Index.read_only(store)) as index:
+        for campaign in index.campaigns():
+            for beat in index.beats(campaign.campaign):
+                for name, (_, stray, _, blocks) in beat.workers.items():
+                    lives.setdefault(name, []).append(Life(beat.when - began, blocks, stray))
+    return lives

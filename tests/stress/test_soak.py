@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from stress import soak_report
 from stress.soak import Plan, main
-from stress.soak_report import MIB, Sample, Soaked
+from stress.soak_report import MIB, Life, Sample, Soaked
 from stress.watched import CAMPAIGN, WORKER, Seen, having, look, size
 
 HOUR = 3600
@@ -23,14 +24,21 @@ def seen(role: str, mib: float, threads: int = 5, fds: int = 10) -> Seen:
     return Seen(1 if role == CAMPAIGN else 2, role, own + MIB, own, own, threads, fds, 1.0)
 
 
-def soaked(mib_per_hour: float = 0.0, **facts: Any) -> Soaked:
-    """Return a soak of two hours whose worker grows."""
+def soaked(mib_per_hour: float = 0.0, blocks_per_hour: int = 0, **facts: Any) -> Soaked:
+    """Return a soak of two hours whose campaign's own process grows, or the living objects of whose worker do."""
+    times = range(0, 2 * HOUR, 30)
     samples = [
-        Sample(float(t), [seen(CAMPAIGN, 40), seen(WORKER, 50 + mib_per_hour * t / HOUR)], 10 * t, 10 * t, 0, 0)
-        for t in range(0, 2 * HOUR, 30)
+        Sample(float(t), [seen(CAMPAIGN, 40 + mib_per_hour * t / HOUR), seen(WORKER, 50)], 10 * t, 10 * t, 0, 0)
+        for t in times
     ]
-    plain = Soaked(asdict(Plan(2.0 * HOUR, 1)), samples, [], {}, 0, 0, 2.0 * HOUR, False, "PASS", [], "a tree")
+    lives = {"free.0": [Life(float(t), 300_000 + blocks_per_hour * t // HOUR + t % 7 * 100, 0) for t in times[::2]]}
+    plain = Soaked(asdict(Plan(2.0 * HOUR, 1)), samples, [], {}, 0, 0, 2.0 * HOUR, False, "PASS", [], "a tree", lives)
     return replace(plain, **facts)
+
+
+def with_worker(soak: Soaked, of: Callable[[float], Seen]) -> Soaked:
+    """Return it with another worker.  Args: of: seconds -> how it is."""
+    return replace(soak, samples=[replace(sample, processes=[of(sample.seconds)]) for sample in soak.samples])
 
 
 def test_a_soak_in_which_nothing_happens_has_nothing_wrong() -> None:
@@ -39,19 +47,39 @@ def test_a_soak_in_which_nothing_happens_has_nothing_wrong() -> None:
 
 
 @pytest.mark.parametrize(("growth", "told"), [(3.0, False), (8.0, True)])
-def test_growth_counts_from_its_bound_on(growth: float, told: bool) -> None:
+def test_growth_of_the_campaign_counts_from_its_bound_on(growth: float, told: bool) -> None:
     wrong = soaked(growth).wrong()
     assert bool(wrong) is told
-    assert all(text.startswith("worker 1 grows by 8.0 MiB per hour") for text in wrong)
+    assert all(text.startswith("campaign grows by 8.0 MiB per hour") for text in wrong)
+
+
+@pytest.mark.parametrize(("growth", "told"), [(30_000, False), (80_000, True)])
+def test_growth_of_what_lives_in_a_worker_counts_from_its_bound_on(growth: int, told: bool) -> None:
+    soak = soaked(blocks_per_hour=growth)
+    assert [text.split(",")[0] for text in soak.wrong()] == ["free.0 grows by 80"] * told
+    assert f"{growth / 1000:+.1f}" in soak_report.page(soak)
+
+
+def test_memory_that_a_long_run_leaves_with_the_allocator_is_no_leak() -> None:
+    plain = soaked()
+    assert with_worker(plain, lambda t: seen(WORKER, 50 + 15 * (t // (HOUR // 3)))).wrong() == []
+    assert with_worker(plain, lambda t: seen(WORKER, 500)).wrong() == ["worker 1 had 500 MiB, at most 400 are expected"]
 
 
 def test_growth_of_which_little_was_seen_is_shown_and_not_judged() -> None:
-    long = soaked(60.0)
-    short = replace(long, samples=[sample for sample in long.samples if sample.seconds < 900], seconds=900.0)
+    long = soaked(60.0, 600_000)
+    short = replace(
+        long,
+        samples=[sample for sample in long.samples if sample.seconds < 900],
+        lives={name: [one for one in life if one.seconds < 900] for name, life in long.lives.items()},
+        seconds=900.0,
+    )
     few = replace(long, samples=[replace(sample, runs=sample.runs // 20) for sample in long.samples])
     for soak in (short, few):
+        page = soak_report.page(soak)
         assert soak.wrong() == []
-        assert "+60.0" in soak_report.page(soak) and "not judged" in soak_report.page(soak)
+        assert "+60.0" in page and "+600.0" in page and "not judged" in page
+    assert len(long.wrong()) == 2
 
 
 def test_what_was_logged_left_behind_or_said_on_stderr_is_wrong() -> None:
@@ -63,22 +91,17 @@ def test_what_was_logged_left_behind_or_said_on_stderr_is_wrong() -> None:
 
 
 def test_threads_that_become_more_and_more_are_wrong() -> None:
-    plain = soaked()
-    samples = [
-        replace(sample, processes=[seen(WORKER, 50, threads=5 + int(sample.seconds) // 300)])
-        for sample in plain.samples
-    ]
-    [told] = replace(plain, samples=samples).wrong()
-    assert told.startswith("worker 1 grows by 12.0 threads per hour")
+    soak = with_worker(soaked(), lambda t: seen(WORKER, 50, threads=36 + int(t) // 500))
+    assert soak.wrong() == ["worker 1 had 50 threads, at most 48 are expected"]
 
 
 def test_a_run_that_needs_more_threads_than_any_before_it_is_no_leak() -> None:
-    plain = soaked()
-    samples = [
-        replace(sample, processes=[seen(WORKER, 50, threads=17 if sample.seconds < HOUR else 31)])
-        for sample in plain.samples
-    ]
-    assert replace(plain, samples=samples).wrong() == []
+    assert with_worker(soaked(), lambda t: seen(WORKER, 50, threads=17 if t < HOUR else 31)).wrong() == []
+
+
+def test_files_that_stay_open_are_wrong() -> None:
+    [told] = with_worker(soaked(), lambda t: seen(WORKER, 50, fds=10 + int(t) // 300)).wrong()
+    assert told.startswith("worker 1 grows by 12.0 open files per hour")
 
 
 def test_this_process_is_seen_as_it_is() -> None:
@@ -107,6 +130,7 @@ def test_a_short_soak_of_a_small_program_ends_well(tmp_path: Path, capsys: pytes
     assert "left behind: 0 processes" in told and "nothing is wrong" in told
     numbers = json.loads(out.with_suffix(".json").read_text())
     assert {"campaign", "worker 1"} <= numbers["processes"].keys()
+    assert any(blocks > 0 for life in numbers["living_blocks"].values() for _, blocks in life)
     [samples] = kept.glob("*/samples.jsonl")
     assert len(samples.read_text().splitlines()) >= 2
     assert out.with_suffix(".svg").read_text().startswith("<?xml")

@@ -149,7 +149,7 @@ class Logbook:
 
     def worker(self, name: str, health: Health) -> None:
         """Note how a worker feels."""
-        self._workers[name] = [health.rss_bytes, health.stray_threads, health.open_files]
+        self._workers[name] = [health.rss_bytes, health.stray_threads, health.open_files, health.live_blocks]
 
     def gone(self, name: str) -> None:
         """Forget a worker that is no more."""

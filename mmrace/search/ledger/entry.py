@@ -142,7 +142,11 @@ class Resumed(msgspec.Struct, omit_defaults=True, tag_field="is", tag="resumed")
 
 
 class Beat(msgspec.Struct, omit_defaults=True, tag_field="is", tag="beat"):
-    """How it goes.  Args: workers: name -> [resident bytes, stray threads, open files].  free_disk: bytes."""
+    """How it goes.
+
+    Args: workers: name -> [resident bytes, stray threads, open files, living blocks]; older ones have fewer.
+    free_disk: bytes.
+    """
 
     campaign: str
     when: When

@@ -1,9 +1,10 @@
-"""How this process feels: memory, threads that no run owns, open files."""
+"""How this process feels: memory, threads that no run owns, open files, living objects."""
 
 from __future__ import annotations
 
 import os
 import resource
+import sys
 import threading
 
 from mmrace import runtime
@@ -15,7 +16,7 @@ from mmrace.search.pool.messages import Health
 def health() -> Health:
     """Measure this process.  Threads that the runtime, the watch and the heart keep between runs are not stray."""
     kept = 1 + runtime.pool_size() + foreign.threads() + heart.beating()
-    return Health(rss_bytes(), max(0, threading.active_count() - kept), open_files())
+    return Health(rss_bytes(), max(0, threading.active_count() - kept), open_files(), sys.getallocatedblocks())
 
 
 def rss_bytes() -> int:

@@ -76,9 +76,11 @@ class Outcome:
 class Health:
     """How a worker feels after a batch: resident memory, threads beyond the ones it keeps on purpose, open files.
 
-    `open_files`: 0 where nobody can tell.
+    `open_files`: 0 where nobody can tell.  `live_blocks`: what objects occupy, in blocks of a hundred bytes or so:
+    unlike resident memory, nothing of it is what an allocator keeps of the largest run so far.
     """
 
     rss_bytes: int
     stray_threads: int
     open_files: int = 0
+    live_blocks: int = 0
