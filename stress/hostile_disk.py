@@ -146,7 +146,8 @@ class Hostile:
                 again = self._resumed(store) if ended_as(store)[-1:] == [None] else self._campaign(store)
                 for wrong in (*again.wrong(self.code), *differences(self.calm, came(store))):
                     yield f"{pages} pages, and then room: {wrong}"
-            print(f"full: {position + 1} of {self.positions}, {pages} pages: {ran.last()}", file=sys.stderr, flush=True)
+            last = (ran.out or ran.err).strip().splitlines()[-1:]
+            print(f"full: {position + 1} of {self.positions}, {pages} pages:", *last, file=sys.stderr, flush=True)
         print(f"full: {self.positions} sizes up to {most} pages; of {told} the report said that runs are not kept")
 
     def _kept(self, ran: Ran, store: Path) -> Iterator[str]:
