@@ -18,8 +18,11 @@ from itertools import chain
 from mmrace.runtime.kinds import KIND_MASK, NOTE, SHIFT
 from mmrace.runtime.record_file import Event
 
-_NUMBERS: list[int] = []
-"""The steps of the longest record so far, for all: to make each number anew for each record is a seventh of sorting."""
+_NUMBERS = list(range(1 << 14))
+"""The steps of most records, for all: to make each number anew for each record is a seventh of sorting.
+
+No more than these, since what outlives a long record holds the memory that lay around it.
+"""
 
 
 class Steps:
@@ -28,8 +31,7 @@ class Steps:
     def __init__(self, events: Sequence[Event]) -> None:
         self._events = events
         by_op: defaultdict[int, list[int]] = defaultdict(list)
-        _NUMBERS.extend(range(len(_NUMBERS), len(events)))
-        for step, event in zip(_NUMBERS, events, strict=False):
+        for step, event in zip(chain(_NUMBERS, range(len(_NUMBERS), len(events))), events, strict=False):
             by_op[event[1]].append(step)
         self._by_lane: list[dict[int, list[int]]] = [{} for _ in range(KIND_MASK + 1)]
         for op, steps in by_op.items():
