@@ -85,7 +85,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"errors": 1},
             {"cache": 1, "pages": 2},
         ),
-        expects=(faults.R29,),
+        expects=faults.LOGGED,
     ),
     Scenario(
         name="migrate-vs-reclaim",
@@ -140,7 +140,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "writeback", "bare": 100, "cpus": 2, "irq": "any", "tails": 1},
             {"buffers": 4, "burst": 2, "credits": 3, "tails": 1},
         ),
-        expects=(faults.R29, faults.R15),
+        expects=(*faults.LOGGED, faults.R15),
     ),
     Scenario(
         name="four",
@@ -175,7 +175,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"cache": 1},
             {"holes": 1, "pages": 2, "data": "journal"},
         ),
-        expects=(faults.R29,),
+        expects=faults.LOGGED,
     ),
     Scenario(
         name="log-fills",
@@ -189,7 +189,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "journal", "pages": 2, "log": 20},
             {"cache": 1},
         ),
-        expects=(faults.R29,),
+        expects=faults.LOGGED,
     ),
     Scenario(
         name="journal-aborts",
@@ -204,7 +204,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"data": "writeback", "log_errors": 2, "bare": 100, "buffers": 4},
             {"log_errors": 12, "log": 12, "credits": 3, "rounds": 6, "bare": 100, "buffers": 4},
         ),
-        expects=(faults.R29,),
+        expects=faults.LOGGED,
     ),
     Scenario(
         name="two-handles",
@@ -246,7 +246,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"log": 0, "idle": 60, "cpus": 2, "irq": "any"},
             {"cache": 1},
         ),
-        expects=(faults.R29,),
+        expects=faults.LOGGED,
     ),
     *copies.SCENARIOS,
     *streams.SCENARIOS,
@@ -275,7 +275,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             {"compacts": "direct-sync", "cpus": 2, "irq": "any", "passes": 5},
             {"cluster": 1, "pages": 4, "pagevec": 2},
         ),
-        expects=(faults.R29,),
+        expects=faults.LOGGED,
     ),
     Scenario(
         name="compaction-vs-reclaim",

@@ -64,3 +64,16 @@ R33 = Expected(
     needs={"data": "journal", "mode": "MIGRATE_SYNC"},
     unless={"stores": 0},
 )
+
+R37 = Expected(
+    "R37",
+    "a checkpoint asks whether a buffer is locked, and then whether it is dirty; a writeback that locks and cleans it "
+    "in between makes it look written",
+    (Shows("crash", crash.SLIPPED),),
+    actors=("writer", "fsync"),
+    unless={"log": 0},
+    rare=True,
+)
+
+LOGGED = (R29, R37)
+"""What an fsync can meet where the log is used again."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any, TypeAlias
 
@@ -26,12 +27,14 @@ from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.closed import Words
 from mmrace.oracles.protocol.names import INODES, LOG, SUPERBLOCK, WRITEBACK, mode_of_data
 from mmrace.oracles.protocol.register import Home
+from mmrace.oracles.protocol.slipped import left_their_lists
 from mmrace.oracles.protocol.writes import Moment, Story, Write
 from mmrace.runtime.record import Record
 
 NAME = "crash"
 PROMISED = "promised by fsync, and lost"
 GIVEN_UP = "given up by the log before it is home"
+SLIPPED = "given up by the log while it is on its way home"
 EXHAUSTIVE_MAX = 6
 """Writes in flight of which every subset is looked at: 64 images for one moment, at most."""
 SAMPLES = 64
@@ -69,6 +72,7 @@ class _Crashes:
         self.ordered = mode_of_data(story.record) != WRITEBACK  # else a new block may show what was there
         self.matters = {*self.homes, *self.promised.values(), *self.of_log, *allocated}
         self.medium: Image = {}
+        self.home_at: dict[int, int] = {}  # block -> step at which a write of it came to the medium last
         self.failed: dict[int, int] = {}  # block -> step at which a write of it failed
         self.committed = 0  # the newest transaction whose commit block is on the medium
         self.wanted: dict[int, dict[int, Words]] = {}
@@ -90,6 +94,7 @@ class _Crashes:
                 if write in in_flight:
                     in_flight.remove(write)
                     self.medium[write.blocknr] = self.content(self.medium, write)
+                    self.home_at[write.blocknr] = moment.step
                     self.committed = max(self.committed, write.tid)
             if moment.failed is not None:
                 if moment.failed.blocknr in self.of_log:
@@ -132,7 +137,7 @@ class _Crashes:
             if old:
                 wanted = " or ".join(map(str, block.allowed(floor)))
                 text = f"{self.story.where(blocknr)} shows {old[0]}, not {wanted}, which an fsync had promised"
-                self.caught(GIVEN_UP if self.given_up(blocknr, at) else PROMISED, text, at, block=blocknr)
+                self.caught(self.given_up(blocknr, at) or PROMISED, text, at, block=blocknr)
             elif self.holes and where in self.holes and blocknr not in reachable:
                 text = f"{self.story.where(blocknr)}, which an fsync had promised, is a hole"
                 self.caught(PROMISED, text, at, block=blocknr)
@@ -182,17 +187,27 @@ class _Crashes:
         if whose and whose[0] > newest:
             rule, origin = "shown before it is committed", f"which is of transaction {whose[0]}"
         elif whose or _alike(words, self.first(home)):
-            lost = GIVEN_UP if self.given_up(home, at) else "committed, and lost"
+            lost = self.given_up(home, at) or "committed, and lost"
             rule, origin = lost, f"which is of transaction {whose[-1]}" if whose else "as at first"
         else:
             rule, origin = "shown, and of no transaction", "which no transaction held when it closed"
         text = f"{self.story.where(home)} shows {list(words)}, {origin}, not {list(wanted)}"
         self.caught(rule, f"{text}; committed is transaction {newest}", at, block=home, committed=newest)
 
-    def given_up(self, home: int, at: _Image) -> bool:
-        """Say whether the log begins behind the newest committed transaction that has a block."""
+    def given_up(self, home: int, at: _Image) -> str:
+        """Name it, if the log begins behind the newest committed transaction that has a block; else ""."""
         having = [tid for tid, blocks in self.story.closed.contents.items() if tid <= at.newest and home in blocks]
-        return bool(having) and at.begins > max(having)
+        if not having or at.begins <= max(having):
+            return ""
+        left = [one for one in self.left.get(home, ()) if one[0] <= at.moment.step]
+        slipped = bool(left) and left[-1][1] and self.home_at.get(home, -1) < left[-1][0]
+        return SLIPPED if slipped else GIVEN_UP
+
+    @cached_property
+    def left(self) -> Mapping[int, list[tuple[int, bool]]]:
+        """Block -> when its buffer left a checkpoint list, and whether it was on its way home then."""
+        found = left_their_lists(self.story.record)
+        return {block: left for bh, left in found.items() if (block := self.story.filed.block_of(bh)) is not None}
 
     def expected(self, newest: int) -> dict[int, Words]:
         """Return what each metadata block has to show once `newest` is committed; of the others nothing is asked."""

@@ -15,7 +15,7 @@ from mmrace.kernel.jbd.jbd import Journal, JournalHead, Transaction
 from mmrace.kernel.mm.mm_types import Page
 from mmrace.oracles.general.judgement import NOTHING, Judgement
 from mmrace.oracles.protocol import durability
-from mmrace.oracles.protocol.crash import EXHAUSTIVE_MAX, GIVEN_UP, SAMPLES, possible, subsets
+from mmrace.oracles.protocol.crash import EXHAUSTIVE_MAX, GIVEN_UP, SAMPLES, SLIPPED, possible, subsets
 from mmrace.oracles.protocol.writes import Write
 from mmrace.runs.play import play
 from mmrace.runs.spec import RunSpec
@@ -214,6 +214,51 @@ def test_crash_oracle_passes_on_a_tail_that_moves_after_the_home_write() -> None
 
 def test_crash_oracle_catches_a_tail_that_moves_before_the_home_write() -> None:
     caught(_tail(_two_transactions(), 10, 3).io(HOME, 8, 8).judged(), GIVEN_UP)
+
+
+@pytest.mark.parametrize(
+    ("steps", "rule"),
+    [
+        ("look-lock lock clean look-dirty", SLIPPED),
+        ("look-lock clean look-dirty", GIVEN_UP),
+        ("look-lock lock look-dirty", GIVEN_UP),
+        ("look-lock lock clean", GIVEN_UP),
+        ("lock look-lock clean look-dirty", GIVEN_UP),
+        ("lock clean look-dirty", GIVEN_UP),
+    ],
+)
+def test_crash_oracle_tells_a_writeback_between_two_looks_from_a_checkpoint_that_does_not_look(
+    steps: str, rule: str
+) -> None:
+    """R37, and what a checkpoint must not do."""
+    disk = _two_transactions()
+    state, locked = "bh:1.b_state", False
+    for step in steps.split():
+        match step:
+            case "look-lock":
+                disk.op("fsync", Kind.TEST, state, locked, sub="BH_Lock")
+            case "lock":
+                disk.op("writer", Kind.TEST_AND_SET, state, locked, sub="BH_Lock")
+                locked = True
+            case "clean":
+                disk.op("writer", Kind.TEST_AND_CLEAR, state, True, sub="BH_Dirty")
+            case "look-dirty":
+                disk.op("fsync", Kind.TEST, state, False, sub="BH_Dirty")
+    disk.write("fsync", "jh:1.b_cp_transaction", None, "transaction:2")
+    caught(_tail(disk, 10, 3).io(HOME, 8, 8).judged(), rule)
+
+
+def test_crash_oracle_tells_a_block_that_slipped_once_and_was_written_then_from_one_that_is_lost() -> None:
+    disk = _two_transactions()
+    disk.op("fsync", Kind.TEST, "bh:1.b_state", False, sub="BH_Lock")
+    disk.op("writer", Kind.TEST_AND_SET, "bh:1.b_state", False, sub="BH_Lock")
+    disk.op("writer", Kind.TEST_AND_CLEAR, "bh:1.b_state", True, sub="BH_Dirty")
+    disk.op("fsync", Kind.TEST, "bh:1.b_state", False, sub="BH_Dirty")
+    disk.write("fsync", "jh:1.b_cp_transaction", None, "transaction:2")
+    disk.io(HOME, 8, 8)
+    passed(_tail(disk, 10, 3).judged())
+    disk.change(3, 9).logs(10, 3, 9).commits(12, 3)
+    caught(_tail(disk, 13, 4).judged(), GIVEN_UP)
 
 
 def test_crash_oracle_catches_a_log_block_that_is_used_again_before_the_tail_moves() -> None:

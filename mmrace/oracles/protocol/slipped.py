@@ -1,0 +1,84 @@
+"""Buffers that a checkpoint takes for written, though a writeback has just locked and cleaned them to write (R37).
+
+A checkpoint looks at BH_Lock and then at BH_Dirty, and takes neither; a buffer that is free at the first look and clean
+at the second leaves its list.
+Invariant: who does not look at both, in this order, or lets go of one that it saw locked or dirty, is no such case.
+Not checked: whether it matters; `crash.py` asks only about blocks that the log gave up before they were home.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmrace.runtime.kinds import CLEARS, KIND_MASK, SETS, SHIFT, TEST, WRITE
+from mmrace.runtime.record import Record
+
+
+@dataclass(slots=True)
+class _Look:
+    """A buffer was free when a task looked.  `locked`: who has locked it since.  `cleaned`: and cleaned it.
+
+    `clean`: what the task saw then.
+    """
+
+    locked: int | None = None
+    cleaned: bool = False
+    clean: bool = False
+
+
+class _Audit:
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.locks, self.dirt = (record.bit_lane("BufferHead", "b_state", bit) for bit in ("BH_Lock", "BH_Dirty"))
+        self.buffers, self.lists = (record.lanes("JournalHead", key) for key in ("b_bh", "b_cp_transaction"))
+        self.buffer_of: dict[str, str] = {}  # journal head -> buffer
+        self.looks: dict[str, dict[int, _Look]] = {}  # buffer -> task -> its look
+        self.left: dict[
+            str, list[tuple[int, bool]]
+        ] = {}  # buffer -> when it left a checkpoint list; whether it slipped
+
+    def lock(self, task: int, kind: int, bh: str, was: object) -> None:
+        """Somebody looked at a buffer's lock, or took it."""
+        looks = self.looks.setdefault(bh, {})
+        if kind == TEST:
+            looks.pop(task, None)
+            if not was:
+                looks[task] = _Look()
+        elif kind in SETS and not was:
+            for whose, look in looks.items():
+                look.locked = task if whose != task else None
+
+    def dirty(self, task: int, kind: int, bh: str, was: object) -> None:
+        """Somebody looked at a buffer's dirty bit, or changed it."""
+        looks = self.looks.get(bh, {})
+        if kind == TEST and task in looks:
+            looks[task].clean = not was
+        elif kind in CLEARS and was:
+            for look in looks.values():
+                look.cleaned |= look.locked == task
+
+    def write(self, step: int, task: int, lane: int, new: object) -> None:
+        """A journal head has another buffer, or is on another checkpoint list, or on none."""
+        if lane in self.buffers:
+            self.buffer_of[self.buffers[lane]] = str(self.record.name(new))
+        elif new is None:
+            bh = self.buffer_of.get(self.lists[lane], "")
+            look = self.looks.get(bh, {}).pop(task, None)
+            self.left.setdefault(bh, []).append((step, look is not None and look.cleaned and look.clean))
+
+
+def left_their_lists(record: Record) -> dict[str, list[tuple[int, bool]]]:
+    """Return when each buffer left a checkpoint list, and whether it was then on its way to being written."""
+    audit = _Audit(record)
+    events = record.events
+    lanes = {*audit.locks, *audit.dirt, *audit.buffers, *audit.lists}
+    for step in record.steps_on(lanes, WRITE, TEST, *SETS, *CLEARS):
+        task, op, old, new = events[step]
+        lane, kind = op >> SHIFT, op & KIND_MASK
+        if lane in audit.locks:
+            audit.lock(task, kind, audit.locks[lane], old)
+        elif lane in audit.dirt:
+            audit.dirty(task, kind, audit.dirt[lane], old)
+        else:
+            audit.write(step, task, lane, new)
+    return audit.left
