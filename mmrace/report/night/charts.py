@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mmrace.report.night import inline
-from mmrace.report.night.facts import Canary, Classes, Finding, Moment, Night, Worker
+from mmrace.report.night.facts import Canary, Classes, Felt, Finding, Moment, Night, Worker
 from mmrace.report.night.inline import BAD, FAINT, GOOD, SERIES
 from mmrace.report.numbers import HOUR_S, KIB
 
@@ -182,19 +182,24 @@ def _percents(panel: Any) -> None:
 
 
 def _workers(workers: Sequence[Worker]) -> str:
-    """Draw memory, threads left behind and open files of each worker over the night."""
+    """Draw memory, living objects, threads left behind and open files of each worker over the night."""
     shown = [worker for worker in workers if len(worker.samples) > 1]
     shown = sorted(shown, key=lambda worker: -len(worker.samples))[:LINES_MAX]
     if not shown:
         return ""
-    figure, panels = inline.figure(3, 4.4, sharex=True)
-    titles = ("memory, MiB", "threads left behind", "open files")
-    for place, (panel, title) in enumerate(zip(panels, titles, strict=True), start=1):
+    rows: tuple[tuple[str, Callable[[Felt], float]], ...] = (
+        (f"memory, MiB, a line for each of {len(shown)} workers", lambda felt: felt.rss / KIB / KIB),
+        ("living objects, thousands of blocks", lambda felt: felt.living / 1000),
+        ("threads left behind", lambda felt: felt.stray),
+        ("open files", lambda felt: felt.files),
+    )
+    figure, panels = inline.figure(len(rows), 5.6, sharex=True)
+    for panel, (title, of) in zip(panels, rows, strict=True):
         for number, worker in enumerate(sorted(shown, key=lambda worker: (worker.campaign, worker.name))):
             points = _thinned(worker.samples)
-            values = [point[place] / (KIB * KIB if place == 1 else 1) for point in points]
-            panel.plot([point[0] for point in points], values, color=SERIES[number % len(SERIES)], linewidth=1.0)
-        inline.title(panel, f"{title}, a line for each of {len(shown)} workers" if place == 1 else title)
+            values = [of(point) for point in points]
+            panel.plot([point.when for point in points], values, color=SERIES[number % len(SERIES)], linewidth=1.0)
+        inline.title(panel, title)
         panel.set_ylim(0, max(1.0, panel.get_ylim()[1]))
         panel.yaxis.get_major_locator().set_params(integer=True)
     moments = _ends(shown)
@@ -203,5 +208,5 @@ def _workers(workers: Sequence[Worker]) -> str:
 
 
 def _ends(workers: Iterable[Worker]) -> tuple[float, float]:
-    moments = [sample[0] for worker in workers for sample in worker.samples]
+    moments = [sample.when for worker in workers for sample in worker.samples]
     return min(moments), max(moments)

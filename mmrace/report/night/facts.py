@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mmrace.report.night.lanes import Picture
 
@@ -274,13 +275,23 @@ class Ranges:
         return sum(stop - first for first, stop in self.turns)
 
 
+class Felt(NamedTuple):
+    """How a worker felt: resident bytes, threads left behind, open files, blocks of living objects (`Health`)."""
+
+    when: float
+    rss: int = 0
+    stray: int = 0
+    files: int = 0
+    living: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker of a campaign over time: (when, resident bytes, threads left behind, open files)."""
+    """A worker of a campaign over time."""
 
     name: str
     campaign: str
-    samples: tuple[tuple[float, int, int, int], ...]
+    samples: tuple[Felt, ...]
 
 
 @dataclass(frozen=True, slots=True)

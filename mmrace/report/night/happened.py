@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mmrace.report.night.chosen import Choice, began_at
-from mmrace.report.night.facts import Campaign, Canary, Marks, Moment, Trial, Worker
+from mmrace.report.night.facts import Campaign, Canary, Felt, Marks, Moment, Trial, Worker
 from mmrace.search.ledger import index as ledger
 from mmrace.search.ledger.index import Index
 from mmrace.search.ledger.sums import Sums
@@ -61,7 +61,7 @@ def until(choice: Choice, moments: tuple[Moment, ...], workers: tuple[Worker, ..
         return max(times)
     times += [began_at(one) for one in choice.campaigns]
     times += [moment.when for moment in moments[-1:]]
-    times += [worker.samples[-1][0] for worker in workers]
+    times += [worker.samples[-1].when for worker in workers]
     return max(times, default=None)
 
 
@@ -80,17 +80,18 @@ def canaries(index: Index, campaigns: set[str]) -> Iterator[Canary]:
 def workers_of(index: Index, choice: Choice) -> tuple[Worker, ...]:
     found = []
     for one in choice.campaigns:
-        samples: dict[str, list[tuple[float, int, int, int]]] = {}
+        samples: dict[str, list[Felt]] = {}
         for beat in index.beats(one.campaign):
             for name, numbers in beat.workers.items():
-                rss, threads, opened = (*numbers, 0, 0, 0)[:3]
-                samples.setdefault(name, []).append((beat.when, rss, threads, opened))
+                samples.setdefault(name, []).append(Felt(beat.when, *numbers[: len(Felt._fields) - 1]))
         found += [Worker(name, one.campaign, _thinned(rows)) for name, rows in sorted(samples.items())]
     return tuple(found[:WORKERS_MAX])
 
 
-def _thinned(rows: list[tuple[float, int, int, int]]) -> tuple[tuple[float, int, int, int], ...]:
+def _thinned(rows: list[Felt]) -> tuple[Felt, ...]:
     """Return at most so many samples, each with the most threads and files of those that it stands for."""
     step = -(-len(rows) // SAMPLES_MAX)
     parts = [rows[place : place + step] for place in range(0, len(rows), step)] if rows else []
-    return tuple((part[-1][0], part[-1][1], max(row[2] for row in part), max(row[3] for row in part)) for part in parts)
+    return tuple(
+        part[-1]._replace(stray=max(row.stray for row in part), files=max(row.files for row in part)) for part in parts
+    )

@@ -9,9 +9,9 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
-from mmrace.report.night.facts import Canary, Classes, Estimate, Finding, Night, Ranges, Trial, Worker
+from mmrace.report.night.facts import Canary, Classes, Estimate, Felt, Finding, Night, Ranges, Trial, Worker
 from mmrace.report.night.verdict import about, program_text, state_text
-from mmrace.report.numbers import HOUR_S, KIB, between, chance, count, duration, many, rate, runs, share
+from mmrace.report.numbers import HOUR_S, between, chance, count, duration, many, rate, runs, share
 
 TURNS_SHOWN = 6  # ranges of turns of one sequence
 GROWTH_SECONDS = 600.0
@@ -181,26 +181,27 @@ def commands(night: Night) -> list[str]:
     return list(dict.fromkeys(campaign.command for campaign in night.campaigns if campaign.command))
 
 
-def growth(worker: Worker) -> tuple[int, int, float | None]:
-    """Return memory after a quarter of a worker's life, at its end, and the growth between them in bytes an hour.
+def growth(worker: Worker) -> tuple[Felt, Felt, float | None]:
+    """Return how a worker felt after a quarter of its life and at its end, and how many blocks more live an hour.
 
     What it fills in that quarter are pools and caches.  No growth is told of less than `GROWTH_SECONDS`.
     """
     first, last = worker.samples[len(worker.samples) // 4], worker.samples[-1]
-    seconds = last[0] - first[0]
-    return first[1], last[1], (last[1] - first[1]) / (seconds / HOUR_S) if seconds >= GROWTH_SECONDS else None
+    seconds = last.when - first.when
+    told = seconds >= GROWTH_SECONDS and first.living > 0  # a store of before has none
+    return first, last, (last.living - first.living) / (seconds / HOUR_S) if told else None
 
 
-def signed(size: float) -> str:
-    """Write a change of memory."""
-    return f"{size / KIB / KIB:+,.2f} MiB"
+def thousands(blocks: float) -> str:
+    """Write a change of living objects."""
+    return f"{blocks / 1000:+,.1f} thousand"
 
 
 def most_threads(worker: Worker) -> int:
     """Return how many threads a worker had left behind at most."""
-    return max(sample[2] for sample in worker.samples)
+    return max(sample.stray for sample in worker.samples)
 
 
 def most_files(worker: Worker) -> int:
     """Return how many files a worker had open at most."""
-    return max(sample[3] for sample in worker.samples)
+    return max(sample.files for sample in worker.samples)

@@ -9,6 +9,7 @@ from mmrace.report.night.facts import (
     Counted,
     Estimate,
     Expected,
+    Felt,
     Finding,
     Marks,
     Moment,
@@ -124,9 +125,9 @@ def campaign(
     return Campaign(name, began, command, "host", "0.1.0-bbbb", "0.1.0", verdict, code, 0, seconds)
 
 
-def worker(name: str, growth: float = 0.0) -> Worker:
+def worker(name: str, growth: int = 0) -> Worker:
     """Return a worker that told how it is each quarter of an hour."""
-    samples = [(BEGAN + i * 900.0, int(60e6 + growth * i), 0, 12) for i in range(33)]
+    samples = [Felt(BEGAN + i * 900.0, 60_000_000 + growth * i, 0, 12, 400_000 + growth * i // 100) for i in range(33)]
     return Worker(name, "one", tuple(samples))
 
 
@@ -158,7 +159,7 @@ def night(**changes: object) -> Night:
         "ranges": (
             Ranges("00aa", "async-vs-commit", "main", "gate", "portfolio", 1, ((0, 4096), (2**40, 2**40 + 7)), "bbbb"),
         ),
-        "workers": (worker("worker-1"), worker("worker-2", 2e5)),
+        "workers": (worker("worker-1"), worker("worker-2", 200_000)),
         "earlier": 3,
     }
     return Night(**{**facts, **changes})  # type: ignore[arg-type]

@@ -110,7 +110,7 @@ def test_what_else_the_store_knows_is_told(tmp_path: Path) -> None:
         ("canary of async-backout", "free", ((0, 4),)),
         ("twin of async-backout", "free", ((0, 4),)),
     ]
-    assert [(one.name, len(one.samples), one.samples[-1][2]) for one in night.workers] == [
+    assert [(one.name, len(one.samples), one.samples[-1].stray) for one in night.workers] == [
         ("worker-1", 6, 0),
         ("worker-2", 6, 1),
     ]

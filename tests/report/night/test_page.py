@@ -12,8 +12,8 @@ from importlib import resources
 import matplotlib as mpl
 import pytest
 
-from mmrace.report.night import charts, inline, page
-from mmrace.report.night.facts import Canary, Marks, Night, StoryOf
+from mmrace.report.night import charts, inline, page, shown
+from mmrace.report.night.facts import Canary, Marks, Night, StoryOf, Worker
 from mmrace.report.night.page import page_of
 from tests.report.night import nights
 
@@ -154,6 +154,17 @@ def test_a_chart_does_not_depend_on_the_settings_of_whoever_draws_it(monkeypatch
     monkeypatch.setitem(mpl.rcParams, "axes.linewidth", 9.0)
     monkeypatch.setitem(mpl.rcParams, "xtick.labelsize", 20.0)
     assert charts.charts_of(night) == before
+
+
+def test_a_worker_that_leaks_has_more_and_more_living_objects() -> None:
+    leaks = nights.worker("free.0", growth=1_000_000)
+    first, last, more = shown.growth(leaks)
+    assert (first.rss, last.rss, more) == (68_000_000, 92_000_000, 40_000.0)
+    assert '<td class="n">+40.0 thousand</td>' in page_of(nights.night(workers=(leaks,)))
+    steps = Worker("gate.0", "one", tuple(felt._replace(living=400_000) for felt in leaks.samples))
+    assert shown.growth(steps)[2] == 0.0
+    of_before = Worker("gate.0", "one", tuple(felt._replace(living=0) for felt in leaks.samples))
+    assert shown.growth(of_before)[2] is None
 
 
 def test_charts_have_the_colours_of_the_page() -> None:
