@@ -15,7 +15,7 @@ newpage.
 from __future__ import annotations
 
 from mmrace.oracles.general.judgement import Evidence, Judgement
-from mmrace.oracles.protocol.names import JOURNALLED, mode_of_data, without_journal
+from mmrace.oracles.protocol.names import JOURNALLED, inode_of, is_anon_vma, mode_of_data, without_journal
 from mmrace.oracles.protocol.pte import pte
 from mmrace.runtime.kinds import (
     CLEAR,
@@ -102,9 +102,10 @@ class _Audit:
         if kind == "migrate-begin":
             page = str(self.record.name(facts[0]))
             ring = {bh for bh, of in self.page_of.items() if of == page}
-            ino = str(self.mapping_of.get(page)).rpartition(":")[2]
+            mapping = self.mapping_of.get(page)
+            ino = inode_of(mapping)
             plain = ino in self.plain
-            excused = not (ino.isdigit() and (self.has_op or plain))
+            excused = not (is_anon_vma(mapping) or plain or (ino != "" and self.has_op))
             self.running[task] = _Attempt(page, {page, *ring}, excused, OF_FALLBACK if plain else frozenset(), step)
         elif kind == "migrate-end":
             attempt = self.running.pop(task, None)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.eras import ASYNC, rules_of
 from mmrace.oracles.protocol.moments import KINDS, Moments
-from mmrace.oracles.protocol.names import JOURNALLED, is_anon_vma, mode_of_data, without_journal
+from mmrace.oracles.protocol.names import JOURNALLED, inode_of, is_anon_vma, mode_of_data, without_journal
 from mmrace.runtime.kinds import (
     ACQUIRE,
     CLEAR,
@@ -79,9 +79,9 @@ class _Audit:
     def has_op(self, page: str) -> bool:
         """Say whether the mapping of a page has ->migratepage; of none, as private memory has, that it may move."""
         mapping = self.mapping_of.get(page, "None")
-        ino = mapping.rpartition(":")[2]
-        own = is_anon_vma(mapping) or ino == "None"
-        return own or (ino.isdigit() and ino not in self.plain and self.file_has_op)
+        ino = inode_of(mapping)
+        own = is_anon_vma(mapping) or mapping == "None"
+        return own or (ino != "" and ino not in self.plain and self.file_has_op)
 
     def caught(self, rule: str, text: str, step: int, task: int, page: str) -> None:
         who, era = self.record.task_name(task), self.record.header.get("era", "3.3")

@@ -30,6 +30,12 @@ def is_anon_vma(mapping: object) -> bool:
     return isinstance(mapping, str) and mapping.startswith("anon_vma:")
 
 
+def inode_of(mapping: object) -> str:
+    """Return the number of the inode that a mapping is of, by the mapping's name; "" of a device, and of no file."""
+    ino = str(mapping).rpartition(":")[2]
+    return ino if ino.isdigit() and not is_anon_vma(mapping) else ""
+
+
 def mode_of_data(record: Record) -> str:
     """Return the parameter `data` of a run, "" of a record that has none."""
     return str(record.header.get("params", {}).get("data", ""))

@@ -82,6 +82,12 @@ def test_back_out_oracle_does_not_know_of_moves_and_of_pages_without_migratepage
     unknown(back_out.judge(stripped))
 
 
+def test_back_out_oracle_takes_no_anonymous_page_for_that_of_the_file_with_its_number() -> None:
+    hand = _ended(_begun("anon_vma:5").op("migrator", Kind.CLEAR, FLAGS, True, sub="PG_uptodate"))
+    hand.params = {"data": "journal"}  # a file's page would have no ->migratepage
+    caught(back_out.judge(hand.record()), "refused page changed")
+
+
 @pytest.mark.slow
 def test_back_out_oracle_alone_catches_a_planted_mark_on_a_refused_page() -> None:
     row = planted.of_model(back_out.NAME)
