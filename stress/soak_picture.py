@@ -1,4 +1,4 @@
-"""The picture of a soak, an SVG: memory, threads and open files of each process, disk, and runs over hours."""
+"""The picture of a soak, an SVG: memory, threads and open files of each process, living objects, disk, and runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stress.growth import binned
 from stress.soak_report import MIB, Soaked, memory
 from stress.watched import Seen
 
-SIZE_IN = (11.0, 8.0)
+SIZE_IN = (11.0, 11.0)
 POINTS = 240
 
 
@@ -23,14 +23,16 @@ def draw(soaked: Soaked, path: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "mmrace"
     mpl.rcParams["svg.fonttype"] = "none"
     figure = Figure(figsize=SIZE_IN)
-    (own, threads), (files, disk) = figure.subplots(2, 2)
+    (own, living), (threads, files), (disk, runs) = figure.subplots(3, 2)
     _rows(own, soaked, memory, "own memory, MiB")
+    _lives(living, soaked)
     _rows(threads, soaked, lambda seen: seen.threads, "threads")
     _rows(files, soaked, lambda seen: seen.fds, "open files")
     _disk(disk, soaked)
+    _rate(runs, soaked)
     own.legend(fontsize=7)
     warm = max((soaked.warmed(name)[0].seconds for name in soaked.rows), default=0.0)
-    for panel in (own, threads, files, disk):
+    for panel in (own, living, threads, files, disk, runs):
         panel.axvspan(0, warm / 60, color="#eeeeee")
         panel.set_xlabel("minutes", fontsize=7)
         panel.tick_params(labelsize=7)
@@ -47,19 +49,28 @@ def _rows(panel: Any, soaked: Soaked, of: Callable[[Seen], float], title: str) -
     panel.set_ylim(bottom=0)
 
 
+def _lives(panel: Any, soaked: Soaked) -> None:
+    for name, life in soaked.lives.items():
+        points = binned([(one.seconds / 60, one.blocks / 1000) for one in life], POINTS)
+        panel.plot(*zip(*points, strict=True), linewidth=1, label=name)
+    panel.set_title("living objects, thousands of blocks", fontsize=9)
+    panel.legend(fontsize=7)
+    panel.set_ylim(bottom=0)
+
+
 def _disk(panel: Any, soaked: Soaked) -> None:
-    """Draw what is on disk, and beside it how many runs a second there were."""
     minutes = [sample.seconds / 60 for sample in soaked.samples]
     for name in ("ledger", "findings"):
         panel.plot(minutes, [getattr(sample, name) / MIB for sample in soaked.samples], linewidth=1, label=name)
+    panel.set_title("on disk, MiB", fontsize=9)
+    panel.legend(fontsize=7)
+    panel.set_ylim(bottom=0)
+
+
+def _rate(panel: Any, soaked: Soaked) -> None:
     told = binned([(sample.seconds / 60, float(sample.runs)) for sample in soaked.samples])  # every few seconds only
     rates = [(when, (runs - before) / ((when - then) * 60)) for (then, before), (when, runs) in pairwise(told)]
     if rates:
-        beside = panel.twinx()
-        beside.plot(*zip(*rates, strict=True), linewidth=1, color="#888888")
-        beside.set_ylabel("runs per second (grey)", fontsize=7)
-        beside.tick_params(labelsize=7)
-        beside.set_ylim(bottom=0)
-    panel.set_title("on disk, MiB", fontsize=9)
-    panel.legend(fontsize=7)
+        panel.plot(*zip(*rates, strict=True), linewidth=1)
+    panel.set_title("runs per second", fontsize=9)
     panel.set_ylim(bottom=0)
