@@ -54,7 +54,8 @@ def _lives(panel: Any, soaked: Soaked) -> None:
         points = binned([(one.seconds / 60, one.blocks / 1000) for one in life], POINTS)
         panel.plot(*zip(*points, strict=True), linewidth=1, label=name)
     panel.set_title("living objects, thousands of blocks", fontsize=9)
-    panel.legend(fontsize=7)
+    if soaked.lives:
+        panel.legend(fontsize=7)
     panel.set_ylim(bottom=0)
 
 
