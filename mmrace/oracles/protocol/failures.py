@@ -6,7 +6,8 @@ of its page and AS_EIO of the file; if it was one of a page's reads, PG_error.  
 be read as a whole is dropped, it is in error and not uptodate; before the writeback of one that could not be written as
 a whole ends, PG_error and AS_EIO are set.  A write that went well leaves no BH_Write_EIO behind,
 and the read of a whole page no PG_error.  When a commit ends, the file of a block of data that it could not write got
-AS_EIO.  An fsync that takes AS_EIO returns an error, and leaves no PG_error on a page that it waited for.
+AS_EIO, unless the next transaction took the buffer meanwhile: the commit asks no more for that (R16).  An fsync that
+takes AS_EIO returns an error, and leaves no PG_error on a page that it waited for.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: that a
 user is told (`errno.py` has what may be told); that a migration takes PG_error along (`ageing.py`); whose page gets it
 from a commit, which 3.3 may get wrong (R14).
@@ -70,7 +71,13 @@ class _Audit:
         ] = {}  # task -> whose lock it gave to an I/O, and whether a page's
         self.begun: dict[int, list[_Transfer]] = {}  # by who submits: one for each page of an I/O
         self.served: dict[int, list[_Transfer]] = {}  # by who serves
-        self.commits: dict[int, list[_Transfer]] = {}  # task -> what it submits for its commit
+        self.commits: dict[
+            int, tuple[int, list[_Transfer]]
+        ] = {}  # task -> when its commit began, what it submits for it
+        self.heads = record.lanes("JournalHead", "b_bh")
+        self.owners = record.lanes("JournalHead", "b_transaction")
+        self.buffer_of: dict[str, str] = {}  # journal head -> buffer
+        self.taken_over: dict[str, int] = {}  # buffer -> when one transaction took it from another
         self.syncs: dict[int, dict[str, int]] = {}  # task -> pages that it waited for, and when
         self.taken: dict[int, str] = {}  # task -> file whose AS_EIO it took in its fsync
         self.checked = 0
@@ -93,14 +100,14 @@ class _Audit:
             write = facts[0] == "write"
             self.begun[task] = [_Transfer(owner, whole, write, blocknr, step) for owner, whole in owners]
             if task in self.commits:
-                self.commits[task] += self.begun[task]
+                self.commits[task][1].extend(self.begun[task])
         elif kind == "io-end":
             for transfer in self.served.get(task, ()):
                 transfer.ended, transfer.failed = step, bool(facts[2])
                 of_page = "BH_Async_Write" if transfer.write else "BH_Async_Read"
                 transfer.part = not transfer.whole and self.buffers.bit(transfer.owner, of_page).value
         elif kind == "commit-begin":
-            self.commits[task] = []
+            self.commits[task] = step, []
         elif kind == "commit-end":
             self.committed(step, task)
         elif kind == "fsync-begin":
@@ -179,8 +186,11 @@ class _Audit:
 
     def committed(self, step: int, task: int) -> None:
         """A commit ended: a file whose data could not be written has AS_EIO, or had it until it was told."""
-        for transfer in self.commits.pop(task, []):
+        begun, submitted = self.commits.pop(task, (step, []))
+        for transfer in submitted:
             bh, since = transfer.owner, transfer.ended
+            if self.taken_over.get(bh, -1) > begun:
+                continue
             of_file = self.of.get(self.of.get(bh, ""), NONE)
             home = self.formatted.where(transfer.blocknr)[0] != LOG  # a copy for the log is no write of the file
             if not (home and transfer.write and transfer.failed and of_file.partition(":")[2].isdigit()):
@@ -219,6 +229,10 @@ class _Audit:
         if kind == WRITE:
             if lane in self.fields:
                 self.of[self.fields[lane]] = str(self.record.name(new))
+            elif lane in self.heads:
+                self.buffer_of[self.heads[lane]] = str(self.record.name(new))
+            elif old is not None and new is not None and self.record.name(old) != self.record.name(new):
+                self.taken_over[self.buffer_of.get(self.owners[lane], "")] = step
         elif kind == SPAWN:
             begun = self.begun.pop(task, None)
             if begun is not None and isinstance(old, int):
@@ -241,7 +255,8 @@ def judge(record: Record) -> Judgement:
     """Follow each transfer from its submission to the lock that its end drops, and who asks after it."""
     audit = _Audit(record)
     events = record.events
-    changes = record.steps_on({*audit.fields, *audit.moments}, WRITE, *KINDS, notes=NOTES)
+    lanes = {*audit.fields, *audit.heads, *audit.owners, *audit.moments}
+    changes = record.steps_on(lanes, WRITE, *KINDS, notes=NOTES)
     for step in sorted(chain(changes, record.steps_on(audit.writeback, TEST, TEST_AND_CLEAR), record.steps(SPAWN))):
         task, op, a, b = events[step]
         if op == NOTE:

@@ -123,6 +123,17 @@ def test_failures_oracle_wants_a_commit_to_tell_the_file_what_it_could_not_write
     passed(failures.judge(again.note("user", "commit-end", "journal:0", 1).record()))
 
 
+@pytest.mark.parametrize(("of", "excused"), [("transaction:2", True), ("transaction:1", False), (None, False)])
+def test_failures_oracle_lets_the_next_transaction_take_a_buffer_that_a_commit_writes(
+    of: str | None, excused: bool
+) -> None:
+    """R16: the commit asks no more for what was taken from it; refiling it, or letting it go, is not taking it."""
+    hand = _commits(marks=False).write("main", "jh:1.b_bh", "bh:1")
+    hand.write("other", "jh:1.b_transaction", of, "transaction:1").note("user", "commit-end", "journal:0", 1)
+    judgement = failures.judge(hand.record())
+    assert [finding.rule for finding in judgement.findings] == ["failure forgotten"] * (not excused)
+
+
 def _fsync(hand: Hand, rc: int, *, takes: bool = False, waits: bool = False) -> Hand:
     hand.note("user", "fsync-begin", 5)
     if waits:
