@@ -47,7 +47,8 @@ LOOK_SECONDS = 0.01
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 UNKEPT = re.compile(r"([\d,]+) runs? (?:is|are) not in the ledger")
 SAVED = re.compile(r"(?:saved|kept) in (\S+/findings/[\w-]+)")
-READING = (("status",), ("history",), ("report-night",))
+NIGHT = "report-night"  # its exit code is that of what it tells
+READING = ("status", "history", NIGHT)
 """Commands that only read a store."""
 
 
@@ -177,9 +178,9 @@ class Hostile:
             yield from ran.wrong(EXIT_USAGE)
             if "Read-only file system" not in ran.err or "--store" not in ran.err:
                 yield f"it does not say what is wrong, and what to try: {ran.last()}"
-            for words in READING:
-                more = mmrace(*words, "--store", str(store))
-                yield from (f"{' '.join(words)}: {wrong}" for wrong in more.wrong(0))
+            for name in READING:
+                more = mmrace(name, "--store", str(store))
+                yield from (f"{name}: {wrong}" for wrong in more.wrong(self.code if name == NIGHT else 0))
             if came(store) != before:
                 yield "the store is not what it was"
         print("read-only: done")
