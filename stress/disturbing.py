@@ -176,7 +176,7 @@ class Campaign:
 
     def _wait(self, process: subprocess.Popen[bytes], moment: Moment) -> bool:
         """Wait for a moment; whether the campaign still runs then."""
-        since = max(self._at, *(when + SETTLED_SECONDS for when in self._struck[-1:]))
+        since = max([self._at, *(when + SETTLED_SECONDS for when in self._struck[-1:])])
         while not moment.early and process.poll() is None and max(batches_over(self.store), default=0.0) < since:
             time.sleep(LOOK_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -94,3 +94,17 @@ def test_a_worker_is_killed_again_only_when_runs_were_made_since(
     assert campaign._wait(process, Moment(0.0, False, 0, 0, 0.0))  # type: ignore[arg-type]
     assert process.lines == [] and batches_over(campaign.store) == [8.0, 9.0, 10.0, 12.0]
     assert campaign._again() == [5.0, 0.5, 2.0]
+    campaign._struck, campaign._at = [], 11.0
+    assert campaign._wait(process, Moment(0.0, False, 0, 0, 0.0))  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["worker", "stop"])
+def test_a_campaign_whose_processes_are_killed_or_stopped_comes_to_what_it_comes_to(tmp_path: Path, kind: str) -> None:
+    def made(name: str, told: Told) -> Campaign:
+        return Campaign((*SMALL, "--runs", "120"), ("--jobs", "1", "--minimise", "off"), tmp_path / name, told)
+
+    kills = Kills.against(kind, made, made("calm", Told()))
+    kills.run([Moment(0.0, False, 0, whom, 0.02) for whom in (0, 2)])
+    assert (kills.wrong, kills.told.moments, kills.told.orphans) == ([], 2, 0)
