@@ -21,7 +21,7 @@ from itertools import chain
 from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.cache import WITH_FLUSH
 from mmrace.oracles.protocol.moments import KINDS, Moments
-from mmrace.oracles.protocol.names import LOG
+from mmrace.oracles.protocol.names import LOG, inode_of
 from mmrace.oracles.protocol.register import Formatted
 from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, SPAWN, TEST, TEST_AND_CLEAR, WRITE
 from mmrace.runtime.record import Record
@@ -71,9 +71,7 @@ class _Audit:
         ] = {}  # task -> whose lock it gave to an I/O, and whether a page's
         self.begun: dict[int, list[_Transfer]] = {}  # by who submits: one for each page of an I/O
         self.served: dict[int, list[_Transfer]] = {}  # by who serves
-        self.commits: dict[
-            int, tuple[int, list[_Transfer]]
-        ] = {}  # task -> when its commit began, what it submits for it
+        self.commits: dict[int, tuple[int, list[_Transfer]]] = {}  # task -> when its commit began, what it submits
         self.heads = record.lanes("JournalHead", "b_bh")
         self.owners = record.lanes("JournalHead", "b_transaction")
         self.buffer_of: dict[str, str] = {}  # journal head -> buffer
@@ -193,7 +191,7 @@ class _Audit:
                 continue
             of_file = self.of.get(self.of.get(bh, ""), NONE)
             home = self.formatted.where(transfer.blocknr)[0] != LOG  # a copy for the log is no write of the file
-            if not (home and transfer.write and transfer.failed and of_file.partition(":")[2].isdigit()):
+            if not (home and transfer.write and transfer.failed and inode_of(of_file)):
                 continue
             self.checked += 1
             bad = self.buffers.bit(bh, "BH_Uptodate")

@@ -33,9 +33,7 @@ class _Audit:
         self.buffers, self.lists = (record.lanes("JournalHead", key) for key in ("b_bh", "b_cp_transaction"))
         self.buffer_of: dict[str, str] = {}  # journal head -> buffer
         self.looks: dict[str, dict[int, _Look]] = {}  # buffer -> task -> its look
-        self.left: dict[
-            str, list[tuple[int, bool]]
-        ] = {}  # buffer -> when it left a checkpoint list; whether it slipped
+        self.left: dict[str, list[tuple[int, bool]]] = {}  # buffer -> when it left a list, and whether it slipped
 
     def lock(self, task: int, kind: int, bh: str, was: object) -> None:
         """Somebody looked at a buffer's lock, or took it."""
