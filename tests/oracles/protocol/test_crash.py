@@ -225,6 +225,8 @@ def test_crash_oracle_catches_a_tail_that_moves_before_the_home_write() -> None:
         ("look-lock lock clean", GIVEN_UP),
         ("lock look-lock clean look-dirty", GIVEN_UP),
         ("lock clean look-dirty", GIVEN_UP),
+        ("look-lock list-lock lock clean look-dirty", GIVEN_UP),
+        ("look-lock lock clean unlock look-dirty", GIVEN_UP),
     ],
 )
 def test_crash_oracle_tells_a_writeback_between_two_looks_from_a_checkpoint_that_does_not_look(
@@ -240,6 +242,10 @@ def test_crash_oracle_tells_a_writeback_between_two_looks_from_a_checkpoint_that
             case "lock":
                 disk.op("writer", Kind.TEST_AND_SET, state, locked, sub="BH_Lock")
                 locked = True
+            case "unlock":
+                disk.op("writer", Kind.CLEAR, state, True, sub="BH_Lock")
+            case "list-lock":
+                disk.op("fsync", Kind.ACQUIRE, "journal:0.j_list_lock")
             case "clean":
                 disk.op("writer", Kind.TEST_AND_CLEAR, state, True, sub="BH_Dirty")
             case "look-dirty":
