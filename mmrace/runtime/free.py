@@ -64,7 +64,6 @@ class FreeEngine(Watchdog):
         self.marks: dict[str, int] = {}
         self.objects = []
         self.lanes = 0
-        self.by_ident: dict[int, Task] = {}
         self.cpus = []
         for i in range(ncpus):
             cpu = Cpu(i, self.alloc(f"cpu:{i}", 1) << SHIFT, self.new_guard())

@@ -7,8 +7,10 @@ bug) shows as a lack of progress.  It settles how the run ended, too.  Invariant
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
+import traceback
 from itertools import count
 from typing import Any
 
@@ -25,6 +27,7 @@ TURNS_MIN = standstill.TRIES_MIN  # ops of each task in a fair share: who starve
 WATCH_SECONDS = 0.25  # how often the watchdog looks for progress and the bound; a standstill wakes it at once
 STALL_SECONDS = 20.0  # without any op for so long: no progress (noise delays are far below)
 UNWIND_SECONDS = 60.0  # in which not one more task has unwound
+FRAMES_MAX = 5  # calls told of a task that did not unwind
 UNWIND_POLL_SECONDS = 0.005  # how often a thread that parked meanwhile is told again
 
 
@@ -37,6 +40,7 @@ class Watchdog(Ending):
         self.aborting = False
         self.end = {}
         self.tasks = []
+        self.by_ident: dict[int, Task] = {}  # ident of a thread -> its task
         self.alive = 0  # tasks that the run waits for
         self.awake = 0
         self.state = threading.Lock()  # of alive, awake, end, tasks, objects
@@ -120,13 +124,22 @@ class Watchdog(Ending):
             if not left:
                 return
             if silence.look(time.monotonic(), len(left)) > UNWIND_SECONDS:
-                names = ", ".join(task.name for task in left)
-                raise InternalError(f"these tasks did not unwind: {names}")
+                raise InternalError(f"these tasks did not unwind: {', '.join(map(self._where, left))}")
             for task in left:
                 if task.parked:
                     with contextlib.suppress(RuntimeError):  # it was released already
                         task.baton.release()
             self.alarm.acquire(timeout=UNWIND_POLL_SECONDS)
+
+    def _where(self, task: Task) -> str:
+        """Name a task and, innermost first, the calls that it is in."""
+        ident = next((ident for ident, one in list(self.by_ident.items()) if one is task), 0)
+        frame = sys._current_frames().get(ident)
+        if frame is None:
+            return f"{task.name}, whose thread is gone"
+        calls = traceback.extract_stack(frame)[: -FRAMES_MAX - 1 : -1]
+        parked = " (parked)" if task.parked else ""
+        return f"{task.name}{parked} in {' < '.join(f'{call.name}:{call.lineno}' for call in calls)}"
 
     def _finish(self, how: str, detail: dict[str, Any]) -> None:
         with self.state:
