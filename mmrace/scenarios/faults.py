@@ -70,7 +70,7 @@ R37 = Expected(
     "a checkpoint asks whether a buffer is locked, and then whether it is dirty; a writeback that locks and cleans it "
     "in between makes it look written",
     (Shows("crash", crash.SLIPPED),),
-    actors=("writer", "fsync"),
+    actors=("writer",),
     unless={"log": 0},
     rare=True,
 )

@@ -27,7 +27,7 @@ from mmrace.oracles.general.judgement import Evidence, Judgement
 from mmrace.oracles.protocol.closed import Words
 from mmrace.oracles.protocol.names import INODES, LOG, SUPERBLOCK, WRITEBACK, mode_of_data
 from mmrace.oracles.protocol.register import Home
-from mmrace.oracles.protocol.slipped import left_their_lists
+from mmrace.oracles.protocol.slipped import Slipped, slipped
 from mmrace.oracles.protocol.writes import Moment, Story, Write
 from mmrace.runtime.record import Record
 
@@ -72,7 +72,6 @@ class _Crashes:
         self.ordered = mode_of_data(story.record) != WRITEBACK  # else a new block may show what was there
         self.matters = {*self.homes, *self.promised.values(), *self.of_log, *allocated}
         self.medium: Image = {}
-        self.home_at: dict[int, int] = {}  # block -> step at which a write of it came to the medium last
         self.failed: dict[int, int] = {}  # block -> step at which a write of it failed
         self.committed = 0  # the newest transaction whose commit block is on the medium
         self.wanted: dict[int, dict[int, Words]] = {}
@@ -94,7 +93,6 @@ class _Crashes:
                 if write in in_flight:
                     in_flight.remove(write)
                     self.medium[write.blocknr] = self.content(self.medium, write)
-                    self.home_at[write.blocknr] = moment.step
                     self.committed = max(self.committed, write.tid)
             if moment.failed is not None:
                 if moment.failed.blocknr in self.of_log:
@@ -199,15 +197,16 @@ class _Crashes:
         having = [tid for tid, blocks in self.story.closed.contents.items() if tid <= at.newest and home in blocks]
         if not having or at.begins <= max(having):
             return ""
-        left = [one for one in self.left.get(home, ()) if one[0] <= at.moment.step]
-        slipped = bool(left) and left[-1][1] and self.home_at.get(home, -1) < left[-1][0]
-        return SLIPPED if slipped else GIVEN_UP
+        under_way = (
+            one.blocknr == home and one.tid == max(having) and one.step <= at.moment.step < one.until
+            for one in self.slipped
+        )
+        return SLIPPED if any(under_way) else GIVEN_UP
 
     @cached_property
-    def left(self) -> Mapping[int, list[tuple[int, bool]]]:
-        """Block -> when its buffer left a checkpoint list, and whether it was on its way home then."""
-        found = left_their_lists(self.story.record)
-        return {block: left for bh, left in found.items() if (block := self.story.filed.block_of(bh)) is not None}
+    def slipped(self) -> list[Slipped]:
+        """What left a checkpoint list on its way home."""
+        return slipped(self.story.record)
 
     def expected(self, newest: int) -> dict[int, Words]:
         """Return what each metadata block has to show once `newest` is committed; of the others nothing is asked."""
