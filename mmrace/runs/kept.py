@@ -3,8 +3,9 @@
 A folder is of one program, variant and era, its owner; what it keeps never gives way to another's.  It is of use as
 long as its record repeats its finding: one of engine `free` never does, one of another mmrace or model may not, and one
 of a user's files that changed since cannot.  A controlled run that was made after a free one is as good as any other,
-and keeps the record of that beside its own; both give way together.  Invariant: what cannot be understood is left as it
-is.
+and keeps the record of that beside its own; both give way together.  What is expected of its program gives way to the
+same finding where nobody expects it, and never the other way round: it is that one which fails a campaign.
+Invariant: what cannot be understood is left as it is.
 """
 
 from __future__ import annotations
@@ -173,12 +174,17 @@ def model_of(record: Record | None) -> str:
     return "" if record is None else str(record.header.get("model", ""))
 
 
-def gives_way(kept: Kept, spec: RunSpec, record: Record | None) -> bool:
-    """Say whether a new run replaces what is kept.  Args: record: of the new run, if it has one."""
+def gives_way(kept: Kept, spec: RunSpec, record: Record | None, known: str) -> bool:
+    """Say whether a new run replaces what is kept.
+
+    Args: record: of the new run, if it has one.  known: where its finding is expected of its program; "": nowhere.
+    """
     if kept.owner != owner_of(spec):
         return False
     if of_other_files(kept, spec):
         return True
+    if bool(kept.words.known) != bool(known):
+        return not known
     older = kept.version != __version__ or (record is not None and kept.model != model_of(record))
     if spec.engine == "free":
         return kept.engine == "free" and older

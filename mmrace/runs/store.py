@@ -142,10 +142,10 @@ class FindingStore:
         for finding in result.findings:
             final = self.own(finding.signature, owner_of(result.spec))
             old = kept.read(final) if final.exists() else None
-            if old is None or kept.gives_way(old, result.spec, result.record):
+            if old is None or kept.gives_way(old, result.spec, result.record, finding.known):
                 if old is not None or not final.exists():
                     found[finding.signature] = False
-            elif not old.broke and kept.gives_way(old, controlled, result.record):
+            elif not old.broke and kept.gives_way(old, controlled, result.record, finding.known):
                 found[finding.signature] = old.tried
         return found
 
@@ -189,7 +189,7 @@ class FindingStore:
 
     def _keep(self, final: Path, result: RunResult, finding: Finding) -> Saved:
         """Keep a run, or count a hit.  Raises OSError: FileNotFoundError if the folder went away meanwhile."""
-        there, old = self._there(final, result)
+        there, old = self._there(final, result, finding)
         if there:
             self._hit(final, result.spec, finding)
             return Saved(str(final), before=True, since=old.since if old else kept.UNDATED)
@@ -208,7 +208,7 @@ class FindingStore:
         if old is not None and old.owner != owner_of(spec):
             raise FileNotFoundError(errno.ENOENT, "another program was first", str(final))
 
-    def _there(self, final: Path, result: RunResult) -> tuple[bool, Kept | None]:
+    def _there(self, final: Path, result: RunResult, finding: Finding) -> tuple[bool, Kept | None]:
         """Say whether a folder stays as it is; and return what it keeps, if that is of the same files.
 
         Raises FileNotFoundError if it is another program's.
@@ -219,7 +219,7 @@ class FindingStore:
         if old is None:
             return True, None
         self._of_us(old, final, result.spec)
-        stays = not kept.gives_way(old, result.spec, result.record)
+        stays = not kept.gives_way(old, result.spec, result.record, finding.known)
         return stays, None if kept.of_other_files(old, result.spec) else old
 
     def _make(self, final: Path, result: RunResult, finding: Finding, old: Kept | None) -> bool:
@@ -228,7 +228,7 @@ class FindingStore:
         replaced = self.folder / f"{temporary.name}.old"
         try:
             self._write(temporary, final, result, finding, old)
-            if final.exists() and not self._there(final, result)[0]:
+            if final.exists() and not self._there(final, result, finding)[0]:
                 with contextlib.suppress(FileNotFoundError):  # another worker was first
                     os.rename(final, replaced)
             if not take_name(temporary, final, replaced):

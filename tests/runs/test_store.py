@@ -92,6 +92,21 @@ def test_what_the_same_program_left_stays(tmp_path: Path, spec: RunSpec) -> None
     assert (tmp_path / "s1" / "seed").read_text() == f"{spec.seed}\n"
 
 
+@pytest.mark.parametrize("engine", ["gate", "free"])
+def test_what_is_expected_gives_way_to_what_is_not_and_never_the_other_way_round(tmp_path: Path, engine: str) -> None:
+    """BUG once: a campaign failed by a finding of which a known run was kept, and had nothing to show for it."""
+    expected = failed("s1")
+    expected.findings[0] = replace(expected.findings[0], known="R29")
+    store, free = FindingStore(tmp_path), replace(SPEC, engine=engine, seed=5)
+    assert not store.save(expected)["s1"].before
+    assert store.unrepeatable(failed("s1", spec=free)) == ({"s1": False} if engine == "free" else {})
+    assert not saved_of(store, "s1", spec=free).before
+    assert (tmp_path / "s1" / "seed").read_text() == "5\n"
+    assert store.save(expected)["s1"].before
+    assert (tmp_path / "s1" / "seed").read_text() == "5\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["s1"]
+
+
 def is_of(folder: Path, spec: RunSpec) -> bool:
     """Say whether a folder and its commands are a run's."""
     replay, run = (folder / "command.txt").read_text().splitlines()
