@@ -6,8 +6,8 @@ of its page and AS_EIO of the file; if it was one of a page's reads, PG_error.  
 be read as a whole is dropped, it is in error and not uptodate; before the writeback of one that could not be written as
 a whole ends, PG_error and AS_EIO are set.  A write that went well leaves no BH_Write_EIO behind,
 and the read of a whole page no PG_error.  When a commit ends, the file of a block of data that it could not write got
-AS_EIO, unless the next transaction took the buffer meanwhile: the commit asks no more for that (R16).  An fsync that
-takes AS_EIO returns an error, and leaves no PG_error on a page that it waited for.
+AS_EIO, unless the next transaction took the buffer before its failure showed: the commit asks no more for that (R16).
+An fsync that takes AS_EIO returns an error, and leaves no PG_error on a page that it waited for.
 Invariant: each is asked of what held all the while, so that what others did meanwhile excuses.  Not checked: that a
 user is told (`errno.py` has what may be told); that a migration takes PG_error along (`ageing.py`); whose page gets it
 from a commit, which 3.3 may get wrong (R14).
@@ -23,7 +23,7 @@ from mmrace.oracles.protocol.cache import WITH_FLUSH
 from mmrace.oracles.protocol.moments import KINDS, Moments
 from mmrace.oracles.protocol.names import LOG, inode_of
 from mmrace.oracles.protocol.register import Formatted
-from mmrace.runtime.kinds import CLEAR, KIND_MASK, NOTE, SHIFT, SPAWN, TEST, TEST_AND_CLEAR, WRITE
+from mmrace.runtime.kinds import ACQUIRE, CLEAR, KIND_MASK, NOTE, SHIFT, SPAWN, TEST, TEST_AND_CLEAR, WRITE
 from mmrace.runtime.record import Record
 
 NAME = "failures"
@@ -75,7 +75,9 @@ class _Audit:
         self.heads = record.lanes("JournalHead", "b_bh")
         self.owners = record.lanes("JournalHead", "b_transaction")
         self.buffer_of: dict[str, str] = {}  # journal head -> buffer
-        self.taken_over: dict[str, int] = {}  # buffer -> when one transaction took it from another
+        self.list_locks = record.lanes("Journal", "j_list_lock")
+        self.holds: dict[int, int] = {}  # task -> when it took j_list_lock last
+        self.taken_over: dict[str, int] = {}  # buffer -> since when who took it for another transaction had that lock
         self.syncs: dict[int, dict[str, int]] = {}  # task -> pages that it waited for, and when
         self.taken: dict[int, str] = {}  # task -> file whose AS_EIO it took in its fsync
         self.checked = 0
@@ -187,14 +189,14 @@ class _Audit:
         begun, submitted = self.commits.pop(task, (step, []))
         for transfer in submitted:
             bh, since = transfer.owner, transfer.ended
-            if self.taken_over.get(bh, -1) > begun:
-                continue
             of_file = self.of.get(self.of.get(bh, ""), NONE)
             home = self.formatted.where(transfer.blocknr)[0] != LOG  # a copy for the log is no write of the file
             if not (home and transfer.write and transfer.failed and inode_of(of_file)):
                 continue
             self.checked += 1
             bad = self.buffers.bit(bh, "BH_Uptodate")
+            if begun < self.taken_over.get(bh, -1) < bad.changed:
+                continue
             stays_bad = not bad.value and bad.before < since < bad.changed
             if stays_bad and self.files.throughout(of_file, "AS_EIO", False, since):
                 text = f"the commit could not write {bh}, and {of_file} lacks AS_EIO"
@@ -230,7 +232,9 @@ class _Audit:
             elif lane in self.heads:
                 self.buffer_of[self.heads[lane]] = str(self.record.name(new))
             elif old is not None and new is not None and self.record.name(old) != self.record.name(new):
-                self.taken_over[self.buffer_of.get(self.owners[lane], "")] = step
+                self.taken_over[self.buffer_of.get(self.owners[lane], "")] = self.holds.get(task, step)
+        elif kind == ACQUIRE:
+            self.holds[task] = step
         elif kind == SPAWN:
             begun = self.begun.pop(task, None)
             if begun is not None and isinstance(old, int):
@@ -253,8 +257,8 @@ def judge(record: Record) -> Judgement:
     """Follow each transfer from its submission to the lock that its end drops, and who asks after it."""
     audit = _Audit(record)
     events = record.events
-    lanes = {*audit.fields, *audit.heads, *audit.owners, *audit.moments}
-    changes = record.steps_on(lanes, WRITE, *KINDS, notes=NOTES)
+    lanes = {*audit.fields, *audit.heads, *audit.owners, *audit.moments, *audit.list_locks}
+    changes = record.steps_on(lanes, WRITE, ACQUIRE, *KINDS, notes=NOTES)
     for step in sorted(chain(changes, record.steps_on(audit.writeback, TEST, TEST_AND_CLEAR), record.steps(SPAWN))):
         task, op, a, b = events[step]
         if op == NOTE:

@@ -123,14 +123,41 @@ def test_failures_oracle_wants_a_commit_to_tell_the_file_what_it_could_not_write
     passed(failures.judge(again.note("user", "commit-end", "journal:0", 1).record()))
 
 
-@pytest.mark.parametrize(("of", "excused"), [("transaction:2", True), ("transaction:1", False), (None, False)])
+@pytest.mark.parametrize(
+    ("of", "when", "excused"),
+    [
+        ("transaction:2", "before", True),
+        ("transaction:2", "meanwhile", True),
+        ("transaction:2", "at once", True),
+        ("transaction:2", "after", False),  # it is not uptodate any more, and a write is told so
+        ("transaction:1", "meanwhile", False),  # refiled
+        (None, "meanwhile", False),  # let go
+    ],
+)
 def test_failures_oracle_lets_the_next_transaction_take_a_buffer_that_a_commit_writes(
-    of: str | None, excused: bool
+    of: str | None, when: str, excused: bool
 ) -> None:
-    """R16: the commit asks no more for what was taken from it; refiling it, or letting it go, is not taking it."""
-    hand = _commits(marks=False).write("main", "jh:1.b_bh", "bh:1")
-    hand.write("other", "jh:1.b_transaction", of, "transaction:1").note("user", "commit-end", "journal:0", 1)
-    judgement = failures.judge(hand.record())
+    """R16: the commit asks no more for what was taken from it before its write failed."""
+    hand = _cached().write("main", "jh:1.b_bh", "bh:1").note("user", "commit-begin", "journal:0", 1)
+
+    def at(place: str) -> None:
+        if place == when:
+            hand.op("other", Kind.ACQUIRE, "journal:0.j_list_lock")
+            hand.write("other", "jh:1.b_transaction", of, "transaction:1")
+        elif (place, when) == (
+            "meanwhile",
+            "at once",
+        ):  # it saw the buffer uptodate, which it is no more when it takes it
+            hand.op("other", Kind.ACQUIRE, "journal:0.j_list_lock")
+        elif (place, when) == ("after", "at once"):
+            hand.write("other", "jh:1.b_transaction", of, "transaction:1")
+
+    at("before")
+    _begins(hand, "write")
+    at("meanwhile")
+    _clear(_set(_ends(hand, "write", FAILED), "io", *EIO), "io", "bh:1", "BH_Uptodate")
+    at("after")
+    judgement = failures.judge(_unlocks(hand).note("user", "commit-end", "journal:0", 1).record())
     assert [finding.rule for finding in judgement.findings] == ["failure forgotten"] * (not excused)
 
 
