@@ -1,8 +1,9 @@
 """What a soak has to show: verdict, page and numbers, from samples, log and ledger.  Not here: the picture.
 
 Whether a worker leaks is asked of its living objects, which it tells with each heartbeat, and not of its memory: the
-allocator keeps much of what a long run needed, in steps that become rarer and look like growth for hours.  Memory has a
-bound, since the length of a run has one.
+allocator keeps much of what a long run needed, in steps that become rarer and look like growth for hours.  Objects are
+counted in blocks, of which a large one has one at most; so memory is judged as well, by a bound, since the length of a
+run has one, and by a growth that no such steps explain.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from stress.watched import CAMPAIGN, TRACKER, Seen
 
 MIB = 1 << 20
 GROWTH_MIB_PER_HOUR = 4.0  # a hundred MiB a day, which any machine has to spare for each process
-GROWTH_BLOCKS_PER_HOUR = 40_000.0  # of living objects: about as much
-WORKER_MIB_MAX = 400.0  # a run of as many ops as one may have takes half of that
-WORKER_THREADS_MAX = 48.0  # kept for the next run; the largest cast needs 38
+GROWTH_BLOCKS_PER_HOUR = 40_000.0  # of living objects: about as much, if they are small
+WORKER_GROWTH_MIB_PER_HOUR = 30.0  # of memory, its steps included
+MIB_MAX = 400.0  # a run of as many ops as one may have takes half of that
+BLOCKS_MAX = 1_000_000  # between two runs; caches that are full have half of that
+THREADS_MAX = 48.0  # kept for the next run; the largest cast needs 38
 GROWTH_SEEN_SECONDS = 1200.0
 GROWTH_SEEN_RUNS = 4000  # of each job.  Caches that fill late look like growth in less
 MORE_PER_HOUR = 8.0  # threads or open files
@@ -150,10 +153,14 @@ class Soaked:
                 found = self.growth(name, of)
                 if found is not None and found.low > bound and self.is_judged(name):
                     yield f"{name} grows by {found.per_hour:.1f} {what} per hour, at least {found.low:.1f}"
-            for what, of, bound in () if name == CAMPAIGN else BOUNDED:
+            for what, of, bound in BOUNDED:
                 if (most := max(of(point.seen) for point in row)) > bound:
                     yield f"{name} had {most:.0f} {what}, at most {bound:.0f} are expected"
-        for name in self.lives:
+        for name, life in self.lives.items():
+            if life[-1].stray:
+                yield f"{name} has {life[-1].stray} threads in the end that no run owns"
+            if life[-1].blocks > BLOCKS_MAX:
+                yield f"{name} has {life[-1].blocks:,} living blocks in the end, at most {BLOCKS_MAX:,} are expected"
             found = self.living(name)
             if found is not None and found.low > GROWTH_BLOCKS_PER_HOUR and self.is_life_judged(name):
                 yield f"{name} grows by {found.per_hour:,.0f} living blocks per hour, at least {found.low:,.0f}"
@@ -178,15 +185,16 @@ def memory(seen: Seen) -> float:
 
 
 Rules: TypeAlias = tuple[tuple[str, Callable[[Seen], float], float], ...]
-GROWING: Rules = (("open files", lambda seen: seen.fds, MORE_PER_HOUR),)
+FILES: Rules = (("open files", lambda seen: seen.fds, MORE_PER_HOUR),)
+GROWING: Rules = (("MiB", memory, WORKER_GROWTH_MIB_PER_HOUR), *FILES)
 GROWING_OF_CAMPAIGN: Rules = (
     ("MiB", memory, GROWTH_MIB_PER_HOUR),
     ("threads", lambda seen: seen.threads, MORE_PER_HOUR),
-    *GROWING,
+    *FILES,
 )
-"""What may not grow, and by how much an hour; the campaign's own process makes no runs, and has no steps."""
-BOUNDED: Rules = (("MiB", memory, WORKER_MIB_MAX), ("threads", lambda seen: seen.threads, WORKER_THREADS_MAX))
-"""Of what a worker may have so much."""
+"""What may not grow, and by how much an hour.  The campaign's own process makes no runs before it minimises."""
+BOUNDED: Rules = (("MiB", memory, MIB_MAX), ("threads", lambda seen: seen.threads, THREADS_MAX))
+"""Of what a process may have so much."""
 
 
 # -- the page -------------------------------------------------------------------------------------------------------
@@ -333,6 +341,7 @@ def lives_of(store: Path, began: float) -> dict[str, list[Life]]:
     with closing(Index.read_only(store)) as index:
         for campaign in index.campaigns():
             for beat in index.beats(campaign.campaign):
-                for name, (_, stray, _, blocks) in beat.workers.items():
+                for name, numbers in beat.workers.items():
+                    _, stray, _, blocks = (*numbers, 0, 0, 0, 0)[:4]
                     lives.setdefault(name, []).append(Life(beat.when - began, blocks, stray))
     return lives

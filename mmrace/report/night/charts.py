@@ -189,14 +189,14 @@ def _workers(workers: Sequence[Worker]) -> str:
         return ""
     rows: tuple[tuple[str, Callable[[Felt], float]], ...] = (
         (f"memory, MiB, a line for each of {len(shown)} workers", lambda felt: felt.rss / KIB / KIB),
-        ("living objects, thousands of blocks", lambda felt: felt.living / 1000),
+        ("living objects, thousands of blocks", _living),
         ("threads left behind", lambda felt: felt.stray),
         ("open files", lambda felt: felt.files),
     )
     figure, panels = inline.figure(len(rows), 5.6, sharex=True)
     for panel, (title, of) in zip(panels, rows, strict=True):
         for number, worker in enumerate(sorted(shown, key=lambda worker: (worker.campaign, worker.name))):
-            points = _thinned(worker.samples)
+            points = _thinned([felt for felt in worker.samples if of is not _living or felt.living])  # older: none
             values = [of(point) for point in points]
             panel.plot([point.when for point in points], values, color=SERIES[number % len(SERIES)], linewidth=1.0)
         inline.title(panel, title)
@@ -205,6 +205,10 @@ def _workers(workers: Sequence[Worker]) -> str:
     moments = _ends(shown)
     inline.clock(panels[-1], *moments)
     return inline.svg(figure)
+
+
+def _living(felt: Felt) -> float:
+    return felt.living / 1000
 
 
 def _ends(workers: Iterable[Worker]) -> tuple[float, float]:

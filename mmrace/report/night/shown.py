@@ -188,7 +188,7 @@ def growth(worker: Worker) -> tuple[Felt, Felt, float | None]:
     """
     first, last = worker.samples[len(worker.samples) // 4], worker.samples[-1]
     seconds = last.when - first.when
-    told = seconds >= GROWTH_SECONDS and first.living > 0  # a store of before has none
+    told = seconds >= GROWTH_SECONDS and min(first.living, last.living) > 0  # a store of before has none
     return first, last, (last.living - first.living) / (seconds / HOUR_S) if told else None
 
 

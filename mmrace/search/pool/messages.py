@@ -77,7 +77,8 @@ class Health:
     """How a worker feels after a batch: resident memory, threads beyond the ones it keeps on purpose, open files.
 
     `open_files`: 0 where nobody can tell.  `live_blocks`: what objects occupy, in blocks of a hundred bytes or so:
-    unlike resident memory, nothing of it is what an allocator keeps of the largest run so far.
+    unlike resident memory, nothing of it is what an allocator keeps of the largest run so far.  A large object is one
+    block at most.
     """
 
     rss_bytes: int
